@@ -1,0 +1,3 @@
+"""The version, in one place; a leaf."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Build the wheel and the source archive, then prove the wheel: install it in an environment of
+# its own, with the locked versions of what it needs, and start the program.
+set -eu
+
+rm -rf dist
+.venv/bin/python -m build
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+.venv/bin/python -m venv "$scratch/venv"
+"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    -c requirements-dev.txt dist/*.whl
+# From elsewhere, so that the checkout can't stand in for a file missing in the wheel.
+(cd "$scratch" && venv/bin/dcsend --version)

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Install the system tools that tests use and that are missing: the one list of them.
+# Only as root on a system with apt-get; elsewhere it says what is missing, and those tests are
+# skipped, except under CI=true, where nothing is skipped.
+set -eu
+
+# command  Debian package  what for
+tools='
+ip       iproute2    networks of their own for tests with several hosts
+tmux     tmux        terminals to show the progress bar and the QR code in
+mount    mount       small file systems to fill up
+unshare  util-linux  mounts that only one test sees
+'
+
+packages=$(echo "$tools" | while read -r command package _; do
+    if [ -n "$command" ] && ! command -v "$command" > /dev/null 2>&1; then
+        echo "$package"
+    fi
+done | sort -u | tr '\n' ' ')
+
+if [ -z "$packages" ]; then
+    exit 0
+fi
+if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null 2>&1; then
+    echo "installing $packages"
+    export DEBIAN_FRONTEND=noninteractive
+    # The lists of packages may be missing or old; both look like an unknown package.
+    # shellcheck disable=SC2086 # several packages, several words
+    if apt-get install -y -qq --no-install-recommends $packages > /dev/null 2>&1 ||
+        { apt-get update -qq && apt-get install -y -qq --no-install-recommends $packages > /dev/null; }
+    then
+        exit 0
+    fi
+fi
+echo "missing: ${packages% }; tests that need them are skipped, under CI=true they fail" >&2
+if [ "${CI:-}" = true ]; then
+    exit 1
+fi

@@ -1,0 +1,1 @@
+"""Tests of dcsend; `make test` runs them all."""

@@ -1,0 +1,66 @@
+"""What every test gets: a clean environment, and a look at what it left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.netns import lan
+
+__all__ = ["lan"]
+
+# A busy machine makes single examples slow; pytest's own timeout is the one that counts.
+hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("dcsend")
+
+_FOREIGN = ("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+"Variables that change what a program shows or where it keeps things."
+
+_TURNS = 10
+"Turns of the event loop that a task which was told to end may take for it."
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
+    """Keep the developer's settings out, and the tests away from strangers' STUN servers."""
+    for name in [name for name in os.environ if name.startswith("DCSEND_")]:
+        monkeypatch.delenv(name)
+    for name in _FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("DCSEND_STUN", "none")
+    monkeypatch.setenv("HOME", str(_home))
+    monkeypatch.setenv("USERPROFILE", str(_home))
+
+
+@pytest.fixture
+async def _no_task_left() -> AsyncIterator[None]:
+    yield
+    left: set[asyncio.Task[object]] = set()
+    for _ in range(_TURNS):
+        left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        if not left:
+            break
+        await asyncio.sleep(0)
+    if left:
+        names = "\n".join(map(repr, left))
+        pytest.fail(f"tasks left pending at the end of the test:\n{names}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _tasks_end(request: pytest.FixtureRequest, _clean_environment: None) -> None:
+    """Fail an asynchronous test that ends before its tasks do.
+
+    Set up before the fixtures that a test names, thus judged after they are gone.
+    """
+    if request.node.get_closest_marker("asyncio"):
+        request.getfixturevalue("_no_task_left")

@@ -1,0 +1,203 @@
+"""Networks of their own for tests with several hosts: Linux network namespaces.
+
+`lan` makes hosts that are joined by a bridge, which is in a namespace too, so that nothing
+of it touches the machine's own network. Needs Linux, root and iproute2: without them a test is
+skipped, and under CI=true it fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["Host", "Lan", "MakeLan", "lan"]
+
+_PREFIX = "dcsend"
+"Start of every namespace's name; the process id follows."
+
+_FOLDER = Path("/run/netns")
+"Where iproute2 keeps the named namespaces."
+
+_RUN_SECONDS = 60.0
+"What `Host.run` grants a program."
+
+_numbers = itertools.count(1)
+
+
+@dataclass(slots=True)
+class Host:
+    """A namespace with one network interface, `eth0`, and loopback."""
+
+    namespace: str
+    ipv4: str
+    "Its address in 10.77.n.0/24, or empty."
+    ipv6: str
+    "Its address in fd77:n::/64, or empty."
+    _started: list[subprocess.Popen[Any]] = field(default_factory=list, repr=False)
+
+    def popen(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - those of Popen
+        """Start a program on this host; it is killed at the end of the test at the latest."""
+        process = subprocess.Popen(self._command(argv), **options)
+        self._started.append(process)
+        return process
+
+    def run(
+        self, argv: Sequence[str | Path], *, check: bool = True, timeout: float = _RUN_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program on this host to its end and return what it printed."""
+        return subprocess.run(
+            self._command(argv), check=check, timeout=timeout, capture_output=True, text=True
+        )
+
+    def _command(self, argv: Sequence[str | Path]) -> list[str]:
+        return ["ip", "netns", "exec", self.namespace, *map(str, argv)]
+
+    def _end(self) -> None:
+        for process in self._started:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        pipe.close()
+        _remove(self.namespace)
+
+
+@dataclass(frozen=True, slots=True)
+class Lan:
+    """Hosts that reach each other, and nothing else."""
+
+    hosts: tuple[Host, ...]
+    bridge: str
+    "The namespace of the bridge; its ports `p0`, `p1`, … lead to the hosts."
+
+
+MakeLan = Callable[..., Lan]
+"What the fixture `lan` gives: `lan(hosts=2, ipv4=True, ipv6=True)`; may be called again."
+
+
+@pytest.fixture
+def lan() -> Iterator[MakeLan]:
+    """Make networks that are gone, with all that runs in them, when the test ends."""
+    _require()
+    with contextlib.ExitStack() as cleanup:
+
+        def make(hosts: int = 2, *, ipv4: bool = True, ipv6: bool = True) -> Lan:
+            return _make(cleanup, hosts, ipv4=ipv4, ipv6=ipv6)
+
+        yield make
+
+
+def _require() -> None:
+    missing = ""
+    if sys.platform != "linux":
+        missing = "network namespaces need Linux"
+    elif os.geteuid() != 0:
+        missing = "network namespaces need root"
+    elif shutil.which("ip") is None:
+        missing = "network namespaces need ip (iproute2)"
+    if not missing:
+        _remove_abandoned()
+    elif os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    else:
+        pytest.skip(missing)
+
+
+def _make(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) -> Lan:
+    number = next(_numbers)
+    start = f"{_PREFIX}-{os.getpid()}-{number}"
+    # Addresses need to be unique within one bridge only; the number makes them easier to read.
+    net = number % 250
+    bridge = f"{start}-br"
+    cleanup.callback(_remove, bridge)
+    _add(bridge, ipv6=False)
+    _batch(
+        bridge,
+        "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+        "link set br0 up",
+    )
+    made = []
+    for index in range(count):
+        host = Host(
+            f"{start}-h{index}",
+            f"10.77.{net}.{index + 1}" if ipv4 else "",
+            f"fd77:{net:x}::{index + 1:x}" if ipv6 else "",
+        )
+        cleanup.callback(host._end)
+        _add(host.namespace, ipv6=ipv6)
+        _batch(
+            bridge,
+            f"link add p{index} type veth peer name eth0 netns {host.namespace}",
+            f"link set p{index} master br0 up",
+        )
+        _batch(
+            host.namespace,
+            *([f"address add {host.ipv4}/24 dev eth0"] if ipv4 else []),
+            *([f"address add {host.ipv6}/64 dev eth0 nodad"] if ipv6 else []),
+            "link set eth0 up",
+        )
+        made.append(host)
+    return Lan(tuple(made), bridge)
+
+
+def _add(namespace: str, *, ipv6: bool) -> None:
+    """Make a namespace in which IPv6 addresses are usable at once, or absent."""
+    _ip("netns", "add", namespace)
+    # Duplicate address detection holds an address back for a second or more. `default` is what
+    # interfaces made later start with, `all` switches those that exist.
+    settings = ["default/accept_dad=0", "default/dad_transmits=0"]
+    if not ipv6:
+        settings += ["default/disable_ipv6=1", "all/disable_ipv6=1"]
+    script = "\n".join(
+        f"echo {value} > /proc/sys/net/ipv6/conf/{name}"
+        for name, value in (setting.split("=") for setting in settings)
+    )
+    # A kernel without IPv6 has nothing to set.
+    script = f"test -d /proc/sys/net/ipv6 || exit 0\nset -e\n{script}"
+    _ip("netns", "exec", namespace, "sh", "-c", script)
+    _batch(namespace, "link set lo up")
+
+
+def _remove(namespace: str) -> None:
+    """Kill what runs in a namespace and delete it; an absent one is fine."""
+    if not (_FOLDER / namespace).exists():
+        return
+    for word in _ip("netns", "pids", namespace).split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(word), signal.SIGKILL)
+    _ip("netns", "delete", namespace)
+
+
+def _remove_abandoned() -> None:
+    """Remove what a test process left that was killed before it could clean up."""
+    for entry in _FOLDER.glob(f"{_PREFIX}-*-*"):
+        owner = entry.name.split("-")[1]
+        if owner.isdecimal() and not Path("/proc", owner).exists():
+            # Another test process may do the same just now.
+            with contextlib.suppress(AssertionError):
+                _remove(entry.name)
+
+
+def _batch(namespace: str, *commands: str) -> None:
+    """Run `ip` commands in a namespace, in one process."""
+    _ip("-n", namespace, "-batch", "-", stdin="\n".join(commands) + "\n")
+
+
+def _ip(*arguments: str, stdin: str = "") -> str:
+    done = subprocess.run(
+        ["ip", *arguments], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr.strip()}\n{stdin}"
+    return done.stdout

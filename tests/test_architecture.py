@@ -1,0 +1,347 @@
+"""The shape of the package, read from its syntax trees: who may import whom, who prints.
+
+Three tables say what is allowed; ARCHITECTURE.md says why. `BROKEN` proves that each rule
+can fail.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+LEAVES: Final = frozenset({"errors", "entry", "printable", "_version"})
+LAYERS: Final = frozenset({"signaling", "engines", "protocol", "files"})
+
+MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
+    **dict.fromkeys(LEAVES, LEAVES),
+    **dict.fromkeys(LAYERS, LEAVES),
+    "settings": LEAVES,
+    "session": LEAVES | LAYERS | {"settings"},
+    "display": LEAVES | {"settings", "signaling", "files", "session.events"},
+    # The library stands beside the command line: both tell the session's story.
+    "api": LEAVES | {"settings", "session"},
+    "": LEAVES | {"settings", "session.events", "api"},
+    "runner": LEAVES | {"settings", "session", "display", "signaling"},
+    "cli": LEAVES | {"settings", "session", "display", "runner", ""},
+    "__main__": frozenset({"cli"}),
+}
+"""Part of dcsend -> what it may import of dcsend besides itself, with all that lies below.
+"" is the package itself, `dcsend/__init__.py`."""
+
+ONLY_IN: Final = {
+    "typer": "cli",
+    "tqdm": "display",
+    "qrcode": "display",
+    "aiortc": "engines",
+    "aioice": "engines",
+}
+"Distribution -> the one part of dcsend that may import it."
+
+NEEDS_NOTHING: Final = LEAVES | {"signaling", "protocol", "files"}
+"Parts that import the standard library and nothing else from outside."
+
+WITHOUT_ASYNCIO: Final = LEAVES | {"protocol", "files"}
+
+MAX_LINES: Final = 450
+
+HARMLESS: Final = frozenset({"buffer", "encoding", "fileno", "isatty"})
+"What may be asked of sys.stdout and sys.stderr outside the display: it prints nothing."
+
+HANDS_STREAMS_OVER: Final = "runner"
+"The part that may pass the two to a call; it tells the display where to print."
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One source file."""
+
+    name: str
+    "Dotted, below dcsend: `protocol.sender`; a package has the name of its folder."
+    source: str
+    package: bool = False
+
+    @property
+    def tree(self) -> ast.Module:
+        """The syntax tree."""
+        return ast.parse(self.source)
+
+    @property
+    def part(self) -> str:
+        """The layer, or the single file, that the tables speak of."""
+        return self.name.split(".")[0]
+
+
+def modules() -> Iterator[Module]:
+    package = ROOT / "dcsend"
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        name = ".".join(parts[:-1] if is_package else parts)
+        yield Module(name, path.read_text(encoding="utf-8"), is_package)
+
+
+MODULES: Final = tuple(modules())
+NAMES: Final = frozenset(f"dcsend.{module.name}".rstrip(".") for module in MODULES)
+
+
+def imported(module: Module) -> set[str]:
+    """Return the full name of every module that *module* imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Import(names=names):
+                found |= {alias.name for alias in names}
+            case ast.ImportFrom(names=names):
+                base = _absolute(module, node)
+                inner = {f"{base}.{alias.name}" for alias in names}
+                # `from dcsend.session import events` asks for the module `events` alone.
+                found |= inner if inner <= NAMES else {base} | inner & NAMES
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(value=v)]):
+                found.add(str(v))
+    return found
+
+
+def _absolute(module: Module, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    parents = f"dcsend.{module.name}".split(".")
+    up = node.level - (1 if module.package else 0)
+    return ".".join([*parents[: len(parents) - up], *([node.module] if node.module else [])])
+
+
+def imports_against_the_arrows(module: Module) -> Iterator[str]:
+    allowed = MAY_IMPORT.get(module.part)
+    if allowed is None:
+        yield f"{module.part} is in no table of this test"
+        return
+    for name in imported(module):
+        first, _, inside = name.partition(".")
+        if first != "dcsend" or inside.split(".")[0] == module.part:
+            continue
+        # "" allows the package itself only, not everything in it.
+        if not any(inside == part or (part and inside.startswith(part + ".")) for part in allowed):
+            yield f"imports {name}"
+
+
+def imports_from_outside(module: Module) -> Iterator[str]:
+    for name in imported(module):
+        outside = name.split(".")[0]
+        if outside in ONLY_IN and module.part != ONLY_IN[outside]:
+            yield f"imports {name}, which only {ONLY_IN[outside]} may"
+        if module.part in NEEDS_NOTHING and outside not in {"dcsend", *sys.stdlib_module_names}:
+            yield f"imports {name}, which is not in the standard library"
+
+
+def imports_asyncio(module: Module) -> Iterator[str]:
+    if module.part in WITHOUT_ASYNCIO and "asyncio" in {n.split(".")[0] for n in imported(module)}:
+        yield "imports asyncio"
+
+
+def prints(module: Module) -> Iterator[str]:
+    if module.part == "display":
+        return
+    harmless: set[ast.AST] = set()
+    for node in ast.walk(module.tree):  # what contains comes before what is contained
+        match node:
+            case ast.Call(func=ast.Name(id="print")):
+                yield f"line {node.lineno}: prints"
+            case ast.Call(args=args, keywords=keywords) if module.part == HANDS_STREAMS_OVER:
+                harmless |= {*args, *(keyword.value for keyword in keywords)}
+            case ast.Attribute(value=value, attr=attr) if attr in HARMLESS:
+                harmless.add(value)
+            case ast.Attribute(value=ast.Name(id="sys"), attr="stdout" | "stderr" as stream):
+                if node not in harmless:
+                    yield f"line {node.lineno}: writes to sys.{stream}"
+            case ast.ImportFrom(module="sys", names=names):
+                yield from (f"imports {n.name}" for n in names if n.name in {"stdout", "stderr"})
+
+
+def lacks_docstrings(module: Module) -> Iterator[str]:
+    if ast.get_docstring(module.tree) is None:
+        yield "the module has no docstring"
+    yield from _undocumented(module.tree, "")
+
+
+def _undocumented(parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
+    for node in parent.body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        public = not node.name.startswith("_")
+        # Of the private things, classes need one too.
+        needed = public or isinstance(node, ast.ClassDef)
+        if needed and ast.get_docstring(node) is None:
+            yield f"{prefix}{node.name} has no docstring"
+        if public and isinstance(node, ast.ClassDef):
+            yield from _undocumented(node, f"{prefix}{node.name}.")
+
+
+def is_too_long(module: Module) -> Iterator[str]:
+    lines = len(module.source.splitlines())
+    if lines > MAX_LINES:
+        yield f"has {lines} lines, more than {MAX_LINES}"
+
+
+RULES: Final[tuple[Callable[[Module], Iterator[str]], ...]] = (
+    imports_against_the_arrows,
+    imports_from_outside,
+    imports_asyncio,
+    prints,
+    lacks_docstrings,
+    is_too_long,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_module(rule: Callable[[Module], Iterator[str]]) -> None:
+    faults = [f"{m.name or 'dcsend'}: {fault}" for m in MODULES for fault in rule(m)]
+    assert not faults, "\n" + "\n".join(faults)
+
+
+def test_every_layer_was_looked_at() -> None:
+    assert {*LEAVES, *LAYERS, "session", "display"} <= {module.part for module in MODULES}
+
+
+BROKEN: Final = [
+    *(
+        (imports_against_the_arrows, name, source)
+        for name, source in (
+            ("protocol.sender", "import dcsend.files.source"),
+            ("protocol.sender", "from dcsend.engines import base"),
+            ("protocol.sender", "from ..files import source"),
+            ("protocol.sender", "from .. import session"),
+            ("files.sink", "def late():\n    from dcsend.protocol.limits import WINDOW"),
+            ("files.sink", "from dcsend import cli"),
+            ("engines.udp", "from typing import TYPE_CHECKING\nif 1:\n    import dcsend.signaling"),
+            ("engines.udp", "from dcsend.settings import Settings"),
+            ("signaling.dialcode", "import importlib\nimportlib.import_module('dcsend.display')"),
+            ("errors", "from dcsend.settings import Settings"),
+            ("settings", "import dcsend.session"),
+            ("session.sending", "from dcsend.display import Display"),
+            ("session.sending", "import dcsend.cli"),
+            ("display.bars", "from dcsend.session.sending import send_files"),
+            ("display.bars", "from dcsend.session import sending"),
+            ("display.bars", "from dcsend.protocol import limits"),
+            ("", "import dcsend.cli"),
+            ("api", "from dcsend.display import Display"),
+            ("surprise", "x = 1"),
+        )
+    ),
+    (imports_from_outside, "session", "import typer"),
+    (imports_from_outside, "cli", "from tqdm.auto import tqdm"),
+    (imports_from_outside, "session", "def late():\n    import aiortc.sdp"),
+    (imports_from_outside, "protocol.frames", "import cryptography"),
+    (imports_from_outside, "files.source", "from ifaddr import get_adapters"),
+    (imports_asyncio, "protocol.sender", "from asyncio import Queue"),
+    (imports_asyncio, "files.sink", "import asyncio.subprocess"),
+    (prints, "session", "print('hello')"),
+    (prints, "cli", "import sys\nsys.stderr.write('hello')"),
+    (prints, "cli", "import sys\nstream = sys.stdout"),
+    (prints, "session", "import sys\nshow(sys.stdout)"),
+    (prints, "runner", "import sys\nprint('hello', file=sys.stderr)"),
+    (prints, "runner", "import sys\nsys.stdout.write('hello')"),
+    (prints, "engines.udp", "from sys import stderr"),
+    (lacks_docstrings, "errors", "x = 1"),
+    (lacks_docstrings, "errors", "'doc'\nclass A: pass"),
+    (lacks_docstrings, "errors", "'doc'\nclass A:\n  'doc'\n  def f(self): pass"),
+    (lacks_docstrings, "errors", "'doc'\nasync def f(): pass"),
+    (is_too_long, "errors", "\n" * (MAX_LINES + 1)),
+]
+"Each breaks the rule that it names."
+
+FINE: Final = [
+    (imports_against_the_arrows, "protocol.sender", "from dcsend.protocol import limits"),
+    (imports_against_the_arrows, "protocol.sender", "from . import limits\nimport dcsend.entry"),
+    (imports_against_the_arrows, "session.sending", "from dcsend.files.source import Source"),
+    (imports_against_the_arrows, "display.bars", "import dcsend.session.events"),
+    (imports_against_the_arrows, "cli", "from dcsend import __version__"),
+    (imports_from_outside, "engines.private", "import aiortc\nfrom aioice import Connection"),
+    (imports_asyncio, "engines.udp", "import asyncio"),
+    (prints, "display.bars", "print('hello')"),
+    (prints, "cli", "import sys\nsys.stdout.buffer\nsys.stderr.isatty()"),
+    (prints, "runner", "import sys\nDisplay(sys.stdout, errors=sys.stderr)"),
+    (lacks_docstrings, "errors", "'doc'\ndef _private(): pass"),
+    (lacks_docstrings, "errors", "'doc'\nclass _P:\n  'doc'\n  def f(self): pass"),
+    (is_too_long, "errors", "\n" * MAX_LINES),
+]
+
+
+@pytest.mark.parametrize(("rule", "name", "source"), BROKEN)
+def test_rule_is_able_to_fail(
+    rule: Callable[[Module], Iterator[str]], name: str, source: str
+) -> None:
+    assert list(rule(Module(name, source, package=not name)))
+
+
+@pytest.mark.parametrize(("rule", "name", "source"), FINE)
+def test_rule_allows_what_is_right(
+    rule: Callable[[Module], Iterator[str]], name: str, source: str
+) -> None:
+    assert list(rule(Module(name, source, package=not name))) == []
+
+
+# --- Text files ----------------------------------------------------------------------------------
+
+MACHINE_PATH: Final = re.compile(
+    r"(?<![\w.~-])/(?:work|(?:home|Users)/(?!(?:me|you|user)/)\w[\w.-]*)/|\bshared/(?:lab|research)\b"
+)
+"A path that exists on one machine only; examples say ~, $HOME, or /home/me."
+
+SKIPPED: Final = frozenset({"node_modules", "dist", "build", "results", "__pycache__", "htmlcov"})
+KEPT: Final = frozenset({".ci", ".gitignore", ".gitattributes", ".github"})
+"Among the names with a leading dot, those that belong to the project."
+
+
+def text_files(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.iterdir()):
+        hidden = path.name.startswith(".") and path.name not in KEPT
+        if hidden or path.name in SKIPPED or path.name.endswith(".egg-info") or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from text_files(path)
+        elif b"\0" not in (content := path.read_bytes()):
+            yield path, content.decode("utf-8", "replace")
+
+
+def test_no_text_file_names_a_path_of_one_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path, text in text_files(ROOT)
+        for number, line in enumerate(text.splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_text_files_include_code_documents_and_settings() -> None:
+    names = {str(path.relative_to(ROOT)) for path, _ in text_files(ROOT)}
+    assert {"pyproject.toml", "dcsend/errors.py", ".ci/run", "SECURITY.md"} <= names
+
+
+# In pieces, or this file would be the one that is found.
+@pytest.mark.parametrize(
+    "text",
+    [
+        "see /{}/main".format("work"),
+        "open('/{}/ada/x.py')".format("home"),
+        "file:///{}/ada/x".format("Users"),
+        "shared/{}/speed.md".format("research"),
+    ],
+)
+def test_a_path_of_one_machine_is_found(text: str) -> None:
+    assert MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.org/network/x", "home/ada", "~/work/x", "a/work/", "/home/me/x"]
+)
+def test_a_path_of_every_machine_is_fine(text: str) -> None:
+    assert not MACHINE_PATH.search(text)
