@@ -1,0 +1,103 @@
+"""aiortc's SCTP association behind a guard: a hostile peer may break it, not this program.
+
+Who gets here has shown the secret and the certificate, and may be hostile still. aiortc asserts
+what a peer sends, reads some lengths as they come, and keeps all that can't be delivered
+yet. Together with `private`, the only user of private names; tests/test_private_names.py fails
+when one moves.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from aiortc import RTCDtlsTransport, RTCSctpTransport
+from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, SackChunk
+
+__all__ = ["GuardedSctp"]
+
+_logger = logging.getLogger(__name__)
+
+_MAX_STREAMS: Final = 32
+"Stream ids. The dialer opens three channels, which get the ids 0, 2 and 4 (RFC 8832, 6)."
+_MAX_HELD: Final = 4 * 1024 * 1024
+"""Bytes that wait for others before them. We advertise 1 MiB; a sender may overrun that a
+little, and one message of each channel may be half there."""
+_MAX_CHUNKS: Final = 8192
+"Chunks that wait, of one stream or out of order: 1 MiB are 900 full ones."
+_MAX_GAPS: Final = 65_536
+"Sum of the gaps in one SACK; aiortc walks through each TSN of them."
+
+_CHUNK: Final = struct.Struct("!BBH")
+_PARAMETER: Final = struct.Struct("!HH")
+_FIRST_CHUNK: Final = 12
+_PARAMETERS: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
+"Chunk type (RFC 9260, 3.2; RFC 6525) -> where its parameters start."
+
+
+class GuardedSctp(RTCSctpTransport):
+    """Ends, instead of raising or growing, when the peer breaks a rule."""
+
+    def __init__(self, transport: RTCDtlsTransport, port: int, broken: Callable[[], None]) -> None:
+        """Wrap *transport*; *broken* is called once, before the channels close."""
+        super().__init__(transport, port)
+        self._broken = broken
+        self._is_broken = False
+
+    def give_up(self) -> None:
+        """Stop all timers and close all channels, without a word to the peer."""
+        self._set_state(self.State.CLOSED)
+
+    async def _handle_data(self, data: bytes) -> None:
+        if self._is_broken:
+            return
+        try:
+            _check_parameters(data)
+            await super()._handle_data(data)
+            if 1024 * 1024 - self._advertised_rwnd > _MAX_HELD:
+                raise ValueError("too many bytes wait for a missing chunk")
+            if len(self._sack_misordered) > _MAX_CHUNKS:
+                raise ValueError("too many chunks out of order")
+        except ConnectionError:
+            raise
+        except Exception:  # assertions, struct.error, KeyError: all of it the peer's doing
+            _logger.debug("the peer broke the rules of SCTP", exc_info=True)
+            self._is_broken = True
+            self._broken()
+            self.give_up()
+
+    async def _receive_data_chunk(self, chunk: DataChunk) -> None:
+        if chunk.stream_id >= _MAX_STREAMS:
+            raise ValueError("too many streams")
+        await super()._receive_data_chunk(chunk)
+        stream = self._inbound_streams.get(chunk.stream_id)
+        if stream is not None and len(stream.reassembly) > _MAX_CHUNKS:
+            raise ValueError("a message of too many chunks")
+
+    async def _receive_sack_chunk(self, chunk: SackChunk) -> None:
+        if sum(abs(last - first) + 1 for first, last in chunk.gaps) > _MAX_GAPS:
+            raise ValueError("a SACK with more gaps than there are chunks")
+        await super()._receive_sack_chunk(chunk)
+
+    async def _receive_forward_tsn_chunk(self, chunk: ForwardTsnChunk) -> None:
+        raise ValueError("FORWARD-TSN, but all channels are reliable")
+
+
+def _check_parameters(data: bytes) -> None:
+    """Refuse a parameter that is shorter than its own header: aiortc would never get past it."""
+    position = _FIRST_CHUNK
+    while position + _CHUNK.size <= len(data):
+        kind, _, length = _CHUNK.unpack_from(data, position)
+        if length < _CHUNK.size:
+            return  # aiortc drops the packet
+        if kind in _PARAMETERS:
+            end = min(position + length, len(data))
+            at = position + _PARAMETERS[kind]
+            while at + _PARAMETER.size <= end:
+                _, size = _PARAMETER.unpack_from(data, at)
+                if size < _PARAMETER.size:
+                    raise ValueError("a parameter without end")
+                at += size + -size % 4
+        position += length + -length % 4

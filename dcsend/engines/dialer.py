@@ -1,0 +1,232 @@
+"""The side that was given a code: calls the addresses in it.
+
+Makes an ordinary ICE offer for itself and fabricates the listener's answer; what the
+listener needs to know travels in the first check (`ufrag`). Nothing else goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dcsend.engines.base import Connection, Route
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.loading import load_aiortc
+from dcsend.engines.quota import SeenChecks
+from dcsend.engines.stun import is_binding_request
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.engines.ufrag import encode_ufrag
+from dcsend.errors import (
+    AuthenticationFailed,
+    CodeExpired,
+    CodeUsed,
+    ConnectionFailed,
+    DcsendError,
+)
+
+if TYPE_CHECKING:
+    from aioice.stun import Message
+
+__all__ = ["DialedConnection", "dial"]
+
+_GRACE: Final = 1.5
+"""Seconds between a refused secret and giving up: another address in the code may be the
+right machine, since private addresses mean a different one on each network."""
+_MAX_SOURCES: Final = 16
+"Unannounced addresses from which the listener may answer."
+
+
+class DialedConnection:
+    """A connection that owns the UDP port it was dialed from."""
+
+    def __init__(self, connection: Connection, port: UdpPort) -> None:
+        self._connection = connection
+        self._port = port
+        self.channels = connection.channels
+
+    @property
+    def route(self) -> Route:
+        """The path that is used now."""
+        return self._connection.route
+
+    async def close(self) -> None:
+        """Close the connection, then the port."""
+        try:
+            await self._connection.close()
+        finally:
+            await self._port.close()
+
+
+async def dial(
+    addresses: Sequence[Address],
+    *,
+    password: str,
+    fingerprint: bytes,
+    timeout: float,
+    port: int = 0,
+    certificate: Certificate | None = None,
+    announced: bytes | None = None,
+) -> Connection:
+    """Connect to the listener at one of *addresses*.
+
+    Args:
+        addresses: host and port, best first.
+        password: the ice-pwd derived from the code's secret.
+        fingerprint: SHA-256 of the listener's certificate, from the code; 32 bytes.
+        timeout: seconds until it is given up.
+        port: our own UDP port; 0 for a random one.
+        certificate: our own; made here if None.
+        announced: the fingerprint we claim to have; ours, except in tests of liars.
+
+    Raises:
+        AuthenticationFailed: the listener knows another secret, or has another certificate.
+        CodeUsed: somebody else was faster.
+        CodeExpired: the code is too old.
+        ConnectionFailed: nobody answers.
+        UsageError: *port* can't be used.
+    """
+    await load_aiortc()
+    certificate = certificate or Certificate.generate()
+    own_port = await UdpPort.open(port)
+    try:
+        attempt = _Attempt(own_port, certificate, addresses)
+        await attempt.run(password, fingerprint, announced or certificate.fingerprint, timeout)
+    except BaseException:
+        await own_port.close()
+        raise
+    return DialedConnection(attempt.connection, own_port)
+
+
+class _Attempt:
+    """One try to reach the listener at all its addresses at once."""
+
+    def __init__(
+        self, port: UdpPort, certificate: Certificate, addresses: Sequence[Address]
+    ) -> None:
+        from dcsend.engines import private
+        from dcsend.engines.aiortc import AiortcConnection
+
+        self._loop = asyncio.get_running_loop()
+        canonical = [(str(ipaddress.ip_address(host)), number) for host, number in addresses]
+        self._addresses = [a for a in canonical if _family(a) in port.families]
+        if not self._addresses:
+            raise ConnectionFailed(
+                "this machine has no network of the kind the code needs",
+                "connect it to the network that the other side is in",
+            )
+        self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
+        self._ice, self._protocols = private.muxed_connection(
+            controlling=True,
+            port=port,
+            hosts=["::" if family == socket.AF_INET6 else "0.0.0.0" for family in port.families],
+            judge=self._judge,
+            rejected=self._rejected,
+        )
+        self._port = port
+        self._strangers = 0
+        self._seen = SeenChecks()
+        port.unknown = self._unknown
+        for address in self._addresses:
+            port.route(address, self._protocols[":" in address[0]].datagram_received)
+        self.connection = AiortcConnection(self._ice, certificate, listener=False)
+
+    async def run(
+        self, password: str, fingerprint: bytes, announced: bytes, timeout: float
+    ) -> None:
+        """Try until connected, refused, or out of time; see `dial`."""
+        from aioice import Candidate
+
+        from dcsend.engines.aiortc import Remote
+
+        for rank, (host, port) in enumerate(self._addresses):
+            await self._ice.add_remote_candidate(
+                Candidate(
+                    foundation=str(rank),
+                    component=1,
+                    transport="udp",
+                    priority=2_130_706_431 - rank,  # RFC 8445, 5.1.2.1: host, then in our order
+                    host=host,
+                    port=port,
+                    type="host",
+                )
+            )
+        await self._ice.add_remote_candidate(None)
+        ufrag = encode_ufrag(announced, self._ice.local_password)
+        establishing = asyncio.create_task(
+            self.connection.establish(Remote(ufrag, password, fingerprint))
+        )
+        try:
+            either: set[asyncio.Future[Any]] = {establishing, self._rejection}
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            connected = establishing.done() and establishing.exception() is None
+            if self._rejection.done() and not connected:
+                raise self._rejection.result()
+            if not establishing.done():
+                raise self._nobody()
+            establishing.result()
+        except BaseException:
+            establishing.cancel()
+            await self.connection.close()
+            await asyncio.wait({establishing})
+            raise
+
+    def _nobody(self) -> ConnectionFailed:
+        hosts = ", ".join(host for host, _ in self._addresses)
+        return ConnectionFailed(
+            f"no answer from {hosts}",
+            "is the other side still waiting, and are both in the same network?",
+        )
+
+    def _unknown(self, data: bytes, source: Address) -> None:
+        """Let the listener answer from an address that the code does not name."""
+        from dcsend.engines import private
+
+        if self._strangers >= _MAX_SOURCES or private.is_nominated(self._ice):
+            return
+        message = self._judge(data, source) if is_binding_request(data) else None
+        if message is not None:
+            self._strangers += 1
+            protocol = self._protocols[":" in source[0]]
+            self._port.route(source, protocol.datagram_received)
+            private.answer_check(protocol, message, source)
+
+    def _judge(self, data: bytes, source: Address) -> Message | None:
+        """Return the listener's check in *data*, or None if it is of anybody else."""
+        from dcsend.engines.checks import parse_request
+
+        message = parse_request(data, "ICE-CONTROLLED")
+        if message is None or not message.check_message_integrity(
+            self._ice.local_password.encode()
+        ):
+            return None
+        return message if self._seen.add(message.transaction_id, source) else None
+
+    def _rejected(self, code: int) -> None:
+        """Turn a refused check into what to tell the person."""
+        if code == 401:
+            error = AuthenticationFailed(
+                "the other side expects another secret",
+                "the code is from an earlier run, or was changed; ask for the present one",
+            )
+            self._loop.call_later(_GRACE, self._reject_unless_settled, error)
+        elif code == 430:
+            self._reject(CodeExpired("the code has expired"))
+        elif code == 486:
+            self._reject(CodeUsed("somebody has already connected with this code"))
+
+    def _reject_unless_settled(self, error: DcsendError) -> None:
+        from dcsend.engines import private
+
+        if not private.is_nominated(self._ice):
+            self._reject(error)
+
+    def _reject(self, error: DcsendError) -> None:
+        if not self._rejection.done():
+            self._rejection.set_result(error)
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET

@@ -1,0 +1,295 @@
+"""The side that published a code: waits on the one UDP port for a dialer who knows it.
+
+    datagram ─ known source ─ check ──────► judged, then the dial it belongs to
+             │              └ anything else ► the dial it belongs to
+             └ unknown ─ STUN server's answer ► mapped addresses
+                       └ check, right secret ─► a new dial, or one more source of a dial
+                       └ anything else ───────► dropped, or one short refusal
+
+What strangers can make it hold or do is bounded by the constants below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from dcsend.engines.base import Connection
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.loading import load_aiortc
+from dcsend.engines.quota import Budget, SeenChecks
+from dcsend.engines.stun import MappedAddresses, is_binding_request
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import ConnectionFailed, DcsendError
+
+if TYPE_CHECKING:
+    from aioice.stun import Message
+
+    from dcsend.engines.aiortc import AiortcConnection
+    from dcsend.engines.checks import Check, Refusal
+    from dcsend.engines.private import Judge, MuxedProtocol
+
+__all__ = ["Listener"]
+
+MAX_HALF_OPEN: Final = 8
+"Dials that may be between first check and open channels at one time; each costs about 100 KB."
+MAX_SOURCES: Final = 16
+"Source addresses of one dial: a browser tries each of its interfaces."
+MAX_EARLY: Final = 16
+"Datagrams kept while aiortc is still loading; dialers repeat theirs anyway."
+HALF_OPEN_SECONDS: Final = 10.0
+"A dial that has no open channels by then is given up; on a LAN it takes 0.1 s."
+CHECKS_PER_SECOND: Final = 1000
+"""Checks of unknown sources looked at; the rest is dropped unread. One costs about 60 us,
+so a flood takes 6 % of a core at most; a dialer sends fewer than 50."""
+KEEP_ALIVE_SECONDS: Final = 10.0
+"Between requests that keep the NAT's mapping open (RFC 8445, 11: at least each 15 s)."
+
+
+class Listener:
+    """Accepts one dialer, and turns away everybody else."""
+
+    def __init__(
+        self,
+        port: UdpPort,
+        *,
+        certificate: Certificate,
+        password: str,
+        stun_servers: Sequence[Address] = (),
+        failed: Callable[[DcsendError], None] = lambda error: None,
+    ) -> None:
+        """Take over *port*.
+
+        Args:
+            port: the one UDP port; closed together with the listener.
+            certificate: whose fingerprint the code holds.
+            password: the ice-pwd that both sides derive from the code's secret.
+            stun_servers: asked for our public address.
+            failed: told when somebody who knows the secret fails to connect.
+        """
+        self.port = port
+        self.mapped = MappedAddresses(port, stun_servers)
+        self._certificate = certificate
+        self._password = password
+        self._failed = failed
+        self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY)
+        self._loaded = False
+        self._refusal: Refusal | None = None
+        self._dials: dict[str, _Dial] = {}
+        self._accepted: asyncio.Future[_Dial] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._seen = SeenChecks()
+        self._budget = Budget(CHECKS_PER_SECOND)
+        port.unknown = self._unknown
+
+    async def accept(self) -> Connection:
+        """Wait for a dialer; from then on the code is used up.
+
+        Raises:
+            ConnectionFailed: the listener was closed meanwhile.
+            ImportError: aiortc can't be loaded.
+        """
+        await load_aiortc()
+        self._loaded = True
+        for datagram in self._early:
+            self._unknown(*datagram)
+        self._early.clear()
+        keep_alive = asyncio.create_task(self._keep_alive())
+        try:
+            dial = await asyncio.shield(self._accepted)
+        finally:
+            keep_alive.cancel()
+            await asyncio.wait({keep_alive})
+        return dial.connection
+
+    async def expire(self) -> None:
+        """Turn away everybody who is not connected, and say that the code is too old."""
+        await load_aiortc()
+        from dcsend.engines.checks import Refusal
+
+        if not self._accepted.done():
+            self._turn_away(Refusal.EXPIRED)
+        await self._end_tasks()
+
+    async def close(self) -> None:
+        """Close every connection and the port; idempotent."""
+        self.port.unknown = lambda data, source: None
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectionFailed("the listener is closed"))
+            self._accepted.exception()  # perhaps nobody waits for it
+        try:
+            for dial in self._dials.values():
+                dial.give_up()
+            await self._end_tasks()
+            for dial in list(self._dials.values()):
+                await dial.connection.close()
+        finally:
+            await self.port.close()
+
+    async def _end_tasks(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _turn_away(self, refusal: Refusal, keep: _Dial | None = None) -> None:
+        """Answer new dialers with *refusal* from now on; the dials but *keep* end soon."""
+        self._refusal = refusal
+        for dial in self._dials.values():
+            if dial is not keep:
+                dial.give_up()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            self.mapped.keep_alive()
+
+    def _unknown(self, data: bytes, source: Address) -> None:
+        """Judge a datagram whose source is not known; the cheapest test first."""
+        if self.mapped.received(data) or not is_binding_request(data):
+            return
+        if not self._loaded:
+            self._early.append((data, source))
+            return
+        if not self._budget.take(asyncio.get_running_loop().time()):
+            return
+        from dcsend.engines.checks import Refusal, parse_check, refuse
+
+        check = parse_check(data)
+        if check is None:
+            return
+        if not check.authenticated(self._password):
+            self.port.send(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+        elif (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
+            dial.add_source(check, source)
+        elif self._refusal is not None:
+            self.port.send(refuse(check, self._refusal, self._password), source)
+        elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
+            self._begin(check, source)
+
+    def _known(self, dial: _Dial, data: bytes, source: Address) -> Message | None:
+        """Judge a request from a source of *dial*; return what its ICE may see."""
+        from dcsend.engines.checks import parse_check
+
+        check = parse_check(data)
+        if check is None:
+            return None
+        if check.credentials.local_ufrag == dial.name and check.authenticated(self._password):
+            fresh = self._seen.add(check.message.transaction_id, source)
+            return check.message if fresh else None
+        # A new try from the port of an old one. Nobody may end a settled dial like that.
+        if self._refusal is not None or not dial.is_settled:
+            self._unknown(data, source)
+        return None
+
+    def _begin(self, check: Check, source: Address) -> None:
+        dial = _Dial(check, self)
+        self._dials[dial.name] = dial
+        dial.add_source(check, source)
+        task = asyncio.create_task(self._establish(dial, check))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _establish(self, dial: _Dial, check: Check) -> None:
+        """Bring one dial from its first check to open channels, or drop it."""
+        error: DcsendError | None = None
+        won = False
+        try:
+            async with asyncio.timeout(HALF_OPEN_SECONDS):
+                await dial.establish(check)
+            won = self._win(dial)
+        except TimeoutError:
+            error = ConnectionFailed("a dialer with the right secret did not finish connecting")
+        except DcsendError as exc:
+            error = exc
+        finally:
+            if not won:
+                self._dials.pop(dial.name, None)
+                await dial.connection.close()
+        if error is not None:
+            self._failed(error)
+
+    def _win(self, dial: _Dial) -> bool:
+        """Make *dial* the one, unless there is one."""
+        from dcsend.engines.checks import Refusal
+
+        if self._accepted.done():
+            return False
+        self._accepted.set_result(dial)
+        self._turn_away(Refusal.USED, keep=dial)
+        return True
+
+
+class _Dial:
+    """One dialer: its connection and the addresses it has shown itself from."""
+
+    def __init__(self, check: Check, listener: Listener) -> None:
+        from dcsend.engines import private
+        from dcsend.engines.aiortc import AiortcConnection
+
+        self.name = check.credentials.local_ufrag
+        self._task: asyncio.Task[None] | None = None
+        self._given_up = False
+        self._port = listener.port
+        self._seen = listener._seen
+        self._sources = 0
+        judge: Judge = functools.partial(listener._known, self)
+        self._ice, self._protocols = private.muxed_connection(
+            controlling=False,
+            port=listener.port,
+            hosts=("0.0.0.0", "::"),
+            judge=judge,
+            local=(self.name, listener._password),
+        )
+        self.connection: AiortcConnection = AiortcConnection(
+            self._ice, listener._certificate, listener=True
+        )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ICE has chosen a path."""
+        from dcsend.engines import private
+
+        return private.is_nominated(self._ice)
+
+    def add_source(self, check: Check, source: Address) -> None:
+        """Answer a check from an address that is new to this dial.
+
+        Not once the path is settled, and not one that came from elsewhere before: a recorded
+        check, sent again, must not draw a transfer away.
+        """
+        from dcsend.engines import private
+
+        if self._sources >= MAX_SOURCES or self.is_settled:
+            return
+        if not self._seen.add(check.message.transaction_id, source):
+            return
+        self._sources += 1
+        protocol: MuxedProtocol = self._protocols[":" in source[0]]
+        self._port.route(source, protocol.datagram_received)
+        private.answer_check(protocol, check.message, source)
+
+    async def establish(self, check: Check) -> None:
+        """Connect to the peer that *check* describes."""
+        from dcsend.engines.aiortc import Remote
+
+        if self._given_up:
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        credentials = check.credentials
+        try:
+            await self.connection.establish(
+                Remote(credentials.ufrag, credentials.password, credentials.fingerprint)
+            )
+        finally:
+            self._task = None
+
+    def give_up(self) -> None:
+        """Let `establish` be cancelled, if it has not ended; whoever called it closes the rest.
+
+        The task is not cancelled before or after it: then nobody would close anything.
+        """
+        self._given_up = True
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,225 @@
+"""Binding requests to a STUN server (RFC 8489): which address does the world see?
+
+Written out here, thirty bytes of it, because the code must not wait until aioice and
+what it brings has been loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import secrets
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any, Final
+
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import UsageError
+
+__all__ = [
+    "MappedAddresses",
+    "binding_request",
+    "is_binding_request",
+    "mapped_address",
+    "parse_server",
+]
+
+_HEADER: Final = struct.Struct("!HHI12s")
+_COOKIE: Final = 0x2112A442
+_REQUEST, _SUCCESS = 0x0001, 0x0101
+_XOR_MAPPED_ADDRESS: Final = 0x0020
+_RETRY: Final = 0.25
+"Seconds between requests while there is no answer: half of RFC 8489's RTO, the time is short."
+_OTHERS: Final = 0.3
+"""Seconds that other servers, and the other address family, get after the first answer: IPv6
+that leads nowhere is common, and must not cost the whole timeout."""
+_SERVER = re.compile(r"(?:stun:)?(\[[0-9A-Fa-f:]+\]|[^\[\]:/?\s]+)(?::(\d{1,5}))?", re.ASCII)
+
+
+def parse_server(uri: str) -> Address:
+    """Split `stun:host:port` (RFC 7064); the port is 3478 unless given.
+
+    Raises:
+        UsageError: it is not a STUN URI.
+
+    >>> parse_server("stun:stun.example.org:19302")
+    ('stun.example.org', 19302)
+    """
+    match = _SERVER.fullmatch(uri.strip())
+    port = int(match[2] or 3478) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise UsageError(
+            f"{uri!r} is not a STUN server", "write stun:HOST or stun:HOST:PORT, or none"
+        )
+    return match[1].strip("[]"), port
+
+
+def is_binding_request(data: bytes) -> bool:
+    """Tell cheaply whether a datagram can be a Binding request at all.
+
+    >>> is_binding_request(binding_request(bytes(12)))
+    True
+    >>> is_binding_request(b"hello")
+    False
+    """
+    if len(data) < _HEADER.size:
+        return False
+    kind, length, cookie, _ = _HEADER.unpack_from(data)
+    return (kind, cookie, length) == (_REQUEST, _COOKIE, len(data) - _HEADER.size)
+
+
+def binding_request(transaction_id: bytes) -> bytes:
+    """Return a Binding request without attributes; *transaction_id* has 12 bytes."""
+    return _HEADER.pack(_REQUEST, 0, _COOKIE, transaction_id)
+
+
+def mapped_address(data: bytes, transaction_id: bytes) -> Address | None:
+    """Return the address that a Binding success response tells, or None if it is none.
+
+    >>> mapped_address(bytes.fromhex("0101000c2112a442" + "00" * 12 + "002000080001" + "32a3"
+    ...     "e1baa542"), bytes(12))
+    ('192.168.1.0', 5041)
+    """
+    if len(data) < _HEADER.size:
+        return None
+    kind, length, cookie, transaction = _HEADER.unpack_from(data)
+    if (kind, cookie, transaction) != (_SUCCESS, _COOKIE, transaction_id):
+        return None
+    if length != len(data) - _HEADER.size:
+        return None
+    position = _HEADER.size
+    while position + 4 <= len(data):
+        attribute, size = struct.unpack_from("!HH", data, position)
+        if attribute == _XOR_MAPPED_ADDRESS:
+            return _unxor(data[position + 4 : position + 4 + size], data[4:20])
+        position += 4 + size + -size % 4
+    return None
+
+
+def _unxor(value: bytes, key: bytes) -> Address | None:
+    """Undo RFC 8489, 14.2: port and address XORed with cookie and transaction id."""
+    if (len(value), value[1:2]) not in ((8, b"\x01"), (20, b"\x02")):
+        return None
+    port = int.from_bytes(value[2:4]) ^ int.from_bytes(key[:2])
+    packed = bytes(a ^ b for a, b in zip(value[4:], key, strict=False))
+    address = ipaddress.ip_address(packed)
+    usable = port and not (address.is_unspecified or address.is_multicast)
+    return (str(address), port) if usable else None
+
+
+class MappedAddresses:
+    """Asks every server at once, from the port that is to be known, and keeps the mapping open."""
+
+    def __init__(self, port: UdpPort, servers: Sequence[Address]) -> None:
+        self._port = port
+        self._servers = servers
+        self._transactions: dict[bytes, asyncio.Future[Address]] = {}
+        self._resolved: dict[Address, None] = {}
+        self._found: dict[bool, Address] = {}
+        self._answered = asyncio.Event()
+
+    async def query(self, timeout: float) -> list[Address]:
+        """Return the addresses the servers see, one per family; what is late is left out.
+
+        Args:
+            timeout: seconds for everything, name look-ups included.
+        """
+        if not self._servers:
+            return []
+        self._found.clear()
+        self._answered.clear()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        everything = asyncio.create_task(self._ask_all())
+        answered = asyncio.create_task(self._answered.wait())
+        either: set[asyncio.Task[Any]] = {everything, answered}
+        try:
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if answered.done():
+                await asyncio.wait({everything}, timeout=min(_OTHERS, deadline - loop.time()))
+        finally:
+            for task in either:
+                task.cancel()
+            await asyncio.wait(either)
+        return list(self._found.values())
+
+    async def _ask_all(self) -> None:
+        async with asyncio.TaskGroup() as asking:
+            for server in self._servers:
+                asking.create_task(self._ask(server))
+
+    def received(self, data: bytes) -> bool:
+        """Take a datagram from an unknown source; True if it was an answer to a query."""
+        future = self._transactions.get(data[8:20])
+        if future is None:
+            return False
+        address = mapped_address(data, data[8:20])
+        if address is not None and not future.done():
+            future.set_result(address)
+        return True
+
+    def keep_alive(self) -> None:
+        """Send another request, so that a NAT keeps the mapping; the answer is not awaited.
+
+        RFC 8445, 11 asks for one each 15 seconds at most.
+        """
+        for server in self._resolved:
+            self._port.send(binding_request(secrets.token_bytes(12)), server)
+
+    async def _ask(self, server: Address) -> None:
+        targets = await _resolve(server, self._port.families)
+        async with asyncio.TaskGroup() as asking:
+            for target in targets:
+                asking.create_task(self._transact(target))
+
+    async def _transact(self, target: Address) -> None:
+        self._resolved[target] = None
+        transaction_id = secrets.token_bytes(12)
+        future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+        self._transactions[transaction_id] = future
+        try:
+            while True:
+                self._port.send(binding_request(transaction_id), target)
+                done, _ = await asyncio.wait([future], timeout=_RETRY)
+                if done:
+                    address = future.result()
+                    self._found.setdefault(":" in address[0], address)
+                    self._answered.set()
+                    return
+        finally:
+            del self._transactions[transaction_id]
+
+
+async def _resolve(server: Address, families: frozenset[socket.AddressFamily]) -> list[Address]:
+    """Return one address of *server* per family.
+
+    In a daemon thread: a dead name server must not hold up the end of the program, as
+    the loop's own executor would.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[list[Address]] = loop.create_future()
+
+    def deliver(found: list[Address]) -> None:
+        if not result.done():
+            result.set_result(found)
+
+    def look_up() -> None:
+        found: dict[socket.AddressFamily, Address] = {}
+        try:
+            for family, _, _, _, address in socket.getaddrinfo(
+                *server, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
+            ):
+                if family in families:
+                    found.setdefault(family, (str(address[0]), int(address[1])))
+        except (OSError, ValueError):  # UnicodeError: a label of the name is too long or empty
+            found.clear()  # no such name, or no name server: the same as no answer
+        try:
+            loop.call_soon_threadsafe(deliver, list(found.values()))
+        except RuntimeError:
+            return  # the loop has ended; nobody waits any more
+
+    threading.Thread(target=look_up, name="dcsend-stun-lookup", daemon=True).start()
+    return await result
