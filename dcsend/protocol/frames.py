@@ -1,0 +1,176 @@
+"""Data frames: a 24-byte header, then the payload.
+
+    0        1        2                 4                                 8
+    +--------+--------+-----------------+---------------------------------+
+    | type   | flags  | reserved = 0    | file number                     |
+    +--------+--------+-----------------+---------------------------------+
+    | offset                                                              |
+    +-----------------------------------+---------------------------------+
+    | length                            | CRC-32                          |
+    +-----------------------------------+---------------------------------+
+    | payload …                           [SHA-256 of the file, with END] |
+
+Network byte order. The CRC covers the header with its own field as zero, and all that
+follows. Knows the layout only; order and windows are judged by `ledger` and `window`.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from dataclasses import dataclass
+from typing import Final
+from zlib import crc32
+
+from dcsend.errors import IntegrityError, LocalProtocolError, RemoteProtocolError
+from dcsend.protocol import limits
+
+__all__ = [
+    "END",
+    "Frame",
+    "FrameKind",
+    "decode_frame",
+    "encode_abort",
+    "encode_data",
+    "encode_hole",
+]
+
+
+class FrameKind(enum.IntEnum):
+    """What a frame is: its first byte."""
+
+    DATA = 1
+    HOLE = 2
+    ABORT = 3
+
+
+END: Final = 1
+"Flag of a DATA frame: the last of its file, the digest follows the payload."
+
+_HEADER: Final = struct.Struct("!BBHIQII")
+_BEFORE_CRC: Final = struct.Struct("!BBHIQI")
+_CRC: Final = struct.Struct("!I")
+_NO_CRC: Final = bytes(4)
+
+# Plain integers: an enum member costs a lookup for each frame.
+_DATA: Final = 1
+_HOLE: Final = 2
+_ABORT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame, as it arrived."""
+
+    kind: FrameKind
+    number: int
+    "The entry's number in the manifest."
+    offset: int
+    "Where in the file it belongs, in bytes."
+    length: int
+    "Bytes of content: of the payload, or zeros of a HOLE; of the reason in an ABORT."
+    payload: memoryview | bytes
+    "Content or reason; a view into the message, not a copy."
+    digest: bytes | None
+    "SHA-256 of the whole file if this is its last frame."
+
+
+def encode_data(
+    number: int, offset: int, payload: bytes | memoryview, digest: bytes | None = None
+) -> bytes:
+    """Make a DATA frame; with *digest* (32 bytes) it is the last of its file.
+
+    Raises:
+        LocalProtocolError: it is empty without being the last, too long, or out of range.
+    """
+    length = len(payload)
+    if digest is None:
+        if not length:
+            raise LocalProtocolError("an empty data frame must be the last of its file")
+        if length > limits.MAX_PAYLOAD:
+            raise LocalProtocolError(f"payload of {length} bytes is too long for a frame")
+        head = _pack(_DATA, 0, number, offset, length)
+        return b"".join((head, _CRC.pack(crc32(payload, crc32(_NO_CRC, crc32(head)))), payload))
+    if length > limits.MAX_PAYLOAD_WITH_DIGEST:
+        raise LocalProtocolError(f"payload of {length} bytes is too long for a last frame")
+    if len(digest) != limits.DIGEST:
+        raise LocalProtocolError(f"digest of {len(digest)} bytes is no SHA-256")
+    head = _pack(_DATA, END, number, offset, length)
+    crc = crc32(digest, crc32(payload, crc32(_NO_CRC, crc32(head))))
+    return b"".join((head, _CRC.pack(crc), payload, digest))
+
+
+def encode_hole(number: int, offset: int, length: int) -> bytes:
+    """Make a HOLE frame: *length* zero bytes at *offset*.
+
+    Raises:
+        LocalProtocolError: the length is not from 1 to 2**30, or a number is out of range.
+    """
+    if not 1 <= length <= limits.MAX_HOLE:
+        raise LocalProtocolError(f"hole of {length} bytes is not from 1 to {limits.MAX_HOLE}")
+    return _short(_HOLE, number, offset, length, b"")
+
+
+def encode_abort(number: int, offset: int, reason: str) -> bytes:
+    """Make an ABORT frame: the sender gave the file up at *offset*.
+
+    A reason that is longer than 500 bytes is cut at a character.
+
+    Raises:
+        LocalProtocolError: a number is out of range.
+    """
+    payload = reason.encode("utf-8", "backslashreplace")[: limits.MAX_MESSAGE]
+    payload = payload.decode("utf-8", "ignore").encode()
+    return _short(_ABORT, number, offset, len(payload), payload)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Take a message of the data channel apart.
+
+    Raises:
+        IntegrityError: its checksum is wrong.
+        RemoteProtocolError: it is no frame, or breaks a rule of PROTOCOL.md.
+    """
+    size = len(data)
+    if not limits.FRAME_HEADER <= size <= limits.MAX_FRAME:
+        raise RemoteProtocolError(f"data message of {size} bytes is no frame")
+    kind, flags, reserved, number, offset, length, crc = _HEADER.unpack_from(data)
+    view = memoryview(data)
+    # First of all, so that damage is called damage whatever field it hits.
+    if crc32(view[24:], crc32(_NO_CRC, crc32(view[:20]))) != crc:
+        raise IntegrityError("a frame was damaged on its way")
+    if reserved or offset + length > limits.MAX_SAFE or number >= limits.MAX_ENTRIES:
+        raise RemoteProtocolError("frame with a number out of range")
+    if kind == _DATA and flags == 0 and length and size == 24 + length:
+        return Frame(FrameKind.DATA, number, offset, length, view[24:], None)
+    if kind == _DATA and flags == END and size == 56 + length:
+        payload = view[24 : 24 + length]
+        return Frame(FrameKind.DATA, number, offset, length, payload, data[24 + length :])
+    if kind == _HOLE and flags == 0 and size == 24 and 1 <= length <= limits.MAX_HOLE:
+        return Frame(FrameKind.HOLE, number, offset, length, b"", None)
+    if kind == _ABORT and flags == 0 and size == 24 + length and length <= limits.MAX_MESSAGE:
+        try:
+            str(view[24:], "utf-8")
+        except UnicodeDecodeError:
+            raise RemoteProtocolError("reason of an abort frame is not UTF-8") from None
+        return Frame(FrameKind.ABORT, number, offset, length, view[24:], None)
+    raise RemoteProtocolError(_complaint(kind, flags, length))
+
+
+def _pack(kind: int, flags: int, number: int, offset: int, length: int) -> bytes:
+    if not (0 <= number < limits.MAX_ENTRIES and 0 <= offset <= limits.MAX_SAFE - length):
+        raise LocalProtocolError(f"file number {number} or offset {offset} is out of range")
+    return _BEFORE_CRC.pack(kind, flags, 0, number, offset, length)
+
+
+def _short(kind: int, number: int, offset: int, length: int, payload: bytes) -> bytes:
+    head = _pack(kind, 0, number, offset, length)
+    return b"".join((head, _CRC.pack(crc32(payload, crc32(_NO_CRC, crc32(head)))), payload))
+
+
+def _complaint(kind: int, flags: int, length: int) -> str:
+    if kind not in (_DATA, _HOLE, _ABORT):
+        return f"frame of unknown type {kind}"
+    if flags & ~(END if kind == _DATA else 0):
+        return f"frame with unknown flags {flags}"
+    return f"frame with a wrong length of {length} bytes"

@@ -1,0 +1,104 @@
+"""Every number that both sides of the protocol must agree on.
+
+PROTOCOL.md says why each of them exists. Imports nothing; sizes are bytes, times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+"The version that this program speaks."
+
+VERSIONS: Final = (PROTOCOL_VERSION,)
+"All the versions that this program speaks, as Hello lists them."
+
+# --- control channel
+
+MAX_CONTROL: Final = 65536
+"Largest control message, as UTF-8."
+
+SPLIT_CONTROL: Final = 48 * 1024
+"Where a long Manifest is continued in another message."
+
+PAIRS_PER_MESSAGE: Final = 1000
+"Pairs in one Accept or Verdict; 1000 of the longest are 31 KB."
+
+MAX_DEPTH: Final = 8
+"Deepest nesting inside a field that this version does not know."
+
+MAX_SAFE: Final = 2**53 - 1
+"Largest integer anywhere: the last that every JSON implementation holds exactly."
+
+MAX_ENTRIES: Final = 1_000_000
+"Entries of one transfer."
+
+MAX_MANIFEST: Final = 256 * 1024 * 1024
+"All Manifest messages of one transfer together, as UTF-8; bounds the receiver's memory."
+
+MAX_PATH: Final = 4096
+"Longest path or link target, in code points; whether it is safe, the files layer says."
+
+MAX_MODE: Final = 0o777
+"Permission bits only: never set-user-ID, set-group-ID or sticky."
+
+MAX_AGENT: Final = 128
+"Longest name of a program, in code points."
+
+MAX_MESSAGE: Final = 500
+"Longest explanation in Cancel, Decline (code points) and an ABORT frame (UTF-8 bytes)."
+
+MAX_VERSIONS: Final = 16
+"Versions in Hello."
+
+MAX_VERSION: Final = 65535
+"Largest version number."
+
+MAX_FEATURES: Final = 64
+"Features in Hello."
+
+MAX_FEATURE: Final = 64
+"Longest name of a feature, in code points."
+
+# --- data channel
+
+FRAME_HEADER: Final = 24
+"Header of a frame."
+
+DIGEST: Final = 32
+"SHA-256 at the end of a file."
+
+MAX_FRAME: Final = 64960
+"Largest frame: 56 SCTP packets of 1160 bytes, so that none of them leaves half empty."
+
+MAX_PAYLOAD: Final = MAX_FRAME - FRAME_HEADER
+"Largest payload of a frame."
+
+MAX_PAYLOAD_WITH_DIGEST: Final = MAX_PAYLOAD - DIGEST
+"Largest payload of the last frame of a file."
+
+MIN_FRAME: Final = 1024
+"Smallest `max_frame` a Hello may ask for; an ABORT frame always fits."
+
+MAX_FRAME_LIMIT: Final = 2**31 - 1
+"Largest `max_frame` a Hello may ask for."
+
+MAX_HOLE: Final = 2**30
+"Longest run of zeros in one HOLE frame."
+
+MAX_TEXT_ENTRY: Final = 1024 * 1024
+"Largest entry of kind text: it is held in memory to be shown."
+
+WINDOW: Final = 8 * 1024 * 1024
+"Data-message bytes in flight: 8 MiB fills 1 Gbit/s at 64 ms."
+
+# --- text channel
+
+MAX_TEXT: Final = 16 * 1024
+"Largest message of the text channel, as UTF-8."
+
+LIVENESS_LETTERS: Final = 15
+"Letters of a liveness message, each of A-Z or a-z."
+
+LIVENESS_INTERVAL: Final = 5.0
+"Time between two liveness messages."

@@ -1,0 +1,430 @@
+"""The control messages: what they hold, and their JSON form.
+
+`decode` is the only door from the wire: what it returns has been checked field by
+field, and whatever it doesn't like it raises as RemoteProtocolError. `encode` passes
+its own work through that door, so nothing leaves that a peer would have to refuse.
+Must not import asyncio, files or engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import IncompatibleVersion, LocalProtocolError, RemoteProtocolError
+from dcsend.printable import printable
+from dcsend.protocol import limits
+from dcsend.protocol.strict import Fields, check_unknown, dump, parse
+
+__all__ = [
+    "CANCEL_REASONS",
+    "DECLINE_REASONS",
+    "ROLES",
+    "SKIP_REASONS",
+    "STATUSES",
+    "Accept",
+    "Ack",
+    "Bye",
+    "Cancel",
+    "Complete",
+    "Decline",
+    "Hello",
+    "Manifest",
+    "Message",
+    "Verdict",
+    "choose_version",
+    "clip",
+    "decode",
+    "encode",
+    "split_accept",
+    "split_manifest",
+    "split_verdict",
+]
+
+ROLES: Final = ("sender", "receiver")
+SKIP_REASONS: Final = ("exists", "unsafe", "declined", "unsupported")
+DECLINE_REASONS: Final = (
+    "declined",
+    "destination",
+    "unsupported",
+    "error",
+    "interrupted",
+    "timeout",
+)
+STATUSES: Final = ("ok", "mismatch", "failed")
+CANCEL_REASONS: Final = (
+    "interrupted",
+    "error",
+    "protocol",
+    "version",
+    "integrity",
+    "destination",
+    "source",
+    "timeout",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message of either side."""
+
+    versions: tuple[int, ...]
+    "Protocol versions it speaks, 1 to 16 of them."
+    agent: str
+    "Name and version of the program, at most 128 code points; shown, never interpreted."
+    role: str
+    "One of ROLES."
+    features: tuple[str, ...] = ()
+    "Optional abilities, at most 64; unknown ones are ignored."
+    max_frame: int = limits.MAX_FRAME
+    "Largest data message it can receive, in bytes, 1024 or more."
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything the sender offers; long ones come in several messages."""
+
+    entries: tuple[Entry, ...]
+    "Numbered from 0, counted on over all Manifest messages."
+    last: bool
+    "Whether the manifest is now complete."
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The receiver wants the files; long ones come in several messages."""
+
+    window: int
+    "Data-message bytes that may be in flight; the same in each message."
+    skip: tuple[tuple[int, str], ...] = ()
+    "(entry number, one of SKIP_REASONS)."
+    have: tuple[tuple[int, int], ...] = ()
+    "(file number, bytes that the receiver already holds, verified)."
+    last: bool = True
+    "Whether the answer is now complete."
+
+
+@dataclass(frozen=True, slots=True)
+class Decline:
+    """The receiver wants none of it."""
+
+    reason: str
+    "One of DECLINE_REASONS."
+    message: str = ""
+    "For people, at most 500 code points."
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Content is written, more may come."""
+
+    bytes: int
+    "Bytes of data messages, headers included, since the beginning."
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of files."""
+
+    files: tuple[tuple[int, str], ...]
+    "(file number, one of STATUSES); each file once."
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The receiver's last word."""
+
+    ok: bool
+    "Whether every accepted file is ok."
+    files: int
+    "How many are."
+    bytes: int
+    "Their sizes, summed."
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The sender has read the last word; both may close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """It ends here; either side, any time."""
+
+    reason: str
+    "One of CANCEL_REASONS."
+    message: str = ""
+    "For people, at most 500 code points."
+
+
+Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Complete | Bye | Cancel
+
+
+def encode(message: Message) -> str:
+    """Turn a message into the text that goes on the control channel.
+
+    Raises:
+        LocalProtocolError: the message holds something that a peer must refuse.
+
+    >>> encode(Ack(bytes=65000))
+    '{"type":"ack","bytes":65000}'
+    """
+    name = type(message).__name__.lower()
+    fields: dict[str, object] = {"type": name}
+    for key in _FIELDS[name]:
+        fields[key] = getattr(message, key)
+    if isinstance(message, Manifest):
+        fields["entries"] = [_entry_fields(entry) for entry in message.entries]
+    text = dump(fields)
+    try:
+        decode(text)
+    except RemoteProtocolError as error:
+        raise LocalProtocolError(f"can't send this {name}: {error}") from None
+    return text
+
+
+def decode(text: str) -> Message:
+    """Turn what arrived on the control channel into a message.
+
+    Raises:
+        RemoteProtocolError: it is no message, or breaks a rule of PROTOCOL.md.
+
+    >>> decode('{"type": "ack", "bytes": 65000}')
+    Ack(bytes=65000)
+    """
+    values = parse(text)
+    name = values.get("type")
+    if not isinstance(name, str) or name not in _READERS:
+        shown = printable(name[:40]) if isinstance(name, str) else "none"
+        raise RemoteProtocolError(f"unknown message type: {shown}")
+    check_unknown(name, values, _FIELDS[name])
+    return _READERS[name](Fields(name, values))
+
+
+def choose_version(hello: Hello) -> int:
+    """Choose the highest version that both sides speak.
+
+    Raises:
+        IncompatibleVersion: there is none.
+    """
+    common = set(hello.versions) & set(limits.VERSIONS)
+    if not common:
+        theirs = ", ".join(map(str, hello.versions))
+        ours = ", ".join(map(str, limits.VERSIONS))
+        raise IncompatibleVersion(
+            f"the other side speaks protocol version {theirs}, this side {ours}"
+        )
+    return max(common)
+
+
+def clip(text: str) -> str:
+    """Shorten an explanation to what Cancel and Decline may hold.
+
+    >>> len(clip("x" * 1000))
+    500
+    """
+    # An error's text may name a file whose name isn't Unicode: surrogates can't be sent.
+    return text.encode("utf-8", "backslashreplace").decode()[: limits.MAX_MESSAGE]
+
+
+def split_manifest(entries: Sequence[Entry]) -> Iterator[Manifest]:
+    """Divide all entries into messages of at most 48 KiB (or one entry, if it is longer)."""
+    part: list[Entry] = []
+    room = limits.SPLIT_CONTROL
+    for entry in entries:
+        cost = _most_bytes(entry)
+        if part and cost > room:
+            yield Manifest(tuple(part), last=False)
+            part, room = [], limits.SPLIT_CONTROL
+        part.append(entry)
+        room -= cost
+    yield Manifest(tuple(part), last=True)
+
+
+def _most_bytes(entry: Entry) -> int:
+    """The most that an entry can take in a message; cheaper than to encode it twice."""
+    names = entry.path + entry.target
+    size = len(names.encode("utf-8", "surrogatepass"))
+    # Visible characters take at most a backslash more, others become \\u0000.
+    return 160 + size * (2 if names.isprintable() else 6)
+
+
+def split_accept(window: int, skip: Mapping[int, str], have: Mapping[int, int]) -> Iterator[Accept]:
+    """Divide an answer into messages of at most 1000 pairs."""
+    skips, haves = iter(skip.items()), iter(have.items())
+    left = len(skip) + len(have)
+    while True:
+        skip_part = tuple(islice(skips, limits.PAIRS_PER_MESSAGE))
+        have_part = tuple(islice(haves, limits.PAIRS_PER_MESSAGE - len(skip_part)))
+        left -= len(skip_part) + len(have_part)
+        yield Accept(window, skip_part, have_part, last=not left)
+        if not left:
+            return
+
+
+def split_verdict(files: Sequence[tuple[int, str]]) -> Iterator[Verdict]:
+    """Divide verdicts into messages of at most 1000 pairs."""
+    for start in range(0, len(files), limits.PAIRS_PER_MESSAGE):
+        yield Verdict(tuple(files[start : start + limits.PAIRS_PER_MESSAGE]))
+
+
+# --- One reader per message: checked values in, the dataclass out
+
+
+def _read_hello(fields: Fields) -> Hello:
+    versions: list[int] = []
+    for version in fields.array("versions", limits.MAX_VERSIONS):
+        if type(version) is not int or not 1 <= version <= limits.MAX_VERSION:
+            fields.refuse("versions", "holds something that is no version")
+        versions.append(version)
+    if not versions:
+        fields.refuse("versions", "is empty")
+    return Hello(
+        versions=tuple(versions),
+        agent=fields.text("agent", limits.MAX_AGENT),
+        role=fields.choice("role", ROLES),
+        features=fields.texts("features", limits.MAX_FEATURES, limits.MAX_FEATURE),
+        max_frame=fields.integer("max_frame", limits.MIN_FRAME, limits.MAX_FRAME_LIMIT),
+    )
+
+
+def _read_manifest(fields: Fields) -> Manifest:
+    entries = tuple(map(_read_entry, fields.array("entries", limits.MAX_ENTRIES)))
+    last = fields.boolean("last")
+    if not entries and not last:
+        fields.refuse("entries", "is empty though more follow")
+    return Manifest(entries, last)
+
+
+def _read_entry(values: object) -> Entry:
+    if not isinstance(values, dict):
+        raise RemoteProtocolError("manifest: an entry is not an object")
+    fields = Fields("entry", values)
+    if not values.keys() <= _ENTRY_FIELDS:
+        check_unknown("entry", values, _ENTRY_FIELDS)
+    kind = fields.choice("kind", _KINDS)
+    size = fields.optional_integer("size", 0, _LARGEST[kind])
+    if "size" not in values or (size is None and kind != Kind.FILE):
+        fields.refuse("size", f"is missing in a {kind}")
+    target = fields.text("target", limits.MAX_PATH) if "target" in values else ""
+    if (target != "") != (kind == Kind.LINK):
+        fields.refuse("target", f"doesn't fit a {kind}")
+    path = fields.text("path", limits.MAX_PATH)
+    if not path:
+        fields.refuse("path", "is empty")
+    mode = fields.optional_integer("mode", 0, limits.MAX_MODE)
+    if mode is None:
+        mode = 0o755 if kind == Kind.DIRECTORY else 0o644
+    return Entry(
+        path=path,
+        kind=Kind(kind),
+        size=size,
+        mode=mode,
+        mtime=fields.optional_integer("mtime", -limits.MAX_SAFE, limits.MAX_SAFE),
+        target=target,
+        stored=fields.optional_integer("stored", 0, limits.MAX_SAFE),
+    )
+
+
+def _entry_fields(entry: Entry) -> dict[str, object]:
+    """The JSON form of an entry; what it doesn't have is left out."""
+    fields: dict[str, object] = {
+        "path": entry.path,
+        "kind": entry.kind,
+        "size": entry.size,
+        "mode": entry.mode,
+    }
+    if entry.mtime is not None:
+        fields["mtime"] = entry.mtime
+    if entry.target:
+        fields["target"] = entry.target
+    if entry.stored is not None:
+        fields["stored"] = entry.stored
+    return fields
+
+
+def _read_accept(fields: Fields) -> Accept:
+    window = fields.integer("window", 1, limits.MAX_SAFE)
+    skip = fields.choices_by_number("skip", SKIP_REASONS)
+    have: list[tuple[int, int]] = []
+    for number, offset in fields.pairs("have"):
+        if type(offset) is not int or not 1 <= offset <= limits.MAX_SAFE:
+            fields.refuse("have", "holds something that is no offset")
+        have.append((number, offset))
+    last = fields.boolean("last")
+    if not skip and not have and not last:
+        fields.refuse("skip", "and have are empty though more follow")
+    return Accept(window, skip, tuple(have), last)
+
+
+def _read_decline(fields: Fields) -> Decline:
+    reason = fields.choice("reason", DECLINE_REASONS)
+    return Decline(reason, fields.text("message", limits.MAX_MESSAGE))
+
+
+def _read_ack(fields: Fields) -> Ack:
+    return Ack(fields.integer("bytes", 0, limits.MAX_SAFE))
+
+
+def _read_verdict(fields: Fields) -> Verdict:
+    files = fields.choices_by_number("files", STATUSES)
+    if not files:
+        fields.refuse("files", "is empty")
+    return Verdict(files)
+
+
+def _read_complete(fields: Fields) -> Complete:
+    return Complete(
+        ok=fields.boolean("ok"),
+        files=fields.integer("files", 0, limits.MAX_ENTRIES),
+        bytes=fields.integer("bytes", 0, limits.MAX_SAFE),
+    )
+
+
+def _read_bye(fields: Fields) -> Bye:
+    return Bye()
+
+
+def _read_cancel(fields: Fields) -> Cancel:
+    reason = fields.choice("reason", CANCEL_REASONS)
+    return Cancel(reason, fields.text("message", limits.MAX_MESSAGE))
+
+
+_READERS: Final[Mapping[str, Callable[[Fields], Message]]] = {
+    "hello": _read_hello,
+    "manifest": _read_manifest,
+    "accept": _read_accept,
+    "decline": _read_decline,
+    "ack": _read_ack,
+    "verdict": _read_verdict,
+    "complete": _read_complete,
+    "bye": _read_bye,
+    "cancel": _read_cancel,
+}
+
+# Without "type", in the order in which they are written.
+_FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "hello": ("versions", "agent", "role", "features", "max_frame"),
+    "manifest": ("entries", "last"),
+    "accept": ("window", "skip", "have", "last"),
+    "decline": ("reason", "message"),
+    "ack": ("bytes",),
+    "verdict": ("files",),
+    "complete": ("ok", "files", "bytes"),
+    "bye": (),
+    "cancel": ("reason", "message"),
+}
+
+_ENTRY_FIELDS: Final = frozenset(("path", "kind", "size", "mode", "mtime", "target", "stored"))
+
+_KINDS: Final = tuple(kind.value for kind in Kind)
+
+_LARGEST: Final[Mapping[str, int]] = {
+    "file": limits.MAX_SAFE,
+    "directory": 0,
+    "link": 0,
+    "text": limits.MAX_TEXT_ENTRY,
+}

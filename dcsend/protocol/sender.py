@@ -1,0 +1,264 @@
+"""The sender's side of a transfer, sans-I/O.
+
+    NEW --start--> GREETING --Hello--> OFFERING --Accept--> SENDING --frames--> SENT
+                                           |                                      |
+                                        Decline                               Complete
+                                           v                                      v
+                                       DECLINED                   DONE <--end-- COMPLETED
+
+Feed `receive`, send what `messages_to_send` gives, and while `sendable` has room make
+frames with `data`, `hole` and `abort`. Imports no engine, no files, no asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from dcsend.entry import Entry
+from dcsend.errors import LocalProtocolError, RemoteProtocolError, UsageError
+from dcsend.protocol import limits
+from dcsend.protocol.events import (
+    Accepted,
+    Acknowledged,
+    Completed,
+    Declined,
+    Event,
+    FileJudged,
+)
+from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
+from dcsend.protocol.ledger import Ledger, answer_fault
+from dcsend.protocol.messages import (
+    Accept,
+    Ack,
+    Bye,
+    Complete,
+    Decline,
+    Hello,
+    Message,
+    Verdict,
+    split_manifest,
+)
+from dcsend.protocol.side import ANY_TIME, Input, Side, State, Transitions
+from dcsend.protocol.window import Window
+
+__all__ = ["TRANSITIONS", "Sender"]
+
+TRANSITIONS: Final[Transitions] = {
+    State.NEW: {
+        Input.START: State.GREETING,
+        Input.SEND_CANCEL: State.CANCELLED,
+    },
+    State.GREETING: {
+        Input.HELLO: State.OFFERING,
+        **ANY_TIME,
+    },
+    State.OFFERING: {
+        Input.ACCEPT_PART: State.OFFERING,
+        Input.ACCEPT: State.SENDING,
+        Input.DECLINE: State.DECLINED,
+        **ANY_TIME,
+    },
+    State.SENDING: {
+        Input.SEND_FRAME: State.SENDING,
+        Input.ALL_FRAMES: State.SENT,
+        Input.ACK: State.SENDING,
+        Input.VERDICT: State.SENDING,
+        **ANY_TIME,
+    },
+    State.SENT: {
+        Input.ACK: State.SENT,
+        Input.VERDICT: State.SENT,
+        Input.COMPLETE: State.COMPLETED,
+        **ANY_TIME,
+    },
+    State.COMPLETED: {
+        Input.END: State.DONE,
+        Input.VIOLATION: State.FAILED,
+    },
+    State.DECLINED: {},
+    State.DONE: {},
+    State.CANCELLED: {},
+    State.FAILED: {},
+}
+
+
+class Sender(Side):
+    """Offers entries and sends the files that the receiver accepts, in their order.
+
+    Args:
+        entries: the manifest; an entry's number is its place here.
+        agent: name and version of this program, at most 128 code points.
+        window: data-message bytes that may be in flight; the receiver's counts if smaller.
+
+    Raises:
+        UsageError: more entries than a transfer may have.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], *, agent: str, window: int = limits.WINDOW
+    ) -> None:
+        super().__init__(TRANSITIONS, "sender", agent)
+        if len(entries) > limits.MAX_ENTRIES:
+            raise UsageError(
+                f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer",
+                "send it in parts, or as one archive",
+            )
+        self._entries = entries
+        self._window = Window(window)
+        self._max_frame = limits.MAX_FRAME
+        self._skip: dict[int, str] = {}
+        self._have: dict[int, int] = {}
+        # Until the answer is complete there is nothing to send.
+        self._ledger = Ledger((), {}, {})
+
+    @property
+    def acknowledged(self) -> int:
+        """Data-message bytes whose content the receiver has written."""
+        return self._window.acknowledged
+
+    @property
+    def max_payload(self) -> int:
+        """Largest payload of a frame, in bytes; with the digest 32 less."""
+        return self._max_frame - limits.FRAME_HEADER
+
+    def sendable(self) -> int:
+        """Count the bytes of data messages that may go now.
+
+        A frame may go if it isn't longer than this. 0: wait for Acknowledged, or
+        there is nothing (more) to send in this state.
+        """
+        if self._state is not State.SENDING:
+            return 0
+        return self._window.room(self._max_frame)
+
+    def data(
+        self, number: int, offset: int, payload: bytes | memoryview, digest: bytes | None = None
+    ) -> bytes:
+        """Make the next frame: content, and with *digest* (SHA-256) the end of the file.
+
+        Raises:
+            LocalProtocolError: it is not this frame's turn, or the window is full.
+        """
+        self._step(Input.SEND_FRAME)
+        self._check(self._ledger.frame_fault(number, offset, len(payload), digest is not None))
+        frame = self._count(encode_data(number, offset, payload, digest))
+        self._ledger.pass_content(len(payload))
+        if digest is not None:
+            self._ledger.pass_end()
+            self._after_file()
+        return frame
+
+    def hole(self, number: int, offset: int, length: int) -> bytes:
+        """Make the next frame: *length* zero bytes, 1 to 2**30.
+
+        Raises:
+            LocalProtocolError: as `data`.
+        """
+        self._step(Input.SEND_FRAME)
+        self._check(self._ledger.frame_fault(number, offset, length, False))
+        frame = self._count(encode_hole(number, offset, length))
+        self._ledger.pass_content(length)
+        return frame
+
+    def abort(self, number: int, reason: str) -> bytes:
+        """Make the next frame: the current file is given up; the others go on.
+
+        Raises:
+            LocalProtocolError: as `data`.
+        """
+        self._step(Input.SEND_FRAME)
+        position = self._ledger.position
+        self._check(self._ledger.place_fault(number, position))
+        frame = self._count(encode_abort(number, position, reason))
+        self._ledger.pass_abort()
+        self._after_file()
+        return frame
+
+    def end(self) -> None:
+        """Queue Bye, once Completed has been dealt with.
+
+        Raises:
+            LocalProtocolError: the last word has not come.
+        """
+        self._step(Input.END)
+        self._send(Bye())
+
+    # --- what the peer says
+
+    def _on_hello(self, hello: Hello) -> None:
+        self._max_frame = min(limits.MAX_FRAME, hello.max_frame)
+        for manifest in split_manifest(self._entries):
+            self._send(manifest)
+
+    def _on_message(self, message: Message, text: str) -> list[Event]:
+        match message:
+            case Accept():
+                return self._on_accept(message)
+            case Decline(reason, explanation):
+                # So that the receiver knows that it was read, and may close.
+                self._send(Bye())
+                return [Declined(reason, explanation)]
+            case Ack(total):
+                self._refuse(self._window.fault(total))
+                self._window.acknowledge(total)
+                return [Acknowledged(total)]
+            case Verdict(files):
+                return [self._on_verdict(number, status) for number, status in files]
+            case Complete():
+                return [self._on_complete(message)]
+            case _:  # pragma: no cover - the table lets nothing else through
+                raise RemoteProtocolError("unexpected message")
+
+    def _on_accept(self, accept: Accept) -> list[Event]:
+        before = len(self._skip) + len(self._have)
+        self._skip.update(accept.skip)
+        self._have.update(accept.have)
+        after = len(self._skip) + len(self._have)
+        if after != before + len(accept.skip) + len(accept.have):
+            raise RemoteProtocolError("accept names an entry twice")
+        if after > len(self._entries):
+            raise RemoteProtocolError("accept names more entries than there are")
+        self._window.size = min(self._window.size, accept.window)
+        if not accept.last:
+            return []
+        self._refuse(answer_fault(self._entries, self._skip, self._have))
+        self._ledger = Ledger(self._entries, self._skip, self._have)
+        self._after_file()
+        return [Accepted(self._skip, self._have)]
+
+    def _on_verdict(self, number: int, status: str) -> FileJudged:
+        self._refuse(self._ledger.verdict_fault(number, status))
+        self._ledger.judge(number, status)
+        return FileJudged(number, status)
+
+    def _on_complete(self, complete: Complete) -> Completed:
+        if not self._ledger.all_judged:
+            raise RemoteProtocolError("complete before all verdicts")
+        if complete != self._ledger.totals():
+            raise RemoteProtocolError("complete doesn't match the verdicts")
+        return Completed(complete.ok, complete.files, complete.bytes)
+
+    # --- private
+
+    def _after_file(self) -> None:
+        if self._ledger.all_passed:
+            self._step(Input.ALL_FRAMES)
+
+    def _check(self, fault: str) -> None:
+        if fault:
+            raise LocalProtocolError(fault)
+
+    def _refuse(self, fault: str) -> None:
+        if fault:
+            raise RemoteProtocolError(fault)
+
+    def _count(self, frame: bytes) -> bytes:
+        if len(frame) > self._max_frame:
+            raise LocalProtocolError(
+                f"frame of {len(frame)} bytes, the peer takes {self._max_frame}"
+            )
+        if not self._window.allows(len(frame)):
+            raise LocalProtocolError(f"frame of {len(frame)} bytes doesn't fit the window")
+        self._window.send(len(frame))
+        return frame

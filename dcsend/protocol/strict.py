@@ -1,0 +1,166 @@
+"""Reading JSON strictly: one object, each field of exactly the right type and range.
+
+`json.loads` alone lets duplicate keys, NaN, numbers of any size and any nesting through.
+Everything here raises RemoteProtocolError and nothing else. Knows no message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterator, Mapping, Sequence
+from typing import NoReturn, TypeGuard
+
+from dcsend.errors import RemoteProtocolError
+from dcsend.protocol import limits
+
+__all__ = ["Fields", "check_unknown", "dump", "parse"]
+
+
+def dump(value: object) -> str:
+    """Write JSON as short as it gets."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def parse(text: str) -> dict[str, object]:
+    """Read one JSON object of at most MAX_CONTROL bytes."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise RemoteProtocolError("control message is not valid Unicode") from None
+    if size > limits.MAX_CONTROL:
+        raise RemoteProtocolError(f"control message of {size} bytes is too long")
+    try:
+        values: object = json.loads(
+            text, object_pairs_hook=_unique, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError):
+        raise RemoteProtocolError("control message is not valid JSON") from None
+    if not isinstance(values, dict):
+        raise RemoteProtocolError("control message is not a JSON object")
+    return values
+
+
+def check_unknown(where: str, values: Mapping[str, object], known: Container[str]) -> None:
+    """Look into the fields that are ignored: deep nesting is refused even there."""
+    level = [value for key, value in values.items() if key not in known]
+    for _ in range(limits.MAX_DEPTH):
+        if not level:
+            return
+        level = [child for value in level for child in _children(value)]
+    if level:
+        raise RemoteProtocolError(f"{where} is nested too deeply")
+
+
+class Fields:
+    """The fields of one JSON object; each getter checks type and range.
+
+    Args:
+        name: what the object is, for messages.
+        values: the object.
+    """
+
+    __slots__ = ("_name", "_values")
+
+    def __init__(self, name: str, values: dict[str, object]) -> None:
+        self._name = name
+        self._values = values
+
+    def refuse(self, key: str, rule: str) -> NoReturn:
+        """Say which field is wrong, and how."""
+        raise RemoteProtocolError(f"{self._name}: {key} {rule}")
+
+    def integer(self, key: str, low: int, high: int) -> int:
+        """Read an integer from *low* to *high*."""
+        value = self._values.get(key)
+        # `type`, not isinstance: true is no number.
+        if type(value) is not int or not low <= value <= high:
+            self.refuse(key, f"is not an integer from {low} to {high}")
+        return value
+
+    def optional_integer(self, key: str, low: int, high: int) -> int | None:
+        """Read an integer that may be null or missing."""
+        return None if self._values.get(key) is None else self.integer(key, low, high)
+
+    def boolean(self, key: str) -> bool:
+        """Read true or false."""
+        value = self._values.get(key)
+        if not isinstance(value, bool):
+            self.refuse(key, "is not true or false")
+        return value
+
+    def text(self, key: str, longest: int) -> str:
+        """Read text of at most *longest* code points."""
+        value = self._values.get(key)
+        if not _is_text(value, longest):
+            self.refuse(key, f"is not text of at most {longest} code points")
+        return value
+
+    def texts(self, key: str, most: int, longest: int) -> tuple[str, ...]:
+        """Read an array of at most *most* texts of at most *longest* code points."""
+        result: list[str] = []
+        for value in self.array(key, most):
+            if not _is_text(value, longest):
+                self.refuse(key, f"holds something that is not text of {longest} code points")
+            result.append(value)
+        return tuple(result)
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        """Read one of *choices*."""
+        value = self._values.get(key)
+        if not isinstance(value, str) or value not in choices:
+            self.refuse(key, f"is not one of {', '.join(choices)}")
+        return value
+
+    def array(self, key: str, longest: int) -> list[object]:
+        """Read an array of at most *longest* values, which the caller checks."""
+        value = self._values.get(key)
+        if not isinstance(value, list) or len(value) > longest:
+            self.refuse(key, f"is not an array of at most {longest} values")
+        return value
+
+    def pairs(self, key: str) -> Iterator[tuple[int, object]]:
+        """Read [[entry number, something], …]; the something is checked by the caller."""
+        for item in self.array(key, limits.MAX_CONTROL):
+            if not isinstance(item, list) or len(item) != 2:
+                self.refuse(key, "holds something that is not a pair")
+            number, value = item
+            if type(number) is not int or not 0 <= number < limits.MAX_ENTRIES:
+                self.refuse(key, "holds a number that no entry can have")
+            yield number, value
+
+    def choices_by_number(self, key: str, choices: Sequence[str]) -> tuple[tuple[int, str], ...]:
+        """Read [[entry number, one of *choices*], …]."""
+        result: list[tuple[int, str]] = []
+        for number, value in self.pairs(key):
+            if not isinstance(value, str) or value not in choices:
+                self.refuse(key, f"holds something that is not one of {', '.join(choices)}")
+            result.append((number, value))
+        return tuple(result)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("duplicate key")
+    return values
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _children(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _is_text(value: object, longest: int) -> TypeGuard[str]:
+    """Text without lone surrogates, which JSON can smuggle in as escapes."""
+    if not isinstance(value, str) or len(value) > longest:
+        return False
+    try:
+        return value.isascii() or bool(value.encode())
+    except UnicodeEncodeError:
+        return False
