@@ -1,0 +1,268 @@
+"""Part files: what a file is until its digest matches.
+
+A part lies beside its target as `NAME.dcsend-part`, made anew each time and never opened
+through a link; while it is written it is locked, so that two runs never share one. An
+old one is removed, not truncated: it may be a second name of some other file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from dcsend.entry import Entry
+from dcsend.errors import DestinationError
+from dcsend.files.disk import NONBLOCK
+from dcsend.files.folder import Folder, Identity, identity
+from dcsend.files.intake import Intake
+from dcsend.files.journal import Journal, JournalHeader, wants_journal
+from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, beside, numbered
+from dcsend.files.operations import Existing
+from dcsend.printable import printable
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["PartFile", "free_names"]
+
+_MAX_NUMBER: Final = 9999
+"Of `NAME (1)` … `NAME (9999)`; beyond, something else is wrong."
+
+
+class PartFile(Intake):
+    """One file on its way to the disk.
+
+    Args:
+        folder: where it shall be.
+        name: its final name, a component that `safe_path` let through.
+        entry: as announced.
+        manifest: `manifest_id` of the transfer.
+
+    Raises:
+        DestinationError: another run is writing it, or something is in the way.
+        OSError: the system refused.
+    """
+
+    __slots__ = ("_fd", "_folder", "_identity", "_journal", "_name", "_part", "_seek")
+
+    def __init__(self, folder: Folder, name: str, entry: Entry, manifest: str) -> None:
+        super().__init__(entry)
+        self._folder = folder
+        self._name = name
+        self._part = beside(name, PART_SUFFIX)
+        self._seek = False
+        # Owner bits are added so that an interrupted part can be opened again; `sync`
+        # takes them away. The system applies the umask.
+        self._fd = _create(folder, name, (entry.mode & 0o777) | 0o600)
+        folder.users += 1
+        self._journal: Journal | None = None
+        try:
+            self._identity: Identity = identity(os.fstat(self._fd))
+            if wants_journal(entry):
+                header = JournalHeader(manifest, entry.path, entry.size, entry.mtime)
+                self._journal = Journal(folder, name, header)
+        except OSError:
+            self.discard()
+            raise
+
+    @property
+    def folder(self) -> Folder:
+        """Where it is."""
+        return self._folder
+
+    def write(self, payload: bytes | memoryview) -> None:
+        """Append *payload*, which `check` has let pass."""
+        if self._seek:
+            os.lseek(self._fd, self.position, os.SEEK_SET)
+            self._seek = False
+        done = os.write(self._fd, payload)
+        while done < len(payload):
+            done += os.write(self._fd, memoryview(payload)[done:])
+        self.count(payload)
+        if self._journal is not None:
+            self._journal.note(self.position, self.hasher)
+
+    def skip(self, length: int) -> None:
+        """Append zeros that take no room."""
+        self.count_zeros(length)
+        self._seek = True
+        if self._journal is not None:
+            self._journal.note(self.position, self.hasher)
+
+    def sync(self) -> None:
+        """Give it its length, permissions and time, and make its bytes survive a crash.
+
+        Safe to call from another thread while no other method runs.
+        """
+        if self._seek:
+            os.ftruncate(self._fd, self.position)
+        if self.entry.mode & 0o600 != 0o600 and os.name == "posix":
+            current = stat.S_IMODE(os.fstat(self._fd).st_mode)
+            os.fchmod(self._fd, current & (self.entry.mode & 0o777))
+        if self.entry.mtime is not None:
+            times = (self.entry.mtime * 1000, self.entry.mtime * 1000)
+            where = self._fd if os.utime in os.supports_fd else self._path
+            # A time that the file system can't hold is no reason to lose the file.
+            with contextlib.suppress(OSError, OverflowError):
+                os.utime(where, ns=times)
+        os.fsync(self._fd)
+
+    def place(self, existing: Existing, placed: set[Identity] | None) -> str:
+        """Give it its final name, let go of it, and return that name.
+
+        Args:
+            existing: what to do if the name is taken.
+            placed: what this run has put in place already; never overwritten.
+
+        Raises:
+            DestinationError: the name is taken.
+            OSError: the system refused. In both cases the part is still there.
+        """
+        status = self._folder.lstat(self._part)
+        if status is None or identity(status) != self._identity:
+            raise DestinationError(f"{printable(self._path)} was taken away while it was written")
+        if os.name == "nt":
+            self._release()  # Windows renames no open file
+        if existing is Existing.OVERWRITE:
+            self._may_replace(placed)
+            self._folder.replace(self._part, self._name)
+            name = self._name
+        else:
+            name = self._claim(existing)
+        if placed is not None:
+            placed.add(self._identity)
+        self._release()
+        if self._journal is not None:
+            self._journal.discard()
+        return name
+
+    def keep(self) -> None:
+        """Let go of it, leaving the part and its journal for another run."""
+        try:
+            if self._seek:
+                os.ftruncate(self._fd, self.position)
+        finally:
+            try:
+                if self._journal is not None:
+                    self._journal.keep(self.position, self.hasher)
+            finally:
+                self._release()
+
+    def discard(self) -> None:
+        """Remove the part and its journal; never raises."""
+        with contextlib.suppress(OSError):
+            status = self._folder.lstat(self._part)
+            if status is not None and identity(status) == self._identity:
+                if os.name == "nt":
+                    self._release()
+                self._folder.remove(self._part)
+        if self._journal is not None:
+            self._journal.discard()
+        self._release()
+
+    @property
+    def _path(self) -> str:
+        return os.path.join(self._folder.path, self._part)
+
+    def _claim(self, existing: Existing) -> str:
+        for name in free_names(self._name, existing):
+            try:
+                self._folder.rename(self._part, name)
+            except FileExistsError:
+                continue
+            return name
+        raise DestinationError(f"{printable(self._name)} has appeared while it was received")
+
+    def _may_replace(self, placed: set[Identity] | None) -> None:
+        status = self._folder.lstat(self._name)
+        if status is None:
+            return
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            raise DestinationError(f"{printable(self._name)} is there and is not a file")
+        # On a disk that ignores case or composition two names of a manifest may be one.
+        if placed is not None and identity(status) in placed:
+            raise DestinationError(f"{printable(self._name)} is another received file's name here")
+
+    def _release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._folder.users -= 1
+
+
+def free_names(name: str, existing: Existing) -> Iterator[str]:
+    """Yield the names to try, in order, for what shall be called *name*.
+
+    >>> names = free_names("a.txt", Existing.RENAME)
+    >>> next(names), next(names)
+    ('a.txt', 'a (1).txt')
+    """
+    yield name
+    if existing is Existing.RENAME:
+        for number in range(1, _MAX_NUMBER + 1):
+            yield numbered(name, number)
+
+
+def _create(folder: Folder, name: str, mode: int) -> int:
+    """Make and lock the part of *name*, out of nothing."""
+    part = beside(name, PART_SUFFIX)
+    for _ in range(2):
+        try:
+            fd = folder.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        except FileExistsError:
+            _remove_stale(folder, name)
+            continue
+        if _lock(fd):
+            return fd
+        os.close(fd)
+    raise _busy(name)
+
+
+def _remove_stale(folder: Folder, name: str) -> None:
+    """Remove the part that an earlier run has left, unless that run is alive."""
+    part = beside(name, PART_SUFFIX)
+    status = folder.lstat(part)
+    if status is None:
+        return
+    if not stat.S_ISREG(status.st_mode):
+        raise DestinationError(
+            f"{printable(part)} is in the way: it is not a file", "move it away, then run it again"
+        )
+    if os.name == "nt":
+        try:
+            folder.remove(part)  # Windows removes no open file
+        except PermissionError:
+            raise _busy(name) from None
+        return
+    fd = folder.open(part, os.O_RDONLY | NONBLOCK)
+    try:
+        if identity(os.fstat(fd)) != identity(status) or not _lock(fd):
+            raise _busy(name)
+        # The journal first: a journal without its part says nothing to anyone.
+        folder.remove(beside(name, JOURNAL_SUFFIX))
+        folder.remove(part)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Lock a file for as long as it is open; False if another process has."""
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        # Some network file systems know no locks; the check at the end must do there.
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    return True
+
+
+def _busy(name: str) -> DestinationError:
+    return DestinationError(
+        f"another dcsend is receiving {printable(name)} here", "wait for it, or end it"
+    )

@@ -1,0 +1,161 @@
+"""What of a manifest can be received into a folder, decided before the first byte.
+
+Only looks at the disk; changes nothing on it. The walk that writes does not rely on what
+was seen here: it may have changed by then.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import DestinationError
+from dcsend.files.disk import readable
+from dcsend.files.intake import MAX_TEXT
+from dcsend.files.names import UnsafeName, safe_path
+from dcsend.files.operations import Existing, Plan
+from dcsend.printable import printable
+
+__all__ = ["check_room", "check_root", "plan_folder"]
+
+_MAX_NOTES: Final = 20
+"Lines; a peer could otherwise fill the screen with a million of them."
+
+
+def plan_folder(entries: Sequence[Entry], root: Path, existing: Existing) -> Plan:
+    """Judge each entry's name, and what is there already.
+
+    Raises:
+        DestinationError: *root* can't be written, has not enough room, or, with
+            `Existing.REFUSE`, holds some of the files.
+    """
+    check_root(root)
+    survey = _Survey(root, existing)
+    for number, entry in enumerate(entries):
+        survey.judge(number, entry)
+    survey.refuse_taken()
+    wanted = [entry for number, entry in enumerate(entries) if number not in survey.skip]
+    check_room(wanted, root)
+    return Plan(survey.skip, survey.last_notes())
+
+
+def check_root(root: Path) -> None:
+    """Refuse a folder that can't be made or written.
+
+    Raises:
+        DestinationError: it is no folder, or may not be written.
+    """
+    name = printable(str(root))
+    if os.path.lexists(root) and not root.is_dir():
+        raise DestinationError(f"{name} is not a folder", "choose another with --output")
+    ancestor = _nearest(root)
+    if not ancestor.is_dir():
+        raise DestinationError(f"{printable(str(ancestor))} is not a folder")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise DestinationError(
+            f"can't write in {printable(str(ancestor))}", "choose another folder with --output"
+        )
+
+
+def check_room(entries: Sequence[Entry], root: Path) -> None:
+    """Refuse more than the disk has room for, as far as the sizes are known.
+
+    Raises:
+        DestinationError: there is not enough room.
+    """
+    needed = 0
+    for entry in entries:
+        if entry.kind is Kind.FILE and entry.size is not None:
+            needed += entry.size if entry.stored is None else min(entry.size, entry.stored)
+    if not needed:
+        return
+    try:
+        free = shutil.disk_usage(_nearest(root)).free
+    except OSError:
+        return  # a file system that does not say; the disk itself will
+    if needed > free:
+        raise DestinationError(
+            f"not enough room in {printable(str(root))}: "
+            f"{readable(needed)} needed, {readable(free)} free",
+            "make room, or choose another folder with --output",
+        )
+
+
+class _Survey:
+    """What has been found out, entry by entry."""
+
+    def __init__(self, root: Path, existing: Existing) -> None:
+        self.skip: dict[int, str] = {}
+        self._notes: list[str] = []
+        self._more = 0
+        self._root = str(root)
+        self._existing = existing
+        self._seen: set[str] = set()
+        self._taken: list[str] = []
+
+    def judge(self, number: int, entry: Entry) -> None:
+        """Judge one entry."""
+        name = printable(entry.path)
+        if entry.kind is Kind.TEXT:
+            if entry.size is None or entry.size > MAX_TEXT:
+                self._refuse(number, "unsupported", "a text is too long to show")
+            return
+        try:
+            parts = safe_path(entry.path)
+        except UnsafeName as error:
+            self._refuse(number, "unsafe", f"{name}: not received: {error}")
+            return
+        if entry.path in self._seen:
+            self._refuse(number, "unsafe", f"{name}: not received: it is named twice")
+            return
+        self._seen.add(entry.path)
+        if not self._is_taken(parts, entry.kind):
+            return
+        if self._existing is Existing.REFUSE:
+            self._taken.append(name)
+        elif self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
+            self.skip[number] = "exists"
+
+    def refuse_taken(self) -> None:
+        """Stop if any target exists and nobody said what to do then."""
+        if not self._taken:
+            return
+        names = ", ".join(self._taken[:3])
+        more = len(self._taken) - 3
+        verb = "exists" if len(self._taken) == 1 else "exist"
+        raise DestinationError(
+            f"{names}{f' and {more} more' if more > 0 else ''} "
+            f"{verb} in {printable(self._root)} already",
+            "--overwrite, --rename or --skip",
+        )
+
+    def last_notes(self) -> list[str]:
+        """Return the notes, the count of those left out last."""
+        return [*self._notes, f"and {self._more} more"] if self._more else self._notes
+
+    def _refuse(self, number: int, reason: str, note: str) -> None:
+        self.skip[number] = reason
+        if len(self._notes) < _MAX_NOTES:
+            self._notes.append(note)
+        else:
+            self._more += 1
+
+    def _is_taken(self, parts: tuple[str, ...], kind: Kind) -> bool:
+        try:
+            status = os.lstat(os.path.join(self._root, *parts))
+        except (OSError, ValueError):
+            return False
+        # Folders are filled up; what stands where a folder must be is in the way.
+        return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)
+
+
+def _nearest(path: Path) -> Path:
+    """Return *path*, or the closest of its parents that exists."""
+    while not path.exists() and path.parent != path:
+        path = path.parent
+    return path

@@ -1,0 +1,378 @@
+"""Write received entries into a folder of this machine.
+
+Each file grows as a part beside its target, and gets its name when its digest matches.
+Files that end in one batch are synced to disk together, which is many times faster than
+one after the other. Trouble with one file fails that file alone; a disk that is full or
+gone ends the run, with every part left in place.
+
+    NEW ──plan──> PLANNED ──apply──> WRITING ──finish──> FINISHED
+     └───────────────┴────────────────┴──── close ─────────┴──> CLOSED
+                                      └ disk lost ─> LOST ──────────┘
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import errno
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, SourceError
+from dcsend.files.disk import explain, is_fatal
+from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, Tree
+from dcsend.files.intake import TextIntake
+from dcsend.files.links import make_link
+from dcsend.files.manifest import manifest_id
+from dcsend.files.names import safe_path
+from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
+from dcsend.files.part import PartFile
+from dcsend.files.planning import plan_folder
+from dcsend.printable import printable
+
+__all__ = ["DirectorySink"]
+
+MAX_UNSETTLED: Final = 96
+"Complete files held open until they are synced together."
+MAX_OPEN: Final = 16
+"Files that may be arriving at one time; the protocol sends one after the other."
+SYNC_THREADS: Final = 8
+"Enough for the system to write them as one; more gained nothing on ext4 and NVMe."
+
+
+class _State(enum.Enum):
+    """Where the sink stands; see the diagram above."""
+
+    NEW = "new"
+    PLANNED = "planned"
+    WRITING = "being written"
+    FINISHED = "finished"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+_TRANSITIONS: Final = {
+    (_State.NEW, "plan"): _State.PLANNED,
+    (_State.PLANNED, "apply"): _State.WRITING,
+    (_State.WRITING, "apply"): _State.WRITING,
+    (_State.PLANNED, "finish"): _State.FINISHED,
+    (_State.WRITING, "finish"): _State.FINISHED,
+    (_State.WRITING, "lose"): _State.LOST,
+    (_State.FINISHED, "lose"): _State.LOST,
+    (_State.NEW, "close"): _State.CLOSED,
+    (_State.PLANNED, "close"): _State.CLOSED,
+    (_State.WRITING, "close"): _State.CLOSED,
+    (_State.FINISHED, "close"): _State.CLOSED,
+    (_State.LOST, "close"): _State.CLOSED,
+    (_State.CLOSED, "close"): _State.CLOSED,
+}
+
+# One byte per entry: with 100 000 entries a set of numbers would be 60 times as much.
+_REFUSED, _DUE, _COMPLETE, _ENDED = 0, 1, 2, 3
+
+# What the system says, too, when the chosen folder itself has been removed or unmounted.
+_MAY_BE_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, getattr(errno, "ESTALE", 0)})
+
+_Open = PartFile | TextIntake
+
+
+class DirectorySink:
+    """A `Sink` that writes into a folder.
+
+    Args:
+        root: the chosen folder; made at the first write if it is missing.
+        existing: what to do about files that are there already.
+        descriptors: whether to walk by descriptor, safer where the system can.
+    """
+
+    def __init__(
+        self, root: Path, *, existing: Existing, descriptors: bool = USE_DESCRIPTORS
+    ) -> None:
+        self.root = Path(os.path.abspath(root))
+        self._existing = existing
+        self._tree = Tree(self.root, descriptors=descriptors)
+        self._state = _State.NEW
+        self._entries: Sequence[Entry] = ()
+        self._manifest = ""
+        self._status = bytearray()
+        self._open: dict[int, _Open] = {}
+        self._complete: list[tuple[int, PartFile]] = []
+        self._outcomes: list[Outcome] = []
+        self._placed: set[Identity] | None = set() if existing is Existing.OVERWRITE else None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def plan(self, entries: Sequence[Entry]) -> Plan:
+        """Judge a manifest before anything is accepted; see `Sink.plan`."""
+        self._advance("plan")
+        self._entries = entries
+        plan = plan_folder(entries, self.root, self._existing)
+        self._manifest = manifest_id(entries)
+        self._status = bytearray(
+            _REFUSED if number in plan.skip else _DUE for number in range(len(entries))
+        )
+        return plan
+
+    def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
+        """Carry out *batch*, in order, in this thread; see `Sink.apply`."""
+        self._advance("apply")
+        try:
+            for operation in batch:
+                self._carry_out(operation)
+        except DestinationError:
+            # What has ended before is complete; it should not be lost with the rest.
+            with contextlib.suppress(DcsendError):
+                self._settle()
+            raise
+        self._settle()
+        return self._take_outcomes()
+
+    def finish(self) -> list[Outcome]:
+        """Make folders, then links, then set the times of folders; see `Sink.finish`."""
+        self._advance("finish")
+        for number in list(self._open):
+            self._fail(number, DestinationError(f"{self._name(number)} never came to its end"))
+        due = [n for n, status in enumerate(self._status) if status == _DUE]
+        folders = [n for n in due if self._entries[n].kind is Kind.DIRECTORY]
+        links = [n for n in due if self._entries[n].kind is Kind.LINK]
+        # Links come last, so that nothing at all is written while one of them exists.
+        for number in [*folders, *links]:
+            self._make(number)
+        self._finish_folders(folders)
+        return self._take_outcomes()
+
+    def close(self) -> list[Outcome]:
+        """Let go of everything; parts and journals stay; see `Sink.close`."""
+        self._advance("close")
+        for part in [*self._open.values(), *(part for _, part in self._complete)]:
+            if isinstance(part, PartFile):
+                with contextlib.suppress(OSError):
+                    part.keep()
+        self._open.clear()
+        self._complete.clear()
+        self._tree.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        return self._take_outcomes()
+
+    def _advance(self, what: str) -> None:
+        following = _TRANSITIONS.get((self._state, what))
+        if following is None:
+            raise LocalProtocolError(f"{what} on a folder that is {self._state.value}")
+        self._state = following
+
+    # Operations on one entry.
+
+    def _carry_out(self, operation: Operation) -> None:
+        number = operation.number
+        if not 0 <= number < len(self._status) or self._status[number] == _REFUSED:
+            raise LocalProtocolError(f"bytes for entry {number}, which was not accepted")
+        if self._entries[number].kind not in (Kind.FILE, Kind.TEXT):
+            raise LocalProtocolError(f"bytes for entry {number}, which has none")
+        if self._status[number] != _DUE:
+            return
+        try:
+            self._write(operation)
+        except OSError as error:
+            self._fail(number, self._judge(error, self._entries[number].path))
+        except DcsendError as error:
+            self._fail(number, error)
+
+    def _write(self, operation: Operation) -> None:
+        number = operation.number
+        match operation:
+            case Write():
+                part = self._part(number)
+                part.check(operation.offset, len(operation.payload))
+                part.write(operation.payload)
+            case Hole():
+                part = self._part(number)
+                part.check(operation.offset, operation.length)
+                part.skip(operation.length)
+            case End():
+                self._end(operation)
+            case Abort():
+                name = self._name(number)
+                reason = printable(operation.reason) or "no reason given"
+                error = SourceError(f"{name}: the sender gave it up: {reason}")
+                self._fail(number, error, "aborted")
+
+    def _end(self, end: End) -> None:
+        part = self._part(end.number)
+        mismatch = part.mismatch(end)
+        if mismatch is not None:
+            self._fail(end.number, mismatch, "mismatch")
+            return
+        del self._open[end.number]
+        if isinstance(part, TextIntake):
+            self._ended(end.number, None, part)
+            return
+        self._status[end.number] = _COMPLETE
+        self._complete.append((end.number, part))
+        if len(self._complete) >= MAX_UNSETTLED:
+            self._settle()
+
+    def _part(self, number: int) -> _Open:
+        """Return the part of an entry, begun now if this is its first operation."""
+        part = self._open.get(number)
+        if part is None:
+            if len(self._open) >= MAX_OPEN:
+                raise DestinationError(f"{self._name(number)}: too many files arrive at once")
+            part = self._open[number] = self._begin(self._entries[number])
+        return part
+
+    def _begin(self, entry: Entry) -> _Open:
+        if entry.kind is Kind.TEXT:
+            return TextIntake(entry)
+        *parents, name = safe_path(entry.path)
+        try:
+            return PartFile(self._tree.folder(tuple(parents)), name, entry, self._manifest)
+        except FileNotFoundError:
+            if self._tree.lost():
+                raise
+            # A folder that was held open has been removed since: make it again.
+            self._tree.forget()
+            return PartFile(self._tree.folder(tuple(parents)), name, entry, self._manifest)
+
+    # Files that are complete.
+
+    def _settle(self) -> None:
+        """Sync all complete files together, then give them their names."""
+        complete, self._complete = self._complete, []
+        try:
+            errors = self._together([part.sync for _, part in complete])
+            folders: dict[int, Folder] = {}
+            for (number, part), error in zip(complete, errors, strict=True):
+                folder = part.folder
+                if self._place(number, part, error):
+                    folders[id(folder)] = folder
+            for folder, error in zip(
+                folders.values(), self._together([f.sync for f in folders.values()]), strict=True
+            ):
+                if error is not None and is_fatal(error):
+                    raise self._judge(error, folder.path)
+        except DestinationError:
+            for number, part in complete:
+                if self._status[number] != _ENDED:
+                    with contextlib.suppress(OSError):
+                        part.keep()
+            raise
+        self._tree.trim()
+
+    def _place(self, number: int, part: PartFile, error: OSError | None) -> bool:
+        try:
+            if error is not None:
+                raise error
+            name = part.place(self._existing, self._placed)
+        except OSError as reason:
+            # Judged first: if the disk is lost, the part stays.
+            failure: DcsendError = self._judge(reason, self._entries[number].path)
+        except DcsendError as reason:
+            failure = reason
+        else:
+            self._ended(number, Path(part.folder.path, name), part)
+            return True
+        part.discard()
+        self._fail(number, failure)
+        return False
+
+    def _together(self, calls: Sequence[Callable[[], None]]) -> list[OSError | None]:
+        """Call all of *calls* in a few threads; return what each raised."""
+        errors: list[OSError | None] = [None] * len(calls)
+
+        def work(first: int) -> None:
+            for index in range(first, len(calls), SYNC_THREADS):
+                try:
+                    calls[index]()
+                except OSError as error:
+                    errors[index] = error
+
+        if len(calls) < 2:
+            work(0)
+            return errors
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(SYNC_THREADS, "dcsend-sync")
+        list(self._pool.map(work, range(min(SYNC_THREADS, len(calls)))))
+        return errors
+
+    # Folders and links.
+
+    def _make(self, number: int) -> None:
+        entry = self._entries[number]
+        try:
+            parts = safe_path(entry.path)
+            if entry.kind is Kind.DIRECTORY:
+                self._ended(number, Path(self._tree.folder(parts).path))
+            else:
+                folder = self._tree.folder(parts[:-1])
+                name = make_link(folder, parts, entry.target, self._existing)
+                self._ended(number, Path(folder.path, name))
+        except OSError as error:
+            self._fail(number, self._judge(error, entry.path))
+        except DcsendError as error:
+            self._fail(number, error)
+        self._tree.trim()
+
+    def _finish_folders(self, numbers: Sequence[int]) -> None:
+        # The deepest first: a folder may take away the right to enter it.
+        for number in sorted(numbers, key=lambda n: -self._entries[n].path.count("/")):
+            entry = self._entries[number]
+            parts = safe_path(entry.path)
+            if parts not in self._tree.made:
+                continue  # it was there before, and is not ours to change
+            with contextlib.suppress(OSError, DestinationError):
+                self._tree.folder(parts).finish(entry.mode, entry.mtime)
+            self._tree.trim()
+        if numbers:
+            # On file systems with a journal this makes all the names above last, too.
+            with contextlib.suppress(OSError):
+                self._tree.folder(()).sync()
+
+    # Outcomes.
+
+    def _ended(self, number: int, saved: Path | None, part: _Open | None = None) -> None:
+        self._status[number] = _ENDED
+        if part is None:
+            self._outcomes.append(Outcome(number, "ok", saved))
+            return
+        text = bytes(part.content) if isinstance(part, TextIntake) else None
+        self._outcomes.append(
+            Outcome(number, "ok", saved, part.position, part.hasher.hexdigest(), text=text)
+        )
+
+    def _fail(self, number: int, error: DcsendError, status: str = "failed") -> None:
+        """End one entry for good, and remove what there is of it."""
+        self._status[number] = _ENDED
+        part = self._open.pop(number, None)
+        if isinstance(part, PartFile):
+            part.discard()
+        size = 0 if part is None else part.position
+        sha256 = "" if part is None else part.hasher.hexdigest()
+        self._outcomes.append(Outcome(number, status, None, size, sha256, error))
+
+    def _judge(self, error: OSError, name: str) -> DestinationError:
+        """Return *error* for an outcome, unless it ends the run.
+
+        Raises:
+            DestinationError: it does.
+        """
+        failure = explain(error, name)
+        gone = error.errno in _MAY_BE_GONE and self._tree.lost()
+        if gone:
+            failure = DestinationError(f"{printable(str(self.root))} has gone while files arrived")
+        if gone or is_fatal(error):
+            if self._state is not _State.LOST:
+                self._advance("lose")
+            raise failure from error
+        return failure
+
+    def _take_outcomes(self) -> list[Outcome]:
+        outcomes, self._outcomes = self._outcomes, []
+        return outcomes
+
+    def _name(self, number: int) -> str:
+        return printable(self._entries[number].path)

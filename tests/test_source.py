@@ -1,0 +1,243 @@
+"""Reading what is sent: whole, in order, with its digest, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
+from dcsend.files.source import Block, Source
+
+SIZE = 1000
+"Block size in these tests."
+
+
+def read(
+    found: Scan, *, skip: frozenset[int] = frozenset(), have: Mapping[int, int] | None = None
+) -> list[Block]:
+    return list(Source(found, SIZE).blocks(skip, have or {}))
+
+
+def content(blocks: list[Block], number: int = 0, start: int = 0) -> bytes:
+    """Join the blocks of one file, checking that each follows the one before."""
+    result = bytearray()
+    for block in blocks:
+        if block.number == number:
+            assert block.offset == start + len(result)
+            result += block.payload or bytes(block.hole)
+    return bytes(result)
+
+
+def assert_complete(blocks: list[Block], expected: bytes) -> None:
+    assert content(blocks) == expected
+    assert [block.digest for block in blocks if block.digest] == [hashlib.sha256(expected).digest()]
+    assert blocks[-1].digest
+    assert not any(block.failure for block in blocks)
+
+
+@pytest.mark.parametrize("size", [0, 1, SIZE - 1, SIZE, SIZE + 1, 10 * SIZE])
+def test_file_is_read_whole_with_its_digest(tmp_path: Path, size: int) -> None:
+    expected = os.urandom(size)
+    (tmp_path / "f").write_bytes(expected)
+    blocks = read(scan([tmp_path / "f"]))
+    assert_complete(blocks, expected)
+    assert len(blocks) == max(1, -(-size // SIZE))
+
+
+def test_files_come_in_order_and_folders_do_not(tmp_path: Path) -> None:
+    for name in "cab":
+        (tmp_path / name).write_bytes(name.encode())
+    blocks = read(scan([tmp_path]))
+    assert [(block.number, block.payload) for block in blocks] == [(1, b"a"), (2, b"b"), (3, b"c")]
+
+
+def test_skipped_file_is_not_opened(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).write_bytes(name.encode())
+    found = scan([tmp_path])
+    (tmp_path / "a").unlink()
+    assert [block.number for block in read(found, skip=frozenset({1}))] == [2]
+
+
+@pytest.mark.parametrize("have", [1, SIZE, SIZE + 1, 2500])
+def test_file_goes_on_where_the_receiver_is(tmp_path: Path, have: int) -> None:
+    expected = os.urandom(2500)
+    (tmp_path / "f").write_bytes(expected)
+    blocks = read(scan([tmp_path / "f"]), have={0: have})
+    assert content(blocks, start=have) == expected[have:]
+    assert blocks[-1].digest == hashlib.sha256(expected).digest()
+
+
+def test_receiver_that_claims_more_than_there_is_gets_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"abc")
+    assert read(scan([tmp_path / "f"]), have={0: 4})[0].failure
+
+
+def test_text_is_read_from_memory() -> None:
+    assert_complete(read(scan_text("ü" * SIZE)), ("ü" * SIZE).encode())
+
+
+def test_empty_stream_is_one_block() -> None:
+    blocks = read(scan_stream(io.BytesIO()))
+    assert blocks == [Block(0, 0, digest=hashlib.sha256().digest())]
+
+
+def test_stream_is_read_to_its_end() -> None:
+    expected = os.urandom(2 * SIZE + 1)
+    assert_complete(read(scan_stream(io.BytesIO(expected))), expected)
+
+
+def test_stream_passes_on_what_is_there_without_waiting_for_more() -> None:
+    reading, writing = os.pipe()
+    with open(reading, "rb") as stream, open(writing, "wb", buffering=0) as other_end:
+        blocks = Source(scan_stream(stream), SIZE).blocks((), {})
+        other_end.write(b"first")
+        assert next(blocks).payload == b"first"
+        other_end.write(b"second")
+        assert next(blocks).payload == b"second"
+        other_end.close()
+        assert next(blocks).digest == hashlib.sha256(b"firstsecond").digest()
+        assert not list(blocks)
+
+
+def test_named_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(b"x" * 2500))
+    writer.start()
+    try:
+        assert_complete(read(scan([pipe])), b"x" * 2500)
+    finally:
+        writer.join()
+
+
+def sparse_file(path: Path) -> bytes:
+    """Make 4 MiB: data, a hole, data, a hole to the end."""
+    with path.open("wb") as file:
+        file.write(b"a" * 5000)
+        file.seek(2 << 20)
+        file.write(b"b" * 5000)
+        file.truncate(4 << 20)
+    return path.read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="no sparse files here")
+@pytest.mark.parametrize("have", [0, 3000, 1 << 20, (2 << 20) + 100, 3 << 20, 4 << 20])
+def test_holes_are_told_and_not_read(tmp_path: Path, have: int) -> None:
+    expected = sparse_file(tmp_path / "f")
+    blocks = read(scan([tmp_path / "f"]), have={0: have})
+    assert content(blocks, start=have) == expected[have:]
+    assert blocks[-1].digest == hashlib.sha256(expected).digest()
+    assert blocks[-1].hole == 0
+    assert sum(len(block.payload) for block in blocks) < 20_000
+
+
+@pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="no sparse files here")
+def test_file_that_is_all_hole_is_read(tmp_path: Path) -> None:
+    with (tmp_path / "f").open("wb") as file:
+        file.truncate(1 << 20)
+    blocks = read(scan([tmp_path / "f"]))
+    assert_complete(blocks, bytes(1 << 20))
+    assert blocks[0].hole == 1 << 20
+
+
+def two_files(tmp_path: Path) -> Scan:
+    (tmp_path / "a").write_bytes(b"a" * 3 * SIZE)
+    (tmp_path / "b").write_bytes(b"b")
+    return scan([tmp_path / "a", tmp_path / "b"])
+
+
+def read_with_change(found: Scan, change: object) -> list[Block]:
+    """Read, and call *change* after the first block."""
+    assert callable(change)
+    iterator = Source(found, SIZE).blocks((), {})
+    blocks = [next(iterator)]
+    change()
+    return blocks + list(iterator)
+
+
+def assert_given_up(blocks: list[Block], reason: str) -> None:
+    """The first file failed, said so once, has no digest, and the second went on."""
+    first = [block for block in blocks if block.number == 0]
+    assert [block.failure for block in first if block.failure] == [reason]
+    assert first[-1].failure
+    assert not any(block.digest for block in first)
+    assert content(blocks, 1) == b"b"
+    assert blocks[-1].digest
+
+
+def test_file_that_grows_is_given_up(tmp_path: Path) -> None:
+    def grow() -> None:
+        with (tmp_path / "a").open("ab") as file:
+            file.write(b"more")
+
+    assert_given_up(read_with_change(two_files(tmp_path), grow), "changed while it was sent")
+
+
+def test_file_that_shrinks_is_given_up(tmp_path: Path) -> None:
+    blocks = read_with_change(two_files(tmp_path), lambda: os.truncate(tmp_path / "a", 1500))
+    assert_given_up(blocks, "became shorter while it was sent")
+
+
+def test_file_that_is_written_over_is_given_up(tmp_path: Path) -> None:
+    def write_over() -> None:
+        with (tmp_path / "a").open("r+b") as file:
+            file.write(b"x")
+        os.utime(tmp_path / "a", ns=(1, 1))  # whatever the clock's step is
+
+    assert_given_up(read_with_change(two_files(tmp_path), write_over), "changed while it was sent")
+
+
+def test_file_that_vanishes_before_its_turn_is_given_up(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "a").unlink()
+    assert_given_up(read(found), "vanished before it was sent")
+
+
+def test_file_of_another_size_is_given_up(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "a").write_bytes(b"short")
+    assert_given_up(read(found), "changed before it was sent")
+
+
+def test_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "secret").write_bytes(b"s" * 3 * SIZE)
+    (tmp_path / "a").unlink()
+    (tmp_path / "a").symlink_to("secret")
+    assert_given_up(read(found), "was replaced by a symbolic link")
+
+
+def test_pipe_that_took_the_place_of_a_file_does_not_stop_everything(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "a").unlink()
+    os.mkfifo(tmp_path / "a")
+    assert_given_up(read(found), "is not a file any more")
+
+
+def test_folder_that_took_the_place_of_a_file_is_given_up(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "a").unlink()
+    (tmp_path / "a").mkdir()
+    assert_given_up(read(found), "is not a file any more")
+
+
+def test_file_removed_while_open_is_still_whole(tmp_path: Path) -> None:
+    blocks = read_with_change(two_files(tmp_path), (tmp_path / "a").unlink)
+    assert content(blocks, 0) == b"a" * 3 * SIZE
+    assert not any(block.failure for block in blocks)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_stopping_early_closes_the_file(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    blocks = Source(two_files(tmp_path), SIZE).blocks((), {})
+    next(blocks)
+    blocks.close()  # type: ignore[attr-defined]  # it is a generator
+    assert len(os.listdir("/proc/self/fd")) == before
