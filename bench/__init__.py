@@ -1,0 +1,1 @@
+"""Benchmarks and the demonstration; nothing here is part of the installed package."""

@@ -1,0 +1,93 @@
+"""The public functions: what `import dcsend` is for.
+
+Thin on purpose: `session.story` tells what happens. Loads nothing heavy at import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import BinaryIO
+
+from dcsend.session.events import Event, Finished, ManifestKnown
+from dcsend.settings import Settings
+
+__all__ = ["receive", "send"]
+
+
+async def send(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
+    *,
+    to: str = "",
+    text: str | None = None,
+    settings: Settings | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    lines: asyncio.Queue[str] | None = None,
+) -> Finished:
+    """Send files, folders or a text to whoever holds, or published, a code.
+
+    Without *to* a code is published: `on_event` gets it as `CodeReady` within milliseconds.
+
+    Args:
+        paths: one path or several.
+        to: code or link of a waiting receiver, to dial it.
+        text: a text to send along, shown at the other end and not saved.
+        settings: everything else; see `Settings`.
+        on_event: called with each event, on the loop's thread; must not block.
+        lines: put lines here to send them on the text channel meanwhile.
+
+    Returns:
+        The outcome, once the receiver has judged every file. `ok` is False if some file
+        did not make it; `files` tells which.
+
+    Raises:
+        DcsendError: the transfer was not carried to its end; its `kind`, `hint` and
+            `exit_status` tell more. Cancelling the task tells the other side, too.
+    """
+    from dcsend.session.story import send_files
+
+    several = [paths] if isinstance(paths, str | os.PathLike) else paths
+    chosen = dataclasses.replace(settings or Settings(), code=to)
+    if text is not None:
+        chosen = dataclasses.replace(chosen, text=text)
+    return await send_files([os.fspath(p) for p in several], chosen, on_event, lines=lines)
+
+
+async def receive(
+    code: str = "",
+    *,
+    output: str | os.PathLike[str] = ".",
+    settings: Settings | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    accept: Callable[[ManifestKnown], Awaitable[bool]] | None = None,
+    lines: asyncio.Queue[str] | None = None,
+    stdout: BinaryIO | None = None,
+) -> Finished:
+    """Receive what the other side sends.
+
+    Args:
+        code: code or link of a waiting sender; without one a code is published, for a sender
+            to dial.
+        output: folder to save in, made if missing; `-` writes one file to *stdout*.
+        settings: everything else; see `Settings`.
+        on_event: called with each event, on the loop's thread; must not block.
+        accept: asked with the whole manifest before a byte is taken; accepts all if None.
+        lines: put lines here to send them on the text channel meanwhile.
+        stdout: a binary file for *output* `-`; standard output if None.
+
+    Returns:
+        The outcome; `files` tells where each file was saved, and its SHA-256.
+
+    Raises:
+        DcsendError: the transfer was not carried to its end.
+    """
+    from dcsend.session.story import receive_files
+
+    chosen = dataclasses.replace(settings or Settings(), code=code, output=os.fspath(output))
+    return await receive_files(chosen, on_event, accept or _all, lines=lines, stdout=stdout)
+
+
+async def _all(manifest: ManifestKnown) -> bool:
+    return True

@@ -1,0 +1,47 @@
+"""`-q`: the code on standard output, what went wrong on standard error, and nothing else."""
+
+from __future__ import annotations
+
+from dcsend.display.streams import Stream
+from dcsend.errors import UsageError
+from dcsend.printable import printable
+from dcsend.session.events import CodeReady, Event, Failed, ManifestKnown, TextExchanged, Warned
+
+__all__ = ["QuietDisplay", "complain"]
+
+
+def complain(err: Stream, message: str, hint: str = "") -> None:
+    """Say what went wrong, and what to do, on two lines."""
+    err.line(f"dcsend: {printable(message)}")
+    if hint:
+        err.line(f"dcsend: hint: {printable(hint)}")
+
+
+class QuietDisplay:
+    """Says only what can't be left out."""
+
+    def __init__(self, out: Stream | None, err: Stream) -> None:
+        """Args: *out* is None where standard output carries the received bytes."""
+        self._out = out
+        self._err = err
+
+    def show(self, event: Event) -> None:
+        """Show a code, a received text, a failure."""
+        match event:
+            case CodeReady():
+                (self._out or self._err).line(event.code)
+            case TextExchanged(sent=False, kind="snippet") if self._out:
+                self._out.line(printable(event.text) if self._out.terminal else event.text)
+            case Failed():
+                complain(self._err, event.error.message, event.error.hint)
+            case Warned(kind="refused" | "skipped"):
+                complain(self._err, event.message, event.hint)
+            case _:
+                pass
+
+    async def decide(self, manifest: ManifestKnown) -> bool:
+        """Refuse: who wants silence says `-y`."""
+        raise UsageError("nobody can be asked with -q", "add -y to accept what comes")
+
+    def close(self) -> None:
+        """Nothing to tidy up."""

@@ -1,0 +1,216 @@
+"""Between the command line and the session: display, signals, one run of the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dcsend.display.base import Display
+from dcsend.display.jsonlines import JsonDisplay
+from dcsend.display.keyboard import Keyboard
+from dcsend.display.qr import Request, write_qr_file
+from dcsend.display.quiet import QuietDisplay
+from dcsend.display.streams import Stream, is_terminal
+from dcsend.display.terminal import TerminalDisplay, TerminalOptions
+from dcsend.entry import Existing
+from dcsend.errors import DcsendError, UsageError
+from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
+from dcsend.session.story import receive_files, send_files
+from dcsend.settings import STDIO, Settings
+
+__all__ = ["Options", "one_of", "parse_duration", "run_receive", "run_send"]
+
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_LONGEST = 30 * 86400
+"Seconds; the certificate is valid no longer."
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What concerns the display, not the transfer."""
+
+    qr: Request = "auto"
+    qr_file: Path | None = None
+    quiet: bool = False
+    json: bool = False
+    verbose: bool = False
+    yes: bool = False
+
+
+def parse_duration(text: str) -> float:
+    """Return seconds.
+
+    Raises:
+        UsageError: it is not a time, or not between 1 s and 30 days.
+
+    >>> parse_duration("90"), parse_duration("10m"), parse_duration("1.5h")
+    (90.0, 600.0, 5400.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip().lower(), re.ASCII)
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if not 1 <= seconds <= _LONGEST:
+        raise UsageError(f"{text!r} is not a time", "write 90s, 10m, 1h or 2d; at most 30d")
+    return seconds
+
+
+def one_of(chosen: Mapping[Existing, bool]) -> Existing:
+    """Return the policy that was chosen, or the default.
+
+    Raises:
+        UsageError: more than one was.
+    """
+    wanted = [policy for policy, on in chosen.items() if on]
+    if len(wanted) > 1:
+        names = " and ".join(f"--{policy}" for policy in wanted)
+        raise UsageError(f"{names} contradict each other", "choose one of them")
+    return wanted[0] if wanted else Existing.REFUSE
+
+
+def run_send(paths: list[str], settings: Settings, options: Options) -> int:
+    """Send; return the exit status."""
+    if not paths and settings.text is None:
+        raise UsageError(
+            "nothing to send", "name files or folders, - for standard input, or --text"
+        )
+    settings = _with_code(settings)
+    uses_stdin = STDIO in paths
+
+    async def run(stage: _Stage) -> Finished:
+        return await send_files(
+            paths,
+            settings,
+            stage.show,
+            lines=stage.lines,
+            interrupt=stage.interrupt,
+            stdin=sys.stdin.buffer if uses_stdin else None,
+        )
+
+    return _run(run, options, uses_stdin=uses_stdin)
+
+
+def run_receive(settings: Settings, options: Options) -> int:
+    """Receive; return the exit status."""
+    to_stdout = settings.destination is None
+    if to_stdout and options.json:
+        raise UsageError("--json and -o - both want standard output", "choose one of them")
+    asks = not options.yes
+    if asks and (options.json or options.quiet or not sys.stdin.isatty()):
+        raise UsageError("nobody can be asked whether to accept", "add -y to accept what comes")
+    settings = _with_code(settings)
+
+    async def run(stage: _Stage) -> Finished:
+        return await receive_files(
+            settings,
+            stage.show,
+            stage.display.decide if asks else _accept,
+            lines=stage.lines,
+            interrupt=stage.interrupt,
+        )
+
+    return _run(run, options, to_stdout=to_stdout)
+
+
+async def _accept(manifest: ManifestKnown) -> bool:
+    return True
+
+
+def _with_code(settings: Settings) -> Settings:
+    """Read the code from where `@` points to."""
+    if not settings.code:
+        return settings
+    from dcsend.display.paste import resolve_code_argument
+    from dcsend.signaling.dialcode import decode
+
+    def complete(text: str) -> bool:
+        try:
+            decode(text)
+        except DcsendError:
+            return False
+        return True
+
+    code = resolve_code_argument(settings.code, sys.stdin, complete=complete, stderr=sys.stderr)
+    decode(code)  # a damaged code is told before anything is opened
+    return replace(settings, code=code)
+
+
+@dataclass(slots=True)
+class _Stage:
+    """What a run needs of the world around it."""
+
+    display: Display
+    interrupt: asyncio.Future[int]
+    lines: asyncio.Queue[str] | None
+    qr_file: Path | None
+
+    def show(self, event: Event) -> None:
+        """Show an event; write the QR code to its file."""
+        self.display.show(event)
+        if isinstance(event, CodeReady) and self.qr_file is not None:
+            write_qr_file(event.link, self.qr_file)
+
+
+def _run(
+    run: Callable[[_Stage], Awaitable[Finished]],
+    options: Options,
+    *,
+    uses_stdin: bool = False,
+    to_stdout: bool = False,
+) -> int:
+    """Run one loop with its display and its signals; return the exit status."""
+    # aiortc and asyncio log what peers do wrong; a person is told in our own words.
+    logging.lastResort = None
+
+    async def main() -> int:
+        interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        _catch_signals(interrupt)
+        keyboard = None
+        if not uses_stdin and sys.stdin is not None and is_terminal(sys.stdin):
+            keyboard = Keyboard()
+            keyboard.start()
+        display = _display(options, keyboard, to_stdout=to_stdout)
+        stage = _Stage(display, interrupt, keyboard.lines if keyboard else None, options.qr_file)
+        try:
+            return (await run(stage)).exit
+        except DcsendError as exc:
+            return exc.exit_status  # the display has told it
+        finally:
+            display.close()
+            if keyboard is not None:
+                keyboard.close()
+
+    return asyncio.run(main())
+
+
+def _display(options: Options, keyboard: Keyboard | None, *, to_stdout: bool) -> Display:
+    out, err = Stream.stdout(), Stream.stderr()
+    if options.json:
+        return JsonDisplay(out, verbose=options.verbose)
+    if options.quiet:
+        return QuietDisplay(None if to_stdout else out, err)
+    terminal = TerminalOptions(options.qr, verbose=options.verbose, stdout_free=not to_stdout)
+    return TerminalDisplay(out, err, terminal, keyboard)
+
+
+def _catch_signals(interrupt: asyncio.Future[int]) -> None:
+    """Let Ctrl-C, kill and a closed terminal end the run in order; a second one ends it at once."""
+    loop = asyncio.get_running_loop()
+
+    def caught(number: int) -> None:
+        if not interrupt.done():
+            interrupt.set_result(number)
+        # From now on the default: whoever presses Ctrl-C twice means it.
+        loop.remove_signal_handler(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        # Windows: asyncio itself turns Ctrl-C into a cancelled main task.
+        with contextlib.suppress(NotImplementedError):
+            if number is not None:
+                loop.add_signal_handler(number, caught, number)

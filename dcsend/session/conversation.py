@@ -1,0 +1,152 @@
+"""What goes on beside the files: signs of life, typed lines, and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, TypeVar
+
+from dcsend.engines.base import Channel, Connection
+from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.session.events import Emit, TextExchanged, Warned
+from dcsend.session.liveness import Liveness, Sign, is_line, random_letters
+from dcsend.settings import Settings
+
+__all__ = ["Conversation", "Party", "race", "send_all"]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+_MAX_LINE: Final = 16 * 1024
+"Longest text message, bytes of UTF-8; longer ones of a peer are cut, ours are split."
+_FAREWELL: Final = 0.5
+"Seconds for the last message to arrive before the connection is torn down."
+
+
+class Party(Protocol[T_co]):
+    """The sending or the receiving half of a transfer."""
+
+    async def run(self) -> T_co:
+        """Carry the transfer through."""
+        ...
+
+    async def farewell(self, error: BaseException) -> None:
+        """Tell the peer why we stop; may take its time, it is cut off."""
+        ...
+
+
+async def send_all(channel: Channel, messages: list[str]) -> None:
+    """Send in order, waiting for room as often as it takes."""
+    for message in messages:
+        while not channel.send(message):
+            await channel.writable()
+
+
+async def race(main: Coroutine[Any, Any, T], *others: Coroutine[Any, Any, None]) -> T:
+    """Run *main* with *others* beside it; return what *main* returns.
+
+    An error of any one ends them all and is raised; one of *others* that returns is just done.
+    """
+    first = asyncio.create_task(main)
+    tasks = [first, *(asyncio.create_task(other) for other in others)]
+    pending: set[asyncio.Task[Any]] = set(tasks)
+    try:
+        while not first.done():
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {first}:
+                task.result()
+        return first.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Conversation:
+    """Keeps the text channel of one connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        settings: Settings,
+        emit: Emit,
+        lines: asyncio.Queue[str] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            connection: open.
+            settings: for the three clocks.
+            emit: told what is said, and about silence.
+            lines: what the person here types, without line ends.
+        """
+        self._text = connection.channels["text"]
+        self._emit = emit
+        self._lines = lines
+        self._loop = asyncio.get_running_loop()
+        self._liveness = Liveness(
+            self._loop.time(),
+            heartbeat=settings.heartbeat,
+            report=settings.silence_report,
+            limit=settings.silence_limit,
+        )
+
+    def heard(self) -> None:
+        """Note that something has come from the peer, on whatever channel."""
+        self._liveness.heard(self._loop.time())
+
+    async def run(self, party: Party[T]) -> T:
+        """Carry a transfer through with the text channel beside it."""
+        try:
+            return await race(party.run(), self._receive(), self._beat(), self._say())
+        except (DcsendError, asyncio.CancelledError) as exc:
+            with contextlib.suppress(TimeoutError, DcsendError):
+                async with asyncio.timeout(_FAREWELL):
+                    await party.farewell(exc)
+            raise
+
+    async def _receive(self) -> None:
+        with contextlib.suppress(ConnectionFailed):  # the control channel says it better
+            while True:
+                message = await self._text.receive()
+                self.heard()
+                if isinstance(message, str):
+                    kind = "line" if is_line(message) else "random"
+                    text = message[:_MAX_LINE].removesuffix("\n")
+                    self._emit(TextExchanged(text, sent=False, kind=kind))
+
+    async def _beat(self) -> None:
+        liveness = self._liveness
+        while True:
+            await asyncio.sleep(max(0.0, liveness.next_due() - self._loop.time()))
+            for sign in liveness.due(self._loop.time()):
+                await self._act(sign)
+
+    async def _act(self, sign: Sign) -> None:
+        silent = round(self._liveness.silence(self._loop.time()))
+        if sign is Sign.GIVE_UP:
+            raise ConnectionFailed(
+                f"the other side has been silent for {silent} s",
+                "what has arrived is kept; run it again on both sides",
+            )
+        if sign is Sign.REPORT:
+            self._emit(Warned("silent", f"nothing from the other side for {silent} s"))
+            return
+        letters = random_letters()
+        # Not waited for: a full buffer means that something is on its way already.
+        with contextlib.suppress(ConnectionFailed):
+            if self._text.send(letters):
+                self._emit(TextExchanged(letters, sent=True, kind="random"))
+
+    async def _say(self) -> None:
+        if self._lines is None:
+            return
+        with contextlib.suppress(ConnectionFailed):
+            while True:
+                line = await self._lines.get()
+                # Four bytes per character at most, so a piece never exceeds the limit.
+                for start in range(0, max(1, len(line)), _MAX_LINE // 4 - 1):
+                    piece = line[start : start + _MAX_LINE // 4 - 1]
+                    await send_all(self._text, [piece + "\n"])
+                    self._emit(TextExchanged(piece, sent=True, kind="line"))

@@ -1,0 +1,259 @@
+"""What happens in a run, as values: for the display, for `--json`, for users of the API.
+
+Every event has `as_json()`: what a line of `--json` says of it, without the envelope.
+Imports only leaves.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import DcsendError
+
+__all__ = [
+    "CodeReady",
+    "Connected",
+    "Emit",
+    "Event",
+    "Failed",
+    "FileFinished",
+    "Finished",
+    "ManifestKnown",
+    "Progressed",
+    "TextExchanged",
+    "Warned",
+]
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReady:
+    """The listener can be dialed from now on."""
+
+    name: ClassVar = "code"
+    code: str = field(repr=False)
+    "What `receive` or `--to` takes."
+    link: str = field(repr=False)
+    "The page's address with the code in its fragment."
+    expires: datetime.datetime
+    "When the code stops working; with a time zone."
+    role: str
+    "`sender` or `receiver`: which side published the code."
+
+    def as_json(self) -> JsonObject:
+        """Code, link, and when it expires (ISO 8601)."""
+        expires = self.expires.isoformat(timespec="seconds")
+        return {"code": self.code, "link": self.link, "expires": expires}
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The other side is there, and it is the right one."""
+
+    name: ClassVar = "connected"
+    route: str
+    "`direct` or `relayed`."
+    family: str
+    "`IPv4` or `IPv6`."
+    address: str
+    "The peer's address as we see it."
+    peer: str
+    "What the peer calls itself; a stranger's text, to be escaped before it is shown."
+    rtt: float | None
+    "Round trip in seconds."
+
+    def as_json(self) -> JsonObject:
+        """Route, address family, address, agent, round trip in milliseconds."""
+        return {
+            "route": self.route,
+            "family": self.family,
+            "address": self.address,
+            "peer": self.peer,
+            "rtt_ms": None if self.rtt is None else round(self.rtt * 1000, 1),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestKnown:
+    """Everything that is offered, before a byte of it is accepted."""
+
+    name: ClassVar = "manifest"
+    entries: Sequence[Entry] = field(repr=False)
+
+    @property
+    def files(self) -> int:
+        """How many entries carry bytes."""
+        return sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in self.entries)
+
+    @property
+    def total(self) -> int | None:
+        """Sum of the sizes in bytes, or None if one is not known."""
+        sizes = [entry.size for entry in self.entries]
+        return None if None in sizes else sum(size or 0 for size in sizes)
+
+    def as_json(self) -> JsonObject:
+        """Count, total, and every entry."""
+        listed = [
+            {"path": entry.path, "kind": entry.kind.value, "size": entry.size}
+            for entry in self.entries
+        ]
+        return {"files": self.files, "bytes": self.total, "entries": listed}
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """Bytes that are written at the receiver: the truth on both sides."""
+
+    name: ClassVar = "progress"
+    bytes: int
+    total: int | None
+    rate: float
+    "Bytes per second over the last seconds."
+    path: str = ""
+    "The file that is on the way now."
+    file_bytes: int = 0
+    "Bytes of that file."
+    file_total: int | None = None
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds left at this rate; None if that can't be said."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(0.0, (self.total - self.bytes) / self.rate)
+
+    def as_json(self) -> JsonObject:
+        """Bytes, total, rate, time left."""
+        eta = None if self.eta is None else round(self.eta, 1)
+        return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFinished:
+    """The verdict over one file."""
+
+    name: ClassVar = "file"
+    path: str
+    "As the manifest names it."
+    status: str
+    "`ok`, `mismatch`, `failed` or `skipped`."
+    bytes: int
+    saved: Path | None = None
+    "Where it is, on the receiver's side."
+    sha256: str = ""
+    "Hexadecimal; of the bytes that were sent, or of those written."
+    reason: str = ""
+    "Why it is not ok."
+    exit: int = 0
+    "The exit status that this file alone would give."
+
+    def as_json(self) -> JsonObject:
+        """Path, where it was saved, size, digest, verdict."""
+        return {
+            "path": self.path,
+            "saved": None if self.saved is None else str(self.saved),
+            "bytes": self.bytes,
+            "sha256": self.sha256 or None,
+            "ok": self.status == "ok",
+            "status": self.status,
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TextExchanged:
+    """Something on the text channel, or a text that was sent as such."""
+
+    name: ClassVar = "text"
+    text: str
+    sent: bool
+    "By us; otherwise received, and a stranger's text."
+    kind: str
+    "`line` (somebody typed it), `random` (a sign of life), or `snippet` (`--text`)."
+
+    def as_json(self) -> JsonObject:
+        """Text, kind and direction."""
+        return {"text": self.text, "kind": self.kind, "sent": self.sent}
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something to know that does not end the run."""
+
+    name: ClassVar = "error"
+    kind: str
+    message: str
+    hint: str = ""
+
+    def as_json(self) -> JsonObject:
+        """Kind, message, hint; not fatal."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint or None,
+            "fatal": False,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why the run ended without being done."""
+
+    name: ClassVar = "error"
+    error: DcsendError
+
+    def as_json(self) -> JsonObject:
+        """Kind, message, hint; fatal."""
+        return {
+            "kind": self.error.kind,
+            "message": self.error.message,
+            "hint": self.error.hint or None,
+            "fatal": True,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The last event of every run, exactly one; also what `send` and `receive` return."""
+
+    name: ClassVar = "done"
+    ok: bool
+    exit: int
+    "The exit status that goes with it."
+    bytes: int
+    "Payload bytes that arrived and were written."
+    seconds: float
+    "From the accepted manifest to the end."
+    files: Sequence[FileFinished] = ()
+    role: str = ""
+
+    def as_json(self) -> JsonObject:
+        """The outcome in numbers."""
+        return {
+            "ok": self.ok,
+            "exit": self.exit,
+            "bytes": self.bytes,
+            "seconds": round(self.seconds, 3),
+            "files": sum(file.status == "ok" for file in self.files),
+        }
+
+
+Event = (
+    CodeReady
+    | Connected
+    | ManifestKnown
+    | Progressed
+    | FileFinished
+    | TextExchanged
+    | Warned
+    | Failed
+    | Finished
+)
+Emit = Callable[[Event], None]
+"Told of every event, in order, on the loop's thread; must not block."

@@ -1,0 +1,307 @@
+"""The receiving half: frames into operations, operations into files, verdicts back.
+
+    `data` channel ─ frames ─► pending operations ─ batch ─► disk thread ─► verdicts, acks
+    `control` channel ─ manifest ─► plan ─► person ─► accept or decline
+
+What is pending is bounded by the window: nothing is acknowledged before it is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from dcsend.engines.base import Connection
+from dcsend.entry import Entry, Kind
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    DestinationError,
+    IntegrityError,
+    PeerRefused,
+    SourceError,
+)
+from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, Sink, Write
+from dcsend.protocol import events as protocol_events
+from dcsend.protocol.receiver import Receiver
+from dcsend.session.conversation import Conversation, race, send_all
+from dcsend.session.events import (
+    Connected,
+    Emit,
+    FileFinished,
+    ManifestKnown,
+    TextExchanged,
+    Warned,
+)
+from dcsend.session.meter import Meter
+from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
+from dcsend.session.worker import Worker
+from dcsend.settings import Settings
+
+__all__ = ["Decide", "Incoming"]
+
+Decide = Callable[[ManifestKnown], Awaitable[bool]]
+"Asked once, with everything that is offered; False declines."
+
+_BYE: Final = 5.0
+"Seconds to wait for the sender's bye once every file is safe; then it is done all the same."
+_FAULTS = {
+    "mismatch": IntegrityError.exit_status,
+    "aborted": SourceError.exit_status,
+    "failed": DestinationError.exit_status,
+}
+
+
+class Incoming:
+    """Receives one manifest over one connection into one sink."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        sink: Sink,
+        settings: Settings,
+        emit: Emit,
+        decide: Decide,
+        *,
+        agent: str,
+        tally: Tally,
+    ) -> None:
+        """Prepare; `conversation` is set by whoever runs it."""
+        self.conversation: Conversation
+        self.tally = tally
+        self._connection = connection
+        self._control = connection.channels["control"]
+        self._data = connection.channels["data"]
+        self._sink = sink
+        self._settings = settings
+        self._emit = emit
+        self._decide = decide
+        self._protocol = Receiver(agent=agent, window=settings.window)
+        self._worker = Worker("dcsend-write")
+        self._loop = asyncio.get_running_loop()
+        self._entries: Sequence[Entry] = ()
+        self._manifest: asyncio.Future[Sequence[Entry]] = self._loop.create_future()
+        self._pending: list[Operation] = []
+        self._pending_cost = 0
+        self._arrived = asyncio.Event()
+        self._left = 0
+        "Files without a verdict."
+        self._meter: Meter
+        self._safe = False
+        "Every file has its verdict and the sender has been told."
+
+    async def run(self) -> None:
+        """Receive everything; return when the sender has said bye.
+
+        Raises:
+            DestinationError: the destination can't take it.
+            IntegrityError: a frame was damaged on the way.
+            PeerRefused: the sender cancelled, or we declined.
+            ConnectionFailed: the connection was lost.
+            RemoteProtocolError: the sender broke a rule.
+        """
+        self._protocol.start()
+        await self._flush()
+        try:
+            await race(self._listen(), self._receive())
+        except ConnectionFailed:
+            if not self._safe:
+                raise
+        finally:
+            await self._put_away()
+
+    async def farewell(self, error: BaseException) -> None:
+        """Tell the sender that we stop, and wait until it has hung up."""
+        with contextlib.suppress(DcsendError):
+            self._protocol.cancel(cancel_reason(error), str(error))
+        await self._flush()
+        while True:
+            await self._control.receive()
+
+    async def _put_away(self) -> None:
+        """Close parts and journals behind whatever the disk thread is doing."""
+        with contextlib.suppress(TimeoutError, DcsendError):
+            async with asyncio.timeout(1.0):
+                await self._worker.run(self._sink.close)
+        self._worker.close()
+
+    async def _flush(self) -> None:
+        await send_all(self._control, self._protocol.messages_to_send())
+
+    # What is offered
+
+    async def _listen(self) -> None:
+        """Follow the control channel to the end."""
+        while True:
+            message = await self._control.receive()
+            self.conversation.heard()
+            for event in self._protocol.receive(message):
+                if self._handle(event):
+                    return
+            await self._flush()
+
+    def _handle(self, event: protocol_events.Event) -> bool:
+        """Act on one event; True when it was the last."""
+        match event:
+            case protocol_events.PeerIntroduced():
+                route = self._connection.route
+                self._emit(
+                    Connected(route.path.value, route.family, route.remote, event.agent, route.rtt)
+                )
+            case protocol_events.ManifestReceived():
+                self._manifest.set_result(event.entries)
+            case protocol_events.Cancelled():
+                raise peer_cancelled(event.reason, event.message)
+            case protocol_events.PeerSaidBye():
+                return True
+            case _:
+                pass
+        return False
+
+    async def _agree(self) -> None:
+        """Plan, ask, accept; or decline with the reason."""
+        self._entries = await self._manifest
+        known = ManifestKnown(self._entries)
+        self._emit(known)
+        try:
+            plan = await self._worker.run(lambda: self._sink.plan(self._entries))
+            for note in plan.notes:
+                self._emit(Warned("refused", note))
+            if not await self._decide(known):
+                raise PeerRefused("you declined")
+        except DcsendError as exc:
+            reason = "destination" if isinstance(exc, DestinationError) else "declined"
+            self._protocol.decline(reason, exc.message)
+            await self._flush()
+            raise
+        self._accept(plan)
+        await self._flush()
+
+    def _accept(self, plan: Plan) -> None:
+        now = self._loop.time()
+        self.tally.started = now
+        wanted = [e for number, e in enumerate(self._entries) if number not in plan.skip]
+        sizes = [entry.size for entry in wanted]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        self._meter = Meter(total, now=now, interval=self._settings.progress_interval)
+        self._left = sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in wanted)
+        for number, reason in plan.skip.items():
+            self._report_skip(self._entries[number], reason)
+        self._protocol.accept(plan.skip, {})
+
+    # What arrives
+
+    async def _receive(self) -> None:
+        """Agree, then take frames and write them, each as fast as it can."""
+        await self._agree()
+        await race(self._write(), self._take_frames())
+
+    async def _take_frames(self) -> None:
+        with contextlib.suppress(ConnectionFailed):  # the control channel may hold the reason
+            while True:
+                message = await self._data.receive()
+                self.conversation.heard()
+                frame = self._protocol.receive_frame(message)
+                if frame is None:
+                    continue  # it is over; the control channel tells why
+                self._pending.extend(_operations(frame))
+                self._pending_cost += frame.cost
+                self._arrived.set()
+
+    async def _write(self) -> None:
+        """Hand over what is pending, batch after batch, until every file is judged."""
+        while self._left:
+            await self._arrived.wait()
+            self._arrived.clear()
+            batch, self._pending = self._pending, []
+            cost, self._pending_cost = self._pending_cost, 0
+            outcomes = await self._worker.run(lambda batch=batch: self._sink.apply(batch))  # type: ignore[misc]
+            self._count(batch)
+            self._left -= len(outcomes)
+            if self._left:
+                await self._tell(outcomes, cost)
+            else:
+                # Before the last verdict, which makes the transfer complete.
+                outcomes += await self._worker.run(self._sink.finish)
+                await self._tell(outcomes, cost)
+        self._safe = True
+
+    def _count(self, batch: Sequence[Operation]) -> None:
+        """Count what a batch has written."""
+        for operation in batch:
+            entry = self._entries[operation.number]
+            if self._meter.path != entry.path:
+                self._meter.begin(entry.path, entry.size)
+            if isinstance(operation, Write):
+                size = len(operation.payload)
+            else:
+                size = operation.length if isinstance(operation, Hole) else 0
+            self._meter.add(size)
+            self.tally.bytes += size
+
+    async def _tell(self, outcomes: Sequence[Outcome], cost: int) -> None:
+        """Acknowledge, judge, report."""
+        self._protocol.written(cost)
+        for outcome in outcomes:
+            if outcome.status in ("ok", "mismatch", "failed", "aborted"):
+                self._judge(outcome)
+        await self._flush()
+        now = self._loop.time()
+        progress = self._meter.due(now) if self._left else self._meter.now(now)
+        if progress is not None:
+            self._emit(progress)
+
+    def _judge(self, outcome: Outcome) -> None:
+        entry = self._entries[outcome.number]
+        if outcome.text is not None and outcome.status == "ok":
+            text = outcome.text.decode("utf-8", "replace")
+            self._emit(TextExchanged(text, sent=False, kind="snippet"))
+        if entry.kind in (Kind.FILE, Kind.TEXT):
+            verdict = "failed" if outcome.status == "aborted" else outcome.status
+            self._protocol.verdict(outcome.number, verdict)
+        elif outcome.status == "ok":
+            return  # a folder or a link; nobody wants a line for each
+        reason = outcome.error.message if outcome.error else ""
+        file = FileFinished(
+            entry.path,
+            "failed" if outcome.status == "aborted" else outcome.status,
+            outcome.size,
+            saved=outcome.saved,
+            sha256=outcome.sha256,
+            reason=reason,
+            exit=_FAULTS.get(outcome.status, 0),
+        )
+        self.tally.files.append(file)
+        self._emit(file)
+
+    def _report_skip(self, entry: Entry, reason: str) -> None:
+        if entry.kind is Kind.DIRECTORY and reason == "exists":
+            return
+        skipped = reason == "exists"
+        file = FileFinished(
+            entry.path,
+            "skipped" if skipped else "failed",
+            0,
+            reason="there is a file of this name" if skipped else f"refused: {reason}",
+            exit=0 if skipped else DestinationError.exit_status,
+        )
+        self.tally.files.append(file)
+        self._emit(file)
+
+
+def _operations(frame: protocol_events.FrameEvent) -> list[Operation]:
+    """Return what a frame asks of the disk."""
+    match frame:
+        case protocol_events.DataReceived():
+            return [Write(frame.number, frame.offset, frame.payload)]
+        case protocol_events.HoleReceived():
+            return [Hole(frame.number, frame.offset, frame.length)]
+        case protocol_events.FileEnded():
+            operations: list[Operation] = []
+            if frame.payload:
+                operations.append(Write(frame.number, frame.offset, frame.payload))
+            return [*operations, End(frame.number, frame.size, frame.digest)]
+        case protocol_events.FileAborted():
+            return [Abort(frame.number, frame.reason)]

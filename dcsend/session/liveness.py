@@ -1,0 +1,78 @@
+"""Is the other side still there? Decided from what arrives, with the time passed in."""
+
+from __future__ import annotations
+
+import enum
+import secrets
+import string
+from typing import Final
+
+__all__ = ["RANDOM_LETTERS", "Liveness", "Sign", "is_line", "random_letters"]
+
+RANDOM_LETTERS: Final = 15
+"Letters in a random message, as in the Pion demo."
+
+
+class Sign(enum.Enum):
+    """What is due now."""
+
+    SEND = enum.auto()
+    "Send a random message."
+    REPORT = enum.auto()
+    "Tell the person that the peer is silent."
+    GIVE_UP = enum.auto()
+    "The peer is gone."
+
+
+def random_letters() -> str:
+    """Return a sign of life: fifteen letters, without a line end."""
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(RANDOM_LETTERS))
+
+
+def is_line(message: str) -> bool:
+    r"""Tell a line that somebody typed from a sign of life: only the former has a line end.
+
+    >>> is_line("hello\n"), is_line("congratulations\n"), is_line("congratulations")
+    (True, True, False)
+    """
+    return message.endswith("\n")
+
+
+class Liveness:
+    """Keeps the three clocks: next sign of ours, report, end. Times in seconds, any origin."""
+
+    def __init__(self, now: float, *, heartbeat: float, report: float, limit: float) -> None:
+        self._heartbeat = heartbeat
+        self._report = report
+        self._limit = limit
+        self._next_send = now + heartbeat
+        self._heard = now
+        self._reported = False
+
+    def heard(self, now: float) -> None:
+        """Note that something has arrived, on whatever channel."""
+        self._heard = now
+        self._reported = False
+
+    def silence(self, now: float) -> float:
+        """Return for how many seconds nothing has arrived."""
+        return now - self._heard
+
+    def due(self, now: float) -> list[Sign]:
+        """Return what is due, each thing once."""
+        signs = []
+        if self.silence(now) >= self._limit:
+            return [Sign.GIVE_UP]
+        if self.silence(now) >= self._report and not self._reported:
+            self._reported = True
+            signs.append(Sign.REPORT)
+        if now >= self._next_send:
+            # From now, not from when it was due: after a suspended minute, not twelve at once.
+            self._next_send = now + self._heartbeat
+            signs.append(Sign.SEND)
+        return signs
+
+    def next_due(self) -> float:
+        """Return when `due` should be asked again."""
+        silent = self._limit if self._reported else self._report
+        return min(self._next_send, self._heard + silent)

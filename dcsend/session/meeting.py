@@ -1,0 +1,133 @@
+"""How the two sides meet: publish a code and wait, or dial one."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from dcsend.engines.addresses import interfaces, rank, route_sources
+from dcsend.engines.base import Connection
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.dialer import dial
+from dcsend.engines.listener import Listener
+from dcsend.engines.stun import parse_server
+from dcsend.engines.udp import UdpPort
+from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
+from dcsend.session.events import CodeReady, Emit, Warned
+from dcsend.settings import Settings
+from dcsend.signaling.dialcode import Address, DialCode, decode, ice_password, new_secret
+
+__all__ = ["meet"]
+
+
+@asynccontextmanager
+async def meet(settings: Settings, emit: Emit, role: str) -> AsyncIterator[Connection]:
+    """Yield a connection to the peer; closed at the end, whatever happens.
+
+    Raises:
+        DcsendError: nobody came, nobody answered, or it was the wrong one.
+    """
+    if settings.code:
+        connection = await _dial(settings)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+    else:
+        listener = await _listen(settings, emit, role)
+        try:
+            yield await _wait(listener, settings)
+        finally:
+            await listener.close()
+
+
+async def _dial(settings: Settings) -> Connection:
+    code = decode(settings.code)
+    try:
+        return await dial(
+            [(address.host, address.port) for address in code.addresses],
+            password=ice_password(code.secret),
+            fingerprint=code.fingerprint,
+            timeout=settings.connect_timeout,
+            port=settings.port,
+        )
+    except ConnectionFailed:
+        # Clocks differ between machines, so the time in the code only explains a failure.
+        if code.expires < time.time():
+            raise CodeExpired("nobody answers, and the code has expired") from None
+        raise
+
+
+async def _listen(settings: Settings, emit: Emit, role: str) -> Listener:
+    """Open the port, publish the code."""
+    servers = [parse_server(server) for server in settings.stun]
+    chosen = [_canonical(address) for address in settings.addresses]
+    certificate = Certificate.generate()
+    secret = new_secret()
+    port = await UdpPort.open(settings.port)
+    listener = Listener(
+        port,
+        certificate=certificate,
+        password=ice_password(secret),
+        stun_servers=servers,
+        failed=lambda error: emit(Warned(error.kind, error.message, error.hint)),
+    )
+    try:
+        hosts = chosen or rank(interfaces(), route_sources())
+        addresses = [Address(host, port.port) for host in hosts]
+        mapped = [Address(*a) for a in await listener.mapped.query(settings.stun_timeout)]
+        # Without NAT the world sees what we see.
+        addresses += [a for a in mapped if a not in addresses]
+        if not addresses:
+            raise ConnectionFailed(
+                "this machine has no network address", "connect it, or name one with --address"
+            )
+        expires = time.time() + settings.expires
+        code = DialCode(secret, certificate.fingerprint, port.port, tuple(addresses), int(expires))
+        when = datetime.datetime.fromtimestamp(expires, tz=datetime.UTC).astimezone()
+        emit(CodeReady(code.text(), code.link(settings.page_url), when, role))
+    except BaseException:
+        await listener.close()
+        raise
+    return listener
+
+
+async def _wait(listener: Listener, settings: Settings) -> Connection:
+    try:
+        async with asyncio.timeout(settings.expires):
+            return await listener.accept()
+    except TimeoutError:
+        await listener.expire()
+        raise TimedOut(
+            f"nobody used the code within {_duration(settings.expires)}",
+            "run it again for a new code, or give it longer with --expires",
+        ) from None
+    except ImportError as exc:
+        raise DcsendError(
+            f"aiortc can't be loaded: {exc}", "install dcsend again, with its dependencies"
+        ) from exc
+
+
+def _canonical(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address.strip().strip("[]")))
+    except ValueError:
+        raise UsageError(
+            f"{address!r} is not an IP address", "write --address 192.168.1.7 or 2001:db8::7"
+        ) from None
+
+
+def _duration(seconds: float) -> str:
+    """Say it the way a person would.
+
+    >>> _duration(3600), _duration(90), _duration(2)
+    ('1 h', '90 s', '2 s')
+    """
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,53 @@
+"""How far, how fast, how long still: arithmetic over acknowledged bytes, time passed in."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from dcsend.session.events import Progressed
+
+__all__ = ["Meter"]
+
+_SPAN: Final = 5.0
+"Seconds the rate is averaged over: long enough to be readable, short enough to be true."
+
+
+class Meter:
+    """Turns counts of written bytes into `Progressed` events, a few per second at most."""
+
+    def __init__(self, total: int | None, *, now: float, interval: float) -> None:
+        self._total = total
+        self._interval = interval
+        self._bytes = 0
+        self._points: deque[tuple[float, int]] = deque([(now, 0)])
+        self._next = now
+        self.path = ""
+        "The file on the way."
+        self.file_total: int | None = None
+        self._file_bytes = 0
+
+    def begin(self, path: str, total: int | None, already: int = 0) -> None:
+        """Note that another file is on the way; *already* bytes of it were there."""
+        self.path, self.file_total, self._file_bytes = path, total, already
+
+    def add(self, count: int) -> None:
+        """Count bytes that have been written at the receiver."""
+        self._bytes += count
+        self._file_bytes += count
+
+    def due(self, now: float) -> Progressed | None:
+        """Return an event if the last one is old enough."""
+        return self.now(now) if now >= self._next else None
+
+    def now(self, now: float) -> Progressed:
+        """Return an event in any case."""
+        self._next = now + self._interval
+        self._points.append((now, self._bytes))
+        while len(self._points) > 2 and now - self._points[0][0] > _SPAN:
+            self._points.popleft()
+        then, count = self._points[0]
+        rate = (self._bytes - count) / (now - then) if now > then else 0.0
+        return Progressed(
+            self._bytes, self._total, rate, self.path, self._file_bytes, self.file_total
+        )

@@ -1,0 +1,333 @@
+"""The sending half: blocks from the disk into frames, as fast as acknowledgements come back.
+
+disk thread ─ blocks ─► read-ahead ─► frames ─► `data` channel
+`control` channel ─ acks, verdicts ─► window, progress, verdicts
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from dcsend.engines.base import Connection
+from dcsend.entry import Entry, Kind
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    DestinationError,
+    IntegrityError,
+    SourceError,
+)
+from dcsend.files.source import Block, Source
+from dcsend.protocol import events as protocol_events
+from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_FRAME, MAX_HOLE, MAX_MESSAGE
+from dcsend.protocol.sender import Sender
+from dcsend.session.conversation import Conversation, race, send_all
+from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
+from dcsend.session.meter import Meter
+from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
+from dcsend.session.worker import Worker
+from dcsend.settings import Settings
+
+__all__ = ["Outgoing", "block_size"]
+
+_PAYLOAD: Final = MAX_FRAME - FRAME_HEADER - DIGEST
+"Payload of a full frame, bytes; leaves room for the digest, so that the last is like the rest."
+_SHORT: Final = FRAME_HEADER + MAX_MESSAGE
+"The longest frame without content, bytes."
+_BLOCKS_AHEAD: Final = 2
+"Batches read ahead of the network: one is being sent, two wait; about 3 MiB of memory."
+_MANY: Final = 256
+"Blocks in one batch at most, where files are small."
+
+
+def block_size(wanted: int) -> int:
+    """Return the size near *wanted* bytes that fills whole frames.
+
+    >>> block_size(1024 * 1024)
+    1103368
+    """
+    return max(1, -(-wanted // _PAYLOAD)) * _PAYLOAD
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A frame that is not acknowledged yet."""
+
+    upto: int
+    "Bytes of `data` messages sent, this one included."
+    number: int
+    payload: int
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What we know of a file whose verdict is not there yet."""
+
+    size: int = 0
+    sha256: str = ""
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class _Book:
+    """What has been sent and not yet been judged; as long as the window is wide."""
+
+    frames: deque[_InFlight] = field(default_factory=deque)
+    files: dict[int, _Sent] = field(default_factory=dict)
+    sent: int = 0
+
+
+class Outgoing:
+    """Sends one source over one connection."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        entries: Sequence[Entry],
+        source: Source,
+        settings: Settings,
+        emit: Emit,
+        *,
+        agent: str,
+        tally: Tally,
+    ) -> None:
+        """Prepare; `conversation` is set by whoever runs it."""
+        self.conversation: Conversation
+        self.tally = tally
+        self._connection = connection
+        self._control = connection.channels["control"]
+        self._data = connection.channels["data"]
+        self._source = source
+        self._entries = entries
+        self._settings = settings
+        self._emit = emit
+        self._protocol = Sender(self._entries, agent=agent, window=settings.window)
+        self._worker = Worker("dcsend-read")
+        self._loop = asyncio.get_running_loop()
+        self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
+        self._acknowledged = asyncio.Event()
+        self._book = _Book()
+        self._meter: Meter
+
+    async def run(self) -> None:
+        """Send everything; return when the receiver has judged all of it.
+
+        Raises:
+            PeerRefused: the receiver declined or cancelled.
+            ConnectionFailed: the connection was lost.
+            RemoteProtocolError: the receiver broke a rule.
+        """
+        self._protocol.start()
+        await self._flush()
+        try:
+            await race(self._listen(), self._pump())
+        finally:
+            self._worker.close()
+
+    async def farewell(self, error: BaseException) -> None:
+        """Tell the receiver that we stop, and wait until it has hung up."""
+        with contextlib.suppress(DcsendError):
+            self._protocol.cancel(cancel_reason(error), str(error))
+        await self._flush()
+        while True:
+            await self._control.receive()
+
+    # What comes back
+
+    async def _listen(self) -> None:
+        """Follow the control channel to the end."""
+        while True:
+            message = await self._control.receive()
+            self.conversation.heard()
+            for event in self._protocol.receive(message):
+                if self._handle(event):
+                    await self._end()
+                    return
+            await self._flush()
+
+    async def _end(self) -> None:
+        """Say bye; the receiver, which then knows that we know, hangs up."""
+        self._protocol.end()
+        await self._flush()
+        with contextlib.suppress(ConnectionFailed, TimeoutError):
+            async with asyncio.timeout(1.0):
+                while True:
+                    await self._control.receive()
+
+    def _handle(self, event: protocol_events.Event) -> bool:
+        """Act on one event; True when it was the last."""
+        match event:
+            case protocol_events.PeerIntroduced():
+                self._introduce(event)
+            case protocol_events.Accepted():
+                self._start(event)
+            case protocol_events.Declined():
+                raise peer_declined(event.reason, event.message)
+            case protocol_events.Cancelled():
+                raise peer_cancelled(event.reason, event.message)
+            case protocol_events.Acknowledged():
+                self._acknowledge(event.bytes)
+            case protocol_events.FileJudged():
+                self._judge(event.number, event.status)
+            case protocol_events.Completed():
+                self._emit(self._meter.now(self._loop.time()))
+                return True
+            case _:
+                pass
+        return False
+
+    def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
+        route = self._connection.route
+        self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
+        self._emit(ManifestKnown(self._entries))
+
+    def _start(self, event: protocol_events.Accepted) -> None:
+        now = self._loop.time()
+        self.tally.started = now
+        wanted = [e for number, e in enumerate(self._entries) if number not in event.skip]
+        sizes = [entry.size for entry in wanted]
+        total = None if None in sizes else sum(size or 0 for size in sizes)
+        self._meter = Meter(total, now=now, interval=self._settings.progress_interval)
+        for number, reason in event.skip.items():
+            self._report(number, _skipped(self._entries[number], reason))
+        self._accepted.set_result(event)
+
+    def _acknowledge(self, upto: int) -> None:
+        frames = self._book.frames
+        while frames and frames[0].upto <= upto:
+            frame = frames.popleft()
+            entry = self._entries[frame.number]
+            if self._meter.path != entry.path:
+                self._meter.begin(entry.path, entry.size)
+            self._meter.add(frame.payload)
+            self.tally.bytes += frame.payload
+        self._acknowledged.set()
+        if (progress := self._meter.due(self._loop.time())) is not None:
+            self._emit(progress)
+
+    def _judge(self, number: int, status: str) -> None:
+        entry = self._entries[number]
+        sent = self._book.files.pop(number, _Sent())
+        if sent.failure:
+            reason, fault = sent.failure, SourceError.exit_status
+            status = "failed"
+        elif status == "mismatch":
+            reason, fault = "the receiver got other bytes", IntegrityError.exit_status
+        elif status == "ok":
+            reason, fault = "", 0
+        else:
+            reason, fault = "the receiver could not save it", DestinationError.exit_status
+        self._report(
+            number,
+            FileFinished(
+                entry.path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault
+            ),
+        )
+
+    def _report(self, number: int, file: FileFinished) -> None:
+        self.tally.files.append(file)
+        self._emit(file)
+
+    # What goes out
+
+    async def _flush(self) -> None:
+        await send_all(self._control, self._protocol.messages_to_send())
+
+    async def _pump(self) -> None:
+        """Send every accepted file, block after block."""
+        accepted = await self._accepted
+        blocks = self._source.blocks(accepted.skip, accepted.have)
+        batches: asyncio.Queue[list[Block]] = asyncio.Queue(_BLOCKS_AHEAD)
+        # A lost connection is told by the control channel, which may hold the reason, too.
+        with contextlib.suppress(ConnectionFailed):
+            await race(self._send_batches(batches), self._read_ahead(blocks, batches))
+
+    async def _read_ahead(
+        self, blocks: Iterator[Block], batches: asyncio.Queue[list[Block]]
+    ) -> None:
+        size = block_size(self._settings.block_size)
+        while batch := await self._worker.run(lambda: _take(blocks, size)):
+            await batches.put(batch)
+        await batches.put([])
+
+    async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
+        while batch := await batches.get():
+            for block in batch:
+                await self._send_block(block)
+
+    async def _send_block(self, block: Block) -> None:
+        number = block.number
+        protocol = self._protocol
+        if block.failure:
+            self._book.files[number] = _Sent(failure=block.failure)
+            await self._room(_SHORT)
+            await self._put(protocol.abort(number, block.failure), number, 0)
+            return
+        for offset, length in _holes(block):
+            await self._room(_SHORT)
+            await self._put(protocol.hole(number, offset, length), number, length)
+        payload = memoryview(block.payload)
+        # A peer that takes only short frames gets short frames.
+        step = min(_PAYLOAD, protocol.max_payload - DIGEST)
+        empty_end = [0] if block.digest is not None and not payload else []
+        for start in empty_end or range(0, len(payload), step):
+            part = payload[start : start + step]
+            digest = block.digest if start + step >= len(payload) else None
+            offset = block.offset + start
+            if digest is not None:
+                self._book.files[number] = _Sent(offset + len(part), digest.hex())
+            await self._room(len(part) + FRAME_HEADER + DIGEST)
+            await self._put(protocol.data(number, offset, part, digest), number, len(part))
+
+    async def _room(self, cost: int) -> None:
+        """Wait until the window lets a frame of *cost* bytes go."""
+        while self._protocol.sendable() < cost:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    async def _put(self, frame: bytes, number: int, payload: int) -> None:
+        self._book.sent += len(frame)
+        self._book.frames.append(_InFlight(self._book.sent, number, payload))
+        while not self._data.send(frame):
+            await self._data.writable()
+
+
+def _holes(block: Block) -> Iterator[tuple[int, int]]:
+    """Cut a run of zeros into what one frame can tell: offset and length."""
+    for start in range(0, block.hole, MAX_HOLE):
+        yield block.offset + start, min(MAX_HOLE, block.hole - start)
+
+
+def _take(blocks: Iterator[Block], size: int) -> list[Block]:
+    """Read blocks until *size* bytes are there; empty at the end."""
+    batch: list[Block] = []
+    taken = 0
+    for block in blocks:
+        batch.append(block)
+        taken += len(block.payload)
+        if taken >= size or len(batch) >= _MANY:
+            break
+    return batch
+
+
+def _skipped(entry: Entry, reason: str) -> FileFinished:
+    """Return the verdict over an entry that the receiver did not want."""
+    words = {
+        "exists": ("skipped", "the receiver has a file of this name", 0),
+        "declined": ("skipped", "the receiver did not want it", 0),
+        "unsafe": (
+            "failed",
+            "the receiver refuses this name",
+            DestinationError.exit_status,
+        ),
+    }
+    status, words_, fault = words.get(
+        reason, ("failed", "the receiver can't take this kind", DestinationError.exit_status)
+    )
+    size = entry.size or 0 if entry.kind is Kind.FILE else 0
+    return FileFinished(entry.path, status, size, reason=words_, exit=fault)

@@ -1,0 +1,224 @@
+"""The story of a run: meet, talk, carry the files over, sum up.
+
+send_files:     scan ─► meet ─► Outgoing in a Conversation ─► Finished
+receive_files:  sink ─► meet ─► Incoming in a Conversation ─► Finished
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, BinaryIO
+
+from dcsend._version import __version__
+from dcsend.errors import DcsendError, Interrupted, SourceError, UsageError
+from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
+from dcsend.files.operations import Sink
+from dcsend.files.sink import DirectorySink
+from dcsend.files.source import Source
+from dcsend.files.stream import StreamSink
+from dcsend.session.conversation import Conversation
+from dcsend.session.events import (
+    CodeReady,
+    Emit,
+    Event,
+    Failed,
+    FileFinished,
+    Finished,
+    Warned,
+)
+from dcsend.session.incoming import Decide, Incoming
+from dcsend.session.meeting import meet
+from dcsend.session.outcome import Tally, exit_status, failure
+from dcsend.session.outgoing import Outgoing, block_size
+from dcsend.session.worker import Worker
+from dcsend.settings import STDIO, Settings
+
+__all__ = ["agent", "receive_files", "send_files"]
+
+
+def agent() -> str:
+    """Return what we call ourselves: version and system, nothing personal."""
+    return f"dcsend/{__version__} ({platform.system()}; Python {platform.python_version()})"
+
+
+async def send_files(
+    paths: Sequence[str],
+    settings: Settings,
+    emit: Emit,
+    *,
+    lines: asyncio.Queue[str] | None = None,
+    interrupt: asyncio.Future[int] | None = None,
+    stdin: BinaryIO | None = None,
+) -> Finished:
+    """Send files, folders, standard input or a text to whoever holds the code.
+
+    Args:
+        paths: what to send; `-` is standard input.
+        settings: everything else.
+        emit: told of every event; the last one is what is returned.
+        lines: what the person types meanwhile, for the text channel.
+        interrupt: set to a signal's number to end the run as that signal does.
+        stdin: read for `-`.
+
+    Returns:
+        The outcome, when the transfer was carried to its end; look at `ok`.
+
+    Raises:
+        DcsendError: it was not; also told by the events `error` and `done`.
+    """
+
+    async def story(tally: Tally) -> None:
+        worker = Worker("dcsend-scan")
+        try:
+            found = await worker.run(lambda: _scan(paths, settings, stdin))
+        finally:
+            worker.close()
+
+        def announce(event: Event) -> None:
+            """Let the code be the first thing that anybody sees."""
+            emit(event)
+            if isinstance(event, CodeReady):
+                _tell(found, tally, emit)
+
+        if settings.code:
+            _tell(found, tally, emit)
+        source = Source(found, block_size=block_size(settings.block_size))
+        async with meet(settings, announce, "sender") as connection:
+            outgoing = Outgoing(
+                connection, found.entries, source, settings, emit, agent=agent(), tally=tally
+            )
+            outgoing.conversation = Conversation(connection, settings, emit, lines)
+            await outgoing.conversation.run(outgoing)
+
+    return await _conclude(story, emit, "sender", interrupt)
+
+
+async def receive_files(
+    settings: Settings,
+    emit: Emit,
+    decide: Decide,
+    *,
+    lines: asyncio.Queue[str] | None = None,
+    interrupt: asyncio.Future[int] | None = None,
+    stdout: BinaryIO | None = None,
+) -> Finished:
+    """Receive what the holder, or the publisher, of the code sends.
+
+    Args:
+        settings: everything that has a default.
+        emit: told of every event; the last one is what is returned.
+        decide: asked once whether to accept.
+        lines: what the person types meanwhile, for the text channel.
+        interrupt: set to a signal's number to end the run as that signal does.
+        stdout: written for `output` `-`; standard output if None.
+
+    Returns:
+        The outcome, when the transfer was carried to its end; look at `ok`.
+
+    Raises:
+        DcsendError: it was not; also told by the events `error` and `done`.
+    """
+
+    async def story(tally: Tally) -> None:
+        sink = _sink(settings, stdout)
+        async with meet(settings, emit, "receiver") as connection:
+            incoming = Incoming(
+                connection, sink, settings, emit, decide, agent=agent(), tally=tally
+            )
+            incoming.conversation = Conversation(connection, settings, emit, lines)
+            await incoming.conversation.run(incoming)
+
+    return await _conclude(story, emit, "receiver", interrupt)
+
+
+def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> Scan:
+    """List everything that shall be sent."""
+    named = [path for path in paths if path != STDIO]
+    found = scan(named, exclude=settings.exclude, links=settings.links)
+    if len(named) < len(paths):
+        if stdin is None or len(named) < len(paths) - 1:
+            raise UsageError(
+                "standard input can be sent once only", "name - once, beside files if you like"
+            )
+        found += scan_stream(stdin, settings.stdin_name)
+    if settings.text is not None:
+        found += scan_text(settings.text)
+    if not found.entries:
+        raise SourceError("nothing is left to send", "look at --exclude and at the notes above")
+    return found
+
+
+def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
+    """Report what is left out, and what can't be sent."""
+    for note in found.notes:
+        emit(Warned("skipped", note))
+    for problem in found.problems:
+        path, _, reason = problem.partition(": ")
+        file = FileFinished(path, "failed", 0, reason=reason, exit=SourceError.exit_status)
+        tally.files.append(file)
+        emit(file)
+
+
+def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
+    root = settings.destination
+    if root is None:
+        return StreamSink(stdout or sys.stdout.buffer)
+    return DirectorySink(root, existing=settings.existing)
+
+
+async def _conclude(
+    story: Callable[[Tally], Coroutine[None, None, None]],
+    emit: Emit,
+    role: str,
+    interrupt: asyncio.Future[int] | None,
+) -> Finished:
+    """Run *story*; emit exactly one `Finished`, whatever happens."""
+    tally = Tally()
+    clock = asyncio.get_running_loop().time
+
+    def finished(status: int) -> Finished:
+        seconds = clock() - tally.started if tally.started is not None else 0.0
+        return Finished(not status, status, tally.bytes, seconds, tuple(tally.files), role)
+
+    try:
+        await _until_interrupted(story(tally), interrupt)
+    except DcsendError as exc:
+        emit(Failed(exc))
+        emit(finished(exc.exit_status))
+        raise
+    except asyncio.CancelledError:
+        emit(finished(130))
+        raise
+    if (error := failure(tally.files)) is not None:
+        emit(Failed(error))
+    done = finished(exit_status(tally.files))
+    emit(done)
+    return done
+
+
+async def _until_interrupted(
+    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None
+) -> None:
+    """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
+    task = asyncio.create_task(story)
+    try:
+        either: set[asyncio.Future[Any]] = {task}
+        if interrupt is not None:
+            either.add(interrupt)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        interrupted = not task.done()
+        if interrupted:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DcsendError):
+                await task
+    if interrupted and interrupt is not None:
+        raise Interrupted(
+            interrupt.result(),
+            "what is complete stays; run it again on both sides, with --skip for the rest",
+        )
+    await task

@@ -1,0 +1,69 @@
+"""One thread for the blocking work of one transfer.
+
+asyncio's own executor is joined when the loop ends: a read from a terminal or a dead
+network drive would then keep the program from ending. This thread is a daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+__all__ = ["Worker"]
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Runs functions one after the other, in the order of `run`."""
+
+    def __init__(self, name: str) -> None:
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Return what *function* returns; a cancelled call does not stop it."""
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[T] = loop.create_future()
+
+        def job() -> None:
+            try:
+                value = function()
+            except BaseException as exc:  # noqa: BLE001 - handed to the caller, whatever it is
+                self._settle(loop, result, None, exc)
+            else:
+                self._settle(loop, result, value, None)
+
+        self._jobs.put(job)
+        return await result
+
+    def close(self) -> None:
+        """End the thread once it has done what it was given; does not wait."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+
+    @staticmethod
+    def _settle(
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[T],
+        value: T | None,
+        error: BaseException | None,
+    ) -> None:
+        def deliver() -> None:
+            if future.done():
+                return  # cancelled meanwhile
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)  # type: ignore[arg-type]  # None only where T is None
+
+        try:
+            loop.call_soon_threadsafe(deliver)
+        except RuntimeError:
+            return  # the loop has ended

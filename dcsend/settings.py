@@ -1,0 +1,80 @@
+"""What a run can be told, and what it does when told nothing.
+
+Read by `cli` (which fills it) and `session` (which obeys it); the layers below take plain
+values. Imports only leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dcsend.entry import Existing
+
+__all__ = ["DEFAULT_STUN", "STDIO", "Settings"]
+
+STDIO = "-"
+"As a source, standard input; as a destination, standard output."
+
+DEFAULT_STUN = ("stun:stun.l.google.com:19302",)
+"""Learns our public address and nothing else: no name, no key, no file. The most used public
+server, and the default of the Pion demo and of aiortc; `--stun none` asks nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One run, send or receive."""
+
+    # How to meet
+    code: str = field(default="", repr=False)
+    "Code or link of a listener to dial; empty to listen. Holds the secret, so not in repr()."
+    port: int = 0
+    "UDP port to listen on or dial from; 0 for a random one."
+    addresses: Sequence[str] = ()
+    "IP addresses to put into the code in place of the ones found, e.g. behind a port forwarding."
+    stun: Sequence[str] = DEFAULT_STUN
+    "STUN servers asked for our public address; empty for none."
+    stun_timeout: float = 2.0
+    "Seconds the code may be late because of STUN; a dead server must not hold it up."
+    expires: float = 3600.0
+    "Seconds until a code that nobody used stops working; long enough to walk to the other machine."
+    connect_timeout: float = 15.0
+    "Seconds a dialer tries: Chromium gives up after 15, too (measured)."
+    page_url: str = "dcsend:"
+    "Base of the link; a hosted page. Without one the link opens nothing, but `receive` takes it."
+
+    # What to send
+    links: bool = False
+    "Send symbolic links inside folders as links; otherwise they are left out."
+    exclude: Sequence[str] = ()
+    "Globs of names or relative paths to leave out."
+    stdin_name: str = "stdin"
+    "Name for what is read from standard input."
+    text: str | None = None
+    "A text to send, shown at the other end and not saved."
+
+    # Where to
+    output: str = "."
+    "Folder to save in, made if missing; `-` for standard output."
+    existing: Existing = Existing.REFUSE
+
+    # While it runs
+    window: int = 8 * 1024 * 1024
+    """Bytes in flight at most, between the sender's channel and the receiver's disk. 0.6 s at
+    100 Mbit/s; bounds the memory of both sides when the disk is slow."""
+    block_size: int = 1024 * 1024
+    "About how many bytes are read from disk at once; the exact size is whole frames."
+    heartbeat: float = 5.0
+    "Seconds between random messages on the text channel; the demo's own interval."
+    silence_report: float = 12.0
+    "Seconds without any message until the person is told; two heartbeats and some delay."
+    silence_limit: float = 30.0
+    "Seconds without any message until the run ends; ICE consent takes about as long (RFC 7675)."
+    progress_interval: float = 0.25
+    "Seconds between progress events, at least."
+
+    @property
+    def destination(self) -> Path | None:
+        """The folder to save in, or None for standard output."""
+        return None if self.output == STDIO else Path(self.output)
