@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dcsend._version import __version__
 from dcsend.entry import Existing
 from dcsend.settings import DEFAULT_STUN, Settings
+
+if TYPE_CHECKING:
+    from dcsend.errors import DcsendError
 
 __all__ = ["main"]
 
@@ -118,11 +121,11 @@ def send(
 
     Prints a code; on the other machine run: dcsend receive CODE
     """
-    from dcsend.runner import Options, parse_duration, run_send
 
-    options = Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose)
-    _exit(
-        lambda: run_send(
+    def run() -> int:
+        from dcsend.runner import Options, parse_duration, run_send
+
+        return run_send(
             paths or [],
             Settings(
                 code=to,
@@ -137,9 +140,10 @@ def send(
                 stdin_name=name,
                 text=text,
             ),
-            options,
+            Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose),
         )
-    )
+
+    _exit(run, json=json)
 
 
 @app.command()
@@ -180,11 +184,11 @@ def receive(
 
     Nothing is accepted before you have seen what is offered, and nothing is overwritten.
     """
-    from dcsend.runner import Options, one_of, parse_duration, run_receive
 
-    options = Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose, yes=yes)
-    _exit(
-        lambda: run_receive(
+    def run() -> int:
+        from dcsend.runner import Options, one_of, parse_duration, run_receive
+
+        return run_receive(
             Settings(
                 code=code,
                 port=port,
@@ -202,9 +206,10 @@ def receive(
                     }
                 ),
             ),
-            options,
+            Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose, yes=yes),
         )
-    )
+
+    _exit(run, json=json)
 
 
 @app.callback(invoke_without_command=True)
@@ -225,20 +230,33 @@ def _stun(servers: list[str] | None) -> tuple[str, ...]:
     return tuple(server for server in servers if server.strip().lower() != "none")
 
 
-def _exit(run: Callable[[], int]) -> None:
-    """Run a command and leave with its status; every error becomes two lines."""
-    from dcsend.display.quiet import complain
-    from dcsend.display.streams import Stream
+def _exit(run: Callable[[], int], *, json: bool) -> None:
+    """Run a command and leave with its status; every error becomes two lines, or two events."""
     from dcsend.errors import DcsendError
 
     try:
         status = run()
     except DcsendError as exc:
-        complain(Stream.stderr(), exc.message, exc.hint)
+        _report(exc, json=json)
         status = exc.exit_status
     except KeyboardInterrupt:
         status = 130
     raise typer.Exit(status)
+
+
+def _report(error: DcsendError, *, json: bool) -> None:
+    """Tell what went wrong before there was a run that could."""
+    from dcsend.display.jsonlines import JsonDisplay
+    from dcsend.display.quiet import complain
+    from dcsend.display.streams import Stream
+    from dcsend.session.events import Failed, Finished
+
+    if json:
+        display = JsonDisplay(Stream.stdout(), verbose=False)
+        display.show(Failed(error))
+        display.show(Finished(ok=False, exit=error.exit_status, bytes=0, seconds=0.0))
+    else:
+        complain(Stream.stderr(), error.message, error.hint)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import re
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from dcsend.display.base import Display
 from dcsend.display.jsonlines import JsonDisplay
@@ -89,7 +91,7 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
             stage.show,
             lines=stage.lines,
             interrupt=stage.interrupt,
-            stdin=sys.stdin.buffer if uses_stdin else None,
+            stdin=_unbuffered_stdin() if uses_stdin else None,
         )
 
     return _run(run, options, uses_stdin=uses_stdin)
@@ -115,6 +117,11 @@ def run_receive(settings: Settings, options: Options) -> int:
         )
 
     return _run(run, options, to_stdout=to_stdout)
+
+
+def _unbuffered_stdin() -> BinaryIO:
+    """Open standard input anew: its own buffer is locked at exit while a read is stuck."""
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
 async def _accept(manifest: ManifestKnown) -> bool:
@@ -185,7 +192,11 @@ def _run(
             if keyboard is not None:
                 keyboard.close()
 
-    return asyncio.run(main())
+    try:
+        return asyncio.run(main())
+    finally:
+        # The interpreter would search everything for garbage, 0.2 s long, before it ends.
+        gc.freeze()
 
 
 def _display(options: Options, keyboard: Keyboard | None, *, to_stdout: bool) -> Display:

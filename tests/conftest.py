@@ -11,8 +11,9 @@ import hypothesis
 import pytest
 
 from tests.netns import lan
+from tests.processes import stage
 
-__all__ = ["lan"]
+__all__ = ["lan", "stage"]
 
 # A busy machine makes single examples slow; pytest's own timeout is the one that counts.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)

@@ -30,12 +30,10 @@ from dcsend.protocol.events import (
 from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
 from dcsend.protocol.receiver import TRANSITIONS
 from dcsend.protocol.side import Input
+from tests import test_sender
 from tests.test_messages import table
 
-HELLO = (
-    '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":[],'
-    '"max_frame":64960}'
-)
+HELLO = test_sender.HELLO.replace("receiver", "sender")
 MANIFEST = json.dumps(
     {
         "type": "manifest",
@@ -135,19 +133,10 @@ def assert_frame_refused(receiver: Receiver, frame: bytes | str, reason: str) ->
 # --- the table
 
 PEER_INPUTS = {
+    **test_sender.PEER_INPUTS,
     Input.HELLO: HELLO,
     Input.MANIFEST_PART: MANIFEST_PART,
     Input.MANIFEST: MANIFEST,
-    Input.ACCEPT_PART: json.dumps(
-        {"type": "accept", "window": 1, "skip": [[0, "exists"]], "have": [], "last": False}
-    ),
-    Input.ACCEPT: '{"type":"accept","window":1,"skip":[],"have":[],"last":true}',
-    Input.DECLINE: '{"type":"decline","reason":"declined","message":"no"}',
-    Input.ACK: '{"type":"ack","bytes":0}',
-    Input.VERDICT: '{"type":"verdict","files":[[1,"ok"]]}',
-    Input.COMPLETE: '{"type":"complete","ok":true,"files":0,"bytes":0}',
-    Input.BYE: BYE,
-    Input.CANCEL: CANCEL,
 }
 ALIVE = [state for state, row in TRANSITIONS.items() if row and state is not State.NEW]
 
@@ -228,6 +217,12 @@ def test_receiver_refuses_a_receiver() -> None:
     with pytest.raises(UsageError, match="both sides want to receive"):
         receiver.receive(HELLO.replace("sender", "receiver"))
     assert_failed(receiver, UsageError, "protocol")
+
+
+def test_receiver_does_not_receive_before_start() -> None:
+    for receive in (Receiver(agent="a").receive, Receiver(agent="a").receive_frame):
+        with pytest.raises(LocalProtocolError, match="received before start"):
+            receive("{}")
 
 
 def test_receiver_refuses_a_binary_message() -> None:
@@ -383,45 +378,6 @@ def test_receiver_refuses_a_damaged_frame() -> None:
     with pytest.raises(IntegrityError):
         receiver.receive_frame(encode_data(1, 0, b"hello")[:-1] + b"\0")
     assert_failed(receiver, IntegrityError, "integrity")
-
-
-# --- window and acknowledgements
-
-
-def test_receiver_refuses_more_than_the_window() -> None:
-    receiver = receiver_in(State.DECIDING)
-    receiver.accept({1: "exists"}, {})
-    receiver.receive_frame(encode_data(2, 0, bytes(WINDOW - 24)))
-    assert_frame_refused(receiver, encode_data(2, WINDOW - 24, b"x"), "doesn't fit the window")
-
-
-def test_receiver_takes_one_frame_larger_than_the_window() -> None:
-    receiver = receiver_in(State.DECIDING)
-    receiver.accept({1: "exists"}, {})
-    assert receiver.receive_frame(encode_data(2, 0, bytes(WINDOW)))
-
-
-def test_receiver_counts_only_acknowledgements_that_have_left() -> None:
-    receiver = receiver_in(State.DECIDING)
-    receiver.accept({1: "exists"}, {})
-    receiver.receive_frame(encode_data(2, 0, bytes(WINDOW - 24)))
-    receiver.written(WINDOW)
-    assert_frame_refused(receiver, encode_data(2, WINDOW - 24, b"x"), "doesn't fit the window")
-
-
-def test_receiver_acknowledges_once_for_all_that_is_written() -> None:
-    receiver = receiver_in(State.RECEIVING)
-    receiver.receive_frame(encode_data(1, 0, b"he"))
-    receiver.receive_frame(encode_data(1, 2, b"llo"))
-    receiver.written(26)
-    receiver.written(27)
-    assert receiver.messages_to_send() == ['{"type":"ack","bytes":53}']
-    assert receiver.messages_to_send() == []
-
-
-def test_receiver_cannot_write_more_than_it_got() -> None:
-    with pytest.raises(LocalProtocolError, match="wrote more than received"):
-        receiver_in(State.RECEIVING).written(1)
 
 
 # --- verdicts and the last word

@@ -18,7 +18,6 @@ from dcsend.errors import (
 from dcsend.protocol import Sender, State, limits
 from dcsend.protocol.events import (
     Accepted,
-    Acknowledged,
     Cancelled,
     Completed,
     Declined,
@@ -297,44 +296,6 @@ def test_sender_answers_decline_with_bye() -> None:
 
 
 # --- frames
-
-
-def test_sender_waits_when_the_window_is_full() -> None:
-    sender = sender_in(State.SENDING, [Entry("x", size=5000)])
-    assert sender.sendable() == limits.MAX_FRAME  # one frame always may
-    sender.data(0, 0, bytes(900))
-    assert sender.sendable() == 1000 - 924
-    with pytest.raises(LocalProtocolError, match="doesn't fit the window"):
-        sender.data(0, 900, bytes(100))
-
-
-def test_sender_goes_on_when_frames_are_acknowledged() -> None:
-    sender = sender_in(State.SENDING, [Entry("x", size=5000)])
-    sender.data(0, 0, bytes(900))
-    assert sender.receive(ack(924)) == [Acknowledged(924)]
-    assert sender.acknowledged == 924
-    assert sender.sendable() == limits.MAX_FRAME
-
-
-def test_sender_keeps_to_its_own_window_if_that_is_smaller() -> None:
-    sender = Sender([Entry("x", size=None)], agent="a", window=200)
-    sender.start()
-    sender.receive(HELLO)
-    sender.receive(ACCEPT)
-    sender.data(0, 0, bytes(100))
-    assert sender.sendable() == 200 - 124
-
-
-@pytest.mark.parametrize("total", [3, 1000, 2**53 - 1])
-def test_sender_refuses_an_ack_of_what_it_has_not_sent(total: int) -> None:
-    assert_refused(sender_in(State.SENDING), ack(total), f"acknowledges {total} bytes, only 0")
-
-
-def test_sender_refuses_an_ack_that_falls() -> None:
-    sender = sender_in(State.SENDING)
-    sender.data(1, 0, b"he")
-    sender.receive(ack(26))
-    assert_refused(sender, ack(25), "acknowledges 25 bytes after 26")
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,18 @@
-"""The window's arithmetic."""
+"""The window: its arithmetic, and how each side keeps to it."""
 
 from __future__ import annotations
 
 import pytest
 
+from dcsend.entry import Entry
+from dcsend.errors import LocalProtocolError
+from dcsend.protocol import Sender, State, limits
+from dcsend.protocol.events import Acknowledged
+from dcsend.protocol.frames import encode_data
 from dcsend.protocol.window import Window
+from tests.test_receiver import WINDOW, assert_frame_refused, receiver_in
+from tests.test_sender import ACCEPT, HELLO, ack, sender_in
+from tests.test_sender import assert_refused as assert_sender_refuses
 
 
 @pytest.fixture
@@ -63,3 +71,85 @@ def test_acknowledgement_of_what_was_sent_is_right(window: Window, total: int) -
 def test_acknowledgement_must_not_fall_nor_exceed(window: Window, total: int, fault: str) -> None:
     window.acknowledge(20)
     assert window.fault(total) == fault
+
+
+# --- the sender
+
+
+def test_sender_waits_when_the_window_is_full() -> None:
+    sender = sender_in(State.SENDING, [Entry("x", size=5000)])
+    assert sender.sendable() == limits.MAX_FRAME  # one frame always may
+    sender.data(0, 0, bytes(900))
+    assert sender.sendable() == 1000 - 924
+    with pytest.raises(LocalProtocolError, match="doesn't fit the window"):
+        sender.data(0, 900, bytes(100))
+
+
+def test_sender_goes_on_when_frames_are_acknowledged() -> None:
+    sender = sender_in(State.SENDING, [Entry("x", size=5000)])
+    sender.data(0, 0, bytes(900))
+    assert sender.receive(ack(924)) == [Acknowledged(924)]
+    assert sender.acknowledged == 924
+    assert sender.sendable() == limits.MAX_FRAME
+
+
+def test_sender_keeps_to_its_own_window_if_that_is_smaller() -> None:
+    sender = Sender([Entry("x", size=None)], agent="a", window=200)
+    sender.start()
+    sender.receive(HELLO)
+    sender.receive(ACCEPT)
+    sender.data(0, 0, bytes(100))
+    assert sender.sendable() == 200 - 124
+
+
+@pytest.mark.parametrize("total", [3, 1000, 2**53 - 1])
+def test_sender_refuses_an_ack_of_what_it_has_not_sent(total: int) -> None:
+    assert_sender_refuses(
+        sender_in(State.SENDING), ack(total), f"acknowledges {total} bytes, only 0"
+    )
+
+
+def test_sender_refuses_an_ack_that_falls() -> None:
+    sender = sender_in(State.SENDING)
+    sender.data(1, 0, b"he")
+    sender.receive(ack(26))
+    assert_sender_refuses(sender, ack(25), "acknowledges 25 bytes after 26")
+
+
+# --- the receiver
+
+
+def test_receiver_refuses_more_than_the_window() -> None:
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+    receiver.receive_frame(encode_data(2, 0, bytes(WINDOW - 24)))
+    assert_frame_refused(receiver, encode_data(2, WINDOW - 24, b"x"), "doesn't fit the window")
+
+
+def test_receiver_takes_one_frame_larger_than_the_window() -> None:
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+    assert receiver.receive_frame(encode_data(2, 0, bytes(WINDOW)))
+
+
+def test_receiver_counts_only_acknowledgements_that_have_left() -> None:
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+    receiver.receive_frame(encode_data(2, 0, bytes(WINDOW - 24)))
+    receiver.written(WINDOW)
+    assert_frame_refused(receiver, encode_data(2, WINDOW - 24, b"x"), "doesn't fit the window")
+
+
+def test_receiver_acknowledges_once_for_all_that_is_written() -> None:
+    receiver = receiver_in(State.RECEIVING)
+    receiver.receive_frame(encode_data(1, 0, b"he"))
+    receiver.receive_frame(encode_data(1, 2, b"llo"))
+    receiver.written(26)
+    receiver.written(27)
+    assert receiver.messages_to_send() == ['{"type":"ack","bytes":53}']
+    assert receiver.messages_to_send() == []
+
+
+def test_receiver_cannot_write_more_than_it_got() -> None:
+    with pytest.raises(LocalProtocolError, match="wrote more than received"):
+        receiver_in(State.RECEIVING).written(1)

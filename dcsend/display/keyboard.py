@@ -20,7 +20,8 @@ class Keyboard:
     def __init__(self) -> None:
         self.lines: asyncio.Queue[str] = asyncio.Queue()
         "What was typed while nothing was asked."
-        self._question: asyncio.Future[str] | None = None
+        self._question: asyncio.Future[str | None] | None = None
+        self._ended = False
         self._rest = b""
         self._fd = -1
         self._loop = asyncio.get_running_loop()
@@ -39,8 +40,10 @@ class Keyboard:
         with contextlib.suppress(NotImplementedError, ValueError):
             self._loop.remove_reader(self._fd)
 
-    async def ask(self) -> str:
-        """Return the next line; empty at the end of input."""
+    async def ask(self) -> str | None:
+        """Return the next line, or None at the end of input."""
+        if self._ended:
+            return None
         self._question = self._loop.create_future()
         try:
             return await self._question
@@ -73,13 +76,14 @@ class Keyboard:
     def _feed(self, data: bytes) -> None:
         if not data:
             self.close()
-            self._line("")
+            self._ended = True
+            self._line(None)
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._line(line.rstrip(b"\r").decode(sys.stdin.encoding or "utf-8", "replace"))
 
-    def _line(self, line: str) -> None:
+    def _line(self, line: str | None) -> None:
         if self._question is not None and not self._question.done():
             self._question.set_result(line)
         elif line:

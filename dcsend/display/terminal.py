@@ -122,7 +122,10 @@ class TerminalDisplay:
         while True:
             self._line("accept? [Y/n/l: list]", end=" ")
             self._status = False
-            answer = (await self._keyboard.ask()).strip().lower()
+            line = await self._keyboard.ask()
+            if line is None:
+                return False  # nobody is there any more, and nobody has said yes
+            answer = line.strip().lower()
             if answer in ("l", "list"):
                 for line in wording.list_entries(manifest):
                     self._line(line)

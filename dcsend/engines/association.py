@@ -77,7 +77,8 @@ class GuardedSctp(RTCSctpTransport):
             raise ValueError("a message of too many chunks")
 
     async def _receive_sack_chunk(self, chunk: SackChunk) -> None:
-        if sum(abs(last - first) + 1 for first, last in chunk.gaps) > _MAX_GAPS:
+        lengths = [last - first + 1 for first, last in chunk.gaps]
+        if min(lengths, default=1) < 1 or sum(lengths) > _MAX_GAPS:
             raise ValueError("a SACK with more gaps than there are chunks")
         await super()._receive_sack_chunk(chunk)
 

@@ -178,9 +178,8 @@ class Listener:
         if check.credentials.local_ufrag == dial.name and check.authenticated(self._password):
             fresh = self._seen.add(check.message.transaction_id, source)
             return check.message if fresh else None
-        # A new try from the port of an old one. Nobody may end a settled dial like that.
-        if self._refusal is not None or not dial.is_settled:
-            self._unknown(data, source)
+        # A new try from the port of an old one: judged like that of a stranger.
+        self._unknown(data, source)
         return None
 
     def _begin(self, check: Check, source: Address) -> None:

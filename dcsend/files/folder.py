@@ -208,6 +208,8 @@ class Tree:
         """
         found = self._open.pop(parts, None)
         if found is None:
+            if len(self._open) >= 2 * HELD_OPEN:
+                self.trim()
             found = self._walk(parts)
         self._open[parts] = found  # the last one used is the last to be closed
         return found
@@ -257,21 +259,14 @@ class Tree:
         return current
 
     def _enter_root(self) -> Folder:
-        if self._identity is None:
-            os.makedirs(self.root, exist_ok=True)
+        os.makedirs(self.root, exist_ok=True)
         path = str(self.root)
         fd = None
         if self._descriptors:
             # A link is fine here: the person at this machine chose the folder.
             fd = os.open(path, _OPEN_FOLDER & ~NOFOLLOW)
-        status = os.stat(path if fd is None else fd)
-        if self._identity is not None and identity(status) != self._identity:
-            if fd is not None:
-                os.close(fd)
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
-        self._identity = identity(status)
-        root = Folder(path, fd)
-        self._open[()] = root
+        self._identity = identity(os.stat(path if fd is None else fd))
+        root = self._open[()] = Folder(path, fd)
         return root
 
     def _close_idle(self, keep: int) -> None:

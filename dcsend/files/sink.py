@@ -19,7 +19,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, SourceError
@@ -242,8 +242,13 @@ class DirectorySink:
 
     def _settle(self) -> None:
         """Sync all complete files together, then give them their names."""
+        if not self._complete:
+            return
         complete, self._complete = self._complete, []
         try:
+            if self._tree.lost():
+                # It may only have been moved; but then nothing is where we would say it is.
+                self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
             errors = self._together([part.sync for _, part in complete])
             folders: dict[int, Folder] = {}
             for (number, part), error in zip(complete, errors, strict=True):
@@ -361,14 +366,21 @@ class DirectorySink:
             DestinationError: it does.
         """
         failure = explain(error, name)
-        gone = error.errno in _MAY_BE_GONE and self._tree.lost()
-        if gone:
-            failure = DestinationError(f"{printable(str(self.root))} has gone while files arrived")
-        if gone or is_fatal(error):
-            if self._state is not _State.LOST:
-                self._advance("lose")
-            raise failure from error
+        if error.errno in _MAY_BE_GONE and self._tree.lost():
+            self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
+        if is_fatal(error):
+            self._lose(failure)
         return failure
+
+    def _lose(self, failure: DestinationError) -> NoReturn:
+        """End the run; every part stays."""
+        if self._state is not _State.LOST:
+            self._advance("lose")
+        raise failure
+
+    @property
+    def _shown_root(self) -> str:
+        return printable(str(self.root))
 
     def _take_outcomes(self) -> list[Outcome]:
         outcomes, self._outcomes = self._outcomes, []

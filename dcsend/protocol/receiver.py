@@ -204,10 +204,10 @@ class Receiver(Side):
         Raises:
             LocalProtocolError: no such status, or no such file to judge now.
         """
-        if self._is_over():
-            return
         if status not in STATUSES:
             raise LocalProtocolError(f"no verdict: {status}")
+        if self._is_over():
+            return
         self._step(Input.SEND_VERDICT)
         self._check(self._ledger.verdict_fault(number, status))
         self._ledger.judge(number, status)

@@ -157,8 +157,6 @@ class Side(abc.ABC):
         """
         if self._is_over():
             return []
-        if self._state is State.NEW:
-            raise LocalProtocolError("received before start")
         try:
             if not isinstance(message, str):
                 raise RemoteProtocolError("binary message on the control channel")
@@ -209,6 +207,8 @@ class Side(abc.ABC):
 
     def _is_over(self) -> bool:
         """Whether what arrives is of no interest; raises again what went wrong."""
+        if self._state is State.NEW:
+            raise LocalProtocolError("received before start")
         if self._transitions[self._state]:
             return False
         if self._failure is not None:

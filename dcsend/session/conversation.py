@@ -35,6 +35,10 @@ class Party(Protocol[T_co]):
         """Tell the peer why we stop; may take its time, it is cut off."""
         ...
 
+    async def put_away(self) -> None:
+        """Let go of the disk, once the peer knows how it ended."""
+        ...
+
 
 async def send_all(channel: Channel, messages: list[str]) -> None:
     """Send in order, waiting for room as often as it takes."""
@@ -105,6 +109,8 @@ class Conversation:
                 async with asyncio.timeout(_FAREWELL):
                     await party.farewell(exc)
             raise
+        finally:
+            await party.put_away()
 
     async def _receive(self) -> None:
         with contextlib.suppress(ConnectionFailed):  # the control channel says it better

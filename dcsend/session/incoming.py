@@ -26,6 +26,8 @@ from dcsend.errors import (
 from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, Sink, Write
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
+from dcsend.protocol.side import State
+from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import (
     Connected,
@@ -47,6 +49,8 @@ Decide = Callable[[ManifestKnown], Awaitable[bool]]
 
 _BYE: Final = 5.0
 "Seconds to wait for the sender's bye once every file is safe; then it is done all the same."
+_CLOSING: Final = 0.7
+"Seconds for the disk thread to end what it is doing; a pipe that nobody reads may hold it longer."
 _FAULTS = {
     "mismatch": IntegrityError.exit_status,
     "aborted": SourceError.exit_status,
@@ -109,21 +113,22 @@ class Incoming:
         except ConnectionFailed:
             if not self._safe:
                 raise
-        finally:
-            await self._put_away()
 
     async def farewell(self, error: BaseException) -> None:
-        """Tell the sender that we stop, and wait until it has hung up."""
+        """Tell the sender that we stop, and wait until it has hung up; not if it told us."""
+        told_us = self._protocol.state in (State.CANCELLED, State.DONE)
         with contextlib.suppress(DcsendError):
             self._protocol.cancel(cancel_reason(error), str(error))
         await self._flush()
-        while True:
-            await self._control.receive()
+        while not told_us:
+            message = await self._control.receive()
+            if self._protocol.state is State.DECLINED and self._protocol.receive(message):
+                return  # it said bye
 
-    async def _put_away(self) -> None:
+    async def put_away(self) -> None:
         """Close parts and journals behind whatever the disk thread is doing."""
         with contextlib.suppress(TimeoutError, DcsendError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_CLOSING):
                 await self._worker.run(self._sink.close)
         self._worker.close()
 
@@ -177,6 +182,11 @@ class Incoming:
             await self._flush()
             raise
         self._accept(plan)
+        if not self._left:
+            # The answer completes the transfer, so what has no bytes must be there before it.
+            for outcome in await self._worker.run(self._sink.finish):
+                self._judge(outcome)
+        self._protocol.accept(plan.skip, {})
         await self._flush()
 
     def _accept(self, plan: Plan) -> None:
@@ -189,7 +199,6 @@ class Incoming:
         self._left = sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in wanted)
         for number, reason in plan.skip.items():
             self._report_skip(self._entries[number], reason)
-        self._protocol.accept(plan.skip, {})
 
     # What arrives
 
@@ -197,6 +206,8 @@ class Incoming:
         """Agree, then take frames and write them, each as fast as it can."""
         await self._agree()
         await race(self._write(), self._take_frames())
+        await asyncio.sleep(_BYE)
+        raise ConnectionFailed("the other side did not say bye")
 
     async def _take_frames(self) -> None:
         with contextlib.suppress(ConnectionFailed):  # the control channel may hold the reason
@@ -245,8 +256,7 @@ class Incoming:
         """Acknowledge, judge, report."""
         self._protocol.written(cost)
         for outcome in outcomes:
-            if outcome.status in ("ok", "mismatch", "failed", "aborted"):
-                self._judge(outcome)
+            self._judge(outcome)
         await self._flush()
         now = self._loop.time()
         progress = self._meter.due(now) if self._left else self._meter.now(now)

@@ -26,6 +26,8 @@ from dcsend.files.source import Block, Source
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_FRAME, MAX_HOLE, MAX_MESSAGE
 from dcsend.protocol.sender import Sender
+from dcsend.protocol.side import State
+from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
 from dcsend.session.meter import Meter
@@ -124,17 +126,19 @@ class Outgoing:
         """
         self._protocol.start()
         await self._flush()
-        try:
-            await race(self._listen(), self._pump())
-        finally:
-            self._worker.close()
+        await race(self._listen(), self._pump())
+
+    async def put_away(self) -> None:
+        """Let the disk thread end."""
+        self._worker.close()
 
     async def farewell(self, error: BaseException) -> None:
-        """Tell the receiver that we stop, and wait until it has hung up."""
+        """Tell the receiver that we stop, and wait until it has hung up; not if it told us."""
+        told_us = self._protocol.state in (State.CANCELLED, State.DONE)
         with contextlib.suppress(DcsendError):
             self._protocol.cancel(cancel_reason(error), str(error))
         await self._flush()
-        while True:
+        while not told_us:
             await self._control.receive()
 
     # What comes back
@@ -251,7 +255,7 @@ class Outgoing:
         self, blocks: Iterator[Block], batches: asyncio.Queue[list[Block]]
     ) -> None:
         size = block_size(self._settings.block_size)
-        while batch := await self._worker.run(lambda: _take(blocks, size)):
+        while batch := await self._worker.run(lambda: _take(blocks, size, self._entries)):
             await batches.put(batch)
         await batches.put([])
 
@@ -303,14 +307,17 @@ def _holes(block: Block) -> Iterator[tuple[int, int]]:
         yield block.offset + start, min(MAX_HOLE, block.hole - start)
 
 
-def _take(blocks: Iterator[Block], size: int) -> list[Block]:
-    """Read blocks until *size* bytes are there; empty at the end."""
+def _take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:
+    """Read blocks until *size* bytes are there; empty at the end.
+
+    What a stream has given is never held back: more of it may come in an hour.
+    """
     batch: list[Block] = []
     taken = 0
     for block in blocks:
         batch.append(block)
         taken += len(block.payload)
-        if taken >= size or len(batch) >= _MANY:
+        if taken >= size or len(batch) >= _MANY or entries[block.number].size is None:
             break
     return batch
 

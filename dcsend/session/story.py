@@ -166,8 +166,14 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
 def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
     root = settings.destination
     if root is None:
-        return StreamSink(stdout or sys.stdout.buffer)
+        return StreamSink(stdout or _unbuffered_stdout())
     return DirectorySink(root, existing=settings.existing)
+
+
+def _unbuffered_stdout() -> BinaryIO:
+    """Open standard output anew: its own buffer is locked at exit while a write is stuck."""
+    sys.stdout.flush()
+    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
 
 async def _conclude(

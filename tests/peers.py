@@ -1,0 +1,333 @@
+"""Listeners, dialers and strangers for the tests of the engines: real sockets, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import secrets
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from aioice.stun import Class, Message, Method, parse_message
+from aiortc import (
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+
+from dcsend.engines.base import LABELS, Connection
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.dialer import dial
+from dcsend.engines.listener import Listener
+from dcsend.engines.stun import is_binding_request
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.engines.ufrag import encode_ufrag
+from dcsend.errors import DcsendError
+
+__all__ = [
+    *("PASSWORD", "Browser", "Published", "Relay", "Stranger"),
+    *("browser", "check", "has_ipv6", "published", "signed_answer", "until"),
+]
+
+PASSWORD: Final = "the+secret/of+this+test0"
+LOCAL: Final = "127.0.0.1"
+
+
+def has_ipv6() -> bool:
+    """Tell whether ::1 can be used."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def _turn() -> None:
+    """Give the network a millisecond: nothing tells when a datagram was dropped."""
+    await asyncio.sleep(0.001)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Let the loop run until *condition* holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await _turn()
+
+
+@dataclass
+class Published:
+    """A listener that waits, and all that its code would hold."""
+
+    listener: Listener
+    certificate: Certificate
+    errors: list[DcsendError]
+    "What `failed` was told."
+    accepting: asyncio.Task[Connection]
+    dialed: list[Connection] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        """The port."""
+        return self.listener.port.port
+
+    async def dial(
+        self,
+        *,
+        host: str = LOCAL,
+        addresses: list[Address] | None = None,
+        password: str = PASSWORD,
+        fingerprint: bytes | None = None,
+        timeout: float = 8.0,
+        port: int = 0,
+        announced: bytes | None = None,
+    ) -> Connection:
+        """Dial it; every argument that is not given is right."""
+        connection = await dial(
+            addresses or [(host, self.number)],
+            password=password,
+            fingerprint=fingerprint or self.certificate.fingerprint,
+            timeout=timeout,
+            port=port,
+            announced=announced,
+        )
+        self.dialed.append(connection)
+        return connection
+
+    async def pair_over(self, relay: Relay) -> tuple[Connection, Connection]:
+        """Return both ends of a connection that goes through *relay*."""
+        return await self.dial(addresses=[(LOCAL, relay.port)]), await self.accepting
+
+    async def pair(self, **options: str) -> tuple[Connection, Connection]:
+        """Return both ends of a connection: the dialer's, the listener's."""
+        return await self.dial(**options), await self.accepting  # type: ignore[arg-type]
+
+
+@contextlib.asynccontextmanager
+async def published() -> AsyncIterator[Published]:
+    """Wait for a dialer, with aiortc loaded."""
+    certificate = Certificate.generate()
+    errors: list[DcsendError] = []
+    listener = Listener(
+        await UdpPort.open(), certificate=certificate, password=PASSWORD, failed=errors.append
+    )
+    accepting = asyncio.create_task(listener.accept())
+    here = Published(listener, certificate, errors, accepting)
+    try:
+        await until(lambda: listener._loaded)
+        yield here
+    finally:
+        accepting.cancel()
+        await asyncio.wait({accepting})
+        for connection in here.dialed:
+            await connection.close()
+        await listener.close()
+
+
+class Stranger(asyncio.DatagramProtocol):
+    """A UDP socket of its own that notes what it gets."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[bytes, Address]] = []
+        self.answer: Callable[[bytes], bytes | None] = lambda data: None
+        self.transport: asyncio.DatagramTransport
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, host: str = LOCAL) -> AsyncIterator[Stranger]:
+        """Bind a random port."""
+        transport, self = await asyncio.get_running_loop().create_datagram_endpoint(
+            cls, local_addr=(host, 0)
+        )
+        self.transport = transport
+        try:
+            yield self
+        finally:
+            transport.abort()
+            await asyncio.sleep(0)
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        host, port = self.transport.get_extra_info("sockname")[:2]
+        return str(host), int(port)
+
+    def datagram_received(self, data: bytes, addr: tuple[str | int, ...]) -> None:
+        """Note it; answer, if this stranger does."""
+        source = (str(addr[0]), int(addr[1]))
+        self.received.append((data, source))
+        answer = self.answer(data)
+        if answer is not None:
+            self.transport.sendto(answer, source)
+
+    def send(self, data: bytes, port: int) -> None:
+        """Send to *port* of loopback."""
+        self.transport.sendto(data, (LOCAL, port))
+
+    async def silence(self, port: int, listener: Listener) -> None:
+        """Return when all that was sent to *listener* before has been handled.
+
+        A check with a wrong secret is always answered; so the answer comes after those to
+        everything before it.
+        """
+        probe = check(password="some+other+secret+000000")
+        before = len(self.received)
+        self.send(bytes(probe), port)
+        await until(lambda: any(d[8:20] == probe.transaction_id for d, _ in self.received[before:]))
+        self.received = [r for r in self.received if r[0][8:20] != probe.transaction_id]
+
+
+class Relay:
+    """Stands between one dialer and a listener, and sees every datagram of both."""
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self.dialer: Address | None = None
+        self.seen: list[bytes] = []
+        "Datagrams of the dialer."
+        self.outer: asyncio.DatagramTransport
+        "The socket that the dialer sends to."
+        self.inner: asyncio.DatagramTransport
+        "The socket that the listener knows the dialer by."
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, port: int) -> AsyncIterator[Relay]:
+        """Relay to *port* of loopback."""
+        self = cls((LOCAL, port))
+        loop = asyncio.get_running_loop()
+        self.outer, outer = await loop.create_datagram_endpoint(Stranger, local_addr=(LOCAL, 0))
+        self.inner, inner = await loop.create_datagram_endpoint(Stranger, local_addr=(LOCAL, 0))
+
+        def from_dialer(data: bytes, source: tuple[str, int]) -> None:
+            self.dialer = source
+            if len(self.seen) < 1000:
+                self.seen.append(data)
+            self.inner.sendto(data, self.target)
+
+        def from_listener(data: bytes, source: tuple[str, int]) -> None:
+            self.outer.sendto(data, self.dialer)
+
+        outer.datagram_received = from_dialer  # type: ignore[method-assign, assignment]
+        inner.datagram_received = from_listener  # type: ignore[method-assign, assignment]
+        try:
+            yield self
+        finally:
+            self.outer.abort()
+            self.inner.abort()
+            await asyncio.sleep(0)
+
+    @property
+    def port(self) -> int:
+        """What the dialer dials."""
+        return int(self.outer.get_extra_info("sockname")[1])
+
+    @property
+    def checks(self) -> list[bytes]:
+        """The dialer's checks so far."""
+        return [data for data in self.seen if is_binding_request(data)]
+
+    def spoof(self, data: bytes) -> None:
+        """Send to the listener from the dialer's address."""
+        self.inner.sendto(data, self.target)
+
+
+def check(
+    *,
+    password: str = PASSWORD,
+    username: str | None = None,
+    role: str = "ICE-CONTROLLING",
+    without: str = "",
+) -> Message:
+    """Return a dialer's check that is right but for what is given."""
+    if username is None:
+        ufrag = encode_ufrag(secrets.token_bytes(32), secrets.token_hex(12))
+        username = f"{ufrag}:{secrets.token_hex(4)}"
+    message = Message(
+        message_method=Method.BINDING,
+        message_class=Class.REQUEST,
+        attributes={
+            "USERNAME": username,
+            "PRIORITY": 1,
+            role: secrets.randbits(64),
+            "USE-CANDIDATE": None,
+        },
+    )
+    message.attributes.pop(without, None)
+    message.add_message_integrity(password.encode())
+    return message
+
+
+def signed_answer(password: str) -> Callable[[bytes], bytes | None]:
+    """Return what answers checks as an ICE agent with *password* does."""
+
+    def answer(data: bytes) -> bytes | None:
+        if not is_binding_request(data):
+            return None
+        request = parse_message(data)
+        response = Message(
+            message_method=Method.BINDING,
+            message_class=Class.RESPONSE,
+            transaction_id=request.transaction_id,
+            attributes={"XOR-MAPPED-ADDRESS": (LOCAL, 1)},
+        )
+        response.add_message_integrity(password.encode())
+        return bytes(response)
+
+    return answer
+
+
+class Browser:
+    """A dialer as a page makes it: an ordinary offer, and an answer made up locally."""
+
+    def __init__(self) -> None:
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.channels: list[RTCDataChannel] = []
+
+    def open_channels(self, *labels: str, ordered: bool = True, times: int = 1) -> None:
+        """Create channels; they open when the connection does."""
+        for _ in range(times):
+            for label in labels or LABELS:
+                self.channels.append(self.peer.createDataChannel(label, ordered=ordered))
+
+    async def dial(self, to: Published, host: str = LOCAL) -> None:
+        """Set the local and the fabricated remote description."""
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        offer = self.peer.localDescription.sdp
+        found = {
+            name: match[1]
+            for name in ("ice-pwd", "fingerprint")
+            if (match := re.search(rf"a={name}:(?:sha-256 )?(\S+)", offer))
+        }
+        ours = bytes.fromhex(found["fingerprint"].replace(":", ""))
+        ufrag = "dc1/" + base64.b64encode(ours).decode().rstrip("=") + found["ice-pwd"]
+        lines = [
+            *("v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0"),
+            *("m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=mid:0"),
+            *(f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{PASSWORD}"),
+            f"a=fingerprint:sha-256 {to.certificate.fingerprint.hex(':').upper()}",
+            *("a=setup:passive", "a=sctp-port:5000", "a=max-message-size:262144"),
+            f"a=candidate:1 1 udp 2130706431 {host} {to.number} typ host",
+            *("a=end-of-candidates", ""),
+        ]
+        answer = RTCSessionDescription("\r\n".join(lines), "answer")
+        await self.peer.setRemoteDescription(answer)
+
+    async def close(self) -> None:
+        """Leave."""
+        await self.peer.close()
+
+
+@contextlib.asynccontextmanager
+async def browser() -> AsyncIterator[Browser]:
+    """Open a browser, so to say."""
+    self = Browser()
+    try:
+        yield self
+    finally:
+        await self.close()

@@ -1,0 +1,294 @@
+"""Real dcsend programs, started, listened to and ended by a test.
+
+Nothing here sleeps: a test waits for an event, for bytes or for an end, each with a limit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final
+
+import pytest
+
+__all__ = ["PATIENCE", "Ended", "Event", "Program", "Stage", "digest", "stage", "tree"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+PATIENCE: Final = 40.0
+"Seconds that anything may take on a very busy machine."
+
+Event = dict[str, Any]
+"One line of `--json`."
+
+_CRASHES: Final = (b"Traceback", b"Exception ignored", b"Fatal Python error", b"Warning:")
+"What a program must never say on standard error, whatever it meets."
+
+_TERMINAL: Final = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], [sys.argv[1], "-m", "dcsend", *sys.argv[2:]])
+"""
+"Takes standard input as its terminal, as a shell's children have it, and becomes dcsend."
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is left of a program that has ended."""
+
+    status: int
+    "Exit status; negative: killed by that signal."
+    events: list[Event]
+    "With `--json`: every line of standard output."
+    out: bytes
+    err: bytes
+
+    def of(self, name: str) -> list[Event]:
+        """All events of one name."""
+        return [event for event in self.events if event["event"] == name]
+
+    @property
+    def done(self) -> Event:
+        """The last event."""
+        return self.events[-1]
+
+    @property
+    def files(self) -> dict[str, Event]:
+        """The verdict over each file, by its path."""
+        return {event["path"]: event for event in self.of("file")}
+
+    @property
+    def fatal(self) -> Event:
+        """Why it ended without being done."""
+        (event,) = (event for event in self.of("error") if event["fatal"])
+        return event
+
+    @property
+    def notes(self) -> list[str]:
+        """What it said by the way."""
+        return [event["message"] for event in self.of("error") if not event["fatal"]]
+
+
+class Program:
+    """One running dcsend.
+
+    Args:
+        arguments: as on the command line.
+        stdin: as `subprocess.Popen` takes it.
+        listen: read standard output here; otherwise the test does, or doesn't.
+        cwd: the folder it runs in.
+        terminal: *stdin* is one, and becomes its own.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        listen: bool = True,
+        cwd: Path | None = None,
+        terminal: bool = False,
+    ) -> None:
+        self._json = "--json" in arguments
+        self._out = bytearray()
+        self._err = bytearray()
+        self._events: list[Event] = []
+        self._news = threading.Condition()
+        self._over = False
+        environment = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+        launcher = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
+        self.process = subprocess.Popen(
+            [sys.executable, *launcher, *arguments],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=cwd,
+            env=environment,
+            start_new_session=terminal,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.stdout: IO[bytes] = self.process.stdout
+        self._stderr: IO[bytes] = self.process.stderr
+        readers = [self._read_err, self._read_out] if listen else [self._read_err]
+        self._threads = [threading.Thread(target=reader, daemon=True) for reader in readers]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def code(self) -> str:
+        """The code that it publishes."""
+        return str(self.event("code")["code"])
+
+    def event(self, name: str, **fields: object) -> Event:
+        """Wait for the first event of this name with these fields."""
+
+        def found() -> Event | None:
+            for event in self._events:
+                if event["event"] == name and fields.items() <= event.items():
+                    return event
+            return None
+
+        with self._news:
+            self._news.wait_for(lambda: found() or self._over, PATIENCE)
+            event = found()
+        if event is None:
+            said = self._err.decode(errors="replace")
+            pytest.fail(f"no event {name} {fields}; events: {self._events[-8:]}; stderr: {said}")
+        return event
+
+    def quiet(self, name: str, seconds: float) -> None:
+        """Wait until no event of this name has come for so long."""
+        deadline = time.monotonic() + PATIENCE
+        with self._news:
+            count = -1
+            while count != (now := sum(event["event"] == name for event in self._events)):
+                count = now
+                until = time.monotonic() + seconds
+                while time.monotonic() < until:
+                    self._news.wait(until - time.monotonic())
+                assert time.monotonic() < deadline, f"{name} events never stop"
+
+    def said(self, words: bytes) -> None:
+        """Wait until standard error holds *words*."""
+        with self._news:
+            self._news.wait_for(lambda: words in self._err or self._over, PATIENCE)
+        assert words in self._err, self._err
+
+    def write(self, data: bytes) -> None:
+        """Write to its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(data)
+
+    def end_input(self) -> None:
+        """Close its standard input."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def end(self, timeout: float = PATIENCE) -> Ended:
+        """Wait for its end, and check what holds for every orderly end."""
+        ended = self.reap(timeout)
+        for crash in _CRASHES:
+            assert crash not in ended.err, ended.err.decode(errors="replace")
+        assert b"\x1b" not in ended.err
+        assert ended.status >= 0, (ended.status, ended.err)
+        if self._json:
+            assert [event["v"] for event in ended.events] == [1] * len(ended.events)
+            assert [event["event"] for event in ended.events].count("done") == 1
+            assert ended.done["event"] == "done"
+            assert ended.done["exit"] == ended.status
+            assert ended.done["ok"] == (ended.status == 0)
+        return ended
+
+    def reap(self, timeout: float = PATIENCE) -> Ended:
+        """Wait for its end, whatever it looks like."""
+        status = self.process.wait(timeout)
+        for thread in self._threads:
+            thread.join(timeout)
+        return Ended(status, self._events, bytes(self._out), bytes(self._err))
+
+    def kill(self) -> None:
+        """Make sure that it has ended; idempotent."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+        for pipe in (self.process.stdin, self.stdout, self._stderr):
+            if pipe is not None:
+                pipe.close()
+
+    def _read_err(self) -> None:
+        while chunk := os.read(self._stderr.fileno(), 65536):
+            with self._news:
+                self._err += chunk
+                self._news.notify_all()
+
+    def _read_out(self) -> None:
+        rest = b""
+        while chunk := os.read(self.stdout.fileno(), 65536):
+            with self._news:
+                self._out += chunk
+                if self._json:
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    self._events += map(json.loads, lines)
+                self._news.notify_all()
+        with self._news:
+            self._over = True
+            self._news.notify_all()
+
+
+class Stage:
+    """Starts programs and leaves none behind."""
+
+    def __init__(self) -> None:
+        self._programs: list[Program] = []
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for program in self._programs:
+            program.kill()
+
+    def run(self, *arguments: str | Path, **options: Any) -> Program:
+        """Start a program; *options* as `Program` has them."""
+        program = Program(*map(str, arguments), **options)
+        self._programs.append(program)
+        return program
+
+    def send(self, *arguments: str | Path, **options: Any) -> Program:
+        """Start a sender that reports in JSON."""
+        return self.run("send", *arguments, "--json", **options)
+
+    def receive(self, code: str, output: Path, *arguments: str, **options: Any) -> Program:
+        """Start a receiver that accepts what comes and reports in JSON."""
+        given = [code] if code else []
+        return self.run("receive", *given, "-o", output, "-y", "--json", *arguments, **options)
+
+    def transfer(
+        self, *sources: str | Path, output: Path, receiving: tuple[str, ...] = ()
+    ) -> tuple[Ended, Ended]:
+        """Send from one program to another; return how both ended."""
+        sender = self.send(*sources)
+        receiver = self.receive(sender.code, output, *receiving)
+        return sender.end(), receiver.end()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Start programs that end with the test."""
+    with Stage() as programs:
+        yield programs
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Everything in a folder by relative path: digest of a file, target of a link, or `/`."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = f"-> {path.readlink()}"
+        else:
+            found[name] = "/" if path.is_dir() else digest(path)
+    return found

@@ -1,0 +1,105 @@
+"""Every engine keeps the contract: tests/check_channel.py over memory, IPv4 and IPv6."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dcsend.engines.base import MAX_QUEUED, Path
+from dcsend.engines.mailbox import Mailbox
+from dcsend.engines.memory import connected_pair
+from dcsend.errors import ConnectionFailed, RemoteProtocolError
+from tests.check_channel import CHECKS, Check
+from tests.peers import has_ipv6, published
+
+IPV6_SAMPLE = CHECKS[:3]
+"The family changes the way there, not the channels."
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_memory_engine_keeps_the_contract(check: Check) -> None:
+    left, right = connected_pair()
+    await check(left, right)
+    await left.close()
+
+
+@pytest.mark.parametrize("from_", ["dialer", "listener"])
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_aiortc_engine_keeps_the_contract(check: Check, from_: str) -> None:
+    async with published() as here:
+        dialer, listener = await here.pair()
+        ends = (dialer, listener) if from_ == "dialer" else (listener, dialer)
+        await check(*ends)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+@pytest.mark.parametrize("check", IPV6_SAMPLE, ids=lambda check: check.__name__)
+async def test_aiortc_engine_keeps_the_contract_over_ipv6(check: Check) -> None:
+    async with published() as here:
+        dialer, listener = await here.pair(host="::1")
+        await check(dialer, listener)
+        assert (dialer.route.family, dialer.route.remote) == ("IPv6", "::1")
+
+
+async def test_route_tells_family_address_and_round_trip() -> None:
+    async with published() as here:
+        dialer, listener = await here.pair()
+        for end in (dialer, listener):
+            assert (end.route.path, end.route.family, end.route.remote) == (
+                Path.DIRECT,
+                "IPv4",
+                "127.0.0.1",
+            )
+            assert end.route.rtt is not None
+            assert 0 < end.route.rtt < 5
+
+
+async def test_memory_filter_changes_messages_on_their_way() -> None:
+    left, right = connected_pair(lambda message: b"changed")
+    left.channels["data"].send(b"sent")
+    assert await right.channels["data"].receive() == b"changed"
+
+
+async def test_memory_clogged_channel_holds_messages_in_order() -> None:
+    left, right = connected_pair()
+    channel = left.memory_channels["data"]
+    channel.clog()
+    channel.send(b"1")
+    channel.send(b"2")
+    waiting = asyncio.create_task(right.channels["data"].receive())
+    left.channels["text"].send("overtakes")
+    assert await right.channels["text"].receive() == "overtakes"
+    assert not waiting.done()
+    channel.unclog()
+    channel.send(b"3")
+    assert [await waiting] + [await right.channels["data"].receive() for _ in range(2)] == [
+        b"1",
+        b"2",
+        b"3",
+    ]
+
+
+async def test_mailbox_counts_messages_without_content() -> None:
+    mailbox = Mailbox(limit=64 * 100)
+    for _ in range(101):
+        mailbox.put("")
+    with pytest.raises(RemoteProtocolError):
+        await mailbox.get()
+
+
+async def test_mailbox_room_comes_back_as_messages_are_taken() -> None:
+    mailbox = Mailbox(limit=1000)
+    for _ in range(100):
+        mailbox.put(bytes(900))
+        assert len(await mailbox.get()) == 900
+
+
+async def test_mailbox_keeps_the_first_reason_of_its_end() -> None:
+    mailbox = Mailbox()
+    mailbox.end(ConnectionFailed("first"))
+    mailbox.end(ConnectionFailed("second"))
+    mailbox.put(b"late")
+    with pytest.raises(ConnectionFailed, match="first"):
+        await mailbox.get()
+    assert mailbox._queued == 0 < MAX_QUEUED

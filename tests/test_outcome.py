@@ -1,0 +1,98 @@
+"""From verdicts to exit statuses, and from cancel reasons to errors, as tables."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    DestinationError,
+    IncompatibleVersion,
+    IntegrityError,
+    LocalProtocolError,
+    PartlyDone,
+    PeerRefused,
+    RemoteProtocolError,
+    SourceError,
+)
+from dcsend.protocol.messages import CANCEL_REASONS
+from dcsend.session.events import FileFinished
+from dcsend.session.outcome import (
+    cancel_reason,
+    exit_status,
+    failure,
+    peer_cancelled,
+    peer_declined,
+)
+
+
+def verdicts(*faults: int) -> list[FileFinished]:
+    return [
+        FileFinished(f"f{n}", "failed" if fault else "ok", 1, reason="why", exit=fault)
+        for n, fault in enumerate(faults)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("faults", "status"),
+    [
+        ((), 0),
+        ((0, 0), 0),
+        ((3,), 3),
+        ((4, 4), 4),
+        ((0, 3), 11),
+        ((3, 4), 11),
+        ((6,), 6),
+        ((0, 6), 6),
+        ((3, 6, 0), 6),
+    ],
+)
+def test_exit_status_of_verdicts(faults: tuple[int, ...], status: int) -> None:
+    assert exit_status(verdicts(*faults)) == status
+    error = failure(verdicts(*faults))
+    assert (error.exit_status if error else 0) == status
+
+
+def test_a_partial_failure_says_how_many_and_names_one() -> None:
+    error = failure(verdicts(0, 3, 0))
+    assert isinstance(error, PartlyDone)
+    assert str(error) == "1 of 3 did not make it; f1: why"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (RemoteProtocolError("x"), "protocol"),
+        (IncompatibleVersion("x"), "version"),
+        (IntegrityError("x"), "integrity"),
+        (DestinationError("x"), "destination"),
+        (SourceError("x"), "source"),
+        (ConnectionFailed("x"), "timeout"),
+        (LocalProtocolError("x"), "error"),
+        (asyncio.CancelledError(), "interrupted"),
+    ],
+)
+def test_each_error_has_a_reason_that_the_protocol_knows(error: BaseException, reason: str) -> None:
+    assert cancel_reason(error) == reason
+    assert reason in CANCEL_REASONS
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        ("interrupted", PeerRefused),
+        ("destination", PeerRefused),
+        ("integrity", IntegrityError),
+        ("version", IncompatibleVersion),
+    ],
+)
+def test_what_the_peer_cancels_for_decides_our_status(reason: str, kind: type[DcsendError]) -> None:
+    assert type(peer_cancelled(reason, "disk full")) is kind
+
+
+def test_a_peers_words_are_escaped() -> None:
+    assert "\x1b" not in str(peer_cancelled("error", "\x1b[2Jboo"))
+    assert "\x1b" not in str(peer_declined("space", "\x1b[2Jboo"))

@@ -1,0 +1,356 @@
+"""What goes wrong between two real programs: one clear message, the right exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dcsend.entry import Entry
+from dcsend.protocol.messages import Bye, Cancel, Complete, Decline, Hello, Manifest, Verdict
+from dcsend.signaling import forgiving
+from dcsend.signaling.dialcode import decode, new_secret
+from tests.processes import Stage
+from tests.scripted_peer import dialing
+
+QUICK = ("--connect-timeout", "1")
+"A dialer's options where nobody will answer."
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    return path
+
+
+def test_wrong_secret_is_refused_and_the_right_one_still_works(
+    stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file)
+    wrong = dataclasses.replace(decode(sender.code), secret=new_secret()).text()
+    refused = stage.receive(wrong, tmp_path / "wrong").end()
+    assert (refused.status, refused.fatal["kind"]) == (8, "authentication")
+    assert not (tmp_path / "wrong").exists()
+    receiver = stage.receive(sender.code, tmp_path / "right")
+    assert (sender.end().status, receiver.end().status) == (0, 0)
+
+
+def test_nobody_there_is_told(stage: Stage, tmp_path: Path, file: Path) -> None:
+    sender = stage.send(file)
+    code = sender.code
+    sender.kill()
+    receiver = stage.receive(code, tmp_path / "output", *QUICK).end()
+    assert (receiver.status, receiver.fatal["kind"]) == (5, "connection")
+    assert "127.0.0.1" in receiver.fatal["message"]
+
+
+def test_expired_code_ends_the_listener_and_is_told_to_the_dialer(
+    stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file, "--expires", "1s")
+    code = sender.code
+    sent = sender.end()
+    assert (sent.status, sent.fatal["kind"]) == (9, "timeout")
+    receiver = stage.receive(code, tmp_path / "output", *QUICK).end()
+    assert (receiver.status, receiver.fatal["kind"]) == (9, "code-expired")
+
+
+async def test_used_code_is_told_and_the_first_dialer_undisturbed(
+    stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file)
+    async with dialing(sender.code) as first:
+        await first.accept()
+        second = await asyncio.to_thread(stage.receive(sender.code, tmp_path / "output").end)
+        assert (second.status, second.fatal["kind"]) == (7, "code-used")
+        frame = await first.take()
+        await first.acknowledge()
+        await first.say(Verdict(((0, "ok"),)), Complete(ok=True, files=1, bytes=7))
+        await first.hear(Bye)
+    assert bytes(frame.payload) == b"content"
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+def newer(code: str) -> str:
+    """The same code as a later version of dcsend might write it."""
+    body = bytes([2]) + decode(code).encode()[1:-2]
+    return forgiving.base32(body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2))
+
+
+@pytest.mark.parametrize(
+    ("damage", "status", "kind"),
+    [
+        (lambda code: code[:-3], 2, "code"),
+        (lambda code: code.replace(code[40], "0" if code[40] != "0" else "1"), 2, "code"),
+        (lambda code: "hello", 2, "code"),
+        (newer, 10, "version"),
+    ],
+    ids=["cut", "changed", "nonsense", "newer"],
+)
+def test_code_that_cannot_be_read_is_refused_at_once(
+    stage: Stage, tmp_path: Path, damage: Callable[[str], str], status: int, kind: str
+) -> None:
+    sender = stage.send("--text", "hello")
+    ended = stage.receive(damage(sender.code), tmp_path / "output").end()
+    assert (ended.status, ended.fatal["kind"]) == (status, kind)
+    assert ended.err == b""
+
+
+def test_error_before_the_run_is_told_on_standard_error_too(stage: Stage, tmp_path: Path) -> None:
+    ended = stage.run("receive", "hello", "-o", tmp_path, "-y").end()
+    assert ended.status == 2
+    assert ended.out == b""
+    assert ended.err.startswith(b"dcsend: ")
+    assert b"dcsend: hint: " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("send", 2),
+        ("send missing", 3),
+        ("send - -", 2),
+        ("send file --expires soon", 2),
+        ("send file --address localhost", 2),
+        ("receive --skip --rename -y", 2),
+        ("receive", 2),
+        ("receive -o - --json -y", 2),
+        ("receive @nowhere -y", 2),
+        ("receive --port 70000 -y", 2),
+    ],
+)
+def test_impossible_request_is_refused_with_its_status(
+    stage: Stage, tmp_path: Path, file: Path, arguments: str, status: int
+) -> None:
+    ended = stage.run(*arguments.split(), cwd=tmp_path).end()
+    assert ended.status == status
+    assert ended.of("error") or ended.err
+
+
+async def test_program_of_another_version_is_refused(stage: Stage, file: Path) -> None:
+    sender = stage.send(file)
+    async with dialing(sender.code) as peer:
+        await peer.say(Hello((2, 3), "dcsend/9", "receiver"))
+        assert (await peer.hear(Cancel)).reason == "version"
+        await peer.ended()
+    ended = await asyncio.to_thread(sender.end)
+    assert (ended.status, ended.fatal["kind"]) == (10, "version")
+
+
+async def test_two_programs_that_both_send_are_told_so(stage: Stage, file: Path) -> None:
+    first = stage.send(file)
+    second = stage.send(file, "--to", first.code)
+    for program in (first, second):
+        ended = await asyncio.to_thread(program.end)
+        assert ended.status in (2, 7)
+        assert "both sides want to send" in ended.fatal["message"]
+
+
+def test_decline_ends_both(stage: Stage, tmp_path: Path, file: Path) -> None:
+    pty = pytest.importorskip("pty")
+    sender = stage.send(file)
+    ours, theirs = pty.openpty()
+    try:
+        receiver = stage.run(
+            "receive", sender.code, "-o", tmp_path / "output", stdin=theirs, terminal=True
+        )
+        receiver.said(b"accept?")
+        os.write(ours, b"no\n")
+        sent, received = sender.end(), receiver.end()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (sent.status, received.status) == (7, 7)
+    assert sent.fatal["message"] == "the other side declined"
+    assert not (tmp_path / "output").exists()
+
+
+def test_end_of_input_is_no_yes(stage: Stage, tmp_path: Path, file: Path) -> None:
+    pty = pytest.importorskip("pty")
+    sender = stage.send(file)
+    ours, theirs = pty.openpty()
+    try:
+        receiver = stage.run(
+            "receive", sender.code, "-o", tmp_path / "output", stdin=theirs, terminal=True
+        )
+        receiver.said(b"accept?")
+        os.write(ours, b"\x04")
+        assert (sender.end().status, receiver.end().status) == (7, 7)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+# Sources that change
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """A source that comes first and ends when the test says so."""
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no named pipes here")
+    path = tmp_path / "a fifo"
+    os.mkfifo(path)
+    return path
+
+
+def vanish(path: Path) -> None:
+    path.unlink()
+
+
+def shrink(path: Path) -> None:
+    os.truncate(path, 10)
+
+
+def grow(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def become_a_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("change", [vanish, shrink, grow, become_a_link])
+def test_source_that_changes_before_its_turn_fails_alone(
+    stage: Stage, tmp_path: Path, fifo: Path, change: Callable[[Path], None]
+) -> None:
+    changing, last = tmp_path / "changing", tmp_path / "last"
+    changing.write_bytes(bytes(1000))
+    last.write_bytes(b"last")
+    sender = stage.send(fifo, changing, last)
+    receiver = stage.receive(sender.code, tmp_path / "output")
+    # Opens once the sender opens it, too: from now on it is sending.
+    with fifo.open("wb") as pipe:
+        pipe.write(b"first")
+        change(changing)
+    sent, received = sender.end(), receiver.end()
+    assert (sent.status, received.status) == (11, 11)
+    for ended in (sent, received):
+        assert {name: event["ok"] for name, event in ended.files.items()} == {
+            "a fifo": True,
+            "changing": False,
+            "last": True,
+        }
+        assert "changing" in ended.fatal["message"]
+    saved = {path.name: path.read_bytes() for path in (tmp_path / "output").iterdir()}
+    assert saved == {"a fifo": b"first", "last": b"last"}
+
+
+@pytest.mark.parametrize("change", [shrink, grow])
+def test_source_that_changes_while_it_is_sent_is_not_called_whole(
+    stage: Stage, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(os.urandom(24_000_000))
+    sender = stage.send(large)
+    receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
+    sender.event("progress")
+    change(large)  # neither has room for the rest before the output is read
+    while os.read(receiver.stdout.fileno(), 1 << 20):
+        pass
+    sent, received = sender.end(), receiver.end()
+    assert (sent.status, received.status) == (3, 3)
+    assert sent.files["large"]["status"] == "failed"
+    assert b"large" in received.err
+
+
+# Destinations
+
+
+@contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[None]:
+    """Mount a disk in memory, where that is allowed."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(command, check=False).returncode:
+        pytest.skip("only root can mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_destination_that_is_read_only_declines(stage: Stage, tmp_path: Path, file: Path) -> None:
+    with small_disk(tmp_path / "disk", "ro,size=1m"):
+        sent, received = stage.transfer(file, output=tmp_path / "disk")
+    assert (sent.status, received.status) == (7, 4)
+    assert received.fatal["kind"] == "destination"
+
+
+def test_destination_without_room_declines_before_the_first_byte(
+    stage: Stage, tmp_path: Path
+) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(os.urandom(2_000_000))
+    with small_disk(tmp_path / "disk", "size=1m"):
+        sent, received = stage.transfer(large, output=tmp_path / "disk")
+        assert os.listdir(tmp_path / "disk") == []
+    assert (sent.status, received.status) == (7, 4)
+    assert "not enough room" in received.fatal["message"]
+
+
+def test_destination_that_fills_up_ends_the_transfer(stage: Stage, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, "size=1m"):
+        sender = stage.send("-", stdin=subprocess.PIPE)
+        receiver = stage.receive(sender.code, disk)
+        with pytest.raises(BrokenPipeError):
+            for _ in range(1000):
+                sender.write(bytes(range(256)) * 256)
+        sent, received = sender.end(), receiver.end()
+        assert sorted(os.listdir(disk)) == ["stdin.dcsend-journal", "stdin.dcsend-part"]
+    assert (sent.status, received.status) == (7, 4)
+    assert received.fatal["kind"] == "destination"
+    assert sent.fatal["kind"] == "refused"
+
+
+def test_destination_that_is_a_file_declines(stage: Stage, file: Path) -> None:
+    sent, received = stage.transfer(file, output=file)
+    assert (sent.status, received.status) == (7, 4)
+    assert file.read_bytes() == b"content"
+
+
+def test_reader_of_standard_output_that_goes_away_is_told(stage: Stage, tmp_path: Path) -> None:
+    large = tmp_path / "large"
+    large.write_bytes(os.urandom(2_000_000))
+    sender = stage.send(large)
+    receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
+    os.read(receiver.stdout.fileno(), 10)
+    receiver.stdout.close()
+    sent, received = sender.end(), receiver.end()
+    assert (sent.status, received.status) == (7, 4)
+    assert b"the program that reads the output has ended" in received.err
+
+
+async def test_sender_that_forgets_to_say_bye_changes_nothing(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.receive("", tmp_path)
+    async with dialing(receiver.code) as peer:
+        await peer.offer(Entry("good", size=4))
+        await peer.send(0, b"good")
+        await peer.hear(Complete)
+        await peer.ended()
+    assert (await asyncio.to_thread(receiver.end)).status == 0
+    assert os.listdir(tmp_path) == ["good"]
+
+
+async def test_receiver_that_declines_is_told_apart(stage: Stage, file: Path) -> None:
+    sender = stage.send(file)
+    async with dialing(sender.code) as peer:
+        await peer.say(Hello((1,), "peer", "receiver"))
+        await peer.hear(Manifest)
+        await peer.say(Decline("destination", "no \x1b[31mroom"))
+        await peer.hear(Bye)
+    ended = await asyncio.to_thread(sender.end)
+    assert (ended.status, ended.fatal["kind"]) == (7, "refused")
+    assert "no \\x1b[31mroom" in ended.fatal["message"]

@@ -1,0 +1,283 @@
+"""Both halves of a transfer on the memory engine: damage, cuts, silence, typed lines, memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import struct
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import pytest
+
+from dcsend.engines.memory import MemoryConnection, connected_pair
+from dcsend.entry import Existing
+from dcsend.errors import ConnectionFailed, DcsendError, IntegrityError, PeerRefused
+from dcsend.files.manifest import scan
+from dcsend.files.sink import DirectorySink
+from dcsend.files.source import Source
+from dcsend.session.conversation import Conversation
+from dcsend.session.events import Event, ManifestKnown, Progressed, TextExchanged, Warned
+from dcsend.session.incoming import Incoming
+from dcsend.session.outcome import Tally, exit_status
+from dcsend.session.outgoing import Outgoing, block_size
+from dcsend.settings import Settings
+
+SETTINGS = Settings(heartbeat=0.02, progress_interval=0)
+IMPATIENT = dataclasses.replace(SETTINGS, silence_report=0.1, silence_limit=0.3)
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+
+
+@dataclasses.dataclass
+class Side:
+    """One half, its events and its verdicts."""
+
+    party: Outgoing | Incoming
+    conversation: Conversation
+    events: list[Event]
+    tally: Tally
+    lines: asyncio.Queue[str]
+    connection: MemoryConnection
+
+    async def run(self) -> BaseException | None:
+        """Run to the end and hang up, as the story does; return what ended it early."""
+        try:
+            await self.conversation.run(self.party)
+        except DcsendError as exc:
+            return exc
+        finally:
+            await self.connection.close()
+        return None
+
+
+def sender(connection: MemoryConnection, path: Path, settings: Settings = SETTINGS) -> Side:
+    found = scan([path])
+    source = Source(found, block_size=block_size(settings.block_size))
+    events: list[Event] = []
+    tally = Tally()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    party = Outgoing(
+        connection, found.entries, source, settings, events.append, agent="a", tally=tally
+    )
+    party.conversation = Conversation(connection, settings, events.append, lines)
+    return Side(party, party.conversation, events, tally, lines, connection)
+
+
+def receiver(
+    connection: MemoryConnection,
+    root: Path,
+    settings: Settings = SETTINGS,
+    decide: Callable[[ManifestKnown], Coroutine[Any, Any, bool]] | None = None,
+) -> Side:
+    async def accept(manifest: ManifestKnown) -> bool:
+        return True
+
+    events: list[Event] = []
+    tally = Tally()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    sink = DirectorySink(root, existing=Existing.REFUSE)
+    party = Incoming(
+        connection, sink, settings, events.append, decide or accept, agent="b", tally=tally
+    )
+    party.conversation = Conversation(connection, settings, events.append, lines)
+    return Side(party, party.conversation, events, tally, lines, connection)
+
+
+async def both(left: Side, right: Side) -> tuple[BaseException | None, BaseException | None]:
+    async with asyncio.timeout(20):
+        one, two = await asyncio.gather(left.run(), right.run())
+    return one, two
+
+
+@pytest.fixture
+def source_file(tmp_path: Path) -> Path:
+    path = tmp_path / "film.bin"
+    path.write_bytes(CONTENT)
+    return path
+
+
+async def test_a_file_arrives_and_both_sides_know_it(tmp_path: Path, source_file: Path) -> None:
+    left, right = connected_pair()
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+    assert await both(sending, receiving) == (None, None)
+    assert (tmp_path / "in" / "film.bin").read_bytes() == CONTENT
+    for side in (sending, receiving):
+        assert [(file.path, file.status) for file in side.tally.files] == [("film.bin", "ok")]
+        assert side.tally.bytes == len(CONTENT)
+    assert sending.tally.files[0].sha256 == receiving.tally.files[0].sha256
+
+
+def first_data_frame(change: Callable[[bytes], bytes]) -> Callable[[bytes | str], bytes | str]:
+    changed = False
+
+    def filter_(message: bytes | str) -> bytes | str:
+        nonlocal changed
+        if isinstance(message, bytes) and not changed:
+            changed = True
+            return change(message)
+        return message
+
+    return filter_
+
+
+def flip_payload(frame: bytes) -> bytes:
+    return frame[:100] + bytes([frame[100] ^ 1]) + frame[101:]
+
+
+def flip_payload_and_mend_the_checksum(frame: bytes) -> bytes:
+    damaged = flip_payload(frame)
+    crc = crc32(damaged[:20] + bytes(4) + damaged[24:])
+    return damaged[:20] + struct.pack("!I", crc) + damaged[24:]
+
+
+async def test_a_byte_changed_below_the_checksum_ends_both_sides_with_integrity(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair(first_data_frame(flip_payload))
+    errors = await both(sender(left, source_file), receiver(right, tmp_path / "in"))
+    assert [type(error) for error in errors] == [IntegrityError, IntegrityError]
+    assert not (tmp_path / "in" / "film.bin").exists()
+
+
+async def test_a_byte_changed_above_the_checksum_is_found_by_the_digest(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair(first_data_frame(flip_payload_and_mend_the_checksum))
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+    assert await both(sending, receiving) == (None, None)
+    for side in (sending, receiving):
+        assert [file.status for file in side.tally.files] == ["mismatch"]
+        assert exit_status(side.tally.files) == IntegrityError.exit_status
+    assert list((tmp_path / "in").iterdir()) == []
+
+
+async def test_a_cut_keeps_the_part_and_nothing_else(tmp_path: Path, source_file: Path) -> None:
+    left, right = connected_pair()
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+    emit = receiving.events.append
+
+    def cut_when_something_is_written(event: Event) -> None:
+        emit(event)
+        if isinstance(event, Progressed) and event.bytes:
+            right.cut()
+
+    party = receiving.party
+    party._emit = cut_when_something_is_written
+    # A small window, so that the cut comes before the end.
+    small = dataclasses.replace(SETTINGS, window=200_000)
+    sending = sender(left, source_file, small)
+    errors = await both(sending, receiving)
+    assert [type(error) for error in errors] == [ConnectionFailed, ConnectionFailed]
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["film.bin.dcsend-part"]
+
+
+async def test_silence_is_reported_and_then_ends_the_run(tmp_path: Path, source_file: Path) -> None:
+    left, right = connected_pair()
+    for channel in right.memory_channels.values():
+        channel.clog()
+    sending = sender(left, source_file, IMPATIENT)
+    async with asyncio.timeout(10):
+        error = await sending.run()
+    assert isinstance(error, ConnectionFailed)
+    assert [e.kind for e in sending.events if isinstance(e, Warned)] == ["silent"]
+
+
+async def test_typed_lines_appear_on_the_other_side_while_the_person_decides(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    heard = asyncio.Event()
+
+    async def decide_after_the_line(manifest: ManifestKnown) -> bool:
+        await heard.wait()
+        return True
+
+    sending = sender(left, source_file)
+    receiving = receiver(right, tmp_path / "in", decide=decide_after_the_line)
+    emit = receiving.events.append
+
+    def listen(event: Event) -> None:
+        emit(event)
+        if isinstance(event, TextExchanged) and event.kind == "line":
+            heard.set()
+
+    receiving.conversation._emit = listen
+    sending.lines.put_nowait("congratulations")
+    assert await both(sending, receiving) == (None, None)
+    lines = [e for e in receiving.events if isinstance(e, TextExchanged) and e.kind == "line"]
+    assert [(e.text, e.sent) for e in lines] == [("congratulations", False)]
+    randoms = [e for e in receiving.events if isinstance(e, TextExchanged) and e.kind == "random"]
+    assert all(len(e.text) == 15 for e in randoms)
+
+
+async def test_declining_tells_the_sender_and_writes_nothing(
+    tmp_path: Path, source_file: Path
+) -> None:
+    async def decline(manifest: ManifestKnown) -> bool:
+        return False
+
+    left, right = connected_pair()
+    errors = await both(sender(left, source_file), receiver(right, tmp_path / "in", decide=decline))
+    assert [str(error) for error in errors] == ["the other side declined", "you declined"]
+    assert [type(error) for error in errors] == [PeerRefused, PeerRefused]
+    assert not (tmp_path / "in").exists()
+
+
+async def test_an_existing_file_is_declined_with_its_name(
+    tmp_path: Path, source_file: Path
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "film.bin").write_text("mine")
+    left, right = connected_pair()
+    errors = await both(sender(left, source_file), receiver(right, tmp_path / "in"))
+    assert [error.exit_status if isinstance(error, DcsendError) else 0 for error in errors] == [
+        7,
+        4,
+    ]
+    assert "film.bin" in str(errors[0])
+    assert (tmp_path / "in" / "film.bin").read_text() == "mine"
+
+
+async def test_a_cancelled_side_tells_the_other_at_once(tmp_path: Path, source_file: Path) -> None:
+    left, right = connected_pair()
+    asked = asyncio.Event()
+
+    async def never(manifest: ManifestKnown) -> bool:
+        asked.set()
+        await asyncio.Future()
+        return False
+
+    receiving = asyncio.create_task(receiver(right, tmp_path / "in", decide=never).run())
+    sending = asyncio.create_task(sender(left, source_file).run())
+    await asked.wait()
+    receiving.cancel()
+    async with asyncio.timeout(2):
+        error = await sending
+        with contextlib.suppress(asyncio.CancelledError):
+            await receiving
+    assert isinstance(error, PeerRefused)
+    assert str(error) == "the other side cancelled"
+
+
+async def test_a_slow_disk_holds_no_more_than_the_window(tmp_path: Path, source_file: Path) -> None:
+    window = 200_000
+    settings = dataclasses.replace(SETTINGS, window=window)
+    left, right = connected_pair()
+    sending = sender(left, source_file, settings)
+    receiving = receiver(right, tmp_path / "in", settings)
+    party = receiving.party
+    assert isinstance(party, Incoming)
+    held: list[int] = []
+    tell = party._tell
+
+    async def watch(*arguments: Any) -> None:  # noqa: ANN401
+        held.append(party._protocol.received - party._protocol._written)
+        await tell(*arguments)
+
+    party._tell = watch  # type: ignore[method-assign]
+    assert await both(sending, receiving) == (None, None)
+    assert held
+    assert max(held) <= window

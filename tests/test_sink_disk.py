@@ -1,0 +1,260 @@
+"""Interruptions, and disks that are full, read-only, broken or gone."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dcsend.entry import Entry
+from dcsend.errors import DestinationError, LocalProtocolError
+from dcsend.files.folder import Folder
+from dcsend.files.journal import INTERVAL, read_journal
+from dcsend.files.operations import End, Hole, Operation, Write
+from tests.sinks import MakeSink, make_sink, receive, statuses, tree, whole
+
+__all__ = ["make_sink"]  # pytest finds the fixture by its name
+
+
+# Interruption.
+
+
+def test_closing_keeps_the_part_and_a_journal_to_its_last_byte(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=None), Entry("small", size=9)])
+    block = bytes(1 << 20)
+    count = (INTERVAL >> 20) + 1
+    sink.apply([Write(0, n << 20, block) for n in range(count)])
+    sink.apply([Hole(0, count << 20, 5), Write(1, 0, b"abc")])
+    sink.close()
+    end = (count << 20) + 5
+    assert (tmp_path / "out/f.dcsend-part").read_bytes() == bytes(end)
+    assert (tmp_path / "out/small.dcsend-part").read_bytes() == b"abc"
+    assert not (tmp_path / "out/small.dcsend-journal").exists()
+    record = read_journal(tmp_path / "out/f.dcsend-journal")
+    assert record is not None
+    assert record.header.path == "f"
+    assert record.points == (
+        (INTERVAL, hashlib.sha256(bytes(INTERVAL)).digest()),
+        (end, hashlib.sha256(bytes(end)).digest()),
+    )
+
+
+def test_complete_file_leaves_no_journal(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=None)])
+    sink.apply([Write(0, 0, b"x")])
+    assert (tmp_path / "out/f.dcsend-journal").exists()
+    sink.apply(whole(0, b"x")[1:])
+    assert tree(tmp_path / "out") == {"f": b"x"}
+
+
+def test_file_that_never_ends_is_told_at_the_finish(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=9)])
+    sink.apply([Write(0, 0, b"x")])
+    assert statuses(sink.finish()) == ["failed"]
+
+
+def test_calls_in_a_wrong_order_are_refused(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    with pytest.raises(LocalProtocolError):
+        sink.apply([])
+    sink.plan([])
+    with pytest.raises(LocalProtocolError):
+        sink.plan([])
+    sink.close()
+    sink.close()
+    with pytest.raises(LocalProtocolError):
+        sink.finish()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_open_files_stay_few_and_none_is_left(make_sink: MakeSink) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    sink = make_sink()
+    sink.plan([Entry(f"d{number}/f", size=1) for number in range(500)])
+    sink.apply([operation for number in range(500) for operation in whole(number, b"x")])
+    assert len(os.listdir("/proc/self/fd")) < before + 50
+    sink.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_open_files_stay_few_when_every_file_is_wrong(make_sink: MakeSink) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    sink = make_sink()
+    sink.plan([Entry(f"d{number}/f", size=1) for number in range(300)])
+    sink.apply([End(number, 1, bytes(32)) for number in range(300)])
+    assert len(os.listdir("/proc/self/fd")) < before + 100
+
+
+# The disk.
+
+
+def test_nothing_is_made_before_the_first_byte(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink(root=tmp_path / "new/folder")
+    sink.plan([Entry("f", size=1)])
+    assert list(tmp_path.iterdir()) == []
+    sink.apply(whole(0, b"x"))
+    assert (tmp_path / "new/folder/f").read_bytes() == b"x"
+
+
+def test_root_that_is_a_file_is_refused(make_sink: MakeSink, tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(DestinationError, match="not a folder"):
+        make_sink().plan([Entry("f", size=1)])
+
+
+def test_root_below_a_file_is_refused(make_sink: MakeSink, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DestinationError, match="not a folder"):
+        make_sink(root=tmp_path / "file/out").plan([Entry("f", size=1)])
+
+
+def test_root_may_be_a_link(make_sink: MakeSink, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    assert statuses(receive(make_sink(), ("f", b"x"))) == ["ok"]
+    assert tree(tmp_path / "real") == {"f": b"x"}
+
+
+def test_more_than_fits_is_refused_before_it_is_received(make_sink: MakeSink) -> None:
+    with pytest.raises(DestinationError, match="not enough room"):
+        make_sink().plan([Entry("f", size=2**53 - 1)])
+
+
+def test_sparse_file_needs_only_what_it_takes(make_sink: MakeSink) -> None:
+    assert not make_sink().plan([Entry("f", size=2**53 - 1, stored=4096)]).skip
+
+
+def test_root_that_goes_away_ends_the_run(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=1), Entry("g", size=1)])
+    sink.apply(whole(0, b"x"))
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "moved/f").unlink()
+    (tmp_path / "moved").rmdir()
+    with pytest.raises(DestinationError, match="has gone"):
+        sink.apply(whole(1, b"x"))
+    with pytest.raises(LocalProtocolError):
+        sink.apply(whole(1, b"x"))
+
+
+def test_root_that_is_moved_ends_the_run_and_keeps_the_part(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=1)])
+    sink.apply([Write(0, 0, b"x")])
+    (tmp_path / "out").rename(tmp_path / "moved")
+    with pytest.raises(DestinationError, match="has gone"):
+        sink.apply(whole(0, b"x")[1:])
+    assert tree(tmp_path / "moved") == {"f.dcsend-part": b"x"}
+
+
+def test_folder_removed_in_between_is_made_again(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry("d/f", size=1), Entry("d/g", size=1)])
+    sink.apply(whole(0, b"x"))
+    (tmp_path / "out/d/f").unlink()
+    (tmp_path / "out/d").rmdir()
+    assert statuses(sink.apply(whole(1, b"y"))) == ["ok"]
+    assert tree(tmp_path / "out") == {"d": None, "d/g": b"y"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 1 MiB; needs root on Linux, and must work on CI."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
+    if sys.platform != "linux" or os.geteuid() != 0:
+        if os.environ.get("CI") == "true" and sys.platform == "linux":
+            pytest.fail("the tests of a full disk need root on CI")
+        pytest.skip("only root on Linux can mount a small disk")
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"can't mount a small disk: {error}")
+        pytest.skip(f"can't mount a small disk: {error}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_full_disk_ends_the_run_and_keeps_the_part(small_disk: Path, make_sink: MakeSink) -> None:
+    sink = make_sink(root=small_disk)
+    sink.plan([Entry("a", size=3), Entry("b", size=None)])
+    batch: list[Operation] = [*whole(0, b"abc")]
+    batch += [Write(1, n << 16, bytes(1 << 16)) for n in range(32)]
+    with pytest.raises(DestinationError, match="no space left") as caught:
+        sink.apply(batch)
+    assert caught.value.hint
+    with pytest.raises(LocalProtocolError):
+        sink.apply([])
+    # What was complete before is not lost, and is told.
+    assert statuses(sink.close()) == ["ok"]
+    assert (small_disk / "a").read_bytes() == b"abc"
+    assert (small_disk / "b.dcsend-part").stat().st_size > 0
+    assert not (small_disk / "b").exists()
+
+
+def test_disk_too_small_is_refused_before(small_disk: Path, make_sink: MakeSink) -> None:
+    with pytest.raises(DestinationError, match=r"2\.0 MB needed"):
+        make_sink(root=small_disk).plan([Entry("a", size=2_000_000)])
+
+
+def test_read_only_disk_is_refused_before(small_disk: Path, make_sink: MakeSink) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(DestinationError, match="can't write in"):
+        make_sink(root=small_disk).plan([Entry("a", size=1)])
+
+
+def test_disk_that_becomes_read_only_ends_the_run(small_disk: Path, make_sink: MakeSink) -> None:
+    sink = make_sink(root=small_disk)
+    sink.plan([Entry("a", size=1)])
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(DestinationError, match="read-only"):
+        sink.apply(whole(0, b"x"))
+
+
+def test_failing_sync_ends_the_run_and_keeps_the_part(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "broken disk")
+
+    sink = make_sink()
+    sink.plan([Entry("a", size=1), Entry("b", size=1)])
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(DestinationError):
+        sink.apply([*whole(0, b"x"), *whole(1, b"y")])
+    assert sorted(tree(tmp_path / "out")) == ["a.dcsend-part", "b.dcsend-part"]
+
+
+def test_trouble_with_one_file_fails_that_file(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root ignores permission bits, so the refusal is the only thing made up here.
+    real = Folder.open
+
+    def open_(self: Folder, name: str, flags: int, mode: int = 0o600) -> int:
+        if name.startswith("bad"):
+            raise PermissionError(errno.EACCES, "no")
+        return real(self, name, flags, mode)
+
+    monkeypatch.setattr(Folder, "open", open_)
+    sink = make_sink()
+    sink.plan([Entry("bad", size=2), Entry("good", size=1)])
+    outcomes = sink.apply([Write(0, 0, b"x"), Write(0, 1, b"x"), *whole(1, b"y")])
+    assert statuses(outcomes) == ["failed", "ok"]
+    assert str(outcomes[0].error) == "can't write bad: permission denied"

@@ -1,0 +1,77 @@
+"""Writing the one file of a transfer to a stream."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+
+import pytest
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import DestinationError
+from dcsend.files.operations import Abort, End, Hole, Operation, Write
+from dcsend.files.stream import StreamSink
+from tests.sinks import statuses
+
+
+def test_stream_gets_the_bytes_and_the_zeros() -> None:
+    out = io.BytesIO()
+    sink = StreamSink(out)
+    sink.plan([Entry("../any name", size=None)])
+    expected = b"ab" + bytes(100)
+    digest = hashlib.sha256(expected).digest()
+    [outcome] = sink.apply([Write(0, 0, b"ab"), Hole(0, 2, 100), End(0, 102, digest)])
+    assert (outcome.status, outcome.size, outcome.saved) == ("ok", 102, None)
+    assert out.getvalue() == expected
+    assert sink.apply([Write(0, 102, b"more")]) == []
+    assert sink.finish() == sink.close() == []
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [Entry("a"), Entry("b")],
+        [Entry("d", Kind.DIRECTORY)],
+        [Entry("d", Kind.DIRECTORY), Entry("d/a")],
+        [Entry("l", Kind.LINK, target="x")],
+    ],
+)
+def test_stream_takes_one_file_only(entries: list[Entry]) -> None:
+    with pytest.raises(DestinationError, match="one file"):
+        StreamSink(io.BytesIO()).plan(entries)
+
+
+@pytest.mark.parametrize(
+    ("batch", "status"),
+    [
+        ([Write(0, 0, b"ab"), End(0, 2, bytes(32))], "mismatch"),
+        ([Write(0, 1, b"ab")], "failed"),
+        ([Write(0, 0, b"abc")], "failed"),
+        ([Abort(0, "why")], "aborted"),
+    ],
+)
+def test_stream_tells_what_went_wrong(batch: list[Operation], status: str) -> None:
+    sink = StreamSink(io.BytesIO())
+    sink.plan([Entry("f", size=2)])
+    [outcome] = sink.apply(batch)
+    assert outcome.status == status
+    assert outcome.error is not None
+
+
+def test_stream_that_never_ends_is_told_at_the_finish() -> None:
+    sink = StreamSink(io.BytesIO())
+    sink.plan([Entry("f", size=None)])
+    sink.apply([Write(0, 0, b"x")])
+    assert statuses(sink.finish()) == ["failed"]
+
+
+def test_stream_whose_reader_has_gone_ends_the_run() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb", buffering=0) as stream:
+        sink = StreamSink(stream)
+        sink.plan([Entry("f", size=None)])
+        with pytest.raises(DestinationError, match="has ended"):
+            sink.apply([Write(0, 0, b"x")])

@@ -1,0 +1,237 @@
+"""Asking STUN servers: small ones of our own, on loopback, good and bad."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import struct
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcsend.engines import stun
+from dcsend.engines.stun import MappedAddresses, binding_request, mapped_address, parse_server
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import UsageError
+from tests.peers import Stranger, has_ipv6, until
+
+COOKIE = 0x2112A442
+SHOWN: Address = ("198.51.100.7", 40_000)
+
+
+def response(request: bytes, shown: Address = SHOWN) -> bytes:
+    """Answer as a STUN server does, with an attribute that nobody knows before."""
+    key = request[4:20]
+    packed = ipaddress.ip_address(shown[0]).packed
+    family = 1 if len(packed) == 4 else 2
+    value = struct.pack("!BBH", 0, family, shown[1] ^ (COOKIE >> 16))
+    value += bytes(a ^ b for a, b in zip(packed, key, strict=False))
+    body = struct.pack("!HH3sx", 0x8022, 3, b"abc")
+    body += struct.pack("!HH", 0x0020, len(value)) + value
+    return struct.pack("!HH", 0x0101, len(body)) + key + body
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[UdpPort]:
+    opened = await UdpPort.open()
+    yield opened
+    await opened.close()
+
+
+def asking(port: UdpPort, *servers: Address) -> MappedAddresses:
+    """Return a query whose answers find their way as in a listener."""
+    mapped = MappedAddresses(port, servers)
+
+    def received(data: bytes, source: Address) -> None:
+        mapped.received(data)
+
+    port.unknown = received
+    return mapped
+
+
+async def timed(mapped: MappedAddresses, timeout: float) -> tuple[list[Address], float]:
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    return await mapped.query(timeout), loop.time() - begin
+
+
+async def test_server_tells_the_mapped_address_at_once(port: UdpPort) -> None:
+    async with Stranger.open() as server:
+        server.answer = response
+        found, took = await timed(asking(port, server.address), 5)
+        assert found == [SHOWN]
+        assert took < 1
+        assert server.received[0][1] == ("127.0.0.1", port.port)
+
+
+async def test_no_server_takes_no_time(port: UdpPort) -> None:
+    found, took = await timed(asking(port), 5)
+    assert found == []
+    assert took < 1
+
+
+async def test_dead_server_is_given_up_in_time(port: UdpPort) -> None:
+    async with Stranger.open() as server:
+        found, took = await timed(asking(port, server.address), 0.4)
+        assert found == []
+        assert 0.3 < took < 1
+        # Asked more than once, always the same question.
+        assert len(server.received) > 1
+        assert len({data for data, _ in server.received}) == 1
+
+
+async def test_dead_server_beside_a_good_one_costs_little(port: UdpPort) -> None:
+    async with Stranger.open() as dead, Stranger.open() as good:
+        good.answer = response
+        found, took = await timed(asking(port, dead.address, good.address), 5)
+        assert found == [SHOWN]
+        assert took < 2
+
+
+async def test_family_that_leads_nowhere_does_not_lose_the_other(
+    port: UdpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Stranger.open() as dead, Stranger.open() as good:
+        good.answer = response
+
+        async def both(server: Address, families: object) -> list[Address]:
+            return [dead.address, good.address]
+
+        monkeypatch.setattr(stun, "_resolve", both)
+        found, took = await timed(asking(port, ("two.families.example", 3478)), 5)
+        assert found == [SHOWN]
+        assert took < 2
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_one_address_of_each_family_is_found(port: UdpPort) -> None:
+    async with Stranger.open() as four, Stranger.open("::1") as six, Stranger.open() as other:
+        four.answer = response
+        six.answer = lambda data: response(data, ("2001:db8::7", 1))
+        other.answer = lambda data: response(data, ("198.51.100.8", 2))
+        found = await asking(port, four.address, six.address, other.address).query(5)
+        assert len(found) == 2
+        assert ("2001:db8::7", 1) in found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["nowhere.invalid", "a..b", "x" * 70 + ".example", "a\x00b"],
+    ids=["unknown", "empty-label", "long-label", "nul"],
+)
+async def test_name_that_can_not_be_resolved_is_no_answer(
+    port: UdpPort, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    found, took = await timed(asking(port, (name, 3478)), 1)
+    assert found == []
+    assert took < 2
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+BAD: dict[str, Callable[[bytes], bytes | None]] = {
+    "wrong-transaction": lambda q: response(q[:8] + bytes(12)),
+    "request": lambda q: q,
+    "error": lambda q: struct.pack("!HH", 0x0111, 0) + q[4:20],
+    "no-address": lambda q: struct.pack("!HH", 0x0101, 0) + q[4:20],
+    "truncated": lambda q: response(q)[:-1],
+    "attribute-too-long": lambda q: struct.pack("!HH", 0x0101, 4) + q[4:20] + b"\x00\x20\xff\xff",
+    "family-unknown": lambda q: response(q)[:-7] + b"\x03" + response(q)[-6:],
+    "port-zero": lambda q: response(q, ("198.51.100.7", 0)),
+    "unspecified": lambda q: response(q, ("0.0.0.0", 9)),
+    "multicast": lambda q: response(q, ("224.0.0.1", 9)),
+    "header-only": lambda q: q[:20],
+    "transaction-only": lambda q: q[:8] + q[8:20],
+    "empty": lambda q: b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+async def test_malformed_answer_is_none_and_a_good_one_after_it_counts(
+    port: UdpPort, name: str
+) -> None:
+    async with Stranger.open() as server:
+        answers = [BAD[name], response]
+        server.answer = lambda data: answers.pop(0)(data) if answers else None
+        assert await asking(port, server.address).query(3) == [SHOWN]
+
+
+async def test_keep_alive_asks_again_without_waiting_and_the_answer_hurts_nobody(
+    port: UdpPort,
+) -> None:
+    async with Stranger.open() as server:
+        server.answer = response
+        mapped = asking(port, server.address)
+        await mapped.query(5)
+        await mapped.query(5)
+        before = len(server.received)
+        mapped.keep_alive()
+        await until(lambda: len(server.received) == before + 1)
+        questions = [data for data, _ in server.received]
+        assert stun.is_binding_request(questions[-1])
+        assert len(set(questions)) == 3
+        assert not mapped.received(response(questions[-1]))
+
+
+async def test_query_can_be_cancelled(port: UdpPort) -> None:
+    async with Stranger.open() as server:
+        mapped = asking(port, server.address)
+        query = asyncio.create_task(mapped.query(60))
+        await until(lambda: bool(server.received))
+        query.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await query
+        assert not mapped._transactions
+
+
+@given(st.binary(max_size=200), st.binary(min_size=12, max_size=12))
+def test_any_bytes_are_an_address_or_none(data: bytes, transaction: bytes) -> None:
+    body = struct.pack("!HHI", 0x0101, len(data), COOKIE) + transaction + data
+    for datagram in (data, body):
+        found = mapped_address(datagram, transaction)
+        assert found is None or str(ipaddress.ip_address(found[0])) == found[0]
+
+
+@given(st.ip_addresses(), st.integers(1, 65_535), st.binary(min_size=12, max_size=12))
+def test_address_is_read_as_it_was_written(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address, number: int, transaction: bytes
+) -> None:
+    shown = (str(address), number)
+    found = mapped_address(response(binding_request(transaction), shown), transaction)
+    usable = not (address.is_unspecified or address.is_multicast)
+    assert found == (shown if usable else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("stun:stun.example.org", ("stun.example.org", 3478)),
+        ("stun:stun.example.org:19302", ("stun.example.org", 19302)),
+        ("stun.example.org:1", ("stun.example.org", 1)),
+        (" stun:192.0.2.1:65535 ", ("192.0.2.1", 65535)),
+        ("stun:[2001:db8::1]:3479", ("2001:db8::1", 3479)),
+    ],
+)
+def test_server_is_split(text: str, server: Address) -> None:
+    assert parse_server(text) == server
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "stun:",
+        "stun:a:0",
+        "stun:a:65536",
+        "stun:a:b",
+        "turn:a",
+        "stuns:a",
+        "stun:a b",
+        "stun:::1",
+    ],
+)
+def test_what_is_no_server_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_server(text)

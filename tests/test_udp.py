@@ -1,0 +1,192 @@
+"""The one UDP port: both families, known sources, strangers, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from dcsend.engines import udp
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import ConnectionFailed, UsageError
+from tests.peers import Stranger, has_ipv6, until
+
+
+class Log:
+    """A handler that notes what it is called with."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[bytes, Address]] = []
+
+    def handle(self, data: bytes, source: Address) -> None:
+        """Note it."""
+        self.got.append((data, source))
+
+
+async def test_known_source_goes_to_its_handler_and_all_else_to_the_other() -> None:
+    port, known, unknown = await UdpPort.open(), Log(), Log()
+    port.unknown = unknown.handle
+    async with Stranger.open() as one, Stranger.open() as two:
+        port.route(one.address, known.handle)
+        one.send(b"from one", port.port)
+        two.send(b"from two", port.port)
+        await until(lambda: bool(known.got) and bool(unknown.got))
+        assert known.got == [(b"from one", one.address)]
+        assert unknown.got == [(b"from two", two.address)]
+        assert port.routed(one.address) == known.handle
+        assert port.routed(two.address) is None
+        port.unroute(known.handle)
+        one.send(b"again", port.port)
+        await until(lambda: len(unknown.got) == 2)
+        assert unknown.got[1] == (b"again", one.address)
+    await port.close()
+
+
+async def test_unroute_leaves_the_sources_of_others() -> None:
+    port, one, two = await UdpPort.open(), Log(), Log()
+    for number in range(1, 4):
+        port.route(("192.0.2.1", number), one.handle)
+    port.route(("192.0.2.2", 1), two.handle)
+    port.unroute(one.handle)
+    assert port._routes == {("192.0.2.2", 1): two.handle}
+    await port.close()
+
+
+async def test_datagrams_keep_their_order_and_none_is_lost_in_a_burst() -> None:
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    async with Stranger.open() as stranger:
+        expected = [number.to_bytes(2) for number in range(200)]
+        for data in expected:
+            stranger.send(data, port.port)
+        await until(lambda: len(log.got) == 200)
+        assert [data for data, _ in log.got] == expected
+    await port.close()
+
+
+async def test_flood_lets_the_loop_do_other_things() -> None:
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    async with Stranger.open() as stranger:
+        for _ in range(udp._DRAIN * 3):
+            stranger.send(b"x", port.port)
+        turns: list[int] = []
+        while len(log.got) < udp._DRAIN * 3:
+            await asyncio.sleep(0)
+            turns.append(len(log.got))
+        assert max(b - a for a, b in zip([0, *turns], turns, strict=False)) <= udp._DRAIN
+    await port.close()
+
+
+async def test_both_families_share_one_port_number() -> None:
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    expected = {socket.AF_INET, socket.AF_INET6} if has_ipv6() else {socket.AF_INET}
+    assert port.families == expected
+    if has_ipv6():
+        async with Stranger.open("::1") as stranger:
+            stranger.transport.sendto(b"six", ("::1", port.port))
+            await until(lambda: bool(log.got))
+            assert log.got == [(b"six", stranger.address)]
+            port.send(b"back", stranger.address)
+            await until(lambda: bool(stranger.received))
+            assert stranger.received == [(b"back", ("::1", port.port))]
+    await port.close()
+
+
+async def test_sending_where_nobody_is_or_can_be_is_no_error() -> None:
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    async with Stranger.open() as stranger:
+        for target in [
+            *[("127.0.0.1", 9), ("255.255.255.255", 9), ("192.0.2.1", 0), ("::1", 9)],
+            *[("2001:db8::1", 9), ("fe80::1", 9), ("::ffff:127.0.0.1", 9)],
+        ]:
+            port.send(b"x", target)
+        port.send(bytes(65_535), stranger.address)  # more than UDP takes
+        stranger.send(b"still reading", port.port)
+        await until(lambda: bool(log.got))
+        port.send(b"still sending", stranger.address)
+        await until(lambda: bool(stranger.received))
+    await port.close()
+
+
+async def test_handler_may_close_the_port() -> None:
+    port = await UdpPort.open()
+    closing: list[asyncio.Task[None]] = []
+    port.unknown = lambda data, source: closing.append(asyncio.create_task(port.close()))
+    async with Stranger.open() as stranger:
+        for _ in range(10):
+            stranger.send(b"x", port.port)
+        await until(lambda: bool(closing))
+        await asyncio.wait(closing)
+
+
+async def test_close_is_idempotent_frees_the_port_and_silences_it() -> None:
+    port = await UdpPort.open()
+    number = port.port
+    await asyncio.gather(port.close(), port.close())
+    port.send(b"late", ("127.0.0.1", 9))
+    again = await UdpPort.open(number)
+    assert again.port == number
+    await again.close()
+
+
+async def test_port_in_use_is_a_usage_error_that_names_it() -> None:
+    port = await UdpPort.open()
+    with pytest.raises(UsageError, match=f"{port.port} is in use"):
+        await UdpPort.open(port.port)
+    await port.close()
+
+
+@pytest.mark.parametrize("number", [-1, 65_536, 1_000_000])
+async def test_number_that_is_no_port_is_a_usage_error(number: int) -> None:
+    with pytest.raises(UsageError, match=str(number)):
+        await UdpPort.open(number)
+
+
+async def test_random_port_is_tried_again_when_the_other_family_has_it_in_use(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not has_ipv6():
+        pytest.skip("no IPv6 here")
+    bind = udp._bind_family
+    asked: list[int] = []
+
+    def bind_family(family: socket.AddressFamily, port: int) -> socket.socket | None:
+        asked.append(port)
+        if len(asked) == 2:
+            raise OSError(98, "taken")
+        return bind(family, port)
+
+    monkeypatch.setattr(udp, "_bind_family", bind_family)
+    port = await UdpPort.open()
+    assert len(asked) == 4
+    assert port.families == {socket.AF_INET, socket.AF_INET6}
+    await port.close()
+
+
+async def test_machine_without_a_family_uses_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = udp._bind_family
+    monkeypatch.setattr(
+        udp, "_bind_family", lambda f, p: None if f == socket.AF_INET6 else bind(f, p)
+    )
+    port = await UdpPort.open()
+    assert port.families == {socket.AF_INET}
+    port.send(b"x", ("::1", 9))
+    await port.close()
+
+
+async def test_machine_without_network_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "_bind_family", lambda family, port: None)
+    with pytest.raises(ConnectionFailed, match="no network"):
+        await UdpPort.open()
+
+
+async def test_opening_that_is_cancelled_leaves_no_socket() -> None:
+    opening = asyncio.create_task(UdpPort.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait({opening})
+    # A socket that is left open is a ResourceWarning, and thus an error.
