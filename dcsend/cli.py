@@ -6,6 +6,7 @@ Everything heavy is imported inside the commands: the code must be on the screen
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -15,17 +16,19 @@ import typer
 
 from dcsend._version import __version__
 from dcsend.entry import Existing
-from dcsend.settings import DEFAULT_STUN, Settings
+from dcsend.settings import DEFAULT_STUN, STDIO, Settings
 
 if TYPE_CHECKING:
-    from dcsend.errors import DcsendError
+    from dcsend.display.streams import Stream
+    from dcsend.runner import Options
 
-__all__ = ["main"]
+__all__ = ["app", "main"]
+
+# click's, under whatever name typer keeps it: all that a wrong command line raises.
+_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     name="dcsend",
-    help="Send files directly between terminals and browsers: encrypted, no server, no account.",
-    no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -48,18 +51,23 @@ def _option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa:
     return typer.Option(*names, help=help, envvar=variable, show_default=False, **more)
 
 
-Port = Annotated[int, _option("--port", help="UDP port to use [random].", min=0, max=65535)]
+Port = Annotated[
+    int, _option("--port", help="UDP port to use [random].", metavar="PORT", min=0, max=65535)
+]
 Addresses = Annotated[
     list[str] | None,
     _option(
         "--address",
         help="IP address to put into the code in place of those found, such as a forwarded one. "
         "Repeatable.",
+        metavar="IP",
     ),
 ]
 Stun = Annotated[
     list[str] | None,
-    _option("--stun", help=f"STUN server, or none [{DEFAULT_STUN[0]}]. Repeatable."),
+    _option(
+        "--stun", help=f"STUN server, or none [{DEFAULT_STUN[0]}]. Repeatable.", metavar="SERVER"
+    ),
 ]
 Expires = Annotated[
     str, _option("--expires", help="How long the code works: 90s, 10m, 1h [1h].", metavar="TIME")
@@ -67,13 +75,22 @@ Expires = Annotated[
 PageUrl = Annotated[
     str, _option("--page-url", help="Where the page of the link is hosted.", metavar="URL")
 ]
-QrMode = Annotated[Qr, _option("--qr", help="QR code: auto, half, full or none [auto].")]
+QrMode = Annotated[
+    Qr, _option("--qr", help="QR code: auto, half, full or none [auto].", metavar="HOW")
+]
 QrFile = Annotated[
-    Path | None, _option("--qr-file", help="Write the QR code to a .png or .svg file, too.")
+    Path | None,
+    _option("--qr-file", help="Write the QR code to a .png or .svg file, too.", metavar="FILE"),
 ]
 Timeout = Annotated[
     float,
-    _option("--connect-timeout", help="Seconds to try to connect [15].", min=1, max=600),
+    _option(
+        "--connect-timeout",
+        help="Seconds to try to connect [15].",
+        metavar="SECONDS",
+        min=1,
+        max=600,
+    ),
 ]
 Quiet = Annotated[bool, _option("--quiet", "-q", help="Print only the code, and errors.")]
 Json = Annotated[bool, _option("--json", help="Print events as JSON, one per line.")]
@@ -84,19 +101,25 @@ Verbose = Annotated[bool, _option("--verbose", "-v", help="Show the random messa
 def send(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Files and folders; - for standard input.", show_default=False),
+        typer.Argument(
+            help="Files and folders; - for standard input.", metavar="[PATH]...", show_default=False
+        ),
     ] = None,
     to: Annotated[
         str,
         _option(
-            "--to", help="Code or link of a waiting receiver; @FILE or @- to read it.", env="CODE"
+            "--to",
+            help="Code or link of a waiting receiver; @FILE or @- to read it.",
+            env="CODE",
+            metavar="CODE",
         ),
     ] = "",
     text: Annotated[
-        str | None, _option("--text", help="Send a text, shown at the other end.")
+        str | None, _option("--text", help="Send a text, shown at the other end.", metavar="TEXT")
     ] = None,
     name: Annotated[
-        str, _option("--name", help="Name for what comes from standard input [stdin].")
+        str,
+        _option("--name", help="Name for what comes from standard input [stdin].", metavar="NAME"),
     ] = "stdin",
     links: Annotated[
         bool, _option("--links", help="Send symbolic links in folders as links [left out].")
@@ -119,31 +142,28 @@ def send(
 ) -> None:
     """Send files, folders, standard input or a text.
 
-    Prints a code; on the other machine run: dcsend receive CODE
+    Prints a code; on the other machine, run: dcsend receive CODE
     """
 
-    def run() -> int:
-        from dcsend.runner import Options, parse_duration, run_send
+    def run(options: Options) -> int:
+        from dcsend.runner import parse_duration, run_send
 
-        return run_send(
-            paths or [],
-            Settings(
-                code=to,
-                port=port,
-                addresses=tuple(address or ()),
-                stun=_stun(stun),
-                expires=parse_duration(expires),
-                connect_timeout=connect_timeout,
-                page_url=page_url,
-                links=links,
-                exclude=tuple(exclude or ()),
-                stdin_name=name,
-                text=text,
-            ),
-            Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose),
+        settings = Settings(
+            code=to,
+            port=port,
+            addresses=tuple(address or ()),
+            stun=_stun(stun),
+            expires=parse_duration(expires),
+            connect_timeout=connect_timeout,
+            page_url=page_url,
+            links=links,
+            exclude=tuple(exclude or ()),
+            stdin_name=name,
+            text=text,
         )
+        return run_send(paths or [], settings, options)
 
-    _exit(run, json=json)
+    _exit(run, qr=qr.value, qr_file=qr_file, quiet=quiet, json=json, verbose=verbose)
 
 
 @app.command()
@@ -154,13 +174,16 @@ def receive(
             help="Code or link of a waiting sender; @FILE or @- to read it. Without one, "
             "a code is printed for: dcsend send PATH --to CODE",
             envvar="DCSEND_CODE",
+            metavar="[CODE]",
             show_default=False,
             show_envvar=True,
         ),
     ] = "",
     output: Annotated[
         str,
-        _option("--output", "-o", help="Folder to save in [.]; - for standard output."),
+        _option(
+            "--output", "-o", help="Folder to save in [.]; - for standard output.", metavar="DIR"
+        ),
     ] = ".",
     yes: Annotated[bool, _option("--yes", "-y", help="Accept without asking.")] = False,
     overwrite: Annotated[bool, _option("--overwrite", help="Replace files that exist.")] = False,
@@ -185,43 +208,54 @@ def receive(
     Nothing is accepted before you have seen what is offered, and nothing is overwritten.
     """
 
-    def run() -> int:
-        from dcsend.runner import Options, one_of, parse_duration, run_receive
+    def run(options: Options) -> int:
+        from dcsend.runner import one_of, parse_duration, run_receive
 
-        return run_receive(
-            Settings(
-                code=code,
-                port=port,
-                addresses=tuple(address or ()),
-                stun=_stun(stun),
-                expires=parse_duration(expires),
-                connect_timeout=connect_timeout,
-                page_url=page_url,
-                output=output,
-                existing=one_of(
-                    {
-                        Existing.OVERWRITE: overwrite,
-                        Existing.RENAME: rename,
-                        Existing.SKIP: skip,
-                    }
-                ),
+        settings = Settings(
+            code=code,
+            port=port,
+            addresses=tuple(address or ()),
+            stun=_stun(stun),
+            expires=parse_duration(expires),
+            connect_timeout=connect_timeout,
+            page_url=page_url,
+            output=output,
+            existing=one_of(
+                {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
             ),
-            Options(qr.value, qr_file, quiet=quiet, json=json, verbose=verbose, yes=yes),
         )
+        return run_receive(settings, options)
 
-    _exit(run, json=json)
+    # With -o -, standard output is for the bytes, even where --json is wrong beside it.
+    _exit(
+        run,
+        qr=qr.value,
+        qr_file=qr_file,
+        quiet=quiet,
+        json=json,
+        verbose=verbose,
+        yes=yes,
+        bytes_out=output == STDIO,
+    )
 
 
 @app.callback(invoke_without_command=True)
 def common(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
 ) -> None:
-    """Send files directly between terminals and browsers: encrypted, no server, no account."""
-    if version:
-        from dcsend.display.streams import Stream
+    """Send files directly between terminals and browsers: encrypted, no server, no account.
 
+    On one machine: dcsend send PATH; then, on the other: dcsend receive CODE
+    """
+    from dcsend.display.streams import Stream
+
+    if version:
         Stream.stdout().line(f"dcsend {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        Stream.stderr().line(context.get_help())
+        raise typer.Exit(2)
 
 
 def _stun(servers: list[str] | None) -> tuple[str, ...]:
@@ -230,35 +264,48 @@ def _stun(servers: list[str] | None) -> tuple[str, ...]:
     return tuple(server for server in servers if server.strip().lower() != "none")
 
 
-def _exit(run: Callable[[], int], *, json: bool) -> None:
-    """Run a command and leave with its status; every error becomes two lines, or two events."""
+def _exit(run: Callable[[Options], int], *, bytes_out: bool = False, **chosen: Any) -> None:  # noqa: ANN401
+    """Run a command and leave with its status; what never began is told here."""
+    from dcsend.display.quiet import complain
+    from dcsend.display.streams import Stream
     from dcsend.errors import DcsendError
+    from dcsend.runner import Options
 
+    options = Options(**chosen)
     try:
-        status = run()
+        status = run(options)
     except DcsendError as exc:
-        _report(exc, json=json)
         status = exc.exit_status
-    except KeyboardInterrupt:
-        status = 130
+        if options.json and not bytes_out:
+            from dcsend.display.jsonlines import JsonDisplay
+
+            JsonDisplay(Stream.stdout()).refuse(exc)
+        else:
+            complain(Stream.stderr(), exc.message, exc.hint)
     raise typer.Exit(status)
 
 
-def _report(error: DcsendError, *, json: bool) -> None:
-    """Tell what went wrong before there was a run that could."""
-    from dcsend.display.jsonlines import JsonDisplay
-    from dcsend.display.quiet import complain
-    from dcsend.display.streams import Stream
-    from dcsend.session.events import Failed, Finished
-
-    if json:
-        display = JsonDisplay(Stream.stdout(), verbose=False)
-        display.show(Failed(error))
-        display.show(Finished(ok=False, exit=error.exit_status, bytes=0, seconds=0.0))
-    else:
-        complain(Stream.stderr(), error.message, error.hint)
-
-
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; every error becomes a line or two, and an exit status."""
+    from dcsend.display.streams import Stream, release
+
+    try:
+        status = app(prog_name="dcsend", standalone_mode=False) or 0
+    except _WrongUsage as exc:
+        status = 2
+        _explain(Stream.stderr(), exc)
+    except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    release()
+    sys.exit(status)
+
+
+def _explain(err: Stream, wrong: Any) -> None:  # noqa: ANN401 - see _WrongUsage
+    """Say what is wrong with a command line, in our own manner."""
+    from dcsend.display.quiet import complain
+
+    message = " ".join(wrong.format_message().split()).rstrip(".")
+    message = message.replace("Value error, ", "")  # what pydantic, below typer, adds
+    context = getattr(wrong, "ctx", None)
+    command = context.command_path if context else "dcsend"
+    complain(err, message[:1].lower() + message[1:], f"{command} --help")

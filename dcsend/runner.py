@@ -12,20 +12,19 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from dcsend.display.base import Display
-from dcsend.display.jsonlines import JsonDisplay
-from dcsend.display.keyboard import Keyboard
-from dcsend.display.qr import Request, write_qr_file
-from dcsend.display.quiet import QuietDisplay
-from dcsend.display.streams import Stream, is_terminal
-from dcsend.display.terminal import TerminalDisplay, TerminalOptions
+from dcsend.display.streams import Stream, enable_escapes, is_terminal
 from dcsend.entry import Existing
 from dcsend.errors import DcsendError, UsageError
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import STDIO, Settings
+
+if TYPE_CHECKING:
+    from dcsend.display.base import Display
+    from dcsend.display.keyboard import Keyboard
+    from dcsend.display.qr import Request
 
 __all__ = ["Options", "one_of", "parse_duration", "run_receive", "run_send"]
 
@@ -83,6 +82,8 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
         )
     settings = _with_code(settings)
     uses_stdin = STDIO in paths
+    if uses_stdin and sys.stdin is None:
+        raise UsageError("standard input is closed", "name files or folders")
 
     async def run(stage: _Stage) -> Finished:
         return await send_files(
@@ -94,7 +95,7 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
             stdin=_unbuffered_stdin() if uses_stdin else None,
         )
 
-    return _run(run, options, uses_stdin=uses_stdin)
+    return _run(run, settings, options, sends=True, uses_stdin=uses_stdin)
 
 
 def run_receive(settings: Settings, options: Options) -> int:
@@ -102,9 +103,13 @@ def run_receive(settings: Settings, options: Options) -> int:
     to_stdout = settings.destination is None
     if to_stdout and options.json:
         raise UsageError("--json and -o - both want standard output", "choose one of them")
+    if to_stdout and sys.stdout is None:
+        raise UsageError("standard output is closed", "choose a folder with --output")
     asks = not options.yes
-    if asks and (options.json or options.quiet or not sys.stdin.isatty()):
-        raise UsageError("nobody can be asked whether to accept", "add -y to accept what comes")
+    if asks and (reason := _unanswerable(options)):
+        raise UsageError(
+            f"nobody can be asked whether to accept: {reason}", "add -y to accept what comes"
+        )
     settings = _with_code(settings)
 
     async def run(stage: _Stage) -> Finished:
@@ -116,7 +121,17 @@ def run_receive(settings: Settings, options: Options) -> int:
             interrupt=stage.interrupt,
         )
 
-    return _run(run, options, to_stdout=to_stdout)
+    return _run(run, settings, options)
+
+
+def _unanswerable(options: Options) -> str:
+    """Say why no question can be asked; empty if one can."""
+    if options.json or options.quiet:
+        return f"{'--json' if options.json else '--quiet'} is given"
+    for stream, name in ((sys.stdin, "input"), (sys.stderr, "error")):
+        if not is_terminal(stream):
+            return f"standard {name} is not a terminal"
+    return ""
 
 
 def _unbuffered_stdin() -> BinaryIO:
@@ -132,6 +147,8 @@ def _with_code(settings: Settings) -> Settings:
     """Read the code from where `@` points to."""
     if not settings.code:
         return settings
+    if settings.code == "@-" and sys.stdin is None:
+        raise UsageError("standard input is closed", "give the code itself, or @FILE")
     from dcsend.display.paste import resolve_code_argument
     from dcsend.signaling.dialcode import decode
 
@@ -160,15 +177,18 @@ class _Stage:
         """Show an event; write the QR code to its file."""
         self.display.show(event)
         if isinstance(event, CodeReady) and self.qr_file is not None:
+            from dcsend.display.qr import write_qr_file
+
             write_qr_file(event.link, self.qr_file)
 
 
 def _run(
     run: Callable[[_Stage], Awaitable[Finished]],
+    settings: Settings,
     options: Options,
     *,
+    sends: bool = False,
     uses_stdin: bool = False,
-    to_stdout: bool = False,
 ) -> int:
     """Run one loop with its display and its signals; return the exit status."""
     # aiortc and asyncio log what peers do wrong; a person is told in our own words.
@@ -177,11 +197,8 @@ def _run(
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         _catch_signals(interrupt)
-        keyboard = None
-        if not uses_stdin and sys.stdin is not None and is_terminal(sys.stdin):
-            keyboard = Keyboard()
-            keyboard.start()
-        display = _display(options, keyboard, to_stdout=to_stdout)
+        keyboard = None if uses_stdin else _keyboard()
+        display = _display(settings, options, keyboard, sends=sends)
         stage = _Stage(display, interrupt, keyboard.lines if keyboard else None, options.qr_file)
         try:
             return (await run(stage)).exit
@@ -199,14 +216,41 @@ def _run(
         gc.freeze()
 
 
-def _display(options: Options, keyboard: Keyboard | None, *, to_stdout: bool) -> Display:
+def _keyboard() -> Keyboard | None:
+    """Begin to read what is typed, if somebody can type."""
+    if not is_terminal(sys.stdin):
+        return None
+    from dcsend.display.keyboard import Keyboard
+
+    keyboard = Keyboard()
+    keyboard.start()
+    return keyboard
+
+
+def _display(
+    settings: Settings, options: Options, keyboard: Keyboard | None, *, sends: bool
+) -> Display:
+    """Choose the display; load no other, for the code is awaited."""
     out, err = Stream.stdout(), Stream.stderr()
     if options.json:
+        from dcsend.display.jsonlines import JsonDisplay
+
         return JsonDisplay(out, verbose=options.verbose)
     if options.quiet:
-        return QuietDisplay(None if to_stdout else out, err)
-    terminal = TerminalOptions(options.qr, verbose=options.verbose, stdout_free=not to_stdout)
-    return TerminalDisplay(out, err, terminal, keyboard)
+        from dcsend.display.quiet import QuietDisplay
+
+        return QuietDisplay(None if settings.destination is None else out, err)
+    from dcsend.display.terminal import TerminalDisplay, TerminalOptions
+
+    enable_escapes()
+    chosen = TerminalOptions(
+        options.qr,
+        verbose=options.verbose,
+        sends=sends,
+        dials=bool(settings.code),
+        output=settings.output,
+    )
+    return TerminalDisplay(out, err, chosen, keyboard)
 
 
 def _catch_signals(interrupt: asyncio.Future[int]) -> None:
@@ -223,5 +267,6 @@ def _catch_signals(interrupt: asyncio.Future[int]) -> None:
         number = getattr(signal, name, None)
         # Windows: asyncio itself turns Ctrl-C into a cancelled main task.
         with contextlib.suppress(NotImplementedError):
-            if number is not None:
+            # nohup ignores SIGHUP, and a script's `&` SIGINT: they shall stay ignored.
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
                 loop.add_signal_handler(number, caught, number)

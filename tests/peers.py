@@ -31,7 +31,7 @@ from dcsend.errors import DcsendError
 
 __all__ = [
     *("PASSWORD", "Browser", "Published", "Relay", "Stranger"),
-    *("browser", "check", "has_ipv6", "published", "signed_answer", "until"),
+    *("browser", "check", "has_ipv6", "published", "signed_answer", "transfer", "until"),
 ]
 
 PASSWORD: Final = "the+secret/of+this+test0"
@@ -188,6 +188,8 @@ class Relay:
     def __init__(self, target: Address) -> None:
         self.target = target
         self.dialer: Address | None = None
+        self.held: list[bytes] | None = None
+        "While it is a list: the dialer's DTLS, which `release` lets go."
         self.seen: list[bytes] = []
         "Datagrams of the dialer."
         self.outer: asyncio.DatagramTransport
@@ -208,7 +210,10 @@ class Relay:
             self.dialer = source
             if len(self.seen) < 1000:
                 self.seen.append(data)
-            self.inner.sendto(data, self.target)
+            if self.held is not None and data[0] >= 20:
+                self.held.append(data)
+            else:
+                self.inner.sendto(data, self.target)
 
         def from_listener(data: bytes, source: tuple[str, int]) -> None:
             self.outer.sendto(data, self.dialer)
@@ -232,6 +237,12 @@ class Relay:
         """The dialer's checks so far."""
         return [data for data in self.seen if is_binding_request(data)]
 
+    def release(self) -> None:
+        """Let DTLS go."""
+        held, self.held = self.held or [], None
+        for data in held:
+            self.inner.sendto(data, self.target)
+
     def spoof(self, data: bytes) -> None:
         """Send to the listener from the dialer's address."""
         self.inner.sendto(data, self.target)
@@ -243,6 +254,7 @@ def check(
     username: str | None = None,
     role: str = "ICE-CONTROLLING",
     without: str = "",
+    software: str = "",
 ) -> Message:
     """Return a dialer's check that is right but for what is given."""
     if username is None:
@@ -256,6 +268,7 @@ def check(
             "PRIORITY": 1,
             role: secrets.randbits(64),
             "USE-CANDIDATE": None,
+            "SOFTWARE": software,
         },
     )
     message.attributes.pop(without, None)
@@ -331,3 +344,18 @@ async def browser() -> AsyncIterator[Browser]:
         yield self
     finally:
         await self.close()
+
+
+async def transfer(source: Connection, target: Connection, count: int) -> None:
+    """Send large messages and see them arrive."""
+
+    async def send() -> None:
+        for number in range(count):
+            while not source.channels["data"].send(bytes([number]) * 64_960):
+                await source.channels["data"].writable()
+
+    async with asyncio.timeout(30):
+        sending = asyncio.create_task(send())
+        for number in range(count):
+            assert await target.channels["data"].receive() == bytes([number]) * 64_960
+        await sending

@@ -12,11 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypedDict, Unpack
 
 import pytest
 
@@ -103,6 +103,8 @@ class Program:
         self._events: list[Event] = []
         self._news = threading.Condition()
         self._over = False
+        self.over_at = 0.0
+        "When its standard output ended; seconds of the monotonic clock."
         environment = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         launcher = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
         self.process = subprocess.Popen(
@@ -131,20 +133,29 @@ class Program:
 
     def event(self, name: str, **fields: object) -> Event:
         """Wait for the first event of this name with these fields."""
+        return self.until(
+            lambda event: event["event"] == name and fields.items() <= event.items(),
+            f"event {name} {fields or ''}",
+        )
+
+    def until(self, wanted: Callable[[Event], bool], what: str) -> Event:
+        """Wait for the first event that is *wanted*."""
 
         def found() -> Event | None:
-            for event in self._events:
-                if event["event"] == name and fields.items() <= event.items():
-                    return event
-            return None
+            return next(filter(wanted, self._events), None)
 
         with self._news:
             self._news.wait_for(lambda: found() or self._over, PATIENCE)
             event = found()
         if event is None:
             said = self._err.decode(errors="replace")
-            pytest.fail(f"no event {name} {fields}; events: {self._events[-8:]}; stderr: {said}")
+            pytest.fail(f"no {what}; last events: {self._events[-8:]}; stderr: {said}")
         return event
+
+    def so_far(self, name: str) -> list[Event]:
+        """All events of this name until now."""
+        with self._news:
+            return [event for event in self._events if event["event"] == name]
 
     def quiet(self, name: str, seconds: float) -> None:
         """Wait until no event of this name has come for so long."""
@@ -224,7 +235,17 @@ class Program:
                 self._news.notify_all()
         with self._news:
             self._over = True
+            self.over_at = time.monotonic()
             self._news.notify_all()
+
+
+class Options(TypedDict, total=False):
+    """Options of a `Program`, as it explains them."""
+
+    stdin: int | IO[bytes]
+    listen: bool
+    cwd: Path | None
+    terminal: bool
 
 
 class Stage:
@@ -245,17 +266,19 @@ class Stage:
         for program in self._programs:
             program.kill()
 
-    def run(self, *arguments: str | Path, **options: Any) -> Program:
-        """Start a program; *options* as `Program` has them."""
+    def run(self, *arguments: str | Path, **options: Unpack[Options]) -> Program:
+        """Start a program."""
         program = Program(*map(str, arguments), **options)
         self._programs.append(program)
         return program
 
-    def send(self, *arguments: str | Path, **options: Any) -> Program:
+    def send(self, *arguments: str | Path, **options: Unpack[Options]) -> Program:
         """Start a sender that reports in JSON."""
         return self.run("send", *arguments, "--json", **options)
 
-    def receive(self, code: str, output: Path, *arguments: str, **options: Any) -> Program:
+    def receive(
+        self, code: str, output: Path, *arguments: str, **options: Unpack[Options]
+    ) -> Program:
         """Start a receiver that accepts what comes and reports in JSON."""
         given = [code] if code else []
         return self.run("receive", *given, "-o", output, "-y", "--json", *arguments, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from tests.peers import PASSWORD, Browser, Published, browser, has_ipv6, published, until
+from tests.peers import PASSWORD, Browser, Published, Relay, browser, has_ipv6, published, until
 
 pytestmark = pytest.mark.usefixtures("_no_traceback")
 
@@ -158,10 +159,19 @@ async def test_another_listener_among_the_addresses_does_not_end_the_try(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Both answer; the grace after the refusal ends while DTLS is still on its way.
-    monkeypatch.setattr(dialer, "_GRACE", 0.1)
-    async with published() as other, published() as here:
+    monkeypatch.setattr(dialer, "_GRACE", 0.3)
+    loop = asyncio.get_running_loop()
+    async with published() as other, published() as here, Relay.open(here.number) as relay:
         other.listener._password = "q" * 24
-        await here.dial(addresses=[("127.0.0.1", other.number), ("127.0.0.1", here.number)])
+        relay.held = []
+        dialing = asyncio.create_task(
+            here.dial(addresses=[("127.0.0.1", other.number), ("127.0.0.1", relay.port)])
+        )
+        await until(lambda: bool(relay.held))
+        settled = loop.time()
+        await until(lambda: loop.time() > settled + 0.4)
+        relay.release()
+        await dialing
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
@@ -246,6 +256,25 @@ async def test_dialer_that_never_finishes_is_dropped_in_time(
         assert isinstance(here.errors[0], ConnectionFailed)
         assert not here.listener._dials
         assert not here.listener.port._routes
+
+
+@pytest.mark.parametrize("lost_at", ["dialer", "listener"])
+async def test_path_that_is_lost_ends_the_channels_in_silence(
+    lost_at: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with published() as here:
+        dialer_end, listener_end = await here.pair()
+        end = dialer_end if lost_at == "dialer" else listener_end
+        while end.channels["data"].send(bytes(64_960)):
+            pass
+        # What ICE does when the other side has not answered for half a minute.
+        await _sctp(end).transport.transport._connection.close()
+        with pytest.raises(ConnectionFailed, match="lost"):
+            await end.channels["data"].receive()
+        assert _sctp(end)._t3_handle is None
+        del end
+    gc.collect()  # a task that failed unseen is reported when it goes
+    assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
 # As a browser does it

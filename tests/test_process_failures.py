@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import dataclasses
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ import pytest
 from dcsend.entry import Entry
 from dcsend.protocol.messages import Bye, Cancel, Complete, Decline, Hello, Manifest, Verdict
 from dcsend.signaling import forgiving
-from dcsend.signaling.dialcode import decode, new_secret
+from dcsend.signaling.dialcode import Address, DialCode, decode, new_secret
 from tests.processes import Stage
 from tests.scripted_peer import dialing
 
@@ -99,8 +99,8 @@ def newer(code: str) -> str:
 def test_code_that_cannot_be_read_is_refused_at_once(
     stage: Stage, tmp_path: Path, damage: Callable[[str], str], status: int, kind: str
 ) -> None:
-    sender = stage.send("--text", "hello")
-    ended = stage.receive(damage(sender.code), tmp_path / "output").end()
+    code = DialCode(bytes(16), bytes(32), 40000, (Address("192.0.2.7", 40000),), 2_000_000_000)
+    ended = stage.receive(damage(code.text()), tmp_path / "output").end()
     assert (ended.status, ended.fatal["kind"]) == (status, kind)
     assert ended.err == b""
 
@@ -151,7 +151,7 @@ async def test_two_programs_that_both_send_are_told_so(stage: Stage, file: Path)
     second = stage.send(file, "--to", first.code)
     for program in (first, second):
         ended = await asyncio.to_thread(program.end)
-        assert ended.status in (2, 7)
+        assert ended.status == 2
         assert "both sides want to send" in ended.fatal["message"]
 
 
@@ -268,7 +268,7 @@ def test_source_that_changes_while_it_is_sent_is_not_called_whole(
 # Destinations
 
 
-@contextmanager
+@contextlib.contextmanager
 def small_disk(folder: Path, options: str) -> Iterator[None]:
     """Mount a disk in memory, where that is allowed."""
     folder.mkdir()
@@ -305,8 +305,8 @@ def test_destination_that_fills_up_ends_the_transfer(stage: Stage, tmp_path: Pat
     with small_disk(disk, "size=1m"):
         sender = stage.send("-", stdin=subprocess.PIPE)
         receiver = stage.receive(sender.code, disk)
-        with pytest.raises(BrokenPipeError):
-            for _ in range(1000):
+        with contextlib.suppress(BrokenPipeError):
+            while True:
                 sender.write(bytes(range(256)) * 256)
         sent, received = sender.end(), receiver.end()
         assert sorted(os.listdir(disk)) == ["stdin.dcsend-journal", "stdin.dcsend-part"]
@@ -333,6 +333,7 @@ def test_reader_of_standard_output_that_goes_away_is_told(stage: Stage, tmp_path
     assert b"the program that reads the output has ended" in received.err
 
 
+@pytest.mark.slow
 async def test_sender_that_forgets_to_say_bye_changes_nothing(stage: Stage, tmp_path: Path) -> None:
     receiver = stage.receive("", tmp_path)
     async with dialing(receiver.code) as peer:

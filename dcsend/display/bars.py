@@ -1,93 +1,76 @@
-"""The progress bars: one for everything, one for the file on the way. The importer of tqdm."""
+"""Progress as text: a bar for everything, one for the file on the way. The importer of tqdm.
+
+Of tqdm only the drawing is used: rate and time left come with the event, and where the rows
+stand is up to `screen`, which knows about typed lines.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Never, TextIO
-
+from dcsend.display.wording import duration, fit, size
 from dcsend.printable import printable
 from dcsend.session.events import Progressed
 
-if TYPE_CHECKING:
+__all__ = ["BLOCKS", "bar_rows"]
+
+BLOCKS = " ▏▎▍▌▋▊▉█"
+"What a smooth bar is made of."
+
+_WIDE = 70
+"Columns from which there is room for everything."
+_NARROW = 50
+"Columns below which the file's own bar is left out."
+
+
+def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) -> list[str]:
+    """Return one or two rows, each narrower than the window.
+
+    Args:
+        event: how far it is.
+        several: whether there is more than one file, so that a second bar helps.
+        columns: the width of the window.
+        smooth: whether the terminal can show `BLOCKS`.
+    """
+    if not several:
+        return [_row(_fitted(event.path, columns), event, columns, smooth)]
+    whole = _row(_fitted("total", columns), event, columns, smooth)
+    if columns < _NARROW:
+        return [whole]
+    file = Progressed(event.file_bytes, event.file_total, 0.0)
+    return [whole, _row(_fitted(event.path, columns), file, columns, smooth)]
+
+
+def _fitted(name: str, columns: int) -> str:
+    return fit(printable(name), max(6, min(24, columns // 4)))
+
+
+def _row(label: str, event: Progressed, columns: int, smooth: bool) -> str:
+    """Draw one row: label, share, bar, numbers."""
     from tqdm import tqdm
 
-__all__ = ["Bars"]
+    numbers = _numbers(event, columns)
+    if not event.total:
+        return fit(f"{label} {numbers}", columns - 1).rstrip()
+    # Braces in a file's name are no fields.
+    plain = label.replace("{", "{{").replace("}", "}}")
+    return tqdm.format_meter(
+        min(event.bytes, event.total),
+        event.total,
+        elapsed=0,
+        ncols=columns - 1,
+        ascii=not smooth,
+        bar_format=f"{plain} {{percentage:3.0f}}% |{{bar}}| {numbers}",
+    )
 
-_NARROW = 50
-"Columns below which the file's own bar is left out and names are cut short."
 
-
-class Bars:
-    """Two bars at the bottom of a terminal; lines are written above them."""
-
-    def __init__(self, stream: TextIO, *, several: bool, columns: int, unicode: bool) -> None:
-        """Prepare; nothing is drawn before the first update.
-
-        Args:
-            stream: a terminal.
-            several: whether there is more than one file, so that a second bar helps.
-            columns: width of the terminal.
-            unicode: whether it can show block characters.
-        """
-        self._stream = stream
-        self._several = several and columns >= _NARROW
-        self._name_width = max(8, min(28, columns // 3))
-        self._unicode = unicode
-        self._all: tqdm[Never] | None = None
-        self._file: tqdm[Never] | None = None
-        self._path: str | None = None
-
-    def update(self, event: Progressed) -> None:
-        """Show how far it is."""
-        if self._all is None:
-            self._all = self._bar("total", event.total, position=0)
-        self._move(self._all, event.bytes)
-        if not self._several:
-            return
-        if self._file is None:
-            self._file = self._bar("", event.file_total, position=1)
-        if event.path != self._path:
-            self._path = event.path
-            self._file.reset(total=event.file_total)
-            self._file.set_description_str(self._fit(event.path), refresh=False)
-        self._move(self._file, event.file_bytes)
-
-    def write(self, line: str) -> None:
-        """Write a line above the bars."""
-        from tqdm import tqdm
-
-        tqdm.write(line, file=self._stream)
-
-    def close(self) -> None:
-        """Take the bars away; the summary line says it all."""
-        for bar in (self._file, self._all):
-            if bar is not None:
-                bar.close()
-        self._all = self._file = None
-
-    def _bar(self, name: str, total: int | None, position: int) -> tqdm[Never]:
-        from tqdm import tqdm
-
-        return tqdm(
-            desc=name,
-            total=total,
-            unit="B",
-            unit_scale=True,
-            dynamic_ncols=True,
-            leave=False,
-            position=position,
-            file=self._stream,
-            ascii=not self._unicode,
-            # Every event is drawn: events are few already.
-            mininterval=0,
-            miniters=0,
-        )
-
-    @staticmethod
-    def _move(bar: tqdm[Never], count: int) -> None:
-        bar.update(max(0, count - bar.n))
-        bar.refresh()
-
-    def _fit(self, path: str) -> str:
-        name = printable(path)
-        width = self._name_width
-        return name if len(name) <= width else "…"[: self._unicode] + name[-(width - 1) :]
+def _numbers(event: Progressed, columns: int) -> str:
+    """Say as much in numbers as there is room for."""
+    parts = []
+    if event.total is None:
+        parts.append(f"{size(event.bytes)} so far")
+    elif columns >= _WIDE or not event.rate:
+        parts.append(f"{size(event.bytes)} of {size(event.total)}")
+    if event.rate:
+        parts.append(f"{size(round(event.rate))}/s")
+    if event.eta is not None and columns >= _NARROW:
+        parts.append(f"{duration(event.eta)} left")
+    return ", ".join(parts)

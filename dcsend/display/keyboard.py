@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import threading
 
@@ -22,6 +23,7 @@ class Keyboard:
         "What was typed while nothing was asked."
         self._question: asyncio.Future[str | None] | None = None
         self._ended = False
+        "Whether input has come to its end, so that no answer will ever come."
         self._rest = b""
         self._fd = -1
         self._loop = asyncio.get_running_loop()
@@ -31,17 +33,20 @@ class Keyboard:
         self._fd = sys.stdin.fileno()
         try:
             self._loop.add_reader(self._fd, self._readable)
-        except NotImplementedError:
-            # Windows: the loop can't wait for a console.
+            self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+        except (NotImplementedError, AttributeError):
+            # Windows: the loop can't wait for a console, and there is no SIGCONT.
             threading.Thread(target=self._read_forever, name="dcsend-keys", daemon=True).start()
 
     def close(self) -> None:
         """Stop reading; idempotent."""
-        with contextlib.suppress(NotImplementedError, ValueError):
+        self._ended = True
+        with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
             self._loop.remove_reader(self._fd)
+            self._loop.remove_signal_handler(signal.SIGCONT)
 
     async def ask(self) -> str | None:
-        """Return the next line, or None at the end of input."""
+        """Return the next line; None at the end of input, which is no answer."""
         if self._ended:
             return None
         self._question = self._loop.create_future()
@@ -54,37 +59,44 @@ class Keyboard:
         try:
             # A background job that reads its terminal is stopped by SIGTTIN.
             if os.getpgrp() != os.tcgetpgrp(self._fd):
-                self.close()
+                self._loop.remove_reader(self._fd)
                 return
             self._feed(os.read(self._fd, _CHUNK))
         except OSError:
             self._feed(b"")  # the terminal has been closed
 
+    def _resume(self) -> None:
+        """Read again: the shell's `fg` has given us the terminal."""
+        if not self._ended:
+            self._loop.add_reader(self._fd, self._readable)
+
     def _read_forever(self) -> None:
-        while True:
+        line = "\n"
+        while line:
             try:
-                data = os.read(self._fd, _CHUNK)
-            except OSError:
-                data = b""
+                # As text: Python asks a Windows console for Unicode.
+                line = sys.stdin.readline()
+            except (OSError, ValueError):
+                line = ""
             try:
-                self._loop.call_soon_threadsafe(self._feed, data)
+                self._loop.call_soon_threadsafe(self._take, line)
             except RuntimeError:
                 return  # the loop has ended
-            if not data:
-                return
 
     def _feed(self, data: bytes) -> None:
         if not data:
-            self.close()
-            self._ended = True
-            self._line(None)
+            self._take("")
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._line(line.rstrip(b"\r").decode(sys.stdin.encoding or "utf-8", "replace"))
+            self._take(line.decode(sys.stdin.encoding or "utf-8", "replace") + "\n")
 
-    def _line(self, line: str | None) -> None:
+    def _take(self, line: str) -> None:
+        """Hand a line with its end over; an empty one is the end of input."""
+        text = line.rstrip("\r\n")
+        if not line:
+            self.close()
         if self._question is not None and not self._question.done():
-            self._question.set_result(line)
-        elif line:
-            self.lines.put_nowait(line)
+            self._question.set_result(text if line else None)
+        elif text:
+            self.lines.put_nowait(text)

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+import shutil
+
 from dcsend.display.streams import Stream
 from dcsend.errors import UsageError
 from dcsend.printable import printable
 from dcsend.session.events import CodeReady, Event, Failed, ManifestKnown, TextExchanged, Warned
 
-__all__ = ["QuietDisplay", "complain"]
+__all__ = ["QuietDisplay", "complain", "show_snippet"]
 
 
 def complain(err: Stream, message: str, hint: str = "") -> None:
-    """Say what went wrong, and what to do, on two lines."""
-    err.line(f"dcsend: {printable(message)}")
+    """Say what went wrong, and what to do; a line each, broken between words on a terminal."""
+    _say(err, f"dcsend: {printable(message)}")
     if hint:
-        err.line(f"dcsend: hint: {printable(hint)}")
+        _say(err, f"dcsend: hint: {printable(hint)}")
+
+
+def _say(err: Stream, text: str) -> None:
+    if not err.terminal:
+        err.line(text)
+        return
+    # Where everything went well this is never needed.
+    from dcsend.display.wording import wrapped
+
+    for row in wrapped(text, shutil.get_terminal_size().columns):
+        err.line(row)
+
+
+def show_snippet(out: Stream, text: str) -> None:
+    """Write a received text: escaped to a person, as it is to a program."""
+    if not out.terminal:
+        out.write(text if text.endswith("\n") else text + "\n")
+        return
+    for line in text.splitlines():
+        out.line(printable(line))
 
 
 class QuietDisplay:
@@ -31,7 +53,7 @@ class QuietDisplay:
             case CodeReady():
                 (self._out or self._err).line(event.code)
             case TextExchanged(sent=False, kind="snippet") if self._out:
-                self._out.line(printable(event.text) if self._out.terminal else event.text)
+                show_snippet(self._out, event.text)
             case Failed():
                 complain(self._err, event.error.message, event.error.hint)
             case Warned(kind="refused" | "skipped"):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TextIO
 
-__all__ = ["Stream", "is_terminal"]
+__all__ = ["Stream", "enable_escapes", "is_terminal", "release"]
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Tell whether a person looks at *stream*, on a terminal that can move its cursor."""
+def is_terminal(stream: TextIO | None) -> bool:
+    """Tell whether a person sits at *stream*; False if it is closed or missing."""
     try:
-        return stream.isatty() and os.environ.get("TERM") != "dumb"
+        return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
 
@@ -34,27 +35,69 @@ class Stream:
         return cls(sys.stderr)
 
     @property
-    def raw(self) -> TextIO | None:
-        """The stream itself."""
-        return self._stream
-
-    @property
     def terminal(self) -> bool:
         """Whether a person looks at it."""
-        return self._stream is not None and is_terminal(self._stream)
+        return is_terminal(self._stream)
+
+    @property
+    def movable(self) -> bool:
+        """Whether it is a terminal whose cursor can be moved, so that lines can be replaced."""
+        return self.terminal and os.environ.get("TERM") != "dumb"
 
     @property
     def encoding(self) -> str:
         """The name of its encoding."""
         return getattr(self._stream, "encoding", None) or "ascii"
 
-    def line(self, text: str = "", end: str = "\n") -> None:
-        """Write a line at once; what the encoding lacks is escaped."""
+    def can_show(self, text: str) -> bool:
+        """Tell whether its encoding has every character of *text*."""
+        try:
+            text.encode(self.encoding)
+        except (LookupError, UnicodeEncodeError):
+            return False
+        return True
+
+    def line(self, text: str = "") -> None:
+        """Write a line at once."""
+        self.write(text + "\n")
+
+    def write(self, text: str) -> None:
+        """Write at once; what the encoding lacks is escaped."""
         if self._stream is None:
             return
         safe = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
         try:
-            self._stream.write(safe + end)
+            self._stream.write(safe)
             self._stream.flush()
+        except BlockingIOError:
+            return  # somebody made it non-blocking and it is full: this text is lost, no more
         except (OSError, ValueError):
+            _divert(self._stream)
             self._stream = None  # a closed pipe, a hung-up terminal: nobody reads any more
+
+
+def release() -> None:
+    """Write out what is left; Python would else complain at its end, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            _divert(stream)
+
+
+def enable_escapes() -> None:
+    """Make an older Windows console understand escape sequences; elsewhere, do nothing."""
+    if sys.platform == "win32":
+        import colorama  # comes with tqdm, on Windows
+
+        colorama.just_fix_windows_console()
+
+
+def _divert(stream: TextIO) -> None:
+    """Let what is still buffered go nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        number = stream.fileno()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)

@@ -7,18 +7,20 @@ plain line per state. Names, texts and agents of the peer are escaped before the
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
+import shlex
 from dataclasses import dataclass
 from typing import Final
 
 from dcsend.display import wording
-from dcsend.display.bars import Bars
+from dcsend.display.announcement import announce
+from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.keyboard import Keyboard
-from dcsend.display.qr import Request, choose_mode, qr_lines
-from dcsend.display.quiet import complain
+from dcsend.display.qr import Request
+from dcsend.display.quiet import complain, show_snippet
+from dcsend.display.screen import Screen, window
 from dcsend.display.streams import Stream
-from dcsend.errors import UsageError
+from dcsend.entry import Kind
+from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, UsageError
 from dcsend.printable import printable
 from dcsend.session.events import (
     CodeReady,
@@ -37,19 +39,24 @@ __all__ = ["TerminalDisplay", "TerminalOptions"]
 
 _FEW: Final = 20
 "Files up to which each gets a line; above, only those that are not ok."
-_FALLBACK_SIZE: Final = (80, 24)
+_MAX_LIST: Final = 1000
+"Entries that `l` lists at once; more would scroll for minutes."
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalOptions:
-    """What the person chose about the display."""
+    """What the person chose, as far as it changes what is said."""
 
     qr: Request = "auto"
     "`auto`, `half`, `full` or `none`."
     verbose: bool = False
     "Show the signs of life, and every file."
-    stdout_free: bool = True
-    "Whether standard output may carry the code; not while it carries received bytes."
+    sends: bool = False
+    "Whether this side sends."
+    dials: bool = False
+    "Whether this side was given a code."
+    output: str = "."
+    "Where this side saves; `-` for standard output, which then carries nothing else."
 
 
 class TerminalDisplay:
@@ -58,7 +65,7 @@ class TerminalDisplay:
     def __init__(
         self, out: Stream, err: Stream, options: TerminalOptions, keyboard: Keyboard | None
     ) -> None:
-        """Prepare.
+        """Prepare, and say so where it takes a while.
 
         Args:
             out: standard output, for the code and for texts.
@@ -70,11 +77,14 @@ class TerminalDisplay:
         self._err = err
         self._options = options
         self._keyboard = keyboard
-        self._bars: Bars | None = None
-        self._several = False
-        self._many = False
-        self._status = False
-        "Whether the cursor stands behind an unfinished status line."
+        self._screen = Screen(err)
+        self._smooth = err.can_show(BLOCKS)
+        self._files = 0
+        self._texts: frozenset[str] = frozenset()
+        self._moving = False
+        "Whether bytes have arrived, so that there is something to go on with."
+        if options.dials:
+            self._screen.status("connecting ...")
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -82,146 +92,144 @@ class TerminalDisplay:
             case CodeReady():
                 self._show_code(event)
             case Connected():
-                self._line(wording.describe_connection(event))
+                self._screen.line(wording.describe_connection(event))
             case ManifestKnown():
-                self._several = event.files > 1
-                self._many = event.files > _FEW
-                self._line(f"offered: {wording.describe_manifest(event)}")
+                self._show_manifest(event)
             case Progressed():
                 self._progress(event)
             case FileFinished():
-                if event.status != "ok" or not self._many or self._options.verbose:
-                    self._line(wording.describe_file(event))
+                self._show_file(event)
             case TextExchanged():
-                self._text(event)
+                self._show_text(event)
             case Warned() | Failed() | Finished():
                 self._conclude(event)
 
-    def _conclude(self, event: Warned | Failed | Finished) -> None:
-        """Say what went wrong, or how well it went."""
-        match event:
-            case Warned():
-                self._line(f"note: {printable(event.message)}")
-                if event.hint:
-                    self._line(f"hint: {printable(event.hint)}")
-            case Failed():
-                self.close()
-                complain(self._err, event.error.message, event.error.hint)
-            case Finished():
-                self.close()
-                if event.ok:
-                    self._line(wording.describe_result(event))
-
     async def decide(self, manifest: ManifestKnown) -> bool:
-        """Ask; Enter accepts, `l` lists everything first."""
+        """Ask; Enter accepts, `l` lists everything first; the end of input is a no."""
         if self._keyboard is None:
             raise UsageError(
                 "nobody can be asked: standard input is not a terminal",
                 "add -y to accept what comes",
             )
         while True:
-            self._line("accept? [Y/n/l: list]", end=" ")
-            self._status = False
-            line = await self._keyboard.ask()
-            if line is None:
-                return False  # nobody is there any more, and nobody has said yes
-            answer = line.strip().lower()
-            if answer in ("l", "list"):
-                for line in wording.list_entries(manifest):
-                    self._line(line)
-            elif answer in ("", "y", "yes"):
-                return True
-            elif answer in ("n", "no"):
+            self._screen.ask(f"{self._question()} [Y/n, l lists all] ")
+            answer = await self._keyboard.ask()
+            if answer is None:
+                self._screen.clear()
                 return False
+            self._screen.answered()
+            match answer.strip().lower():
+                case "" | "y" | "yes":
+                    return True
+                case "n" | "no":
+                    return False
+                case "l" | "list":
+                    self._list(manifest)
 
     def close(self) -> None:
-        """Take the bars away and end the status line."""
-        if self._bars is not None:
-            self._bars.close()
-            self._bars = None
-        self._end_status()
-
-    def _line(self, text: str, end: str = "\n") -> None:
-        self._end_status()
-        if self._bars is not None:
-            self._bars.write(text)
-        else:
-            self._err.line(text, end)
-
-    def _end_status(self) -> None:
-        if self._status:
-            self._status = False
-            self._err.line()
+        """Take away what does not stay; idempotent."""
+        self._screen.clear()
 
     def _show_code(self, event: CodeReady) -> None:
-        verb = "receive" if event.role == "sender" else "send PATH --to"
-        until = event.expires.strftime("%H:%M")
-        if self._options.stdout_free and not self._out.terminal:
+        # Once where both are the same terminal; dumb terminals included.
+        if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
-        self._line("on the other machine, run:")
-        self._line(f"\ndcsend {verb} {event.code}\n")
-        if not event.link.startswith("dcsend:"):
-            self._line(f"or open: {event.link}\n")
-        for line in self._qr(event.link):
-            self._line(line)
-        self._err.line(
-            f"waiting; the code works once, until {until}",
-            end="" if self._err.terminal else "\n",
-        )
-        self._status = self._err.terminal
+        announcement = announce(event, self._err, self._options.qr)
+        for line in announcement.lines:
+            self._screen.line(line)
+        self._screen.status(announcement.status)
 
-    def _qr(self, link: str) -> Iterator[str]:
-        columns, rows = shutil.get_terminal_size(_FALLBACK_SIZE)
-        choice = choose_mode(
-            link,
-            self._options.qr,
-            columns=columns,
-            rows=rows,
-            encoding=self._err.encoding,
-            is_tty=self._err.terminal,
-            no_color="NO_COLOR" in os.environ,
-            term=os.environ.get("TERM", ""),
-        )
-        if choice.mode is None:
-            if choice.reason and self._err.terminal:
-                yield f"note: {choice.reason}"
+    @property
+    def _stdout_free(self) -> bool:
+        return self._options.output != "-"
+
+    def _show_manifest(self, event: ManifestKnown) -> None:
+        self._files = event.files
+        self._texts = frozenset(e.path for e in event.entries if e.kind is Kind.TEXT)
+        verb = "sending" if self._options.sends else "offered:"
+        self._screen.line(f"{verb} {wording.describe_manifest(event)}")
+        if self._options.sends:
+            typing = "; what you type is sent as a message" if self._keyboard else ""
+            self._screen.status(f"waiting for the other side to accept{typing}")
+
+    def _question(self) -> str:
+        if not self._stdout_free:
+            return "accept and write it to standard output?"
+        if self._files and self._files == len(self._texts):
+            return "accept and show it?"
+        return f"accept and save in {self._folder()}?"
+
+    def _folder(self) -> str:
+        return printable(os.path.abspath(self._options.output))
+
+    def _list(self, manifest: ManifestKnown) -> None:
+        for count, line in enumerate(wording.list_entries(manifest)):
+            if count == _MAX_LIST:
+                self._screen.line(f"and {len(manifest.entries) - count} more")
+                return
+            self._screen.line(line)
+
+    def _show_file(self, event: FileFinished) -> None:
+        dull = self._files > _FEW or event.path in self._texts
+        if dull and event.status == "ok" and not self._options.verbose:
             return
-        yield from qr_lines(link, mode=choice.mode, columns=columns, rows=rows)
+        self._screen.line(wording.describe_file(event))
 
     def _progress(self, event: Progressed) -> None:
-        if not self._err.terminal or self._err.raw is None:
+        self._moving = True
+        if event.total == 0:
             return
-        if self._bars is None:
-            self._end_status()
-            self._bars = Bars(
-                self._err.raw,
-                several=self._several,
-                columns=shutil.get_terminal_size(_FALLBACK_SIZE).columns,
-                unicode=self._err.encoding.lower().replace("-", "") == "utf8",
-            )
-        self._bars.update(event)
+        rows = bar_rows(event, several=self._files > 1, columns=window()[0], smooth=self._smooth)
+        self._screen.bars(rows)
 
-    def _text(self, event: TextExchanged) -> None:
+    def _show_text(self, event: TextExchanged) -> None:
         text = printable(event.text)
-        if event.kind == "snippet":
-            if not event.sent:
-                self._snippet(event.text)
-        elif event.kind == "line":
-            if not event.sent:
-                self._line(f"> {text}")
-        elif self._options.verbose:
-            # The demo's own words.
-            self._line(
-                f"Sending '{text}'" if event.sent else f"Message from DataChannel 'text': '{text}'"
-            )
+        match event:
+            case TextExchanged(kind="snippet", sent=False) if self._stdout_free:
+                self.close()
+                show_snippet(self._out, event.text)
+            case TextExchanged(kind="line", sent=True):
+                self._screen.typed(f"you: {text}")
+            case TextExchanged(kind="line"):
+                self._screen.line(f"other side: {text}")
+            case TextExchanged(kind="random", sent=sent) if self._options.verbose:
+                # The demo's own words.
+                words = "Sending" if sent else "Message from DataChannel 'text':"
+                self._screen.line(f"{words} '{text}'")
+            case _:
+                pass
 
-    def _snippet(self, text: str) -> None:
-        """Show a received text: escaped to a person, as it is to a program."""
-        if not self._options.stdout_free:
+    def _conclude(self, event: Warned | Failed | Finished) -> None:
+        """Say what went wrong, or how well it went."""
+        match event:
+            case Warned():
+                self._screen.line(f"note: {printable(event.message)}")
+                if event.hint:
+                    self._screen.line(f"hint: {printable(event.hint)}")
+            case Failed():
+                self.close()
+                complain(self._err, event.error.message, self._hint(event.error))
+            case Finished():
+                self.close()
+                self._show_result(event)
+
+    def _hint(self, error: DcsendError) -> str:
+        """Return what to do next: how to go on, if something is there to go on with."""
+        if not isinstance(error, Interrupted | ConnectionFailed):
+            return error.hint
+        if self._moving:
+            command = ["dcsend", "receive", "CODE", "--skip"]
+            if self._options.output != ".":
+                command += ["-o", self._options.output]
+            if self._options.sends:
+                return "to send the rest, run this again; the other side adds --skip to its command"
+            return f"to get the rest, ask for a new code, then run: {shlex.join(command)}"
+        return "" if isinstance(error, Interrupted) else error.hint
+
+    def _show_result(self, event: Finished) -> None:
+        good = [file for file in event.files if file.status == "ok"]
+        if not event.ok and not good:
             return
-        self.close()
-        lines = text.splitlines() if self._out.terminal else []
-        for line in lines:
-            self._out.line(printable(line))
-        if not self._out.terminal:
-            self._out.line(text, end="" if text.endswith("\n") else "\n")
+        self._screen.line(wording.describe_result(event, tuple(self._texts)))
+        if any(file.saved is not None for file in good):
+            self._screen.line(f"saved in {self._folder()}")

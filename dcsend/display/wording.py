@@ -1,24 +1,32 @@
 """How numbers, names and lists are said to a person; pure text, nothing printed.
 
-Sizes are decimal (1 MB = 1 000 000 bytes), as networks, disks and phones count.
+Sizes are decimal (1 MB = 1 000 000 bytes), as networks, disks and phones count. Fixed words are
+ASCII: every console can show them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import datetime
+import unicodedata
+from collections.abc import Iterator, Sequence
 
 from dcsend.entry import Entry, Kind
 from dcsend.printable import printable
 from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
 
 __all__ = [
+    "counted",
     "describe_connection",
     "describe_file",
     "describe_manifest",
     "describe_result",
     "duration",
+    "fit",
     "list_entries",
     "size",
+    "until",
+    "width",
+    "wrapped",
 ]
 
 _MAX_NAMES = 3
@@ -46,15 +54,28 @@ def size(count: int | None) -> str:
 def duration(seconds: float) -> str:
     """Say a time span.
 
-    >>> duration(0.42), duration(75), duration(3720)
-    ('0.4 s', '1 min 15 s', '1 h 2 min')
+    >>> duration(0.42), duration(9.96), duration(59.7), duration(75), duration(3720)
+    ('0.4 s', '10 s', '1 min 0 s', '1 min 15 s', '1 h 2 min')
     """
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def until(when: datetime.datetime, now: datetime.datetime) -> str:
+    """Say a time of day, with the day unless it is today; both in the same time zone.
+
+    >>> noon = datetime.datetime(2026, 5, 1, 12)
+    >>> until(noon.replace(hour=13), noon), until(noon.replace(day=2), noon)
+    ('13:00', '12:00 on 2 May')
+    """
+    day = "" if when.date() == now.date() else f" on {when.day} {when:%B}"
+    return f"{when:%H:%M}{day}"
 
 
 def counted(number: int, word: str) -> str:
@@ -66,11 +87,79 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
 
 
+def width(text: str) -> int:
+    """Return how many cells *text* takes in a terminal.
+
+    >>> width("abc"), width("文件"), width("e\u0301")
+    (3, 4, 1)
+    """
+    if text.isascii():
+        return len(text)
+    return sum(map(_cells, text))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def fit(text: str, columns: int) -> str:
+    """Cut *text* in the middle, or pad it, to exactly *columns* cells.
+
+    >>> fit("film.mkv", 10), fit("a long name of a film.mkv", 13), fit("文文文文.txt", 10)
+    ('film.mkv  ', 'a lon..lm.mkv', '文文...txt')
+    """
+    if width(text) > columns:
+        tail = _cut(text[::-1], (columns - 2) // 2)[::-1]
+        text = _cut(text, columns - 2 - width(tail)) + ".." + tail
+    return text + " " * (columns - width(text))
+
+
+def _cut(text: str, columns: int) -> str:
+    """Return the longest beginning of *text* that takes no more than *columns* cells."""
+    taken = 0
+    for place, char in enumerate(text):
+        taken += _cells(char)
+        if taken > columns:
+            return text[:place]
+    return text
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Break prose into rows between words; long words, such as codes and paths, stay whole.
+
+    >>> wrapped("what is complete stays", 12)
+    ['what is', '  complete', '  stays']
+    """
+    import textwrap
+
+    return textwrap.wrap(
+        text,
+        columns,
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+        expand_tabs=False,
+        replace_whitespace=False,
+    )
+
+
 def describe_connection(event: Connected) -> str:
     """Say who is there and by which way."""
-    rtt = "" if event.rtt is None else f", {event.rtt * 1000:.0f} ms"
-    way = " ".join(part for part in (event.route, event.family, event.address) if part)
-    return f"connected to {printable(event.peer)}: {way}{rtt}"
+    rtt = "" if event.rtt is None else f"{_milliseconds(event.rtt)} away"
+    way = " ".join(part for part in (event.family, event.address) if part)
+    parts = (f"connected to {printable(event.peer)}", event.route, way, rtt)
+    return ", ".join(part for part in parts if part)
+
+
+def _milliseconds(seconds: float) -> str:
+    """Say a round trip.
+
+    >>> _milliseconds(0.0004), _milliseconds(0.042)
+    ('under 1 ms', '42 ms')
+    """
+    return "under 1 ms" if seconds < 0.001 else f"{seconds * 1000:.0f} ms"
 
 
 def describe_manifest(event: ManifestKnown) -> str:
@@ -100,7 +189,13 @@ def list_entries(event: ManifestKnown) -> Iterator[str]:
 
 
 def _measure(entry: Entry) -> str:
-    return size(entry.size) if entry.kind in (Kind.FILE, Kind.TEXT) else entry.kind.value
+    match entry.kind:
+        case Kind.DIRECTORY:
+            return "folder"
+        case Kind.LINK:
+            return "link"
+        case Kind.FILE | Kind.TEXT:
+            return size(entry.size)
 
 
 def _suffix(entry: Entry) -> str:
@@ -110,26 +205,38 @@ def _suffix(entry: Entry) -> str:
         case Kind.LINK:
             return f" -> {printable(entry.target)}"
         case Kind.TEXT:
-            return " (a text)"
+            return " (a text, shown and not saved)"
         case Kind.FILE:
             return ""
 
 
 def describe_file(event: FileFinished) -> str:
-    """Say the verdict over one file."""
+    """Say the verdict over one file, and its name here if that is another."""
     name = printable(event.path)
     if event.status == "ok":
-        where = f" -> {printable(str(event.saved))}" if event.saved is not None else ""
+        renamed = event.saved is not None and event.saved.name != event.path.rpartition("/")[2]
+        where = f", saved as {printable(event.saved.name)}" if renamed and event.saved else ""
         return f"ok       {name} ({size(event.bytes)}){where}"
-    return f"{event.status:<8} {name}: {printable(event.reason)}"
+    # Most reasons name the file themselves; once is enough.
+    reason = printable(event.reason).removeprefix(f"{name}: ")
+    return f"{event.status:<8} {name}: {reason}"
 
 
-def describe_result(event: Finished) -> str:
-    """Say how it all ended."""
-    good = sum(file.status == "ok" for file in event.files)
-    rate = f", {size(round(event.bytes / event.seconds))}/s" if event.seconds > 0.05 else ""
+def describe_result(event: Finished, texts: Sequence[str] = ()) -> str:
+    """Say how it all ended.
+
+    Args:
+        event: the end.
+        texts: the paths of those among its files that are texts.
+    """
+    good = [file.path in texts for file in event.files if file.status == "ok"]
+    kinds = ((good.count(False), "file"), (good.count(True), "text"))
+    what = ", ".join(counted(number, word) for number, word in kinds if number)
     verb = "received" if event.role == "receiver" else "sent"
+    if not event.ok:
+        return f"{what} {verb} and verified"
+    rate = f", {size(round(event.bytes / event.seconds))}/s" if event.seconds > 0.05 else ""
     return (
-        f"{verb} and verified {counted(good, 'file')}, {size(event.bytes)}"
+        f"{verb} and verified {what or 'everything'}, {size(event.bytes)}"
         f" in {duration(event.seconds)}{rate}"
     )

@@ -1,0 +1,80 @@
+"""How a code is shown: the command to type elsewhere, and the QR code of the link.
+
+The command is what everybody can use, so it stands last, where it can't scroll away; only in a
+window with room for the QR code alone does that stand last, whole, with a word on where to look.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from dcsend.display.qr import Mode, Request, choose_mode, qr_lines
+from dcsend.display.screen import window
+from dcsend.display.streams import Stream
+from dcsend.display.wording import until, width
+from dcsend.session.events import CodeReady
+
+__all__ = ["Announcement", "announce"]
+
+_NO_PAGE: Final = "dcsend:"
+"What a link begins with that no browser can open."
+_STATUS: Final = 1
+"Rows of the line below that says what is awaited."
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What to write, and what to say below it while nobody has come."""
+
+    lines: list[str]
+    status: str
+
+
+def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
+    """Lay a code out for standard error as it is.
+
+    Raises:
+        UsageError: the link is too long for a QR code.
+    """
+    verb = "receive" if event.role == "sender" else "send PATH --to"
+    command = f"dcsend {verb} {event.code}"
+    works = f"works once, until {until(event.expires, datetime.datetime.now().astimezone())}"
+    page = [] if event.link.startswith(_NO_PAGE) else [f"or open: {event.link}"]
+    if not err.terminal:
+        lines = [f"on the other machine, run: {command}", *page]
+        return Announcement(lines, f"waiting; the code {works}")
+    status = f"waiting; it {works}; Ctrl-C ends"
+    columns, rows = window()
+    header = "on the other machine, run:"
+    mode, notes = _mode(event.link, err, wanted, columns, rows)
+    if mode is None:
+        return Announcement([*notes, *page, header, "", command, ""], status)
+    below = -(-width(command) // columns)
+    spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
+    if len(spacious) + 4 + below + _STATUS <= rows:
+        return Announcement([*page, *spacious, "", header, "", command, ""], status)
+    if len(spacious) + below + _STATUS <= rows:
+        return Announcement([*page, header, *spacious, command], status)
+    alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
+    status = f"waiting; the command is above the QR code; it {works}"
+    return Announcement([*page, header, "", command, "", *alone], status)
+
+
+def _mode(
+    link: str, err: Stream, wanted: Request, columns: int, rows: int
+) -> tuple[Mode | None, list[str]]:
+    """Decide how the QR code is drawn; None if not at all, with a word on why."""
+    choice = choose_mode(
+        link,
+        wanted,
+        columns=columns,
+        rows=rows,
+        encoding=err.encoding,
+        is_tty=err.terminal,
+        no_color=bool(os.environ.get("NO_COLOR")),  # set but empty means nothing
+        term=os.environ.get("TERM", ""),
+    )
+    return choice.mode, [f"note: {choice.reason}"] if choice.reason else []

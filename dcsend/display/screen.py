@@ -1,0 +1,114 @@
+r"""The lower end of a terminal: what is still going on, below the lines that stay.
+
+    lines that stay
+    lines that stay
+    total  12% |███      | …      rows that are replaced: bars,
+    what is being typed_          or one row that says what is awaited, or a question
+
+What a person types is echoed by the terminal itself, in the row of the cursor. Off a terminal,
+and on one that can't move its cursor, nothing is ever replaced.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Final
+
+from dcsend.display.streams import Stream
+from dcsend.display.wording import fit, width
+
+__all__ = ["Screen", "window"]
+
+_FALLBACK_SIZE: Final = (80, 24)
+
+_SAVE, _RESTORE = "\x1b7", "\x1b8"
+_CLEAR_ROW, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
+
+
+def window() -> tuple[int, int]:
+    """Return the columns and rows of the terminal; `COLUMNS` and `LINES` override."""
+    columns, rows = shutil.get_terminal_size(_FALLBACK_SIZE)
+    return max(columns, 10), max(rows, 4)
+
+
+class Screen:
+    """Writes lines that stay, and keeps below them what does not."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._rows: list[str] = []
+        "What stands below the lines that stay."
+        self._below = 0
+        "Rows that the cursor stands below the last of these: 1 for bars, else 0."
+        self._question = False
+
+    def line(self, text: str) -> None:
+        """Write a line that stays."""
+        if self._stream.movable:
+            self._stream.write(self._up() + text + "\n" + self._drawn())
+        elif self._question:
+            self._stream.write(f"\n{text}\n{self._rows[0]}")
+        else:
+            self._stream.line(text)
+
+    def typed(self, text: str) -> None:
+        """Turn the line that has just been typed into one that stays."""
+        if self._stream.movable:
+            # Enter has moved the cursor one row down.
+            self._stream.write(self._up(1) + text + "\n" + self._drawn())
+
+    def status(self, text: str) -> None:
+        """Say what is awaited, until the next line is written."""
+        if not self._stream.movable:
+            self._stream.line(text)
+            return
+        self._replace([fit(text, window()[0] - 1).rstrip()])
+
+    def ask(self, text: str) -> None:
+        """Show a question; the answer is typed behind it."""
+        if self._stream.movable:
+            self._replace([text])
+        else:
+            self._rows = [text]
+            self._stream.write(text)
+        self._question = True
+
+    def answered(self) -> None:
+        """Let the question stay: Enter has moved the cursor below it."""
+        self._rows, self._question = [], False
+
+    def bars(self, rows: Sequence[str]) -> None:
+        """Show bars, or move those that are there; ignored where nothing can be moved."""
+        if not self._stream.movable or not rows:
+            return
+        if not self._below or len(rows) != len(self._rows):
+            self._replace(rows, below=1)
+            return
+        self._rows = list(rows)
+        # The cursor returns to where it was, so that half a typed line is not torn apart.
+        drawn = "".join(f"{row}{_CLEAR_ROW}\n" for row in rows)
+        self._stream.write(f"{_SAVE}\x1b[{len(rows)}A\r{drawn}{_RESTORE}")
+
+    def clear(self) -> None:
+        """Take away what does not stay; a question without an answer stays."""
+        if self._question:
+            self._stream.line()
+            self.answered()
+        elif self._rows:
+            self._replace([])
+
+    def _replace(self, rows: Sequence[str], below: int = 0) -> None:
+        up = self._up()
+        self._rows, self._below, self._question = list(rows), below, False
+        self._stream.write(up + self._drawn())
+
+    def _up(self, further: int = 0) -> str:
+        """Return what moves the cursor to the first row and clears from there."""
+        columns, _ = window()
+        heights = [max(1, -(-width(row) // columns)) for row in self._rows]
+        up = sum(heights) - (1 if heights and not self._below else 0) + further
+        return (f"\x1b[{up}A" if up else "") + "\r" + _CLEAR_BELOW
+
+    def _drawn(self) -> str:
+        return "\n".join(self._rows) + "\n" * self._below

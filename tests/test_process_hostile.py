@@ -1,0 +1,359 @@
+"""A peer that breaks every rule, against a real program: refused, reported, nothing outside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from dcsend.entry import Entry, Kind
+from dcsend.protocol import limits
+from dcsend.protocol.frames import encode_data, encode_hole
+from dcsend.protocol.messages import Accept, Ack, Cancel, Complete, Hello, Manifest, Verdict
+from tests.processes import Stage, tree
+from tests.scripted_peer import Peer, dialing, file_frames, put
+
+GREETING = Hello((1,), "peer", "sender")
+
+UNSAFE = (
+    "../x",
+    "..",
+    ".",
+    "/etc/x",
+    "//x",
+    "a/../../x",
+    "a/./x",
+    "a//x",
+    "a/",
+    "C:\\x",
+    "C:x",
+    "a\\..\\x",
+    "CON",
+    "folder/lpt1.txt",
+    "x\0y",
+    "new\nline",
+    "esc \x1b]0;title\x07\x1b[2J",
+    "c1 \x9b2J",
+    "y" * 256,
+    "z/" * 2100 + "z",
+    "x.dcsend-part",
+    "x.dcsend-journal",
+)
+"Names that no receiver may take."
+
+
+async def test_unsafe_names_are_refused_one_by_one(stage: Stage, tmp_path: Path) -> None:
+    output = tmp_path / "deep" / "output"
+    receiver = stage.receive("", output)
+    names = (*UNSAFE, "good")
+    async with dialing(receiver.code) as peer:
+        longest = [Entry(name[: limits.MAX_PATH], size=4) for name in names]
+        accept = await peer.offer(*longest)
+        assert accept.skip == tuple((number, "unsafe") for number in range(len(UNSAFE)))
+        await peer.send(len(UNSAFE), b"good")
+        assert await peer.finish() == Complete(ok=True, files=1, bytes=4)
+    ended = await asyncio.to_thread(receiver.end)
+    assert (ended.status, ended.fatal["kind"]) == (11, "partly")
+    assert len(ended.of("file")) == len(names)
+    assert [path for path, event in ended.files.items() if event["ok"]] == ["good"]
+    assert len(ended.notes) > 20
+    assert tree(tmp_path) == {
+        "deep": "/",
+        "deep/output": "/",
+        "deep/output/good": ended.files["good"]["sha256"],
+    }
+
+
+async def test_hostile_words_reach_the_terminal_escaped(stage: Stage, tmp_path: Path) -> None:
+    """Agent, names, lines, texts, and the reason to give up; `end` looks for raw escapes."""
+    evil = "\x1b[2J\x9b5n\u202eevil"
+    receiver = stage.run("receive", "-o", tmp_path, "-y", "-v", listen=False)
+    code = receiver.stdout.readline().decode().strip()
+    async with dialing(code) as peer:
+        await put(peer.text, f"{evil} line\n")
+        await put(peer.text, f"{evil} random")
+        await peer.offer(Entry(evil, size=4), Entry("good", size=4), agent=evil)
+        await peer.say(Cancel("error", f"{evil} reason"))
+        await peer.ended()
+    ended = await asyncio.to_thread(receiver.end)
+    assert ended.status == 7
+    shown = ended.err.decode()
+    assert "\x9b" not in shown
+    assert "\u202e" not in shown
+    assert shown.count("\\x1b[2J\\x9b5n\\u202eevil") >= 4
+    assert os.listdir(tmp_path) == []
+
+
+async def test_link_that_was_planted_is_not_walked_through(stage: Stage, tmp_path: Path) -> None:
+    """A symbolic link in the folder leads outside; one that comes with the files, too."""
+    outside, output = tmp_path / "outside", tmp_path / "output"
+    outside.mkdir()
+    output.mkdir()
+    (output / "planted").symlink_to(outside)
+    (output / "taken").symlink_to(outside / "new")
+    receiver = stage.receive("", output, "--overwrite")
+    async with dialing(receiver.code) as peer:
+        await peer.offer(
+            Entry("planted/x", size=4),
+            Entry("taken", size=5),
+            Entry("up", kind=Kind.LINK, target="../outside"),
+            Entry("absolute", kind=Kind.LINK, target=str(outside)),
+            Entry("down/up", kind=Kind.LINK, target="../../outside/x"),
+            Entry("inside", kind=Kind.LINK, target="taken"),
+            Entry("sent", kind=Kind.LINK, target="."),
+            Entry("sent/../x", size=4),
+        )
+        await peer.send(0, b"evil")
+        await peer.send(1, b"taken")
+        await peer.finish()
+    ended = await asyncio.to_thread(receiver.end)
+    assert ended.status == 11
+    assert tree(outside) == {}
+    for path in ("planted/x", "up", "absolute", "down/up", "sent/../x"):
+        assert not ended.files[path]["ok"], path
+    assert (output / "taken").read_bytes() == b"taken"
+    assert not (output / "taken").is_symlink()
+    assert os.readlink(output / "inside") == "taken"
+    assert sorted(path.name for path in output.iterdir() if path.is_symlink()) == [
+        "inside",
+        "planted",
+        "sent",
+    ]
+
+
+async def test_second_entry_of_one_name_is_refused(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.receive("", tmp_path / "output")
+    async with dialing(receiver.code) as peer:
+        accept = await peer.offer(
+            Entry("file", size=5), Entry("file", size=6), Entry("file/below", size=5)
+        )
+        assert accept.skip == ((1, "unsafe"),)
+        await peer.send(0, b"first")
+        await peer.send(2, b"third")
+        await peer.finish()
+    ended = await asyncio.to_thread(receiver.end)
+    assert ended.status == 11
+    assert tree(tmp_path / "output") == {"file": ended.of("file")[1]["sha256"]}
+    assert (tmp_path / "output" / "file").read_bytes() == b"first"
+
+
+# Rules of the protocol
+
+SIZE = 100_000
+CONTENT = os.urandom(SIZE)
+FRAMES = file_frames(0, CONTENT)
+
+
+async def wrong_role(peer: Peer) -> None:
+    await peer.say(Hello((1,), "peer", "receiver"))
+
+
+async def wrong_version(peer: Peer) -> None:
+    await peer.say(Hello((77,), "peer", "sender"))
+
+
+async def no_greeting(peer: Peer) -> None:
+    await peer.say(Manifest((Entry("file"),), last=True))
+
+
+async def no_json(peer: Peer) -> None:
+    await peer.say("{\x1b[2J" + "[" * 60_000)
+
+
+async def too_long(peer: Peer) -> None:
+    await peer.say(json.dumps({"type": "hello", "more": "x" * 65_536}))
+
+
+async def binary(peer: Peer) -> None:
+    await peer.say(b"\0\xff")
+
+
+async def unknown_type(peer: Peer) -> None:
+    await peer.say(GREETING, '{"type":"shell","run":"true"}')
+
+
+async def receivers_message(peer: Peer) -> None:
+    await peer.say(GREETING, Accept(window=1))
+
+
+async def impossible_size(peer: Peer) -> None:
+    entry = {"path": "file", "kind": "file", "size": 2**63}
+    await peer.say(GREETING, json.dumps({"type": "manifest", "entries": [entry], "last": True}))
+
+
+async def offered(peer: Peer) -> None:
+    await peer.offer(Entry("file", size=SIZE), Entry("folder", kind=Kind.DIRECTORY))
+
+
+async def second_manifest(peer: Peer) -> None:
+    await offered(peer)
+    await peer.say(Manifest((Entry("other"),), last=True))
+
+
+async def no_frame(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(b"x" * 23)
+
+
+async def text_for_a_frame(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put("frame")
+
+
+async def frame_out_of_order(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(FRAMES[1])
+
+
+async def frame_twice(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(FRAMES[0], FRAMES[0])
+
+
+async def frame_of_a_folder(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(*file_frames(1, b"content"))
+
+
+async def frame_of_nothing(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(*file_frames(999_999, b"content"))
+
+
+async def end_too_early(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(*file_frames(0, b"short"))
+
+
+async def more_than_announced(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(FRAMES[0], encode_data(0, len(FRAMES[0]) - 24, bytes(60_000)))
+
+
+async def hole_over_the_end(peer: Peer) -> None:
+    await offered(peer)
+    await peer.put(encode_hole(0, 0, limits.MAX_HOLE))
+
+
+async def window_overrun(peer: Peer) -> None:
+    """Sent before it is accepted, so that nothing of it can be acknowledged meanwhile."""
+    await peer.say(GREETING)
+    step = limits.MAX_PAYLOAD
+    for offset in range(0, limits.WINDOW + step, step):
+        await peer.put(encode_data(0, offset, bytes(step)))
+    await peer.say(Manifest((Entry("file", size=2 * limits.WINDOW),), last=True))
+
+
+BREACHES: dict[Callable[[Peer], Awaitable[None]], tuple[int, str]] = {
+    wrong_role: (2, "both sides want to receive"),
+    wrong_version: (10, "speaks protocol version 77"),
+    no_greeting: (1, "not allowed while greeting"),
+    no_json: (1, "not valid JSON"),
+    too_long: (1, "too long"),
+    binary: (1, "binary message"),
+    unknown_type: (1, "unknown message type"),
+    receivers_message: (1, "not allowed while waiting"),
+    impossible_size: (1, "size"),
+    second_manifest: (1, "not allowed while receiving"),
+    no_frame: (1, "no frame"),
+    text_for_a_frame: (1, "text message"),
+    frame_out_of_order: (1, ""),
+    frame_twice: (1, ""),
+    frame_of_a_folder: (1, ""),
+    frame_of_nothing: (1, "while file 0 is due"),
+    end_too_early: (1, ""),
+    more_than_announced: (1, ""),
+    hole_over_the_end: (1, ""),
+    window_overrun: (1, "window"),
+}
+
+
+RARE = {no_greeting, too_long, unknown_type, no_frame, frame_twice, frame_of_nothing}
+"Told apart by the protocol's own tests; here only for completeness."
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [pytest.param(breach, marks=[pytest.mark.slow] * (breach in RARE)) for breach in BREACHES],
+)
+async def test_broken_rule_ends_the_transfer(
+    stage: Stage, tmp_path: Path, breach: Callable[[Peer], Awaitable[None]]
+) -> None:
+    status, words = BREACHES[breach]
+    receiver = stage.receive("", tmp_path)
+    async with dialing(receiver.code) as peer:
+        await breach(peer)
+        assert (await peer.hear(Cancel)).reason in ("protocol", "version")
+        await peer.ended()
+    ended = await asyncio.to_thread(receiver.end)
+    assert ended.status == status
+    assert words in ended.fatal["message"]
+    assert set(os.listdir(tmp_path)) <= {"file.dcsend-part", "file.dcsend-journal"}
+
+
+async def test_flood_of_text_is_survived(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.receive("", tmp_path)
+    async with dialing(receiver.code) as peer:
+        await peer.offer(Entry("file", size=4))
+        for number in range(3000):
+            await put(peer.text, f"{number}\n")
+        await put(peer.text, "x" * 100_000 + "\n")
+        await peer.connection.channels["text"].writable()
+        await peer.send(0, b"good")
+        await peer.finish()
+    ended = await asyncio.to_thread(receiver.end)
+    assert ended.status == 0
+    lines = [event["text"] for event in ended.of("text")]
+    assert lines[:3000] == [str(number) for number in range(len(lines[:3000]))]
+    assert max(map(len, lines)) <= limits.MAX_TEXT
+
+
+# Against a sender
+
+
+async def acknowledge_too_much(peer: Peer) -> None:
+    await peer.accept()
+    await peer.say(Ack(10**12))
+
+
+async def verdict_too_early(peer: Peer) -> None:
+    await peer.accept(window=1)
+    await peer.say(Verdict(((0, "ok"),)), Complete(ok=True, files=1, bytes=SIZE))
+
+
+async def complete_without_verdicts(peer: Peer) -> None:
+    await peer.accept()
+    await peer.say(Complete(ok=True, files=1, bytes=SIZE))
+
+
+async def have_more_than_there_is(peer: Peer) -> None:
+    await peer.say(Hello((1,), "peer", "receiver"))
+    await peer.hear(Manifest)
+    await peer.say(Accept(1000, have=((0, SIZE + 1),)))
+
+
+@pytest.mark.parametrize(
+    "breach",
+    [
+        acknowledge_too_much,
+        pytest.param(verdict_too_early, marks=pytest.mark.slow),
+        complete_without_verdicts,
+        have_more_than_there_is,
+    ],
+)
+async def test_receiver_that_breaks_a_rule_is_refused(
+    stage: Stage, tmp_path: Path, breach: Callable[[Peer], Awaitable[None]]
+) -> None:
+    (tmp_path / "file").write_bytes(CONTENT)
+    sender = stage.send(tmp_path / "file")
+    async with dialing(sender.code) as peer:
+        await breach(peer)
+        assert (await peer.hear(Cancel)).reason == "protocol"
+        await peer.ended()
+    ended = await asyncio.to_thread(sender.end)
+    assert (ended.status, ended.fatal["kind"]) == (1, "protocol")
+    assert ended.done["files"] == 0
