@@ -70,12 +70,13 @@ async def receive(
     Args:
         code: code or link of a waiting sender; without one a code is published, for a sender
             to dial.
-        output: folder to save in, made if missing; `-` writes one file to *stdout*.
+        output: folder to save in, made if missing; `-` writes the one file that is offered to
+            *stdout*.
         settings: everything else; see `Settings`.
         on_event: called with each event, on the loop's thread; must not block.
         accept: asked with the whole manifest before a byte is taken; accepts all if None.
         lines: put lines here to send them on the text channel meanwhile.
-        stdout: a binary file for *output* `-`; standard output if None.
+        stdout: a binary file for *output* `-`.
 
     Returns:
         The outcome; `files` tells where each file was saved, and its SHA-256.

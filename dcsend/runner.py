@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from dcsend.display.streams import Stream, enable_escapes, is_terminal
+from dcsend.display.streams import Stream, enable_escapes, is_terminal, unbuffered_stdout
 from dcsend.entry import Existing
 from dcsend.errors import DcsendError, UsageError
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
@@ -119,6 +119,7 @@ def run_receive(settings: Settings, options: Options) -> int:
             stage.display.decide if asks else _accept,
             lines=stage.lines,
             interrupt=stage.interrupt,
+            stdout=unbuffered_stdout() if to_stdout else None,
         )
 
     return _run(run, settings, options)

@@ -137,6 +137,11 @@ def test_hello_without_a_common_version_is_refused(vector: Vector) -> None:
         choose_version(message)
 
 
+def test_highest_common_version_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "VERSIONS", (1, 2))
+    assert choose_version(Hello((3, 1, 2), "a", "sender")) == 2
+
+
 @pytest.mark.parametrize("vector", OK, ids=str)
 def test_message_is_refused_wherever_it_is_truncated(vector: Vector) -> None:
     step = max(1, len(vector.payload) // 500)

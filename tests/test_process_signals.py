@@ -45,8 +45,17 @@ def assert_ended_soon(
     return ended, other
 
 
-@pytest.mark.parametrize("number", STATUS)
-@pytest.mark.parametrize("side", ["sender", "receiver"])
+@pytest.mark.parametrize(
+    ("side", "number"),
+    [
+        ("sender", signal.SIGTERM),
+        ("receiver", signal.SIGHUP),
+        pytest.param("sender", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param("receiver", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("sender", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("receiver", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_signal_ends_both_sides_and_keeps_the_part(
     stage: Stage, tmp_path: Path, side: str, number: signal.Signals
 ) -> None:

@@ -41,13 +41,16 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
     """
     verb = "receive" if event.role == "sender" else "send PATH --to"
     command = f"dcsend {verb} {event.code}"
-    works = f"works once, until {until(event.expires, datetime.datetime.now().astimezone())}"
+    expiry = until(event.expires, datetime.datetime.now().astimezone())
+    works = f"the code works once, until {expiry}"
     page = [] if event.link.startswith(_NO_PAGE) else [f"or open: {event.link}"]
     if not err.terminal:
         lines = [f"on the other machine, run: {command}", *page]
-        return Announcement(lines, f"waiting; the code {works}")
-    status = f"waiting; it {works}; Ctrl-C ends"
+        return Announcement(lines, f"waiting for the other side; {works}")
     columns, rows = window()
+    status = f"waiting for the other side; {works}; Ctrl-C ends"
+    if len(status) >= columns:
+        status = f"waiting; works once, until {expiry}"
     header = "on the other machine, run:"
     mode, notes = _mode(event.link, err, wanted, columns, rows)
     if mode is None:
@@ -59,7 +62,7 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
     if len(spacious) + below + _STATUS <= rows:
         return Announcement([*page, header, *spacious, command], status)
     alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
-    status = f"waiting; the command is above the QR code; it {works}"
+    status = f"waiting; scroll up for the command; works once, until {expiry}"
     return Announcement([*page, header, "", command, "", *alone], status)
 
 

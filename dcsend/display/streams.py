@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 __all__ = ["Stream", "enable_escapes", "is_terminal", "release"]
 
@@ -16,6 +16,12 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
         return False
+
+
+def unbuffered_stdout() -> BinaryIO:
+    """Open standard output anew, for bytes: its own buffer is locked at exit by a stuck write."""
+    sys.stdout.flush()
+    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
 
 class Stream:

@@ -24,7 +24,13 @@ from dcsend.errors import (
 )
 from dcsend.files.source import Block, Source
 from dcsend.protocol import events as protocol_events
-from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_FRAME, MAX_HOLE, MAX_MESSAGE
+from dcsend.protocol.limits import (
+    DIGEST,
+    FRAME_HEADER,
+    MAX_HOLE,
+    MAX_MESSAGE,
+    MAX_PAYLOAD_WITH_DIGEST,
+)
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
 from dcsend.protocol.side import State
@@ -37,8 +43,6 @@ from dcsend.settings import Settings
 
 __all__ = ["Outgoing", "block_size"]
 
-_PAYLOAD: Final = MAX_FRAME - FRAME_HEADER - DIGEST
-"Payload of a full frame, bytes; leaves room for the digest, so that the last is like the rest."
 _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
 "The longest frame without content, bytes."
 _BLOCKS_AHEAD: Final = 2
@@ -53,7 +57,7 @@ def block_size(wanted: int) -> int:
     >>> block_size(1024 * 1024)
     1103368
     """
-    return max(1, -(-wanted // _PAYLOAD)) * _PAYLOAD
+    return max(1, -(-wanted // MAX_PAYLOAD_WITH_DIGEST)) * MAX_PAYLOAD_WITH_DIGEST
 
 
 @dataclass(slots=True)
@@ -277,7 +281,7 @@ class Outgoing:
             await self._put(protocol.hole(number, offset, length), number, length)
         payload = memoryview(block.payload)
         # A peer that takes only short frames gets short frames.
-        step = min(_PAYLOAD, protocol.max_payload - DIGEST)
+        step = min(MAX_PAYLOAD_WITH_DIGEST, protocol.max_payload - DIGEST)
         empty_end = [0] if block.digest is not None and not payload else []
         for start in empty_end or range(0, len(payload), step):
             part = payload[start : start + step]

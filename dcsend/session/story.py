@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import platform
-import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, BinaryIO
 
@@ -114,7 +113,7 @@ async def receive_files(
         decide: asked once whether to accept.
         lines: what the person types meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
-        stdout: written for `output` `-`; standard output if None.
+        stdout: written for `output` `-`.
 
     Returns:
         The outcome, when the transfer was carried to its end; look at `ok`.
@@ -165,15 +164,11 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
 
 def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
     root = settings.destination
-    if root is None:
-        return StreamSink(stdout or _unbuffered_stdout())
-    return DirectorySink(root, existing=settings.existing)
-
-
-def _unbuffered_stdout() -> BinaryIO:
-    """Open standard output anew: its own buffer is locked at exit while a write is stuck."""
-    sys.stdout.flush()
-    return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+    if root is not None:
+        return DirectorySink(root, existing=settings.existing)
+    if stdout is None:
+        raise UsageError("output '-' without a stream to write to", "pass stdout=…")
+    return StreamSink(stdout)
 
 
 async def _conclude(
