@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def make_tree(root: Path, *paths: str) -> Path:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(path.encode())
     return root
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system with far times")
+def test_time_that_no_peer_could_read_is_left_out() -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        os.utime(file.name, (0, 2**40))  # the year 36812
+        (entry,) = scan([file.name]).entries
+    assert entry.mtime is None
 
 
 def test_file_is_listed_with_size_mode_and_time(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) ->
         smooth: whether the terminal can show `BLOCKS`.
     """
     if not several:
-        return [_row(_fitted(event.path, columns), event, columns, smooth)]
+        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth)]
     whole = _row(_fitted("total", columns), event, columns, smooth)
     if columns < _NARROW:
         return [whole]
@@ -40,7 +40,7 @@ def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) ->
 
 
 def _fitted(name: str, columns: int) -> str:
-    return fit(printable(name), max(6, min(24, columns // 4)))
+    return fit(printable(name), max(6, min(24, columns // 5)))
 
 
 def _row(label: str, event: Progressed, columns: int, smooth: bool) -> str:

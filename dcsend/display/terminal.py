@@ -81,8 +81,8 @@ class TerminalDisplay:
         self._smooth = err.can_show(BLOCKS)
         self._files = 0
         self._texts: frozenset[str] = frozenset()
-        self._moving = False
-        "Whether bytes have arrived, so that there is something to go on with."
+        self._progressed: Progressed | None = None
+        "How far it was when that was last known; None before it began."
         if options.dials:
             self._screen.status("connecting ...")
 
@@ -92,7 +92,7 @@ class TerminalDisplay:
             case CodeReady():
                 self._show_code(event)
             case Connected():
-                self._screen.line(wording.describe_connection(event))
+                self._screen.line(wording.describe_connection(event, address=self._options.verbose))
             case ManifestKnown():
                 self._show_manifest(event)
             case Progressed():
@@ -176,7 +176,7 @@ class TerminalDisplay:
         self._screen.line(wording.describe_file(event))
 
     def _progress(self, event: Progressed) -> None:
-        self._moving = True
+        self._progressed = event
         if event.total == 0:
             return
         rows = bar_rows(event, several=self._files > 1, columns=window()[0], smooth=self._smooth)
@@ -208,6 +208,10 @@ class TerminalDisplay:
                     self._screen.line(f"hint: {printable(event.hint)}")
             case Failed():
                 self.close()
+                last = self._progressed
+                if last is not None and last.bytes != last.total:
+                    done = f"{wording.size(last.bytes)} of {wording.size(last.total)}"
+                    self._screen.line(f"stopped at {done}")
                 complain(self._err, event.error.message, self._hint(event.error))
             case Finished():
                 self.close()
@@ -217,7 +221,7 @@ class TerminalDisplay:
         """Return what to do next: how to go on, if something is there to go on with."""
         if not isinstance(error, Interrupted | ConnectionFailed):
             return error.hint
-        if self._moving:
+        if self._progressed is not None:
             command = ["dcsend", "receive", "CODE", "--skip"]
             if self._options.output != ".":
                 command += ["-o", self._options.output]

@@ -145,11 +145,11 @@ def wrapped(text: str, columns: int) -> list[str]:
     )
 
 
-def describe_connection(event: Connected) -> str:
-    """Say who is there and by which way."""
-    rtt = "" if event.rtt is None else f"{_milliseconds(event.rtt)} away"
-    way = " ".join(part for part in (event.family, event.address) if part)
-    parts = (f"connected to {printable(event.peer)}", event.route, way, rtt)
+def describe_connection(event: Connected, *, address: bool = False) -> str:
+    """Say who is there and by which way; with the *address* on demand, it is long."""
+    way = f"{event.route} over {event.family}" if event.family else event.route
+    rtt = "" if event.rtt is None else _milliseconds(event.rtt)
+    parts = (f"connected to {printable(event.peer)}", way, event.address if address else "", rtt)
     return ", ".join(part for part in parts if part)
 
 
@@ -157,9 +157,9 @@ def _milliseconds(seconds: float) -> str:
     """Say a round trip.
 
     >>> _milliseconds(0.0004), _milliseconds(0.042)
-    ('under 1 ms', '42 ms')
+    ('<1 ms', '42 ms')
     """
-    return "under 1 ms" if seconds < 0.001 else f"{seconds * 1000:.0f} ms"
+    return "<1 ms" if seconds < 0.001 else f"{seconds * 1000:.0f} ms"
 
 
 def describe_manifest(event: ManifestKnown) -> str:

@@ -212,7 +212,7 @@ class _Lister:
             if size > MAX_PATH:
                 self._problem(path, f"the link's target is longer than {MAX_PATH} bytes")
                 return
-            mtime = status.st_mtime_ns // 1000
+            mtime = _mtime(status)
             self._append(Entry(path, Kind.LINK, 0, 0o777, mtime, target), item.path)
 
     def _append(self, entry: Entry, origin: Origin) -> None:
@@ -232,7 +232,7 @@ def _entry(path: str, kind: Kind, status: os.stat_result) -> Entry:
     blocks: int | None = getattr(status, "st_blocks", None)  # Windows does not say
     if blocks is not None and blocks * 512 + SPARSE_MARGIN <= size:
         stored = blocks * 512
-    return Entry(path, kind, size, status.st_mode & 0o777, status.st_mtime_ns // 1000, "", stored)
+    return Entry(path, kind, size, status.st_mode & 0o777, _mtime(status), "", stored)
 
 
 def _top_name(path: str) -> str:
@@ -280,3 +280,9 @@ def _missing(path: str, error: OSError | ValueError) -> SourceError:
 
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower() if error.errno else "unknown error"
+
+
+def _mtime(status: os.stat_result) -> int | None:
+    """Return the time in microseconds; None where no file could sensibly have it."""
+    mtime = status.st_mtime_ns // 1000
+    return mtime if abs(mtime) < 2**53 else None  # what Entry.mtime can say

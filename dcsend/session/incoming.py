@@ -27,7 +27,6 @@ from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, 
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import State
-from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import (
     Connected,

@@ -33,7 +33,6 @@ from dcsend.protocol.limits import (
 )
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
-from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
 from dcsend.session.meter import Meter

@@ -10,16 +10,11 @@ import asyncio
 import contextlib
 import platform
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dcsend._version import __version__
 from dcsend.errors import DcsendError, Interrupted, SourceError, UsageError
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
-from dcsend.files.operations import Sink
-from dcsend.files.sink import DirectorySink
-from dcsend.files.source import Source
-from dcsend.files.stream import StreamSink
-from dcsend.session.conversation import Conversation
 from dcsend.session.events import (
     CodeReady,
     Emit,
@@ -29,10 +24,8 @@ from dcsend.session.events import (
     Finished,
     Warned,
 )
-from dcsend.session.incoming import Decide, Incoming
 from dcsend.session.meeting import meet
 from dcsend.session.outcome import Tally, exit_status, failure
-from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.session.worker import Worker
 from dcsend.settings import STDIO, Settings
 
