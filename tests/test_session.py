@@ -262,7 +262,9 @@ async def test_a_cancelled_side_tells_the_other_at_once(tmp_path: Path, source_f
     assert str(error) == "the other side cancelled"
 
 
-async def test_a_slow_disk_holds_no_more_than_the_window(tmp_path: Path, source_file: Path) -> None:
+async def test_a_slow_disk_holds_no_more_than_the_window(
+    tmp_path: Path, source_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     window = 200_000
     settings = dataclasses.replace(SETTINGS, window=window)
     left, right = connected_pair()
@@ -277,7 +279,7 @@ async def test_a_slow_disk_holds_no_more_than_the_window(tmp_path: Path, source_
         held.append(party._protocol.received - party._protocol._written)
         await tell(*arguments)
 
-    party._tell = watch  # type: ignore[method-assign]
+    monkeypatch.setattr(party, "_tell", watch)
     assert await both(sending, receiving) == (None, None)
     assert held
     assert max(held) <= window

@@ -1,0 +1,67 @@
+"""How long from the start of `dcsend send` until the code is there.
+
+    python -m bench.startup [--rounds 15]
+
+Starts the program as a person would, with `--stun none`, and stops the clock at the first line of
+standard output. Compares with a Python that only imports asyncio, since that is the floor. Prints
+medians in milliseconds and one line of JSON. The first start, which fills the caches, is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+__all__ = ["main"]
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def _until_first_line(command: list[str]) -> float:
+    environment = os.environ | {"DCSEND_STUN": "none", "PYTHONPATH": str(_ROOT)}
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    seconds = time.perf_counter() - started
+    process.terminate()
+    process.communicate()
+    if not line:
+        raise SystemExit("the program printed nothing")
+    return seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=15)
+    rounds = parser.parse_args().rounds
+    python = [sys.executable]
+    commands = {
+        "send": [*python, "-m", "dcsend", "send", __file__, "--json"],
+        "receive": [*python, "-m", "dcsend", "receive", "--json", "-y"],
+        "asyncio": [*python, "-c", "import asyncio; print(1)"],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds + 1):
+        for name, command in commands.items():
+            seconds = _until_first_line(command)
+            if number:
+                times[name].append(seconds)
+    medians = {name: round(statistics.median(taken) * 1000) for name, taken in times.items()}
+    for name, milliseconds in medians.items():
+        print(f"{name}: {milliseconds} ms")
+    print(json.dumps({"kind": "startup", "rounds": rounds, "median_ms": medians}))
+
+
+if __name__ == "__main__":
+    main()
