@@ -5,9 +5,11 @@ Nothing here sleeps: a test waits for an event, for bytes or for an end, each wi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -86,7 +88,7 @@ class Program:
         stdin: as `subprocess.Popen` takes it.
         listen: read standard output here; otherwise the test does, or doesn't.
         cwd: the folder it runs in.
-        terminal: *stdin* is one, and becomes its own.
+        terminal: a person sits there: standard input and error are a terminal of its own.
     """
 
     def __init__(
@@ -106,21 +108,28 @@ class Program:
         self.over_at = 0.0
         "When its standard output ended; seconds of the monotonic clock."
         environment = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+        self._terminal = os.openpty() if terminal else None
+        theirs = self._terminal[1] if self._terminal else None
         launcher = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
         self.process = subprocess.Popen(
             [sys.executable, *launcher, *arguments],
-            stdin=stdin,
+            stdin=stdin if theirs is None else theirs,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.PIPE if theirs is None else theirs,
             bufsize=0,
             cwd=cwd,
             env=environment,
             start_new_session=terminal,
         )
         assert self.process.stdout is not None
-        assert self.process.stderr is not None
         self.stdout: IO[bytes] = self.process.stdout
-        self._stderr: IO[bytes] = self.process.stderr
+        if self._terminal:
+            ours, theirs = self._terminal
+            os.close(theirs)
+            self._stderr: IO[bytes] = os.fdopen(ours, "r+b", buffering=0)
+        else:
+            assert self.process.stderr is not None
+            self._stderr = self.process.stderr
         readers = [self._read_err, self._read_out] if listen else [self._read_err]
         self._threads = [threading.Thread(target=reader, daemon=True) for reader in readers]
         for thread in self._threads:
@@ -175,10 +184,17 @@ class Program:
             self._news.wait_for(lambda: words in self._err or self._over, PATIENCE)
         assert words in self._err, self._err
 
+    def read(self, most: int) -> bytes:
+        """Take what is on its standard output, which nobody else listens to; empty at its end."""
+        ready, _, _ = select.select([self.stdout], [], [], PATIENCE)
+        assert ready, "nothing on standard output"
+        return os.read(self.stdout.fileno(), most)
+
     def write(self, data: bytes) -> None:
         """Write to its standard input."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(data)
+        stdin = self._stderr if self._terminal else self.process.stdin
+        assert stdin is not None
+        stdin.write(data)
 
     def end_input(self) -> None:
         """Close its standard input."""
@@ -190,7 +206,7 @@ class Program:
         ended = self.reap(timeout)
         for crash in _CRASHES:
             assert crash not in ended.err, ended.err.decode(errors="replace")
-        assert b"\x1b" not in ended.err
+        assert self._terminal or b"\x1b" not in ended.err
         assert ended.status >= 0, (ended.status, ended.err)
         if self._json:
             assert [event["v"] for event in ended.events] == [1] * len(ended.events)
@@ -219,10 +235,11 @@ class Program:
                 pipe.close()
 
     def _read_err(self) -> None:
-        while chunk := os.read(self._stderr.fileno(), 65536):
-            with self._news:
-                self._err += chunk
-                self._news.notify_all()
+        with contextlib.suppress(OSError):  # how a terminal without a user ends
+            while chunk := os.read(self._stderr.fileno(), 65536):
+                with self._news:
+                    self._err += chunk
+                    self._news.notify_all()
 
     def _read_out(self) -> None:
         rest = b""

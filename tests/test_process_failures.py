@@ -123,7 +123,6 @@ def test_error_before_the_run_is_told_on_standard_error_too(stage: Stage, tmp_pa
         ("send file --address localhost", 2),
         ("receive --skip --rename -y", 2),
         ("receive", 2),
-        ("receive -o - --json -y", 2),
         ("receive @nowhere -y", 2),
         ("receive --port 70000 -y", 2),
     ],
@@ -134,6 +133,12 @@ def test_impossible_request_is_refused_with_its_status(
     ended = stage.run(*arguments.split(), cwd=tmp_path).end()
     assert ended.status == status
     assert ended.of("error") or ended.err
+
+
+def test_events_and_bytes_cannot_share_standard_output(stage: Stage) -> None:
+    ended = stage.run("receive", "-o", "-", "-y", "--json").reap()
+    assert (ended.status, ended.out) == (2, b"")
+    assert b"standard output" in ended.err
 
 
 async def test_program_of_another_version_is_refused(stage: Stage, file: Path) -> None:
@@ -155,39 +160,22 @@ async def test_two_programs_that_both_send_are_told_so(stage: Stage, file: Path)
         assert "both sides want to send" in ended.fatal["message"]
 
 
-def test_decline_ends_both(stage: Stage, tmp_path: Path, file: Path) -> None:
-    pty = pytest.importorskip("pty")
+NO_TERMINAL = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminals here")
+
+
+@NO_TERMINAL
+@pytest.mark.parametrize("answer", [b"no\n", b"\x04"], ids=["no", "end of input"])
+def test_receiver_that_does_not_say_yes_ends_both(
+    stage: Stage, tmp_path: Path, file: Path, answer: bytes
+) -> None:
     sender = stage.send(file)
-    ours, theirs = pty.openpty()
-    try:
-        receiver = stage.run(
-            "receive", sender.code, "-o", tmp_path / "output", stdin=theirs, terminal=True
-        )
-        receiver.said(b"accept?")
-        os.write(ours, b"no\n")
-        sent, received = sender.end(), receiver.end()
-    finally:
-        os.close(ours)
-        os.close(theirs)
+    receiver = stage.run("receive", sender.code, "-o", tmp_path / "output", terminal=True)
+    receiver.said(b"accept?")
+    receiver.write(answer)
+    sent, received = sender.end(), receiver.end()
     assert (sent.status, received.status) == (7, 7)
     assert sent.fatal["message"] == "the other side declined"
     assert not (tmp_path / "output").exists()
-
-
-def test_end_of_input_is_no_yes(stage: Stage, tmp_path: Path, file: Path) -> None:
-    pty = pytest.importorskip("pty")
-    sender = stage.send(file)
-    ours, theirs = pty.openpty()
-    try:
-        receiver = stage.run(
-            "receive", sender.code, "-o", tmp_path / "output", stdin=theirs, terminal=True
-        )
-        receiver.said(b"accept?")
-        os.write(ours, b"\x04")
-        assert (sender.end().status, receiver.end().status) == (7, 7)
-    finally:
-        os.close(ours)
-        os.close(theirs)
 
 
 # Sources that change
@@ -267,7 +255,7 @@ def test_source_that_changes_while_it_is_sent_is_not_called_whole(
     receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
     sender.event("progress")
     change(large)  # neither has room for the rest before the output is read
-    while os.read(receiver.stdout.fileno(), 1 << 20):
+    while receiver.read(1 << 20):
         pass
     sent, received = sender.end(), receiver.end()
     assert (sent.status, received.status) == (3, 3)
@@ -336,7 +324,7 @@ def test_reader_of_standard_output_that_goes_away_is_told(stage: Stage, tmp_path
     large.write_bytes(os.urandom(2_000_000))
     sender = stage.send(large)
     receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
-    os.read(receiver.stdout.fileno(), 10)
+    receiver.read(10)
     receiver.stdout.close()
     sent, received = sender.end(), receiver.end()
     assert (sent.status, received.status) == (7, 4)

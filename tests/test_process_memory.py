@@ -27,7 +27,7 @@ def read(program: Program, amount: int) -> bytes:
     """Read so much, one small piece after the other, as a slow disk would take it."""
     content = bytearray()
     while len(content) < amount:
-        content += os.read(program.stdout.fileno(), min(PIECE, amount - len(content)))
+        content += program.read(min(PIECE, amount - len(content)))
     return bytes(content)
 
 

@@ -190,7 +190,7 @@ def test_what_a_stream_has_given_is_not_held_back(stage: Stage) -> None:
     receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
     for line in (b"first\n", b"second\n"):
         sender.write(line)
-        assert os.read(receiver.stdout.fileno(), 100) == line
+        assert receiver.read(100) == line
     sender.end_input()
     assert (sender.end().status, receiver.end().status) == (0, 0)
 
@@ -313,7 +313,8 @@ def test_program_reads_the_code_from_standard_output(stage: Stage, tmp_path: Pat
     received, sent = receiver.end(), sender.end()
     assert (sent.status, received.status) == (0, 0)
     assert received.out == b""
-    assert b"ok       file (7 B) -> " in received.err
+    assert b"ok       file (7 B)" in received.err
+    assert str(tmp_path / "output").encode() in received.err
     assert b"received and verified 1 file" in received.err
     assert b"sent and verified 1 file" in sent.err
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from dcsend.display.qr import Mode, Request, choose_mode, qr_lines
-from dcsend.display.screen import window
 from dcsend.display.streams import Stream
 from dcsend.display.wording import until, width
 from dcsend.session.events import CodeReady
@@ -47,7 +46,7 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
     if not err.terminal:
         lines = [f"on the other machine, run: {command}", *page]
         return Announcement(lines, f"waiting for the other side; {works}")
-    columns, rows = window()
+    columns, rows = err.window
     status = f"waiting for the other side; {works}; Ctrl-C ends"
     if len(status) >= columns:
         status = f"waiting; works once, until {expiry}"
@@ -63,6 +62,8 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
         return Announcement([*page, header, *spacious, command], status)
     alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
     status = f"waiting; scroll up for the command; works once, until {expiry}"
+    if len(status) >= columns:
+        status = "waiting; scroll up for the command"
     return Announcement([*page, header, "", command, "", *alone], status)
 
 

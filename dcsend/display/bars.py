@@ -19,6 +19,8 @@ _WIDE = 70
 "Columns from which there is room for everything."
 _NARROW = 50
 "Columns below which the file's own bar is left out."
+_ENOUGH = 100_000
+"Bytes below which rate and time left are a wild guess."
 
 
 def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) -> list[str]:
@@ -69,8 +71,8 @@ def _numbers(event: Progressed, columns: int) -> str:
         parts.append(f"{size(event.bytes)} so far")
     elif columns >= _WIDE or not event.rate:
         parts.append(f"{size(event.bytes)} of {size(event.total)}")
-    if event.rate:
+    if event.rate and event.bytes >= _ENOUGH:
         parts.append(f"{size(round(event.rate))}/s")
-    if event.eta is not None and columns >= _NARROW:
-        parts.append(f"{duration(event.eta)} left")
+        if event.eta is not None and columns >= _NARROW:
+            parts.append(f"{duration(event.eta)} left")
     return ", ".join(parts)

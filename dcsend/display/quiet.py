@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 from dcsend.display.streams import Stream
 from dcsend.errors import UsageError
 from dcsend.printable import printable
@@ -26,7 +24,7 @@ def _say(err: Stream, text: str) -> None:
     # Where everything went well this is never needed.
     from dcsend.display.wording import wrapped
 
-    for row in wrapped(text, shutil.get_terminal_size().columns):
+    for row in wrapped(text, err.window[0]):
         err.line(row)
 
 

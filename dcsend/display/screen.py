@@ -11,25 +11,18 @@ and on one that can't move its cursor, nothing is ever replaced.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from typing import Final
 
 from dcsend.display.streams import Stream
 from dcsend.display.wording import fit, width
 
-__all__ = ["Screen", "window"]
+__all__ = ["Screen"]
 
-_FALLBACK_SIZE: Final = (80, 24)
-
-_SAVE, _RESTORE = "\x1b7", "\x1b8"
-_CLEAR_ROW, _CLEAR_BELOW = "\x1b[K", "\x1b[J"
-
-
-def window() -> tuple[int, int]:
-    """Return the columns and rows of the terminal; `COLUMNS` and `LINES` override."""
-    columns, rows = shutil.get_terminal_size(_FALLBACK_SIZE)
-    return max(columns, 10), max(rows, 4)
+_SAVE: Final = "\x1b7"
+_RESTORE: Final = "\x1b8"
+_CLEAR_ROW: Final = "\x1b[K"
+_CLEAR_BELOW: Final = "\x1b[J"
 
 
 class Screen:
@@ -63,7 +56,7 @@ class Screen:
         if not self._stream.movable:
             self._stream.line(text)
             return
-        self._replace([fit(text, window()[0] - 1).rstrip()])
+        self._replace([fit(text, self._stream.window[0] - 1).rstrip()])
 
     def ask(self, text: str) -> None:
         """Show a question; the answer is typed behind it."""
@@ -105,7 +98,7 @@ class Screen:
 
     def _up(self, further: int = 0) -> str:
         """Return what moves the cursor to the first row and clears from there."""
-        columns, _ = window()
+        columns, _ = self._stream.window
         heights = [max(1, -(-width(row) // columns)) for row in self._rows]
         up = sum(heights) - (1 if heights and not self._below else 0) + further
         return (f"\x1b[{up}A" if up else "") + "\r" + _CLEAR_BELOW

@@ -7,7 +7,13 @@ import os
 import sys
 from typing import BinaryIO, TextIO
 
-__all__ = ["Stream", "enable_escapes", "is_terminal", "release"]
+__all__ = ["Stream", "enable_escapes", "is_terminal", "release", "unbuffered_stdout"]
+
+
+_COLUMNS, _ROWS = 80, 24
+"Of a window that does not tell."
+_FEWEST = 10
+"Columns or rows that are reckoned with at least."
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -55,6 +61,17 @@ class Stream:
         """The name of its encoding."""
         return getattr(self._stream, "encoding", None) or "ascii"
 
+    @property
+    def window(self) -> tuple[int, int]:
+        """Columns and rows of the terminal; `COLUMNS` and `LINES` override."""
+        try:
+            size = os.get_terminal_size(self._stream.fileno() if self._stream else -1)
+        except (OSError, ValueError):  # no terminal, or no file at all
+            size = os.terminal_size((0, 0))
+        columns = _number("COLUMNS") or size.columns or _COLUMNS
+        rows = _number("LINES") or size.lines or _ROWS
+        return max(columns, _FEWEST), max(rows, _FEWEST)
+
     def can_show(self, text: str) -> bool:
         """Tell whether its encoding has every character of *text*."""
         try:
@@ -98,6 +115,11 @@ def enable_escapes() -> None:
         import colorama  # comes with tqdm, on Windows
 
         colorama.just_fix_windows_console()
+
+
+def _number(variable: str) -> int:
+    value = os.environ.get(variable, "")
+    return int(value) if value.isascii() and value.isdigit() else 0
 
 
 def _divert(stream: TextIO) -> None:

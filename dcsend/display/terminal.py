@@ -17,7 +17,7 @@ from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.qr import Request
 from dcsend.display.quiet import complain, show_snippet
-from dcsend.display.screen import Screen, window
+from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.entry import Kind
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, UsageError
@@ -179,7 +179,8 @@ class TerminalDisplay:
         self._progressed = event
         if event.total == 0:
             return
-        rows = bar_rows(event, several=self._files > 1, columns=window()[0], smooth=self._smooth)
+        columns, _ = self._err.window
+        rows = bar_rows(event, several=self._files > 1, columns=columns, smooth=self._smooth)
         self._screen.bars(rows)
 
     def _show_text(self, event: TextExchanged) -> None:
@@ -187,6 +188,8 @@ class TerminalDisplay:
         match event:
             case TextExchanged(kind="snippet", sent=False) if self._stdout_free:
                 self.close()
+                if self._out.terminal:
+                    self._screen.line("the other side sends a text:")
                 show_snippet(self._out, event.text)
             case TextExchanged(kind="line", sent=True):
                 self._screen.typed(f"you: {text}")

@@ -56,6 +56,8 @@ def duration(seconds: float) -> str:
 
     >>> duration(0.42), duration(9.96), duration(59.7), duration(75), duration(3720)
     ('0.4 s', '10 s', '1 min 0 s', '1 min 15 s', '1 h 2 min')
+    >>> duration(86400 * 3 + 3600)
+    '3 d 1 h'
     """
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -64,7 +66,8 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 def until(when: datetime.datetime, now: datetime.datetime) -> str:
@@ -108,7 +111,7 @@ def fit(text: str, columns: int) -> str:
     """Cut *text* in the middle, or pad it, to exactly *columns* cells.
 
     >>> fit("film.mkv", 10), fit("a long name of a film.mkv", 13), fit("文文文文.txt", 10)
-    ('film.mkv  ', 'a lon..lm.mkv', '文文...txt')
+    ('film.mkv  ', 'a long..m.mkv', '文文...txt')
     """
     if width(text) > columns:
         tail = _cut(text[::-1], (columns - 2) // 2)[::-1]

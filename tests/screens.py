@@ -1,0 +1,225 @@
+"""Terminals for tests: a pseudo-terminal whose screen is rendered, and real windows of tmux.
+
+A test waits until the screen shows something, with a limit; it never waits for a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pyte
+
+__all__ = ["DCSEND", "PATIENCE", "Pane", "Pty", "Tmux", "plain", "rendered", "tmux_server"]
+
+T = TypeVar("T")
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PATIENCE: Final = 30.0
+"Seconds that a screen may take to show something, on a very busy machine."
+
+DCSEND: Final = f"{shlex.quote(sys.executable)} -m dcsend"
+"What a person would type as `dcsend`."
+
+
+def rendered(written: str, columns: int = 80, rows: int = 24) -> pyte.Screen:
+    """Show what a program wrote, its line ends as a terminal driver makes them."""
+    screen = pyte.Screen(columns, rows)
+    pyte.Stream(screen).feed(written.replace("\r\n", "\n").replace("\n", "\r\n"))
+    return screen
+
+
+def plain(screen: pyte.Screen) -> list[str]:
+    """Return the rows of a screen, without what is blank at their ends and below them."""
+    rows = [row.rstrip() for row in screen.display]
+    while rows and not rows[-1]:
+        rows.pop()
+    return rows
+
+
+class Pty:
+    """A pseudo-terminal of this process: what is written to `file` appears on `screen`."""
+
+    def __init__(self, columns: int = 80, rows: int = 24, encoding: str = "utf-8") -> None:
+        import fcntl
+        import struct
+        import termios
+
+        self.eyes, computer = os.openpty()
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(computer, termios.TIOCSWINSZ, size)
+        os.set_blocking(self.eyes, False)
+        self.file = open(computer, "w", encoding=encoding, newline="")  # noqa: SIM115 - closed below
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self.screen)
+        self._encoding = encoding
+        self.written = ""
+
+    def look(self) -> list[str]:
+        """Return the rows that are shown now."""
+        with contextlib.suppress(BlockingIOError):
+            while seen := os.read(self.eyes, 65536):
+                text = seen.decode(self._encoding)
+                self.written += text
+                self._stream.feed(text)
+        return plain(self.screen)
+
+    def type(self, text: str) -> None:
+        """Press keys; the terminal echoes them."""
+        os.write(self.eyes, text.encode())
+
+    def close(self) -> None:
+        """Throw it away."""
+        with contextlib.suppress(OSError):
+            self.file.close()
+        with contextlib.suppress(OSError):
+            os.close(self.eyes)
+
+
+class Tmux:
+    """A tmux server of its own, which ends with the test."""
+
+    def __init__(self) -> None:
+        self._socket = f"dcsend-test-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+
+    def run(self, *arguments: str) -> str:
+        """Run a command of tmux and return what it prints."""
+        return subprocess.run(
+            ["tmux", "-L", self._socket, "-f", "/dev/null", *arguments],
+            capture_output=True,
+            check=True,
+            timeout=PATIENCE,
+            text=True,
+        ).stdout
+
+    def window(self, folder: Path, columns: int = 80, rows: int = 24, **variables: str) -> Pane:
+        """Open a window with a shell in *folder*."""
+        name = f"w{uuid.uuid4().hex[:8]}"
+        given = {
+            "PS1": "$ ",
+            "PYTHONPATH": str(ROOT),
+            "DCSEND_ADDRESS": "127.0.0.1",
+            "DCSEND_STUN": "none",
+            "LC_ALL": "C.UTF-8",
+            **variables,
+        }
+        # The window tells its size itself.
+        shell = [
+            "env",
+            "-u",
+            "COLUMNS",
+            "-u",
+            "LINES",
+            *(f"{key}={value}" for key, value in given.items()),
+            "sh",
+        ]
+        size = ("-x", str(columns), "-y", str(rows))
+        self.run("new-session", "-d", *size, "-s", name, "-c", str(folder), shlex.join(shell))
+        return Pane(self, name, columns, rows)
+
+    def close(self) -> None:
+        """End the server and all in it."""
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.run("kill-server")
+
+
+class Pane:
+    """One window of tmux, with a shell in it."""
+
+    def __init__(self, tmux: Tmux, name: str, columns: int, rows: int) -> None:
+        self._tmux = tmux
+        self._name = name
+        self._columns = columns
+        self._rows = rows
+
+    def look(self, *, joined: bool = False, back: int = 0) -> list[str]:
+        """Return the rows shown now, or, *joined*, lines as they were before they were wrapped.
+
+        Args:
+            joined: undo the wrapping.
+            back: rows above the window to return, too.
+        """
+        options = ("-J",) if joined else ()
+        seen = self._tmux.run(
+            "capture-pane", "-p", *options, "-S", str(-back), "-t", self._name
+        ).split("\n")
+        rows = [row.rstrip() for row in seen]
+        while rows and not rows[-1]:
+            rows.pop()
+        return rows
+
+    def painted(self) -> pyte.Screen:
+        """Return what is shown now, with its colours."""
+        seen = self._tmux.run("capture-pane", "-p", "-e", "-t", self._name)
+        return rendered(seen.rstrip("\n"), self._columns, self._rows)
+
+    def until(self, pattern: str, *, joined: bool = True) -> re.Match[str]:
+        """Wait until a line matches, and return the last match."""
+        expected = re.compile(pattern)
+
+        def found() -> re.Match[str] | None:
+            matches = [expected.search(line) for line in self.look(joined=joined, back=300)]
+            return next((match for match in reversed(matches) if match), None)
+
+        return _await(found, lambda: f"{pattern!r} is not shown; instead:\n" + self._all())
+
+    def type(self, text: str) -> None:
+        """Press keys."""
+        self._tmux.run("send-keys", "-t", self._name, "-l", text)
+
+    def enter(self, text: str = "") -> None:
+        """Type a line."""
+        if text:
+            self.type(text)
+        self.key("Enter")
+
+    def key(self, name: str) -> None:
+        """Press a key that tmux has a name for, such as `C-c`."""
+        self._tmux.run("send-keys", "-t", self._name, name)
+
+    def dcsend(self, *arguments: str, after: str = "") -> None:
+        """Type a command line of dcsend; its exit status is shown at its end."""
+        self.enter(f"{DCSEND} {shlex.join(arguments)} {after}; echo status=$?")
+
+    def ended(self) -> int:
+        """Wait for the end of a command and return its exit status."""
+        return int(self.until(r"^status=(\d+)$")[1])
+
+    def code(self) -> str:
+        """Wait for the code on the screen."""
+        return self.until(r"^dcsend (?:receive|send PATH --to) (dc[0-9a-z]+)$")[1]
+
+    def close(self) -> None:
+        """Close the window, as a click on its cross does."""
+        self._tmux.run("kill-session", "-t", self._name)
+
+    def _all(self) -> str:
+        return "\n".join(self.look(back=300))
+
+
+def _await(found: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
+    """Ask again and again until there is an answer."""
+    limit = time.monotonic() + PATIENCE
+    while (answer := found()) is None:
+        assert time.monotonic() < limit, otherwise()
+        time.sleep(0.02)  # not a wait for anything: leaves the processor to those we look at
+    return answer
+
+
+@contextlib.contextmanager
+def tmux_server() -> Iterator[Tmux]:
+    """Start a server, and end it."""
+    tmux = Tmux()
+    try:
+        yield tmux
+    finally:
+        tmux.close()

@@ -1,0 +1,224 @@
+"""The command line in real terminal windows, as a person has it: read, asked, interrupted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dcsend.signaling.dialcode import decode
+from tests.screens import Pane, Tmux, tmux_server
+from tests.test_qr import photographed, scanned
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+LARGE = 60_000_000
+"Bytes that take long enough to be looked at."
+
+QUESTION = r"^accept and save in \S+/out\? \[Y/n, l lists all\]"
+
+
+@pytest.fixture
+def tmux() -> Iterator[Tmux]:
+    """Give a tmux server that ends with the test."""
+    with tmux_server() as server:
+        yield server
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> str:
+    """Make a file that takes a few seconds."""
+    (tmp_path / "film.mkv").write_bytes(bytes(range(1, 251)) * (LARGE // 250))
+    return "film.mkv"
+
+
+@pytest.fixture
+def note(tmp_path: Path) -> str:
+    """Make a file that takes no time."""
+    (tmp_path / "note.txt").write_text("hello")
+    return "note.txt"
+
+
+def asked(tmux: Tmux, folder: Path, name: str, *options: str) -> tuple[Pane, Pane]:
+    """Open two windows, in one of which is asked whether to accept *name*."""
+    sender, receiver = tmux.window(folder), tmux.window(folder)
+    sender.dcsend("send", name, *options)
+    receiver.dcsend("receive", sender.code(), "-o", "out", *options)
+    receiver.until(QUESTION)
+    return sender, receiver
+
+
+def test_ordinary_window_shows_code_command_and_what_is_awaited(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    sender = tmux.window(tmp_path)
+    sender.dcsend("send", note)
+    code = sender.code()
+    sender.until("^waiting for the other side; the code works once, until .*; Ctrl-C ends$")
+    command = f"dcsend receive {code}"
+    assert sender.look()[-3:-1] == [command[:80], command[80:]]
+    screen = sender.painted()
+    for found in scanned(photographed(screen, "dark")), scanned(photographed(screen, "light")):
+        assert decode(found) == decode(code)
+
+
+def test_code_that_leaves_no_room_for_the_command_is_whole_and_tells_where_it_is(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    sender = tmux.window(tmp_path)
+    addresses = "192.168.178.23 10.20.30.40 172.16.17.18 2001:db8:12:34:5678:9abc:def0:1"
+    sender.enter(f"export DCSEND_ADDRESS='{addresses}'")
+    sender.dcsend("send", note, "--page-url", "https://pages.dcsend.example/receive/")
+    sender.until("^waiting; scroll up for the command; works once, until ")
+    assert decode(scanned(photographed(sender.painted(), "dark"))) == decode(sender.code())
+
+
+def test_file_is_accepted_with_enter_and_both_sides_say_how_it_went(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    sender, receiver = asked(tmux, tmp_path, note)
+    sender.until("^sending 1 file \\(5 B\\): note.txt$")
+    sender.until("^waiting for the other side to accept; what you type is sent as a message")
+    receiver.until("^connected to dcsend/.*, direct over IPv4, ")
+    receiver.until("^offered: 1 file \\(5 B\\): note.txt$")
+    receiver.key("Enter")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+    assert receiver.look(joined=True)[-4:-1] == [
+        "ok       note.txt (5 B)",
+        "received and verified 1 file, 5 B in 0.0 s",
+        f"saved in {tmp_path}/out",
+    ]
+    sender.until("^sent and verified 1 file, 5 B in ")
+    assert (tmp_path / "out" / note).read_text() == "hello"
+
+
+def test_everything_is_listed_on_request_before_it_is_declined(tmux: Tmux, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "empty").mkdir(parents=True)
+    (tmp_path / "tree" / "a.txt").write_text("hello")
+    sender, receiver = asked(tmux, tmp_path, "tree")
+    receiver.enter("l")
+    receiver.until(r"^ +5 B  tree/a\.txt$")
+    receiver.until(r"^ +folder  tree/empty/$")
+    receiver.until(QUESTION)
+    receiver.enter("n")
+    assert (receiver.ended(), sender.ended()) == (7, 7)
+    receiver.until("^dcsend: you declined$")
+    sender.until("^dcsend: the other side declined$")
+    assert not (tmp_path / "out").exists()
+
+
+def test_end_of_input_is_no_consent(tmux: Tmux, tmp_path: Path, note: str) -> None:
+    _, receiver = asked(tmux, tmp_path, note)
+    receiver.key("C-d")
+    assert receiver.ended() == 7
+    assert not (tmp_path / "out").exists()
+
+
+def test_bars_and_what_is_typed_are_shown_until_control_c_ends_both(
+    tmux: Tmux, tmp_path: Path, film: str
+) -> None:
+    sender, receiver = asked(tmux, tmp_path, film)
+    receiver.key("Enter")
+    bar = r"^film.mkv +\d+% \|[█▏▎▍▌▋▊▉ ]+\| .* of 60.0 MB, [\d.]+ .B/s, \d.* left$"
+    sender.until(bar, joined=False)
+    receiver.until(bar, joined=False)
+    sender.enter("how is it going?")
+    receiver.until("^other side: how is it going")
+    receiver.enter("slowly")
+    sender.until("^other side: slowly$")
+    sender.until("^you: how is it going")
+    receiver.key("C-c")
+    assert (receiver.ended(), sender.ended()) == (130, 7)
+    receiver.until(r"^stopped at .* of 60.0 MB$")
+    receiver.until("^dcsend: interrupted$")
+    receiver.until("ask for a new code, then run: dcsend receive CODE$", joined=False)
+    receiver.until("^  --skip -o out$", joined=False)
+    sender.until("^dcsend: the other side cancelled$")
+    receiver.until(r"film.mkv|\$")
+    receiver.enter("stty -a | grep -o ' echo ' && echo usable")
+    receiver.until("^usable$")
+
+
+def test_signs_of_life_are_shown_with_v(tmux: Tmux, tmp_path: Path, note: str) -> None:
+    sender, receiver = asked(tmux, tmp_path, note, "-v")
+    sent = sender.until(r"^Sending '([A-Za-z]{15})'$")[1]
+    receiver.until(f"^Message from DataChannel 'text': '{sent}'$")
+    # The question is asked again below what has come in between.
+    assert receiver.look(joined=True)[-1].startswith("accept and save in ")
+
+
+def test_closed_window_ends_the_other_side(tmux: Tmux, tmp_path: Path, note: str) -> None:
+    sender, receiver = asked(tmux, tmp_path, note)
+    receiver.close()
+    assert sender.ended() == 7
+    # Both arrive: the end of input, which is a no, and SIGHUP.
+    sender.until("^dcsend: the other side (declined|cancelled)$")
+    assert not (tmp_path / "out").exists()
+
+
+def test_narrow_window_has_no_qr_code_but_the_command_and_the_bar(
+    tmux: Tmux, tmp_path: Path, film: str
+) -> None:
+    sender, receiver = tmux.window(tmp_path, 36, 20), tmux.window(tmp_path, 36, 20)
+    sender.dcsend("send", film)
+    sender.until("^note: no QR code: it needs 37 columns")
+    sender.until("^waiting; works once, until")
+    receiver.dcsend("receive", sender.code(), "-y", "-o", "out")
+    sender.until(r"^film\S+ +\d+% \|.*\| [\d.]+ .B/s$", joined=False)
+    sender.key("C-c")
+    assert (sender.ended(), receiver.ended()) == (130, 7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [("NO_COLOR", "1", "NO_COLOR is set"), ("TERM", "dumb", "TERM=dumb has no colours")],
+)
+def test_plain_terminal_gets_no_escape_sequence(
+    tmux: Tmux, tmp_path: Path, note: str, variable: str, value: str, reason: str
+) -> None:
+    sender = tmux.window(tmp_path, **{variable: value})
+    receiver = tmux.window(tmp_path, **{variable: value})
+    sender.dcsend("send", note)
+    sender.until(f"^note: no QR code: {reason}")
+    receiver.dcsend("receive", sender.code(), "-o", "out")
+    receiver.until(QUESTION)
+    assert all(
+        cell.bg == "default" for row in sender.painted().buffer.values() for cell in row.values()
+    )
+    receiver.key("Enter")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+    receiver.until(f"^saved in {tmp_path}/out$")
+
+
+def test_code_is_on_standard_output_where_that_is_no_terminal(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    sender = tmux.window(tmp_path)
+    sender.dcsend("send", note, after="> code")
+    code = sender.code()
+    assert (tmp_path / "code").read_text() == f"{code}\n"
+    receiver = tmux.window(tmp_path)
+    receiver.dcsend("receive", "@code", "-y", "-o", "out")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_window_is_measured_although_standard_output_is_a_file(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    sender = tmux.window(tmp_path, 36, 20)
+    sender.dcsend("send", note, after="> code")
+    sender.until("^note: no QR code: it needs 37 columns and the window has 36")
+
+
+def test_suspended_program_reads_again_when_it_is_back(
+    tmux: Tmux, tmp_path: Path, note: str
+) -> None:
+    _, receiver = asked(tmux, tmp_path, note)
+    receiver.key("C-z")
+    receiver.until("Stopped|Suspended")
+    receiver.enter("fg")
+    receiver.until("m dcsend receive")
+    receiver.enter("n")
+    receiver.until("^dcsend: you declined$")
