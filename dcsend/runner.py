@@ -103,8 +103,7 @@ def run_receive(settings: Settings, options: Options) -> int:
     to_stdout = settings.destination is None
     if to_stdout and options.json:
         raise UsageError("--json and -o - both want standard output", "choose one of them")
-    if to_stdout and sys.stdout is None:
-        raise UsageError("standard output is closed", "choose a folder with --output")
+    stdout = unbuffered_stdout() if to_stdout else None
     asks = not options.yes
     if asks and (reason := _unanswerable(options)):
         raise UsageError(
@@ -119,7 +118,7 @@ def run_receive(settings: Settings, options: Options) -> int:
             stage.display.decide if asks else _accept,
             lines=stage.lines,
             interrupt=stage.interrupt,
-            stdout=unbuffered_stdout() if to_stdout else None,
+            stdout=stdout,
         )
 
     return _run(run, settings, options)
@@ -129,10 +128,9 @@ def _unanswerable(options: Options) -> str:
     """Say why no question can be asked; empty if one can."""
     if options.json or options.quiet:
         return f"{'--json' if options.json else '--quiet'} is given"
-    for stream, name in ((sys.stdin, "input"), (sys.stderr, "error")):
-        if not is_terminal(stream):
-            return f"standard {name} is not a terminal"
-    return ""
+    if not is_terminal(sys.stdin):
+        return "standard input is not a terminal"
+    return "" if Stream.stderr().terminal else "standard error is not a terminal"
 
 
 def _unbuffered_stdin() -> BinaryIO:

@@ -5,15 +5,17 @@ A test waits until the screen shows something, with a limit; it never waits for 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
 import re
+import select
 import shlex
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -26,6 +28,9 @@ T = TypeVar("T")
 ROOT: Final = Path(__file__).resolve().parent.parent
 PATIENCE: Final = 30.0
 "Seconds that a screen may take to show something, on a very busy machine."
+
+_MARK: Final = "\0"
+"Shows nothing anywhere."
 
 DCSEND: Final = f"{shlex.quote(sys.executable)} -m dcsend"
 "What a person would type as `dcsend`."
@@ -57,25 +62,40 @@ class Pty:
         self.eyes, computer = os.openpty()
         size = struct.pack("HHHH", rows, columns, 0, 0)
         fcntl.ioctl(computer, termios.TIOCSWINSZ, size)
-        os.set_blocking(self.eyes, False)
         self.file = open(computer, "w", encoding=encoding, newline="")  # noqa: SIM115 - closed below
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
-        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
         self.written = ""
 
     def look(self) -> list[str]:
         """Return the rows that are shown now."""
-        with contextlib.suppress(BlockingIOError):
-            while seen := os.read(self.eyes, 65536):
-                text = seen.decode(self._encoding)
-                self.written += text
-                self._stream.feed(text)
+        # The kernel takes its time; what is before the mark has arrived when the mark has.
+        with contextlib.suppress(OSError):
+            os.write(self.file.fileno(), _MARK.encode())
+            self._receive(_MARK)
         return plain(self.screen)
 
     def type(self, text: str) -> None:
-        """Press keys; the terminal echoes them."""
+        """Press keys; the program sees them when a line is complete."""
         os.write(self.eyes, text.encode())
+
+    def type_and_see(self, text: str) -> None:
+        """Press keys, and wait until the terminal has echoed them."""
+        self.look()
+        self.type(text)
+        self._receive(text.replace("\n", "\r\n"))
+
+    def _receive(self, wanted: str) -> None:
+        """Take what comes until it ends with *wanted*."""
+        came = ""
+        while not came.endswith(wanted):
+            ready, _, _ = select.select([self.eyes], [], [], PATIENCE)
+            assert ready, f"{wanted!r} has not come, but {came!r}"
+            came += self._decoder.decode(os.read(self.eyes, 65536))
+        text = came.replace(_MARK, "")
+        self.written += text
+        self._stream.feed(text)
 
     def close(self) -> None:
         """Throw it away."""
@@ -101,7 +121,13 @@ class Tmux:
             text=True,
         ).stdout
 
-    def window(self, folder: Path, columns: int = 80, rows: int = 24, **variables: str) -> Pane:
+    def window(
+        self,
+        folder: Path,
+        columns: int = 80,
+        rows: int = 24,
+        variables: Mapping[str, str] | None = None,
+    ) -> Pane:
         """Open a window with a shell in *folder*."""
         name = f"w{uuid.uuid4().hex[:8]}"
         given = {
@@ -110,7 +136,7 @@ class Tmux:
             "DCSEND_ADDRESS": "127.0.0.1",
             "DCSEND_STUN": "none",
             "LC_ALL": "C.UTF-8",
-            **variables,
+            **(variables or {}),
         }
         # The window tells its size itself.
         shell = [

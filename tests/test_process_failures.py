@@ -170,7 +170,7 @@ def test_receiver_that_does_not_say_yes_ends_both(
 ) -> None:
     sender = stage.send(file)
     receiver = stage.run("receive", sender.code, "-o", tmp_path / "output", terminal=True)
-    receiver.said(b"accept?")
+    receiver.said(b"accept")
     receiver.write(answer)
     sent, received = sender.end(), receiver.end()
     assert (sent.status, received.status) == (7, 7)
@@ -313,6 +313,7 @@ def test_destination_that_fills_up_ends_the_transfer(stage: Stage, tmp_path: Pat
     assert sent.fatal["kind"] == "refused"
 
 
+@pytest.mark.slow
 def test_destination_that_is_a_file_declines(stage: Stage, file: Path) -> None:
     sent, received = stage.transfer(file, output=file)
     assert (sent.status, received.status) == (7, 4)

@@ -349,7 +349,7 @@ async def have_more_than_there_is(peer: Peer) -> None:
         acknowledge_too_much,
         pytest.param(verdict_too_early, marks=pytest.mark.slow),
         complete_without_verdicts,
-        have_more_than_there_is,
+        pytest.param(have_more_than_there_is, marks=pytest.mark.slow),
     ],
 )
 async def test_receiver_that_breaks_a_rule_is_refused(

@@ -7,6 +7,8 @@ import hashlib
 import os
 from pathlib import Path
 
+import pytest
+
 from dcsend.entry import Entry
 from dcsend.protocol.frames import encode_abort
 from dcsend.protocol.messages import Bye, Cancel, Complete, Verdict
@@ -51,6 +53,7 @@ async def test_byte_flipped_before_the_checksum_fails_the_file(
     assert os.listdir(output) == []
 
 
+@pytest.mark.slow
 async def test_one_damaged_file_of_two_ends_with_the_status_of_damage(
     stage: Stage, tmp_path: Path
 ) -> None:

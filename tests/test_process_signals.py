@@ -66,7 +66,7 @@ def test_signal_ends_both_sides_and_keeps_the_part(
     assert (tmp_path / "stdin.dcsend-part").read_bytes() == b"something"
 
 
-@pytest.mark.parametrize("side", ["sender", "receiver"])
+@pytest.mark.parametrize("side", ["sender", pytest.param("receiver", marks=pytest.mark.slow)])
 def test_interrupt_in_full_flow_ends_both_sides(stage: Stage, tmp_path: Path, side: str) -> None:
     large, output = tmp_path / "large", tmp_path / "output"
     with large.open("wb") as file:

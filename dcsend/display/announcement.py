@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-from dcsend.display.qr import Mode, Request, choose_mode, qr_lines
+from dcsend.display.qr import Choice, Request, choose_mode, qr_lines
 from dcsend.display.streams import Stream
 from dcsend.display.wording import until, width
 from dcsend.session.events import CodeReady
@@ -30,6 +30,8 @@ class Announcement:
 
     lines: list[str]
     status: str
+    notes: list[str]
+    "What could not be shown, and why; comes first."
 
 
 def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
@@ -45,33 +47,34 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
     page = [] if event.link.startswith(_NO_PAGE) else [f"or open: {event.link}"]
     if not err.terminal:
         lines = [f"on the other machine, run: {command}", *page]
-        return Announcement(lines, f"waiting for the other side; {works}")
+        return Announcement(lines, f"waiting for the other side; {works}", [])
     columns, rows = err.window
     status = f"waiting for the other side; {works}; Ctrl-C ends"
     if len(status) >= columns:
         status = f"waiting; works once, until {expiry}"
     header = "on the other machine, run:"
-    mode, notes = _mode(event.link, err, wanted, columns, rows)
+    choice = _choose(event.link, err, wanted)
+    mode = choice.mode
     if mode is None:
-        return Announcement([*notes, *page, header, "", command, ""], status)
+        notes = [choice.reason] if choice.reason else []
+        return Announcement([*page, header, "", command, ""], status, notes)
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
     if len(spacious) + 4 + below + _STATUS <= rows:
-        return Announcement([*page, *spacious, "", header, "", command, ""], status)
+        return Announcement([*page, *spacious, "", header, "", command, ""], status, [])
     if len(spacious) + below + _STATUS <= rows:
-        return Announcement([*page, header, *spacious, command], status)
+        return Announcement([*page, header, *spacious, command], status, [])
     alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
     status = f"waiting; scroll up for the command; works once, until {expiry}"
     if len(status) >= columns:
         status = "waiting; scroll up for the command"
-    return Announcement([*page, header, "", command, "", *alone], status)
+    return Announcement([*page, header, "", command, "", *alone], status, [])
 
 
-def _mode(
-    link: str, err: Stream, wanted: Request, columns: int, rows: int
-) -> tuple[Mode | None, list[str]]:
-    """Decide how the QR code is drawn; None if not at all, with a word on why."""
-    choice = choose_mode(
+def _choose(link: str, err: Stream, wanted: Request) -> Choice:
+    """Decide whether and how the QR code is drawn."""
+    columns, rows = err.window
+    return choose_mode(
         link,
         wanted,
         columns=columns,
@@ -81,4 +84,3 @@ def _mode(
         no_color=bool(os.environ.get("NO_COLOR")),  # set but empty means nothing
         term=os.environ.get("TERM", ""),
     )
-    return choice.mode, [f"note: {choice.reason}"] if choice.reason else []

@@ -46,13 +46,13 @@ class Screen:
             self._stream.line(text)
 
     def typed(self, text: str) -> None:
-        """Turn the line that has just been typed into one that stays."""
+        """Turn the line that has just been typed into one that stays above the rest."""
         if self._stream.movable:
             # Enter has moved the cursor one row down.
             self._stream.write(self._up(1) + text + "\n" + self._drawn())
 
     def status(self, text: str) -> None:
-        """Say what is awaited, until the next line is written."""
+        """Say what is awaited, below all lines, until that is cleared or replaced."""
         if not self._stream.movable:
             self._stream.line(text)
             return

@@ -7,6 +7,8 @@ import os
 import sys
 from typing import BinaryIO, TextIO
 
+from dcsend.errors import UsageError
+
 __all__ = ["Stream", "enable_escapes", "is_terminal", "release", "unbuffered_stdout"]
 
 
@@ -25,7 +27,13 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def unbuffered_stdout() -> BinaryIO:
-    """Open standard output anew, for bytes: its own buffer is locked at exit by a stuck write."""
+    """Open standard output anew, for bytes: its own buffer is locked at exit by a stuck write.
+
+    Raises:
+        UsageError: the program was started without one.
+    """
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", "choose a folder with --output")
     sys.stdout.flush()
     return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 

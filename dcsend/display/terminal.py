@@ -92,6 +92,7 @@ class TerminalDisplay:
             case CodeReady():
                 self._show_code(event)
             case Connected():
+                self._screen.clear()
                 self._screen.line(wording.describe_connection(event, address=self._options.verbose))
             case ManifestKnown():
                 self._show_manifest(event)
@@ -135,6 +136,8 @@ class TerminalDisplay:
         if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
         announcement = announce(event, self._err, self._options.qr)
+        for note in announcement.notes:
+            self._say(f"note: {note}")
         for line in announcement.lines:
             self._screen.line(line)
         self._screen.status(announcement.status)
@@ -178,6 +181,7 @@ class TerminalDisplay:
     def _progress(self, event: Progressed) -> None:
         self._progressed = event
         if event.total == 0:
+            self._screen.clear()
             return
         columns, _ = self._err.window
         rows = bar_rows(event, several=self._files > 1, columns=columns, smooth=self._smooth)
@@ -206,9 +210,9 @@ class TerminalDisplay:
         """Say what went wrong, or how well it went."""
         match event:
             case Warned():
-                self._screen.line(f"note: {printable(event.message)}")
+                self._say(f"note: {printable(event.message)}")
                 if event.hint:
-                    self._screen.line(f"hint: {printable(event.hint)}")
+                    self._say(f"hint: {printable(event.hint)}")
             case Failed():
                 self.close()
                 last = self._progressed
@@ -232,6 +236,11 @@ class TerminalDisplay:
                 return "to send the rest, run this again; the other side adds --skip to its command"
             return f"to get the rest, ask for a new code, then run: {shlex.join(command)}"
         return "" if isinstance(error, Interrupted) else error.hint
+
+    def _say(self, text: str) -> None:
+        """Write prose: on a terminal, broken between words."""
+        for row in wording.wrapped(text, self._err.window[0]) if self._err.terminal else [text]:
+            self._screen.line(row)
 
     def _show_result(self, event: Finished) -> None:
         good = [file for file in event.files if file.status == "ok"]

@@ -1,0 +1,267 @@
+"""The command line: every option has its variable, every mistake its line, its status and a hint."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+import typer.main
+
+import dcsend
+from dcsend._version import __version__
+from dcsend.cli import app
+from dcsend.entry import Existing
+from dcsend.errors import UsageError
+from dcsend.runner import one_of, parse_duration
+from dcsend.session.events import CodeReady
+from dcsend.settings import Settings
+from tests.screens import Pty
+
+WITHOUT_VARIABLE = {"help", "version", "install_completion", "show_completion", "paths"}
+"What is done once and never as a habit, and what is sent."
+
+COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+PARAMETERS = [
+    pytest.param(command, parameter, id=f"{name}-{parameter.name}")
+    for name, command in sorted(COMMANDS.items())
+    for parameter in command.params
+    if parameter.name not in WITHOUT_VARIABLE
+]
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+
+
+def run(
+    *arguments: str, stdin: int | IO[str] = subprocess.DEVNULL, env: dict[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Run dcsend to its end; return its status, standard output and standard error."""
+    root = str(Path(dcsend.__file__).parents[1])
+    variables = {"DCSEND_ADDRESS": "127.0.0.1", "COLUMNS": "100"}
+    found = subprocess.run(
+        [sys.executable, "-m", "dcsend", *arguments],
+        env={**os.environ, **variables, "PYTHONPATH": root, **(env or {})},
+        stdin=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in found.stderr
+    return found.returncode, found.stdout, found.stderr
+
+
+@pytest.mark.parametrize(("command", "parameter"), PARAMETERS)
+def test_option_has_its_variable(command: Any, parameter: Any) -> None:
+    name = "code" if parameter.name in ("to", "code") else parameter.name
+    assert parameter.envvar == f"DCSEND_{name.upper()}"
+
+
+@pytest.mark.parametrize(("command", "parameter"), PARAMETERS)
+def test_help_names_option_and_variable(command: Any, parameter: Any) -> None:
+    context = typer.Context(command, info_name="dcsend", terminal_width=200, max_content_width=200)
+    shown = command.get_help(context)
+    assert parameter.envvar in shown
+    assert max(parameter.opts, key=len) in shown or parameter.param_type_name == "argument"
+
+
+def test_both_commands_have_the_options_of_meeting_and_showing() -> None:
+    send, receive = ({p.name for p in COMMANDS[name].params} for name in ("send", "receive"))
+    assert send - receive == {"paths", "to", "text", "name", "links", "exclude"}
+    assert receive - send == {"code", "output", "yes", "overwrite", "rename", "skip"}
+
+
+def test_variable_does_what_the_option_does(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    env = {"DCSEND_EXPIRES": "soon", "DCSEND_JSON": "1"}
+    status, out, err = run("send", str(tmp_path / "a"), env=env)
+    assert (status, err) == (2, "")
+    assert json.loads(out.splitlines()[0])["message"] == "'soon' is not a time"
+
+
+def test_repeatable_variable_is_split_at_spaces(tmp_path: Path) -> None:
+    for name in ("a.o", "b.pyc"):
+        (tmp_path / name).touch()
+    env = {"DCSEND_EXCLUDE": "*.o *.pyc x*"}
+    status, _, err = run("send", str(tmp_path / "a.o"), str(tmp_path / "b.pyc"), env=env)
+    assert status == 3
+    assert "nothing is left to send" in err
+
+
+def test_version_is_one_line() -> None:
+    assert run("--version") == (0, f"dcsend {__version__}\n", "")
+    assert run("-V") == run("--version")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["send", "-h"], ["receive", "--help"]])
+def test_help_is_on_standard_output_and_fits_a_window(arguments: list[str]) -> None:
+    status, out, err = run(*arguments, env={"COLUMNS": "80"})
+    assert (status, err) == (0, "")
+    assert out.startswith("Usage: dcsend ")
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
+    status, out, err = run()
+    assert (status, out) == (2, "")
+    assert "dcsend send PATH; then, on the other: dcsend receive CODE" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (["send", "x", "--frobnicate"], "no such option: --frobnicate", "dcsend send --help"),
+        (["sned", "x"], "no such command 'sned'", "dcsend --help"),
+        (["send", "x", "--port", "65536"], "invalid value for '--port'", "dcsend send --help"),
+        (["send", "x", "--port", "a"], "invalid value for '--port'", "dcsend send --help"),
+        (["send", "x", "--qr", "big"], "invalid value for '--qr'", "dcsend send --help"),
+        (["receive", "a", "b"], "got unexpected extra argument", "dcsend receive --help"),
+        (["send"], "nothing to send", "name files or folders"),
+        (["send", "x", "--expires", "0"], "'0' is not a time", "write 90s, 10m, 1h or 2d"),
+        (["send", "-", "-"], "standard input can be sent once only", "name - once"),
+        (["receive", "-y", "--skip", "--rename"], "--rename and --skip contradict", "choose one"),
+        (["receive", "-y", "--json", "-o", "-"], "--json and -o - both want", "choose one"),
+        (["receive", "--json", "-o", "-"], "--json and -o - both want", "choose one"),
+        (["receive"], "standard input is not a terminal", "add -y"),
+        (["receive", "-q"], "--quiet is given", "add -y"),
+        (["receive", "-y", "dc0"], "", ""),
+        (["receive", "-y", "--address", "home"], "'home' is not an IP address", "write --address"),
+        (["receive", "-y", "--qr-file", "x.jpg"], "x.jpg ends neither in .png nor in .svg", ""),
+    ],
+)
+def test_mistake_is_a_line_a_hint_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").touch()
+    status, _, err = run(*arguments)
+    assert status == 2
+    lines = [line for line in err.splitlines() if line.startswith("dcsend: ")]
+    assert said in lines[0]
+    assert not hint or hint in lines[1]
+    assert re.match(r"dcsend: [^A-Z]", lines[0])
+    assert not lines[0].endswith(".")
+
+
+def test_mistake_is_two_events_with_json() -> None:
+    status, out, err = run("receive", "--json")
+    assert (status, err) == (2, "")
+    error, done = map(json.loads, out.splitlines())
+    assert error["message"] == "nobody can be asked whether to accept: --json is given"
+    assert (done["event"], done["exit"]) == ("done", 2)
+
+
+def test_missing_source_is_status_3(tmp_path: Path) -> None:
+    status, out, err = run("send", str(tmp_path / "gone\x1b[2J"))
+    assert (status, out) == (3, "")
+    assert "\x1b" not in err
+    assert "gone\\x1b[2J" in err
+
+
+@on_posix
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("arguments", ["receive -y -o - nonsense", "send -", "receive @-", "send"])
+def test_closed_standard_streams_are_no_surprise(arguments: str, closed: str) -> None:
+    root = str(Path(dcsend.__file__).parents[1])
+    command = f"{sys.executable} -m dcsend {arguments} --expires 1s {closed}"
+    found = subprocess.run(
+        ["sh", "-c", command],
+        env={**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": root},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    # `send -` has something to send where standard input is open: nobody comes for it.
+    assert found.returncode in ((2, 9) if arguments == "send -" else (2,))
+    assert b"Traceback" not in found.stderr
+    assert b"Exception" not in found.stderr
+
+
+@pytest.fixture
+def pty() -> Iterator[Pty]:
+    """Give a terminal."""
+    terminal = Pty()
+    yield terminal
+    terminal.close()
+
+
+@on_posix
+def test_question_that_nobody_would_see_is_not_asked(pty: Pty) -> None:
+    status, _, err = run("receive", stdin=pty.file)
+    assert status == 2
+    assert "nobody can be asked whether to accept: standard error is not a terminal" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("10m", 600), ("10 min", 600), (" 1.5H ", 5400), ("30d", 2592000)],
+)
+def test_duration_is_read(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1w", "31d", "1h30m", "nan", "inf", "١s", "1e3"])
+def test_duration_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_duration(text)
+
+
+def test_policies_contradict_each_other_by_name() -> None:
+    everything = dict.fromkeys((Existing.OVERWRITE, Existing.RENAME, Existing.SKIP), True)
+    with pytest.raises(UsageError, match="--overwrite and --rename and --skip contradict"):
+        one_of(everything)
+    assert one_of(dict.fromkeys(everything, False)) is Existing.REFUSE
+    assert one_of({Existing.SKIP: True}) is Existing.SKIP
+
+
+def test_secret_is_in_no_repr() -> None:
+    secret = "dc0secret"
+    event = CodeReady(secret, f"dcsend:#{secret}", datetime.datetime.now(datetime.UTC), "sender")
+    assert secret not in repr(event) + str(event)
+    assert secret not in repr(Settings(code=secret)) + str(Settings(code=secret))
+
+
+def test_damaged_code_is_not_repeated() -> None:
+    # It may be the right one but for a character, and errors are what people paste in public.
+    damaged = "dc0" + "7" * 60
+    status, out, err = run("receive", "-y", damaged)
+    assert status == 2
+    assert damaged[3:20] not in out + err
+
+
+LATE = ("aiortc", "av", "numpy", "qrcode", "PIL", "tqdm", "dcsend.protocol", "dcsend.files.sink")
+
+
+@pytest.mark.parametrize("module", LATE)
+def test_code_does_not_wait_for_what_is_needed_later(module: str, tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    program = (
+        "import json, sys\n"
+        "from dcsend.display.jsonlines import JsonDisplay\n"
+        "def show(self, event):\n"
+        "    if event.name == 'code': print(sys.argv[-1] in sys.modules); sys.stdout.flush()\n"
+        "    raise KeyboardInterrupt\n"
+        "JsonDisplay.show = show\n"
+        "from dcsend.cli import main\n"
+        f"module = {module!r}\n"
+        f"sys.argv = ['dcsend', 'send', {str(tmp_path / 'a')!r}, '--json', '--name', module]\n"
+        "main()\n"
+    )
+    root = str(Path(dcsend.__file__).parents[1])
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.stdout == "False\n", found.stderr

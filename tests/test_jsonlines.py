@@ -1,0 +1,151 @@
+"""`--json`: every event is one line that a program can read."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcsend.display.jsonlines import JsonDisplay
+from dcsend.display.streams import Stream
+from dcsend.entry import Entry
+from dcsend.errors import ConnectionFailed, UsageError
+from dcsend.session.events import (
+    CodeReady,
+    Connected,
+    Event,
+    Failed,
+    FileFinished,
+    Finished,
+    ManifestKnown,
+    Progressed,
+    TextExchanged,
+    Warned,
+)
+
+WHEN = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
+
+EVENTS: list[tuple[Event, dict[str, Any]]] = [
+    (
+        CodeReady("dc0", "dcsend:#1", WHEN, "sender"),
+        {
+            "event": "code",
+            "code": "dc0",
+            "link": "dcsend:#1",
+            "expires": "2026-05-01T12:00:00+00:00",
+        },
+    ),
+    (
+        Connected("direct", "IPv4", "192.0.2.1", "dcsend/1\x1b", 0.0123),
+        {
+            "event": "connected",
+            "route": "direct",
+            "family": "IPv4",
+            "address": "192.0.2.1",
+            "peer": "dcsend/1\x1b",
+            "rtt_ms": 12.3,
+        },
+    ),
+    (
+        ManifestKnown([Entry("a\nb", size=3)]),
+        {
+            "event": "manifest",
+            "files": 1,
+            "bytes": 3,
+            "entries": [{"path": "a\nb", "kind": "file", "size": 3}],
+        },
+    ),
+    (
+        Progressed(50, 100, 10.4, "a", 50, 100),
+        {"event": "progress", "bytes": 50, "total": 100, "rate": 10, "eta_s": 4.8},
+    ),
+    (
+        FileFinished("a", "ok", 3, saved=Path("out/a"), sha256="ff"),
+        {
+            "event": "file",
+            "path": "a",
+            "saved": str(Path("out/a")),
+            "bytes": 3,
+            "sha256": "ff",
+            "ok": True,
+            "status": "ok",
+            "reason": None,
+        },
+    ),
+    (
+        TextExchanged("hi", sent=False, kind="line"),
+        {"event": "text", "text": "hi", "kind": "line", "sent": False},
+    ),
+    (
+        Warned("silent", "nothing came"),
+        {
+            "event": "error",
+            "kind": "silent",
+            "message": "nothing came",
+            "hint": None,
+            "fatal": False,
+        },
+    ),
+    (
+        Failed(ConnectionFailed("it was lost", "again")),
+        {
+            "event": "error",
+            "kind": "connection",
+            "message": "it was lost",
+            "hint": "again",
+            "fatal": True,
+        },
+    ),
+    (
+        Finished(False, 5, 7, 1.23456, (FileFinished("a", "ok", 3),)),
+        {"event": "done", "ok": False, "exit": 5, "bytes": 7, "seconds": 1.235, "files": 1},
+    ),
+]
+
+
+def shown(*events: Event, verbose: bool = False) -> list[dict[str, Any]]:
+    """Return what a program reads."""
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out), verbose=verbose)
+    for event in events:
+        display.show(event)
+    display.close()
+    assert out.getvalue().count("\n") == len(out.getvalue().splitlines())
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"), EVENTS, ids=[f"{number}-{e.name}" for number, (e, _) in enumerate(EVENTS)]
+)
+def test_event_is_one_line_of_version_1(event: Event, line: dict[str, Any]) -> None:
+    assert shown(event) == [{"v": 1, **line}]
+
+
+def test_name_that_is_no_unicode_stays_one_ascii_line() -> None:
+    out = io.StringIO()
+    JsonDisplay(Stream(out)).show(ManifestKnown([Entry("\udcff\u2028", size=1)]))
+    assert out.getvalue().isascii()
+    assert json.loads(out.getvalue())["entries"][0]["path"] == "\udcff\u2028"
+
+
+def test_signs_of_life_are_shown_with_v_only() -> None:
+    sign = TextExchanged("abc", sent=True, kind="random")
+    assert shown(sign) == []
+    assert [line["kind"] for line in shown(sign, verbose=True)] == ["random"]
+
+
+def test_run_that_never_began_ends_with_error_and_done() -> None:
+    out = io.StringIO()
+    JsonDisplay(Stream(out)).refuse(UsageError("no", "yes"))
+    error, done = (json.loads(line) for line in out.getvalue().splitlines())
+    assert (error["event"], error["kind"], error["fatal"]) == ("error", "usage", True)
+    assert (done["event"], done["ok"], done["exit"]) == ("done", False, 2)
+
+
+async def test_nobody_is_asked() -> None:
+    with pytest.raises(UsageError, match="--json"):
+        await JsonDisplay(Stream(io.StringIO())).decide(ManifestKnown([]))
