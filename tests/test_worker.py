@@ -30,15 +30,15 @@ async def test_an_error_reaches_the_caller() -> None:
 
 async def test_a_cancelled_call_does_not_disturb_the_next() -> None:
     worker = Worker("test")
-    started, go = threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    started, go = asyncio.Event(), threading.Event()
 
     def block() -> None:
-        started.set()
+        loop.call_soon_threadsafe(started.set)
         go.wait()
 
     task = asyncio.create_task(worker.run(block))
-    while not started.is_set():
-        await asyncio.sleep(0)
+    await started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -36,8 +36,8 @@ from dcsend.session.events import (
     TextExchanged,
     Warned,
 )
-from dcsend.session.meter import Meter
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
+from dcsend.session.progress import Progress
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
@@ -91,7 +91,7 @@ class Incoming:
         self._arrived = asyncio.Event()
         self._left = 0
         "Files without a verdict."
-        self._meter: Meter
+        self._progress: Progress | None = None
         self._safe = False
         "Every file has its verdict and the sender has been told."
 
@@ -126,6 +126,8 @@ class Incoming:
 
     async def put_away(self) -> None:
         """Close parts and journals behind whatever the disk thread is doing."""
+        if self._progress is not None:
+            self._progress.close()
         with contextlib.suppress(TimeoutError, DcsendError):
             async with asyncio.timeout(_CLOSING):
                 await self._worker.run(self._sink.close)
@@ -189,12 +191,9 @@ class Incoming:
         await self._flush()
 
     def _accept(self, plan: Plan) -> None:
-        now = self._loop.time()
-        self.tally.started = now
+        self.tally.started = self._loop.time()
         wanted = [e for number, e in enumerate(self._entries) if number not in plan.skip]
-        sizes = [entry.size for entry in wanted]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        self._meter = Meter(total, now=now, interval=self._settings.progress_interval)
+        self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
         self._left = sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in wanted)
         for number, reason in plan.skip.items():
             self._report_skip(self._entries[number], reason)
@@ -242,13 +241,12 @@ class Incoming:
         """Count what a batch has written."""
         for operation in batch:
             entry = self._entries[operation.number]
-            if self._meter.path != entry.path:
-                self._meter.begin(entry.path, entry.size)
             if isinstance(operation, Write):
                 size = len(operation.payload)
             else:
                 size = operation.length if isinstance(operation, Hole) else 0
-            self._meter.add(size)
+            if self._progress is not None:
+                self._progress.add(entry, size)
             self.tally.bytes += size
 
     async def _tell(self, outcomes: Sequence[Outcome], cost: int) -> None:
@@ -257,10 +255,10 @@ class Incoming:
         for outcome in outcomes:
             self._judge(outcome)
         await self._flush()
-        now = self._loop.time()
-        progress = self._meter.due(now) if self._left else self._meter.now(now)
-        if progress is not None:
-            self._emit(progress)
+        if self._progress is not None and self._left:
+            self._progress.show()
+        elif self._progress is not None:
+            self._progress.end()
 
     def _judge(self, outcome: Outcome) -> None:
         entry = self._entries[outcome.number]

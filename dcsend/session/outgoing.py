@@ -35,8 +35,8 @@ from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
-from dcsend.session.meter import Meter
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
+from dcsend.session.progress import Progress
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
@@ -117,7 +117,7 @@ class Outgoing:
         self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
         self._acknowledged = asyncio.Event()
         self._book = _Book()
-        self._meter: Meter
+        self._progress: Progress | None = None
 
     async def run(self) -> None:
         """Send everything; return when the receiver has judged all of it.
@@ -133,6 +133,8 @@ class Outgoing:
 
     async def put_away(self) -> None:
         """Let the disk thread end."""
+        if self._progress is not None:
+            self._progress.close()
         self._worker.close()
 
     async def farewell(self, error: BaseException) -> None:
@@ -182,7 +184,8 @@ class Outgoing:
             case protocol_events.FileJudged():
                 self._judge(event.number, event.status)
             case protocol_events.Completed():
-                self._emit(self._meter.now(self._loop.time()))
+                if self._progress is not None:
+                    self._progress.end()
                 return True
             case _:
                 pass
@@ -194,12 +197,9 @@ class Outgoing:
         self._emit(ManifestKnown(self._entries))
 
     def _start(self, event: protocol_events.Accepted) -> None:
-        now = self._loop.time()
-        self.tally.started = now
+        self.tally.started = self._loop.time()
         wanted = [e for number, e in enumerate(self._entries) if number not in event.skip]
-        sizes = [entry.size for entry in wanted]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
-        self._meter = Meter(total, now=now, interval=self._settings.progress_interval)
+        self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
         for number, reason in event.skip.items():
             self._report(number, _skipped(self._entries[number], reason))
         self._accepted.set_result(event)
@@ -208,14 +208,12 @@ class Outgoing:
         frames = self._book.frames
         while frames and frames[0].upto <= upto:
             frame = frames.popleft()
-            entry = self._entries[frame.number]
-            if self._meter.path != entry.path:
-                self._meter.begin(entry.path, entry.size)
-            self._meter.add(frame.payload)
+            if self._progress is not None:
+                self._progress.add(self._entries[frame.number], frame.payload)
             self.tally.bytes += frame.payload
         self._acknowledged.set()
-        if (progress := self._meter.due(self._loop.time())) is not None:
-            self._emit(progress)
+        if self._progress is not None:
+            self._progress.show()
 
     def _judge(self, number: int, status: str) -> None:
         entry = self._entries[number]
