@@ -194,6 +194,30 @@ def test_closed_standard_streams_are_no_surprise(arguments: str, closed: str) ->
     assert b"Exception" not in found.stderr
 
 
+@on_posix
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["--version"], 0), (["receive", "--json"], 2), (["send", "--help"], 1)],
+)
+def test_output_that_nobody_reads_does_not_change_the_status(
+    arguments: list[str], status: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    found = subprocess.run(
+        [sys.executable, "-m", "dcsend", *arguments],
+        env={**kept, "PYTHONPATH": str(Path(dcsend.__file__).parents[1])},
+        stdin=subprocess.DEVNULL,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (status, b"")
+
+
 @pytest.fixture
 def pty() -> Iterator[Pty]:
     """Give a terminal."""

@@ -29,6 +29,7 @@ from dcsend.session.events import (
 )
 from dcsend.signaling.dialcode import Address, DialCode
 from tests.screens import Pty
+from tests.test_qr import photographed, scanned
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 
@@ -108,6 +109,17 @@ def test_code_is_the_last_thing_above_the_status(seat: Seat) -> None:
     assert seat.pty.screen.cursor.y == len(rows) - 1  # there is no line end behind it
 
 
+@pytest.mark.parametrize("height", [22, 23, 24, 26, 28, 50])
+def test_window_that_has_room_for_both_shows_command_and_qr_code_whole(height: int) -> None:
+    pty = Pty(80, height)
+    rows = Seat(pty).after(code())
+    command = f"dcsend receive {DIAL.text()}"
+    assert {command[:80], command[80:]} <= set(rows)
+    assert rows[-1].startswith("waiting for the other side; ")
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link("dcsend:")
+    pty.close()
+
+
 def test_waiting_receiver_tells_how_to_send(seat: Seat) -> None:
     rows = seat.after(code(role="receiver"))
     assert f"dcsend send PATH --to {DIAL.text()}"[:80] in rows
@@ -174,7 +186,9 @@ def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:
     assert seat.pty.look()[-1] == "hel"
     display.show(moved(20_000_000))
     assert seat.pty.look()[-1] == "hel"
-    seat.pty.type_and_see("lo\n")
+    seat.pty.type_and_see("lo")
+    assert seat.pty.look()[-1] == "hello"
+    seat.pty.type_and_see("\n")
     display.show(TextExchanged("hello", sent=True, kind="line"))
     rows = seat.pty.look()
     assert [row.split()[0] for row in rows] == ["offered:", "you:", "total", "b.txt"]

@@ -103,7 +103,6 @@ class Stream:
         except BlockingIOError:
             return  # somebody made it non-blocking and it is full: this text is lost, no more
         except (OSError, ValueError):
-            _divert(self._stream)
             self._stream = None  # a closed pipe, a hung-up terminal: nobody reads any more
 
 
