@@ -62,6 +62,11 @@ def test_a_partial_failure_says_how_many_and_names_one() -> None:
     assert str(error) == "1 of 3 did not make it; f1: why"
 
 
+def test_a_reason_that_names_the_file_names_it_once() -> None:
+    bad = [FileFinished("f", "failed", 0, reason="f: permission denied", exit=4)]
+    assert str(failure(bad)) == "f: permission denied"
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [

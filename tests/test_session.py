@@ -75,6 +75,7 @@ def receiver(
     async def accept(manifest: ManifestKnown) -> bool:
         return True
 
+    settings = dataclasses.replace(settings, output=str(root))
     events: list[Event] = []
     tally = Tally()
     lines: asyncio.Queue[str] = asyncio.Queue()
@@ -238,6 +239,8 @@ async def test_an_existing_file_is_declined_with_its_name(
         4,
     ]
     assert "film.bin" in str(errors[0])
+    assert str(tmp_path) in str(errors[1])
+    assert str(tmp_path) not in str(errors[0])  # nobody's business
     assert (tmp_path / "in" / "film.bin").read_text() == "mine"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -24,6 +25,7 @@ from dcsend.errors import (
     SourceError,
 )
 from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, Sink, Write
+from dcsend.printable import printable
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import State
@@ -117,7 +119,7 @@ class Incoming:
         """Tell the sender that we stop, and wait until it has hung up; not if it told us."""
         told_us = self._protocol.state in (State.CANCELLED, State.DONE)
         with contextlib.suppress(DcsendError):
-            self._protocol.cancel(cancel_reason(error), str(error))
+            self._protocol.cancel(cancel_reason(error), self._for_peer(error))
         await self._flush()
         while not told_us:
             message = await self._control.receive()
@@ -132,6 +134,12 @@ class Incoming:
             async with asyncio.timeout(_CLOSING):
                 await self._worker.run(self._sink.close)
         self._worker.close()
+
+    def _for_peer(self, error: BaseException) -> str:
+        """Say *error* without where on this machine it happened."""
+        root = self._settings.destination
+        where = printable(os.path.abspath(root)) if root is not None else ""
+        return str(error).replace(where, "the folder") if where else str(error)
 
     async def _flush(self) -> None:
         await send_all(self._control, self._protocol.messages_to_send())
@@ -179,7 +187,7 @@ class Incoming:
                 raise PeerRefused("you declined")
         except DcsendError as exc:
             reason = "destination" if isinstance(exc, DestinationError) else "declined"
-            self._protocol.decline(reason, exc.message)
+            self._protocol.decline(reason, self._for_peer(exc))
             await self._flush()
             raise
         self._accept(plan)

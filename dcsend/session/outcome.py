@@ -96,7 +96,9 @@ def failure(files: Sequence[FileFinished]) -> DcsendError | None:
     bad = [file for file in files if file.exit]
     if not bad:
         return None
-    first = f"{printable(bad[0].path)}: {bad[0].reason or bad[0].status}"
+    name = printable(bad[0].path)
+    # Some reasons begin with the name already.
+    first = f"{name}: {(bad[0].reason or bad[0].status).removeprefix(f'{name}: ')}"
     if len(files) > 1:
         first = f"{len(bad)} of {len(files)} did not make it; {first}"
     for kind in (IntegrityError, SourceError, DestinationError):
