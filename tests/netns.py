@@ -107,12 +107,23 @@ def _require() -> None:
         missing = "network namespaces need root"
     elif shutil.which("ip") is None:
         missing = "network namespaces need ip (iproute2)"
+    elif not _allowed():
+        missing = "this machine, perhaps a container, lets nobody make network namespaces"
     if not missing:
         _remove_abandoned()
     elif os.environ.get("CI") == "true":
         pytest.fail(missing)
     else:
         pytest.skip(missing)
+
+
+def _allowed() -> bool:
+    """Try it: root in a container often may not."""
+    name = f"{_PREFIX}-{os.getpid()}-try"
+    if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
+        return False
+    _remove(name)
+    return True
 
 
 def _make(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) -> Lan:
