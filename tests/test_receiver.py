@@ -407,6 +407,17 @@ def test_receiver_completes_after_the_last_verdict() -> None:
     assert receiver.messages_to_send() == []
 
 
+def test_receiver_completes_with_a_folder_that_could_not_be_made() -> None:
+    receiver = receiver_in(State.RECEIVED)
+    receiver.verdict(0, "failed")
+    receiver.verdict(1, "ok")
+    receiver.verdict(2, "ok")
+    assert receiver.messages_to_send() == [
+        '{"type":"verdict","files":[[0,"failed"],[1,"ok"],[2,"ok"]]}',
+        '{"type":"complete","ok":false,"files":2,"bytes":5}',
+    ]
+
+
 def test_receiver_completes_after_the_last_frame_of_a_failed_file() -> None:
     receiver = receiver_in(State.RECEIVING)
     receiver.verdict(1, "failed")
@@ -420,7 +431,7 @@ def test_receiver_completes_after_the_last_frame_of_a_failed_file() -> None:
 @pytest.mark.parametrize(
     ("number", "status", "reason"),
     [
-        (0, "ok", "verdict on 0, which is not a file"),
+        (0, "ok", "verdict ok on 0, which is no file"),
         (3, "ok", "verdict on 3"),
         (-1, "ok", "verdict on -1"),
         (1, "good", "no verdict: good"),
@@ -436,7 +447,7 @@ def test_receiver_cannot_judge(number: int, status: str, reason: str) -> None:
 def test_receiver_judges_a_file_once() -> None:
     receiver = receiver_in(State.RECEIVED)
     receiver.verdict(1, "ok")
-    with pytest.raises(LocalProtocolError, match="second verdict on file 1"):
+    with pytest.raises(LocalProtocolError, match="second verdict on 1"):
         receiver.verdict(1, "ok")
 
 

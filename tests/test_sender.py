@@ -359,13 +359,22 @@ def test_sender_passes_verdicts_on() -> None:
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ([(0, "failed")], "verdict on 0, which is not a file"),
+        ([(0, "ok")], "verdict ok on 0, which is no file"),
+        ([(0, "failed"), (0, "failed")], "second verdict on 0"),
         ([(3, "failed")], "verdict on 3, which is not a file"),
-        ([(1, "ok"), (1, "ok")], "second verdict on file 1"),
+        ([(1, "ok"), (1, "ok")], "second verdict on 1"),
     ],
 )
 def test_sender_refuses_a_verdict_on(files: list[tuple[int, str]], reason: str) -> None:
     assert_refused(sender_in(State.SENT), verdict(*files), reason)
+
+
+def test_sender_hears_of_a_folder_that_could_not_be_made() -> None:
+    sender = sender_in(State.SENT)
+    assert sender.receive(verdict((0, "failed"))) == [FileJudged(0, "failed")]
+    sender.receive(verdict((1, "ok"), (2, "ok")))
+    with pytest.raises(RemoteProtocolError, match="complete doesn't match the verdicts"):
+        sender.receive(COMPLETE)  # which says that all is well
 
 
 @pytest.mark.parametrize("status", ["ok", "mismatch"])

@@ -244,6 +244,36 @@ async def test_an_existing_file_is_declined_with_its_name(
     assert (tmp_path / "in" / "film.bin").read_text() == "mine"
 
 
+async def test_a_folder_that_can_not_be_made_is_told_to_both_sides(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "empty").mkdir(parents=True)
+    (tmp_path / "tree" / "file").write_text("x")
+
+    async def get_in_the_way(manifest: ManifestKnown) -> bool:
+        (tmp_path / "in" / "tree").mkdir(parents=True)
+        (tmp_path / "in" / "tree" / "empty").write_text("mine")
+        return True
+
+    left, right = connected_pair()
+    sending = sender(left, tmp_path / "tree")
+    receiving = receiver(right, tmp_path / "in", decide=get_in_the_way)
+    assert await both(sending, receiving) == (None, None)
+    for side in (sending, receiving):
+        statuses = {file.path: file.status for file in side.tally.files}
+        assert statuses == {"tree/empty": "failed", "tree/file": "ok"}
+        assert exit_status(side.tally.files) == 11
+
+
+async def test_what_was_typed_before_anybody_was_there_is_not_sent(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    lines.put_nowait("meant for a shell")
+    Conversation(left, SETTINGS, lambda event: None, lines)
+    assert lines.empty()
+    await right.close()
+
+
 async def test_a_cancelled_side_tells_the_other_at_once(tmp_path: Path, source_file: Path) -> None:
     left, right = connected_pair()
     asked = asyncio.Event()

@@ -24,6 +24,8 @@ _ABORTED: Final = 4
 "Given up by the sender."
 _JUDGED: Final = 8
 "Has a verdict."
+_PLAIN: Final = 16
+"A folder or a link: no frames; a verdict only if it could not be made."
 
 
 def has_frames(entry: Entry) -> bool:
@@ -46,7 +48,7 @@ class Ledger:
         self._entries = entries
         self._have = have
         self._marks = bytearray(
-            _COMING if has_frames(entry) and number not in skip else 0
+            0 if number in skip else _COMING if has_frames(entry) else _PLAIN
             for number, entry in enumerate(entries)
         )
         self._coming = self._unjudged = self._marks.count(_COMING)
@@ -117,13 +119,19 @@ class Ledger:
         if not mark:
             return f"verdict on {number}, which is not a file to be sent"
         if mark & _JUDGED:
-            return f"second verdict on file {number}"
+            return f"second verdict on {number}"
+        if mark & _PLAIN:
+            return "" if status == "failed" else f"verdict {status} on {number}, which is no file"
         if status != "failed" and not mark & _ENDED:
             return f"verdict {status} on file {number}, which has not ended"
         return ""
 
     def judge(self, number: int, status: str) -> None:
         """Note a verdict that has no fault."""
+        if self._marks[number] & _PLAIN:
+            self._marks[number] |= _JUDGED
+            self._all_good = False
+            return
         self._marks[number] |= _JUDGED
         self._unjudged -= 1
         streamed = self._sizes.pop(number, 0)
@@ -143,9 +151,9 @@ class Ledger:
         self._open_next()
 
     def _open_next(self) -> None:
-        # Nothing ahead has any other mark than _COMING or _JUDGED (failed early) with it.
+        # Of files ahead, none has any other mark than _COMING or _JUDGED (failed early) with it.
         number = self.number + 1
-        while number < len(self._marks) and not self._marks[number]:
+        while number < len(self._marks) and not self._marks[number] & _COMING:
             number += 1
         self.number = number
         if number < len(self._marks):

@@ -88,6 +88,9 @@ class Conversation:
         self._text = connection.channels["text"]
         self._emit = emit
         self._lines = lines
+        # What was typed before was meant for nobody, or for a shell.
+        while lines is not None and not lines.empty():
+            lines.get_nowait()
         self._loop = asyncio.get_running_loop()
         self._liveness = Liveness(
             self._loop.time(),

@@ -191,11 +191,14 @@ class Incoming:
             await self._flush()
             raise
         self._accept(plan)
+        skip = dict(plan.skip)
         if not self._left:
             # The answer completes the transfer, so what has no bytes must be there before it.
             for outcome in await self._worker.run(self._sink.finish):
-                self._judge(outcome)
-        self._protocol.accept(plan.skip, {})
+                self._report(outcome)
+                if outcome.status != "ok":
+                    skip[outcome.number] = "unsupported"
+        self._protocol.accept(skip, {})
         await self._flush()
 
     def _accept(self, plan: Plan) -> None:
@@ -241,7 +244,7 @@ class Incoming:
                 await self._tell(outcomes, cost)
             else:
                 # Before the last verdict, which makes the transfer complete.
-                outcomes += await self._worker.run(self._sink.finish)
+                outcomes = await self._worker.run(self._sink.finish) + outcomes
                 await self._tell(outcomes, cost)
         self._safe = True
 
@@ -273,10 +276,14 @@ class Incoming:
         if outcome.text is not None and outcome.status == "ok":
             text = outcome.text.decode("utf-8", "replace")
             self._emit(TextExchanged(text, sent=False, kind="snippet"))
-        if entry.kind in (Kind.FILE, Kind.TEXT):
+        if entry.kind in (Kind.FILE, Kind.TEXT) or outcome.status != "ok":
             verdict = "failed" if outcome.status == "aborted" else outcome.status
             self._protocol.verdict(outcome.number, verdict)
-        elif outcome.status == "ok":
+        self._report(outcome)
+
+    def _report(self, outcome: Outcome) -> None:
+        entry = self._entries[outcome.number]
+        if entry.kind not in (Kind.FILE, Kind.TEXT) and outcome.status == "ok":
             return  # a folder or a link; nobody wants a line for each
         reason = outcome.error.message if outcome.error else ""
         file = FileFinished(

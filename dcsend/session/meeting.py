@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import ipaddress
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from dcsend.engines.addresses import interfaces, rank, route_sources
@@ -18,7 +19,15 @@ from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.settings import Settings
-from dcsend.signaling.dialcode import Address, DialCode, decode, ice_password, new_secret
+from dcsend.signaling.dialcode import (
+    MAX_TIME,
+    Address,
+    DialCode,
+    decode,
+    ice_password,
+    new_secret,
+    select_addresses,
+)
 
 __all__ = ["meet"]
 
@@ -65,8 +74,9 @@ async def _dial(settings: Settings) -> Connection:
 
 async def _listen(settings: Settings, emit: Emit, role: str) -> Listener:
     """Open the port, publish the code."""
-    servers = [parse_server(server) for server in settings.stun]
     chosen = [_canonical(address) for address in settings.addresses]
+    # Who names addresses knows how to be reached; nobody else is asked.
+    servers = [] if chosen else [parse_server(server) for server in settings.stun]
     certificate = Certificate.generate()
     secret = new_secret()
     port = await UdpPort.open(settings.port)
@@ -78,23 +88,38 @@ async def _listen(settings: Settings, emit: Emit, role: str) -> Listener:
         failed=lambda error: emit(Warned(error.kind, error.message, error.hint)),
     )
     try:
-        hosts = chosen or rank(interfaces(), route_sources())
-        addresses = [Address(host, port.port) for host in hosts]
-        mapped = [Address(*a) for a in await listener.mapped.query(settings.stun_timeout)]
-        # Without NAT the world sees what we see.
-        addresses += [a for a in mapped if a not in addresses]
+        mapped = await listener.mapped.query(settings.stun_timeout)
+        addresses = _addresses(chosen, mapped, port.port)
         if not addresses:
             raise ConnectionFailed(
                 "this machine has no network address", "connect it, or name one with --address"
             )
         expires = time.time() + settings.expires
-        code = DialCode(secret, certificate.fingerprint, port.port, tuple(addresses), int(expires))
+        code = DialCode(
+            secret, certificate.fingerprint, port.port, addresses, min(int(expires), MAX_TIME)
+        )
         when = datetime.datetime.fromtimestamp(expires, tz=datetime.UTC).astimezone()
         emit(CodeReady(code.text(), code.link(settings.page_url), when, role))
     except BaseException:
         await listener.close()
         raise
     return listener
+
+
+def _addresses(
+    chosen: Sequence[str], mapped: Sequence[tuple[str, int]], port: int
+) -> tuple[Address, ...]:
+    """Return what goes into the code, best first, no more than it has room for."""
+    if chosen:
+        return tuple(dict.fromkeys(Address(host, port) for host in chosen))
+    local = [Address(host, port) for host in rank(interfaces(), route_sources())]
+    public = []
+    for host, public_port in mapped:
+        with contextlib.suppress(UsageError):  # a server can say anything
+            public.append(Address(host, public_port))
+    # The public one second: a NAT that keeps the port makes it one more of the plain kind, of
+    # which there are three, and it must not be the one that is cut.
+    return select_addresses(port, [*local[:1], *public, *local[1:]])
 
 
 async def _wait(listener: Listener, settings: Settings) -> Connection:

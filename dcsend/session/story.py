@@ -16,8 +16,15 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dcsend._version import __version__
-from dcsend.errors import DcsendError, Interrupted, SourceError, UsageError
+from dcsend.errors import (
+    DcsendError,
+    DestinationError,
+    Interrupted,
+    SourceError,
+    UsageError,
+)
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
+from dcsend.printable import printable
 from dcsend.session.events import (
     CodeReady,
     Emit,
@@ -83,8 +90,10 @@ async def send_files(
             if isinstance(event, CodeReady):
                 _tell(found, tally, emit)
 
-        if settings.code:
+        if settings.code or not found.entries:
             _tell(found, tally, emit)
+        if not found.entries:
+            raise SourceError("nothing is left to send", "look at --exclude, and at what is named")
         async with meet(settings, announce, "sender") as connection:
             from dcsend.files.source import Source
             from dcsend.session.conversation import Conversation
@@ -153,8 +162,6 @@ def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> S
         found += scan_stream(stdin, settings.stdin_name)
     if settings.text is not None:
         found += scan_text(settings.text)
-    if not found.entries:
-        raise SourceError("nothing is left to send", "look at --exclude and at the notes above")
     return found
 
 
@@ -163,8 +170,9 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
     for note in found.notes:
         emit(Warned("skipped", note))
     for problem in found.problems:
-        path, _, reason = problem.partition(": ")
-        file = FileFinished(path, "failed", 0, reason=reason, exit=SourceError.exit_status)
+        file = FileFinished(
+            problem.path, "failed", 0, reason=problem.reason, exit=SourceError.exit_status
+        )
         tally.files.append(file)
         emit(file)
 
@@ -172,9 +180,17 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
 def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
     root = settings.destination
     if root is not None:
+        from dcsend.files.planning import check_root
         from dcsend.files.sink import DirectorySink
 
-        return DirectorySink(root, existing=settings.existing)
+        try:
+            # Before a code is used up for a folder that can't be used.
+            check_root(root)
+            return DirectorySink(root, existing=settings.existing)
+        except OSError as exc:
+            raise DestinationError(
+                f"can't use {printable(str(root))}: {exc.strerror}", "choose another with --output"
+            ) from exc
     if stdout is None:
         raise UsageError("output '-' without a stream to write to", "pass stdout=…")
     from dcsend.files.stream import StreamSink
@@ -205,8 +221,14 @@ async def _conclude(
     except asyncio.CancelledError:
         emit(finished(130))
         raise
-    if (error := failure(tally.files)) is not None:
+    except Exception as exc:
+        # Nobody foresaw it; a program that reads our events must hear of it all the same.
+        error = DcsendError(f"unexpected: {exc!r}", "this is a bug in dcsend; please report it")
         emit(Failed(error))
+        emit(finished(error.exit_status))
+        raise error from exc
+    if (summary := failure(tally.files)) is not None:
+        emit(Failed(summary))
     done = finished(exit_status(tally.files))
     emit(done)
     return done

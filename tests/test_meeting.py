@@ -1,0 +1,92 @@
+"""What goes into the code, and what happens when nobody comes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dcsend.engines.addresses import Interface
+from dcsend.errors import TimedOut, UsageError
+from dcsend.session import meeting
+from dcsend.session.events import CodeReady, Event
+from dcsend.session.meeting import meet
+from dcsend.settings import Settings
+from dcsend.signaling.dialcode import decode
+
+LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
+
+
+@pytest.fixture
+def three_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for a machine with Ethernet, Wi-Fi and a VPN, which this one may not be."""
+    found = [Interface(f"eth{n}", f"192.168.{n}.7") for n in range(3)]
+    monkeypatch.setattr("dcsend.session.meeting.interfaces", lambda: found)
+    monkeypatch.setattr("dcsend.session.meeting.route_sources", lambda: ["192.168.1.7"])
+
+
+@pytest.mark.usefixtures("three_networks")
+@pytest.mark.parametrize(
+    ("mapped", "hosts"),
+    [
+        ([], ["192.168.1.7", "192.168.0.7", "192.168.2.7"]),
+        ([("203.0.113.9", 5000)], ["192.168.1.7", "203.0.113.9", "192.168.0.7"]),
+        ([("203.0.113.9", 6000)], ["192.168.1.7", "192.168.0.7", "192.168.2.7", "203.0.113.9"]),
+        ([("::ffff:203.0.113.9", 6000)], ["192.168.1.7", "192.168.0.7", "192.168.2.7"]),
+    ],
+    ids=["no STUN", "the NAT keeps the port", "the NAT changes the port", "a useless answer"],
+)
+def test_the_public_address_is_never_the_one_that_is_cut(
+    mapped: list[tuple[str, int]], hosts: list[str]
+) -> None:
+    assert [address.host for address in meeting._addresses([], mapped, 5000)] == hosts
+
+
+def test_an_address_named_twice_is_shown_once() -> None:
+    chosen = ["10.0.0.1", "10.0.0.1", "10.0.0.2"]
+    assert [a.host for a in meeting._addresses(chosen, [], 5000)] == ["10.0.0.1", "10.0.0.2"]
+
+
+async def test_nobody_comes() -> None:
+    events: list[Event] = []
+    settings = Settings(stun=(), addresses=("127.0.0.1",), expires=0.05)
+    with pytest.raises(TimedOut, match="nobody used the code within"):
+        async with meet(settings, events.append, "sender"):
+            pass
+    assert [type(event) for event in events] == [CodeReady]
+
+
+async def test_a_clock_in_the_far_future_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dcsend.session.meeting.time.time", lambda: 2.0**32)
+    code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def emit(event: Event) -> None:
+        if isinstance(event, CodeReady):
+            code.set_result(event.code)
+
+    async def wait() -> None:
+        async with meet(LOCAL, emit, "sender"):
+            pass
+
+    waiting = asyncio.create_task(wait())
+    assert decode(await code).expires == 2**32 - 1
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+async def test_no_server_is_asked_when_addresses_are_named() -> None:
+    # This one would make the code two seconds late.
+    settings = Settings(
+        stun=("stun:127.0.0.1:9",), addresses=("127.0.0.1",), expires=0.05, stun_timeout=60
+    )
+    async with asyncio.timeout(20):
+        with pytest.raises(TimedOut):
+            async with meet(settings, lambda event: None, "sender"):
+                pass
+
+
+async def test_a_bad_address_is_named() -> None:
+    with pytest.raises(UsageError, match=r"'my\.host' is not an IP address"):
+        async with meet(Settings(stun=(), addresses=("my.host",)), print, "sender"):
+            pass

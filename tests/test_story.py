@@ -1,0 +1,99 @@
+"""The ends of a run: exactly one `done`, whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dcsend.errors import DcsendError, DestinationError, SourceError
+from dcsend.session.events import Event, Failed, FileFinished, Finished, ManifestKnown, Warned
+from dcsend.session.story import receive_files, send_files
+from dcsend.settings import Settings
+
+LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
+
+
+async def accept(manifest: ManifestKnown) -> bool:
+    return True
+
+
+def assert_ended(events: list[Event], status: int) -> None:
+    """Check that the failure was told, then the end, once."""
+    assert isinstance(events[-2], Failed)
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.ok, last.exit) == (False, status)
+    assert sum(isinstance(event, Finished) for event in events) == 1
+
+
+async def test_a_bug_is_told_as_an_event_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr("dcsend.session.story.scan", broken)
+    events: list[Event] = []
+    with pytest.raises(DcsendError, match="unexpected: ZeroDivisionError") as caught:
+        await send_files([str(tmp_path)], LOCAL, events.append)
+    assert caught.value.exit_status == 1
+    assert_ended(events, 1)
+
+
+async def test_when_nothing_is_left_to_send_it_says_why(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    events: list[Event] = []
+    settings = Settings(stun=(), exclude=("*.txt",))
+    with pytest.raises(SourceError, match="nothing is left to send"):
+        await send_files([str(tmp_path / "a.txt")], settings, events.append)
+    assert_ended(events, 3)
+
+
+async def test_a_missing_source_is_told_before_any_code(tmp_path: Path) -> None:
+    events: list[Event] = []
+    with pytest.raises(SourceError, match=r"gone\.mkv"):
+        await send_files([str(tmp_path / "gone.mkv")], LOCAL, events.append)
+    assert_ended(events, 3)
+    assert len(events) == 2
+
+
+async def test_a_destination_that_is_a_file_is_told_before_any_code(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    events: list[Event] = []
+    settings = Settings(stun=(), output=str(tmp_path / "file"))
+    with pytest.raises(DestinationError, match="is not a folder"):
+        await receive_files(settings, events.append, accept)
+    assert_ended(events, 4)
+    assert len(events) == 2
+
+
+async def test_a_working_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    events: list[Event] = []
+    with pytest.raises(DestinationError):
+        await receive_files(Settings(stun=()), events.append, accept)
+    monkeypatch.chdir(tmp_path)
+    assert_ended(events, 4)
+
+
+async def test_what_can_not_be_sent_is_told_after_the_code(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "good").write_text("x")
+    (tmp_path / "tree" / "back\\slash").write_text("x")
+    (tmp_path / "tree" / "link").symlink_to("good")
+    events: list[Event] = []
+    settings = Settings(stun=(), addresses=("127.0.0.1",), expires=0.05)
+    with pytest.raises(DcsendError, match="nobody used the code"):
+        await send_files([str(tmp_path / "tree")], settings, events.append)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == ["CodeReady", "Warned", "FileFinished", "Failed", "Finished"]
+    note, file = events[1], events[2]
+    assert isinstance(note, Warned)
+    assert "link" in note.message
+    assert isinstance(file, FileFinished)
+    assert (file.path, file.status, file.exit) == ("tree/back\\slash", "failed", 3)
