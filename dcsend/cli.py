@@ -6,8 +6,11 @@ Everything heavy is imported inside the commands: the code must be on the screen
 
 from __future__ import annotations
 
+import itertools
+import math
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,16 +19,24 @@ import typer
 
 from dcsend._version import __version__
 from dcsend.entry import Existing
+from dcsend.errors import DcsendError, UsageError
 from dcsend.settings import DEFAULT_STUN, STDIO, Settings
 
 if TYPE_CHECKING:
-    from dcsend.display.streams import Stream
     from dcsend.runner import Options
 
 __all__ = ["app", "main"]
 
 # click's, under whatever name typer keeps it: all that a wrong command line raises.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
+
+_OF_LISTENER = ("address", "stun", "expires", "page_url", "qr", "qr_file")
+"Parameters without a meaning for the side that is given a code."
+_OF_DIALER = ("connect_timeout",)
+"Parameters without a meaning for the side that prints the code."
+
+_TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
+"What typer takes for yes in a variable."
 
 app = typer.Typer(
     name="dcsend",
@@ -45,6 +56,13 @@ class Qr(StrEnum):
     NONE = "none"
 
 
+def _finite(seconds: float) -> float:
+    """Refuse what passes every comparison with a limit: not a number."""
+    if not math.isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is not a number of seconds")
+    return seconds
+
+
 def _option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa: ANN401
     """Declare an option that has its DCSEND_ variable."""
     variable = "DCSEND_" + (env or names[0].lstrip("-").split("/")[0]).upper().replace("-", "_")
@@ -59,14 +77,17 @@ Addresses = Annotated[
     _option(
         "--address",
         help="IP address to put into the code in place of those found, such as a forwarded one. "
-        "Repeatable.",
+        "Repeatable; the variable is split at spaces.",
         metavar="IP",
     ),
 ]
 Stun = Annotated[
     list[str] | None,
     _option(
-        "--stun", help=f"STUN server, or none [{DEFAULT_STUN[0]}]. Repeatable.", metavar="SERVER"
+        "--stun",
+        help=f"STUN server, or none [{DEFAULT_STUN[0]}]. "
+        "Repeatable; the variable is split at spaces.",
+        metavar="SERVER",
     ),
 ]
 Expires = Annotated[
@@ -86,10 +107,11 @@ Timeout = Annotated[
     float,
     _option(
         "--connect-timeout",
-        help="Seconds to try to connect [15].",
+        help="Seconds to try to connect to the side that printed the code [15].",
         metavar="SECONDS",
         min=1,
         max=600,
+        callback=_finite,
     ),
 ]
 Quiet = Annotated[bool, _option("--quiet", "-q", help="Print only the code, and errors.")]
@@ -99,6 +121,7 @@ Verbose = Annotated[bool, _option("--verbose", "-v", help="Show the random messa
 
 @app.command()
 def send(
+    context: typer.Context,
     paths: Annotated[
         list[str] | None,
         typer.Argument(
@@ -126,7 +149,11 @@ def send(
     ] = False,
     exclude: Annotated[
         list[str] | None,
-        _option("--exclude", help="Leave out what matches this glob. Repeatable.", metavar="GLOB"),
+        _option(
+            "--exclude",
+            help="Leave out what matches this glob. Repeatable; the variable is split at spaces.",
+            metavar="GLOB",
+        ),
     ] = None,
     port: Port = 0,
     address: Addresses = None,
@@ -148,12 +175,17 @@ def send(
     def run(options: Options) -> int:
         from dcsend.runner import parse_duration, run_send
 
+        _refuse_idle_options(context, dials=bool(to))
+        if "name" in _typed(context) and STDIO not in (paths or []):
+            raise UsageError(
+                "--name is for what comes from standard input", "add - to what is sent"
+            )
         settings = Settings(
             code=to,
             port=port,
             addresses=tuple(address or ()),
             stun=_stun(stun),
-            expires=parse_duration(expires),
+            expires=parse_duration("1h" if to else expires),
             connect_timeout=connect_timeout,
             page_url=page_url,
             links=links,
@@ -168,6 +200,7 @@ def send(
 
 @app.command()
 def receive(
+    context: typer.Context,
     code: Annotated[
         str,
         typer.Argument(
@@ -182,7 +215,10 @@ def receive(
     output: Annotated[
         str,
         _option(
-            "--output", "-o", help="Folder to save in [.]; - for standard output.", metavar="DIR"
+            "--output",
+            "-o",
+            help="Folder to save in [.]; - for standard output, unless that is a terminal.",
+            metavar="DIR",
         ),
     ] = ".",
     yes: Annotated[bool, _option("--yes", "-y", help="Accept without asking.")] = False,
@@ -211,21 +247,27 @@ def receive(
     def run(options: Options) -> int:
         from dcsend.runner import one_of, parse_duration, run_receive
 
+        _refuse_idle_options(context, dials=bool(code))
+        policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
+        typed = {policy: on for policy, on in policies.items() if policy.value in _typed(context)}
         settings = Settings(
             code=code,
             port=port,
             addresses=tuple(address or ()),
             stun=_stun(stun),
-            expires=parse_duration(expires),
+            expires=parse_duration("1h" if code else expires),
             connect_timeout=connect_timeout,
             page_url=page_url,
             output=output,
-            existing=one_of(
-                {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
-            ),
+            existing=one_of(typed or policies),
         )
         return run_receive(settings, options)
 
+    if json and output == STDIO:
+        # Only one can have standard output: the command line beats a variable.
+        given = {"json", "output"} & _typed(context)
+        json = given != {"output"}
+        output = "." if given == {"json"} else output
     # With -o -, standard output is for the bytes, even where --json is wrong beside it.
     _exit(
         run,
@@ -258,6 +300,29 @@ def common(
         raise typer.Exit(2)
 
 
+def _typed(context: typer.Context) -> set[str]:
+    """Return the parameters that the command line itself gives, not a variable."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
+def _refuse_idle_options(context: typer.Context, *, dials: bool) -> None:
+    """Refuse options that would do nothing on this side; variables are for both sides.
+
+    Raises:
+        UsageError: the command line has one.
+    """
+    typed = _typed(context)
+    idle = [name for name in (_OF_LISTENER if dials else _OF_DIALER) if name in typed]
+    if idle:
+        names = " and ".join("--" + name.replace("_", "-") for name in idle)
+        side = "prints the code" if dials else "is given the code"
+        raise UsageError(
+            f"{names} {'are' if len(idle) > 1 else 'is'} for the side that {side}",
+            "leave it out here, or use it on the other side",
+        )
+
+
 def _stun(servers: list[str] | None) -> tuple[str, ...]:
     if not servers:
         return DEFAULT_STUN
@@ -266,9 +331,6 @@ def _stun(servers: list[str] | None) -> tuple[str, ...]:
 
 def _exit(run: Callable[[Options], int], *, bytes_out: bool = False, **chosen: Any) -> None:  # noqa: ANN401
     """Run a command and leave with its status; what never began is told here."""
-    from dcsend.display.quiet import complain
-    from dcsend.display.streams import Stream
-    from dcsend.errors import DcsendError
     from dcsend.runner import Options
 
     options = Options(**chosen)
@@ -276,36 +338,52 @@ def _exit(run: Callable[[Options], int], *, bytes_out: bool = False, **chosen: A
         status = run(options)
     except DcsendError as exc:
         status = exc.exit_status
-        if options.json and not bytes_out:
-            from dcsend.display.jsonlines import JsonDisplay
-
-            JsonDisplay(Stream.stdout()).refuse(exc)
-        else:
-            complain(Stream.stderr(), exc.message, exc.hint)
+        _tell(exc, json=options.json and not bytes_out)
     raise typer.Exit(status)
+
+
+def _tell(error: DcsendError, *, json: bool) -> None:
+    """Say why nothing began: to a program, or to a person."""
+    from dcsend.display.streams import Stream
+
+    if json:
+        from dcsend.display.jsonlines import JsonDisplay
+
+        JsonDisplay(Stream.stdout()).refuse(error)
+    else:
+        from dcsend.display.quiet import complain
+
+        complain(Stream.stderr(), error.message, error.hint)
 
 
 def main() -> None:
     """Run the command line; every error becomes a line or two, and an exit status."""
-    from dcsend.display.streams import Stream, release
+    from dcsend.display.streams import release
 
     try:
         status = app(prog_name="dcsend", standalone_mode=False) or 0
     except _WrongUsage as exc:
         status = 2
-        _explain(Stream.stderr(), exc)
+        _tell(_explained(exc), json=_wants_events(sys.argv[1:]))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     release()
     sys.exit(status)
 
 
-def _explain(err: Stream, wrong: Any) -> None:  # noqa: ANN401 - see _WrongUsage
-    """Say what is wrong with a command line, in our own manner."""
-    from dcsend.display.quiet import complain
-
+def _explained(wrong: Any) -> UsageError:  # noqa: ANN401 - see _WrongUsage
+    """Return what is wrong with a command line, in our own manner."""
     message = " ".join(wrong.format_message().split()).rstrip(".")
     message = message.replace("Value error, ", "")  # what pydantic, below typer, adds
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "dcsend"
-    complain(err, message[:1].lower() + message[1:], f"{command} --help")
+    return UsageError(message[:1].lower() + message[1:], f"{command} --help")
+
+
+def _wants_events(arguments: Sequence[str]) -> bool:
+    """Tell whether a program reads standard output, by a command line that can't be parsed."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    pairs = itertools.pairwise(options)
+    if {"-o-", "--output=-"} & {*options} or {("-o", "-"), ("--output", "-")} & {*pairs}:
+        return False  # it is for the received bytes
+    return "--json" in options or os.environ.get("DCSEND_JSON", "").strip().lower() in _TRUE

@@ -80,8 +80,13 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
         raise UsageError(
             "nothing to send", "name files or folders, - for standard input, or --text"
         )
-    settings = _with_code(settings)
     uses_stdin = STDIO in paths
+    if uses_stdin and settings.code == "@-":
+        raise UsageError(
+            "standard input can't be both the code and what is sent",
+            "give the code itself, or @FILE",
+        )
+    settings = _with_code(settings)
     if uses_stdin and sys.stdin is None:
         raise UsageError("standard input is closed", "name files or folders")
 
@@ -103,6 +108,12 @@ def run_receive(settings: Settings, options: Options) -> int:
     to_stdout = settings.destination is None
     if to_stdout and options.json:
         raise UsageError("--json and -o - both want standard output", "choose one of them")
+    if to_stdout and is_terminal(sys.stdout):
+        # The bytes of a stranger can do to a terminal whatever its escape sequences can.
+        raise UsageError(
+            "standard output is a terminal",
+            "pipe it into a file or a program, or choose a folder with --output",
+        )
     stdout = unbuffered_stdout() if to_stdout else None
     asks = not options.yes
     if asks and (reason := _unanswerable(options)):
@@ -190,6 +201,11 @@ def _run(
     uses_stdin: bool = False,
 ) -> int:
     """Run one loop with its display and its signals; return the exit status."""
+    qr_file = None if settings.code else options.qr_file
+    if qr_file is not None:
+        from dcsend.display.qr import check_qr_file
+
+        check_qr_file(qr_file)
     # aiortc and asyncio log what peers do wrong; a person is told in our own words.
     logging.lastResort = None
 
@@ -198,7 +214,7 @@ def _run(
         _catch_signals(interrupt)
         keyboard = None if uses_stdin else _keyboard()
         display = _display(settings, options, keyboard, sends=sends)
-        stage = _Stage(display, interrupt, keyboard.lines if keyboard else None, options.qr_file)
+        stage = _Stage(display, interrupt, keyboard.lines if keyboard else None, qr_file)
         try:
             return (await run(stage)).exit
         except DcsendError as exc:

@@ -6,6 +6,7 @@ values. Imports only leaves.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ class Settings:
 
     # Where to
     output: str = "."
-    "Folder to save in, made if missing; `-` for standard output."
+    "Folder to save in, made if missing; `~` is the home folder, `-` standard output."
     existing: Existing = Existing.REFUSE
 
     # While it runs
@@ -77,4 +78,4 @@ class Settings:
     @property
     def destination(self) -> Path | None:
         """The folder to save in, or None for standard output."""
-        return None if self.output == STDIO else Path(self.output)
+        return None if self.output == STDIO else Path(os.path.expanduser(self.output))

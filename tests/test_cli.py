@@ -20,10 +20,14 @@ from dcsend._version import __version__
 from dcsend.cli import app
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
-from dcsend.runner import one_of, parse_duration
+from dcsend.runner import Options, one_of, parse_duration
 from dcsend.session.events import CodeReady
 from dcsend.settings import Settings
+from dcsend.signaling.dialcode import Address, DialCode
 from tests.screens import Pty
+
+NOBODY = DialCode(bytes(16), bytes(32), 9, (Address("127.0.0.1", 9),), 1_000_000_000).text()
+"A code of long ago; nobody waits there."
 
 WITHOUT_VARIABLE = {"help", "version", "install_completion", "show_completion", "paths"}
 "What is done once and never as a habit, and what is sent."
@@ -138,6 +142,20 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["receive", "-y", "dc0"], "", ""),
         (["receive", "-y", "--address", "home"], "'home' is not an IP address", "write --address"),
         (["receive", "-y", "--qr-file", "x.jpg"], "x.jpg ends neither in .png nor in .svg", ""),
+        (["send", "-", "--to", "@-"], "standard input can't be both the code", "@FILE"),
+        (["send", "x", "--name", "y"], "--name is for what comes from standard input", "add -"),
+        (["receive", "a", "--connect-timeout", "nan"], "nan is not a number of seconds", "--help"),
+        (["receive", "a", "--connect-timeout", "inf"], "inf is not in the range", "--help"),
+        (["send", "x", "--connect-timeout", "9"], "--connect-timeout is for the side that is", ""),
+        (["receive", "-y", "--connect-timeout", "9"], "--connect-timeout is for the side", ""),
+        (["send", "x", "--to", "a", "--qr", "half"], "--qr is for the side that prints", "leave"),
+        (["receive", "a", "-y", "--qr-file", "x.png"], "--qr-file is for the side that prints", ""),
+        (["receive", "a", "-y", "--expires", "1h"], "--expires is for the side that prints", ""),
+        (
+            ["receive", "a", "--stun", "none", "--address", "::1", "--page-url", "https://x"],
+            "--address and --stun and --page-url are for the side that prints the code",
+            "leave it out",
+        ),
     ],
 )
 def test_mistake_is_a_line_a_hint_and_status_2(
@@ -160,6 +178,136 @@ def test_mistake_is_two_events_with_json() -> None:
     error, done = map(json.loads, out.splitlines())
     assert error["message"] == "nobody can be asked whether to accept: --json is given"
     assert (done["event"], done["exit"]) == ("done", 2)
+
+
+@pytest.mark.parametrize("form", [["--json"], ["DCSEND_JSON"]])
+@pytest.mark.parametrize(
+    "arguments", [["send", "f", "--port", "abc"], ["send", "--frobnicate"], ["sned"]]
+)
+def test_command_line_that_cannot_be_parsed_is_two_events_with_json(
+    arguments: list[str], form: list[str]
+) -> None:
+    by_variable = form == ["DCSEND_JSON"]
+    env = {"DCSEND_JSON": "True"} if by_variable else {}
+    status, out, err = run(*arguments, *([] if by_variable else form), env=env)
+    assert (status, err) == (2, "")
+    error, done = map(json.loads, out.splitlines())
+    assert (error["event"], error["kind"]) == ("error", "usage")
+    assert (done["event"], done["exit"]) == ("done", 2)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["send", "f", "--port", "abc", "--", "--json"],
+        ["receive", "--json", "-o", "-", "--port", "abc"],
+        ["receive", "--json", "--output=-", "--port", "abc"],
+    ],
+)
+def test_command_line_that_cannot_be_parsed_is_told_to_a_person_otherwise(
+    arguments: list[str],
+) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert "invalid value for '--port'" in err
+
+
+def understood(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, **variables: str
+) -> tuple[Settings, Options]:
+    """Return what `receive` makes of a command line and of the variables."""
+    seen: list[tuple[Settings, Options]] = []
+
+    def look(settings: Settings, options: Options) -> int:
+        seen.append((settings, options))
+        return 0
+
+    monkeypatch.setattr("dcsend.runner.run_receive", look)
+    for name, value in variables.items():
+        monkeypatch.setenv(f"DCSEND_{name}", value)
+    app(["receive", *arguments], standalone_mode=False)
+    return seen[0]
+
+
+def test_policy_on_the_command_line_beats_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, _ = understood(monkeypatch, "--skip", RENAME="1")
+    assert settings.existing is Existing.SKIP
+
+
+def test_policy_of_the_variable_counts_where_the_command_line_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, _ = understood(monkeypatch, "-y", RENAME="1")
+    assert settings.existing is Existing.RENAME
+
+
+def test_variables_that_contradict_each_other_are_a_mistake() -> None:
+    status, _, err = run("receive", "-y", env={"DCSEND_RENAME": "1", "DCSEND_SKIP": "1"})
+    assert status == 2
+    assert "--rename and --skip contradict each other" in err
+
+
+def test_standard_output_goes_to_what_the_command_line_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, options = understood(monkeypatch, "-o", "-", JSON="1")
+    assert (settings.output, options.json) == ("-", False)
+    monkeypatch.delenv("DCSEND_JSON")
+    settings, options = understood(monkeypatch, "--json", OUTPUT="-")
+    assert (settings.output, options.json) == (".", True)
+
+
+def test_variables_that_both_want_standard_output_are_a_mistake() -> None:
+    status, out, err = run("receive", "-y", env={"DCSEND_JSON": "1", "DCSEND_OUTPUT": "-"})
+    assert (status, out) == (2, "")
+    assert "--json and -o - both want standard output" in err
+
+
+def test_variables_for_the_other_side_are_ignored(tmp_path: Path) -> None:
+    env = {
+        "DCSEND_EXPIRES": "soon",
+        "DCSEND_QR": "full",
+        "DCSEND_QR_FILE": str(tmp_path / "code.jpg"),
+        "DCSEND_CONNECT_TIMEOUT": "1",
+        "DCSEND_PAGE_URL": "https://pages.dcsend.example/",
+        "DCSEND_STUN": "none",
+        "DCSEND_NAME": "x",
+    }
+    status, _, err = run("receive", "-y", NOBODY, env=env)
+    assert (status, "expired" in err) == (9, True)
+    (tmp_path / "a").touch()
+    kept = {"DCSEND_CONNECT_TIMEOUT": "1", "DCSEND_NAME": "x", "DCSEND_EXPIRES": "1s"}
+    assert run("send", str(tmp_path / "a"), env=kept)[0] == 9
+
+
+def test_home_folder_is_where_it_is_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, _ = understood(monkeypatch, OUTPUT="~/inbox")
+    assert settings.destination == Path.home() / "inbox"
+    assert Settings(output="./~").destination == Path("~")
+    assert Settings(output="-").destination is None
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("code.jpg", 2), ("missing/code.png", 4), ("file/code.svg", 4), ("folder.png", 4)],
+)
+def test_qr_file_that_cannot_be_written_is_told_before_the_code(
+    tmp_path: Path, name: str, status: int
+) -> None:
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    arguments = ("receive", "-y", "--expires", "1s", "--qr-file", str(tmp_path / name))
+    found, out, err = run(*arguments)
+    assert (found, out) == (status, "")
+    assert name in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_qr_file_that_can_be_written_is(tmp_path: Path) -> None:
+    path = tmp_path / "code.svg"
+    assert run("receive", "-y", "--expires", "1s", "--qr-file", str(path))[0] == 9
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_missing_source_is_status_3(tmp_path: Path) -> None:
@@ -233,6 +381,25 @@ def test_question_that_nobody_would_see_is_not_asked(pty: Pty) -> None:
     assert "nobody can be asked whether to accept: standard error is not a terminal" in err
 
 
+@on_posix
+def test_bytes_of_a_stranger_are_not_written_to_a_terminal(pty: Pty) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "dcsend", "receive", "-y", "-o", "-", "--expires", "1s"],
+        env={**os.environ, "PYTHONPATH": str(Path(dcsend.__file__).parents[1])},
+        stdin=subprocess.DEVNULL,
+        stdout=pty.file,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert found.stderr.splitlines() == [
+        "dcsend: standard output is a terminal",
+        "dcsend: hint: pipe it into a file or a program, or choose a folder with --output",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("90", 90), ("90s", 90), ("10m", 600), ("10 min", 600), (" 1.5H ", 5400), ("30d", 2592000)],
@@ -285,7 +452,7 @@ def test_code_does_not_wait_for_what_is_needed_later(module: str, tmp_path: Path
         "JsonDisplay.show = show\n"
         "from dcsend.cli import main\n"
         f"module = {module!r}\n"
-        f"sys.argv = ['dcsend', 'send', {str(tmp_path / 'a')!r}, '--json', '--name', module]\n"
+        f"sys.argv = ['dcsend', 'send', {str(tmp_path / 'a')!r}, '--json', '--exclude', module]\n"
         "main()\n"
     )
     root = str(Path(dcsend.__file__).parents[1])

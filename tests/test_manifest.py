@@ -15,7 +15,7 @@ import pytest
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import SourceError, UsageError
-from dcsend.files.manifest import Scan, manifest_id, scan, scan_stream, scan_text
+from dcsend.files.manifest import Problem, Scan, manifest_id, scan, scan_stream, scan_text
 
 
 def paths_of(found: Scan) -> list[str]:
@@ -167,8 +167,9 @@ def test_names_that_can_not_be_sent_are_problems(tmp_path: Path) -> None:
     found = scan([tmp_path / "t"])
     assert paths_of(found) == ["t", "t/ok"]
     assert len(found.problems) == 4
-    assert all(problem.isprintable() for problem in found.problems)
-    assert "t/line\\nend: not sent: the name holds a control character" in found.problems
+    assert all(problem.reason.isprintable() for problem in found.problems)
+    assert Problem("t/line\nend", "the name holds a control character") in found.problems
+    assert "t/\udcff\udcfe" in {problem.path for problem in found.problems}
 
 
 def test_folder_that_vanishes_while_listing_is_a_problem(
@@ -186,7 +187,7 @@ def test_folder_that_vanishes_while_listing_is_a_problem(
     monkeypatch.setattr("os.scandir", scandir)
     found = scan([tmp_path / "t"])
     assert paths_of(found) == ["t", "t/a", "t/b"]
-    assert found.problems == ("t/a: not sent: no such file or directory",)
+    assert found.problems == (Problem("t/a", "no such file or directory"),)
 
 
 def test_missing_path_is_a_source_error(tmp_path: Path) -> None:

@@ -280,11 +280,16 @@ def small_disk(folder: Path, options: str) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_destination_that_is_read_only_declines(stage: Stage, tmp_path: Path, file: Path) -> None:
+def test_destination_that_is_read_only_costs_no_code(
+    stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file)
     with small_disk(tmp_path / "disk", "ro,size=1m"):
-        sent, received = stage.transfer(file, output=tmp_path / "disk")
-    assert (sent.status, received.status) == (7, 4)
-    assert received.fatal["kind"] == "destination"
+        refused = stage.receive(sender.code, tmp_path / "disk").end()
+    assert refused.status == 4
+    assert refused.fatal["kind"] == "destination"
+    assert stage.receive(sender.code, tmp_path / "other").end().status == 0
+    assert sender.end().status == 0
 
 
 def test_destination_without_room_declines_before_the_first_byte(

@@ -144,6 +144,35 @@ def test_folder_that_was_there_keeps_its_mode_and_time(make_sink: MakeSink, tmp_
     assert status.st_mtime_ns != 1000
 
 
+def umasked(mode: int) -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return mode & ~umask
+
+
+def test_private_folder_is_private_from_its_first_moment(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    sink = make_sink()
+    modes = {"d": 0o700, "d/e": 0o500, "d/e/g": 0o755}
+    folders = [Entry(path, Kind.DIRECTORY, mode=mode) for path, mode in modes.items()]
+    sink.plan([Entry("d/e/g/f", size=2), *folders])
+    sink.apply([Write(0, 0, b"x")])
+    sink.close()  # interrupted, so that no one gives it its mode later
+    for path, mode in modes.items():
+        assert stat.S_IMODE((tmp_path / "out" / path).stat().st_mode) == umasked(mode | 0o700)
+
+
+def test_folder_gets_its_own_mode_at_the_end(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    modes = {"d": 0o555, "d/e": 0o777, "d/e/g": 0o070}
+    sink.plan([Entry(path, Kind.DIRECTORY, mode=mode) for path, mode in modes.items()])
+    sink.finish()
+    for path, mode in modes.items():
+        assert stat.S_IMODE((tmp_path / "out" / path).stat().st_mode) == umasked(mode)
+        (tmp_path / "out" / path).chmod(0o700)
+
+
 # What is not believed.
 
 
@@ -260,7 +289,21 @@ def test_deep_path_is_received(make_sink: MakeSink, tmp_path: Path) -> None:
                 max_size=3,
             ).map("/".join),
             st.sampled_from(list(Kind)),
-            st.sampled_from(["", "a", "..", "../..", "/etc", "link/..", "a/../..", "a/b"]),
+            st.sampled_from(
+                [
+                    "",
+                    "a",
+                    "..",
+                    "../..",
+                    "/etc",
+                    "link/..",
+                    "a/../..",
+                    "a/b",
+                    "link",
+                    "link/secret",
+                    "a/link",
+                ]
+            ),
         ),
         max_size=6,
     ),

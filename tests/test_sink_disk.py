@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -239,6 +240,47 @@ def test_failing_sync_ends_the_run_and_keeps_the_part(
     with pytest.raises(DestinationError):
         sink.apply([*whole(0, b"x"), *whole(1, b"y")])
     assert sorted(tree(tmp_path / "out")) == ["a.dcsend-part", "b.dcsend-part"]
+
+
+STUCK = """
+import os, sys, threading
+from pathlib import Path
+from dcsend.entry import Entry
+from dcsend.files.operations import End, Existing
+from dcsend.files.sink import DirectorySink
+import hashlib
+
+stuck = threading.Event()
+
+def fsync(fd):
+    stuck.set()
+    threading.Event().wait()
+
+os.fsync = fsync
+sink = DirectorySink(Path(sys.argv[1]), existing=Existing.REFUSE)
+sink.plan([Entry("a"), Entry("b")])
+batch = [End(number, 0, hashlib.sha256().digest()) for number in range(2)]
+threading.Thread(target=sink.apply, args=(batch,), daemon=True).start()
+stuck.wait()
+"""
+
+
+def test_program_ends_although_the_disk_is_stuck(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STUCK, str(tmp_path / "out")]
+    assert subprocess.run(command, timeout=20, check=False).returncode == 0
+
+
+def sync_threads() -> int:
+    return sum(thread.name.startswith("dcsend-sync") for thread in threading.enumerate())
+
+
+def test_no_thread_is_left_after_the_close(make_sink: MakeSink) -> None:
+    before = sync_threads()
+    sink = make_sink()
+    assert set(statuses(receive(sink, *((f"f{n}", b"x") for n in range(50))))) == {"ok"}
+    assert before < sync_threads() <= before + 8
+    sink.close()
+    assert sync_threads() == before
 
 
 def test_trouble_with_one_file_fails_that_file(

@@ -87,14 +87,63 @@ def test_links_are_made_after_everything_else(make_sink: MakeSink, tmp_path: Pat
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "..", "../x", "a/../../x", "", "a\\b"])
-def test_link_that_leads_outside_is_not_made(
+def test_link_that_leads_outside_is_refused_before_the_first_byte(
     make_sink: MakeSink, tmp_path: Path, target: str
 ) -> None:
     sink = make_sink()
-    sink.plan([Entry("l", Kind.LINK, target=target), Entry("m", Kind.LINK, target="l")])
-    assert statuses(sink.finish()) == ["failed", "ok"]
-    assert os.readlink(tmp_path / "out/m") == "l"
-    assert not os.path.lexists(tmp_path / "out/l")
+    plan = sink.plan([Entry("l\n", Kind.LINK), Entry("l", Kind.LINK, target=target)])
+    assert plan.skip == {0: "unsafe", 1: "unsafe"}
+    assert plan.notes[1].startswith("l: not received: the ")
+    assert all(note.isprintable() for note in plan.notes)
+    assert sink.finish() == []
+    assert tree(tmp_path) == {}
+
+
+@pytest.mark.parametrize("existing", list(Existing))
+@pytest.mark.parametrize("target", ["old", "d/old", "./d/old/x", "m", "m/old", "n/x"])
+def test_link_through_a_link_that_was_there_is_not_made(
+    make_sink: MakeSink, tmp_path: Path, target: str, existing: Existing
+) -> None:
+    (tmp_path / "out/d").mkdir(parents=True)
+    (tmp_path / "out/old").symlink_to("..")
+    (tmp_path / "out/d/old").symlink_to("../..")
+    sink = make_sink(existing)
+    links = {"d/l": f"../{target}", "l": target, "m": "d", "n": "m/old"}
+    sink.plan([Entry(path, Kind.LINK, target=where) for path, where in links.items()])
+    made = [outcome.saved for outcome in sink.finish() if outcome.saved is not None]
+    for link in made:
+        assert link.resolve().is_relative_to(tmp_path / "out")
+    expected = {"m"} | ({"l", "d/l"} if target == "m" else set())
+    assert {str(link.relative_to(tmp_path / "out")) for link in made} == expected
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["c", "b", "a"]])
+@pytest.mark.parametrize("existing", [Existing.REFUSE, Existing.OVERWRITE])
+def test_links_through_links_of_this_run_are_made(
+    make_sink: MakeSink, tmp_path: Path, names: list[str], existing: Existing
+) -> None:
+    targets = dict(zip(names, ["file", *names[:2]], strict=True))
+    for _ in range(2 if existing is Existing.OVERWRITE else 1):
+        sink = make_sink(existing)
+        sink.plan([Entry(name, Kind.LINK, target=targets[name]) for name in "abc"])
+        assert statuses(sink.finish()) == ["ok"] * 3
+    assert {p.name: os.readlink(p) for p in (tmp_path / "out").iterdir()} == targets
+
+
+def test_folder_in_a_links_place_is_judged_by_what_it_holds(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    (tmp_path / "out/m").mkdir(parents=True)
+    (tmp_path / "out/m/old").symlink_to("../..")
+    sink = make_sink(Existing.OVERWRITE)
+    sink.plan([Entry("m", Kind.LINK, target="x"), Entry("n", Kind.LINK, target="m/old")])
+    assert statuses(sink.finish()) == ["failed", "failed"]
+
+
+def test_links_in_a_circle_are_not_made(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    sink.plan([Entry("a", Kind.LINK, target="b"), Entry("b", Kind.LINK, target="a")])
+    assert statuses(sink.finish()) == ["failed", "failed"]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,12 @@ import io
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dcsend.entry import Entry
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
 from dcsend.files.source import Block, Source
 
@@ -204,6 +206,44 @@ def test_file_of_another_size_is_given_up(tmp_path: Path) -> None:
     found = two_files(tmp_path)
     (tmp_path / "a").write_bytes(b"short")
     assert_given_up(read(found), "changed before it was sent")
+
+
+def test_file_rewritten_with_the_same_size_is_given_up(tmp_path: Path) -> None:
+    found = two_files(tmp_path)
+    (tmp_path / "a").write_bytes(b"x" * 3 * SIZE)
+    os.utime(tmp_path / "a", ns=(1000, 1000))  # whatever the clock's step is
+    assert_given_up(read(found), "changed before it was sent")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="no files of a false size here")
+def test_file_longer_than_its_size_says_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "b").write_bytes(b"b")
+    found = Scan((Entry("a", size=0),), ("/proc/cpuinfo",)) + scan([tmp_path / "b"])
+    assert_given_up(read(found), "is longer than its size says")
+
+
+def test_file_with_more_behind_its_size_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A drive that tells a size too small, as some FUSE ones do.
+    found = two_files(tmp_path)
+    real = os.fstat
+
+    def fstat(fd: int) -> os.stat_result:
+        status = real(fd)
+        size = 3 * SIZE if status.st_size > SIZE else status.st_size
+        return os.stat_result(
+            (*status[:6], size, *status[7:10]), {"st_mtime_ns": mtime, "st_blocks": 8}
+        )
+
+    mtime = (tmp_path / "a").stat().st_mtime_ns
+    for name in "ab":
+        with (tmp_path / name).open("ab") as file:
+            file.write(b"more" if name == "a" else b"")
+        os.utime(tmp_path / name, ns=(mtime, mtime))
+    found = Scan(tuple(replace(e, mtime=mtime // 1000) for e in found.entries), found.origins)
+    monkeypatch.setattr("os.fstat", fstat)
+    assert_given_up(read(found), "is longer than its size says")
 
 
 def test_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:

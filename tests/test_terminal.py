@@ -254,6 +254,17 @@ def test_interrupted_receiver_is_told_the_next_command(seat: Seat) -> None:
     ]
 
 
+def test_interrupted_standard_output_can_only_be_begun_again() -> None:
+    lines, _ = plainly(MANIFEST, moved(20), Failed(ConnectionFailed("it was lost")), output="-")
+    assert lines[-1] == "dcsend: hint: ask for a new code, then run it again from the start"
+
+
+def test_home_folder_is_shown_whole() -> None:
+    good = FileFinished("b.txt", "ok", 10**8, saved=Path("b.txt"))
+    lines, _ = plainly(MANIFEST, good, done(good), output="~/inbox")
+    assert lines[-1] == f"saved in {Path.home() / 'inbox'}"
+
+
 def test_interrupted_sender_is_told_what_both_sides_do_next() -> None:
     lost = Failed(ConnectionFailed("it was lost", "run it again"))
     lines, _ = plainly(MANIFEST, moved(20), lost, sends=True)

@@ -9,6 +9,7 @@ theme redefines (themes change colours 0 to 15 only). Prints nothing itself.
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     _Code = QRCode[PilImage | PyPNGImage]
 
-__all__ = ["Choice", "Mode", "Request", "choose_mode", "qr_lines", "write_qr_file"]
+__all__ = ["Choice", "Mode", "Request", "check_qr_file", "choose_mode", "qr_lines", "write_qr_file"]
 
 Mode = Literal["half", "full"]
 """How modules become cells: `half` draws two, one above the other, in one cell with half
@@ -146,6 +147,23 @@ def qr_lines(text: str, *, mode: Mode, columns: int, rows: int) -> list[str]:
     return _half_lines(matrix) if mode == "half" else _full_lines(matrix)
 
 
+def check_qr_file(path: Path) -> None:
+    """Refuse what `write_qr_file` would refuse, as long as no code is shown yet.
+
+    Raises:
+        UsageError: the name does not end as it must.
+        DestinationError: no file can be written there.
+    """
+    _image_suffix(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass  # asked for only to see whether it can be had
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from error
+
+
 def write_qr_file(text: str, path: Path) -> None:
     """Write *text* as a QR code to a .png or .svg file.
 
@@ -156,15 +174,25 @@ def write_qr_file(text: str, path: Path) -> None:
         UsageError: the name ends otherwise, or *text* is too long for any QR code.
         DestinationError: the file can't be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".svg"):
-        raise UsageError(f"{printable(str(path))} ends neither in .png nor in .svg")
-    content = _image(text, suffix)
+    content = _image(text, _image_suffix(path))
     try:
         _replace(path, content)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DestinationError(f"can't write {printable(str(path))}: {reason}") from error
+        raise _unwritable(path, error) from error
+
+
+def _image_suffix(path: Path) -> str:
+    """Return `.png` or `.svg`; refuse every other."""
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".svg"):
+        raise UsageError(f"{printable(str(path))} ends neither in .png nor in .svg")
+    return suffix
+
+
+def _unwritable(path: Path, error: Exception) -> DestinationError:
+    """Return the refusal of a file that the system refuses."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return DestinationError(f"can't write {printable(str(path))}: {reason}")
 
 
 def _drawable_mode(requested: Request, encoding: str) -> Mode:

@@ -163,7 +163,7 @@ class TerminalDisplay:
         return f"accept and save in {self._folder()}?"
 
     def _folder(self) -> str:
-        return printable(os.path.abspath(self._options.output))
+        return printable(os.path.abspath(os.path.expanduser(self._options.output)))
 
     def _list(self, manifest: ManifestKnown) -> None:
         for count, line in enumerate(wording.list_entries(manifest)):
@@ -229,6 +229,8 @@ class TerminalDisplay:
         if not isinstance(error, Interrupted | ConnectionFailed):
             return error.hint
         if self._progressed is not None:
+            if not self._stdout_free:  # what has been written can't be taken up again
+                return "ask for a new code, then run it again from the start"
             command = ["dcsend", "receive", "CODE", "--skip"]
             if self._options.output != ".":
                 command += ["-o", self._options.output]

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from dcsend.errors import DestinationError
 from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW
 from dcsend.printable import printable
 
-__all__ = ["Folder", "Identity", "Tree", "identity"]
+__all__ = ["Folder", "Identity", "Tree", "identity", "is_link"]
 
 Identity = tuple[int, int]
 "Device and inode: two names with one identity are one file."
@@ -37,6 +38,13 @@ _REPARSE_POINT: Final = 0x400
 def identity(status: os.stat_result) -> Identity:
     """Return what tells one file from every other."""
     return (status.st_dev, status.st_ino)
+
+
+def is_link(status: os.stat_result) -> bool:
+    """Tell whether a thing is a symbolic link, or a junction of Windows."""
+    # A junction is a reparse point that is not called a link.
+    attributes: int = getattr(status, "st_file_attributes", 0)
+    return stat.S_ISLNK(status.st_mode) or bool(attributes & _REPARSE_POINT)
 
 
 class Folder:
@@ -102,8 +110,12 @@ class Folder:
         """
         os.symlink(target, self._at(name), dir_fd=self.fd)
 
-    def child(self, name: str) -> tuple[Folder, bool]:
+    def child(self, name: str, mode: int) -> tuple[Folder, bool]:
         """Open the folder *name*, making it if need be; also tell whether it was made.
+
+        Args:
+            name: of the folder.
+            mode: permissions for a new one, less what the umask takes away.
 
         Raises:
             DestinationError: something that is not a folder is in the way.
@@ -114,7 +126,7 @@ class Folder:
         except FileNotFoundError:
             pass
         try:
-            os.mkdir(self._at(name), dir_fd=self.fd)
+            os.mkdir(self._at(name), mode, dir_fd=self.fd)
             made = True
         except FileExistsError:
             pass
@@ -124,7 +136,7 @@ class Folder:
         """Give the folder itself its permissions and its time (microseconds)."""
         place: int | str = self.path if self.fd is None else self.fd
         if os.name == "posix":
-            # mkdir was given all bits, so what it left is what the umask allows.
+            # mkdir was given these bits and more: what it left of them the umask allows.
             allowed = stat.S_IMODE(os.stat(place).st_mode)
             with contextlib.suppress(OSError):
                 os.chmod(place, (mode & 0o777 & allowed) | (allowed & ~0o777))
@@ -155,9 +167,7 @@ class Folder:
         path = os.path.join(self.path, name)
         if self.fd is None:
             status = os.lstat(path)
-            # A junction is a reparse point that is not called a link.
-            attributes: int = getattr(status, "st_file_attributes", 0)
-            if not stat.S_ISDIR(status.st_mode) or attributes & _REPARSE_POINT:
+            if not stat.S_ISDIR(status.st_mode) or is_link(status):
                 raise _in_the_way(path)
             return Folder(path, None)
         try:
@@ -195,6 +205,8 @@ class Tree:
         self.root = root
         self.made: set[tuple[str, ...]] = set()
         "Folders that this run has made, as components below the root."
+        self.modes: Mapping[tuple[str, ...], int] = {}
+        "Permissions that folders shall have; those not listed get what the umask allows."
         self._descriptors = descriptors
         self._identity: Identity | None = None
         self._open: dict[tuple[str, ...], Folder] = {}
@@ -246,9 +258,12 @@ class Tree:
         passed: Folder | None = None
         try:
             for below in range(depth, len(parts)):
-                current, made = current.child(parts[below])
+                here = parts[: below + 1]
+                # Private from the first moment, but ours to fill until it is finished.
+                mode = self.modes.get(here, 0o777) & 0o777 | 0o700
+                current, made = current.child(parts[below], mode)
                 if made:
-                    self.made.add(parts[: below + 1])
+                    self.made.add(here)
                 if passed is not None:
                     passed.close()
                 passed = current

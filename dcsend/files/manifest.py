@@ -21,13 +21,32 @@ from dcsend.files.exclusion import Exclusion
 from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
 from dcsend.printable import printable
 
-__all__ = ["SPARSE_MARGIN", "Origin", "Scan", "manifest_id", "scan", "scan_stream", "scan_text"]
+__all__ = [
+    "SPARSE_MARGIN",
+    "Origin",
+    "Problem",
+    "Scan",
+    "manifest_id",
+    "scan",
+    "scan_stream",
+    "scan_text",
+]
 
 SPARSE_MARGIN: Final = 64 << 10
 "Bytes that a file must save on its disk to be called sparse; less is rounding."
 
 Origin: TypeAlias = str | bytes | BinaryIO
 "Where an entry's content is: a path, the bytes of a text, or an open stream."
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A thing that should have been sent and can't be."""
+
+    path: str
+    "As the manifest would name it; not safe to show, perhaps not even valid Unicode."
+    reason: str
+    "Safe to show; does not hold the path."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +58,8 @@ class Scan:
     "For each entry where its content is."
     notes: tuple[str, ...] = ()
     "What was left out on purpose, a line each, safe to show."
-    problems: tuple[str, ...] = ()
-    "What should have been sent and can't be, a line each, safe to show."
+    problems: tuple[Problem, ...] = ()
+    "What should have been sent and can't be."
 
     def __add__(self, other: Scan) -> Scan:
         """Join two lists.
@@ -119,7 +138,7 @@ class _Lister:
         self._entries: list[Entry] = []
         self._origins: list[Origin] = []
         self._notes: list[str] = []
-        self._problems: list[str] = []
+        self._problems: list[Problem] = []
         self._tops: set[str] = set()
 
     def add(self, path: str) -> None:
@@ -223,7 +242,7 @@ class _Lister:
         self._notes.append(f"{printable(path)}: left out: {reason}")
 
     def _problem(self, path: str, reason: str) -> None:
-        self._problems.append(f"{printable(path)}: not sent: {reason}")
+        self._problems.append(Problem(path, reason))
 
 
 def _entry(path: str, kind: Kind, status: os.stat_result) -> Entry:

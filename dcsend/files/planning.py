@@ -17,7 +17,7 @@ from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError
 from dcsend.files.disk import readable
 from dcsend.files.intake import MAX_TEXT
-from dcsend.files.names import UnsafeName, safe_path
+from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.files.operations import Existing, Plan
 from dcsend.printable import printable
 
@@ -107,6 +107,8 @@ class _Survey:
             return
         try:
             parts = safe_path(entry.path)
+            if entry.kind is Kind.LINK:
+                safe_target(parts, entry.target)
         except UnsafeName as error:
             self._refuse(number, "unsafe", f"{name}: not received: {error}")
             return

@@ -60,7 +60,7 @@ def open_reader(entry: Entry, origin: Origin, block_size: int) -> Reader:
         if entry.size is None:
             # A pipe or a device that was named: waiting for its other end is right.
             return StreamReader(open(origin, "rb", buffering=0), block_size, owned=True)
-        return FileReader(origin, entry.size, block_size)
+        return FileReader(origin, entry.size, entry.mtime, block_size)
     except OSError as error:
         raise CantRead(_reason(error)) from None
 
@@ -131,14 +131,15 @@ class FileReader:
     Args:
         path: not followed if it has become a link.
         size: bytes, as announced to the receiver.
+        mtime: microseconds, as announced; None if no time was.
         block_size: bytes read at once.
 
     Raises:
-        CantRead: it is something else by now, or has another size.
+        CantRead: it is something else by now, or has another size or time.
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str, size: int, block_size: int) -> None:
+    def __init__(self, path: str, size: int, mtime: int | None, block_size: int) -> None:
         # NONBLOCK: if a pipe has taken its place, opening it must not wait for a writer.
         self._fd = os.open(path, os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY)
         self._size = size
@@ -147,7 +148,8 @@ class FileReader:
         try:
             if not stat.S_ISREG(self._before.st_mode):
                 raise CantRead("is not a file any more")
-            if self._before.st_size != size:
+            changed = mtime is not None and self._before.st_mtime_ns // 1000 != mtime
+            if changed or self._before.st_size != size:
                 raise CantRead("changed before it was sent")
         except CantRead:
             self.close()
@@ -222,9 +224,19 @@ class FileReader:
             raise
 
     def _check_unchanged(self) -> None:
+        try:
+            if self._hole[1]:
+                # Looking for holes has moved the place where reading goes on.
+                os.lseek(self._fd, self._size, os.SEEK_SET)
+            more = os.read(self._fd, 1)
+        except OSError as error:
+            raise CantRead(_reason(error)) from None
         after = os.fstat(self._fd)
         if (after.st_size, after.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
             raise CantRead("changed while it was sent")
+        if more:
+            # As in /proc, and on some FUSE drives: the size is not to be trusted.
+            raise CantRead("is longer than its size says")
 
 
 def _reason(error: OSError | ValueError) -> str:

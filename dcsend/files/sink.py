@@ -16,8 +16,7 @@ import contextlib
 import enum
 import errno
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -26,12 +25,13 @@ from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, Sou
 from dcsend.files.disk import explain, is_fatal
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, Tree
 from dcsend.files.intake import TextIntake
-from dcsend.files.links import make_link
+from dcsend.files.links import judge_way, make_link, planned_links
 from dcsend.files.manifest import manifest_id
 from dcsend.files.names import safe_path
 from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
 from dcsend.files.part import PartFile
 from dcsend.files.planning import plan_folder
+from dcsend.files.syncing import Together
 from dcsend.printable import printable
 
 __all__ = ["DirectorySink"]
@@ -40,8 +40,6 @@ MAX_UNSETTLED: Final = 96
 "Complete files held open until they are synced together."
 MAX_OPEN: Final = 16
 "Files that may be arriving at one time; the protocol sends one after the other."
-SYNC_THREADS: Final = 8
-"Enough for the system to write them as one; more gained nothing on ext4 and NVMe."
 
 
 class _State(enum.Enum):
@@ -103,7 +101,9 @@ class DirectorySink:
         self._complete: list[tuple[int, PartFile]] = []
         self._outcomes: list[Outcome] = []
         self._placed: set[Identity] | None = set() if existing is Existing.OVERWRITE else None
-        self._pool: ThreadPoolExecutor | None = None
+        self._together = Together()
+        self._links: dict[tuple[str, ...], str] = {}
+        "Links that this run makes, and where each points; known at the finish."
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
         """Judge a manifest before anything is accepted; see `Sink.plan`."""
@@ -114,6 +114,11 @@ class DirectorySink:
         self._status = bytearray(
             _REFUSED if number in plan.skip else _DUE for number in range(len(entries))
         )
+        self._tree.modes = {
+            safe_path(entry.path): entry.mode
+            for number, entry in enumerate(entries)
+            if entry.kind is Kind.DIRECTORY and self._status[number] == _DUE
+        }
         return plan
 
     def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
@@ -139,7 +144,10 @@ class DirectorySink:
         folders = [n for n in due if self._entries[n].kind is Kind.DIRECTORY]
         links = [n for n in due if self._entries[n].kind is Kind.LINK]
         # Links come last, so that nothing at all is written while one of them exists.
-        for number in [*folders, *links]:
+        for number in folders:
+            self._make(number)
+        self._links = planned_links(self.root, [self._entries[n] for n in links], self._existing)
+        for number in links:
             self._make(number)
         self._finish_folders(folders)
         return self._take_outcomes()
@@ -154,9 +162,7 @@ class DirectorySink:
         self._open.clear()
         self._complete.clear()
         self._tree.close()
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._together.close()
         return self._take_outcomes()
 
     def _advance(self, what: str) -> None:
@@ -249,15 +255,14 @@ class DirectorySink:
             if self._tree.lost():
                 # It may only have been moved; but then nothing is where we would say it is.
                 self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
-            errors = self._together([part.sync for _, part in complete])
+            errors = self._together.run([part.sync for _, part in complete])
             folders: dict[int, Folder] = {}
             for (number, part), error in zip(complete, errors, strict=True):
                 folder = part.folder
                 if self._place(number, part, error):
                     folders[id(folder)] = folder
-            for folder, error in zip(
-                folders.values(), self._together([f.sync for f in folders.values()]), strict=True
-            ):
+            errors = self._together.run([folder.sync for folder in folders.values()])
+            for folder, error in zip(folders.values(), errors, strict=True):
                 if error is not None and is_fatal(error):
                     raise self._judge(error, folder.path)
         except DestinationError:
@@ -285,25 +290,6 @@ class DirectorySink:
         self._fail(number, failure)
         return False
 
-    def _together(self, calls: Sequence[Callable[[], None]]) -> list[OSError | None]:
-        """Call all of *calls* in a few threads; return what each raised."""
-        errors: list[OSError | None] = [None] * len(calls)
-
-        def work(first: int) -> None:
-            for index in range(first, len(calls), SYNC_THREADS):
-                try:
-                    calls[index]()
-                except OSError as error:
-                    errors[index] = error
-
-        if len(calls) < 2:
-            work(0)
-            return errors
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(SYNC_THREADS, "dcsend-sync")
-        list(self._pool.map(work, range(min(SYNC_THREADS, len(calls)))))
-        return errors
-
     # Folders and links.
 
     def _make(self, number: int) -> None:
@@ -314,6 +300,7 @@ class DirectorySink:
                 self._ended(number, Path(self._tree.folder(parts).path))
             else:
                 folder = self._tree.folder(parts[:-1])
+                judge_way(self.root, parts, entry.target, self._links)
                 name = make_link(folder, parts, entry.target, self._existing)
                 self._ended(number, Path(folder.path, name))
         except OSError as error:
