@@ -201,7 +201,7 @@ class Outgoing:
         wanted = [e for number, e in enumerate(self._entries) if number not in event.skip]
         self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
         for number, reason in event.skip.items():
-            self._report(number, _skipped(self._entries[number], reason))
+            self._report(_skipped(self._entries[number], reason))
         self._accepted.set_result(event)
 
     def _acknowledge(self, upto: int) -> None:
@@ -228,13 +228,12 @@ class Outgoing:
         else:
             reason, fault = "the receiver could not save it", DestinationError.exit_status
         self._report(
-            number,
             FileFinished(
                 entry.path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault
-            ),
+            )
         )
 
-    def _report(self, number: int, file: FileFinished) -> None:
+    def _report(self, file: FileFinished) -> None:
         self.tally.files.append(file)
         self._emit(file)
 
