@@ -319,10 +319,13 @@ def test_destination_that_fills_up_ends_the_transfer(stage: Stage, tmp_path: Pat
     assert sent.fatal["kind"] == "refused"
 
 
-@pytest.mark.slow
-def test_destination_that_is_a_file_declines(stage: Stage, file: Path) -> None:
-    sent, received = stage.transfer(file, output=file)
-    assert (sent.status, received.status) == (7, 4)
+def test_destination_that_is_a_file_costs_no_code(stage: Stage, tmp_path: Path, file: Path) -> None:
+    sender = stage.send(file)
+    refused = stage.receive(sender.code, file).end()
+    assert refused.status == 4
+    assert refused.fatal["kind"] == "destination"
+    assert stage.receive(sender.code, tmp_path / "other").end().status == 0
+    assert sender.end().status == 0
     assert file.read_bytes() == b"content"
 
 
