@@ -247,7 +247,7 @@ def test_interrupted_receiver_is_told_the_next_command(seat: Seat) -> None:
         MANIFEST, moved(20_000_000), Failed(Interrupted(2)), done(status=130), output="my files"
     )
     assert rows[1:] == [
-        "stopped at 20.0 MB of 100.0 MB",
+        "stopped at 20.0 MB of 100.0 MB; the unfinished file stays as .dcsend-part",
         "dcsend: interrupted",
         "dcsend: hint: to get the rest, ask for a new code, then run: dcsend receive CODE",
         "  --skip -o 'my files'",

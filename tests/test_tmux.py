@@ -135,7 +135,7 @@ def test_bars_and_what_is_typed_are_shown_until_control_c_ends_both(
     sender.until("^you: how is it going")
     receiver.key("C-c")
     assert (receiver.ended(), sender.ended()) == (130, 7)
-    receiver.until(r"^stopped at .* of 60.0 MB$")
+    receiver.until(r"^stopped at .* of 60.0 MB; the unfinished file stays as .dcsend-part$")
     receiver.until("^dcsend: interrupted$")
     receiver.until("ask for a new code, then run: dcsend receive CODE$", joined=False)
     receiver.until("^  --skip -o out$", joined=False)

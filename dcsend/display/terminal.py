@@ -218,7 +218,9 @@ class TerminalDisplay:
                 last = self._progressed
                 if last is not None and last.bytes != last.total:
                     done = f"{wording.size(last.bytes)} of {wording.size(last.total)}"
-                    self._screen.line(f"stopped at {done}")
+                    keeps = self._stdout_free and not self._options.sends
+                    kept = "; the unfinished file stays as .dcsend-part" if keeps else ""
+                    self._screen.line(f"stopped at {done}{kept}")
                 complain(self._err, event.error.message, self._hint(event.error))
             case Finished():
                 self.close()
