@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from dcsend.protocol.limits import LIVENESS_INTERVAL
 from dcsend.session.liveness import Liveness, Sign, is_line, random_letters
+from dcsend.settings import Settings
 
 
 def clocks() -> Liveness:
@@ -62,6 +64,10 @@ def test_a_sign_of_life_is_fifteen_letters_and_another_each_time() -> None:
     made = {random_letters() for _ in range(50)}
     assert len(made) == 50
     assert all(re.fullmatch("[A-Za-z]{15}", letters) for letters in made)
+
+
+def test_the_interval_is_the_one_that_the_protocol_names() -> None:
+    assert Settings().heartbeat == LIVENESS_INTERVAL
 
 
 def test_a_typed_word_of_fifteen_letters_is_not_taken_for_a_sign_of_life() -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from dcsend.engines.base import Channel, Connection
 from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.protocol.limits import MAX_TEXT
 from dcsend.session.events import Emit, TextExchanged, Warned
 from dcsend.session.liveness import Liveness, Sign, is_line, random_letters
 from dcsend.settings import Settings
@@ -18,8 +19,6 @@ __all__ = ["Conversation", "Party", "race", "send_all"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_MAX_LINE: Final = 16 * 1024
-"Longest text message, bytes of UTF-8; longer ones of a peer are cut, ours are split."
 _FAREWELL: Final = 0.5
 "Seconds for the last message to arrive before the connection is torn down."
 
@@ -122,7 +121,7 @@ class Conversation:
                 self.heard()
                 if isinstance(message, str):
                     kind = "line" if is_line(message) else "random"
-                    text = message[:_MAX_LINE].removesuffix("\n")
+                    text = message[:MAX_TEXT].removesuffix("\n")
                     self._emit(TextExchanged(text, sent=False, kind=kind))
 
     async def _beat(self) -> None:
@@ -155,7 +154,7 @@ class Conversation:
             while True:
                 line = await self._lines.get()
                 # Four bytes per character at most, so a piece never exceeds the limit.
-                for start in range(0, max(1, len(line)), _MAX_LINE // 4 - 1):
-                    piece = line[start : start + _MAX_LINE // 4 - 1]
+                for start in range(0, max(1, len(line)), MAX_TEXT // 4 - 1):
+                    piece = line[start : start + MAX_TEXT // 4 - 1]
                     await send_all(self._text, [piece + "\n"])
                     self._emit(TextExchanged(piece, sent=True, kind="line"))

@@ -81,6 +81,9 @@ class Incoming:
         self._data = connection.channels["data"]
         self._sink = sink
         self._settings = settings
+        root = settings.destination
+        # Now: later the working folder may be gone. Not "/", which is in every path.
+        self._where = "" if root is None else printable(os.path.abspath(root)).rstrip(os.sep)
         self._emit = emit
         self._decide = decide
         self._protocol = Receiver(agent=agent, window=settings.window)
@@ -137,9 +140,7 @@ class Incoming:
 
     def _for_peer(self, error: BaseException) -> str:
         """Say *error* without where on this machine it happened."""
-        root = self._settings.destination
-        where = printable(os.path.abspath(root)) if root is not None else ""
-        return str(error).replace(where, "the folder") if where else str(error)
+        return str(error).replace(self._where, "the folder") if self._where else str(error)
 
     async def _flush(self) -> None:
         await send_all(self._control, self._protocol.messages_to_send())

@@ -5,12 +5,10 @@ from __future__ import annotations
 import enum
 import secrets
 import string
-from typing import Final
 
-__all__ = ["RANDOM_LETTERS", "Liveness", "Sign", "is_line", "random_letters"]
+from dcsend.protocol.limits import LIVENESS_LETTERS
 
-RANDOM_LETTERS: Final = 15
-"Letters in a random message, as in the Pion demo."
+__all__ = ["Liveness", "Sign", "is_line", "random_letters"]
 
 
 class Sign(enum.Enum):
@@ -26,7 +24,7 @@ class Sign(enum.Enum):
 
 def random_letters() -> str:
     """Return a sign of life: fifteen letters, without a line end."""
-    return "".join(secrets.choice(string.ascii_letters) for _ in range(RANDOM_LETTERS))
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(LIVENESS_LETTERS))
 
 
 def is_line(message: str) -> bool:
