@@ -1,0 +1,124 @@
+/**
+ * The Vite plugin that turns the build into one html file without a request to anywhere.
+ *
+ * The page's script, which is its workers' as well, is packed: deflated, as base64. src/unpack.ts,
+ * in clear, unpacks and runs it; the policy names the hash of what comes out, so nothing else can.
+ * Without that the page would have 140 KB, an eighth of it the SHA-256 of hash-wasm.
+ */
+import { createHash } from "node:crypto";
+import { resolve } from "node:path";
+import { deflateSync } from "node:zlib";
+import { build, type Plugin, type Rolldown } from "vite";
+
+/** Bytes that the page may have, before any compression. */
+const LIMIT = 100_000;
+
+/** Scripts that stand beside the page's own, by path. */
+export interface Scripts {
+  /** Unpacks the page's script. */
+  readonly unpack: string;
+  /** The service worker of hosted copies: carried along as text, which the page never runs. */
+  readonly serviceWorker: string;
+}
+
+/** Put script, style and policy into the html file, and leave nothing beside it. */
+export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
+  return {
+    name: "one-page",
+    enforce: "post",
+    apply: "build",
+    generateBundle: {
+      order: "post",
+      async handler(_options, bundle) {
+        const { html, script, style } = parts(bundle);
+        const unpacker = await bundled(resolve(unpack));
+        const head = [
+          `<meta charset="utf-8">`,
+          `<meta http-equiv="Content-Security-Policy" content="${policy([script, unpacker], style)}">`,
+        ].join("\n");
+        const end = [
+          element("script", `type="text/plain" id="packed"`, packed(script)),
+          element("script", `type="text/plain" id="service-worker"`, await bundled(serviceWorker)),
+          element("script", "", unpacker),
+        ].join("\n");
+        html.source = String(html.source)
+          .replace(/<!--[\s\S]*?-->/g, "")
+          .replace(/<script [^>]*><\/script>/, "")
+          .replace(/<link rel="stylesheet"[^>]*>/, () => element("style", "", style))
+          .replace(/\n\s+/g, "\n")
+          .replace(/<meta charset="utf-8"\s*\/?>/i, () => head)
+          .replace("</body>", () => `${end}\n</body>`);
+        const size = Buffer.byteLength(html.source);
+        if (size > LIMIT) throw new Error(`the page has ${size} bytes, more than ${LIMIT}`);
+      },
+    },
+  };
+}
+
+/** Find the page, its one script and its one style; take the latter two out of `bundle`. */
+function parts(bundle: Rolldown.OutputBundle) {
+  const files = Object.values(bundle);
+  const html = files.find((file) => file.fileName.endsWith(".html"));
+  const script = files.find((file) => file.type === "chunk");
+  const style = files.find((file) => file.fileName.endsWith(".css"));
+  if (files.length !== 3 || html?.type !== "asset" || script?.type !== "chunk") {
+    throw new Error(`one page, one script, one style expected: ${Object.keys(bundle)}`);
+  }
+  if (style?.type !== "asset") throw new Error("no style");
+  delete bundle[script.fileName];
+  delete bundle[style.fileName];
+  return { html, script: script.code, style: String(style.source).trim() };
+}
+
+/**
+ * Under which nothing runs, loads or connects but what is in the file itself.
+ *
+ * - script-src: the page's script and the one that unpacks it, by hash; `wasm-unsafe-eval` for
+ *   SHA-256 in WebAssembly, which runs only code that is in this file.
+ * - worker-src: the worker is a Blob of the page's script; `self` for the service worker of a
+ *   hosted page. frame-src: the download that the service worker streams.
+ * - require-trusted-types-for: no text becomes html or script, whoever wrote it.
+ */
+function policy(scripts: readonly string[], style: string): string {
+  return [
+    "default-src 'none'",
+    `script-src ${scripts.map(hash).join(" ")} 'wasm-unsafe-eval'`,
+    `style-src ${hash(style)}`,
+    "img-src data: blob:",
+    "worker-src blob: 'self'",
+    "frame-src 'self'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types dcsend dcsend-unpack",
+  ].join("; ");
+}
+
+/** A script of its own with all it imports, minified. */
+async function bundled(entry: string): Promise<string> {
+  const result = await build({
+    configFile: false,
+    logLevel: "error",
+    build: {
+      write: false,
+      target: "es2022",
+      lib: { entry, formats: ["iife"], name: "script", fileName: "script" },
+    },
+  });
+  const output = Array.isArray(result) ? result[0] : result;
+  if (output === undefined || !("output" in output)) throw new Error(`no output for ${entry}`);
+  return output.output[0].code.trim();
+}
+
+function packed(script: string): string {
+  return deflateSync(script, { level: 9 }).toString("base64");
+}
+
+function element(name: string, attributes: string, text: string): string {
+  if (new RegExp(`</${name}|<!--`, "i").test(text)) throw new Error(`text would end its ${name}`);
+  return `<${name}${attributes && ` ${attributes}`}>${text}</${name}>`;
+}
+
+function hash(text: string): string {
+  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+}

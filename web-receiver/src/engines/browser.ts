@@ -1,0 +1,296 @@
+/**
+ * The browser's WebRTC, dialing a listener by its code.
+ *
+ * The local description is used exactly as the browser made it: Chromium is about to refuse any
+ * other. The only user of RTCPeerConnection; needs no secure context and no DOM. Imports only
+ * errors.ts and engines.
+ */
+import { ConnectionFailed, DcsendError } from "../errors.ts";
+import { answer, MAX_MESSAGE_SIZE, type Target } from "./answer.ts";
+import { type Channel, type Connection, LABELS, type Label, type Route } from "./base.ts";
+import { Mailbox, type Message } from "./mailbox.ts";
+
+export type { Target } from "./answer.ts";
+
+/**
+ * Bytes in the browser's buffer from which `send` says no. Chromium's limit is 16 MiB, and
+ * everything in it is sent before what comes later, such as a cancel.
+ */
+const HIGH_WATER = 4 * 1024 * 1024;
+
+/** Bytes in the buffer at which `writable` says yes again. */
+const LOW_WATER = 1024 * 1024;
+
+/** Milliseconds until a channel is tried again that refused although its buffer is nearly empty. */
+const RETRY = 20;
+
+/**
+ * Milliseconds from the first sign of the end until all channels have ended: the events of the
+ * connection, and of other channels, may overtake messages that have arrived.
+ */
+const LINGER = 100;
+
+/** States that no connection comes back from; after `disconnected` one may. */
+const OVER = /failed|closed/;
+
+/**
+ * Milliseconds within which no browser gives up on somebody who is silent. Chromium does at once
+ * on an authenticated refusal (486, 430); Firefox takes one for silence.
+ */
+const EARLY = 5000;
+
+/** How to dial. */
+export interface DialOptions {
+  /** Seconds until it is given up. Chromium itself gives up after 15, Firefox after 11. */
+  readonly timeout?: number;
+  /** Stands in for the browser's own in tests. */
+  readonly peerConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
+}
+
+/**
+ * Connect to the listener at one of the target's addresses; resolve when all channels are open.
+ *
+ * Rejects with ConnectionFailed, whose message tells what is known; nothing is left open then. A
+ * browser doesn't tell a page why the listener refused it.
+ */
+export async function dial(target: Target, options: DialOptions = {}): Promise<Connection> {
+  const { timeout = 15, peerConnection = ownPeerConnection } = options;
+  let connection: BrowserConnection | undefined;
+  try {
+    // No server but the listener, and no trickle: its address is in the code, ours in our checks.
+    connection = new BrowserConnection(peerConnection({ iceServers: [] }));
+    await connection.establish(target, timeout);
+    return connection;
+  } catch (error) {
+    connection?.close();
+    if (error instanceof DcsendError) throw error;
+    throw new ConnectionFailed(`the browser refused to connect: ${error}`);
+  }
+}
+
+function ownPeerConnection(configuration: RTCConfiguration): RTCPeerConnection {
+  if (typeof globalThis.RTCPeerConnection !== "function") {
+    throw new ConnectionFailed(
+      "this browser has no WebRTC",
+      "a setting or an extension may have turned it off; or use another browser",
+    );
+  }
+  return new RTCPeerConnection(configuration);
+}
+
+/** One RTCPeerConnection, from the offer to its end. */
+class BrowserConnection implements Connection {
+  readonly channels: Readonly<Record<Label, BrowserChannel>>;
+  readonly #peer: RTCPeerConnection;
+  /** Called at whatever may decide about the attempt. */
+  #changed = () => {};
+
+  constructor(peer: RTCPeerConnection) {
+    this.#peer = peer;
+    const open = (label: Label) =>
+      new BrowserChannel(label, peer.createDataChannel(label), (channel, isOver) => {
+        if (isOver) this.#end(channel);
+        this.#changed();
+      });
+    const [control, data, text] = LABELS;
+    // The listener expects them in this order.
+    this.channels = { control: open(control), data: open(data), text: open(text) };
+    peer.oniceconnectionstatechange = () => this.#changed();
+    peer.onconnectionstatechange = () => {
+      if (OVER.test(peer.connectionState)) this.#end();
+      this.#changed();
+    };
+  }
+
+  /** Offer, write the answer, and wait until all channels are open. */
+  async establish(target: Target, timeout: number): Promise<void> {
+    const peer = this.#peer;
+    await peer.setLocalDescription(await peer.createOffer());
+    const sdp = answer(peer.localDescription?.sdp ?? "", target);
+    await peer.setRemoteDescription({ type: "answer", sdp });
+    await new Promise<void>((resolve, reject) => {
+      const began = performance.now();
+      const giveUp = () => reject(failure(peer, target, performance.now() - began < EARLY));
+      const timer = setTimeout(giveUp, timeout * 1000);
+      this.#changed = () => {
+        const states = LABELS.map((label) => this.channels[label].state);
+        const isOpen = states.every((state) => state === "open");
+        const isOver = OVER.test(`${peer.iceConnectionState} ${peer.connectionState} ${states}`);
+        if (!isOpen && !isOver) return;
+        if (isOpen) resolve();
+        else giveUp();
+        clearTimeout(timer);
+        this.#changed = () => {};
+      };
+      this.#changed();
+    });
+    const size = Math.min(peer.sctp?.maxMessageSize ?? 65_536, MAX_MESSAGE_SIZE);
+    for (const label of LABELS) this.channels[label].maxMessageSize = size;
+  }
+
+  async route(): Promise<Route> {
+    // What is left of a connection that ended meanwhile is of no interest.
+    const report = await this.#peer.getStats().catch(() => new Map<string, Stats>());
+    return routeOf(report as ReadonlyMap<string, Stats>);
+  }
+
+  close(): void {
+    const reason = new ConnectionFailed("the connection is closed");
+    for (const label of LABELS) this.channels[label].end(reason);
+    this.#peer.close();
+  }
+
+  /** End all channels soon, and the one that said so at once. */
+  #end(first?: BrowserChannel): void {
+    const isLost = this.#peer.connectionState !== "connected";
+    const reason = new ConnectionFailed(
+      isLost ? "the connection was lost" : "the other side closed the connection",
+    );
+    first?.end(reason);
+    setTimeout(() => {
+      for (const label of LABELS) this.channels[label].end(reason);
+    }, LINGER);
+  }
+}
+
+/** One RTCDataChannel. */
+class BrowserChannel implements Channel {
+  readonly label: Label;
+  maxMessageSize = MAX_MESSAGE_SIZE;
+  readonly #channel: RTCDataChannel;
+  readonly #mailbox = new Mailbox();
+  #waiting: (() => void)[] = [];
+  #refused = false;
+  #end: DcsendError | null = null;
+
+  /** `changed` is told when the channel has opened, and when it is over. */
+  constructor(
+    label: Label,
+    channel: RTCDataChannel,
+    changed: (channel: BrowserChannel, isOver: boolean) => void,
+  ) {
+    this.label = label;
+    this.#channel = channel;
+    channel.binaryType = "arraybuffer";
+    channel.bufferedAmountLowThreshold = LOW_WATER;
+    // From the beginning: what comes before anybody listens is lost otherwise.
+    channel.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) =>
+      this.#mailbox.put(typeof data === "string" ? data : new Uint8Array(data));
+    channel.onbufferedamountlow = () => this.#wake();
+    channel.onopen = () => changed(this, false);
+    channel.onclose = channel.onerror = () => changed(this, true);
+  }
+
+  /** `closed` as soon as it has ended for whatever reason. */
+  get state(): RTCDataChannelState {
+    return this.#end === null ? this.#channel.readyState : "closed";
+  }
+
+  send(message: Message): boolean {
+    if (this.#end !== null) throw this.#end;
+    if (this.#channel.bufferedAmount >= HIGH_WATER) return false;
+    try {
+      // One call for each type, as the DOM types have it; the browser copies the bytes.
+      if (typeof message === "string") this.#channel.send(message);
+      else this.#channel.send(message);
+      return true;
+    } catch (error) {
+      if ((error as Error).name !== "OperationError") {
+        throw new ConnectionFailed(`the browser can't send: ${error}`);
+      }
+      this.#refused = true;
+      return false;
+    }
+  }
+
+  writable(): Promise<void> {
+    if (this.#end !== null) return Promise.reject(this.#end);
+    const { bufferedAmount } = this.#channel;
+    if (bufferedAmount < HIGH_WATER && !this.#refused) return Promise.resolve();
+    // The event comes when the amount falls to the mark, not if it is below it already.
+    if (bufferedAmount <= LOW_WATER) setTimeout(() => this.#wake(), RETRY);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => (this.#end === null ? resolve() : reject(this.#end)));
+    });
+  }
+
+  receive(): Promise<Message> {
+    return this.#mailbox.get();
+  }
+
+  /** End both directions; what arrived is still handed out. The first reason stays. */
+  end(reason: DcsendError): void {
+    this.#end ??= reason;
+    this.#mailbox.end(reason);
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#refused = false;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+}
+
+/** Return what is known about an attempt that came to nothing. */
+function failure(
+  { iceConnectionState: state }: RTCPeerConnection,
+  { addresses }: Target,
+  isEarly: boolean,
+): ConnectionFailed {
+  const hosts = addresses.map(({ host }) => host).join(", ");
+  if (state === "new") {
+    // Nothing was sent: of a permission that is missing, the browser says no more.
+    return new ConnectionFailed(
+      `the browser did not try to reach ${hosts}`,
+      "allow the browser and this page to use the local network, in the settings",
+    );
+  }
+  if (state === "connected" || state === "completed") {
+    return new ConnectionFailed(
+      `${hosts} answered, but no encrypted connection came about`,
+      "the code is from an earlier run, or was changed; ask for the present one",
+    );
+  }
+  if (state === "disconnected" && isEarly) {
+    return new ConnectionFailed(
+      `${hosts} refused the code`,
+      "it has been used or has expired; ask for a new one",
+    );
+  }
+  return new ConnectionFailed(
+    `no answer from ${hosts}`,
+    "is the other side still waiting, is its code unused, and are both in the same network?",
+  );
+}
+
+/** The fields that matter here of the objects in a report (webrtc-stats). */
+interface Stats {
+  readonly type: string;
+  readonly nominated?: boolean;
+  readonly state?: string;
+  readonly selectedCandidatePairId?: string;
+  readonly localCandidateId?: string;
+  readonly remoteCandidateId?: string;
+  readonly candidateType?: string;
+  readonly address?: string | null;
+  readonly currentRoundTripTime?: number;
+}
+
+/** Return the route that a report tells of. */
+function routeOf(report: ReadonlyMap<string, Stats>): Route {
+  const all = [...report.values()];
+  // Several pairs may be nominated, and not every browser says which one is used.
+  const selected = all.find(({ type }) => type === "transport")?.selectedCandidatePairId ?? "";
+  const pair =
+    report.get(selected) ?? all.find((stats) => stats.nominated && stats.state === "succeeded");
+  const local = report.get(pair?.localCandidateId ?? "");
+  const remote = report.get(pair?.remoteCandidateId ?? "");
+  const address = remote?.address ?? "";
+  const relayed = local?.candidateType === "relay" || remote?.candidateType === "relay";
+  return {
+    path: relayed ? "relayed" : "direct",
+    family: address === "" ? "" : address.includes(":") ? "IPv6" : "IPv4",
+    remote: address.replace(/^\[|\]$/g, ""),
+    rtt: pair?.currentRoundTripTime ?? null,
+  };
+}

@@ -1,0 +1,232 @@
+/**
+ * The page's side of sinks and sources: each has a worker of its own, which does all the work.
+ *
+ * Payloads are handed over, not copied: who gives them away can't use them any more.
+ */
+import type { Entry } from "../entry.ts";
+import { DcsendError, DestinationError, SourceError } from "../errors.ts";
+import { announce } from "./announcing.ts";
+import type { Block, Chosen, Destination, Operation, Outcome, Sink, Source } from "./operations.ts";
+import { pack } from "./packing.ts";
+import { Caller } from "./rpc.ts";
+import { type SinkRequest, type SourceRequest, type Spot, serve } from "./serving.ts";
+import { lockName } from "./sinks/private.ts";
+import { explain } from "./trouble.ts";
+import { trustedUrl } from "./trusted.ts";
+
+export { cleanPrivate } from "./sinks/private.ts";
+
+/** Bytes of a block: 16 frames, each of which has room for a digest. */
+export const BLOCK_SIZE = 16 * 64904;
+
+/** What a page does for its disk, since it takes elements. */
+export interface DiskHooks {
+  /** Navigate a hidden frame to `url`, which is a download. */
+  startDownload?(url: string): void;
+  /** The page's own script, which in a worker serves the disk (src/start.ts). */
+  readonly script?: string;
+}
+
+/** How a source reads. */
+export interface SourceOptions extends DiskHooks {
+  /** Bytes of a block at most; BLOCK_SIZE by default. */
+  readonly blockSize?: number;
+  /** Blocks asked for before somebody wants them; 2 by default. */
+  readonly readAhead?: number;
+}
+
+/** A worker, or what stands for it. */
+interface Helper {
+  readonly caller: Caller;
+  end(): void;
+}
+
+/**
+ * Open `destination` for the entries whose numbers are in `wanted`. Rejects with DestinationError
+ * if it can't be written.
+ */
+export async function openSink(
+  destination: Destination,
+  entries: readonly Entry[],
+  wanted: ReadonlySet<number>,
+  hooks: DiskHooks = {},
+): Promise<Sink> {
+  const helper = await start(hooks);
+  let stop: () => void = () => undefined;
+  try {
+    const ready = await prepare(destination, entries, wanted, hooks);
+    stop = ready.stop;
+    const request: SinkRequest = { spot: ready.spot, entries, wanted: [...wanted] };
+    const transfer = ready.spot.type === "stream" ? [ready.spot.port] : [];
+    const opened = helper.caller.call("openSink", request, transfer);
+    opened.catch(() => undefined);
+    // The worker waits for the download to begin, so it has to be told first.
+    ready.begin();
+    await opened;
+  } catch (error) {
+    stop();
+    helper.end();
+    throw error instanceof DcsendError ? error : explain(error, "the destination");
+  }
+  return new WorkerSink(helper, stop);
+}
+
+/** Read `chosen` in order, without those whose numbers are in `skip`. */
+export function openSource(
+  chosen: readonly Chosen[],
+  skip: ReadonlySet<number>,
+  options: SourceOptions = {},
+): Source {
+  return new WorkerSource(chosen, skip, options);
+}
+
+class WorkerSink implements Sink {
+  readonly #helper: Helper;
+  readonly #stop: () => void;
+  #closed = false;
+
+  constructor(helper: Helper, stop: () => void) {
+    this.#helper = helper;
+    this.#stop = stop;
+  }
+
+  async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
+    // Payloads may be views of one buffer, which can be handed over once.
+    const buffers = new Set<ArrayBuffer>();
+    for (const operation of batch) {
+      if (operation.type === "write") buffers.add(operation.payload.buffer);
+    }
+    const outcomes = await this.#helper.caller.call("apply", batch, [...buffers]);
+    return outcomes as readonly Outcome[];
+  }
+
+  async finish(): ReturnType<Sink["finish"]> {
+    return (await this.#helper.caller.call("finish", null)) as Awaited<ReturnType<Sink["finish"]>>;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    // A worker that is gone has nothing left to let go of.
+    await this.#helper.caller.call("close", null).catch(() => undefined);
+    this.#stop();
+    this.#helper.end();
+  }
+}
+
+class WorkerSource implements Source {
+  readonly #helper: Promise<Helper>;
+  readonly #readAhead: number;
+  readonly #ahead: Promise<Block | null>[] = [];
+
+  constructor(chosen: readonly Chosen[], skip: ReadonlySet<number>, options: SourceOptions) {
+    const { blockSize = BLOCK_SIZE, readAhead = 2 } = options;
+    this.#readAhead = readAhead;
+    const request: SourceRequest = { chosen, skip: [...skip], blockSize };
+    this.#helper = start(options).then(async (helper) => {
+      await helper.caller.call("openSource", request);
+      return helper;
+    });
+    this.#helper.catch(() => undefined);
+  }
+
+  next(): Promise<Block | null> {
+    while (this.#ahead.length <= this.#readAhead) this.#ahead.push(this.#ask());
+    const [block] = this.#ahead.splice(0, 1);
+    return block ?? Promise.resolve(null);
+  }
+
+  close(): void {
+    this.#helper.then(
+      ({ caller, end }) => {
+        end();
+        caller.fail(new SourceError("reading was stopped"));
+      },
+      () => undefined,
+    );
+  }
+
+  #ask(): Promise<Block | null> {
+    const block = this.#helper.then(({ caller }) => caller.call("next", null));
+    block.catch(() => undefined);
+    return block as Promise<Block | null>;
+  }
+}
+
+/** Make a worker; where there is none, do its work in the page. */
+async function start({ script }: DiskHooks): Promise<Helper> {
+  try {
+    if (script === undefined) throw new DestinationError("no script for a worker");
+    const helper = startWorker(script);
+    await helper.caller.ready;
+    return helper;
+  } catch {
+    const { port1, port2 } = new MessageChannel();
+    const caller = new Caller(port1);
+    serve(port2);
+    return { caller, end: () => port1.close() };
+  }
+}
+
+function startWorker(script: string): Helper {
+  const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+  const worker = new Worker(trustedUrl(url), { type: "module" });
+  const caller = new Caller(worker);
+  worker.onerror = (event) => {
+    event.preventDefault();
+    caller.fail(new DestinationError("the page's disk worker has stopped", "reload the page"));
+  };
+  worker.onmessageerror = () => {
+    caller.fail(new DestinationError("the browser doesn't let a worker write there"));
+  };
+  const forget = () => URL.revokeObjectURL(url);
+  caller.ready.then(forget, forget);
+  return { caller, end: () => worker.terminate() };
+}
+
+/** What has to be done in the page before the worker can open a destination. */
+interface Prepared {
+  readonly spot: Spot;
+  begin(): void;
+  stop(): void;
+}
+
+async function prepare(
+  destination: Destination,
+  entries: readonly Entry[],
+  wanted: ReadonlySet<number>,
+  { startDownload }: DiskHooks,
+): Promise<Prepared> {
+  const nothing = { begin: () => undefined, stop: () => undefined };
+  if (destination.type === "private") {
+    const id = randomId();
+    await holdLock(id);
+    return { spot: { type: "private", id }, ...nothing };
+  }
+  if (destination.type !== "stream") return { spot: destination, ...nothing };
+  const { form, name, bytes } = pack(entries, wanted);
+  if (form === "nothing") return { spot: { type: "memory" }, ...nothing };
+  if (startDownload === undefined) throw new DestinationError("this page starts no downloads");
+  const size = form === "file" ? bytes : null;
+  const { url, port, stop } = await announce({ id: randomId(), name, size });
+  return { spot: { type: "stream", port }, begin: () => startDownload(url), stop };
+}
+
+/** Hold the lock of a private folder for as long as this page lives: what it exports is in there. */
+async function holdLock(id: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const held = navigator.locks?.request(lockName(id), () => {
+      resolve();
+      return new Promise<void>(() => undefined);
+    });
+    // Without locks nobody cleans up either.
+    if (held === undefined) resolve();
+    else held.catch(reject);
+  });
+}
+
+function randomId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0"),
+  ).join("");
+}

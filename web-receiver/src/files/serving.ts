@@ -1,0 +1,115 @@
+/** The worker's side of disk.ts: one sink or one source, behind a port. */
+import type { Entry } from "../entry.ts";
+import { LocalProtocolError } from "../errors.ts";
+import { loadHashing } from "./hashing.ts";
+import type { Block, Chosen, Operation } from "./operations.ts";
+import { pack } from "./packing.ts";
+import { type Answer, answer, type Port } from "./rpc.ts";
+import { FileSink } from "./sink.ts";
+import { FolderPlace } from "./sinks/folder.ts";
+import { MemoryTarget } from "./sinks/memory.ts";
+import type { Place, Target } from "./sinks/output.ts";
+import { openPicked } from "./sinks/picker.ts";
+import { PrivateTarget } from "./sinks/private.ts";
+import { SinglePlace } from "./sinks/single.ts";
+import { StreamTarget } from "./sinks/stream.ts";
+import { ZipPlace } from "./sinks/zip.ts";
+import { FileSource } from "./source.ts";
+import { explain } from "./trouble.ts";
+
+/** A destination as the worker needs it. */
+export type Spot =
+  | { readonly type: "picker"; readonly handle: FileSystemFileHandle }
+  | { readonly type: "folder"; readonly handle: FileSystemDirectoryHandle }
+  /** `id` of the folder, whose lock the page holds. */
+  | { readonly type: "private"; readonly id: string }
+  /** The writing end of an announced download. */
+  | { readonly type: "stream"; readonly port: MessagePort }
+  | { readonly type: "memory" };
+
+/** What `openSink` takes. */
+export interface SinkRequest {
+  readonly spot: Spot;
+  readonly entries: readonly Entry[];
+  readonly wanted: readonly number[];
+}
+
+/** What `openSource` takes. */
+export interface SourceRequest {
+  readonly chosen: readonly Chosen[];
+  readonly skip: readonly number[];
+  readonly blockSize: number;
+}
+
+/** Answer the requests of one sink or one source that come through `port`. */
+export function serve(port: Port): void {
+  let sink: FileSink | null = null;
+  let source: FileSource | null = null;
+  // One batch after another, whatever the caller does; closing alone comes in between.
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
+    const result = turn.then(action);
+    turn = result.catch(() => undefined);
+    return result;
+  };
+  answer(port, {
+    async openSink(request: SinkRequest): Promise<Answer> {
+      sink = await openSink(request);
+      return { value: null };
+    },
+    async apply(batch: readonly Operation[]): Promise<Answer> {
+      return { value: await inTurn(() => needed(sink).apply(batch)) };
+    },
+    async finish(): Promise<Answer> {
+      return { value: await inTurn(() => needed(sink).finish()) };
+    },
+    async close(): Promise<Answer> {
+      await sink?.close();
+      return { value: null };
+    },
+    async openSource({ chosen, skip, blockSize }: SourceRequest): Promise<Answer> {
+      source = new FileSource(chosen, new Set(skip), blockSize, await loadHashing());
+      return { value: null };
+    },
+    async next(): Promise<Answer> {
+      const block: Block | null = await needed(source).next();
+      return { value: block, transfer: block === null ? [] : [block.payload.buffer] };
+    },
+  });
+}
+
+function needed<T>(opened: T | null): T {
+  if (opened === null) throw new LocalProtocolError("nothing has been opened");
+  return opened;
+}
+
+async function openSink({ spot, entries, wanted }: SinkRequest): Promise<FileSink> {
+  const numbers = new Set(wanted);
+  const newHasher = await loadHashing();
+  try {
+    return new FileSink(entries, numbers, await openPlace(spot, entries, numbers), newHasher);
+  } catch (error) {
+    throw explain(error, "the destination");
+  }
+}
+
+async function openPlace(
+  spot: Spot,
+  entries: readonly Entry[],
+  wanted: ReadonlySet<number>,
+): Promise<Place> {
+  if (spot.type === "folder") return new FolderPlace(spot.handle);
+  const { form, name } = pack(entries, wanted);
+  // With nothing to save the target is never written to, so it must leave no trace either.
+  const target = form === "nothing" ? new MemoryTarget(name) : await openTarget(spot, name);
+  return form === "zip" ? new ZipPlace(target) : new SinglePlace(target);
+}
+
+async function openTarget(spot: Exclude<Spot, { type: "folder" }>, name: string): Promise<Target> {
+  if (spot.type === "picker") return openPicked(spot.handle);
+  if (spot.type === "private") return PrivateTarget.open(spot.id, name);
+  if (spot.type === "memory") return new MemoryTarget(name);
+  const target = new StreamTarget(name, spot.port);
+  await target.started();
+  return target;
+}

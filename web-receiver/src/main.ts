@@ -1,0 +1,213 @@
+/**
+ * The page: reads the code, makes the parts of dcsend and puts them together.
+ *
+ * The code comes in the fragment of the address, which no server sees, and is taken out of it at
+ * once, so that neither history nor a glance at the address bar keeps it.
+ */
+import { agent, notify, Sleep, WakeLock } from "./device.ts";
+import { Display } from "./display.ts";
+import { dial } from "./engines/browser.ts";
+import { DcsendError } from "./errors.ts";
+import { ask } from "./files/asking.ts";
+import { destinations, probe, type World } from "./files/capabilities.ts";
+import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
+import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
+import { safePath } from "./files/names.ts";
+import { pack } from "./files/packing.ts";
+import type { Event } from "./session/events.ts";
+import { type Run, startRun } from "./session/story.ts";
+import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
+import { endings } from "./strings.ts";
+import { explain } from "./wording.ts";
+
+/** The code, until it is used, so that the page can be loaded again before that; then USED. */
+const STORED = "dcsend";
+const USED = "used";
+/** Milliseconds to find out what the browser can do; a service worker may be slow to start. */
+const PROBING = 3000;
+
+/**
+ * Milliseconds that a page which is going away holds on, for its last message to get past the file
+ * that is being sent. Without, Chromium 156 drops it, and the other side waits half a minute.
+ */
+const LAST = 200;
+
+const NOTHING: World = {
+  savePicker: false,
+  folderPicker: false,
+  private: false,
+  room: null,
+  stream: false,
+};
+
+let world = NOTHING;
+let code = "";
+let run: Run | null = null;
+/** Counts the runs: of one that was left for another code nobody wants to hear. */
+let turn = 0;
+const wakeLock = new WakeLock();
+const wallClock = () => Date.now() / 1000;
+const sleep = new Sleep(wallClock);
+
+const probing = Promise.race([
+  probe(),
+  new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING)),
+]).then((found) => {
+  world = found;
+});
+
+const display = new Display({
+  connect,
+  retry: () => connect(code),
+  restart() {
+    leave();
+    display.paste();
+  },
+  stop: () => run?.stop(),
+  say: (line) => run?.say(line),
+  destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
+  open: (type, entries, wanted) => ask(type, pack(entries, wanted)),
+  gather: async (from, pasted) =>
+    from instanceof FileList
+      ? fromFiles(from)
+      : fromItems(from.items, pasted ? new Date() : undefined),
+  join: joinedChoices,
+  surroundings,
+});
+
+const hooks = {
+  startDownload: (url: string) => display.startDownload(url),
+  // Of which unpack.ts has made an element.
+  script: document.getElementById("script")?.textContent ?? "",
+};
+
+/** Decode what was scanned or typed, and dial. */
+function connect(text: string): void {
+  leave();
+  let decoded: DialCode;
+  try {
+    decoded = decode(text);
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    const nowhere = { connected: false, silent: false, declined: false };
+    display.paste(explain(error, { ...nowhere, ...surroundings() }));
+    return;
+  }
+  code = text;
+  store(text);
+  display.connecting();
+  begin(decoded);
+}
+
+function begin({ addresses, fingerprint, secret, expires }: DialCode): void {
+  const own = turn;
+  run = startRun({
+    connect: () => dial({ addresses, fingerprint, password: icePassword(secret) }),
+    expires,
+    emit: (event) => (own === turn ? follow(event) : undefined),
+    questions: {
+      async decide(manifest) {
+        await probing;
+        return display.decide(manifest);
+      },
+      choose: () => display.choose(),
+    },
+    agent: agent(__VERSION__, navigator.userAgent),
+    judge,
+    openSink: (destination, entries, wanted) => openSink(destination, entries, wanted, hooks),
+    openSource: (chosen, skip) => openSource(chosen, skip, hooks),
+    now: () => performance.now() / 1000,
+    wallClock,
+  });
+}
+
+/** Show an event, and do what goes with it. */
+function follow(event: Event): void {
+  if (event.type === "connected") store(USED);
+  if (event.type === "progress") void wakeLock.renew(true);
+  display.show(event);
+  if (event.type !== "done") return;
+  run = null;
+  wakeLock.release();
+  const some = event.files.some((file) => file.status === "ok");
+  const ending = event.ok ? endings.done : some ? endings.partly : endings.failed;
+  void notify(`dcsend: ${ending}`, document.title);
+}
+
+/** Leave the run, if there is one, for another. */
+function leave(): void {
+  turn += 1;
+  run?.stop();
+  run = null;
+  wakeLock.release();
+}
+
+/** Whether a path may be saved: empty, or why not. */
+function judge(path: string): string {
+  try {
+    safePath(path);
+    return "";
+  } catch (error) {
+    return error instanceof Error ? error.message : "not a name";
+  }
+}
+
+function surroundings() {
+  return { online: navigator.onLine, slept: sleep.slept() };
+}
+
+/** Take the code out of the address bar; null if there is none. */
+function takeFragment(): string | null {
+  const fragment = location.hash.slice(1);
+  if (fragment === "") return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  return fragment;
+}
+
+// Storage throws where the person has forbidden it; then a reload asks for the code.
+function store(text: string): void {
+  try {
+    sessionStorage.setItem(STORED, text);
+  } catch {}
+}
+
+function stored(): string | null {
+  try {
+    return sessionStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}
+
+function open(): void {
+  const scanned = takeFragment();
+  const text = scanned ?? stored();
+  if (typeof globalThis.RTCPeerConnection !== "function") display.unsupported();
+  else if (text === USED) {
+    // Said once: who loads the page yet again wants to begin anew.
+    store("");
+    display.paste("used");
+  } else if (text) connect(text);
+  else display.paste();
+}
+
+addEventListener("hashchange", () => {
+  const text = takeFragment();
+  if (text !== null && (!display.busy || display.confirmSwitch())) connect(text);
+});
+addEventListener("beforeunload", (event) => {
+  if (display.busy) event.preventDefault();
+});
+addEventListener("pagehide", () => {
+  if (run !== null) {
+    run.leave();
+    for (const begun = performance.now(); performance.now() - begun < LAST; );
+  }
+  display.leave();
+});
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") void wakeLock.renew();
+});
+setInterval(() => sleep.tick(), 1000);
+void cleanPrivate();
+open();

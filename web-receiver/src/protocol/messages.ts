@@ -1,0 +1,391 @@
+/**
+ * The control messages: what they hold, and their JSON form.
+ *
+ * `decode` is the only door from the wire: what it returns has been checked field by field, and
+ * whatever it doesn't like it throws as RemoteProtocolError. `encode` passes its own work through
+ * that door, so nothing leaves that a peer would have to refuse. Must not import files or engines.
+ */
+import type { Entry, Kind } from "../entry.ts";
+import { IncompatibleVersion, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
+import { printable } from "../printable.ts";
+import * as limits from "./limits.ts";
+import {
+  array,
+  BOOLEAN,
+  byNumber,
+  checkDepth,
+  choice,
+  Fields,
+  integer,
+  LONE_SURROGATE,
+  parse,
+  text,
+  utf8Length,
+  type Values,
+} from "./strict.ts";
+
+export const ROLES = ["sender", "receiver"] as const;
+export const SKIP_REASONS = ["exists", "unsafe", "declined", "unsupported"] as const;
+export const DECLINE_REASONS = [
+  "declined",
+  "destination",
+  "unsupported",
+  "error",
+  "interrupted",
+  "timeout",
+] as const;
+export const STATUSES = ["ok", "mismatch", "failed"] as const;
+export const CANCEL_REASONS = [
+  "interrupted",
+  "error",
+  "protocol",
+  "version",
+  "integrity",
+  "destination",
+  "source",
+  "timeout",
+] as const;
+
+export type Role = (typeof ROLES)[number];
+export type SkipReason = (typeof SKIP_REASONS)[number];
+export type DeclineReason = (typeof DECLINE_REASONS)[number];
+export type Status = (typeof STATUSES)[number];
+export type CancelReason = (typeof CANCEL_REASONS)[number];
+
+/** The first message of either side. */
+export interface Hello {
+  readonly type: "hello";
+  /** Protocol versions it speaks, 1 to 16 of them. */
+  readonly versions: readonly number[];
+  /** Name and version of the program, at most 128 code points; shown, never interpreted. */
+  readonly agent: string;
+  readonly role: Role;
+  /** Optional abilities, at most 64; unknown ones are ignored. */
+  readonly features: readonly string[];
+  /** Largest data message it can receive, in bytes, 1024 or more; `max_frame` on the wire. */
+  readonly maxFrame: number;
+}
+
+/** Everything the sender offers; long ones come in several messages. */
+export interface Manifest {
+  readonly type: "manifest";
+  /** Numbered from 0, counted on over all Manifest messages. */
+  readonly entries: readonly Entry[];
+  /** Whether the manifest is now complete. */
+  readonly last: boolean;
+}
+
+/** The receiver wants the files; long ones come in several messages. */
+export interface Accept {
+  readonly type: "accept";
+  /** Data-message bytes that may be in flight; the same in each message. */
+  readonly window: number;
+  /** [entry number, one of SKIP_REASONS]. */
+  readonly skip: readonly (readonly [number, string])[];
+  /** [file number, bytes that the receiver already holds, verified]. */
+  readonly have: readonly (readonly [number, number])[];
+  /** Whether the answer is now complete. */
+  readonly last: boolean;
+}
+
+/** The receiver wants none of it. */
+export interface Decline {
+  readonly type: "decline";
+  readonly reason: DeclineReason;
+  /** For people, at most 500 code points. */
+  readonly message: string;
+}
+
+/** Content is written, more may come. */
+export interface Ack {
+  readonly type: "ack";
+  /** Bytes of data messages, headers included, since the beginning. */
+  readonly bytes: number;
+}
+
+/** What became of files. */
+export interface Verdict {
+  readonly type: "verdict";
+  /** [file number, status]; each file once. */
+  readonly files: readonly (readonly [number, Status])[];
+}
+
+/** The receiver's last word. */
+export interface Complete {
+  readonly type: "complete";
+  /** Whether every accepted file is ok. */
+  readonly ok: boolean;
+  /** How many are. */
+  readonly files: number;
+  /** Their sizes, summed. */
+  readonly bytes: number;
+}
+
+/** The sender has read the last word; both may close. */
+export interface Bye {
+  readonly type: "bye";
+}
+
+/** It ends here; either side, any time. */
+export interface Cancel {
+  readonly type: "cancel";
+  readonly reason: CancelReason;
+  /** For people, at most 500 code points. */
+  readonly message: string;
+}
+
+export type Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Complete | Bye | Cancel;
+
+/**
+ * Turn a message into the text that goes on the control channel.
+ *
+ * Throws LocalProtocolError: the message holds something that a peer must refuse.
+ */
+export function encode(message: Message): string {
+  const encoded = JSON.stringify(wireForm(message));
+  try {
+    decode(encoded);
+  } catch (error) {
+    const rule = error instanceof RemoteProtocolError ? error.message : "";
+    throw new LocalProtocolError(`can't send this ${message.type}: ${rule}`);
+  }
+  return encoded;
+}
+
+/**
+ * Turn what arrived on the control channel into a message.
+ *
+ * Throws RemoteProtocolError: it is no message, or breaks a rule of PROTOCOL.md.
+ */
+export function decode(encoded: string): Message {
+  const values = parse(encoded);
+  const name = values.get("type");
+  if (!isType(name)) {
+    const shown = typeof name === "string" ? printable(name.slice(0, 40)) : "none";
+    throw new RemoteProtocolError(`unknown message type: ${shown}`);
+  }
+  // Entries have a depth of their own.
+  checkDepth(name, values, name === "manifest" ? "entries" : "");
+  return READERS[name](new Fields(name, values));
+}
+
+/**
+ * Look into the first message of a peer for what it wants to do.
+ *
+ * Throws RemoteProtocolError: it is no Hello.
+ */
+export function peekRole(message: string | Uint8Array): Role {
+  const hello = typeof message === "string" ? decode(message) : null;
+  if (hello?.type === "hello") return hello.role;
+  throw new RemoteProtocolError("the first message is no hello");
+}
+
+/** Choose the highest version that both sides speak. Throws IncompatibleVersion: there is none. */
+export function chooseVersion(hello: Hello): number {
+  const common = hello.versions.filter((version) => limits.VERSIONS.includes(version));
+  if (common.length > 0) return Math.max(...common);
+  const theirs = hello.versions.join(", ");
+  throw new IncompatibleVersion(
+    `the other side speaks protocol version ${theirs}, this side ${limits.VERSIONS.join(", ")}`,
+  );
+}
+
+/** Shorten an explanation to what Cancel and Decline may hold. */
+export function clip(explanation: string): string {
+  const unicode = explanation.replace(new RegExp(LONE_SURROGATE, "gu"), "\ufffd");
+  return [...unicode].slice(0, limits.MAX_MESSAGE).join("");
+}
+
+/** Divide all entries into messages of about 48 KiB (or one entry, if it is longer). */
+export function* splitManifest(entries: Iterable<Entry>): Generator<Manifest> {
+  let part: Entry[] = [];
+  let room = limits.SPLIT_CONTROL;
+  for (const entry of entries) {
+    const cost = utf8Length(JSON.stringify(entryFields(entry))) + 1;
+    if (part.length > 0 && cost > room) {
+      yield { type: "manifest", entries: part, last: false };
+      part = [];
+      room = limits.SPLIT_CONTROL;
+    }
+    part.push(entry);
+    room -= cost;
+  }
+  yield { type: "manifest", entries: part, last: true };
+}
+
+/** Divide an answer into messages of at most 1000 pairs. */
+export function* splitAccept(
+  window: number,
+  skip: ReadonlyMap<number, string>,
+  have: ReadonlyMap<number, number>,
+): Generator<Accept> {
+  const skips = [...skip];
+  const haves = [...have];
+  let start = 0;
+  let last: boolean;
+  do {
+    const end = start + limits.PAIRS_PER_MESSAGE;
+    const haveStart = Math.max(0, start - skips.length);
+    const haveEnd = Math.max(0, end - skips.length);
+    last = end >= skips.length + haves.length;
+    yield {
+      type: "accept",
+      window,
+      skip: skips.slice(start, end),
+      have: haves.slice(haveStart, haveEnd),
+      last,
+    };
+    start = end;
+  } while (!last);
+}
+
+/** Divide verdicts into messages of at most 1000 pairs. */
+export function* splitVerdict(files: Verdict["files"]): Generator<Verdict> {
+  for (let start = 0; start < files.length; start += limits.PAIRS_PER_MESSAGE) {
+    yield { type: "verdict", files: files.slice(start, start + limits.PAIRS_PER_MESSAGE) };
+  }
+}
+
+// --- the JSON form
+
+function wireForm(message: Message): object {
+  if (message.type === "manifest") {
+    return { ...message, entries: message.entries.map(entryFields) };
+  }
+  if (message.type !== "hello") return message;
+  const { maxFrame, ...others } = message;
+  return { ...others, max_frame: maxFrame };
+}
+
+/** What an entry doesn't have is undefined, and so left out. */
+function entryFields(entry: Entry): object {
+  return {
+    path: entry.path,
+    kind: entry.kind,
+    size: entry.size,
+    mode: entry.mode,
+    mtime: entry.mtime ?? undefined,
+    target: entry.target || undefined,
+    stored: entry.stored ?? undefined,
+  };
+}
+
+// --- what each field must hold
+
+const MESSAGE = text(limits.MAX_MESSAGE);
+const PATH = text(limits.MAX_PATH);
+const KIND = choice<Kind>(["file", "directory", "link", "text"]);
+const AMOUNT = integer(0, limits.MAX_SAFE);
+const POSITIVE = integer(1, limits.MAX_SAFE);
+const TIME = integer(-limits.MAX_SAFE, limits.MAX_SAFE);
+const MODE = integer(0, limits.MAX_MODE);
+const ZERO = integer(0, 0);
+const SIZE = {
+  file: AMOUNT,
+  directory: ZERO,
+  link: ZERO,
+  text: integer(0, limits.MAX_TEXT_ENTRY),
+};
+const VERSIONS = array(1, limits.MAX_VERSIONS, integer(1, limits.MAX_VERSION));
+const FEATURES = array(0, limits.MAX_FEATURES, text(limits.MAX_FEATURE));
+const AGENT = text(limits.MAX_AGENT);
+const ROLE = choice(ROLES);
+const FRAME = integer(limits.MIN_FRAME, limits.MAX_FRAME_LIMIT);
+const ENTRIES = array(0, limits.MAX_ENTRIES, {
+  name: "an object",
+  fits: (value): value is Values => value instanceof Map,
+});
+const SKIP = byNumber(0, choice(SKIP_REASONS));
+const HAVE = byNumber(0, POSITIVE);
+const FILES = byNumber(1, choice(STATUSES));
+const COUNT = integer(0, limits.MAX_ENTRIES);
+const WHY_DECLINE = choice(DECLINE_REASONS);
+const WHY_CANCEL = choice(CANCEL_REASONS);
+
+/** One reader per message: fields in, the message out. */
+const READERS: {
+  readonly [type in Message["type"]]: (fields: Fields) => Message;
+} = {
+  hello(fields) {
+    return {
+      type: "hello",
+      versions: fields.read("versions", VERSIONS),
+      agent: fields.read("agent", AGENT),
+      role: fields.read("role", ROLE),
+      features: fields.read("features", FEATURES),
+      maxFrame: fields.read("max_frame", FRAME),
+    };
+  },
+  manifest(fields) {
+    const entries = fields.read("entries", ENTRIES).map(readEntry);
+    return { type: "manifest", entries, last: readLast(fields, entries.length) };
+  },
+  accept(fields) {
+    const window = fields.read("window", POSITIVE);
+    const skip = fields.read("skip", SKIP);
+    const have = fields.read("have", HAVE);
+    const last = readLast(fields, skip.length + have.length);
+    return { type: "accept", window, skip, have, last };
+  },
+  decline(fields) {
+    const reason = fields.read("reason", WHY_DECLINE);
+    return { type: "decline", reason, message: fields.read("message", MESSAGE) };
+  },
+  ack(fields) {
+    return { type: "ack", bytes: fields.read("bytes", AMOUNT) };
+  },
+  verdict(fields) {
+    return { type: "verdict", files: fields.read("files", FILES) };
+  },
+  complete(fields) {
+    return {
+      type: "complete",
+      ok: fields.read("ok", BOOLEAN),
+      files: fields.read("files", COUNT),
+      bytes: fields.read("bytes", AMOUNT),
+    };
+  },
+  bye() {
+    return { type: "bye" };
+  },
+  cancel(fields) {
+    const reason = fields.read("reason", WHY_CANCEL);
+    return { type: "cancel", reason, message: fields.read("message", MESSAGE) };
+  },
+};
+
+function isType(name: unknown): name is Message["type"] {
+  return typeof name === "string" && Object.hasOwn(READERS, name);
+}
+
+/** Read whether this part is the last; one with nothing in it must be. */
+function readLast(fields: Fields, count: number): boolean {
+  const last = fields.read("last", BOOLEAN);
+  if (last || count > 0) return last;
+  throw fields.refusal("last", "is false after nothing");
+}
+
+function readEntry(values: Values): Entry {
+  checkDepth("entry", values);
+  const fields = new Fields("entry", values);
+  const kind = fields.read("kind", KIND);
+  const size = fields.optional("size", SIZE[kind]);
+  if (!fields.has("size") || (size === null && kind !== "file")) {
+    throw fields.refusal("size", `is missing in a ${kind}`);
+  }
+  const target = fields.has("target") ? fields.read("target", PATH) : "";
+  if ((target !== "") !== (kind === "link")) {
+    throw fields.refusal("target", `doesn't fit a ${kind}`);
+  }
+  const path = fields.read("path", PATH);
+  if (path === "") throw fields.refusal("path", "is empty");
+  return {
+    path,
+    kind,
+    size,
+    mode: fields.optional("mode", MODE) ?? (kind === "directory" ? 0o755 : 0o644),
+    mtime: fields.optional("mtime", TIME),
+    target,
+    stored: fields.optional("stored", AMOUNT),
+  };
+}

@@ -1,0 +1,236 @@
+/**
+ * The receiver's side of a transfer, sans-I/O.
+ *
+ *     new --start--> greeting --Hello--> waiting --Manifest--> deciding --accept--> receiving
+ *                                                                 |                    |
+ *                                                              decline              frames
+ *                                                                 v                    v
+ *                          done <--Bye-- completed <--verdicts----|---------------- received
+ *                            ^------------------Bye---------- declined
+ *
+ * Feed `receive` and `receiveFrame`, send what `messagesToSend` gives, report with `written` and
+ * `verdict`. Imports no engine, no files.
+ */
+import type { Entry } from "../entry.ts";
+import { RemoteProtocolError } from "../errors.ts";
+import type { Event, FrameEvent } from "./events.ts";
+import { abortReason, type Bytes, decodeFrame, type Frame } from "./frames.ts";
+import { answerFault, Ledger } from "./ledger.ts";
+import * as limits from "./limits.ts";
+import {
+  type Cancel,
+  clip,
+  type DeclineReason,
+  type Manifest,
+  type Message,
+  type Status,
+  splitAccept,
+  splitVerdict,
+} from "./messages.ts";
+import { ANY_TIME, check, refuse, Side, type Transitions } from "./side.ts";
+import { utf8Length } from "./strict.ts";
+import { Window } from "./window.ts";
+
+/** What moves a receiver from state to state. */
+export const TRANSITIONS: Transitions = {
+  new: { start: "greeting", cancel: "cancelled" },
+  greeting: { Hello: "waiting", ...ANY_TIME },
+  waiting: { "Manifest (more follow)": "waiting", "Manifest (last)": "deciding", ...ANY_TIME },
+  deciding: { accept: "receiving", decline: "declined", ...ANY_TIME },
+  receiving: {
+    Frame: "receiving",
+    verdict: "receiving",
+    "all frames passed": "received",
+    ...ANY_TIME,
+  },
+  received: { verdict: "received", "all files judged": "completed", ...ANY_TIME },
+  // The last word is said: a Cancel that crosses it changes nothing and counts as Bye.
+  completed: { Bye: "done", Cancel: "done", violation: "failed" },
+  declined: { Bye: "done", Cancel: "done", violation: "failed" },
+  done: {},
+  cancelled: {},
+  failed: {},
+};
+
+/** Takes an offer and its files, and says what became of each. */
+export class Receiver extends Side {
+  readonly #window: Window;
+  readonly #entries: Entry[] = [];
+  #manifestSize = 0;
+  #ledger = new Ledger([], new Map(), new Map());
+  #written = 0;
+  #verdicts: [number, Status][] = [];
+
+  /**
+   * `agent` is name and version of this program, at most 128 code points; `window` how many bytes
+   * of data messages may be in flight.
+   */
+  constructor(agent: string, window: number = limits.WINDOW) {
+    super(TRANSITIONS, "receiver", agent);
+    this.#window = new Window(window);
+  }
+
+  /** Data-message bytes that have arrived. */
+  get received(): number {
+    return this.#window.sent;
+  }
+
+  /**
+   * Queue Accept; without anything to receive, Complete follows at once.
+   *
+   * `skip` are entries not wanted, with one of SKIP_REASONS; `have` the bytes already there and
+   * verified, by file number; at least 1 each.
+   *
+   * Throws LocalProtocolError: there is no manifest to accept, or a number or reason is wrong.
+   */
+  accept(skip: ReadonlyMap<number, string>, have: ReadonlyMap<number, number> = new Map()): void {
+    check(answerFault(this.#entries, skip, have));
+    this.step("accept");
+    for (const part of splitAccept(this.#window.size, skip, have)) this.send(part);
+    this.#ledger = new Ledger(this.#entries, skip, have);
+    this.#afterFile();
+  }
+
+  /**
+   * Queue Decline: none of it is wanted. `message` is for people, and is cut at 500 code points.
+   *
+   * Throws LocalProtocolError: there is no manifest to decline.
+   */
+  decline(reason: DeclineReason, message = ""): void {
+    this.step("decline");
+    this.send({ type: "decline", reason, message: clip(message) });
+  }
+
+  /**
+   * Take a message of the data channel in, and return what to do with it; null if it doesn't matter
+   * any more. Payloads are views into `message`: don't change it afterwards.
+   *
+   * Throws RemoteProtocolError: the peer broke a rule. IntegrityError: the frame is damaged. A
+   * Cancel is queued for both.
+   */
+  receiveFrame(message: Bytes | string): FrameEvent | null {
+    if (this.isOver()) return null;
+    try {
+      this.stepByPeer("Frame");
+      if (typeof message === "string") {
+        throw new RemoteProtocolError("text message on the data channel");
+      }
+      const cost = message.length;
+      if (!this.#window.allows(cost)) {
+        throw new RemoteProtocolError(`frame of ${cost} bytes doesn't fit the window`);
+      }
+      const event = this.#onFrame(decodeFrame(message), cost);
+      this.#window.send(cost);
+      return event;
+    } catch (error) {
+      throw this.fail(error);
+    }
+  }
+
+  /**
+   * Count data messages whose content is written: the sum of their events' `cost`, in bytes. An Ack
+   * goes with the next messages.
+   *
+   * Throws LocalProtocolError: more is written than was received.
+   */
+  written(cost: number): void {
+    check(this.#written + cost <= this.received ? "" : "wrote more than received");
+    this.#written += cost;
+  }
+
+  /**
+   * Say what became of a file; goes with the next messages. After the last one Complete goes too.
+   * `failed` is possible before the file has ended, and is the verdict on an aborted one. When it
+   * is over it has no effect.
+   *
+   * Throws LocalProtocolError: there is no such file to judge now.
+   */
+  verdict(number: number, status: Status): void {
+    if (this.isOver()) return;
+    this.step("verdict");
+    check(this.#ledger.verdictFault(number, status));
+    this.#ledger.judge(number, status);
+    this.#verdicts.push([number, status]);
+    this.#afterVerdict();
+  }
+
+  override messagesToSend(): string[] {
+    this.#flush();
+    return super.messagesToSend();
+  }
+
+  // --- what the peer says
+
+  protected override onHello(): void {
+    // Nothing in it concerns a receiver.
+  }
+
+  protected override onMessage(message: Message, text: string): Event[] {
+    if (message.type === "manifest") return this.#onManifest(message, utf8Length(text));
+    if (message.type === "bye") return [{ type: "peer-said-bye" }];
+    throw new RemoteProtocolError("unexpected message"); // the table lets nothing else through
+  }
+
+  protected override onCancel(cancel: Cancel): Event[] {
+    return this.state === "done" ? [{ type: "peer-said-bye" }] : super.onCancel(cancel);
+  }
+
+  #onManifest({ entries, last }: Manifest, size: number): Event[] {
+    for (const entry of entries) this.#entries.push(entry);
+    this.#manifestSize += size;
+    if (this.#entries.length > limits.MAX_ENTRIES) {
+      throw new RemoteProtocolError(`manifest has more than ${limits.MAX_ENTRIES} entries`);
+    }
+    if (this.#manifestSize > limits.MAX_MANIFEST) {
+      throw new RemoteProtocolError(`manifest is longer than ${limits.MAX_MANIFEST} bytes`);
+    }
+    return last ? [{ type: "manifest-received", entries: this.#entries }] : [];
+  }
+
+  #onFrame(frame: Frame, cost: number): FrameEvent {
+    const ledger = this.#ledger;
+    const { kind, number, offset, length, payload, digest } = frame;
+    if (kind === "abort") {
+      refuse(ledger.placeFault(number, offset));
+      ledger.passAbort();
+      this.#afterFile();
+      return { type: "file-aborted", number, reason: abortReason(payload), cost };
+    }
+    refuse(ledger.frameFault(number, offset, length, digest !== null));
+    ledger.passContent(length);
+    if (digest !== null) {
+      const size = ledger.position;
+      ledger.passEnd();
+      this.#afterFile();
+      return { type: "file-ended", number, offset, payload, size, digest, cost };
+    }
+    if (kind === "hole") return { type: "hole-received", number, offset, length, cost };
+    return { type: "data-received", number, offset, payload, cost };
+  }
+
+  // --- private
+
+  #afterFile(): void {
+    if (!this.#ledger.allPassed) return;
+    this.step("all frames passed");
+    this.#afterVerdict();
+  }
+
+  #afterVerdict(): void {
+    if (!this.#ledger.allJudged) return;
+    this.#flush();
+    this.step("all files judged");
+    this.send(this.#ledger.totals());
+  }
+
+  /** Queue what has gathered, if it still matters: one Ack, then the verdicts. */
+  #flush(): void {
+    if (this.state !== "receiving" && this.state !== "received") return;
+    if (this.#written > this.#window.acknowledged) {
+      this.#window.acknowledge(this.#written);
+      this.send({ type: "ack", bytes: this.#written });
+    }
+    for (const verdict of splitVerdict(this.#verdicts)) this.send(verdict);
+    this.#verdicts = [];
+  }
+}

@@ -1,0 +1,240 @@
+/**
+ * The sender's side of a transfer, sans-I/O.
+ *
+ *     new --start--> greeting --Hello--> offering --Accept--> sending --frames--> sent
+ *                                           |                                      |
+ *                                        Decline                               Complete
+ *                                           v                                      v
+ *                                       declined                   done <--end-- completed
+ *
+ * Feed `receive`, `offer` what a person chooses whenever that is, send what `messagesToSend` gives,
+ * and while `sendable` has room make frames with `data` and `abort`. No holes: a browser doesn't
+ * tell where a file has them. Imports no engine, no files.
+ */
+import type { Entry } from "../entry.ts";
+import { RemoteProtocolError, UsageError } from "../errors.ts";
+import type { Event } from "./events.ts";
+import { type Bytes, encodeAbort, encodeData } from "./frames.ts";
+import { answerFault, Ledger } from "./ledger.ts";
+import * as limits from "./limits.ts";
+import { type Accept, type Complete, type Hello, type Message, splitManifest } from "./messages.ts";
+import { ANY_TIME, check, type Input, refuse, Side, type Transitions } from "./side.ts";
+import { Window } from "./window.ts";
+
+/** What moves a sender from state to state. */
+export const TRANSITIONS: Transitions = {
+  new: { start: "greeting", cancel: "cancelled" },
+  greeting: { Hello: "offering", ...ANY_TIME },
+  offering: {
+    "Accept (more follow)": "offering",
+    "Accept (last)": "sending",
+    Decline: "declined",
+    ...ANY_TIME,
+  },
+  sending: {
+    "send frame": "sending",
+    "all frames passed": "sent",
+    Ack: "sending",
+    Verdict: "sending",
+    ...ANY_TIME,
+  },
+  sent: { Ack: "sent", Verdict: "sent", Complete: "completed", ...ANY_TIME },
+  completed: { end: "done", violation: "failed" },
+  declined: {},
+  done: {},
+  cancelled: {},
+  failed: {},
+};
+
+/** Offers entries and sends the files that the receiver accepts, in their order. */
+export class Sender extends Side {
+  /** The manifest; null until the person has chosen. */
+  #entries: readonly Entry[] | null = null;
+  readonly #window: Window;
+  #maxFrame = limits.MAX_FRAME;
+  readonly #skip = new Map<number, string>();
+  readonly #have = new Map<number, number>();
+  /** Until the answer is complete there is nothing to send. */
+  #ledger = new Ledger([], this.#skip, this.#have);
+
+  /**
+   * `agent` is name and version of this program, at most 128 code points; `window` how many bytes
+   * of data messages may be in flight; the receiver's counts if it is smaller.
+   */
+  constructor(agent: string, window: number = limits.WINDOW) {
+    super(TRANSITIONS, "sender", agent);
+    this.#window = new Window(window);
+  }
+
+  /** Data-message bytes whose content the receiver has written. */
+  get acknowledged(): number {
+    return this.#window.acknowledged;
+  }
+
+  /** Largest payload of a frame, in bytes; with the digest 32 less. */
+  get maxPayload(): number {
+    return this.#maxFrame - limits.FRAME_HEADER;
+  }
+
+  /**
+   * Offer these entries, once; an entry's number is its place here. The manifest is queued as soon
+   * as the peer is known. When it is over it has no effect.
+   *
+   * Throws UsageError: more entries than a transfer may have. LocalProtocolError: an offer has been
+   * made.
+   */
+  offer(entries: readonly Entry[]): void {
+    if (this.state !== "new" && this.isOver()) return;
+    check(this.#entries === null ? "" : "offered twice");
+    if (entries.length > limits.MAX_ENTRIES) {
+      throw new UsageError(
+        `${entries.length} entries are more than the ${limits.MAX_ENTRIES} of one transfer`,
+        "send it in parts, or as one archive",
+      );
+    }
+    this.#entries = entries;
+    if (this.state === "offering") this.#sendManifest(entries);
+  }
+
+  /**
+   * Count the bytes of data messages that may go now; a frame may go if it isn't longer.
+   * 0: wait for Acknowledged, or there is nothing (more) to send in this state.
+   */
+  sendable(): number {
+    return this.state === "sending" ? this.#window.room(this.#maxFrame) : 0;
+  }
+
+  /**
+   * Make the next frame: content, and with `digest` (SHA-256) the end of the file.
+   *
+   * Throws LocalProtocolError: it is not this frame's turn, or the window is full.
+   */
+  data(
+    number: number,
+    offset: number,
+    payload: Uint8Array,
+    digest: Uint8Array | null = null,
+  ): Bytes {
+    this.step("send frame");
+    check(this.#ledger.frameFault(number, offset, payload.length, digest !== null));
+    const frame = this.#count(encodeData(number, offset, payload, digest));
+    this.#ledger.passContent(payload.length);
+    if (digest !== null) {
+      this.#ledger.passEnd();
+      this.#afterFile();
+    }
+    return frame;
+  }
+
+  /**
+   * Make the next frame: the current file is given up; the others go on. `reason` is for people.
+   *
+   * Throws LocalProtocolError: as `data`.
+   */
+  abort(number: number, reason: string): Bytes {
+    this.step("send frame");
+    const { position } = this.#ledger;
+    check(this.#ledger.placeFault(number, position));
+    const frame = this.#count(encodeAbort(number, position, reason));
+    this.#ledger.passAbort();
+    this.#afterFile();
+    return frame;
+  }
+
+  /**
+   * Queue Bye, once Completed has been dealt with.
+   *
+   * Throws LocalProtocolError: the last word has not come.
+   */
+  end(): void {
+    this.step("end");
+    this.send({ type: "bye" });
+  }
+
+  // --- what the peer says
+
+  protected override onHello(hello: Hello): void {
+    this.#maxFrame = Math.min(limits.MAX_FRAME, hello.maxFrame);
+    if (this.#entries !== null) this.#sendManifest(this.#entries);
+  }
+
+  protected override stepByPeer(input: Input): void {
+    // Nothing can be the answer to a manifest that hasn't gone yet.
+    if (this.state === "offering" && this.#entries === null && input !== "Cancel") {
+      throw new RemoteProtocolError(`${input} is not allowed before the manifest`);
+    }
+    super.stepByPeer(input);
+  }
+
+  protected override onMessage(message: Message): Event[] {
+    switch (message.type) {
+      case "accept":
+        return this.#onAccept(message);
+      case "decline":
+        // So that the receiver knows that it was read, and may close.
+        this.send({ type: "bye" });
+        return [{ type: "declined", reason: message.reason, message: message.message }];
+      case "ack":
+        refuse(this.#window.fault(message.bytes));
+        this.#window.acknowledge(message.bytes);
+        return [{ type: "acknowledged", bytes: message.bytes }];
+      case "verdict":
+        return message.files.map(([number, status]) => {
+          refuse(this.#ledger.verdictFault(number, status));
+          this.#ledger.judge(number, status);
+          return { type: "file-judged", number, status };
+        });
+      case "complete":
+        return [this.#onComplete(message)];
+      default: // the table lets nothing else through
+        throw new RemoteProtocolError("unexpected message");
+    }
+  }
+
+  #onAccept(accept: Accept): Event[] {
+    const entries = this.#entries ?? [];
+    const before = this.#skip.size + this.#have.size;
+    for (const [number, reason] of accept.skip) this.#skip.set(number, reason);
+    for (const [number, offset] of accept.have) this.#have.set(number, offset);
+    const after = this.#skip.size + this.#have.size;
+    if (after !== before + accept.skip.length + accept.have.length) {
+      throw new RemoteProtocolError("accept names an entry twice");
+    }
+    if (after > entries.length) {
+      throw new RemoteProtocolError("accept names more entries than there are");
+    }
+    this.#window.size = Math.min(this.#window.size, accept.window);
+    if (!accept.last) return [];
+    refuse(answerFault(entries, this.#skip, this.#have));
+    this.#ledger = new Ledger(entries, this.#skip, this.#have);
+    this.#afterFile();
+    return [{ type: "accepted", skip: this.#skip, have: this.#have }];
+  }
+
+  #onComplete(complete: Complete): Event {
+    refuse(this.#ledger.allJudged ? "" : "complete before all verdicts");
+    const { ok, files, bytes } = this.#ledger.totals();
+    if (complete.ok !== ok || complete.files !== files || complete.bytes !== bytes) {
+      throw new RemoteProtocolError("complete doesn't match the verdicts");
+    }
+    return { type: "completed", ok, files, bytes };
+  }
+
+  // --- private
+
+  #sendManifest(entries: readonly Entry[]): void {
+    for (const manifest of splitManifest(entries)) this.send(manifest);
+  }
+
+  #afterFile(): void {
+    if (this.#ledger.allPassed) this.step("all frames passed");
+  }
+
+  #count(frame: Bytes): Bytes {
+    const cost = frame.length;
+    check(cost > this.#maxFrame ? `frame of ${cost} bytes, the peer takes ${this.#maxFrame}` : "");
+    check(this.#window.allows(cost) ? "" : `frame of ${cost} bytes doesn't fit the window`);
+    this.#window.send(cost);
+    return frame;
+  }
+}

@@ -1,0 +1,47 @@
+/**
+ * How the two sides meet: dial a code, and wait for the first word. As `dcsend/session/meeting.py`.
+ * Imports engine types, leaves and session.
+ */
+import type { Connection } from "../engines/base.ts";
+import { CodeExpired, ConnectionFailed } from "../errors.ts";
+import type { RunOptions } from "./options.ts";
+import { asError } from "./outcome.ts";
+
+/** Seconds a connected peer may take to say hello; dcsend does at once. */
+const HELLO = 10;
+
+/** Dial. Rejects with CodeExpired or ConnectionFailed. */
+export async function meet({
+  connect,
+  expires,
+  wallClock,
+}: Pick<RunOptions, "connect" | "expires" | "wallClock">): Promise<Connection> {
+  try {
+    return await connect();
+  } catch (thrown) {
+    const error = asError(thrown);
+    if (error.kind !== "connection") throw error;
+    // Clocks differ between devices, so the time in the code only explains a failure.
+    if (expires < wallClock()) throw new CodeExpired("nobody answers, and the code has expired");
+    if (error.hint !== "") throw error;
+    throw new ConnectionFailed(
+      error.message,
+      "is dcsend still running there, is its code unused, and are both in the same network?",
+    );
+  }
+}
+
+/** Wait for the peer's first message. Rejects with ConnectionFailed. */
+export function firstMessage(connection: Connection): Promise<Uint8Array | string> {
+  return new Promise((resolve, reject) => {
+    const silent = new ConnectionFailed(
+      `connected, but the other side said nothing for ${HELLO} s`,
+      "start it again there and use the new code",
+    );
+    const timer = setTimeout(() => reject(silent), HELLO * 1000);
+    connection.channels.control
+      .receive()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,330 @@
+/** The browser engine over a scripted RTCPeerConnection; over real browsers: tests/. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Target } from "../src/engines/answer.ts";
+import type { Connection } from "../src/engines/base.ts";
+import { dial } from "../src/engines/browser.ts";
+import { ConnectionFailed, type DcsendError } from "../src/errors.ts";
+import { CHECKS } from "./check-channel.ts";
+import { CHROMIUM_OFFER, type FakeChannel, FakePeer, linkedPeers } from "./fake-peer.ts";
+
+const MIB = 1024 * 1024;
+
+const TARGET: Target = {
+  addresses: [
+    { host: "192.0.2.7", port: 40_000 },
+    { host: "2001:db8::7", port: 40_000 },
+  ],
+  password: "1X03PMfeXb9SMaeT/+w5m7OO",
+  fingerprint: new Uint8Array(32),
+};
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Return a connection over a scripted peer, all open. */
+async function connected(peer = new FakePeer()): Promise<[Connection, FakePeer]> {
+  peer.described = () => peer.open();
+  return [await dial(TARGET, { peerConnection: peer.factory }), peer];
+}
+
+/** Dial, let the script run, and return the refusal. */
+async function refused(script: (peer: FakePeer) => void, timeout = 15): Promise<DcsendError> {
+  const peer = new FakePeer();
+  peer.described = () => script(peer);
+  const dialing = dial(TARGET, { peerConnection: peer.factory, timeout });
+  const ended = dialing.then(
+    () => new Error("connected"),
+    (error: unknown) => error,
+  );
+  await vi.advanceTimersByTimeAsync(timeout * 1000);
+  const error = await ended;
+  expect(error).toBeInstanceOf(ConnectionFailed);
+  expect(peer.isClosed).toBe(true);
+  return error as DcsendError;
+}
+
+function channel(peer: FakePeer, label: string): FakeChannel {
+  const found = peer.channels.find((candidate) => candidate.label === label);
+  if (found === undefined) throw new Error(`no channel ${label}`);
+  return found;
+}
+
+describe("browser engine keeps the contract", () => {
+  test.each(CHECKS.map((check) => [check.name, check] as const))("%s", async (_, check) => {
+    const ends = linkedPeers().map((peer) => dial(TARGET, { peerConnection: peer.factory }));
+    const [left, right] = await Promise.all(ends);
+    if (left === undefined || right === undefined) throw new Error("not a pair");
+    await check(left, right);
+  });
+});
+
+test("dialing opens the three channels in order", async () => {
+  const [, peer] = await connected();
+  expect(peer.channels.map(({ label }) => label)).toEqual(["control", "data", "text"]);
+  expect(peer.channels.every(({ binaryType }) => binaryType === "arraybuffer")).toBe(true);
+});
+
+test("dialing asks no server", async () => {
+  const [, peer] = await connected();
+  expect(peer.configuration).toEqual({ iceServers: [] });
+});
+
+test("local description is left as the browser made it", async () => {
+  const [, peer] = await connected();
+  expect(peer.localDescription).toEqual({ type: "offer", sdp: CHROMIUM_OFFER });
+});
+
+test("connection is there only when all channels are open", async () => {
+  const peer = new FakePeer();
+  let done = false;
+  const dialing = dial(TARGET, { peerConnection: peer.factory }).then(() => {
+    done = true;
+  });
+  await vi.advanceTimersByTimeAsync(10);
+  channel(peer, "control").open();
+  channel(peer, "text").open();
+  await vi.advanceTimersByTimeAsync(10);
+  expect(done).toBe(false);
+  channel(peer, "data").open();
+  await dialing;
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("message before anybody receives is kept", async () => {
+  const peer = new FakePeer();
+  peer.described = () => {
+    channel(peer, "control").onmessage({ data: "early" });
+    peer.open();
+  };
+  const connection = await dial(TARGET, { peerConnection: peer.factory });
+  expect(await connection.channels.control.receive()).toBe("early");
+});
+
+test("browser that sends nothing hints at its permission", async () => {
+  const error = await refused(() => {});
+  expect(error.message).toBe("the browser did not try to reach 192.0.2.7, 2001:db8::7");
+  expect(error.hint).toMatch(/local network/);
+});
+
+test("nobody there is told after the time for it", async () => {
+  const error = await refused((peer) => peer.become("checking", "connecting"));
+  expect(error.message).toBe("no answer from 192.0.2.7, 2001:db8::7");
+  expect(error.hint).toMatch(/same network/);
+});
+
+test("refusal by the listener is told where the browser shows it", async () => {
+  const error = await refused((peer) => {
+    peer.become("checking", "connecting");
+    peer.become("disconnected", "failed");
+  });
+  expect(error.message).toBe("192.0.2.7, 2001:db8::7 refused the code");
+});
+
+test("the same states late are nobody's refusal", async () => {
+  const error = await refused((peer) => {
+    peer.become("checking", "connecting");
+    setTimeout(() => peer.become("disconnected", "failed"), 15_300);
+  }, 20);
+  expect(error.message).toMatch(/^no answer from/);
+});
+
+test.each<[RTCIceConnectionState, RTCPeerConnectionState, RegExp]>([
+  ["failed", "failed", /^no answer from/],
+  ["failed", "connecting", /^no answer from/],
+  ["connected", "failed", /^192\.0\.2\.7, 2001:db8::7 answered, but no encrypted/],
+])("ICE %s and connection %s are told at once", async (ice, connection, message) => {
+  const peer = new FakePeer();
+  peer.described = () => setTimeout(() => peer.become(ice, connection), 10);
+  const dialing = expect(dial(TARGET, { peerConnection: peer.factory })).rejects.toThrow(message);
+  await vi.advanceTimersByTimeAsync(11);
+  await dialing;
+  expect(peer.isClosed).toBe(true);
+});
+
+test("channel that is closed before all are open ends the attempt", async () => {
+  const peer = new FakePeer();
+  peer.described = () => {
+    peer.become("connected", "connected");
+    channel(peer, "text").closed();
+  };
+  await expect(dial(TARGET, { peerConnection: peer.factory })).rejects.toThrow(ConnectionFailed);
+});
+
+test("what the browser throws becomes an error of ours", async () => {
+  const peer = new FakePeer();
+  peer.described = () => {
+    throw new DOMException("SDP is not good", "OperationError");
+  };
+  await expect(dial(TARGET, { peerConnection: peer.factory })).rejects.toThrow(
+    /^the browser refused to connect: .*SDP is not good/,
+  );
+  expect(peer.isClosed).toBe(true);
+});
+
+test("browser that makes no connection at all becomes an error of ours", async () => {
+  const peerConnection = () => {
+    throw new DOMException("not allowed", "NotAllowedError");
+  };
+  await expect(dial(TARGET, { peerConnection })).rejects.toThrow(ConnectionFailed);
+});
+
+test("browser without WebRTC is told", async () => {
+  await expect(dial(TARGET)).rejects.toThrow("this browser has no WebRTC");
+});
+
+test("send says no from 4 MiB on, and writable waits until 1 MiB is left", async () => {
+  const [connection, peer] = await connected();
+  const { data } = connection.channels;
+  while (data.send(new Uint8Array(65_536)));
+  const fake = channel(peer, "data");
+  expect(fake.bufferedAmount).toBe(4 * MIB);
+  let isWritable = false;
+  const waiting = data.writable().then(() => {
+    isWritable = true;
+  });
+  fake.drain(3 * MIB - 1);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(isWritable).toBe(false);
+  fake.drain(1);
+  await waiting;
+  expect(data.send("again")).toBe(true);
+});
+
+test("refusal of the browser is a full buffer, and does not spin", async () => {
+  const [connection, peer] = await connected();
+  const { data } = connection.channels;
+  channel(peer, "data").refusal = new DOMException("queue is full", "OperationError");
+  expect(data.send("message")).toBe(false);
+  let isWritable = false;
+  const waiting = data.writable().then(() => {
+    isWritable = true;
+  });
+  await vi.advanceTimersByTimeAsync(1);
+  expect(isWritable).toBe(false);
+  await vi.advanceTimersByTimeAsync(100);
+  await waiting;
+  expect(data.send("message")).toBe(true);
+});
+
+test("message that the browser refuses for another reason ends in an error", async () => {
+  const [connection] = await connected();
+  expect(() => connection.channels.data.send(new Uint8Array(262_145))).toThrow(
+    /^the browser can't send: .*too large/,
+  );
+});
+
+test("channel that the browser has closed refuses at once", async () => {
+  const [connection, peer] = await connected();
+  channel(peer, "data").readyState = "closing";
+  expect(() => connection.channels.data.send("late")).toThrow(ConnectionFailed);
+});
+
+test("largest message is the browser's limit where that is lower", async () => {
+  const peer = new FakePeer();
+  peer.sctp = { maxMessageSize: 100_000 };
+  const [connection] = await connected(peer);
+  expect(connection.channels.data.maxMessageSize).toBe(100_000);
+});
+
+test.each(["onclose", "onerror"] as const)("%s of one channel ends all, soon", async (name) => {
+  const [connection, peer] = await connected();
+  const { control, data } = connection.channels;
+  channel(peer, "data")[name]();
+  await expect(data.receive()).rejects.toThrow("the other side closed the connection");
+  // What the end has overtaken on its way is not lost.
+  await vi.advanceTimersByTimeAsync(50);
+  channel(peer, "control").onmessage({ data: "bye" });
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(await control.receive()).toBe("bye");
+  await expect(control.receive()).rejects.toThrow(ConnectionFailed);
+  expect(() => control.send("late")).toThrow(ConnectionFailed);
+});
+
+test.each(["failed", "closed"] as const)("connection that is %s ends, soon", async (state) => {
+  const [connection, peer] = await connected();
+  const receiving = expect(connection.channels.text.receive()).rejects.toThrow("was lost");
+  peer.become("disconnected", state);
+  await vi.advanceTimersByTimeAsync(1000);
+  await receiving;
+});
+
+test("channel that closes after the path was lost is not closed by the other side", async () => {
+  const [connection, peer] = await connected();
+  peer.become("disconnected", "disconnected");
+  channel(peer, "data").closed();
+  await expect(connection.channels.data.receive()).rejects.toThrow("was lost");
+});
+
+test("connection that is disconnected may recover", async () => {
+  const [connection, peer] = await connected();
+  peer.become("disconnected", "disconnected");
+  await vi.advanceTimersByTimeAsync(60_000);
+  peer.become("connected", "connected");
+  expect(connection.channels.control.send("still here")).toBe(true);
+});
+
+describe("route", () => {
+  const PAIR = {
+    type: "candidate-pair",
+    state: "succeeded",
+    nominated: true,
+    localCandidateId: "local",
+    remoteCandidateId: "remote",
+    currentRoundTripTime: 0.02,
+  };
+  const HOST = { type: "remote-candidate", candidateType: "host", address: "192.0.2.7" };
+
+  async function routeWith(stats: Record<string, object>) {
+    const [connection, peer] = await connected();
+    peer.stats = new Map(Object.entries(stats));
+    return connection.route();
+  }
+
+  test("is that of the nominated pair", async () => {
+    const failed = { ...PAIR, state: "failed", remoteCandidateId: "other" };
+    expect(await routeWith({ failed, pair: PAIR, remote: HOST })).toEqual({
+      path: "direct",
+      family: "IPv4",
+      remote: "192.0.2.7",
+      rtt: 0.02,
+    });
+  });
+
+  test("is that of the pair that is selected among the nominated", async () => {
+    const other = { ...HOST, address: "2001:db8::7" };
+    const stats = {
+      first: PAIR,
+      second: { ...PAIR, remoteCandidateId: "other" },
+      transport: { type: "transport", selectedCandidatePairId: "second" },
+      remote: HOST,
+      other,
+    };
+    expect(await routeWith(stats)).toMatchObject({ family: "IPv6", remote: "2001:db8::7" });
+  });
+
+  test("may have a hidden address and no round trip yet", async () => {
+    const { currentRoundTripTime: _, ...pair } = PAIR;
+    expect(await routeWith({ pair, remote: { ...HOST, address: null } })).toEqual({
+      path: "direct",
+      family: "",
+      remote: "",
+      rtt: null,
+    });
+  });
+
+  test("tells a relay", async () => {
+    const local = { type: "local-candidate", candidateType: "relay" };
+    expect(await routeWith({ pair: PAIR, local, remote: HOST })).toMatchObject({ path: "relayed" });
+  });
+
+  test("of a closed connection is empty", async () => {
+    const [connection] = await connected();
+    connection.close();
+    expect(await connection.route()).toMatchObject({ remote: "", rtt: null });
+  });
+});

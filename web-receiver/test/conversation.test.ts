@@ -1,0 +1,268 @@
+/** What goes on beside the files, and how the two sides meet, with the clock held. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { memoryPair } from "../src/engines/memory.ts";
+import { CodeExpired, ConnectionFailed, UsageError } from "../src/errors.ts";
+import { Receiver } from "../src/protocol/receiver.ts";
+import { Control } from "../src/session/control.ts";
+import { Tally } from "../src/session/outcome.ts";
+import { chosen, ReceivingPeer, SendingPeer, startPage } from "./parties.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const now = () => Date.now() / 1000;
+const never = () => new Promise<null>(() => undefined);
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+/** A page that is connected and asks its person, and a peer that says nothing by itself. */
+async function connected(options: Parameters<typeof startPage>[0] = {}) {
+  const page = startPage({ now, wallClock: now, questions: { decide: never }, ...options });
+  const peer = new SendingPeer(page.peer, [], []);
+  await pass(0);
+  expect(page.of("manifest")).toHaveLength(1);
+  return { page, peer };
+}
+
+/** Let time pass, and the peer say something every five seconds. */
+async function converse(page: ReturnType<typeof startPage>, seconds: number) {
+  for (let second = 0; second < seconds; second += 5) {
+    page.peer.channels.text.send("abcdefghijklmno");
+    await pass(5);
+  }
+}
+
+describe("signs of life", () => {
+  test("one goes every five seconds, and theirs are shown", async () => {
+    const { page } = await connected();
+    await converse(page, 21);
+    const texts = page.of("text");
+    expect(texts.filter(({ sent }) => sent)).toHaveLength(5);
+    expect(texts.filter(({ sent }) => !sent)).toHaveLength(5);
+    expect(texts.every(({ kind, text }) => kind === "random" && text.length === 15)).toBe(true);
+  });
+
+  test("silence is reported after twelve seconds", async () => {
+    const { page } = await connected();
+    await pass(11.9);
+    expect(page.of("warning")).toEqual([]);
+    await pass(0.1);
+    expect(page.of("warning")).toMatchObject([
+      { kind: "silent", message: "nothing from the other side for 12 s" },
+    ]);
+  });
+
+  test("after thirty seconds of silence it is given up, and the peer told", async () => {
+    const { page, peer } = await connected();
+    await pass(29.9);
+    expect(page.of("failed")).toEqual([]);
+    await pass(1);
+    expect(page.of("failed")[0]?.error).toEqual(
+      new ConnectionFailed("the other side has been silent for 30 s"),
+    );
+    expect(peer.of("cancelled")).toMatchObject([{ reason: "timeout" }]);
+    expect(page.of("done")).toHaveLength(1);
+  });
+
+  test("no timer is left behind", async () => {
+    const { page } = await connected();
+    page.run.stop();
+    await pass(1);
+    await page.run.finished;
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("typed lines", () => {
+  test("go with a line feed, in pieces if they are long", async () => {
+    const { page } = await connected();
+    page.run.say("congratulations");
+    page.run.say("");
+    page.run.say("🦕".repeat(5000));
+    await pass(0);
+    const { text } = page.peer.channels;
+    expect(await text.receive()).toBe("congratulations\n");
+    expect(await text.receive()).toBe("\n");
+    expect(await text.receive()).toBe(`${"🦕".repeat(4095)}\n`);
+    expect(await text.receive()).toBe(`${"🦕".repeat(905)}\n`);
+    expect(page.of("text").map(({ kind, sent }) => `${kind} ${sent}`)).toEqual(
+      Array(4).fill("line true"),
+    );
+  });
+
+  test("of the other side are shown without it", async () => {
+    const { page } = await connected();
+    page.peer.channels.text.send("hello\n");
+    await pass(0);
+    expect(page.of("text")).toMatchObject([{ kind: "line", text: "hello", sent: false }]);
+  });
+});
+
+describe("a page that the browser suspends", () => {
+  /** Let the device sleep: no timer comes meanwhile. */
+  const sleep = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
+
+  test("is not taken for a silent peer", async () => {
+    const { page } = await connected();
+    sleep(100);
+    await pass(11);
+    expect(page.of("failed")).toEqual([]);
+  });
+
+  test.each([
+    ["before the timer comes", 0],
+    ["after it", 20],
+  ])("says so when the connection is lost, %s", async (_, seconds) => {
+    const { page } = await connected();
+    sleep(100);
+    await converse(page, seconds);
+    page.connection.cut();
+    await pass(1);
+    const error = page.of("failed")[0]?.error;
+    expect(error?.message).toMatch("the browser had suspended this page");
+    expect(error?.hint).toMatch("keep this page in front");
+  });
+
+  test("says so when the peer gave up", async () => {
+    const { page, peer } = await connected();
+    sleep(40);
+    peer.protocol.cancel("timeout", "silent for 30 s");
+    peer.flush();
+    await pass(1);
+    expect(page.of("failed")[0]?.error.message).toMatch("suspended this page");
+  });
+
+  test("is noticed by the other clock, too", async () => {
+    let wall = 1000;
+    const { page } = await connected({ wallClock: () => wall });
+    wall += 100;
+    page.connection.cut();
+    await pass(1);
+    expect(page.of("failed")[0]?.error.message).toMatch("suspended this page");
+  });
+
+  test("is no excuse for what happens much later", async () => {
+    const { page } = await connected();
+    sleep(20);
+    await converse(page, 80);
+    page.connection.cut();
+    await pass(1);
+    expect(page.of("failed")[0]?.error.message).not.toMatch("suspended");
+  });
+
+  test("is no excuse for a peer that declines", async () => {
+    const page = startPage({ now, wallClock: now, questions: { choose: never } });
+    const peer = new ReceivingPeer(page.peer);
+    await pass(0);
+    sleep(100);
+    peer.protocol.cancel("interrupted");
+    peer.flush();
+    await pass(1);
+    expect(page.of("failed")[0]?.error.message).toBe("the other side cancelled");
+  });
+});
+
+describe("meeting", () => {
+  const failing = (error: Error, expires: number) =>
+    startPage({ connect: () => Promise.reject(error), expires, wallClock: () => 1000 });
+
+  test("nobody there: what can be checked is named", async () => {
+    const page = failing(new ConnectionFailed("no answer"), 2000);
+    await page.run.finished;
+    expect(page.of("failed")[0]?.error.message).toBe("no answer");
+    expect(page.of("failed")[0]?.error.hint).toMatch(/still running.*unused.*same network/);
+  });
+
+  test("nobody there and the code's time has passed: expired", async () => {
+    const page = failing(new ConnectionFailed("no answer"), 999);
+    await page.run.finished;
+    expect(page.of("failed")[0]?.error).toEqual(
+      new CodeExpired("nobody answers, and the code has expired"),
+    );
+  });
+
+  test("a hint that is there already, and another error, are kept", async () => {
+    for (const error of [new ConnectionFailed("no", "do this"), new UsageError("no")]) {
+      const page = failing(error, error instanceof UsageError ? 999 : 2000);
+      await page.run.finished;
+      expect(page.of("failed")[0]?.error).toBe(error);
+    }
+  });
+
+  test("a peer that says nothing for ten seconds is given up", async () => {
+    const page = startPage({ now });
+    await pass(9.9);
+    expect(page.events).toEqual([]);
+    await pass(0.2);
+    expect(page.of("failed")[0]?.error.message).toMatch("said nothing for 10 s");
+    await expect(page.peer.channels.control.receive()).rejects.toThrow(ConnectionFailed);
+  });
+
+  test("connected is told before anything is offered", async () => {
+    const page = startPage({ now, questions: { choose: never } });
+    new ReceivingPeer(page.peer);
+    await pass(0);
+    expect(page.events.map(({ type }) => type)).toEqual(["connected"]);
+  });
+});
+
+describe("hanging up", () => {
+  test("who was told of the end doesn't wait", async () => {
+    const { page, peer } = await connected();
+    peer.protocol.cancel("error");
+    peer.flush();
+    await pass(0);
+    expect(page.of("done")).toHaveLength(1);
+  });
+
+  test("who tells of the end waits for the other side to hang up, half a second", async () => {
+    const page = startPage({ now });
+    page.peer.channels.control.send('{"type":"bye"}');
+    await pass(0.49);
+    expect(page.of("done")).toEqual([]);
+    await pass(0.02);
+    expect(page.of("done")).toHaveLength(1);
+  });
+
+  test("the sender waits for the receiver to hang up, a second", async () => {
+    const files = { a: new Uint8Array() };
+    const { peer: far, ...page } = startPage({
+      now,
+      questions: { choose: async () => chosen(files) },
+    });
+    const peer = new ReceivingPeer(far);
+    peer.answer = () => peer.protocol.accept(new Map([[0, "declined"]]));
+    far.close = () => undefined;
+    await pass(0.99);
+    expect(peer.of("peer-said-bye")).toHaveLength(1);
+    expect(page.of("done")).toEqual([]);
+    await pass(0.02);
+    expect(page.of("done")).toHaveLength(1);
+  });
+});
+
+test("messages stay in order when the channel has no room", async () => {
+  const [connection] = memoryPair();
+  const { control } = connection.channels;
+  const sent: unknown[] = [];
+  let room = 0;
+  control.send = (message) => {
+    room -= 1;
+    return room >= 0 && sent.push(message) > 0;
+  };
+  control.writable = () => new Promise((resolve) => setTimeout(resolve, 1000));
+  const queue = [["1", "2"], ["3"]];
+  const side = new Receiver("page");
+  side.messagesToSend = () => queue.shift() ?? [];
+  const route = await connection.route();
+  const meeting = { connection, hello: "", route, heard: () => undefined };
+  const line = new Control(meeting, side, "receiver", new Tally(() => undefined));
+  const flushed = line.flush();
+  await pass(0);
+  room = 9;
+  await Promise.all([line.flush(), flushed, pass(2)]);
+  expect(sent).toEqual(["1", "2", "3"]);
+});

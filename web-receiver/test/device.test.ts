@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { agent, Sleep } from "../src/device.ts";
+import { favicon } from "../src/favicon.ts";
+
+const CLAIMS = "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36";
+
+test.each([
+  [CLAIMS, "dcsend/1.0 (Windows; Chrome)"],
+  [`${CLAIMS} Edg/140.0`, "dcsend/1.0 (Windows; Edge)"],
+  ["Mozilla/5.0 (Android 15; Mobile; rv:140.0) Firefox/140.0", "dcsend/1.0 (Android; Firefox)"],
+  ["Mozilla/5.0 (iPhone; like Mac OS X) Version/18 Safari/604.1", "dcsend/1.0 (iPhone; Safari)"],
+  ["", "dcsend/1.0 (unknown; browser)"],
+])("%s is %s", (userAgent, name) => {
+  expect(agent("1.0", userAgent)).toBe(name);
+});
+
+/** A clock, and what watches it; ticks come every second. */
+function watched() {
+  let now = 1000;
+  const sleep = new Sleep(() => now);
+  const pass = (seconds: number) => {
+    now += seconds;
+  };
+  const run = (seconds: number) => {
+    for (let passed = 0; passed < seconds; passed++) {
+      pass(1);
+      sleep.tick();
+    }
+  };
+  return { sleep, pass, run };
+}
+
+test("a page whose timers come is awake", () => {
+  const { sleep, run } = watched();
+  run(100);
+  expect(sleep.slept()).toBe(false);
+});
+
+test("a page whose timers stop is asleep, even before the next one comes", () => {
+  const { sleep, pass } = watched();
+  pass(60);
+  expect(sleep.slept()).toBe(true);
+});
+
+test("sleep is remembered for a minute", () => {
+  const { sleep, pass, run } = watched();
+  pass(60);
+  run(30);
+  expect(sleep.slept()).toBe(true);
+  run(60);
+  expect(sleep.slept()).toBe(false);
+});
+
+test("the ring is drawn as far as it is done", () => {
+  expect(decodeURIComponent(favicon("busy", 0.42))).toContain('stroke-dasharray="42 100"');
+  expect(favicon("done")).toMatch(/^data:image\/svg\+xml,[^"<>#]*$/);
+});

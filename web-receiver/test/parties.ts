@@ -1,0 +1,389 @@
+/**
+ * Both ends of a run for tests: a page over the memory engine with a sink and a source in memory,
+ * and a peer that drives the real protocol by hand.
+ */
+import { createHash } from "node:crypto";
+import { type MemoryConnection, memoryPair } from "../src/engines/memory.ts";
+import type { Entry, Kind } from "../src/entry.ts";
+import { DestinationError } from "../src/errors.ts";
+import type {
+  Block,
+  Chosen,
+  Export,
+  Operation,
+  Outcome,
+  Sink,
+  Source,
+} from "../src/files/operations.ts";
+import type { Accepted, Event as ProtocolEvent } from "../src/protocol/events.ts";
+import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
+import { Receiver } from "../src/protocol/receiver.ts";
+import { Sender } from "../src/protocol/sender.ts";
+import type { Event } from "../src/session/events.ts";
+import { type Run, type RunOptions, startRun } from "../src/session/story.ts";
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+export const sha256 = (content: Uint8Array): Bytes =>
+  new Uint8Array(createHash("sha256").update(content).digest());
+
+/** Bytes that are different everywhere. */
+export const content = (size: number, seed = 0): Bytes =>
+  Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 8) + seed) & 255);
+
+export const entry = (path: string, size: number | null = 0, kind: Kind = "file"): Entry => ({
+  path,
+  kind,
+  size,
+  mode: 0o644,
+  mtime: null,
+  target: kind === "link" ? "elsewhere" : "",
+  stored: null,
+});
+
+/** Resolve when `condition` holds; the event loop turns meanwhile. */
+export async function until(condition: () => boolean, what = "condition"): Promise<void> {
+  for (let turn = 0; turn < 20_000; turn++) {
+    if (condition()) return;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throw new Error(`waited in vain for ${what}`);
+}
+
+/** Keeps files in memory, as a sink of the page does. */
+export class TestSink implements Sink {
+  readonly files = new Map<number, number[]>();
+  readonly opened: { entries: readonly Entry[]; wanted: ReadonlySet<number> };
+  readonly batches: (readonly Operation[])[] = [];
+  closed = 0;
+  finished = 0;
+  /** Outcomes are given by finish, as for a zip. */
+  withhold = false;
+  extra: Outcome[] = [];
+  exports: Export[] = [];
+  /** Awaited before each batch. */
+  ready: () => Promise<void> = () => Promise.resolve();
+  #withheld: Outcome[] = [];
+
+  constructor(entries: readonly Entry[], wanted: ReadonlySet<number>) {
+    this.opened = { entries, wanted };
+  }
+
+  async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
+    this.batches.push(batch);
+    await this.ready();
+    const outcomes = batch.flatMap((operation) => this.#carryOut(operation));
+    if (!this.withhold) return outcomes;
+    this.#withheld.push(...outcomes);
+    return [];
+  }
+
+  async finish() {
+    this.finished += 1;
+    return { outcomes: [...this.extra, ...this.#withheld], exports: this.exports };
+  }
+
+  async close(): Promise<void> {
+    this.closed += 1;
+  }
+
+  #carryOut(operation: Operation): Outcome[] {
+    const { number } = operation;
+    const bytes = this.files.get(number) ?? [];
+    this.files.set(number, bytes);
+    switch (operation.type) {
+      case "write":
+        if (bytes.length !== operation.offset) throw new Error("out of order");
+        for (const byte of operation.payload) bytes.push(byte);
+        // As a worker would: what was handed over is gone.
+        structuredClone(operation.payload, { transfer: [operation.payload.buffer] });
+        return [];
+      case "hole":
+        bytes.push(...new Uint8Array(operation.length));
+        return [];
+      case "abort":
+        return [this.#outcome(number, "aborted", operation.reason)];
+      case "end": {
+        const same = Buffer.compare(sha256(Uint8Array.from(bytes)), operation.digest) === 0;
+        return [this.#outcome(number, same ? "ok" : "mismatch", same ? "" : "other bytes came")];
+      }
+    }
+  }
+
+  #outcome(number: number, status: Outcome["status"], reason: string): Outcome {
+    const path = this.opened.entries[number]?.path ?? "";
+    const bytes = Uint8Array.from(this.files.get(number) ?? []);
+    const kind = this.opened.entries[number]?.kind;
+    return {
+      number,
+      status,
+      saved: status === "ok" ? path : "",
+      size: bytes.length,
+      sha256: Buffer.from(sha256(bytes)).toString("hex"),
+      reason,
+      text: kind === "text" ? new TextDecoder().decode(bytes) : null,
+    };
+  }
+}
+
+/** Gives blocks out of memory. */
+export class TestSource implements Source {
+  closed = false;
+  readonly #blocks: Block[];
+
+  constructor(blocks: Block[]) {
+    this.#blocks = blocks;
+  }
+
+  async next(): Promise<Block | null> {
+    return this.#blocks.shift() ?? null;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+/** Cut contents into blocks as a source does. */
+export function blocksOf(contents: readonly Uint8Array[], size = 100_000): Block[] {
+  const blocks: Block[] = [];
+  for (const [number, bytes] of contents.entries()) {
+    let offset = 0;
+    do {
+      const payload = new Uint8Array(bytes.subarray(offset, offset + size));
+      const digest = offset + payload.length === bytes.length ? sha256(bytes) : null;
+      blocks.push({ number, offset, payload, digest, failure: "" });
+      offset += payload.length;
+    } while (offset < bytes.length);
+  }
+  return blocks;
+}
+
+/** A page that runs, with what it has told so far. */
+export interface Page {
+  readonly run: Run;
+  readonly events: Event[];
+  readonly connection: MemoryConnection;
+  readonly peer: MemoryConnection;
+  readonly sinks: TestSink[];
+  readonly sources: TestSource[];
+  of<T extends Event["type"]>(type: T): Extract<Event, { type: T }>[];
+}
+
+/** What a test changes of a page. */
+export interface Changes extends Partial<Omit<RunOptions, "questions">> {
+  readonly questions?: Partial<RunOptions["questions"]>;
+  readonly pair?: [MemoryConnection, MemoryConnection];
+  readonly sink?: (sink: TestSink) => void;
+  readonly blocks?: Block[];
+  readonly watch?: (event: Event) => void;
+}
+
+/** Start a page that accepts everything; never chooses anything. */
+export function startPage(changes: Changes = {}): Page {
+  const { pair = memoryPair(), sink: prepare, blocks = [], watch, questions, ...options } = changes;
+  const [connection, peer] = pair;
+  const events: Event[] = [];
+  const sinks: TestSink[] = [];
+  const sources: TestSource[] = [];
+  const run = startRun({
+    connect: async () => connection,
+    expires: 2e9,
+    emit: (event) => {
+      events.push(event);
+      watch?.(event);
+    },
+    agent: "page",
+    judge: (path) => (path.includes("..") ? "it leads out of the folder" : ""),
+    openSink: async (_destination, entries, wanted) => {
+      const sink = new TestSink(entries, wanted);
+      prepare?.(sink);
+      sinks.push(sink);
+      return sink;
+    },
+    openSource: () => {
+      const source = new TestSource(blocks);
+      sources.push(source);
+      return source;
+    },
+    now: () => performance.now() / 1000,
+    wallClock: () => 1e9,
+    ...options,
+    questions: {
+      decide: async () => ({ skip: new Map(), destination: { type: "memory" } }),
+      choose: () => new Promise(() => undefined),
+      ...questions,
+    },
+  });
+  const of = <T extends Event["type"]>(type: T) =>
+    events.filter((event): event is Extract<Event, { type: T }> => event.type === type);
+  return { run, events, connection, peer, sinks, sources, of };
+}
+
+/** A peer: takes events off the control channel until it is told to hang up. */
+class Peer {
+  readonly events: ProtocolEvent[] = [];
+  readonly connection: MemoryConnection;
+  readonly #side: Sender | Receiver;
+
+  constructor(connection: MemoryConnection, side: Sender | Receiver) {
+    this.connection = connection;
+    this.#side = side;
+    side.start();
+    this.flush();
+  }
+
+  flush(): void {
+    for (const message of this.#side.messagesToSend())
+      this.connection.channels.control.send(message);
+  }
+
+  /** The events of one kind so far. */
+  of<T extends ProtocolEvent["type"]>(type: T): Extract<ProtocolEvent, { type: T }>[] {
+    return this.events.filter((e): e is Extract<ProtocolEvent, { type: T }> => e.type === type);
+  }
+
+  protected async follow(handle: (event: ProtocolEvent) => boolean): Promise<void> {
+    try {
+      for (;;) {
+        const message = await this.connection.channels.control.receive();
+        for (const event of this.#side.receive(message)) {
+          this.events.push(event);
+          const last = handle(event);
+          this.flush();
+          if (last) return this.hangUp();
+        }
+        this.flush();
+      }
+    } catch {
+      this.connection.close();
+    }
+  }
+
+  /** Close once the last message has arrived. */
+  protected async hangUp(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.connection.close();
+  }
+}
+
+/** Sends files as a peer does. */
+export class SendingPeer extends Peer {
+  readonly protocol: Sender;
+  readonly ended: Promise<void>;
+  /** What goes wrong: another digest, a file given up, a byte changed on the way. */
+  wrong: "" | "digest" | "abort" = "";
+  /** Most bytes that were in flight. */
+  most = 0;
+  readonly #contents: ReadonlyMap<number, Uint8Array>;
+  #sent = 0;
+  #wake = () => {};
+
+  constructor(
+    connection: MemoryConnection,
+    entries: readonly Entry[],
+    contents: Iterable<readonly [number, Uint8Array]>,
+    window = WINDOW,
+  ) {
+    const protocol = new Sender("peer", window);
+    protocol.offer(entries);
+    super(connection, protocol);
+    this.protocol = protocol;
+    this.#contents = new Map(contents);
+    this.ended = this.follow((event) => this.#handle(event));
+  }
+
+  #handle(event: ProtocolEvent): boolean {
+    this.#wake();
+    if (event.type === "accepted") this.#pump(event).catch(() => undefined);
+    if (event.type === "completed") this.protocol.end();
+    return event.type === "completed" || event.type === "declined" || event.type === "cancelled";
+  }
+
+  async #pump({ skip }: Accepted): Promise<void> {
+    for (const [number, bytes] of this.#contents) {
+      if (skip.has(number)) continue;
+      if (this.wrong === "abort") {
+        await this.#put(500, () => this.protocol.abort(number, "it \u202e vanished"));
+        continue;
+      }
+      const digest = sha256(this.wrong === "digest" ? content(3) : bytes);
+      const step = 60_000;
+      for (let at = 0; at === 0 || at < bytes.length; at += step) {
+        const part = bytes.subarray(at, at + step);
+        const last = at + step >= bytes.length ? digest : null;
+        await this.#put(part.length + 32 + FRAME_HEADER, () =>
+          this.protocol.data(number, at, part, last),
+        );
+      }
+    }
+  }
+
+  async #put(cost: number, make: () => Bytes): Promise<void> {
+    const { data } = this.connection.channels;
+    while (this.protocol.sendable() < cost) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    const frame = make();
+    this.#sent += frame.length;
+    this.most = Math.max(this.most, this.#sent - this.protocol.acknowledged);
+    while (!data.send(frame)) await data.writable();
+  }
+}
+
+/** Receives files as a peer does. */
+export class ReceivingPeer extends Peer {
+  readonly protocol: Receiver;
+  readonly ended: Promise<void>;
+  readonly files = new Map<number, number[]>();
+  readonly frames: number[] = [];
+  /** How it answers; called with the entries. */
+  answer: (entries: readonly Entry[]) => void = () => this.protocol.accept(new Map());
+  judge: (number: number, ok: boolean) => "ok" | "mismatch" | "failed" = (_, ok) =>
+    ok ? "ok" : "mismatch";
+
+  constructor(connection: MemoryConnection, window = WINDOW) {
+    const protocol = new Receiver("peer", window);
+    super(connection, protocol);
+    this.protocol = protocol;
+    this.ended = this.follow((event) => this.#handle(event));
+    this.#take().catch(() => undefined);
+  }
+
+  #handle(event: ProtocolEvent): boolean {
+    if (event.type === "manifest-received") this.answer(event.entries);
+    return event.type === "peer-said-bye" || event.type === "cancelled";
+  }
+
+  async #take(): Promise<void> {
+    for (;;) {
+      const message = await this.connection.channels.data.receive();
+      const frame = this.protocol.receiveFrame(message);
+      if (frame === null) continue;
+      this.frames.push(message.length);
+      const bytes = this.files.get(frame.number) ?? [];
+      this.files.set(frame.number, bytes);
+      if ("payload" in frame) for (const byte of frame.payload) bytes.push(byte);
+      this.protocol.written(frame.cost);
+      if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
+      if (frame.type === "file-ended") {
+        const ok = Buffer.compare(sha256(Uint8Array.from(bytes)), frame.digest) === 0;
+        this.protocol.verdict(frame.number, this.judge(frame.number, ok));
+      }
+      this.flush();
+    }
+  }
+}
+
+/** What a person chose, by name. */
+export function chosen(contents: Readonly<Record<string, Uint8Array>>): Chosen[] {
+  return Object.entries(contents).map(([path, bytes]) => ({
+    entry: entry(path, bytes.length),
+    file: new Blob([new Uint8Array(bytes)]),
+  }));
+}
+
+/** A disk without room. */
+export const noRoom = () => new DestinationError("no room for film.bin");

@@ -1,0 +1,375 @@
+/** The receiver's side: one test for each row of its table, and each rule of its peer. */
+import { describe, expect, test } from "vitest";
+import { IncompatibleVersion, IntegrityError, UsageError } from "../src/errors.ts";
+import { type Bytes, encodeAbort, encodeData, encodeHole } from "../src/protocol/frames.ts";
+import * as limits from "../src/protocol/limits.ts";
+import type { Status } from "../src/protocol/messages.ts";
+import { Receiver, TRANSITIONS } from "../src/protocol/receiver.ts";
+import type { State } from "../src/protocol/side.ts";
+import {
+  BYE,
+  bytes,
+  CANCEL,
+  DECLINE,
+  DIGEST,
+  expectTable,
+  file,
+  folder,
+  hello,
+  MANIFEST,
+  MANIFEST_PART,
+  peerInputs,
+  told,
+} from "./peers.ts";
+
+import {
+  expectFailed,
+  expectFrameRefused,
+  expectRefused,
+  HELLO,
+  NONE,
+  receiverIn,
+} from "./receivers.ts";
+
+const STATES = Object.keys(TRANSITIONS) as State[];
+const ALIVE = STATES.filter((state) => state !== "new" && TRANSITIONS[state]?.violation);
+
+describe("table", () => {
+  test("table of the receiver is that of PROTOCOL.md", () => {
+    expectTable(TRANSITIONS, "### Receiver");
+  });
+
+  describe.each(ALIVE)("while %s", (state) => {
+    test.each(peerInputs("sender"))(
+      "receiver takes %s only where its table does",
+      (input, text) => {
+        const receiver = receiverIn(state);
+        const following = TRANSITIONS[state]?.[input];
+        if (following === undefined) {
+          expectRefused(receiver, text, `${input} is not allowed while ${state}`);
+        } else {
+          receiver.receive(text);
+          expect(receiver.state).toBe(following);
+        }
+      },
+    );
+  });
+
+  test.each(ALIVE.filter((state) => state !== "receiving"))(
+    "receiver that is %s takes no frames",
+    (state) => {
+      const frame = encodeData(1, 0, bytes("x"));
+      expectFrameRefused(receiverIn(state), frame, "Frame is not allowed while");
+    },
+  );
+
+  test.each<State>(["done", "cancelled"])("receiver that is %s ignores everything", (state) => {
+    const receiver = receiverIn(state);
+    for (const text of [...peerInputs("sender").map(([, text]) => text), "nonsense"]) {
+      expect(receiver.receive(text)).toEqual([]);
+    }
+    expect(receiver.receiveFrame("nonsense")).toBeNull();
+    receiver.verdict(1, "ok");
+    expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
+  });
+
+  test.each(STATES)("receiver that is %s can cancel until its last word", (state) => {
+    const receiver = receiverIn(state);
+    receiver.cancel("destination", "x".repeat(501));
+    if (TRANSITIONS[state]?.cancel) {
+      const message = "x".repeat(500);
+      expect(told(receiver)).toEqual([{ type: "cancel", reason: "destination", message }]);
+      expect(receiver.state).toBe("cancelled");
+    } else {
+      expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
+    }
+  });
+});
+
+describe("greeting and manifest", () => {
+  test("receiver starts with hello", () => {
+    const receiver = new Receiver("page/1");
+    receiver.start();
+    expect(receiver.messagesToSend()).toEqual([
+      '{"type":"hello","versions":[1],"agent":"page/1","role":"receiver","features":[],"max_frame":64960}',
+    ]);
+  });
+
+  test("receiver introduces its peer", () => {
+    expect(receiverIn("greeting").receive(HELLO)).toEqual([
+      { type: "peer-introduced", agent: "peer/1", version: 1, features: [] },
+    ]);
+  });
+
+  test("receiver refuses a peer without a common version", () => {
+    const receiver = receiverIn("greeting");
+    expect(() => receiver.receive(HELLO.replace("[1]", "[2]"))).toThrow(IncompatibleVersion);
+    expectFailed(receiver, IncompatibleVersion, "version");
+  });
+
+  test("receiver refuses a receiver", () => {
+    const receiver = receiverIn("greeting");
+    expect(() => receiver.receive(hello("receiver"))).toThrow("both sides want to receive");
+    expectFailed(receiver, UsageError, "protocol");
+  });
+
+  test("receiver does not receive before start", () => {
+    expect(() => new Receiver("a").receive("{}")).toThrow("received before start");
+    expect(() => new Receiver("a").receiveFrame("{}")).toThrow("received before start");
+  });
+
+  test("receiver refuses a binary message", () => {
+    expectRefused(receiverIn("waiting"), bytes("{}"), "binary message on the control channel");
+  });
+
+  test("receiver joins the parts of the manifest", () => {
+    const receiver = receiverIn("waiting");
+    const entries = [folder("d"), file("d/a", 5), file("d/b", null)];
+    expect(receiver.receive(MANIFEST_PART)).toEqual([]);
+    expect(receiver.receive(MANIFEST)).toEqual([
+      { type: "manifest-received", entries: [...entries, ...entries] },
+    ]);
+  });
+
+  test("receiver refuses a manifest of more than a million entries", () => {
+    const receiver = receiverIn("waiting");
+    const entries = Array(1250).fill({ path: "a", kind: "file", size: 1 });
+    const part = JSON.stringify({ type: "manifest", entries, last: false });
+    for (let count = 0; count < limits.MAX_ENTRIES; count += entries.length) {
+      receiver.receive(part);
+    }
+    expectRefused(receiver, MANIFEST_PART, "manifest has more than 1000000 entries");
+  }, 30_000);
+
+  test("receiver refuses a manifest of more than 256 MiB", () => {
+    const receiver = receiverIn("waiting");
+    const part = MANIFEST_PART.replace("{", `{"x":"${"x".repeat(65_000)}",`);
+    for (let sum = part.length; sum <= limits.MAX_MANIFEST; sum += part.length) {
+      receiver.receive(part);
+    }
+    expectRefused(receiver, part, "manifest is longer than 268435456 bytes");
+  }, 30_000);
+});
+
+describe("answer", () => {
+  test("receiver accepts", () => {
+    const receiver = receiverIn("deciding");
+    receiver.accept(new Map([[0, "exists"]]), new Map([[1, 3]]));
+    expect(receiver.messagesToSend()).toEqual([
+      '{"type":"accept","window":400,"skip":[[0,"exists"]],"have":[[1,3]],"last":true}',
+    ]);
+  });
+
+  test.each<[Record<number, string>, Record<number, number>, string]>([
+    [{ 3: "exists" }, {}, "skips 3"],
+    [{ [-1]: "exists" }, {}, "skips -1"],
+    [{ 1: "ugly" }, {}, "can't send this accept"],
+    [{}, { 0: 1 }, "has a part of 0"],
+    [{}, { 1: 0 }, "has 0 bytes"],
+    [{}, { 1: 6 }, "has 6 bytes"],
+    [{ 1: "exists" }, { 1: 1 }, "has a part of 1"],
+  ])("receiver accepts only what is offered: %j, %j", (skip, have, reason) => {
+    const map = <T>(record: Record<number, T>) =>
+      new Map(Object.entries(record).map(([number, value]) => [Number(number), value]));
+    expect(() => receiverIn("deciding").accept(map(skip), map(have))).toThrow(reason);
+  });
+
+  test("receiver declines", () => {
+    const receiver = receiverIn("deciding");
+    receiver.decline("declined", "no");
+    expect(receiver.messagesToSend()).toEqual([DECLINE]);
+    expect(receiver.receive(BYE)).toEqual([{ type: "peer-said-bye" }]);
+  });
+
+  test.each<State>(["waiting", "receiving"])("receiver that is %s accepts nothing", (state) => {
+    expect(() => receiverIn(state).accept(NONE)).toThrow(`accept is impossible while ${state}`);
+  });
+
+  test("receiver of nothing completes at once", () => {
+    const receiver = receiverIn("deciding");
+    receiver.accept(
+      new Map([
+        [1, "exists"],
+        [2, "exists"],
+      ]),
+    );
+    expect(told(receiver).map(({ type }) => type)).toEqual(["accept", "complete"]);
+  });
+});
+
+describe("frames", () => {
+  test("receiver takes content", () => {
+    const receiver = receiverIn("receiving");
+    const take = (frame: Bytes) => receiver.receiveFrame(frame);
+    expect(take(encodeData(1, 0, bytes("he")))).toEqual({
+      type: "data-received",
+      number: 1,
+      offset: 0,
+      payload: bytes("he"),
+      cost: 26,
+    });
+    expect(take(encodeHole(1, 2, 2))).toEqual({
+      type: "hole-received",
+      number: 1,
+      offset: 2,
+      length: 2,
+      cost: 24,
+    });
+    expect(take(encodeData(1, 4, bytes("o"), DIGEST))).toEqual({
+      type: "file-ended",
+      number: 1,
+      offset: 4,
+      payload: bytes("o"),
+      size: 5,
+      digest: DIGEST,
+      cost: 57,
+    });
+    expect(take(encodeAbort(2, 0, "fort"))).toEqual({
+      type: "file-aborted",
+      number: 2,
+      reason: "fort",
+      cost: 28,
+    });
+    expect(receiver.state).toBe("received");
+    expect(receiver.received).toBe(26 + 24 + 57 + 28);
+  });
+
+  test("receiver takes the end alone", () => {
+    const receiver = receiverIn("receiving");
+    receiver.receiveFrame(encodeData(1, 0, bytes("hello")));
+    const event = receiver.receiveFrame(encodeData(1, 5, bytes(""), DIGEST));
+    expect(event).toMatchObject({ type: "file-ended", offset: 5, size: 5, cost: 56 });
+  });
+
+  test.each<[string, Bytes | string]>([
+    ["of 2 at 0, while 1 at 0 is due", encodeData(2, 0, bytes("x"))],
+    ["of 0 at 0, while 1 at 0 is due", encodeData(0, 0, bytes("x"))],
+    ["of 99 at 0, while 1 at 0 is due", encodeData(99, 0, bytes("x"))],
+    ["of 1 at 1, while 1 at 0 is due", encodeData(1, 1, bytes("x"))],
+    ["more than its 5 bytes", encodeData(1, 0, bytes("hello!"))],
+    ["more than its 5 bytes", encodeData(1, 0, bytes("hello!"), DIGEST)],
+    ["less than its 5 bytes", encodeData(1, 0, bytes("hell"), DIGEST)],
+    ["less than its 5 bytes", encodeData(1, 0, bytes(""), DIGEST)],
+    ["more than its 5 bytes", encodeHole(1, 0, 6)],
+    ["of 1 at 1, while 1 at 0 is due", encodeHole(1, 1, 1)],
+    ["of 2 at 0, while 1 at 0 is due", encodeAbort(2, 0, "")],
+    ["of 1 at 1, while 1 at 0 is due", encodeAbort(1, 1, "")],
+    ["data message of 0 bytes is no frame", bytes("")],
+    ["text message on the data channel", "text"],
+  ])("receiver refuses a frame out of turn: %s", (reason, frame) => {
+    expectFrameRefused(receiverIn("receiving"), frame, reason);
+  });
+
+  test("receiver refuses a frame twice", () => {
+    const receiver = receiverIn("receiving");
+    const frame = encodeData(1, 0, bytes("he"));
+    receiver.receiveFrame(frame);
+    expectFrameRefused(receiver, frame, "of 1 at 0, while 1 at 2 is due");
+  });
+
+  test("receiver refuses a frame of a skipped file", () => {
+    const receiver = receiverIn("deciding");
+    receiver.accept(new Map([[1, "exists"]]));
+    expectFrameRefused(receiver, encodeData(1, 0, bytes("x")), "of 1 at 0, while 2 at 0 is due");
+  });
+
+  test("receiver refuses content it already has", () => {
+    const receiver = receiverIn("deciding");
+    receiver.accept(NONE, new Map([[1, 3]]));
+    expectFrameRefused(
+      receiver,
+      encodeData(1, 0, bytes("hello")),
+      "of 1 at 0, while 1 at 3 is due",
+    );
+  });
+
+  test("receiver refuses a damaged frame", () => {
+    const receiver = receiverIn("receiving");
+    const frame = encodeData(1, 0, bytes("hello"));
+    frame[28] = 0;
+    expect(() => receiver.receiveFrame(frame)).toThrow(IntegrityError);
+    expectFailed(receiver, IntegrityError, "integrity");
+  });
+});
+
+describe("verdicts and the last word", () => {
+  test("receiver says verdicts together after the acknowledgement", () => {
+    const receiver = receiverIn("receiving");
+    receiver.receiveFrame(encodeData(1, 0, bytes("hello"), DIGEST));
+    receiver.verdict(1, "mismatch");
+    receiver.verdict(2, "failed");
+    receiver.written(61);
+    expect(receiver.messagesToSend()).toEqual([
+      '{"type":"ack","bytes":61}',
+      '{"type":"verdict","files":[[1,"mismatch"],[2,"failed"]]}',
+    ]);
+  });
+
+  test("receiver completes after the last verdict", () => {
+    const receiver = receiverIn("received");
+    receiver.verdict(2, "ok");
+    receiver.verdict(1, "ok");
+    expect(receiver.messagesToSend()).toEqual([
+      '{"type":"verdict","files":[[2,"ok"],[1,"ok"]]}',
+      '{"type":"complete","ok":true,"files":2,"bytes":5}',
+    ]);
+    receiver.written(10);
+    expect(receiver.messagesToSend()).toEqual([]);
+  });
+
+  test("receiver counts the size of a stream", () => {
+    const receiver = receiverIn("receiving");
+    receiver.receiveFrame(encodeData(1, 0, bytes("hello"), DIGEST));
+    receiver.receiveFrame(encodeData(2, 0, bytes("abc"), DIGEST));
+    receiver.verdict(1, "ok");
+    receiver.verdict(2, "ok");
+    expect(told(receiver).at(-1)).toMatchObject({ ok: true, files: 2, bytes: 8 });
+  });
+
+  test("receiver completes with a folder that could not be made", () => {
+    const receiver = receiverIn("received");
+    receiver.verdict(0, "failed");
+    receiver.verdict(1, "ok");
+    receiver.verdict(2, "ok");
+    expect(receiver.messagesToSend()).toEqual([
+      '{"type":"verdict","files":[[0,"failed"],[1,"ok"],[2,"ok"]]}',
+      '{"type":"complete","ok":false,"files":2,"bytes":5}',
+    ]);
+  });
+
+  test("receiver completes after the last frame of a failed file", () => {
+    const receiver = receiverIn("receiving");
+    receiver.verdict(1, "failed");
+    receiver.verdict(2, "failed");
+    expect(receiver.state).toBe("receiving");
+    receiver.receiveFrame(encodeAbort(1, 0, ""));
+    receiver.receiveFrame(encodeData(2, 0, bytes("x"), DIGEST));
+    expect(told(receiver).at(-1)).toMatchObject({ ok: false, files: 0, bytes: 0 });
+  });
+
+  test.each<[number, Status, string]>([
+    [0, "ok", "verdict ok on 0, which is no file"],
+    [3, "ok", "verdict ok on 3, which is not to be sent"],
+    [-1, "ok", "verdict ok on -1, which is not to be sent"],
+    [1, "ok", "verdict ok on 1, which has not ended"],
+    [1, "mismatch", "verdict mismatch on 1, which has not ended"],
+  ])("receiver cannot judge %i as %s", (number, status, reason) => {
+    expect(() => receiverIn("receiving").verdict(number, status)).toThrow(reason);
+  });
+
+  test("receiver judges a file once", () => {
+    const receiver = receiverIn("received");
+    receiver.verdict(1, "ok");
+    expect(() => receiver.verdict(1, "ok")).toThrow("verdict ok on 1, which has one");
+  });
+
+  test("receiver is told why the sender cancels", () => {
+    expect(receiverIn("receiving").receive(CANCEL)).toEqual([
+      { type: "cancelled", reason: "interrupted", message: "ctrl-c" },
+    ]);
+  });
+
+  test("cancel that crosses the last word counts as bye", () => {
+    expect(receiverIn("completed").receive(CANCEL)).toEqual([{ type: "peer-said-bye" }]);
+  });
+});

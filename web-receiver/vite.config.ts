@@ -1,0 +1,19 @@
+import { readFileSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+import { onePage } from "./build/page.ts";
+
+// One version for both languages.
+const version = /__version__ = "([^"]+)"/.exec(readFileSync("../dcsend/_version.py", "utf-8"))?.[1];
+if (version === undefined) throw new Error("no version in dcsend/_version.py");
+
+export default defineConfig({
+  define: { __VERSION__: JSON.stringify(version) },
+  plugins: [onePage({ unpack: "src/unpack.ts", serviceWorker: "src/files/service-worker.ts" })],
+  build: {
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    reportCompressedSize: false,
+    rolldownOptions: { output: { codeSplitting: false } },
+  },
+  test: { include: ["test/**/*.test.ts"] },
+});
