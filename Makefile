@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench build lock clean
+.PHONY: help venv page demo test check bench build lock clean
 
 PY := .venv/bin/python
 
@@ -10,20 +10,25 @@ help: ## show this list
 venv: ## set up .venv with locked tools and dcsend itself
 	@sh scripts/venv.sh
 
+page: venv ## build the page for browsers if its sources have changed
+	@$(PY) scripts/page.py
+
 demo: venv ## send a real file between two processes and compare the digests
 	@$(PY) bench/demo.py
 
-test: venv ## do all set-up, then every check and every test, with branch coverage
+test: page ## do all set-up, then every check and every test, with branch coverage
 	@sh scripts/system-tools.sh
 	@$(MAKE) --no-print-directory check
+	@$(PY) scripts/page.py test
 	$(PY) -m pytest tests dcsend --cov --cov-report=term-missing
 
 check: venv ## formatting, lint and types only
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
+	@$(PY) scripts/page.py check
 
-bench: venv ## measure throughput; see bench/
+bench: page ## measure throughput; see bench/
 	$(PY) -m bench.throughput
 
 build: venv ## build the wheel, install it in a fresh environment, start it
@@ -33,5 +38,5 @@ lock: venv ## write requirements-dev.txt anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist web-receiver/dist web-receiver/node_modules htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

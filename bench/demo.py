@@ -33,8 +33,8 @@ class DemoFailed(Exception):
 async def _demonstrate(folder: Path) -> bool:
     source, inbox = folder / "random.bin", folder / "inbox"
     source.write_bytes(os.urandom(SIZE))
-    print(f"$ dcsend send {source.name} --json --stun none", flush=True)
-    sender = await _start("send", source, "--json", "--stun", "none")
+    print(f"$ dcsend send {source.name} --json --stun none --no-page", flush=True)
+    sender = await _start("send", source, "--json", "--stun", "none", "--no-page")
     receiver: Process | None = None
     try:
         code = await _code(sender)

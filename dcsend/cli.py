@@ -30,7 +30,7 @@ __all__ = ["app", "main"]
 # click's, under whatever name typer keeps it: all that a wrong command line raises.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
-_OF_LISTENER = ("address", "stun", "expires", "page_url", "qr", "qr_file")
+_OF_LISTENER = ("address", "stun", "expires", "page_url", "no_page", "qr", "qr_file")
 "Parameters without a meaning for the side that is given a code."
 _OF_DIALER = ("connect_timeout",)
 "Parameters without a meaning for the side that prints the code."
@@ -70,7 +70,7 @@ def _option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa:
 
 
 Port = Annotated[
-    int, _option("--port", help="UDP port to use [random].", metavar="PORT", min=0, max=65535)
+    int, _option("--port", help="UDP and TCP port [random].", metavar="PORT", min=0, max=65535)
 ]
 Addresses = Annotated[
     list[str] | None,
@@ -94,7 +94,10 @@ Expires = Annotated[
     str, _option("--expires", help="How long the code works: 90s, 10m, 1h [1h].", metavar="TIME")
 ]
 PageUrl = Annotated[
-    str, _option("--page-url", help="Where the page of the link is hosted.", metavar="URL")
+    str, _option("--page-url", help="Where a copy of the page is hosted.", metavar="URL")
+]
+NoPage = Annotated[
+    bool, _option("--no-page", help="Serve no page for browsers; the link is for dcsend only.")
 ]
 QrMode = Annotated[
     Qr, _option("--qr", help="QR code: auto, half, full or none [auto].", metavar="HOW")
@@ -159,7 +162,8 @@ def send(
     address: Addresses = None,
     stun: Stun = None,
     expires: Expires = "1h",
-    page_url: PageUrl = "dcsend:",
+    page_url: PageUrl = "",
+    no_page: NoPage = False,
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
@@ -176,6 +180,7 @@ def send(
         from dcsend.runner import parse_duration, run_send
 
         _refuse_idle_options(context, dials=bool(to))
+        url, page = _page(context, page_url, no_page=no_page, dials=bool(to))
         if "name" in _typed(context) and STDIO not in (paths or []):
             raise UsageError(
                 "--name is for what comes from standard input", "add - to what is sent"
@@ -187,7 +192,8 @@ def send(
             stun=_stun(stun),
             expires=parse_duration("1h" if to else expires),
             connect_timeout=connect_timeout,
-            page_url=page_url,
+            page=page,
+            page_url=url,
             links=links,
             exclude=tuple(exclude or ()),
             stdin_name=name,
@@ -231,7 +237,8 @@ def receive(
     address: Addresses = None,
     stun: Stun = None,
     expires: Expires = "1h",
-    page_url: PageUrl = "dcsend:",
+    page_url: PageUrl = "",
+    no_page: NoPage = False,
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
@@ -248,6 +255,7 @@ def receive(
         from dcsend.runner import one_of, parse_duration, run_receive
 
         _refuse_idle_options(context, dials=bool(code))
+        url, page = _page(context, page_url, no_page=no_page, dials=bool(code))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         typed = {policy: on for policy, on in policies.items() if policy.value in _typed(context)}
         settings = Settings(
@@ -257,7 +265,8 @@ def receive(
             stun=_stun(stun),
             expires=parse_duration("1h" if code else expires),
             connect_timeout=connect_timeout,
-            page_url=page_url,
+            page=page,
+            page_url=url,
             output=output,
             existing=one_of(typed or policies),
         )
@@ -279,6 +288,38 @@ def receive(
         yes=yes,
         bytes_out=output == STDIO,
     )
+
+
+@app.command()
+def page(
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write; - for standard output.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file.")] = False,
+    service_worker: Annotated[
+        bool,
+        typer.Option("--service-worker", help="Write the script for beside a hosted page."),
+    ] = False,
+) -> None:
+    """Write the page for browsers to a file, to host it or to open it from disk.
+
+    Beside a copy hosted over https, the script dcsend-service-worker.js (see --service-worker)
+    lets every browser save files of any size. It is optional.
+    """
+
+    def run(options: Options) -> int:
+        from dcsend.runner import write_page
+
+        return write_page(output, overwrite=overwrite, service_worker=service_worker)
+
+    _exit(run)
 
 
 @app.callback(invoke_without_command=True)
@@ -321,6 +362,20 @@ def _refuse_idle_options(context: typer.Context, *, dials: bool) -> None:
             f"{names} {'are' if len(idle) > 1 else 'is'} for the side that {side}",
             "leave it out here, or use it on the other side",
         )
+
+
+def _page(context: typer.Context, url: str, *, no_page: bool, dials: bool) -> tuple[str, bool]:
+    """Return where the page is hosted, and whether it is served here; `--no-page` is neither.
+
+    Raises:
+        UsageError: both are wanted, and neither is on the command line alone.
+    """
+    if url and no_page and not dials:
+        typed = {"page_url", "no_page"} & _typed(context)
+        if len(typed) != 1:
+            raise UsageError("--page-url and --no-page contradict each other", "choose one of them")
+        no_page = typed == {"no_page"}
+    return ("", False) if no_page else (url, not url)
 
 
 def _stun(servers: list[str] | None) -> tuple[str, ...]:

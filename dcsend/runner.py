@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.display.streams import Stream, enable_escapes, is_terminal, unbuffered_stdout
 from dcsend.entry import Existing
-from dcsend.errors import DcsendError, UsageError
+from dcsend.errors import DcsendError, DestinationError, UsageError
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import STDIO, Settings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dcsend.display.keyboard import Keyboard
     from dcsend.display.qr import Request
 
-__all__ = ["Options", "one_of", "parse_duration", "run_receive", "run_send"]
+__all__ = ["Options", "one_of", "parse_duration", "run_receive", "run_send", "write_page"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST = 30 * 86400
@@ -133,6 +133,28 @@ def run_receive(settings: Settings, options: Options) -> int:
         )
 
     return _run(run, settings, options)
+
+
+def write_page(output: str, *, overwrite: bool, service_worker: bool) -> int:
+    """Write the page, or the script for beside it; return the exit status."""
+    from dcsend.serving.page import read_page
+    from dcsend.serving.saving import save
+
+    page = read_page()
+    content = page.service_worker if service_worker else page.content
+    if output == STDIO:
+        rest = memoryview(content)
+        try:
+            with unbuffered_stdout() as file:
+                while rest:
+                    rest = rest[file.write(rest) :]
+        except BrokenPipeError:
+            pass  # whoever reads it has enough
+        except OSError as exc:
+            raise DestinationError(f"can't write to standard output: {exc.strerror}") from exc
+    else:
+        save(content, Path(output).expanduser(), overwrite=overwrite)
+    return 0
 
 
 def _unanswerable(options: Options) -> str:
@@ -263,6 +285,7 @@ def _display(
         verbose=options.verbose,
         sends=sends,
         dials=bool(settings.code),
+        hosted=bool(settings.page_url),
         output=settings.output,
     )
     return TerminalDisplay(out, err, chosen, keyboard)

@@ -31,7 +31,7 @@ class Settings:
     code: str = field(default="", repr=False)
     "Code or link of a listener to dial; empty to listen. Holds the secret, so not in repr()."
     port: int = 0
-    "UDP port to listen on or dial from; 0 for a random one."
+    "UDP port to listen on or dial from, and TCP port of the page; 0 for random ones."
     addresses: Sequence[str] = ()
     "IP addresses to put into the code in place of the ones found, e.g. behind a port forwarding."
     stun: Sequence[str] = DEFAULT_STUN
@@ -42,8 +42,12 @@ class Settings:
     "Seconds until a code that nobody used stops working; long enough to walk to the other machine."
     connect_timeout: float = 15.0
     "Seconds a dialer tries: Chromium gives up after 15, too (measured)."
-    page_url: str = "dcsend:"
-    "Base of the link; a hosted page. Without one the link opens nothing, but `receive` takes it."
+    page: bool = False
+    """Whether a listener serves the page for browsers, which opens a TCP port to the network. The
+    command line does, a program that imports dcsend has to want it. Without a page the link opens
+    nothing, but `receive` takes it."""
+    page_url: str = ""
+    "Where a copy of the page is hosted; the link then points there and nothing is served."
 
     # What to send
     links: bool = False

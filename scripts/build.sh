@@ -12,3 +12,6 @@ trap 'rm -rf "$scratch"' EXIT
     -c requirements-dev.txt dist/*.whl
 # From elsewhere, so that the checkout can't stand in for a file missing in the wheel.
 (cd "$scratch" && venv/bin/dcsend --version)
+# The page for browsers is in it, and is the one that was built.
+"$scratch/venv/bin/dcsend" page -o "$scratch/page.html"
+cmp "$scratch/page.html" web-receiver/dist/index.html

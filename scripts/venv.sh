@@ -39,5 +39,7 @@ echo "making $venv with $("$python" --version)"
 rm -f "$stamp"
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
+# Without the build hook: `make page` builds the page, and the hook would fetch Node.js for it.
+HATCH_BUILD_NO_HOOKS=true "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+    --no-deps -e .
 echo "$wanted" > "$stamp"

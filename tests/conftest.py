@@ -10,10 +10,12 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.browsers import browsers, tab
 from tests.netns import lan
+from tests.page import film, page, served
 from tests.processes import stage
 
-__all__ = ["lan", "stage"]
+__all__ = ["browsers", "film", "lan", "page", "served", "stage", "tab"]
 
 # A busy machine makes single examples slow; pytest's own timeout is the one that counts.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)
@@ -39,6 +41,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
     for name in _FOREIGN:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DCSEND_STUN", "none")
+    # The page has tests of its own; the others need not open a port for it.
+    monkeypatch.setenv("DCSEND_NO_PAGE", "1")
     monkeypatch.setenv("HOME", str(_home))
     monkeypatch.setenv("USERPROFILE", str(_home))
 

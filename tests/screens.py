@@ -135,6 +135,7 @@ class Tmux:
             "PYTHONPATH": str(ROOT),
             "DCSEND_ADDRESS": "127.0.0.1",
             "DCSEND_STUN": "none",
+            "DCSEND_NO_PAGE": "1",
             "LC_ALL": "C.UTF-8",
             **(variables or {}),
         }

@@ -33,9 +33,11 @@ WITHOUT_VARIABLE = {"help", "version", "install_completion", "show_completion", 
 "What is done once and never as a habit, and what is sent."
 
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+RUNS = {name: COMMANDS[name] for name in ("receive", "send")}
+"What is done as a habit; `page` is done once, and its --output is no folder."
 PARAMETERS = [
     pytest.param(name, parameter.name, parameter.envvar, id=f"{name}-{parameter.name}")
-    for name, command in sorted(COMMANDS.items())
+    for name, command in RUNS.items()
     for parameter in command.params
     if parameter.name not in WITHOUT_VARIABLE
 ]
@@ -69,7 +71,7 @@ def test_option_has_its_variable(command: str, parameter: str, variable: str) ->
     assert variable == f"DCSEND_{name.upper()}"
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", RUNS)
 def test_help_names_every_option_and_its_variable(command: str) -> None:
     shown = " ".join(run(command, "--help")[1].split())
     for parameter in COMMANDS[command].params:
@@ -156,6 +158,14 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
             "--address and --stun and --page-url are for the side that prints the code",
             "leave it out",
         ),
+        (["receive", "a", "-y", "--no-page"], "--no-page is for the side that prints", "leave it"),
+        (
+            ["send", "x", "--no-page", "--page-url", "https://x"],
+            "--page-url and --no-page contradict each other",
+            "choose one",
+        ),
+        (["send", "x", "--page-url", "gopher://x"], "is not an http, https or file URL", ""),
+        (["page"], "missing option '--output'", "dcsend page --help"),
     ],
 )
 def test_mistake_is_a_line_a_hint_and_status_2(
@@ -270,6 +280,7 @@ def test_variables_for_the_other_side_are_ignored(tmp_path: Path) -> None:
         "DCSEND_QR_FILE": str(tmp_path / "code.jpg"),
         "DCSEND_CONNECT_TIMEOUT": "1",
         "DCSEND_PAGE_URL": "https://pages.dcsend.example/",
+        "DCSEND_NO_PAGE": "1",
         "DCSEND_STUN": "none",
         "DCSEND_NAME": "x",
     }
@@ -278,6 +289,42 @@ def test_variables_for_the_other_side_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     kept = {"DCSEND_CONNECT_TIMEOUT": "1", "DCSEND_NAME": "x", "DCSEND_EXPIRES": "1s"}
     assert run("send", str(tmp_path / "a"), env=kept)[0] == 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "served", "hosted"),
+    [
+        ([], {}, True, ""),
+        (["--no-page"], {}, False, ""),
+        (["--page-url", "https://x"], {}, False, "https://x"),
+        ([], {"NO_PAGE": "1"}, False, ""),
+        ([], {"PAGE_URL": "https://x"}, False, "https://x"),
+        (["--no-page"], {"PAGE_URL": "https://x"}, False, ""),
+        (["--page-url", "https://y"], {"NO_PAGE": "1"}, False, "https://y"),
+        (["--page-url", "https://y"], {"PAGE_URL": "https://x"}, False, "https://y"),
+    ],
+)
+def test_page_is_served_unless_it_is_hosted_or_unwanted(
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    variables: dict[str, str],
+    served: bool,
+    hosted: str,
+) -> None:
+    monkeypatch.delenv("DCSEND_NO_PAGE")
+    settings, _ = understood(monkeypatch, *arguments, **variables)
+    assert (settings.page, settings.page_url) == (served, hosted)
+
+
+def test_variables_that_both_tell_of_the_page_are_a_mistake() -> None:
+    env = {"DCSEND_NO_PAGE": "1", "DCSEND_PAGE_URL": "https://x"}
+    status, _, err = run("receive", "-y", env=env)
+    assert status == 2
+    assert "--page-url and --no-page contradict each other" in err
+
+
+def test_program_that_imports_dcsend_serves_nothing_unless_told() -> None:
+    assert not Settings().page
 
 
 def test_home_folder_is_where_it_is_in_a_shell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -437,7 +484,17 @@ def test_damaged_code_is_not_repeated() -> None:
     assert damaged[3:20] not in out + err
 
 
-LATE = ("aiortc", "av", "numpy", "qrcode", "PIL", "tqdm", "dcsend.protocol", "dcsend.files.sink")
+LATE = (
+    "aiohttp",
+    "aiortc",
+    "av",
+    "numpy",
+    "qrcode",
+    "PIL",
+    "tqdm",
+    "dcsend.protocol",
+    "dcsend.files.sink",
+)
 
 
 @pytest.mark.parametrize("module", LATE)
@@ -458,7 +515,12 @@ def test_code_does_not_wait_for_what_is_needed_later(module: str, tmp_path: Path
     root = str(Path(dcsend.__file__).parents[1])
     found = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": root},
+        env={
+            **os.environ,
+            "DCSEND_ADDRESS": "127.0.0.1",
+            "DCSEND_NO_PAGE": "",
+            "PYTHONPATH": root,
+        },
         capture_output=True,
         text=True,
         timeout=60,

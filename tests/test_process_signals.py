@@ -147,6 +147,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str,
     """All the pairs at once: each takes half a minute to end."""
     with pytest.MonkeyPatch.context() as patch, Stage() as stage:
         patch.setenv("DCSEND_STUN", "none")
+        patch.setenv("DCSEND_NO_PAGE", "1")
         cases = {
             (side, moment): Departure(stage, tmp_path_factory.mktemp("killed"), side, moment)
             for side in SIDES

@@ -127,11 +127,71 @@ def test_waiting_receiver_tells_how_to_send(seat: Seat) -> None:
 
 def test_high_window_has_room_between_code_and_qr_code() -> None:
     pty = Pty(80, 50)
-    rows = Seat(pty).after(code("https://dcsend.example/"))
-    assert rows[0] == f"or open: {DIAL.link('https://dcsend.example/')}"[:80]
-    assert "on the other machine, run:" in rows[-7:]
+    rows = Seat(pty).after(code("https://dcsend.example/"), hosted=True)
+    assert rows[:2] == [
+        "scan this with a phone, or open:",
+        DIAL.link("https://dcsend.example/")[:80],
+    ]
+    assert "or on another machine, run:" in rows[-7:]
     assert rows[-2] == ""
     pty.close()
+
+
+LOCAL_PAGE = "http://192.168.178.123:54321/"
+"As long as most are."
+
+
+@pytest.mark.parametrize(
+    ("role", "advice"),
+    [
+        ("sender", "scan this with a phone in the same network"),
+        ("receiver", "scan this with a phone in the same network to send from it"),
+    ],
+)
+def test_page_has_its_word_link_and_code_in_one_window(role: str, advice: str) -> None:
+    pty = Pty(80, 40)
+    rows = Seat(pty).after(code(LOCAL_PAGE, role))
+    link = DIAL.link(LOCAL_PAGE)
+    assert rows[:3] == [f"{advice}, or open:", link[:80], link[80:160]]
+    assert scanned(photographed(pty.screen, "dark")) == link
+    pty.close()
+
+
+def test_ordinary_window_has_qr_code_of_the_page_words_beside_it_and_the_command() -> None:
+    pty = Pty(80, 24)
+    rows = Seat(pty).after(code(LOCAL_PAGE))
+    command = f"dcsend receive {DIAL.text()}"
+    assert rows[-3:-1] == [command[:80], command[80:]]
+    beside = " ".join(" ".join(row[41:] for row in rows[:-3]).split())
+    assert beside == (
+        "scan this with a phone in the same network or run the command below on another machine"
+    )
+    for theme in ("dark", "light"):
+        assert scanned(photographed(pty.screen, theme)) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
+def test_narrow_window_has_no_words_beside_the_qr_code() -> None:
+    pty = Pty(60, 24)
+    rows = Seat(pty).after(code(LOCAL_PAGE))
+    assert not any("phone" in row for row in rows)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
+def test_page_without_a_qr_code_is_a_link_to_open(seat: Seat) -> None:
+    rows = seat.after(code(LOCAL_PAGE), qr="none")
+    assert rows[0] == "open in a browser in the same network:"
+    assert DIAL.link(LOCAL_PAGE)[:80] in rows
+    assert "or on another machine, run:" in rows
+
+
+def test_page_off_a_terminal_is_a_line() -> None:
+    link = DIAL.link(LOCAL_PAGE)
+    assert plainly(code(LOCAL_PAGE))[0][:2] == [
+        f"on the other machine, run: dcsend receive {DIAL.text()}",
+        f"or open in a browser in the same network: {link}",
+    ]
 
 
 def test_code_is_once_on_a_terminal_and_once_in_a_file(seat: Seat) -> None:

@@ -1,19 +1,22 @@
-"""How a code is shown: the command to type elsewhere, and the QR code of the link.
+"""How a code is shown: the command to type elsewhere, the link, and the QR code of the link.
 
-The command is what everybody can use, so it stands last, where it can't scroll away; only in a
-window with room for the QR code alone does that stand last, whole, with a word on where to look.
+The QR code says what the link says, so the link may scroll away. The command is what everybody can
+use, so it stands last; only in a window with room for the QR code alone does that stand last,
+whole, with a word on where to look.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
+import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from dcsend.display.qr import Choice, Request, choose_mode, qr_lines
 from dcsend.display.streams import Stream
-from dcsend.display.wording import until, width
+from dcsend.display.wording import until, width, wrapped
 from dcsend.session.events import CodeReady
 
 __all__ = ["Announcement", "announce"]
@@ -22,6 +25,11 @@ _NO_PAGE: Final = "dcsend:"
 "What a link begins with that no browser can open."
 _STATUS: Final = 1
 "Rows of the line below that says what is awaited."
+_GAP: Final = 2
+"Columns between the QR code and what stands beside it."
+_NARROWEST: Final = 20
+"Columns that words beside the QR code need; with less they are left out."
+_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,14 @@ class Announcement:
     "What could not be shown, and why; comes first."
 
 
-def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
+def announce(event: CodeReady, err: Stream, wanted: Request, *, hosted: bool) -> Announcement:
     """Lay a code out for standard error as it is.
+
+    Args:
+        event: the code.
+        err: standard error.
+        wanted: how the QR code is to be drawn.
+        hosted: the page is somewhere else, so the browser need not be in this network.
 
     Raises:
         UsageError: the link is too long for a QR code.
@@ -44,31 +58,52 @@ def announce(event: CodeReady, err: Stream, wanted: Request) -> Announcement:
     command = f"dcsend {verb} {event.code}"
     expiry = until(event.expires, datetime.datetime.now().astimezone())
     works = f"the code works once, until {expiry}"
-    page = [] if event.link.startswith(_NO_PAGE) else [f"or open: {event.link}"]
+    paged = not event.link.startswith(_NO_PAGE)
+    where = "in a browser" if hosted else "in a browser in the same network"
     if not err.terminal:
-        lines = [f"on the other machine, run: {command}", *page]
+        lines = [f"on the other machine, run: {command}"]
+        lines += [f"or open {where}: {event.link}"] if paged else []
         return Announcement(lines, f"waiting for the other side; {works}", [])
     columns, rows = err.window
     status = f"waiting for the other side; {works}; Ctrl-C ends"
     if len(status) >= columns:
         status = f"waiting; works once, until {expiry}"
-    header = "on the other machine, run:"
+    header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = _choose(event.link, err, wanted)
     mode = choice.mode
     if mode is None:
         notes = [choice.reason] if choice.reason else []
+        page = [f"open {where}:", "", event.link, ""] if paged else []
         return Announcement([*page, header, "", command, ""], status, notes)
+    phone = "scan this with a phone" + ("" if hosted else " in the same network")
+    phone += "" if event.role == "sender" else " to send from it"
+    page = [f"{phone}, or open:", event.link] if paged else []
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
     if len(spacious) + 4 + below + _STATUS <= rows:
         return Announcement([*page, *spacious, "", header, "", command, ""], status, [])
     if len(spacious) + below + _STATUS <= rows:
-        return Announcement([*page, header, *spacious, command], status, [])
+        advice = [phone, "or run the command below on another machine"] if paged else []
+        shown = _beside(spacious, advice, columns)
+        return Announcement([*page, header, *shown, command], status, [])
     alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
     status = f"waiting; scroll up for the command; works once, until {expiry}"
     if len(status) >= columns:
         status = "waiting; scroll up for the command"
-    return Announcement([*page, header, "", command, "", *alone], status, [])
+    shown = _beside(alone, [phone] if paged else [], columns)
+    return Announcement([*page, header, "", command, "", *shown], status, [])
+
+
+def _beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:
+    """Put *advice* right of a QR code that fills the window's height, if that has the room."""
+    room = columns - len(_ESCAPE.sub("", drawn[0])) - 2 * _GAP
+    if room < _NARROWEST:
+        return drawn
+    text = ["", *(row for sentence in advice for row in (*wrapped(sentence, room), ""))]
+    return [
+        line + (" " * _GAP + said if said else "")
+        for line, said in zip_longest(drawn, text[: len(drawn)], fillvalue="")
+    ]
 
 
 def _choose(link: str, err: Stream, wanted: Request) -> Choice:

@@ -55,6 +55,8 @@ class TerminalOptions:
     "Whether this side sends."
     dials: bool = False
     "Whether this side was given a code."
+    hosted: bool = False
+    "Whether the page is somewhere else; served from here, it is for this network only."
     output: str = "."
     "Where this side saves; `-` for standard output, which then carries nothing else."
 
@@ -135,7 +137,7 @@ class TerminalDisplay:
         # Once where both are the same terminal; dumb terminals included.
         if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
-        announcement = announce(event, self._err, self._options.qr)
+        announcement = announce(event, self._err, self._options.qr, hosted=self._options.hosted)
         for note in announcement.notes:
             self._say(f"note: {note}")
         for line in announcement.lines:

@@ -18,6 +18,7 @@ from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
 from dcsend.session.events import CodeReady, Emit, Warned
+from dcsend.session.hosting import Hosting, hosting
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import (
     MAX_TIME,
@@ -46,11 +47,13 @@ async def meet(settings: Settings, emit: Emit, role: str) -> AsyncIterator[Conne
         finally:
             await connection.close()
     else:
-        listener = await _listen(settings, emit, role)
-        try:
-            yield await _wait(listener, settings)
-        finally:
-            await listener.close()
+        async with hosting(settings, emit) as page:
+            listener = await _listen(settings, emit, role, page)
+            try:
+                page.start()
+                yield await _wait(listener, settings)
+            finally:
+                await listener.close()
 
 
 async def _dial(settings: Settings) -> Connection:
@@ -72,7 +75,7 @@ async def _dial(settings: Settings) -> Connection:
         raise
 
 
-async def _listen(settings: Settings, emit: Emit, role: str) -> Listener:
+async def _listen(settings: Settings, emit: Emit, role: str, page: Hosting) -> Listener:
     """Open the port, publish the code."""
     chosen = [_canonical(address) for address in settings.addresses]
     # Who names addresses knows how to be reached; nobody else is asked.
@@ -99,7 +102,7 @@ async def _listen(settings: Settings, emit: Emit, role: str) -> Listener:
             secret, certificate.fingerprint, port.port, addresses, min(int(expires), MAX_TIME)
         )
         when = datetime.datetime.fromtimestamp(expires, tz=datetime.UTC).astimezone()
-        emit(CodeReady(code.text(), code.link(settings.page_url), when, role))
+        emit(CodeReady(code.text(), page.link(code), when, role))
     except BaseException:
         await listener.close()
         raise

@@ -1,0 +1,139 @@
+"""The page of one run: where its link points to, and the server behind it if that is ours.
+
+The port is open before the code is shown, so that the link can name it; the server is loaded
+after that, and after aiortc: who scans a code needs seconds, a program that dials doesn't.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from dcsend.engines.loading import load_aiortc
+from dcsend.errors import UsageError
+from dcsend.session.events import Emit, Warned
+from dcsend.session.worker import Worker
+from dcsend.settings import Settings
+from dcsend.signaling.dialcode import DialCode
+
+if TYPE_CHECKING:
+    from dcsend.serving.page import Page
+    from dcsend.serving.server import PageServer
+
+__all__ = ["Hosting", "hosting", "page_host"]
+
+_NO_PAGE: Final = "dcsend:"
+"The base of a link that opens nothing, but that `receive` and `--to` take."
+
+_PRIVATE: Final = [
+    ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+]
+"What networks at home and at work use (RFC 1918); `is_private` knows many more."
+
+
+@asynccontextmanager
+async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
+    """Yield the page of a run that publishes a code; what is served ends with it.
+
+    Raises:
+        UsageError: the page was never built, or its port is taken.
+    """
+    page = Hosting(settings, emit)
+    try:
+        yield page
+    finally:
+        await page.close()
+
+
+class Hosting:
+    """Makes the link; serves the page if this run is to do it."""
+
+    def __init__(self, settings: Settings, emit: Emit) -> None:
+        self._emit = emit
+        self._url = settings.page_url
+        self._page: Page | None = None
+        self._sockets: list[socket.socket] = []
+        self._server: PageServer | None = None
+        self._starting: asyncio.Task[None] | None = None
+        if settings.page and not settings.page_url:
+            from dcsend.serving.page import read_page
+            from dcsend.serving.port import listen
+
+            self._page = read_page()
+            self._sockets = listen(settings.port)
+
+    def link(self, code: DialCode) -> str:
+        """Return what opens the page with *code* in it.
+
+        Raises:
+            UsageError: no browser can get to this machine by the addresses in the code.
+        """
+        if not self._sockets:
+            return code.link(self._url or _NO_PAGE)
+        port = self._sockets[0].getsockname()[1]
+        return code.link(f"http://{page_host(code)}:{port}/")
+
+    def start(self) -> None:
+        """Serve as soon as what is needed for it is loaded; does not wait."""
+        if self._page is not None:
+            self._starting = asyncio.create_task(self._start(self._page))
+
+    async def close(self) -> None:
+        """Serve no longer; idempotent."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        if self._server is not None:
+            self._server.close()
+        for sock in self._sockets:
+            sock.close()
+
+    async def _start(self, page: Page) -> None:
+        with contextlib.suppress(ImportError):  # told by whoever can't do without
+            await load_aiortc()
+        worker = Worker("dcsend-load-aiohttp")
+        try:
+            server_class = await worker.run(_load)
+            self._server = server_class(page)
+            await self._server.start(self._sockets)
+        except Exception as exc:  # noqa: BLE001 - the code can be used without a page
+            hint = "install dcsend again, with its dependencies; the code itself still works"
+            self._emit(Warned("page", f"the page can't be served: {exc}", hint))
+            for sock in self._sockets:  # a browser is told so, too
+                sock.close()
+        finally:
+            worker.close()
+
+
+def page_host(code: DialCode) -> str:
+    """Return the host for the page's URL: where a phone in the same network finds this machine.
+
+    A private IPv4 address, if there is one; otherwise the first that needs no forwarded port.
+
+    Raises:
+        UsageError: there is none.
+
+    >>> from dcsend.signaling.dialcode import Address
+    >>> addresses = (Address("203.0.113.9", 4000), Address("192.168.1.7", 4000))
+    >>> page_host(DialCode(bytes(16), bytes(32), 4000, addresses, 0))
+    '192.168.1.7'
+    """
+    hosts = [ipaddress.ip_address(a.host) for a in code.addresses if a.port == code.port]
+    # A scope would have to be named in the URL, and is another on the phone.
+    plain = [host for host in hosts if host.version == 4 or not host.is_link_local]
+    if not plain:
+        raise UsageError("no address in the code is one for the page", "do without it: --no-page")
+    best = next((host for host in plain if any(host in net for net in _PRIVATE)), plain[0])
+    return f"[{best}]" if best.version == 6 else str(best)
+
+
+def _load() -> type[PageServer]:
+    """Import aiohttp, 0.2 s long: nothing for the loop's own thread."""
+    from dcsend.serving.server import PageServer
+
+    return PageServer

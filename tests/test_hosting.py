@@ -1,0 +1,122 @@
+"""Where the link of a run points to."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+import pytest
+
+from dcsend.errors import UsageError
+from dcsend.serving.page import Page
+from dcsend.session.events import Event
+from dcsend.session.hosting import Hosting, hosting, page_host
+from dcsend.settings import Settings
+from dcsend.signaling.dialcode import Address, DialCode
+from tests.test_serving import PAGE, Client
+
+MAPPED = 5000
+"A port of a NAT."
+
+
+def code(hosts: Sequence[str], mapped: Sequence[str] = ()) -> DialCode:
+    """Return a code with these addresses."""
+    plain = (Address(str(ipaddress.ip_address(host)), 4000) for host in hosts)
+    others = (Address(host, MAPPED) for host in mapped)
+    return DialCode(bytes(16), bytes(32), 4000, (*plain, *others), 0)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "mapped", "host"),
+    [
+        (["192.168.1.7"], [], "192.168.1.7"),
+        (["192.168.1.7", "10.0.0.7"], [], "192.168.1.7"),
+        (["8.8.8.8", "10.0.0.7"], [], "10.0.0.7"),
+        (["8.8.8.8", "2001:db8::7"], [], "8.8.8.8"),
+        (["2001:db8::7", "172.16.0.7"], [], "172.16.0.7"),
+        (["2001:db8::7"], ["203.0.113.9"], "[2001:db8::7]"),
+        (["fe80::7", "2001:db8::7"], [], "[2001:db8::7]"),
+        (["127.0.0.1"], [], "127.0.0.1"),
+        (["127.0.0.1", "192.168.1.7"], [], "192.168.1.7"),
+        (["169.254.1.7"], [], "169.254.1.7"),
+        (["100.64.0.7"], ["203.0.113.9"], "100.64.0.7"),
+    ],
+)
+def test_page_is_where_a_phone_in_the_same_network_finds_it(
+    hosts: list[str], mapped: list[str], host: str
+) -> None:
+    assert page_host(code(hosts, mapped)) == host
+
+
+@pytest.mark.parametrize(("hosts", "mapped"), [(["fe80::7"], []), ([], ["203.0.113.9"])])
+def test_addresses_that_no_browser_can_use_are_refused(hosts: list[str], mapped: list[str]) -> None:
+    with pytest.raises(UsageError, match="no address in the code") as caught:
+        page_host(code(hosts, mapped))
+    assert "--no-page" in caught.value.hint
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> Page:
+    """Stand in for a built page."""
+    monkeypatch.setattr("dcsend.serving.page.read_page", lambda: PAGE)
+    return PAGE
+
+
+async def test_link_without_a_page_opens_nothing() -> None:
+    async with hosting(Settings(), print) as page:
+        page.start()
+        assert page.link(code(["192.168.1.7"])).startswith("dcsend:#")
+
+
+async def test_link_of_a_hosted_page_points_there_and_nothing_is_served() -> None:
+    settings = Settings(page=True, page_url="https://pages.dcsend.example/")
+    async with hosting(settings, print) as page:
+        page.start()
+        assert page.link(code(["192.168.1.7"])).startswith("https://pages.dcsend.example/#")
+
+
+async def test_page_is_served_where_the_link_points_until_the_end(built: Page) -> None:
+    dial = code(["127.0.0.1"])
+    async with hosting(Settings(page=True), print) as page:
+        base, _, digits = page.link(dial).partition("#")
+        assert digits == str(int.from_bytes(dial.encode()))
+        page.start()
+        port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
+        client = Client(port)
+        assert (await client.get()).body == built.content
+    with pytest.raises(ConnectionRefusedError):
+        await client.get()
+
+
+@pytest.mark.usefixtures("built")
+async def test_end_while_the_server_is_loaded_leaves_nothing_behind() -> None:
+    async with hosting(Settings(page=True), print) as page:
+        page.start()
+
+
+@pytest.mark.usefixtures("built")
+async def test_server_that_can_not_be_loaded_is_told_and_the_code_still_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken() -> None:
+        raise ImportError("no module named aiohttp")
+
+    monkeypatch.setattr("dcsend.session.hosting._load", broken)
+    told: list[Event] = []
+    async with hosting(Settings(page=True), told.append) as page:
+        base = page.link(code(["127.0.0.1"])).partition("#")[0]
+        page.start()
+        port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
+        with pytest.raises(ConnectionError):  # the one that waited, and every later one
+            await Client(port).get()
+    (event,) = told
+    assert event.as_json()["message"] == "the page can't be served: no module named aiohttp"
+    assert not event.as_json()["fatal"]
+
+
+async def test_port_of_a_page_that_can_not_be_used_is_told_first(built: Page) -> None:
+    first = Hosting(Settings(page=True), print)
+    port = int(first.link(code(["127.0.0.1"])).split(":")[2].partition("/")[0])
+    with pytest.raises(UsageError, match=f"TCP port {port}"):
+        Hosting(Settings(page=True, port=port), print)
+    await first.close()
