@@ -1,11 +1,11 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test check bench build lock clean
+.PHONY: help venv page demo test check bench pictures build lock clean
 
 PY := .venv/bin/python
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: ## set up .venv with locked tools and dcsend itself
 	@sh scripts/venv.sh
@@ -28,8 +28,14 @@ check: venv ## formatting, lint and types only
 	$(PY) -m mypy
 	@$(PY) scripts/page.py check
 
-bench: page ## measure throughput; see bench/
+bench: page ## measure throughput, between terminals and into browsers; see bench/
+	@sh scripts/system-tools.sh
 	$(PY) -m bench.throughput
+	$(PY) -m bench.browsers
+
+pictures: page ## make the pictures of README anew, from a real run
+	@sh scripts/system-tools.sh
+	@$(PY) -m scripts.pictures
 
 build: venv ## build the wheel, install it in a fresh environment, start it
 	@sh scripts/build.sh

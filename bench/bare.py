@@ -25,7 +25,7 @@ from typing import Final
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 
-__all__ = ["MEGABYTE", "MESSAGE_SIZE", "Result", "run"]
+__all__ = ["MEGABYTE", "MESSAGE_SIZE", "PATIENCE", "Result", "pump", "run"]
 
 MEGABYTE: Final = 1_000_000
 
@@ -87,7 +87,7 @@ async def _send(total: int, message_size: int) -> Result:
                 await opened.wait()
             start = time.perf_counter()
             async with asyncio.timeout(PATIENCE + total / 100_000):
-                await _pump(channel, total, message_size)
+                await pump(channel, total, message_size)
                 await finished.wait()
             seconds = time.perf_counter() - start
     finally:
@@ -96,7 +96,8 @@ async def _send(total: int, message_size: int) -> Result:
     return Result("bare", total, round(seconds, 3), round(rate, 2))
 
 
-async def _pump(channel: RTCDataChannel, total: int, message_size: int) -> None:
+async def pump(channel: RTCDataChannel, total: int, message_size: int) -> None:
+    """Send *total* bytes as fast as the channel's buffer empties."""
     room = asyncio.Event()
     channel.bufferedAmountLowThreshold = LOW_WATER
     channel.on("bufferedamountlow", room.set)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["Transfer", "main", "transfer"]
+__all__ = ["Transfer", "main", "random_file", "transfer"]
 
 _ROOT: Final = Path(__file__).resolve().parent.parent
 _PATIENCE: Final = 1800
@@ -53,6 +53,7 @@ def transfer(source: Path, destination: Path) -> Transfer:
     """Move *source* into *destination* with two dcsend processes over 127.0.0.1."""
     environment = os.environ | {
         "DCSEND_STUN": "none",
+        "DCSEND_NO_PAGE": "1",
         "DCSEND_ADDRESS": "127.0.0.1",
         "PYTHONPATH": str(_ROOT),
     }
@@ -107,7 +108,8 @@ def _bare(megabytes: int) -> float:
     return float(json.loads(result.stdout.splitlines()[-1])["mb_per_s"])
 
 
-def _random_file(path: Path, size: int) -> Path:
+def random_file(path: Path, size: int) -> Path:
+    """Fill *path* with *size* random bytes."""
     with path.open("wb") as file:
         for start in range(0, size, 1 << 20):
             file.write(os.urandom(min(1 << 20, size - start)))
@@ -115,7 +117,7 @@ def _random_file(path: Path, size: int) -> Path:
 
 
 def _large(folder: Path, megabytes: int, rounds: int) -> dict[str, Any]:
-    source = _random_file(folder / "large.bin", megabytes * 1_000_000)
+    source = random_file(folder / "large.bin", megabytes * 1_000_000)
     bare, whole = [], []
     for number in range(rounds):
         bare.append(_bare(megabytes))
@@ -138,7 +140,7 @@ def _small(folder: Path, files: int, rounds: int) -> dict[str, Any]:
     tree.mkdir()
     for number in range(files):
         (tree / f"{number:06}.bin").write_bytes(os.urandom(_SMALL))
-    one = _random_file(folder / "one.bin", files * _SMALL)
+    one = random_file(folder / "one.bin", files * _SMALL)
     times: list[tuple[float, float]] = []
     for number in range(rounds):
         single = transfer(one, folder / f"one-{number}").seconds

@@ -186,7 +186,7 @@ class Pane:
 
     def painted(self) -> pyte.Screen:
         """Return what is shown now, with its colours."""
-        seen = self._tmux.run("capture-pane", "-p", "-e", "-t", self._name)
+        seen = self._tmux.run("capture-pane", "-p", "-e", "-N", "-t", self._name)
         return rendered(seen.rstrip("\n"), self._columns, self._rows)
 
     def until(self, pattern: str, *, joined: bool = True) -> re.Match[str]:

@@ -190,7 +190,7 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     title: "The other side is gone",
     advice: ["Its program was ended, or the device sleeps or has left the network.", AGAIN],
   },
-  refused: { title: "The other side said no", advice: ["Ask the person there.", AGAIN] },
+  refused: { title: "The other side ended it", advice: ["Ask the person there.", AGAIN] },
   declined: { title: "Declined", advice: ["Nothing was received, and the other side knows."] },
   interrupted: { title: "Stopped", advice: ["What was complete is safe.", AGAIN] },
   source: {
