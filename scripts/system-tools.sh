@@ -4,12 +4,15 @@
 # skipped, except under CI=true, where nothing is skipped.
 set -eu
 
-# command  Debian package  what for
+# command      Debian package   what for
 tools='
-ip       iproute2    networks of their own for tests with several hosts
-tmux     tmux        terminals to show the progress bar and the QR code in
-mount    mount       small file systems to fill up
-unshare  util-linux  mounts that only one test sees
+ip            iproute2         networks of their own for tests with several hosts
+tmux          tmux             terminals to show the progress bar and the QR code in
+mount         mount            small file systems to fill up
+unshare       util-linux       mounts that only one test sees
+chromium      chromium         the page in a real browser
+chromedriver  chromium-driver  starts it and talks to it
+firefox-esr   firefox-esr      the page in another one
 '
 
 packages=$(echo "$tools" | while read -r command package _; do
