@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import re
 import signal
 import sys
@@ -153,7 +154,8 @@ def write_page(output: str, *, overwrite: bool, service_worker: bool) -> int:
         except OSError as exc:
             raise DestinationError(f"can't write to standard output: {exc.strerror}") from exc
     else:
-        save(content, Path(output).expanduser(), overwrite=overwrite)
+        # Unlike Path.expanduser, it leaves the home of nobody as it is.
+        save(content, Path(os.path.expanduser(output)), overwrite=overwrite)
     return 0
 
 

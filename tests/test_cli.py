@@ -486,6 +486,9 @@ def test_damaged_code_is_not_repeated() -> None:
 
 LATE = (
     "aiohttp",
+    "gzip",
+    "html",
+    "dcsend.serving.server",
     "aiortc",
     "av",
     "numpy",
@@ -527,3 +530,25 @@ def test_code_does_not_wait_for_what_is_needed_later(module: str, tmp_path: Path
         check=False,
     )
     assert found.stdout == "False\n", found.stderr
+
+
+def test_program_ends_at_once_while_libraries_are_still_loaded() -> None:
+    """Native ones, half loaded, can crash an interpreter that takes itself apart."""
+    program = (
+        "import atexit, sys, threading\n"
+        "from dcsend.cli import main\n"
+        "load = threading.Event().wait\n"
+        "threading.Thread(target=load, name='dcsend-load-something', daemon=True).start()\n"
+        "atexit.register(print, 'taken apart')\n"
+        "sys.argv = ['dcsend', '--version']\n"
+        "main()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(dcsend.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (0, f"dcsend {dcsend.__version__}\n")

@@ -13,7 +13,7 @@ from dcsend.session.events import Event
 from dcsend.session.hosting import Hosting, hosting, page_host
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import Address, DialCode
-from tests.test_serving import PAGE, Client
+from tests.test_serving import PAGE, Client, until
 
 MAPPED = 5000
 "A port of a NAT."
@@ -40,6 +40,8 @@ def code(hosts: Sequence[str], mapped: Sequence[str] = ()) -> DialCode:
         (["127.0.0.1", "192.168.1.7"], [], "192.168.1.7"),
         (["169.254.1.7"], [], "169.254.1.7"),
         (["100.64.0.7"], ["203.0.113.9"], "100.64.0.7"),
+        (["192.0.0.2", "2001:db8::7"], [], "[2001:db8::7]"),
+        (["192.0.0.2"], [], "192.0.0.2"),
     ],
 )
 def test_page_is_where_a_phone_in_the_same_network_finds_it(
@@ -73,6 +75,38 @@ async def test_link_of_a_hosted_page_points_there_and_nothing_is_served() -> Non
     async with hosting(settings, print) as page:
         page.start()
         assert page.link(code(["192.168.1.7"])).startswith("https://pages.dcsend.example/#")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("garbage", "javascript:alert(1)", "data:text/html,x", "//x.example/", "https://"),
+        *("https://x.example/#y", "https://x.example/ ", "http://[::1", "https://x.example:99999/"),
+    ],
+)
+def test_url_of_no_page_is_told_before_anything_is_opened(url: str) -> None:
+    with pytest.raises(UsageError, match="the page's URL"):
+        Hosting(Settings(page_url=url), print)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(page_url="https://x.example/", port=81), 1),
+        (Settings(page_url="https://x.example/", port=6000), 0),
+        (Settings(page_url="https://x.example/"), 0),
+        (Settings(port=81), 0),
+    ],
+)
+async def test_port_that_browsers_do_not_dial_is_told_to_who_waits_for_one(
+    settings: Settings, told: int
+) -> None:
+    events: list[Event] = []
+    async with hosting(settings, events.append) as page:
+        page.link(code(["192.168.1.7"]))
+        assert not events  # the code comes first
+        page.start()
+    assert [event.as_json()["fatal"] for event in events] == [False] * told
 
 
 async def test_page_is_served_where_the_link_points_until_the_end(built: Page) -> None:
@@ -112,6 +146,20 @@ async def test_server_that_can_not_be_loaded_is_told_and_the_code_still_works(
     (event,) = told
     assert event.as_json()["message"] == "the page can't be served: no module named aiohttp"
     assert not event.as_json()["fatal"]
+
+
+@pytest.mark.usefixtures("built")
+async def test_server_that_starts_on_one_socket_alone_is_told_and_closed() -> None:
+    told: list[Event] = []
+    async with hosting(Settings(page=True), told.append) as page:
+        if len(page._sockets) < 2:
+            pytest.skip("no IPv6 here")
+        port = page._sockets[0].getsockname()[1]
+        page._sockets[1].close()
+        page.start()
+        await until(lambda: told)
+        with pytest.raises(ConnectionError):
+            await Client(port).get()
 
 
 async def test_port_of_a_page_that_can_not_be_used_is_told_first(built: Page) -> None:

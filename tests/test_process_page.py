@@ -176,8 +176,12 @@ def test_page_is_written_to_standard_output() -> None:
     assert (found.stdout, found.stderr) == (read_page().content, b"")
 
 
-def test_folder_that_is_missing_is_status_4(tmp_path: Path) -> None:
-    status, out, err = run("page", "-o", str(tmp_path / "missing" / "page.html"))
+@pytest.mark.parametrize("name", ["missing/page.html", "~nobody-of-this-name/page.html"])
+def test_folder_that_is_missing_is_status_4(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, out, err = run("page", "-o", name)
     assert (status, out) == (4, "")
     assert "No such file or directory" in err
 

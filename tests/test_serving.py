@@ -18,11 +18,10 @@ from typing import cast
 
 import pytest
 
-from dcsend.errors import DestinationError, UsageError
+from dcsend.errors import UsageError
 from dcsend.serving import page as page_module
 from dcsend.serving.page import Page, read_page
-from dcsend.serving.port import listen
-from dcsend.serving.saving import save
+from dcsend.serving.port import listen, objection
 from dcsend.serving.server import MAX_CONNECTIONS, PageServer
 
 POLICY = "default-src 'none'; script-src 'sha256-AAAA=' 'wasm-unsafe-eval'"
@@ -245,6 +244,16 @@ async def test_junk_is_answered_with_a_status_and_nothing_about_us(
     assert capfd.readouterr() == ("", "")
 
 
+async def test_connection_that_ends_in_an_error_gives_its_place_back(crowded: Client) -> None:
+    # aiohttp fails to unpack what comes behind the answer, and forgets its transport.
+    request = (
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde"
+    )
+    for _ in range(2):
+        assert await crowded.raw(request)
+    assert (await crowded.get()).status == 200
+
+
 async def test_one_connection_is_one_request(client: Client) -> None:
     request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n"
     assert (await client.raw(request * 3)).count(b"HTTP/1.1 200") == 1
@@ -340,6 +349,46 @@ async def test_end_of_the_server_closes_what_is_open_and_frees_the_port() -> Non
         sock.close()
 
 
+async def test_start_that_is_cancelled_leaves_nothing_open() -> None:
+    sockets = listen()
+    port = sockets[0].getsockname()[1]
+    server = PageServer(PAGE)
+    starting = asyncio.create_task(server.start(sockets))
+    await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.wait({starting})
+    server.close()
+    for sock in sockets[1:]:
+        sock.close()
+    assert families(port) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+def test_machine_without_room_for_a_socket_says_so() -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(UsageError, match="Too many open files"):
+            listen()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.parametrize(
+    ("port", "served", "objected"),
+    [
+        *((1, False, True), (1023, False, True), (1024, True, False), (0, True, False)),
+        *((6000, True, True), (6000, False, False), (10080, True, True), (65535, True, False)),
+    ],
+)
+def test_ports_that_browsers_refuse_are_known(port: int, served: bool, objected: bool) -> None:
+    assert bool(objection(port, served=served)) == objected
+
+
 def test_port_that_is_taken_is_named() -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
@@ -390,23 +439,24 @@ def test_page_without_a_service_worker_says_so(html: bytes) -> None:
 
 
 def test_page_of_the_package_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_bytes(b"checkout")
+    for name in ("page", "index"):
+        (tmp_path / f"{name}.html").write_text(name)
+    monkeypatch.setattr(page_module, "_IN_PACKAGE", tmp_path / "page.html")
     monkeypatch.setattr(page_module, "_IN_CHECKOUT", tmp_path / "index.html")
-    monkeypatch.setattr("pkgutil.get_data", lambda package, name: f"{package}/{name}".encode())
-    assert read_page().content == b"dcsend/page.html"
+    assert read_page().content == b"page"
 
 
 def test_page_of_the_checkout_is_taken_where_the_package_has_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_bytes(b"checkout")
-    monkeypatch.setattr(page_module, "_IN_PACKAGE", "missing.html")
+    monkeypatch.setattr(page_module, "_IN_PACKAGE", tmp_path / "missing.html")
     monkeypatch.setattr(page_module, "_IN_CHECKOUT", tmp_path / "index.html")
     assert read_page().content == b"checkout"
 
 
 def test_missing_page_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(page_module, "_IN_PACKAGE", "missing.html")
+    monkeypatch.setattr(page_module, "_IN_PACKAGE", tmp_path / "missing.html")
     monkeypatch.setattr(page_module, "_IN_CHECKOUT", tmp_path / "index.html")
     with pytest.raises(UsageError) as caught:
         read_page()
@@ -414,62 +464,7 @@ def test_missing_page_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert "--no-page" in caught.value.hint
 
 
-def test_checkout_has_the_page_where_it_is_looked_for() -> None:
+def test_page_is_looked_for_where_wheels_and_checkouts_have_it() -> None:
     root = Path(__file__).resolve().parent.parent
+    assert root / "dcsend" / "page.html" == page_module._IN_PACKAGE
     assert root / "web-receiver" / "dist" / "index.html" == page_module._IN_CHECKOUT
-
-
-# --- Saving it -----------------------------------------------------------------------------------
-
-
-def test_saved_page_is_whole_and_alone(tmp_path: Path) -> None:
-    save(HTML, tmp_path / "page.html")
-    save(HTML[::-1], tmp_path / "page.html", overwrite=True)
-    assert (tmp_path / "page.html").read_bytes() == HTML[::-1]
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_file_that_exists_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("mine")
-    with pytest.raises(DestinationError, match=r"page\.html exists") as caught:
-        save(HTML, tmp_path / "page.html")
-    assert "--overwrite" in caught.value.hint
-    assert (tmp_path / "page.html").read_text() == "mine"
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("missing/page.html", "No such file or directory"),
-        ("folder", "is not a file"),
-        ("file/page.html", "Not a directory"),
-        ("a\0b", "embedded null"),
-        ("circle", "ymbolic link|loop"),
-        pytest.param(
-            "pipe",
-            "is not a file",
-            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes"),
-        ),
-    ],
-)
-def test_what_can_not_be_written_is_named(
-    tmp_path: Path, name: str, said: str, overwrite: bool
-) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").touch()
-    (tmp_path / "circle").symlink_to("circle")
-    if sys.platform != "win32":
-        os.mkfifo(tmp_path / "pipe")
-    before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(DestinationError, match=said):
-        save(HTML, tmp_path / name, overwrite=overwrite)
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "page.html").touch()
-    (tmp_path / "link").symlink_to("page.html")
-    save(HTML, tmp_path / "link", overwrite=True)
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "page.html").read_bytes() == HTML

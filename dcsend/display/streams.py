@@ -33,7 +33,7 @@ def unbuffered_stdout() -> BinaryIO:
         UsageError: the program was started without one.
     """
     if sys.stdout is None:
-        raise UsageError("standard output is closed", "choose a folder with --output")
+        raise UsageError("standard output is closed", "choose another place with --output")
     sys.stdout.flush()
     return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 

@@ -12,12 +12,40 @@ from typing import Final
 
 from dcsend.errors import ConnectionFailed, UsageError
 
-__all__ = ["BACKLOG", "listen"]
+__all__ = ["BACKLOG", "listen", "objection"]
 
 BACKLOG: Final = 64
 "Connections that may wait while the server is loaded, half a second."
 _TRIES: Final = 8
 "Random ports tried until one is free for both address families."
+_LOW: Final = 1024
+"Chromium sends nothing over UDP to a port below, whatever listens there (measured)."
+_BLOCKED: Final = frozenset(
+    (
+        *(1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566),
+        *(6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080),
+    )
+)
+"The others from which no browser loads a page (Fetch Standard, 2.9 Port blocking)."
+_EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"This machine has the network, but no room."
+
+
+def objection(port: int, *, served: bool) -> str:
+    """Say why browsers don't get to *port*; empty if they do, or if it is 0, a random one.
+
+    Args:
+        port: what was asked for.
+        served: a page shall come from it, not only a transfer.
+
+    >>> objection(43817, served=True), objection(6000, served=False), objection(0, served=True)
+    ('', '', '')
+    """
+    if 0 < port < _LOW:
+        return f"browsers may not connect to port {port}, nor to any below {_LOW}"
+    if served and port in _BLOCKED:
+        return f"browsers open no page at port {port}"
+    return ""
 
 
 def listen(port: int = 0) -> list[socket.socket]:
@@ -53,7 +81,9 @@ def _listen_family(family: socket.AddressFamily, port: int) -> socket.socket | N
     """Return a listening socket, or None where this machine does not speak *family*."""
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError:
+    except OSError as exc:
+        if exc.errno in _EXHAUSTED:
+            raise
         return None
     try:
         if family == socket.AF_INET6:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import secrets
+import stat
 from pathlib import Path
 
 from dcsend.errors import DestinationError
@@ -36,19 +37,22 @@ def save(content: bytes, path: Path, *, overwrite: bool = False) -> None:
 
 
 def _create(target: Path, content: bytes) -> None:
-    with target.open("xb") as file:
-        try:
+    file = target.open("xb")
+    try:
+        with file:  # a full disk may be told as late as here
             file.write(content)
-            file.flush()
-        except BaseException:
-            target.unlink()
-            raise
+    except BaseException:
+        target.unlink()
+        raise
 
 
 def _replace(target: Path, content: bytes) -> None:
-    beside = target.with_name(f".{target.name[:100]}.{os.getpid()}")
+    # Short, whatever the name: a system counts its bytes. Random: it is nobody else's.
+    beside = target.with_name(f".dcsend-{secrets.token_hex(8)}")
+    _create(beside, content)
     try:
-        _create(beside, content)
+        with contextlib.suppress(OSError):
+            beside.chmod(stat.S_IMODE(target.stat().st_mode))  # as readable as it was
         beside.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -82,8 +82,12 @@ class PageServer:
         """Accept connections on *sockets*, which are ours from now on."""
         loop = asyncio.get_running_loop()
         for sock in sockets:
-            server = await loop.create_server(self._connection, sock=sock, backlog=BACKLOG)
+            server = await loop.create_server(
+                self._connection, sock=sock, backlog=BACKLOG, start_serving=False
+            )
+            # First known, then started: whoever is cancelled here leaves nothing open behind.
             self._servers.append(server)
+            await server.start_serving()
 
     def close(self) -> None:
         """Close everything at once; idempotent."""
@@ -135,19 +139,21 @@ class _Connection(web.RequestHandler):
             max_field_size=_MAX_LINE,
         )
         self._owner = server
+        self._counted: asyncio.BaseTransport | None = None
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, and give it its time."""
         super().connection_made(transport)
+        self._counted = transport
         self._owner.connections.add(transport)
         if isinstance(transport, asyncio.WriteTransport):
             self._end = self._clock.call_later(self._owner.lifetime, transport.abort)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count it no more."""
-        if self.transport is not None:
-            self._owner.connections.discard(self.transport)
+        if self._counted is not None:  # aiohttp may have forgotten its own by now
+            self._owner.connections.discard(self._counted)
         if self._end is not None:
             self._end.cancel()
         super().connection_lost(exc)

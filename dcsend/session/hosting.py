@@ -19,7 +19,7 @@ from dcsend.errors import UsageError
 from dcsend.session.events import Emit, Warned
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
-from dcsend.signaling.dialcode import DialCode
+from dcsend.signaling.dialcode import DialCode, page_base
 
 if TYPE_CHECKING:
     from dcsend.serving.page import Page
@@ -34,6 +34,8 @@ _PRIVATE: Final = [
     ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 ]
 "What networks at home and at work use (RFC 1918); `is_private` knows many more."
+_INSIDE: Final = ipaddress.ip_network("192.0.0.0/29")
+"What a machine calls itself where the network has IPv6 only (RFC 7335): it is no one else's."
 
 
 @asynccontextmanager
@@ -41,7 +43,7 @@ async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
     """Yield the page of a run that publishes a code; what is served ends with it.
 
     Raises:
-        UsageError: the page was never built, or its port is taken.
+        UsageError: the page was never built, its port is taken, or its URL is none.
     """
     page = Hosting(settings, emit)
     try:
@@ -55,7 +57,8 @@ class Hosting:
 
     def __init__(self, settings: Settings, emit: Emit) -> None:
         self._emit = emit
-        self._url = settings.page_url
+        self._url = page_base(settings.page_url) if settings.page_url else ""
+        self._port = settings.port
         self._page: Page | None = None
         self._sockets: list[socket.socket] = []
         self._server: PageServer | None = None
@@ -80,6 +83,7 @@ class Hosting:
 
     def start(self) -> None:
         """Serve as soon as what is needed for it is loaded; does not wait."""
+        self._warn()
         if self._page is not None:
             self._starting = asyncio.create_task(self._start(self._page))
 
@@ -93,6 +97,15 @@ class Hosting:
         for sock in self._sockets:
             sock.close()
 
+    def _warn(self) -> None:
+        """Tell of a port that is good for everybody but browsers."""
+        if self._page is None and not self._url:
+            return
+        from dcsend.serving.port import objection
+
+        if why := objection(self._port, served=self._page is not None):
+            self._emit(Warned("page", why, "choose another --port; dcsend itself connects to it"))
+
     async def _start(self, page: Page) -> None:
         with contextlib.suppress(ImportError):  # told by whoever can't do without
             await load_aiortc()
@@ -104,6 +117,8 @@ class Hosting:
         except Exception as exc:  # noqa: BLE001 - the code can be used without a page
             hint = "install dcsend again, with its dependencies; the code itself still works"
             self._emit(Warned("page", f"the page can't be served: {exc}", hint))
+            if self._server is not None:
+                self._server.close()
             for sock in self._sockets:  # a browser is told so, too
                 sock.close()
         finally:
@@ -126,6 +141,7 @@ def page_host(code: DialCode) -> str:
     hosts = [ipaddress.ip_address(a.host) for a in code.addresses if a.port == code.port]
     # A scope would have to be named in the URL, and is another on the phone.
     plain = [host for host in hosts if host.version == 4 or not host.is_link_local]
+    plain.sort(key=lambda host: host in _INSIDE)
     if not plain:
         raise UsageError("no address in the code is one for the page", "do without it: --no-page")
     best = next((host for host in plain if any(host in net for net in _PRIVATE)), plain[0])

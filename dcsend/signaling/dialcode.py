@@ -54,6 +54,7 @@ __all__ = [
     "decode_bytes",
     "ice_password",
     "new_secret",
+    "page_base",
     "select_addresses",
 ]
 
@@ -165,7 +166,7 @@ class DialCode:
         >>> _example().link("dcsend:")[:18]
         'dcsend:#3569247475'
         """
-        return f"{_page_base(page_url)}#{int.from_bytes(self.encode())}"
+        return f"{page_base(page_url)}#{int.from_bytes(self.encode())}"
 
 
 def decode(text: str) -> DialCode:
@@ -269,8 +270,12 @@ def _checksum(body: bytes | bytearray) -> int:
     return binascii.crc_hqx(body, 0xFFFF)
 
 
-def _page_base(page_url: str) -> str:
-    """Return *page_url* without a bare `#`, or refuse it."""
+def page_base(page_url: str) -> str:
+    """Return *page_url* without a bare `#`; see `DialCode.link`.
+
+    Raises:
+        UsageError: no link can begin with it.
+    """
     shown = printable(page_url)
     if any(char.isspace() or not char.isprintable() for char in page_url):
         raise UsageError(f"the page's URL {shown} has white space or invisible characters")
@@ -279,6 +284,7 @@ def _page_base(page_url: str) -> str:
         raise UsageError(f"the page's URL {shown} has something after its #", "leave that off")
     try:
         parts = urlsplit(base)
+        _ = parts.port  # looked at only when asked for
     except ValueError as error:
         raise UsageError(f"the page's URL {shown} is not a URL: {error}") from error
     if parts.scheme in ("http", "https"):

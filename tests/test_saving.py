@@ -1,0 +1,97 @@
+"""The page in a file: whole or not at all, and nobody's file is lost for it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcsend.errors import DestinationError
+from dcsend.serving.saving import save
+
+HTML = "<!doctype html><p>café".encode() * 200
+
+
+def test_saved_page_is_whole_and_alone(tmp_path: Path) -> None:
+    save(HTML, tmp_path / "page.html")
+    save(HTML[::-1], tmp_path / "page.html", overwrite=True)
+    assert (tmp_path / "page.html").read_bytes() == HTML[::-1]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_file_that_exists_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("mine")
+    with pytest.raises(DestinationError, match=r"page\.html exists") as caught:
+        save(HTML, tmp_path / "page.html")
+    assert "--overwrite" in caught.value.hint
+    assert (tmp_path / "page.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("missing/page.html", "No such file or directory"),
+        ("folder", "is not a file"),
+        ("file/page.html", "Not a directory"),
+        ("a\0b", "embedded null"),
+        ("circle", "ymbolic link|loop"),
+        pytest.param(
+            "pipe",
+            "is not a file",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes"),
+        ),
+    ],
+)
+def test_what_can_not_be_written_is_named(
+    tmp_path: Path, name: str, said: str, overwrite: bool
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to("circle")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "pipe")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DestinationError, match=said):
+        save(HTML, tmp_path / name, overwrite=overwrite)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_file_that_can_not_be_finished_is_not_begun(tmp_path: Path, overwrite: bool) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(HTML) - 1, limits[1]))
+    try:
+        with pytest.raises(DestinationError, match="File too large"):
+            save(HTML, tmp_path / "page.html", overwrite=overwrite)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_page_that_is_replaced_stays_readable_for_whom_it_was(tmp_path: Path) -> None:
+    (tmp_path / "page.html").touch()
+    (tmp_path / "page.html").chmod(0o604)
+    save(HTML, tmp_path / "page.html", overwrite=True)
+    assert (tmp_path / "page.html").stat().st_mode & 0o777 == 0o604
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_name_may_be_as_long_as_the_system_allows(tmp_path: Path, overwrite: bool) -> None:
+    path = tmp_path / ("漢" * 85)  # 255 bytes
+    save(HTML, path, overwrite=overwrite)
+    assert path.read_bytes() == HTML
+
+
+def test_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "page.html").touch()
+    (tmp_path / "link").symlink_to("page.html")
+    save(HTML, tmp_path / "link", overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "page.html").read_bytes() == HTML
