@@ -11,6 +11,8 @@ const REMEMBERED = 60;
 /** Keeps the screen on while it is wanted. */
 export class WakeLock {
   #wanted = false;
+  /** One request at a time: of two locks, one would never be released. */
+  #asking = false;
   #lock: { release(): Promise<void>; readonly released: boolean } | null = null;
 
   /** Keep the screen on from now on; call again when the page is back in sight. */
@@ -19,12 +21,16 @@ export class WakeLock {
     // Absent in http pages, whatever the types say.
     const wakeLock: Navigator["wakeLock"] | undefined = globalThis.navigator?.wakeLock;
     if (!wanted || wakeLock === undefined || this.#lock?.released === false) return;
+    if (this.#asking) return;
+    this.#asking = true;
     try {
       const lock = await wakeLock.request("screen");
       this.#lock = lock;
       if (!this.#wanted) await lock.release();
     } catch {
       // Out of sight, or the battery is low.
+    } finally {
+      this.#asking = false;
     }
   }
 
@@ -61,8 +67,8 @@ export async function notify(title: string, body: string): Promise<void> {
     new Notification(title, { body });
   } catch {
     // Android knows only notifications of service workers.
-    const worker = await navigator.serviceWorker?.getRegistration();
-    await worker?.showNotification(title, { body });
+    const worker = await navigator.serviceWorker?.getRegistration().catch(() => undefined);
+    await worker?.showNotification(title, { body }).catch(() => undefined);
   }
 }
 

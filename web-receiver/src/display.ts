@@ -148,16 +148,18 @@ export class Display implements Questions {
     this.#enter("offered", title, strings.from(this.#peer(), address));
     const offer = new Offer(entries, this.#handlers);
     return new Promise((resolve) => {
-      this.#decline = () => {
-        this.#declined = true;
-        resolve(null);
-      };
-      this.#accept = async () => {
+      const accept = async () => {
         const destination = await offer.open();
-        // The run may have ended while the dialog was open.
-        if (destination === null || this.#state() !== "offered") return;
+        // While the dialog was open, the offer may have come to an end, or another taken its place.
+        if (destination === null || this.#accept !== accept) return;
         this.#enter("transferring", strings.receiving, "");
         resolve({ skip: offer.skip(), destination });
+      };
+      this.#accept = accept;
+      this.#decline = () => {
+        this.#declined = true;
+        this.#accept = () => undefined;
+        resolve(null);
       };
     });
   }
@@ -208,6 +210,7 @@ export class Display implements Questions {
   #enter(state: State, title: string, about: string): void {
     const first = this.#state() === undefined;
     this.#picks.end();
+    this.#accept = () => undefined;
     document.body.dataset.state = state;
     for (const node of document.querySelectorAll<HTMLElement>("[data-for]")) {
       node.hidden = !node.dataset.for?.split(" ").includes(state);
@@ -223,8 +226,10 @@ export class Display implements Questions {
     say("about", about);
     part("status").textContent = wording.listed([title, about], ". ");
     this.#tab(0);
-    // Not when the page opens: a screen reader begins at its top by itself.
-    if (!first) part("title").focus();
+    // Not when the page opens: a screen reader begins at its top by itself. Nor away from a line
+    // that is being typed.
+    const typing = document.activeElement === part("chat-input") && !part("chat-form").hidden;
+    if (!first && !typing) part("title").focus();
   }
 
   #forget(): void {
@@ -234,7 +239,7 @@ export class Display implements Questions {
     this.#declined = false;
     this.#silent = false;
     for (const id of ["texts", "log", "facts", "digests", "random"]) part(id).replaceChildren();
-    show(false, "chat", "details", "notice");
+    show(false, "chat", "chat-form", "details", "notice");
   }
 
   /** Tell of the state, and of `done` percents, in the tab: it may be all that is in sight. */
@@ -312,6 +317,7 @@ export class Display implements Questions {
     const good = event.files.some((file) => file.status === "ok");
     const texts = new Set(this.#entries.filter((e) => e.kind === "text").map((e) => e.path));
     const result = wording.describeResult(event, texts);
+    show(false, "chat-form");
     if (event.ok) {
       const title = role === "sender" ? strings.sent : strings.received;
       this.#enter("done", title, `${result} ${strings.verified}`);
@@ -323,7 +329,6 @@ export class Display implements Questions {
       show(problem.kind === "unreachable" || problem.kind === "offline", "retry");
     }
     show(part("log").childElementCount > 0, "chat");
-    show(false, "chat-form");
     listVerdicts(event.files);
     this.#downloads.offer(event.exports);
     say("sum", this.#downloads.describe());

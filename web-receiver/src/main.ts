@@ -49,12 +49,11 @@ const wakeLock = new WakeLock();
 const wallClock = () => Date.now() / 1000;
 const sleep = new Sleep(wallClock);
 
-const probing = Promise.race([
-  probe(),
-  new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING)),
-]).then((found) => {
-  world = found;
-});
+/** Look again for each run: what the one before has saved takes room. */
+async function look(): Promise<void> {
+  const late = new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING));
+  world = await Promise.race([probe(), late]);
+}
 
 const display = new Display({
   connect,
@@ -101,14 +100,17 @@ function connect(text: string): void {
 
 function begin({ addresses, fingerprint, secret, expires }: DialCode): void {
   const own = turn;
+  const probing = look();
   run = startRun({
-    connect: () => dial({ addresses, fingerprint, password: icePassword(secret) }),
+    connect: (signal) =>
+      dial({ addresses, fingerprint, password: icePassword(secret) }, { signal }),
     expires,
     emit: (event) => (own === turn ? follow(event) : undefined),
     questions: {
       async decide(manifest) {
         await probing;
-        return display.decide(manifest);
+        // It may have ended meanwhile, or been left: then nothing may be asked any more.
+        return own === turn && run !== null ? display.decide(manifest) : null;
       },
       choose: () => display.choose(),
     },
@@ -124,7 +126,8 @@ function begin({ addresses, fingerprint, secret, expires }: DialCode): void {
 /** Show an event, and do what goes with it. */
 function follow(event: Event): void {
   if (event.type === "connected") store(USED);
-  if (event.type === "progress") void wakeLock.renew(true);
+  // A phone that locks itself while somebody is asked would lose the connection, too.
+  if (event.type === "connected" || event.type === "progress") void wakeLock.renew(true);
   display.show(event);
   if (event.type !== "done") return;
   run = null;
@@ -193,7 +196,9 @@ function open(): void {
 
 addEventListener("hashchange", () => {
   const text = takeFragment();
-  if (text !== null && (!display.busy || display.confirmSwitch())) connect(text);
+  // The code of this very run, scanned once more: it would be used up for a second one.
+  if (text === null || (text === code && run !== null)) return;
+  if (!display.busy || display.confirmSwitch()) connect(text);
 });
 addEventListener("beforeunload", (event) => {
   if (display.busy) event.preventDefault();

@@ -58,7 +58,7 @@ export const strings = {
   more: (count: string) => `and ${count} more`,
   noneChosen: "Nothing is chosen.",
   doubt: (size: string) =>
-    `This browser keeps files in memory until they are complete. ${size} may be too much: then the page stops and nothing is saved. Safer: take fewer files at a time, open the link in another browser, or run dcsend receive on a computer.`,
+    `This browser keeps files in memory until they are complete, and ${size} may be too much: then the page stops and nothing is saved. Safer: take fewer files at a time, open the link in another browser, or run dcsend receive on a computer.`,
   choosing: "Choose what to send",
   to: (peer: string) => `To ${peer}`,
   reading: "Looking through what you chose.",

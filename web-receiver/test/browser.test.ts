@@ -69,6 +69,24 @@ test("dialing opens the three channels in order", async () => {
   expect(peer.channels.every(({ binaryType }) => binaryType === "arraybuffer")).toBe(true);
 });
 
+test("dialing that is given up lets go of the listener at once", async () => {
+  const peer = new FakePeer();
+  const leaving = new AbortController();
+  const dialing = dial(TARGET, { peerConnection: peer.factory, signal: leaving.signal });
+  peer.described = () => leaving.abort();
+  await expect(dialing).rejects.toThrow(ConnectionFailed);
+  expect(peer.isClosed).toBe(true);
+});
+
+test("a connection outlives the patience of who dialed it", async () => {
+  const peer = new FakePeer();
+  const leaving = new AbortController();
+  peer.described = () => peer.open();
+  await dial(TARGET, { peerConnection: peer.factory, signal: leaving.signal });
+  leaving.abort();
+  expect(peer.isClosed).toBe(false);
+});
+
 test("dialing asks no server", async () => {
   const [, peer] = await connected();
   expect(peer.configuration).toEqual({ iceServers: [] });

@@ -56,7 +56,7 @@ test("private is left out when there is no room for it", () => {
 test.each([
   [500_000_000, false],
   [500_000_001, true],
-  [null, false],
+  [null, true],
 ])("memory for %j bytes is risky: %j", (size, risky) => {
   const [choice] = destinations(HTTP, pack([file("a", size)], new Set([0])));
   expect(choice?.risky).toBe(risky);

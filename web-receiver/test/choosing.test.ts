@@ -117,6 +117,20 @@ test("a dropped folder of more than one batch arrives whole", async () => {
   expect((await fromItems([item("top", many)])).chosen.length).toBe(251);
 });
 
+test("a folder that is listed in one go may be as large as it likes", async () => {
+  // As Firefox does. The same file each time, since two hundred thousand take long to make.
+  const shared = picked("f");
+  const file = (resolve: (file: File) => void) => resolve(shared);
+  const inner = { isDirectory: false, name: "f", fullPath: "/top/f", file };
+  const batches = [Array.from({ length: 200_000 }, () => inner), []];
+  const createReader = () => ({
+    readEntries: (resolve: (batch: object[]) => void) => resolve(batches.shift() ?? []),
+  });
+  const top = { isDirectory: true, isFile: false, name: "top", fullPath: "/top", createReader };
+  const dropped = { ...item("top", {}), webkitGetAsEntry: () => top as unknown as FileSystemEntry };
+  expect(await fromItems([dropped])).toMatchObject({ problems: [] });
+});
+
 test("items are taken in the event itself", async () => {
   const gone = item("a", "x");
   const choice = fromItems([gone]);

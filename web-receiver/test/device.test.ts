@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { agent, Sleep } from "../src/device.ts";
+import { afterEach, expect, test, vi } from "vitest";
+import { agent, Sleep, WakeLock } from "../src/device.ts";
 import { favicon } from "../src/favicon.ts";
 
 const CLAIMS = "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36";
@@ -12,6 +12,23 @@ test.each([
   ["", "dcsend/1.0 (unknown; browser)"],
 ])("%s is %s", (userAgent, name) => {
   expect(agent("1.0", userAgent)).toBe(name);
+});
+
+afterEach(() => vi.unstubAllGlobals());
+
+test("the screen may go off again, however often it was asked to stay on", async () => {
+  const held = new Set<object>();
+  const request = async () => {
+    const lock = { released: false, release: async () => void held.delete(lock) };
+    held.add(lock);
+    return lock;
+  };
+  vi.stubGlobal("navigator", { wakeLock: { request } });
+  const wakeLock = new WakeLock();
+  await Promise.all([wakeLock.renew(true), wakeLock.renew(true)]);
+  expect(held.size).toBe(1);
+  wakeLock.release();
+  expect(held.size).toBe(0);
 });
 
 /** A clock, and what watches it; ticks come every second. */

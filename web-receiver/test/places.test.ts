@@ -184,6 +184,27 @@ test("private folders of pages that are gone are deleted, others kept", async ()
   expect(root.tree()).toEqual({ "dcsend/": "", "dcsend/alive/": "", "dcsend/alive/content": "" });
 });
 
+test("what the downloads may still be copying is kept for a while", async () => {
+  const target = await PrivateTarget.open("done", "a");
+  await target.write([bytes("abc")]);
+  await target.finish();
+  await cleanPrivate();
+  expect(root.tree()).toMatchObject({ "dcsend/done/content": "abc" });
+  await cleanPrivate(Date.now() + 3_600_000);
+  expect(root.tree()).toEqual({ "dcsend/": "" });
+});
+
+test("a private folder that can't be deleted keeps no other", async () => {
+  await PrivateTarget.open("held", "a");
+  await PrivateTarget.open("dead", "a");
+  const top = await root.getDirectoryHandle("dcsend");
+  const remove = top.removeEntry.bind(top);
+  top.removeEntry = (name) =>
+    name === "held" ? Promise.reject(new DOMException("", "InvalidStateError")) : remove(name);
+  await cleanPrivate();
+  expect([...top.inside.keys()]).toEqual(["held"]);
+});
+
 test("cleaning where there is no private file system does nothing", async () => {
   vi.stubGlobal("navigator", {});
   await expect(cleanPrivate()).resolves.toBeUndefined();

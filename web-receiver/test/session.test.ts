@@ -375,6 +375,20 @@ describe("ended early", () => {
     await expect(peer.channels.text.receive()).rejects.toThrow(ConnectionFailed);
   });
 
+  test("stopping while it dials ends the dial, which would spend the code", async () => {
+    let dialed: AbortSignal | undefined;
+    const page = startPage({
+      connect: (signal) => {
+        dialed = signal;
+        return new Promise(() => {});
+      },
+    });
+    expect(dialed?.aborted).toBe(false);
+    page.run.stop();
+    await page.run.finished;
+    expect(dialed?.aborted).toBe(true);
+  });
+
   test("after the end nothing has an effect", async () => {
     const { page } = transfer(FILM);
     await page.run.finished;

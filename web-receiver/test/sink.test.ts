@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { DestinationError, LocalProtocolError } from "../src/errors.ts";
 import { hex, inJavaScript } from "../src/files/hashing.ts";
+import type { End } from "../src/files/operations.ts";
 import { FileSink } from "../src/files/sink.ts";
 import { MemoryTarget } from "../src/files/sinks/memory.ts";
-import type { Target } from "../src/files/sinks/output.ts";
+import type { Place, Target } from "../src/files/sinks/output.ts";
 import { SinglePlace } from "../src/files/sinks/single.ts";
 import { bytes, end, file, text, whole, write } from "./entries.ts";
 
@@ -166,3 +167,27 @@ test("links fail, since browsers make none", async () => {
   const sink = memorySink(link);
   expect((await sink.finish()).outcomes).toMatchObject([{ number: 0, status: "failed" }]);
 });
+
+test("more files than a call has arguments are told at the end of a zip", async () => {
+  const count = 150_000;
+  const output = {
+    ...{ saved: "", write: async () => undefined, skip: async () => undefined },
+    ...{ finish: async () => undefined, discard: async () => undefined },
+  };
+  const place: Place = {
+    ...{
+      withholds: true,
+      spoiled: "",
+      open: async () => output,
+      makeFolder: async () => undefined,
+    },
+    ...{ finish: async () => [], discard: async () => undefined },
+  };
+  const entries = Array.from({ length: count }, (_, number) => file(`${number}`, 0));
+  const { digest } = end(0, bytes("")) as End;
+  // So many true digests take long.
+  const newHasher = () => ({ update: () => undefined, digest: () => digest });
+  const sink = new FileSink(entries, new Set(entries.keys()), place, newHasher);
+  await sink.apply(entries.map((_, number) => ({ type: "end", number, size: 0, digest })));
+  expect((await sink.finish()).outcomes.length).toBe(count);
+}, 20_000);

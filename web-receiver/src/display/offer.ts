@@ -74,6 +74,9 @@ export class Offer {
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       if (error.name !== "AbortError") say("notice", sentence(error.message));
+      accept.disabled = false;
+      // A disabled button loses the focus, and a keyboard its place on the page.
+      accept.focus();
       return null;
     } finally {
       accept.disabled = false;

@@ -43,6 +43,8 @@ const EARLY = 5000;
 export interface DialOptions {
   /** Seconds until it is given up. Chromium itself gives up after 15, Firefox after 11. */
   readonly timeout?: number;
+  /** Ends an attempt that hasn't come to anything yet; without effect afterwards. */
+  readonly signal?: AbortSignal;
   /** Stands in for the browser's own in tests. */
   readonly peerConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
 }
@@ -54,17 +56,21 @@ export interface DialOptions {
  * browser doesn't tell a page why the listener refused it.
  */
 export async function dial(target: Target, options: DialOptions = {}): Promise<Connection> {
-  const { timeout = 15, peerConnection = ownPeerConnection } = options;
+  const { timeout = 15, signal, peerConnection = ownPeerConnection } = options;
   let connection: BrowserConnection | undefined;
+  const abort = () => connection?.close();
   try {
     // No server but the listener, and no trickle: its address is in the code, ours in our checks.
     connection = new BrowserConnection(peerConnection({ iceServers: [] }));
+    signal?.addEventListener("abort", abort);
     await connection.establish(target, timeout);
     return connection;
   } catch (error) {
     connection?.close();
     if (error instanceof DcsendError) throw error;
     throw new ConnectionFailed(`the browser refused to connect: ${error}`);
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -138,6 +144,7 @@ class BrowserConnection implements Connection {
     const reason = new ConnectionFailed("the connection is closed");
     for (const label of LABELS) this.channels[label].end(reason);
     this.#peer.close();
+    this.#changed();
   }
 
   /** End all channels soon, and the one that said so at once. */

@@ -11,13 +11,17 @@ const SCRIPT = "dcsend-service-worker.js";
 /** Milliseconds between signs of life: Firefox ends a service worker that hears nothing for 30 s. */
 const PING = 5000;
 
-/** Milliseconds for the service worker to start, which it does at once or never. */
-const PATIENCE = 5000;
+/**
+ * Milliseconds for the service worker to come and to start: less than the page takes to find out
+ * what works, lest a network that doesn't answer costs it the other ways, too.
+ */
+const PATIENCE = 2500;
 
 /** Register the service worker; rejects where there is none. */
 export async function register(): Promise<ServiceWorkerRegistration> {
-  await navigator.serviceWorker.register(trustedUrl(SCRIPT));
-  return inTime(navigator.serviceWorker.ready);
+  const { serviceWorker } = navigator;
+  // Without a service worker it is never ready, so that comes second.
+  return inTime(serviceWorker.register(trustedUrl(SCRIPT)).then(() => serviceWorker.ready));
 }
 
 /** A download that only waits for the browser to navigate to it. */

@@ -41,7 +41,8 @@ export function destinations(world: World, offered: Packing): readonly Destinati
     type,
     asks,
     zipped: zipped && type !== "folder",
-    risky: type === "memory" && (bytes ?? 0) > MUCH_MEMORY,
+    // Nobody knows what a stream comes to.
+    risky: type === "memory" && (bytes === null || bytes > MUCH_MEMORY),
   });
   const fits = world.room === null || (bytes ?? 0) <= world.room;
   const found: DestinationChoice[] = [];

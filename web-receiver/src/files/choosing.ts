@@ -190,7 +190,7 @@ async function readFolder(folder: FileSystemDirectoryEntry): Promise<FileSystemE
       reader.readEntries(resolve, reject);
     });
     if (batch.length === 0) return all;
-    all.push(...batch);
+    for (const entry of batch) all.push(entry); // Firefox gives all of them at once
   }
 }
 

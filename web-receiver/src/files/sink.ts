@@ -71,7 +71,8 @@ export class FileSink {
     for (const number of this.#wanted) await this.#make(number);
     try {
       const exports = await this.#place.finish();
-      this.#outcomes.push(...this.#withheld);
+      // No spread: a hundred thousand arguments are more than a call can have.
+      for (const outcome of this.#withheld) this.#outcomes.push(outcome);
       return { outcomes: this.#take(), exports };
     } catch (error) {
       throw this.#lose(explain(error, "the download"));

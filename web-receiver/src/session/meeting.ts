@@ -10,14 +10,13 @@ import { asError } from "./outcome.ts";
 /** Seconds a connected peer may take to say hello; dcsend does at once. */
 const HELLO = 10;
 
-/** Dial. Rejects with CodeExpired or ConnectionFailed. */
-export async function meet({
-  connect,
-  expires,
-  wallClock,
-}: Pick<RunOptions, "connect" | "expires" | "wallClock">): Promise<Connection> {
+/** Dial, until `signal` says no. Rejects with CodeExpired or ConnectionFailed. */
+export async function meet(
+  { connect, expires, wallClock }: Pick<RunOptions, "connect" | "expires" | "wallClock">,
+  signal: AbortSignal,
+): Promise<Connection> {
   try {
-    return await connect();
+    return await connect(signal);
   } catch (thrown) {
     const error = asError(thrown);
     if (error.kind !== "connection") throw error;

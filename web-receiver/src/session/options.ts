@@ -22,8 +22,8 @@ export interface Questions {
 
 /** Everything that a run is given. */
 export interface RunOptions {
-  /** Dial the code; called once. Rejects with ConnectionFailed. */
-  readonly connect: () => Promise<Connection>;
+  /** Dial the code; called once, until `signal` says no. Rejects with ConnectionFailed. */
+  readonly connect: (signal: AbortSignal) => Promise<Connection>;
   /** When the code expires; seconds since 1970. */
   readonly expires: number;
   /** Told of every event; the last is `done`. */

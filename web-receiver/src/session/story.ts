@@ -85,10 +85,13 @@ class Story implements Run {
 
   /** Meet the peer and do what it wants us to do; hang up in any case. */
   async #carry(): Promise<void> {
-    const meeting = meet(this.#options);
+    const leaving = new AbortController();
+    const meeting = meet(this.#options, leaving.signal);
     try {
       await this.#converse(await race(meeting, this.#stopped));
     } finally {
+      // A dial that goes on would spend the code, which may be dialed again at once.
+      leaving.abort();
       // Also one that comes about after the person has lost patience.
       meeting.then(
         (connection) => connection.close(),
