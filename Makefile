@@ -19,8 +19,7 @@ demo: venv ## send a real file between two processes and compare the digests
 test: page ## do all set-up, then every check and every test, with branch coverage
 	@sh scripts/system-tools.sh
 	@$(MAKE) --no-print-directory check
-	@$(PY) scripts/page.py test
-	$(PY) -m pytest tests dcsend --cov --cov-report=term-missing
+	@$(PY) scripts/tests.py
 
 check: venv ## formatting, lint and types only
 	$(PY) -m ruff format --check
