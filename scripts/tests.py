@@ -1,9 +1,9 @@
-"""Run every test: those that drive browsers beside all the others, so that neither core idles.
+"""Run every test: those that drive browsers beside all the others, so that no core idles.
 
     python scripts/tests.py
 
-First Vitest, then two runs of pytest at a time; what the one with browsers says is shown when both
-have ended, with the other's summary last. Exits with 1 when any of them failed.
+Vitest and pytest say what they do as they do it; what the two with Chromium and with Firefox have
+said meanwhile comes at the end. Exits with 1 when any of them failed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 __all__ = ["main"]
 
@@ -24,27 +25,30 @@ _PAGES: Final = "tests/test_page_*.py"
 
 def main() -> int:
     """Run them all, whatever fails; return the exit status."""
-    with_browsers = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
-    with tempfile.TemporaryFile() as said:
-        beside = subprocess.Popen(
-            [*_PYTEST, *with_browsers], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT
-        )
-        try:
-            failed = subprocess.call([sys.executable, "scripts/page.py", "test"], cwd=ROOT)
-            others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
-            coverage = ["--cov", "--cov-report=term-missing"]
-            with tempfile.TemporaryFile() as rest:
-                command = [*_PYTEST, "tests", "dcsend", *others, *coverage]
-                failed += subprocess.call(command, cwd=ROOT, stdout=rest, stderr=subprocess.STDOUT)
-                failed += beside.wait()
-                for output in (said, rest):
-                    output.seek(0)
-                    sys.stdout.buffer.write(output.read())
-                    sys.stdout.buffer.flush()
-        finally:
-            beside.terminate()
-            beside.wait()
+    pages = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
+    with ExitStack() as stack:
+        # They mostly wait, for browsers, programs and time-outs.
+        beside = [_start(stack, *pages, "-k", which) for which in ("firefox", "not firefox")]
+        failed = subprocess.call([sys.executable, "scripts/page.py", "test"], cwd=ROOT)
+        others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
+        coverage = ["--cov", "--cov-report=term-missing"]
+        failed += subprocess.call([*_PYTEST, "tests", "dcsend", *others, *coverage], cwd=ROOT)
+        for process, said in beside:
+            failed += process.wait()
+            said.seek(0)
+            sys.stdout.buffer.write(said.read())
     return 1 if failed else 0
+
+
+def _start(stack: ExitStack, *arguments: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    """Start pytest; it ends with *stack* at the latest."""
+    said = stack.enter_context(tempfile.TemporaryFile())
+    process = subprocess.Popen(
+        [*_PYTEST, *arguments], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT
+    )
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
+    return process, said
 
 
 if __name__ == "__main__":
