@@ -42,7 +42,7 @@ def main() -> int:
 
 def _start(stack: ExitStack, *arguments: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     """Start pytest; it ends with *stack* at the latest."""
-    said = stack.enter_context(tempfile.TemporaryFile())
+    said = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
     process = subprocess.Popen(
         [*_PYTEST, *arguments], cwd=ROOT, stdout=said, stderr=subprocess.STDOUT
     )
