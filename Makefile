@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test check bench pictures build lock clean
+.PHONY: help venv page demo test coverage check bench pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -16,10 +16,13 @@ page: venv ## build the page for browsers if its sources have changed
 demo: venv ## send a real file between two processes and compare the digests
 	@$(PY) bench/demo.py
 
-test: page ## do all set-up, then every check and every test, with branch coverage
+test: page ## do all set-up, then every check and every test
 	@sh scripts/system-tools.sh
 	@$(MAKE) --no-print-directory check
 	@$(PY) scripts/tests.py
+
+coverage: venv ## branch coverage of the tests without browsers
+	$(PY) -m pytest tests dcsend --ignore-glob='*/tests/test_page_*.py' --ignore=tests/test_browsers.py --cov --cov-report=term-missing
 
 check: venv ## formatting, lint and types only
 	$(PY) -m ruff format --check

@@ -121,7 +121,7 @@ async def test_line_that_is_being_typed_goes_on(page: Page, tmp_path: Path) -> N
 
 async def test_download_outlives_its_page(page: Page, stage: Stage, tmp_path: Path) -> None:
     """What the page kept in its private file system is not tidied up while it is copied."""
-    file = random_file(tmp_path / "file", 60_000_000)
+    file = random_file(tmp_path / "file", 20_000_000)
     # The page of a third program, since a program's own goes with the transfer.
     host, sender = stage.send(file, *here()), stage.send(file, *here(), "--no-page")
     base = at("localhost", link_of(host)).partition("#")[0]
