@@ -98,8 +98,8 @@ async def bare(tab: Tab, total: int) -> float:
             await connection.close()
 
 
-async def whole(tab: Tab, browser: Browser, source: Path) -> Received:
-    """Send *source* with dcsend into its page on this machine; watch the tab's memory."""
+async def whole(tab: Tab, source: Path, watched: Browser | None = None) -> Received:
+    """Send *source* with dcsend into its page here; watching the memory costs time."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "dcsend", "send", str(source), "--json", "--stun", "none"),
         stdout=PIPE,
@@ -115,7 +115,7 @@ async def whole(tab: Tab, browser: Browser, source: Path) -> Received:
     choice = "input[name=destination][value=private]"
     await tab.call("(selector) => document.querySelector(selector)?.click()", choice)
     await tab.click("#accept")
-    watching = asyncio.create_task(_most_memory(browser, process))
+    watching = asyncio.create_task(_most_memory(watched, process))
     lines = (await process.stdout.read()).decode().splitlines()
     await process.wait()
     done = json.loads(lines[-1])
@@ -124,9 +124,9 @@ async def whole(tab: Tab, browser: Browser, source: Path) -> Received:
     return Received(done["bytes"] / done["seconds"] / 1e6, await watching)
 
 
-async def _most_memory(browser: Browser, process: asyncio.subprocess.Process) -> int:
+async def _most_memory(browser: Browser | None, process: asyncio.subprocess.Process) -> int:
     most = 0
-    while process.returncode is None:
+    while browser is not None and process.returncode is None:
         most = max(most, await asyncio.to_thread(browser.memory))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _SAMPLE)
@@ -163,7 +163,7 @@ async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> dict[
         for number in range(chosen.rounds):
             tab = await browser.open_tab(folder / "downloads")
             other = await bare(tab, total)
-            ours = await whole(tab, browser, source)
+            ours = await whole(tab, source)
             await browser.close_tabs()
             pairs.append((other, ours.rate))
             print(f"{name}, round {number + 1}: bare {other:.1f}, dcsend {ours.rate:.1f} MB/s")
@@ -171,7 +171,7 @@ async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> dict[
             size = int(chosen.gigabytes * 1e9)
             large = await asyncio.to_thread(random_file, folder / f"{name}-large.bin", size)
             tab = await browser.open_tab(folder / "downloads")
-            memory = (await whole(tab, browser, large)).memory
+            memory = (await whole(tab, large, browser)).memory
             large.unlink()
     finally:
         await asyncio.to_thread(browser.close)
