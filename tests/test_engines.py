@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Sequence
 
 import pytest
 
 from dcsend.engines.base import MAX_QUEUED, Path
 from dcsend.engines.mailbox import Mailbox
 from dcsend.engines.memory import connected_pair
+from dcsend.engines.segmentation import BURST, Segmentation
+from dcsend.engines.udp import Address
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
 from tests.check_channel import CHECKS, Check
 from tests.peers import has_ipv6, published
@@ -45,6 +49,10 @@ async def test_aiortc_engine_keeps_the_contract_over_ipv6(check: Check) -> None:
 async def test_route_tells_family_address_and_round_trip() -> None:
     async with published() as here:
         dialer, listener = await here.pair()
+        # Known as soon as something was acknowledged; each side has said hello by then.
+        for one, other in ((dialer, listener), (listener, dialer)):
+            one.channels["control"].send("hello")
+            await other.channels["control"].receive()
         for end in (dialer, listener):
             assert (end.route.path, end.route.family, end.route.remote) == (
                 Path.DIRECT,
@@ -53,6 +61,28 @@ async def test_route_tells_family_address_and_round_trip() -> None:
             )
             assert end.route.rtt is not None
             assert 0 < end.route.rtt < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone sends several at once")
+async def test_packets_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    send = Segmentation.send
+
+    def counted(self: Segmentation, datagrams: Sequence[bytes], target: Address) -> int:
+        calls.append(len(datagrams))
+        return send(self, datagrams, target)
+
+    monkeypatch.setattr(Segmentation, "send", counted)
+    async with published() as here:
+        dialer, listener = await here.pair()
+        for _ in range(24):
+            while not dialer.channels["data"].send(bytes(64_960)):
+                await dialer.channels["data"].writable()
+        for _ in range(24):
+            await listener.channels["data"].receive()
+    assert max(calls) == BURST
+    assert sum(calls) > 24 * 56
+    assert sum(calls) / len(calls) > 2
 
 
 async def test_memory_filter_changes_messages_on_their_way() -> None:

@@ -25,6 +25,7 @@ from aiortc import (
     RTCIceTransport,
     RTCSctpTransport,
 )
+from aiortc.rtcdtlstransport import State as DtlsState
 from aiortc.rtcsctptransport import DataChunk, InboundStream, SackChunk
 
 import dcsend.engines
@@ -78,6 +79,7 @@ ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
     ("RTCIceGatherer._connection", PRIVATE, lambda x: x.gatherer._connection, aioice.Connection),
     ("RTCDtlsTransport._role", PRIVATE, lambda x: x.dtls._role, str),
     ("RTCDtlsTransport._ssl", PRIVATE, lambda x: x.dtls._ssl, type(None)),
+    ("RTCDtlsTransport._state", PRIVATE, lambda x: x.dtls._state, DtlsState),
     ("RTCSctpTransport._srtt", PRIVATE, lambda x: x.sctp._srtt, type(None)),
     ("RTCSctpTransport._advertised_rwnd", ASSOCIATION, lambda x: x.sctp._advertised_rwnd, int),
     ("RTCSctpTransport._sack_misordered", ASSOCIATION, lambda x: x.sctp._sack_misordered, set),
@@ -113,6 +115,7 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
     ),
     ("RTCDtlsTransport._set_role", PRIVATE, RTCDtlsTransport._set_role, ["role"], False),
     ("RTCDtlsTransport._send_data", PRIVATE, RTCDtlsTransport._send_data, ["data"], True),
+    ("RTCDtlsTransport._write_ssl", PRIVATE, RTCDtlsTransport._write_ssl, [], True),
     ("RTCSctpTransport._set_state", ASSOCIATION, RTCSctpTransport._set_state, ["state"], False),
     ("RTCSctpTransport._handle_data", ASSOCIATION, RTCSctpTransport._handle_data, ["data"], True),
     (

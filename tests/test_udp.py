@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
+from typing import Final
 
 import pytest
 
 from dcsend.engines import udp
+from dcsend.engines.segmentation import Segmentation
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, UsageError
 from tests.peers import Stranger, has_ipv6, until
+
+_SO_NO_CHECK: Final = 11
+"From asm-generic/socket.h; Python has no name for it."
 
 
 class Log:
@@ -110,6 +116,62 @@ async def test_sending_where_nobody_is_or_can_be_is_no_error() -> None:
         port.send(b"still sending", stranger.address)
         await until(lambda: bool(stranger.received))
     await port.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_many_at_once_arrive_whole_and_in_order(host: str) -> None:
+    if ":" in host and not has_ipv6():
+        pytest.skip("no IPv6 here")
+    port = await UdpPort.open()
+    async with Stranger.open(host) as stranger:
+        # Runs of one size, shorter and longer ones, more than fit into one call.
+        sizes = [1200] * 40 + [1, 1200, 1200, 300, 400, 400, 1400] + [20] * 3
+        datagrams = [bytes([number]) * size for number, size in enumerate(sizes)]
+        port.send_all(datagrams, stranger.address)
+        await until(lambda: len(stranger.received) == len(datagrams))
+        assert [data for data, _ in stranger.received] == datagrams
+        port.send_all([], stranger.address)
+    await port.close()
+    port.send_all([b"late"], ("127.0.0.1", 9))
+
+
+async def test_what_the_system_can_not_send_at_once_goes_one_by_one() -> None:
+    """A datagram that is longer than the path's MTU can only be fragmented, not cut."""
+    port = await UdpPort.open()
+    async with Stranger.open() as stranger:
+        # Loopback takes 65 536; two of these are more than one call can have.
+        datagrams = [bytes([number]) * 40_000 for number in range(3)]
+        port.send_all(datagrams, stranger.address)
+        await until(lambda: len(stranger.received) == 3)
+        assert [data for data, _ in stranger.received] == datagrams
+        port.send_all([b"a", b"b"], stranger.address)
+        await until(lambda: len(stranger.received) == 5)
+        assert [data for data, _ in stranger.received[3:]] == [b"a", b"b"]
+    await port.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone sends several at once")
+def test_several_datagrams_are_one_call() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            segmentation = Segmentation(sender)
+            assert segmentation.send([b"one", b"two", b"3"], receiver.getsockname()) == 3
+            assert segmentation.works
+        assert [receiver.recv(100) for _ in range(3)] == [b"one", b"two", b"3"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone sends several at once")
+def test_the_first_refusal_is_the_last_try_but_no_room_is_no_refusal() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        segmentation = Segmentation(sender)
+        # Nobody takes what is sent to nowhere: refused for another reason, which may pass.
+        assert segmentation.send([b"a", b"b"], ("255.255.255.255", 9)) == 0
+        assert segmentation.works
+        sender.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, 1)  # segments need checksums
+        assert segmentation.send([b"a", b"b"], ("127.0.0.1", 9)) == 0
+        assert not segmentation.works
 
 
 async def test_handler_may_close_the_port() -> None:

@@ -109,7 +109,7 @@ class AiortcConnection:
         self._listener = listener
         self._ice_connection = ice
         self._ice = private.ice_transport(ice)
-        self._dtls = private.dtls_transport(self._ice, certificate, server=listener)
+        self._dtls = private.dtls_transport(ice, self._ice, certificate, server=listener)
         self._sctp = GuardedSctp(self._dtls, _SCTP_PORT, self._rules_broken)
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping: asyncio.Task[None] | None = None

@@ -22,11 +22,13 @@ from aiortc import (
     RTCIceTransport,
     RTCSctpTransport,
 )
+from aiortc.rtcdtlstransport import State as DtlsState
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL
 
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.checks import parse_answer
+from dcsend.engines.segmentation import BURST
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 
@@ -45,6 +47,10 @@ __all__ = [
 
 _UNAUTHORIZED = 401
 _ROLE_CONFLICT = 487
+_COMPONENT: Final = 1
+"The only one: RTP is not used (RFC 8445, 4)."
+_RECORD: Final = 1500
+"Longest DTLS record read, bytes; what aiortc reads. A packet of SCTP is shorter."
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
 
@@ -75,6 +81,7 @@ class MuxedProtocol(StunProtocol):
             port=port.port,
             type="host",
         )
+        self.send_all = port.send_all
         # The cast: what is used of a transport, `_PortTransport` has.
         self.connection_made(cast(asyncio.BaseTransport, _PortTransport(self, port)))
 
@@ -84,7 +91,7 @@ class MuxedProtocol(StunProtocol):
             return
         if 20 <= data[0] <= 63:
             if self.receiver._queue.qsize() < _BACKLOG:
-                self.receiver.data_received(data, 1)
+                self.receiver.data_received(data, _COMPONENT)
         elif is_binding_request(data):
             message = self._judge(data, (addr[0], addr[1]))
             if message is not None:
@@ -172,21 +179,61 @@ def ice_transport(connection: Connection) -> RTCIceTransport:
 
 
 class _Dtls(RTCDtlsTransport):
-    """Loses what can't be sent, as UDP does; the receiving half notices the end.
+    """Gathers the packets of one turn of the loop, and sends them in few system calls.
 
-    aiortc raises in tasks that nobody awaits, which asyncio then reports to the person.
+    Loses what can't be sent, as UDP does; the receiving half notices the end. aiortc raises in
+    tasks that nobody awaits, which asyncio then reports to the person.
     """
+
+    def __init__(
+        self, connection: Connection, ice: RTCIceTransport, certificate: Certificate
+    ) -> None:
+        super().__init__(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
+        self._connection = connection
+        self._records: list[bytes] = []
+        self._sending: asyncio.Handle | None = None
+
+    async def stop(self) -> None:
+        """Say goodbye to the peer; nothing is held back after it."""
+        await super().stop()
+        self._send_records()
 
     async def _send_data(self, data: bytes) -> None:
         with contextlib.suppress(ConnectionError, SSL.Error):
             await super()._send_data(data)
 
+    async def _write_ssl(self) -> None:
+        """Gather what OpenSSL has written since the last call: one record, or nothing."""
+        # Not by `state`, which makes a string: this runs twice for each packet.
+        if self._state is not DtlsState.CONNECTED or self._ssl is None:
+            await super()._write_ssl()
+            return
+        with contextlib.suppress(SSL.Error):
+            self._records.append(self._ssl.bio_read(_RECORD))
+            if len(self._records) >= BURST:
+                self._send_records()
+            elif self._sending is None:
+                self._sending = asyncio.get_running_loop().call_soon(self._send_records)
+
+    def _send_records(self) -> None:
+        """Send what was gathered."""
+        if self._sending is not None:
+            self._sending.cancel()
+            self._sending = None
+        records, self._records = self._records, []
+        pair = self._connection._nominated.get(_COMPONENT)
+        if records and pair is not None:
+            cast(MuxedProtocol, pair.protocol).send_all(records, pair.remote_addr)
+
 
 def dtls_transport(
-    ice: RTCIceTransport, certificate: Certificate, *, server: bool
+    connection: Connection, ice: RTCIceTransport, certificate: Certificate, *, server: bool
 ) -> RTCDtlsTransport:
-    """Return the DTLS transport; the listener is always the server (`a=setup:passive`)."""
-    dtls = _Dtls(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
+    """Return the DTLS transport over *ice*, which was made of *connection*.
+
+    The listener is always the server (`a=setup:passive`).
+    """
+    dtls = _Dtls(connection, ice, certificate)
     dtls._set_role("server" if server else "client")
     return dtls
 
@@ -204,7 +251,7 @@ def is_nominated(connection: Connection) -> bool:
 
 def remote_address(connection: Connection) -> tuple[str, str] | None:
     """Return host and candidate type of the nominated pair's remote end, if there is one."""
-    pair = connection._nominated.get(1)
+    pair = connection._nominated.get(_COMPONENT)
     if pair is None:
         return None
     return str(pair.remote_addr[0]), str(pair.remote_candidate.type)

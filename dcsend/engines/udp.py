@@ -12,9 +12,10 @@ import contextlib
 import errno
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any, Final, Self
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Self, cast
 
+from dcsend.engines.segmentation import Segmentation
 from dcsend.errors import ConnectionFailed, UsageError
 
 __all__ = ["Address", "Handler", "UdpPort"]
@@ -43,6 +44,7 @@ class UdpPort:
     def __init__(self) -> None:
         self.port = 0
         self._transports: dict[socket.AddressFamily, asyncio.DatagramTransport] = {}
+        self._segmentations: dict[socket.AddressFamily, Segmentation] = {}
         self._closed: list[asyncio.Future[None]] = []
         self._routes: dict[Address, Handler] = {}
         self.unknown: Handler = lambda data, source: None
@@ -70,6 +72,7 @@ class UdpPort:
                     sock=sock,
                 )
                 self._transports[family] = transport
+                self._segmentations[family] = Segmentation(sock)
                 self._closed.append(protocol.closed)
         except BaseException:
             sock.close()
@@ -86,9 +89,20 @@ class UdpPort:
 
     def send(self, data: bytes, target: Address) -> None:
         """Send one datagram; what the network refuses is lost, as UDP always may."""
-        family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
-        transport = self._transports.get(family)
+        transport = self._transports.get(_family(target))
         if transport is not None and not transport.is_closing():
+            transport.sendto(data, target)
+
+    def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
+        """Send several datagrams, in order and at once; of each the same is true as of `send`."""
+        transport = self._transports.get(_family(target))
+        if transport is None or transport.is_closing():
+            return
+        # What asyncio holds back for lack of room goes first. The cast: its datagram transports
+        # have this method, but not by their type.
+        waiting = cast(asyncio.WriteTransport, transport).get_write_buffer_size() > 0
+        sent = 0 if waiting else self._segmentations[_family(target)].send(datagrams, target)
+        for data in datagrams[sent:]:
             transport.sendto(data, target)
 
     def route(self, source: Address, handler: Handler) -> None:
@@ -142,6 +156,10 @@ class _Reader(asyncio.DatagramProtocol):
         """Note that the socket is closed."""
         if not self.closed.done():
             self.closed.set_result(None)
+
+
+def _family(address: Address) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address[0] else socket.AF_INET
 
 
 def _bind(port: int) -> dict[socket.AddressFamily, socket.socket]:

@@ -48,8 +48,10 @@ __all__ = ["Decide", "Incoming"]
 Decide = Callable[[ManifestKnown], Awaitable[bool]]
 "Asked once, with everything that is offered; False declines."
 
-_BYE: Final = 5.0
-"Seconds to wait for the sender's bye once every file is safe; then it is done all the same."
+_BYE: Final = 15.0
+"""Seconds to wait for the sender's bye once every file is safe; then it is done all the same. Long,
+since closing takes Complete from a sender that is slow to read it; shorter than the silence after
+which a peer is taken for gone."""
 _CLOSING: Final = 0.7
 "Seconds for the disk thread to end what it is doing; a pipe that nobody reads may hold it longer."
 _FAULTS = {

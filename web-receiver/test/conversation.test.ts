@@ -5,7 +5,7 @@ import { CodeExpired, ConnectionFailed, UsageError } from "../src/errors.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Control } from "../src/session/control.ts";
 import { Tally } from "../src/session/outcome.ts";
-import { chosen, ReceivingPeer, SendingPeer, startPage } from "./parties.ts";
+import { chosen, content, entry, ReceivingPeer, SendingPeer, startPage } from "./parties.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
@@ -34,6 +34,33 @@ async function converse(page: ReturnType<typeof startPage>, seconds: number) {
     await pass(5);
   }
 }
+
+describe("the last word", () => {
+  /** A page that has received a file, and a peer that reads that after `seconds`. */
+  function received(seconds: number) {
+    const page = startPage({ now, wallClock: now });
+    const peer = new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
+    peer.busy = new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    return { page, peer };
+  }
+
+  test("is held for a sender that is slow to read it", async () => {
+    const { page, peer } = received(14);
+    await pass(13.9);
+    expect(page.of("file")).toMatchObject([{ status: "ok" }]);
+    expect(page.of("done")).toEqual([]);
+    await pass(0.2);
+    await peer.ended;
+    expect(peer.of("completed")).toHaveLength(1);
+    expect(page.of("done")).toMatchObject([{ ok: true }]);
+  });
+
+  test("is not waited for without end", async () => {
+    const { page } = received(60);
+    await pass(15.1);
+    expect(page.of("done")).toMatchObject([{ ok: true }]);
+  });
+});
 
 describe("signs of life", () => {
   test("one goes every five seconds, and theirs are shown", async () => {

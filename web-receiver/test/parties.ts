@@ -224,6 +224,8 @@ export function startPage(changes: Changes = {}): Page {
 class Peer {
   readonly events: ProtocolEvent[] = [];
   readonly connection: MemoryConnection;
+  /** Awaited before it reads the last word. */
+  busy: Promise<void> = Promise.resolve();
   readonly #side: Sender | Receiver;
 
   constructor(connection: MemoryConnection, side: Sender | Receiver) {
@@ -247,6 +249,7 @@ class Peer {
     try {
       for (;;) {
         const message = await this.connection.channels.control.receive();
+        if (String(message).includes('"complete"')) await this.busy;
         for (const event of this.#side.receive(message)) {
           this.events.push(event);
           const last = handle(event);

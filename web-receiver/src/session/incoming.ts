@@ -27,8 +27,12 @@ import { asError, declineReason, type Fault, type Tally } from "./outcome.ts";
 import { Progress, totalSize } from "./progress.ts";
 import { Bell, race, within } from "./waiting.ts";
 
-/** Seconds to wait for the sender's bye once every file is safe; then it is done all the same. */
-const BYE = 5;
+/**
+ * Seconds to wait for the sender's bye once every file is safe; then it is done all the same. Long,
+ * since closing takes Complete from a sender that is slow to read it; shorter than the silence after
+ * which a peer is taken for gone.
+ */
+const BYE = 15;
 
 /** Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming. */
 const BATCH = 1024 * 1024;
