@@ -6,7 +6,7 @@ The public API is what `__all__` lists; everything else may change.
 """
 
 from dcsend._version import __version__
-from dcsend.api import receive, send
+from dcsend.api import chat, receive, send
 from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import (
     AuthenticationFailed,
@@ -28,27 +28,38 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.session.events import (
+    ChannelAnnounced,
+    ChannelClosed,
+    ChannelOpened,
     CodeReady,
     Connected,
+    DescriptionReady,
     Event,
     Failed,
     FileFinished,
     Finished,
     ManifestKnown,
+    MessageExchanged,
     Progressed,
+    StateChanged,
     TextExchanged,
     Warned,
 )
-from dcsend.settings import Settings
+from dcsend.settings import ChatSettings, Settings, Signal
 
 __all__ = [
     "AuthenticationFailed",
+    "ChannelAnnounced",
+    "ChannelClosed",
+    "ChannelOpened",
+    "ChatSettings",
     "CodeExpired",
     "CodeReady",
     "CodeUsed",
     "Connected",
     "ConnectionFailed",
     "DcsendError",
+    "DescriptionReady",
     "DestinationError",
     "Entry",
     "Event",
@@ -63,17 +74,21 @@ __all__ = [
     "LocalProtocolError",
     "MalformedCode",
     "ManifestKnown",
+    "MessageExchanged",
     "PartlyDone",
     "PeerRefused",
     "Progressed",
     "RemoteProtocolError",
     "Settings",
+    "Signal",
     "SourceError",
+    "StateChanged",
     "TextExchanged",
     "TimedOut",
     "UsageError",
     "Warned",
     "__version__",
+    "chat",
     "receive",
     "send",
 ]

@@ -9,12 +9,15 @@ import asyncio
 import dataclasses
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.session.events import Event, Finished, ManifestKnown
-from dcsend.settings import Settings
+from dcsend.settings import ChatSettings, Settings
 
-__all__ = ["receive", "send"]
+if TYPE_CHECKING:
+    from dcsend.session.exchange import Ask
+
+__all__ = ["chat", "receive", "send"]
 
 
 async def send(
@@ -25,6 +28,7 @@ async def send(
     settings: Settings | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     lines: asyncio.Queue[str] | None = None,
+    ask: Ask | None = None,
 ) -> Finished:
     """Send files, folders or a text to whoever holds, or published, a code.
 
@@ -37,6 +41,7 @@ async def send(
         settings: everything else; see `Settings`.
         on_event: called with each event, on the loop's thread; must not block.
         lines: put lines here to send them on the text channel meanwhile.
+        ask: asked for the other side's session description with `Signal.SDP`.
 
     Returns:
         The outcome, once the receiver has judged every file. `ok` is False if some file
@@ -52,7 +57,7 @@ async def send(
     chosen = dataclasses.replace(settings or Settings(), code=to)
     if text is not None:
         chosen = dataclasses.replace(chosen, text=text)
-    return await send_files([os.fspath(p) for p in several], chosen, on_event, lines=lines)
+    return await send_files([os.fspath(p) for p in several], chosen, on_event, ask=ask, lines=lines)
 
 
 async def receive(
@@ -64,6 +69,7 @@ async def receive(
     accept: Callable[[ManifestKnown], Awaitable[bool]] | None = None,
     lines: asyncio.Queue[str] | None = None,
     stdout: BinaryIO | None = None,
+    ask: Ask | None = None,
 ) -> Finished:
     """Receive what the other side sends.
 
@@ -77,6 +83,7 @@ async def receive(
         accept: asked with the whole manifest before a byte is taken; accepts all if None.
         lines: put lines here to send them on the text channel meanwhile.
         stdout: a binary file for *output* `-`.
+        ask: asked for the other side's session description with `Signal.SDP`.
 
     Returns:
         The outcome; `files` tells where each file was saved, and its SHA-256.
@@ -87,7 +94,40 @@ async def receive(
     from dcsend.session.story import receive_files
 
     chosen = dataclasses.replace(settings or Settings(), code=code, output=os.fspath(output))
-    return await receive_files(chosen, on_event, accept or _all, lines=lines, stdout=stdout)
+    return await receive_files(
+        chosen, on_event, accept or _all, ask=ask, lines=lines, stdout=stdout
+    )
+
+
+async def chat(
+    code: str = "",
+    *,
+    choices: ChatSettings | None = None,
+    settings: Settings | None = None,
+    on_event: Callable[[Event], None] = lambda event: None,
+    lines: asyncio.Queue[str | None] | None = None,
+    ask: Ask | None = None,
+) -> Finished:
+    """Talk to any WebRTC peer over data channels, until one side ends it.
+
+    Args:
+        code: a dial code, or the other side's offer; neither to make something of our own.
+        choices: which of the two, and what channels; see `ChatSettings`.
+        settings: how to meet; see `Settings`.
+        on_event: called with each event, on the loop's thread; must not block.
+        lines: put lines here to send them on every open channel; None ends the chat.
+        ask: asked for the other side's session description, where that is needed.
+
+    Returns:
+        The outcome, when one of the sides ended it in order.
+
+    Raises:
+        DcsendError: there was no connection, or it was lost.
+    """
+    from dcsend.session.chat import chat as story
+
+    chosen = dataclasses.replace(settings or Settings(), code=code)
+    return await story(chosen, choices or ChatSettings(), on_event, ask, lines=lines)
 
 
 async def _all(manifest: ManifestKnown) -> bool:

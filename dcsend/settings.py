@@ -6,6 +6,7 @@ values. Imports only leaves.
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from dcsend.entry import Existing
 
-__all__ = ["DEFAULT_STUN", "STDIO", "Settings"]
+__all__ = ["DEFAULT_STUN", "STDIO", "ChatSettings", "Settings", "Signal"]
 
 STDIO = "-"
 "As a source, standard input; as a destination, standard output."
@@ -23,9 +24,18 @@ DEFAULT_STUN = ("stun:stun.l.google.com:19302",)
 server, and the default of the Pion demo and of aiortc; `--stun none` asks nobody."""
 
 
+class Signal(enum.StrEnum):
+    """What travels between the two sides before they are connected."""
+
+    DIAL = "dial"
+    "The dial code, one way."
+    SDP = "sdp"
+    "Two session descriptions, one each way."
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One run, send or receive."""
+    """One run: send, receive or chat."""
 
     # How to meet
     code: str = field(default="", repr=False)
@@ -34,8 +44,14 @@ class Settings:
     "UDP port to listen on or dial from, and TCP port of the page; 0 for random ones."
     addresses: Sequence[str] = ()
     "IP addresses to put into the code in place of the ones found, e.g. behind a port forwarding."
+    signal: Signal = Signal.DIAL
+    "`sdp` for networks in which the code's one way is not enough, and for TURN."
     stun: Sequence[str] = DEFAULT_STUN
     "STUN servers asked for our public address; empty for none."
+    turn: Sequence[str] = field(default=(), repr=False)
+    """TURN servers, which relay where there is no direct path; user and password in each, hence
+    not in repr(): `turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]`, or `turns:`. A dial code has no
+    room for relayed addresses: with `sdp` only."""
     stun_timeout: float = 2.0
     "Seconds the code may be late because of STUN; a dead server must not hold it up."
     expires: float = 3600.0
@@ -83,3 +99,30 @@ class Settings:
     def destination(self) -> Path | None:
         """The folder to save in, or None for standard output."""
         return None if self.output == STDIO else Path(os.path.expanduser(self.output))
+
+
+@dataclass(frozen=True, slots=True)
+class ChatSettings:
+    """What a chat does that a transfer does not."""
+
+    offers: bool = False
+    "With descriptions: make the offer and wait for the answer, instead of the other way round."
+    listens: bool = False
+    "Publish a dial code; a code to dial is in `Settings.code`."
+    channels: Sequence[str] = ()
+    "Labels of the channels we open; none for `data` where we offer or dial, else for no channel."
+    ordered: bool = True
+    max_retransmits: int | None = None
+    "How often a lost message is sent again, 0 to 65535; None for as often as it takes (RFC 3758)."
+    max_lifetime: int | None = None
+    "Milliseconds for which a lost message is sent again, 0 to 65535; not with `max_retransmits`."
+    protocol: str = ""
+    "Name of a subprotocol (RFC 8832, 5.1)."
+    negotiated: int | None = None
+    "Stream id of the one channel, 0 to 65534, that the other side opens, too, without being told."
+    interval: float = 5.0
+    "Seconds between the random messages on each channel; the demo's own."
+    save: Path | None = None
+    "Folder for binary messages."
+    shows_json: bool = True
+    "Show our description in the demo's form, which everybody reads; else the compact one."

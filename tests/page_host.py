@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
+from dcsend.engines.loading import transfer_peer
 from dcsend.engines.udp import UdpPort
 from dcsend.serving.page import read_page
 from dcsend.serving.port import listen
@@ -47,7 +48,9 @@ async def hosting() -> AsyncIterator[Host]:
     page = f"http://{address}:{sockets[0].getsockname()[1]}/"
     await server.start(sockets)
     port = await UdpPort.open()
-    listener = Listener(port, certificate=certificate, password=ice_password(secret))
+    listener = Listener(
+        port, certificate=certificate, password=ice_password(secret), make=transfer_peer
+    )
     accepting = asyncio.create_task(listener.accept())
     code = DialCode(
         secret,

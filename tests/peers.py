@@ -20,10 +20,12 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from dcsend.engines.aiortc import AiortcConnection
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
 from dcsend.engines.listener import Listener
+from dcsend.engines.loading import transfer_peer
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.engines.ufrag import encode_ufrag
@@ -64,11 +66,11 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 class Published:
     """A listener that waits, and all that its code would hold."""
 
-    listener: Listener
+    listener: Listener[AiortcConnection]
     certificate: Certificate
     errors: list[DcsendError]
     "What `failed` was told."
-    accepting: asyncio.Task[Connection]
+    accepting: asyncio.Task[AiortcConnection]
     dialed: list[Connection] = field(default_factory=list)
 
     @property
@@ -93,6 +95,7 @@ class Published:
             password=password,
             fingerprint=fingerprint or self.certificate.fingerprint,
             timeout=timeout,
+            make=transfer_peer,
             port=port,
             announced=announced,
         )
@@ -114,7 +117,11 @@ async def published() -> AsyncIterator[Published]:
     certificate = Certificate.generate()
     errors: list[DcsendError] = []
     listener = Listener(
-        await UdpPort.open(), certificate=certificate, password=PASSWORD, failed=errors.append
+        await UdpPort.open(),
+        certificate=certificate,
+        password=PASSWORD,
+        make=transfer_peer,
+        failed=errors.append,
     )
     accepting = asyncio.create_task(listener.accept())
     here = Published(listener, certificate, errors, accepting)
@@ -169,7 +176,7 @@ class Stranger(asyncio.DatagramProtocol):
         """Send to *port* of loopback."""
         self.transport.sendto(data, (LOCAL, port))
 
-    async def silence(self, port: int, listener: Listener) -> None:
+    async def silence(self, port: int, listener: Listener[AiortcConnection]) -> None:
         """Return when all that was sent to *listener* before has been handled.
 
         A check with a wrong secret is always answered; so the answer comes after those to

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from dcsend.engines.base import Channel, Connection
 from dcsend.engines.dialer import dial
+from dcsend.engines.loading import transfer_peer
 from dcsend.entry import Entry
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.protocol import limits
@@ -48,6 +49,7 @@ async def dialing(code: str) -> AsyncIterator[Peer]:
         password=ice_password(there.secret),
         fingerprint=there.fingerprint,
         timeout=PATIENCE,
+        make=transfer_peer,
     )
     try:
         yield Peer(connection)

@@ -14,6 +14,7 @@ from dcsend.engines import association, dialer, listener
 from dcsend.engines.base import LABELS
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
+from dcsend.engines.loading import transfer_peer
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import (
     AuthenticationFailed,
@@ -132,6 +133,7 @@ async def test_nobody_there_is_told_within_the_timeout() -> None:
                 password=PASSWORD,
                 fingerprint=bytes(32),
                 timeout=0.3,
+                make=transfer_peer,
             )
         assert loop.time() - begin < 2
     finally:
@@ -183,7 +185,7 @@ async def test_ipv6_alone_in_any_notation_connects() -> None:
 
 async def test_no_address_of_a_family_we_have_is_told_and_leaks_no_port() -> None:
     with pytest.raises(ConnectionFailed, match="network"):
-        await dial([], password=PASSWORD, fingerprint=bytes(32), timeout=1)
+        await dial([], password=PASSWORD, fingerprint=bytes(32), timeout=1, make=transfer_peer)
 
 
 async def test_port_that_is_taken_is_a_usage_error() -> None:
@@ -408,6 +410,7 @@ async def test_certificate_of_the_caller_is_used() -> None:
             password=PASSWORD,
             fingerprint=here.certificate.fingerprint,
             timeout=5,
+            make=transfer_peer,
             certificate=certificate,
         )
         here.dialed.append(connection)

@@ -18,6 +18,7 @@ from dcsend.engines import listener
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.checks import Refusal, parse_check, refuse
 from dcsend.engines.listener import Listener
+from dcsend.engines.loading import transfer_peer
 from dcsend.engines.quota import Budget, SeenChecks
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import UdpPort
@@ -180,7 +181,12 @@ async def test_dial_that_is_ended_before_it_began_is_closed() -> None:
 
 
 async def test_checks_that_come_before_aiortc_is_loaded_are_few_and_not_lost() -> None:
-    instance = Listener(await UdpPort.open(), certificate=Certificate.generate(), password=PASSWORD)
+    instance = Listener(
+        await UdpPort.open(),
+        certificate=Certificate.generate(),
+        password=PASSWORD,
+        make=transfer_peer,
+    )
     async with Stranger.open() as stranger:
         for _ in range(listener.MAX_EARLY + 20):
             stranger.send(bytes(check(password="x" * 24)), instance.port.port)

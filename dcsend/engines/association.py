@@ -13,15 +13,15 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from aiortc import RTCDtlsTransport, RTCSctpTransport
+from aiortc import RTCDataChannel, RTCDtlsTransport, RTCSctpTransport
 from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, SackChunk
 
 __all__ = ["GuardedSctp"]
 
 _logger = logging.getLogger(__name__)
 
-_MAX_STREAMS: Final = 32
-"Stream ids. The dialer opens three channels, which get the ids 0, 2 and 4 (RFC 8832, 6)."
+_MAX_STREAM: Final = 32
+"Stream ids of a transfer stay below: its three channels get 0 to 5 (RFC 8832, 6)."
 _MAX_HELD: Final = 4 * 1024 * 1024
 """Bytes that wait for others before them. We advertise 1 MiB; a sender may overrun that a
 little, and one message of each channel may be half there."""
@@ -32,6 +32,9 @@ _MAX_GAPS: Final = 65_536
 
 _CHUNK: Final = struct.Struct("!BBH")
 _PARAMETER: Final = struct.Struct("!HH")
+_LENGTHS: Final = struct.Struct("!HH")
+_OPEN: Final = 12
+"Bytes of DATA_CHANNEL_OPEN before the label (RFC 8832, 5.1); the lengths are the last of them."
 _FIRST_CHUNK: Final = 12
 _PARAMETERS: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
 "Chunk type (RFC 9260, 3.2; RFC 6525) -> where its parameters start."
@@ -40,11 +43,32 @@ _PARAMETERS: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
 class GuardedSctp(RTCSctpTransport):
     """Ends, instead of raising or growing, when the peer breaks a rule."""
 
-    def __init__(self, transport: RTCDtlsTransport, port: int, broken: Callable[[], None]) -> None:
-        """Wrap *transport*; *broken* is called once, before the channels close."""
+    def __init__(
+        self,
+        transport: RTCDtlsTransport,
+        port: int,
+        broken: Callable[[], None],
+        *,
+        max_streams: int | None = None,
+    ) -> None:
+        """Wrap *transport*.
+
+        Args:
+            transport: DTLS, with its role.
+            port: our SCTP port.
+            broken: called once, before the channels close.
+            max_streams: None for the channels of a transfer, few and reliable; otherwise how many
+                streams the peer may use, whatever their ids; it may then give messages up.
+        """
         super().__init__(transport, port)
         self._broken = broken
         self._is_broken = False
+        self._max_streams = max_streams
+
+    @property
+    def drained(self) -> bool:
+        """Whether the peer has acknowledged all that was sent."""
+        return not (self._data_channel_queue or self._outbound_queue or self._sent_queue)
 
     def give_up(self) -> None:
         """Stop all timers and close all channels, without a word to the peer."""
@@ -60,6 +84,8 @@ class GuardedSctp(RTCSctpTransport):
                 raise ValueError("too many bytes wait for a missing chunk")
             if len(self._sack_misordered) > _MAX_CHUNKS:
                 raise ValueError("too many chunks out of order")
+            if len(self._inbound_streams) > (self._max_streams or _MAX_STREAM):
+                raise ValueError("too many streams")
         except ConnectionError:
             raise
         except Exception:  # assertions, struct.error, KeyError: all of it the peer's doing
@@ -69,8 +95,8 @@ class GuardedSctp(RTCSctpTransport):
             self.give_up()
 
     async def _receive_data_chunk(self, chunk: DataChunk) -> None:
-        if chunk.stream_id >= _MAX_STREAMS:
-            raise ValueError("too many streams")
+        if self._max_streams is None and chunk.stream_id >= _MAX_STREAM:
+            raise ValueError("a stream that nobody needs")
         await super()._receive_data_chunk(chunk)
         stream = self._inbound_streams.get(chunk.stream_id)
         if stream is not None and len(stream.reassembly) > _MAX_CHUNKS:
@@ -83,7 +109,17 @@ class GuardedSctp(RTCSctpTransport):
         await super()._receive_sack_chunk(chunk)
 
     async def _receive_forward_tsn_chunk(self, chunk: ForwardTsnChunk) -> None:
-        raise ValueError("FORWARD-TSN, but all channels are reliable")
+        if self._max_streams is None:
+            raise ValueError("FORWARD-TSN, but all channels are reliable")
+        await super()._receive_forward_tsn_chunk(chunk)
+
+    def _data_channel_open(self, channel: RTCDataChannel) -> None:
+        super()._data_channel_open(channel)
+        # aiortc 1.16 counts the characters of label and protocol; RFC 8832, 5.1 has bytes.
+        _, kind, message = self._data_channel_queue.pop()
+        sizes = _LENGTHS.pack(len(channel.label.encode()), len(channel.protocol.encode()))
+        mended = message[: _OPEN - _LENGTHS.size] + sizes + message[_OPEN:]
+        self._data_channel_queue.append((channel, kind, mended))
 
 
 def _check_parameters(data: bytes) -> None:

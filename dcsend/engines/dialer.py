@@ -10,11 +10,10 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
-from dcsend.engines.base import Connection, Route
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.loading import load_aiortc
+from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import SeenChecks
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
@@ -30,7 +29,7 @@ from dcsend.errors import (
 if TYPE_CHECKING:
     from aioice.stun import Message
 
-__all__ = ["DialedConnection", "dial"]
+__all__ = ["dial"]
 
 _GRACE: Final = 1.5
 """Seconds between a refused secret and giving up: another address in the code may be the
@@ -39,37 +38,17 @@ _MAX_SOURCES: Final = 16
 "Unannounced addresses from which the listener may answer."
 
 
-class DialedConnection:
-    """A connection that owns the UDP port it was dialed from."""
-
-    def __init__(self, connection: Connection, port: UdpPort) -> None:
-        self._connection = connection
-        self._port = port
-        self.channels = connection.channels
-
-    @property
-    def route(self) -> Route:
-        """The path that is used now."""
-        return self._connection.route
-
-    async def close(self) -> None:
-        """Close the connection, then the port."""
-        try:
-            await self._connection.close()
-        finally:
-            await self._port.close()
-
-
 async def dial(
     addresses: Sequence[Address],
     *,
     password: str,
     fingerprint: bytes,
     timeout: float,
+    make: Make[Peer],
     port: int = 0,
     certificate: Certificate | None = None,
     announced: bytes | None = None,
-) -> Connection:
+) -> Peer:
     """Connect to the listener at one of *addresses*.
 
     Args:
@@ -77,6 +56,7 @@ async def dial(
         password: the ice-pwd derived from the code's secret.
         fingerprint: SHA-256 of the listener's certificate, from the code; 32 bytes.
         timeout: seconds until it is given up.
+        make: of `loading`: what kind of connection it shall be. It owns its port.
         port: our own UDP port; 0 for a random one.
         certificate: our own; made here if None.
         announced: the fingerprint we claim to have; ours, except in tests of liars.
@@ -92,22 +72,27 @@ async def dial(
     certificate = certificate or Certificate.generate()
     own_port = await UdpPort.open(port)
     try:
-        attempt = _Attempt(own_port, certificate, addresses)
+        attempt = _Attempt(own_port, certificate, addresses, make)
         await attempt.run(password, fingerprint, announced or certificate.fingerprint, timeout)
     except BaseException:
         await own_port.close()
         raise
-    return DialedConnection(attempt.connection, own_port)
+    attempt.connection.owned = own_port
+    return attempt.connection
 
 
-class _Attempt:
+class _Attempt(Generic[Peer]):
     """One try to reach the listener at all its addresses at once."""
 
     def __init__(
-        self, port: UdpPort, certificate: Certificate, addresses: Sequence[Address]
+        self,
+        port: UdpPort,
+        certificate: Certificate,
+        addresses: Sequence[Address],
+        make: Make[Peer],
     ) -> None:
         from dcsend.engines import private
-        from dcsend.engines.aiortc import AiortcConnection
+        from dcsend.engines.peer import Role
 
         self._loop = asyncio.get_running_loop()
         canonical = [(str(ipaddress.ip_address(host)), number) for host, number in addresses]
@@ -131,7 +116,8 @@ class _Attempt:
         port.unknown = self._unknown
         for address in self._addresses:
             port.route(address, self._protocols[":" in address[0]].datagram_received)
-        self.connection = AiortcConnection(self._ice, certificate, listener=False)
+        role = Role(published=False, dtls_server=False, opens=True)
+        self.connection = make(self._ice, certificate, role)
 
     async def run(
         self, password: str, fingerprint: bytes, announced: bytes, timeout: float
@@ -139,7 +125,7 @@ class _Attempt:
         """Try until connected, refused, or out of time; see `dial`."""
         from aioice import Candidate
 
-        from dcsend.engines.aiortc import Remote
+        from dcsend.engines.peer import Remote
 
         for rank, (host, port) in enumerate(self._addresses):
             await self._ice.add_remote_candidate(

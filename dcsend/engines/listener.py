@@ -15,11 +15,10 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic
 
-from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.loading import load_aiortc
+from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import Budget, SeenChecks
 from dcsend.engines.stun import MappedAddresses, is_binding_request
 from dcsend.engines.udp import Address, UdpPort
@@ -28,7 +27,6 @@ from dcsend.errors import ConnectionFailed, DcsendError
 if TYPE_CHECKING:
     from aioice.stun import Message
 
-    from dcsend.engines.aiortc import AiortcConnection
     from dcsend.engines.checks import Check, Refusal
     from dcsend.engines.private import Judge, MuxedProtocol
 
@@ -49,7 +47,7 @@ KEEP_ALIVE_SECONDS: Final = 10.0
 "Between requests that keep the NAT's mapping open (RFC 8445, 11: at least each 15 s)."
 
 
-class Listener:
+class Listener(Generic[Peer]):
     """Accepts one dialer, and turns away everybody else."""
 
     def __init__(
@@ -58,6 +56,7 @@ class Listener:
         *,
         certificate: Certificate,
         password: str,
+        make: Make[Peer],
         stun_servers: Sequence[Address] = (),
         failed: Callable[[DcsendError], None] = lambda error: None,
     ) -> None:
@@ -67,6 +66,7 @@ class Listener:
             port: the one UDP port; closed together with the listener.
             certificate: whose fingerprint the code holds.
             password: the ice-pwd that both sides derive from the code's secret.
+            make: of `loading`: what kind of connection it shall be.
             stun_servers: asked for our public address.
             failed: told when somebody who knows the secret fails to connect.
         """
@@ -74,18 +74,19 @@ class Listener:
         self.mapped = MappedAddresses(port, stun_servers)
         self._certificate = certificate
         self._password = password
+        self._make = make
         self._failed = failed
         self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY)
         self._loaded = False
         self._refusal: Refusal | None = None
-        self._dials: dict[str, _Dial] = {}
-        self._accepted: asyncio.Future[_Dial] = asyncio.get_running_loop().create_future()
+        self._dials: dict[str, _Dial[Peer]] = {}
+        self._accepted: asyncio.Future[_Dial[Peer]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = SeenChecks()
         self._budget = Budget(CHECKS_PER_SECOND)
         port.unknown = self._unknown
 
-    async def accept(self) -> Connection:
+    async def accept(self) -> Peer:
         """Wait for a dialer; from then on the code is used up.
 
         Raises:
@@ -133,7 +134,7 @@ class Listener:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _turn_away(self, refusal: Refusal, keep: _Dial | None = None) -> None:
+    def _turn_away(self, refusal: Refusal, keep: _Dial[Peer] | None = None) -> None:
         """Answer new dialers with *refusal* from now on; the dials but *keep* end soon."""
         self._refusal = refusal
         for dial in self._dials.values():
@@ -168,7 +169,7 @@ class Listener:
         elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
             self._begin(check, source)
 
-    def _known(self, dial: _Dial, data: bytes, source: Address) -> Message | None:
+    def _known(self, dial: _Dial[Peer], data: bytes, source: Address) -> Message | None:
         """Judge a request from a source of *dial*; return what its ICE may see."""
         from dcsend.engines.checks import parse_check
 
@@ -190,7 +191,7 @@ class Listener:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _establish(self, dial: _Dial, check: Check) -> None:
+    async def _establish(self, dial: _Dial[Peer], check: Check) -> None:
         """Bring one dial from its first check to open channels, or drop it."""
         error: DcsendError | None = None
         won = False
@@ -209,7 +210,7 @@ class Listener:
         if error is not None:
             self._failed(error)
 
-    def _win(self, dial: _Dial) -> bool:
+    def _win(self, dial: _Dial[Peer]) -> bool:
         """Make *dial* the one, unless there is one."""
         from dcsend.engines.checks import Refusal
 
@@ -220,12 +221,12 @@ class Listener:
         return True
 
 
-class _Dial:
+class _Dial(Generic[Peer]):
     """One dialer: its connection and the addresses it has shown itself from."""
 
-    def __init__(self, check: Check, listener: Listener) -> None:
+    def __init__(self, check: Check, listener: Listener[Peer]) -> None:
         from dcsend.engines import private
-        from dcsend.engines.aiortc import AiortcConnection
+        from dcsend.engines.peer import Role
 
         self.name = check.credentials.local_ufrag
         self._task: asyncio.Task[None] | None = None
@@ -241,9 +242,8 @@ class _Dial:
             judge=judge,
             local=(self.name, listener._password),
         )
-        self.connection: AiortcConnection = AiortcConnection(
-            self._ice, listener._certificate, listener=True
-        )
+        role = Role(published=True, dtls_server=True, opens=False)
+        self.connection = listener._make(self._ice, listener._certificate, role)
 
     @property
     def is_settled(self) -> bool:
@@ -271,7 +271,7 @@ class _Dial:
 
     async def establish(self, check: Check) -> None:
         """Connect to the peer that *check* describes."""
-        from dcsend.engines.aiortc import Remote
+        from dcsend.engines.peer import Remote
 
         if self._given_up:
             raise asyncio.CancelledError

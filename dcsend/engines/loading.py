@@ -1,11 +1,29 @@
-"""Load aiortc beside everything else: it takes half a second, the person need not wait."""
+"""Load aiortc beside everything else: it takes half a second, the person need not wait.
+
+What it is loaded for, the makers of peer connections, can be named here without loading it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
-__all__ = ["load_aiortc"]
+from dcsend.engines.certificate import Certificate
+
+if TYPE_CHECKING:
+    from aioice import Connection as IceConnection
+
+    from dcsend.engines.aiortc import AiortcConnection
+    from dcsend.engines.peer import PeerConnection, Role
+    from dcsend.engines.talk import TalkConnection
+
+__all__ = ["Make", "Peer", "load_aiortc", "talk_peer", "transfer_peer"]
+
+Peer = TypeVar("Peer", bound="PeerConnection")
+Make = Callable[["IceConnection", Certificate, "Role"], Peer]
+"Makes the kind of peer connection that is wanted; called when aiortc is loaded."
 
 _LOADED: threading.Event = threading.Event()
 
@@ -47,3 +65,17 @@ async def load_aiortc() -> None:
 
     threading.Thread(target=load, name="dcsend-load-aiortc", daemon=True).start()
     await done
+
+
+def transfer_peer(ice: IceConnection, certificate: Certificate, role: Role) -> AiortcConnection:
+    """Make a connection with the three channels of a transfer."""
+    from dcsend.engines.aiortc import AiortcConnection
+
+    return AiortcConnection(ice, certificate, role)
+
+
+def talk_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TalkConnection:
+    """Make a connection with whatever channels either side opens."""
+    from dcsend.engines.talk import TalkConnection
+
+    return TalkConnection(ice, certificate, role)

@@ -14,7 +14,8 @@ from typing import Any, Final, cast
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol
-from aioice.stun import Class, Message
+from aioice.stun import Class, Message, TransactionError
+from aioice.turn import create_turn_endpoint
 from aiortc import (
     RTCCertificate,
     RTCDtlsTransport,
@@ -30,12 +31,19 @@ from dcsend.engines.certificate import Certificate
 from dcsend.engines.checks import parse_answer
 from dcsend.engines.segmentation import BURST
 from dcsend.engines.stun import is_binding_request
+from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import ConnectionFailed
+from dcsend.printable import printable
 
 __all__ = [
     "Judge",
+    "JudgedProtocol",
     "MuxedProtocol",
+    "add_relay",
+    "add_remote",
     "answer_check",
+    "arrived",
     "dtls_transport",
     "ice_transport",
     "is_nominated",
@@ -58,37 +66,28 @@ Judge = Callable[[bytes, Address], Message | None]
 "Gives the request in a datagram if it may reach aioice, which answers whatever it gets."
 
 
-class MuxedProtocol(StunProtocol):
-    """An aioice "socket" that is really a share of the one UDP port."""
+class JudgedProtocol(StunProtocol):
+    """An aioice "socket" that lets through only what was judged."""
 
     def __init__(
-        self,
-        connection: Connection,
-        port: UdpPort,
-        host: str,
-        judge: Judge,
-        rejected: Callable[[int], None],
+        self, connection: Connection, judge: Judge, rejected: Callable[[int], None]
     ) -> None:
         super().__init__(connection)
         self._judge = judge
         self._rejected = rejected
-        self.local_candidate = Candidate(
-            foundation=candidate_foundation("host", "udp", host),
-            component=1,
-            transport="udp",
-            priority=candidate_priority(1, "host"),
-            host=host,
-            port=port.port,
-            type="host",
-        )
-        self.send_all = port.send_all
-        # The cast: what is used of a transport, `_PortTransport` has.
-        self.connection_made(cast(asyncio.BaseTransport, _PortTransport(self, port)))
+        self.arrived = 0
+        "Datagrams of this peer so far, of whatever kind: signs of life."
+
+    def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
+        """Send several datagrams in order."""
+        for data in datagrams:
+            self.transport.sendto(data, target)
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         """Sort by the first byte (RFC 7983); anything may come here, nothing may raise."""
         if not data or isinstance(data, str):  # asyncio's annotation; it never is text
             return
+        self.arrived += 1
         if 20 <= data[0] <= 63:
             if self.receiver._queue.qsize() < _BACKLOG:
                 self.receiver.data_received(data, _COMPONENT)
@@ -116,6 +115,40 @@ class MuxedProtocol(StunProtocol):
                 self._rejected(code)
         if message.message_class in (Class.ERROR, Class.RESPONSE):
             self.transactions[message.transaction_id].response_received(message, source)
+
+
+class MuxedProtocol(JudgedProtocol):
+    """One that is really a share of the one UDP port."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        port: UdpPort,
+        host: str,
+        judge: Judge,
+        rejected: Callable[[int], None],
+    ) -> None:
+        super().__init__(connection, judge, rejected)
+        self.local_candidate = _local_candidate("host", host, port.port)
+        self._port = port
+        # The cast: what is used of a transport, `_PortTransport` has.
+        self.connection_made(cast(asyncio.BaseTransport, _PortTransport(self, port)))
+
+    def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
+        """Send several datagrams in order and at once."""
+        self._port.send_all(datagrams, target)
+
+
+def _local_candidate(kind: str, host: str, port: int) -> Candidate:
+    return Candidate(
+        foundation=candidate_foundation(kind, "udp", host),
+        component=_COMPONENT,
+        transport="udp",
+        priority=candidate_priority(_COMPONENT, kind),
+        host=host,
+        port=port,
+        type=kind,
+    )
 
 
 class _PortTransport:
@@ -168,6 +201,71 @@ def muxed_connection(
 def answer_check(protocol: MuxedProtocol, message: Message, source: Address) -> None:
     """Let the connection of *protocol* answer, and learn from, a parsed check."""
     protocol.receiver.request_received(message, source, protocol)
+
+
+async def add_relay(
+    connection: Connection, judge: Judge, server: TurnServer, timeout: float
+) -> Address:
+    """Let *connection* also use an address at a TURN server (RFC 8656); return that address.
+
+    Raises:
+        ConnectionFailed: the server does not give one.
+    """
+    try:
+        async with asyncio.timeout(timeout):
+            _, protocol = await create_turn_endpoint(
+                lambda: JudgedProtocol(connection, judge, lambda code: None),
+                server_addr=server.address,
+                username=server.user,
+                password=server.password,
+                ssl=server.tls,
+                transport=server.transport,
+            )
+    except (OSError, TimeoutError, TransactionError) as exc:
+        raise ConnectionFailed(
+            f"the TURN server {server.address[0]} gives no address: {_reason(exc)}",
+            "look at its address, user and password in --ice-server",
+        ) from None
+    host, port = protocol.transport.get_extra_info("sockname")
+    protocol.local_candidate = _local_candidate("relay", host, port)
+    connection._protocols.append(protocol)
+    connection._local_candidates.append(protocol.local_candidate)
+    return host, port
+
+
+def _reason(exc: Exception) -> str:
+    """Say why there was no relayed address."""
+    response = getattr(exc, "response", None)
+    if response is not None and response.error_code is not None:
+        code, phrase = response.attributes["ERROR-CODE"]
+        return printable(f"{code} {phrase}")
+    return str(exc) if isinstance(exc, OSError) and str(exc) else "no answer"
+
+
+async def add_remote(
+    connection: Connection, kind: str, host: str, port: int, priority: int
+) -> list[Address]:
+    """Add a candidate of the peer, resolving an mDNS name; return all addresses known so far.
+
+    An mDNS name that nobody answers for adds nothing. Takes a second at most.
+    """
+    candidate = Candidate(
+        foundation=candidate_foundation(kind, "udp", host),
+        component=_COMPONENT,
+        transport="udp",
+        priority=priority,
+        host=host,
+        port=port,
+        type=kind,
+    )
+    with contextlib.suppress(OSError):  # no multicast here
+        await connection.add_remote_candidate(candidate)
+    return [(c._network_host, c.port) for c in connection._remote_candidates]
+
+
+def arrived(connection: Connection) -> int:
+    """Return how many datagrams the peer has sent."""
+    return sum(cast(JudgedProtocol, protocol).arrived for protocol in connection._protocols)
 
 
 def ice_transport(connection: Connection) -> RTCIceTransport:
@@ -223,7 +321,7 @@ class _Dtls(RTCDtlsTransport):
         records, self._records = self._records, []
         pair = self._connection._nominated.get(_COMPONENT)
         if records and pair is not None:
-            cast(MuxedProtocol, pair.protocol).send_all(records, pair.remote_addr)
+            cast(JudgedProtocol, pair.protocol).send_all(records, pair.remote_addr)
 
 
 def dtls_transport(
@@ -249,12 +347,13 @@ def is_nominated(connection: Connection) -> bool:
     return bool(connection._nominated)
 
 
-def remote_address(connection: Connection) -> tuple[str, str] | None:
-    """Return host and candidate type of the nominated pair's remote end, if there is one."""
+def remote_address(connection: Connection) -> tuple[str, bool] | None:
+    """Return the nominated pair's remote host, and whether either end is a relayed address."""
     pair = connection._nominated.get(_COMPONENT)
     if pair is None:
         return None
-    return str(pair.remote_addr[0]), str(pair.remote_candidate.type)
+    relayed = "relay" in (pair.remote_candidate.type, pair.local_candidate.type)
+    return str(pair.remote_addr[0]), relayed
 
 
 def round_trip(sctp: RTCSctpTransport) -> float | None:

@@ -21,6 +21,7 @@ from dcsend.errors import UsageError
 
 __all__ = [
     "MappedAddresses",
+    "binding_indication",
     "binding_request",
     "is_binding_request",
     "mapped_address",
@@ -29,7 +30,7 @@ __all__ = [
 
 _HEADER: Final = struct.Struct("!HHI12s")
 _COOKIE: Final = 0x2112A442
-_REQUEST, _SUCCESS = 0x0001, 0x0101
+_REQUEST, _INDICATION, _SUCCESS = 0x0001, 0x0011, 0x0101
 _XOR_MAPPED_ADDRESS: Final = 0x0020
 _RETRY: Final = 0.25
 "Seconds between requests while there is no answer: half of RFC 8489's RTO, the time is short."
@@ -74,6 +75,11 @@ def is_binding_request(data: bytes) -> bool:
 def binding_request(transaction_id: bytes) -> bytes:
     """Return a Binding request without attributes; *transaction_id* has 12 bytes."""
     return _HEADER.pack(_REQUEST, 0, _COOKIE, transaction_id)
+
+
+def binding_indication(transaction_id: bytes) -> bytes:
+    """Return a Binding indication, which nobody answers (RFC 8489, 6.3.2; RFC 8445, 11)."""
+    return _HEADER.pack(_INDICATION, 0, _COOKIE, transaction_id)
 
 
 def mapped_address(data: bytes, transaction_id: bytes) -> Address | None:

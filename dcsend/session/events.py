@@ -16,15 +16,21 @@ from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
 
 __all__ = [
+    "ChannelAnnounced",
+    "ChannelClosed",
+    "ChannelOpened",
     "CodeReady",
     "Connected",
+    "DescriptionReady",
     "Emit",
     "Event",
     "Failed",
     "FileFinished",
     "Finished",
     "ManifestKnown",
+    "MessageExchanged",
     "Progressed",
+    "StateChanged",
     "TextExchanged",
     "Warned",
 ]
@@ -50,6 +56,21 @@ class CodeReady:
         """Code, link, and when it expires (ISO 8601)."""
         expires = self.expires.isoformat(timespec="seconds")
         return {"code": self.code, "link": self.link, "expires": expires}
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionReady:
+    """Our session description, for the other side; it says more to come or is the last word."""
+
+    name: ClassVar = "description"
+    type: str
+    "`offer` or `answer`."
+    text: str = field(repr=False)
+    "What the other side pastes; one line."
+
+    def as_json(self) -> JsonObject:
+        """Which half it is, and the text."""
+        return {"type": self.type, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +204,73 @@ class TextExchanged:
 
 
 @dataclass(frozen=True, slots=True)
+class StateChanged:
+    """A chat's connection has changed (W3C `RTCPeerConnectionState`)."""
+
+    name: ClassVar = "state"
+    state: str
+    "`connecting`, `connected`, `disconnected`, `failed` or `closed`."
+
+    def as_json(self) -> JsonObject:
+        """The state."""
+        return {"state": self.state}
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAnnounced:
+    """The other side opens a data channel."""
+
+    name: ClassVar = "channel"
+    label: str
+    "A stranger's text."
+    id: int
+    "Stream id, 0 to 65534."
+
+    def as_json(self) -> JsonObject:
+        """Label and stream id."""
+        return {"label": self.label, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOpened(ChannelAnnounced):
+    """A data channel, whoever opened it, can be used from now on."""
+
+    name: ClassVar = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelClosed(ChannelAnnounced):
+    """A data channel is gone, the connection may go on."""
+
+    name: ClassVar = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageExchanged:
+    """A message of a chat, as it travelled."""
+
+    name: ClassVar = "message"
+    label: str
+    "Of the channel."
+    data: str | bytes
+    "A text, or binary; of a stranger unless `sent`."
+    sent: bool
+    "By us."
+    random: bool = False
+    "One of ours that nobody typed."
+    saved: Path | None = None
+    "Where a binary message is."
+
+    def as_json(self) -> JsonObject:
+        """Channel, direction, and the text, or the size and hexadecimal bytes."""
+        said: JsonObject = {"label": self.label, "sent": self.sent, "random": self.random}
+        if isinstance(self.data, str):
+            return {**said, "text": self.data}
+        saved = None if self.saved is None else str(self.saved)
+        return {**said, "bytes": len(self.data), "hex": self.data.hex(), "saved": saved}
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something to know that does not end the run."""
 
@@ -245,10 +333,16 @@ class Finished:
 
 
 Event = (
-    CodeReady
+    ChannelAnnounced
+    | ChannelClosed
+    | ChannelOpened
+    | CodeReady
     | Connected
+    | DescriptionReady
     | ManifestKnown
+    | MessageExchanged
     | Progressed
+    | StateChanged
     | FileFinished
     | TextExchanged
     | Warned

@@ -9,17 +9,20 @@ import ipaddress
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
+from dcsend.engines.loading import Make, Peer, transfer_peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
-from dcsend.settings import Settings
+from dcsend.settings import Settings, Signal
+from dcsend.signaling.blob import is_blob
 from dcsend.signaling.dialcode import (
     MAX_TIME,
     Address,
@@ -30,25 +33,57 @@ from dcsend.signaling.dialcode import (
     select_addresses,
 )
 
-__all__ = ["meet"]
+if TYPE_CHECKING:
+    from dcsend.session.exchange import Ask
+
+__all__ = ["by_code", "meet"]
 
 
 @asynccontextmanager
-async def meet(settings: Settings, emit: Emit, role: str) -> AsyncIterator[Connection]:
+async def meet(
+    settings: Settings, emit: Emit, role: str, ask: Ask | None = None
+) -> AsyncIterator[Connection]:
     """Yield a connection to the peer; closed at the end, whatever happens.
+
+    Args:
+        settings: how to meet.
+        emit: told what the other side must be given.
+        role: `sender` or `receiver`.
+        ask: for the other side's description, where those are exchanged.
 
     Raises:
         DcsendError: nobody came, nobody answered, or it was the wrong one.
     """
+    if settings.signal is Signal.SDP or is_blob(settings.code):
+        from dcsend.session.exchange import Manners, exchange
+
+        manners = Manners(offers=role == "sender", compact=True)
+        async with exchange(settings, manners, emit, ask, transfer_peer) as connection:
+            yield connection
+        return
+    if settings.turn:
+        raise UsageError(
+            "a TURN server is of no use with a code that goes one way only",
+            "add --signal sdp, on both sides",
+        )
+    async with by_code(settings, emit, role, transfer_peer) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def by_code(
+    settings: Settings, emit: Emit, role: str, make: Make[Peer]
+) -> AsyncIterator[Peer]:
+    """Yield a connection that came about by a dial code: that of the settings, or a new one."""
     if settings.code:
-        connection = await _dial(settings)
+        connection = await _dial(settings, make)
         try:
             yield connection
         finally:
             await connection.close()
     else:
         async with hosting(settings, emit) as page:
-            listener = await _listen(settings, emit, role, page)
+            listener = await _listen(settings, emit, role, page, make)
             try:
                 page.start()
                 yield await _wait(listener, settings)
@@ -56,7 +91,7 @@ async def meet(settings: Settings, emit: Emit, role: str) -> AsyncIterator[Conne
                 await listener.close()
 
 
-async def _dial(settings: Settings) -> Connection:
+async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
     from dcsend.engines.dialer import dial  # a listener can do without
 
     code = decode(settings.code)
@@ -66,6 +101,7 @@ async def _dial(settings: Settings) -> Connection:
             password=ice_password(code.secret),
             fingerprint=code.fingerprint,
             timeout=settings.connect_timeout,
+            make=make,
             port=settings.port,
         )
     except ConnectionFailed:
@@ -75,7 +111,9 @@ async def _dial(settings: Settings) -> Connection:
         raise
 
 
-async def _listen(settings: Settings, emit: Emit, role: str, page: Hosting) -> Listener:
+async def _listen(
+    settings: Settings, emit: Emit, role: str, page: Hosting, make: Make[Peer]
+) -> Listener[Peer]:
     """Open the port, publish the code."""
     chosen = [_canonical(address) for address in settings.addresses]
     # Who names addresses knows how to be reached; nobody else is asked.
@@ -87,6 +125,7 @@ async def _listen(settings: Settings, emit: Emit, role: str, page: Hosting) -> L
         port,
         certificate=certificate,
         password=ice_password(secret),
+        make=make,
         stun_servers=servers,
         failed=lambda error: emit(Warned(error.kind, error.message, error.hint)),
     )
@@ -125,7 +164,7 @@ def _addresses(
     return select_addresses(port, [*local[:1], *public, *local[1:]])
 
 
-async def _wait(listener: Listener, settings: Settings) -> Connection:
+async def _wait(listener: Listener[Peer], settings: Settings) -> Peer:
     try:
         async with asyncio.timeout(settings.expires):
             return await listener.accept()

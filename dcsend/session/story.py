@@ -10,40 +10,38 @@ screen sooner by a third.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import platform
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from dcsend._version import __version__
-from dcsend.errors import (
-    DcsendError,
-    DestinationError,
-    Interrupted,
-    SourceError,
-    UsageError,
-)
+from dcsend.errors import DestinationError, SourceError, UsageError
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
 from dcsend.printable import printable
+from dcsend.session.conclusion import conclude
 from dcsend.session.events import (
     CodeReady,
+    DescriptionReady,
     Emit,
     Event,
-    Failed,
     FileFinished,
     Finished,
     Warned,
 )
 from dcsend.session.meeting import meet
-from dcsend.session.outcome import Tally, exit_status, failure
+from dcsend.session.outcome import Tally
 from dcsend.session.worker import Worker
 from dcsend.settings import STDIO, Settings
 
 if TYPE_CHECKING:
     from dcsend.files.operations import Sink
+    from dcsend.session.exchange import Ask
     from dcsend.session.incoming import Decide
 
 __all__ = ["agent", "receive_files", "send_files"]
+
+
+_AGAIN: Final = "what is complete stays; run it again on both sides, with --skip for the rest"
 
 
 def agent() -> str:
@@ -56,6 +54,7 @@ async def send_files(
     settings: Settings,
     emit: Emit,
     *,
+    ask: Ask | None = None,
     lines: asyncio.Queue[str] | None = None,
     interrupt: asyncio.Future[int] | None = None,
     stdin: BinaryIO | None = None,
@@ -66,6 +65,7 @@ async def send_files(
         paths: what to send; `-` is standard input.
         settings: everything else.
         emit: told of every event; the last one is what is returned.
+        ask: asked for the other side's session description, where those are exchanged.
         lines: what the person types meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
         stdin: read for `-`.
@@ -87,14 +87,14 @@ async def send_files(
         def announce(event: Event) -> None:
             """Let the code be the first thing that anybody sees."""
             emit(event)
-            if isinstance(event, CodeReady):
+            if isinstance(event, CodeReady | DescriptionReady):
                 _tell(found, tally, emit)
 
         if settings.code or not found.entries:
             _tell(found, tally, emit)
         if not found.entries:
             raise SourceError("nothing is left to send", "look at --exclude, and at what is named")
-        async with meet(settings, announce, "sender") as connection:
+        async with meet(settings, announce, "sender", ask) as connection:
             from dcsend.files.source import Source
             from dcsend.session.conversation import Conversation
             from dcsend.session.outgoing import Outgoing, block_size
@@ -106,7 +106,7 @@ async def send_files(
             outgoing.conversation = Conversation(connection, settings, emit, lines)
             await outgoing.conversation.run(outgoing)
 
-    return await _conclude(story, emit, "sender", interrupt)
+    return await conclude(story, emit, "sender", interrupt, hint=_AGAIN)
 
 
 async def receive_files(
@@ -114,6 +114,7 @@ async def receive_files(
     emit: Emit,
     decide: Decide,
     *,
+    ask: Ask | None = None,
     lines: asyncio.Queue[str] | None = None,
     interrupt: asyncio.Future[int] | None = None,
     stdout: BinaryIO | None = None,
@@ -124,6 +125,7 @@ async def receive_files(
         settings: everything that has a default.
         emit: told of every event; the last one is what is returned.
         decide: asked once whether to accept.
+        ask: asked for the other side's session description, where those are exchanged.
         lines: what the person types meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
         stdout: written for `output` `-`.
@@ -137,7 +139,7 @@ async def receive_files(
 
     async def story(tally: Tally) -> None:
         sink = _sink(settings, stdout)
-        async with meet(settings, emit, "receiver") as connection:
+        async with meet(settings, emit, "receiver", ask) as connection:
             from dcsend.session.conversation import Conversation
             from dcsend.session.incoming import Incoming
 
@@ -147,7 +149,7 @@ async def receive_files(
             incoming.conversation = Conversation(connection, settings, emit, lines)
             await incoming.conversation.run(incoming)
 
-    return await _conclude(story, emit, "receiver", interrupt)
+    return await conclude(story, emit, "receiver", interrupt, hint=_AGAIN)
 
 
 def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> Scan:
@@ -196,63 +198,3 @@ def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
     from dcsend.files.stream import StreamSink
 
     return StreamSink(stdout)
-
-
-async def _conclude(
-    story: Callable[[Tally], Coroutine[None, None, None]],
-    emit: Emit,
-    role: str,
-    interrupt: asyncio.Future[int] | None,
-) -> Finished:
-    """Run *story*; emit exactly one `Finished`, whatever happens."""
-    tally = Tally()
-    clock = asyncio.get_running_loop().time
-
-    def finished(status: int) -> Finished:
-        seconds = clock() - tally.started if tally.started is not None else 0.0
-        return Finished(not status, status, tally.bytes, seconds, tuple(tally.files), role)
-
-    try:
-        await _until_interrupted(story(tally), interrupt)
-    except DcsendError as exc:
-        emit(Failed(exc))
-        emit(finished(exc.exit_status))
-        raise
-    except asyncio.CancelledError:
-        emit(finished(130))
-        raise
-    except Exception as exc:
-        # Nobody foresaw it; a program that reads our events must hear of it all the same.
-        error = DcsendError(f"unexpected: {exc!r}", "this is a bug in dcsend; please report it")
-        emit(Failed(error))
-        emit(finished(error.exit_status))
-        raise error from exc
-    if (summary := failure(tally.files)) is not None:
-        emit(Failed(summary))
-    done = finished(exit_status(tally.files))
-    emit(done)
-    return done
-
-
-async def _until_interrupted(
-    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None
-) -> None:
-    """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
-    task = asyncio.create_task(story)
-    try:
-        either: set[asyncio.Future[Any]] = {task}
-        if interrupt is not None:
-            either.add(interrupt)
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        interrupted = not task.done()
-        if interrupted:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, DcsendError):
-                await task
-    if interrupted and interrupt is not None:
-        raise Interrupted(
-            interrupt.result(),
-            "what is complete stays; run it again on both sides, with --skip for the rest",
-        )
-    await task

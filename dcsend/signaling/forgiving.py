@@ -1,6 +1,7 @@
-r"""Finds the bytes of a dial code in whatever was pasted, typed or scanned.
+r"""Finds the bytes of a code in whatever was pasted, typed or scanned.
 
-Owns both texts of a code: base 32, for people, and decimal digits, for links. Between copy
+Owns both texts of a code: base 32, for people, and decimal digits, for links. What kind of
+code it is stands in its first two letters: a dial code, or a session description. Between copy
 and paste stand mail programs, chats, shells and terminals; what they add is passed over, what
 they damage is named. Knows nothing of what the bytes mean: that is `dialcode`'s.
 
@@ -17,10 +18,25 @@ from typing import Final
 from dcsend.errors import MalformedCode
 from dcsend.printable import printable
 
-__all__ = ["MAX_TEXT", "PREFIX", "base32", "read"]
+__all__ = ["DESCRIPTION", "MAX_TEXT", "PREFIX", "base32", "read", "squash"]
 
 PREFIX: Final = "dc"
 "What the text for people begins with."
+
+DESCRIPTION: Final = "ds"
+"The same of a session description, of which each side needs the other's."
+
+_MISTAKEN: Final = {
+    PREFIX: (
+        "this is a dial code, which needs no answer",
+        "use it without --signal sdp: dcsend receive CODE, or dcsend chat CODE",
+    ),
+    DESCRIPTION: (
+        "this is one of two codes, each side needs the other's",
+        "add --signal sdp to the command, or choose two codes on the page",
+    ),
+}
+"Prefix -> what to say where it is that of the other kind."
 
 MAX_TEXT: Final = 65536
 "Characters that `read` looks at; more is a wrong file, not a code with some clutter."
@@ -36,7 +52,7 @@ _PASSED_OVER: Final = frozenset({"Cc", "Cf", "Pd", "Zs", "Zl", "Zp"})
 "Unicode categories: controls, invisible characters (soft hyphen, BOM), dashes, white space."
 _CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~")
 _ENCODED_HASH: Final = re.compile(r"%(?:25)*23")
-_COMMAND: Final = re.compile(r"dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=dc|$))")
+_COMMAND: Final = re.compile(r"dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))")
 """`dcsend send PATH --to` has a path in it, of any letters; its length is limited so that no
 text of 65536 characters takes long."""
 
@@ -44,7 +60,7 @@ SizeOf = Callable[[bytes], int | None]
 "From the first two bytes or more: how many a code has that begins so; None if nobody knows."
 
 
-def base32(raw: bytes) -> str:
+def base32(raw: bytes, prefix: str = PREFIX) -> str:
     """Return the text for people: the prefix and base 32 (Crockford), lower case, no padding.
 
     >>> base32(b"dcsend")
@@ -53,16 +69,17 @@ def base32(raw: bytes) -> str:
     length = _base32_length(len(raw))
     number = int.from_bytes(raw) << (5 * length - 8 * len(raw))
     digits = (_ALPHABET[number >> 5 * place & 31] for place in range(length - 1, -1, -1))
-    return PREFIX + "".join(digits)
+    return prefix + "".join(digits)
 
 
-def read(text: str, largest: int, size_of: SizeOf) -> bytes:
+def read(text: str, largest: int, size_of: SizeOf, prefix: str = PREFIX) -> bytes:
     r"""Return the bytes that *text* carries, in either form; their checksum is not looked at.
 
     Args:
         text: what was pasted.
         largest: bytes of the longest code there is.
         size_of: tells a text that was cut off from one that was changed.
+        prefix: what the wanted kind of code begins with; digits are a dial code's.
 
     Raises:
         MalformedCode: there is no code in it, or it is incomplete, or has foreign characters.
@@ -71,22 +88,26 @@ def read(text: str, largest: int, size_of: SizeOf) -> bytes:
     b'dcsend'
     """
     body = _body(text)
+    kind = PREFIX if _DIGITS.issuperset(body) else body[: len(PREFIX)]
+    if kind in _MISTAKEN and kind != prefix:
+        raise MalformedCode(*_MISTAKEN[kind])
     if _DIGITS.issuperset(body):
         return _from_digits(body, largest)
-    if body.startswith(PREFIX):
-        return _from_base32(body[len(PREFIX) :], largest, size_of)
+    if kind == prefix:
+        return _from_base32(body[len(prefix) :], largest, size_of)
     if body.startswith("http"):
         raise MalformedCode("the link has no code in it: the # and what follows it are missing")
     if body[0] in _DIGITS:
         raise _foreign_character(body, _DIGITS)
-    raise MalformedCode(f"this is not a code: codes begin with {PREFIX}, links have # and digits")
+    links = ", links have # and digits" if prefix == PREFIX else ""
+    raise MalformedCode(f"this is not a code: codes begin with {prefix}{links}")
 
 
 def _body(text: str) -> str:
     """Return what is left without clutter, page and command; at least one character."""
     if len(text) > MAX_TEXT:
         raise MalformedCode(f"this is not a code: it has {len(text)} characters")
-    squashed = _squash(text)
+    squashed = squash(text)
     if not squashed:
         raise MalformedCode("the code is empty")
     body = squashed.rpartition("#")[2]
@@ -99,8 +120,8 @@ def _body(text: str) -> str:
     return body
 
 
-def _squash(text: str) -> str:
-    """Return *text* in lower case, without what copying adds."""
+def squash(text: str) -> str:
+    """Return *text* in lower case, without what copying adds, white space above all."""
     text = _ENCODED_HASH.sub("#", _CONTROL_SEQUENCE.sub("", text))
     return "".join(
         char

@@ -1,0 +1,310 @@
+"""One side of an exchange of session descriptions: gather, wait, connect.
+
+    offer:   gather ─► our description out ─► theirs in ─► connect
+    answer:  theirs in ─► gather ─► ours out ─► connect, however long they take to paste it
+
+Between the steps sits a person with a clipboard. Meanwhile the port answers early checks, since a
+browser gives up on somebody silent after 11 to 15 s (measured: Firefox 153, Chromium 156), and
+keeps the NATs on the way open. No end of candidates is ever told to aioice, which would then give
+up after 63 s. Unlike a listener it knows one peer only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
+from dcsend.engines.addresses import interfaces, rank, route_sources
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.loading import Make, Peer, load_aiortc
+from dcsend.engines.quota import SeenChecks
+from dcsend.engines.stun import MappedAddresses, binding_indication, is_binding_request
+from dcsend.engines.turn import TurnServer
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import ConnectionFailed, DcsendError, TimedOut
+
+if TYPE_CHECKING:
+    from aioice.stun import Message
+
+__all__ = ["Endpoint", "Servers"]
+
+_TURN_TIMEOUT: Final = 6.0
+"Seconds that a TURN server may take: two round trips, and TCP and TLS before them."
+_MAX_SOURCES: Final = 16
+"Addresses from which the peer may show itself besides those in its description."
+_KEEP_ALIVE: Final = 10.0
+"Seconds between requests that keep our mapping at a NAT (RFC 8445, 11: at least each 15 s)."
+_PUNCH: Final = 5.0
+"""Seconds between the datagrams that keep our NAT open for the peer, who may paste our description
+minutes after aioice has stopped its own checks; NATs keep a path for 30 s or more (RFC 4787)."""
+_Place = tuple[CandidateType, str, int]
+"Type, host and port of a candidate."
+_TYPE_PREFERENCE: Final = {CandidateType.HOST: 126, CandidateType.SERVER_REFLEXIVE: 100}
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Who is asked for addresses besides our own."""
+
+    stun: Sequence[Address] = ()
+    turn: Sequence[TurnServer] = ()
+    timeout: float = 2.0
+    "Seconds that STUN servers have."
+
+
+class Endpoint:
+    """Our end: one UDP port, one certificate, one peer."""
+
+    def __init__(self, port: UdpPort, servers: Servers, addresses: Sequence[str]) -> None:
+        """Take over *port*; `open` makes one and gathers."""
+        from dcsend.engines import private
+
+        self._port = port
+        self._servers = servers
+        self._addresses = addresses
+        self._certificate = Certificate.generate()
+        self._mapped = MappedAddresses(port, servers.stun)
+        self._seen = SeenChecks()
+        self._strangers = 0
+        self._answered = False
+        "Whether a check of the other side has come."
+        self._candidates: list[Candidate] = []
+        self._peers: set[Address] = set()
+        "Where the other side says it can be reached."
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.problems: list[DcsendError] = []
+        "TURN servers that can't be used, and why."
+        self._ice, self._protocols = private.muxed_connection(
+            controlling=True,
+            port=port,
+            hosts=["::" if family == socket.AF_INET6 else "0.0.0.0" for family in port.families],
+            judge=self._judge,
+        )
+        port.unknown = self._unknown
+
+    @classmethod
+    async def open(
+        cls, servers: Servers, *, port: int = 0, addresses: Sequence[str] = ()
+    ) -> Endpoint:
+        """Bind a port and gather candidates.
+
+        Args:
+            servers: who else is asked.
+            port: our UDP port; 0 for a random one.
+            addresses: in place of those found on this machine, and of what STUN says.
+
+        Raises:
+            UsageError: *port* can't be used.
+            ConnectionFailed: this machine has no address at all.
+            ImportError: aiortc can't be loaded.
+        """
+        await load_aiortc()
+        self = cls(await UdpPort.open(port), servers, addresses)
+        try:
+            await self._gather()
+        except BaseException:
+            await self.close()
+            raise
+        self._begin(self._keep_open())
+        return self
+
+    def describe(self, type: SdpType, offer: Description | None = None) -> Description:
+        """Return our description: an offer, or the answer to *offer*."""
+        setup = Setup.ACTPASS
+        if type is SdpType.ANSWER:
+            # As JSEP wants it (RFC 8829, 5.3.1): the answerer begins unless it is told not to.
+            passive = offer is not None and offer.setup is Setup.ACTIVE
+            setup = Setup.PASSIVE if passive else Setup.ACTIVE
+        return Description(
+            type=type,
+            ufrag=self._ice.local_username,
+            password=self._ice.local_password,
+            fingerprint=self._certificate.fingerprint,
+            setup=setup,
+            candidates=tuple(self._candidates),
+            mid="0" if offer is None else offer.mid,
+        )
+
+    async def connect(
+        self,
+        ours: Description,
+        theirs: Description,
+        make: Make[Peer],
+        *,
+        timeout: float,
+    ) -> Peer:
+        """Connect; the connection owns the port from then on.
+
+        Args:
+            ours: what the other side was given.
+            theirs: what it gave.
+            make: of `loading`: what kind of connection it shall be.
+            timeout: seconds until it is given up.
+
+        Raises:
+            ConnectionFailed: there is no path, or it was lost at once.
+            TimedOut: nothing was heard of the other side in time.
+            DcsendError: as `PeerConnection.establish`.
+        """
+        connection = self.prepare(ours, theirs, make)
+        try:
+            await self.establish(connection, theirs, timeout=timeout)
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    def prepare(self, ours: Description, theirs: Description, make: Make[Peer]) -> Peer:
+        """Make the connection that `establish` then connects; closing it closes the port."""
+        from dcsend.engines.peer import Role
+
+        # The offerer controls (RFC 8445, 6.1.1), and opens the channels.
+        offers = ours.type is SdpType.OFFER
+        self._ice.ice_controlling = offers
+        answer = theirs if offers else ours
+        server = (answer.setup is Setup.ACTIVE) is offers
+        role = Role(published=False, dtls_server=server, opens=offers)
+        connection = make(self._ice, self._certificate, role)
+        connection.owned = self._port
+        return connection
+
+    async def establish(self, connection: Peer, theirs: Description, *, timeout: float) -> None:
+        """Connect what `prepare` made; see `connect`."""
+        from dcsend.engines.peer import Remote
+
+        remote = Remote(theirs.ufrag, theirs.password, theirs.fingerprint, theirs.max_message_size)
+        for candidate in theirs.candidates:
+            self._begin(self._add(candidate))
+        punching = asyncio.create_task(self._punch())
+        try:
+            async with asyncio.timeout(timeout):
+                await connection.establish(remote)
+        except TimeoutError:
+            raise self._nobody(theirs) from None
+        finally:
+            # From now on ICE itself keeps the path open.
+            punching.cancel()
+            await asyncio.wait({punching})
+            await self._end_tasks()
+
+    async def close(self) -> None:
+        """Close the port, unless a connection owns it; idempotent."""
+        await self._end_tasks()
+        await self._ice.close()
+        await self._port.close()
+
+    def _nobody(self, theirs: Description) -> DcsendError:
+        if self._answered:
+            return ConnectionFailed("the other side answers, but no connection came about")
+        if theirs.type is SdpType.OFFER:
+            return TimedOut(
+                "the other side did not connect in time",
+                "it must be given the code that was shown here; begin anew on both sides",
+            )
+        hosts = ", ".join(c.host for c in theirs.candidates) or "anywhere"
+        return ConnectionFailed(
+            f"no answer from {hosts}",
+            "between two strict NATs a relay is needed: --ice-server turn:USER:PASSWORD@HOST",
+        )
+
+    async def _gather(self) -> None:
+        """Find out where we can be reached; nothing waits for a dead server."""
+        hosts = list(self._addresses) or rank(interfaces(), route_sources())
+        places: list[_Place] = [(CandidateType.HOST, host, self._port.port) for host in hosts]
+        relays = (self._relay(server) for server in self._servers.turn)
+        # Who names addresses knows how to be reached; no STUN server is asked then.
+        asks_stun = not self._addresses
+        mapped, *relayed = await asyncio.gather(self._reflect(asks_stun), *relays)
+        for found in (mapped, *relayed):
+            places += found
+        if not places:
+            raise ConnectionFailed(
+                "this machine has no network address", "connect it, or name one with --address"
+            )
+        known: dict[Address, Candidate] = {}
+        for number, (kind, host, port) in enumerate(places):
+            # RFC 8445, 5.1.2.1
+            priority = _TYPE_PREFERENCE.get(kind, 0) << 24 | 65535 - number << 8 | 255
+            known.setdefault((host, port), Candidate(kind, host, port, priority))
+        self._candidates = list(known.values())
+
+    async def _reflect(self, wanted: bool) -> list[_Place]:
+        mapped = await self._mapped.query(self._servers.timeout) if wanted else []
+        return [(CandidateType.SERVER_REFLEXIVE, *place) for place in mapped]
+
+    async def _relay(self, server: TurnServer) -> list[_Place]:
+        from dcsend.engines import private
+
+        try:
+            place = await private.add_relay(self._ice, self._judge, server, _TURN_TIMEOUT)
+        except DcsendError as exc:
+            self.problems.append(exc)
+            return []
+        return [(CandidateType.RELAYED, *place)]
+
+    async def _add(self, candidate: Candidate) -> None:
+        """Let ICE try one of the other side's addresses, and let what comes from there in."""
+        from dcsend.engines import private
+
+        place = (candidate.type.value, candidate.host, candidate.port, candidate.priority)
+        for address in await private.add_remote(self._ice, *place):
+            if (protocol := self._protocols.get(":" in address[0])) is not None:
+                self._peers.add(address)
+                self._port.route(address, protocol.datagram_received)
+
+    async def _keep_open(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_ALIVE)
+            self._mapped.keep_alive()
+
+    async def _punch(self) -> None:
+        from dcsend.engines import private
+
+        while not private.is_nominated(self._ice):
+            for address in self._peers:
+                self._port.send(binding_indication(secrets.token_bytes(12)), address)
+            await asyncio.sleep(_PUNCH)
+
+    def _judge(self, data: bytes, source: Address) -> Message | None:
+        """Return the peer's check in *data*, or None if it is anything else."""
+        from dcsend.engines.checks import parse_request
+
+        role = "ICE-CONTROLLED" if self._ice.ice_controlling else "ICE-CONTROLLING"
+        message = parse_request(data, role)
+        password = self._ice.local_password.encode()
+        if message is None or not message.check_message_integrity(password):
+            return None
+        self._answered = True
+        return message if self._seen.add(message.transaction_id, source) else None
+
+    def _unknown(self, data: bytes, source: Address) -> None:
+        """Take a datagram from an address that is in no description."""
+        from dcsend.engines import private
+
+        if self._mapped.received(data) or not is_binding_request(data):
+            return
+        if self._strangers >= _MAX_SOURCES or private.is_nominated(self._ice):
+            return
+        message = self._judge(data, source)
+        if message is not None:
+            self._strangers += 1
+            protocol = self._protocols[":" in source[0]]
+            self._port.route(source, protocol.datagram_received)
+            private.answer_check(protocol, message, source)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _end_tasks(self) -> None:
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

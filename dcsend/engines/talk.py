@@ -1,0 +1,279 @@
+"""A peer connection with whatever data channels either side opens: the demo's.
+
+Loads aiortc, so it is loaded only where `loading` has done that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from aioice import Connection as IceConnection
+from aiortc import InvalidStateError, RTCDataChannel, RTCDataChannelParameters
+
+from dcsend.engines import private
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.peer import PeerConnection, Remote, Role
+from dcsend.engines.presence import Presence
+from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
+
+__all__ = ["ChannelOptions", "Follower", "State", "TalkChannel", "TalkConnection"]
+
+_MAX_STREAMS: Final = 1024
+"Streams on which the peer may send; browsers stop at 1024 channels, too (Chromium)."
+_LOOK: Final = 0.5
+"Seconds between two looks at whether the peer still sends."
+_MAX_MISSED: Final = 4096
+"Events that are kept for a follower that comes late, by a few turns of the loop."
+_DRAIN: Final = 3.0
+"Seconds that what was sent may take to arrive before a polite end; then it is lost."
+
+
+class State(enum.StrEnum):
+    """The state of the whole connection (W3C `RTCPeerConnectionState`)."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    "Nothing has come for a while; it may come back."
+    FAILED = "failed"
+    CLOSED = "closed"
+    "The other side, or this one, has ended it."
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelOptions:
+    """How a channel is opened (W3C `RTCDataChannelInit`)."""
+
+    label: str
+    ordered: bool = True
+    max_retransmits: int | None = None
+    max_lifetime: int | None = None
+    "Milliseconds."
+    protocol: str = ""
+    negotiated: int | None = None
+    "Stream id that both sides know; None to announce the channel in-band (RFC 8832)."
+
+
+class Follower(Protocol):
+    """Who is told what happens; on the loop's thread, in order; must not block."""
+
+    def announced(self, channel: TalkChannel) -> None:
+        """The peer opens a channel; comes before its first message."""
+        ...
+
+    def opened(self, channel: TalkChannel) -> None:
+        """A channel can be used from now on, whoever opened it."""
+        ...
+
+    def closed(self, channel: TalkChannel) -> None:
+        """A channel is gone."""
+        ...
+
+    def received(self, channel: TalkChannel, message: bytes | str) -> None:
+        """A message has come."""
+        ...
+
+    def changed(self, state: State) -> None:
+        """The connection is in another state; the first, `connecting`, is not told."""
+        ...
+
+
+class TalkChannel:
+    """One data channel, of either side."""
+
+    def __init__(self, channel: RTCDataChannel) -> None:
+        self._channel = channel
+
+    @property
+    def label(self) -> str:
+        """Its name; not always unique, and a stranger's text if the peer opened it."""
+        return self._channel.label
+
+    @property
+    def id(self) -> int:
+        """Stream id, 0 to 65534; -1 for one that is not announced yet."""
+        return -1 if self._channel.id is None else self._channel.id
+
+    @property
+    def protocol(self) -> str:
+        """Name of the subprotocol; empty for none."""
+        return self._channel.protocol
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return bool(self._channel.readyState == "open")
+
+    def send(self, message: bytes | str) -> None:
+        """Queue a message, however long the queue; see `writable`.
+
+        Raises:
+            ConnectionFailed: the channel is closed.
+            UsageError: the message is longer than the peer takes.
+        """
+        try:
+            self._channel.send(message)
+        except InvalidStateError:
+            raise ConnectionFailed(f"the channel {self.label!r} is closed") from None
+        except ValueError:
+            raise UsageError(
+                "the message is longer than the other side takes", "send less at once"
+            ) from None
+
+    async def writable(self) -> None:
+        """Return when little is queued, or the channel is closed."""
+        room = asyncio.Event()
+        self._channel.on("bufferedamountlow", room.set)
+        self._channel.on("close", room.set)
+        try:
+            while self.is_open and self._channel.bufferedAmount > 0:
+                room.clear()
+                await room.wait()
+        finally:
+            with contextlib.suppress(KeyError):  # a closed channel forgets its listeners
+                self._channel.remove_listener("bufferedamountlow", room.set)
+                self._channel.remove_listener("close", room.set)
+
+    def close(self) -> None:
+        """Close it, after what is queued."""
+        self._channel.close()
+
+
+class TalkConnection(PeerConnection):
+    """Every channel of one peer, and how the connection is."""
+
+    def __init__(self, ice: IceConnection, certificate: Certificate, role: Role) -> None:
+        self._follower: Follower | None = None
+        self._missed: list[Callable[[Follower], None]] = []
+        self.max_message_size = 0
+        "Bytes that the peer takes in one message; 0 for any number."
+        self._state = State.CONNECTING
+        loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[DcsendError | None] = loop.create_future()
+        self._presence = Presence(loop.time())
+        self._watching: asyncio.Task[None] | None = None
+        super().__init__(ice, certificate, role, max_streams=_MAX_STREAMS)
+
+    @property
+    def opens(self) -> bool:
+        """Whether it is for this side to open a channel."""
+        return self._role.opens
+
+    @property
+    def state(self) -> State:
+        """How the connection is."""
+        return self._state
+
+    def follow(self, follower: Follower) -> None:
+        """Tell *follower* of everything, first of what it has missed."""
+        self._follower = follower
+        missed, self._missed = self._missed, []
+        for event in missed:
+            event(follower)
+
+    def _tell(self, event: Callable[[Follower], None]) -> None:
+        if self._follower is not None:
+            event(self._follower)
+            return
+        self._missed.append(event)
+        if len(self._missed) == _MAX_MISSED:
+            self._end(RemoteProtocolError("the other side sends faster than we can begin"))
+
+    def open_channel(self, options: ChannelOptions) -> TalkChannel:
+        """Open a channel; `opened` is told when the other side agrees.
+
+        Raises:
+            UsageError: the stream id is taken.
+        """
+        parameters = RTCDataChannelParameters(
+            label=options.label,
+            ordered=options.ordered,
+            maxRetransmits=options.max_retransmits,
+            maxPacketLifeTime=options.max_lifetime,
+            protocol=options.protocol,
+            negotiated=options.negotiated is not None,
+            id=options.negotiated,
+        )
+        try:
+            channel = RTCDataChannel(self._sctp, parameters)
+        except ValueError:
+            raise UsageError(f"the stream id {options.negotiated} is taken") from None
+        return self._add(channel)
+
+    async def over(self) -> DcsendError | None:
+        """Return when the connection has failed, and why, or None when a side has closed it."""
+        return await asyncio.shield(self._over)
+
+    async def drain(self) -> None:
+        """Wait, not for long, until the peer has all that was sent."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_DRAIN):
+                # aiortc tells nobody when its queues are empty.
+                while not self._sctp.drained and not self._over.done():  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+
+    async def _open_channels(self, remote: Remote) -> None:
+        self.max_message_size = remote.max_message_size
+        if self._state is State.CONNECTING:
+            self._enter(State.CONNECTED)
+            self._watching = asyncio.create_task(self._watch())
+
+    def _channel_opened_by_peer(self, channel: RTCDataChannel) -> None:
+        self._add(channel, announce=True)
+
+    def _add(self, channel: RTCDataChannel, *, announce: bool = False) -> TalkChannel:
+        added = TalkChannel(channel)
+        channel.on("message", lambda message: self._tell(lambda to: to.received(added, message)))
+        channel.on("open", lambda: self._tell(lambda to: to.opened(added)))
+        channel.on("close", lambda: self._channel_closed(added))
+        if announce:
+            self._tell(lambda to: to.announced(added))
+        if added.is_open:
+            self._tell(lambda to: to.opened(added))
+        return added
+
+    def _channel_closed(self, channel: TalkChannel) -> None:
+        self._tell(lambda to: to.closed(channel))
+        if self._sctp.state == "closed":  # all of it, not this channel alone
+            self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
+
+    async def _watch(self) -> None:
+        """Look after whether the peer is still there."""
+        clock = asyncio.get_running_loop().time
+        heard = private.arrived(self._ice_connection)
+        while not self._over.done():
+            await asyncio.sleep(_LOOK)
+            now = private.arrived(self._ice_connection)
+            if now != heard:
+                heard = now
+                self._presence.heard(clock())
+            if self._presence.is_lost(clock()):
+                self._end(ConnectionFailed("nothing came from the other side for 30 s"))
+            elif not self._over.done():
+                away = self._presence.is_away(clock())
+                self._enter(State.DISCONNECTED if away else State.CONNECTED)
+
+    def _enter(self, state: State) -> None:
+        if state is not self._state:
+            self._state = state
+            self._tell(lambda to: to.changed(state))
+
+    def _dtls_changed(self) -> None:
+        # A peer that says goodbye was heard of just now; one that does not is missed for long.
+        away = self._presence.is_away(asyncio.get_running_loop().time())
+        if self._dtls.state == "closed" and self._state is State.CONNECTED and not away:
+            self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
+        super()._dtls_changed()
+
+    def _end(self, reason: DcsendError, *, orderly: bool = False) -> None:
+        if self._over.done():
+            return
+        self._over.set_result(None if orderly else reason)
+        if self._watching is not None:
+            self._watching.cancel()
+        self._enter(State.CLOSED if orderly else State.FAILED)

@@ -1,0 +1,69 @@
+"""TURN servers, as a person names them (RFC 7065, with user and password in front of the host)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote
+
+from dcsend.engines.udp import Address
+from dcsend.errors import UsageError
+from dcsend.printable import printable
+
+__all__ = ["TurnServer", "parse_turn"]
+
+_URI: Final = re.compile(
+    r"(turns?):([^:@\s]+):([^@\s]*)@(\[[0-9A-Fa-f:]+\]|[^\[\]:/?@\s]+)(?::(\d{1,5}))?"
+    r"(?:\?transport=(udp|tcp))?",
+    re.ASCII,
+)
+_PORTS: Final = {"turn": 3478, "turns": 5349}
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServer:
+    """A server that relays, and our account there."""
+
+    address: Address
+    user: str
+    password: str = field(repr=False)
+    transport: str = "udp"
+    "Between us and the server: `udp` or `tcp`."
+    tls: bool = False
+    "Whether that is encrypted once more; over TCP only."
+
+
+def parse_turn(uri: str) -> TurnServer:
+    """Split `turn:USER:PASSWORD@HOST[:PORT][?transport=udp|tcp]`, or the same with `turns:`.
+
+    `%40` and the like stand for characters that would be mistaken, such as `@` in a password.
+
+    Raises:
+        UsageError: it is not like that. The message has no password in it.
+
+    >>> parse_turn("turn:me:s%40cret@turn.example.org")
+    TurnServer(address=('turn.example.org', 3478), user='me', transport='udp', tls=False)
+    >>> parse_turn("turns:me:x@[2001:db8::7]:443").address
+    ('2001:db8::7', 443)
+    """
+    match = _URI.fullmatch(uri.strip())
+    port = int(match[5] or _PORTS[match[1]]) if match else 0
+    if match is None or not 0 < port < 65536:
+        shown = printable(uri.rpartition("@")[2][:80])
+        raise UsageError(
+            f"the TURN server {shown!r} is not named in full",
+            "write turn:USER:PASSWORD@HOST or turn:USER:PASSWORD@HOST:PORT?transport=tcp",
+        )
+    tls = match[1] == "turns"
+    if tls and match[6] == "udp":
+        raise UsageError(
+            f"turns: to {match[4]} can't go over UDP", "leave ?transport=udp out, or write turn:"
+        )
+    return TurnServer(
+        (match[4].strip("[]"), port),
+        unquote(match[2]),
+        unquote(match[3]),
+        "tcp" if tls else match[6] or "udp",
+        tls,
+    )

@@ -1,0 +1,84 @@
+"""How every run ends: one `Finished`, and before it the reason, if there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from dcsend.errors import DcsendError, Interrupted
+from dcsend.session.events import Emit, Failed, Finished
+from dcsend.session.outcome import Tally, exit_status, failure
+
+__all__ = ["conclude"]
+
+
+async def conclude(
+    story: Callable[[Tally], Coroutine[None, None, None]],
+    emit: Emit,
+    role: str,
+    interrupt: asyncio.Future[int] | None,
+    *,
+    hint: str,
+) -> Finished:
+    """Run *story*; emit exactly one `Finished`, whatever happens, and return it.
+
+    Args:
+        story: what is to be done; counts in the tally what came of it.
+        emit: told how it ended.
+        role: `sender`, `receiver` or `chat`.
+        interrupt: set to a signal's number to end the story as that signal does.
+        hint: what to do next after an interruption.
+
+    Raises:
+        DcsendError: the story was not carried to its end; `Failed` has told it.
+    """
+    tally = Tally()
+    clock = asyncio.get_running_loop().time
+
+    def finished(status: int) -> Finished:
+        seconds = clock() - tally.started if tally.started is not None else 0.0
+        return Finished(not status, status, tally.bytes, seconds, tuple(tally.files), role)
+
+    try:
+        await _until_interrupted(story(tally), interrupt, hint)
+    except DcsendError as exc:
+        emit(Failed(exc))
+        emit(finished(exc.exit_status))
+        raise
+    except asyncio.CancelledError:
+        emit(finished(130))
+        raise
+    except Exception as exc:
+        # Nobody foresaw it; a program that reads our events must hear of it all the same.
+        error = DcsendError(f"unexpected: {exc!r}", "this is a bug in dcsend; please report it")
+        emit(Failed(error))
+        emit(finished(error.exit_status))
+        raise error from exc
+    if (summary := failure(tally.files)) is not None:
+        emit(Failed(summary))
+    done = finished(exit_status(tally.files))
+    emit(done)
+    return done
+
+
+async def _until_interrupted(
+    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None, hint: str
+) -> None:
+    """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
+    task = asyncio.create_task(story)
+    try:
+        either: set[asyncio.Future[Any]] = {task}
+        if interrupt is not None:
+            either.add(interrupt)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        interrupted = not task.done()
+        if interrupted:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, DcsendError):
+                await task
+    if interrupted and interrupt is not None:
+        raise Interrupted(interrupt.result(), hint)
+    await task

@@ -1,0 +1,328 @@
+r"""A session description as one text that a person copies: the two codes of `--signal sdp`.
+
+Two forms, told apart by their content. The compact one is ours: binary, then base 32 for people
+behind `ds`, as forgiving as a dial code. Version 1, integers in network byte order:
+
+    version      u8    1
+    length       u8    of the whole, checksum included
+    flags        u8    bit 0: an answer; bits 1 and 2: setup (0 actpass, 1 active, 2 passive);
+                       bit 3: the credentials are lower-case hexadecimal; the others are 0
+    ufrag        u8    characters of the ice-ufrag
+    password     u8    characters of the ice-pwd
+    fingerprint  32    SHA-256 of the DTLS certificate
+    credentials        ufrag and password without a gap, 4 bits for each hexadecimal digit, else 6
+                       for each ice-char (A-Z a-z 0-9 + / in this order); filled up to a byte with 0
+    candidates         head u8: type (0 host, 1 srflx, 2 prflx, 3 relay) * 4 + family (0 IPv4,
+                       1 IPv6, 2 mDNS); then 4 or 16 bytes of address, or the UUID; port u16
+    crc          u16   CRC-16/CCITT-FALSE of everything before
+
+Priorities are those of RFC 8445, 5.1.2.1 by type and order; mid is 0, the SCTP port 5000, messages
+have 262144 bytes at most. The other form is the demo's: base64 of `{"type": …, "sdp": …}`, as every
+WebRTC program can make and read it; it has no checksum, so that damage to a password, say, shows
+only in that nothing connects.
+
+Must not import anything of dcsend but `description`, `errors`, `printable` and `signaling`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+import struct
+import uuid
+from collections.abc import Iterator
+from typing import Any, Final
+
+from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
+from dcsend.errors import IncompatibleVersion, MalformedCode
+from dcsend.printable import printable
+from dcsend.signaling import forgiving
+from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp
+
+__all__ = ["BLOB_VERSION", "decode", "encode", "encode_json", "is_blob", "is_compact"]
+
+BLOB_VERSION: Final = 1
+"The layout that this module writes, and the only one that it reads."
+
+_HEAD: Final = struct.Struct("!BBBBB32s")
+_PORT: Final = struct.Struct("!H")
+_CRC: Final = struct.Struct("!H")
+_LARGEST: Final = 255
+_MAX_CANDIDATES: Final = 8
+"More only make the code longer: one of the first few is the one that works."
+_ANSWER, _HEX = 0x01, 0x08
+_SETUPS: Final = (Setup.ACTPASS, Setup.ACTIVE, Setup.PASSIVE)
+_TYPES: Final = tuple(CandidateType)
+_PREFERENCES: Final = (126, 100, 110, 0)
+"Of these types (RFC 8445, 5.1.2.2)."
+_ADDRESS_SIZES: Final = (4, 16, 16)
+_MDNS: Final = 2
+_ICE_CHARS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_HEX_CHARS: Final = "0123456789abcdef"
+
+_CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_COMMAND: Final = re.compile(
+    r"^\W*dcsend(?:\.exe)?\s+(?:chat|receive|send\s.{0,999}?--to)[\s=]+", re.S
+)
+_OPTIONS: Final = re.compile(r"\s--?[a-z][a-z-]*(?:[\s=].*)?$", re.S)
+_CLUTTER: Final = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff'\"`<>«»‹›“”„‟‘’‚‛]+")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
+_JSON_BEGINS: Final = re.compile(r"e[wy][A-Za-z0-9+/_-]{6}", re.ASCII)
+"Base64 of a brace, and of a quote or white space behind it."
+
+
+def encode(description: Description) -> str:
+    """Return the compact form; candidates that don't fit, from the end, are left out.
+
+    >>> encode(_example())[:20], len(encode(_example()))
+    ('ds0510010p000g40r40m', 108)
+    """
+    return forgiving.base32(_pack(description), forgiving.DESCRIPTION)
+
+
+def encode_json(description: Description) -> str:
+    r"""Return the demo's form, on one line.
+
+    >>> base64.b64decode(encode_json(_example()))[:30]
+    b'{"type":"offer","sdp":"v=0\\r\\n'
+    """
+    fields = {"type": description.type.value, "sdp": format_sdp(description)}
+    return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
+
+
+def decode(text: str, wanted: SdpType | None = None) -> Description:
+    """Read a description in either form, however it was copied.
+
+    Args:
+        text: what was pasted; a whole command is fine, too.
+        wanted: which half is needed; None for either.
+
+    Raises:
+        MalformedCode: it is damaged, incomplete, the wrong half, or no description.
+        IncompatibleVersion: it is whole, but of another version.
+
+    >>> decode(encode(_example()).upper()) == decode(encode_json(_example())) == _example()
+    True
+    """
+    if len(text) > forgiving.MAX_TEXT:
+        raise MalformedCode(f"this is not a code: it has {len(text)} characters")
+    plain = _unwrapped(text)
+    if plain.startswith("v=0"):
+        raise MalformedCode(
+            "this is bare SDP, which does not say whether it is an offer or an answer",
+            "paste the JSON with type and sdp, or its base64",
+        )
+    if plain.startswith("{"):
+        description = _from_json(plain)
+    elif _JSON_BEGINS.match(stripped := _CLUTTER.sub("", plain)):
+        description = _from_json(_from_base64(stripped))
+    else:
+        raw = forgiving.read(plain, _LARGEST, _size_of, forgiving.DESCRIPTION)
+        description = _unpack(raw)
+    if wanted is not None and description.type is not wanted:
+        article = "an"
+        raise MalformedCode(
+            f"this is {article} {description.type}, and {article} {wanted} is needed",
+            "paste what the other side shows now",
+        )
+    return description
+
+
+def is_blob(text: str) -> bool:
+    """Tell whether *text* is meant to be a description, not a dial code; never raises.
+
+    >>> is_blob(encode(_example())), is_blob("dc058000820c20"), is_blob("http://192.168.1.7/#12")
+    (True, False, False)
+    """
+    return is_compact(text) or _is_json(text)
+
+
+def is_compact(text: str) -> bool:
+    """Tell whether *text* is meant to be a description in the compact form."""
+    body = forgiving.squash(_unwrapped(text[: forgiving.MAX_TEXT]))
+    return body.startswith(forgiving.DESCRIPTION) and not _is_json(text)
+
+
+def _is_json(text: str) -> bool:
+    plain = _unwrapped(text[: forgiving.MAX_TEXT])
+    return plain.startswith("{") or bool(_JSON_BEGINS.match(_CLUTTER.sub("", plain)))
+
+
+def _unwrapped(text: str) -> str:
+    """Return what is left without the command that it stands in, and without escape sequences."""
+    text = _CONTROL_SEQUENCE.sub("", text)
+    if command := _COMMAND.match(text):
+        text = _OPTIONS.sub("", text[command.end() :])
+    return text.strip()
+
+
+def _from_base64(text: str) -> str:
+    if not _BASE64.fullmatch(text):
+        raise MalformedCode("the code is damaged: it has a character that no code has")
+    digits = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise MalformedCode(
+            "the code is damaged: a part of it is missing, or was changed"
+        ) from None
+
+
+def _from_json(text: str) -> Description:
+    try:
+        fields: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        raise MalformedCode(
+            "the code is damaged: a part of it is missing, or was changed"
+        ) from None
+    if not isinstance(fields, dict):
+        raise MalformedCode("the code is damaged: it holds no session description")
+    kind, sdp = fields.get("type"), fields.get("sdp")
+    if not isinstance(sdp, str) or len(sdp) > MAX_SDP:
+        raise MalformedCode("the code is damaged: it holds no SDP")
+    if kind not in tuple(SdpType):
+        shown = printable(str(kind)[:20])
+        raise MalformedCode(f"the code is neither an offer nor an answer, but {shown}")
+    return parse_sdp(SdpType(kind), sdp)
+
+
+def _pack(description: Description) -> bytes:
+    credentials = description.ufrag + description.password
+    is_hex = set(credentials) <= set(_HEX_CHARS)
+    flags = (
+        (description.type is SdpType.ANSWER) * _ANSWER
+        | _SETUPS.index(description.setup) << 1
+        | is_hex * _HEX
+    )
+    body = _pack_chars(credentials, _HEX_CHARS if is_hex else _ICE_CHARS)
+    room = _LARGEST - _HEAD.size - len(body) - _CRC.size
+    if room < 0:
+        raise MalformedCode("the ice-ufrag and ice-pwd are too long for the compact form")
+    for candidate in description.candidates[:_MAX_CANDIDATES]:
+        packed = _pack_candidate(candidate)
+        if len(packed) > room:
+            break
+        room -= len(packed)
+        body += packed
+    head = _HEAD.pack(
+        BLOB_VERSION,
+        _HEAD.size + len(body) + _CRC.size,
+        flags,
+        len(description.ufrag),
+        len(description.password),
+        description.fingerprint,
+    )
+    return head + body + _CRC.pack(binascii.crc_hqx(head + body, 0xFFFF))
+
+
+def _pack_chars(text: str, alphabet: str) -> bytes:
+    width = (len(alphabet) - 1).bit_length()
+    number = 0
+    for char in text:
+        number = number << width | alphabet.index(char)
+    size = -(-len(text) * width // 8)
+    return (number << 8 * size - len(text) * width).to_bytes(size)
+
+
+def _unpack_chars(raw: bytes, count: int, alphabet: str) -> str:
+    width = (len(alphabet) - 1).bit_length()
+    number = int.from_bytes(raw) >> 8 * len(raw) - count * width
+    places = range(count - 1, -1, -1)
+    return "".join(alphabet[number >> width * place & len(alphabet) - 1] for place in places)
+
+
+def _pack_candidate(candidate: Candidate) -> bytes:
+    """Return one candidate; nothing for an mDNS name that is not a UUID, which none is."""
+    if candidate.host.endswith(".local"):
+        try:
+            family, address = _MDNS, uuid.UUID(candidate.host.removesuffix(".local")).bytes
+        except ValueError:
+            return b""
+    else:
+        ip = ipaddress.ip_address(candidate.host)
+        family, address = ip.version // 6, ip.packed
+    head = _TYPES.index(candidate.type) << 2 | family
+    return bytes([head]) + address + _PORT.pack(candidate.port)
+
+
+def _size_of(beginning: bytes) -> int | None:
+    """Return how many bytes a description has that begins so, None if its version is not ours."""
+    return beginning[1] if beginning[0] == BLOB_VERSION else None
+
+
+def _unpack(raw: bytes) -> Description:
+    """Read the bytes of the compact form.
+
+    Raises:
+        MalformedCode: the checksum, the length or a field is wrong.
+        IncompatibleVersion: it is whole, but of another version.
+    """
+    body, crc = raw[: -_CRC.size], raw[-_CRC.size :]
+    if len(raw) <= _CRC.size or binascii.crc_hqx(body, 0xFFFF) != int.from_bytes(crc):
+        raise MalformedCode("the code is damaged: its checksum is wrong")
+    if raw[0] != BLOB_VERSION:
+        raise IncompatibleVersion(
+            f"the code has version {raw[0]}, this dcsend knows version {BLOB_VERSION}"
+        )
+    if len(body) < _HEAD.size or raw[1] != len(raw):
+        raise MalformedCode(f"the code is damaged: it has {len(raw)} bytes")
+    _version, _length, flags, ufrag_size, password_size, fingerprint = _HEAD.unpack_from(raw)
+    alphabet = _HEX_CHARS if flags & _HEX else _ICE_CHARS
+    count = ufrag_size + password_size
+    width = (len(alphabet) - 1).bit_length()
+    end = _HEAD.size - (-count * width // 8)
+    credentials = _unpack_chars(body[_HEAD.size : end], count, alphabet) if end <= len(body) else ""
+    setup = flags >> 1 & 3
+    if setup >= len(_SETUPS):
+        raise MalformedCode("the code is damaged: its setup is unknown")
+    try:
+        description = Description(
+            type=SdpType.ANSWER if flags & _ANSWER else SdpType.OFFER,
+            ufrag=credentials[:ufrag_size],
+            password=credentials[ufrag_size:],
+            fingerprint=fingerprint,
+            setup=_SETUPS[setup],
+            candidates=tuple(_unpack_candidates(body[end:])),
+        )
+        check(description)
+    except (IndexError, ValueError, struct.error):
+        raise MalformedCode("the code is damaged: an address in it is not one") from None
+    if _pack(description) != raw:
+        raise MalformedCode("the code is not usable: it is not in its shortest form")
+    return description
+
+
+def _unpack_candidates(rest: bytes) -> Iterator[Candidate]:
+    """Yield candidates until the end; raises ValueError, IndexError or struct.error."""
+    number = 0
+    while rest:
+        kind, family = rest[0] >> 2, rest[0] & 3
+        size = _ADDRESS_SIZES[family]
+        address, (port,) = rest[1 : 1 + size], _PORT.unpack_from(rest, 1 + size)
+        host = (
+            f"{uuid.UUID(bytes=address)}.local"
+            if family == _MDNS
+            else str(ipaddress.ip_address(address))
+        )
+        if port == 0:
+            raise ValueError
+        priority = _PREFERENCES[kind] << 24 | 65535 - number << 8 | 255
+        yield Candidate(_TYPES[kind], host, port, priority)
+        rest = rest[1 + size + _PORT.size :]
+        number += 1
+
+
+def _example() -> Description:
+    """Return the description that the examples above and the tests' vectors show."""
+    first = (126 << 24) + (65535 << 8) + 255
+    return Description(
+        type=SdpType.OFFER,
+        ufrag="abcd",
+        password="ABCDEFGHIJKLMNOPQRSTUV",
+        fingerprint=bytes(range(32)),
+        setup=Setup.ACTPASS,
+        candidates=(Candidate(CandidateType.HOST, "192.0.2.7", 40000, first),),
+    )
