@@ -20,14 +20,25 @@ from dcsend.entry import Existing
 from dcsend.errors import DcsendError, DestinationError, UsageError
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
 from dcsend.session.story import receive_files, send_files
-from dcsend.settings import STDIO, Settings
+from dcsend.settings import STDIO, ChatSettings, Settings, Signal
 
 if TYPE_CHECKING:
+    from dcsend.description import SdpType
     from dcsend.display.base import Display
+    from dcsend.display.chat import ChatOptions
+    from dcsend.display.editing import Console, Piped
     from dcsend.display.keyboard import Keyboard
     from dcsend.display.qr import Request
 
-__all__ = ["Options", "one_of", "parse_duration", "run_receive", "run_send", "write_page"]
+__all__ = [
+    "Options",
+    "one_of",
+    "parse_duration",
+    "run_chat",
+    "run_receive",
+    "run_send",
+    "write_page",
+]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST = 30 * 86400
@@ -87,6 +98,11 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
             "standard input can't be both the code and what is sent",
             "give the code itself, or @FILE",
         )
+    if uses_stdin and settings.signal is Signal.SDP and not settings.code:
+        raise UsageError(
+            "standard input is what is sent, so nobody can be asked for the other side's code",
+            "begin on the other side, and give its code with --to",
+        )
     settings = _with_code(settings)
     if uses_stdin and sys.stdin is None:
         raise UsageError("standard input is closed", "name files or folders")
@@ -96,6 +112,7 @@ def run_send(paths: list[str], settings: Settings, options: Options) -> int:
             paths,
             settings,
             stage.show,
+            ask=None if uses_stdin else stage.ask,
             lines=stage.lines,
             interrupt=stage.interrupt,
             stdin=_unbuffered_stdin() if uses_stdin else None,
@@ -128,12 +145,64 @@ def run_receive(settings: Settings, options: Options) -> int:
             settings,
             stage.show,
             stage.display.decide if asks else _accept,
+            ask=stage.ask,
             lines=stage.lines,
             interrupt=stage.interrupt,
             stdout=stdout,
         )
 
     return _run(run, settings, options)
+
+
+def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *, json: bool) -> int:
+    """Chat; return the exit status."""
+    from dcsend.display.asking import Asker
+    from dcsend.session.chat import chat
+
+    settings = _with_code(settings)
+    logging.lastResort = None
+
+    async def main() -> int:
+        interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        _catch_signals(interrupt)
+        source = _source()
+        out, err = Stream.stdout(), Stream.stderr()
+        display: Display
+        if json:
+            from dcsend.display.jsonlines import JsonDisplay
+
+            display = JsonDisplay(out, verbose=True)
+        else:
+            from dcsend.display.chat import ChatDisplay
+
+            enable_escapes()
+            display = ChatDisplay(out, err, options, lambda: source.pending if source else "")
+        asker = Asker(source, err, interactive=is_terminal(sys.stdin))
+        lines = source.lines if source else None
+        try:
+            finished = await chat(
+                settings, choices, display.show, asker, lines=lines, interrupt=interrupt
+            )
+            return finished.exit
+        except DcsendError as exc:
+            return exc.exit_status  # the display has told it
+        finally:
+            if source is not None:
+                source.close()
+
+    try:
+        return asyncio.run(main())
+    finally:
+        gc.freeze()
+
+
+def _source() -> Console | Piped | None:
+    """Begin to read standard input, whatever it is; None where it is closed."""
+    from dcsend.display.editing import Console, Piped
+
+    if sys.stdin is None:
+        return None
+    return Console() if is_terminal(sys.stdin) else Piped()
 
 
 def write_page(output: str, *, overwrite: bool, service_worker: bool) -> int:
@@ -183,18 +252,26 @@ def _with_code(settings: Settings) -> Settings:
         return settings
     if settings.code == "@-" and sys.stdin is None:
         raise UsageError("standard input is closed", "give the code itself, or @FILE")
+    from dcsend.description import SdpType
     from dcsend.display.paste import resolve_code_argument
-    from dcsend.signaling.dialcode import decode
+    from dcsend.signaling import blob, dialcode
+
+    def check(text: str) -> None:
+        """Refuse a text that is neither a dial code nor an offer."""
+        if settings.signal is Signal.SDP or blob.is_blob(text):
+            blob.decode(text, SdpType.OFFER)
+        else:
+            dialcode.decode(text)
 
     def complete(text: str) -> bool:
         try:
-            decode(text)
+            check(text)
         except DcsendError:
             return False
         return True
 
     code = resolve_code_argument(settings.code, sys.stdin, complete=complete, stderr=sys.stderr)
-    decode(code)  # a damaged code is told before anything is opened
+    check(code)  # a damaged code is told before anything is opened
     return replace(settings, code=code)
 
 
@@ -204,8 +281,29 @@ class _Stage:
 
     display: Display
     interrupt: asyncio.Future[int]
-    lines: asyncio.Queue[str] | None
+    keyboard: Keyboard | None
     qr_file: Path | None
+
+    @property
+    def lines(self) -> asyncio.Queue[str] | None:
+        """What is typed."""
+        return self.keyboard.lines if self.keyboard else None
+
+    async def ask(self, wanted: SdpType | None, judge: Callable[[str], object]) -> str:
+        """Ask for the other side's session description; see `Asker`."""
+        from dcsend.display.asking import Asker
+
+        if self.keyboard is not None:
+            self.keyboard.pause()
+        source = _source()
+        try:
+            asker = Asker(source, Stream.stderr(), interactive=is_terminal(sys.stdin))
+            return await asker(wanted, judge)
+        finally:
+            if source is not None:
+                source.close()
+            if self.keyboard is not None:
+                self.keyboard.resume()
 
     def show(self, event: Event) -> None:
         """Show an event; write the QR code to its file."""
@@ -238,7 +336,7 @@ def _run(
         _catch_signals(interrupt)
         keyboard = None if uses_stdin else _keyboard()
         display = _display(settings, options, keyboard, sends=sends)
-        stage = _Stage(display, interrupt, keyboard.lines if keyboard else None, qr_file)
+        stage = _Stage(display, interrupt, keyboard, qr_file)
         try:
             return (await run(stage)).exit
         except DcsendError as exc:

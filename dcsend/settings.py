@@ -115,7 +115,7 @@ class ChatSettings:
     max_retransmits: int | None = None
     "How often a lost message is sent again, 0 to 65535; None for as often as it takes (RFC 3758)."
     max_lifetime: int | None = None
-    "Milliseconds for which a lost message is sent again, 0 to 65535; not with `max_retransmits`."
+    "Milliseconds for which a lost message is sent again, 1 to 65535; not with `max_retransmits`."
     protocol: str = ""
     "Name of a subprotocol (RFC 8832, 5.1)."
     negotiated: int | None = None

@@ -45,6 +45,19 @@ class Keyboard:
             self._loop.remove_reader(self._fd)
             self._loop.remove_signal_handler(signal.SIGCONT)
 
+    def pause(self) -> None:
+        """Leave the terminal to somebody else for a while."""
+        with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_signal_handler(signal.SIGCONT)
+
+    def resume(self) -> None:
+        """Read again."""
+        if not self._ended:
+            with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
+                self._loop.add_reader(self._fd, self._readable)
+                self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+
     async def ask(self) -> str | None:
         """Return the next line; None at the end of input, which is no answer."""
         if self._ended:

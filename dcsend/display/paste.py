@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
+from dcsend.display.editing import PAUSE, Complete, Typed
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable
 
@@ -39,16 +40,6 @@ PROMPT: Final = "paste the code or link, then press Enter"
 
 MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
 "Said once, after a line that does not complete the code."
-
-PAUSE: Final = 0.1
-"""Seconds without input after which a paste is taken to be over. Terminals deliver pastes in
-bursts; stopping in the middle of one would leave the rest of the secret to the shell."""
-
-_END_OF_INPUT: Final = "\x04"
-_KILL_LINE: Final = "\x15"
-_ERASE: Final = "\x08\x7f"
-
-Complete = Callable[[str], bool]
 
 
 def resolve_code_argument(
@@ -129,43 +120,6 @@ def _read_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
     return text
 
 
-class _Typed:
-    """The text typed so far, edited as a terminal would, and what to echo of it."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.ended = False
-
-    def type(self, arrived: str) -> str:
-        """Take *arrived* and return the echo; nothing counts after Ctrl-D."""
-        return "".join(self._type_one(char) for char in arrived)
-
-    def _type_one(self, char: str) -> str:
-        if self.ended:
-            return ""
-        if char == _END_OF_INPUT:
-            self.ended = True
-            return ""
-        if char in _ERASE:
-            return self._erase(self.text[-1:])
-        if char == _KILL_LINE:
-            return self._erase(self.text.rpartition("\n")[2])
-        char = "\n" if char == "\r" else char
-        self.text += char
-        return char if char == "\n" or char.isprintable() else ""
-
-    def _erase(self, tail: str) -> str:
-        """Take *tail* off the end; a line end can be taken off, but not off the screen."""
-        self.text = self.text[: len(self.text) - len(tail)]
-        return "\b \b" * sum(char.isprintable() for char in tail)
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the user said that this is all: Ctrl-D, or Enter on an empty line."""
-        line = self.text.removesuffix("\n").rpartition("\n")[2]
-        return self.ended or (self.text.endswith("\n") and not line.strip())
-
-
 if sys.platform == "win32":  # mypy looks at one branch only, as does the computer
 
     def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
@@ -191,7 +145,7 @@ else:
 
     def _read_paste(descriptor: int, complete: Complete, stderr: TextIO) -> str:
         """Collect what is typed and pasted until it is complete or the user stops."""
-        typed = _Typed()
+        typed = Typed()
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         told = False
         while True:

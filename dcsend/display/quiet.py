@@ -5,7 +5,15 @@ from __future__ import annotations
 from dcsend.display.streams import Stream
 from dcsend.errors import UsageError
 from dcsend.printable import printable
-from dcsend.session.events import CodeReady, Event, Failed, ManifestKnown, TextExchanged, Warned
+from dcsend.session.events import (
+    CodeReady,
+    DescriptionReady,
+    Event,
+    Failed,
+    ManifestKnown,
+    TextExchanged,
+    Warned,
+)
 
 __all__ = ["QuietDisplay", "complain", "show_snippet"]
 
@@ -50,6 +58,8 @@ class QuietDisplay:
         match event:
             case CodeReady():
                 (self._out or self._err).line(event.code)
+            case DescriptionReady():
+                (self._out or self._err).line(event.text)
             case TextExchanged(sent=False, kind="snippet") if self._out:
                 show_snippet(self._out, event.text)
             case Failed():

@@ -14,6 +14,7 @@ from typing import Final
 from dcsend.display import wording
 from dcsend.display.announcement import announce
 from dcsend.display.bars import BLOCKS, bar_rows
+from dcsend.display.clipboard import copy
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.qr import Request
 from dcsend.display.quiet import complain, show_snippet
@@ -25,6 +26,7 @@ from dcsend.printable import printable
 from dcsend.session.events import (
     CodeReady,
     Connected,
+    DescriptionReady,
     Event,
     Failed,
     FileFinished,
@@ -93,6 +95,8 @@ class TerminalDisplay:
         match event:
             case CodeReady():
                 self._show_code(event)
+            case DescriptionReady():
+                self._show_description(event)
             case Connected():
                 self._screen.clear()
                 self._screen.line(wording.describe_connection(event, address=self._options.verbose))
@@ -143,6 +147,26 @@ class TerminalDisplay:
         for line in announcement.lines:
             self._screen.line(line)
         self._screen.status(announcement.status)
+
+    def _show_description(self, event: DescriptionReady) -> None:
+        """Show our half of two codes; who has shown an offer asks for the answer next."""
+        self._screen.clear()
+        offers = event.type == "offer"
+        self._say(
+            "on the other machine, run dcsend receive with this code, or paste it where it asks"
+            if offers
+            else "give this code to the other side:"
+        )
+        both = self._out.terminal and self._err.terminal
+        if self._stdout_free and not both:
+            self._out.line(event.text)
+        self._screen.line("")
+        self._screen.line(event.text)
+        self._screen.line("")
+        if copy(event.text, self._err):
+            self._screen.line("it is in the clipboard, too, if this terminal allows it")
+        if not offers:
+            self._screen.status("waiting for the other side to connect")
 
     @property
     def _stdout_free(self) -> bool:

@@ -238,6 +238,8 @@ class TalkConnection(PeerConnection):
         return added
 
     def _channel_closed(self, channel: TalkChannel) -> None:
+        if self._over.done():
+            return  # that says it all
         self._tell(lambda to: to.closed(channel))
         if self._sctp.state == "closed":  # all of it, not this channel alone
             self._end(ConnectionFailed("the other side closed the connection"), orderly=True)

@@ -1,0 +1,211 @@
+"""A chat as a person sees it: the demo's own transcript on standard output, the rest beside it.
+
+Everything of the peer is escaped before it is shown.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from dcsend.display import wording
+from dcsend.display.clipboard import copy
+from dcsend.display.qr import choose_mode, qr_lines
+from dcsend.display.quiet import complain
+from dcsend.display.streams import Stream
+from dcsend.errors import UsageError
+from dcsend.printable import printable
+from dcsend.session.events import (
+    ChannelAnnounced,
+    ChannelClosed,
+    ChannelOpened,
+    CodeReady,
+    DescriptionReady,
+    Event,
+    Failed,
+    ManifestKnown,
+    MessageExchanged,
+    StateChanged,
+    Warned,
+)
+
+__all__ = ["ChatDisplay", "ChatOptions", "Transcript"]
+
+_HEX_BYTES: Final = 32
+"Bytes of a binary message that are shown."
+_LAST: Final = frozenset({"failed", "closed"})
+"States that end a chat."
+
+
+@dataclass(frozen=True, slots=True)
+class ChatOptions:
+    """What the person chose, as far as it changes what is said."""
+
+    interval: float = 5.0
+    "Seconds between random messages; 0 for none."
+    qr: bool = False
+    "Show our code as a QR code, too."
+    copies: bool = True
+    "Copy our description to the clipboard."
+
+
+class Transcript:
+    """Lines above what is being typed, which is written anew below each of them."""
+
+    def __init__(self, stream: Stream, pending: Callable[[], str]) -> None:
+        """Prepare.
+
+        Args:
+            stream: where the lines go.
+            pending: what has been typed of a line that is not finished.
+        """
+        self._stream = stream
+        self._pending = pending
+
+    def line(self, text: str) -> None:
+        """Write a line."""
+        typed = self._pending()
+        if not typed or not self._stream.movable:
+            self._stream.line(text)
+            return
+        above = (wording.width(typed) - 1) // self._stream.window[0]
+        up = f"\x1b[{above}A" if above else ""
+        self._stream.write(f"{up}\r\x1b[J{text}\n{typed}")
+
+
+class ChatDisplay:
+    """Shows what happens, in the words of the Pion demo."""
+
+    def __init__(
+        self,
+        out: Stream,
+        err: Stream,
+        options: ChatOptions,
+        pending: Callable[[], str] = lambda: "",
+    ) -> None:
+        """Prepare.
+
+        Args:
+            out: standard output, for the transcript.
+            err: standard error, for everything else.
+            options: what the person chose.
+            pending: what is being typed, to be kept whole.
+        """
+        self._out = out
+        self._err = err
+        self._options = options
+        self._said = Transcript(out, pending)
+        self._noted = Transcript(err, pending)
+
+    def show(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case CodeReady():
+                self._show_code(event)
+            case DescriptionReady():
+                self._show_description(event)
+            case StateChanged(state):
+                self._said.line(f"Peer Connection State has changed: {state}")
+                if state in _LAST:
+                    self._said.line(f"Peer Connection has gone to {state} exiting")
+            case ChannelAnnounced():
+                self._show_channel(event)
+            case MessageExchanged():
+                self._said.line(_describe(event))
+            case Warned():
+                self._note(f"note: {printable(event.message)}", event.hint)
+            case Failed():
+                complain(self._err, event.error.message, event.error.hint)
+            case _:
+                pass
+
+    async def decide(self, manifest: ManifestKnown) -> bool:
+        """Refuse: a chat offers no files."""
+        raise UsageError("a chat has nothing to accept")
+
+    def close(self) -> None:
+        """Nothing to tidy up."""
+
+    def _show_channel(self, event: ChannelAnnounced) -> None:
+        label = printable(event.label)
+        match event:
+            case ChannelOpened():
+                self._said.line(f"Data channel '{label}'-'{event.id}' open. {self._promise()}")
+            case ChannelClosed():
+                self._said.line(f"Data channel '{label}'-'{event.id}' closed")
+            case _:
+                self._said.line(f"New DataChannel {label} {event.id}")
+
+    def _promise(self) -> str:
+        seconds = self._options.interval
+        if not seconds:
+            return "No random messages will be sent"
+        return (
+            "Random messages will now be sent to any connected DataChannels"
+            f" every {seconds:g} second{'' if seconds == 1 else 's'}"
+        )
+
+    def _show_code(self, event: CodeReady) -> None:
+        self._note(f"on the other side, run: dcsend chat {event.code}")
+        self._out.line(event.code)
+        self._draw(event.link)
+        until = wording.until(event.expires, datetime.datetime.now().astimezone())
+        self._note(f"waiting for the other side; the code works once, until {until}")
+
+    def _show_description(self, event: DescriptionReady) -> None:
+        self._note(f"give this {event.type} to the other side:")
+        self._out.line(event.text)
+        self._draw(event.text)
+        if self._options.copies and copy(event.text, self._err):
+            self._note("it is in the clipboard, too, if this terminal allows it")
+
+    def _draw(self, text: str) -> None:
+        if not self._options.qr:
+            return
+        columns, rows = self._err.window
+        choice = choose_mode(
+            text,
+            "auto",
+            columns=columns,
+            rows=rows,
+            encoding=self._err.encoding,
+            is_tty=self._err.terminal,
+            no_color=bool(os.environ.get("NO_COLOR")),
+            term=os.environ.get("TERM", ""),
+        )
+        if choice.mode is None:
+            self._note(f"note: {choice.reason or 'there is no terminal for a QR code'}")
+            return
+        for line in qr_lines(text, mode=choice.mode, columns=columns, rows=rows):
+            self._err.line(line)
+
+    def _note(self, text: str, hint: str = "") -> None:
+        self._noted.line(text)
+        if hint:
+            self._noted.line(f"hint: {printable(hint)}")
+
+
+def _describe(event: MessageExchanged) -> str:
+    """Say a message.
+
+    >>> _describe(MessageExchanged("foo", "hello", sent=False))
+    "Message from DataChannel 'foo': 'hello'"
+    >>> _describe(MessageExchanged("foo", b"hello", sent=False))
+    "Message from DataChannel 'foo': 5 bytes 68656c6c6f"
+    >>> _describe(MessageExchanged("foo", "hello", sent=True))
+    "Sending 'hello'"
+    """
+    if isinstance(event.data, str):
+        said = f"'{printable(event.data)}'"
+    else:
+        more = "…" if len(event.data) > _HEX_BYTES else ""
+        count = wording.counted(len(event.data), "byte")
+        said = f"{count} {event.data[:_HEX_BYTES].hex()}{more}".rstrip()
+        if event.saved is not None:
+            said += f", saved as {printable(str(event.saved))}"
+    if event.sent:
+        return f"Sending {said}"
+    return f"Message from DataChannel '{printable(event.label)}': {said}"
