@@ -2,7 +2,8 @@
 
     DcsendError                     kind, exit_status, hint
     ├─ UsageError                   you asked for something impossible          (2)
-    │   └─ MalformedCode            the code is damaged or incomplete           (2)
+    │   └─ MalformedCode            the code is damaged                         (2)
+    │       └─ IncompleteCode       a part of the code is missing               (2)
     ├─ SourceError                  a source is missing, unreadable, changed    (3)
     ├─ DestinationError             exists, disk full, not writable             (4)
     ├─ ConnectionFailed             no path, nobody there, or the path was lost (5)
@@ -34,6 +35,7 @@ __all__ = [
     "DcsendError",
     "DestinationError",
     "IncompatibleVersion",
+    "IncompleteCode",
     "IntegrityError",
     "Interrupted",
     "LocalProtocolError",
@@ -83,6 +85,10 @@ class MalformedCode(UsageError):
 
     kind = "code"
     default_hint = "copy the whole code or link again, from its first to its last character"
+
+
+class IncompleteCode(MalformedCode):
+    """A part of the code seems to be missing; more of it may come."""
 
 
 class SourceError(DcsendError):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from dcsend.display.streams import Stream, enable_escapes, is_terminal, unbuffered_stdout
 from dcsend.entry import Existing
 from dcsend.errors import DcsendError, DestinationError, UsageError
-from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown
+from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown, StateChanged
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import STDIO, ChatSettings, Settings, Signal
 
@@ -179,10 +179,14 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
             display = ChatDisplay(out, err, options, lambda: source.pending if source else "")
         asker = Asker(source, err, interactive=is_terminal(sys.stdin))
         lines = source.lines if source else None
+
+        def show(event: Event) -> None:
+            if source is not None and isinstance(event, StateChanged):
+                source.release()  # no more codes to be pasted
+            display.show(event)
+
         try:
-            finished = await chat(
-                settings, choices, display.show, asker, lines=lines, interrupt=interrupt
-            )
+            finished = await chat(settings, choices, show, asker, lines=lines, interrupt=interrupt)
             return finished.exit
         except DcsendError as exc:
             return exc.exit_status  # the display has told it

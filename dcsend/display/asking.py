@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from dcsend.description import SdpType
-from dcsend.display.editing import Complete
+from dcsend.display.editing import MORE, Complete
 from dcsend.display.quiet import complain
 from dcsend.display.streams import Stream
-from dcsend.errors import DcsendError, UsageError
+from dcsend.errors import DcsendError, IncompleteCode, UsageError
 
 __all__ = ["Asker", "Source"]
 
@@ -23,7 +23,7 @@ _PROMPTS: Final = {
 class Source(Protocol):
     """What a description can be read from: `editing.Console` or `editing.Piped`."""
 
-    async def paste(self, complete: Complete) -> str | None:
+    async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
         """Return what is pasted; None at the end of input."""
         ...
 
@@ -59,7 +59,9 @@ class Asker:
         while True:
             if self._interactive:
                 self._err.line(_PROMPTS[wanted])
-            text = await self._source.paste(lambda text: _refusal(text, judge) is None)
+            text = await self._source.paste(
+                lambda text: _is_over(text, _refusal(text, judge)), self._ask_for_more
+            )
             if text is None:
                 raise UsageError(
                     "the input ended before the other side's code came", "paste all of it"
@@ -71,6 +73,16 @@ class Asker:
                 raise refusal
             if text.strip():
                 complain(self._err, refusal.message, refusal.hint)
+
+    def _ask_for_more(self) -> None:
+        if self._interactive:
+            self._err.line(MORE)
+
+
+def _is_over(text: str, refusal: DcsendError | None) -> bool:
+    """Tell whether no more is to come: a good code, or a line that more of it can't mend."""
+    hopeless = refusal is not None and not isinstance(refusal, IncompleteCode)
+    return refusal is None or (hopeless and text.endswith("\n"))
 
 
 def _refusal(text: str, judge: Callable[[str], object]) -> DcsendError | None:

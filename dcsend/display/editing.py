@@ -25,7 +25,10 @@ from typing import Final
 
 from dcsend.display.wording import width
 
-__all__ = ["PAUSE", "Complete", "Console", "Piped", "Typed"]
+__all__ = ["MORE", "PAUSE", "Complete", "Console", "Piped", "Typed"]
+
+MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
+"Said once, after a line that does not complete the code."
 
 PAUSE: Final = 0.1
 """Seconds without input after which a paste is taken to be over. Terminals deliver pastes in
@@ -93,11 +96,18 @@ class _Source:
         "What was typed while no code was asked for; None when the person has ended the input."
         self._loop = asyncio.get_running_loop()
         self._asked: asyncio.Future[str | None] | None = None
+        self._released = False
         self._complete: Complete = lambda text: True
 
-    async def paste(self, complete: Complete) -> str | None:
-        """Return what is pasted until *complete* says so or the person stops; None at the end."""
+    async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
+        """Return what is pasted; None where the input has ended.
+
+        Args:
+            complete: says whether this is all.
+            more: called once, when a line has ended and it is not.
+        """
         self._complete = complete
+        self._more: Callable[[], None] | None = more
         self._asked = self._loop.create_future()
         try:
             self._look()
@@ -105,8 +115,13 @@ class _Source:
         finally:
             self._asked = None
 
+    def release(self) -> None:
+        """Let lines go to `lines` from now on: a code that was pasted early is none of them."""
+        self._released = True
+        self._look()
+
     def _look(self) -> None:
-        """See whether what is there already is enough."""
+        """See what can be done with what is there."""
 
     def _answer(self, text: str | None) -> None:
         if self._asked is not None and not self._asked.done():
@@ -153,20 +168,25 @@ class Piped(_Source):
 
     def _look(self) -> None:
         if self._asked is None or self._asked.done():
-            *lines, self._text = self._text.split("\n")
-            for text in [*lines, self._text] if self._ended else lines:
-                if text:
-                    self.lines.put_nowait(text.removesuffix("\r"))
-            self._text = "" if self._ended else self._text
+            if self._released:
+                self._take_lines()
             return
-        text = self._text.strip()
-        # An empty line ends a code that is not complete, as in the demo; to be told so.
-        over = self._ended or len(text) > _LARGEST or (text and self._text.endswith("\n\n"))
-        if text and (self._complete(text) or over):
+        text = self._text
+        # An empty line ends a code that is not complete.
+        over = self._ended or len(text) > _LARGEST or text.endswith("\n\n")
+        if text.strip() and (self._complete(text) or over):
             self._text = ""
             self._answer(text)
         elif self._ended:
             self._answer(None)
+
+    def _take_lines(self) -> None:
+        *lines, self._text = self._text.split("\n")
+        if self._ended:
+            lines, self._text = [*lines, self._text], ""
+        for line in lines:
+            if line:
+                self.lines.put_nowait(line.removesuffix("\r"))
 
 
 if sys.platform == "win32":  # mypy looks at one branch only, as does the computer
@@ -250,17 +270,23 @@ else:
             self._echo(self._typed.type(self._decoder.decode(arrived)))
             if self._pause is not None:
                 self._pause.cancel()
-            if self._asked is None:
-                self._take_lines()
-            else:
+            if self._asked is not None:
                 self._pause = self._loop.call_later(PAUSE, self._look)
+            elif self._released:
+                self._take_lines()
 
         def _look(self) -> None:
             typed = self._typed
             if self._asked is None or self._asked.done():
+                if self._released:
+                    self._take_lines()
                 return
             text = typed.text
-            if self._complete(text) or typed.stopped or len(text) > _LARGEST:
+            if not (self._complete(text) or typed.stopped or len(text) > _LARGEST):
+                if text.endswith("\n") and self._more is not None:
+                    self._more()
+                    self._more = None
+            else:
                 self._typed = Typed()
                 if not text.endswith("\n"):
                     self._echo("\n")

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
-from dcsend.display.editing import PAUSE, Complete, Typed
+from dcsend.display.editing import MORE, PAUSE, Complete, Typed
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable
 
@@ -37,9 +37,6 @@ MAX_INPUT: Final = 65536
 
 PROMPT: Final = "paste the code or link, then press Enter"
 "What a person is asked, on stderr."
-
-MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
-"Said once, after a line that does not complete the code."
 
 
 def resolve_code_argument(

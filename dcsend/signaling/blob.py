@@ -37,7 +37,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
-from dcsend.errors import IncompatibleVersion, MalformedCode
+from dcsend.errors import IncompatibleVersion, IncompleteCode, MalformedCode
 from dcsend.printable import printable
 from dcsend.signaling import forgiving
 from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp
@@ -70,6 +70,7 @@ _COMMAND: Final = re.compile(
 _OPTIONS: Final = re.compile(r"\s--?[a-z][a-z-]*(?:[\s=].*)?$", re.S)
 _CLUTTER: Final = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff'\"`<>«»‹›“”„‟‘’‚‛]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
+_PART: Final = "the code is damaged: a part of it is missing, or was changed"
 _JSON_BEGINS: Final = re.compile(r"e[wy][A-Za-z0-9+/_-]{6}", re.ASCII)
 "Base64 of a brace, and of a quote or white space behind it."
 
@@ -166,18 +167,14 @@ def _from_base64(text: str) -> str:
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
-        raise MalformedCode(
-            "the code is damaged: a part of it is missing, or was changed"
-        ) from None
+        raise IncompleteCode(_PART) from None
 
 
 def _from_json(text: str) -> Description:
     try:
         fields: Any = json.loads(text)
     except (ValueError, RecursionError):
-        raise MalformedCode(
-            "the code is damaged: a part of it is missing, or was changed"
-        ) from None
+        raise IncompleteCode(_PART) from None
     if not isinstance(fields, dict):
         raise MalformedCode("the code is damaged: it holds no session description")
     kind, sdp = fields.get("type"), fields.get("sdp")

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from dcsend.errors import MalformedCode
+from dcsend.errors import IncompleteCode, MalformedCode
 from dcsend.printable import printable
 
 __all__ = ["DESCRIPTION", "MAX_TEXT", "PREFIX", "base32", "read", "squash"]
@@ -109,7 +109,7 @@ def _body(text: str) -> str:
         raise MalformedCode(f"this is not a code: it has {len(text)} characters")
     squashed = squash(text)
     if not squashed:
-        raise MalformedCode("the code is empty")
+        raise IncompleteCode("the code is empty")
     body = squashed.rpartition("#")[2]
     if command := _COMMAND.search(body):
         body = body[command.end() :]
@@ -149,7 +149,7 @@ def _from_base32(body: str, largest: int, size_of: SizeOf) -> bytes:
     size = 5 * len(body) // 8
     length = len(PREFIX) + len(body)
     if size < 2:
-        raise MalformedCode(f"the code is damaged: only {length} characters of it are here")
+        raise IncompleteCode(f"the code is damaged: only {length} characters of it are here")
     if size > largest:
         raise MalformedCode(f"the code is damaged: it has {length} characters")
     number = 0
@@ -160,7 +160,8 @@ def _from_base32(body: str, largest: int, size_of: SizeOf) -> bytes:
     whole = size_of(raw)
     if whole is not None and len(body) != _base32_length(whole):
         expected = len(PREFIX) + _base32_length(whole)
-        raise MalformedCode(f"the code is damaged: {length} of {expected} characters")
+        kind = IncompleteCode if length < expected else MalformedCode
+        raise kind(f"the code is damaged: {length} of {expected} characters")
     if number & (1 << unused) - 1:
         raise MalformedCode("the code is damaged: its last character is wrong")
     return raw
