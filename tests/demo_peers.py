@@ -38,7 +38,10 @@ class Talker:
         self.errors: list[str] = []
         self._news = threading.Condition()
         self._over = False
-        environment = {**os.environ, "PYTHONPATH": str(_ROOT), "DCSEND_ADDRESS": "127.0.0.1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(_ROOT),
+        }
         self.process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,

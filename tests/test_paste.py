@@ -17,7 +17,8 @@ import pytest
 
 import dcsend
 from dcsend.display import paste
-from dcsend.display.paste import MAX_INPUT, MORE, PROMPT, resolve_code_argument
+from dcsend.display.editing import MORE
+from dcsend.display.paste import MAX_INPUT, PROMPT, resolve_code_argument
 from dcsend.errors import DcsendError, UsageError
 from dcsend.signaling.dialcode import Address, DialCode, decode
 

@@ -40,7 +40,7 @@ from dcsend.description import Candidate, CandidateType, Description, SdpType, S
 from dcsend.errors import IncompatibleVersion, IncompleteCode, MalformedCode
 from dcsend.printable import printable
 from dcsend.signaling import forgiving
-from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp
+from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp, usable_host
 
 __all__ = ["BLOB_VERSION", "decode", "encode", "encode_json", "is_blob", "is_compact"]
 
@@ -304,7 +304,7 @@ def _unpack_candidates(rest: bytes) -> Iterator[Candidate]:
             if family == _MDNS
             else str(ipaddress.ip_address(address))
         )
-        if port == 0:
+        if port == 0 or usable_host(host) is None:
             raise ValueError
         priority = _PREFERENCES[kind] << 24 | 65535 - number << 8 | 255
         yield Candidate(_TYPES[kind], host, port, priority)

@@ -17,7 +17,7 @@ from dcsend.description import Candidate, CandidateType, Description, SdpType, S
 from dcsend.errors import MalformedCode
 from dcsend.printable import printable
 
-__all__ = ["MAX_CANDIDATES", "MAX_SDP", "check", "format_sdp", "parse_sdp"]
+__all__ = ["MAX_CANDIDATES", "MAX_SDP", "check", "format_sdp", "parse_sdp", "usable_host"]
 
 MAX_SDP: Final = 65_536
 "Characters that are read; real ones have 400 to 4000."
@@ -217,7 +217,7 @@ def _candidate(value: str) -> Candidate | None:
     match = _CANDIDATE.fullmatch(value)
     if match is None or match[1] != "1" or match[2].lower() != "udp":
         return None
-    host = _host(match[4])
+    host = usable_host(match[4])
     port, priority = int(match[5]), int(match[3])
     if host is None or not 0 < port < 65_536 or not 0 < priority < 2**31:
         return None
@@ -227,7 +227,7 @@ def _candidate(value: str) -> Candidate | None:
         return None
 
 
-def _host(text: str) -> str | None:
+def usable_host(text: str) -> str | None:
     """Return an address in canonical form, or an mDNS name; None for anything else."""
     if _MDNS.fullmatch(text):
         return text.lower()

@@ -125,7 +125,7 @@ class Peer:
         await self.connection.set_local_description(description)
         check()
         await gathered.wait()
-        local = self.connection.local_description
+        local: Any = self.connection.local_description
         kind = getattr(local.type, "value", local.type)
         text = json.dumps({"type": kind, "sdp": local.sdp})
         say(base64.b64encode(text.encode()).decode())

@@ -2,6 +2,7 @@
  * Everything a person sees and touches. With its folder the only part that knows of a document,
  * beside main.ts.
  *
+ *     paste ◄─► exchanging (two codes)
  *     paste ─► connecting ─┬─► offered ──────────────┬─► transferring ─┬─► done
  *                          └─► choosing ─► waiting ──┘                 ├─► partly
  *     unsupported                                                      └─► failed
@@ -9,9 +10,10 @@
  * index.html holds all parts; a state shows those that name it in `data-for`. Every text enters the
  * page as text, never as html. Imports types, strings, device.ts and pure helpers.
  */
-import { askToNotify, canAskToNotify, copy } from "./device.ts";
-import { append, element, on, part, say, show } from "./display/elements.ts";
+import { askToNotify, canAskToNotify } from "./device.ts";
+import { append, copyFrom, element, on, part, say, show } from "./display/elements.ts";
 import { Downloads, listVerdicts, showProblem } from "./display/ending.ts";
+import { Exchange } from "./display/exchange.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
 import type { Entry } from "./entry.ts";
@@ -40,6 +42,7 @@ const MAX_DIGESTS = 200;
 /** What is on the screen; the same word is in `body[data-state]`. */
 export type State =
   | "paste"
+  | "exchanging"
   | "connecting"
   | "offered"
   | "choosing"
@@ -63,10 +66,16 @@ const LOOKS: Readonly<Partial<Record<State, Look>>> = {
 export interface Handlers extends OfferHandlers, PickHandlers {
   /** A code or a link was entered. */
   connect(text: string): void;
+  /** Two codes in place of one: make the first, with these servers. */
+  exchange(servers: string): void;
+  /** The other side's half of two codes was entered. */
+  answer(text: string): void;
   /** Once more, with the same code. */
   retry(): void;
   /** From the beginning, with another code. */
   restart(): void;
+  /** Whether the same code can be tried again. */
+  canRetry(): boolean;
   stop(): void;
   say(line: string): void;
   /** What the page knows of the moment when something went wrong. */
@@ -78,6 +87,7 @@ export class Display implements Questions {
   readonly #handlers: Handlers;
   readonly #downloads = new Downloads();
   readonly #picks: Picks;
+  readonly #exchange: Exchange;
   #connection: Connected | null = null;
   #entries: readonly Entry[] = [];
   #error: DcsendError | null = null;
@@ -98,6 +108,8 @@ export class Display implements Questions {
     on("decline", "click", () => this.#decline());
     on("send", "click", () => this.#send());
     on("stop", "click", () => handlers.stop());
+    this.#exchange = new Exchange(handlers);
+    on("two", "click", () => this.#exchange.begin());
     on("retry", "click", () => handlers.retry());
     on("restart", "click", () => handlers.restart());
     on("tell", "click", () => tell());
@@ -111,6 +123,25 @@ export class Display implements Questions {
     if (why !== null && why !== "used") showProblem(why, true);
     part("code").setAttribute("aria-invalid", String(why !== null && why !== "used"));
     if (why !== null && why !== "used") part("code").focus();
+  }
+
+  /** Show the first of two codes, or that it is being made, and ask for the second. */
+  exchanging(code: string): void {
+    if (this.#state() !== "exchanging") {
+      this.#forget();
+      this.#enter("exchanging", strings.exchanging, strings.aboutExchanging);
+    }
+    this.#exchange.show(code);
+  }
+
+  /** Fill in who is asked for addresses, where two codes are exchanged. */
+  servers(named: string): void {
+    part<HTMLTextAreaElement>("servers").value = named;
+  }
+
+  /** Say what is wrong with the second of two codes, or with the servers. */
+  refuse(error: DcsendError): void {
+    this.#exchange.refuse(wording.listed([error.message, error.hint].map(wording.sentence), " "));
   }
 
   /** Say that the other side is being looked for. */
@@ -326,7 +357,9 @@ export class Display implements Questions {
       const title = good ? strings.partly : problem.title;
       this.#enter(good ? "partly" : "failed", title, good ? result : "");
       showProblem(problem, good && problem.title !== title);
-      show(problem.kind === "unreachable" || problem.kind === "offline", "retry");
+      const again = problem.kind === "unreachable" || problem.kind === "offline";
+      show(again && this.#handlers.canRetry(), "retry");
+      show(again, "two");
     }
     show(part("log").childElementCount > 0, "chat");
     listVerdicts(event.files);
@@ -356,14 +389,7 @@ function addSnippet(text: string): void {
   box.value = text;
   box.rows = Math.min(8, Math.max(2, text.split("\n").length));
   const button = element("button", { type: "button" }, strings.copy);
-  button.onclick = async () => {
-    if (!(await copy(text))) {
-      // http pages have no clipboard; this old way works from a click.
-      box.select();
-      if (!document.execCommand("copy")) return;
-    }
-    button.textContent = strings.copied;
-  };
+  button.onclick = () => copyFrom(box, button);
   part("texts").append(element("h2", {}, strings.snippet), box, button);
 }
 

@@ -6,7 +6,9 @@
  */
 import { agent, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
-import { dial } from "./engines/browser.ts";
+import type { Connection } from "./engines/base.ts";
+import { dial, type Offering, offer } from "./engines/browser.ts";
+import { DEFAULT_SERVER, parseServers } from "./engines/servers.ts";
 import { DcsendError } from "./errors.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, probe, type World } from "./files/capabilities.ts";
@@ -16,6 +18,7 @@ import { safePath } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
 import type { Event } from "./session/events.ts";
 import { type Run, startRun } from "./session/story.ts";
+import { decodeAnswer, encodeOffer } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
 import { endings } from "./strings.ts";
 import { explain } from "./wording.ts";
@@ -43,6 +46,8 @@ const NOTHING: World = {
 let world = NOTHING;
 let code = "";
 let run: Run | null = null;
+/** Ours of two codes, while it waits for the other. */
+let offering: Offering | null = null;
 /** Counts the runs: of one that was left for another code nobody wants to hear. */
 let turn = 0;
 const wakeLock = new WakeLock();
@@ -57,7 +62,10 @@ async function look(): Promise<void> {
 
 const display = new Display({
   connect,
+  exchange,
+  answer,
   retry: () => connect(code),
+  canRetry: () => code !== "",
   restart() {
     leave();
     display.paste();
@@ -92,18 +100,56 @@ function connect(text: string): void {
     display.paste(explain(error, { ...nowhere, ...surroundings() }));
     return;
   }
+  const { addresses, fingerprint, secret, expires } = decoded;
+  const target = { addresses, fingerprint, password: icePassword(secret) };
   code = text;
   store(text);
   display.connecting();
-  begin(decoded);
+  begin((signal) => dial(target, { signal }), expires);
 }
 
-function begin({ addresses, fingerprint, secret, expires }: DialCode): void {
+/** Make the first of two codes, and show it. */
+async function exchange(servers: string): Promise<void> {
+  leave();
+  code = "";
+  display.exchanging("");
+  const own = turn;
+  try {
+    const made = await offer({ iceServers: parseServers(servers) });
+    if (own !== turn) made.close();
+    else {
+      offering = made;
+      display.exchanging(encodeOffer(made.sdp));
+    }
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    if (own === turn) display.refuse(error);
+  }
+}
+
+/** Take the second of two codes, and connect. */
+function answer(text: string): void {
+  if (offering === null) return;
+  let sdp: string;
+  try {
+    sdp = decodeAnswer(text, offering.mid);
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    display.refuse(error);
+    return;
+  }
+  const answered = offering;
+  offering = null;
+  display.connecting();
+  // These codes don't expire: who has shown one waits.
+  begin((signal) => answered.connect(sdp, { signal }), Number.POSITIVE_INFINITY);
+}
+
+function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: number): void {
   const own = turn;
   const probing = look();
   run = startRun({
-    connect: (signal) =>
-      dial({ addresses, fingerprint, password: icePassword(secret) }, { signal }),
+    connect,
     expires,
     emit: (event) => (own === turn ? follow(event) : undefined),
     questions: {
@@ -142,6 +188,8 @@ function leave(): void {
   turn += 1;
   run?.stop();
   run = null;
+  offering?.close();
+  offering = null;
   wakeLock.release();
 }
 
@@ -215,4 +263,5 @@ document.addEventListener("visibilitychange", () => {
 });
 setInterval(() => sleep.tick(), 1000);
 void cleanPrivate();
+display.servers(DEFAULT_SERVER);
 open();

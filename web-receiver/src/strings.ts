@@ -20,6 +20,16 @@ export const fixed: Readonly<Record<string, string>> = {
   howSend: "To receive here, run this on the other device:",
   howReceive: "To send from here, run this there:",
   howThen: "It shows a QR code to scan, and the same code as text to paste here.",
+  two: "No direct path? Use two codes",
+  ownCode: "1. Give this code to the other side",
+  copy: "Copy",
+  ownThen: "Paste it where one of these asks for it:",
+  or: "or",
+  answer: "2. Paste the code that is shown there then",
+  servers: "Servers",
+  aboutServers:
+    "Asked for the public address of this device, and told nothing else; a turn: server relays what is encrypted. One on each line, or none.",
+  renew: "Make a new code",
   files: "Choose files",
   folder: "Choose a folder",
   drop: "or drop them anywhere on this page, or paste them",
@@ -49,6 +59,10 @@ export const strings = {
   aboutPaste:
     "dcsend carries files directly between two devices, encrypted end to end. There is no server in between and nothing to sign up for.",
   used: "This page was loaded again, and its code is used up: each one works once. What was complete is where it was saved. For the rest, start dcsend again on the other side and use the new code.",
+  exchanging: "Two codes",
+  aboutExchanging:
+    "For networks in which one code is not enough. Each side gives its code to the other, over any messenger; there is no hurry.",
+  making: "Making the code",
   connecting: "Connecting",
   aboutConnecting: "Looking for the other device.",
   met: "Connected. The other side is about to say what it offers.",

@@ -1,8 +1,9 @@
 /**
  * The few verbs with which display.ts and its folder touch the document. Texts enter as text only.
  *
- * Imports strings and pure helpers.
+ * Imports strings, device.ts and pure helpers.
  */
+import { copy } from "../device.ts";
 import { printable } from "../printable.ts";
 import { strings } from "../strings.ts";
 import { grouped } from "../wording.ts";
@@ -49,6 +50,16 @@ export function say(id: string, text: string): void {
 /** Show parts, or hide them. */
 export function show(shown: boolean, ...ids: readonly string[]): void {
   for (const id of ids) part(id).hidden = !shown;
+}
+
+/** Copy what stands in a text box, and say so on the button. */
+export async function copyFrom(box: HTMLTextAreaElement, button: HTMLElement): Promise<void> {
+  if (!(await copy(box.value))) {
+    // http pages have no clipboard; this old way works from a click.
+    box.select();
+    if (!document.execCommand("copy")) return;
+  }
+  button.textContent = strings.copied;
 }
 
 /** A stranger's name: escaped, and kept from reordering what stands beside it. */

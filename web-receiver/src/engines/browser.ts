@@ -39,6 +39,10 @@ const OVER = /failed|closed/;
  */
 const EARLY = 5000;
 
+/** An offer can be answered once. */
+const ANEW =
+  "begin anew with two new codes; between two strict networks a relay is needed, see Servers";
+
 /** How to dial. */
 export interface DialOptions {
   /** Seconds until it is given up. Chromium itself gives up after 15, Firefox after 11. */
@@ -63,7 +67,8 @@ export async function dial(target: Target, options: DialOptions = {}): Promise<C
     // No server but the listener, and no trickle: its address is in the code, ours in our checks.
     connection = new BrowserConnection(peerConnection({ iceServers: [] }));
     signal?.addEventListener("abort", abort);
-    await connection.establish(target, timeout);
+    const sdp = answer(await connection.offer(), target);
+    await connection.accept(sdp, timeout, (peer, isEarly) => failure(peer, target, isEarly));
     return connection;
   } catch (error) {
     connection?.close();
@@ -82,6 +87,69 @@ function ownPeerConnection(configuration: RTCConfiguration): RTCPeerConnection {
     );
   }
   return new RTCPeerConnection(configuration);
+}
+
+/** How to make an offer. */
+export interface OfferOptions {
+  /** Asked for this browser's public address, or to relay. */
+  readonly iceServers?: RTCIceServer[];
+  /** Seconds to gather candidates; a dead server must not hold the code up. */
+  readonly gathering?: number;
+  /** Stands in for the browser's own in tests. */
+  readonly peerConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
+}
+
+/** An offer that waits for its answer, as long as a person takes to bring it. */
+export interface Offering {
+  /** The browser's own description, with the candidates found so far. */
+  readonly sdp: string;
+  /** The identification tag of its one media section. */
+  readonly mid: string;
+  /** Connect to who has answered; as `dial`. Once only, whatever comes of it. */
+  connect(answerSdp: string, options?: DialOptions): Promise<Connection>;
+  /** Let go of it. */
+  close(): void;
+}
+
+/** Make an offer, for the classic exchange of two descriptions. Rejects with ConnectionFailed. */
+export async function offer(options: OfferOptions = {}): Promise<Offering> {
+  const { iceServers = [], gathering = 2.5, peerConnection = ownPeerConnection } = options;
+  let connection: BrowserConnection | undefined;
+  try {
+    connection = new BrowserConnection(peerConnection({ iceServers }));
+    await connection.offer();
+    const sdp = await connection.gathered(gathering);
+    const made = connection;
+    return {
+      sdp,
+      mid: /^a=mid:(\S+)/im.exec(sdp)?.[1] ?? "0",
+      connect: (answerSdp, chosen) => connectOffered(made, answerSdp, chosen),
+      close: () => made.close(),
+    };
+  } catch (error) {
+    connection?.close();
+    if (error instanceof DcsendError) throw error;
+    throw new ConnectionFailed(`the browser refused to make an offer: ${error}`);
+  }
+}
+
+async function connectOffered(
+  connection: BrowserConnection,
+  answerSdp: string,
+  { timeout = 30, signal }: DialOptions = {},
+): Promise<Connection> {
+  const abort = () => connection.close();
+  signal?.addEventListener("abort", abort);
+  try {
+    await connection.accept(answerSdp, timeout, (peer) => unanswered(peer, answerSdp));
+    return connection;
+  } catch (error) {
+    connection.close();
+    if (error instanceof DcsendError) throw error;
+    throw new ConnectionFailed(`the browser refused the answer: ${error}`, ANEW);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
 }
 
 /** One RTCPeerConnection, from the offer to its end. */
@@ -108,15 +176,38 @@ class BrowserConnection implements Connection {
     };
   }
 
-  /** Offer, write the answer, and wait until all channels are open. */
-  async establish(target: Target, timeout: number): Promise<void> {
+  /** Make the offer; return it, without candidates. */
+  async offer(): Promise<string> {
+    await this.#peer.setLocalDescription(await this.#peer.createOffer());
+    return this.#peer.localDescription?.sdp ?? "";
+  }
+
+  /** Return the offer with its candidates: all, or those found within so many seconds. */
+  async gathered(limit: number): Promise<string> {
     const peer = this.#peer;
-    await peer.setLocalDescription(await peer.createOffer());
-    const sdp = answer(peer.localDescription?.sdp ?? "", target);
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limit * 1000);
+      peer.onicegatheringstatechange = () => {
+        if (peer.iceGatheringState !== "complete") return;
+        clearTimeout(timer);
+        resolve();
+      };
+      peer.onicegatheringstatechange(new Event("icegatheringstatechange"));
+    });
+    return peer.localDescription?.sdp ?? "";
+  }
+
+  /** Take the answer, and wait until all channels are open; `failure` says why they are not. */
+  async accept(
+    sdp: string,
+    timeout: number,
+    failure: (peer: RTCPeerConnection, isEarly: boolean) => ConnectionFailed,
+  ): Promise<void> {
+    const peer = this.#peer;
     await peer.setRemoteDescription({ type: "answer", sdp });
     await new Promise<void>((resolve, reject) => {
       const began = performance.now();
-      const giveUp = () => reject(failure(peer, target, performance.now() - began < EARLY));
+      const giveUp = () => reject(failure(peer, performance.now() - began < EARLY));
       const timer = setTimeout(giveUp, timeout * 1000);
       this.#changed = () => {
         const states = LABELS.map((label) => this.channels[label].state);
@@ -236,6 +327,19 @@ class BrowserChannel implements Channel {
     this.#refused = false;
     for (const wake of this.#waiting.splice(0)) wake();
   }
+}
+
+/** Return what is known about an exchange of two codes that came to nothing. */
+function unanswered(
+  { iceConnectionState: state }: RTCPeerConnection,
+  answerSdp: string,
+): ConnectionFailed {
+  const hosts = [...answerSdp.matchAll(/^a=candidate:(?:\S+ ){4}(\S+)/gim)].map(([, host]) => host);
+  const where = hosts.join(", ") || "anywhere";
+  if (state === "connected" || state === "completed") {
+    return new ConnectionFailed(`${where} answered, but no encrypted connection came about`, ANEW);
+  }
+  return new ConnectionFailed(`no answer from ${where}`, ANEW);
 }
 
 /** Return what is known about an attempt that came to nothing. */

@@ -8,6 +8,7 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { IncompatibleVersion, MalformedCode } from "../errors.ts";
+import { checksum, ipv6, NOT_ONE_COMPUTER } from "./binary.ts";
 import { damaged, read } from "./forgiving.ts";
 
 /** The only layout that this module reads. */
@@ -20,10 +21,6 @@ const CRC_SIZE = 2;
 const ADDRESS_SIZES = [4, 16, 6, 18];
 /** Three addresses of each group. */
 const MAX_SIZE = HEAD_SIZE + 3 * (4 + 16 + 6 + 18) + CRC_SIZE;
-
-/** Unspecified, multicast, broadcast, or IPv4 in IPv6 clothing. */
-const NOT_ONE_COMPUTER =
-  /^(0\.0\.0\.0|255\.255\.255\.255|(22[4-9]|23\d)\..*|::|ff\w\w:.*|::ffff:\w+:\w+)$/;
 
 /** Where a listener can be reached. */
 export interface Address {
@@ -133,20 +130,4 @@ function readAddress(bytes: Uint8Array<ArrayBuffer>, ownPort: number): Address {
 
 function unusable(why: string): MalformedCode {
   return new MalformedCode(`the code is not usable: ${why}`);
-}
-
-/** Spell an IPv6 address as RFC 5952 says, which is how URLs spell it. */
-function ipv6(view: DataView): string {
-  const groups = Array.from({ length: 8 }, (_, place) => view.getUint16(2 * place).toString(16));
-  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
-}
-
-/** CRC-16/CCITT-FALSE; 0 over bytes that end with their own checksum. */
-function checksum(bytes: Uint8Array): number {
-  let crc = 0xffff;
-  for (const byte of bytes) {
-    crc ^= byte << 8;
-    for (let bit = 0; bit < 8; bit++) crc = (crc << 1) ^ (crc & 0x8000 ? 0x11021 : 0);
-  }
-  return crc;
 }

@@ -1,5 +1,6 @@
 /**
- * Finds the bytes of a dial code in whatever was pasted, typed or scanned.
+ * Finds the bytes of a code in whatever was pasted, typed or scanned: of a dial code, or of a
+ * session description.
  *
  * As `dcsend/signaling/forgiving.py`, and exactly as forgiving: what mail programs, chats, shells
  * and terminals add is passed over, what they damage is named. Knows nothing of what the bytes
@@ -10,6 +11,20 @@ import { printable } from "../printable.ts";
 
 /** What the text for people begins with. */
 const PREFIX = "dc";
+/** The same of a session description, of which each side needs the other's. */
+export const DESCRIPTION = "ds";
+
+/** Prefix: what to say where it is that of the other kind. */
+const MISTAKEN: Readonly<Record<string, readonly [string, string]>> = {
+  [PREFIX]: [
+    "this is a dial code, which needs no answer",
+    "use it as it is: go back, and paste it there",
+  ],
+  [DESCRIPTION]: [
+    "this is one of two codes, each side needs the other's",
+    "choose “Use two codes” here, and give the code that you see to the other side first",
+  ],
+};
 
 /** Characters that are looked at; more is a wrong file, not a code with some clutter. */
 const MAX_TEXT = 65_536;
@@ -25,7 +40,7 @@ const CONTROL_SEQUENCE = /\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~/g;
 const ENCODED_HASH = /%(?:25)*23/g;
 // `dcsend send PATH --to` has a path in it, of any letters; its length is limited so that no text
 // takes long.
-const COMMAND = /dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=dc|$))/u;
+const COMMAND = /dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))/u;
 
 /** From the first two bytes or more: how many a code has that begins so; null if nobody knows. */
 type SizeOf = (beginning: Uint8Array) => number | null;
@@ -34,19 +49,40 @@ type SizeOf = (beginning: Uint8Array) => number | null;
  * Return the bytes that `text` carries, in either form; their checksum is not looked at.
  *
  * `largest` is the bytes of the longest code there is; `sizeOf` tells a text that was cut off from
- * one that was changed. Throws MalformedCode where there is no code, or not all of one.
+ * one that was changed; `prefix` is what the wanted kind begins with. Throws MalformedCode where
+ * there is no such code, or not all of one.
  */
-export function read(text: string, largest: number, sizeOf: SizeOf): Uint8Array<ArrayBuffer> {
+export function read(
+  text: string,
+  largest: number,
+  sizeOf: SizeOf,
+  prefix = PREFIX,
+): Uint8Array<ArrayBuffer> {
   const code = body(text);
-  if (!FOREIGN_TO_DIGITS.test(code)) return fromDigits(code, largest);
-  if (code.startsWith(PREFIX)) return fromBase32(code.slice(PREFIX.length), largest, sizeOf);
+  const isDigits = !FOREIGN_TO_DIGITS.test(code);
+  const kind = isDigits ? PREFIX : code.slice(0, PREFIX.length);
+  const mistaken = kind === prefix ? undefined : MISTAKEN[kind];
+  if (mistaken !== undefined) throw new MalformedCode(...mistaken);
+  if (isDigits) return fromDigits(code, largest);
+  if (kind === prefix) return fromBase32(code.slice(prefix.length), largest, sizeOf);
   if (code.startsWith("http")) {
     throw linkWithout("the # and what follows it are missing");
   }
   if (/^[0-9]/.test(code)) refuseForeign(code, FOREIGN_TO_DIGITS);
-  throw new MalformedCode(
-    `this is not a code: codes begin with ${PREFIX}, links have # and digits`,
-  );
+  const links = prefix === PREFIX ? ", links have # and digits" : "";
+  throw new MalformedCode(`this is not a code: codes begin with ${prefix}${links}`);
+}
+
+/** Return the text for people: the prefix and base 32 (Crockford), lower case, no padding. */
+export function base32(raw: Uint8Array, prefix: string): string {
+  let text = prefix;
+  let held = 0;
+  let bits = 0;
+  for (const byte of raw) {
+    held = ((held << 8) | byte) & 0xfff;
+    for (bits += 8; bits >= 5; bits -= 5) text += ALPHABET[(held >> (bits - 5)) & 31];
+  }
+  return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
 }
 
 /** Return what is left without clutter, page and command; at least one character. */
