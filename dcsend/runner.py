@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Options",
+    "by_descriptions",
     "one_of",
     "parse_duration",
     "run_chat",
@@ -71,6 +72,13 @@ def parse_duration(text: str) -> float:
     if not 1 <= seconds <= _LONGEST:
         raise UsageError(f"{text!r} is not a time", "write 90s, 10m, 1h or 2d; at most 30d")
     return seconds
+
+
+def by_descriptions(way: Signal, code: str) -> bool:
+    """Tell whether the two sides meet by descriptions; of a code that is still to be read, no."""
+    from dcsend.signaling.blob import is_blob
+
+    return way is Signal.SDP or is_blob(code)
 
 
 def one_of(chosen: Mapping[Existing, bool]) -> Existing:

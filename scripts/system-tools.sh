@@ -7,6 +7,7 @@ set -eu
 # command      Debian package   what for
 tools='
 ip            iproute2         networks of their own for tests with several hosts
+nft           nftables         address translation between them
 tmux          tmux             terminals to show the progress bar and the QR code in
 mount         mount            small file systems to fill up
 unshare       util-linux       mounts that only one test sees

@@ -93,9 +93,9 @@ def send(
     """
 
     def run(options: Options) -> int:
-        from dcsend.runner import parse_duration, run_send
+        from dcsend.runner import by_descriptions, parse_duration, run_send
 
-        refuse_idle_options(context, dials=bool(to), two_codes=signal is Signal.SDP)
+        refuse_idle_options(context, dials=bool(to), two_codes=by_descriptions(signal, to))
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(to))
         if "name" in typed(context) and STDIO not in (paths or []):
             raise UsageError(
@@ -171,9 +171,9 @@ def receive(
     """
 
     def run(options: Options) -> int:
-        from dcsend.runner import one_of, parse_duration, run_receive
+        from dcsend.runner import by_descriptions, one_of, parse_duration, run_receive
 
-        refuse_idle_options(context, dials=bool(code), two_codes=signal is Signal.SDP)
+        refuse_idle_options(context, dials=bool(code), two_codes=by_descriptions(signal, code))
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(code))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         given = {policy: on for policy, on in policies.items() if policy.value in typed(context)}

@@ -43,7 +43,7 @@ var (
 	negotiated     = flag.Int("negotiated", -1, "its stream id, opened on both sides")
 	interval       = flag.Duration("interval", 5*time.Second, "between random messages")
 	server         = flag.String("ice-server", "", "turn:USER:PASSWORD@HOST:PORT, used alone")
-	isTurn         = flag.Bool("turn", false, "be a TURN server for user:password")
+	isTurn         = flag.String("turn", "", "be a TURN server on this address, for user:password")
 
 	mutex sync.Mutex
 	open  = map[*webrtc.DataChannel]bool{}
@@ -51,7 +51,7 @@ var (
 
 func main() {
 	flag.Parse()
-	if *isTurn {
+	if *isTurn != "" {
 		relay()
 		return
 	}
@@ -225,9 +225,9 @@ func random() string {
 	return string(message)
 }
 
-// relay serves TURN on loopback until it is killed.
+// relay serves TURN until it is killed.
 func relay() {
-	listener, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	listener, err := net.ListenPacket("udp4", *isTurn+":0")
 	check(err)
 	_, err = turn.NewServer(turn.ServerConfig{
 		Realm: "dcsend",
@@ -237,7 +237,7 @@ func relay() {
 		PacketConnConfigs: []turn.PacketConnConfig{{
 			PacketConn: listener,
 			RelayAddressGenerator: &turn.RelayAddressGeneratorStatic{
-				RelayAddress: net.ParseIP("127.0.0.1"), Address: "127.0.0.1",
+				RelayAddress: net.ParseIP(*isTurn), Address: *isTurn,
 			},
 		}},
 	})
