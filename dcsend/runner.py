@@ -76,9 +76,11 @@ def parse_duration(text: str) -> float:
 
 def by_descriptions(way: Signal, code: str) -> bool:
     """Tell whether the two sides meet by descriptions; of a code that is still to be read, no."""
-    from dcsend.signaling.blob import is_blob
+    if way is Signal.SDP or not code:
+        return way is Signal.SDP
+    from dcsend.signaling.blob import is_blob  # a listener can do without
 
-    return way is Signal.SDP or is_blob(code)
+    return is_blob(code)
 
 
 def one_of(chosen: Mapping[Existing, bool]) -> Existing:

@@ -22,7 +22,6 @@ from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, 
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.settings import Settings, Signal
-from dcsend.signaling.blob import is_blob
 from dcsend.signaling.dialcode import (
     MAX_TIME,
     Address,
@@ -54,7 +53,7 @@ async def meet(
     Raises:
         DcsendError: nobody came, nobody answered, or it was the wrong one.
     """
-    if settings.signal is Signal.SDP or is_blob(settings.code):
+    if settings.signal is Signal.SDP or _is_description(settings.code):
         from dcsend.session.exchange import Manners, exchange
 
         manners = Manners(offers=role == "sender", compact=True)
@@ -89,6 +88,14 @@ async def by_code(
                 yield await _wait(listener, settings)
             finally:
                 await listener.close()
+
+
+def _is_description(code: str) -> bool:
+    if not code:
+        return False
+    from dcsend.signaling.blob import is_blob  # a listener can do without
+
+    return is_blob(code)
 
 
 async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
