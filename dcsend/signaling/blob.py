@@ -196,7 +196,7 @@ def _pack(description: Description) -> bytes:
     )
     body = _pack_chars(credentials, _HEX_CHARS if is_hex else _ICE_CHARS)
     room = _LARGEST - _HEAD.size - len(body) - _CRC.size
-    if room < 0:
+    if room < 0 or len(description.password) > 255:
         raise MalformedCode("the ice-ufrag and ice-pwd are too long for the compact form")
     for candidate in description.candidates[:_MAX_CANDIDATES]:
         packed = _pack_candidate(candidate)
