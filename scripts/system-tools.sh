@@ -4,7 +4,7 @@
 # skipped, except under CI=true, where nothing is skipped.
 set -eu
 
-# command      Debian package   what for
+# command      Debian package   what for; a path stands for itself
 tools='
 ip            iproute2         networks of their own for tests with several hosts
 nft           nftables         address translation between them
@@ -14,10 +14,13 @@ unshare       util-linux       mounts that only one test sees
 chromium      chromium         the page in a real browser
 chromedriver  chromium-driver  starts it and talks to it
 firefox-esr   firefox-esr      the page in another one
+go            golang-go        builds the peer that chats are tested with
+/usr/share/gocode/src/github.com/pion/webrtc golang-github-pion-webrtc.v3-dev what that peer is made of
 '
 
 packages=$(echo "$tools" | while read -r command package _; do
-    if [ -n "$command" ] && ! command -v "$command" > /dev/null 2>&1; then
+    # `command -v` finds no folders.
+    if [ -n "$command" ] && ! [ -d "$command" ] && ! command -v "$command" > /dev/null 2>&1; then
         echo "$package"
     fi
 done | sort -u | tr '\n' ' ')

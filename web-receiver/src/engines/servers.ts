@@ -28,8 +28,19 @@ export function parseServers(text: string): RTCIceServer[] {
     const [, scheme = "", user = "", password = "", host = "", query = ""] = turn;
     return {
       urls: `${scheme}:${host}${query}`,
-      username: decodeURIComponent(user),
-      credential: decodeURIComponent(password),
+      username: unescaped(user),
+      credential: unescaped(password),
     };
+  });
+}
+
+/** Undo percent-encoding; a lone % stands for itself. */
+function unescaped(text: string): string {
+  return text.replace(/(?:%[0-9A-Fa-f]{2})+/g, (bytes) => {
+    try {
+      return decodeURIComponent(bytes);
+    } catch {
+      return bytes;
+    }
   });
 }

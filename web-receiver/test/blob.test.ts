@@ -1,0 +1,159 @@
+/** The two codes of `--signal sdp`; the vectors are those of tests/test_blob.py. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { parseServers } from "../src/engines/servers.ts";
+import { IncompatibleVersion, MalformedCode, UsageError } from "../src/errors.ts";
+import { decodeAnswer, encodeOffer, isBlob } from "../src/signaling/blob.ts";
+import { decode } from "../src/signaling/dialcode.ts";
+
+const OUTCOMES = { malformed: MalformedCode, version: IncompatibleVersion };
+const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
+
+type Block = readonly (readonly [key: string, value: string])[];
+
+function readVectors(name: string): Block[] {
+  const lines = readFileSync(`../tests/vectors/${name}`, "ascii").split("\n");
+  const text = lines.filter((line) => !line.startsWith("#")).join("\n");
+  return text
+    .split("\n\n")
+    .map((block) => block.split("\n").filter((line) => line !== ""))
+    .filter((block) => block.length > 0)
+    .map((block) =>
+      block.map((line) => {
+        const colon = line.indexOf(": ");
+        return [line.slice(0, colon), line.slice(colon + 2)] as const;
+      }),
+    );
+}
+
+function field(block: Block | undefined, wanted: string): string {
+  const found = block?.find(([key]) => key === wanted);
+  if (found === undefined) throw new Error(`no ${wanted}`);
+  return found[1];
+}
+
+function named(blocks: Block[]): [comment: string, block: Block][] {
+  return blocks.map((block) => [field(block, "comment"), block]);
+}
+
+function fingerprintOf(block: Block): string {
+  return (field(block, "fingerprint").match(/../g) ?? []).join(":").toUpperCase();
+}
+
+const VALID = readVectors("blob-valid.txt");
+const [HEADER, ...INPUTS] = readVectors("blob-inputs.txt");
+const ofType = (type: string) => VALID.filter((block) => field(block, "type") === type);
+
+/** What a browser would have written. */
+function sdpOf(block: Block): string {
+  const candidates = block.filter(([key]) => key === "candidate");
+  return [
+    "v=0",
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+    ...candidates.map(([, value], number) => {
+      const [type, host, port] = value.split(" ");
+      return `a=candidate:${number} 1 UDP 2113937151 ${host} ${port} typ ${type} generation 0`;
+    }),
+    "a=candidate:9 1 tcp 1518280447 192.168.1.7 9 typ host tcptype active",
+    `a=ice-ufrag:${field(block, "ufrag")}`,
+    `a=ice-pwd:${field(block, "password")}`,
+    `a=fingerprint:sha-256 ${fingerprintOf(block)}`,
+    "a=setup:actpass",
+    "a=mid:0",
+    "",
+  ].join("\r\n");
+}
+
+describe("the page's own code", () => {
+  test.each(named(ofType("offer")))("has the text of the vectors: %s", (_comment, block) => {
+    expect(encodeOffer(sdpOf(block))).toBe(field(block, "text"));
+  });
+
+  test("has no more candidates than fit", () => {
+    const hosts = Array.from({ length: 20 }, (_, n) => ["candidate", `host 2001:db8::${n + 1} 1`]);
+    const block = [...(ofType("offer")[0] ?? []), ...hosts] as unknown as Block;
+    expect(encodeOffer(sdpOf(block)).length).toBeLessThanOrEqual(2 + Math.ceil((255 * 8) / 5));
+  });
+
+  test("is not made of an offer that lacks something", () => {
+    expect(() => encodeOffer("v=0\r\n")).toThrow("ice-ufrag");
+  });
+});
+
+describe("the other side's code", () => {
+  test.each(named(ofType("answer")))("becomes SDP: %s", (_comment, block) => {
+    const sdp = decodeAnswer(field(block, "text"), "data");
+    for (const line of [
+      `a=ice-ufrag:${field(block, "ufrag")}`,
+      `a=ice-pwd:${field(block, "password")}`,
+      `a=fingerprint:sha-256 ${fingerprintOf(block)}`,
+      `a=setup:${field(block, "setup")}`,
+      "a=mid:data",
+    ]) {
+      expect(sdp.split("\r\n")).toContain(line);
+    }
+    const candidates = block.filter(([key]) => key === "candidate");
+    const found = [...sdp.matchAll(/^a=candidate:\d+ 1 udp (\d+) (\S+) (\d+) typ (\w+)/gm)];
+    expect(found.map(([, , host, port, type]) => `${type} ${host} ${port}`)).toEqual(
+      candidates.map(([, value]) => value),
+    );
+    const priorities = found.map(([, priority]) => Number(priority));
+    expect(priorities.every((priority) => priority > 0 && priority < 2 ** 31)).toBe(true);
+  });
+
+  test.each(named(INPUTS))("has the outcome of the vectors: %s", (_comment, block) => {
+    const input = JSON.parse(field(block, "input")) as string;
+    const outcome = field(block, "outcome");
+    if (outcome === "ok") {
+      const right = decodeAnswer(field(HEADER, "code"), "0");
+      const password = /^a=ice-pwd:.*$/m.exec(right)?.[0] ?? "";
+      expect(decodeAnswer(input, "0")).toContain(password);
+    } else {
+      expect(() => decodeAnswer(input, "0")).toThrow(OUTCOMES[outcome as keyof typeof OUTCOMES]);
+    }
+  });
+
+  test("is refused with any one character changed, missing or added", () => {
+    const code = field(HEADER, "code");
+    for (let place = 0; place < code.length; place++) {
+      const [before, after] = [code.slice(0, place), code.slice(place + 1)];
+      const changed = [...`${ALPHABET}du`].map((other) => before + other + after);
+      const swapped = `${before}${after[0] ?? ""}${code[place]}${after.slice(1)}`;
+      for (const text of [...changed, before + after, `${before}7${code.slice(place)}`, swapped]) {
+        if (text !== code) expect(() => decodeAnswer(text, "0"), text).toThrow(/code/);
+      }
+    }
+  });
+});
+
+test("the two kinds of codes are told apart, with what to do", () => {
+  const code = field(HEADER, "code");
+  expect(isBlob(code) && isBlob(`dcsend chat ${code}`) && isBlob("eyJ0eXBlIjoi")).toBe(true);
+  expect(isBlob("dc058000820c20") || isBlob("http://192.0.2.1/#123")).toBe(false);
+  expect(() => decode(code)).toThrow("one of two codes");
+});
+
+describe("servers", () => {
+  test("are read as people name them", () => {
+    expect(
+      parseServers(" stun:stun.example.org:3478\nturn:me:s%40cret@turn.example.org?transport=tcp"),
+    ).toEqual([
+      { urls: "stun:stun.example.org:3478" },
+      {
+        urls: "turn:turn.example.org?transport=tcp",
+        username: "me",
+        credential: "s@cret",
+      },
+    ]);
+    expect(parseServers("none")).toEqual([]);
+    expect(parseServers("")).toEqual([]);
+  });
+
+  test.each(["https://example.org", "turn:example.org", "stun:", "turn:me:secret@"])(
+    "that are none are refused: %s",
+    (text) => {
+      expect(() => parseServers(text)).toThrow(UsageError);
+      expect(() => parseServers(text)).not.toThrow("secret");
+    },
+  );
+});
