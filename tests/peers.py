@@ -199,6 +199,8 @@ class Relay:
         "While it is a list: the dialer's DTLS, which `release` lets go."
         self.seen: list[bytes] = []
         "Datagrams of the dialer."
+        self.passes: Callable[[bytes], bool] = lambda data: True
+        "Whether a datagram, of either side, gets through."
         self.outer: asyncio.DatagramTransport
         "The socket that the dialer sends to."
         self.inner: asyncio.DatagramTransport
@@ -219,11 +221,12 @@ class Relay:
                 self.seen.append(data)
             if self.held is not None and data[0] >= 20:
                 self.held.append(data)
-            else:
+            elif self.passes(data):
                 self.inner.sendto(data, self.target)
 
         def from_listener(data: bytes, source: tuple[str, int]) -> None:
-            self.outer.sendto(data, self.dialer)
+            if self.passes(data):
+                self.outer.sendto(data, self.dialer)
 
         outer.datagram_received = from_dialer  # type: ignore[method-assign, assignment]
         inner.datagram_received = from_listener  # type: ignore[method-assign, assignment]

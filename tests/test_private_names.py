@@ -10,6 +10,7 @@ import asyncio
 import importlib.metadata
 import inspect
 import re
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -30,10 +31,12 @@ from aiortc.rtcsctptransport import DataChunk, InboundStream, SackChunk
 
 import dcsend.engines
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.transmission import BriskSctp
 
 FOLDER: Final = Path(dcsend.engines.__file__).parent
 PRIVATE: Final = "dcsend/engines/private.py"
 ASSOCIATION: Final = "dcsend/engines/association.py"
+TRANSMISSION: Final = "dcsend/engines/transmission.py"
 
 Parameters = list[str]
 
@@ -93,6 +96,27 @@ ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
     ("InboundStream.reassembly", ASSOCIATION, lambda x: InboundStream().reassembly, list),
     ("SackChunk.gaps", ASSOCIATION, lambda x: SackChunk().gaps, list),
     ("DataChunk.stream_id", ASSOCIATION, lambda x: DataChunk().stream_id, int),
+    *(
+        (f"RTCSctpTransport.{name}", TRANSMISSION, lambda x, name=name: getattr(x.sctp, name), kind)
+        for name, kind in (
+            ("_cwnd", int),
+            ("_data_channel_queue", deque),
+            ("_fast_recovery_exit", type(None)),
+            ("_flight_size", int),
+            ("_forward_tsn_chunk", type(None)),
+            ("_last_sacked_tsn", int),
+            ("_local_tsn", int),
+            ("_local_verification_tag", int),
+            ("_outbound_queue", deque),
+            ("_outbound_stream_seq", dict),
+            ("_partial_bytes_acked", int),
+            ("_rto", float),
+            ("_rttvar", type(None)),
+            ("_sent_queue", deque),
+            ("_srtt", type(None)),
+            ("_t3_handle", type(None)),
+        )
+    ),
     ("StunProtocol.transactions", PRIVATE, lambda x: x.protocol.transactions, dict),
     ("StunProtocol.receiver", PRIVATE, lambda x: x.protocol.receiver, aioice.Connection),
 ]
@@ -138,6 +162,34 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
         RTCSctpTransport._receive_forward_tsn_chunk,
         ["chunk"],
         True,
+    ),
+    *(
+        (
+            f"RTCSctpTransport.{name}",
+            TRANSMISSION,
+            getattr(RTCSctpTransport, name),
+            parameters,
+            awaited,
+        )
+        for name, parameters, awaited in (
+            (
+                "_send",
+                ["stream_id", "pp_id", "user_data", "expiry", "max_retransmits", "ordered"],
+                True,
+            ),
+            ("_send_chunk", ["chunk"], True),
+            ("_receive_chunk", ["chunk"], True),
+            ("_transmit", [], True),
+            ("_data_channel_flush", [], True),
+            ("_flight_size_decrease", ["chunk"], False),
+            ("_flight_size_increase", ["chunk"], False),
+            ("_update_advanced_peer_ack_point", [], False),
+            ("_update_rto", ["R"], False),
+            ("_t3_start", [], False),
+            ("_t3_restart", [], False),
+            ("_t3_cancel", [], False),
+            ("_t3_expired", [], False),
+        )
     ),
     ("StunProtocol.connection_lost", PRIVATE, StunProtocol.connection_lost, ["exc"], False),
     (
@@ -188,7 +240,7 @@ def test_ice_reads_what_gathering_would_have_set() -> None:
     assert "_local_candidates_start" in source, f"muxed_connection() in {PRIVATE}"
 
 
-def test_only_two_files_use_private_names() -> None:
+def test_only_three_files_use_private_names() -> None:
     """`_x` of anything but self, cls and what the same file defines."""
     elsewhere = {}
     for file in sorted(FOLDER.glob("*.py")):
@@ -199,7 +251,14 @@ def test_only_two_files_use_private_names() -> None:
         used = set(re.findall(r"(?<!self)(?<!cls)\.(_[a-z]\w*)", text)) - own_names
         if used:
             elsewhere[file.name] = used
-    assert set(elsewhere) <= {"private.py", "association.py", "dcsend"}, elsewhere
+    assert set(elsewhere) <= {"private.py", "association.py", "transmission.py"}, elsewhere
+
+
+def test_chunks_have_what_our_own_give_them() -> None:
+    theirs = inspect.getsource(RTCSctpTransport._send)
+    ours = inspect.getsource(BriskSctp._send)
+    names = [set(re.findall(r"chunk\.(\w+)\b(?=[^=]*=[^=])", text)) for text in (theirs, ours)]
+    assert names[0] == names[1], f"_send() in {TRANSMISSION}"
 
 
 def test_installed_versions_are_the_ones_these_names_are_of() -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 import ifaddr
 
-__all__ = ["MAX_IPV4", "MAX_IPV6", "Interface", "interfaces", "rank", "route_sources"]
+__all__ = ["MAX_IPV4", "MAX_IPV6", "Interface", "interfaces", "rank", "route_mtu", "route_sources"]
 
 MAX_IPV4: Final = 3
 MAX_IPV6: Final = 1
@@ -31,6 +32,12 @@ those with a space are what Windows calls them."""
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing,
 # it only asks the routing table which source address would be used.
 _PROBES = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+_MTU: Final = {
+    False: (socket.AF_INET, socket.IPPROTO_IP, 14),
+    True: (socket.AF_INET6, socket.IPPROTO_IPV6, 24),
+}
+'By "is IPv6": IP_MTU and IPV6_MTU of Linux, which Python has no names for.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,17 @@ def route_sources() -> list[str]:
         except OSError:
             continue  # no route of this family
     return sources
+
+
+def route_mtu(host: str) -> int | None:
+    """Return the MTU of the route to an address, in bytes; None where that can't be known."""
+    family, level, option = _MTU[":" in host]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((host, 9))
+            return sock.getsockopt(level, option) if sys.platform == "linux" else None
+    except OSError:
+        return None
 
 
 def rank(found: Iterable[Interface], preferred: Iterable[str]) -> list[str]:

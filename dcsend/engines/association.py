@@ -2,8 +2,8 @@
 
 Who gets here has shown the secret and the certificate, and may be hostile still. aiortc asserts
 what a peer sends, reads some lengths as they come, and keeps all that can't be delivered
-yet. Together with `private`, the only user of private names; tests/test_private_names.py fails
-when one moves.
+yet. What we send is `transmission`'s. With that and `private` the only user of private names;
+tests/test_private_names.py fails when one moves.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from aiortc import RTCDataChannel, RTCDtlsTransport, RTCSctpTransport
+from aiortc import RTCDataChannel, RTCDtlsTransport
 from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, SackChunk
+
+from dcsend.engines.transmission import BriskSctp
 
 __all__ = ["GuardedSctp"]
 
@@ -40,7 +42,7 @@ _PARAMETERS: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
 "Chunk type (RFC 9260, 3.2; RFC 6525) -> where its parameters start."
 
 
-class GuardedSctp(RTCSctpTransport):
+class GuardedSctp(BriskSctp):
     """Ends, instead of raising or growing, when the peer breaks a rule."""
 
     def __init__(

@@ -57,8 +57,10 @@ _UNAUTHORIZED = 401
 _ROLE_CONFLICT = 487
 _COMPONENT: Final = 1
 "The only one: RTP is not used (RFC 8445, 4)."
-_RECORD: Final = 1500
-"Longest DTLS record read, bytes; what aiortc reads. A packet of SCTP is shorter."
+_RECORDS: Final = 65_536
+"Bytes read of what OpenSSL has written: `BURST` packets of SCTP have a third of it."
+_RECORD_HEADER: Final = 13
+"Bytes; the length of the rest is in the last two (RFC 6347, 4.1)."
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
 
@@ -288,40 +290,62 @@ class _Dtls(RTCDtlsTransport):
     ) -> None:
         super().__init__(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
         self._connection = connection
-        self._records: list[bytes] = []
+        self._gathered = 0
+        "Packets that OpenSSL has encrypted and nobody has taken yet."
         self._sending: asyncio.Handle | None = None
 
     async def stop(self) -> None:
-        """Say goodbye to the peer; nothing is held back after it."""
+        """Say goodbye to the peer; nothing is held back before or after it."""
+        self._send_records()
         await super().stop()
         self._send_records()
 
     async def _send_data(self, data: bytes) -> None:
-        with contextlib.suppress(ConnectionError, SSL.Error):
-            await super()._send_data(data)
-
-    async def _write_ssl(self) -> None:
-        """Gather what OpenSSL has written since the last call: one record, or nothing."""
-        # Not by `state`, which makes a string: this runs twice for each packet.
+        # Not by `state`, which makes a string: this runs for each packet.
         if self._state is not DtlsState.CONNECTED or self._ssl is None:
-            await super()._write_ssl()
             return
         with contextlib.suppress(SSL.Error):
-            self._records.append(self._ssl.bio_read(_RECORD))
-            if len(self._records) >= BURST:
-                self._send_records()
-            elif self._sending is None:
-                self._sending = asyncio.get_running_loop().call_soon(self._send_records)
+            self._ssl.send(data)
+        self._gathered += 1
+        if self._gathered >= BURST:
+            self._send_records()
+        elif self._sending is None:
+            self._sending = asyncio.get_running_loop().call_soon(self._send_records)
+
+    async def _write_ssl(self) -> None:
+        """Let out what OpenSSL has to say: at once in a handshake, else with the packets."""
+        if self._state is not DtlsState.CONNECTED:
+            await super()._write_ssl()
+        elif self._sending is None:
+            self._sending = asyncio.get_running_loop().call_soon(self._send_records)
 
     def _send_records(self) -> None:
         """Send what was gathered."""
         if self._sending is not None:
             self._sending.cancel()
             self._sending = None
-        records, self._records = self._records, []
+        self._gathered = 0
         pair = self._connection._nominated.get(_COMPONENT)
-        if records and pair is not None:
+        if self._ssl is None or pair is None:
+            return
+        with contextlib.suppress(SSL.Error):  # nothing there
+            records = _split(self._ssl.bio_read(_RECORDS))
             cast(JudgedProtocol, pair.protocol).send_all(records, pair.remote_addr)
+
+
+def _split(records: bytes) -> list[bytes]:
+    r"""Cut what OpenSSL has written into its records (RFC 6347, 4.1), a datagram each.
+
+    >>> [len(record) for record in _split(bytes(12) + b"\1a" + bytes(12) + b"\2bc")]
+    [14, 15]
+    """
+    cut = []
+    start = 0
+    while start < len(records):
+        end = start + _RECORD_HEADER + (records[start + 11] << 8 | records[start + 12])
+        cut.append(records[start:end])
+        start = end
+    return cut
 
 
 def dtls_transport(
