@@ -21,18 +21,19 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTEST: Final = (sys.executable, "-m", "pytest")
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
-_SLOW: Final = "tests/test_slow_paste.py"
-"Waits for minutes, and uses no processor meanwhile."
+_SLOW: Final = ("tests/test_slow_paste.py", "tests/test_chat_endings.py")
+"They wait for minutes, and use no processor meanwhile."
 
 
 def main() -> int:
     """Run them all, whatever fails; return the exit status."""
     pages = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
-    others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}", f"--ignore={_SLOW}"]
+    others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
+    others += [f"--ignore={path}" for path in _SLOW]
     with ExitStack() as stack:
         # They mostly wait, for browsers, programs and time-outs.
         beside = [
-            _start(stack, *_PYTEST, _SLOW),
+            _start(stack, *_PYTEST, *_SLOW),
             _start(stack, *_PYTEST, *pages),
             _start(stack, sys.executable, "scripts/page.py", "test"),
         ]

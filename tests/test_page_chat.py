@@ -48,24 +48,22 @@ async def demo(tab: Tab) -> Demo:
     return Demo(tab)
 
 
-async def introduced(demo: Demo, cast: Cast, *, page_offers: bool) -> Talker:
-    """Let both sides paste each other's description."""
+async def introduced(demo: Demo, talker: Talker, *, page_offers: bool = True) -> None:
+    """Let both sides paste each other's description; the one that offers has shown its own."""
     if page_offers:
-        talker = cast.dcsend()
         talker.say(await demo.ours("makeOffer('foo')"))
         await demo.take(await asyncio.to_thread(talker.description))
         await demo.tab.call("() => takeAnswer()")
     else:
-        talker = cast.dcsend("--offer", "--channel", "foo")
         await demo.take(await asyncio.to_thread(talker.description))
         talker.say(await demo.ours("makeAnswer()"))
     await asyncio.to_thread(talker.until, "has changed: connected")
-    return talker
 
 
 @pytest.mark.parametrize("page_offers", [True, False], ids=["page-offers", "dcsend-offers"])
 async def test_messages_go_both_ways(demo: Demo, cast: Cast, page_offers: bool) -> None:
-    talker = await introduced(demo, cast, page_offers=page_offers)
+    talker = cast.dcsend() if page_offers else cast.dcsend("--offer", "--channel", "foo")
+    await introduced(demo, talker, page_offers=page_offers)
     if page_offers:
         await asyncio.to_thread(talker.until, r"^New DataChannel foo \d+$")
     else:
@@ -81,14 +79,16 @@ async def test_messages_go_both_ways(demo: Demo, cast: Cast, page_offers: bool) 
 
 
 async def test_page_that_closes_ends_the_chat(demo: Demo, cast: Cast) -> None:
-    talker = await introduced(demo, cast, page_offers=True)
+    talker = cast.dcsend()
+    await introduced(demo, talker)
     await demo.tab.call("() => peer.close()")
     await asyncio.to_thread(talker.until, "has gone to closed exiting")
     assert await asyncio.to_thread(talker.end) == 0
 
 
 async def test_chat_that_is_quit_ends_at_the_page(demo: Demo, cast: Cast) -> None:
-    talker = await introduced(demo, cast, page_offers=True)
+    talker = cast.dcsend()
+    await introduced(demo, talker)
     await asyncio.to_thread(talker.until, r"open\. Random")
     talker.say("/quit")
     assert await asyncio.to_thread(talker.end) == 0

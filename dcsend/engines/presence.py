@@ -23,10 +23,14 @@ class Presence:
         """Note that something has arrived."""
         self._heard = now
 
+    def silence(self, now: float) -> float:
+        """Return for how long nothing has been heard."""
+        return now - self._heard
+
     def is_away(self, now: float) -> bool:
         """Tell whether it is time to worry."""
-        return now - self._heard >= AWAY_SECONDS
+        return self.silence(now) >= AWAY_SECONDS
 
     def is_lost(self, now: float) -> bool:
         """Tell whether it is time to give up."""
-        return now - self._heard >= LOST_SECONDS
+        return self.silence(now) >= LOST_SECONDS

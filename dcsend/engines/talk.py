@@ -255,7 +255,7 @@ class TalkConnection(PeerConnection):
                 heard = now
                 self._presence.heard(clock())
             if self._presence.is_lost(clock()):
-                self._end(ConnectionFailed("nothing came from the other side for 30 s"))
+                self._end(self._gone())
             elif not self._over.done():
                 away = self._presence.is_away(clock())
                 self._enter(State.DISCONNECTED if away else State.CONNECTED)
@@ -267,10 +267,16 @@ class TalkConnection(PeerConnection):
 
     def _dtls_changed(self) -> None:
         # A peer that says goodbye was heard of just now; one that does not is missed for long.
-        away = self._presence.is_away(asyncio.get_running_loop().time())
-        if self._dtls.state == "closed" and self._state is State.CONNECTED and not away:
-            self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
+        if self._dtls.state == "closed" and self._state is not State.CONNECTING:
+            if self._presence.is_away(asyncio.get_running_loop().time()):
+                self._end(self._gone())  # ICE gives up at about the same time as we do
+            else:
+                self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
         super()._dtls_changed()
+
+    def _gone(self) -> ConnectionFailed:
+        silence = self._presence.silence(asyncio.get_running_loop().time())
+        return ConnectionFailed(f"nothing came from the other side for {silence:.0f} s")
 
     def _end(self, reason: DcsendError, *, orderly: bool = False) -> None:
         if self._over.done():
