@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
+import string
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,10 +121,40 @@ def test_code_of_the_demo_that_is_cut_anywhere_is_refused() -> None:
             blob.decode(code[:end])
 
 
+@pytest.mark.parametrize("block", VALID[1:3], ids=comment_of)
+def test_code_of_the_demo_damaged_in_one_character_is_refused_or_means_the_same(
+    block: Block,
+) -> None:
+    description = from_vector(block)
+    code = blob.encode_json(description)
+    alphabet = string.ascii_letters + string.digits + "+/="
+    refused = 0
+    for place in range(len(code)):
+        for other in (*alphabet, ""):
+            damaged = code[:place] + other + code[place + 1 :]
+            if damaged == code:
+                continue
+            try:
+                assert blob.decode(damaged) == description, damaged
+            except MalformedCode:
+                refused += 1
+    # What means the same is damage to the name of the checksum, and to what no byte is made of.
+    assert refused > 0.97 * len(code) * len(alphabet)
+
+
+def test_description_of_the_demo_itself_has_no_checksum_and_is_read() -> None:
+    description = from_vector(VALID[0])
+    fields = {"type": "offer", "sdp": format_sdp(description)}
+    assert blob.decode(base64.b64encode(json.dumps(fields).encode()).decode()) == description
+
+
 def test_form_of_the_demo_is_base64_of_json() -> None:
     description = from_vector(VALID[0])
     fields = json.loads(base64.b64decode(blob.encode_json(description), validate=True))
-    assert fields == {"type": "offer", "sdp": format_sdp(description)}
+    sdp, mark, crc = fields["sdp"].rpartition("a=dcsend-crc:")
+    assert mark
+    assert re.fullmatch(r"[0-9a-f]{4}\r\n", crc)
+    assert {**fields, "sdp": sdp} == {"type": "offer", "sdp": format_sdp(description)}
     assert "\n" not in blob.encode_json(description)
 
 

@@ -18,8 +18,8 @@ behind `ds`, as forgiving as a dial code. Version 1, integers in network byte or
 
 Priorities are those of RFC 8445, 5.1.2.1 by type and order; mid is 0, the SCTP port 5000, messages
 have 262144 bytes at most. The other form is the demo's: base64 of `{"type": …, "sdp": …}`, as every
-WebRTC program can make and read it; it has no checksum, so that damage to a password, say, shows
-only in that nothing connects.
+WebRTC program can make and read it. Those that we make end with an attribute of ours, which others
+pass over: the same checksum, of all the SDP before it. In others' only damage to the form shows.
 
 Must not import anything of dcsend but `description`, `errors`, `printable` and `signaling`.
 """
@@ -71,6 +71,7 @@ _OPTIONS: Final = re.compile(r"\s--?[a-z][a-z-]*(?:[\s=].*)?$", re.S)
 _CLUTTER: Final = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff'\"`<>«»‹›“”„‟‘’‚‛]+")
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 _PART: Final = "the code is damaged: a part of it is missing, or was changed"
+_CHECKSUM: Final = "a=dcsend-crc:"
 _JSON_BEGINS: Final = re.compile(r"e[wy][A-Za-z0-9+/_-]{6}", re.ASCII)
 "Base64 of a brace, and of a quote or white space behind it."
 
@@ -90,7 +91,9 @@ def encode_json(description: Description) -> str:
     >>> base64.b64decode(encode_json(_example()))[:30]
     b'{"type":"offer","sdp":"v=0\\r\\n'
     """
-    fields = {"type": description.type.value, "sdp": format_sdp(description)}
+    sdp = format_sdp(description)
+    sdp += f"{_CHECKSUM}{_crc(sdp):04x}\r\n"
+    fields = {"type": description.type.value, "sdp": sdp}
     return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
 
 
@@ -170,6 +173,10 @@ def _from_base64(text: str) -> str:
         raise IncompleteCode(_PART) from None
 
 
+def _crc(sdp: str) -> int:
+    return binascii.crc_hqx(sdp.encode(), 0xFFFF)
+
+
 def _from_json(text: str) -> Description:
     try:
         fields: Any = json.loads(text)
@@ -180,6 +187,9 @@ def _from_json(text: str) -> Description:
     kind, sdp = fields.get("type"), fields.get("sdp")
     if not isinstance(sdp, str) or len(sdp) > MAX_SDP:
         raise MalformedCode("the code is damaged: it holds no SDP")
+    covered, mark, crc = sdp.rpartition(_CHECKSUM)
+    if mark and crc.strip() != f"{_crc(covered):04x}":
+        raise MalformedCode("the code is damaged: its checksum is wrong")
     if kind not in tuple(SdpType):
         shown = printable(str(kind)[:20])
         raise MalformedCode(f"the code is neither an offer nor an answer, but {shown}")

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { parseServers } from "../src/engines/servers.ts";
 import { IncompatibleVersion, MalformedCode, UsageError } from "../src/errors.ts";
+import { checksum } from "../src/signaling/binary.ts";
 import { decodeAnswer, encodeOffer, isBlob } from "../src/signaling/blob.ts";
 import { decode } from "../src/signaling/dialcode.ts";
 
@@ -122,6 +123,25 @@ describe("the other side's code", () => {
       for (const text of [...changed, before + after, `${before}7${code.slice(place)}`, swapped]) {
         if (text !== code) expect(() => decodeAnswer(text, "0"), text).toThrow(/code/);
       }
+    }
+  });
+});
+
+describe("an answer in the demo's form", () => {
+  const sdp = decodeAnswer(field(HEADER, "code"), "0");
+  const coded = (sdp: string) => btoa(JSON.stringify({ type: "answer", sdp }));
+  const crc = checksum(new TextEncoder().encode(sdp)).toString(16).padStart(4, "0");
+  const whole = `${sdp}a=dcsend-crc:${crc}\r\n`;
+
+  test("is read with a checksum, and without one as others make it", () => {
+    expect(decodeAnswer(coded(sdp), "0")).toBe(sdp);
+    expect(decodeAnswer(coded(whole), "0")).toBe(whole);
+  });
+
+  test("is refused when it was damaged on its way from a dcsend", () => {
+    for (let place = 0; place < sdp.length; place++) {
+      const damaged = `${whole.slice(0, place)}~${whole.slice(place + 1)}`;
+      expect(() => decodeAnswer(coded(damaged), "0")).toThrow("the code is damaged");
     }
   });
 });

@@ -26,6 +26,8 @@ const PREFERENCES = [126, 100, 110, 0] as const;
 const ADDRESS_SIZES = [4, 16, 16] as const;
 const MDNS = 2;
 const ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+/** The attribute with which a dcsend ends the demo's form. */
+const CHECKSUM = "a=dcsend-crc:";
 const HEX_CHARS = "0123456789abcdef";
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\.local$/;
 
@@ -114,7 +116,17 @@ function fromJson(text: string): string | null {
   if (fields?.type !== "answer" || typeof fields.sdp !== "string") {
     throw damaged("it holds no session description");
   }
+  checkSum(fields.sdp);
   return fields.sdp;
+}
+
+/** Refuse the SDP of a dcsend that was changed on its way; that of others has no checksum. */
+function checkSum(sdp: string): void {
+  const at = sdp.lastIndexOf(CHECKSUM);
+  if (at < 0) return;
+  const crc = checksum(new TextEncoder().encode(sdp.slice(0, at)));
+  const given = sdp.slice(at + CHECKSUM.length).trim();
+  if (given !== crc.toString(16).padStart(4, "0")) throw damaged("its checksum is wrong");
 }
 
 function wrongHalf(): MalformedCode {
