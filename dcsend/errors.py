@@ -90,6 +90,8 @@ class MalformedCode(UsageError):
 class IncompleteCode(MalformedCode):
     """A part of the code seems to be missing; more of it may come."""
 
+    kind = "code-incomplete"
+
 
 class SourceError(DcsendError):
     """A source is missing, unreadable, or changed while it was sent."""

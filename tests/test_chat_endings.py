@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -149,6 +150,9 @@ async def test_peer_that_is_gone_is_told_in_the_demos_words(
     cast: Cast, lan: MakeLan, pion: Path, tmp_path: Path
 ) -> None:
     require("chromium", "firefox")
+    # Most of these threads wait; the usual six of two processors would make stories wait for each
+    # other, and what has to happen within half a minute come too late.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(64))
 
     def pair() -> Pair:
         # Without IPv6, chromedriver says that it listens on port 0.

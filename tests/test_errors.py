@@ -21,6 +21,7 @@ TREE: Final = [
     ("DcsendError", "Exception", 1, "unexpected", False),
     ("UsageError", "DcsendError", 2, "usage", False),
     ("MalformedCode", "UsageError", 2, "code", True),
+    ("IncompleteCode", "MalformedCode", 2, "code-incomplete", True),
     ("SourceError", "DcsendError", 3, "source", False),
     ("DestinationError", "DcsendError", 4, "destination", False),
     ("ConnectionFailed", "DcsendError", 5, "connection", False),

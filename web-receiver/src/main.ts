@@ -33,7 +33,7 @@ const PROBING = 3000;
  * Milliseconds that a page which is going away holds on, for its last message to get past the file
  * that is being sent. Without, Chromium 156 drops it, and the other side waits half a minute.
  */
-const LAST = 200;
+const LAST = 600;
 
 const NOTHING: World = {
   savePicker: false,

@@ -59,7 +59,7 @@ export function vectors(kind: "control" | "frame"): Vector[] {
 
 /** How many vector files there are that are no dial codes. */
 export function countVectors(): number {
-  return readdirSync(VECTORS).filter((name) => !name.startsWith("dialcode-")).length;
+  return readdirSync(VECTORS).filter((name) => !/^(dialcode|blob)-/.test(name)).length;
 }
 
 /** The rows of the first table below a heading of PROTOCOL.md, without its head and back-quotes. */

@@ -11,8 +11,12 @@ import type { RunOptions } from "./options.ts";
 import { asError, suspended, type Tally } from "./outcome.ts";
 import { race, within } from "./waiting.ts";
 
-/** Seconds for the last message to arrive before the connection is torn down. */
-const FAREWELL = 0.5;
+/**
+ * Seconds for the last message to arrive before the connection is torn down. Waited in full only where
+ * the peer is gone; half a second was too short on a busy machine, and the peer told of a lost
+ * connection in place of a person who had stopped it.
+ */
+const FAREWELL = 2;
 
 /** Seconds for the last word to arrive when somebody stops what is complete. */
 const LAST_WORD = 5;
