@@ -189,6 +189,8 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
             display = ChatDisplay(out, err, options, lambda: source.pending if source else "")
         asker = Asker(source, err, interactive=is_terminal(sys.stdin))
         lines = source.lines if source else None
+        if source is not None and not _asks(settings, choices):
+            source.release()
 
         def show(event: Event) -> None:
             if source is not None and isinstance(event, StateChanged):
@@ -208,6 +210,11 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
         return asyncio.run(main())
     finally:
         gc.freeze()
+
+
+def _asks(settings: Settings, choices: ChatSettings) -> bool:
+    """Tell whether a code is going to be pasted, so that what is typed may be one."""
+    return choices.offers or not (settings.code or choices.listens)
 
 
 def _source() -> Console | Piped | None:

@@ -43,7 +43,7 @@ class Pair:
 
     def dcsend(self, host: Host, *options: str) -> Talker:
         """Start a chat on a host."""
-        chat = ("chat", "--ice-server", "none", "--interval", "0.3", *options)
+        chat = ("chat", "--interval", "0.3", *options)
         return self.run(host, sys.executable, "-m", "dcsend", *chat)
 
     def peer(self, kind: str) -> Talker:

@@ -141,6 +141,28 @@ async def test_lost_last_packet_is_sent_again_soon(here: Published, relay: Relay
     assert lost
 
 
+async def test_timer_backs_off_while_nothing_comes_back(here: Published, relay: Relay) -> None:
+    """Else a path whose round trip has grown beyond it would expire each packet for ever."""
+    dialer, listener = await here.pair_over(relay)
+    await transfer(dialer, listener, 2)
+    sender = association(dialer)
+    await until(lambda: sender.drained)
+    before = sender._rto
+    relay.passes = lambda data: not is_dtls(data)
+    dialer.channels["data"].send(b"lost")
+    await until(lambda: sender._rto >= 4 * before)
+    relay.passes = lambda data: True
+    assert await listener.channels["data"].receive() == b"lost"
+    dialer.channels["data"].send(b"measured anew")
+    await until(lambda: sender.drained and sender._rto < 1.0)
+
+
+async def test_timer_has_an_upper_limit_whatever_a_clock_says(here: Published) -> None:
+    dialer, _ = await here.pair()
+    association(dialer)._update_rto(3600.0)
+    assert association(dialer)._rto == 60.0
+
+
 async def test_damaged_acknowledgement_counts_nothing(here: Published) -> None:
     dialer, listener = await here.pair()
     await transfer(dialer, listener, 2)

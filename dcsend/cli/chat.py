@@ -22,7 +22,7 @@ from dcsend.cli.options import (
     typed,
 )
 from dcsend.errors import UsageError
-from dcsend.settings import ChatSettings, Settings
+from dcsend.settings import ChatSettings, Settings, Signal
 
 if TYPE_CHECKING:
     from dcsend.runner import Options
@@ -116,7 +116,9 @@ def chat(
     compact: Annotated[
         bool, option("--compact", help="Show a short code, which dcsend alone can read.")
     ] = False,
-    qr: Annotated[bool, option("--qr", help="Show our code as a QR code, too.")] = False,
+    qr: Annotated[
+        bool, option("--qr", help="Show our code as a QR code, too.", env="CHAT_QR")
+    ] = False,
     no_copy: Annotated[
         bool, option("--no-copy", help="Don't copy our description to the clipboard.")
     ] = False,
@@ -136,16 +138,21 @@ def chat(
         from dcsend.display.chat import ChatOptions
         from dcsend.runner import parse_duration, run_chat
 
+        ways = _ways(context, code=bool(code), offer=offer, listen=listen)
         _refuse_contradictions(
+            ways, (max_retransmits, max_lifetime), channel or [], protocol, negotiated
+        )
+        chosen = code if ways["code"] else ""
+        _refuse_idle(
             context,
-            ways={"code": bool(code), "--offer": offer, "--listen": listen},
-            limits=(max_retransmits, max_lifetime),
-            channels=channel or [],
-            negotiated=negotiated,
+            ways,
+            chosen,
+            opens=bool(channel) or negotiated is not None,
+            json=options.json,
         )
         stun, turn = servers_of(ice_server)
         settings = Settings(
-            code=code,
+            code=chosen,
             port=port,
             addresses=tuple(address or ()),
             stun=stun,
@@ -154,8 +161,8 @@ def chat(
             connect_timeout=connect_timeout,
         )
         choices = ChatSettings(
-            offers=offer,
-            listens=listen,
+            offers=ways["--offer"],
+            listens=ways["--listen"],
             channels=tuple(channel or ()),
             ordered=not unordered,
             max_retransmits=max_retransmits,
@@ -172,15 +179,22 @@ def chat(
     leave(run, json=json)
 
 
+def _ways(context: typer.Context, **given: bool) -> dict[str, bool]:
+    """Return how to meet; what the command line says beats a variable."""
+    explicit = {name for name, on in given.items() if on} & typed(context)
+    if len(explicit) == 1:
+        given = {name: name in explicit for name in given}
+    return {"code": given["code"], "--offer": given["offer"], "--listen": given["listen"]}
+
+
 def _refuse_contradictions(
-    context: typer.Context,
-    *,
     ways: dict[str, bool],
     limits: tuple[int | None, int | None],
     channels: list[str],
+    protocol: str,
     negotiated: int | None,
 ) -> None:
-    """Refuse what can't be done together, or would do nothing.
+    """Refuse what can't be done, or not together.
 
     Raises:
         UsageError: there is such.
@@ -195,14 +209,41 @@ def _refuse_contradictions(
         )
     if negotiated is not None and len(channels) > 1:
         raise UsageError("--negotiated is for one channel", "leave out all --channel but one")
-    for label in channels:
-        if len(label.encode("utf-8", "replace")) > _LONGEST_LABEL:
-            raise UsageError(f"a label has {_LONGEST_LABEL} bytes at most", "choose a shorter one")
+    for what, text in (("a protocol's name", protocol), *(("a label", name) for name in channels)):
+        if len(text.encode("utf-8", "replace")) > _LONGEST_LABEL:
+            raise UsageError(f"{what} has {_LONGEST_LABEL} bytes at most", "choose a shorter one")
+
+
+def _refuse_idle(
+    context: typer.Context, ways: dict[str, bool], code: str, *, opens: bool, json: bool
+) -> None:
+    """Refuse what would do nothing.
+
+    Raises:
+        UsageError: there is such.
+    """
+    from dcsend.runner import by_descriptions
+
     given = typed(context)
-    opens = ways["--offer"] or bool(channels) or negotiated is not None or ways["code"]
-    if not opens:
+    unread = code.startswith("@")
+    dials = bool(code) and not unread and not by_descriptions(Signal.DIAL, code)
+    answers = not (ways["--offer"] or ways["--listen"] or dials or unread)
+    if (answers or ways["--listen"]) and not opens:
         idle = given & {"unordered", "max_retransmits", "max_lifetime", "protocol"}
         refuse(idle, "for channels that this side opens", "add --channel LABEL")
     if not ways["--offer"]:
         # The form of an answer is that of the offer, and a dial code has one form.
         refuse(given & {"compact"}, "for an offer", "add --offer")
+    if answers or ways["--listen"]:
+        refuse(
+            given & {"connect_timeout"},
+            "for the side that has everything it needs",
+            "leave it out here; --expires tells how long this side waits",
+        )
+    if dials:
+        idle = given & {"address", "ice_server", "expires", "qr", "no_copy"}
+        refuse(idle, "for the side that shows a code", "leave it out here")
+    if ways["--listen"]:
+        refuse(given & {"no_copy"}, "for descriptions", "a dial code is not copied")
+    if json:
+        refuse(given & {"qr", "no_copy"}, "for people, and --json is for programs", "choose one")

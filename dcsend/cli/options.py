@@ -57,8 +57,10 @@ def finite(seconds: float) -> float:
 
 
 def option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa: ANN401
-    """Declare an option that has its DCSEND_ variable."""
-    variable = "DCSEND_" + (env or names[0].lstrip("-").split("/")[0]).upper().replace("-", "_")
+    """Declare an option that has its DCSEND_ variable, or several: *env* with spaces between."""
+    named = (env or names[0].lstrip("-").split("/")[0]).upper().replace("-", "_")
+    first, *others = (f"DCSEND_{name}" for name in named.split())
+    variable = [first, *others] if others else first
     return typer.Option(*names, help=help, envvar=variable, show_default=False, **more)
 
 
@@ -80,10 +82,12 @@ _SERVER_HELP = (
     "Repeatable; the variable is split at spaces."
 )
 Stun = Annotated[
-    list[str] | None, option("--stun", "--ice-server", help=_SERVER_HELP, metavar="SERVER")
+    list[str] | None,
+    option("--stun", "--ice-server", help=_SERVER_HELP, env="STUN ICE_SERVER", metavar="SERVER"),
 ]
 IceServer = Annotated[
-    list[str] | None, option("--ice-server", "--stun", help=_SERVER_HELP, metavar="SERVER")
+    list[str] | None,
+    option("--ice-server", "--stun", help=_SERVER_HELP, env="ICE_SERVER STUN", metavar="SERVER"),
 ]
 SignalOption = Annotated[
     Signal,
@@ -194,7 +198,7 @@ def servers_of(named: list[str] | None) -> tuple[tuple[str, ...], tuple[str, ...
     if not named:
         return DEFAULT_STUN, ()
     uris = [uri for name in named for uri in _listed(name)]
-    turn = tuple(uri for uri in uris if uri.startswith(("turn:", "turns:")))
+    turn = tuple(uri for uri in uris if uri.lower().startswith(("turn:", "turns:")))
     stun = tuple(uri for uri in uris if uri not in turn and uri.lower() != "none")
     return stun, turn
 

@@ -95,7 +95,8 @@ def send(
     def run(options: Options) -> int:
         from dcsend.runner import by_descriptions, parse_duration, run_send
 
-        refuse_idle_options(context, dials=bool(to), two_codes=by_descriptions(signal, to))
+        two_codes = by_descriptions(signal, to)
+        refuse_idle_options(context, dials=bool(to), two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(to))
         if "name" in typed(context) and STDIO not in (paths or []):
             raise UsageError(
@@ -109,7 +110,7 @@ def send(
             signal=signal,
             stun=servers[0],
             turn=servers[1],
-            expires=parse_duration("1h" if to else expires),
+            expires=parse_duration("1h" if to and not two_codes else expires),
             connect_timeout=connect_timeout,
             page=page,
             page_url=url,
@@ -173,7 +174,8 @@ def receive(
     def run(options: Options) -> int:
         from dcsend.runner import by_descriptions, one_of, parse_duration, run_receive
 
-        refuse_idle_options(context, dials=bool(code), two_codes=by_descriptions(signal, code))
+        two_codes = by_descriptions(signal, code)
+        refuse_idle_options(context, dials=bool(code), two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(code))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         given = {policy: on for policy, on in policies.items() if policy.value in typed(context)}
@@ -185,7 +187,7 @@ def receive(
             signal=signal,
             stun=servers[0],
             turn=servers[1],
-            expires=parse_duration("1h" if code else expires),
+            expires=parse_duration("1h" if code and not two_codes else expires),
             connect_timeout=connect_timeout,
             page=page,
             page_url=url,

@@ -208,7 +208,12 @@ else:
             self._pause: asyncio.TimerHandle | None = None
             self._saved = termios.tcgetattr(self._fd)
             self._closed = False
-            self._begin()
+            self._loop.add_signal_handler(signal.SIGTSTP, self._stop)
+            self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+            self._loop.add_signal_handler(signal.SIGQUIT, self._quit)
+            # Who changes a terminal from the background is stopped (SIGTTOU); `fg` resumes.
+            if self._is_in_front():
+                self._begin()
 
         @property
         def pending(self) -> str:
@@ -223,7 +228,7 @@ else:
             if self._pause is not None:
                 self._pause.cancel()
             self._loop.remove_reader(self._fd)
-            for number in (signal.SIGTSTP, signal.SIGCONT):
+            for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT):
                 self._loop.remove_signal_handler(number)
             if self.pending:
                 self._echo("\n")
@@ -236,11 +241,17 @@ else:
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
             termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
             self._loop.add_reader(self._fd, self._readable)
-            self._loop.add_signal_handler(signal.SIGTSTP, self._stop)
-            self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+
+        def _is_in_front(self) -> bool:
+            try:
+                return os.getpgrp() == os.tcgetpgrp(self._fd)
+            except OSError:  # the terminal has been closed, or is not the one that controls us
+                return True
 
         def _restore(self) -> None:
             # Flushed: what is left of a paste must not become a command.
+            if not self._is_in_front():
+                return
             with contextlib.suppress(termios.error):  # the terminal has been closed
                 termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._saved)
 
@@ -251,13 +262,19 @@ else:
 
         def _resume(self) -> None:
             """The shell's `fg`, or `bg`: then somebody else has the terminal."""
-            if not self._closed and os.getpgrp() == os.tcgetpgrp(self._fd):
+            if not self._closed and self._is_in_front():
                 self._begin()
+
+        def _quit(self) -> None:
+            r"""Ctrl-\: end as without us, with the terminal as we found it."""
+            self._restore()
+            self._loop.remove_signal_handler(signal.SIGQUIT)
+            os.kill(os.getpid(), signal.SIGQUIT)
 
         def _readable(self) -> None:
             try:
                 # A background job that reads its terminal is stopped by SIGTTIN.
-                if os.getpgrp() != os.tcgetpgrp(self._fd):
+                if not self._is_in_front():
                     self._loop.remove_reader(self._fd)
                     return
                 arrived = os.read(self._fd, _CHUNK)

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import UsageError
+from dcsend.printable import printable
 
 __all__ = [
     "MappedAddresses",
@@ -37,7 +38,7 @@ _RETRY: Final = 0.25
 _OTHERS: Final = 0.3
 """Seconds that other servers, and the other address family, get after the first answer: IPv6
 that leads nowhere is common, and must not cost the whole timeout."""
-_SERVER = re.compile(r"(?:stun:)?(\[[0-9A-Fa-f:]+\]|[^\[\]:/?\s]+)(?::(\d{1,5}))?", re.ASCII)
+_SERVER = re.compile(r"(?:(?i:stun):)?(\[[0-9A-Fa-f:]+\]|[^\[\]:/?\s]+)(?::(\d{1,5}))?", re.ASCII)
 
 
 def parse_server(uri: str) -> Address:
@@ -52,8 +53,11 @@ def parse_server(uri: str) -> Address:
     match = _SERVER.fullmatch(uri.strip())
     port = int(match[2] or 3478) if match else 0
     if match is None or not 0 < port < 65536:
+        # There may be a password in front of an @, of a relay whose name was mistyped.
+        _before, at, host = uri.rpartition("@")
+        shown = printable(f"…@{host}" if at else uri)
         raise UsageError(
-            f"{uri!r} is not a STUN server", "write stun:HOST or stun:HOST:PORT, or none"
+            f"{shown!r} is not a STUN server", "write stun:HOST or stun:HOST:PORT, or none"
         )
     return match[1].strip("[]"), port
 

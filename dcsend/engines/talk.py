@@ -120,6 +120,8 @@ class TalkChannel:
             self._channel.send(message)
         except InvalidStateError:
             raise ConnectionFailed(f"the channel {self.label!r} is closed") from None
+        except UnicodeEncodeError:
+            raise UsageError("the message has bytes in it that are no text") from None
         except ValueError:
             raise UsageError(
                 "the message is longer than the other side takes", "send less at once"

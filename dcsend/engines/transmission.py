@@ -47,8 +47,12 @@ _PROBES: Final = (0.0, 0.3, 1.2)
 "Seconds between the tries, three for each size (RFC 8899, 5.1.2: MAX_PROBES)."
 
 _RTO_MIN: Final = 0.3
-"""Seconds; above the 200 ms for which a peer may hold an acknowledgement back (RFC 9260, 6.2). The
-RFC's second, which aiortc takes, is 8 % of a transfer of 300 MB each time (measured)."""
+"""Seconds. The RFC's whole second, which aiortc takes, is 8 % of a transfer of 300 MB each time
+(measured)."""
+_RTO_MAX: Final = 60.0
+"Seconds (RFC 9260, 16)."
+_SACK_DELAY: Final = 0.2
+"Seconds for which a peer may hold an acknowledgement back (RFC 9260, 6.2)."
 _BURSTS: Final = (4 * USERDATA_MAX_LENGTH, 2 * USERDATA_MAX_LENGTH)
 """Bytes sent at one acknowledgement, at most (RFC 9260, 6.1, D), and while what was lost is sent
 again; as aiortc has it."""
@@ -250,7 +254,8 @@ class BriskSctp(RTCSctpTransport):
     def _update_rto(self, R: float) -> None:  # noqa: N803 - aiortc's name
         super()._update_rto(R)
         if self._srtt is not None and self._rttvar is not None:
-            self._rto = max(_RTO_MIN, self._srtt + 4 * self._rttvar)
+            slack = max(_SACK_DELAY, 4 * self._rttvar)
+            self._rto = min(max(_RTO_MIN, self._srtt + slack), _RTO_MAX)
 
     def _t3_start(self) -> None:
         self._t3_due = self._running_loop.time() + self._rto
@@ -269,4 +274,7 @@ class BriskSctp(RTCSctpTransport):
             self._t3_handle = self._running_loop.call_at(self._t3_due, self._t3_expired)
             return
         self._resends = True
+        # RFC 9260, 6.3.3, E2; aiortc does not. What is sent again tells nothing of the round trip
+        # (Karn), so that on a path slower than the RTO each packet would expire for ever.
+        self._rto = min(2 * self._rto, _RTO_MAX)
         super()._t3_expired()

@@ -14,7 +14,7 @@ from dcsend.printable import printable
 __all__ = ["TurnServer", "parse_turn"]
 
 _URI: Final = re.compile(
-    r"(turns?):([^:@\s]+):([^@\s]*)@(\[[0-9A-Fa-f:]+\]|[^\[\]:/?@\s]+)(?::(\d{1,5}))?"
+    r"(?i:(turns?)):([^:@\s]+):([^@\s]*)@(\[[0-9A-Fa-f:]+\]|[^\[\]:/?@\s]+)(?::(\d{1,5}))?"
     r"(?:\?transport=(udp|tcp))?",
     re.ASCII,
 )
@@ -48,14 +48,16 @@ def parse_turn(uri: str) -> TurnServer:
     ('2001:db8::7', 443)
     """
     match = _URI.fullmatch(uri.strip())
-    port = int(match[5] or _PORTS[match[1]]) if match else 0
+    scheme = match[1].lower() if match else ""
+    port = int(match[5] or _PORTS[scheme]) if match else 0
     if match is None or not 0 < port < 65536:
-        shown = printable(uri.rpartition("@")[2][:80])
+        before, _, host = uri.rpartition("@")
+        shown = printable(host[:80] if before else "turn:…")
         raise UsageError(
             f"the TURN server {shown!r} is not named in full",
             "write turn:USER:PASSWORD@HOST or turn:USER:PASSWORD@HOST:PORT?transport=tcp",
         )
-    tls = match[1] == "turns"
+    tls = scheme == "turns"
     if tls and match[6] == "udp":
         raise UsageError(
             f"turns: to {match[4]} can't go over UDP", "leave ?transport=udp out, or write turn:"

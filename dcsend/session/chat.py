@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,8 @@ __all__ = ["HELP", "chat"]
 
 _PIECE: Final = 16_384
 "Bytes of a file in one message: what every agent takes, also those of before 2020."
+_LAST_LINES: Final = 3.0
+"Seconds that lines typed before the end may take to be sent."
 _OVERHEAD: Final = 64
 "Bytes counted for a message besides its content."
 
@@ -85,10 +88,53 @@ async def chat(
             from dcsend.files.planning import check_root
 
             check_root(choices.save)
-        async with _meet(settings, choices, emit, ask) as peer:
-            await _Talk(peer, choices, emit, lines).run()
+        typed = Typed(lines)
+
+        async def meet_and_talk() -> None:
+            async with _meet(settings, choices, emit, ask) as peer:
+                await _Talk(peer, choices, emit, typed).run()
+
+        await _until_quit(meet_and_talk(), typed)
 
     return await conclude(story, emit, "chat", interrupt, hint="")
+
+
+class Typed:
+    """What the person types, sorted: lines to deal with one by one, and the wish to quit.
+
+    That is heard at once, whatever a line before it waits for.
+    """
+
+    def __init__(self, lines: asyncio.Queue[str | None] | None) -> None:
+        self._lines = lines
+        self.todo: asyncio.Queue[str] = asyncio.Queue()
+        self.quit = asyncio.Event()
+        self.talking = False
+        "Whether somebody looks at `quit`, to end in order."
+
+    async def sort(self) -> None:
+        """Sort until the person wants to quit."""
+        while self._lines is not None and not self.quit.is_set():
+            line = await self._lines.get()
+            if line is None or line.strip() == "/quit":
+                self.quit.set()
+            else:
+                self.todo.put_nowait(line)
+        if self._lines is None:
+            await self.quit.wait()
+
+
+async def _until_quit(talk: Coroutine[None, None, None], typed: Typed) -> None:
+    """Talk; who quits before there is a connection ends it at once."""
+    talking, sorting = asyncio.create_task(talk), asyncio.create_task(typed.sort())
+    try:
+        await asyncio.wait({talking, sorting}, return_when=asyncio.FIRST_COMPLETED)
+        if talking.done() or typed.talking:
+            await talking
+    finally:
+        for task in (talking, sorting):
+            task.cancel()
+        await asyncio.gather(talking, sorting, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -150,15 +196,16 @@ class _Talk:
         peer: TalkConnection,
         choices: ChatSettings,
         emit: Emit,
-        lines: asyncio.Queue[str | None] | None,
+        typed: Typed,
     ) -> None:
         self._peer = peer
         self._choices = choices
         self._emit = emit
-        self._lines = lines
+        self._typed = typed
+        self._overrun = asyncio.Event()
+        "Set when the peer sends faster than messages can be saved."
         self._open: list[TalkChannel] = []
         self._some_open = asyncio.Event()
-        self._quit = asyncio.Event()
         self._beats: dict[TalkChannel, asyncio.Task[None]] = {}
         self._worker = Worker("dcsend-chat")
         self._waiting: asyncio.Queue[tuple[str, bytes | str]] = asyncio.Queue()
@@ -178,6 +225,7 @@ class _Talk:
             ConnectionFailed: the connection was lost.
             DestinationError: a message could not be saved.
         """
+        self._typed.talking = True
         self._peer.follow(self)
         try:
             for options in self._wanted():
@@ -210,11 +258,17 @@ class _Talk:
 
     async def _until_over(self) -> None:
         over = asyncio.create_task(self._peer.over())
-        leaving = asyncio.create_task(self._quit.wait())
-        either: set[asyncio.Task[Any]] = {over, leaving}
+        leaving = asyncio.create_task(self._typed.quit.wait())
+        overrun = asyncio.create_task(self._overrun.wait())
+        either: set[asyncio.Task[Any]] = {over, leaving, overrun}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if overrun.done():
+                raise RemoteProtocolError("the other side sends faster than messages can be saved")
             if not over.done():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_LINES if self._open else 0):
+                        await self._typed.todo.join()
                 await self._peer.drain()
             await self._waiting.join()
             if over.done() and (error := over.result()) is not None:
@@ -250,6 +304,9 @@ class _Talk:
     def received(self, channel: TalkChannel, message: bytes | str) -> None:
         """As `Follower.received`."""
         self._held += len(message) + _OVERHEAD
+        if self._held > MAX_QUEUED:
+            self._overrun.set()
+            return
         self._waiting.put_nowait((channel.label, message))
 
     def changed(self, state: State) -> None:
@@ -260,8 +317,6 @@ class _Talk:
         """Show messages in their order; binary ones once they are saved."""
         while True:
             label, message = await self._waiting.get()
-            if self._held > MAX_QUEUED:
-                raise RemoteProtocolError("the other side sends faster than messages can be saved")
             saved = None
             if isinstance(message, bytes) and self._folder is not None:
                 saved = await self._worker.run(partial(self._folder.save, label, message))
@@ -270,7 +325,8 @@ class _Talk:
             self._waiting.task_done()
 
     async def _beat(self, channel: TalkChannel) -> None:
-        with contextlib.suppress(ConnectionFailed):
+        # A peer that takes no message of fifteen letters gets none.
+        with contextlib.suppress(ConnectionFailed, UsageError):
             while True:
                 await asyncio.sleep(self._choices.interval)
                 letters = random_letters()
@@ -280,24 +336,21 @@ class _Talk:
     # What is typed.
 
     async def _say(self) -> None:
-        if self._lines is None:
-            return
-        while (line := await self._lines.get()) is not None:
+        while True:
+            line = await self._typed.todo.get()
             if line.startswith("/") and not line.startswith("//"):
                 command, _, rest = line.partition(" ")
-                if command == "/quit":
-                    break
                 await self._obey(command, rest.strip())
             else:
                 await self._send_text(line.removeprefix("/") if line.startswith("//") else line)
-        self._quit.set()
+            self._typed.todo.task_done()
 
     async def _obey(self, command: str, rest: str) -> None:
         if command == "/send" and rest:
             try:
                 await self._send_file(rest)
-            except OSError as exc:
-                reason = exc.strerror or "can't be read"
+            except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
+                reason = getattr(exc, "strerror", None) or "can't be read"
                 self._emit(Warned("source", f"{printable(rest)}: {reason}"))
         elif command == "/help":
             self._emit(Warned("help", HELP))
@@ -347,12 +400,17 @@ class _Talk:
 
 
 def _existing(name: str) -> Path:
-    """Return the file that is meant: as typed, or as a shell or a file manager quotes it."""
-    plain = Path(os.path.expanduser(name))
-    if plain.exists():
-        return plain
-    with contextlib.suppress(ValueError):  # a quote without its end
-        words = shlex.split(name)
-        if len(words) == 1:
-            return Path(os.path.expanduser(words[0]))
-    return plain
+    """Return the file that is meant: as typed, or as a shell or a file manager quotes it.
+
+    Raises:
+        OSError: it is there and no file; a pipe could keep us for ever.
+    """
+    path = Path(os.path.expanduser(name))
+    if not path.exists():
+        with contextlib.suppress(ValueError):  # a quote without its end
+            words = shlex.split(name)
+            if len(words) == 1:
+                path = Path(os.path.expanduser(words[0]))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is not a file")
+    return path

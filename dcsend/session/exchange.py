@@ -86,7 +86,7 @@ async def exchange(
         theirs = blob.decode(text, SdpType.OFFER)
     elif not manners.offers:
         text = await _asked(ask, SdpType.OFFER, settings.expires)
-        theirs = blob.decode(text)
+        theirs = blob.decode(text, SdpType.OFFER)
     endpoint = await Endpoint.open(servers, port=settings.port, addresses=settings.addresses)
     try:
         for problem in endpoint.problems:
@@ -95,7 +95,7 @@ async def exchange(
             ours = endpoint.describe(SdpType.OFFER)
             _show(ours, emit, compact=manners.compact)
             text = await _asked(ask, None, settings.expires, ours)
-            theirs = blob.decode(text)
+            theirs = _of_the_other_side(text, ours)
         # A browser can't answer in time what a person pastes (see `engines.described`), so it
         # offers; then its offer counts, whatever we have shown.
         answers = theirs.type is SdpType.OFFER
@@ -125,18 +125,27 @@ async def _asked(
         raise UsageError("nobody can be asked for the other side's code", "pass ask=…")
 
     def judge(text: str) -> None:
-        theirs = blob.decode(text, wanted)
-        if ours is not None and theirs.fingerprint == ours.fingerprint:
-            raise MalformedCode(
-                "this is the code that was shown here",
-                "give it to the other side, and paste what is shown there",
-            )
+        if ours is not None:
+            _of_the_other_side(text, ours)
+        else:
+            blob.decode(text, wanted)
 
     try:
         async with asyncio.timeout(expires):
             return await ask(wanted, judge)
     except TimeoutError:
         raise TimedOut("nobody pasted the other side's code in time", "run it again") from None
+
+
+def _of_the_other_side(text: str, ours: Description) -> Description:
+    """Read a description, of either half, that is not the one we have shown."""
+    theirs = blob.decode(text)
+    if theirs.fingerprint == ours.fingerprint:
+        raise MalformedCode(
+            "this is the code that was shown here",
+            "give it to the other side, and paste what is shown there",
+        )
+    return theirs
 
 
 def _show(ours: Description, emit: Emit, *, compact: bool) -> None:

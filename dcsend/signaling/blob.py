@@ -174,7 +174,8 @@ def _from_base64(text: str) -> str:
 
 
 def _crc(sdp: str) -> int:
-    return binascii.crc_hqx(sdp.encode(), 0xFFFF)
+    # JSON can hold half a character; what SDP can't have is refused later, in words.
+    return binascii.crc_hqx(sdp.encode("utf-8", "surrogatepass"), 0xFFFF)
 
 
 def _from_json(text: str) -> Description:

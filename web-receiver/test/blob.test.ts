@@ -169,7 +169,7 @@ describe("servers", () => {
     expect(parseServers("")).toEqual([]);
   });
 
-  test.each(["https://example.org", "turn:example.org", "stun:", "turn:me:secret@"])(
+  test.each(["https://example.org", "turn:example.org", "stun:", "turn:me:secret@", "TURN:me:secret"])(
     "that are none are refused: %s",
     (text) => {
       expect(() => parseServers(text)).toThrow(UsageError);

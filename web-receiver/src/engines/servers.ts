@@ -7,8 +7,8 @@ import { UsageError } from "../errors.ts";
 /** Tells a browser its public address, and nothing else; the default of dcsend, too. */
 export const DEFAULT_SERVER = "stun:stun.l.google.com:19302";
 
-const STUN = /^stun:[^@\s?/]+$/;
-const TURN = /^(turns?):([^:@\s]+):([^@\s]*)@([^@\s?/]+)(\?transport=(?:udp|tcp))?$/;
+const STUN = /^stun:[^@\s?/]+$/i;
+const TURN = /^(turns?):([^:@\s]+):([^@\s]*)@([^@\s?/]+)(\?transport=(?:udp|tcp))?$/i;
 
 /**
  * Read a list of servers, separated by white space: `stun:HOST[:PORT]`, or
@@ -21,13 +21,13 @@ export function parseServers(text: string): RTCIceServer[] {
     const turn = TURN.exec(uri);
     if (turn === null) {
       throw new UsageError(
-        `this is not a server: ${uri.replace(/^.*@/, "…@")}`,
+        `this is not a server: ${uri.replace(/^.*@/, "…@").replace(/^(turns?:).*/i, "$1…")}`,
         "write stun:HOST:PORT, or turn:USER:PASSWORD@HOST:PORT",
       );
     }
     const [, scheme = "", user = "", password = "", host = "", query = ""] = turn;
     return {
-      urls: `${scheme}:${host}${query}`,
+      urls: `${scheme.toLowerCase()}:${host}${query}`,
       username: unescaped(user),
       credential: unescaped(password),
     };
