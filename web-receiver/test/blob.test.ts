@@ -169,11 +169,14 @@ describe("servers", () => {
     expect(parseServers("")).toEqual([]);
   });
 
-  test.each(["https://example.org", "turn:example.org", "stun:", "turn:me:secret@", "TURN:me:secret"])(
-    "that are none are refused: %s",
-    (text) => {
-      expect(() => parseServers(text)).toThrow(UsageError);
-      expect(() => parseServers(text)).not.toThrow("secret");
-    },
-  );
+  test.each([
+    "https://example.org",
+    "turn:example.org",
+    "stun:",
+    "turn:me:secret@",
+    "TURN:me:secret",
+  ])("that are none are refused: %s", (text) => {
+    expect(() => parseServers(text)).toThrow(UsageError);
+    expect(() => parseServers(text)).not.toThrow("secret");
+  });
 });
