@@ -59,11 +59,14 @@ class Talker:
         for thread in self._threads:
             thread.start()
 
-    def until(self, pattern: str, *, seconds: float = PATIENCE, count: int = 1) -> re.Match[str]:
-        """Wait for the *count*th line that has *pattern*, a regular expression."""
+    def until(
+        self, pattern: str, *, seconds: float = PATIENCE, count: int = 1, errors: bool = False
+    ) -> re.Match[str]:
+        """Wait for the *count*th line, of standard output or error, that has *pattern*."""
+        lines = self.errors if errors else self.lines
 
         def found() -> list[re.Match[str]]:
-            matches = (re.search(pattern, line) for line in self.lines)
+            matches = (re.search(pattern, line) for line in lines)
             return [match for match in matches if match]
 
         with self._news:

@@ -76,6 +76,19 @@ async def _codes(page: Page, look: Look) -> None:
         await page.tab.click("#connect")
         await page.problem()
         await look("paste-problem")
+        await page.tab.click("#two")
+        await page.tab.call(
+            """() => {
+              document.querySelector("#servers").value = "none";
+              document.querySelector("#renew").requestSubmit();
+            }"""
+        )
+        await page.tab.wait_for("document.querySelector('#own-code').value")
+        await look("exchanging")
+        await page.tab.type("#answer", "ds1 not a code")
+        await page.tab.click("#exchange button.main")
+        await page.tab.wait_for("!document.querySelector('#answer-problem').hidden")
+        await look("exchanging-problem")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
             silent.bind((lan_address(), 0))
             port = silent.getsockname()[1]

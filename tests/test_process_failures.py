@@ -89,7 +89,7 @@ def newer(code: str) -> str:
 @pytest.mark.parametrize(
     ("damage", "status", "kind"),
     [
-        (lambda code: code[:-3], 2, "code"),
+        (lambda code: code[:-3], 2, "code-incomplete"),
         (lambda code: code.replace(code[40], "0" if code[40] != "0" else "1"), 2, "code"),
         (lambda code: "hello", 2, "code"),
         (newer, 10, "version"),
