@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test coverage check bench pictures build lock clean
+.PHONY: help venv page demo test coverage check bench paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -34,6 +34,10 @@ bench: page ## measure throughput, between terminals and into browsers; see benc
 	@sh scripts/system-tools.sh
 	$(PY) -m bench.throughput
 	$(PY) -m bench.browsers
+
+paths: venv ## measure over emulated paths: delay, loss, rate, queue; takes up to an hour
+	@sh scripts/system-tools.sh
+	$(PY) -m bench.paths
 
 pictures: page ## make the pictures of README anew, from a real run
 	@sh scripts/system-tools.sh

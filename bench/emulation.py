@@ -1,0 +1,124 @@
+"""Two hosts joined by a path with a delay, losses, a rate and a queue: `link.c` between namespaces.
+
+For networks that this machine's kernel can't emulate (netem is seldom built in). Needs Linux, root,
+iproute2, a C compiler and /dev/net/tun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any, Final
+
+from tests import netns
+
+__all__ = ["Hosts", "Path", "joined", "requirements"]
+
+_SOURCE: Final = FilePath(__file__).with_name("link.c")
+_NEEDED: Final = ("ip", "cc")
+_PATIENCE: Final = 30.0
+_BUFFER: Final = 5000
+"Packets that a TUN device holds for the link: more than it takes in one turn."
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """What lies between two hosts; the same both ways."""
+
+    rtt: float
+    "Seconds, without queueing."
+    loss: float = 0.0
+    "Part of the packets that is lost at random, 0 to 1; each way."
+    rate: float = 0.0
+    "Bits per second; 0 for as fast as this machine."
+    queue: int = 1 << 20
+    "Bytes that wait in front of the line; what comes then is dropped."
+
+    def __str__(self) -> str:
+        """Say it as a table does."""
+        rate = f"{self.rate / 1e6:g} Mbit/s" if self.rate else "no limit"
+        return (
+            f"{self.rtt * 1e3:g} ms, {self.loss * 100:g} %, {rate}, queue {self.queue // 1000} KB"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The two ends: network namespaces and their addresses."""
+
+    left: str
+    right: str
+    left_address: str = "10.99.0.1"
+    right_address: str = "10.99.0.2"
+
+    @staticmethod
+    def on(namespace: str, *argv: str) -> list[str]:
+        """Return the command that runs *argv* on a host."""
+        return ["ip", "netns", "exec", namespace, *argv]
+
+
+def requirements() -> list[str]:
+    """Name what is missing to emulate a path here; empty if nothing is."""
+    missing = [name for name in _NEEDED if shutil.which(name) is None]
+    if os.name != "posix" or os.geteuid() != 0:
+        missing.append("root")
+    if not FilePath("/dev/net/tun").exists():
+        missing.append("/dev/net/tun")
+    return missing
+
+
+@contextmanager
+def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
+    """Make two hosts with *path* between them; gone, with what runs there, at the end."""
+    with contextlib.ExitStack() as cleanup:
+        folder = FilePath(cleanup.enter_context(tempfile.TemporaryDirectory()))
+        program = folder / "link"
+        subprocess.run(["cc", "-O2", "-o", program, _SOURCE], check=True)
+        start = f"{netns._PREFIX}-{os.getpid()}-path"
+        hosts = Hosts(f"{start}-a", f"{start}-b")
+        for namespace in (hosts.left, hosts.right):
+            cleanup.callback(netns._remove, namespace)
+            netns._add(namespace, ipv6=False)
+        link = _start(program, hosts, path, seed)
+        cleanup.callback(_stop, link)
+        for namespace, address in (
+            (hosts.left, hosts.left_address),
+            (hosts.right, hosts.right_address),
+        ):
+            netns._batch(
+                namespace,
+                f"address add {address}/24 dev tun0",
+                f"link set tun0 up mtu {mtu} txqueuelen {_BUFFER}",
+                "route add default dev tun0",
+            )
+        yield hosts
+
+
+def _start(program: FilePath, hosts: Hosts, path: Path, seed: int) -> subprocess.Popen[str]:
+    numbers = (path.rtt / 2 * 1e6, path.loss * 1e6, path.rate, path.queue, seed)
+    link = subprocess.Popen(
+        [str(program), hosts.left, hosts.right, *(f"{number:.0f}" for number in numbers)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert link.stdout is not None
+    if link.stdout.readline() != "ready\n":
+        raise SystemExit("the emulated link did not come up; see above")
+    return link
+
+
+def _stop(link: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    """End the link; return what went each way."""
+    link.send_signal(signal.SIGTERM)
+    said, _ = link.communicate(timeout=_PATIENCE)
+    ways: list[dict[str, Any]] = json.loads(said)
+    return ways
