@@ -75,15 +75,19 @@ def test_quit_is_heard_while_a_line_waits_for_a_channel(cast: Cast) -> None:
     dialer.until("has changed: closed")
 
 
-def test_what_was_typed_before_the_end_still_arrives(cast: Cast) -> None:
+def test_what_was_typed_before_the_end_still_arrives(cast: Cast, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(100_000))
     listener = cast.dcsend("--listen")
     dialer = cast.dcsend(listener.description())
     dialer.until(r"open\. Random")
     for number in range(30):
         dialer.say(f"line {number}")
+    dialer.say(f"/send {tmp_path / 'file'}")
     dialer.say("/quit")
     assert dialer.end() == 0
     listener.until("'line 29'$")
+    listener.until(": 16384 bytes", count=6)
+    listener.until(f": {100_000 - 6 * 16384} bytes")
 
 
 def test_what_is_no_file_is_not_sent(cast: Cast, tmp_path: Path) -> None:
