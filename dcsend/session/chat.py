@@ -114,14 +114,12 @@ class Typed:
 
     async def sort(self) -> None:
         """Sort until the person wants to quit."""
-        while self._lines is not None and not self.quit.is_set():
-            line = await self._lines.get()
-            if line is None or line.strip() == "/quit":
-                self.quit.set()
-            else:
-                self.todo.put_nowait(line)
-        if self._lines is None:
+        if self._lines is None:  # nobody types
             await self.quit.wait()
+            return
+        while (line := await self._lines.get()) is not None and line.strip() != "/quit":
+            self.todo.put_nowait(line)
+        self.quit.set()
 
 
 async def _until_quit(talk: Coroutine[None, None, None], typed: Typed) -> None:
