@@ -8,7 +8,9 @@ import sys
 import pytest
 
 _START = """
-import asyncio, sys, threading
+import asyncio, logging, sys, threading
+# In dev mode asyncio warns of steps that take 0.1 s: how busy the machine is says nothing here.
+logging.getLogger("asyncio").setLevel(logging.ERROR)
 import dcsend.engines.listener, dcsend.engines.dialer, dcsend.engines.udp, dcsend.engines.stun
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.loading import load_aiortc
