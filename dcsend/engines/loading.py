@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 from dcsend.engines.certificate import Certificate
 
 if TYPE_CHECKING:
-    from aioice import Connection as IceConnection
-
     from dcsend.engines.aiortc import AiortcConnection
     from dcsend.engines.peer import PeerConnection, Role
+    from dcsend.engines.private import IceConnection
     from dcsend.engines.talk import TalkConnection
 
 __all__ = ["Make", "Peer", "load_aiortc", "talk_peer", "transfer_peer"]

@@ -10,31 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from typing import Final
 
-from aioice import Connection as IceConnection
 from aiortc import (
     InvalidStateError,
-    RTCDataChannel,
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     RTCIceParameters,
-    RTCSctpCapabilities,
 )
 from OpenSSL import SSL
 
 from dcsend.description import MAX_MESSAGE_SIZE
 from dcsend.engines import private
-from dcsend.engines.association import GuardedSctp
 from dcsend.engines.base import Path, Route
+from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.private import IceConnection
+from dcsend.engines.stock import StockTransport
+from dcsend.engines.transport import DataChannel, DataTransport
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import AuthenticationFailed, ConnectionFailed, DcsendError, RemoteProtocolError
+from dcsend.sctp.reassembly import Limits
 
 __all__ = ["PeerConnection", "Remote", "Role"]
-
-_SCTP_PORT: Final = 5000
-"As every browser says in `a=sctp-port` (RFC 8841)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,8 @@ class Role:
     "Whether the other side begins the handshake."
     opens: bool
     "Whether this side opens the channels."
+    stock: bool = False
+    "Whether aiortc's own SCTP is used instead of ours."
 
 
 class PeerConnection:
@@ -70,7 +69,8 @@ class PeerConnection:
         certificate: Certificate,
         role: Role,
         *,
-        max_streams: int | None = None,
+        limits: Limits,
+        bulk: bool,
     ) -> None:
         """Prepare; nothing is sent before `establish`.
 
@@ -78,20 +78,31 @@ class PeerConnection:
             ice: of `private.muxed_connection`.
             certificate: whose fingerprint the peer knows.
             role: which of the two sides this is.
-            max_streams: as `GuardedSctp` takes it.
+            limits: what the peer may cost.
+            bulk: whether this is for a transfer: packets without checksums where both can do
+                without, channels that are few and reliable.
         """
         self._role = role
         self._ice_connection = ice
         self._ice = private.ice_transport(ice)
         self._dtls = private.dtls_transport(ice, self._ice, certificate, server=role.dtls_server)
-        self._sctp = GuardedSctp(
-            self._dtls, _SCTP_PORT, self._rules_broken, max_streams=max_streams
-        )
+        self._sctp: DataTransport
+        if role.stock:
+            streams = None if bulk else limits.streams
+            self._sctp = StockTransport(self._dtls, self._rules_broken, max_streams=streams)
+        else:
+            self._sctp = BulkTransport(
+                self._dtls,
+                self._rules_broken,
+                is_client=not role.dtls_server,
+                limits=limits,
+                bulk=bulk,
+            )
         self._stopping: asyncio.Task[None] | None = None
         self.owned: UdpPort | None = None
         "A port that is for this connection alone, and is closed after it."
         self._dtls.on("statechange", self._dtls_changed)
-        self._sctp.on("datachannel", self._channel_opened_by_peer)
+        self._sctp.on_channel = self._channel_opened_by_peer
 
     @property
     def route(self) -> Route:
@@ -102,7 +113,7 @@ class PeerConnection:
             path=Path.RELAYED if relayed else Path.DIRECT,
             family="IPv6" if ":" in host else "IPv4" if host else "",
             remote=host,
-            rtt=private.round_trip(self._sctp),
+            rtt=self._sctp.round_trip,
         )
 
     async def establish(self, remote: Remote) -> None:
@@ -127,7 +138,7 @@ class PeerConnection:
         if self._dtls.state != "connected":
             raise self._handshake_error(remote.fingerprint)
         # No await in between: a packet that comes before SCTP listens is lost, for 3 s.
-        await self._sctp.start(RTCSctpCapabilities(remote.max_message_size), _SCTP_PORT)
+        await self._sctp.start(remote.max_message_size)
         await self._open_channels(remote)
 
     def _handshake_error(self, fingerprint: bytes) -> DcsendError:
@@ -147,7 +158,7 @@ class PeerConnection:
         """Open what channels there are to be, and wait for them."""
         raise NotImplementedError
 
-    def _channel_opened_by_peer(self, channel: RTCDataChannel) -> None:
+    def _channel_opened_by_peer(self, channel: DataChannel) -> None:
         """Take a channel, which is open; synchronously, or its first messages are lost."""
         raise NotImplementedError
 

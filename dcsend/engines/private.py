@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, cast
 
 from aioice import Candidate, Connection
@@ -21,11 +21,10 @@ from aiortc import (
     RTCDtlsTransport,
     RTCIceGatherer,
     RTCIceTransport,
-    RTCSctpTransport,
 )
 from aiortc.rtcdtlstransport import State as DtlsState
 from cryptography.hazmat.primitives import hashes
-from OpenSSL import SSL
+from OpenSSL import SSL, _util
 
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.checks import parse_answer
@@ -37,6 +36,8 @@ from dcsend.errors import ConnectionFailed
 from dcsend.printable import printable
 
 __all__ = [
+    "Dtls",
+    "IceConnection",
     "Judge",
     "JudgedProtocol",
     "MuxedProtocol",
@@ -50,7 +51,6 @@ __all__ = [
     "muxed_connection",
     "peer_certificate_differs",
     "remote_address",
-    "round_trip",
 ]
 
 _UNAUTHORIZED = 401
@@ -61,11 +61,37 @@ _RECORDS: Final = 65_536
 "Bytes read of what OpenSSL has written: `BURST` packets of SCTP have a third of it."
 _RECORD_HEADER: Final = 13
 "Bytes; the length of the rest is in the last two (RFC 6347, 4.1)."
+_READ_AHEAD: Final = 16_384
+"Bytes that OpenSSL reads at once from where datagrams are put for it, and a little more."
+_MAX_PACKET: Final = 16_384
+"Bytes of the longest packet that a DTLS record can have (RFC 6347, 4.1)."
+_SSL: Final = _util.lib
+_FFI: Final = _util.ffi
+_PACKET: Final = _FFI.new("char[]", _MAX_PACKET)
+"Where OpenSSL puts a packet. pyOpenSSL allocates this much anew for each one."
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
 
 Judge = Callable[[bytes, Address], Message | None]
 "Gives the request in a datagram if it may reach aioice, which answers whatever it gets."
+
+
+class IceConnection(Connection):
+    """An ICE connection whose datagrams may go straight to whoever decrypts them."""
+
+    direct: Callable[[bytes], None] | None = None
+    "Gets what is not STUN; None for aioice's queue."
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Pass on, or queue while the handshake goes on."""
+        if self.direct is not None:
+            self.direct(data)
+        elif self._queue.qsize() < _BACKLOG:
+            super().data_received(data, component)
+
+    def farewell(self) -> None:
+        """Let whoever waits for a datagram know that none will come."""
+        self._queue.put_nowait(None)
 
 
 class JudgedProtocol(StunProtocol):
@@ -91,8 +117,7 @@ class JudgedProtocol(StunProtocol):
             return
         self.arrived += 1
         if 20 <= data[0] <= 63:
-            if self.receiver._queue.qsize() < _BACKLOG:
-                self.receiver.data_received(data, _COMPONENT)
+            self.receiver.data_received(data, _COMPONENT)
         elif is_binding_request(data):
             message = self._judge(data, (addr[0], addr[1]))
             if message is not None:
@@ -175,7 +200,7 @@ def muxed_connection(
     judge: Judge,
     local: tuple[str, str] | None = None,
     rejected: Callable[[int], None] = lambda code: None,
-) -> tuple[Connection, dict[bool, MuxedProtocol]]:
+) -> tuple[IceConnection, dict[bool, MuxedProtocol]]:
     """Return an ICE connection that shares *port*, and its protocols by "is IPv6".
 
     Args:
@@ -187,7 +212,7 @@ def muxed_connection(
         rejected: called with the error code of each refused check.
     """
     ufrag, password = local or (None, None)
-    connection = Connection(
+    connection = IceConnection(
         ice_controlling=controlling, local_username=ufrag, local_password=password
     )
     protocols = {
@@ -278,21 +303,27 @@ def ice_transport(connection: Connection) -> RTCIceTransport:
     return RTCIceTransport(gatherer)
 
 
-class _Dtls(RTCDtlsTransport):
-    """Gathers the packets of one turn of the loop, and sends them in few system calls.
+class Dtls(RTCDtlsTransport):
+    """Encrypts and decrypts many packets at a time, without a task or a queue for each.
 
-    Loses what can't be sent, as UDP does; the receiving half notices the end. aiortc raises in
-    tasks that nobody awaits, which asyncio then reports to the person.
+    aiortc's own loop makes the handshake, and notices the end. In between, what arrives goes from
+    the socket's callback to `attach`'s receiver in the same turn of the loop. Loses what can't be
+    sent, as UDP does.
     """
 
     def __init__(
-        self, connection: Connection, ice: RTCIceTransport, certificate: Certificate
+        self, connection: IceConnection, ice: RTCIceTransport, certificate: Certificate
     ) -> None:
         super().__init__(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
         self._connection = connection
+        self._receiver: Callable[[list[bytes]], None] | None = None
+        self._arrived: list[bytes] = []
+        "Datagrams of this turn of the loop."
         self._gathered = 0
         "Packets that OpenSSL has encrypted and nobody has taken yet."
         self._sending: asyncio.Handle | None = None
+
+    # aiortc's SCTP, packet by packet
 
     async def stop(self) -> None:
         """Say goodbye to the peer; nothing is held back before or after it."""
@@ -332,6 +363,91 @@ class _Dtls(RTCDtlsTransport):
             records = _split(self._ssl.bio_read(_RECORDS))
             cast(JudgedProtocol, pair.protocol).send_all(records, pair.remote_addr)
 
+    # Our SCTP, all packets of a turn
+
+    def attach(self, receiver: Callable[[list[bytes]], None]) -> None:
+        """Give *receiver* the packets of each turn of the loop, in order, from now on."""
+        self._receiver = receiver
+        # What aiortc's loop has taken or will take from aioice's queue comes by `_handle_data`.
+        self._register_data_receiver(self)
+        self._connection.direct = self._datagram
+
+    def detach(self) -> None:
+        """Give nothing more."""
+        self._receiver = None
+
+    async def _handle_data(self, data: bytes) -> None:
+        if self._receiver is not None:
+            self._receiver([data])
+
+    def _handle_disconnect(self) -> None:
+        """`statechange` tells it."""
+
+    def _datagram(self, data: bytes) -> None:
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._decrypt)
+        self._arrived.append(data)
+
+    def _decrypt(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        if self._ssl is None or self._receiver is None:
+            return
+        ssl = self._ssl._ssl
+        packets: list[bytes] = []
+        alive = True
+        for records in _joined(arrived):
+            self._ssl.bio_write(records)
+            while (size := _SSL.SSL_read(ssl, _PACKET, _MAX_PACKET)) > 0:
+                packets.append(_FFI.buffer(_PACKET, size)[:])
+            if _SSL.SSL_get_error(ssl, size) == _SSL.SSL_ERROR_ZERO_RETURN:
+                alive = False
+            _SSL.ERR_clear_error()
+        if packets:
+            self._receiver(packets)
+        self._send_records()  # a handshake's last flight, asked for again
+        if not alive:
+            self._connection.direct = None
+            self._connection.farewell()
+
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """Encrypt and send."""
+        if self._state is not DtlsState.CONNECTED or self._ssl is None:
+            return
+        ssl = self._ssl._ssl
+        for start in range(0, len(packets), BURST):
+            for packet in packets[start : start + BURST]:
+                if _SSL.SSL_write(ssl, packet, len(packet)) <= 0:
+                    _SSL.ERR_clear_error()
+            self._send_records()
+
+
+def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
+    r"""Join datagrams of one record each into what OpenSSL reads at once.
+
+    It looks at as many bytes as its longest record has. One that is not what its header says, which
+    anybody could have sent, is left alone: it must not spoil those behind it.
+
+    >>> record = bytes(12) + b"\1a"
+    >>> [len(records) for records in _joined([record, record, b"junk", record])]
+    [28, 4, 14]
+    """
+    batch: list[bytes] = []
+    size = 0
+    for data in datagrams:
+        sound = len(data) > _RECORD_HEADER and len(data) == (
+            _RECORD_HEADER + (data[11] << 8 | data[12])
+        )
+        if batch and (not sound or size + len(data) > _READ_AHEAD):
+            yield b"".join(batch)
+            batch, size = [], 0
+        if not sound:
+            yield data
+            continue
+        batch.append(data)
+        size += len(data)
+    if batch:
+        yield b"".join(batch)
+
 
 def _split(records: bytes) -> list[bytes]:
     r"""Cut what OpenSSL has written into its records (RFC 6347, 4.1), a datagram each.
@@ -349,13 +465,13 @@ def _split(records: bytes) -> list[bytes]:
 
 
 def dtls_transport(
-    connection: Connection, ice: RTCIceTransport, certificate: Certificate, *, server: bool
-) -> RTCDtlsTransport:
+    connection: IceConnection, ice: RTCIceTransport, certificate: Certificate, *, server: bool
+) -> Dtls:
     """Return the DTLS transport over *ice*, which was made of *connection*.
 
     The listener is always the server (`a=setup:passive`).
     """
-    dtls = _Dtls(connection, ice, certificate)
+    dtls = Dtls(connection, ice, certificate)
     dtls._set_role("server" if server else "client")
     return dtls
 
@@ -378,8 +494,3 @@ def remote_address(connection: Connection) -> tuple[str, bool] | None:
         return None
     relayed = "relay" in (pair.remote_candidate.type, pair.local_candidate.type)
     return str(pair.remote_addr[0]), relayed
-
-
-def round_trip(sctp: RTCSctpTransport) -> float | None:
-    """Return the smoothed round trip that SCTP has measured, in seconds (RFC 9260, 6.3.1)."""
-    return sctp._srtt

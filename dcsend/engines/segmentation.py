@@ -19,6 +19,8 @@ __all__ = ["BURST", "Segmentation"]
 BURST: Final = 16
 """Datagrams in one call, at most. The kernel takes 64, but a receiver with the usual 208 KiB of
 buffer has room for about 90 full ones: several bursts must fit."""
+_MOST: Final = 65_000
+"Bytes in one call, at most; the kernel takes 65,507."
 _UDP_SEGMENT: Final = 103
 "From linux/udp.h; Python has no name for it."
 _UNSUPPORTED: Final = frozenset(
@@ -66,7 +68,9 @@ def _runs(datagrams: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
     for end in itertools.count(1):
         if end < len(datagrams) and end - start < BURST:
             size = len(datagrams[start])
-            if len(datagrams[end]) <= size == len(datagrams[end - 1]):
+            if (end - start + 1) * size <= _MOST and len(datagrams[end]) <= size == len(
+                datagrams[end - 1]
+            ):
                 continue
         if start < end <= len(datagrams):
             yield datagrams[start:end]

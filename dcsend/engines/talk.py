@@ -9,26 +9,28 @@ import asyncio
 import contextlib
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
-from aioice import Connection as IceConnection
-from aiortc import InvalidStateError, RTCDataChannel, RTCDataChannelParameters
-
+from dcsend.description import MAX_MESSAGE_SIZE
 from dcsend.engines import private
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.peer import PeerConnection, Remote, Role
 from dcsend.engines.presence import Presence
-from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
+from dcsend.engines.private import IceConnection
+from dcsend.engines.transport import DataChannel, Parameters
+from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
+from dcsend.sctp.reassembly import Limits
 
-__all__ = ["ChannelOptions", "Follower", "State", "TalkChannel", "TalkConnection"]
+__all__ = ["Follower", "Parameters", "State", "TalkChannel", "TalkConnection"]
 
-_MAX_STREAMS: Final = 1024
-"Streams on which the peer may send; browsers stop at 1024 channels, too (Chromium)."
+_LIMITS: Final = Limits(streams=1024, message=MAX_MESSAGE_SIZE)
+"Browsers stop at 1024 channels, too (Chromium)."
 _LOOK: Final = 0.5
 "Seconds between two looks at whether the peer still sends."
 _MAX_MISSED: Final = 4096
 "Events that are kept for a follower that comes late, by a few turns of the loop."
+_LOW_WATER: Final = 64 * 1024
+"Bytes that may wait while more is sent: enough to keep packets full."
 _DRAIN: Final = 3.0
 "Seconds that what was sent may take to arrive before a polite end; then it is lost."
 
@@ -43,20 +45,6 @@ class State(enum.StrEnum):
     FAILED = "failed"
     CLOSED = "closed"
     "The other side, or this one, has ended it."
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelOptions:
-    """How a channel is opened (W3C `RTCDataChannelInit`)."""
-
-    label: str
-    ordered: bool = True
-    max_retransmits: int | None = None
-    max_lifetime: int | None = None
-    "Milliseconds."
-    protocol: str = ""
-    negotiated: int | None = None
-    "Stream id that both sides know; None to announce the channel in-band (RFC 8832)."
 
 
 class Follower(Protocol):
@@ -86,13 +74,15 @@ class Follower(Protocol):
 class TalkChannel:
     """One data channel, of either side."""
 
-    def __init__(self, channel: RTCDataChannel) -> None:
+    def __init__(self, channel: DataChannel) -> None:
         self._channel = channel
+        self._room = asyncio.Event()
+        channel.on_room = self._room.set
 
     @property
     def label(self) -> str:
         """Its name; not always unique, and a stranger's text if the peer opened it."""
-        return self._channel.label
+        return self._channel.parameters.label
 
     @property
     def id(self) -> int:
@@ -102,44 +92,35 @@ class TalkChannel:
     @property
     def protocol(self) -> str:
         """Name of the subprotocol; empty for none."""
-        return self._channel.protocol
+        return self._channel.parameters.protocol
 
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return bool(self._channel.readyState == "open")
+        return self._channel.is_open
 
     def send(self, message: bytes | str) -> None:
         """Queue a message, however long the queue; see `writable`.
 
         Raises:
             ConnectionFailed: the channel is closed.
-            UsageError: the message is longer than the peer takes.
+            UsageError: the message is longer than the peer takes, or no text.
         """
-        try:
-            self._channel.send(message)
-        except InvalidStateError:
-            raise ConnectionFailed(f"the channel {self.label!r} is closed") from None
-        except UnicodeEncodeError:
-            raise UsageError("the message has bytes in it that are no text") from None
-        except ValueError:
-            raise UsageError(
-                "the message is longer than the other side takes", "send less at once"
-            ) from None
+        self._channel.send(message)
 
     async def writable(self) -> None:
         """Return when little is queued, or the channel is closed."""
-        room = asyncio.Event()
-        self._channel.on("bufferedamountlow", room.set)
-        self._channel.on("close", room.set)
-        try:
-            while self.is_open and self._channel.bufferedAmount > 0:
-                room.clear()
-                await room.wait()
-        finally:
-            with contextlib.suppress(KeyError):  # a closed channel forgets its listeners
-                self._channel.remove_listener("bufferedamountlow", room.set)
-                self._channel.remove_listener("close", room.set)
+        while self.is_open and self._channel.queued > _LOW_WATER:
+            self._room.clear()
+            await self._room.wait()
+
+    def taken(self, message: bytes | str) -> None:
+        """Note that a message was told."""
+        self._channel.taken(message)
+
+    def closed(self) -> None:
+        """Let nobody wait any more."""
+        self._room.set()
 
     def close(self) -> None:
         """Close it, after what is queued."""
@@ -159,7 +140,7 @@ class TalkConnection(PeerConnection):
         self._over: asyncio.Future[DcsendError | None] = loop.create_future()
         self._presence = Presence(loop.time())
         self._watching: asyncio.Task[None] | None = None
-        super().__init__(ice, certificate, role, max_streams=_MAX_STREAMS)
+        super().__init__(ice, certificate, role, limits=_LIMITS, bulk=False)
 
     @property
     def opens(self) -> bool:
@@ -186,26 +167,13 @@ class TalkConnection(PeerConnection):
         if len(self._missed) == _MAX_MISSED:
             self._end(RemoteProtocolError("the other side sends faster than we can begin"))
 
-    def open_channel(self, options: ChannelOptions) -> TalkChannel:
+    def open_channel(self, options: Parameters) -> TalkChannel:
         """Open a channel; `opened` is told when the other side agrees.
 
         Raises:
             UsageError: the stream id is taken.
         """
-        parameters = RTCDataChannelParameters(
-            label=options.label,
-            ordered=options.ordered,
-            maxRetransmits=options.max_retransmits,
-            maxPacketLifeTime=options.max_lifetime,
-            protocol=options.protocol,
-            negotiated=options.negotiated is not None,
-            id=options.negotiated,
-        )
-        try:
-            channel = RTCDataChannel(self._sctp, parameters)
-        except ValueError:
-            raise UsageError(f"the stream id {options.negotiated} is taken") from None
-        return self._add(channel)
+        return self._add(self._sctp.open_channel(options))
 
     async def over(self) -> DcsendError | None:
         """Return when the connection has failed, and why, or None when a side has closed it."""
@@ -215,8 +183,8 @@ class TalkConnection(PeerConnection):
         """Wait, not for long, until the peer has all that was sent."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN):
-                # aiortc tells nobody when its queues are empty.
-                while not self._sctp.drained and not self._over.done():  # noqa: ASYNC110
+                # Nobody tells when the queues are empty.
+                while not self._sctp.is_drained and not self._over.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
     async def _open_channels(self, remote: Remote) -> None:
@@ -225,25 +193,30 @@ class TalkConnection(PeerConnection):
             self._enter(State.CONNECTED)
             self._watching = asyncio.create_task(self._watch())
 
-    def _channel_opened_by_peer(self, channel: RTCDataChannel) -> None:
+    def _channel_opened_by_peer(self, channel: DataChannel) -> None:
         self._add(channel, announce=True)
 
-    def _add(self, channel: RTCDataChannel, *, announce: bool = False) -> TalkChannel:
+    def _add(self, channel: DataChannel, *, announce: bool = False) -> TalkChannel:
         added = TalkChannel(channel)
-        channel.on("message", lambda message: self._tell(lambda to: to.received(added, message)))
-        channel.on("open", lambda: self._tell(lambda to: to.opened(added)))
-        channel.on("close", lambda: self._channel_closed(added))
+        channel.on_message = lambda message: self._received(added, message)
+        channel.on_open = lambda: self._tell(lambda to: to.opened(added))
+        channel.on_close = lambda: self._channel_closed(added)
         if announce:
             self._tell(lambda to: to.announced(added))
         if added.is_open:
             self._tell(lambda to: to.opened(added))
         return added
 
+    def _received(self, channel: TalkChannel, message: bytes | str) -> None:
+        channel.taken(message)
+        self._tell(lambda to: to.received(channel, message))
+
     def _channel_closed(self, channel: TalkChannel) -> None:
+        channel.closed()
         if self._over.done():
             return  # that says it all
         self._tell(lambda to: to.closed(channel))
-        if self._sctp.state == "closed":  # all of it, not this channel alone
+        if self._sctp.is_closed:  # all of it, not this channel alone
             self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
 
     async def _watch(self) -> None:

@@ -7,15 +7,14 @@ transfer does not notice what strangers send. Knows nothing of ICE, imports no a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Self, cast
+from typing import Final, Self
 
-from dcsend.engines.segmentation import Segmentation
+from dcsend.engines.sockets import UdpSocket, watch
 from dcsend.errors import ConnectionFailed, UsageError
 
 __all__ = ["Address", "Handler", "UdpPort"]
@@ -25,15 +24,8 @@ Address = tuple[str, int]
 Handler = Callable[[bytes, Address], None]
 "Called with a datagram and its source."
 
-_DRAIN: Final = 1 if sys.platform == "win32" else 64
-"""Datagrams read per wake-up of the loop, at most. asyncio reads one per turn of the loop,
-20 to 24 us each; draining costs 2 to 3 us (measured, Linux 6.18, Python 3.12). Bounded, so
-that a flood can't keep the loop from everything else. On Windows the loop has started to
-read the next one already: reading beside it would change the order."""
 _BUFFER: Final = 4 * 1024 * 1024
 "SO_RCVBUF and SO_SNDBUF asked for, bytes; the system may give less."
-_LARGEST: Final = 2048
-"Longest datagram read, bytes: WebRTC stays below 1500; longer ones are cut, then dropped."
 _PORT_TRIES: Final = 8
 "Random ports tried until one is free for both families."
 
@@ -43,9 +35,7 @@ class UdpPort:
 
     def __init__(self) -> None:
         self.port = 0
-        self._transports: dict[socket.AddressFamily, asyncio.DatagramTransport] = {}
-        self._segmentations: dict[socket.AddressFamily, Segmentation] = {}
-        self._closed: list[asyncio.Future[None]] = []
+        self._sockets: dict[socket.AddressFamily, UdpSocket] = {}
         self._routes: dict[Address, Handler] = {}
         self.unknown: Handler = lambda data, source: None
         "Gets every datagram whose source is not known."
@@ -67,13 +57,7 @@ class UdpPort:
             while waiting:
                 family, sock = waiting.popitem()
                 self.port = sock.getsockname()[1]
-                transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda sock=sock: _Reader(self, sock),  # type: ignore[misc]
-                    sock=sock,
-                )
-                self._transports[family] = transport
-                self._segmentations[family] = Segmentation(sock)
-                self._closed.append(protocol.closed)
+                self._sockets[family] = await watch(sock, self.received)
         except BaseException:
             sock.close()
             for sock in waiting.values():
@@ -85,25 +69,19 @@ class UdpPort:
     @property
     def families(self) -> frozenset[socket.AddressFamily]:
         """The address families that can be used."""
-        return frozenset(self._transports)
+        return frozenset(self._sockets)
 
     def send(self, data: bytes, target: Address) -> None:
         """Send one datagram; what the network refuses is lost, as UDP always may."""
-        transport = self._transports.get(_family(target))
-        if transport is not None and not transport.is_closing():
-            transport.sendto(data, target)
+        sock = self._sockets.get(_family(target))
+        if sock is not None:
+            sock.send(data, target)
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams, in order and at once; of each the same is true as of `send`."""
-        transport = self._transports.get(_family(target))
-        if transport is None or transport.is_closing():
-            return
-        # What asyncio holds back for lack of room goes first. The cast: its datagram transports
-        # have this method, but not by their type.
-        waiting = cast(asyncio.WriteTransport, transport).get_write_buffer_size() > 0
-        sent = 0 if waiting else self._segmentations[_family(target)].send(datagrams, target)
-        for data in datagrams[sent:]:
-            transport.sendto(data, target)
+        sock = self._sockets.get(_family(target))
+        if sock is not None:
+            sock.send_all(datagrams, target)
 
     def route(self, source: Address, handler: Handler) -> None:
         """Make *source* known: everything from it goes to *handler*."""
@@ -125,37 +103,9 @@ class UdpPort:
         """Close the sockets; idempotent."""
         self._routes.clear()
         self.unknown = lambda data, source: None
-        for transport in self._transports.values():
-            transport.close()
-        for closed in self._closed:
-            await closed
-
-
-class _Reader(asyncio.DatagramProtocol):
-    """Drains one socket into the port."""
-
-    def __init__(self, port: UdpPort, sock: socket.socket) -> None:
-        self._port = port
-        self._sock = sock
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        """Handle the datagram asyncio has read, then all that wait behind it."""
-        received = self._port.received
-        received(data, addr[:2])
-        # BlockingIOError is the regular end; a closed socket or an ICMP error ends it, too.
-        with contextlib.suppress(OSError):
-            for _ in range(_DRAIN - 1):  # may close the socket meanwhile: EBADF
-                data, addr = self._sock.recvfrom(_LARGEST)
-                received(data, addr[:2])
-
-    def error_received(self, exc: Exception) -> None:
-        """Ignore ICMP errors: ICE finds out by itself which addresses answer."""
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note that the socket is closed."""
-        if not self.closed.done():
-            self.closed.set_result(None)
+        for sock in list(self._sockets.values()):
+            await sock.close()
+        self._sockets.clear()
 
 
 def _family(address: Address) -> socket.AddressFamily:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.engines.base import MAX_QUEUED
 from dcsend.engines.loading import talk_peer
+from dcsend.engines.transport import Parameters
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
 from dcsend.printable import printable
 from dcsend.session.conclusion import conclude
@@ -37,7 +38,7 @@ from dcsend.session.worker import Worker
 from dcsend.settings import ChatSettings, Settings
 
 if TYPE_CHECKING:
-    from dcsend.engines.talk import ChannelOptions, State, TalkChannel, TalkConnection
+    from dcsend.engines.talk import State, TalkChannel, TalkConnection
     from dcsend.files.messages import MessageFolder
     from dcsend.session.exchange import Ask
     from dcsend.session.outcome import Tally
@@ -234,16 +235,14 @@ class _Talk:
                 beat.cancel()
             self._worker.close()
 
-    def _wanted(self) -> list[ChannelOptions]:
+    def _wanted(self) -> list[Parameters]:
         """Return the channels that we open."""
-        from dcsend.engines.talk import ChannelOptions
-
         choices = self._choices
         labels = choices.channels
         if not labels and (self._peer.opens or choices.negotiated is not None):
             labels = ("data",)
         return [
-            ChannelOptions(
+            Parameters(
                 label,
                 ordered=choices.ordered,
                 max_retransmits=choices.max_retransmits,

@@ -1,24 +1,33 @@
-"""aiortc's SCTP association behind a guard: a hostile peer may break it, not this program.
+"""aiortc's SCTP, to compare with and to fall back to, behind a guard: a peer may break it, not us.
 
 Who gets here has shown the secret and the certificate, and may be hostile still. aiortc asserts
 what a peer sends, reads some lengths as they come, and keeps all that can't be delivered
-yet. What we send is `transmission`'s. With that and `private` the only user of private names;
-tests/test_private_names.py fails when one moves.
+yet. With `private` the only user of private names; tests/test_private_names.py fails when one
+moves.
 """
 
 from __future__ import annotations
 
 import logging
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from aiortc import RTCDataChannel, RTCDtlsTransport
+from aiortc import (
+    InvalidStateError,
+    RTCDataChannel,
+    RTCDataChannelParameters,
+    RTCDtlsTransport,
+    RTCSctpCapabilities,
+    RTCSctpTransport,
+)
 from aiortc.rtcsctptransport import DataChunk, ForwardTsnChunk, SackChunk
 
-from dcsend.engines.transmission import BriskSctp
+from dcsend.engines.transport import DataChannel
+from dcsend.errors import ConnectionFailed, UsageError
+from dcsend.sctp.channels import Parameters
 
-__all__ = ["GuardedSctp"]
+__all__ = ["GuardedSctp", "StockTransport"]
 
 _logger = logging.getLogger(__name__)
 
@@ -38,11 +47,15 @@ _LENGTHS: Final = struct.Struct("!HH")
 _OPEN: Final = 12
 "Bytes of DATA_CHANNEL_OPEN before the label (RFC 8832, 5.1); the lengths are the last of them."
 _FIRST_CHUNK: Final = 12
+_PORT: Final = 5000
+"As every browser says in `a=sctp-port` (RFC 8841)."
+_LOW_WATER: Final = 512 * 1024
+"Bytes left in a channel's buffer when it tells that there is room."
 _PARAMETERS: Final = {1: 20, 2: 20, 4: 4, 5: 4, 6: 4, 9: 4, 130: 4}
 "Chunk type (RFC 9260, 3.2; RFC 6525) -> where its parameters start."
 
 
-class GuardedSctp(BriskSctp):
+class GuardedSctp(RTCSctpTransport):
     """Ends, instead of raising or growing, when the peer breaks a rule."""
 
     def __init__(
@@ -140,3 +153,121 @@ def _check_parameters(data: bytes) -> None:
                     raise ValueError("a parameter without end")
                 at += size + -size % 4
         position += length + -length % 4
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+class StockChannel:
+    """One of aiortc's channels; see `transport.DataChannel`."""
+
+    def __init__(self, channel: RTCDataChannel, parameters: Parameters) -> None:
+        self._channel = channel
+        self.parameters = parameters
+        self.on_open: Callable[[], None] = _ignore
+        self.on_message: Callable[[bytes | str], None] = _ignore
+        self.on_close: Callable[[], None] = _ignore
+        self.on_room: Callable[[], None] = _ignore
+        # At once: aiortc keeps nothing for a handler that comes later.
+        channel.on("open", lambda: self.on_open())
+        channel.on("message", lambda message: self.on_message(message))
+        channel.on("close", lambda: self.on_close())
+        channel.on("bufferedamountlow", lambda: self.on_room())
+        channel.bufferedAmountLowThreshold = _LOW_WATER
+
+    @property
+    def id(self) -> int | None:
+        return None if self._channel.id is None else int(self._channel.id)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._channel.readyState == "open")
+
+    @property
+    def queued(self) -> int:
+        return int(self._channel.bufferedAmount)
+
+    def send(self, message: bytes | str) -> None:
+        try:
+            self._channel.send(message)
+        except InvalidStateError:
+            raise ConnectionFailed(f"the channel {self._channel.label!r} is closed") from None
+        except UnicodeEncodeError:
+            raise UsageError("the message has bytes in it that are no text") from None
+        except ValueError:
+            raise UsageError(
+                "the message is longer than the other side takes", "send less at once"
+            ) from None
+
+    def taken(self, message: bytes | str) -> None:
+        """Do nothing: aiortc's window does not follow what the application has taken."""
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+class StockTransport:
+    """aiortc's association; see `transport.DataTransport`."""
+
+    def __init__(
+        self,
+        dtls: RTCDtlsTransport,
+        broken: Callable[[], None],
+        *,
+        max_streams: int | None = None,
+    ) -> None:
+        """Prepare; arguments as `GuardedSctp` has them."""
+        self.on_channel: Callable[[DataChannel], None] = _ignore
+        self._sctp = GuardedSctp(dtls, _PORT, broken, max_streams=max_streams)
+        self._sctp.on("datachannel", self._channel_announced)
+
+    @property
+    def is_closed(self) -> bool:
+        return bool(self._sctp.state == "closed")
+
+    @property
+    def is_drained(self) -> bool:
+        return self._sctp.drained
+
+    @property
+    def round_trip(self) -> float | None:
+        return self._sctp._srtt
+
+    async def start(self, max_message_size: int) -> None:
+        await self._sctp.start(RTCSctpCapabilities(max_message_size), _PORT)
+
+    def open_channel(self, parameters: Parameters) -> StockChannel:
+        wanted = RTCDataChannelParameters(
+            label=parameters.label,
+            ordered=parameters.ordered,
+            maxRetransmits=parameters.max_retransmits,
+            maxPacketLifeTime=parameters.max_lifetime,
+            protocol=parameters.protocol,
+            negotiated=parameters.negotiated is not None,
+            id=parameters.negotiated,
+        )
+        try:
+            channel = RTCDataChannel(self._sctp, wanted)
+        except ValueError:
+            raise UsageError(f"the stream id {parameters.negotiated} is taken") from None
+        return StockChannel(channel, parameters)
+
+    def probe(self, payloads: Sequence[int]) -> None:
+        """Do nothing: aiortc's packets have one size."""
+
+    def give_up(self) -> None:
+        self._sctp.give_up()
+
+    async def stop(self) -> None:
+        await self._sctp.stop()
+
+    def _channel_announced(self, channel: RTCDataChannel) -> None:
+        parameters = Parameters(
+            channel.label,
+            channel.ordered,
+            channel.maxRetransmits,
+            channel.maxPacketLifeTime,
+            channel.protocol,
+        )
+        self.on_channel(StockChannel(channel, parameters))
