@@ -7,6 +7,7 @@ are `association`'s.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +54,9 @@ class StreamResets:
         self._wanted: list[int] = []
         self._asked: tuple[int, ...] = ()
         "Streams of the request that is not answered yet."
+        self._barriers: dict[int, int] = {}
+        "The TSN up to which the peer needs everything before a stream can be reset."
+        self._last = 0
         self._last_answer = b""
 
     @property
@@ -65,23 +69,35 @@ class StreamResets:
         if stream not in self._wanted and stream not in self._asked:
             self._wanted.append(stream)
 
-    def wanted(self) -> list[int]:
-        """Return the streams that may be asked for now."""
-        return [] if self._asked else self._wanted[:_MAX_STREAMS]
-
-    def ask(self, streams: list[int]) -> None:
-        """Begin a request for some of `wanted`."""
-        self._asked = tuple(streams)
-        self._wanted = [stream for stream in self._wanted if stream not in self._asked]
-
-    def request(self, last_tsn: int) -> bytes:
-        """Return the RE-CONFIG chunk of the request that waits.
+    def prepare(self, queued: Callable[[int], int], last: int, cumulative: int) -> bool:
+        """Begin a request for the streams of which all has arrived, if there are any.
 
         Args:
-            last_tsn: the last one that we have sent, as it travels.
+            queued: returns the bytes of a stream that wait to be sent.
+            last: TSN that was sent last.
+            cumulative: last TSN up to which the peer has everything.
         """
+        if self._asked or not self._wanted:
+            return False
+        ready = []
+        for stream in self._wanted[:_MAX_STREAMS]:
+            if not queued(stream):
+                # What has been sent on it is not behind this one; others may go on meanwhile.
+                barrier = self._barriers.setdefault(stream, last)
+                if cumulative >= barrier:
+                    ready.append(stream)
+        if not ready:
+            return False
+        self._last = max(self._barriers.pop(stream) for stream in ready)
+        self._asked = tuple(ready)
+        self._wanted = [stream for stream in self._wanted if stream not in self._asked]
+        return True
+
+    def request(self) -> bytes:
+        """Return the RE-CONFIG chunk of the request that waits."""
         number = self._next & 0xFFFFFFFF
-        value = _REQUEST.pack(number, (self._expected - 1) & 0xFFFFFFFF, last_tsn)
+        last = self._last & 0xFFFFFFFF
+        value = _REQUEST.pack(number, (self._expected - 1) & 0xFFFFFFFF, last)
         value += b"".join(map(_STREAM.pack, self._asked))
         return wire.chunk(wire.RE_CONFIG, 0, wire.parameter(_OUTGOING, value))
 

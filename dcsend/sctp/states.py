@@ -1,0 +1,84 @@
+"""The states of an association, and what moves it from one to another."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+__all__ = ["TRANSITIONS", "Input", "State"]
+
+
+class State(enum.Enum):
+    """The states of RFC 9260, 4; ENDED is CLOSED again, for good."""
+
+    CLOSED = enum.auto()
+    COOKIE_WAIT = enum.auto()
+    COOKIE_ECHOED = enum.auto()
+    ESTABLISHED = enum.auto()
+    SHUTDOWN_PENDING = enum.auto()
+    SHUTDOWN_SENT = enum.auto()
+    SHUTDOWN_RECEIVED = enum.auto()
+    SHUTDOWN_ACK_SENT = enum.auto()
+    ENDED = enum.auto()
+
+
+class Input(enum.Enum):
+    """What happens; the chunks are received ones."""
+
+    ASSOCIATE = enum.auto()
+    INIT_ACK = enum.auto()
+    COOKIE_ECHO = enum.auto()
+    COOKIE_ACK = enum.auto()
+    CLOSE = enum.auto()
+    SHUTDOWN = enum.auto()
+    SHUTDOWN_ACK = enum.auto()
+    SHUTDOWN_COMPLETE = enum.auto()
+    DRAINED = enum.auto()
+    "All that was sent is acknowledged."
+    ABORT = enum.auto()
+    "Of either side, or given up."
+
+
+TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
+    State.CLOSED: {
+        Input.ASSOCIATE: State.COOKIE_WAIT,
+        Input.COOKIE_ECHO: State.ESTABLISHED,
+        Input.ABORT: State.ENDED,
+    },
+    State.COOKIE_WAIT: {
+        Input.INIT_ACK: State.COOKIE_ECHOED,
+        Input.COOKIE_ECHO: State.ESTABLISHED,
+        Input.ABORT: State.ENDED,
+    },
+    State.COOKIE_ECHOED: {
+        Input.COOKIE_ECHO: State.ESTABLISHED,
+        Input.COOKIE_ACK: State.ESTABLISHED,
+        Input.ABORT: State.ENDED,
+    },
+    State.ESTABLISHED: {
+        Input.CLOSE: State.SHUTDOWN_PENDING,
+        Input.SHUTDOWN: State.SHUTDOWN_RECEIVED,
+        Input.ABORT: State.ENDED,
+    },
+    State.SHUTDOWN_PENDING: {
+        Input.DRAINED: State.SHUTDOWN_SENT,
+        Input.SHUTDOWN: State.SHUTDOWN_RECEIVED,
+        Input.ABORT: State.ENDED,
+    },
+    State.SHUTDOWN_SENT: {
+        Input.SHUTDOWN: State.SHUTDOWN_ACK_SENT,
+        Input.SHUTDOWN_ACK: State.ENDED,
+        Input.ABORT: State.ENDED,
+    },
+    State.SHUTDOWN_RECEIVED: {
+        Input.DRAINED: State.SHUTDOWN_ACK_SENT,
+        Input.ABORT: State.ENDED,
+    },
+    State.SHUTDOWN_ACK_SENT: {
+        Input.SHUTDOWN_ACK: State.ENDED,
+        Input.SHUTDOWN_COMPLETE: State.ENDED,
+        Input.ABORT: State.ENDED,
+    },
+    State.ENDED: {},
+}
+"What is not in here changes nothing."
