@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from dcsend.errors import ConnectionFailed, UsageError
-from dcsend.sctp.association import Association, Ended, Options
+from dcsend.sctp.association import Association, Options
 from dcsend.sctp.channels import Channel, Channels, ChannelState, Parameters
+from dcsend.sctp.events import Ended
 from dcsend.sctp.reassembly import Limits, Violation
 
 if TYPE_CHECKING:
-    from dcsend.engines.private import Dtls
+    from dcsend.engines.dtls import Dtls
     from dcsend.engines.transport import DataChannel
 
 __all__ = ["BulkTransport"]
@@ -40,28 +41,35 @@ class _BulkChannel:
 
     @property
     def parameters(self) -> Parameters:
+        """What it was opened with."""
         return self._channel.parameters
 
     @property
     def id(self) -> int | None:
+        """Stream id; None if it is not known yet."""
         return self._channel.id
 
     @property
     def is_open(self) -> bool:
+        """Whether messages can be sent."""
         return self._channel.state is ChannelState.OPEN
 
     @property
     def queued(self) -> int:
+        """Bytes that wait to be sent."""
         return self._channel.queued
 
     def send(self, message: bytes | str) -> None:
+        """Queue a message, as `DataChannel.send` says."""
         self._transport.send(self._channel, message)
 
     def taken(self, message: bytes | str) -> None:
+        """Note that a message waits no more."""
         size = len(message) if isinstance(message, bytes) else len(message.encode())
         self._transport.release(size or 1)  # an empty one travels as a byte
 
     def close(self) -> None:
+        """Close it, after what is queued."""
         self._channel.close()
         self._transport.soon()
 
@@ -102,23 +110,28 @@ class BulkTransport:
 
     @property
     def is_closed(self) -> bool:
+        """Whether it has ended, for whatever reason."""
         return self._closed
 
     @property
     def is_drained(self) -> bool:
+        """Whether the peer has acknowledged all that was sent."""
         return self._association.is_drained
 
     @property
     def round_trip(self) -> float | None:
-        return self._association.round_trip.smoothed
+        """Smoothed round trip in seconds; None if none was measured."""
+        return self._association.transmission.round_trip.smoothed
 
     async def start(self, max_message_size: int) -> None:
+        """Begin, as `DataTransport.start` says."""
         self._largest = max_message_size
         self._dtls.attach(self._received)
         self._association.associate(self._loop.time())
         self._go_on()
 
     def open_channel(self, parameters: Parameters) -> _BulkChannel:
+        """Open a channel, as `DataTransport.open_channel` says."""
         try:
             channel = self._channels.open(parameters, self._loop.time())
         except ValueError as exc:
@@ -127,6 +140,7 @@ class BulkTransport:
         return _BulkChannel(self, channel)
 
     def probe(self, payloads: Sequence[int]) -> None:
+        """Find out which payloads reach the peer."""
         self._association.probe(payloads, self._loop.time())
         self.soon()
 
@@ -150,11 +164,13 @@ class BulkTransport:
             self.soon()
 
     def give_up(self) -> None:
+        """End without a word to the peer."""
         self._association.abort()
         self._association.packets(self._loop.time())
         self._handle_events()
 
     async def stop(self) -> None:
+        """Abort: end, and tell the peer."""
         self._association.abort()
         self._go_on()
 

@@ -20,7 +20,7 @@ from aiortc import (
 from OpenSSL import SSL
 
 from dcsend.description import MAX_MESSAGE_SIZE
-from dcsend.engines import private
+from dcsend.engines import dtls, private
 from dcsend.engines.base import Path, Route
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
@@ -85,7 +85,7 @@ class PeerConnection:
         self._role = role
         self._ice_connection = ice
         self._ice = private.ice_transport(ice)
-        self._dtls = private.dtls_transport(ice, self._ice, certificate, server=role.dtls_server)
+        self._dtls = dtls.dtls_transport(ice, self._ice, certificate, server=role.dtls_server)
         self._sctp: DataTransport
         if role.stock:
             streams = None if bulk else limits.streams
@@ -142,7 +142,7 @@ class PeerConnection:
         await self._open_channels(remote)
 
     def _handshake_error(self, fingerprint: bytes) -> DcsendError:
-        if not private.peer_certificate_differs(self._dtls, fingerprint):
+        if not dtls.peer_certificate_differs(self._dtls, fingerprint):
             return ConnectionFailed("the encrypted connection could not be set up")
         if self._role.published:
             return AuthenticationFailed(

@@ -1,4 +1,4 @@
-"""Every private name of aiortc and aioice that dcsend uses, but for SCTP's (`association`).
+"""Every private name of aioice that dcsend uses; `dtls` and `stock` have aiortc's.
 
 Pinned to aiortc 1.16 and aioice 0.13; tests/test_private_names.py fails when one moves.
 Loading this module loads aiortc: 0.4 to 0.6 s (warm cache, Python 3.11).
@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
-from aioice.ice import StunProtocol
+from aioice.ice import CandidatePair, StunProtocol
 from aioice.stun import Class, Message, TransactionError
 from aioice.turn import create_turn_endpoint
 from aiortc import (
-    RTCCertificate,
-    RTCDtlsTransport,
     RTCIceGatherer,
     RTCIceTransport,
 )
-from aiortc.rtcdtlstransport import State as DtlsState
-from cryptography.hazmat.primitives import hashes
-from OpenSSL import SSL, _util
 
-from dcsend.engines.certificate import Certificate
 from dcsend.engines.checks import parse_answer
-from dcsend.engines.segmentation import BURST
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
@@ -36,7 +29,6 @@ from dcsend.errors import ConnectionFailed
 from dcsend.printable import printable
 
 __all__ = [
-    "Dtls",
     "IceConnection",
     "Judge",
     "JudgedProtocol",
@@ -45,11 +37,10 @@ __all__ = [
     "add_remote",
     "answer_check",
     "arrived",
-    "dtls_transport",
     "ice_transport",
     "is_nominated",
     "muxed_connection",
-    "peer_certificate_differs",
+    "nominated",
     "remote_address",
 ]
 
@@ -57,18 +48,6 @@ _UNAUTHORIZED = 401
 _ROLE_CONFLICT = 487
 _COMPONENT: Final = 1
 "The only one: RTP is not used (RFC 8445, 4)."
-_RECORDS: Final = 65_536
-"Bytes read of what OpenSSL has written: `BURST` packets of SCTP have a third of it."
-_RECORD_HEADER: Final = 13
-"Bytes; the length of the rest is in the last two (RFC 6347, 4.1)."
-_READ_AHEAD: Final = 16_384
-"Bytes that OpenSSL reads at once from where datagrams are put for it, and a little more."
-_MAX_PACKET: Final = 16_384
-"Bytes of the longest packet that a DTLS record can have (RFC 6347, 4.1)."
-_SSL: Final = _util.lib
-_FFI: Final = _util.ffi
-_PACKET: Final = _FFI.new("char[]", _MAX_PACKET)
-"Where OpenSSL puts a packet. pyOpenSSL allocates this much anew for each one."
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
 
@@ -303,183 +282,9 @@ def ice_transport(connection: Connection) -> RTCIceTransport:
     return RTCIceTransport(gatherer)
 
 
-class Dtls(RTCDtlsTransport):
-    """Encrypts and decrypts many packets at a time, without a task or a queue for each.
-
-    aiortc's own loop makes the handshake, and notices the end. In between, what arrives goes from
-    the socket's callback to `attach`'s receiver in the same turn of the loop. Loses what can't be
-    sent, as UDP does.
-    """
-
-    def __init__(
-        self, connection: IceConnection, ice: RTCIceTransport, certificate: Certificate
-    ) -> None:
-        super().__init__(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
-        self._connection = connection
-        self._receiver: Callable[[list[bytes]], None] | None = None
-        self._arrived: list[bytes] = []
-        "Datagrams of this turn of the loop."
-        self._gathered = 0
-        "Packets that OpenSSL has encrypted and nobody has taken yet."
-        self._sending: asyncio.Handle | None = None
-
-    # aiortc's SCTP, packet by packet
-
-    async def stop(self) -> None:
-        """Say goodbye to the peer; nothing is held back before or after it."""
-        self._send_records()
-        await super().stop()
-        self._send_records()
-
-    async def _send_data(self, data: bytes) -> None:
-        # Not by `state`, which makes a string: this runs for each packet.
-        if self._state is not DtlsState.CONNECTED or self._ssl is None:
-            return
-        with contextlib.suppress(SSL.Error):
-            self._ssl.send(data)
-        self._gathered += 1
-        if self._gathered >= BURST:
-            self._send_records()
-        elif self._sending is None:
-            self._sending = asyncio.get_running_loop().call_soon(self._send_records)
-
-    async def _write_ssl(self) -> None:
-        """Let out what OpenSSL has to say: at once in a handshake, else with the packets."""
-        if self._state is not DtlsState.CONNECTED:
-            await super()._write_ssl()
-        elif self._sending is None:
-            self._sending = asyncio.get_running_loop().call_soon(self._send_records)
-
-    def _send_records(self) -> None:
-        """Send what was gathered."""
-        if self._sending is not None:
-            self._sending.cancel()
-            self._sending = None
-        self._gathered = 0
-        pair = self._connection._nominated.get(_COMPONENT)
-        if self._ssl is None or pair is None:
-            return
-        with contextlib.suppress(SSL.Error):  # nothing there
-            records = _split(self._ssl.bio_read(_RECORDS))
-            cast(JudgedProtocol, pair.protocol).send_all(records, pair.remote_addr)
-
-    # Our SCTP, all packets of a turn
-
-    def attach(self, receiver: Callable[[list[bytes]], None]) -> None:
-        """Give *receiver* the packets of each turn of the loop, in order, from now on."""
-        self._receiver = receiver
-        # What aiortc's loop has taken or will take from aioice's queue comes by `_handle_data`.
-        self._register_data_receiver(self)
-        self._connection.direct = self._datagram
-
-    def detach(self) -> None:
-        """Give nothing more."""
-        self._receiver = None
-
-    async def _handle_data(self, data: bytes) -> None:
-        if self._receiver is not None:
-            self._receiver([data])
-
-    def _handle_disconnect(self) -> None:
-        """`statechange` tells it."""
-
-    def _datagram(self, data: bytes) -> None:
-        if not self._arrived:
-            asyncio.get_running_loop().call_soon(self._decrypt)
-        self._arrived.append(data)
-
-    def _decrypt(self) -> None:
-        arrived, self._arrived = self._arrived, []
-        if self._ssl is None or self._receiver is None:
-            return
-        ssl = self._ssl._ssl
-        packets: list[bytes] = []
-        alive = True
-        for records in _joined(arrived):
-            self._ssl.bio_write(records)
-            while (size := _SSL.SSL_read(ssl, _PACKET, _MAX_PACKET)) > 0:
-                packets.append(_FFI.buffer(_PACKET, size)[:])
-            if _SSL.SSL_get_error(ssl, size) == _SSL.SSL_ERROR_ZERO_RETURN:
-                alive = False
-            _SSL.ERR_clear_error()
-        if packets:
-            self._receiver(packets)
-        self._send_records()  # a handshake's last flight, asked for again
-        if not alive:
-            self._connection.direct = None
-            self._connection.farewell()
-
-    def send_packets(self, packets: Sequence[bytes]) -> None:
-        """Encrypt and send."""
-        if self._state is not DtlsState.CONNECTED or self._ssl is None:
-            return
-        ssl = self._ssl._ssl
-        for start in range(0, len(packets), BURST):
-            for packet in packets[start : start + BURST]:
-                if _SSL.SSL_write(ssl, packet, len(packet)) <= 0:
-                    _SSL.ERR_clear_error()
-            self._send_records()
-
-
-def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
-    r"""Join datagrams of one record each into what OpenSSL reads at once.
-
-    It looks at as many bytes as its longest record has. One that is not what its header says, which
-    anybody could have sent, is left alone: it must not spoil those behind it.
-
-    >>> record = bytes(12) + b"\1a"
-    >>> [len(records) for records in _joined([record, record, b"junk", record])]
-    [28, 4, 14]
-    """
-    batch: list[bytes] = []
-    size = 0
-    for data in datagrams:
-        sound = len(data) > _RECORD_HEADER and len(data) == (
-            _RECORD_HEADER + (data[11] << 8 | data[12])
-        )
-        if batch and (not sound or size + len(data) > _READ_AHEAD):
-            yield b"".join(batch)
-            batch, size = [], 0
-        if not sound:
-            yield data
-            continue
-        batch.append(data)
-        size += len(data)
-    if batch:
-        yield b"".join(batch)
-
-
-def _split(records: bytes) -> list[bytes]:
-    r"""Cut what OpenSSL has written into its records (RFC 6347, 4.1), a datagram each.
-
-    >>> [len(record) for record in _split(bytes(12) + b"\1a" + bytes(12) + b"\2bc")]
-    [14, 15]
-    """
-    cut = []
-    start = 0
-    while start < len(records):
-        end = start + _RECORD_HEADER + (records[start + 11] << 8 | records[start + 12])
-        cut.append(records[start:end])
-        start = end
-    return cut
-
-
-def dtls_transport(
-    connection: IceConnection, ice: RTCIceTransport, certificate: Certificate, *, server: bool
-) -> Dtls:
-    """Return the DTLS transport over *ice*, which was made of *connection*.
-
-    The listener is always the server (`a=setup:passive`).
-    """
-    dtls = Dtls(connection, ice, certificate)
-    dtls._set_role("server" if server else "client")
-    return dtls
-
-
-def peer_certificate_differs(dtls: RTCDtlsTransport, fingerprint: bytes) -> bool:
-    """Tell whether the handshake got as far as a certificate, and it was another one."""
-    certificate = dtls._ssl.get_peer_certificate(as_cryptography=True) if dtls._ssl else None
-    return certificate is not None and certificate.fingerprint(hashes.SHA256()) != fingerprint
+def nominated(connection: Connection) -> CandidatePair | None:
+    """Return the pair that ICE has settled on."""
+    return connection._nominated.get(_COMPONENT)
 
 
 def is_nominated(connection: Connection) -> bool:
@@ -489,7 +294,7 @@ def is_nominated(connection: Connection) -> bool:
 
 def remote_address(connection: Connection) -> tuple[str, bool] | None:
     """Return the nominated pair's remote host, and whether either end is a relayed address."""
-    pair = connection._nominated.get(_COMPONENT)
+    pair = nominated(connection)
     if pair is None:
         return None
     relayed = "relay" in (pair.remote_candidate.type, pair.local_candidate.type)

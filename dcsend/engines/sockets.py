@@ -110,6 +110,7 @@ class _Watched:
             received(bytes(whole[start : min(start + size, count)]), source)
 
     def send(self, data: bytes, target: Address) -> None:
+        """Queue a message, as `DataChannel.send` says."""
         if self._waiting:
             self._wait(data, target)
             return
@@ -121,6 +122,7 @@ class _Watched:
             return  # ICE finds out by itself which addresses answer
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
+        """Send several datagrams, in order and at once."""
         # What waits for room goes first.
         sent = 0 if self._waiting else self._segmentation.send(datagrams, target)
         for data in datagrams[sent:]:
@@ -145,6 +147,7 @@ class _Watched:
         self._loop.remove_writer(self._sock.fileno())
 
     async def close(self) -> None:
+        """Close it, after what is queued."""
         number = self._sock.fileno()
         if number < 0:
             return
@@ -164,14 +167,17 @@ class _Endpoint:
         self._protocol = protocol
 
     def send(self, data: bytes, target: Address) -> None:
+        """Queue a message, as `DataChannel.send` says."""
         if not self._transport.is_closing():
             self._transport.sendto(data, target)
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
+        """Send several datagrams, in order and at once."""
         for data in datagrams:
             self.send(data, target)
 
     async def close(self) -> None:
+        """Close it, after what is queued."""
         self._transport.close()
         await self._protocol.closed
 

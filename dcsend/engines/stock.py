@@ -178,17 +178,21 @@ class StockChannel:
 
     @property
     def id(self) -> int | None:
+        """Stream id; None if it is not known yet."""
         return None if self._channel.id is None else int(self._channel.id)
 
     @property
     def is_open(self) -> bool:
+        """Whether messages can be sent."""
         return bool(self._channel.readyState == "open")
 
     @property
     def queued(self) -> int:
+        """Bytes that wait to be sent."""
         return int(self._channel.bufferedAmount)
 
     def send(self, message: bytes | str) -> None:
+        """Queue a message, as `DataChannel.send` says."""
         try:
             self._channel.send(message)
         except InvalidStateError:
@@ -204,6 +208,7 @@ class StockChannel:
         """Do nothing: aiortc's window does not follow what the application has taken."""
 
     def close(self) -> None:
+        """Close it, after what is queued."""
         self._channel.close()
 
 
@@ -224,20 +229,25 @@ class StockTransport:
 
     @property
     def is_closed(self) -> bool:
+        """Whether it has ended, for whatever reason."""
         return bool(self._sctp.state == "closed")
 
     @property
     def is_drained(self) -> bool:
+        """Whether the peer has acknowledged all that was sent."""
         return self._sctp.drained
 
     @property
     def round_trip(self) -> float | None:
+        """Smoothed round trip in seconds; None if none was measured."""
         return self._sctp._srtt
 
     async def start(self, max_message_size: int) -> None:
+        """Begin, as `DataTransport.start` says."""
         await self._sctp.start(RTCSctpCapabilities(max_message_size), _PORT)
 
     def open_channel(self, parameters: Parameters) -> StockChannel:
+        """Open a channel, as `DataTransport.open_channel` says."""
         wanted = RTCDataChannelParameters(
             label=parameters.label,
             ordered=parameters.ordered,
@@ -257,9 +267,11 @@ class StockTransport:
         """Do nothing: aiortc's packets have one size."""
 
     def give_up(self) -> None:
+        """End without a word to the peer."""
         self._sctp.give_up()
 
     async def stop(self) -> None:
+        """Abort: end, and tell the peer."""
         await self._sctp.stop()
 
     def _channel_announced(self, channel: RTCDataChannel) -> None:

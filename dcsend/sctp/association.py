@@ -17,19 +17,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dcsend.sctp import wire
+from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
-from dcsend.sctp.probing import Probing
 from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
-from dcsend.sctp.reassembly import Limits, Message, Violation
+from dcsend.sctp.reassembly import Limits, Violation
 from dcsend.sctp.reception import Reception
-from dcsend.sctp.reset import Reset, StreamResets
+from dcsend.sctp.reset import StreamResets
 from dcsend.sctp.states import TRANSITIONS, Input, State
-from dcsend.sctp.timing import RoundTrip
 from dcsend.sctp.transmission import Transmission
 from dcsend.sctp.wire import Init, Malformed
 
-__all__ = ["Association", "Ended", "Established", "Event", "Options"]
+__all__ = ["Association", "Options"]
 
 _S = State
 _SENDING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
@@ -60,24 +59,6 @@ class Options:
     "Of `congestion.make_controller`."
 
 
-@dataclass(frozen=True, slots=True)
-class Established:
-    """The association can be used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The association is over."""
-
-    reason: str
-    "For a log; empty if one of the sides wanted it."
-    violation: bool = False
-    "Whether the peer broke a rule."
-
-
-Event = Established | Message | Reset | Ended
-
-
 class Association:
     """One end."""
 
@@ -87,7 +68,7 @@ class Association:
         self._options = options
         self._handshake = Handshake(options.limits.window, bulk=options.bulk)
         self._framing = Framing(options.ports, self._handshake.tag, zero_checksum=options.bulk)
-        self._transmission = Transmission(self._handshake.tsn, options.congestion, now)
+        self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
         self._resets: StreamResets | None = None
         self._peer: Peer | None = None
@@ -100,7 +81,6 @@ class Association:
         "Of the handshake's or the shutdown's timer."
         self._timer: float | None = None
         "T1 or T2, by state."
-        self._reset_timer: float | None = None
         self._handlers: dict[int, Callable[[int, bytes, float], None]] = {
             wire.INIT: self._on_init,
             wire.INIT_ACK: self._on_init_ack,
@@ -122,24 +102,9 @@ class Association:
     # What the application does
 
     @property
-    def round_trip(self) -> RoundTrip:
-        """What is known of the round trip."""
-        return self._transmission.round_trip
-
-    @property
-    def probing(self) -> Probing:
-        """What is known of the packet size."""
-        return self._transmission.probing
-
-    @property
-    def retransmitted(self) -> int:
-        """Chunks that were sent again."""
-        return self._transmission.retransmitted
-
-    @property
     def is_drained(self) -> bool:
         """Whether the peer has acknowledged everything that was sent."""
-        return self._transmission.is_drained
+        return self.transmission.is_drained
 
     @property
     def has_news(self) -> bool:
@@ -157,11 +122,11 @@ class Association:
     ) -> None:
         """Queue a message of at least one byte; before the association is established, too."""
         if self.state in (_S.CLOSED, _S.COOKIE_WAIT, _S.COOKIE_ECHOED, _S.ESTABLISHED):
-            self._transmission.put(Outgoing(stream, protocol, data, how, now))
+            self.transmission.put(Outgoing(stream, protocol, data, how, now))
 
     def queued(self, stream: int) -> int:
         """Return the bytes of a stream that no packet has taken yet."""
-        return self._transmission.queue.queued(stream)
+        return self.transmission.queue.queued(stream)
 
     def release(self, size: int) -> None:
         """Note that the application has taken a message of so many bytes from `events`."""
@@ -181,7 +146,7 @@ class Association:
 
     def probe(self, sizes: Sequence[int], now: float) -> None:
         """Find out which of these payloads, in bytes, largest first, packets can have."""
-        self.probing.begin(sizes, now)
+        self.transmission.probing.begin(sizes, now)
 
     def close(self, now: float) -> None:
         """Shut down in order: after all that is queued has arrived."""
@@ -309,8 +274,8 @@ class Association:
     def _meet(self, peer: Peer) -> None:
         """Take what the peer has said of itself."""
         self._peer = peer
-        self._transmission.peer_window = peer.window
-        self._transmission.peer_forwards = peer.forward_tsn
+        self.transmission.peer_window = peer.window
+        self.transmission.peer_forwards = peer.forward_tsn
         self._reception = Reception(
             peer.tsn, self._options.limits, self.events.append, rare=peer.rare_sacks
         )
@@ -327,15 +292,15 @@ class Association:
 
     def _on_sack(self, flags: int, value: bytes, now: float) -> None:
         if self.state in _SENDING:
-            self._transmission.acknowledge(wire.parse_sack(value), now)
+            self.transmission.acknowledge(wire.parse_sack(value), now)
             self._when_drained(now)
 
     def _on_heartbeat(self, flags: int, value: bytes, now: float) -> None:
         self._reply(wire.chunk(wire.HEARTBEAT_ACK, 0, value))
 
     def _on_heartbeat_ack(self, flags: int, value: bytes, now: float) -> None:
-        if self.probing.echoed(value):
-            self._transmission.proven()
+        if self.transmission.probing.echoed(value):
+            self.transmission.proven()
 
     def _on_forward_tsn(self, flags: int, value: bytes, now: float) -> None:
         if self._reception is not None and self.state in _RECEIVING:
@@ -351,23 +316,8 @@ class Association:
             if reset.by_peer:
                 self._reception.restart_stream(reset.stream)
             else:
-                self._transmission.queue.restart_stream(reset.stream)
+                self.transmission.queue.restart_stream(reset.stream)
             self.events.append(reset)
-
-    def _ask_for_resets(self, now: float) -> None:
-        """Ask to reset those streams of which all has arrived."""
-        resets = self._resets
-        if resets is None:
-            return
-        transmission = self._transmission
-        flight = transmission.flight
-        if resets.prepare(transmission.queue.queued, flight.next - 1, flight.cumulative):
-            self._reset_timer = now
-        if not resets.is_asking:
-            self._reset_timer = None
-        elif self._reset_timer is not None and now >= self._reset_timer:
-            self._control.append(resets.request())
-            self._reset_timer = now + self.round_trip.timeout
 
     # The end
 
@@ -377,7 +327,7 @@ class Association:
     def _on_shutdown(self, flags: int, value: bytes, now: float) -> None:
         cumulative = wire.parse_shutdown(value)
         if self.state in _SENDING:
-            self._transmission.acknowledge_cumulatively(cumulative, now)
+            self.transmission.acknowledge_cumulatively(cumulative, now)
         if self._enter(Input.SHUTDOWN):
             if self.state is State.SHUTDOWN_ACK_SENT:
                 self._say_goodbye(now)
@@ -410,8 +360,8 @@ class Association:
     def _end(self, reason: str, *, violation: bool = False) -> None:
         if self._enter(Input.ABORT) or self.state is not State.ENDED:
             self.state = State.ENDED
-            self._timer = self._reset_timer = None
-            self._transmission.stop()
+            self._timer = None
+            self.transmission.stop()
             self.events.append(Ended(reason, violation))
 
     def _enter(self, what: Input) -> bool:
@@ -428,10 +378,10 @@ class Association:
         """Return when `timeout` is to be called; None for never."""
         times = (
             self._timer,
-            self._reset_timer,
+            self._resets.deadline if self._resets is not None else None,
             self._reception.deadline if self._reception is not None else None,
-            self.probing.deadline if self.state is State.ESTABLISHED else None,
-            *self._transmission.deadlines(),
+            self.transmission.probing.deadline if self.state is State.ESTABLISHED else None,
+            *self.transmission.deadlines(),
         )
         if self.state is State.ENDED:
             return None
@@ -445,8 +395,8 @@ class Association:
             self._timer_expired(now)
         if self._reception is not None:
             self._reception.timeout(now)
-        self._transmission.timeout(now)
-        if self._transmission.is_dead:
+        self.transmission.timeout(now)
+        if self.transmission.is_dead:
             self._end("the peer does not acknowledge anything")
 
     def _start_timer(self, now: float) -> None:
@@ -454,7 +404,7 @@ class Association:
         if self.state in (_S.COOKIE_WAIT, _S.COOKIE_ECHOED):
             self._timer = now + min(_T1 * 2**self._tries, _T1_MAX)
         else:
-            self._timer = now + self.round_trip.timeout
+            self._timer = now + self.transmission.round_trip.timeout
 
     def _timer_expired(self, now: float) -> None:
         """Say it again."""
@@ -479,16 +429,16 @@ class Association:
         out, self._alone = self._alone, []
         if self.has_news and self.state in _RECEIVING and self._reception is not None:
             self._control.append(self._reception.sack())
-        if self.state is State.ESTABLISHED:
-            self._ask_for_resets(now)
+        if self.state is State.ESTABLISHED and self._resets is not None:
+            self._control += self._resets.requests(self.transmission, now)
         contents: list[bytes] = []
         if self.state in _SENDING:
-            contents = self._transmission.contents(now)
-            if self._transmission.forward is not None:
-                self._control.append(self._transmission.forward)
-                self._transmission.forward = None
+            contents = self.transmission.contents(now)
+            if self.transmission.forward is not None:
+                self._control.append(self.transmission.forward)
+                self.transmission.forward = None
             if self.state is State.ESTABLISHED:
-                contents += self.probing.probes(now)
+                contents += self.transmission.probing.probes(now)
         if self._control:
             out += self._framing.bundle(self._control)
             self._control = []

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from dcsend.sctp.association import Association, Ended, Established, Event
+from dcsend.sctp.association import Association
+from dcsend.sctp.events import Ended, Established, Event, Message, Reset
 from dcsend.sctp.queue import RELIABLE, Reliability
-from dcsend.sctp.reassembly import Message, Violation
-from dcsend.sctp.reset import Reset
+from dcsend.sctp.reassembly import Violation
 
 __all__ = ["Announced", "Channel", "ChannelState", "Channels", "Parameters"]
 

@@ -182,16 +182,21 @@ class Flight:
             self.gaps = gaps
         self._highest = max(self._highest, end)
         self.advanced = max(self.advanced, cumulative)
-        newest = self.newest
-        if newest is not None:
-            sample = now - newest.sent_time
-            # An acknowledgement quicker than the path is of an earlier transmission.
-            if newest.sends == 1:
-                self._round_trip.measured(sample, now)
-            if newest.sends == 1 or sample >= self._round_trip.minimum:
-                self._rack = max(self._rack, (newest.sent_time, newest.tsn))
-                self._rack_rtt = sample
+        self._measure(now)
         return self.total - before
+
+    def _measure(self, now: float) -> None:
+        """Learn the round trip, and up to when what was sent has arrived."""
+        newest = self.newest
+        if newest is None:
+            return
+        sample = now - newest.sent_time
+        # An acknowledgement quicker than the path is of an earlier transmission.
+        if newest.sends == 1:
+            self._round_trip.measured(sample, now)
+        if newest.sends == 1 or sample >= self._round_trip.minimum:
+            self._rack = max(self._rack, (newest.sent_time, newest.tsn))
+            self._rack_rtt = sample
 
     def _arrived(self, record: Sent) -> None:
         record.acknowledged = True

@@ -1,17 +1,17 @@
 """Resetting streams, which is how a data channel is closed (RFC 6525; RFC 8831, 6.7).
 
-We ask to reset outgoing streams, one request at a time, and answer the peer's. Time and sending
-are `association`'s.
+We ask to reset outgoing streams, one request at a time and again until it is answered, and answer
+the peer's.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from dcsend.sctp import wire
+from dcsend.sctp.transmission import Transmission
 
 __all__ = ["Reset", "StreamResets"]
 
@@ -49,6 +49,8 @@ class StreamResets:
 
     def __init__(self, ours: int, theirs: int) -> None:
         """Begin to count; both with the first TSN of the side (RFC 6525, 4.1)."""
+        self.deadline: float | None = None
+        "When to send the request again."
         self._next = ours
         self._expected = theirs
         self._wanted: list[int] = []
@@ -59,47 +61,37 @@ class StreamResets:
         self._last = 0
         self._last_answer = b""
 
-    @property
-    def is_asking(self) -> bool:
-        """Whether a request waits for its answer."""
-        return bool(self._asked)
-
     def want(self, stream: int) -> None:
         """Ask to reset a stream, when it is its turn."""
         if stream not in self._wanted and stream not in self._asked:
             self._wanted.append(stream)
 
-    def prepare(self, queued: Callable[[int], int], last: int, cumulative: int) -> bool:
-        """Begin a request for the streams of which all has arrived, if there are any.
+    def requests(self, sending: Transmission, now: float) -> list[bytes]:
+        """Return the RE-CONFIG chunk that is due, if one is."""
+        if not self._asked and self._wanted:
+            self._prepare(sending)
+            self.deadline = now if self._asked else None
+        if self.deadline is None or now < self.deadline:
+            return []
+        self.deadline = now + sending.round_trip.timeout
+        number = self._next & 0xFFFFFFFF
+        value = _REQUEST.pack(number, (self._expected - 1) & 0xFFFFFFFF, self._last & 0xFFFFFFFF)
+        value += b"".join(map(_STREAM.pack, self._asked))
+        return [wire.chunk(wire.RE_CONFIG, 0, wire.parameter(_OUTGOING, value))]
 
-        Args:
-            queued: returns the bytes of a stream that wait to be sent.
-            last: TSN that was sent last.
-            cumulative: last TSN up to which the peer has everything.
-        """
-        if self._asked or not self._wanted:
-            return False
+    def _prepare(self, sending: Transmission) -> None:
+        """Begin a request for the streams of which all has arrived."""
         ready = []
         for stream in self._wanted[:_MAX_STREAMS]:
-            if not queued(stream):
+            if not sending.queue.queued(stream):
                 # What has been sent on it is not behind this one; others may go on meanwhile.
-                barrier = self._barriers.setdefault(stream, last)
-                if cumulative >= barrier:
+                barrier = self._barriers.setdefault(stream, sending.flight.next - 1)
+                if sending.flight.cumulative >= barrier:
                     ready.append(stream)
-        if not ready:
-            return False
-        self._last = max(self._barriers.pop(stream) for stream in ready)
-        self._asked = tuple(ready)
-        self._wanted = [stream for stream in self._wanted if stream not in self._asked]
-        return True
-
-    def request(self) -> bytes:
-        """Return the RE-CONFIG chunk of the request that waits."""
-        number = self._next & 0xFFFFFFFF
-        last = self._last & 0xFFFFFFFF
-        value = _REQUEST.pack(number, (self._expected - 1) & 0xFFFFFFFF, last)
-        value += b"".join(map(_STREAM.pack, self._asked))
-        return wire.chunk(wire.RE_CONFIG, 0, wire.parameter(_OUTGOING, value))
+        if ready:
+            self._last = max(self._barriers.pop(stream) for stream in ready)
+            self._asked = tuple(ready)
+            self._wanted = [stream for stream in self._wanted if stream not in self._asked]
 
     def received(self, value: bytes, cumulative: int) -> tuple[list[bytes], list[Reset]]:
         """Take a RE-CONFIG chunk.
@@ -134,6 +126,7 @@ class StreamResets:
         # Whatever the peer says: nothing more comes from us on these.
         done = [Reset(stream, by_peer=False) for stream in self._asked]
         self._asked = ()
+        self.deadline = None
         self._next += 1
         return done
 
