@@ -22,7 +22,9 @@ from dcsend.engines.segmentation import BURST
 __all__ = ["Dtls", "dtls_transport", "peer_certificate_differs"]
 
 _RECORDS: Final = 65_536
-"Bytes read of what OpenSSL has written: `BURST` packets of SCTP have a third of it."
+"Bytes read at once of what OpenSSL has written; more than a burst has."
+_MAX_BURST: Final = _RECORDS - BURST * 64
+"Bytes of packets that become so many bytes of records."
 _RECORD_HEADER: Final = 13
 "Bytes; the length of the rest is in the last two (RFC 6347, 4.1)."
 _READ_AHEAD: Final = 16_384
@@ -146,11 +148,17 @@ class Dtls(RTCDtlsTransport):
         if self._state is not DtlsState.CONNECTED or self._ssl is None:
             return
         ssl = self._ssl._ssl
-        for start in range(0, len(packets), BURST):
-            for packet in packets[start : start + BURST]:
-                if _SSL.SSL_write(ssl, packet, len(packet)) <= 0:
-                    _SSL.ERR_clear_error()
-            self._send_records()
+        count = size = 0
+        for packet in packets:
+            # All of it must be read at once: half a record would spoil those behind it.
+            if count == BURST or size + len(packet) > _MAX_BURST:
+                self._send_records()
+                count = size = 0
+            if _SSL.SSL_write(ssl, packet, len(packet)) <= 0:
+                _SSL.ERR_clear_error()
+            count += 1
+            size += len(packet)
+        self._send_records()
 
 
 def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
