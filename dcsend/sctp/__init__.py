@@ -1,0 +1,1 @@
+"""An SCTP association without input and output, and what decides how fast it sends."""

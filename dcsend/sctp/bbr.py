@@ -1,0 +1,385 @@
+"""BBR: the path's model, not its losses, decides (draft-ietf-ccwg-bbr).
+
+The model is two numbers, the bandwidth and the round trip without a queue. Their product (BDP)
+is what the path holds; about so much is kept in flight, and packets leave at the bandwidth. Now
+and then a little more is sent, to see whether there is more, and then less, to empty the queue
+that made. Random loss is only sent again. Loss that is no accident, much of it and a queue
+beside, bounds what may be in flight (`inflight_hi`).
+
+    STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …    DOWN ──▶ UP if UP found more
+    any, the round trip not seen short for 10 s ──▶ PROBE_RTT ──▶ STARTUP or CRUISE
+
+The cycle is version 1's, since that shares a bottleneck with CUBIC about equally; the filter of
+two cycles, the allowance for aggregated acknowledgements and the bound are of 2 and 3.
+
+Where the round trip is shorter than the pause of a program that has been waiting for a processor,
+it is no measure of what must be in flight: `MIN_RTT` stands in for it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Final
+
+from dcsend.sctp.controller import INITIAL_PACKETS, Acknowledgement
+
+__all__ = ["MIN_RTT", "Bbr", "Phase"]
+
+MIN_RTT: Final = 0.0015
+"""Seconds. A shorter round trip counts as so long. At 60 MB/s, what a program in Python sends,
+two of it are the 128 packets of two readings of a socket; at 28 MB/s, what Chromium reads, they are
+84 KB, and its receive buffer holds 57 to 85 packets."""
+
+_MIN_PACKETS: Final = 4
+"The least window: with it delayed acknowledgements don't stop the flow (draft, 2.7)."
+_PACING_MARGIN: Final = 0.99
+"Of the bandwidth, so that a queue drains in the long run (draft, 2.6)."
+
+_STARTUP_GAIN: Final = 2.77
+"Twice the rate each round trip: 4 ln 2 (draft, 2.5)."
+_DRAIN_GAIN: Final = 0.35
+"The inverse: the queue is gone in about a round trip (version 1)."
+_UP_GAIN: Final = 1.25
+_DOWN_GAIN: Final = 0.75
+_WINDOW_GAIN: Final = 2.0
+"Of the BDP in flight at most: acknowledgements may be late by a round trip (draft, 2.5)."
+
+_FULL_GROWTH: Final = 1.25
+"Growth of the bandwidth in a round trip that tells of a path that is not full (draft, 2.8)."
+_FULL_ROUNDS: Final = 3
+"Round trips with less growth after which it is."
+_CRUISE_RTTS: Final = (4, 8)
+"""Round trips between DOWN and UP, at random: six in version 1. Flows that always probe at the
+same time never see who has how much."""
+_UP_RTTS: Final = 3
+"Round trips that UP takes at most, if never so much gets in flight: the sender is the limit."
+_DOWN_RTTS: Final = 2
+"Round trips that DOWN takes at most; beside a flow that fills the queue it never empties."
+_UP_AGAIN: Final = 1.15
+"Growth of the bandwidth by one UP that makes another worth it at once."
+
+_MIN_RTT_WINDOW: Final = 10.0
+"Seconds after which the least round trip must be seen again (draft, 2.9)."
+_RTT_TOLERANCE: Final = 17 / 16
+"How much longer than the least a round trip may be to count as seen: jitter is no queue."
+_PROBE_RTT_TIME: Final = 0.2
+"Seconds with half the BDP in flight (draft, 2.9); all flows of a bottleneck overlap in it."
+_PROBE_RTT_GAIN: Final = 0.5
+
+_LOSS_WITH_QUEUE: Final = 0.03
+"""Of a round's packets, lost while there was a queue: above what radio links lose at random, and
+above what CUBIC makes a queue lose."""
+_LOSS_WITHOUT_QUEUE: Final = 0.15
+"Lost while no queue was seen: it may be a short one, or a policer."
+_LOST_PACKETS: Final = 6
+"Fewer are an accident, whatever part of the round they are (draft, 2.7: BBRStartupFullLossCnt)."
+_QUEUE_RTT: Final = 1.1
+"Round trip, in that of an empty path, that tells of a queue."
+_INFLIGHT_GROWTH: Final = 1.25
+"Growth of the bound in a round of UP without much loss."
+
+_EXTRA_ROUNDS: Final = 5
+"Rounds after which the older half of what is known of aggregation is forgotten (draft, 2.9)."
+_EXTRA_TIME: Final = 0.1
+"Seconds of bandwidth that an aggregate is at most (Linux: bbr_extra_acked_max_us)."
+
+
+class Phase(Enum):
+    """What the sender is after."""
+
+    STARTUP = auto()
+    "The bandwidth, by doubling the rate."
+    DRAIN = auto()
+    "An empty queue, after STARTUP."
+    CRUISE = auto()
+    "Sending at the bandwidth."
+    UP = auto()
+    "More bandwidth."
+    DOWN = auto()
+    "An empty queue, after UP."
+    PROBE_RTT = auto()
+    "The round trip of an empty path."
+
+
+_PACING_GAIN: Final = {
+    Phase.STARTUP: _STARTUP_GAIN,
+    Phase.DRAIN: _DRAIN_GAIN,
+    Phase.CRUISE: 1.0,
+    Phase.UP: _UP_GAIN,
+    Phase.DOWN: _DOWN_GAIN,
+    Phase.PROBE_RTT: 1.0,
+}
+
+
+class _Maximum:
+    """The largest value of this period and the last."""
+
+    __slots__ = ("_this", "value")
+
+    def __init__(self) -> None:
+        self.value = self._this = 0.0
+
+    def add(self, value: float) -> None:
+        """Take a value of this period."""
+        if value > self._this:
+            self._this = value
+            if value > self.value:
+                self.value = value
+
+    def rotate(self) -> None:
+        """Begin another period, unless this one had no value: silence is no measurement."""
+        if self._this:
+            self.value = self._this
+            self._this = 0.0
+
+
+class Bbr:
+    """Bottleneck bandwidth and round-trip propagation time."""
+
+    def __init__(
+        self, payload: int, now: float, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self.payload = payload
+        self.window = INITIAL_PACKETS * payload
+        self.pacing_rate = _STARTUP_GAIN * self.window / MIN_RTT
+        self.phase = Phase.STARTUP
+        self.min_rtt = math.inf
+        "Seconds; of the path without a queue, `MIN_RTT` at least."
+        self.inflight_hi = math.inf
+        "Bytes; what may be in flight without much being lost."
+        self._uniform = uniform
+        self._bandwidth = _Maximum()
+        self._phase_start = now
+        self._phase_end = math.inf
+        self._bandwidth_before = 0.0
+        "Bytes per second; before UP."
+
+        self._next_round = 0
+        "A round ends when a packet is acknowledged that left with so many bytes delivered."
+        self._round_delivered = 0
+        self._round_lost = 0
+        self._round_rtt = math.inf
+        self._congested = False
+        "Whether much was lost in the last round."
+
+        self._full = False
+        "Whether STARTUP has found the bandwidth."
+        self._full_bandwidth = 0.0
+        self._full_rounds = 0
+
+        self._min_rtt_seen = now
+        self._idle = False
+        "Whether what is in flight began with nothing in flight."
+        self._probed_rtt = math.inf
+        self._probe_end = math.inf
+        self._window_before = 0
+        "Bytes; before PROBE_RTT or a timeout took the window down."
+        self._restores = False
+        "Whether the window goes back there when a round trip shows that the path is alive."
+
+        self._extra = _Maximum()
+        "Bytes acknowledged beyond what the bandwidth would have brought."
+        self._extra_rounds = 0
+        self._epoch_start = now
+        self._epoch_delivered = 0
+
+    @property
+    def bandwidth(self) -> float:
+        """Bytes per second, the most of the last two cycles."""
+        return self._bandwidth.value
+
+    @property
+    def bdp(self) -> float:
+        """Bytes that fill the path without a queue; infinite while nothing is known."""
+        bandwidth = self._bandwidth.value
+        return bandwidth * self.min_rtt if bandwidth else math.inf
+
+    def acknowledged(self, ack: Acknowledgement) -> None:
+        """Refine the model, and what follows from it."""
+        self._round_delivered += ack.delivered
+        self._round_lost += ack.lost
+        if ack.rate and (not ack.app_limited or ack.rate > self._bandwidth.value):
+            self._bandwidth.add(ack.rate)
+        if ack.rtt is not None:
+            self._see_rtt(ack.rtt, ack)
+        self._see_extra(ack)
+        if ack.prior_delivered >= self._next_round and ack.delivered:
+            self._end_round(ack)
+        self._advance(ack)
+        self._set_pacing_rate()
+        self._set_window(ack)
+        self._idle = False
+
+    def sent(self, now: float, size: int, in_flight: int) -> None:
+        """After a pause go on at the bandwidth, whatever was being probed."""
+        if in_flight:
+            return
+        self._idle = True
+        self._epoch_start, self._epoch_delivered = now, 0
+        if self.phase in (Phase.UP, Phase.DOWN, Phase.CRUISE):
+            self._cruise(now)
+            self._set_pacing_rate()
+
+    def timed_out(self, now: float) -> None:
+        """Send next to nothing until the path is seen to be alive; then go on as before."""
+        if not self._restores:
+            self._window_before = max(self.window, self._window_before)
+            self._restores = True
+        self.window = _MIN_PACKETS * self.payload
+        self._epoch_start, self._epoch_delivered = now, 0
+
+    def resized(self, payload: int) -> None:
+        """Count windows in packets of that size."""
+        if not self._bandwidth.value:
+            self.window = INITIAL_PACKETS * payload
+        self.payload = payload
+        self.window = max(self.window, _MIN_PACKETS * payload)
+
+    # The model
+
+    def _see_rtt(self, rtt: float, ack: Acknowledgement) -> None:
+        first = self.min_rtt == math.inf
+        rtt = max(rtt, MIN_RTT)
+        self._round_rtt = min(self._round_rtt, rtt)
+        self._probed_rtt = min(self._probed_rtt, rtt)
+        stale = ack.now > self._min_rtt_seen + _MIN_RTT_WINDOW
+        if rtt <= self.min_rtt * _RTT_TOLERANCE or (stale and self._idle):
+            self._min_rtt_seen = ack.now
+            if rtt < self.min_rtt or stale:
+                self.min_rtt = rtt
+        elif stale and self.phase is not Phase.PROBE_RTT:
+            self._enter(Phase.PROBE_RTT, ack.now)
+            self._window_before = max(self.window, self._window_before)
+            self._probed_rtt = rtt
+            self._probe_end = math.inf
+        if first:
+            self.pacing_rate = _STARTUP_GAIN * self.window / self.min_rtt
+
+    def _see_extra(self, ack: Acknowledgement) -> None:
+        """Measure how far acknowledgements run ahead of the bandwidth when they come."""
+        bandwidth = self._bandwidth.value
+        expected = bandwidth * (ack.now - self._epoch_start)
+        if self._epoch_delivered <= expected:
+            self._epoch_start, self._epoch_delivered = ack.now, 0
+            expected = 0.0
+        self._epoch_delivered += ack.delivered
+        extra = min(self._epoch_delivered - expected, self.window, bandwidth * _EXTRA_TIME)
+        if self._full:
+            self._extra.add(extra)
+
+    def _end_round(self, ack: Acknowledgement) -> None:
+        self._next_round = ack.total_delivered
+        if self._restores:
+            self._restores = False
+            self.window = max(self.window, self._window_before)
+        self._judge_losses()
+        if not self._full and not ack.app_limited:
+            self._look_for_full()
+        self._extra_rounds += 1
+        if self._extra_rounds >= _EXTRA_ROUNDS:
+            self._extra_rounds = 0
+            self._extra.rotate()
+        self._round_delivered = self._round_lost = 0
+        self._round_rtt = math.inf
+
+    def _judge_losses(self) -> None:
+        """Bound what is in flight by what came through, if the rest was too much."""
+        lost, total = self._round_lost, self._round_lost + self._round_delivered
+        queue = self._round_rtt > self.min_rtt * _QUEUE_RTT
+        limit = _LOSS_WITH_QUEUE if queue else _LOSS_WITHOUT_QUEUE
+        self._congested = lost >= _LOST_PACKETS * self.payload and lost > limit * total
+        if self._congested:
+            self.inflight_hi = max(self._round_delivered, _MIN_PACKETS * self.payload)
+            self._full = True
+        elif self.phase is Phase.UP:
+            self.inflight_hi *= _INFLIGHT_GROWTH
+            if self.inflight_hi > _WINDOW_GAIN * self.bdp:
+                self.inflight_hi = math.inf
+
+    def _look_for_full(self) -> None:
+        bandwidth = self._bandwidth.value
+        if bandwidth >= self._full_bandwidth * _FULL_GROWTH:
+            self._full_bandwidth = bandwidth
+            self._full_rounds = 0
+            return
+        self._full_rounds += 1
+        self._full = self._full_rounds >= _FULL_ROUNDS
+
+    # The phases
+
+    def _enter(self, phase: Phase, now: float, rtts: float = math.inf) -> None:
+        self.phase = phase
+        self._phase_start = now
+        self._phase_end = now + rtts * self.min_rtt
+
+    def _cruise(self, now: float) -> None:
+        self._enter(Phase.CRUISE, now, self._uniform(*_CRUISE_RTTS))
+
+    def _advance(self, ack: Acknowledgement) -> None:
+        """Enter the next phase if this one has done its work."""
+        now = ack.now
+        match self.phase:
+            case Phase.STARTUP if self._full:
+                self._enter(Phase.DRAIN, now)
+            case Phase.DRAIN if ack.in_flight <= self.bdp:
+                self._cruise(now)
+            case Phase.CRUISE if now >= self._phase_end:
+                self._bandwidth_before = self._bandwidth.value
+                self._enter(Phase.UP, now, _UP_RTTS)
+            case Phase.UP if self._is_up(ack):
+                self._enter(Phase.DOWN, now, _DOWN_RTTS)
+            case Phase.DOWN if ack.in_flight <= self.bdp or now >= self._phase_end:
+                self._bandwidth.rotate()
+                self._cruise(now)
+            case Phase.PROBE_RTT:
+                self._probe_rtt(ack)
+
+    def _is_up(self, ack: Acknowledgement) -> bool:
+        """Tell whether UP has gone on long enough to show in the acknowledgements."""
+        if ack.now < self._phase_start + self.min_rtt:
+            return False
+        enough = ack.in_flight >= min(_UP_GAIN * self.bdp, self.inflight_hi)
+        return enough or self._congested or ack.now >= self._phase_end
+
+    def _probe_rtt(self, ack: Acknowledgement) -> None:
+        """Stay until little has been in flight for a while, then take the round trip as it is."""
+        if self._probe_end == math.inf:
+            if ack.in_flight <= self._probe_rtt_window():
+                self._probe_end = ack.now + max(_PROBE_RTT_TIME, self.min_rtt)
+                self._probed_rtt = math.inf
+            return
+        if ack.now < self._probe_end or self._probed_rtt == math.inf:
+            return
+        self.min_rtt = self._probed_rtt
+        self._min_rtt_seen = ack.now
+        self.window = max(self.window, self._window_before)
+        self._window_before = 0
+        if self._full:
+            self._cruise(ack.now)
+        else:
+            self._enter(Phase.STARTUP, ack.now)
+
+    def _probe_rtt_window(self) -> float:
+        return max(_PROBE_RTT_GAIN * self.bdp, _MIN_PACKETS * self.payload)
+
+    # What follows
+
+    def _set_pacing_rate(self) -> None:
+        rate = _PACING_GAIN[self.phase] * self._bandwidth.value * _PACING_MARGIN
+        if self._full or rate > self.pacing_rate:
+            self.pacing_rate = rate
+
+    def _set_window(self, ack: Acknowledgement) -> None:
+        target = _WINDOW_GAIN * self.bdp + self._extra.value
+        window: float = self.window + ack.delivered
+        if self._full:
+            window = min(window, target)
+        elif self.window >= target:
+            window = self.window
+        window = min(window, self.inflight_hi)
+        if self.phase is Phase.PROBE_RTT:
+            window = min(window, self._probe_rtt_window())
+        self.window = max(int(window), _MIN_PACKETS * self.payload)
