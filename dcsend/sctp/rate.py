@@ -1,5 +1,6 @@
-"""Delivery rate: how fast the path brings packets to the peer (draft-cheng-iccrg-delivery-rate-
-estimation).
+"""Delivery rate: how fast the path brings packets to the peer.
+
+After draft-cheng-iccrg-delivery-rate-estimation.
 
 Each packet takes a note of the counters along when it leaves. When it is acknowledged, what was
 delivered in between, over the time that took, is a sample. The time is the longer one of sending
