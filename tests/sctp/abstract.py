@@ -203,11 +203,13 @@ class Sender:
         if self._writes:
             due.append(self._writes[0][0])
         if self._ready > 0 and self.in_flight < self.controller.window:
-            due.append(max(self._next_send, self._busy_until))
+            due.append(self._next_send)
         deadline = min(due)
         if math.isinf(deadline):
             return None
-        return math.ceil(deadline / self._timer) * self._timer if self._timer else deadline
+        if self._timer:
+            deadline = math.ceil(deadline / self._timer) * self._timer
+        return max(deadline, self._busy_until)
 
     def timeout(self, now: float) -> None:
         """Find what is lost by now, or all of it."""
