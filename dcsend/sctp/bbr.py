@@ -73,7 +73,7 @@ _PROBE_RTT_GAIN: Final = 0.5
 
 _LOSS_WITH_QUEUE: Final = 0.1
 """Of a round's packets, lost while there was a queue: well above what is lost at random, and above
-what version 1, which doesn't care, makes others lose. With 3 % it gets three quarters (simulated)."""
+what version 1 makes others lose, which doesn't care: at 3 % it would get three quarters (simulated)."""
 _LOSS_WITHOUT_QUEUE: Final = 0.2
 "Lost while no queue was seen: it may be a short one, or a policer."
 _LOST_PACKETS: Final = 6
