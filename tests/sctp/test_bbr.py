@@ -86,17 +86,13 @@ def test_begins_with_ten_packets_and_their_pace_once_the_round_trip_is_known() -
 def test_startup_doubles_until_the_bandwidth_grows_no_more() -> None:
     feed = Feed()
     for doubling in range(6):
-        feed.round(RATE / 2 ** (5 - doubling))
-        assert feed.bbr.phase is Phase.STARTUP
+        assert feed.round(RATE / 2 ** (5 - doubling)).phase is Phase.STARTUP
     assert feed.bbr.pacing_rate > 2.5 * RATE
     feed.round()
-    feed.round()
-    assert feed.bbr.phase is Phase.STARTUP
-    feed.round(in_flight=2 * BDP)
-    assert feed.bbr.phase is Phase.DRAIN
+    assert feed.round().phase is Phase.STARTUP
+    assert feed.round(in_flight=2 * BDP).phase is Phase.DRAIN
     assert feed.bbr.pacing_rate < RATE / 2
-    feed.round(in_flight=BDP)
-    assert feed.bbr.phase is Phase.CRUISE
+    assert feed.round(in_flight=BDP).phase is Phase.CRUISE
 
 
 def test_startup_is_not_over_because_the_application_is_slow() -> None:
@@ -108,10 +104,9 @@ def test_startup_is_not_over_because_the_application_is_slow() -> None:
 
 def test_startup_ends_when_much_is_lost_and_a_little_by_chance_is_nothing() -> None:
     feed = Feed()
-    feed.round(RATE / 4, lost=0.02)
-    assert feed.bbr.phase is Phase.STARTUP
-    feed.round(RATE, rtt=1.5 * RTT, lost=0.3, in_flight=2 * BDP)
-    assert feed.bbr.phase is Phase.DRAIN
+    assert feed.round(RATE / 4, lost=0.02).phase is Phase.STARTUP
+    drained = feed.round(RATE, rtt=1.5 * RTT, lost=0.3, in_flight=2 * BDP)
+    assert drained.phase is Phase.DRAIN
     assert feed.bbr.window <= RATE * 1.5 * RTT
 
 

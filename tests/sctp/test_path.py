@@ -17,14 +17,17 @@ class Recorder:
         self.arrived: list[tuple[float, bytes]] = []
 
     def receive(self, packet: bytes, now: float) -> None:
+        """Note it."""
         self.arrived.append((round(now, 9), packet))
 
     def packets(self, now: float) -> list[bytes]:
+        """Return those whose time has come."""
         due = [packet for time, packet in self._to_send if time <= now]
         del self._to_send[: len(due)]
         return due
 
     def deadline(self) -> float | None:
+        """Return the time of the next."""
         return self._to_send[0][0] if self._to_send else None
 
     def timeout(self, now: float) -> None:
@@ -35,6 +38,7 @@ class Restless(Recorder):
     """Always wants to be woken."""
 
     def deadline(self) -> float | None:
+        """Return a time that is over."""
         return 0.0
 
 
