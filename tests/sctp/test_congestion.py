@@ -14,7 +14,7 @@ from random import Random
 
 import pytest
 
-from dcsend.sctp.bbr import Bbr
+from dcsend.sctp.bbr import Bbr, Phase
 from dcsend.sctp.congestion import Acknowledgement, Controller, make_controller
 from tests.sctp.abstract import PAYLOAD, Receiver, Sender
 from tests.sctp.path import Link, Simulation
@@ -48,7 +48,11 @@ class LinuxBbr(Bbr):
         if self._conserves:
             self.window = max(self.window, ack.in_flight + ack.delivered)
         else:
-            super()._set_window(ack)
+            target = 2 * self.bdp + self._extra.value
+            self.window = int(min(self.window + ack.delivered, target))
+        if self.phase is Phase.PROBE_RTT:
+            self.window = min(self.window, 4 * PAYLOAD)
+        self.window = max(self.window, 4 * PAYLOAD)
 
 
 def controller(name: str, seed: int = 1) -> Controller:
