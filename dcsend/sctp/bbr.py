@@ -45,9 +45,9 @@ _DRAIN_GAIN: Final = 0.35
 "The inverse: the queue is gone in about a round trip (version 1)."
 _UP_GAIN: Final = 1.25
 _DOWN_GAIN: Final = 0.75
-_WINDOW_GAIN: Final = 1.9
-"""Of the BDP in flight at most: acknowledgements may be late by nearly a round trip. With 2, as in
-the draft, a queue of one BDP overflows at each UP, and CUBIC gets less beside it (simulated)."""
+_WINDOW_GAIN: Final = 1.8
+"""Of the BDP in flight at most: acknowledgements may be late by most of a round trip. With 2, as in
+the draft, two flows keep a queue of one BDP full, and who comes second gets less (simulated)."""
 
 _FULL_GROWTH: Final = 1.25
 "Growth of the bandwidth in a round trip that tells of a path that is not full (draft, 2.8)."
@@ -105,7 +105,7 @@ class Phase(Enum):
     "The round trip of an empty path."
 
 
-_PACING_GAIN: Final = {
+_PACING_GAINS: Final = {
     Phase.STARTUP: _STARTUP_GAIN,
     Phase.DRAIN: _DRAIN_GAIN,
     Phase.CRUISE: 1.0,
@@ -376,7 +376,7 @@ class Bbr:
     # What follows
 
     def _set_pacing_rate(self) -> None:
-        rate = _PACING_GAIN[self.phase] * self._bandwidth.value * _PACING_MARGIN
+        rate = _PACING_GAINS[self.phase] * self._bandwidth.value * _PACING_MARGIN
         if self._full or rate > self.pacing_rate:
             self.pacing_rate = rate
 

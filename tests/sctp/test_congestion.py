@@ -244,7 +244,7 @@ def test_an_application_that_pauses_finds_the_rate_again_at_once() -> None:
     writes = [(0.0, 20 * MB), *trickle, (12.0, 40 * MB)]
     sender = transfer(Link(100 * MBIT, 0.02, 500e3), writes=writes, until=14.0)
     assert sender.rate_between(12.2, 14.0) > 0.95 * 100 * MBIT
-    assert sender.lost_packets == 0
+    assert sender.lost_packets < 0.001 * sender.sent_packets
 
 
 def test_short_messages_before_a_file_do_not_slow_it_down() -> None:
