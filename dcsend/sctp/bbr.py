@@ -71,16 +71,16 @@ _PROBE_RTT_TIME: Final = 0.2
 "Seconds with half the BDP in flight (draft, 2.9); all flows of a bottleneck overlap in it."
 _PROBE_RTT_GAIN: Final = 0.5
 
-_LOSS_WITH_QUEUE: Final = 0.1
-"""Of a round's packets, lost while there was a queue: well above what is lost at random, and above
-what version 1 makes others lose: were it 3 %, that would get three quarters (simulated)."""
+_LOSS_WITH_QUEUE: Final = 0.05
+"""Of a round's packets, lost while there was a queue: well above what is lost at random. With 3 %
+a flow of version 1, which makes others lose, would get more than its share (simulated)."""
 _LOSS_WITHOUT_QUEUE: Final = 0.2
 "Lost while no queue was seen: it may be a short one, or a policer."
 _LOST_PACKETS: Final = 6
 "Fewer are an accident, whatever part of the round they are (draft, 2.7: BBRStartupFullLossCnt)."
 _QUEUE_RTT: Final = 1.05
-"""The shortest round trip of a round, in that of an empty path, that tells of a queue. A short one,
-a tenth of the BDP, hardly shows; with 1.1 two flows lose 9 % there, so 6 % (simulated)."""
+"""The shortest round trip of a round, in that of an empty path, that tells of a queue. With 1.1 one
+of a tenth of the BDP hardly shows, and two flows lose half as much again there (simulated)."""
 _INFLIGHT_GROWTH: Final = 1.25
 "Growth of the bound in a round of UP without much loss."
 

@@ -131,6 +131,13 @@ def test_probes_up_and_then_down_and_cruises_again(feed: Feed) -> None:
     feed.until(Phase.CRUISE)
 
 
+def test_up_lasts_until_it_can_show(feed: Feed) -> None:
+    feed.until(Phase.UP)
+    for _ in range(3):
+        assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.UP
+    assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.DOWN
+
+
 def test_up_ends_though_a_slow_sender_never_fills_the_path(feed: Feed) -> None:
     feed.until(Phase.UP)
     for _ in range(4):
