@@ -71,7 +71,7 @@ _PROBE_RTT_TIME: Final = 0.2
 "Seconds with half the BDP in flight (draft, 2.9); all flows of a bottleneck overlap in it."
 _PROBE_RTT_GAIN: Final = 0.5
 
-_LOSS_WITH_QUEUE: Final = 0.05
+_LOSS_WITH_QUEUE: Final = 0.07
 """Of a round's packets, lost while there was a queue: well above what is lost at random. With 3 %
 a flow of version 1, which makes others lose, would get more than its share (simulated)."""
 _LOSS_WITHOUT_QUEUE: Final = 0.2
