@@ -6,7 +6,7 @@ and then a little more is sent, to see whether there is more, and then less, to 
 that made. Random loss is only sent again. Loss that is no accident, much of it and a queue
 beside, bounds what may be in flight (`inflight_hi`).
 
-    STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …    DOWN ──▶ UP if UP found more
+    STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …, a short one if UP found more
     any, the round trip not seen short for 10 s ──▶ PROBE_RTT ──▶ STARTUP or CRUISE
 
 The cycle is version 1's, since that shares a bottleneck with CUBIC about equally; the filter of
@@ -35,22 +35,24 @@ at once it fills the processor (simulated, 60 to 120 MB/s); of what Chromium rea
 packets."""
 
 _MIN_PACKETS: Final = 4
-"The least window: with it delayed acknowledgements don't stop the flow (draft, 2.7)."
+"The least window: with it delayed acknowledgements don't stop the flow (draft: MinPipeCwnd)."
 _PACING_MARGIN: Final = 0.99
-"Of the bandwidth, so that a queue drains in the long run (draft, 2.6)."
+"Of the bandwidth, so that a queue drains in the long run (draft: PacingMarginPercent)."
 
 _STARTUP_GAIN: Final = 2.77
-"Twice the rate each round trip: 4 ln 2 (draft, 2.5)."
+"Twice the rate each round trip: 4 ln 2 (draft: StartupPacingGain)."
 _DRAIN_GAIN: Final = 0.35
 "The inverse: the queue is gone in about a round trip (version 1)."
 _UP_GAIN: Final = 1.25
+"Enough to see, in one round trip, whether more comes through (version 1)."
 _DOWN_GAIN: Final = 0.75
+"Takes away again what UP put into the queue (version 1)."
 _WINDOW_GAIN: Final = 1.8
 """Of the BDP in flight at most: acknowledgements may be late by most of a round trip. With 2, as in
 the draft, two flows keep a queue of one BDP full, and who comes second gets less (simulated)."""
 
 _FULL_GROWTH: Final = 1.25
-"Growth of the bandwidth in a round trip that tells of a path that is not full (draft, 2.8)."
+"Growth of the bandwidth in a round trip that tells of a path that is not full (draft)."
 _FULL_ROUNDS: Final = 3
 "Round trips with less growth after which it is."
 _CRUISE_RTTS: Final = (4, 8)
@@ -64,11 +66,11 @@ _UP_AGAIN: Final = 1.15
 "Growth of the bandwidth by one UP that makes another worth it at once."
 
 _MIN_RTT_WINDOW: Final = 10.0
-"Seconds after which the least round trip must be seen again (draft, 2.9)."
+"Seconds after which the least round trip must be seen again (draft: MinRTTFilterLen)."
 _RTT_TOLERANCE: Final = 17 / 16
 "How much longer than the least a round trip may be to count as seen: jitter is no queue."
 _PROBE_RTT_TIME: Final = 0.2
-"Seconds with half the BDP in flight (draft, 2.9); all flows of a bottleneck overlap in it."
+"Seconds with half the BDP in flight (draft: ProbeRTTDuration); all flows overlap in it."
 _PROBE_RTT_GAIN: Final = 0.5
 
 _LOSS_WITH_QUEUE: Final = 0.07
@@ -77,7 +79,7 @@ a flow of version 1, which makes others lose, would get more than its share (sim
 _LOSS_WITHOUT_QUEUE: Final = 0.2
 "Lost while no queue was seen: it may be a short one, or a policer."
 _LOST_PACKETS: Final = 6
-"Fewer are an accident, whatever part of the round they are (draft, 2.7: BBRStartupFullLossCnt)."
+"Fewer are an accident, whatever part of the round they are (draft: StartupFullLossCnt)."
 _QUEUE_RTT: Final = 1.05
 """The shortest round trip of a round, in that of an empty path, that tells of a queue. With 1.1 one
 of a tenth of the BDP hardly shows, and two flows lose half as much again there (simulated)."""
@@ -85,7 +87,7 @@ _INFLIGHT_GROWTH: Final = 1.25
 "Growth of the bound in a round of UP without much loss."
 
 _EXTRA_ROUNDS: Final = 5
-"Rounds after which the older half of what is known of aggregation is forgotten (draft, 2.9)."
+"Rounds after which the older half of what is known of aggregation is forgotten (version 1)."
 
 
 class Phase(Enum):
@@ -277,6 +279,7 @@ class Bbr:
         if self._restores:
             self._restores = False
             self.window = max(self.window, self._window_before)
+            self._window_before = 0
         self._judge_losses()
         if not self._full and not ack.app_limited:
             self._look_for_full()
