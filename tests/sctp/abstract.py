@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from dcsend.sctp.bbr import MIN_RTT
 from dcsend.sctp.controller import Acknowledgement, Controller
 from dcsend.sctp.rate import RateSampler
 
@@ -148,7 +149,7 @@ class Sender:
 
     def _tell(self, now: float, delivered: int, prior: int, rtt: float | None) -> None:
         lost = self._detect_losses(now)
-        rate, app_limited, prior_delivered = self.sampler.sample(now, self._min_rtt)
+        rate, app_limited, prior_delivered = self.sampler.sample(now, max(self._min_rtt, MIN_RTT))
         total = self.sampler.delivered
         if delivered or lost:
             self.controller.acknowledged(
