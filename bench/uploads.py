@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import statistics
 import sys
 import tempfile
@@ -115,16 +116,13 @@ async def _ping(hosts: Hosts) -> Process:
 async def _lines(receiver: Process, limit: float) -> list[dict[str, Any]]:
     """Read what the receiver tells, until it ends or time is up."""
     assert receiver.stdout is not None
-    lines: list[dict[str, Any]] = []
-    try:
-        async with asyncio.timeout(limit):
-            async for line in receiver.stdout:
-                lines.append(json.loads(line))
-    except TimeoutError:
-        receiver.terminate()
-        lines += [json.loads(line) async for line in receiver.stdout]
+    reading = asyncio.create_task(receiver.stdout.read())
+    await asyncio.wait([reading], timeout=limit)
+    if not reading.done():
+        receiver.send_signal(signal.SIGINT)
+    output = await reading
     await receiver.wait()
-    return lines
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def _rate(lines: list[dict[str, Any]], limit: float) -> float:

@@ -2,15 +2,19 @@
 
 The receiver grants a window that bounds its memory. This one, never larger, keeps queues short: an
 engine that overshoots loses a burst and then stalls (libwebrtc, 24 s on a 40 ms, 100 Mbit/s path).
-The model is that of BBR, without its clocks: what the path delivers in a round trip without a queue,
-and a little on top, the slack. While frames find next to no queue it grows, in proportion to what
-was in flight when they went; when not one frame of a round has found it empty, it shrinks towards
+The model is that of BBR, without its clocks: what the path delivers in a round trip without a
+queue, and a little on top, the slack. A frame has found a queue if it took longer than the shortest
+round trip and half the slack.
 
-    most rate of the last rounds * (shortest round trip + slack)
+    first        each frame that found no queue lets a quarter more go than was in flight with it;
+                 over when most frames of a round have found one
+    afterwards   after a round without a queue a quarter more; a little if some frames found one
+    always       if all frames of a round found one, less, towards
+                 most rate of the last rounds * (shortest round trip + slack)
 
-One frame of a round is enough, so a late acknowledgement now and then (a disk, Wi-Fi) costs nothing.
-Times are arguments; no clock, no timer, no I/O. The same arithmetic, number by number, is in
-`web-receiver/src/protocol/pace.ts`.
+So a late acknowledgement now and then (a disk, Wi-Fi) changes nothing, and neither does a sender
+that has nothing to send. Times are arguments; no clock, no timer, no I/O. The same arithmetic,
+number by number, is in `web-receiver/src/protocol/pace.ts`.
 """
 
 from __future__ import annotations
@@ -28,13 +32,17 @@ FLOOR: Final = 128 * 1024
 "Bytes that always may be in flight: two frames, so that one is under way while one is answered."
 
 _GROWTH: Final = 1.25
-"""Factor on what was in flight when a frame found no queue, or one frame more: a round trip passes
-before a queue is noticed, and a line's queue often holds no more than a round trip's worth. With 1.5
-libwebrtc lost bursts where the shortest round trip wasn't known yet (100 Mbit/s, 40 ms, 500 KB)."""
+"""Factor on what was in flight without a queue. A round trip passes before one is noticed, and a
+line's queue often holds no more than a round trip's worth: with 1.5, libwebrtc lost a burst where
+the shortest round trip wasn't known yet (100 Mbit/s, 40 ms, 500 KB; measured 2026-11)."""
+_STEP: Final = 1.05
+"The same when some frames found a queue; one frame at least."
 _CUT: Final = 0.75
 "Smallest factor by which a round makes it shrink: a stall of the disk looks like a queue, once."
+_AVERAGED: Final = 3
+"Rounds over which a rate is taken: acknowledgements come in lumps where the receiver is busy."
 _ROUNDS: Final = 8
-"Rounds for which a rate is remembered; a stall of the disk is one or two."
+"Such rates that are remembered; a stall of the disk is one or two rounds."
 _REMEMBERED: Final = 10.0
 "Seconds after which the shortest round trip is measured anew (BBR's ProbeRTT)."
 _DRAIN: Final = 0.75
@@ -96,18 +104,9 @@ class Pace:
     """
 
     __slots__ = (
-        *("_acknowledged", "_base", "_base_time", "_drain", "_frames", "_idle_until", "_largest"),
-        *(
-            "_manner",
-            "_most",
-            "_rates",
-            "_room_since",
-            "_round_end",
-            "_round_start",
-            "_round_time",
-            "_round_trip",
-        ),
-        *("_sent", "_size"),
+        *("_acknowledged", "_base", "_base_time", "_drain", "_drained_trip", "_frames"),
+        *("_idle_until", "_largest", "_manner", "_marks", "_most", "_queued", "_rates"),
+        *("_room_since", "_round_end", "_round_most", "_searching", "_seen", "_sent", "_size"),
     )
 
     def __init__(self, manner: Manner = CAUTIOUS, most: int = limits.WINDOW) -> None:
@@ -118,17 +117,22 @@ class Pace:
         self._acknowledged = 0
         self._frames: deque[_Frame] = deque()
         self._largest = 0
+        # The shortest round trip of late, and when it was seen.
         self._base = math.inf
         self._base_time = 0.0
         self._room_since = math.inf
         self._idle_until = -1
         self._round_end = 0
-        self._round_start = 0
-        self._round_time = 0.0
-        self._round_trip = math.inf
+        self._round_most = 0
+        # Frames of this round, and those of them that found a queue.
+        self._seen = self._queued = 0
+        self._searching = True
+        # Where the last rounds ended: bytes acknowledged, and when.
+        self._marks: deque[tuple[int, float]] = deque(maxlen=_AVERAGED)
         self._rates: deque[float] = deque([0.0], maxlen=_ROUNDS)
         # What was sent when it began, while the shortest round trip is measured anew.
         self._drain: int | None = None
+        self._drained_trip = math.inf
 
     @property
     def size(self) -> int:
@@ -148,7 +152,7 @@ class Pace:
             # A longer frame takes longer by itself: what shorter ones took doesn't count.
             self._base = math.inf
             self._drain = None
-            self._start_round(now)
+            self._start_round()
         self._largest = max(self._largest, cost)
         self._sent += cost
         in_flight = self._sent - self._acknowledged
@@ -181,41 +185,60 @@ class Pace:
         if trip <= self._base:
             self._base, self._base_time = trip, now
         slack = max(self._manner.delay, self._manner.share * self._base)
-        if trip - self._base < slack / 2:
-            grown = max(_GROWTH * frame.in_flight, frame.in_flight + self._largest)
-            self._size = max(self._size, self._bounded(grown))
-        self._round_trip = min(self._round_trip, trip)
+        self._seen += 1
+        self._round_most = max(self._round_most, frame.in_flight)
+        if trip - self._base >= slack / 2:
+            self._queued += 1
+        elif self._searching:
+            self._grow(_GROWTH, frame.in_flight)
         if frame.total - frame.cost >= self._round_end:
             self._conclude(frame, slack, now)
 
+    def _grow(self, factor: float, in_flight: int) -> None:
+        """Let more go than *in_flight*, for which there was no queue: one frame at least."""
+        grown = max(factor * in_flight, in_flight + self._largest)
+        self._size = max(self._size, self._bounded(grown))
+
     def _conclude(self, frame: _Frame, slack: float, now: float) -> None:
         """End a round with *frame*, the first that went after the last round."""
-        rate = (self._acknowledged - self._round_start) / max(now - self._round_time, _SHORTEST)
-        if not frame.idle or rate > max(self._rates):
-            self._rates.append(rate)
-            if self._round_trip - self._base >= slack / 2:
-                fitting = max(max(self._rates) * (self._base + slack), self._size * _CUT)
-                self._size = min(self._size, self._bounded(fitting))
+        if frame.idle:
+            self._marks.clear()
+        elif self._marks:
+            total, time = self._marks[0]
+            self._rates.append((self._acknowledged - total) / max(now - time, _SHORTEST))
+        self._marks.append((self._acknowledged, now))
+        if not frame.idle:
+            self._fit(slack)
         if now - self._base_time > _REMEMBERED:
-            self._drain = self._sent
-        self._start_round(now)
+            self._drain, self._drained_trip = self._sent, math.inf
+        self._start_round()
+
+    def _fit(self, slack: float) -> None:
+        """Draw the conclusions of a round in which there was always something to send."""
+        if self._queued == self._seen:
+            fitting = max(self._rates) * (self._base + slack) + self._largest / 2
+            self._size = min(self._size, self._bounded(max(fitting, self._size * _CUT)))
+        elif not self._searching and 2 * self._queued <= self._seen:
+            self._grow(_STEP if self._queued else _GROWTH, self._round_most)
+        if 2 * self._queued > self._seen:
+            self._searching = False
 
     def _drained(self, frame: _Frame, trip: float, now: float, began: int) -> None:
         """Let the queue run empty, and take the shortest round trip of what is sent after that."""
         if frame.total - frame.cost < began:
             return
-        self._round_trip = min(self._round_trip, trip)
+        self._drained_trip = min(self._drained_trip, trip)
         if frame.total - began < self.size // 2:
             return
-        self._base, self._base_time = self._round_trip, now
+        self._base, self._base_time = self._drained_trip, now
         self._drain = None
-        self._start_round(now)
+        self._marks.clear()
+        self._start_round()
 
-    def _start_round(self, now: float) -> None:
+    def _start_round(self) -> None:
         self._round_end = self._sent
-        self._round_start = self._acknowledged
-        self._round_time = now
-        self._round_trip = math.inf
+        self._round_most = 0
+        self._queued = self._seen = 0
 
     def _bounded(self, size: float) -> int:
         return min(max(int(size), FLOOR), self._most)

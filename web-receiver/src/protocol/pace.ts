@@ -10,11 +10,15 @@ import { WINDOW } from "./limits.ts";
 
 /** Bytes that always may be in flight: two frames. */
 export const FLOOR = 131072;
-/** Factor on what was in flight when a frame found no queue. */
+/** Factor on what was in flight without a queue. */
 const GROWTH = 1.25;
+/** The same when some frames found a queue. */
+const STEP = 1.05;
 /** Smallest factor by which a round makes it shrink. */
 const CUT = 0.75;
-/** Rounds for which a rate is remembered. */
+/** Rounds over which a rate is taken. */
+const AVERAGED = 3;
+/** Such rates that are remembered. */
 const ROUNDS = 8;
 /** Seconds after which the shortest round trip is measured anew. */
 const REMEMBERED = 10;
@@ -65,12 +69,17 @@ export class Pace {
   #roomSince = Number.POSITIVE_INFINITY;
   #idleUntil = -1;
   #roundEnd = 0;
-  #roundStart = 0;
-  #roundTime = 0;
-  #roundTrip = Number.POSITIVE_INFINITY;
-  #rates = [0];
+  /** Most bytes in flight, frames, and those of them that found a queue, in this round. */
+  #roundMost = 0;
+  #seen = 0;
+  #queued = 0;
+  #searching = true;
+  /** Where the last rounds ended: bytes acknowledged, and when. */
+  readonly #marks: [number, number][] = [];
+  readonly #rates = [0];
   /** What was sent when it began, while the shortest round trip is measured anew. */
   #drain: number | null = null;
+  #drainedTrip = Number.POSITIVE_INFINITY;
 
   /** Never more than `most` bytes, nor less than the smaller of it and `FLOOR`. */
   constructor(manner: Manner = CAUTIOUS, most: number = WINDOW) {
@@ -97,7 +106,7 @@ export class Pace {
       // A longer frame takes longer by itself: what shorter ones took doesn't count.
       this.#base = Number.POSITIVE_INFINITY;
       this.#drain = null;
-      this.#startRound(now);
+      this.#startRound();
     }
     this.#largest = Math.max(this.#largest, cost);
     this.#sent += cost;
@@ -130,45 +139,65 @@ export class Pace {
     }
     if (trip <= this.#base) [this.#base, this.#baseTime] = [trip, now];
     const slack = Math.max(this.#manner.delay, this.#manner.share * this.#base);
-    if (trip - this.#base < slack / 2) {
-      const grown = Math.max(GROWTH * frame.inFlight, frame.inFlight + this.#largest);
-      this.#size = Math.max(this.#size, this.#bounded(grown));
-    }
-    this.#roundTrip = Math.min(this.#roundTrip, trip);
+    this.#seen += 1;
+    this.#roundMost = Math.max(this.#roundMost, frame.inFlight);
+    if (trip - this.#base >= slack / 2) this.#queued += 1;
+    else if (this.#searching) this.#grow(GROWTH, frame.inFlight);
     if (frame.total - frame.cost >= this.#roundEnd) this.#conclude(frame, slack, now);
+  }
+
+  /** Let more go than `inFlight`, for which there was no queue: one frame at least. */
+  #grow(factor: number, inFlight: number): void {
+    const grown = Math.max(factor * inFlight, inFlight + this.#largest);
+    this.#size = Math.max(this.#size, this.#bounded(grown));
   }
 
   /** End a round with `frame`, the first that went after the last round. */
   #conclude(frame: Frame, slack: number, now: number): void {
-    const time = Math.max(now - this.#roundTime, SHORTEST);
-    const rate = (this.#acknowledged - this.#roundStart) / time;
-    if (!frame.idle || rate > this.#rate) {
-      this.#rates.push(rate);
+    const [mark] = this.#marks;
+    if (frame.idle) this.#marks.length = 0;
+    else if (mark !== undefined) {
+      const [total, time] = mark;
+      this.#rates.push((this.#acknowledged - total) / Math.max(now - time, SHORTEST));
       if (this.#rates.length > ROUNDS) this.#rates.shift();
-      if (this.#roundTrip - this.#base >= slack / 2) {
-        const fitting = Math.max(this.#rate * (this.#base + slack), this.#size * CUT);
-        this.#size = Math.min(this.#size, this.#bounded(fitting));
-      }
     }
-    if (now - this.#baseTime > REMEMBERED) this.#drain = this.#sent;
-    this.#startRound(now);
+    this.#marks.push([this.#acknowledged, now]);
+    if (this.#marks.length > AVERAGED) this.#marks.shift();
+    if (!frame.idle) this.#fit(slack);
+    if (now - this.#baseTime > REMEMBERED) {
+      this.#drain = this.#sent;
+      this.#drainedTrip = Number.POSITIVE_INFINITY;
+    }
+    this.#startRound();
+  }
+
+  /** Draw the conclusions of a round in which there was always something to send. */
+  #fit(slack: number): void {
+    if (this.#queued === this.#seen) {
+      const fitting = this.#rate * (this.#base + slack) + this.#largest / 2;
+      this.#size = Math.min(this.#size, this.#bounded(Math.max(fitting, this.#size * CUT)));
+    } else if (!this.#searching && 2 * this.#queued <= this.#seen) {
+      this.#grow(this.#queued > 0 ? STEP : GROWTH, this.#roundMost);
+    }
+    if (2 * this.#queued > this.#seen) this.#searching = false;
   }
 
   /** Let the queue run empty, and take the shortest round trip of what is sent after that. */
   #drained(frame: Frame, trip: number, now: number, began: number): void {
     if (frame.total - frame.cost < began) return;
-    this.#roundTrip = Math.min(this.#roundTrip, trip);
+    this.#drainedTrip = Math.min(this.#drainedTrip, trip);
     if (frame.total - began < Math.floor(this.size / 2)) return;
-    [this.#base, this.#baseTime] = [this.#roundTrip, now];
+    [this.#base, this.#baseTime] = [this.#drainedTrip, now];
     this.#drain = null;
-    this.#startRound(now);
+    this.#marks.length = 0;
+    this.#startRound();
   }
 
-  #startRound(now: number): void {
+  #startRound(): void {
     this.#roundEnd = this.#sent;
-    this.#roundStart = this.#acknowledged;
-    this.#roundTime = now;
-    this.#roundTrip = Number.POSITIVE_INFINITY;
+    this.#roundMost = 0;
+    this.#queued = 0;
+    this.#seen = 0;
   }
 
   /** Most bytes per second of the last rounds. */
