@@ -38,6 +38,7 @@ bench: page ## measure throughput, between terminals and into browsers; see benc
 paths: venv ## measure over emulated paths: delay, loss, rate, queue; takes up to an hour
 	@sh scripts/system-tools.sh
 	$(PY) -m bench.paths
+	$(PY) -m bench.uploads
 
 pictures: page ## make the pictures of README anew, from a real run
 	@sh scripts/system-tools.sh
