@@ -90,6 +90,11 @@ def _shares(one: Result, other: Result) -> dict[str, Any]:
     }
 
 
+def _beside(one: Result, other: Result) -> dict[str, Any]:
+    """Keep how the other one went, and by how many seconds it began later."""
+    return {"beside": other.series, "after": round(other.started - one.started, 2)}
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -105,12 +110,13 @@ def main() -> None:
     with workshop(3 * size) as folder:
         for neighbour in choose(_NEIGHBOURS):
             row = results.Row(f"beside {neighbour.name}", {}, bottleneck=_PATH.rate / 8e6)
+            row.timing |= {one.name: one.timing for one in (*contenders, neighbour)}
             rows.append(row)
             for number in range(chosen.rounds):
                 for one in contenders:
                     with joined(_PATH, seed=number + 1) as hosts:
                         pair = _together(one, neighbour, hosts, number, chosen.seconds, folder)
-                    shares = _shares(*pair) | {"beside": pair[1].series, "later": number % 2 == 0}
+                    shares = _shares(*pair) | _beside(*pair)
                     row.results.setdefault(one.name, []).append(pair[0])
                     row.extra.setdefault(one.name, []).append(shares)
                     print(

@@ -77,6 +77,8 @@ class Row:
     results: dict[str, list[Result]] = field(default_factory=dict)
     bottleneck: float = 0.0
     "Millions of bytes per second of the line; 0: this machine is the limit."
+    timing: dict[str, str] = field(default_factory=dict)
+    "What the seconds of each contender are."
     extra: dict[str, Any] = field(default_factory=dict)
     "Figures that only this kind of row has, by contender."
 

@@ -47,6 +47,7 @@ def interleave(
     folder: Path,
 ) -> None:
     """Fill *row*: in each round every contender once; who begins changes."""
+    row.timing |= {one.name: one.timing for one in contenders}
     for number in range(rounds):
         first = number % len(contenders)
         for one in (*contenders[first:], *contenders[:first]):

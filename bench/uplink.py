@@ -80,6 +80,7 @@ def main() -> None:
     megabytes = max(1, int(_PATH.rate / 8e6 * chosen.seconds))
     row = results.Row(str(_PATH), {one.name: megabytes for one in contenders})
     row.bottleneck = _PATH.rate / 8e6
+    row.timing |= {one.name: one.timing for one in contenders}
     with workshop(3 * megabytes * results.MEGABYTE) as folder:
         for number in range(chosen.rounds):
             for one in contenders:
