@@ -31,6 +31,14 @@ _WINDOW: Final = 0.5
 _FLOOR: Final = 0.05
 "MB/s; on a logarithmic scale what has not moved at all stands here."
 
+_LINEAR: Final = 0.5
+"MB/s; below, the scale of rates against time is linear, down to nothing at all."
+
+_WIDE: Final = 50.0
+"MB/s of a line from which on the scale is logarithmic: somebody creeps there."
+
+_TICKS: Final = (0, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
+
 Part = Mapping[str, Any]
 
 
@@ -82,6 +90,14 @@ def _rate(result: Part) -> float:
     return float(result["bytes"] / result["seconds"] / 1e6) if result["seconds"] else 0.0
 
 
+def _whole_series(result: Part) -> list[Sequence[float]]:
+    """Return the series with its end, which may come soon after a point of it."""
+    series = list(result["series"])
+    if result["complete"] and (not series or result["seconds"] - series[-1][0] > _WINDOW / 5):
+        series.append((max(result["seconds"], _WINDOW), result["bytes"]))
+    return series
+
+
 def _over_time(part: Part) -> Any:  # noqa: ANN401 - matplotlib ships no types for a figure here
     rows = part["rows"]
     columns = min(2, len(rows))
@@ -93,13 +109,24 @@ def _over_time(part: Part) -> Any:  # noqa: ANN401 - matplotlib ships no types f
         axis.axis("off")
     for axis, row in zip(axes.flat, rows, strict=False):
         for name, results in row["results"].items():
-            moments, rates = _rates(_typical(results)["series"])
-            style = {"color": _COLOURS.get(name), "lw": 2.2 if name == "dcsend" else 1.2}
+            moments, rates = _rates(_whole_series(_typical(results)))
+            # One point makes no line.
+            marker = "o" if len(moments) == 1 else ""
+            style = {
+                "marker": marker,
+                "color": _COLOURS.get(name),
+                "lw": 2.2 if name == "dcsend" else 1.2,
+            }
             axis.plot(moments, rates, label=name, zorder=3 if name == "dcsend" else 2, **style)
         if row["bottleneck"]:
             axis.axhline(row["bottleneck"], color="black", lw=0.8, ls=":")
-        axis.set(title=row["title"], xlabel="seconds", ylabel="MB/s", ylim=(0, None))
-        axis.set_xlim(0, None)
+        axis.set(title=row["title"], xlabel="seconds", ylabel="MB/s")
+        if row["bottleneck"] >= _WIDE:
+            # What creeps must be seen beside what fills the line, and so must a stall.
+            axis.set_yscale("symlog", linthresh=_LINEAR)
+            axis.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+            axis.set_yticks([], minor=True)
+        axis.set(xlim=(0, None), ylim=(0, (row["bottleneck"] or axis.get_ylim()[1]) * 1.15))
     _legend(figure, axes)
     return figure
 
@@ -202,6 +229,10 @@ def _sizes(part: Part) -> Any:  # noqa: ANN401
         left.plot(sizes, [point[1] for point in points], "o-", color=colour, label=side)
         right.plot(sizes, [point[2] for point in points], "o-", color=colour, label=side)
     for axis, label in ((left, "peak memory, MiB"), (right, "processor seconds per GB")):
-        axis.set(xscale="log", xlabel="size, MB", ylabel=label, ylim=(0, None))
+        axis.set(xscale="log", xlabel="size, MB", ylabel=label)
+        axis.set_ylim(0, axis.get_ylim()[1] * 1.15)
+        sizes = [row["megabytes"]["dcsend"] for row in part["rows"]]
+        axis.set_xticks(sizes, [str(size) for size in sizes])
+        axis.set_xticks([], minor=True)
         axis.legend()
     return figure

@@ -94,7 +94,8 @@ def page(parts: Mapping[str, Part], pictures: Mapping[str, Sequence[str]]) -> It
         yield ""
         yield from lines(part)
         for picture in pictures.get(name, ()):
-            yield f"![{heading}: {picture.removesuffix('.png')}]({picture})"
+            against = ", rate against time" if "-time" in picture else ""
+            yield f"![{heading}{against}]({picture})"
             yield ""
     yield from _timing(parts)
 
@@ -152,7 +153,7 @@ def summary(parts: Mapping[str, Part]) -> Iterator[str]:
     where = next(iter(parts.values()))["conditions"]
     lines = list(_short(parts))
     if lines:
-        yield from table(["MB/s, medians", "dcsend", "in the same run"], lines)
+        yield from table(["MB/s, medians", "dcsend", "others (dcsend is × this)"], lines)
     if "startup" in parts:
         taken = Spread.of(parts["startup"]["times_ms"]["send"])
         yield f"The code is on the screen after {taken.median:.0f} ms."
@@ -169,13 +170,15 @@ def _short(parts: Mapping[str, Part]) -> Iterator[list[object]]:
             if "dcsend" not in row["results"]:
                 continue
             ours = Spread.of(rates(row["results"]["dcsend"]))
-            share = f" ({ours.median / row['bottleneck']:.0%} of it)" if row["bottleneck"] else ""
+            share = (
+                f" ({ours.median / row['bottleneck']:.0%} of the line)" if row["bottleneck"] else ""
+            )
             others = [
-                f"{other} {Spread.of(rates(results)).median:.2g} (× {ratio(row, other)})"
+                f"{other} {Spread.of(rates(results)).short} (× {ratio(row, other)})"
                 for other, results in row["results"].items()
                 if other in ("libwebrtc", "aiortc", "magic-wormhole")
             ]
-            yield [f"{what}{row['title']}", f"{ours.median:.3g}{share}", ", ".join(others)]
+            yield [f"{what}{row['title']}", f"{ours.short}{share}", ", ".join(others)]
 
 
 if __name__ == "__main__":

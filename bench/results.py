@@ -101,10 +101,18 @@ class Spread:
         values = list(values) or [0.0]
         return Spread(statistics.median(values), min(values), max(values))
 
+    @property
+    def short(self) -> str:
+        """The median alone."""
+        return f"{self.median:.{self._digits}f}"
+
+    @property
+    def _digits(self) -> int:
+        return 0 if self.median >= 100 else 1 if self.median >= 10 else 2
+
     def __str__(self) -> str:
         """Say it as a table does."""
-        digits = 0 if self.median >= 100 else 1 if self.median >= 10 else 2
-        return f"{self.median:.{digits}f} ({self.least:.{digits}f}–{self.most:.{digits}f})"
+        return f"{self.short} ({self.least:.{self._digits}f}–{self.most:.{self._digits}f})"
 
 
 def progress(started: float, points: Iterable[tuple[float, int]]) -> list[tuple[float, int]]:

@@ -91,6 +91,7 @@ class Running:
             encoding="utf-8",
             errors="backslashreplace",
         )
+        self._descriptor = os.pidfd_open(self._process.pid)
         targets = [self._read, self._watch] + ([] if errors else [self._read_errors])
         self._threads = [threading.Thread(target=one, daemon=True) for one in targets]
         for thread in self._threads:
@@ -141,18 +142,21 @@ class Running:
             interrupt: press Ctrl-C first.
         """
         if interrupt and self.status is None:
-            self._process.send_signal(signal.SIGINT)
+            self._signal(signal.SIGINT)
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         self._threads[1].join(seconds)
         if self.status is None:
-            self._process.kill()
+            self._signal(signal.SIGKILL)
         for thread in self._threads:
             thread.join(PATIENCE)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
         assert self.cost is not None
         return self.cost
 
@@ -161,6 +165,11 @@ class Running:
         self._threads[-1].join(1)
         said = (self._errors or [line.text for line in self.lines])[-3:]
         return Failed(f"{self._name} {what}: {' / '.join(said)}")
+
+    def _signal(self, which: signal.Signals) -> None:
+        # Popen's own way asks for the status first, which only `_watch` may take.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._descriptor, which)
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -177,12 +186,11 @@ class Running:
         self._errors += (line.rstrip("\n") for line in self._process.stderr)
 
     def _watch(self) -> None:
-        descriptor, peak = os.pidfd_open(self._process.pid), 0
+        peak = 0
         ended = select.poll()
-        ended.register(descriptor, select.POLLIN)
+        ended.register(self._descriptor, select.POLLIN)
         while not ended.poll(_LOOK):
             peak = _peak(self._process.pid) or peak
-        os.close(descriptor)
         _, status, usage = os.wait4(self._process.pid, 0)
         # It ended before the first look: then rather too much than nothing.
         peak = peak or usage.ru_maxrss * 1024
