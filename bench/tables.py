@@ -179,7 +179,8 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         "Over a cable",
         "Two hosts, network namespaces of one machine, joined by a veth pair with MTU 1500. Sizes "
         "differ, since a gigabyte through the slow ones would take minutes; rates are compared. "
-        "TCP crosses it in pieces of up to 64 KiB, which no cable carries.",
+        "TCP, and datagrams that leave by UDP_SEGMENT, cross it in pieces of up to 64 KiB, which "
+        "no cable carries; the emulated paths carry packets only.",
         _throughput,
     ),
     "paths": (

@@ -50,7 +50,9 @@ def _watched(
             asking.end()
     pairs = [tuple(map(float, line.text.split())) for line in asking.lines[:-1]]
     sent = int(asking.lines[-1].text.split()[1])
-    start, end = result.started, result.started + result.seconds
+    # Who failed has no times; then it is all that came after the quiet.
+    start = result.started or quiet
+    end = start + result.seconds if result.seconds else pairs[-1][0]
     idle = [trip for at, trip in pairs if at < quiet]
     busy = [trip for at, trip in pairs if start <= at <= end]
     return result, {
