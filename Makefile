@@ -30,7 +30,7 @@ check: venv ## formatting, lint and types only
 	$(PY) -m mypy
 	@$(PY) scripts/page.py check
 
-bench: page ## measure everything and write docs/performance.md; nearly two hours, see bench/
+bench: page ## measure everything and write docs/performance.md; about two hours, see bench/
 	@sh scripts/system-tools.sh
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
