@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dcsend.entry import Existing
 
-__all__ = ["DEFAULT_STUN", "STDIO", "ChatSettings", "Settings", "Signal"]
+__all__ = ["DEFAULT_STUN", "STDIO", "ChatSettings", "Engine", "Settings", "Signal"]
 
 STDIO = "-"
 "As a source, standard input; as a destination, standard output."
@@ -31,6 +31,15 @@ class Signal(enum.StrEnum):
     "The dial code, one way."
     SDP = "sdp"
     "Two session descriptions, one each way."
+
+
+class Engine(enum.StrEnum):
+    """Whose SCTP carries the data channels; the other side need not have the same."""
+
+    DCSEND = "dcsend"
+    "Ours, made for bulk."
+    STOCK = "aiortc-stock"
+    "aiortc's, several times slower: to compare, and to fall back to."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,7 @@ class Settings:
     "Seconds until a code that nobody used stops working; long enough to walk to the other machine."
     connect_timeout: float = 15.0
     "Seconds a dialer tries: Chromium gives up after 15, too (measured)."
+    engine: Engine = Engine.DCSEND
     page: bool = False
     """Whether a listener serves the page for browsers, which opens a TCP port to the network. The
     command line does, a program that imports dcsend has to want it. Without a page the link opens

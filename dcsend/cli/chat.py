@@ -10,6 +10,7 @@ import typer
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
+    EngineOption,
     Expires,
     IceServer,
     Json,
@@ -22,7 +23,7 @@ from dcsend.cli.options import (
     typed,
 )
 from dcsend.errors import UsageError
-from dcsend.settings import ChatSettings, Settings, Signal
+from dcsend.settings import ChatSettings, Engine, Settings, Signal
 
 if TYPE_CHECKING:
     from dcsend.runner import Options
@@ -126,6 +127,7 @@ def chat(
     address: Addresses = None,
     expires: Expires = "1h",
     connect_timeout: Timeout = 15.0,
+    engine: EngineOption = Engine.DCSEND,
     json: Json = False,
 ) -> None:
     """Talk to any WebRTC peer over data channels, as the Pion data-channels demo does.
@@ -159,6 +161,7 @@ def chat(
             turn=turn,
             expires=parse_duration(expires),
             connect_timeout=connect_timeout,
+            engine=engine,
         )
         choices = ChatSettings(
             offers=ways["--offer"],

@@ -12,10 +12,11 @@ import typer
 
 from dcsend.errors import UsageError
 from dcsend.printable import printable
-from dcsend.settings import DEFAULT_STUN, Signal
+from dcsend.settings import DEFAULT_STUN, Engine, Signal
 
 __all__ = [
     "Addresses",
+    "EngineOption",
     "Expires",
     "IceServer",
     "Json",
@@ -95,6 +96,14 @@ SignalOption = Annotated[
         "--signal",
         help="How to meet: dial, by a code that goes one way; sdp, by one each way [dial].",
         metavar="HOW",
+    ),
+]
+EngineOption = Annotated[
+    Engine,
+    option(
+        "--engine",
+        help="SCTP: dcsend, or the slower aiortc-stock, to compare or to fall back to [dcsend].",
+        metavar="NAME",
     ),
 ]
 Expires = Annotated[

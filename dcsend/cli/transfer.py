@@ -9,6 +9,7 @@ import typer
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
+    EngineOption,
     Expires,
     Json,
     NoPage,
@@ -30,7 +31,7 @@ from dcsend.cli.options import (
 )
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
-from dcsend.settings import STDIO, Settings, Signal
+from dcsend.settings import STDIO, Engine, Settings, Signal
 
 if TYPE_CHECKING:
     from dcsend.runner import Options
@@ -83,6 +84,7 @@ def send(
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
+    engine: EngineOption = Engine.DCSEND,
     quiet: Quiet = False,
     json: Json = False,
     verbose: Verbose = False,
@@ -112,6 +114,7 @@ def send(
             turn=servers[1],
             expires=parse_duration("1h" if to and not two_codes else expires),
             connect_timeout=connect_timeout,
+            engine=engine,
             page=page,
             page_url=url,
             links=links,
@@ -162,6 +165,7 @@ def receive(
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
+    engine: EngineOption = Engine.DCSEND,
     quiet: Quiet = False,
     json: Json = False,
     verbose: Verbose = False,
@@ -189,6 +193,7 @@ def receive(
             turn=servers[1],
             expires=parse_duration("1h" if code and not two_codes else expires),
             connect_timeout=connect_timeout,
+            engine=engine,
             page=page,
             page_url=url,
             output=output,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from dcsend.engines.certificate import Certificate
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from dcsend.engines.private import IceConnection
     from dcsend.engines.talk import TalkConnection
 
-__all__ = ["Make", "Peer", "load_aiortc", "talk_peer", "transfer_peer"]
+__all__ = ["Make", "Peer", "load_aiortc", "stock", "talk_peer", "transfer_peer"]
 
 Peer = TypeVar("Peer", bound="PeerConnection")
 Make = Callable[["IceConnection", Certificate, "Role"], Peer]
@@ -78,3 +79,12 @@ def talk_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TalkC
     from dcsend.engines.talk import TalkConnection
 
     return TalkConnection(ice, certificate, role)
+
+
+def stock(make: Make[Peer]) -> Make[Peer]:
+    """Let *make* use aiortc's own SCTP."""
+
+    def made(ice: IceConnection, certificate: Certificate, role: Role) -> Peer:
+        return make(ice, certificate, replace(role, stock=True))
+
+    return made

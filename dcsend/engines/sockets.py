@@ -183,6 +183,8 @@ class _Endpoint:
 
 
 class _Protocol(asyncio.DatagramProtocol):
+    """What asyncio's transport calls."""
+
     def __init__(self, received: Received) -> None:
         self._received = received
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.engines.base import MAX_QUEUED
-from dcsend.engines.loading import talk_peer
+from dcsend.engines.loading import stock, talk_peer
 from dcsend.engines.transport import Parameters
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
 from dcsend.printable import printable
@@ -35,7 +35,7 @@ from dcsend.session.events import (
 )
 from dcsend.session.liveness import random_letters
 from dcsend.session.worker import Worker
-from dcsend.settings import ChatSettings, Settings
+from dcsend.settings import ChatSettings, Engine, Settings
 
 if TYPE_CHECKING:
     from dcsend.engines.talk import State, TalkChannel, TalkConnection
@@ -170,6 +170,7 @@ def _way(
     """Choose how to meet: by a dial code, or by descriptions."""
     from dcsend.signaling.blob import is_blob
 
+    make = stock(talk_peer) if settings.engine is Engine.STOCK else talk_peer
     if choices.listens or (settings.code and not is_blob(settings.code)):
         from dcsend.session.meeting import by_code
 
@@ -180,11 +181,11 @@ def _way(
             )
         if settings.code:
             connecting(None)
-        return by_code(settings, emit, "chat", talk_peer)
+        return by_code(settings, emit, "chat", make)
     from dcsend.session.exchange import Manners, exchange
 
     manners = Manners(choices.offers, compact=not choices.shows_json)
-    return exchange(settings, manners, emit, ask, talk_peer, prepared=connecting)
+    return exchange(settings, manners, emit, ask, make, prepared=connecting)
 
 
 class _Talk:

@@ -15,13 +15,13 @@ from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
-from dcsend.engines.loading import Make, Peer, transfer_peer
+from dcsend.engines.loading import Make, Peer, stock, transfer_peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
-from dcsend.settings import Settings, Signal
+from dcsend.settings import Engine, Settings, Signal
 from dcsend.signaling.dialcode import (
     MAX_TIME,
     Address,
@@ -53,11 +53,12 @@ async def meet(
     Raises:
         DcsendError: nobody came, nobody answered, or it was the wrong one.
     """
+    make = stock(transfer_peer) if settings.engine is Engine.STOCK else transfer_peer
     if settings.signal is Signal.SDP or _is_description(settings.code):
         from dcsend.session.exchange import Manners, exchange
 
         manners = Manners(offers=role == "sender", compact=True)
-        async with exchange(settings, manners, emit, ask, transfer_peer) as connection:
+        async with exchange(settings, manners, emit, ask, make) as connection:
             yield connection
         return
     if settings.turn:
@@ -65,7 +66,7 @@ async def meet(
             "a TURN server is of no use with a code that goes one way only",
             "add --signal sdp, on both sides",
         )
-    async with by_code(settings, emit, role, transfer_peer) as connection:
+    async with by_code(settings, emit, role, make) as connection:
         yield connection
 
 
