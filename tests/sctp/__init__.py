@@ -1,0 +1,1 @@
+"""Tests of dcsend/sctp, and the simulated paths they run on."""

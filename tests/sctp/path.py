@@ -1,0 +1,222 @@
+"""A path between two endpoints that exists as arithmetic only: no sockets, no clock.
+
+Time is a number, and everything random comes from a seed, so a simulation of a minute takes a
+second and always ends the same way. An endpoint is anything sans-I/O with the four methods of
+`Endpoint`. Each direction is a `Link`, which several pairs may share:
+
+    endpoint ──▶ queue (drop-tail) ──▶ bottleneck ──▶ loss ──▶ delay, jitter ──▶ endpoint
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Final, Protocol
+
+__all__ = ["Endpoint", "Link", "Simulation"]
+
+_PATIENCE: Final = 1000
+"Timeouts of one endpoint at one instant, after which it counts as caught in a loop."
+
+
+class Endpoint(Protocol):
+    """What stands at an end of a path. Times are seconds."""
+
+    def receive(self, packet: bytes, now: float) -> None:
+        """Take a packet that arrived."""
+
+    def packets(self, now: float) -> list[bytes]:
+        """Return what is to be sent now; called after everything that happened to it."""
+
+    def deadline(self) -> float | None:
+        """Return when `timeout` wants to be called; None for never."""
+
+    def timeout(self, now: float) -> None:
+        """Do what is due."""
+
+
+class Link:
+    """One direction of a path.
+
+    Args:
+        rate: bytes per second; or pairs of a time and the rate from then on, the first of them
+            from 0.0 on.
+        delay: seconds from the end of the bottleneck to the endpoint.
+        queue: bytes that may wait for the bottleneck; what comes then is dropped.
+        loss: part of the packets lost at random.
+        jitter: seconds of delay more, evenly up to these; packets stay in order.
+        reordered: part of the packets that are late.
+        late: seconds by which these are.
+        down: from when to when everything that is sent is lost.
+        overhead: bytes of each packet that the endpoints don't see, of UDP and IP.
+        seed: of the random numbers.
+    """
+
+    def __init__(
+        self,
+        rate: float | Sequence[tuple[float, float]] = math.inf,
+        delay: float = 0.0,
+        queue: float = math.inf,
+        *,
+        loss: float = 0.0,
+        jitter: float = 0.0,
+        reordered: float = 0.0,
+        late: float = 0.0,
+        down: tuple[float, float] = (math.inf, math.inf),
+        overhead: int = 0,
+        seed: int = 1,
+    ) -> None:
+        steps = [(0.0, rate)] if isinstance(rate, int | float) else list(rate)
+        self._starts = [start for start, _ in steps]
+        self._rates = [step for _, step in steps]
+        self.delay = delay
+        self.queue = queue
+        self.loss = loss
+        self.jitter = jitter
+        self.reordered = reordered
+        self.late = late
+        self.down = down
+        self.overhead = overhead
+        self._random = Random(seed)
+        self._free = 0.0
+        "When the bottleneck has sent all that waits."
+        self._newest = 0.0
+        "When the last packet arrives."
+        self.carried = self.lost = self.dropped = 0
+        "Packets that arrived, that were lost at random, and that found the queue full."
+        self.longest_wait = 0.0
+        "Seconds in the queue, at most."
+
+    def carry(self, size: int, now: float) -> float | None:
+        """Return when a packet of *size* bytes, sent now, arrives; None if it doesn't."""
+        size += self.overhead
+        start = max(now, self._free)
+        if start > now:
+            if self._carried_between(now, start) + size > self.queue:
+                self.dropped += 1
+                return None
+            self.longest_wait = max(self.longest_wait, start - now)
+        self._free = self._sent_by(start, size)
+        away = self.down[0] <= now < self.down[1]
+        if away or (self.loss and self._random.random() < self.loss):
+            self.lost += 1
+            return None
+        self.carried += 1
+        return self._arrival()
+
+    def _arrival(self) -> float:
+        arrival = self._free + self.delay
+        if self.jitter:
+            arrival += self._random.random() * self.jitter
+        if self.reordered and self._random.random() < self.reordered:
+            return arrival + self.late
+        self._newest = max(self._newest, arrival)
+        return self._newest
+
+    def _step(self, time: float) -> tuple[float, float]:
+        """Return the rate at that time, and when it ends."""
+        index = bisect_right(self._starts, time)
+        return self._rates[index - 1], self._starts[index] if index < len(
+            self._starts
+        ) else math.inf
+
+    def _sent_by(self, start: float, size: float) -> float:
+        """Return when the bottleneck has sent so many bytes."""
+        while True:
+            rate, end = self._step(start)
+            if start + size / rate <= end:
+                return start + size / rate
+            size -= (end - start) * rate
+            start = end
+
+    def _carried_between(self, start: float, end: float) -> float:
+        """Count the bytes that the bottleneck sends in that time."""
+        total = 0.0
+        while True:
+            rate, until = self._step(start)
+            if end <= until:
+                return total + (end - start) * rate
+            total += (until - start) * rate
+            start = until
+
+
+@dataclass(slots=True, eq=False)
+class _End:
+    endpoint: Endpoint
+    link: Link
+    "That it sends to."
+    peer: _End | None = None
+    wake: float = math.inf
+    "When `timeout` is next looked at."
+
+
+class Simulation:
+    """Moves packets between pairs of endpoints, in the order of time.
+
+    >>> Simulation().run(until=1.0)
+    1.0
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._ends: list[_End] = []
+        self._events: list[tuple[float, int, _End, bytes | None]] = []
+        "Time, a number for equal times, where, and the packet; None for a timeout."
+        self._count = itertools.count()
+
+    def connect(self, left: Endpoint, right: Endpoint, there: Link, back: Link) -> None:
+        """Let what *left* sends take the link *there* to *right*, and *back* the other way."""
+        one, other = _End(left, there), _End(right, back)
+        one.peer, other.peer = other, one
+        self._ends += [one, other]
+
+    def run(self, until: float = math.inf, done: Callable[[], bool] = lambda: False) -> float:
+        """Go on until then, or until *done* says so; return the time.
+
+        Raises:
+            RuntimeError: an endpoint wants to be woken at the same instant again and again.
+        """
+        for end in self._ends:
+            self._poll(end)
+        instant, repeated = -1.0, 0
+        while self._events and not done():
+            if self._events[0][0] > until:
+                break
+            self.now, _, end, packet = heapq.heappop(self._events)
+            if packet is not None:
+                end.endpoint.receive(packet, self.now)
+            elif end.wake == self.now:
+                end.wake = math.inf
+                repeated = repeated + 1 if instant == self.now else 0
+                instant = self.now
+                if repeated > _PATIENCE:
+                    raise RuntimeError(f"{end.endpoint!r} is caught in a loop at {self.now}")
+                end.endpoint.timeout(self.now)
+            else:
+                continue  # it has asked for another time since
+            self._poll(end)
+        else:
+            return self.now if self._events or math.isinf(until) else until
+        self.now = until
+        return until
+
+    def _poll(self, end: _End) -> None:
+        """Send what is to be sent, and see when it wants to be woken."""
+        now = self.now
+        for packet in end.endpoint.packets(now):
+            arrival = end.link.carry(len(packet), now)
+            if arrival is not None and end.peer is not None:
+                heapq.heappush(self._events, (arrival, next(self._count), end.peer, packet))
+        deadline = end.endpoint.deadline()
+        if deadline is None:
+            end.wake = math.inf
+            return
+        deadline = max(deadline, now)
+        if deadline != end.wake:
+            end.wake = deadline
+            heapq.heappush(self._events, (deadline, next(self._count), end, None))
