@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import re
 import secrets
 import socket
@@ -36,15 +35,14 @@ from dcsend.errors import DcsendError
 
 __all__ = [
     *("PASSWORD", "Browser", "MakeTransfer", "Published", "Relay", "Stranger"),
-    *("browser", "check", "has_ipv6", "published", "signed_answer", "stock_peer"),
-    *("transfer", "until"),
+    *("browser", "check", "has_ipv6", "published", "signed_answer", "transfer", "until"),
 ]
 
 PASSWORD: Final = "the+secret/of+this+test0"
 LOCAL: Final = "127.0.0.1"
 
 MakeTransfer = Callable[[IceConnection, Certificate, Role], AiortcConnection]
-"`transfer_peer` for our own SCTP, `stock_peer` for aiortc's."
+"`transfer_peer` for our own SCTP, `stock(transfer_peer)` for aiortc's."
 
 
 def has_ipv6() -> bool:
@@ -55,11 +53,6 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def stock_peer(ice: IceConnection, certificate: Certificate, role: Role) -> AiortcConnection:
-    """Make a connection as `transfer_peer` does, over aiortc's SCTP."""
-    return transfer_peer(ice, certificate, dataclasses.replace(role, stock=True))
 
 
 async def _turn() -> None:

@@ -28,10 +28,10 @@ from aiortc import (
 )
 from aiortc.rtcdtlstransport import State as DtlsState
 from aiortc.rtcsctptransport import DataChunk, InboundStream, SackChunk
+from dcsend.engines.transmission import BriskSctp
 
 import dcsend.engines
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.transmission import BriskSctp
 
 FOLDER: Final = Path(dcsend.engines.__file__).parent
 PRIVATE: Final = "dcsend/engines/private.py"

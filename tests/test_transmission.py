@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import HeartbeatAckChunk
+from dcsend.engines.association import GuardedSctp
+from dcsend.engines.transmission import BASE_PAYLOAD
 
 from dcsend.engines.aiortc import AiortcConnection
-from dcsend.engines.association import GuardedSctp
 from dcsend.engines.base import Connection
-from dcsend.engines.transmission import BASE_PAYLOAD
 from tests.peers import Published, Relay, published, transfer, until
 
 LARGEST = 1404
