@@ -39,7 +39,7 @@ ENGINES: Final[dict[str, tuple[MakeTransfer, MakeTransfer]]] = {
 
 
 @pytest.mark.parametrize(
-    "check", (*CHECKS, a_peer_that_ignores_the_window_is_cut_off), ids=lambda check: check.__name__
+    "check", [*CHECKS, a_peer_that_ignores_the_window_is_cut_off], ids=lambda check: check.__name__
 )
 async def test_memory_engine_keeps_the_contract(check: Check) -> None:
     left, right = connected_pair()
