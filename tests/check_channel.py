@@ -1,7 +1,7 @@
 """What every engine must do: the contract of `dcsend.engines.base`, as one table of checks.
 
 tests/test_engines.py runs it over each engine. A check gets both ends of a new connection
-and may close them.
+and may close them. Two more say what becomes of a peer that sends more than is taken.
 """
 
 from __future__ import annotations
@@ -16,8 +16,12 @@ import pytest
 from dcsend.engines.base import LABELS, MAX_QUEUED, Channel, Connection
 from dcsend.engines.mailbox import Mailbox
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
+from dcsend.sctp.reassembly import Limits
 
-__all__ = ["CHECKS", "Check"]
+__all__ = [
+    *("CHECKS", "Check"),
+    *("a_peer_that_ignores_the_window_is_cut_off", "a_peer_that_nobody_reads_is_held_back"),
+]
 
 Check = Callable[[Connection, Connection], Awaitable[None]]
 
@@ -200,11 +204,30 @@ async def a_peer_that_ignores_the_window_is_cut_off(left: Connection, right: Con
     count = mailbox._limit // size + 1
     async with asyncio.timeout(60):
         await flood(left.channels["data"], bytes(size), count)
-        await send(left.channels["control"], "behind")
-        # Both channels share the order of one association.
-        assert await right.channels["control"].receive() == "behind"
+        while mailbox._end is None:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
         with pytest.raises(RemoteProtocolError):
             await right.channels["data"].receive()
+
+
+async def a_peer_that_nobody_reads_is_held_back(left: Connection, right: Connection) -> None:
+    size = left.channels["data"].max_message_size
+    mailbox: Mailbox = right.channels["data"]._mailbox  # type: ignore[attr-defined]
+    window = Limits().window
+    count = 2 * window // size
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        sending = group.create_task(flood(left.channels["data"], bytes(size), count))
+        while mailbox._queued < window - 2 * size:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        # Longer than any acknowledgement waits, and than two timers of who asks for room.
+        await asyncio.sleep(1.0)
+        assert mailbox._queued <= window + size  # the last message may have begun before
+        assert not sending.done()
+        for _ in range(count):
+            assert len(await right.channels["data"].receive()) == size
+        await sending
+        await send(left.channels["control"], "behind")
+        assert await right.channels["control"].receive() == "behind"
 
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -223,5 +246,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     the_end_wakes_who_waits_for_room,
     close_can_be_repeated_and_joined,
     a_cancelled_close_still_closes,
-    a_peer_that_ignores_the_window_is_cut_off,
 )
+"What every engine does. What it does with a peer that sends too much is its own."

@@ -26,18 +26,23 @@ from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
 from dcsend.engines.listener import Listener
 from dcsend.engines.loading import transfer_peer
+from dcsend.engines.peer import Role
+from dcsend.engines.private import IceConnection
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.engines.ufrag import encode_ufrag
 from dcsend.errors import DcsendError
 
 __all__ = [
-    *("PASSWORD", "Browser", "Published", "Relay", "Stranger"),
+    *("PASSWORD", "Browser", "MakeTransfer", "Published", "Relay", "Stranger"),
     *("browser", "check", "has_ipv6", "published", "signed_answer", "transfer", "until"),
 ]
 
 PASSWORD: Final = "the+secret/of+this+test0"
 LOCAL: Final = "127.0.0.1"
+
+MakeTransfer = Callable[[IceConnection, Certificate, Role], AiortcConnection]
+"`transfer_peer` for our own SCTP, `stock(transfer_peer)` for aiortc's."
 
 
 def has_ipv6() -> bool:
@@ -88,6 +93,7 @@ class Published:
         timeout: float = 8.0,
         port: int = 0,
         announced: bytes | None = None,
+        make: MakeTransfer = transfer_peer,
     ) -> Connection:
         """Dial it; every argument that is not given is right."""
         connection = await dial(
@@ -95,7 +101,7 @@ class Published:
             password=password,
             fingerprint=fingerprint or self.certificate.fingerprint,
             timeout=timeout,
-            make=transfer_peer,
+            make=make,
             port=port,
             announced=announced,
         )
@@ -106,13 +112,15 @@ class Published:
         """Return both ends of a connection that goes through *relay*."""
         return await self.dial(addresses=[(LOCAL, relay.port)]), await self.accepting
 
-    async def pair(self, **options: str) -> tuple[Connection, Connection]:
+    async def pair(
+        self, *, host: str = LOCAL, make: MakeTransfer = transfer_peer
+    ) -> tuple[Connection, Connection]:
         """Return both ends of a connection: the dialer's, the listener's."""
-        return await self.dial(**options), await self.accepting  # type: ignore[arg-type]
+        return await self.dial(host=host, make=make), await self.accepting
 
 
 @contextlib.asynccontextmanager
-async def published() -> AsyncIterator[Published]:
+async def published(make: MakeTransfer = transfer_peer) -> AsyncIterator[Published]:
     """Wait for a dialer, with aiortc loaded."""
     certificate = Certificate.generate()
     errors: list[DcsendError] = []
@@ -120,7 +128,7 @@ async def published() -> AsyncIterator[Published]:
         await UdpPort.open(),
         certificate=certificate,
         password=PASSWORD,
-        make=transfer_peer,
+        make=make,
         failed=errors.append,
     )
     accepting = asyncio.create_task(listener.accept())

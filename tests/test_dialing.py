@@ -10,11 +10,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from dcsend.engines import association, dialer, listener
-from dcsend.engines.base import LABELS
+from dcsend.engines import dialer, listener, stock
+from dcsend.engines.aiortc import AiortcConnection
+from dcsend.engines.base import LABELS, Connection
+from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
+from dcsend.engines.loading import stock as with_stock
 from dcsend.engines.loading import transfer_peer
+from dcsend.engines.stock import StockTransport
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import (
     AuthenticationFailed,
@@ -24,7 +28,23 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from tests.peers import PASSWORD, Browser, Published, Relay, browser, has_ipv6, published, until
+from dcsend.sctp import wire
+from tests.peers import (
+    PASSWORD,
+    Browser,
+    MakeTransfer,
+    Published,
+    Relay,
+    browser,
+    has_ipv6,
+    published,
+    until,
+)
+
+BOTH = pytest.mark.parametrize(
+    "make", [transfer_peer, with_stock(transfer_peer)], ids=["bulk", "stock"]
+)
+"Our SCTP, and aiortc's behind its guard."
 
 pytestmark = pytest.mark.usefixtures("_no_traceback")
 
@@ -261,19 +281,20 @@ async def test_dialer_that_never_finishes_is_dropped_in_time(
 
 
 @pytest.mark.parametrize("lost_at", ["dialer", "listener"])
+@BOTH
 async def test_path_that_is_lost_ends_the_channels_in_silence(
-    lost_at: str, caplog: pytest.LogCaptureFixture
+    lost_at: str, make: MakeTransfer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with published() as here:
-        dialer_end, listener_end = await here.pair()
+    async with published(make) as here:
+        dialer_end, listener_end = await here.pair(make=make)
         end = dialer_end if lost_at == "dialer" else listener_end
         while end.channels["data"].send(bytes(64_960)):
             pass
         # What ICE does when the other side has not answered for half a minute.
-        await _sctp(end).transport.transport._connection.close()
+        await _aiortc(end)._ice_connection.close()
         with pytest.raises(ConnectionFailed, match="lost"):
             await end.channels["data"].receive()
-        assert _sctp(end)._t3_handle is None
+        assert not _waits(end)
         del end
     gc.collect()  # a task that failed unseen is reported when it goes
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
@@ -346,25 +367,51 @@ async def test_fourth_channel_ends_a_running_connection() -> None:
 # What only a hostile peer sends: raw SCTP chunks over the established DTLS
 
 
+MALFORMED = [
+    pytest.param("04000008 00070000", id="parameter-without-end"),
+    pytest.param("01000018" + "00" * 16 + "80080000", id="init-parameter-without-end"),
+    pytest.param("03000014 TSN 00100000 00010000 00050001", id="gap-that-ends-before-it-begins"),
+    pytest.param("03000018 TSN 00100000 00020000 0000ffff 0000ffff", id="endless-gaps"),
+    pytest.param("c0000008 00000000", id="forward-tsn"),
+    pytest.param("82000008 000d0004", id="reset-without-content"),
+    pytest.param("0000000c 00000000 00000000", id="data-too-short"),
+]
+
+
+@pytest.mark.parametrize("chunk", MALFORMED)
+async def test_malformed_sctp_ends_the_connection_without_a_traceback(chunk: str) -> None:
+    """aiortc's: what it would have done is not known."""
+    async with published(with_stock(transfer_peer)) as here:
+        hostile, victim = await here.pair()
+        _send_raw(hostile, _of(victim, chunk))
+        with pytest.raises(RemoteProtocolError):
+            async with asyncio.timeout(5):
+                await victim.channels["data"].receive()
+
+
+@pytest.mark.parametrize("chunk", [*MALFORMED[:-1], pytest.param("ff000001", id="no-length")])
+async def test_malformed_sctp_is_dropped(chunk: str) -> None:
+    """Ours: like a packet that was damaged on its way."""
+    async with published() as here:
+        hostile, victim = await here.pair()
+        _send_raw(hostile, _of(victim, chunk))
+        hostile.channels["control"].send("still")
+        assert await victim.channels["control"].receive() == "still"
+        victim.channels["control"].send("here")
+        assert await hostile.channels["control"].receive() == "here"
+
+
 @pytest.mark.parametrize(
     "chunk",
     [
-        pytest.param("04000008 00070000", id="parameter-without-end"),
-        pytest.param("01000018" + "00" * 16 + "80080000", id="init-parameter-without-end"),
-        pytest.param(
-            "03000014 TSN 00100000 00010000 00050001", id="gap-that-ends-before-it-begins"
-        ),
-        pytest.param("03000018 TSN 00100000 00020000 0000ffff 0000ffff", id="endless-gaps"),
-        pytest.param("c0000008 00000000", id="forward-tsn"),
-        pytest.param("82000008 000d0004", id="reset-without-content"),
-        pytest.param("0000000c 00000000 00000000", id="data-too-short"),
+        MALFORMED[-1],
+        pytest.param("03000010 LATER 00100000 00000000", id="acknowledges-what-was-not-sent"),
     ],
 )
-async def test_malformed_sctp_ends_the_connection_without_a_traceback(chunk: str) -> None:
+async def test_broken_rule_ends_the_connection(chunk: str) -> None:
     async with published() as here:
         hostile, victim = await here.pair()
-        expected = f"{_sctp(victim)._last_sacked_tsn:08x}"
-        await _send_raw(hostile, bytes.fromhex(chunk.replace("TSN", expected)))
+        _send_raw(hostile, _of(victim, chunk))
         with pytest.raises(RemoteProtocolError):
             async with asyncio.timeout(5):
                 await victim.channels["data"].receive()
@@ -375,29 +422,35 @@ async def test_malformed_sctp_ends_the_connection_without_a_traceback(chunk: str
     [(51, b"\xff\xfe"), (50, bytes.fromhex("03000000000000000002 0000 fffe"))],
     ids=["text-that-is-not-utf8", "label-that-is-not-utf8"],
 )
-async def test_text_that_is_not_utf8_ends_the_connection(protocol: int, content: bytes) -> None:
-    async with published() as here:
+@BOTH
+async def test_text_that_is_not_utf8_ends_the_connection(
+    protocol: int, content: bytes, make: MakeTransfer
+) -> None:
+    async with published(make) as here:
         hostile, victim = await here.pair()
         stream = 0 if protocol == 51 else 8
-        await _sctp(hostile)._send(stream, protocol, content)
+        _send(hostile, stream, protocol, content)
         with pytest.raises(RemoteProtocolError):
             await victim.channels["data"].receive()
 
 
-async def test_message_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(association, "_MAX_HELD", 100_000)
-    async with published() as here:
+@BOTH
+async def test_message_without_end_is_cut_off(
+    make: MakeTransfer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stock, "_MAX_HELD", 100_000)
+    async with published(make) as here:
         hostile, victim = await here.pair()
-        sending = asyncio.create_task(_sctp(hostile)._send(0, 53, bytes(4_000_000)))
+        _send(hostile, 0, 53, bytes(4_000_000))
         with pytest.raises(RemoteProtocolError):
             await victim.channels["data"].receive()
-        await sending
 
 
-async def test_stream_that_nobody_needs_is_cut_off() -> None:
-    async with published() as here:
+@BOTH
+async def test_stream_that_nobody_needs_is_cut_off(make: MakeTransfer) -> None:
+    async with published(make) as here:
         hostile, victim = await here.pair()
-        await _sctp(hostile)._send(4000, 53, b"x")
+        _send(hostile, 4000, 53, b"x")
         with pytest.raises(RemoteProtocolError):
             await victim.channels["data"].receive()
 
@@ -421,21 +474,52 @@ async def test_certificate_of_the_caller_is_used() -> None:
         assert Certificate(certificate.key, seen).fingerprint == certificate.fingerprint
 
 
-def _sctp(connection: object) -> association.GuardedSctp:
-    connection = getattr(connection, "_connection", connection)
-    sctp = connection._sctp  # type: ignore[attr-defined]
-    assert isinstance(sctp, association.GuardedSctp)
-    return sctp
+def _aiortc(connection: Connection) -> AiortcConnection:
+    assert isinstance(connection, AiortcConnection)
+    return connection
 
 
-async def _send_raw(connection: object, chunk: bytes) -> None:
+def _bulk(connection: Connection) -> BulkTransport:
+    transport = _aiortc(connection)._sctp
+    assert isinstance(transport, BulkTransport)
+    return transport
+
+
+def _waits(connection: Connection) -> bool:
+    """Tell whether a timer of SCTP is running."""
+    transport = _aiortc(connection)._sctp
+    if isinstance(transport, BulkTransport):
+        return transport._timer is not None
+    assert isinstance(transport, StockTransport)
+    return transport._sctp._t3_handle is not None
+
+
+def _of(victim: Connection, chunk: str) -> bytes:
+    """Put the last TSN that the victim knows as acknowledged, or a later one, into a chunk."""
+    transport = _aiortc(victim)._sctp
+    if isinstance(transport, BulkTransport):
+        last = transport._association.transmission.flight.cumulative
+    else:
+        assert isinstance(transport, StockTransport)
+        last = transport._sctp._last_sacked_tsn
+    words = {"TSN": last, "LATER": last + 1000}
+    for word, value in words.items():
+        chunk = chunk.replace(word, f"{value & 0xFFFFFFFF:08x}")
+    return bytes.fromhex(chunk)
+
+
+def _send(hostile: Connection, stream: int, protocol: int, content: bytes) -> None:
+    """Send a message of any kind on any stream."""
+    transport = _bulk(hostile)
+    now = asyncio.get_running_loop().time()
+    transport._association.send(stream, protocol, content, now)
+    transport.soon()
+
+
+def _send_raw(hostile: Connection, chunk: bytes) -> None:
     """Send one SCTP packet as it is, with the right tag and checksum."""
-    from aiortc.rtcsctptransport import Chunk, serialize_packet
-
-    class Raw(Chunk):
-        def __bytes__(self) -> bytes:
-            return chunk
-
-    sctp = _sctp(connection)
-    tag = 0 if chunk[0] == 1 else sctp._remote_verification_tag
-    await sctp.transport._send_data(serialize_packet(5000, 5000, tag, Raw()))
+    transport = _bulk(hostile)
+    peer = transport._association._peer
+    assert peer is not None
+    tag = 0 if chunk[0] == wire.INIT else peer.tag
+    transport._dtls.send_packets([wire.packet((5000, 5000), tag, chunk)])

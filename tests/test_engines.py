@@ -1,27 +1,46 @@
-"""Every engine keeps the contract: tests/check_channel.py over memory, IPv4 and IPv6."""
+"""Every engine keeps the contract: tests/check_channel.py over memory, our SCTP and aiortc's."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import pytest
 
+from dcsend.engines import aiortc
 from dcsend.engines.base import MAX_QUEUED, Path
+from dcsend.engines.loading import stock, transfer_peer
 from dcsend.engines.mailbox import Mailbox
 from dcsend.engines.memory import connected_pair
 from dcsend.engines.segmentation import BURST, Segmentation
 from dcsend.engines.udp import Address
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
-from tests.check_channel import CHECKS, Check
-from tests.peers import has_ipv6, published
+from tests.check_channel import (
+    CHECKS,
+    Check,
+    a_peer_that_ignores_the_window_is_cut_off,
+    a_peer_that_nobody_reads_is_held_back,
+)
+from tests.peers import MakeTransfer, has_ipv6, published
 
 IPV6_SAMPLE = CHECKS[:3]
 "The family changes the way there, not the channels."
 
+BULK, STOCK = transfer_peer, stock(transfer_peer)
+ENGINES: Final[dict[str, tuple[MakeTransfer, MakeTransfer]]] = {
+    "bulk": (BULK, BULK),
+    "stock": (STOCK, STOCK),
+    "bulk-dials-stock": (BULK, STOCK),
+    "stock-dials-bulk": (STOCK, BULK),
+}
+"What the dialer and the listener are made with."
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+
+@pytest.mark.parametrize(
+    "check", [*CHECKS, a_peer_that_ignores_the_window_is_cut_off], ids=lambda check: check.__name__
+)
 async def test_memory_engine_keeps_the_contract(check: Check) -> None:
     left, right = connected_pair()
     await check(left, right)
@@ -29,17 +48,37 @@ async def test_memory_engine_keeps_the_contract(check: Check) -> None:
 
 
 @pytest.mark.parametrize("from_", ["dialer", "listener"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-async def test_aiortc_engine_keeps_the_contract(check: Check, from_: str) -> None:
-    async with published() as here:
-        dialer, listener = await here.pair()
+async def test_engine_keeps_the_contract(check: Check, engine: str, from_: str) -> None:
+    await run(check, engine, from_)
+
+
+@pytest.mark.parametrize("from_", ["dialer", "listener"])
+async def test_our_association_holds_back_a_peer_that_nobody_reads(from_: str) -> None:
+    await run(a_peer_that_nobody_reads_is_held_back, "bulk", from_)
+
+
+@pytest.mark.parametrize(
+    ("engine", "from_"),
+    [("stock", "dialer"), ("stock", "listener"), ("bulk-dials-stock", "dialer")],
+)
+async def test_peer_that_ignores_the_window_of_aiortc_is_cut_off(engine: str, from_: str) -> None:
+    await run(a_peer_that_ignores_the_window_is_cut_off, engine, from_)
+
+
+async def run(check: Check, engine: str, from_: str) -> None:
+    """Check a pair that is connected over the network."""
+    dials, listens = ENGINES[engine]
+    async with published(listens) as here:
+        dialer, listener = await here.pair(make=dials)
         ends = (dialer, listener) if from_ == "dialer" else (listener, dialer)
         await check(*ends)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 @pytest.mark.parametrize("check", IPV6_SAMPLE, ids=lambda check: check.__name__)
-async def test_aiortc_engine_keeps_the_contract_over_ipv6(check: Check) -> None:
+async def test_engine_keeps_the_contract_over_ipv6(check: Check) -> None:
     async with published() as here:
         dialer, listener = await here.pair(host="::1")
         await check(dialer, listener)
@@ -73,6 +112,7 @@ async def test_packets_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatc
         return send(self, datagrams, target)
 
     monkeypatch.setattr(Segmentation, "send", counted)
+    monkeypatch.setattr(aiortc, "route_mtu", lambda host: 1500)  # loopback's packets are too large
     async with published() as here:
         dialer, listener = await here.pair()
         for _ in range(24):
@@ -81,7 +121,7 @@ async def test_packets_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatc
         for _ in range(24):
             await listener.channels["data"].receive()
     assert max(calls) == BURST
-    assert sum(calls) > 24 * 56
+    assert sum(calls) > 24 * 64_960 / 1404
     assert sum(calls) / len(calls) > 2
 
 

@@ -114,9 +114,6 @@ class Dtls(RTCDtlsTransport):
         if self._receiver is not None:
             self._receiver([data])
 
-    def _handle_disconnect(self) -> None:
-        """`statechange` tells it."""
-
     def _datagram(self, data: bytes) -> None:
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._decrypt)

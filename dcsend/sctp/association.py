@@ -20,6 +20,7 @@ from dcsend.sctp import wire
 from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
+from dcsend.sctp.probing import FOREIGN_PAYLOAD
 from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
 from dcsend.sctp.reassembly import Limits, Violation
 from dcsend.sctp.reception import Reception
@@ -145,7 +146,13 @@ class Association:
         return True
 
     def probe(self, sizes: Sequence[int], now: float) -> None:
-        """Find out which of these payloads, in bytes, largest first, packets can have."""
+        """Find out which of these payloads, in bytes, largest first, packets can have.
+
+        Those that no Ethernet takes are tried with our own kind only: aiortc reads 1500 bytes of a
+        record and takes the rest for the next packet, Pion ends at more than 8192.
+        """
+        if self._peer is None or not self._peer.rare_sacks:
+            sizes = [size for size in sizes if size <= FOREIGN_PAYLOAD]
         self.transmission.probing.begin(sizes, now)
 
     def close(self, now: float) -> None:

@@ -22,6 +22,8 @@ _REORDERING: Final = 0.25
 "Of the smallest round trip: how late a packet may be before it counts as lost (RFC 8985, 6.2)."
 _MOST_REORDERING: Final = 16
 "Times that this is raised, at most, when packets turn out to have been late."
+_MAX_SKIPPED: Final = 250
+"Streams in a FORWARD TSN: what is more has to wait for the next, or no packet would hold it."
 _GRAIN: Final = 0.001
 "Seconds that a packet may always be late: what loops and timers of programs add."
 
@@ -93,6 +95,10 @@ class Flight:
         self._lost: deque[Sent] = deque()
         self.gaps: Sequence[tuple[int, int]] = ()
         "What the last acknowledgement told beyond the cumulative TSN."
+        self._settled = first - 1
+        "Up to here `advance` has looked."
+        self._skipped: dict[int, tuple[int, int]] = {}
+        "By stream: TSN and sequence number of the last ordered message given up below `advanced`."
         self._round_trip = round_trip
         self._highest = first - 1
         "Highest TSN acknowledged in any way."
@@ -142,12 +148,18 @@ class Flight:
         return None
 
     def last(self) -> Sent | None:
-        """Return the last chunk in flight, for a tail loss probe; it is in flight no more."""
+        """Return the last chunk in flight, for a tail loss probe."""
         for record in reversed(self._order):
             if not record.acknowledged and not record.lost:
-                self.bytes -= record.size
                 return record
         return None
+
+    def recall(self, record: Sent) -> bool:
+        """Take a chunk out of flight; False if it isn't there any more. `transmitted` is next."""
+        if record.acknowledged or record.lost:
+            return False
+        self.bytes -= record.size
+        return True
 
     # Acknowledgements
 
@@ -265,6 +277,7 @@ class Flight:
         self._order.clear()
         self._lost.clear()
         self.reorder_deadline = None
+        self._settled = self.cumulative
         told = set[int]()
         for first, last in self.gaps:
             told.update(range(first, last + 1))
@@ -310,24 +323,38 @@ class Flight:
         if not record.lost:
             self.bytes -= record.size
 
+    def add_unsent(self, message: Outgoing) -> None:
+        """Enter a TSN for the rest of a message that was given up before all of it was sent.
+
+        Without, the peer may acknowledge all there is, and be left with half a message.
+        """
+        record = self.add(b"", 0, message)
+        record.acknowledged = True
+
     def advance(self) -> list[tuple[int, int]]:
         """Move `advanced` over what was given up.
 
         Returns:
             What a FORWARD TSN has to tell: streams, and the last sequence number of each.
         """
-        streams: dict[int, int] = {}
-        tsn = self.cumulative + 1
-        while (record := self._records.get(tsn)) is not None:
+        skipped = {
+            stream: (tsn, sequence)
+            for stream, (tsn, sequence) in self._skipped.items()
+            if tsn > self.cumulative
+        }
+        self._skipped = skipped
+        tsn = max(self._settled, self.cumulative) + 1
+        while (record := self._records.get(tsn)) is not None and record.acknowledged:
             message = record.message
-            if not message.abandoned and not record.acknowledged:
-                break
-            if message.abandoned and not message.flags & UNORDERED:
-                streams[message.stream] = message.sequence
-            tsn += 1
             if message.abandoned:
-                self.advanced = tsn - 1
-        return list(streams.items())
+                if not message.flags & UNORDERED:
+                    if len(skipped) >= _MAX_SKIPPED and message.stream not in skipped:
+                        break
+                    skipped[message.stream] = tsn, message.sequence
+                self.advanced = tsn
+            self._settled = tsn
+            tsn += 1
+        return [(stream, sequence) for stream, (_, sequence) in skipped.items()]
 
 
 def _is_hopeless(record: Sent, now: float) -> bool:

@@ -12,11 +12,13 @@ from typing import Final
 
 from dcsend.sctp import wire
 
-__all__ = ["BASE_PAYLOAD", "Probing", "payloads"]
+__all__ = ["BASE_PAYLOAD", "FOREIGN_PAYLOAD", "Probing", "payloads"]
 
 BASE_PAYLOAD: Final = 1160
 """Bytes of a message in one packet that every path takes: 1280 with IPv6, DTLS, SCTP. What aiortc
 and browsers send, too."""
+FOREIGN_PAYLOAD: Final = 1404
+"Bytes, at most, towards another implementation: packets of an Ethernet, over IPv4."
 _PAUSES: Final = (0.0, 0.3, 1.2)
 "Seconds between the tries, three for each size (RFC 8899, 5.1.2: MAX_PROBES)."
 

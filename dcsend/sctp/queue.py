@@ -114,13 +114,17 @@ class SendQueue:
 
         Returns:
             The message, the flags, the stream sequence number, the bytes; None if nothing waits.
+            No bytes if the message was given up after it had begun.
         """
         while self._turns:
             stream = self._turns[0]
             message = stream.messages[0]
-            if message.abandoned or message.expires <= now:
+            if message.abandoned or (message.expires <= now and not message.at):
+                # One that has begun has a number in its stream, so its receiver has to be told.
                 self._finish(stream, message.size - message.at)
                 message.abandoned = True
+                if message.at:
+                    return message, 0, message.sequence, message.data[:0]
                 continue
             start = message.at
             flags = message.flags

@@ -21,7 +21,10 @@ MAX_AHEAD: Final = 32_768
 65,536 stream sequence numbers, so that no two messages of a stream with the same one can wait."""
 
 _COST: Final = 128
-"Bytes that a message costs besides its own while it waits: many short ones must not be free."
+"""Bytes that a message, or a fragment of one, costs besides its own while it waits: many short ones
+must not be free."""
+_LEAST_FRAGMENT: Final = 64
+"Bytes; a peer whose fragments are shorter on average wants to cost us memory."
 
 
 class Violation(Exception):
@@ -105,10 +108,12 @@ class Reassembly:
         "Bytes that wait, delivered ones until `release`."
         self._limits = limits
         self._deliver = deliver
-        self._tails: dict[int, _Run] = {}
-        "Runs without a last fragment, by their last TSN."
-        self._heads: dict[int, _Run] = {}
-        "Runs without a first fragment, by their first TSN."
+        self._starts: dict[int, _Run] = {}
+        "Runs by their first TSN."
+        self._ends: dict[int, _Run] = {}
+        "The same by their last TSN."
+        self._cleared = first - 1
+        "No run begins up to here."
         self._streams: dict[int, _Stream] = {}
 
     @property
@@ -130,18 +135,31 @@ class Reassembly:
         """
         cumulative = self.cumulative
         if tsn == cumulative + 1:
+            if self.held >= self._limits.window and not self._is_needed(flags, tsn):
+                return False
             if self.gaps and self.gaps[0][0] == tsn + 1:
                 self.cumulative = self.gaps.pop(0)[1]
             else:
                 self.cumulative = tsn
         elif not self._note(tsn):
             return False
-        self.held += len(data)
+        self.held += len(data) + _COST
         if flags & 3 == FIRST | LAST:
             self._complete(flags, stream, sequence, protocol, data)
         else:
             self._join(flags, tsn, stream, sequence, protocol, data)
         return True
+
+    def _is_needed(self, flags: int, tsn: int) -> bool:
+        """Tell whether the next TSN must be taken though the window is full.
+
+        It must if only with it something else can leave: it goes on with a message, or what is
+        beyond it waits. The sum of that is bounded, too.
+        """
+        if self.gaps:
+            return self.held < 2 * self._limits.window + self._limits.message + _COST
+        run = self._ends.get(tsn - 1)
+        return run is not None and not (run.flags & LAST or flags & FIRST)
 
     def _note(self, tsn: int) -> bool:
         """Enter a TSN that is not the next one; False if it is known, or too much."""
@@ -188,35 +206,35 @@ class Reassembly:
         self, flags: int, tsn: int, stream: int, sequence: int, protocol: int, data: bytes
     ) -> None:
         """Put a fragment to its neighbours."""
-        run = None if flags & FIRST else self._tails.pop(tsn - 1, None)
-        if run is None:
-            run = _Run(tsn, flags, stream, sequence, protocol, data)
+        run = None if flags & FIRST else self._ends.get(tsn - 1)
+        if run is None or run.flags & LAST:
+            run = self._starts[tsn] = _Run(tsn, flags, stream, sequence, protocol, data)
         else:
             self._check(run, flags, stream, sequence)
+            del self._ends[tsn - 1]
             run.flags |= flags & LAST
             run.parts.append(data)
             run.size += len(data)
         end = tsn
-        if self._heads and not flags & LAST:
-            behind = self._heads.pop(tsn + 1, None)
-            if behind is not None:
+        if not flags & LAST:
+            behind = self._starts.get(tsn + 1)
+            if behind is not None and not behind.flags & FIRST:
                 self._check(run, behind.flags, behind.stream, behind.sequence)
                 end = tsn + len(behind.parts)
+                del self._starts[tsn + 1], self._ends[end]
                 run.flags |= behind.flags & LAST
                 run.parts += behind.parts
                 run.size += behind.size
-                self._tails.pop(end, None)
-        if run.size > self._limits.message:
-            raise Violation("a message is too long")
+        limit = self._limits.message
+        if run.size > limit or (len(run.parts) - _LEAST_FRAGMENT) * _LEAST_FRAGMENT > limit:
+            raise Violation("a message is too long, or in too many pieces")
         if run.flags & 3 == FIRST | LAST:
-            self._heads.pop(run.start, None)
+            del self._starts[run.start]
+            self.held -= (len(run.parts) - 1) * _COST
             data = b"".join(run.parts)
             self._complete(run.flags, run.stream, run.sequence, run.protocol, data)
             return
-        if not run.flags & LAST:
-            self._tails[end] = run
-        if not run.flags & FIRST:
-            self._heads[run.start] = run
+        self._ends[end] = run
 
     def _check(self, run: _Run, flags: int, stream: int, sequence: int) -> None:
         """Refuse neighbours that are of two messages.
@@ -231,7 +249,8 @@ class Reassembly:
     def _complete(
         self, flags: int, stream_id: int, sequence: int, protocol: int, data: bytes
     ) -> None:
-        self.held += _COST
+        if len(data) > self._limits.message:
+            raise Violation("a message is too long, or in too many pieces")
         message = Message(stream_id, protocol, data)
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -265,35 +284,45 @@ class Reassembly:
         """
         if cumulative <= self.cumulative or cumulative > self.cumulative + MAX_AHEAD:
             return
-        for run in [*self._heads.values(), *self._tails.values()]:
-            # Only what begins before it; a whole message behind it can still come to be.
-            if run.start <= cumulative:
-                self._drop(run)
+        self._drop_runs(cumulative)
         self.cumulative = cumulative
         gaps = self.gaps
         while gaps and gaps[0][0] <= self.cumulative + 1:
             self.cumulative = max(self.cumulative, gaps.pop(0)[1])
-        for stream_id, sequence in streams:
+        for stream_id, sequence in dict(streams).items():
             stream = self._streams.get(stream_id)
             if stream is None:
                 stream = self._new_stream(stream_id)
-            # What is whole among them is given, in order; the sender may have done without.
-            while (sequence - stream.next) & 0xFFFF < 0x8000:
-                message = stream.waiting.pop(stream.next, None)
-                stream.next = (stream.next + 1) & 0xFFFF
-                if message is not None:
-                    self._deliver(message)
-            self._deliver_waiting(stream)
+            self._skip_messages(stream, sequence)
 
-    def _drop(self, run: _Run) -> None:
-        last = run.start + len(run.parts) - 1
-        if self._heads.get(run.start) is run:
-            del self._heads[run.start]
-        if self._tails.get(last) is run:
-            del self._tails[last]
-            self.held -= run.size
-        elif run.flags & LAST:
-            self.held -= run.size
+    def _drop_runs(self, end: int) -> None:
+        """Forget the messages that begin up to a TSN and are not whole.
+
+        One that begins behind it can still come to be. Each TSN is looked at once, or each run:
+        a peer may hold many runs and skip one TSN at a time, or the reverse.
+        """
+        starts: Iterable[int] = range(self._cleared + 1, end + 1)
+        if end - self._cleared > len(self._starts):
+            starts = [start for start in self._starts if start <= end]
+        for start in starts:
+            run = self._starts.pop(start, None)
+            if run is not None:
+                del self._ends[start + len(run.parts) - 1]
+                self.held -= run.size + _COST * len(run.parts)
+        self._cleared = end
+
+    def _skip_messages(self, stream: _Stream, sequence: int) -> None:
+        """Give what is whole up to a sequence number, in order; do without the rest."""
+        distance = (sequence - stream.next) & 0xFFFF
+        if distance >= 0x8000:
+            return
+        first, waiting = stream.next, stream.waiting
+        # Not number by number: a peer may skip half of all with each packet.
+        whole = [number for number in waiting if (number - first) & 0xFFFF <= distance]
+        stream.next = (sequence + 1) & 0xFFFF
+        for number in sorted(whole, key=lambda number: (number - first) & 0xFFFF):
+            self._deliver(waiting.pop(number))
+        self._deliver_waiting(stream)
 
     def restart_stream(self, stream_id: int) -> None:
         """Expect sequence number 0 on a stream: its sender has reset it (RFC 6525)."""

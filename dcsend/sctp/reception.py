@@ -112,7 +112,9 @@ class Reception:
         self._packets = 0
         self._told = reassembly.window
         cumulative = reassembly.cumulative
-        gaps = [(first - cumulative, last - cumulative) for first, last in reassembly.gaps]
+        # No more of them than go in: a peer may make thousands, and each packet is answered.
+        told = reassembly.gaps[: wire.MAX_GAPS]
+        gaps = [(first - cumulative, last - cumulative) for first, last in told]
         duplicates = [tsn & 0xFFFFFFFF for tsn in reassembly.duplicates]
         reassembly.duplicates.clear()
         window = min(self._told, 0xFFFFFFFF)

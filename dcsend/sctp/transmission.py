@@ -112,18 +112,17 @@ class Transmission:
     def _learn(self, cumulative: int, gaps: Sequence[tuple[int, int]], now: float) -> None:
         flight = self.flight
         before = flight.bytes
+        moved = cumulative > flight.cumulative
         delivered = flight.acknowledge(cumulative, gaps, now)
         lost = flight.find_losses(now)
         if delivered or lost:
             self._tell_controller(before, delivered, lost, now)
-        if delivered:
+        if delivered or moved:  # over what was given up, too: the peer is there
             self._timeouts = 0
             self._probed = False
             self._restart_timers(now)
-        elif flight.is_empty:
-            self._t3 = self._tail = None
-        if self._partial:
-            self._give_up(now)
+        if self._partial and (delivered or moved or lost):
+            self._give_up(now, again=True)
 
     def _tell_controller(self, before: int, delivered: int, lost: int, now: float) -> None:
         flight = self.flight
@@ -149,15 +148,19 @@ class Transmission:
             )
         )
 
-    def _give_up(self, now: float) -> None:
-        """Abandon lost messages that are not to be sent again (RFC 3758)."""
-        if not self.peer_forwards:
-            return
+    def _give_up(self, now: float, *, again: bool) -> None:
+        """Abandon lost messages that are not to be sent again (RFC 3758).
+
+        The peer is told what is new, or all of it *again*.
+        """
         flight = self.flight
+        if not self.peer_forwards or flight.is_empty:
+            return
         for record in flight.hopeless(now):
             flight.abandon(record)
+        before = flight.advanced
         streams = flight.advance()
-        if flight.advanced > flight.cumulative:
+        if flight.advanced > (flight.cumulative if again else before):
             self.forward = wire.forward_tsn_chunk(flight.advanced & 0xFFFFFFFF, streams)
 
     def proven(self) -> None:
@@ -214,7 +217,7 @@ class Transmission:
         self.flight.lose_all()
         self._controller.timed_out(now)
         if self._partial:
-            self._give_up(now)
+            self._give_up(now, again=True)
 
     def stop(self) -> None:
         """Wait for nothing more."""
@@ -234,9 +237,9 @@ class Transmission:
         before = flight.bytes
         pacer.refill(now, controller.pacing_rate, payload)
         self._paced = None
-        if self._tail_probe is not None:
-            self._send_again(self._tail_probe, out, now)
-            self._tail_probe = None
+        self._send_probe(out, now)
+        if self._partial:
+            self._give_up(now, again=False)  # what has expired while it waited
         while flight.bytes < controller.window:
             if pacer.credit <= 0:
                 self._paced = pacer.ready()
@@ -258,6 +261,12 @@ class Transmission:
             self._restart_timers(now)
         return out
 
+    def _send_probe(self, out: list[bytes], now: float) -> None:
+        """Send the tail loss probe that is due, if what it repeats is still in flight."""
+        probe, self._tail_probe = self._tail_probe, None
+        if probe is not None and self.flight.recall(probe):
+            self._send_again(probe, out, now)
+
     def _send_again(self, record: Sent, out: list[bytes], now: float) -> None:
         self.retransmitted += 1
         self._sampler.sent(record, now, self.flight.bytes)
@@ -271,6 +280,10 @@ class Transmission:
         room = payload
         while (piece := self.queue.cut(room, now)) is not None:
             message, flags, sequence, data = piece
+            if message.abandoned:
+                flight.add_unsent(message)
+                self._give_up(now, again=False)
+                continue
             if not self.queue:
                 flags |= wire.IMMEDIATE  # or the last acknowledgement is held back
             tsn = flight.next & 0xFFFFFFFF
