@@ -13,15 +13,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from dcsend.sctp import wire
 from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
+from dcsend.sctp.options import Options
 from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
-from dcsend.sctp.reassembly import Limits, Violation
+from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
 from dcsend.sctp.states import TRANSITIONS, Input, State
@@ -46,19 +46,6 @@ _MAX_CONTROL: Final = 64
 "Chunks that wait to be sent in answer to others; a peer that asks for more is not answered."
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How this side behaves."""
-
-    ports: tuple[int, int] = (5000, 5000)
-    "Ours and the peer's."
-    bulk: bool = True
-    "Whether to do without checksums where the peer agrees (see `Handshake`)."
-    limits: Limits = field(default_factory=Limits)
-    congestion: str = "bbr"
-    "Of `congestion.make_controller`."
-
-
 class Association:
     """One end."""
 
@@ -66,7 +53,7 @@ class Association:
         self.state = State.CLOSED
         self.events: deque[Event] = deque()
         self._options = options
-        self._handshake = Handshake(options.limits.window, bulk=options.bulk)
+        self._handshake = Handshake(options.limits.window, bulk=options.bulk, tsn=options.first_tsn)
         self._framing = Framing(options.ports, self._handshake.tag, zero_checksum=options.bulk)
         self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
