@@ -1,4 +1,4 @@
-"""Whether the other side still wants our packets (RFC 7675): slow lines keep it, dead ones don't."""
+"""Whether the other side still wants our packets (RFC 7675)."""
 
 from __future__ import annotations
 
