@@ -55,7 +55,7 @@ def test_line_of_100_megabits_is_full_with_little_in_its_queue() -> None:
     travelled, share = over(0.04, ORDINARY)
     assert share > 0.9
     assert travelled.queue(0, 5) < 400_000
-    assert travelled.queue(1, 5) < 350_000  # 28 ms; the line's own queue holds 500 KB
+    assert travelled.queue(1, 5) < 300_000
     assert 550_000 < travelled.size(5) < 750_000
 
 
@@ -107,7 +107,7 @@ def test_fall_of_the_rate_is_followed() -> None:
     travelled = journey(Pace(), line, 18)
     assert travelled.rate(4, 9) > 0.85 * 2.5e6
     assert travelled.rate(14, 18) > 0.95 * 2.5e6
-    assert travelled.queue(6, 18) / 2.5e6 < 0.16
+    assert travelled.queue(6, 18) / 2.5e6 < 0.15
 
 
 @pytest.mark.parametrize("after", [0.01, 0.12])
@@ -116,7 +116,7 @@ def test_other_round_trip_is_noticed(after: float) -> None:
     line = Line(lambda t: 0.04 if t < 3 else after, lambda _: ORDINARY)
     travelled = journey(Pace(), line, 20)
     assert travelled.rate(16, 20) > 0.95 * ORDINARY
-    assert travelled.queue(16, 20) < 0.4 * ORDINARY * max(after, 0.09)
+    assert travelled.queue(16, 20) < 0.4 * ORDINARY * max(after, 0.06)
 
 
 def test_measuring_the_round_trip_anew_costs_next_to_nothing() -> None:

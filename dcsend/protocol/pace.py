@@ -65,9 +65,9 @@ class Manner:
     "The same as a part of the shortest round trip; the larger of the two counts."
 
 
-CAUTIOUS: Final = Manner(first=FLOOR, delay=0.025, share=0.25)
+CAUTIOUS: Final = Manner(first=FLOOR, delay=0.018, share=0.25)
 """Over a browser's engine, whose congestion control fills whatever queue there is. On a 40 ms,
-100 Mbit/s path 25 ms make it some 0.7 MB: Chromium sends 8.5 MB/s into a dcsend there, median of 4,
+100 Mbit/s path 18 ms make it some 0.7 MB: Chromium sends 9.9 MB/s into a dcsend there, median of 5,
 and 6.6 with 12 ms, as late acknowledgements of a busy receiver look like a queue. A fixed 0.9 MB
 made libwebrtc lose a burst: 5.5, and 1.2 MB 2.4 (measured 2026-11)."""
 

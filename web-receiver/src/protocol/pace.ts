@@ -40,7 +40,7 @@ export interface Manner {
 }
 
 /** Over a browser's engine, whose congestion control fills whatever queue there is. */
-export const CAUTIOUS: Manner = { first: FLOOR, delay: 0.025, share: 0.25 };
+export const CAUTIOUS: Manner = { first: FLOOR, delay: 0.018, share: 0.25 };
 
 /** A frame in flight. */
 interface Frame {
