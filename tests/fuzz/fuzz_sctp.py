@@ -19,7 +19,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 def main() -> None:
     """Run until something is found, or as long as the arguments say."""
-    import atheris  # type: ignore[import-not-found, unused-ignore]  # in an environment of its own
+    import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]  # in an environment of its own
 
     sys.path.insert(0, str(ROOT))
     # Not `import dcsend`, which loads all there is.

@@ -11,7 +11,8 @@ import sys
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from random import Random
-from typing import Final
+from types import FrameType
+from typing import Final, Protocol
 
 import pytest
 
@@ -92,11 +93,18 @@ def sack(cumulative: int, window: int = 1 << 20, gaps: Iterable[tuple[int, int]]
     return wire.chunk(wire.SACK, 0, value + b"".join(struct.pack("!HH", *run) for run in runs))
 
 
+class TraceFunction(Protocol):
+    """What `sys.settrace` takes."""
+
+    def __call__(self, frame: FrameType, event: str, arg: object, /) -> TraceFunction:
+        """Look at a line, and say who looks at the next."""
+
+
 def steps(work: Callable[[], object]) -> int:
     """Count the lines of dcsend that some work runs."""
     count = 0
 
-    def trace(frame: object, event: str, arg: object) -> Callable[..., object]:
+    def trace(frame: FrameType, event: str, arg: object) -> TraceFunction:
         nonlocal count
         count += event == "line"
         return trace
