@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import Final
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
@@ -18,7 +19,8 @@ from dcsend.sctp.states import State
 
 __all__ = ["End", "Pair", "Storm", "check_books", "kinds", "make_pair"]
 
-BINARY = 53
+BINARY: Final = 53
+PLAIN: Final = Options(congestion="reno")
 
 
 def kinds(packets: Iterable[bytes]) -> list[int]:
@@ -127,8 +129,11 @@ class Pair:
 def make_pair(
     left: Options | None = None, right: Options | None = None, *, established: bool = True
 ) -> Pair:
-    """Return two associations, mostly with the handshake behind them."""
-    pair = Pair(left or Options(), right or Options())
+    """Return two associations, mostly with the handshake behind them.
+
+    Reno does not pace, so that what may leave does so at once.
+    """
+    pair = Pair(left or PLAIN, right or PLAIN)
     if established:
         pair.ends[0].associate(pair.now)
         pair.ends[1].associate(pair.now)
