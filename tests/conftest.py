@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import hypothesis
@@ -21,6 +22,21 @@ __all__ = ["browsers", "cast", "film", "lan", "page", "pion", "served", "stage",
 # A busy machine makes single examples slow; pytest's own timeout is the one that counts.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dcsend")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run a test on asyncio's loop, and on uvloop's too if its module says `UVLOOP = True`."""
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+        "asyncio": asyncio.new_event_loop
+    }
+    if getattr(getattr(item, "module", None), "UVLOOP", False) and sys.platform != "win32":
+        import uvloop
+
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
 
 _FOREIGN = ("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 "Variables that change what a program shows or where it keeps things."

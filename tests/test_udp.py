@@ -1,11 +1,12 @@
-"""The one UDP port: both families, known sources, strangers, the end."""
+"""The one UDP port: both families, known sources, strangers, the end; on both event loops."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,8 +16,24 @@ from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, UsageError
 from tests.peers import Stranger, has_ipv6, until
 
+UVLOOP: Final = True
+
 _SO_NO_CHECK: Final = 11
 "From asm-generic/socket.h; Python has no name for it."
+
+EITHER_WAY = pytest.mark.parametrize("way", ["watched", "endpoint"], indirect=True)
+"As the loop watches the socket, or, where it can't, with asyncio's own transport."
+WATCHED = pytest.mark.skipif(sys.platform == "win32", reason="Windows can't watch sockets")
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone joins datagrams")
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "endpoint":
+        monkeypatch.setattr(sockets, "_CAN_WATCH", False)
+    elif sys.platform == "win32":
+        pytest.skip("Windows can't watch sockets")
+    return str(request.param)
 
 
 class Log:
@@ -30,6 +47,8 @@ class Log:
         self.got.append((data, source))
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_known_source_goes_to_its_handler_and_all_else_to_the_other() -> None:
     port, known, unknown = await UdpPort.open(), Log(), Log()
     port.unknown = unknown.handle
@@ -59,6 +78,8 @@ async def test_unroute_leaves_the_sources_of_others() -> None:
     await port.close()
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_datagrams_keep_their_order_and_none_is_lost_in_a_burst() -> None:
     port, log = await UdpPort.open(), Log()
     port.unknown = log.handle
@@ -71,6 +92,7 @@ async def test_datagrams_keep_their_order_and_none_is_lost_in_a_burst() -> None:
     await port.close()
 
 
+@WATCHED
 async def test_flood_lets_the_loop_do_other_things() -> None:
     port, log = await UdpPort.open(), Log()
     port.unknown = log.handle
@@ -85,6 +107,8 @@ async def test_flood_lets_the_loop_do_other_things() -> None:
     await port.close()
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_both_families_share_one_port_number() -> None:
     port, log = await UdpPort.open(), Log()
     port.unknown = log.handle
@@ -101,6 +125,8 @@ async def test_both_families_share_one_port_number() -> None:
     await port.close()
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_sending_where_nobody_is_or_can_be_is_no_error() -> None:
     port, log = await UdpPort.open(), Log()
     port.unknown = log.handle
@@ -118,6 +144,8 @@ async def test_sending_where_nobody_is_or_can_be_is_no_error() -> None:
     await port.close()
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 async def test_many_at_once_arrive_whole_and_in_order(host: str) -> None:
     if ":" in host and not has_ipv6():
@@ -135,6 +163,8 @@ async def test_many_at_once_arrive_whole_and_in_order(host: str) -> None:
     port.send_all([b"late"], ("127.0.0.1", 9))
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_what_the_system_can_not_send_at_once_goes_one_by_one() -> None:
     """A datagram that is longer than the path's MTU can only be fragmented, not cut."""
     port = await UdpPort.open()
@@ -174,6 +204,8 @@ def test_the_first_refusal_is_the_last_try_but_no_room_is_no_refusal() -> None:
         assert not segmentation.works
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_handler_may_close_the_port() -> None:
     port = await UdpPort.open()
     closing: list[asyncio.Task[None]] = []
@@ -185,6 +217,8 @@ async def test_handler_may_close_the_port() -> None:
         await asyncio.wait(closing)
 
 
+@EITHER_WAY
+@pytest.mark.usefixtures("way")
 async def test_close_is_idempotent_frees_the_port_and_silences_it() -> None:
     port = await UdpPort.open()
     number = port.port
@@ -193,6 +227,177 @@ async def test_close_is_idempotent_frees_the_port_and_silences_it() -> None:
     again = await UdpPort.open(number)
     assert again.port == number
     await again.close()
+
+
+# What one socket does: `watch`
+
+
+class Full(socket.socket):
+    """A socket whose buffer is full when a test wants it to be."""
+
+    full = False
+
+    def sendto(self, data: bytes, target: Address) -> int:  # type: ignore[override]
+        """Refuse, or send."""
+        if self.full:
+            raise BlockingIOError
+        return super().sendto(data, target)
+
+    def sendmsg(self, *arguments: Any) -> int:  # noqa: ANN401 - those of socket
+        """Refuse, or send."""
+        if self.full:
+            raise BlockingIOError
+        return super().sendmsg(*arguments)
+
+
+def bound(kind: type[socket.socket] = socket.socket) -> socket.socket:
+    sock = kind(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+    sock.setblocking(False)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+@LINUX
+@pytest.mark.parametrize("joins", [True, False], ids=["joined", "refused"])
+async def test_train_arrives_as_single_datagrams_in_order(
+    joins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    hand_over = sockets._Watched._hand_over
+
+    def counted(self: sockets._Watched, count: int, size: int, source: Address) -> None:
+        reads.append(count)
+        hand_over(self, count, size, source)
+
+    monkeypatch.setattr(sockets._Watched, "_hand_over", counted)
+    if not joins:
+        monkeypatch.setattr(sockets, "_UDP_GRO", 9999)
+    log = Log()
+    receiver = bound()
+    address = receiver.getsockname()
+    watched = await sockets.watch(receiver, log.handle)
+    with bound() as sender:
+        segmentation = Segmentation(sender)
+        expected: list[bytes] = []
+        for sizes in ([1200] * 16, [1200] * 15 + [7], [9] * 3, [1], [0], [1300] * 16):
+            datagrams = [bytes([len(expected) + n]) * size for n, size in enumerate(sizes)]
+            for datagram in datagrams[segmentation.send(datagrams, address) :]:
+                sender.sendto(datagram, address)
+            expected += datagrams
+        assert segmentation.works
+        await until(lambda: len(log.got) >= len(expected))
+        assert [data for data, _ in log.got] == expected
+        assert {source for _, source in log.got} == {sender.getsockname()}
+    assert (len(reads) < 10) is joins
+    await watched.close()
+
+
+@WATCHED
+async def test_full_buffer_keeps_order_and_loses_what_is_beyond_its_bound() -> None:
+    log = Log()
+    sender = bound(Full)
+    assert isinstance(sender, Full)
+    receiver = bound()
+    address = receiver.getsockname()
+    taking = await sockets.watch(receiver, log.handle)
+    sending = await sockets.watch(sender, lambda data, source: None)
+    sender.full = True
+    expected = [number.to_bytes(2) for number in range(sockets._MAX_WAITING)]
+    sending.send(expected[0], address)
+    sending.send_all(expected[1:40], address)
+    for data in expected[40:]:
+        sending.send(data, address)
+    sending.send(b"lost", address)
+    await asyncio.sleep(0.01)
+    assert not log.got
+    sender.full = False
+    # There is room now, but who came first goes first.
+    sending.send_all([b"lost, too"], address)
+    await until(lambda: len(log.got) == len(expected))
+    sending.send_all([b"and", b"on"], address)
+    await until(lambda: len(log.got) == len(expected) + 2)
+    assert [data for data, _ in log.got] == [*expected, b"and", b"on"]
+    await sending.close()
+    await taking.close()
+
+
+@WATCHED
+async def test_socket_that_is_full_can_be_closed() -> None:
+    sender = bound(Full)
+    assert isinstance(sender, Full)
+    sending = await sockets.watch(sender, lambda data, source: None)
+    sender.full = True
+    sending.send(b"x", ("127.0.0.1", 9))
+    await sending.close()
+    await sending.close()
+    sender.full = False
+    sending.send(b"late", ("127.0.0.1", 9))
+
+
+@EITHER_WAY
+async def test_reading_goes_on_after_an_icmp_error(way: str) -> None:
+    """Linux tells only connected sockets of one, and that of a port never is."""
+    if way == "watched" and type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
+        pytest.skip("uvloop watches no socket any more that has an error")
+    log = Log()
+    with bound() as peer:
+        address = peer.getsockname()
+    ours = bound()
+    ours.connect(address)
+    here = ours.getsockname()
+    watched = await sockets.watch(ours, log.handle)
+    for _ in range(3):
+        with contextlib.suppress(ConnectionRefusedError):  # if it has not been read yet
+            ours.send(b"to nobody")
+        await asyncio.sleep(0.01)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(address)
+        peer.sendto(b"somebody", here)
+        await until(lambda: bool(log.got))
+    assert log.got == [(b"somebody", address)]
+    await watched.close()
+
+
+@LINUX
+async def test_handler_may_close_the_port_in_the_middle_of_a_train() -> None:
+    port, log = await UdpPort.open(), Log()
+
+    def close(data: bytes, source: Address) -> None:
+        log.handle(data, source)
+        with pytest.raises(StopIteration):  # at once, without waiting for anything
+            port.close().send(None)
+
+    port.unknown = close
+    with bound() as sender:
+        assert Segmentation(sender).send([b"xx"] * 16, ("127.0.0.1", port.port)) == 16
+        sender.sendto(b"more", ("127.0.0.1", port.port))
+        await until(lambda: bool(log.got))
+        await asyncio.sleep(0.01)
+    assert [data for data, _ in log.got] == [b"xx"]
+
+
+@WATCHED
+async def test_error_of_a_handler_is_told_and_ends_nothing() -> None:
+    port, log = await UdpPort.open(), Log()
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda loop, context: told.append(context.get("exception"))
+    )
+
+    def fail(data: bytes, source: Address) -> None:
+        log.handle(data, source)
+        if data == b"bad":
+            raise ValueError("a handler's")
+
+    port.unknown = fail
+    async with Stranger.open() as stranger:
+        stranger.send(b"bad", port.port)
+        await until(lambda: bool(told))
+        stranger.send(b"good", port.port)
+        await until(lambda: len(log.got) == 2)
+    assert [type(error) for error in told] == [ValueError]
+    await port.close()
 
 
 async def test_port_in_use_is_a_usage_error_that_names_it() -> None:

@@ -83,34 +83,38 @@ class _Watched:
 
     def _read(self) -> None:
         read = self._read_train if self._joins else self._read_one
-        # BlockingIOError is the regular end; a socket that is closed meanwhile ends it, too.
-        with contextlib.suppress(BlockingIOError, InterruptedError, ValueError):
-            for _ in range(DRAIN):
-                if self._sock.fileno() < 0:
-                    return
-                # An ICMP error of an earlier datagram is told once, and then the next is read.
-                with contextlib.suppress(ConnectionError):
-                    read()
+        for _ in range(DRAIN):
+            if self._sock.fileno() < 0:
+                return  # a handler has closed it
+            try:
+                count, size, source = read()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:
+                continue  # an ICMP error of an earlier datagram is told once; the next may be read
+            self._hand_over(count, size, source)
 
-    def _read_one(self) -> None:
-        data, address = self._sock.recvfrom(_TRAIN)
-        self._received(data, address[:2])
-
-    def _read_train(self) -> None:
-        buffer = self._buffer
-        count, control, _, address = self._sock.recvmsg_into((buffer,), _CONTROL)
-        source = address[:2]
-        size = _SIZE.unpack_from(control[0][2])[0] if control else 0
+    def _hand_over(self, count: int, size: int, source: Address) -> None:
         received = self._received
+        whole = memoryview(self._buffer)[:count]
         if not 0 < size < count:
-            received(bytes(buffer[:count]), source)
+            received(bytes(whole), source)
             return
-        whole = memoryview(buffer)
         for start in range(0, count, size):
-            received(bytes(whole[start : min(start + size, count)]), source)
+            received(bytes(whole[start : start + size]), source)
+
+    def _read_one(self) -> tuple[int, int, Address]:
+        count, address = self._sock.recvfrom_into(self._buffer)
+        return count, 0, address[:2]
+
+    def _read_train(self) -> tuple[int, int, Address]:
+        """Return the bytes that were read, those of each datagram but the last, and the source."""
+        count, control, _, address = self._sock.recvmsg_into((self._buffer,), _CONTROL)
+        size = _SIZE.unpack_from(control[0][2])[0] if control else 0
+        return count, size, address[:2]
 
     def send(self, data: bytes, target: Address) -> None:
-        """Queue a message, as `DataChannel.send` says."""
+        """Send a datagram; what the network refuses is lost."""
         if self._waiting:
             self._wait(data, target)
             return
@@ -148,7 +152,7 @@ class _Watched:
         self._loop.remove_writer(self._sock.fileno())
 
     async def close(self) -> None:
-        """Close it, after what is queued."""
+        """Close it, after what waits and can leave at once."""
         number = self._sock.fileno()
         if number < 0:
             return
@@ -168,7 +172,7 @@ class _Endpoint:
         self._protocol = protocol
 
     def send(self, data: bytes, target: Address) -> None:
-        """Queue a message, as `DataChannel.send` says."""
+        """Send a datagram; what the network refuses is lost."""
         if not self._transport.is_closing():
             self._transport.sendto(data, target)
 
@@ -178,7 +182,7 @@ class _Endpoint:
             self.send(data, target)
 
     async def close(self) -> None:
-        """Close it, after what is queued."""
+        """Close it, after what waits."""
         self._transport.close()
         await self._protocol.closed
 

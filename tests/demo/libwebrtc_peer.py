@@ -11,11 +11,15 @@ import base64
 import json
 import sys
 import threading
-from typing import Any
+from collections import deque
+from typing import Any, Final
 
 import webrtc
 
 from dcsend.session.liveness import random_letters
+
+MOST_BUFFERED: Final = 1 << 20
+"Bytes that wait in a channel before an echo waits, too."
 
 
 def arguments() -> argparse.Namespace:
@@ -29,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--protocol", default="")
     parser.add_argument("--negotiated", type=int)
     parser.add_argument("--interval", type=float, default=5.0)
+    parser.add_argument("--echo", action="store_true")
     return parser.parse_args()
 
 
@@ -76,10 +81,25 @@ class Peer:
         def opened(event: object = None) -> None:
             say(f"Data channel '{channel.label}'-'{channel.id}' open.")
             self.open.append(channel)
+            if self.chosen.echo:
+                return
             task = asyncio.ensure_future(self.beat(channel))
             self.tasks.add(task)
 
+        waiting: deque[Any] = deque()
+
+        def echo(event: object = None) -> None:
+            while waiting and channel in self.open and channel.buffered_amount < MOST_BUFFERED:
+                channel.send(waiting.popleft())
+
+        channel.buffered_amount_low_threshold = MOST_BUFFERED // 2
+        channel.on("bufferedamountlow", echo)
+
         def message(event: Any) -> None:  # noqa: ANN401 - wrtc's
+            if self.chosen.echo:
+                waiting.append(event.data)
+                echo()
+                return
             if isinstance(event.data, str):
                 said = f"'{event.data}'"
             else:
@@ -146,6 +166,12 @@ class Peer:
             self.over.set()
         elif command == "channel":
             self.create(rest)
+        elif command == "negotiate":
+            label, _, number = rest.partition(" ")
+            self.create(label, negotiated=True, id=int(number))
+        elif command == "shut":
+            for channel in [c for c in self.open if c.label == rest]:
+                channel.close()
         for channel in self.open:
             if command == "send":
                 channel.send(rest)

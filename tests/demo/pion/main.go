@@ -7,6 +7,8 @@
 //	send TEXT     send a text on every open channel
 //	binary HEX    send bytes on every open channel
 //	channel LABEL open one more channel
+//	negotiate LABEL ID  open one that the other side opens, too
+//	shut LABEL    close channels
 //
 // Standard output has our own description, then what happens, in the demo's words. With -turn it is
 // a TURN server instead, which prints its port.
@@ -42,6 +44,7 @@ var (
 	protocol       = flag.String("protocol", "", "its subprotocol")
 	negotiated     = flag.Int("negotiated", -1, "its stream id, opened on both sides")
 	interval       = flag.Duration("interval", 5*time.Second, "between random messages")
+	echoes         = flag.Bool("echo", false, "send back what comes, and nothing else")
 	server         = flag.String("ice-server", "", "turn:USER:PASSWORD@HOST:PORT, used alone")
 	isTurn         = flag.String("turn", "", "be a TURN server on this address, for user:password")
 
@@ -135,6 +138,9 @@ func follow(channel *webrtc.DataChannel) {
 		mutex.Lock()
 		open[channel] = true
 		mutex.Unlock()
+		if *echoes {
+			return
+		}
 		for range time.NewTicker(*interval).C {
 			message := random()
 			fmt.Printf("Sending '%s'\n", message)
@@ -144,6 +150,18 @@ func follow(channel *webrtc.DataChannel) {
 		}
 	})
 	channel.OnMessage(func(message webrtc.DataChannelMessage) {
+		if *echoes {
+			// Who waits here reads nothing, so that the window closes.
+			for channel.BufferedAmount() > 1<<20 {
+				time.Sleep(time.Millisecond)
+			}
+			if message.IsString {
+				channel.SendText(string(message.Data))
+			} else {
+				channel.Send(message.Data)
+			}
+			return
+		}
 		if message.IsString {
 			fmt.Printf("Message from DataChannel '%s': '%s'\n", channel.Label(), message.Data)
 		} else {
@@ -182,6 +200,21 @@ func obey(peer *webrtc.PeerConnection, input *bufio.Reader) {
 			channel, err := peer.CreateDataChannel(rest, nil)
 			check(err)
 			follow(channel)
+		case "negotiate":
+			label, number, _ := strings.Cut(rest, " ")
+			yes, id := true, uint16(0)
+			_, err := fmt.Sscan(number, &id)
+			check(err)
+			init := &webrtc.DataChannelInit{Negotiated: &yes, ID: &id}
+			channel, err := peer.CreateDataChannel(label, init)
+			check(err)
+			follow(channel)
+		case "shut":
+			for _, channel := range channels {
+				if channel.Label() == rest {
+					check(channel.Close())
+				}
+			}
 		case "send":
 			for _, channel := range channels {
 				check(channel.SendText(rest))
