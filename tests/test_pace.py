@@ -116,7 +116,7 @@ def test_other_round_trip_is_noticed(after: float) -> None:
     line = Line(lambda t: 0.04 if t < 3 else after, lambda _: ORDINARY)
     travelled = journey(Pace(), line, 20)
     assert travelled.rate(16, 20) > 0.95 * ORDINARY
-    assert travelled.queue(16, 20) < 0.4 * ORDINARY * max(after, 0.06)
+    assert travelled.queue(16, 20) < 0.4 * ORDINARY * max(after, 0.075)
 
 
 def test_measuring_the_round_trip_anew_costs_next_to_nothing() -> None:
