@@ -277,7 +277,7 @@ class Channels:
     def _control(self, message: Message, now: float) -> None:
         """Take a message of the establishment protocol."""
         channel = self._channels.get(message.stream)
-        if message.data[0] == _ACK[0] and len(message.data) == 1:
+        if message.data[0] == _ACK[0]:  # Pion's has four bytes
             if channel is not None and channel.parameters.negotiated is None:
                 self._opened(channel)
             return
