@@ -122,6 +122,8 @@ class Channel:
         self._channels = channels
         self._settled = parameters.negotiated is not None
         "Whether the peer knows the channel: until then all is sent in order (RFC 8832, 6)."
+        self._reset_by = set[bool]()
+        "Who sends no more on it, as `Reset.by_peer`; the id is free when both don't."
 
     @property
     def queued(self) -> int:
@@ -283,6 +285,11 @@ class Channels:
             return
         if message.data[0] != _OPEN:
             return  # of a later version
+        if channel is not None and channel.state is ChannelState.CLOSING and channel._reset_by:
+            # Only its answer to our reset is missing: it would not begin again without.
+            self._association.assume_reset(message.stream)
+            self._closed(channel)
+            channel = None
         if channel is not None or message.stream & 1 == self._ours:
             raise Violation("opens a channel on a stream that is not its own, or in use")
         try:
@@ -307,10 +314,11 @@ class Channels:
         channel = self._channels.get(reset.stream)
         if channel is None:
             return
-        if reset.by_peer:
-            channel.close()
-        else:
+        channel._reset_by.add(reset.by_peer)
+        if len(channel._reset_by) == 2:
             self._closed(channel)
+        elif reset.by_peer:
+            channel.close()
 
     def _closed(self, channel: Channel) -> None:
         if channel.id is not None:
