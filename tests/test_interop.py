@@ -70,6 +70,8 @@ class Program:
 @pytest.fixture
 def program(request: pytest.FixtureRequest, cast: Cast) -> Callable[[str], Program]:
     """Make a peer of one kind; it starts with its first description."""
+    if request.node.callspec.params["kind"] == "pion":
+        binary = request.getfixturevalue("pion")
 
     def make(kind: str) -> Program:
         def start(*, offers: bool) -> Talker:
@@ -78,7 +80,6 @@ def program(request: pytest.FixtureRequest, cast: Cast) -> Callable[[str], Progr
                 return cast.run(sys.executable, script, *(["--offer"] if offers else []))
             if kind == "libwebrtc":
                 return cast.libwebrtc("--echo", *(["--offer"] if offers else []))
-            binary = request.getfixturevalue("pion")
             return cast.run(binary, "-echo", *(["-offer"] if offers else []))
 
         return Program(start, largest=LARGEST[kind], bulk=BULK[kind])

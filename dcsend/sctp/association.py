@@ -72,6 +72,8 @@ class Association:
         self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
         self._resets: StreamResets | None = None
+        self._early_resets: list[int] = []
+        "Streams to reset when the peer is there."
         self._peer: Peer | None = None
         self._cookie = b""
         self._alone: list[bytes] = []
@@ -138,9 +140,12 @@ class Association:
         """Send no more on a stream, after what is queued; the peer is told then.
 
         Returns:
-            False if the peer can't be told: it does not know RFC 6525, or is not there yet.
+            False if the peer can't be told, since it does not know RFC 6525.
         """
-        if self._resets is None or self._peer is None or not self._peer.re_config:
+        if self._resets is None:
+            self._early_resets.append(stream)
+            return self.state is not State.ENDED
+        if self._peer is None or not self._peer.re_config:
             return False
         self._resets.want(stream)
         return True
@@ -293,6 +298,8 @@ class Association:
             peer.tsn, self._options.limits, self.events.append, rare=peer.rare_sacks
         )
         self._resets = StreamResets(self._handshake.tsn, peer.tsn)
+        for stream in self._early_resets:
+            self._resets.want(stream)
         zero = self._options.bulk and peer.zero_checksum
         self._framing.meet(peer.tag, checksums=not zero)
 
