@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test coverage check bench paths pictures build lock clean
+.PHONY: help venv page demo test coverage check bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -30,14 +30,28 @@ check: venv ## formatting, lint and types only
 	$(PY) -m mypy
 	@$(PY) scripts/page.py check
 
-bench: page ## measure throughput, between terminals and into browsers; see bench/
+bench: page ## measure everything and write docs/performance.md; about two hours, see bench/
 	@sh scripts/system-tools.sh
+	@sh scripts/bench-venv.sh
+	$(PY) -m bench.startup
 	$(PY) -m bench.throughput
+	$(PY) -m bench.small
 	$(PY) -m bench.browsers
-
-paths: venv ## measure over emulated paths: delay, loss, rate, queue; takes up to an hour
-	@sh scripts/system-tools.sh
+	$(PY) -m bench.uplink
+	$(PY) -m bench.fairness
+	$(PY) -m bench.sizes
 	$(PY) -m bench.paths
+	@$(MAKE) --no-print-directory report
+
+report: ## write docs/performance.md, its plots and README's table from what was measured last
+	@sh scripts/bench-venv.sh
+	build/bench-venv/bin/python -m bench.report
+
+paths: venv ## measure over emulated paths only: delay, loss, rate, queue; 45 minutes
+	@sh scripts/system-tools.sh
+	@sh scripts/bench-venv.sh
+	$(PY) -m bench.paths
+	$(PY) -m bench.uploads
 
 pictures: page ## make the pictures of README anew, from a real run
 	@sh scripts/system-tools.sh

@@ -1,10 +1,14 @@
-"""The bare aiortc data channel, for comparison: what its users get without dcsend.
+"""The bare aiortc data channel, one end of it: what its users get without dcsend.
 
-Two processes on this machine, a stock RTCPeerConnection in each, one ordered and reliable
-channel, descriptions exchanged over a pipe, no STUN server. Nothing is checked, hashed or
-written. Whoever is slower than `--limit` is measured by what has arrived. Prints one line of JSON:
+    python -m bench.bare send BYTES LIMIT      python -m bench.bare receive BYTES
 
-    {"kind": "bare", "bytes": …, "seconds": …, "mb_per_s": …}
+A stock RTCPeerConnection, one ordered and reliable channel, no STUN server; nothing is checked,
+hashed or written. `bench.bare_webrtc` and `bench/pion` speak the same language, lines of JSON:
+
+* the sender prints its description; it is given the answer, the receiver the offer;
+* the sender prints `{"bytes": …, "seconds": …}` when the receiver has told it that all is there, or
+  after LIMIT seconds what has arrived, from the first message on;
+* the receiver prints `{"arrived": …}` each 250 ms, and ends when its input does.
 
 Must not import anything of dcsend.
 """
@@ -17,21 +21,19 @@ import contextlib
 import json
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Final
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 
-__all__ = ["MEGABYTE", "MESSAGE_SIZE", "PATIENCE", "Result", "pump", "run"]
+__all__ = [
+    *("HIGH_WATER", "LOW_WATER", "MEGABYTE", "MESSAGE_SIZE", "PATIENCE", "TELL"),
+    *("pump", "tell", "tell_often"),
+]
 
 MEGABYTE: Final = 1_000_000
 
 MESSAGE_SIZE: Final = 64_960
-"Bytes; 56 full SCTP packets, as dcsend's own frames."
+"Bytes; 56 full SCTP packets of aiortc, as frames of the first dcsend."
 
 HIGH_WATER: Final = 4_000_000
 "Buffered bytes at which sending stops."
@@ -42,80 +44,8 @@ LOW_WATER: Final = 1_000_000
 PATIENCE: Final = 30.0
 "Seconds for each step of the set-up and of the end."
 
-_SCRIPT: Final = str(Path(__file__).resolve())
-
-_RECEIVE: Final = "--receive"
-"Tells the child process its part."
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One measurement."""
-
-    kind: str
-    bytes: int
-    seconds: float
-    "From the first message sent until the receiver's word that it has the last one, or the limit."
-    mb_per_s: float
-    "Millions of bytes per second."
-
-
-def run(
-    megabytes: int,
-    message_size: int = MESSAGE_SIZE,
-    *,
-    limit: float = 600.0,
-    prefix: Sequence[str] = (),
-) -> Result:
-    """Send so many million bytes to a second process and measure it.
-
-    Args:
-        megabytes: how many.
-        message_size: bytes of each message.
-        limit: seconds after which it is measured by what has arrived.
-        prefix: what starts the other process somewhere else.
-
-    Raises:
-        RuntimeError: the other process failed; what it said is on stderr.
-        TimeoutError: no connection within `PATIENCE`.
-    """
-    return asyncio.run(_send(megabytes * MEGABYTE, message_size, limit, prefix))
-
-
-# --- The sender: this process --------------------------------------------------------------------
-
-
-async def _send(total: int, message_size: int, limit: float, prefix: Sequence[str]) -> Result:
-    connection = _connection()
-    channel = connection.createDataChannel("data")
-    opened, finished = asyncio.Event(), asyncio.Event()
-    channel.on("open", opened.set)
-    received = 0
-
-    def told(message: str) -> None:
-        nonlocal received
-        received = int(message)
-        if received == total:
-            finished.set()
-
-    channel.on("message", told)
-    try:
-        async with _receiver(total, prefix) as process:
-            async with asyncio.timeout(PATIENCE):
-                await connection.setLocalDescription(await connection.createOffer())
-                answer = await _ask(process, connection.localDescription)
-                await connection.setRemoteDescription(answer)
-                await opened.wait()
-            start = time.perf_counter()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(limit):
-                    await pump(channel, total, message_size)
-                    await finished.wait()
-            seconds = time.perf_counter() - start
-    finally:
-        await connection.close()
-    rate = received / seconds / MEGABYTE
-    return Result("bare", received, round(seconds, 3), round(rate, 2))
+TELL: Final = 0.25
+"Seconds between two lines of the receiver, as dcsend's own events of progress."
 
 
 async def pump(channel: RTCDataChannel, total: int, message_size: int) -> None:
@@ -133,68 +63,72 @@ async def pump(channel: RTCDataChannel, total: int, message_size: int) -> None:
         sent += min(message_size, total - sent)
 
 
-@asynccontextmanager
-async def _receiver(total: int, prefix: Sequence[str]) -> AsyncIterator[Process]:
-    """Start the receiving process; it ends when its input does."""
-    process = await asyncio.create_subprocess_exec(
-        *prefix, sys.executable, _SCRIPT, _RECEIVE, str(total), stdin=PIPE, stdout=PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            async with asyncio.timeout(PATIENCE):
-                status = await process.wait()
-        except TimeoutError:
-            process.kill()
-            status = await process.wait()
-    if status != 0:
-        raise RuntimeError(f"the receiving process ended with status {status}")
+def tell(**fields: object) -> None:
+    """Print a line of JSON."""
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
 
 
-async def _ask(process: Process, offer: RTCSessionDescription) -> RTCSessionDescription:
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("the receiving process has no pipes")
-    process.stdin.write(_encode(offer).encode())
-    answer = await process.stdout.readline()
-    if not answer:
-        raise RuntimeError("the receiving process gave no answer")
-    return _decode(answer)
+async def tell_often(arrived: list[int]) -> None:
+    """Print how much has arrived, the one number of *arrived*, until the input ends."""
+    end = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
+    while not end.done():
+        await asyncio.wait({end}, timeout=TELL)
+        tell(arrived=arrived[0])
 
 
-# --- The receiver: the child process -------------------------------------------------------------
+async def _send(total: int, limit: float) -> None:
+    connection = _connection()
+    channel = connection.createDataChannel("data")
+    opened, finished = asyncio.Event(), asyncio.Event()
+    channel.on("open", opened.set)
+    received = 0
+
+    def told(message: str) -> None:
+        nonlocal received
+        received = int(message)
+        if received == total:
+            finished.set()
+
+    channel.on("message", told)
+    await connection.setLocalDescription(await connection.createOffer())
+    _describe(connection)
+    answer = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    await connection.setRemoteDescription(RTCSessionDescription(**answer))
+    async with asyncio.timeout(PATIENCE):
+        await opened.wait()
+    start = time.perf_counter()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limit):
+            await pump(channel, total, MESSAGE_SIZE)
+            await finished.wait()
+    tell(bytes=received, seconds=round(time.perf_counter() - start, 3))
+    await connection.close()
 
 
 async def _receive(total: int) -> None:
     connection = _connection()
+    arrived = [0]
 
     def on_datachannel(channel: RTCDataChannel) -> None:
-        received = told = 0
+        told = 0
 
         def on_message(message: bytes) -> None:
-            nonlocal received, told
-            received += len(message)
-            if received == total or received - told >= MEGABYTE:
-                told = received
-                channel.send(str(received))
+            nonlocal told
+            arrived[0] += len(message)
+            if arrived[0] == total or arrived[0] - told >= MEGABYTE:
+                told = arrived[0]
+                channel.send(str(arrived[0]))
 
         channel.on("message", on_message)
 
     connection.on("datachannel", on_datachannel)
-    try:
-        await connection.setRemoteDescription(_decode(sys.stdin.readline()))
-        await connection.setLocalDescription(await connection.createAnswer())
-        sys.stdout.write(_encode(connection.localDescription))
-        sys.stdout.flush()
-        # The parent closes the pipe when it has what it needs, or has died.
-        await asyncio.to_thread(sys.stdin.read)
-    finally:
-        await connection.close()
-
-
-# --- Both ----------------------------------------------------------------------------------------
+    offer = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    await connection.setRemoteDescription(RTCSessionDescription(**offer))
+    await connection.setLocalDescription(await connection.createAnswer())
+    _describe(connection)
+    await tell_often(arrived)
+    await connection.close()
 
 
 def _connection() -> RTCPeerConnection:
@@ -202,31 +136,18 @@ def _connection() -> RTCPeerConnection:
     return RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
 
-def _encode(description: RTCSessionDescription) -> str:
-    return json.dumps({"type": description.type, "sdp": description.sdp}) + "\n"
-
-
-def _decode(line: str | bytes) -> RTCSessionDescription:
-    fields = json.loads(line)
-    return RTCSessionDescription(sdp=fields["sdp"], type=fields["type"])
+def _describe(connection: RTCPeerConnection) -> None:
+    tell(type=connection.localDescription.type, sdp=connection.localDescription.sdp)
 
 
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the bare aiortc data channel.")
-    parser.add_argument("--megabytes", type=int, default=100, help="how much to send")
-    parser.add_argument("--message-size", type=int, default=MESSAGE_SIZE, help="in bytes")
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds")
-    parser.add_argument("--namespace", help="network namespace of the receiver")
-    parser.add_argument(_RECEIVE, type=int, metavar="BYTES", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.receive is not None:
-        asyncio.run(_receive(arguments.receive))
-        return
-    if arguments.megabytes < 1 or arguments.message_size < 1:
-        parser.error("sizes must be at least 1")
-    prefix = ["ip", "netns", "exec", arguments.namespace] if arguments.namespace else []
-    result = run(arguments.megabytes, arguments.message_size, limit=arguments.limit, prefix=prefix)
-    print(json.dumps(asdict(result)))
+    parser = argparse.ArgumentParser(description="One end of a bare aiortc data channel.")
+    parser.add_argument("part", choices=("send", "receive"))
+    parser.add_argument("total", type=int, help="bytes")
+    parser.add_argument("limit", type=float, nargs="?", default=600.0, help="seconds")
+    chosen = parser.parse_args()
+    send = chosen.part == "send"
+    asyncio.run(_send(chosen.total, chosen.limit) if send else _receive(chosen.total))
 
 
 if __name__ == "__main__":

@@ -1,42 +1,39 @@
-"""The bare libwebrtc data channel, through `wrtc`, for comparison: Chrome's engine without Chrome.
+"""The bare libwebrtc data channel, one end of it, through `wrtc`: Chrome's engine without Chrome.
 
-As `bench.bare`, with which it shares the language of its two processes. Prints one line of JSON:
+    python -m bench.bare_webrtc send BYTES LIMIT      python -m bench.bare_webrtc receive BYTES
 
-    {"kind": "libwebrtc", "bytes": …, "seconds": …, "mb_per_s": …}
+As `bench.bare`, whose language it speaks.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import time
-from asyncio.subprocess import PIPE
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Final
 
 import webrtc
 
-from bench.bare import HIGH_WATER, LOW_WATER, MEGABYTE, MESSAGE_SIZE, PATIENCE, Result
+__all__: list[str] = []
 
-__all__ = ["run"]
+# Those of bench.bare, written again: importing it loads aiortc, whose memory would count here.
+MEGABYTE: Final = 1_000_000
+MESSAGE_SIZE: Final = 64_960
+HIGH_WATER: Final = 4_000_000
+LOW_WATER: Final = 1_000_000
+PATIENCE: Final = 30.0
+TELL: Final = 0.25
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
-_RECEIVE: Final = "--receive"
+
+def _tell(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
 
 
-async def run(total: int, limit: float, prefix: list[str]) -> Result:
-    """Send *total* bytes to a second process, which *prefix* starts; give up after *limit* s."""
-    process = await asyncio.create_subprocess_exec(
-        *(*prefix, sys.executable, "-m", "bench.bare_webrtc", _RECEIVE, str(total)),
-        stdin=PIPE,
-        stdout=PIPE,
-        cwd=_ROOT,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
+async def _send(total: int, limit: float) -> None:
     connection = webrtc.RTCPeerConnection()
     channel = connection.create_data_channel("data", webrtc.RTCDataChannelInit())
     opened, finished = asyncio.Event(), asyncio.Event()
@@ -50,25 +47,17 @@ async def run(total: int, limit: float, prefix: list[str]) -> Result:
             finished.set()
 
     channel.on("message", told)
-    process.stdin.write(await _describe(connection, await connection.create_offer()))
-    answer = json.loads(await process.stdout.readline())
-    await connection.set_remote_description(
-        webrtc.RTCSessionDescription(answer["type"], answer["sdp"])
-    )
+    await _describe(connection, await connection.create_offer())
+    await connection.set_remote_description(await _read_description())
     async with asyncio.timeout(PATIENCE):
         await opened.wait()
     start = time.perf_counter()
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit):
             await _pump(channel, total)
             await finished.wait()
-    except TimeoutError:
-        pass  # the rate of what has arrived tells enough
-    seconds = time.perf_counter() - start
+    _tell(bytes=received, seconds=round(time.perf_counter() - start, 3))
     connection.close()
-    process.stdin.close()
-    await process.wait()
-    return Result("libwebrtc", received, round(seconds, 3), round(received / seconds / MEGABYTE, 2))
 
 
 async def _pump(channel: Any, total: int) -> None:  # noqa: ANN401 - wrtc's
@@ -83,30 +72,12 @@ async def _pump(channel: Any, total: int) -> None:  # noqa: ANN401 - wrtc's
         channel.send(message[: total - sent])
 
 
-async def _describe(connection: Any, description: Any) -> bytes:  # noqa: ANN401 - wrtc's
-    """Return our description with all candidates, as a line."""
-    gathered = asyncio.Event()
-
-    def check(*_: object) -> None:
-        if connection.ice_gathering_state == "complete":
-            gathered.set()
-
-    connection.on("icegatheringstatechange", check)
-    await connection.set_local_description(description)
-    check()
-    await gathered.wait()
-    local = connection.local_description
-    kind = getattr(local.type, "value", local.type)
-    return (json.dumps({"type": kind, "sdp": local.sdp}) + "\n").encode()
-
-
 async def _receive(total: int) -> None:
     connection = webrtc.RTCPeerConnection()
+    received = told = 0
 
     def announced(event: Any) -> None:  # noqa: ANN401 - wrtc's
         channel = event.channel
-        received = 0
-        told = 0
 
         def message(event: Any) -> None:  # noqa: ANN401 - wrtc's
             nonlocal received, told
@@ -118,29 +89,44 @@ async def _receive(total: int) -> None:
         channel.on("message", message)
 
     connection.on("datachannel", announced)
-    offer = json.loads(sys.stdin.readline())
-    await connection.set_remote_description(
-        webrtc.RTCSessionDescription(offer["type"], offer["sdp"])
-    )
-    sys.stdout.write((await _describe(connection, await connection.create_answer())).decode())
-    sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)
+    await connection.set_remote_description(await _read_description())
+    await _describe(connection, await connection.create_answer())
+    end = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
+    while not end.done():
+        await asyncio.wait({end}, timeout=TELL)
+        _tell(arrived=received)
     connection.close()
 
 
+async def _describe(connection: Any, description: Any) -> None:  # noqa: ANN401 - wrtc's
+    """Print our description with all candidates."""
+    gathered = asyncio.Event()
+
+    def check(*_: object) -> None:
+        if connection.ice_gathering_state == "complete":
+            gathered.set()
+
+    connection.on("icegatheringstatechange", check)
+    await connection.set_local_description(description)
+    check()
+    await gathered.wait()
+    local = connection.local_description
+    _tell(type=getattr(local.type, "value", local.type), sdp=local.sdp)
+
+
+async def _read_description() -> Any:  # noqa: ANN401 - wrtc's
+    fields = json.loads(await asyncio.to_thread(sys.stdin.readline))
+    return webrtc.RTCSessionDescription(fields["type"], fields["sdp"])
+
+
 def _main() -> None:
-    parser = argparse.ArgumentParser(description="Measure the bare libwebrtc data channel.")
-    parser.add_argument("--megabytes", type=int, default=100)
-    parser.add_argument("--limit", type=float, default=600.0, help="seconds")
-    parser.add_argument("--namespace", help="network namespace of the receiver")
-    parser.add_argument(_RECEIVE, type=int, metavar="BYTES", help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description="One end of a bare libwebrtc data channel.")
+    parser.add_argument("part", choices=("send", "receive"))
+    parser.add_argument("total", type=int, help="bytes")
+    parser.add_argument("limit", type=float, nargs="?", default=600.0, help="seconds")
     chosen = parser.parse_args()
-    if chosen.receive is not None:
-        asyncio.run(_receive(chosen.receive))
-        return
-    prefix = ["ip", "netns", "exec", chosen.namespace] if chosen.namespace else []
-    result = asyncio.run(run(chosen.megabytes * MEGABYTE, chosen.limit, prefix))
-    print(json.dumps(asdict(result)))
+    send = chosen.part == "send"
+    asyncio.run(_send(chosen.total, chosen.limit) if send else _receive(chosen.total))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Into real browsers: `dcsend send` and the page against a bare aiortc data channel.
+"""Into real browsers over a cable: `dcsend send` and the page against bare channels of engines.
 
-    python -m bench.browsers [--megabytes 300] [--rounds 3] [--gigabytes 2]
+    python -m bench.browsers [--rounds 5] [--megabytes 300] [--gigabytes 2] [--browser NAME]
 
-Each round moves the same number of bytes into Chromium, and then into Firefox, first through a bare
-channel (a stock RTCPeerConnection here, a few lines of script there that count and throw away),
-then with `dcsend send` into the page it serves: verified, and saved to the browser's private file
-system. At last a large file, to see how much memory the tab takes. Prints a Markdown table with
-medians and ratios, and one line of JSON. Needs the browsers of scripts/system-tools.sh.
+The browser is on a host of its own, MTU 1500 between. In each round everybody sends into a new tab:
+`dcsend send` into the page it serves, verified and saved to the browser's private file system
+(`--page lan`: as a phone opens it, into memory); libwebrtc and aiortc into a few lines of script
+that count and throw away. aiortc sends a third. At last a large file with dcsend, to see how much
+memory the tab's process takes. Writes build/bench/browsers.json; about 12 minutes by default.
 """
 
 from __future__ import annotations
@@ -15,43 +15,60 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import statistics
-import sys
-import tempfile
-import time
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Sequence
+import subprocess
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from aiohttp import web
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+import psutil
 
-from bench.bare import MESSAGE_SIZE, PATIENCE, pump
-from bench.throughput import random_file
+from bench import results
+from bench.contenders import choose
+from bench.contenders.channels import PROGRAMS
+from bench.contenders.whole import PROGRAM
+from bench.files import random_file, workshop
+from bench.hosts import Hosts, cable
+from bench.results import MEGABYTE, Result, Row, progress
+from bench.running import Cost, Failed, Running
+from tests.bidi import BidiError
 from tests.browsers import Browser
-from tests.launching import NAMES
-from tests.page import lan_address
+from tests.launching import NAMES, missing_programs
 from tests.tab import Tab
 
-__all__ = ["bare", "main", "whole"]
+__all__ = ["main"]
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
-_SAMPLE: Final = 0.2
-"Seconds between two looks at the memory of the tab."
+_SAMPLE: Final = 3.0
+"Seconds between two looks at the browser's memory; each takes 65 ms of a processor (Chromium)."
+
+_LIMIT: Final = 120.0
+"Seconds for one transfer."
+
+_DEFAULT: Final = ("dcsend", "libwebrtc", "aiortc")
+
+SMALLER: Final = {"aiortc": 3}
+"Contender -> by how much less it sends."
+
+_TIMING: Final = {
+    "dcsend into a page": "`dcsend send` into its page: from the accepted manifest to the last "
+    "verdict, as the sender counts; verified and saved by the browser",
+    "engines into a page": "as the bare channels above, with some lines of script as the receiver",
+}
+"What the seconds are."
 
 _ANSWER: Final = """async (offer, total) => {
   const connection = new RTCPeerConnection();
   connection.ondatachannel = ({ channel }) => {
-    let received = 0;
+    let received = 0, told = 0;
     channel.binaryType = "arraybuffer";
     channel.onmessage = ({ data }) => {
       received += data.byteLength;
-      if (received === total) channel.send("done");
+      if (received === total || received - told >= 1000000) {
+        told = received;
+        channel.send(String(received));
+      }
     };
   };
   window.connection = connection;
@@ -61,159 +78,183 @@ _ANSWER: Final = """async (offer, total) => {
     await new Promise((resolve) => { connection.onicegatheringstatechange = resolve; });
   return connection.localDescription.sdp;
 }"""
-"Runs in the page: takes the offer, gives the answer, counts what comes."
+"Runs in the page: takes the offer, gives the answer, counts what comes, as `bench.bare` does."
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One transfer into the page."""
+@dataclass(slots=True)
+class _Watch:
+    """What the browser uses while something is going on."""
 
-    rate: float
-    "Millions of bytes per second, as dcsend itself counts: accepted manifest to last verdict."
-    memory: int
-    "Most bytes of memory, resident, that the tab's process has had."
-
-
-async def bare(tab: Tab, total: int) -> float:
-    """Send *total* bytes over a bare channel; return millions of bytes per second."""
-    async with _empty_page() as url:
-        await tab.open(url)
-        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        channel = connection.createDataChannel("data")
-        opened, finished = asyncio.Event(), asyncio.Event()
-        channel.on("open", opened.set)
-        channel.on("message", lambda _: finished.set())
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await connection.setLocalDescription(await connection.createOffer())
-                answer = await tab.call(_ANSWER, connection.localDescription.sdp, total)
-                await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
-                await opened.wait()
-            start = time.perf_counter()
-            async with asyncio.timeout(PATIENCE + total / 100_000):
-                await pump(channel, total, MESSAGE_SIZE)
-                await finished.wait()
-            return total / (time.perf_counter() - start) / 1e6
-        finally:
-            await connection.close()
-
-
-async def whole(tab: Tab, source: Path, watched: Browser | None = None) -> Received:
-    """Send *source* with dcsend into its page here; watching the memory costs time."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dcsend", "send", str(source), "--json", "--stun", "none"),
-        stdout=PIPE,
-        cwd=_ROOT,
-    )
-    assert process.stdout is not None
-    link = json.loads(await process.stdout.readline())["link"]
-    # On localhost the page may use the private file system, as a hosted one may.
-    parts = urlsplit(link)
-    await tab.open(urlunsplit(parts._replace(netloc=f"localhost:{parts.port}")))
-    await tab.wait_for("document.body.dataset.state === 'offered'")
-    # The save picker, which Chromium prefers, would need a person.
-    choice = "input[name=destination][value=private]"
-    await tab.call("(selector) => document.querySelector(selector)?.click()", choice)
-    await tab.click("#accept")
-    watching = asyncio.create_task(_most_memory(watched, process))
-    lines = (await process.stdout.read()).decode().splitlines()
-    await process.wait()
-    done = json.loads(lines[-1])
-    if not done["ok"]:
-        raise SystemExit("a transfer failed:\n" + "\n".join(lines[-3:]))
-    return Received(done["bytes"] / done["seconds"] / 1e6, await watching)
-
-
-async def _most_memory(browser: Browser | None, process: asyncio.subprocess.Process) -> int:
-    most = 0
-    while browser is not None and process.returncode is None:
-        most = max(most, await asyncio.to_thread(browser.memory))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _SAMPLE)
-    return most
+    cost: Cost | None = None
+    "Of all its processes; memory that they share is counted once."
+    tab: int = 0
+    "Most bytes of memory, resident, of the tab's process."
 
 
 @asynccontextmanager
-async def _empty_page() -> AsyncIterator[str]:
-    """Serve a page without anything on the address that other machines see."""
+async def _watched(browser: Browser) -> AsyncIterator[_Watch]:
+    watch, most = _Watch(), 0
 
-    async def page(request: web.Request) -> web.Response:
-        return web.Response(text="<!doctype html><title>bare</title>", content_type="text/html")
+    async def look() -> None:
+        nonlocal most
+        most = max(most, await asyncio.to_thread(browser.memory_of_all))
+        watch.tab = max(watch.tab, await asyncio.to_thread(browser.memory))
 
-    application = web.Application()
-    application.router.add_get("/", page)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    site = web.TCPSite(runner, lan_address(), 0)
-    await site.start()
+    async def look_often() -> None:
+        while True:
+            await asyncio.sleep(_SAMPLE)
+            await look()
+
+    before = _processor_time(browser)
+    looking = asyncio.create_task(look_often())
     try:
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}/"
+        yield watch
     finally:
-        await runner.cleanup()
+        looking.cancel()
+        await asyncio.wait({looking})
+        used = _processor_time(browser) - before
+        # What is kept in memory is most at the end.
+        await look()
+        watch.cost = Cost(round(used, 2), most)
 
 
-async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    browser = await asyncio.to_thread(Browser, name)
-    total = chosen.megabytes * 1_000_000
-    source = await asyncio.to_thread(random_file, folder / f"{name}.bin", total)
-    pairs: list[tuple[float, float]] = []
-    memory = 0
-    try:
-        for number in range(chosen.rounds):
-            tab = await browser.open_tab(folder / "downloads")
-            other = await bare(tab, total)
-            ours = await whole(tab, source)
-            await browser.close_tabs()
-            pairs.append((other, ours.rate))
-            print(f"{name}, round {number + 1}: bare {other:.1f}, dcsend {ours.rate:.1f} MB/s")
-        if chosen.gigabytes:
-            size = int(chosen.gigabytes * 1e9)
-            large = await asyncio.to_thread(random_file, folder / f"{name}-large.bin", size)
-            tab = await browser.open_tab(folder / "downloads")
-            memory = (await whole(tab, large, browser)).memory
-            large.unlink()
-    finally:
-        await asyncio.to_thread(browser.close)
-    return {
-        "browser": name,
-        "bare_mb_per_s": statistics.median(other for other, _ in pairs),
-        "dcsend_mb_per_s": statistics.median(ours for _, ours in pairs),
-        "ratio": statistics.median(ours / other for other, ours in pairs),
-        "tab_mib": memory / 2**20,
-    }
+def _processor_time(browser: Browser) -> float:
+    total = 0.0
+    for process in browser.processes():
+        with contextlib.suppress(psutil.Error):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
-async def _measure_all(folder: Path, chosen: argparse.Namespace) -> list[dict[str, Any]]:
-    # One loop for all: aioice keeps a lock of its first one.
-    return [await _measure(name, folder, chosen) for name in chosen.browser or NAMES]
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """A browser on the right host, and where its page comes from."""
+
+    hosts: Hosts
+    browser: Browser
+    folder: Path
+    lan: bool
+
+    async def bare(self, name: str, megabytes: int) -> Result:
+        """Send over a bare channel of engine *name*."""
+        total = megabytes * MEGABYTE
+        command = (*PROGRAMS[name], "send", str(total), str(_LIMIT))
+        tab = await self.browser.open_tab(self.folder / "downloads")
+        with Running(Hosts.on(self.hosts.left, *command)) as sender:
+            line, _ = await asyncio.to_thread(sender.until, '"sdp"')
+            async with _watched(self.browser) as watch:
+                answer = await tab.call(_ANSWER, json.loads(line.text)["sdp"], total)
+                sender.say(json.dumps({"type": "answer", "sdp": answer}))
+                line, _ = await asyncio.to_thread(sender.until, '"seconds"', 2 * _LIMIT)
+            cost = await asyncio.to_thread(sender.end)
+        await self.browser.close_tabs()
+        told = json.loads(line.text)
+        done = told["bytes"] == total
+        return Result(told["bytes"], told["seconds"], done, cost, watch.cost)
+
+    async def whole(self, source: Path) -> tuple[Result, int]:
+        """Send with dcsend; return the result, and the most memory of the tab."""
+        command = (*PROGRAM, "send", str(source), "--json", "--stun", "none")
+        tab = await self.browser.open_tab(self.folder / "downloads")
+        with Running(Hosts.on(self.hosts.left, *command)) as sender:
+            line, _ = await asyncio.to_thread(sender.until, '"event": ?"code"')
+            link = urlsplit(json.loads(line.text)["link"])
+            forward = ("python3", "-m", "bench.forward", str(link.port), self.hosts.left_address)
+            with Running(Hosts.on(self.hosts.right, *forward)) as forwarding:
+                await asyncio.to_thread(forwarding.until, "ready")
+                if not self.lan:
+                    link = link._replace(netloc=f"localhost:{link.port}")
+                await tab.open(urlunsplit(link))
+            await tab.wait_for("document.body.dataset.state === 'offered'")
+            if not self.lan:
+                await _choose_private(tab)
+            async with _watched(self.browser) as watch:
+                await tab.click("#accept")
+                line, _ = await asyncio.to_thread(sender.until, '"event": ?"done"', 40 * _LIMIT)
+            cost = await asyncio.to_thread(sender.end)
+        await self.browser.close_tabs()
+        done = json.loads(line.text)
+        events = ((one.at, json.loads(one.text)) for one in sender.lines)
+        points = [(at, event["bytes"]) for at, event in events if event["event"] == "progress"]
+        series = progress(line.at - done["seconds"], points)
+        result = Result(done["bytes"], done["seconds"], done["ok"], cost, watch.cost, series)
+        return result, watch.tab
 
 
-def _print(results: Sequence[dict[str, Any]], chosen: argparse.Namespace) -> None:
-    print(
-        f"\n| {chosen.megabytes} MB into | bare aiortc, MB/s | dcsend and its page, MB/s | ratio "
-        f"| tab's memory at {chosen.gigabytes:g} GB, MiB |\n|---|--:|--:|--:|--:|"
-    )
-    for one in results:
-        print(
-            f"| {one['browser']} | {one['bare_mb_per_s']:.1f} | {one['dcsend_mb_per_s']:.1f} "
-            f"| {one['ratio']:.2f} | {one['tab_mib']:.0f} |"
-        )
-    print(json.dumps({"browsers": results}))
+async def _choose_private(tab: Tab) -> None:
+    # The save picker, which Chromium prefers, would need a person.
+    choice = "input[name=destination][value=private]"
+    await tab.call("(selector) => document.querySelector(selector)?.click()", choice)
+
+
+async def _rounds(stage: _Stage, row: Row, chosen: argparse.Namespace) -> None:
+    source = random_file(stage.folder / "source.bin", row.megabytes["dcsend"] * MEGABYTE)
+    names = list(row.megabytes)
+    for number in range(chosen.rounds):
+        for name in (*names[number % len(names) :], *names[: number % len(names)]):
+            try:
+                if name == "dcsend":
+                    result, _ = await stage.whole(source)
+                else:
+                    result = await stage.bare(name, row.megabytes[name])
+            except (Failed, TimeoutError, AssertionError, BidiError) as error:
+                print(f"{row.title}, {name} failed: {error}")
+                result = Result(0, 0.0, complete=False, note=str(error))
+                await stage.browser.close_tabs()
+            row.results.setdefault(name, []).append(result)
+        last = ", ".join(f"{name} {row.results[name][-1].rate:.1f}" for name in names)
+        print(f"{row.title}, round {number + 1}: {last} MB/s", flush=True)
+
+
+async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> Row:
+    megabytes = {one: chosen.megabytes // SMALLER.get(one, 1) for one in _DEFAULT}
+    with cable() as hosts:
+        await asyncio.to_thread(_give_loopback, hosts)
+        browser = await asyncio.to_thread(Browser, name, (), hosts.right)
+        try:
+            row = Row(f"into {name} {browser.version}", megabytes, timing=_TIMING)
+            stage = _Stage(hosts, browser, folder, chosen.page == "lan")
+            await _rounds(stage, row, chosen)
+            if chosen.gigabytes:
+                large = folder / "large.bin"
+                random_file(large, int(chosen.gigabytes * 1e9))
+                result, tab = await stage.whole(large)
+                large.unlink()
+                row.extra["dcsend"] = [
+                    {"gigabytes": chosen.gigabytes, "tab_peak": tab, "rate": result.rate}
+                ]
+                print(f"{name}, {chosen.gigabytes:g} GB: the tab's process {tab / 2**20:.0f} MiB")
+        finally:
+            await asyncio.to_thread(browser.close)
+    return row
+
+
+def _give_loopback(hosts: Hosts) -> None:
+    """Let the right host have ::1; chromedriver listens there, or without it on no port at all."""
+    command = "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6"
+    subprocess.run(Hosts.on(hosts.right, "sh", "-c", command), check=False)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--megabytes", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--gigabytes", type=float, default=2, help="for the memory; 0: not")
     parser.add_argument("--browser", choices=NAMES, action="append", help="only this one")
+    parser.add_argument("--page", choices=("localhost", "lan"), default="localhost")
     chosen = parser.parse_args()
-    # TMPDIR decides: where files are in memory, those of the private file system count twice.
-    with tempfile.TemporaryDirectory(prefix="dcsend-bench-", dir=os.environ.get("TMPDIR")) as name:
-        results = asyncio.run(_measure_all(Path(name), chosen))
-    _print(results, chosen)
+    choose(_DEFAULT)
+    where = results.conditions()
+    rows = []
+    for name in chosen.browser or NAMES:
+        if missing := missing_programs(name):
+            print(f"without {name}: {', '.join(missing)} not installed")
+            continue
+        with workshop(int(2 * chosen.gigabytes * 1e9) + 3 * chosen.megabytes * MEGABYTE) as folder:
+            rows.append(asyncio.run(_measure(name, folder, chosen)))
+        results.save("browsers", where, vars(chosen), rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ iproute2, a C compiler and /dev/net/tun.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
@@ -17,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Final
 
+from bench import hosts as plain
+from bench.hosts import Hosts
 from tests import netns
 
 __all__ = ["Hosts", "Path", "joined", "requirements"]
 
 _SOURCE: Final = FilePath(__file__).with_name("link.c")
-_NEEDED: Final = ("ip", "cc")
 _BUFFER: Final = 5000
 "Packets that a TUN device holds for the link: more than it takes in one turn."
 
@@ -48,26 +48,11 @@ class Path:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """The two ends: network namespaces and their addresses."""
-
-    left: str
-    right: str
-    left_address: str = "10.99.0.1"
-    right_address: str = "10.99.0.2"
-
-    @staticmethod
-    def on(namespace: str, *argv: str) -> list[str]:
-        """Return the command that runs *argv* on a host."""
-        return ["ip", "netns", "exec", namespace, *argv]
-
-
 def requirements() -> list[str]:
     """Name what is missing to emulate a path here; empty if nothing is."""
-    missing = [name for name in _NEEDED if shutil.which(name) is None]
-    if os.name != "posix" or os.geteuid() != 0:
-        missing.append("root")
+    missing = plain.requirements()
+    if shutil.which("cc") is None:
+        missing.append("cc (a C compiler)")
     if not FilePath("/dev/net/tun").exists():
         missing.append("/dev/net/tun")
     return missing
@@ -80,8 +65,7 @@ def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
         folder = FilePath(cleanup.enter_context(tempfile.TemporaryDirectory()))
         program = folder / "link"
         subprocess.run(["cc", "-O2", "-o", program, _SOURCE], check=True)
-        start = f"{netns._PREFIX}-{os.getpid()}-path"
-        hosts = Hosts(f"{start}-a", f"{start}-b")
+        hosts = plain.named("path")
         for namespace in (hosts.left, hosts.right):
             cleanup.callback(netns._remove, namespace)
             netns._add(namespace, ipv6=False)

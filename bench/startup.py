@@ -4,28 +4,27 @@
 
 Starts the program as a person would, with `--stun none`, and stops the clock at the first line of
 standard output. Compares with a Python that only imports asyncio, since that is the floor. Prints
-medians in milliseconds and one line of JSON. The first start, which fills the caches, is left out.
+medians in milliseconds and writes build/bench/startup.json; 20 s. The first start, which fills the
+caches, is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Final
+
+from bench import results
+from bench.results import Spread
+from bench.running import ROOT
 
 __all__ = ["main"]
 
-_ROOT: Final = Path(__file__).resolve().parent.parent
-
 
 def _until_first_line(command: list[str]) -> float:
-    environment = os.environ | {"DCSEND_STUN": "none", "PYTHONPATH": str(_ROOT)}
+    environment = os.environ | {"DCSEND_STUN": "none", "PYTHONPATH": str(ROOT)}
     started = time.perf_counter()
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
@@ -45,6 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
+    where = results.conditions()
     python = [sys.executable]
     commands = {
         "send": [*python, "-m", "dcsend", "send", __file__, "--json"],
@@ -56,11 +56,18 @@ def main() -> None:
         for name, command in commands.items():
             seconds = _until_first_line(command)
             if number:
-                times[name].append(seconds)
-    medians = {name: round(statistics.median(taken) * 1000) for name, taken in times.items()}
-    for name, milliseconds in medians.items():
-        print(f"{name}: {milliseconds} ms")
-    print(json.dumps({"kind": "startup", "rounds": rounds, "median_ms": medians}))
+                times[name].append(seconds * 1000)
+    for name, taken in times.items():
+        print(f"{name}: {Spread.of(taken)} ms")
+    results.write(
+        "startup",
+        {
+            "part": "startup",
+            "conditions": where,
+            "arguments": {"rounds": rounds},
+            "times_ms": times,
+        },
+    )
 
 
 if __name__ == "__main__":

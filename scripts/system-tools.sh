@@ -15,6 +15,8 @@ chromium      chromium         the page in a real browser
 chromedriver  chromium-driver  starts it and talks to it
 firefox-esr   firefox-esr      the page in another one
 go            golang-go        builds the peer that chats are tested with
+wormhole-william wormhole-william what the benchmark compares with
+cc            gcc              builds the emulated link of the benchmark
 /usr/share/gocode/src/github.com/pion/webrtc golang-github-pion-webrtc.v3-dev what that peer is made of
 '
 

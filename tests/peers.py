@@ -209,6 +209,8 @@ class Relay:
         "Datagrams of the dialer."
         self.passes: Callable[[bytes], bool] = lambda data: True
         "Whether a datagram, of either side, gets through."
+        self.delay = 0.0
+        "Seconds that a datagram takes, each way."
         self.outer: asyncio.DatagramTransport
         "The socket that the dialer sends to."
         self.inner: asyncio.DatagramTransport
@@ -230,11 +232,11 @@ class Relay:
             if self.held is not None and data[0] >= 20:
                 self.held.append(data)
             elif self.passes(data):
-                self.inner.sendto(data, self.target)
+                loop.call_later(self.delay, self.inner.sendto, data, self.target)
 
         def from_listener(data: bytes, source: tuple[str, int]) -> None:
             if self.passes(data):
-                self.outer.sendto(data, self.dialer)
+                loop.call_later(self.delay, self.outer.sendto, data, self.dialer)
 
         outer.datagram_received = from_dialer  # type: ignore[method-assign, assignment]
         inner.datagram_received = from_listener  # type: ignore[method-assign, assignment]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import struct
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from dcsend.errors import ConnectionFailed, DcsendError, IntegrityError, PeerRef
 from dcsend.files.manifest import scan
 from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Source
+from dcsend.protocol.limits import MAX_FRAME
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Event, ManifestKnown, Progressed, TextExchanged, Warned
 from dcsend.session.incoming import Incoming
@@ -316,3 +318,32 @@ async def test_a_slow_disk_holds_no_more_than_the_window(
     assert await both(sending, receiving) == (None, None)
     assert held
     assert max(held) <= window
+
+
+async def test_a_slow_disk_acknowledges_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has gathered meanwhile is written, and told, by the MiB."""
+    source_file = tmp_path / "large"
+    source_file.write_bytes(bytes(range(256)) * 20_000)
+    left, right = connected_pair()
+    sending = sender(left, source_file, SETTINGS)
+    receiving = receiver(right, tmp_path / "in", SETTINGS)
+    party = receiving.party
+    assert isinstance(party, Incoming)
+    costs: list[int] = []
+    tell, apply = party._tell, party._sink.apply
+
+    async def watch(outcomes: Any, cost: int) -> None:  # noqa: ANN401
+        costs.append(cost)
+        await tell(outcomes, cost)
+
+    def late(operations: Any) -> Any:  # noqa: ANN401
+        time.sleep(0.1)
+        return apply(operations)
+
+    monkeypatch.setattr(party, "_tell", watch)
+    monkeypatch.setattr(party._sink, "apply", late)
+    assert await both(sending, receiving) == (None, None)
+    assert max(costs[:-1]) > 500_000
+    assert max(costs) < 1024 * 1024 + MAX_FRAME

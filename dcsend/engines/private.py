@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
@@ -51,6 +52,10 @@ _COMPONENT: Final = 1
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
 
+CONSENT_INTERVAL: Final = 5.0
+CONSENT_EXPIRES: Final = 30.0
+"Seconds (RFC 7675, 5.1)."
+
 Judge = Callable[[bytes, Address], Message | None]
 "Gives the request in a datagram if it may reach aioice, which answers whatever it gets."
 
@@ -67,6 +72,32 @@ class IceConnection(Connection):
             self.direct(data)
         elif self._queue.qsize() < _BACKLOG:
             super().data_received(data, component)
+
+    async def query_consent(self) -> None:
+        """Ask now and then whether the peer still wants our packets (RFC 7675, 5.1).
+
+        aioice takes no answer that comes after half a second, and gives up after six of those: on a
+        line with a long queue, or a satellite in it, after 32 s (measured). Here an answer counts
+        whenever it comes, and consent lasts as long as the RFC says.
+        """
+        assert self.remote_password is not None
+        key = self.remote_password.encode()
+        clock = asyncio.get_running_loop().time
+        expires = clock() + CONSENT_EXPIRES
+        while clock() < expires:
+            # At random, so that the checks of many peers don't meet.
+            await asyncio.sleep(CONSENT_INTERVAL * random.uniform(0.8, 1.2))
+            pair = nominated(self)
+            if pair is None:
+                return
+            with contextlib.suppress(TimeoutError, TransactionError):
+                async with asyncio.timeout_at(expires):
+                    request = self.build_request(pair, nominate=False)
+                    await pair.protocol.request(request, pair.remote_addr, integrity_key=key)
+                    expires = clock() + CONSENT_EXPIRES
+        # aioice would cancel the task that this runs in.
+        self._query_consent_task = None
+        await self.close()
 
     def farewell(self) -> None:
         """Let whoever waits for a datagram know that none will come."""

@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from dcsend.sctp import wire
 from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
+from dcsend.sctp.options import Options
 from dcsend.sctp.probing import FOREIGN_PAYLOAD
 from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
-from dcsend.sctp.reassembly import Limits, Violation
+from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
 from dcsend.sctp.states import TRANSITIONS, Input, State
@@ -35,6 +35,7 @@ _S = State
 _SENDING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
 "States in which DATA may leave."
 _RECEIVING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT})
+_COMPLETE: Final = wire.chunk(wire.SHUTDOWN_COMPLETE, 0)
 _MAX_INIT: Final = 8
 _MAX_SHUTDOWN: Final = 5
 "Expired timers in a row before the peer counts as gone (RFC 9260, 16)."
@@ -43,21 +44,10 @@ _T1: Final = 0.5
 Internet; here DTLS has just shown a round trip, and what is lost mostly is our first packet to a
 peer whose SCTP has not begun."""
 _T1_MAX: Final = 4.0
+_T2_MAX: Final = 10.0
+"Seconds until SHUTDOWN or SHUTDOWN ACK go again, at most."
 _MAX_CONTROL: Final = 64
 "Chunks that wait to be sent in answer to others; a peer that asks for more is not answered."
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How this side behaves."""
-
-    ports: tuple[int, int] = (5000, 5000)
-    "Ours and the peer's."
-    bulk: bool = True
-    "Whether to do without checksums where the peer agrees (see `Handshake`)."
-    limits: Limits = field(default_factory=Limits)
-    congestion: str = "bbr"
-    "Of `congestion.make_controller`."
 
 
 class Association:
@@ -67,13 +57,11 @@ class Association:
         self.state = State.CLOSED
         self.events: deque[Event] = deque()
         self._options = options
-        self._handshake = Handshake(options.limits.window, bulk=options.bulk)
+        self._handshake = Handshake(options.limits.window, bulk=options.bulk, tsn=options.first_tsn)
         self._framing = Framing(options.ports, self._handshake.tag, zero_checksum=options.bulk)
         self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
         self._resets: StreamResets | None = None
-        self._early_resets: list[int] = []
-        "Streams to reset when the peer is there."
         self._peer: Peer | None = None
         self._cookie = b""
         self._alone: list[bytes] = []
@@ -140,12 +128,9 @@ class Association:
         """Send no more on a stream, after what is queued; the peer is told then.
 
         Returns:
-            False if the peer can't be told, since it does not know RFC 6525.
+            False if the peer can't be told: it does not know RFC 6525, or is not there yet.
         """
-        if self._resets is None:
-            self._early_resets.append(stream)
-            return self.state is not State.ENDED
-        if self._peer is None or not self._peer.re_config:
+        if self._resets is None or self._peer is None or not self._peer.re_config:
             return False
         self._resets.want(stream)
         return True
@@ -175,17 +160,12 @@ class Association:
 
     def abort(self) -> None:
         """End at once, and tell the peer; what is queued is lost."""
-        self._abort(wire.parameter(wire.USER_ABORT, b""))
-        self._end("")
+        self._end("", last=wire.chunk(wire.ABORT, 0, wire.parameter(wire.USER_ABORT, b"")))
 
     def violate(self, violation: Violation) -> None:
         """End since the peer broke a rule, here or in what its messages say."""
-        self._abort(wire.parameter(wire.PROTOCOL_VIOLATION, str(violation).encode()))
-        self._end(str(violation), violation=True)
-
-    def _abort(self, cause: bytes) -> None:
-        if self._peer is not None and self.state is not State.ENDED:
-            self._control = [wire.chunk(wire.ABORT, 0, cause)]
+        cause = wire.parameter(wire.PROTOCOL_VIOLATION, str(violation).encode(), last=True)
+        self._end(str(violation), last=wire.chunk(wire.ABORT, 0, cause), violation=True)
 
     # Packets in
 
@@ -199,7 +179,11 @@ class Association:
             self.violate(exc)
 
     def _receive(self, data: bytes, now: float) -> None:
-        if self.state is State.ENDED or not self._framing.accepts(data):
+        if not self._framing.accepts(data):
+            return
+        if self.state is State.ENDED:
+            if data[12] == wire.SHUTDOWN_ACK and self._peer is not None:
+                self._control = [_COMPLETE]  # ours was lost (RFC 9260, 8.4)
             return
         if data[12] == wire.DATA:
             length = data[14] << 8 | data[15]
@@ -233,8 +217,15 @@ class Association:
             self._reception.data(data, at, length)
 
     def _data_ended(self, now: float) -> None:
-        if self._reception is not None and self._reception.packet_ended(now):
-            self._reply(self._reception.sack())
+        if self._reception is None or self.state not in _RECEIVING:
+            return
+        # Of too many, the last one must not be missing: it stays due.
+        if self._reception.packet_ended(now) and len(self._control) < _MAX_CONTROL:
+            self._control.append(self._reception.sack())
+        if self.state is State.SHUTDOWN_SENT:
+            # The peer still has something to send, so it is there (RFC 9260, 9.2).
+            self._tries = 0
+            self._start_timer(now)
 
     def _on_unknown(self, kind: int, flags: int, value: bytes) -> bool:
         """Do what its two highest bits say (RFC 9260, 3.2); False: don't look at the rest."""
@@ -244,7 +235,7 @@ class Association:
         return bool(kind & 0x80)
 
     def _reply(self, chunk: bytes) -> None:
-        if len(self._control) < _MAX_CONTROL:
+        if len(self._control) < _MAX_CONTROL and self._peer is not None:
             self._control.append(chunk)
 
     # The handshake
@@ -282,7 +273,8 @@ class Association:
             raise Violation("the peer began again")
         if self._enter(Input.COOKIE_ECHO):
             self._established()
-        self._control = [c for c in self._control if c[0] not in (wire.INIT, wire.COOKIE_ECHO)]
+        begun = (wire.INIT, wire.COOKIE_ECHO, wire.COOKIE_ACK)
+        self._control = [c for c in self._control if c[0] not in begun]
         self._control.insert(0, wire.chunk(wire.COOKIE_ACK, 0))
 
     def _on_cookie_ack(self, flags: int, value: bytes, now: float) -> None:
@@ -298,8 +290,6 @@ class Association:
             peer.tsn, self._options.limits, self.events.append, rare=peer.rare_sacks
         )
         self._resets = StreamResets(self._handshake.tsn, peer.tsn)
-        for stream in self._early_resets:
-            self._resets.want(stream)
         zero = self._options.bulk and peer.zero_checksum
         self._framing.meet(peer.tag, checksums=not zero)
 
@@ -348,16 +338,14 @@ class Association:
         cumulative = wire.parse_shutdown(value)
         if self.state in _SENDING:
             self.transmission.acknowledge_cumulatively(cumulative, now)
-        if self._enter(Input.SHUTDOWN):
-            if self.state is State.SHUTDOWN_ACK_SENT:
-                self._say_goodbye(now)
-            else:
-                self._when_drained(now)
+        if self._enter(Input.SHUTDOWN) and self.state is State.SHUTDOWN_ACK_SENT:
+            self._say_goodbye(now)
+        else:
+            self._when_drained(now)  # a repeated one may acknowledge the rest
 
     def _on_shutdown_ack(self, flags: int, value: bytes, now: float) -> None:
         if self.state in (_S.SHUTDOWN_SENT, _S.SHUTDOWN_ACK_SENT):
-            self._control = [wire.chunk(wire.SHUTDOWN_COMPLETE, 0)]
-            self._end("")
+            self._end("", last=_COMPLETE)
 
     def _on_shutdown_complete(self, flags: int, value: bytes, now: float) -> None:
         if self.state is State.SHUTDOWN_ACK_SENT:
@@ -377,11 +365,12 @@ class Association:
             return wire.shutdown_chunk(self._reception.cumulative)
         return wire.chunk(wire.SHUTDOWN_ACK, 0)
 
-    def _end(self, reason: str, *, violation: bool = False) -> None:
-        if self._enter(Input.ABORT) or self.state is not State.ENDED:
-            self.state = State.ENDED
+    def _end(self, reason: str, *, last: bytes = b"", violation: bool = False) -> None:
+        if self._enter(Input.ABORT):
             self._timer = None
             self.transmission.stop()
+            self._alone.clear()
+            self._control = [last] if last and self._peer is not None else []
             self.events.append(Ended(reason, violation))
 
     def _enter(self, what: Input) -> bool:
@@ -398,13 +387,14 @@ class Association:
         """Return when `timeout` is to be called; None for never."""
         times = (
             self._timer,
-            self._resets.deadline if self._resets is not None else None,
             self._reception.deadline if self._reception is not None else None,
-            self.transmission.probing.deadline if self.state is State.ESTABLISHED else None,
             *self.transmission.deadlines(),
         )
         if self.state is State.ENDED:
             return None
+        if self.state is State.ESTABLISHED and self._resets is not None:
+            # In other states nobody does what is due then.
+            times += (self._resets.deadline, self.transmission.probing.deadline)
         return min((time for time in times if time is not None), default=None)
 
     def timeout(self, now: float) -> None:
@@ -424,7 +414,8 @@ class Association:
         if self.state in (_S.COOKIE_WAIT, _S.COOKIE_ECHOED):
             self._timer = now + min(_T1 * 2**self._tries, _T1_MAX)
         else:
-            self._timer = now + self.transmission.round_trip.timeout
+            wait = self.transmission.round_trip.timeout * 2**self._tries
+            self._timer = now + min(wait, _T2_MAX)
 
     def _timer_expired(self, now: float) -> None:
         """Say it again."""
@@ -439,7 +430,7 @@ class Association:
             self._end("the peer does not answer")
             return
         if chunk not in self._control:
-            self._control.append(chunk)
+            self._control.insert(0, chunk)  # where COOKIE ECHO has to be (RFC 9260, 5.1)
         self._start_timer(now)
 
     # Packets out
@@ -449,6 +440,8 @@ class Association:
         out, self._alone = self._alone, []
         if self.has_news and self.state in _RECEIVING and self._reception is not None:
             self._control.append(self._reception.sack())
+            if self.state is State.SHUTDOWN_SENT:
+                self._control.append(self._goodbye())  # RFC 9260, 9.2
         if self.state is State.ESTABLISHED and self._resets is not None:
             self._control += self._resets.requests(self.transmission, now)
         contents: list[bytes] = []
@@ -459,6 +452,7 @@ class Association:
                 self.transmission.forward = None
             if self.state is State.ESTABLISHED:
                 contents += self.transmission.probing.probes(now)
+            self._when_drained(now)  # nothing is left if the rest has expired
         if self._control:
             out += self._framing.bundle(self._control)
             self._control = []

@@ -6,7 +6,7 @@ and then a little more is sent, to see whether there is more, and then less, to 
 that made. Random loss is only sent again. Loss that is no accident, much of it and a queue
 beside, bounds what may be in flight (`inflight_hi`).
 
-    STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …    DOWN ──▶ UP if UP found more
+    STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …, a short one if UP found more
     any, the round trip not seen short for 10 s ──▶ PROBE_RTT ──▶ STARTUP or CRUISE
 
 The cycle is version 1's, since that shares a bottleneck with CUBIC about equally; the filter of
@@ -28,27 +28,31 @@ from dcsend.sctp.controller import INITIAL_PACKETS, Acknowledgement
 
 __all__ = ["MIN_RTT", "Bbr", "Phase"]
 
-MIN_RTT: Final = 0.0015
-"""Seconds. A shorter round trip counts as so long. At 60 MB/s, what a program in Python sends,
-two of it are the 128 packets of two readings of a socket; at 28 MB/s, what Chromium reads, they are
-84 KB, and its receive buffer holds 57 to 85 packets."""
+MIN_RTT: Final = 0.001
+"""Seconds. A shorter round trip counts as so long. Between programs in Python that read 64 packets
+at once it fills the processor (simulated, 60 to 120 MB/s); of what Chromium reads, 28 MB/s, it lets
+50 KB be in flight, and 80 KB if acknowledgements come in lumps: its receive buffer holds 57 to 85
+packets."""
 
 _MIN_PACKETS: Final = 4
-"The least window: with it delayed acknowledgements don't stop the flow (draft, 2.7)."
+"The least window: with it delayed acknowledgements don't stop the flow (draft: MinPipeCwnd)."
 _PACING_MARGIN: Final = 0.99
-"Of the bandwidth, so that a queue drains in the long run (draft, 2.6)."
+"Of the bandwidth, so that a queue drains in the long run (draft: PacingMarginPercent)."
 
 _STARTUP_GAIN: Final = 2.77
-"Twice the rate each round trip: 4 ln 2 (draft, 2.5)."
+"Twice the rate each round trip: 4 ln 2 (draft: StartupPacingGain)."
 _DRAIN_GAIN: Final = 0.35
 "The inverse: the queue is gone in about a round trip (version 1)."
 _UP_GAIN: Final = 1.25
+"Enough to see, in one round trip, whether more comes through (version 1)."
 _DOWN_GAIN: Final = 0.75
-_WINDOW_GAIN: Final = 2.0
-"Of the BDP in flight at most: acknowledgements may be late by a round trip (draft, 2.5)."
+"Takes away again what UP put into the queue (version 1)."
+_WINDOW_GAIN: Final = 1.8
+"""Of the BDP in flight at most: acknowledgements may be late by most of a round trip. With 2, as in
+the draft, two flows keep a queue of one BDP full, and who comes second gets less (simulated)."""
 
 _FULL_GROWTH: Final = 1.25
-"Growth of the bandwidth in a round trip that tells of a path that is not full (draft, 2.8)."
+"Growth of the bandwidth in a round trip that tells of a path that is not full (draft)."
 _FULL_ROUNDS: Final = 3
 "Round trips with less growth after which it is."
 _CRUISE_RTTS: Final = (4, 8)
@@ -56,35 +60,34 @@ _CRUISE_RTTS: Final = (4, 8)
 same time never see who has how much."""
 _UP_RTTS: Final = 3
 "Round trips that UP takes at most, if never so much gets in flight: the sender is the limit."
-_DOWN_RTTS: Final = 2
+_DOWN_RTTS: Final = 1.5
 "Round trips that DOWN takes at most; beside a flow that fills the queue it never empties."
 _UP_AGAIN: Final = 1.15
 "Growth of the bandwidth by one UP that makes another worth it at once."
 
 _MIN_RTT_WINDOW: Final = 10.0
-"Seconds after which the least round trip must be seen again (draft, 2.9)."
+"Seconds after which the least round trip must be seen again (draft: MinRTTFilterLen)."
 _RTT_TOLERANCE: Final = 17 / 16
 "How much longer than the least a round trip may be to count as seen: jitter is no queue."
 _PROBE_RTT_TIME: Final = 0.2
-"Seconds with half the BDP in flight (draft, 2.9); all flows of a bottleneck overlap in it."
+"Seconds with half the BDP in flight (draft: ProbeRTTDuration); all flows overlap in it."
 _PROBE_RTT_GAIN: Final = 0.5
 
-_LOSS_WITH_QUEUE: Final = 0.03
-"""Of a round's packets, lost while there was a queue: above what radio links lose at random, and
-above what CUBIC makes a queue lose."""
-_LOSS_WITHOUT_QUEUE: Final = 0.15
+_LOSS_WITH_QUEUE: Final = 0.07
+"""Of a round's packets, lost while there was a queue: well above what is lost at random. With 3 %
+a flow of version 1, which makes others lose, would get more than its share (simulated)."""
+_LOSS_WITHOUT_QUEUE: Final = 0.2
 "Lost while no queue was seen: it may be a short one, or a policer."
 _LOST_PACKETS: Final = 6
-"Fewer are an accident, whatever part of the round they are (draft, 2.7: BBRStartupFullLossCnt)."
-_QUEUE_RTT: Final = 1.1
-"Round trip, in that of an empty path, that tells of a queue."
+"Fewer are an accident, whatever part of the round they are (draft: StartupFullLossCnt)."
+_QUEUE_RTT: Final = 1.05
+"""The shortest round trip of a round, in that of an empty path, that tells of a queue. With 1.1 one
+of a tenth of the BDP hardly shows, and two flows lose half as much again there (simulated)."""
 _INFLIGHT_GROWTH: Final = 1.25
 "Growth of the bound in a round of UP without much loss."
 
 _EXTRA_ROUNDS: Final = 5
-"Rounds after which the older half of what is known of aggregation is forgotten (draft, 2.9)."
-_EXTRA_TIME: Final = 0.1
-"Seconds of bandwidth that an aggregate is at most (Linux: bbr_extra_acked_max_us)."
+"Rounds after which the older half of what is known of aggregation is forgotten (version 1)."
 
 
 class Phase(Enum):
@@ -104,7 +107,7 @@ class Phase(Enum):
     "The round trip of an empty path."
 
 
-_PACING_GAIN: Final = {
+_PACING_GAINS: Final = {
     Phase.STARTUP: _STARTUP_GAIN,
     Phase.DRAIN: _DRAIN_GAIN,
     Phase.CRUISE: 1.0,
@@ -154,7 +157,7 @@ class Bbr:
         self._bandwidth = _Maximum()
         self._phase_start = now
         self._phase_end = math.inf
-        self._bandwidth_before = 0.0
+        self._bandwidth_before = math.inf
         "Bytes per second; before UP."
 
         self._next_round = 0
@@ -266,15 +269,17 @@ class Bbr:
             self._epoch_start, self._epoch_delivered = ack.now, 0
             expected = 0.0
         self._epoch_delivered += ack.delivered
-        extra = min(self._epoch_delivered - expected, self.window, bandwidth * _EXTRA_TIME)
         if self._full:
-            self._extra.add(extra)
+            # No more than the BDP: a pause of our own looks like an aggregate as large as the
+            # window, and would let the window grow without end.
+            self._extra.add(min(self._epoch_delivered - expected, self.bdp))
 
     def _end_round(self, ack: Acknowledgement) -> None:
         self._next_round = ack.total_delivered
         if self._restores:
             self._restores = False
             self.window = max(self.window, self._window_before)
+            self._window_before = 0
         self._judge_losses()
         if not self._full and not ack.app_limited:
             self._look_for_full()
@@ -326,7 +331,7 @@ class Bbr:
                 self._enter(Phase.DRAIN, now)
             case Phase.DRAIN if ack.in_flight <= self.bdp:
                 self._cruise(now)
-            case Phase.CRUISE if now >= self._phase_end:
+            case Phase.CRUISE if self._has_cruised(now):
                 self._bandwidth_before = self._bandwidth.value
                 self._enter(Phase.UP, now, _UP_RTTS)
             case Phase.UP if self._is_up(ack):
@@ -336,6 +341,12 @@ class Bbr:
                 self._cruise(now)
             case Phase.PROBE_RTT:
                 self._probe_rtt(ack)
+
+    def _has_cruised(self, now: float) -> bool:
+        """Tell whether it is time for UP; soon, if the last one found more."""
+        if self._bandwidth.value > _UP_AGAIN * self._bandwidth_before:
+            return now >= self._phase_start + self.min_rtt
+        return now >= self._phase_end
 
     def _is_up(self, ack: Acknowledgement) -> bool:
         """Tell whether UP has gone on long enough to show in the acknowledgements."""
@@ -368,7 +379,7 @@ class Bbr:
     # What follows
 
     def _set_pacing_rate(self) -> None:
-        rate = _PACING_GAIN[self.phase] * self._bandwidth.value * _PACING_MARGIN
+        rate = _PACING_GAINS[self.phase] * self._bandwidth.value * _PACING_MARGIN
         if self._full or rate > self.pacing_rate:
             self.pacing_rate = rate
 

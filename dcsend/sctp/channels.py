@@ -67,7 +67,11 @@ class Parameters:
         return Reliability(self.ordered, self.max_retransmits, seconds)
 
     def encode(self) -> bytes:
-        """Return DATA_CHANNEL_OPEN."""
+        """Return DATA_CHANNEL_OPEN.
+
+        Raises:
+            ValueError: a number or a name is too long for its field.
+        """
         kind, value = 0, 0
         if self.max_retransmits is not None:
             kind, value = _RETRANSMITS, self.max_retransmits
@@ -76,7 +80,10 @@ class Parameters:
         if not self.ordered:
             kind |= _UNORDERED
         label, protocol = self.label.encode(), self.protocol.encode()
-        head = _OPEN_HEADER.pack(_OPEN, kind, _PRIORITY, value, len(label), len(protocol))
+        try:
+            head = _OPEN_HEADER.pack(_OPEN, kind, _PRIORITY, value, len(label), len(protocol))
+        except struct.error as exc:
+            raise ValueError(f"a channel can't be opened with this: {exc}") from None
         return head + label + protocol
 
     @classmethod
@@ -120,10 +127,10 @@ class Channel:
         self.on_room: Callable[[], None] = _ignore
         "Something that was queued has left."
         self._channels = channels
+        self._reset = set[bool]()
+        "By whom its stream has been reset: the peer (True), us (False)."
         self._settled = parameters.negotiated is not None
         "Whether the peer knows the channel: until then all is sent in order (RFC 8832, 6)."
-        self._reset_by = set[bool]()
-        "Who sends no more on it, as `Reset.by_peer`; the id is free when both don't."
 
     @property
     def queued(self) -> int:
@@ -182,13 +189,14 @@ class Channels:
             ValueError: its id is taken, or there is none left.
         """
         channel = Channel(self, parameters)
+        opening = parameters.encode()
         if channel.id is None:
             channel.id = self._free_id()
         elif channel.id in self._channels:
             raise ValueError(f"stream {channel.id} is in use")
         self._channels[channel.id] = channel
         if parameters.negotiated is None:
-            self._association.send(channel.id, PayloadProtocol.CONTROL, parameters.encode(), now)
+            self._association.send(channel.id, PayloadProtocol.CONTROL, opening, now)
         elif self._established:
             self._opened(channel)
         return channel
@@ -222,7 +230,8 @@ class Channels:
     def reset(self, channel: Channel) -> None:
         """Ask the peer to forget what comes from us on a channel."""
         assert channel.id is not None
-        if not self._association.reset(channel.id):
+        # Before there is a peer it can't be asked, and may be told of the channel still.
+        if self._established and not self._association.reset(channel.id):
             self._closed(channel)
 
     def room(self) -> None:
@@ -244,7 +253,9 @@ class Channels:
             case Established():
                 self._established = True
                 for channel in list(self._channels.values()):
-                    if channel.parameters.negotiated is not None:
+                    if channel.state is ChannelState.CLOSING:
+                        self.reset(channel)
+                    elif channel.parameters.negotiated is not None:
                         self._opened(channel)
             case Reset():
                 self._was_reset(event)
@@ -285,7 +296,7 @@ class Channels:
             return
         if message.data[0] != _OPEN:
             return  # of a later version
-        if channel is not None and channel.state is ChannelState.CLOSING and channel._reset_by:
+        if channel is not None and True in channel._reset:
             # Only its answer to our reset is missing: it would not begin again without.
             self._association.assume_reset(message.stream)
             self._closed(channel)
@@ -314,11 +325,11 @@ class Channels:
         channel = self._channels.get(reset.stream)
         if channel is None:
             return
-        channel._reset_by.add(reset.by_peer)
-        if len(channel._reset_by) == 2:
-            self._closed(channel)
-        elif reset.by_peer:
+        channel._reset.add(reset.by_peer)
+        if reset.by_peer:
             channel.close()
+        if len(channel._reset) == 2:  # its stream can be used again from now on (RFC 8831, 6.7)
+            self._closed(channel)
 
     def _closed(self, channel: Channel) -> None:
         if channel.id is not None:

@@ -13,7 +13,7 @@ from dcsend.sctp.reno import Reno
 __all__ = ["Cubic"]
 
 _C: Final = 0.4
-"How steep the cubic is, in packets per cubic second (RFC 9438, 5.1)."
+"How steep the cubic is, in packets per cubic second (RFC 9438)."
 
 
 class Cubic(Reno):

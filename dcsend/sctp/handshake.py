@@ -62,16 +62,17 @@ class Peer:
 class Handshake:
     """Our half: tag, first TSN, and the key of our cookies."""
 
-    def __init__(self, window: int, *, bulk: bool) -> None:
+    def __init__(self, window: int, *, bulk: bool, tsn: int | None = None) -> None:
         """Choose them at random.
 
         Args:
             window: bytes that we take at first, a_rwnd.
             bulk: whether to say that packets need no checksum. Pion before 1.8.9 ends at an INIT
                 with a parameter that it does not know, this one among them.
+            tsn: the first one, if it is not to be random.
         """
         self.tag = secrets.randbelow(0xFFFFFFFF) + 1
-        self.tsn = secrets.randbits(32)
+        self.tsn = secrets.randbits(32) if tsn is None else tsn
         self._window = window
         self._bulk = bulk
         self._key = secrets.token_bytes(32)

@@ -6,8 +6,8 @@ Each packet takes a note of the counters along when it leaves. When it is acknow
 delivered in between, over the time that took, is a sample. The time is the longer one of sending
 and of acknowledging, since acknowledgements may be held back and then come all at once.
 
-`sent` and `acknowledged` run for every packet; so the notes are plain attributes of the caller's
-own record of the packet, and nothing is allocated.
+`sent` runs for every packet; so the notes are plain attributes of the caller's own record of the
+packet, and nothing is allocated.
 """
 
 from __future__ import annotations
@@ -66,15 +66,17 @@ class RateSampler:
         packet.delivered = self.delivered
         packet.app_limited = self._limited_until > 0
 
-    def acknowledged(self, newest: Noted, delivered: int) -> None:
-        """Note what an acknowledgement told.
+    def acknowledged(self, packet: Noted, size: int) -> None:
+        """Count what is acknowledged for the first time.
 
         Args:
-            newest: of the packets that it acknowledges for the first time, the one sent last.
-            delivered: bytes acknowledged since the beginning.
+            packet: the one of them that was sent last.
+            size: bytes of all of them.
         """
-        self.delivered = delivered
-        self._newest = newest
+        self.delivered += size
+        newest = self._newest
+        if newest is None or packet.sent_time >= newest.sent_time:
+            self._newest = packet
 
     def sample(self, now: float, min_rtt: float) -> tuple[float, bool, int]:
         """Return what the packets acknowledged since the last call say.

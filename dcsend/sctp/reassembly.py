@@ -317,8 +317,11 @@ class Reassembly:
         if distance >= 0x8000:
             return
         first, waiting = stream.next, stream.waiting
-        # Not number by number: a peer may skip half of all with each packet.
-        whole = [number for number in waiting if (number - first) & 0xFFFF <= distance]
+        # By the shorter way: a peer may skip half of all numbers, or make thousands wait.
+        numbers: Iterable[int] = waiting
+        if distance < len(waiting):
+            numbers = [(first + offset) & 0xFFFF for offset in range(distance + 1)]
+        whole = [n for n in numbers if n in waiting and (n - first) & 0xFFFF <= distance]
         stream.next = (sequence + 1) & 0xFFFF
         for number in sorted(whole, key=lambda number: (number - first) & 0xFFFF):
             self._deliver(waiting.pop(number))

@@ -53,6 +53,8 @@ class StreamResets:
         "When to send the request again."
         self._next = ours
         self._expected = theirs
+        self._is_postponed = False
+        "Whether the expected request has come, and was too early."
         self._wanted: list[int] = []
         self._asked: tuple[int, ...] = ()
         "Streams of the request that is not answered yet."
@@ -77,7 +79,7 @@ class StreamResets:
         number = self._next & 0xFFFFFFFF
         value = _REQUEST.pack(number, (self._expected - 1) & 0xFFFFFFFF, self._last & 0xFFFFFFFF)
         value += b"".join(map(_STREAM.pack, self._asked))
-        return [wire.chunk(wire.RE_CONFIG, 0, wire.parameter(_OUTGOING, value))]
+        return [wire.chunk(wire.RE_CONFIG, 0, wire.parameter(_OUTGOING, value, last=True))]
 
     def _prepare(self, sending: Transmission) -> None:
         """Begin a request for the streams of which all has arrived."""
@@ -146,8 +148,13 @@ class StreamResets:
         number = int(_NUMBER.unpack_from(content)[0])
         if number == (self._expected - 1) & 0xFFFFFFFF and self._last_answer:
             return [self._last_answer], []
+        if self._is_postponed and number == (self._expected + 1) & 0xFFFFFFFF:
+            # Chromium's asks again under another number, where the RFC has the same (5.2.7).
+            self._expected += 1
+            self._last_answer = b""
         if number != self._expected & 0xFFFFFFFF:
             return [], []
+        self._is_postponed = False
         if kind != _OUTGOING:  # nobody who speaks RFC 8831 needs another one
             return [self._answer(number, _DENIED)], []
         if len(content) < _REQUEST.size or len(content) % 2:
@@ -155,8 +162,10 @@ class StreamResets:
         last = _REQUEST.unpack_from(content)[2]
         if (cumulative - last) & 0xFFFFFFFF >= 0x80000000:
             # Some of what was sent before is missing; the peer asks again.
+            self._is_postponed = True
             return [_response(number, _IN_PROGRESS)], []
-        streams = [stream for (stream,) in _STREAM.iter_unpack(content[_REQUEST.size :])]
+        named = _STREAM.iter_unpack(content[_REQUEST.size :])
+        streams = list(dict.fromkeys(stream for (stream,) in named))
         result = _PERFORMED if streams else _NOTHING_TO_DO
         return [self._answer(number, result)], [Reset(stream, by_peer=True) for stream in streams]
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dcsend.sctp import wire
+from dcsend.sctp.bbr import MIN_RTT
 from dcsend.sctp.congestion import Acknowledgement, make_controller
 from dcsend.sctp.flight import Flight, Sent
 from dcsend.sctp.probing import Probing
@@ -128,8 +129,9 @@ class Transmission:
         rate, limited, prior, rtt = 0.0, False, 0, None
         newest = flight.newest
         if newest is not None:
-            self._sampler.acknowledged(newest, flight.total)
-            rate, limited, prior = self._sampler.sample(now, self.round_trip.minimum)
+            self._sampler.acknowledged(newest, delivered)
+            least = max(self.round_trip.minimum, MIN_RTT)
+            rate, limited, prior = self._sampler.sample(now, least)
             rtt = now - newest.sent_time if newest.sends == 1 else None
         self._controller.acknowledged(
             Acknowledgement(
@@ -142,7 +144,7 @@ class Transmission:
                 rate,
                 limited,
                 prior,
-                flight.total,
+                self._sampler.delivered,
             )
         )
 

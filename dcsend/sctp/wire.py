@@ -128,7 +128,7 @@ class Init:
             value += parameter(ZERO_CHECKSUM, _U32.pack(DTLS_DETECTS_ERRORS))
         if FORWARD_TSN in self.extensions:
             value += parameter(FORWARD_TSN_SUPPORTED, b"")
-        value += parameter(SUPPORTED_EXTENSIONS, bytes(sorted(self.extensions)))
+        value += parameter(SUPPORTED_EXTENSIONS, bytes(sorted(self.extensions)), last=True)
         return chunk(kind, 0, value)
 
     @classmethod
@@ -209,10 +209,15 @@ def chunk(kind: int, flags: int, value: bytes = b"") -> bytes:
     return HEADER.pack(kind, flags, length) + value + bytes(-length % 4)
 
 
-def parameter(kind: int, value: bytes) -> bytes:
-    """Return a parameter, or an error cause, with its padding."""
+def parameter(kind: int, value: bytes, *, last: bool = False) -> bytes:
+    """Return a parameter, or an error cause.
+
+    With its padding, unless it is the *last* of a chunk, whose length doesn't count that (RFC 9260,
+    3.2).
+    """
     length = _PARAMETER.size + len(value)
-    return _PARAMETER.pack(kind, length) + value + bytes(-length % 4)
+    padding = 0 if last else -length % 4
+    return _PARAMETER.pack(kind, length) + value + bytes(padding)
 
 
 def parameters(value: bytes) -> Iterator[tuple[int, bytes]]:

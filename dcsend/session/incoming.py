@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -52,6 +53,9 @@ _BYE: Final = 15.0
 """Seconds to wait for the sender's bye once every file is safe; then it is done all the same. Long,
 since closing takes Complete from a sender that is slow to read it; shorter than the silence after
 which a peer is taken for gone."""
+_BATCH: Final = 1024 * 1024
+"""Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming where
+the disk is slow. Where it is fast a batch is a frame or two."""
 _CLOSING: Final = 0.7
 "Seconds for the disk thread to end what it is doing; a pipe that nobody reads may hold it longer."
 _FAULTS = {
@@ -93,8 +97,7 @@ class Incoming:
         self._loop = asyncio.get_running_loop()
         self._entries: Sequence[Entry] = ()
         self._manifest: asyncio.Future[Sequence[Entry]] = self._loop.create_future()
-        self._pending: list[Operation] = []
-        self._pending_cost = 0
+        self._pending: deque[protocol_events.FrameEvent] = deque()
         self._arrived = asyncio.Event()
         self._left = 0
         "Files without a verdict."
@@ -229,17 +232,14 @@ class Incoming:
                 frame = self._protocol.receive_frame(message)
                 if frame is None:
                     continue  # it is over; the control channel tells why
-                self._pending.extend(_operations(frame))
-                self._pending_cost += frame.cost
+                self._pending.append(frame)
                 self._arrived.set()
 
     async def _write(self) -> None:
         """Hand over what is pending, batch after batch, until every file is judged."""
         while self._left:
             await self._arrived.wait()
-            self._arrived.clear()
-            batch, self._pending = self._pending, []
-            cost, self._pending_cost = self._pending_cost, 0
+            batch, cost = self._next_batch()
             outcomes = await self._worker.run(lambda batch=batch: self._sink.apply(batch))  # type: ignore[misc]
             self._count(batch)
             self._left -= len(outcomes)
@@ -250,6 +250,18 @@ class Incoming:
                 outcomes = await self._worker.run(self._sink.finish) + outcomes
                 await self._tell(outcomes, cost)
         self._safe = True
+
+    def _next_batch(self) -> tuple[list[Operation], int]:
+        """Take what is pending, as far as it goes into a batch, and its cost."""
+        batch: list[Operation] = []
+        cost = 0
+        while self._pending and cost < _BATCH:
+            frame = self._pending.popleft()
+            batch += _operations(frame)
+            cost += frame.cost
+        if not self._pending:
+            self._arrived.clear()
+        return batch, cost
 
     def _count(self, batch: Sequence[Operation]) -> None:
         """Count what a batch has written."""

@@ -1,7 +1,7 @@
 """The sending half: blocks from the disk into frames, as fast as acknowledgements come back.
 
 disk thread ─ blocks ─► read-ahead ─► frames ─► `data` channel
-`control` channel ─ acks, verdicts ─► window, progress, verdicts
+`control` channel ─ acks, verdicts ─► window, pace, progress, verdicts
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from dcsend.protocol.limits import (
     MAX_MESSAGE,
     MAX_PAYLOAD_WITH_DIGEST,
 )
+from dcsend.protocol.pace import LOOSE, Pace
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
@@ -112,6 +113,7 @@ class Outgoing:
         self._settings = settings
         self._emit = emit
         self._protocol = Sender(self._entries, agent=agent, window=settings.window)
+        self._pace = Pace(LOOSE, settings.window)
         self._worker = Worker("dcsend-read")
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
@@ -205,6 +207,7 @@ class Outgoing:
         self._accepted.set_result(event)
 
     def _acknowledge(self, upto: int) -> None:
+        self._pace.acknowledge(upto, self._loop.time())
         frames = self._book.frames
         while frames and frames[0].upto <= upto:
             frame = frames.popleft()
@@ -289,12 +292,13 @@ class Outgoing:
             await self._put(protocol.data(number, offset, part, digest), number, len(part))
 
     async def _room(self, cost: int) -> None:
-        """Wait until the window lets a frame of *cost* bytes go."""
-        while self._protocol.sendable() < cost:
+        """Wait until the window and the pace let a frame of *cost* bytes go."""
+        while self._protocol.sendable() < cost or not self._pace.allows(cost):
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
     async def _put(self, frame: bytes, number: int, payload: int) -> None:
+        self._pace.send(len(frame), self._loop.time())
         self._book.sent += len(frame)
         self._book.frames.append(_InFlight(self._book.sent, number, payload))
         while not self._data.send(frame):

@@ -57,9 +57,9 @@ export function vectors(kind: "control" | "frame"): Vector[] {
   });
 }
 
-/** How many vector files there are that are no dial codes. */
+/** How many vector files hold a message or a frame. */
 export function countVectors(): number {
-  return readdirSync(VECTORS).filter((name) => !/^(dialcode|blob)-/.test(name)).length;
+  return readdirSync(VECTORS).filter((name) => !/^(dialcode|blob|pace)-/.test(name)).length;
 }
 
 /** The rows of the first table below a heading of PROTOCOL.md, without its head and back-quotes. */

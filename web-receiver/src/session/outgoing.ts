@@ -3,7 +3,7 @@
  * `dcsend/session/outgoing.py`.
  *
  *     source ─ blocks ─► frames ─► `data` channel
- *     `control` channel ─ acks, verdicts ─► window, progress, verdicts
+ *     `control` channel ─ acks, verdicts ─► window, pace, progress, verdicts
  */
 import type { Channel } from "../engines/base.ts";
 import type { Entry } from "../entry.ts";
@@ -17,6 +17,7 @@ import {
   MAX_PAYLOAD_WITH_DIGEST,
   WINDOW,
 } from "../protocol/limits.ts";
+import { CAUTIOUS, Pace } from "../protocol/pace.ts";
 import { Sender } from "../protocol/sender.ts";
 import { Control, type Meeting } from "./control.ts";
 import type { Party } from "./conversation.ts";
@@ -66,6 +67,7 @@ export class Outgoing implements Party {
   readonly #options: RunOptions;
   readonly #tally: Tally;
   readonly #protocol: Sender;
+  readonly #pace: Pace;
   readonly #channels: Readonly<Record<"control" | "data", Channel>>;
   /** Rings when the receiver has answered, or acknowledged. */
   readonly #answered = new Bell();
@@ -83,6 +85,7 @@ export class Outgoing implements Party {
     this.#options = options;
     this.#tally = tally;
     this.#protocol = new Sender(options.agent, options.window ?? WINDOW);
+    this.#pace = new Pace(CAUTIOUS, options.window ?? WINDOW);
     this.control = new Control(meeting, this.#protocol, "sender", tally);
     this.#channels = meeting.connection.channels;
   }
@@ -148,6 +151,7 @@ export class Outgoing implements Party {
   }
 
   #acknowledge(upto: number): void {
+    this.#pace.acknowledge(upto, this.#options.now());
     const frames = this.#frames;
     for (let frame = frames[this.#done]; frame !== undefined && frame.upto <= upto; ) {
       this.#progress?.add(this.#entries[frame.number], frame.content);
@@ -246,19 +250,25 @@ export class Outgoing implements Party {
         this.#unjudged.set(number, { bytes: offset + part.length, digest, failure });
       const cost = FRAME_HEADER + part.length + (digest === null ? 0 : DIGEST);
       // Nothing is awaited while there is room: that would take longer than to send.
-      if (protocol.sendable() < cost) await this.#room(cost);
+      if (!this.#hasRoom(cost)) await this.#room(cost);
       const waiting = this.#put(protocol.data(number, offset, part, digest), number, part.length);
       if (waiting !== null) await waiting;
     } while (at < length);
   }
 
-  /** Wait until the window lets a frame of `cost` bytes go. */
+  /** Say whether the window and the pace let a frame of `cost` bytes go. */
+  #hasRoom(cost: number): boolean {
+    return this.#protocol.sendable() >= cost && this.#pace.allows(cost);
+  }
+
+  /** Wait until a frame of `cost` bytes may go. */
   async #room(cost: number): Promise<void> {
-    while (this.#protocol.sendable() < cost) await this.#answered.wait();
+    while (!this.#hasRoom(cost)) await this.#answered.wait();
   }
 
   /** Send a frame; null if that is done. */
   #put(frame: Uint8Array<ArrayBuffer>, number: number, content: number): Promise<void> | null {
+    this.#pace.send(frame.length, this.#options.now());
     this.#sent += frame.length;
     this.#frames.push({ upto: this.#sent, number, content });
     return this.#channels.data.send(frame) ? null : this.#putLater(frame);

@@ -1,0 +1,84 @@
+"""Whole dcsend: `dcsend send` and `dcsend receive` with real files, as people use it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from bench.contenders.base import Contender
+from bench.files import random_file
+from bench.hosts import Hosts
+from bench.results import MEGABYTE, Result, progress
+from bench.running import Failed, Line, Running
+
+__all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "send_path"]
+
+ENVIRONMENT: Final = {"DCSEND_STUN": "none", "DCSEND_NO_PAGE": "1"}
+"Nobody outside is asked, nothing is served."
+
+PROGRAM: Final = (sys.executable, "-m", "dcsend")
+
+
+def send_path(hosts: Hosts, source: Path, destination: Path, limit: float) -> Result:
+    """Move a file or a folder; Ctrl-C at the receiver after *limit* seconds of transfer."""
+    command = Hosts.on(hosts.left, *PROGRAM, "send", str(source), "--json")
+    with Running(command, environment=ENVIRONMENT) as sender:
+        line, _ = sender.until('"event": ?"code"')
+        code = json.loads(line.text)["code"]
+        options = ("-o", str(destination), "-y", "--overwrite", "--json")
+        command = Hosts.on(hosts.right, *PROGRAM, "receive", code, *options)
+        with Running(command, environment=ENVIRONMENT) as receiver:
+            accepted, _ = receiver.until('"event": ?"manifest"')
+            over = False
+            try:
+                receiver.until('"event": ?"done"', accepted.at + limit - time.monotonic())
+            except TimeoutError:
+                over = True
+            costs = receiver.end(interrupt=over), sender.end(interrupt=over)
+            return _judge(accepted, receiver, limit, costs)
+
+
+def _judge(accepted: Line, receiver: Running, limit: float, costs: tuple[Any, Any]) -> Result:
+    events = [(line.at, json.loads(line.text)) for line in receiver.lines]
+    at, done = events[-1]
+    if done["event"] != "done":
+        raise receiver.failure("ended without a word")
+    points = [(when, one["bytes"]) for when, one in events if one["event"] == "progress"]
+    if done["ok"]:
+        started, arrived = at - done["seconds"], done["bytes"]
+        seconds, note = done["seconds"], ""
+    else:
+        points = [point for point in points if point[0] <= accepted.at + limit]
+        started, arrived = accepted.at, max((count for _, count in points), default=0)
+        seconds = min(limit, at - accepted.at)
+        errors = [one["message"] for _, one in events if one["event"] == "error"]
+        note = (errors or ["not done in time"])[-1]
+    series = progress(started, points)
+    return Result(arrived, seconds, done["ok"], *costs, series, started, note)
+
+
+def _measure(hosts: Hosts, megabytes: int, limit: float, folder: Path) -> Result:
+    source = folder / f"{megabytes}.bin"
+    if not source.exists():
+        random_file(source, megabytes * MEGABYTE)
+    destination = folder / "received"
+    try:
+        return send_path(hosts, source, destination, limit)
+    except json.JSONDecodeError as error:
+        raise Failed(f"dcsend said something else than events: {error.doc!r}") from None
+    finally:
+        # What is there would be taken up or replaced by the next one.
+        for left in destination.glob(f"{source.name}*"):
+            left.unlink()
+
+
+DCSEND: Final = Contender(
+    "dcsend",
+    "whole `dcsend send` and `dcsend receive` with a file: from the accepted manifest to the last "
+    "verdict, as the receiver counts; written, synced, verified",
+    _measure,
+)
+"Whole dcsend."

@@ -1,0 +1,70 @@
+"""Many small files against one file of the same bytes, over a cable.
+
+    python -m bench.small [--rounds 5] [--files 10000]
+
+Writes build/bench/small.json; about 2 minutes by default.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from bench import results
+from bench.contenders.whole import send_path
+from bench.files import random_file, workshop
+from bench.hosts import cable
+from bench.results import Result
+from bench.rounds import attempt
+
+__all__ = ["main"]
+
+_SIZE: Final = 4096
+"Bytes of each small file."
+_LIMIT: Final = 300.0
+"Seconds for one transfer."
+
+
+def _measure(source: Path, destination: Path) -> Callable[[], Result]:
+    def measure() -> Result:
+        with cable() as hosts:
+            try:
+                return send_path(hosts, source, destination, _LIMIT)
+            finally:
+                shutil.rmtree(destination, ignore_errors=True)
+
+    return measure
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--files", type=int, default=10_000)
+    chosen = parser.parse_args()
+    where = results.conditions()
+    row = results.Row(f"{chosen.files} files of {_SIZE // 1024} KiB", {})
+    # A small file takes a block, and an inode beside it.
+    with workshop(chosen.files * _SIZE * 4) as folder:
+        tree = folder / "many"
+        tree.mkdir()
+        for number in range(chosen.files):
+            (tree / f"{number:06}.bin").write_bytes(os.urandom(_SIZE))
+        sources = {
+            "one file": random_file(folder / "one.bin", chosen.files * _SIZE),
+            "many files": tree,
+        }
+        for number in range(chosen.rounds):
+            for name, source in sources.items():
+                result = attempt(name, _measure(source, folder / "received"))
+                row.results.setdefault(name, []).append(result)
+                print(f"round {number + 1}, {name}: {result.seconds:.2f} s", flush=True)
+    results.save("small", where, vars(chosen), [row])
+
+
+if __name__ == "__main__":
+    main()

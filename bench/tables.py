@@ -1,0 +1,222 @@
+"""The tables of docs/performance.md, one function per part: JSON in, lines of Markdown out."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from bench.results import Spread
+
+__all__ = ["PARTS", "Part", "rates", "ratio"]
+
+Part = Mapping[str, Any]
+"What is in one JSON file."
+
+OURS: Final = "dcsend"
+
+
+def rates(results: Sequence[Part]) -> list[float]:
+    """Return the rate of each, in MB/s; 0 where nothing arrived."""
+    return [one["bytes"] / one["seconds"] / 1e6 if one["seconds"] else 0.0 for one in results]
+
+
+def ratio(row: Part, other: str, ours: str = OURS) -> str:
+    """Return the median of ours by theirs over the rounds, as text; a dash where there is none."""
+    pairs = zip(rates(row["results"].get(ours, [])), rates(row["results"][other]), strict=False)
+    quotients = [mine / theirs for mine, theirs in pairs if theirs]
+    return f"{statistics.median(quotients):.2f}" if quotients else "–"
+
+
+def table(heads: Sequence[str], lines: Sequence[Sequence[object]]) -> list[str]:
+    """Return a Markdown table; its first column is text, the others are numbers."""
+    return [
+        f"| {' | '.join(heads)} |",
+        f"|---|{'--:|' * (len(heads) - 1)}",
+        *(f"| {' | '.join(map(str, line))} |" for line in lines),
+        "",
+    ]
+
+
+def _costs(results: Sequence[Part]) -> list[str]:
+    """Return processor seconds per GB and peak memory of both sides, as cells."""
+    cells = []
+    for side in ("sender", "receiver"):
+        there = [one for one in results if one[side] and one["bytes"]]
+        each = [one[side]["cpu_seconds"] / one["bytes"] * 1e9 for one in there]
+        peak = max((one[side]["peak_rss"] for one in there), default=0) / 2**20
+        cells.append((f"{statistics.median(each):.1f}", f"{peak:.0f}") if there else ("–", "–"))
+    return [" / ".join(pair) for pair in zip(*cells, strict=True)]
+
+
+def _compared(row: Part) -> list[str]:
+    """Return the table of one row with everybody in it."""
+    share = bool(row["bottleneck"])
+    heads = ["", "sent, MB", "MB/s", "dcsend is × this"]
+    heads += ["share of the line"] if share else []
+    heads += ["CPU s/GB, sender / receiver", "peak MiB, sender / receiver", "done"]
+    lines = []
+    for name, results in row["results"].items():
+        spread = Spread.of(rates(results))
+        done = f"{sum(one['complete'] for one in results)} of {len(results)}"
+        cells = [name, row["megabytes"].get(name, "–"), spread, ratio(row, name)]
+        cells += [f"{spread.median / row['bottleneck']:.2f}"] if share else []
+        lines.append([*cells, *_costs(results), done])
+    return table(heads, lines)
+
+
+def _throughput(part: Part) -> Iterator[str]:
+    for row in part["rows"]:
+        yield from _compared(row)
+
+
+def _paths(part: Part) -> Iterator[str]:
+    rows = part["rows"]
+    names = list(dict.fromkeys(name for row in rows for name in row["results"]))
+    lines = []
+    for row in rows:
+        medians = {n: Spread.of(rates(r)).median for n, r in row["results"].items()}
+        cells = [f"{medians[n]:.2f}" if n in medians else "–" for n in names]
+        share = medians.get(OURS, 0.0) / row["bottleneck"] if row["bottleneck"] else 0.0
+        lines.append([row["title"], *cells, f"{share:.2f}"])
+    yield from table(["MB/s", *names, "dcsend's share of the line"], lines)
+    for row in rows:
+        yield f"**{row['title']}**"
+        yield ""
+        yield from _compared(row)
+
+
+def _uplink(part: Part) -> Iterator[str]:
+    (row,) = part["rows"]
+    yield from _compared(row)
+    yield "Round trips of small datagrams beside it, in milliseconds; medians over the rounds."
+    yield ""
+    lines = []
+    for name, rounds in row["extra"].items():
+
+        def middle(key: str, rounds: Sequence[Part] = rounds) -> float:
+            return float(statistics.median(one[key] for one in rounds))
+
+        idle = middle("idle_ms")
+        added = (middle("busy_ms") - idle, middle("busy_95_ms") - idle)
+        cells = [name, f"{idle:.0f}", f"{middle('busy_ms'):.0f}", f"{middle('busy_95_ms'):.0f}"]
+        cells += [f"{added[0]:.0f}", f"{added[1]:.0f}", f"{middle('lost') * 100:.1f} %"]
+        lines.append(cells)
+    heads = ["", "idle", "busy", "busy, 95 %", "added", "added, 95 %", "lost"]
+    yield from table(heads, lines)
+
+
+def _fairness(part: Part) -> Iterator[str]:
+    lines = []
+    for row in part["rows"]:
+        for name, rounds in row["extra"].items():
+            first, later = (
+                Spread.of(one["ours"] for one in rounds if (one["after"] > 0) is leads)
+                for leads in (True, False)
+            )
+            cells = [Spread.of(one[key] for one in rounds) for key in ("ours", "theirs", "used")]
+            lines.append([f"{name} {row['title']}", *cells, first, later])
+    heads = ["share of the line", "its own", "TCP's", "both", "its own, there first", "and later"]
+    yield from table(heads, lines)
+
+
+def _browsers(part: Part) -> Iterator[str]:
+    for row in part["rows"]:
+        yield f"**{row['title']}**"
+        yield ""
+        yield from _compared(row)
+        for large in row["extra"].get(OURS, []):
+            yield (
+                f"At {large['gigabytes']:g} GB the tab's process had at most "
+                f"{large['tab_peak'] / 2**20:.0f} MiB, at {large['rate']:.1f} MB/s."
+            )
+            yield ""
+
+
+def _small(part: Part) -> Iterator[str]:
+    (row,) = part["rows"]
+    spreads = {
+        name: Spread.of(one["seconds"] for one in results if one["complete"])
+        for name, results in row["results"].items()
+    }
+    many, one = spreads["many files"], spreads["one file"]
+    times = f"{many.median / one.median:.2f}" if one.median else "–"
+    heads = [row["title"], "seconds", "MB/s", *_COSTS]
+    yield from table(
+        heads,
+        [
+            [name, spreads[name], Spread.of(rates(results)), *_costs(results)]
+            for name, results in row["results"].items()
+        ],
+    )
+    yield f"Many files take {times} times as long as one of the same bytes."
+    yield ""
+
+
+def _sizes(part: Part) -> Iterator[str]:
+    lines = []
+    for row in part["rows"]:
+        results = row["results"][OURS]
+        done = f"{sum(one['complete'] for one in results)} of {len(results)}"
+        lines.append([row["title"], Spread.of(rates(results)), *_costs(results), done])
+    yield from table(["", "MB/s", *_COSTS, "done"], lines)
+
+
+def _startup(part: Part) -> Iterator[str]:
+    said = {
+        "send": "`dcsend send` until its code is printed",
+        "receive": "`dcsend receive` until its code is printed",
+        "asyncio": "a Python that imports asyncio, for comparison",
+    }
+    lines = [[said[name], Spread.of(times)] for name, times in part["times_ms"].items()]
+    yield from table(["", "ms"], lines)
+
+
+_COSTS: Final = ("CPU s/GB, sender / receiver", "peak MiB, sender / receiver")
+
+PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
+    "throughput": (
+        "Over a cable",
+        "Two hosts, network namespaces of one machine, joined by a veth pair with MTU 1500. Sizes "
+        "differ, since a gigabyte through the slow ones would take minutes; rates are compared. "
+        "TCP, and datagrams that leave by UDP_SEGMENT, cross it in pieces of up to 64 KiB, which "
+        "no cable carries; the emulated paths carry packets only.",
+        _throughput,
+    ),
+    "paths": (
+        "Over emulated paths",
+        "Delay, loss, rate and a drop-tail queue between the two hosts, by a program of ours on "
+        "TUN devices (`bench/link.c`), which shares the processors with both ends. Who was not "
+        "done within the limit is measured by what had arrived. magic-wormhole and "
+        "wormhole-william run over TCP BBR.",
+        _paths,
+    ),
+    "uplink": (
+        "A slow uplink with a deep buffer",
+        "Does it get there, and what does it do to a call on the same line?",
+        _uplink,
+    ),
+    "fairness": (
+        "Beside a TCP download",
+        "100 Mbit/s, 40 ms, a queue of 500 KB, one TCP flow of the kernel beside it. Counted is "
+        "what arrives while both are there; in every other round TCP is there first. TCP beside "
+        "TCP shows what is usual.",
+        _fairness,
+    ),
+    "browsers": (
+        "Into browsers",
+        "The browser is on a host of its own, over a cable with MTU 1500. dcsend's page verifies "
+        "and saves; the engines' bytes are counted and thrown away. The browser's processor time "
+        "and memory are those of all its processes.",
+        _browsers,
+    ),
+    "small": ("Many small files", "Over the cable, whole dcsend.", _small),
+    "sizes": (
+        "Memory and cost by size",
+        "Over the cable, whole dcsend, random files. Processor time is that of the whole process, "
+        "with its start, which weighs on small files.",
+        _sizes,
+    ),
+    "startup": ("Until the code is there", "From the start of the program.", _startup),
+}
+"Part -> heading, what it is, its table; in the order of the page."

@@ -1,0 +1,1 @@
+"""Fuzzing: what a program invents for parsers and associations; see CONTRIBUTING.md."""

@@ -1,0 +1,168 @@
+"""What the benchmark computes; what it measures is no test's business."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import results
+from bench.contenders import CONTENDERS
+from bench.fairness import arrived_at
+from bench.files import require_room
+from bench.paths import GRID, size_for
+from bench.report import page, put_between, summary
+from bench.results import Result, Row, Spread, progress
+from bench.rounds import attempt
+from bench.running import Cost, Failed, Running
+from bench.tables import ratio
+
+CONDITIONS = {
+    **{"date": "2026-01-02 03:04 UTC", "commit": "abc", "kernel": "Linux 6", "cpu": "Some CPU"},
+    **{"cores": 2, "memory_gib": 8, "python": "3.13.1", "load_before": 0.1, "versions": {}},
+}
+
+
+def result(rate: float, *, complete: bool = True) -> Result:
+    cost = Cost(2.0, 50 << 20)
+    return Result(int(rate * 1e7), 10.0, complete, cost, cost, [(5.0, int(rate * 5e6))])
+
+
+def written(monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, row: Row) -> dict[str, Any]:
+    monkeypatch.setattr(results, "FOLDER", folder)
+    path = results.save(name, CONDITIONS, {"rounds": 2}, [row])
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+@pytest.fixture
+def row() -> Row:
+    row = Row("a line", {"dcsend": 100, "libwebrtc": 100}, bottleneck=20.0)
+    row.results = {
+        "dcsend": [result(10.0), result(18.0), result(12.0)],
+        "libwebrtc": [result(5.0), result(6.0), result(0.0, complete=False)],
+    }
+    return row
+
+
+def test_a_spread_has_as_many_digits_as_make_sense() -> None:
+    assert str(Spread.of([1.0, 2.5, 2.0])) == "2.00 (1.00–2.50)"
+    assert str(Spread.of([99.0, 240.4, 301.0])) == "240 (99–301)"
+    assert Spread.of([]).median == 0.0
+
+
+def test_ratios_are_of_rounds_and_leave_out_what_got_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
+) -> None:
+    part = written(monkeypatch, tmp_path, "paths", row)
+    assert ratio(part["rows"][0], "libwebrtc") == "2.50"  # between 10/5 and 18/6
+
+
+def test_a_page_tells_medians_costs_shares_and_conditions(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
+) -> None:
+    row.timing = {"dcsend": "from here to there"}
+    part = written(monkeypatch, tmp_path, "paths", row)
+    text = "\n".join(page({"paths": part}, {"paths": ["paths-time.png"]}))
+    assert "| dcsend | 100 | 12.0 (10.0–18.0) | 1.00 | 0.60 |" in text
+    assert "| 2 of 3 |" in text
+    assert "Some CPU, 2 cores, 8 GiB; Linux 6; Python 3.13.1" in text
+    assert "**dcsend**: from here to there." in text
+    assert "(paths-time.png)" in text
+
+
+def test_the_short_table_compares_with_the_line_and_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
+) -> None:
+    part = written(monkeypatch, tmp_path, "paths", row)
+    lines = list(summary({"paths": part}))
+    assert "| a line | 12.0 (60% of the line) | libwebrtc 5.00 (× 2.50) |" in lines
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    begin, end = (
+        "<!-- written by bench/report.py: begin -->",
+        "<!-- written by bench/report.py: end -->",
+    )
+    assert put_between(f"a {begin} old {end} z", "new") == f"a {begin}\n\nnew\n{end} z"
+    with pytest.raises(ValueError):
+        put_between("no marks", "new")
+
+
+def test_readme_has_the_marks() -> None:
+    readme = Path(__file__).resolve().parent.parent / "README.md"
+    assert "new words" in put_between(readme.read_text(encoding="utf-8"), "new words")
+
+
+@pytest.mark.parametrize(
+    ("moment", "arrived"), [(0.0, 0), (0.5, 50), (1.0, 100), (1.5, 200), (2.0, 300), (9.0, 300)]
+)
+def test_between_two_points_bytes_arrive_evenly(moment: float, arrived: float) -> None:
+    assert arrived_at([(1.0, 100), (2.0, 300)], moment) == arrived
+
+
+def test_a_slow_line_gets_less_to_carry() -> None:
+    assert size_for(GRID[0], 300) == 150
+    assert size_for(GRID[1], 300) == 300
+
+
+def test_a_series_begins_with_its_transfer() -> None:
+    assert progress(10.0, [(9.0, 1), (10.5, 2)]) == [(0.5, 2)]
+
+
+def test_who_fails_has_a_rate_of_nothing_and_a_reason() -> None:
+    def fail() -> Result:
+        raise Failed("no way")
+
+    failed = attempt("somebody", fail)
+    assert (failed.rate, failed.complete, failed.note) == (0.0, False, "no way")
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="GB"):
+        require_room(tmp_path, 1 << 60)
+
+
+def test_everybody_says_what_is_timed() -> None:
+    assert all("from the" in one.timing for one in CONTENDERS.values())
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark needs Linux")
+
+
+@linux
+def test_its_lines_have_a_time_and_its_memory_is_its_own() -> None:
+    # 60 MB that the process here, which starts it, never had in one piece.
+    script = "x = bytearray(60_000_000); print(input(), flush=True); import time; time.sleep(1)"
+    before = time.monotonic()
+    with Running([sys.executable, "-c", script]) as program:
+        program.say("hello")
+        line, _ = program.until("hel+o")
+        cost = program.end()
+    assert before < line.at < time.monotonic()
+    assert program.status == 0
+    assert 60_000_000 < cost.peak_rss < 100_000_000
+    assert 0 < cost.cpu_seconds < 1
+
+
+@linux
+def test_one_that_ends_too_early_says_why() -> None:
+    script = "raise SystemExit('out of cheese')"
+    with (
+        Running([sys.executable, "-c", script]) as program,
+        pytest.raises(Failed, match="out of cheese"),
+    ):
+        program.until("never")
+
+
+@linux
+def test_one_that_never_ends_is_killed() -> None:
+    with Running([sys.executable, "-c", "import time; time.sleep(1000)"]) as program:
+        with pytest.raises(TimeoutError):
+            program.until("never", 0.2)
+        program.end(0.1)
+    assert program.status == -9
