@@ -254,13 +254,9 @@ def overridden(file: str) -> set[str]:
 
 @pytest.mark.parametrize("file", MODULES)
 def test_each_private_name_that_a_file_uses_is_in_the_tables(file: str) -> None:
-    listed = {
-        part
-        for name, where, *_ in (*ATTRIBUTES, *METHODS)
-        if where == file
-        for part in name.split(".")
-        if part.startswith("_")
-    }
+    rows = [(row[0], row[1]) for row in ATTRIBUTES] + [(row[0], row[1]) for row in METHODS]
+    parts = (part for name, where in rows if where == file for part in name.split("."))
+    listed = {part for part in parts if part.startswith("_")}
     names = Names(FOLDER / Path(file).name)
     used = (names.used - names.own) | overridden(file)
     assert used == listed - {"_util"} - (names.own - overridden(file))

@@ -201,7 +201,7 @@ class BulkTransport:
         packets = association.packets(now)
         if packets:
             self._dtls.send_packets(packets)
-            self._channels.room()
+        self._channels.room()  # in any case: messages may have expired, too
         self._set_timer()
 
     def _handle_events(self) -> None:

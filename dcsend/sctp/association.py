@@ -135,6 +135,12 @@ class Association:
         self._resets.want(stream)
         return True
 
+    def assume_reset(self, stream: int) -> None:
+        """Take it that the peer has answered `reset`, though the answer has not come."""
+        if self._resets is not None:
+            self._resets.assume(stream)
+            self.transmission.queue.restart_stream(stream)
+
     def probe(self, sizes: Sequence[int], now: float) -> None:
         """Find out which of these payloads, in bytes, largest first, packets can have.
 

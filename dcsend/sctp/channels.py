@@ -290,12 +290,17 @@ class Channels:
     def _control(self, message: Message, now: float) -> None:
         """Take a message of the establishment protocol."""
         channel = self._channels.get(message.stream)
-        if message.data[0] == _ACK[0] and len(message.data) == 1:
+        if message.data[0] == _ACK[0]:  # Pion's has four bytes
             if channel is not None and channel.parameters.negotiated is None:
                 self._opened(channel)
             return
         if message.data[0] != _OPEN:
             return  # of a later version
+        if channel is not None and True in channel._reset:
+            # Only its answer to our reset is missing: it would not begin again without.
+            self._association.assume_reset(message.stream)
+            self._closed(channel)
+            channel = None
         if channel is not None or message.stream & 1 == self._ours:
             raise Violation("opens a channel on a stream that is not its own, or in use")
         try:

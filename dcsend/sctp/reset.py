@@ -119,6 +119,14 @@ class StreamResets:
                 resets += done
         return replies, resets
 
+    def assume(self, stream: int) -> None:
+        """Take a stream out of the request that waits for its answer."""
+        if stream in self._asked:
+            self._asked = tuple(asked for asked in self._asked if asked != stream)
+            if not self._asked:
+                self.deadline = None
+                self._next += 1
+
     def _answered(self, content: bytes) -> list[Reset]:
         if len(content) < _RESULT.size:
             raise wire.Malformed("a response is too short")

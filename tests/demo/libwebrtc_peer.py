@@ -12,6 +12,7 @@ import json
 import sys
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Final
 
 import webrtc
@@ -86,19 +87,11 @@ class Peer:
             task = asyncio.ensure_future(self.beat(channel))
             self.tasks.add(task)
 
-        waiting: deque[Any] = deque()
-
-        def echo(event: object = None) -> None:
-            while waiting and channel in self.open and channel.buffered_amount < MOST_BUFFERED:
-                channel.send(waiting.popleft())
-
-        channel.buffered_amount_low_threshold = MOST_BUFFERED // 2
-        channel.on("bufferedamountlow", echo)
+        echo = self.echo_on(channel)
 
         def message(event: Any) -> None:  # noqa: ANN401 - wrtc's
             if self.chosen.echo:
-                waiting.append(event.data)
-                echo()
+                echo(event.data)
                 return
             if isinstance(event.data, str):
                 said = f"'{event.data}'"
@@ -118,6 +111,22 @@ class Peer:
             opened()
         else:
             channel.on("open", opened)
+
+    def echo_on(self, channel: Any) -> Callable[[Any], None]:  # noqa: ANN401 - wrtc's
+        """Return what sends a message back when there is room."""
+        waiting: deque[Any] = deque()
+
+        def flush(event: object = None) -> None:
+            while waiting and channel in self.open and channel.buffered_amount < MOST_BUFFERED:
+                channel.send(waiting.popleft())
+
+        def echo(message: Any) -> None:  # noqa: ANN401 - text or bytes
+            waiting.append(message)
+            flush()
+
+        channel.buffered_amount_low_threshold = MOST_BUFFERED // 2
+        channel.on("bufferedamountlow", flush)
+        return echo
 
     async def beat(self, channel: Any) -> None:  # noqa: ANN401 - wrtc's
         """Send random messages."""
