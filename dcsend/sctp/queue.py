@@ -69,6 +69,8 @@ class Outgoing:
 
 
 class _Stream:
+    """What waits on one stream."""
+
     __slots__ = ("messages", "next", "queued")
 
     def __init__(self) -> None:

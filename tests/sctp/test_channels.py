@@ -119,7 +119,7 @@ def test_messages_arrive_as_they_were_sent(which: int) -> None:
     talk.open(0)
     talk.settle()
     talk.notes.clear()
-    messages = [b"bytes", "text", b"", "", "ü\U0001f600", bytes(5000)]
+    messages: list[bytes | str] = [b"bytes", "text", b"", "", "ü\U0001f600", bytes(5000)]
     sender = [*talk.sides[0]._channels.values(), *talk.announced[1]][which]
     for message in messages:
         sender.send(message, talk.pair.now)
