@@ -269,6 +269,21 @@ def test_one_lost_fragment_gives_up_its_whole_message_and_no_other() -> None:
     assert sky.flight.advance() == []
 
 
+def test_what_the_peer_took_back_is_not_skipped() -> None:
+    sky = Sky()
+    [first] = sky.send(1, Reliability(max_retransmits=0))
+    sky.send(2)
+    sky.hear(-1, (1, 2))
+    sky.flight.abandon(first)
+    sky.flight.advance()
+    sky.hear(-1, (2, 2))
+    [last] = sky.send(1, Reliability(max_retransmits=0))
+    sky.flight.lose_all()
+    sky.flight.abandon(last)
+    sky.flight.advance()
+    assert sky.flight.advanced == 100
+
+
 def test_unordered_messages_have_no_number_to_skip() -> None:
     sky = Sky()
     [record] = sky.send(1, Reliability(ordered=False, max_retransmits=0))
