@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test coverage check bench report paths pictures build lock clean
+.PHONY: help venv page demo test coverage check fuzz bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -29,6 +29,9 @@ check: venv ## formatting, lint and types only
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	@$(PY) scripts/page.py check
+
+fuzz: ## throw invented packets at SCTP for ten minutes; see CONTRIBUTING.md
+	@sh scripts/fuzz.sh
 
 bench: page ## measure everything and write docs/performance.md; about two hours, see bench/
 	@sh scripts/system-tools.sh
@@ -64,5 +67,5 @@ lock: venv ## write requirements-dev.txt anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv build dist web-receiver/dist web-receiver/node_modules htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .fuzz build dist web-receiver/dist web-receiver/node_modules htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

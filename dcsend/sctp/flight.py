@@ -7,8 +7,10 @@ and finds lost retransmissions, too. TSNs are plain integers that never wrap, as
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 from dcsend.sctp.queue import Outgoing
@@ -95,6 +97,8 @@ class Flight:
         self._lost: deque[Sent] = deque()
         self.gaps: Sequence[tuple[int, int]] = ()
         "What the last acknowledgement told beyond the cumulative TSN."
+        self._known: Sequence[tuple[int, int]] = ()
+        "What all of them have told, in order."
         self._settled = first - 1
         "Up to here `advance` has looked."
         self._skipped: dict[int, tuple[int, int]] = {}
@@ -185,17 +189,29 @@ class Flight:
             if not record.acknowledged:
                 self._arrived(record)
         self.cumulative = cumulative
-        if gaps or self.gaps:
-            for first, last in _fresh(gaps, self.gaps):
-                for tsn in range(max(first, cumulative + 1), last + 1):
-                    record = records[tsn]
-                    if not record.acknowledged:
-                        self._arrived(record)
-            self.gaps = gaps
+        if gaps:
+            self._take_gaps(gaps)
+        self.gaps = gaps
         self._highest = max(self._highest, end)
         self.advanced = max(self.advanced, cumulative)
         self._measure(now)
         return self.total - before
+
+    def _take_gaps(self, gaps: Sequence[tuple[int, int]]) -> None:
+        """Look at what is told beyond the cumulative TSN, each chunk once.
+
+        A peer may tell the same thousands again and again, with nothing told between.
+        """
+        cumulative, known = self.cumulative, self._known
+        if known and known[0][1] <= cumulative:
+            known = known[bisect_right(known, cumulative, key=itemgetter(1)) :]
+        fresh = list(_fresh(gaps, known))
+        for first, last in fresh:
+            for tsn in range(max(first, cumulative + 1), last + 1):
+                record = self._records[tsn]
+                if not record.acknowledged:
+                    self._arrived(record)
+        self._known = _joined(known, fresh) if fresh else known
 
     def _measure(self, now: float) -> None:
         """Learn the round trip, and up to when what was sent has arrived."""
@@ -278,6 +294,7 @@ class Flight:
         self._lost.clear()
         self.reorder_deadline = None
         self._settled = self.cumulative
+        self._known = self.gaps
         told = set[int]()
         for first, last in self.gaps:
             told.update(range(first, last + 1))
@@ -372,7 +389,10 @@ def _fresh(
     [(3, 3), (6, 7), (9, 9), (12, 12)]
     """
     at = 0
+    is_short = 8 * len(gaps) < len(known)
     for first, last in gaps:
+        if is_short:
+            at = bisect_left(known, first, lo=at, key=itemgetter(1))
         while at < len(known) and known[at][1] < first:
             at += 1
         behind = at
@@ -385,3 +405,20 @@ def _fresh(
                 yield start, known[behind][0] - 1
             start = known[behind][1] + 1
             behind += 1
+
+
+def _joined(
+    runs: Sequence[tuple[int, int]], more: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Put runs that don't overlap together, in order.
+
+    >>> _joined([(3, 4), (9, 9)], [(5, 5), (7, 7)])
+    [(3, 5), (7, 7), (9, 9)]
+    """
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted([*runs, *more]):
+        if joined and joined[-1][1] + 1 == first:
+            joined[-1] = joined[-1][0], last
+        else:
+            joined.append((first, last))
+    return joined

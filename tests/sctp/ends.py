@@ -244,6 +244,8 @@ class End:
     def __init__(self, options: Options, takes: Callable[[float], bool] = lambda now: True) -> None:
         self.association = Association(options, 0.0)
         self.messages: list[Message] = []
+        self.sent: list[State] = []
+        "The state before each message that a test has sent."
         self.established = False
         self.ended: Ended | None = None
         self.wakes = 0

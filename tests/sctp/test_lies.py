@@ -101,12 +101,14 @@ class TraceFunction(Protocol):
 
 
 def steps(work: Callable[[], object]) -> int:
-    """Count the lines of dcsend that some work runs."""
+    """Count the instructions of the interpreter that some work takes."""
     count = 0
 
     def trace(frame: FrameType, event: str, arg: object) -> TraceFunction:
         nonlocal count
-        count += event == "line"
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        count += event == "opcode"
         return trace
 
     sys.settrace(trace)
@@ -214,9 +216,23 @@ def test_a_sack_costs_about_as_much_as_it_is_long() -> None:
     liar.say(other)
     for chunk in (one, other):
         cost = steps(lambda chunk=chunk: liar.say(chunk))  # type: ignore[misc]
-        assert cost < 25 * most + 2000
+        assert cost < 250 * most + 5000
     many = [sack(flight.cumulative) for _ in range(RECORD // 16)]
-    assert steps(lambda: liar.say(*many)) < 200 * len(many)
+    assert steps(lambda: liar.say(*many)) < 2000 * len(many)
+
+
+def test_telling_a_long_run_again_and_again_costs_little() -> None:
+    liar = Liar()
+    transmission = liar.association.transmission
+    transmission._controller.window = transmission.peer_window = 1 << 30
+    transmission._controller.pacing_rate = transmission._pacer.credit = float("inf")
+    liar.association.send(0, 53, bytes(2_000_000), liar.now)
+    liar.association.packets(liar.now)
+    long, short = sack(-1, gaps=[(2, 1500)]), sack(-1)
+    liar.say(long)
+    many = [short, long] * 200
+    assert steps(lambda: liar.say(*many)) < 2000 * len(many)
+    assert liar.is_well
 
 
 # Data
@@ -240,7 +256,7 @@ def test_a_flood_of_single_bytes_costs_no_more_memory_than_the_limits(
     liar = Liar(Limits(window=30_000, message=10_000))
     tracemalloc.start()
     try:
-        for tsn in range(0, 2500 * step, step):
+        for tsn in range(0, 1200 * step, step):
             liar.data(tsn, b"xy", flags, number=tsn)
         _, peak = tracemalloc.get_traced_memory()
     finally:
@@ -346,7 +362,7 @@ def test_gaps_without_end_are_bounded_and_answered_quickly() -> None:
     packets = liar.association.packets(liar.now)
     assert len(packets) == 1
     assert len(packets[0]) < 1400
-    assert steps(lambda: liar.data(3, number=2)) < 2500
+    assert steps(lambda: liar.data(3, number=2)) < 30_000
     assert liar.is_well
 
 
@@ -381,9 +397,9 @@ def test_skipping_half_of_all_numbers_again_and_again_costs_little() -> None:
     def skip() -> None:
         liar.say(forward(5, *((0, 0x7FFF * n & 0xFFFF) for n in range(entries))))
 
-    assert steps(skip) < 20 * entries
+    assert steps(skip) < 60 * entries
     many = [forward(5 + n, (0, 0x7FFF * n & 0xFFFF)) for n in range(1, RECORD // 16)]
-    assert steps(lambda: liar.say(*many)) < 100 * len(many)
+    assert steps(lambda: liar.say(*many)) < 1500 * len(many)
 
 
 def test_skipping_one_tsn_at_a_time_over_much_that_waits_costs_little() -> None:
@@ -392,7 +408,7 @@ def test_skipping_one_tsn_at_a_time_over_much_that_waits_costs_little() -> None:
     for tsn in range(2, 8000, 2):
         liar.data(tsn, b"x", FIRST if tsn % 4 else WHOLE, number=30_000 + tsn)
     many = [forward(2 * n + 1, (0, n)) for n in range(500)]
-    assert steps(lambda: liar.say(*many)) < 200 * len(many)
+    assert steps(lambda: liar.say(*many)) < 1500 * len(many)
     assert liar.is_well
 
 

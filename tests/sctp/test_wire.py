@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from google_crc32c import value as crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -205,8 +206,8 @@ def test_one_flipped_bit_makes_a_checksum_wrong(content: bytes, data: st.DataObj
 
 def test_the_checksum_is_that_of_the_rfc() -> None:
     # CRC-32C of "123456789" is 0xE3069283.
-    assert wire.crc32c(b"123456789") == 0xE3069283
-    assert wire.packet((0, 0), 0, b"")[8:] == wire.crc32c(bytes(12)).to_bytes(4, "little")
+    assert crc32c(b"123456789") == 0xE3069283
+    assert wire.packet((0, 0), 0, b"")[8:] == crc32c(bytes(12)).to_bytes(4, "little")
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5])
