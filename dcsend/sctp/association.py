@@ -26,6 +26,7 @@ from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
 from dcsend.sctp.states import TRANSITIONS, Input, State
+from dcsend.sctp.timing import Repetition
 from dcsend.sctp.transmission import Transmission
 from dcsend.sctp.wire import Init, Malformed
 
@@ -68,10 +69,8 @@ class Association:
         "Packets that are ready."
         self._control: list[bytes] = []
         "Chunks to send before any DATA."
-        self._tries = 0
-        "Of the handshake's or the shutdown's timer."
-        self._timer: float | None = None
-        "T1 or T2, by state."
+        self._unanswered = Repetition()
+        "The chunk that begins or ends the association, by state."
         self._handlers: dict[int, Callable[[int, bytes, float], None]] = {
             wire.INIT: self._on_init,
             wire.INIT_ACK: self._on_init_ack,
@@ -105,7 +104,7 @@ class Association:
     def associate(self, now: float) -> None:
         """Begin; the peer may do the same at the same time, or only answer."""
         if self._enter(Input.ASSOCIATE):
-            self._start_timer(now)
+            self._unanswered.start(now, _T1, _T1_MAX, _MAX_INIT)
             self._control.append(self._handshake.init())
 
     def send(
@@ -224,8 +223,7 @@ class Association:
             self._control.append(self._reception.sack())
         if self.state is State.SHUTDOWN_SENT:
             # The peer still has something to send, so it is there (RFC 9260, 9.2).
-            self._tries = 0
-            self._start_timer(now)
+            self._wait_for_goodbye(now)
 
     def _on_unknown(self, kind: int, flags: int, value: bytes) -> bool:
         """Do what its two highest bits say (RFC 9260, 3.2); False: don't look at the rest."""
@@ -256,9 +254,8 @@ class Association:
             raise Malformed("INIT ACK without a cookie")
         self._meet(Peer.of(init))
         self._cookie = init.cookie
-        self._tries = 0
         self._enter(Input.INIT_ACK)
-        self._start_timer(now)
+        self._unanswered.start(now, _T1, _T1_MAX, _MAX_INIT)
         self._control = [wire.chunk(wire.COOKIE_ECHO, 0, init.cookie)]
 
     def _on_cookie_echo(self, flags: int, value: bytes, now: float) -> None:
@@ -294,8 +291,7 @@ class Association:
         self._framing.meet(peer.tag, checksums=not zero)
 
     def _established(self) -> None:
-        self._timer = None
-        self._tries = 0
+        self._unanswered.stop()
         self.events.append(Established())
 
     # Other chunks
@@ -356,9 +352,12 @@ class Association:
             self._say_goodbye(now)
 
     def _say_goodbye(self, now: float) -> None:
-        self._tries = 0
-        self._start_timer(now)
+        self._wait_for_goodbye(now)
         self._control.append(self._goodbye())
+
+    def _wait_for_goodbye(self, now: float) -> None:
+        wait = self.transmission.round_trip.timeout
+        self._unanswered.start(now, min(wait, _T2_MAX), _T2_MAX, _MAX_SHUTDOWN)
 
     def _goodbye(self) -> bytes:
         if self.state is State.SHUTDOWN_SENT and self._reception is not None:
@@ -367,7 +366,7 @@ class Association:
 
     def _end(self, reason: str, *, last: bytes = b"", violation: bool = False) -> None:
         if self._enter(Input.ABORT):
-            self._timer = None
+            self._unanswered.stop()
             self.transmission.stop()
             self._alone.clear()
             self._control = [last] if last and self._peer is not None else []
@@ -386,7 +385,7 @@ class Association:
     def deadline(self) -> float | None:
         """Return when `timeout` is to be called; None for never."""
         times = (
-            self._timer,
+            self._unanswered.deadline,
             self._reception.deadline if self._reception is not None else None,
             *self.transmission.deadlines(),
         )
@@ -401,37 +400,26 @@ class Association:
         """Do what is due."""
         if self.state is State.ENDED:
             return
-        if self._timer is not None and now >= self._timer:
-            self._timer_expired(now)
+        if self._unanswered.deadline is not None and now >= self._unanswered.deadline:
+            self._say_again(now)
         if self._reception is not None:
             self._reception.timeout(now)
         self.transmission.timeout(now)
         if self.transmission.is_dead:
             self._end("the peer does not acknowledge anything")
 
-    def _start_timer(self, now: float) -> None:
-        """Start T1 or T2."""
-        if self.state in (_S.COOKIE_WAIT, _S.COOKIE_ECHOED):
-            self._timer = now + min(_T1 * 2**self._tries, _T1_MAX)
-        else:
-            wait = self.transmission.round_trip.timeout * 2**self._tries
-            self._timer = now + min(wait, _T2_MAX)
-
-    def _timer_expired(self, now: float) -> None:
-        """Say it again."""
-        self._tries += 1
-        if self.state is State.COOKIE_WAIT:
-            chunk, most = self._handshake.init(), _MAX_INIT
-        elif self.state is State.COOKIE_ECHOED:
-            chunk, most = wire.chunk(wire.COOKIE_ECHO, 0, self._cookie), _MAX_INIT
-        else:
-            chunk, most = self._goodbye(), _MAX_SHUTDOWN
-        if self._tries > most:
+    def _say_again(self, now: float) -> None:
+        if not self._unanswered.again(now):
             self._end("the peer does not answer")
             return
+        if self.state is State.COOKIE_WAIT:
+            chunk = self._handshake.init()
+        elif self.state is State.COOKIE_ECHOED:
+            chunk = wire.chunk(wire.COOKIE_ECHO, 0, self._cookie)
+        else:
+            chunk = self._goodbye()
         if chunk not in self._control:
             self._control.insert(0, chunk)  # where COOKIE ECHO has to be (RFC 9260, 5.1)
-        self._start_timer(now)
 
     # Packets out
 

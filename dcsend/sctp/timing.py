@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["Pacer", "RoundTrip"]
+__all__ = ["Pacer", "Repetition", "RoundTrip"]
 
 _RTO_INITIAL: Final = 1.0
 _RTO_MIN: Final = 0.3
@@ -55,6 +55,34 @@ class RoundTrip:
         else:
             base = max(_RTO_MIN, self.smoothed + max(_SACK_DELAY, 4 * self._variation))
         return float(min(base * 2**self.backoff, _RTO_MAX))
+
+
+class Repetition:
+    """T1 and T2: what is not answered is said again, each time after twice as long."""
+
+    __slots__ = ("_left", "_longest", "_wait", "deadline")
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        "When to say it again."
+        self._wait = self._longest = 0.0
+        self._left = 0
+
+    def start(self, now: float, wait: float, longest: float, times: int) -> None:
+        """Wait for an answer: *wait* seconds at first, *longest* at most, *times* once more."""
+        self._wait, self._longest, self._left = wait, longest, times
+        self.deadline = now + wait
+
+    def again(self, now: float) -> bool:
+        """Wait once more; False if it was often enough."""
+        self._left -= 1
+        self._wait = min(2 * self._wait, self._longest)
+        self.deadline = now + self._wait
+        return self._left >= 0
+
+    def stop(self) -> None:
+        """The answer has come."""
+        self.deadline = None
 
 
 class Pacer:
