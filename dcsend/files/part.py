@@ -94,11 +94,21 @@ class PartFile(Intake):
         if self._journal is not None:
             self._journal.note(self.position, self.hasher)
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open file."""
+        return self._fd
+
     def sync(self) -> None:
-        """Give it its length, permissions and time, and make its bytes survive a crash.
+        """Make it what it is to be, and its bytes survive a crash.
 
         Safe to call from another thread while no other method runs.
         """
+        self.finish()
+        os.fsync(self._fd)
+
+    def finish(self) -> None:
+        """Give it its length, permissions and time."""
         if self._seek:
             os.ftruncate(self._fd, self.position)
         if self.entry.mode & 0o600 != 0o600 and os.name == "posix":
@@ -110,7 +120,6 @@ class PartFile(Intake):
             # A time that the file system can't hold is no reason to lose the file.
             with contextlib.suppress(OSError, OverflowError):
                 os.utime(where, ns=times)
-        os.fsync(self._fd)
 
     def place(self, existing: Existing, placed: set[Identity] | None) -> str:
         """Give it its final name, let go of it, and return that name.

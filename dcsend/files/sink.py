@@ -31,7 +31,7 @@ from dcsend.files.names import safe_path
 from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
 from dcsend.files.part import PartFile
 from dcsend.files.planning import plan_folder
-from dcsend.files.syncing import Together
+from dcsend.files.syncing import MANY, Together, sync_file_systems
 from dcsend.printable import printable
 
 __all__ = ["DirectorySink"]
@@ -255,7 +255,7 @@ class DirectorySink:
             if self._tree.lost():
                 # It may only have been moved; but then nothing is where we would say it is.
                 self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
-            errors = self._together.run([part.sync for _, part in complete])
+            errors = self._sync([part for _, part in complete])
             folders: dict[int, Folder] = {}
             for (number, part), error in zip(complete, errors, strict=True):
                 folder = part.folder
@@ -272,6 +272,25 @@ class DirectorySink:
                         part.keep()
             raise
         self._tree.trim()
+
+    def _sync(self, parts: Sequence[PartFile]) -> list[OSError | None]:
+        """Make the bytes of complete files survive a crash; return what each raised."""
+        if len(parts) < MANY:
+            return self._together.run([part.sync for part in parts])
+        errors: list[OSError | None] = []
+        for part in parts:
+            try:
+                part.finish()
+            except OSError as error:
+                errors.append(error)
+            else:
+                errors.append(None)
+        try:
+            if not sync_file_systems(part.descriptor for part in parts):
+                return self._together.run([part.sync for part in parts])
+        except OSError as error:
+            return [error] * len(parts)
+        return errors
 
     def _place(self, number: int, part: PartFile, error: OSError | None) -> bool:
         try:

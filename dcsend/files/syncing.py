@@ -1,4 +1,4 @@
-"""Call slow system calls, such as syncing a file to disk, many at a time.
+"""Make many files survive a crash: in one call where Linux can, else many calls at a time.
 
 The threads are daemons: a `ThreadPoolExecutor` is waited for when Python ends, which
 would keep the program alive as long as a disk that no longer answers. Must not import
@@ -7,12 +7,23 @@ the rest of `files`.
 
 from __future__ import annotations
 
+import ctypes
+import os
+import re
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-__all__ = ["THREADS", "Together"]
+__all__ = ["MANY", "THREADS", "Together", "sync_file_systems"]
+
+MANY: Final = 32
+"""Files for which syncing all of their file system is the cheaper way: 16 to 40 us for each of 256
+or more where eight threads of `fsync` took 80 to 110 (ext4, Linux 6.18), and a fraction of the
+processor's time. It also writes what others have changed there."""
+_TRUSTED: Final = (5, 8)
+"The Linux from which on `syncfs` tells of errors that other writes have had (syncfs(2))."
 
 THREADS: Final = 8
 "Enough for the system to write them as one; more gained nothing on ext4 and NVMe."
@@ -20,6 +31,36 @@ THREADS: Final = 8
 _Call: TypeAlias = Callable[[], None]
 _Done: TypeAlias = SimpleQueue[tuple[int, Exception | None]]
 _Work: TypeAlias = SimpleQueue[tuple[int, _Call, _Done] | None]
+
+
+def sync_file_systems(descriptors: Iterable[int]) -> bool:
+    """Write all that these files' file systems have not written yet.
+
+    Returns:
+        False if this system can't, or does not tell whether it could; nothing is done then.
+
+    Raises:
+        OSError: something could not be written.
+    """
+    if _SYNCFS is None:
+        return False
+    for descriptor in {os.fstat(one).st_dev: one for one in descriptors}.values():
+        if _SYNCFS(descriptor):
+            error = ctypes.get_errno()
+            raise OSError(error, os.strerror(error))
+    return True
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    """Return the system call that Python has no name for."""
+    if sys.platform != "linux":
+        return None
+    version = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+    call: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    return call if version >= _TRUSTED else None
+
+
+_SYNCFS: Final = _find_syncfs()
 
 
 class Together:
