@@ -325,6 +325,36 @@ def test_the_table_has_every_state_and_only_the_end_has_no_way_out() -> None:
         assert TRANSITIONS[state][Input.ABORT] is State.ENDED
 
 
+ROWS = """
+    CLOSED            ASSOCIATE         COOKIE_WAIT
+    CLOSED            COOKIE_ECHO       ESTABLISHED
+    COOKIE_WAIT       INIT_ACK          COOKIE_ECHOED
+    COOKIE_WAIT       COOKIE_ECHO       ESTABLISHED
+    COOKIE_ECHOED     COOKIE_ECHO       ESTABLISHED
+    COOKIE_ECHOED     COOKIE_ACK        ESTABLISHED
+    ESTABLISHED       CLOSE             SHUTDOWN_PENDING
+    ESTABLISHED       SHUTDOWN          SHUTDOWN_RECEIVED
+    SHUTDOWN_PENDING  DRAINED           SHUTDOWN_SENT
+    SHUTDOWN_PENDING  SHUTDOWN          SHUTDOWN_RECEIVED
+    SHUTDOWN_SENT     SHUTDOWN          SHUTDOWN_ACK_SENT
+    SHUTDOWN_SENT     SHUTDOWN_ACK      ENDED
+    SHUTDOWN_RECEIVED DRAINED           SHUTDOWN_ACK_SENT
+    SHUTDOWN_ACK_SENT SHUTDOWN_ACK      ENDED
+    SHUTDOWN_ACK_SENT SHUTDOWN_COMPLETE ENDED
+"""
+
+
+def test_the_rows_are_those_of_the_rfc() -> None:
+    told = [tuple(row.split()) for row in ROWS.strip().splitlines()]
+    rows = [
+        (state.name, what.name, to.name)
+        for state, row in TRANSITIONS.items()
+        for what, to in row.items()
+        if what is not Input.ABORT
+    ]
+    assert sorted(rows) == sorted(told)
+
+
 def test_every_state_is_reached_from_the_beginning() -> None:
     reached = {State.CLOSED}
     for _ in State:
