@@ -73,7 +73,7 @@ def test_all_that_is_queued_on_both_sides_arrives_before_the_end() -> None:
 def test_who_shuts_down_waits_as_long_as_the_peer_still_sends() -> None:
     # A window of a byte lets a packet go in each round trip.
     pair = make_pair(Options(limits=Limits(window=1), congestion="reno"), PLAIN)
-    pair.ends[1].send(0, 53, bytes(60_000), pair.now)
+    pair.ends[1].send(0, 53, bytes(120_000), pair.now)
     pair.ends[0].close(pair.now)
     start = pair.now
     for _ in range(200):
@@ -81,13 +81,13 @@ def test_who_shuts_down_waits_as_long_as_the_peer_still_sends() -> None:
         pair.poll(1)
         pair.deliver(1)
         pair.deliver(0)
-        pair.wait(0.25)
+        pair.wait(0.5)
         if pair.states == OVER:
             break
     pair.settle()
-    assert pair.now - start > 10
+    assert pair.now - start > 40
     check_over(pair)
-    assert pair.messages(0) == [bytes(60_000)]
+    assert pair.messages(0) == [bytes(120_000)]
 
 
 def test_data_after_a_shutdown_is_answered_with_the_shutdown_again() -> None:
@@ -323,6 +323,36 @@ def test_the_table_has_every_state_and_only_the_end_has_no_way_out() -> None:
     assert [state for state in State if not TRANSITIONS[state]] == [State.ENDED]
     for state in LIVE:
         assert TRANSITIONS[state][Input.ABORT] is State.ENDED
+
+
+ROWS = """
+    CLOSED            ASSOCIATE         COOKIE_WAIT
+    CLOSED            COOKIE_ECHO       ESTABLISHED
+    COOKIE_WAIT       INIT_ACK          COOKIE_ECHOED
+    COOKIE_WAIT       COOKIE_ECHO       ESTABLISHED
+    COOKIE_ECHOED     COOKIE_ECHO       ESTABLISHED
+    COOKIE_ECHOED     COOKIE_ACK        ESTABLISHED
+    ESTABLISHED       CLOSE             SHUTDOWN_PENDING
+    ESTABLISHED       SHUTDOWN          SHUTDOWN_RECEIVED
+    SHUTDOWN_PENDING  DRAINED           SHUTDOWN_SENT
+    SHUTDOWN_PENDING  SHUTDOWN          SHUTDOWN_RECEIVED
+    SHUTDOWN_SENT     SHUTDOWN          SHUTDOWN_ACK_SENT
+    SHUTDOWN_SENT     SHUTDOWN_ACK      ENDED
+    SHUTDOWN_RECEIVED DRAINED           SHUTDOWN_ACK_SENT
+    SHUTDOWN_ACK_SENT SHUTDOWN_ACK      ENDED
+    SHUTDOWN_ACK_SENT SHUTDOWN_COMPLETE ENDED
+"""
+
+
+def test_the_rows_are_those_of_the_rfc() -> None:
+    told = [tuple(row.split()) for row in ROWS.strip().splitlines()]
+    rows = [
+        (state.name, what.name, to.name)
+        for state, row in TRANSITIONS.items()
+        for what, to in row.items()
+        if what is not Input.ABORT
+    ]
+    assert sorted(rows) == sorted(told)
 
 
 def test_every_state_is_reached_from_the_beginning() -> None:

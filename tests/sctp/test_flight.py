@@ -192,6 +192,16 @@ def test_what_the_peer_took_back_is_sent_again_after_a_timeout() -> None:
     assert sky.flight.total == 4 * SIZE
 
 
+def test_what_was_taken_back_can_be_acknowledged_again_beyond_a_gap() -> None:
+    sky = Sky()
+    sky.send(4)
+    sky.hear(-1, (1, 2))
+    sky.hear(-1)
+    sky.flight.lose_all()
+    assert sky.resend() == [0, 1, 2, 3]
+    assert sky.hear(-1, (1, 2)) == 2 * SIZE
+
+
 def test_a_tail_loss_probe_takes_the_last_chunk_in_flight() -> None:
     sky = Sky()
     sky.send(4)

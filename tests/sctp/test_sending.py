@@ -387,6 +387,30 @@ def test_half_a_message_that_is_given_up_does_not_stop_its_stream_whatever_is_lo
     assert pair.ends[0].is_drained
 
 
+def test_a_peer_that_only_hears_what_to_skip_is_not_dead() -> None:
+    pair = make_pair()
+    for _ in range(12):
+        pair.send(0, b"lost", how=Reliability(max_retransmits=0))
+        pair.lose(1)
+        pair.wait()
+        pair.settle()
+        assert pair.ends[0].is_drained
+    assert not pair.endings(0)
+    assert pair.ends[0].transmission._timeouts == 0
+
+
+def test_what_expires_while_it_waits_to_be_sent_again_is_not() -> None:
+    pair = make_pair()
+    pair.send(0, bytes(8000), how=Reliability(max_lifetime=1.5))
+    pair.lose(1)
+    pair.wait()
+    pair.poll(0)
+    pair.lose(1)
+    pair.now += 0.8
+    pair.ends[0].transmission._controller.window = 100_000
+    assert kinds(pair.poll(0)) == [wire.FORWARD_TSN]
+
+
 def test_a_peer_without_forward_tsn_gets_everything() -> None:
     pair = make_pair()
     pair.ends[0].transmission.peer_forwards = False
