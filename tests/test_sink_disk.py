@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -15,9 +17,11 @@ import pytest
 
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError, LocalProtocolError
+from dcsend.files import syncing
 from dcsend.files.folder import Folder
 from dcsend.files.journal import INTERVAL, read_journal
 from dcsend.files.operations import End, Hole, Operation, Write
+from dcsend.files.syncing import MANY
 from tests.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
 __all__ = ["make_sink"]  # pytest finds the fixture by its name
@@ -270,6 +274,48 @@ def test_program_ends_although_the_disk_is_stuck(tmp_path: Path) -> None:
     assert subprocess.run(command, timeout=20, check=False).returncode == 0
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone syncs a whole file system")
+@pytest.mark.parametrize("can", [True, False])
+def test_many_files_are_synced_by_one_call_where_the_system_can(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, can: bool
+) -> None:
+    calls: list[str] = []
+    fsync, syncfs = os.fsync, syncing._SYNCFS
+    assert syncfs is not None, "a Linux before 5.8?"
+
+    def noted(fd: int) -> None:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            calls.append("fsync")
+        fsync(fd)
+
+    def noted_once(fd: int) -> int:
+        calls.append("syncfs")
+        return syncfs(fd)
+
+    monkeypatch.setattr("os.fsync", noted)
+    monkeypatch.setattr(syncing, "_SYNCFS", noted_once if can else None)
+    sink = make_sink()
+    outcomes = receive(sink, *((f"f{n}", b"x") for n in range(MANY)))
+    assert set(statuses(outcomes)) == {"ok"}
+    assert calls == (["syncfs"] if can else ["fsync"] * MANY)
+
+
+def test_file_system_that_can_not_be_synced_ends_the_run_and_keeps_the_parts(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> int:
+        ctypes.set_errno(errno.EIO)
+        return -1
+
+    monkeypatch.setattr(syncing, "_SYNCFS", fail)
+    sink = make_sink()
+    with pytest.raises(DestinationError):
+        receive(sink, *((f"f{n}", b"x") for n in range(MANY)))
+    sink.close()
+    assert len(list(tmp_path.rglob("*.dcsend-part"))) == MANY
+    assert not list(tmp_path.rglob("f[0-9]")), "nothing has its name before it is synced"
+
+
 def sync_threads() -> int:
     return sum(thread.name.startswith("dcsend-sync") for thread in threading.enumerate())
 
@@ -277,7 +323,8 @@ def sync_threads() -> int:
 def test_no_thread_is_left_after_the_close(make_sink: MakeSink) -> None:
     before = sync_threads()
     sink = make_sink()
-    assert set(statuses(receive(sink, *((f"f{n}", b"x") for n in range(50))))) == {"ok"}
+    few = MANY - 1
+    assert set(statuses(receive(sink, *((f"f{n}", b"x") for n in range(few))))) == {"ok"}
     assert before < sync_threads() <= before + 8
     sink.close()
     assert sync_threads() == before
