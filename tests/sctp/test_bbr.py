@@ -234,7 +234,8 @@ def test_half_the_bdp_for_a_while_when_the_queue_is_never_empty(feed: Feed) -> N
     assert feed.bbr.window == pytest.approx(BDP / 2, rel=0.01)
     feed.until(Phase.CRUISE, lambda: feed.round(rtt=1.25 * RTT, took=RTT, in_flight=BDP / 2))
     assert 0.2 <= feed.now - before < 0.4
-    assert feed.bbr.min_rtt == pytest.approx(1.25 * RTT)
+    # Others may have kept the queue full meanwhile: it grows by a tenth each time, no faster.
+    assert feed.bbr.min_rtt == pytest.approx(1.1 * RTT)
     assert feed.bbr.window > BDP
 
 
