@@ -48,9 +48,10 @@ _UP_GAIN: Final = 1.25
 _DOWN_GAIN: Final = 0.75
 "Takes away again what UP put into the queue (version 1)."
 _WINDOW_GAIN: Final = 1.8
-"""Of the BDP in flight at most: acknowledgements may be late by most of a round trip. On a line of
-100 Mbit/s, 40 ms, queue of one BDP, Linux' BBR leaves us 0.3 to 0.47 of the line, with 1.7 about 0.3
-and with 1.9 half; CUBIC beside it gets 0.1 to 0.2, with 1.7 a quarter, and beside Linux' BBR 0.08
+"""Of the BDP in flight at most: acknowledgements may be late by most of a round trip.
+
+On 100 Mbit/s, 40 ms, a queue of one BDP, Linux' BBR leaves us 0.3 to 0.47, with 1.7 about 0.3 and
+with 1.9 half; CUBIC gets 0.1 to 0.2, with 1.7 a quarter, and 0.08 beside Linux' BBR
 (`bench.fairness`, 2026-11)."""
 
 _FULL_GROWTH: Final = 1.25
