@@ -179,13 +179,13 @@ async def _sending(page: Page, folder: Path, look: Look) -> None:
         await peer.say(Accept(limits.WINDOW))
         while peer.taken < 1_200_000:
             await peer.take()
-        await peer.acknowledge()
+            await peer.acknowledge()  # or the page's own window ends it
         await page.until("transferring")
         await page.tab.wait_for(MOVED)
         await look("sending")
         while sum(frame.digest is not None for frame in peer.frames) < 2:
             await peer.take()
-        await peer.acknowledge()
+            await peer.acknowledge()
         await peer.say(Verdict(((0, "ok"), (1, "ok"))), Complete(True, 2, 3_400_000))
         await page.until("done")
         await look("sent")

@@ -14,6 +14,7 @@ from dcsend.entry import Entry, Kind
 from dcsend.protocol import limits
 from dcsend.protocol.frames import encode_data, encode_hole
 from dcsend.protocol.messages import Accept, Ack, Cancel, Complete, Hello, Manifest, Verdict
+from tests.peers import until
 from tests.processes import Stage, tree
 from tests.scripted_peer import Peer, dialing, file_frames, put
 
@@ -242,6 +243,8 @@ async def window_overrun(peer: Peer) -> None:
     step = limits.MAX_PAYLOAD
     for offset in range(0, limits.WINDOW + step, step):
         await peer.put(encode_data(0, offset, bytes(step)))
+    # The channels overtake each other.
+    await until(lambda: peer.connection._sctp.is_drained)  # type: ignore[attr-defined]
     await peer.say(Manifest((Entry("file", size=2 * limits.WINDOW),), last=True))
 
 
