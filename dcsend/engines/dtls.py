@@ -106,10 +106,6 @@ class Dtls(RTCDtlsTransport):
         self._register_data_receiver(self)
         self._connection.direct = self._datagram
 
-    def detach(self) -> None:
-        """Give nothing more."""
-        self._receiver = None
-
     async def _handle_data(self, data: bytes) -> None:
         if self._receiver is not None:
             self._receiver([data])
