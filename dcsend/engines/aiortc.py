@@ -1,4 +1,4 @@
-"""The three channels of a transfer over aiortc.
+"""The three channels of a transfer, over aiortc's ICE and DTLS and the SCTP that was chosen.
 
 Loaded only by `loading`, since importing aiortc takes long.
 """

@@ -16,9 +16,9 @@ LABELS: Final = ("control", "data", "text")
 "The channels of every connection, in the order in which the dialer opens them."
 
 MAX_QUEUED: Final = 32 * 1024 * 1024
-"""Bytes received but not yet taken, for one channel. No engine can slow a peer down, so a
-peer that ignores the protocol's window is cut off here: four times the 8 MiB window,
-which also holds the largest manifest that arrives in one go."""
+"""Bytes received but not yet taken, for one channel. Our SCTP holds a peer back at half of
+it, aiortc's does not: who ignores the protocol's window is cut off here, at four times the 8 MiB
+window, which also holds the largest manifest that arrives in one go."""
 
 
 class Path(enum.StrEnum):
