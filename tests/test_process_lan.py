@@ -77,3 +77,33 @@ def test_a_machine_without_a_network_talks_to_itself(lan: MakeLan, tmp_path: Pat
     receiver = dcsend(alone, "receive", code, "-o", tmp_path / "in", "-y", "--json")
     assert events_of(receiver)["done"]["ok"] is True
     assert events_of(sender)["done"]["ok"] is True
+
+
+_ANSWERING = """
+import asyncio, socket, sys
+from dcsend.engines.udp import UdpPort
+
+async def main(spoken_to, source):
+    port = await UdpPort.open()
+    port.unknown = lambda data, source: port.send(b"answer", source)
+    peer = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    peer.bind((source, 0))
+    peer.sendto(b"hello", (spoken_to, port.port))
+    peer.settimeout(20)
+    data, address = await asyncio.to_thread(peer.recvfrom, 100)
+    print(data.decode(), address[0])
+    await port.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("spoken_to", ["fd77::a", "fd77::b"])
+def test_an_ipv6_host_answers_from_the_address_that_was_spoken_to(
+    lan: MakeLan, spoken_to: str
+) -> None:
+    (host,) = lan(1, ipv4=False).hosts
+    for address in ("fd77::a", "fd77::b"):
+        host.run(["ip", "address", "add", f"{address}/64", "dev", "eth0", "nodad"])
+    done = host.run([sys.executable, "-c", _ANSWERING, spoken_to, host.ipv6])
+    assert done.stdout == f"answer {spoken_to}\n"

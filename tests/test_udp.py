@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from dcsend.engines import sockets, udp
+from dcsend.engines import origins, sockets, udp
 from dcsend.engines.segmentation import Segmentation
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, UsageError
@@ -291,6 +291,44 @@ async def test_train_arrives_as_single_datagrams_in_order(
         assert {source for _, source in log.got} == {sender.getsockname()}
     assert (len(reads) < 10) is joins
     await watched.close()
+
+
+@LINUX
+@pytest.mark.parametrize("count", [1, 5], ids=["one", "train"])
+async def test_answer_leaves_from_the_address_that_was_spoken_to(count: int) -> None:
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    answers = [bytes([number]) * 100 for number in range(count)]
+    async with Stranger.open() as one, Stranger.open() as two:
+        # All of 127.0.0.0/8 is ours; what goes to 127.0.0.1 would leave from there.
+        for stranger, spoken_to in ((one, "127.0.0.2"), (two, "127.0.0.3"), (one, "127.0.0.4")):
+            del stranger.received[:], log.got[:]
+            stranger.transport.sendto(b"hello", (spoken_to, port.port))
+            await until(lambda: bool(log.got))
+            assert log.got == [(b"hello", stranger.address)]
+            port.send_all(answers, stranger.address)
+            await until(lambda got=stranger.received: len(got) == count)  # type: ignore[misc]
+            assert stranger.received == [(data, (spoken_to, port.port)) for data in answers]
+    await port.close()
+
+
+@LINUX
+async def test_who_was_forgotten_is_answered_as_the_routing_table_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(origins, "_REMEMBERED", 1)
+    port, log = await UdpPort.open(), Log()
+    port.unknown = log.handle
+    async with Stranger.open() as one, Stranger.open() as two:
+        for stranger in (one, two):
+            stranger.transport.sendto(b"hello", ("127.0.0.2", port.port))
+            await until(lambda: bool(log.got))
+            del log.got[:]
+        for stranger, source in ((one, "127.0.0.1"), (two, "127.0.0.2")):
+            port.send(b"answer", stranger.address)
+            await until(lambda got=stranger.received: bool(got))  # type: ignore[misc]
+            assert stranger.received == [(b"answer", (source, port.port))]
+    await port.close()
 
 
 @WATCHED

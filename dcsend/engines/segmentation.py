@@ -14,6 +14,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from dcsend.engines.origins import Control
+
 __all__ = ["BURST", "Segmentation"]
 
 BURST: Final = 16
@@ -38,18 +40,28 @@ class Segmentation:
         self.works = sys.platform == "linux"
         "False from the first refusal on."
 
-    def send(self, datagrams: Sequence[bytes], target: tuple[str, int]) -> int:
+    def send(
+        self,
+        datagrams: Sequence[bytes],
+        target: tuple[str, int],
+        control: Sequence[Control] = (),
+    ) -> int:
         """Send as many of *datagrams* as it can; return how many, from the first on.
 
         What is left has to be sent one by one: the system can't do this, or has no room now.
+
+        Args:
+            datagrams: of whatever sizes.
+            target: where to.
+            control: what else to tell the kernel, such as the address to send from.
         """
         sent = 0
         for run in _runs(datagrams):
             if not self.works:
                 break
-            size = struct.pack("=H", len(run[0]))
+            size = (socket.IPPROTO_UDP, _UDP_SEGMENT, struct.pack("=H", len(run[0])))
             try:
-                self._sock.sendmsg(run, [(socket.IPPROTO_UDP, _UDP_SEGMENT, size)], 0, target)
+                self._sock.sendmsg(run, (size, *control), 0, target)
             except OSError as exc:
                 if exc.errno in _UNSUPPORTED:
                     self.works = False

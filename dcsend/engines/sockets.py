@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
+from dcsend.engines.origins import SPACE, Control, Origins
 from dcsend.engines.segmentation import Segmentation
 
 __all__ = ["Received", "UdpSocket", "watch"]
@@ -33,7 +34,8 @@ _UDP_GRO: Final = 104
 _TRAIN: Final = 65_535
 "Bytes that one read can give: the longest datagram there is, or a train that the kernel joined."
 _SIZE: Final = struct.Struct("=H")
-_CONTROL: Final = socket.CMSG_SPACE(4) if hasattr(socket, "CMSG_SPACE") else 0
+_CONTROL: Final = SPACE + socket.CMSG_SPACE(4) if hasattr(socket, "CMSG_SPACE") else 0
+"Bytes of what Linux says of a datagram or a train: where it came to, and the size of its pieces."
 _MAX_WAITING: Final = 1024
 "Datagrams that wait for room in the socket's buffer; what comes then is lost, as UDP may."
 
@@ -74,15 +76,15 @@ class _Watched:
         self._segmentation = Segmentation(sock)
         self._waiting: deque[tuple[bytes, Address]] = deque()
         self._buffer = bytearray(_TRAIN)
-        self._joins = False
+        self._origins: Origins | None = None
         if sys.platform == "linux":
+            self._origins = Origins(sock)
             with contextlib.suppress(OSError):  # before Linux 5.0
                 sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
-                self._joins = True
         self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
-        read = self._read_train if self._joins else self._read_one
+        read = self._read_one if self._origins is None else self._read_train
         for _ in range(DRAIN):
             if self._sock.fileno() < 0:
                 return  # a handler has closed it
@@ -110,8 +112,14 @@ class _Watched:
     def _read_train(self) -> tuple[int, int, Address]:
         """Return the bytes that were read, those of each datagram but the last, and the source."""
         count, control, _, address = self._sock.recvmsg_into((self._buffer,), _CONTROL)
-        size = _SIZE.unpack_from(control[0][2])[0] if control else 0
-        return count, size, address[:2]
+        source = address[:2]
+        size = 0
+        for level, _, data in control:
+            if level == socket.IPPROTO_UDP:
+                size = _SIZE.unpack_from(data)[0]
+        if self._origins is not None:
+            self._origins.note(control, source)
+        return count, size, source
 
     def send(self, data: bytes, target: Address) -> None:
         """Send a datagram; what the network refuses is lost."""
@@ -119,17 +127,38 @@ class _Watched:
             self._wait(data, target)
             return
         try:
-            self._sock.sendto(data, target)
+            self._send(data, target)
         except (BlockingIOError, InterruptedError):
             self._wait(data, target)
+
+    def _send(self, data: bytes, target: Address) -> None:
+        """Send now.
+
+        Raises:
+            BlockingIOError: the socket's buffer is full.
+            InterruptedError: a signal came.
+        """
+        control = self._control(target)
+        try:
+            if control:
+                self._sock.sendmsg((data,), control, 0, target)
+            else:
+                self._sock.sendto(data, target)
+        except (BlockingIOError, InterruptedError):
+            raise
         except OSError:
-            return  # ICE finds out by itself which addresses answer
+            # ICE finds out by itself which addresses answer; but one of ours may be gone.
+            if self._origins is not None:
+                self._origins.forget(target)
+
+    def _control(self, target: Address) -> tuple[Control, ...]:
+        return () if self._origins is None else self._origins.control(target)
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams, in order and at once."""
         # What waits for room goes first; and one alone is cheaper without a train.
         few = self._waiting or len(datagrams) < 2
-        sent = 0 if few else self._segmentation.send(datagrams, target)
+        sent = 0 if few else self._segmentation.send(datagrams, target, self._control(target))
         for data in datagrams[sent:]:
             self.send(data, target)
 
@@ -143,11 +172,9 @@ class _Watched:
         """Send what waits, as far as there is room."""
         while self._waiting:
             try:
-                self._sock.sendto(*self._waiting[0])
+                self._send(*self._waiting[0])
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:
-                pass
             self._waiting.popleft()
         self._loop.remove_writer(self._sock.fileno())
 
