@@ -7,10 +7,12 @@ that made. Random loss is only sent again. Loss that is no accident, much of it 
 beside, bounds what may be in flight (`inflight_hi`).
 
     STARTUP ──▶ DRAIN ──▶ CRUISE ──▶ UP ──▶ DOWN ──▶ CRUISE …, a short one if UP found more
+                                            DOWN, each fourth ──▶ LOOK ──▶ CRUISE
     any, the round trip not seen short for 10 s ──▶ PROBE_RTT ──▶ STARTUP or CRUISE
 
-The cycle is version 1's, since that shares a bottleneck with CUBIC about equally; the filter of
-two cycles, the allowance for aggregated acknowledgements and the bound are of 2 and 3.
+The cycle is version 1's, since that holds its own beside version 1, which Linux has; the filter of
+two cycles, the allowance for aggregated acknowledgements and the bound are of 2 and 3. What keeps
+it from taking the line from flows that back off is our own (`sharing`).
 
 Where the round trip is shorter than the pause of a program that has been waiting for a processor,
 it is no measure of what must be in flight: `MIN_RTT` stands in for it.
@@ -25,6 +27,7 @@ from enum import Enum, auto
 from typing import Final
 
 from dcsend.sctp.controller import INITIAL_PACKETS, Acknowledgement
+from dcsend.sctp.sharing import Sharing
 
 __all__ = ["MIN_RTT", "Bbr", "Phase"]
 
@@ -47,12 +50,11 @@ _UP_GAIN: Final = 1.25
 "Enough to see, in one round trip, whether more comes through (version 1)."
 _DOWN_GAIN: Final = 0.75
 "Takes away again what UP put into the queue (version 1)."
-_WINDOW_GAIN: Final = 1.8
+_WINDOW_GAIN: Final = 1.9
 """Of the BDP in flight at most: acknowledgements may be late by most of a round trip.
 
-On 100 Mbit/s, 40 ms, a queue of one BDP, Linux' BBR leaves us 0.3 to 0.47, with 1.7 about 0.3 and
-with 1.9 half; CUBIC gets 0.1 to 0.2, with 1.7 a quarter, and 0.08 beside Linux' BBR
-(`bench.fairness`, 2026-11)."""
+On 100 Mbit/s, 40 ms, a queue of one BDP, beside Linux' BBR (2.0) we have 0.4, and with 1.7 0.3.
+What it would leave to CUBIC, 0.15, is the business of `sharing` (`bench.fairness`, 2026-11)."""
 
 _FULL_GROWTH: Final = 1.25
 "Growth of the bandwidth in a round trip that tells of a path that is not full (draft)."
@@ -65,6 +67,10 @@ _UP_RTTS: Final = 3
 "Round trips that UP takes at most, if never so much gets in flight: the sender is the limit."
 _DOWN_RTTS: Final = 1.0
 "Round trips that DOWN takes at most; beside a flow that fills the queue it never empties."
+_LOOK_RTTS: Final = 6.0
+"Round trips that LOOK takes at most: one to take back what is in the queue, two to see."
+_LOOK_PACKETS: Final = 2 * _MIN_PACKETS
+"In a smaller BDP the least window alone makes a queue."
 _UP_AGAIN: Final = 1.15
 "Growth of the bandwidth by one UP that makes another worth it at once."
 
@@ -108,6 +114,8 @@ class Phase(Enum):
     "More bandwidth."
     DOWN = auto()
     "An empty queue, after UP."
+    LOOK = auto()
+    "Whether the queue is empty then, now and then."
     PROBE_RTT = auto()
     "The round trip of an empty path."
 
@@ -118,6 +126,7 @@ _PACING_GAINS: Final = {
     Phase.CRUISE: 1.0,
     Phase.UP: _UP_GAIN,
     Phase.DOWN: _DOWN_GAIN,
+    Phase.LOOK: 1.0,
     Phase.PROBE_RTT: 1.0,
 }
 
@@ -159,6 +168,7 @@ class Bbr:
         self.inflight_hi = math.inf
         "Bytes; what may be in flight without much being lost."
         self._uniform = uniform
+        self._sharing = Sharing(now, uniform)
         self._bandwidth = _Maximum()
         self._phase_start = now
         self._phase_end = math.inf
@@ -169,7 +179,7 @@ class Bbr:
         "A round ends when a packet is acknowledged that left with so many bytes delivered."
         self._round_delivered = 0
         self._round_lost = 0
-        self._round_rtt = math.inf
+        self._round_rtt = self._last_round_rtt = math.inf
         self._congested = False
         "Whether much was lost in the last round."
 
@@ -258,7 +268,8 @@ class Bbr:
             self._min_rtt_seen = ack.now
             if rtt < self.min_rtt or stale:
                 self.min_rtt = rtt
-        elif stale and self.phase is not Phase.PROBE_RTT:
+        elif (stale or self._sharing.doubts) and self.phase is not Phase.PROBE_RTT:
+            self._sharing.doubts = False
             self._enter(Phase.PROBE_RTT, ack.now)
             self._window_before = max(self.window, self._window_before)
             self._probed_rtt = rtt
@@ -286,6 +297,8 @@ class Bbr:
             self.window = max(self.window, self._window_before)
             self._window_before = 0
         self._judge_losses()
+        self._sharing.round_ended(ack.now, self._round_rtt, self.min_rtt)
+        self._last_round_rtt = self._round_rtt
         if not self._full and not ack.app_limited:
             self._look_for_full()
         self._extra_rounds += 1
@@ -338,14 +351,25 @@ class Bbr:
                 self._cruise(now)
             case Phase.CRUISE if self._has_cruised(now):
                 self._bandwidth_before = self._bandwidth.value
+                self._sharing.usual(self._last_round_rtt, ack.in_flight)
                 self._enter(Phase.UP, now, _UP_RTTS)
             case Phase.UP if self._is_up(ack):
                 self._enter(Phase.DOWN, now, _DOWN_RTTS)
             case Phase.DOWN if ack.in_flight <= self.bdp or now >= self._phase_end:
                 self._bandwidth.rotate()
-                self._cruise(now)
+                if self._looks():
+                    self._enter(Phase.LOOK, now, _LOOK_RTTS)
+                else:
+                    self._cruise(now)
+            case Phase.LOOK:
+                if self._sharing.look(ack, self.bdp, self.min_rtt) or now >= self._phase_end:
+                    self._cruise(now)
             case Phase.PROBE_RTT:
                 self._probe_rtt(ack)
+
+    def _looks(self) -> bool:
+        """Tell whether it is time to look who else is there."""
+        return self.bdp > _LOOK_PACKETS * self.payload and self._sharing.is_due()
 
     def _has_cruised(self, now: float) -> bool:
         """Tell whether it is time for UP; soon, if the last one found more."""
@@ -369,7 +393,11 @@ class Bbr:
             return
         if ack.now < self._probe_end or self._probed_rtt == math.inf:
             return
-        self.min_rtt = min(self._probed_rtt, _MIN_RTT_GROWTH * self.min_rtt)
+        rtt = self._probed_rtt
+        # What is longer than the window is large would let the window shrink without end.
+        if rtt < _WINDOW_GAIN * self.min_rtt:
+            rtt = min(rtt, _MIN_RTT_GROWTH * self.min_rtt)
+        self.min_rtt = rtt
         self._min_rtt_seen = ack.now
         self.window = max(self.window, self._window_before)
         self._window_before = 0
@@ -384,7 +412,8 @@ class Bbr:
     # What follows
 
     def _set_pacing_rate(self) -> None:
-        rate = _PACING_GAINS[self.phase] * self._bandwidth.value * _PACING_MARGIN
+        rate = min(_PACING_GAINS[self.phase] * self._bandwidth.value, self._sharing.ceiling)
+        rate *= _PACING_MARGIN
         if self._full or rate > self.pacing_rate:
             self.pacing_rate = rate
 
@@ -398,4 +427,6 @@ class Bbr:
         window = min(window, self.inflight_hi)
         if self.phase is Phase.PROBE_RTT:
             window = min(window, self._probe_rtt_window())
+        elif self.phase is Phase.LOOK:
+            window = min(window, self.bdp)
         self.window = max(int(window), _MIN_PACKETS * self.payload)

@@ -33,6 +33,9 @@ class LinuxBbr(Bbr):
     def _judge_losses(self) -> None:
         """Nothing is bounded."""
 
+    def _looks(self) -> bool:
+        return False
+
     def _set_window(self, ack: Acknowledgement) -> None:
         self.window = max(self.window - ack.lost, PAYLOAD)
         if ack.lost and not self._recovers:

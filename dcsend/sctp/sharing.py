@@ -1,0 +1,157 @@
+"""Leaving room: a flow that backs off when it loses is not pushed off the line by one that doesn't.
+
+What BBR keeps in flight makes a CUBIC flow beside it lose again and again, until that has a fifth
+of the line. So now and then BBR looks: it takes back what it has in the queue, and sees what is
+left of the delay. A flow that is alone sees an empty path. If there still is a queue it is somebody
+else's, who will take what is left to him. How much we have is seen, too: a queue gets shorter by
+what is taken out of it, over the rate of the line.
+
+    line = bytes taken back / seconds by which the round trip is shorter
+
+With most of it we send at about half of the line from then on, and then slowly more again. A queue
+that stands in ordinary times, and is not there in a look, should not stand: then the round trip
+that is taken for that of an empty path had somebody's queue in it, and is measured anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from dcsend.sctp.controller import Acknowledgement
+
+__all__ = ["Sharing"]
+
+_CEILING: Final = 0.47
+"Of the line, beside somebody who fills the queue."
+_MUCH: Final = 0.62
+"""Of the line: with less there is nothing to give. Beside Linux' BBR, with 0.4 of the line, one
+look in ten says more than this (100 Mbit/s, 40 ms); so two in a row have to say so."""
+_STILL_MUCH: Final = 0.57
+"Of the line, while there is a ceiling."
+_QUEUE_RTT: Final = 1.025
+"The round trip that tells of a queue, in that of an empty path."
+_QUEUE_SECONDS: Final = 0.001
+"What it is longer by, at least."
+_OWN_QUEUE_RTT: Final = 1.15
+"The round trip, in that of an empty path, that a flow that is alone has in a look at most."
+_SHORTEST_RTT: Final = 0.005
+"Seconds. On a LAN it is programs that wait for a processor that make round trips longer."
+_PART: Final = 0.2
+"Of what is in flight, that must be taken back for the difference to mean something."
+_LEAST: Final = 0.9
+"The rate of the line in what we have of it, with some allowance for how it is measured."
+_CYCLES: Final = (3, 5)
+"""Cycles of BBR from one look to the next, at random: a look costs some of what we have, and two
+that look at the same time each take the other's part of what was taken back for their own."""
+_DOUBT_SECONDS: Final = 5.0
+"From one doubt to the next: measuring anew takes 0.2 s with half of the BDP in flight."
+_GROWTH: Final = 0.04
+"Of the ceiling, a second, whatever is seen."
+_GROWTH_ALONE: Final = 0.01
+"""More of it for each second without a queue: up by half in 6 s, twofold in 8 s. CUBIC takes as
+long to fill what is left to it, and a ceiling must not be above its head before."""
+
+
+class Sharing:
+    """How much of the line this flow has, and whether somebody else is there."""
+
+    def __init__(self, now: float, uniform: Callable[[float, float], float]) -> None:
+        """Begin at *now*, in seconds; *uniform* as `random.uniform`."""
+        self.ceiling = math.inf
+        "Bytes per second that may be sent."
+        self.doubts = False
+        "Whether the round trip of an empty path should be measured anew; reset by who does."
+        self._doubted = -math.inf
+        self._uniform = uniform
+        self._cycles = 2
+        self._suspects = False
+        "Whether the last look has found somebody."
+        self._usual_rtt = math.inf
+        self._usual_flight = 0
+        self._from = self._until = self._rtt = math.inf
+        "Bytes delivered when a look begins and ends, and the shortest round trip seen in it."
+        self._round_end = now
+        self._queue_seen = now
+
+    def is_due(self) -> bool:
+        """Count a cycle; tell whether to look in this one, and begin with that."""
+        self._cycles -= 1
+        if self._cycles:
+            return False
+        self._cycles = round(self._uniform(*_CYCLES))
+        self._from = self._until = self._rtt = math.inf
+        return True
+
+    def usual(self, rtt: float, in_flight: int) -> None:
+        """Learn how it is before a look.
+
+        Args:
+            rtt: the shortest round trip of a round, in seconds.
+            in_flight: bytes.
+        """
+        self._usual_rtt = rtt
+        self._usual_flight = in_flight
+
+    def look(self, ack: Acknowledgement, bdp: float, min_rtt: float) -> bool:
+        """Look at an acknowledgement; return whether it was the last of this look.
+
+        It lasts for one round after a round in which no more left than the path holds.
+
+        Args:
+            ack: what was acknowledged.
+            bdp: bytes that the path holds without a queue.
+            min_rtt: its round trip then, in seconds.
+        """
+        if self._from == math.inf:
+            if ack.in_flight <= bdp:
+                self._from = ack.total_delivered
+        elif self._until == math.inf:
+            if ack.prior_delivered >= self._from:
+                self._until = ack.total_delivered
+        else:
+            self._rtt = min(self._rtt, math.inf if ack.rtt is None else ack.rtt)
+            if ack.prior_delivered >= self._until:
+                self._judge(ack, min_rtt)
+                return True
+        return False
+
+    def _judge(self, ack: Acknowledgement, min_rtt: float) -> None:
+        much = _MUCH if self.ceiling == math.inf else _STILL_MUCH
+        line = self._line(ack.in_flight)
+        if min_rtt < _SHORTEST_RTT or self._usual_flight / self._usual_rtt <= much * line:
+            self._suspects = False
+        elif not _is_queue(self._rtt, min_rtt):
+            if (
+                self._usual_rtt > _OWN_QUEUE_RTT * min_rtt
+                and ack.now >= self._doubted + _DOUBT_SECONDS
+            ):
+                self.doubts = True
+                self._doubted = ack.now
+        elif self._suspects or self.ceiling < math.inf:
+            self.ceiling = _CEILING * line
+        else:
+            self._suspects = True
+
+    def _line(self, in_flight: int) -> float:
+        """Return the rate of the line in bytes per second; infinite if it was not seen."""
+        taken_back = self._usual_flight - in_flight
+        shorter = self._usual_rtt - self._rtt
+        if taken_back < _PART * self._usual_flight or shorter <= 0:
+            return math.inf
+        line = taken_back / shorter
+        # One that is slower than what comes through: somebody else took something back, too.
+        return line if line > _LEAST * self._usual_flight / self._usual_rtt else math.inf
+
+    def round_ended(self, now: float, rtt: float, min_rtt: float) -> None:
+        """Learn the shortest round trip of a round, whatever is in flight; in seconds."""
+        if _is_queue(rtt, min_rtt):
+            self._queue_seen = now
+        growth = _GROWTH + _GROWTH_ALONE * (now - self._queue_seen)
+        self.ceiling *= 1 + growth * (now - self._round_end)
+        self._round_end = now
+
+
+def _is_queue(rtt: float, min_rtt: float) -> bool:
+    return rtt > max(_QUEUE_RTT * min_rtt, min_rtt + _QUEUE_SECONDS)
