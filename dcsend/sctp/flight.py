@@ -87,8 +87,6 @@ class Flight:
         "Bytes acknowledged since the beginning."
         self.newest: Sent | None = None
         "Of what the last acknowledgement told, the one that was sent last."
-        self.lost_total = 0
-        "Bytes found lost since the beginning."
         self.reorder_deadline: float | None = None
         "When to look again for losses, if nothing arrives before."
         self._records: dict[int, Sent] = {}
@@ -245,8 +243,6 @@ class Flight:
 
     def _late(self, record: Sent) -> None:
         """A packet was overtaken, or counted as lost and was not: wait longer from now on."""
-        if record.lost:
-            self.lost_total -= record.size
         self._reordering = min(self._reordering + 1, _MOST_REORDERING)
 
     # Losses
@@ -276,7 +272,6 @@ class Flight:
             order.popleft()
             self._lose(record)
             found += record.size
-        self.lost_total += found
         return found
 
     def _lose(self, record: Sent) -> None:

@@ -21,11 +21,10 @@ _MIN_WINDOW: Final = 10.0
 class RoundTrip:
     """Smoothed round trip and retransmission timeout (RFC 9260, 6.3.1; RFC 6298)."""
 
-    __slots__ = ("_min_at", "_variation", "backoff", "latest", "minimum", "smoothed")
+    __slots__ = ("_min_at", "_variation", "backoff", "minimum", "smoothed")
 
     def __init__(self) -> None:
         self.smoothed: float | None = None
-        self.latest = 0.0
         self.minimum = math.inf
         "Seconds; the smallest of about the last ten seconds."
         self.backoff = 0
@@ -35,7 +34,6 @@ class RoundTrip:
 
     def measured(self, sample: float, now: float) -> None:
         """Take a round trip of a packet that was sent once (Karn's rule), in seconds."""
-        self.latest = sample
         if sample <= self.minimum or now - self._min_at > _MIN_WINDOW:
             self.minimum = sample
             self._min_at = now

@@ -24,6 +24,8 @@ __all__ = ["Transmission"]
 
 _MAX_TIMEOUTS: Final = 10
 "Timers expired in a row before the peer counts as gone (RFC 9260, 16); ICE mostly knows before."
+_FULL_BACKOFF: Final = 3
+"How often the timer is doubled while the peer answers that it has no room: to 2.4 s and more."
 _BLACK_HOLE: Final = 3
 "Timers expired in a row before packets are made small again."
 _PROBE_SLACK: Final = 0.02
@@ -94,8 +96,10 @@ class Transmission:
         if cumulative < self.flight.cumulative:
             return  # overtaken by a later one
         self.peer_window = sack.window
-        if not sack.window:
-            self._timeouts = 0  # it is there, and full
+        if sack.window < self.probing.payload:
+            # It is there, and full: an update of its window that is lost must not cost a minute.
+            self._timeouts = 0
+            self.round_trip.backoff = min(self.round_trip.backoff, _FULL_BACKOFF)
         gaps = [(cumulative + first, cumulative + last) for first, last in sack.gaps]
         self._learn(cumulative, gaps, now)
 

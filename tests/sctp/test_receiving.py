@@ -376,6 +376,23 @@ def test_a_peer_whose_application_takes_nothing_for_an_hour_is_not_dead() -> Non
     assert len(pair.messages(1)) == 5
 
 
+@pytest.mark.parametrize("left", [0, 1000], ids=["closed", "too small for a packet"])
+def test_a_lost_update_of_a_window_that_was_closed_for_long_costs_seconds(left: int) -> None:
+    pair = make_pair(PLAIN, Options(limits=Limits(window=3000 + left), congestion="reno"))
+    pair.takes = False
+    for _ in range(5):
+        pair.ends[0].send(0, 53, bytes(1000), pair.now)
+    pair.run(600.0)
+    assert len(pair.messages(1)) < 5
+    for message in pair.messages(1):
+        pair.ends[1].release(len(message))
+    pair.takes = True
+    pair.poll(1)
+    pair.wire[0].clear()  # the update
+    pair.run(6.0)
+    assert len(pair.messages(1)) == 5
+
+
 @pytest.mark.parametrize("window", [1, 500, 2000])
 def test_a_message_larger_than_the_window_arrives(window: int) -> None:
     pair = make_pair(PLAIN, Options(limits=Limits(window=window), congestion="reno"))
