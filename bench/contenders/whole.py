@@ -37,8 +37,9 @@ def send_path(hosts: Hosts, source: Path, destination: Path, limit: float) -> Re
                 receiver.until('"event": ?"done"', accepted.at + limit - time.monotonic())
             except TimeoutError:
                 over = True
-            costs = receiver.end(interrupt=over), sender.end(interrupt=over)
-            return _judge(accepted, receiver, limit, costs)
+            # The receiver first: it is the one that knows when it is over.
+            received = receiver.end(interrupt=over)
+            return _judge(accepted, receiver, limit, (sender.end(interrupt=over), received))
 
 
 def _judge(accepted: Line, receiver: Running, limit: float, costs: tuple[Any, Any]) -> Result:
