@@ -8,7 +8,7 @@ what is taken out of it, over the rate of the line.
 
     line = bytes taken back / seconds by which the round trip is shorter
 
-With most of it we send at about half of the line from then on, and then slowly more again. A queue
+With most of it we send at less than half of the line from then on, and then slowly more. A queue
 that stands in ordinary times, and is not there in a look, should not stand: then the round trip
 that is taken for that of an empty path had somebody's queue in it, and is measured anew.
 """
@@ -23,8 +23,9 @@ from dcsend.sctp.controller import Acknowledgement
 
 __all__ = ["Sharing"]
 
-_CEILING: Final = 0.47
-"Of the line, beside somebody who fills the queue."
+_CEILING: Final = 0.42
+"""Of the line, beside somebody who fills the queue: less than half, since it rises until the next
+look."""
 _MUCH: Final = 0.62
 """Of the line: with less there is nothing to give. Beside Linux' BBR, with 0.4 of the line, one
 look in ten says more than this (100 Mbit/s, 40 ms); so two in a row have to say so."""
@@ -47,10 +48,10 @@ _CYCLES: Final = (3, 5)
 that look at the same time each take the other's part of what was taken back for their own."""
 _DOUBT_SECONDS: Final = 5.0
 "From one doubt to the next: measuring anew takes 0.2 s with half of the BDP in flight."
-_GROWTH: Final = 0.04
-"Of the ceiling, a second, whatever is seen."
+_GROWTH: Final = 0.05
+"Of the ceiling, a second, whatever is seen: two that both leave room should not wait long."
 _GROWTH_ALONE: Final = 0.01
-"""More of it for each second without a queue: up by half in 6 s, twofold in 8 s. CUBIC takes as
+"""More of it for each second without a queue: up by half in 5 s, twofold in 8 s. CUBIC takes as
 long to fill what is left to it, and a ceiling must not be above its head before."""
 
 
