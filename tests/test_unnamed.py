@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -131,14 +132,12 @@ def test_overwrite_never_replaces_an_unnamed_file_of_this_run(
 ) -> None:
     # A disk that ignores case, as far as a Linux one can play it: a second name.
     sink = make_sink(Existing.OVERWRITE)
-    files = [("F", b"2"), ("f", b"1"), *OTHERS]
-    sink.plan([Entry(path, size=1) for path, _ in files])
-    assert set(
-        statuses(sink.apply([o for n in range(1, MANY + 2) for o in whole(n, files[n][1])]))
-    ) == {"ok"}
+    names = ["F", "f", *(f"g{number}" for number in range(2 * MANY))]
+    sink.plan([Entry(name, size=1) for name in names])
+    sink.apply([each for n in range(1, MANY + 2) for each in whole(n, b"1")])
     os.link(tmp_path / "out/f", tmp_path / "out/F")
-    sink._many = True
-    assert statuses(sink.apply(whole(0, b"2"))) == ["failed"]
+    rest = [0, *range(MANY + 2, 2 * MANY + 2)]
+    assert first(sink.apply([each for n in rest for each in whole(n, b"2")])).status == "failed"
     assert (tmp_path / "out/f").read_bytes() == b"1"
 
 
@@ -179,7 +178,8 @@ def test_parts_are_written_where_the_system_refuses(
 def test_stale_part_is_removed_by_the_file_that_comes(make_sink: MakeSink, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/f.dcsend-part").write_bytes(b"an old and longer beginning")
-    assert first(receive(make_sink(), ("f", b"new"), *OTHERS)).status == "ok"
+    # The last one: by then it is known that files without a name can be written here.
+    assert set(statuses(receive(make_sink(), *OTHERS, ("f", b"new")))) == {"ok"}
     assert tree(tmp_path / "out") == {**dict(OTHERS), "f": b"new"}
 
 
@@ -191,7 +191,7 @@ def test_file_that_another_run_is_writing_is_left_to_it(
     part.write_bytes(b"theirs")
     with part.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        outcome = first(receive(make_sink(), ("f", b"new"), *OTHERS))
+        outcome = receive(make_sink(), *OTHERS, ("f", b"new"))[0]
     assert str(outcome.error) == "another dcsend is receiving f here"
     assert part.read_bytes() == b"theirs"
 
@@ -241,10 +241,21 @@ def test_folder_of_unnamed_files_removed_in_between_is_made_again(
     make_sink: MakeSink, tmp_path: Path
 ) -> None:
     sink = make_sink()
-    sink.plan([Entry(f"d/f{number}", size=1) for number in range(MANY + 1)])
-    sink.apply(whole(MANY, b"x"))
-    (tmp_path / f"out/d/f{MANY}").unlink()
-    (tmp_path / "out/d").rmdir()
-    outcomes = sink.apply([each for number in range(MANY) for each in whole(number, b"y")])
-    assert set(statuses(outcomes)) == {"ok"}
+    sink.plan([Entry(f"d/f{number}", size=1) for number in range(2 * MANY)])
+    sink.apply([each for number in range(MANY) for each in whole(number, b"x")])
+    shutil.rmtree(tmp_path / "out/d")
+    batch = [each for number in range(MANY, 2 * MANY) for each in whole(number, b"y")]
+    assert set(statuses(sink.apply(batch))) == {"ok"}
     assert len(tree(tmp_path / "out/d")) == MANY
+
+
+def test_few_unnamed_files_are_synced_with_their_file_system(
+    make_sink: MakeSink, before_sync: Hook
+) -> None:
+    synced: list[bool] = []
+    before_sync(lambda: synced.append(True))
+    sink = make_sink()
+    sink.plan([Entry(f"f{number}", size=1) for number in range(MANY)])
+    wrong = [End(number, 1, bytes(32)) for number in range(1, MANY)]
+    assert statuses(sink.apply([*whole(0, b"x"), *wrong])).count("ok") == 1
+    assert synced == [True]
