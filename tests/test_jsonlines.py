@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import io
 import json
@@ -149,3 +150,44 @@ def test_run_that_never_began_ends_with_error_and_done() -> None:
 async def test_nobody_is_asked() -> None:
     with pytest.raises(UsageError, match="--json"):
         await JsonDisplay(Stream(io.StringIO())).decide(ManifestKnown([]))
+
+
+class Counted(io.StringIO):
+    """A stream that counts how often it is written out."""
+
+    flushed = 0
+
+    def flush(self) -> None:
+        """Count it."""
+        self.flushed += 1
+
+
+def test_files_that_end_together_are_written_at_once_and_before_what_follows() -> None:
+    out = Counted()
+    display = JsonDisplay(Stream(out))
+
+    async def end() -> None:
+        for number in range(300):
+            display.show(FileFinished(f"f{number}", "ok", 1))
+        await asyncio.sleep(0)
+        assert len(out.getvalue().splitlines()) == 300
+        assert out.flushed == 1
+        display.show(FileFinished("last", "ok", 1))
+        display.show(Warned("silent", "nothing"))
+
+    asyncio.run(end())
+    names = [json.loads(line).get("path") for line in out.getvalue().splitlines()]
+    assert names == [*(f"f{number}" for number in range(300)), "last", None]
+
+
+def test_files_that_are_held_are_written_at_the_close() -> None:
+    out = Counted()
+    display = JsonDisplay(Stream(out))
+
+    async def end() -> None:
+        display.show(FileFinished("f", "ok", 1))
+        assert not out.getvalue()
+        display.close()
+
+    asyncio.run(end())
+    assert json.loads(out.getvalue())["path"] == "f"

@@ -17,11 +17,12 @@ import pytest
 
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError, LocalProtocolError
-from dcsend.files import syncing
+from dcsend.files import syncing, unnamed
 from dcsend.files.folder import Folder
 from dcsend.files.journal import INTERVAL, read_journal
 from dcsend.files.operations import End, Hole, Operation, Write
 from dcsend.files.syncing import MANY
+from dcsend.files.unnamed import MAX_SIZE
 from tests.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
 __all__ = ["make_sink"]  # pytest finds the fixture by its name
@@ -294,6 +295,7 @@ def test_many_files_are_synced_by_one_call_where_the_system_can(
 
     monkeypatch.setattr("os.fsync", noted)
     monkeypatch.setattr(syncing, "_SYNCFS", noted_once if can else None)
+    monkeypatch.setattr(unnamed, "_SUPPORTED", can and unnamed._SUPPORTED)
     sink = make_sink()
     outcomes = receive(sink, *((f"f{n}", b"x") for n in range(MANY)))
     assert set(statuses(outcomes)) == {"ok"}
@@ -310,7 +312,7 @@ def test_file_system_that_can_not_be_synced_ends_the_run_and_keeps_the_parts(
     monkeypatch.setattr(syncing, "_SYNCFS", fail)
     sink = make_sink()
     with pytest.raises(DestinationError):
-        receive(sink, *((f"f{n}", b"x") for n in range(MANY)))
+        receive(sink, *((f"f{n}", bytes(MAX_SIZE + 1)) for n in range(MANY)))
     sink.close()
     assert len(list(tmp_path.rglob("*.dcsend-part"))) == MANY
     assert not list(tmp_path.rglob("f[0-9]")), "nothing has its name before it is synced"

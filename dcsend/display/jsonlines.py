@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from dcsend.display.streams import Stream
 from dcsend.errors import DcsendError, UsageError
-from dcsend.session.events import Event, Failed, Finished, ManifestKnown, TextExchanged
+from dcsend.session.events import (
+    Event,
+    Failed,
+    FileFinished,
+    Finished,
+    ManifestKnown,
+    TextExchanged,
+)
 
 __all__ = ["JsonDisplay"]
 
@@ -17,12 +25,17 @@ class JsonDisplay:
     def __init__(self, out: Stream, *, verbose: bool = False) -> None:
         self._out = out
         self._verbose = verbose
+        self._held: list[str] = []
+        "Lines of this turn of the loop that are not written yet."
 
     def show(self, event: Event) -> None:
         """Write one line; signs of life only with `-v`."""
         if isinstance(event, TextExchanged) and event.kind == "random" and not self._verbose:
             return
-        self._out.line(json.dumps({"v": 1, "event": event.name, **event.as_json()}))
+        self._held.append(json.dumps({"v": 1, "event": event.name, **event.as_json()}))
+        # Small files end hundreds at a time: one system call for them, not hundreds.
+        if not isinstance(event, FileFinished) or not self._write_soon():
+            self._write()
 
     def refuse(self, error: DcsendError) -> None:
         """Report a run that never began: `error`, then `done`."""
@@ -34,4 +47,20 @@ class JsonDisplay:
         raise UsageError("nobody can be asked with --json", "add -y to accept what comes")
 
     def close(self) -> None:
-        """Nothing to tidy up."""
+        """Write what is held."""
+        self._write()
+
+    def _write_soon(self) -> bool:
+        """Write at the end of this turn of the loop; False if none runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return False
+        if len(self._held) == 1:
+            loop.call_soon(self._write)
+        return True
+
+    def _write(self) -> None:
+        if self._held:
+            lines, self._held = self._held, []
+            self._out.line("\n".join(lines))

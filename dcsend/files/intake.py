@@ -53,11 +53,11 @@ class Intake:
         Raises:
             IntegrityError: they are.
         """
-        name = printable(self.entry.path)
         if offset != self.position:
-            raise IntegrityError(f"{name}: byte {self.position} was due, byte {offset} came")
+            raise IntegrityError(f"{self._shown}: byte {self.position} was due, byte {offset} came")
         if self.entry.size is not None and offset + length > self.entry.size:
-            raise IntegrityError(f"{name}: more came than the {self.entry.size} bytes announced")
+            size = self.entry.size
+            raise IntegrityError(f"{self._shown}: more came than the {size} bytes announced")
 
     def count(self, payload: bytes | memoryview) -> None:
         """Note bytes that have been written."""
@@ -72,12 +72,17 @@ class Intake:
 
     def mismatch(self, end: End) -> IntegrityError | None:
         """Compare what came with what was sent; None if they are the same."""
-        name = printable(self.entry.path)
         if end.size != self.position or self.entry.size not in (None, self.position):
-            return IntegrityError(f"{name}: {self.position} bytes came, not {end.size}")
+            return IntegrityError(f"{self._shown}: {self.position} bytes came, not {end.size}")
         if end.digest != self.hasher.digest():
-            return IntegrityError(f"{name}: the digest of what came is not that of what was sent")
+            return IntegrityError(
+                f"{self._shown}: the digest of what came is not that of what was sent"
+            )
         return None
+
+    @property
+    def _shown(self) -> str:
+        return printable(self.entry.path)
 
 
 class TextIntake(Intake):

@@ -12,14 +12,14 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files.disk import NONBLOCK
 from dcsend.files.folder import Folder, Identity, identity
-from dcsend.files.intake import Intake
+from dcsend.files.growing import GrowingFile
 from dcsend.files.journal import Journal, JournalHeader, wants_journal
 from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, beside, numbered
 from dcsend.files.operations import Existing
@@ -28,13 +28,21 @@ from dcsend.printable import printable
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["PartFile", "free_names"]
+__all__ = [
+    "PartFile",
+    "busy",
+    "check_replaceable",
+    "claim",
+    "free_names",
+    "lock",
+    "remove_stale",
+]
 
 _MAX_NUMBER: Final = 9999
 "Of `NAME (1)` … `NAME (9999)`; beyond, something else is wrong."
 
 
-class PartFile(Intake):
+class PartFile(GrowingFile):
     """One file on its way to the disk.
 
     Args:
@@ -48,18 +56,14 @@ class PartFile(Intake):
         OSError: the system refused.
     """
 
-    __slots__ = ("_fd", "_folder", "_identity", "_journal", "_name", "_part", "_seek")
+    __slots__ = ("_identity", "_journal", "_part")
 
     def __init__(self, folder: Folder, name: str, entry: Entry, manifest: str) -> None:
-        super().__init__(entry)
-        self._folder = folder
-        self._name = name
-        self._part = beside(name, PART_SUFFIX)
-        self._seek = False
         # Owner bits are added so that an interrupted part can be opened again; `sync`
         # takes them away. The system applies the umask.
-        self._fd = _create(folder, name, (entry.mode & 0o777) | 0o600)
-        folder.users += 1
+        fd = _create(folder, name, (entry.mode & 0o777) | 0o600)
+        super().__init__(folder, name, entry, fd)
+        self._part = beside(name, PART_SUFFIX)
         self._journal: Journal | None = None
         try:
             self._identity: Identity = identity(os.fstat(self._fd))
@@ -70,79 +74,31 @@ class PartFile(Intake):
             self.discard()
             raise
 
-    @property
-    def folder(self) -> Folder:
-        """Where it is."""
-        return self._folder
-
     def write(self, payload: bytes | memoryview) -> None:
         """Append *payload*, which `check` has let pass."""
-        if self._seek:
-            os.lseek(self._fd, self.position, os.SEEK_SET)
-            self._seek = False
-        done = os.write(self._fd, payload)
-        while done < len(payload):
-            done += os.write(self._fd, memoryview(payload)[done:])
-        self.count(payload)
+        super().write(payload)
         if self._journal is not None:
             self._journal.note(self.position, self.hasher)
 
     def skip(self, length: int) -> None:
         """Append zeros that take no room."""
-        self.count_zeros(length)
-        self._seek = True
+        super().skip(length)
         if self._journal is not None:
             self._journal.note(self.position, self.hasher)
 
-    @property
-    def descriptor(self) -> int:
-        """Of the open file."""
-        return self._fd
-
-    def sync(self) -> None:
-        """Make it what it is to be, and its bytes survive a crash.
-
-        Safe to call from another thread while no other method runs.
-        """
-        self.finish()
-        os.fsync(self._fd)
-
-    def finish(self) -> None:
-        """Give it its length, permissions and time."""
-        if self._seek:
-            os.ftruncate(self._fd, self.position)
-        if self.entry.mode & 0o600 != 0o600 and os.name == "posix":
-            current = stat.S_IMODE(os.fstat(self._fd).st_mode)
-            os.fchmod(self._fd, current & (self.entry.mode & 0o777))
-        if self.entry.mtime is not None:
-            times = (self.entry.mtime * 1000, self.entry.mtime * 1000)
-            where = self._fd if os.utime in os.supports_fd else self._path
-            # A time that the file system can't hold is no reason to lose the file.
-            with contextlib.suppress(OSError, OverflowError):
-                os.utime(where, ns=times)
-
     def place(self, existing: Existing, placed: set[Identity] | None) -> str:
-        """Give it its final name, let go of it, and return that name.
-
-        Args:
-            existing: what to do if the name is taken.
-            placed: what this run has put in place already; never overwritten.
-
-        Raises:
-            DestinationError: the name is taken.
-            OSError: the system refused. In both cases the part is still there.
-        """
-        status = self._folder.lstat(self._part)
+        """Give it its final name; see `GrowingFile.place`. The part is there if it raises."""
+        status = self.folder.lstat(self._part)
         if status is None or identity(status) != self._identity:
             raise DestinationError(f"{printable(self._path)} was taken away while it was written")
         if os.name == "nt":
             self._release()  # Windows renames no open file
         if existing is Existing.OVERWRITE:
-            self._may_replace(placed)
-            self._folder.replace(self._part, self._name)
+            check_replaceable(self.folder, self._name, placed)
+            self.folder.replace(self._part, self._name)
             name = self._name
         else:
-            name = self._claim(existing)
+            name = claim(lambda free: self.folder.rename(self._part, free), self._name, existing)
         if placed is not None:
             placed.add(self._identity)
         self._release()
@@ -165,43 +121,18 @@ class PartFile(Intake):
     def discard(self) -> None:
         """Remove the part and its journal; never raises."""
         with contextlib.suppress(OSError):
-            status = self._folder.lstat(self._part)
+            status = self.folder.lstat(self._part)
             if status is not None and identity(status) == self._identity:
                 if os.name == "nt":
                     self._release()
-                self._folder.remove(self._part)
+                self.folder.remove(self._part)
         if self._journal is not None:
             self._journal.discard()
         self._release()
 
     @property
     def _path(self) -> str:
-        return os.path.join(self._folder.path, self._part)
-
-    def _claim(self, existing: Existing) -> str:
-        for name in free_names(self._name, existing):
-            try:
-                self._folder.rename(self._part, name)
-            except FileExistsError:
-                continue
-            return name
-        raise DestinationError(f"{printable(self._name)} has appeared while it was received")
-
-    def _may_replace(self, placed: set[Identity] | None) -> None:
-        status = self._folder.lstat(self._name)
-        if status is None:
-            return
-        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-            raise DestinationError(f"{printable(self._name)} is there and is not a file")
-        # On a disk that ignores case or composition two names of a manifest may be one.
-        if placed is not None and identity(status) in placed:
-            raise DestinationError(f"{printable(self._name)} is another received file's name here")
-
-    def _release(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            self._folder.users -= 1
+        return os.path.join(self.folder.path, self._part)
 
 
 def free_names(name: str, existing: Existing) -> Iterator[str]:
@@ -217,6 +148,42 @@ def free_names(name: str, existing: Existing) -> Iterator[str]:
             yield numbered(name, number)
 
 
+def claim(give: Callable[[str], None], name: str, existing: Existing) -> str:
+    """Give a file the first name that is free, and return it.
+
+    Args:
+        give: gives it a name, never over anything.
+        name: what it shall be called.
+        existing: what to do if that is taken.
+
+    Raises:
+        DestinationError: no name is free.
+    """
+    for free in free_names(name, existing):
+        try:
+            give(free)
+        except FileExistsError:
+            continue
+        return free
+    raise DestinationError(f"{printable(name)} has appeared while it was received")
+
+
+def check_replaceable(folder: Folder, name: str, placed: set[Identity] | None) -> None:
+    """Refuse to replace what is no file, or what this run has put in place.
+
+    Raises:
+        DestinationError: it is one of these.
+    """
+    status = folder.lstat(name)
+    if status is None:
+        return
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        raise DestinationError(f"{printable(name)} is there and is not a file")
+    # On a disk that ignores case or composition two names of a manifest may be one.
+    if placed is not None and identity(status) in placed:
+        raise DestinationError(f"{printable(name)} is another received file's name here")
+
+
 def _create(folder: Folder, name: str, mode: int) -> int:
     """Make and lock the part of *name*, out of nothing."""
     part = beside(name, PART_SUFFIX)
@@ -224,16 +191,20 @@ def _create(folder: Folder, name: str, mode: int) -> int:
         try:
             fd = folder.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
-            _remove_stale(folder, name)
+            remove_stale(folder, name)
             continue
-        if _lock(fd):
+        if lock(fd):
             return fd
         os.close(fd)
-    raise _busy(name)
+    raise busy(name)
 
 
-def _remove_stale(folder: Folder, name: str) -> None:
-    """Remove the part that an earlier run has left, unless that run is alive."""
+def remove_stale(folder: Folder, name: str) -> None:
+    """Remove the part that an earlier run has left.
+
+    Raises:
+        DestinationError: that run is alive, or it is no file.
+    """
     part = beside(name, PART_SUFFIX)
     status = folder.lstat(part)
     if status is None:
@@ -246,12 +217,12 @@ def _remove_stale(folder: Folder, name: str) -> None:
         try:
             folder.remove(part)  # Windows removes no open file
         except PermissionError:
-            raise _busy(name) from None
+            raise busy(name) from None
         return
     fd = folder.open(part, os.O_RDONLY | NONBLOCK)
     try:
-        if identity(os.fstat(fd)) != identity(status) or not _lock(fd):
-            raise _busy(name)
+        if identity(os.fstat(fd)) != identity(status) or not lock(fd):
+            raise busy(name)
         # The journal first: a journal without its part says nothing to anyone.
         folder.remove(beside(name, JOURNAL_SUFFIX))
         folder.remove(part)
@@ -259,7 +230,7 @@ def _remove_stale(folder: Folder, name: str) -> None:
         os.close(fd)
 
 
-def _lock(fd: int) -> bool:
+def lock(fd: int) -> bool:
     """Lock a file for as long as it is open; False if another process has."""
     if sys.platform == "win32":
         return True
@@ -271,7 +242,8 @@ def _lock(fd: int) -> bool:
     return True
 
 
-def _busy(name: str) -> DestinationError:
+def busy(name: str) -> DestinationError:
+    """Return the error that another run is writing the file."""
     return DestinationError(
         f"another dcsend is receiving {printable(name)} here", "wait for it, or end it"
     )

@@ -16,6 +16,7 @@ import contextlib
 import enum
 import errno
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -24,22 +25,37 @@ from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, SourceError
 from dcsend.files.disk import explain, is_fatal
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, Tree
+from dcsend.files.growing import GrowingFile
 from dcsend.files.intake import TextIntake
 from dcsend.files.links import judge_way, make_link, planned_links
 from dcsend.files.manifest import manifest_id
-from dcsend.files.names import safe_path
+from dcsend.files.names import PART_SUFFIX, beside, safe_path
 from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
 from dcsend.files.part import PartFile
 from dcsend.files.planning import plan_folder
 from dcsend.files.syncing import MANY, Together, sync_file_systems
+from dcsend.files.unnamed import MAX_SIZE, UnnamedFile, Unnamer
 from dcsend.printable import printable
+
+if sys.platform != "win32":
+    import resource
 
 __all__ = ["DirectorySink"]
 
-MAX_UNSETTLED: Final = 96
-"Complete files held open until they are synced together."
 MAX_OPEN: Final = 16
 "Files that may be arriving at one time; the protocol sends one after the other."
+
+
+def _max_unsettled() -> int:
+    """Return how many files may be open until they are synced together, each with its folder."""
+    if sys.platform == "win32":
+        return 96
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 256 if allowed == resource.RLIM_INFINITY else max(16, min(256, allowed // 4))
+
+
+MAX_UNSETTLED: Final = _max_unsettled()
+"Complete files held open until they are synced together: one call for all costs nearly the same."
 
 
 class _State(enum.Enum):
@@ -75,7 +91,7 @@ _REFUSED, _DUE, _COMPLETE, _ENDED = 0, 1, 2, 3
 # What the system says, too, when the chosen folder itself has been removed or unmounted.
 _MAY_BE_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, getattr(errno, "ESTALE", 0)})
 
-_Open = PartFile | TextIntake
+_Open = GrowingFile | TextIntake
 
 
 class DirectorySink:
@@ -98,10 +114,13 @@ class DirectorySink:
         self._manifest = ""
         self._status = bytearray()
         self._open: dict[int, _Open] = {}
-        self._complete: list[tuple[int, PartFile]] = []
+        self._complete: list[tuple[int, GrowingFile]] = []
         self._outcomes: list[Outcome] = []
         self._placed: set[Identity] | None = set() if existing is Existing.OVERWRITE else None
         self._together = Together()
+        self._unnamer = Unnamer()
+        self._many = False
+        "Many files end in this batch, so that they are worth being synced together."
         self._links: dict[tuple[str, ...], str] = {}
         "Links that this run makes, and where each points; known at the finish."
 
@@ -124,6 +143,7 @@ class DirectorySink:
     def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
         """Carry out *batch*, in order, in this thread; see `Sink.apply`."""
         self._advance("apply")
+        self._many = sum(isinstance(operation, End) for operation in batch) >= MANY
         try:
             for operation in batch:
                 self._carry_out(operation)
@@ -156,7 +176,7 @@ class DirectorySink:
         """Let go of everything; parts and journals stay; see `Sink.close`."""
         self._advance("close")
         for part in [*self._open.values(), *(part for _, part in self._complete)]:
-            if isinstance(part, PartFile):
+            if isinstance(part, GrowingFile):
                 with contextlib.suppress(OSError):
                     part.keep()
         self._open.clear()
@@ -236,13 +256,23 @@ class DirectorySink:
             return TextIntake(entry)
         *parents, name = safe_path(entry.path)
         try:
-            return PartFile(self._tree.folder(tuple(parents)), name, entry, self._manifest)
+            return self._create(tuple(parents), name, entry)
         except FileNotFoundError:
             if self._tree.lost():
                 raise
             # A folder that was held open has been removed since: make it again.
             self._tree.forget()
-            return PartFile(self._tree.folder(tuple(parents)), name, entry, self._manifest)
+            return self._create(tuple(parents), name, entry)
+
+    def _create(self, parents: tuple[str, ...], name: str, entry: Entry) -> GrowingFile:
+        folder = self._tree.folder(parents)
+        small = entry.size is not None and entry.size <= MAX_SIZE
+        # A part that is there already, of an earlier run or a living one, is dealt with as one.
+        if self._many and small and (parents in self._tree.made or not _has_part(folder, name)):
+            unnamed = self._unnamer.begin(folder, name, entry)
+            if unnamed is not None:
+                return unnamed
+        return PartFile(folder, name, entry, self._manifest)
 
     # Files that are complete.
 
@@ -273,9 +303,10 @@ class DirectorySink:
             raise
         self._tree.trim()
 
-    def _sync(self, parts: Sequence[PartFile]) -> list[OSError | None]:
+    def _sync(self, parts: Sequence[GrowingFile]) -> list[OSError | None]:
         """Make the bytes of complete files survive a crash; return what each raised."""
-        if len(parts) < MANY:
+        # What has no name is no file to `fsync`: not every file system would keep its size.
+        if len(parts) < MANY and not any(isinstance(part, UnnamedFile) for part in parts):
             return self._together.run([part.sync for part in parts])
         errors: list[OSError | None] = []
         for part in parts:
@@ -292,7 +323,7 @@ class DirectorySink:
             return [error] * len(parts)
         return errors
 
-    def _place(self, number: int, part: PartFile, error: OSError | None) -> bool:
+    def _place(self, number: int, part: GrowingFile, error: OSError | None) -> bool:
         try:
             if error is not None:
                 raise error
@@ -359,7 +390,7 @@ class DirectorySink:
         """End one entry for good, and remove what there is of it."""
         self._status[number] = _ENDED
         part = self._open.pop(number, None)
-        if isinstance(part, PartFile):
+        if isinstance(part, GrowingFile):
             part.discard()
         size = 0 if part is None else part.position
         sha256 = "" if part is None else part.hasher.hexdigest()
@@ -394,3 +425,7 @@ class DirectorySink:
 
     def _name(self, number: int) -> str:
         return printable(self._entries[number].path)
+
+
+def _has_part(folder: Folder, name: str) -> bool:
+    return folder.lstat(beside(name, PART_SUFFIX)) is not None

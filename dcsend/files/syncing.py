@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-__all__ = ["MANY", "THREADS", "Together", "sync_file_systems"]
+__all__ = ["MANY", "THREADS", "Together", "can_sync_file_systems", "sync_file_systems"]
 
 MANY: Final = 32
 """Files for which syncing all of their file system is the cheaper way: 16 to 40 us for each of 256
@@ -31,6 +31,11 @@ THREADS: Final = 8
 _Call: TypeAlias = Callable[[], None]
 _Done: TypeAlias = SimpleQueue[tuple[int, Exception | None]]
 _Work: TypeAlias = SimpleQueue[tuple[int, _Call, _Done] | None]
+
+
+def can_sync_file_systems() -> bool:
+    """Tell whether `sync_file_systems` does anything here."""
+    return _SYNCFS is not None
 
 
 def sync_file_systems(descriptors: Iterable[int]) -> bool:
