@@ -41,8 +41,13 @@ _SHORTEST_RTT: Final = 0.005
 "Seconds. On a LAN it is programs that wait for a processor that make round trips longer."
 _PART: Final = 0.2
 "Of what is in flight, that must be taken back for the difference to mean something."
-_LEAST: Final = 0.9
-"The rate of the line in what we have of it, with some allowance for how it is measured."
+_ALL: Final = 0.94
+"""Of the line: with more we are alone, and what queues are packets of ours, for a program that gets
+too little of a processor."""
+_SOON: Final = 2
+"Cycles to a second look; after one, what was taken back is not there again."
+_OWN: Final = "a queue of our own that should not stand"
+_OTHERS: Final = "a queue of somebody else's"
 _CYCLES: Final = (3, 5)
 """Cycles of BBR from one look to the next, at random: a look costs some of what we have, and two
 that look at the same time each take the other's part of what was taken back for their own."""
@@ -67,8 +72,8 @@ class Sharing:
         self._doubted = -math.inf
         self._uniform = uniform
         self._cycles = 2
-        self._suspects = False
-        "Whether the last look has found somebody."
+        self._found: str | None = None
+        "What the last look has found; it takes two to be believed."
         self._usual_rtt = math.inf
         self._usual_flight = 0
         self._from = self._until = self._rtt = math.inf
@@ -121,19 +126,21 @@ class Sharing:
     def _judge(self, ack: Acknowledgement, min_rtt: float) -> None:
         much = _MUCH if self.ceiling == math.inf else _STILL_MUCH
         line = self._line(ack.in_flight)
-        if min_rtt < _SHORTEST_RTT or self._usual_flight / self._usual_rtt <= much * line:
-            self._suspects = False
+        share = self._usual_flight / self._usual_rtt / line
+        if min_rtt < _SHORTEST_RTT or share <= much:
+            found = None
         elif not _is_queue(self._rtt, min_rtt):
-            if (
-                self._usual_rtt > _OWN_QUEUE_RTT * min_rtt
-                and ack.now >= self._doubted + _DOUBT_SECONDS
-            ):
-                self.doubts = True
-                self._doubted = ack.now
-        elif self._suspects or self.ceiling < math.inf:
-            self.ceiling = _CEILING * line
+            found = _OWN if self._usual_rtt > _OWN_QUEUE_RTT * min_rtt else None
         else:
-            self._suspects = True
+            found = _OTHERS if share < _ALL else None
+        again, self._found = found == self._found, found
+        if found and not again:
+            self._cycles = _SOON
+        if found == _OWN and again and ack.now >= self._doubted + _DOUBT_SECONDS:
+            self.doubts = True
+            self._doubted = ack.now
+        elif found == _OTHERS and (again or self.ceiling < math.inf):
+            self.ceiling = _CEILING * line
 
     def _line(self, in_flight: int) -> float:
         """Return the rate of the line in bytes per second; infinite if it was not seen."""
@@ -141,9 +148,7 @@ class Sharing:
         shorter = self._usual_rtt - self._rtt
         if taken_back < _PART * self._usual_flight or shorter <= 0:
             return math.inf
-        line = taken_back / shorter
-        # One that is slower than what comes through: somebody else took something back, too.
-        return line if line > _LEAST * self._usual_flight / self._usual_rtt else math.inf
+        return taken_back / shorter
 
     def round_ended(self, now: float, rtt: float, min_rtt: float) -> None:
         """Learn the shortest round trip of a round, whatever is in flight; in seconds."""
