@@ -14,6 +14,7 @@ from dcsend.engines.base import MAX_QUEUED, Path
 from dcsend.engines.loading import stock, transfer_peer
 from dcsend.engines.mailbox import Mailbox
 from dcsend.engines.memory import connected_pair
+from dcsend.engines.origins import Control
 from dcsend.engines.segmentation import BURST, Segmentation
 from dcsend.engines.udp import Address
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
@@ -107,9 +108,14 @@ async def test_packets_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatc
     calls: list[int] = []
     send = Segmentation.send
 
-    def counted(self: Segmentation, datagrams: Sequence[bytes], target: Address) -> int:
+    def counted(
+        self: Segmentation,
+        datagrams: Sequence[bytes],
+        target: Address,
+        control: Sequence[Control] = (),
+    ) -> int:
         calls.append(len(datagrams))
-        return send(self, datagrams, target)
+        return send(self, datagrams, target, control)
 
     monkeypatch.setattr(Segmentation, "send", counted)
     monkeypatch.setattr(aiortc, "route_mtu", lambda host: 1500)  # loopback's packets are too large

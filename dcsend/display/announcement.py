@@ -68,6 +68,8 @@ def announce(event: CodeReady, err: Stream, wanted: Request, *, hosted: bool) ->
     status = f"waiting for the other side; {works}; Ctrl-C ends"
     if len(status) >= columns:
         status = f"waiting; works once, until {expiry}"
+    if len(status) >= columns:  # tomorrow, in a narrow window
+        status = f"waiting until {expiry}"
     header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = _choose(event.link, err, wanted)
     mode = choice.mode
