@@ -36,7 +36,7 @@ _QUEUE_RTT: Final = 1.025
 _QUEUE_SECONDS: Final = 0.001
 "What it is longer by, at least."
 _OWN_QUEUE_RTT: Final = 1.15
-"The round trip, in that of an empty path, that a flow that is alone has in a look at most."
+"The ordinary round trip, in that of an empty path, that tells of a queue that stands."
 _SHORTEST_RTT: Final = 0.005
 "Seconds. On a LAN it is programs that wait for a processor that make round trips longer."
 _PART: Final = 0.2
@@ -71,7 +71,7 @@ class Sharing:
         "Whether the round trip of an empty path should be measured anew; reset by who does."
         self._doubted = -math.inf
         self._uniform = uniform
-        self._cycles = 2
+        self._cycles = _SOON
         self._found: str | None = None
         "What the last look has found; it takes two to be believed."
         self._usual_rtt = math.inf
