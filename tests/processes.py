@@ -234,6 +234,12 @@ class Program:
             if pipe is not None:
                 pipe.close()
 
+    def tell(self) -> None:
+        """Say what it was and how it ended, which pytest shows where a test has failed."""
+        last = "".join(f"{event}\n" for event in self._events[-8:])
+        said = f"{last}{self._err.decode(errors='replace')}"
+        sys.stdout.write(f"{self.process.args!r}: exit status {self.process.returncode}\n{said}\n")
+
     def _read_err(self) -> None:
         with contextlib.suppress(OSError):  # how a terminal without a user ends
             while chunk := os.read(self._stderr.fileno(), 65536):
@@ -282,6 +288,7 @@ class Stage:
     ) -> None:
         for program in self._programs:
             program.kill()
+            program.tell()
 
     def run(self, *arguments: str | Path, **options: Unpack[Options]) -> Program:
         """Start a program."""
