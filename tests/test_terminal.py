@@ -33,16 +33,17 @@ from tests.test_qr import photographed, scanned
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
 
-NOW = datetime.datetime.now(datetime.UTC).astimezone()
+NOW = datetime.datetime(2026, 5, 1, 14, 30, tzinfo=datetime.UTC)
 DIAL = DialCode(bytes(16), bytes(32), 4000, (Address("192.0.2.7", 4000),), 2_000_000_000)
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202e"
 MANIFEST = ManifestKnown([Entry("a.txt", size=5), Entry("b.txt", size=10**8)])
 CONNECTED = Connected("direct", "IPv4", "192.0.2.1", "dcsend/1", 0.004)
 
 
-def code(page: str = "dcsend:", role: str = "sender") -> CodeReady:
-    """Return the event of a code."""
-    return CodeReady(DIAL.text(), DIAL.link(page), NOW, role)
+def code(page: str = "dcsend:", role: str = "sender", hours: int = 0) -> CodeReady:
+    """Return the event of a code that expires in so many hours."""
+    expires = NOW + datetime.timedelta(hours=hours)
+    return CodeReady(DIAL.text(), DIAL.link(page), expires, role)
 
 
 def moved(count: int) -> Progressed:
@@ -69,7 +70,7 @@ class Seat:
         """Return the display of a run; *shared*: standard output is the terminal, too."""
         out = self.pty.file if shared else self.out
         options = TerminalOptions(**chosen)  # type: ignore[arg-type]
-        return TerminalDisplay(Stream(out), Stream(self.pty.file), options, keyboard)
+        return TerminalDisplay(Stream(out), Stream(self.pty.file), options, keyboard, lambda: NOW)
 
     def after(self, *events: Event, **chosen: object) -> list[str]:
         """Return the rows shown after *events*."""
@@ -91,7 +92,7 @@ def plainly(*events: Event, **chosen: object) -> tuple[list[str], str]:
     """Return what is written off any terminal: lines on standard error, and standard output."""
     out, err = io.StringIO(), io.StringIO()
     options = TerminalOptions(**chosen)  # type: ignore[arg-type]
-    display = TerminalDisplay(Stream(out), Stream(err), options, None)
+    display = TerminalDisplay(Stream(out), Stream(err), options, None, lambda: NOW)
     for event in events:
         display.show(event)
     display.close()
@@ -107,6 +108,21 @@ def test_code_is_the_last_thing_above_the_status(seat: Seat) -> None:
         f"waiting for the other side; the code works once, until {NOW:%H:%M}; Ctrl-C ends"
     )
     assert seat.pty.screen.cursor.y == len(rows) - 1  # there is no line end behind it
+
+
+@pytest.mark.parametrize(
+    ("columns", "hours", "status"),
+    [
+        (80, 1, "waiting for the other side; the code works once, until 15:30; Ctrl-C ends"),
+        (80, 10, "waiting; works once, until 00:30 on 2 May"),
+        (60, 1, "waiting; works once, until 15:30"),
+        (40, 10, "waiting until 00:30 on 2 May"),
+    ],
+)
+def test_status_fits_the_window(columns: int, hours: int, status: str) -> None:
+    pty = Pty(columns, 24)
+    assert Seat(pty).after(code(hours=hours), qr="none")[-1] == status
+    pty.close()
 
 
 @pytest.mark.parametrize("height", [22, 23, 24, 26, 28, 50])

@@ -184,7 +184,7 @@ def test_narrow_window_has_no_qr_code_but_the_command_and_the_bar(
     sender, receiver = tmux.window(tmp_path, 36, 20), tmux.window(tmp_path, 36, 20)
     sender.dcsend("send", film)
     sender.until("^note: no QR code: it needs 37")
-    sender.until("^waiting(; works once,)? until ")  # shorter if that is tomorrow
+    sender.until("^waiting(; works once,)? until ")
     receiver.dcsend("receive", sender.code(), "-y", "-o", "out")
     sender.until(r"^fi\S+ +\d+% \|.*\| [\d.]+ .B/s$", joined=False)
     sender.key("C-c")

@@ -42,13 +42,16 @@ class Announcement:
     "What could not be shown, and why; comes first."
 
 
-def announce(event: CodeReady, err: Stream, wanted: Request, *, hosted: bool) -> Announcement:
+def announce(
+    event: CodeReady, err: Stream, wanted: Request, now: datetime.datetime, *, hosted: bool
+) -> Announcement:
     """Lay a code out for standard error as it is.
 
     Args:
         event: the code.
         err: standard error.
         wanted: how the QR code is to be drawn.
+        now: in local time, as in the event.
         hosted: the page is somewhere else, so the browser need not be in this network.
 
     Raises:
@@ -56,7 +59,7 @@ def announce(event: CodeReady, err: Stream, wanted: Request, *, hosted: bool) ->
     """
     verb = "receive" if event.role == "sender" else "send PATH --to"
     command = f"dcsend {verb} {event.code}"
-    expiry = until(event.expires, datetime.datetime.now().astimezone())
+    expiry = until(event.expires, now)
     works = f"the code works once, until {expiry}"
     paged = not event.link.startswith(_NO_PAGE)
     where = "in a browser" if hosted else "in a browser in the same network"

@@ -6,8 +6,10 @@ plain line per state. Names, texts and agents of the peer are escaped before the
 
 from __future__ import annotations
 
+import datetime
 import os
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,11 +65,20 @@ class TerminalOptions:
     "Where this side saves; `-` for standard output, which then carries nothing else."
 
 
+def _local_time() -> datetime.datetime:
+    return datetime.datetime.now().astimezone()
+
+
 class TerminalDisplay:
     """Shows everything that a person wants to know, and asks."""
 
     def __init__(
-        self, out: Stream, err: Stream, options: TerminalOptions, keyboard: Keyboard | None
+        self,
+        out: Stream,
+        err: Stream,
+        options: TerminalOptions,
+        keyboard: Keyboard | None,
+        clock: Callable[[], datetime.datetime] = _local_time,
     ) -> None:
         """Prepare, and say so where it takes a while.
 
@@ -76,11 +87,13 @@ class TerminalDisplay:
             err: standard error, for everything else.
             options: what the person chose.
             keyboard: to ask questions; None where nobody types.
+            clock: tells the local time.
         """
         self._out = out
         self._err = err
         self._options = options
         self._keyboard = keyboard
+        self._clock = clock
         self._screen = Screen(err)
         self._smooth = err.can_show(BLOCKS)
         self._files = 0
@@ -141,7 +154,9 @@ class TerminalDisplay:
         # Once where both are the same terminal; dumb terminals included.
         if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
-        announcement = announce(event, self._err, self._options.qr, hosted=self._options.hosted)
+        announcement = announce(
+            event, self._err, self._options.qr, self._clock(), hosted=self._options.hosted
+        )
         for note in announcement.notes:
             self._say(f"note: {note}")
         for line in announcement.lines:
