@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import os
 import re
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.display.streams import Stream, enable_escapes, is_terminal, unbuffered_stdout
+from dcsend.ending import watch_for_the_end
 from dcsend.entry import Existing
 from dcsend.errors import DcsendError, DestinationError, UsageError
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown, StateChanged
@@ -174,7 +173,7 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
 
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        _catch_signals(interrupt)
+        watch_for_the_end(interrupt)
         source = _source()
         out, err = Stream.stdout(), Stream.stderr()
         display: Display
@@ -354,7 +353,7 @@ def _run(
 
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        _catch_signals(interrupt)
+        watch_for_the_end(interrupt)
         keyboard = None if uses_stdin else _keyboard()
         display = _display(settings, options, keyboard, sends=sends)
         stage = _Stage(display, interrupt, keyboard, qr_file)
@@ -410,22 +409,3 @@ def _display(
         output=settings.output,
     )
     return TerminalDisplay(out, err, chosen, keyboard)
-
-
-def _catch_signals(interrupt: asyncio.Future[int]) -> None:
-    """Let Ctrl-C, kill and a closed terminal end the run in order; a second one ends it at once."""
-    loop = asyncio.get_running_loop()
-
-    def caught(number: int) -> None:
-        if not interrupt.done():
-            interrupt.set_result(number)
-        # From now on the default: whoever presses Ctrl-C twice means it.
-        loop.remove_signal_handler(number)
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Windows: asyncio itself turns Ctrl-C into a cancelled main task.
-        with contextlib.suppress(NotImplementedError):
-            # nohup ignores SIGHUP, and a script's `&` SIGINT: they shall stay ignored.
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                loop.add_signal_handler(number, caught, number)

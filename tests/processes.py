@@ -32,7 +32,10 @@ PATIENCE: Final = 40.0
 Event = dict[str, Any]
 "One line of `--json`."
 
-_CRASHES: Final = (b"Traceback", b"Exception ignored", b"Fatal Python error", b"Warning:")
+_CRASHES: Final = (
+    *(b"Traceback", b"Exception ignored", b"Fatal Python error", b"Warning:"),
+    b"No handlers could be found",  # somebody has logged what nobody handles
+)
 "What a program must never say on standard error, whatever it meets."
 
 _TERMINAL: Final = """
@@ -89,6 +92,7 @@ class Program:
         listen: read standard output here; otherwise the test does, or doesn't.
         cwd: the folder it runs in.
         terminal: a person sits there: standard input and error are a terminal of its own.
+        before: Python that runs in it first, to break it.
     """
 
     def __init__(
@@ -98,6 +102,7 @@ class Program:
         listen: bool = True,
         cwd: Path | None = None,
         terminal: bool = False,
+        before: str = "",
     ) -> None:
         self._json = "--json" in arguments
         self._out = bytearray()
@@ -111,6 +116,8 @@ class Program:
         self._terminal = os.openpty() if terminal else None
         theirs = self._terminal[1] if self._terminal else None
         launcher = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
+        if before:
+            launcher = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
         self.process = subprocess.Popen(
             [sys.executable, *launcher, *arguments],
             stdin=stdin if theirs is None else theirs,
@@ -269,6 +276,7 @@ class Options(TypedDict, total=False):
     listen: bool
     cwd: Path | None
     terminal: bool
+    before: str
 
 
 class Stage:

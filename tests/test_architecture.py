@@ -35,7 +35,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # The library stands beside the command line: both tell the session's story.
     "api": LEAVES | {"settings", "session"},
     "": LEAVES | {"settings", "session.events", "api"},
-    "runner": LEAVES | {"settings", "session", "display", "signaling", "serving"},
+    "ending": LEAVES | {"session"},
+    "runner": LEAVES | {"settings", "session", "display", "signaling", "serving", "ending"},
     "cli": LEAVES | {"settings", "session", "display", "runner", ""},
     "__main__": frozenset({"cli"}),
 }

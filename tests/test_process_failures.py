@@ -7,6 +7,7 @@ import binascii
 import contextlib
 import dataclasses
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -366,3 +367,23 @@ async def test_receiver_that_declines_is_told_apart(stage: Stage, file: Path) ->
     ended = await asyncio.to_thread(sender.end)
     assert (ended.status, ended.fatal["kind"]) == (7, "refused")
     assert "no \\x1b[31mroom" in ended.fatal["message"]
+
+
+_BUG = """
+from dcsend.engines.udp import UdpPort
+
+def received(self, data, source):
+    raise ZeroDivisionError("a bug")
+
+UdpPort.received = received
+"""
+
+
+def test_error_that_nobody_foresaw_in_a_callback_ends_the_run(stage: Stage, file: Path) -> None:
+    sender = stage.send(file, before=_BUG)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"anything", ("127.0.0.1", decode(sender.code).port))
+    ended = sender.end()
+    assert ended.status == 1
+    assert ended.fatal["message"] == "unexpected: ZeroDivisionError('a bug')"
+    assert ended.fatal["hint"] == "this is a bug in dcsend; please report it"

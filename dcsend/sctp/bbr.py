@@ -414,7 +414,7 @@ class Bbr:
     def _set_pacing_rate(self) -> None:
         rate = min(_PACING_GAINS[self.phase] * self._bandwidth.value, self._sharing.ceiling)
         rate *= _PACING_MARGIN
-        if self._full or rate > self.pacing_rate:
+        if rate and (self._full or rate > self.pacing_rate):
             self.pacing_rate = rate
 
     def _set_window(self, ack: Acknowledgement) -> None:

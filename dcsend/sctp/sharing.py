@@ -146,7 +146,7 @@ class Sharing:
         """Return the rate of the line in bytes per second; infinite if it was not seen."""
         taken_back = self._usual_flight - in_flight
         shorter = self._usual_rtt - self._rtt
-        if taken_back < _PART * self._usual_flight or shorter <= 0:
+        if taken_back <= _PART * self._usual_flight or shorter <= 0:
             return math.inf
         return taken_back / shorter
 

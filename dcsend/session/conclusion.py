@@ -11,7 +11,7 @@ from dcsend.errors import DcsendError, Interrupted
 from dcsend.session.events import Emit, Failed, Finished
 from dcsend.session.outcome import Tally, exit_status, failure
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "unexpected"]
 
 
 async def conclude(
@@ -28,7 +28,8 @@ async def conclude(
         story: what is to be done; counts in the tally what came of it.
         emit: told how it ended.
         role: `sender`, `receiver` or `chat`.
-        interrupt: set to a signal's number to end the story as that signal does.
+        interrupt: set to a signal's number to end the story as that signal does; or to an error
+            that ends it.
         hint: what to do next after an interruption.
 
     Raises:
@@ -52,7 +53,7 @@ async def conclude(
         raise
     except Exception as exc:
         # Nobody foresaw it; a program that reads our events must hear of it all the same.
-        error = DcsendError(f"unexpected: {exc!r}", "this is a bug in dcsend; please report it")
+        error = unexpected(exc)
         emit(Failed(error))
         emit(finished(error.exit_status))
         raise error from exc
@@ -61,6 +62,11 @@ async def conclude(
     done = finished(exit_status(tally.files))
     emit(done)
     return done
+
+
+def unexpected(error: BaseException) -> DcsendError:
+    """Return what to tell of an error that nobody foresaw."""
+    return DcsendError(f"unexpected: {error!r}", "this is a bug in dcsend; please report it")
 
 
 async def _until_interrupted(

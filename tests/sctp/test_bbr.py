@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -298,3 +299,34 @@ def test_larger_packets_enlarge_the_first_window_and_the_least() -> None:
     assert bbr.window == 14000
     bbr.timed_out(0.0)
     assert bbr.window == 5600
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_acknowledgement_is_too_odd(seed: int) -> None:
+    """A peer may say what it likes, and an application send nothing for long."""
+    random = Random(seed)
+    bbr = Bbr(PAYLOAD, 0.0, random.uniform)
+    now, total = 0.0, 0
+    for _ in range(3000):
+        now += random.choice((0.0, RTT / 10, RTT, 3.0))
+        delivered, flight = (random.choice((0, PAYLOAD, int(BDP))) for _ in "ab")
+        prior, total = total, total + delivered
+        bbr.acknowledged(
+            Acknowledgement(
+                now,
+                delivered,
+                lost=random.choice((0, 0, PAYLOAD, int(BDP))),
+                in_flight=flight,
+                prior_in_flight=flight + delivered,
+                rtt=random.choice((None, 0.0, RTT, 1.5 * RTT, 9.0)),
+                rate=random.choice((0.0, RATE / 100, RATE)),
+                app_limited=random.choice((False, True)),
+                prior_delivered=prior,
+                total_delivered=total,
+            )
+        )
+        bbr.sent(now, PAYLOAD, flight)
+        if not random.randrange(50):
+            bbr.timed_out(now)
+        assert 4 * PAYLOAD <= bbr.window < 1e9
+        assert 0 < bbr.pacing_rate < math.inf

@@ -122,6 +122,17 @@ def test_little_that_is_taken_back_tells_nothing() -> None:
     assert sharing.ceiling == math.inf
 
 
+def test_who_sends_nothing_learns_nothing() -> None:
+    sharing = new()
+    for _ in range(5):
+        while not sharing.is_due():
+            pass
+        sharing.usual(0.07, 0)
+        for total in (10_000_000, 10_400_000, 10_800_000):
+            sharing.look(ack(total, 0, 0.042), 400_000, 0.04)
+    assert sharing.ceiling == math.inf
+
+
 def test_the_ceiling_rises_slowly_and_faster_without_a_queue() -> None:
     grown = []
     for rtt in (0.05, 0.04):
