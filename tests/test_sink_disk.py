@@ -247,6 +247,19 @@ def test_failing_sync_ends_the_run_and_keeps_the_part(
     assert sorted(tree(tmp_path / "out")) == ["a.dcsend-part", "b.dcsend-part"]
 
 
+def test_failing_sync_in_the_middle_of_a_batch_ends_the_run(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(errno.EIO, "broken disk")
+
+    monkeypatch.setattr("os.fsync", fail)
+    monkeypatch.setattr("dcsend.files.sink.MAX_UNSETTLED", 2)
+    with pytest.raises(DestinationError):
+        receive(make_sink(), *((f"f{n}", b"x") for n in range(5)))
+    assert sorted(tree(tmp_path / "out")) == ["f0.dcsend-part", "f1.dcsend-part"]
+
+
 STUCK = """
 import os, sys, threading
 from pathlib import Path

@@ -147,6 +147,8 @@ class DirectorySink:
         try:
             for operation in batch:
                 self._carry_out(operation)
+                if len(self._complete) >= MAX_UNSETTLED:
+                    self._settle()
         except DestinationError:
             # What has ended before is complete; it should not be lost with the rest.
             with contextlib.suppress(DcsendError):
@@ -239,8 +241,6 @@ class DirectorySink:
             return
         self._status[end.number] = _COMPLETE
         self._complete.append((end.number, part))
-        if len(self._complete) >= MAX_UNSETTLED:
-            self._settle()
 
     def _part(self, number: int) -> _Open:
         """Return the part of an entry, begun now if this is its first operation."""
