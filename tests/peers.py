@@ -20,7 +20,6 @@ from aiortc import (
     RTCSessionDescription,
 )
 
-from dcsend.engines.aiortc import AiortcConnection
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
@@ -29,6 +28,7 @@ from dcsend.engines.loading import transfer_peer
 from dcsend.engines.peer import Role
 from dcsend.engines.private import IceConnection
 from dcsend.engines.stun import is_binding_request
+from dcsend.engines.transfer import TransferConnection
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.engines.ufrag import encode_ufrag
 from dcsend.errors import DcsendError
@@ -41,7 +41,7 @@ __all__ = [
 PASSWORD: Final = "the+secret/of+this+test0"
 LOCAL: Final = "127.0.0.1"
 
-MakeTransfer = Callable[[IceConnection, Certificate, Role], AiortcConnection]
+MakeTransfer = Callable[[IceConnection, Certificate, Role], TransferConnection]
 "`transfer_peer` for our own SCTP, `stock(transfer_peer)` for aiortc's."
 
 
@@ -71,11 +71,11 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 class Published:
     """A listener that waits, and all that its code would hold."""
 
-    listener: Listener[AiortcConnection]
+    listener: Listener[TransferConnection]
     certificate: Certificate
     errors: list[DcsendError]
     "What `failed` was told."
-    accepting: asyncio.Task[AiortcConnection]
+    accepting: asyncio.Task[TransferConnection]
     dialed: list[Connection] = field(default_factory=list)
 
     @property
@@ -184,7 +184,7 @@ class Stranger(asyncio.DatagramProtocol):
         """Send to *port* of loopback."""
         self.transport.sendto(data, (LOCAL, port))
 
-    async def silence(self, port: int, listener: Listener[AiortcConnection]) -> None:
+    async def silence(self, port: int, listener: Listener[TransferConnection]) -> None:
         """Return when all that was sent to *listener* before has been handled.
 
         A check with a wrong secret is always answered; so the answer comes after those to

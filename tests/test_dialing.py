@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from dcsend.engines import dialer, listener, stock
-from dcsend.engines.aiortc import AiortcConnection
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
@@ -19,6 +18,7 @@ from dcsend.engines.dialer import dial
 from dcsend.engines.loading import stock as with_stock
 from dcsend.engines.loading import transfer_peer
 from dcsend.engines.stock import StockTransport
+from dcsend.engines.transfer import TransferConnection
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import (
     AuthenticationFailed,
@@ -291,7 +291,7 @@ async def test_path_that_is_lost_ends_the_channels_in_silence(
         while end.channels["data"].send(bytes(64_960)):
             pass
         # What ICE does when the other side has not answered for half a minute.
-        await _aiortc(end)._ice_connection.close()
+        await _transfer(end)._ice_connection.close()
         with pytest.raises(ConnectionFailed, match="lost"):
             await end.channels["data"].receive()
         assert not _waits(end)
@@ -474,20 +474,20 @@ async def test_certificate_of_the_caller_is_used() -> None:
         assert Certificate(certificate.key, seen).fingerprint == certificate.fingerprint
 
 
-def _aiortc(connection: Connection) -> AiortcConnection:
-    assert isinstance(connection, AiortcConnection)
+def _transfer(connection: Connection) -> TransferConnection:
+    assert isinstance(connection, TransferConnection)
     return connection
 
 
 def _bulk(connection: Connection) -> BulkTransport:
-    transport = _aiortc(connection)._sctp
+    transport = _transfer(connection)._sctp
     assert isinstance(transport, BulkTransport)
     return transport
 
 
 def _waits(connection: Connection) -> bool:
     """Tell whether a timer of SCTP is running."""
-    transport = _aiortc(connection)._sctp
+    transport = _transfer(connection)._sctp
     if isinstance(transport, BulkTransport):
         return transport._timer is not None
     assert isinstance(transport, StockTransport)
@@ -496,7 +496,7 @@ def _waits(connection: Connection) -> bool:
 
 def _of(victim: Connection, chunk: str) -> bytes:
     """Put the last TSN that the victim knows as acknowledged, or a later one, into a chunk."""
-    transport = _aiortc(victim)._sctp
+    transport = _transfer(victim)._sctp
     if isinstance(transport, BulkTransport):
         last = transport._association.transmission.flight.cumulative
     else:

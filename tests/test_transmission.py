@@ -11,11 +11,10 @@ from typing import cast
 
 import pytest
 
-from dcsend.engines import aiortc
-from dcsend.engines.aiortc import AiortcConnection
 from dcsend.engines.base import Connection
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.loading import stock, transfer_peer
+from dcsend.engines.transfer import TransferConnection
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association
 from dcsend.sctp.probing import BASE_PAYLOAD, FOREIGN_PAYLOAD, payloads
@@ -30,7 +29,7 @@ AROUND = 12 + 16 + 37
 @pytest.fixture(autouse=True)
 def _ethernet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let loopback have the packets of an Ethernet."""
-    monkeypatch.setattr(aiortc, "route_mtu", lambda host: 1500)
+    monkeypatch.setattr("dcsend.engines.transfer.route_mtu", lambda host: 1500)
 
 
 @pytest.fixture
@@ -46,7 +45,7 @@ async def relay(here: Published) -> AsyncIterator[Relay]:
 
 
 def bulk(connection: Connection) -> BulkTransport:
-    return cast(BulkTransport, cast(AiortcConnection, connection)._sctp)
+    return cast(BulkTransport, cast(TransferConnection, connection)._sctp)
 
 
 def association(connection: Connection) -> Association:
@@ -72,7 +71,7 @@ async def test_packets_grow_to_what_the_path_takes(here: Published, relay: Relay
 async def test_packets_of_loopback_are_as_long_as_a_record_can_be(
     here: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(aiortc, "route_mtu", lambda host: 65_536)
+    monkeypatch.setattr("dcsend.engines.transfer.route_mtu", lambda host: 65_536)
     dialer, listener = await here.pair()
     for one, other in ((dialer, listener), (listener, dialer)):
         await until(lambda one=one: payload(one) == 16_384 - 12 - 16)  # type: ignore[misc]
@@ -128,7 +127,7 @@ async def test_aiortc_gets_no_packets_beyond_those_of_an_ethernet(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It reads 1500 bytes of a record, and the rest in place of the next one."""
-    monkeypatch.setattr(aiortc, "route_mtu", lambda host: 65_536)
+    monkeypatch.setattr("dcsend.engines.transfer.route_mtu", lambda host: 65_536)
     assert FOREIGN_PAYLOAD in payloads(65_536, is_ipv6=False)
     async with published(stock(transfer_peer)) as here, Relay.open(here.number) as relay:
         dialer, listener = await here.pair_over(relay)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from dcsend.engines.certificate import Certificate
 
 if TYPE_CHECKING:
-    from dcsend.engines.aiortc import AiortcConnection
     from dcsend.engines.peer import PeerConnection, Role
     from dcsend.engines.private import IceConnection
     from dcsend.engines.talk import TalkConnection
+    from dcsend.engines.transfer import TransferConnection
 
 __all__ = ["Make", "Peer", "load_aiortc", "stock", "talk_peer", "transfer_peer"]
 
@@ -29,7 +29,7 @@ _LOADED: threading.Event = threading.Event()
 
 
 async def load_aiortc() -> None:
-    """Return when `dcsend.engines.aiortc` is imported; the loop runs meanwhile.
+    """Return when aiortc and what is built on it are imported; the loop runs meanwhile.
 
     In a daemon thread, so that Ctrl-C doesn't have to wait for the import to end.
 
@@ -52,7 +52,7 @@ async def load_aiortc() -> None:
     def load() -> None:
         error: Exception | None = None
         try:
-            import dcsend.engines.aiortc  # noqa: F401
+            import dcsend.engines.transfer  # noqa: F401
         except Exception as exc:  # noqa: BLE001 - raised where it is waited for
             # A native library that is missing one of its own raises OSError, among others.
             error = exc if isinstance(exc, ImportError) else ImportError(str(exc))
@@ -67,11 +67,11 @@ async def load_aiortc() -> None:
     await done
 
 
-def transfer_peer(ice: IceConnection, certificate: Certificate, role: Role) -> AiortcConnection:
+def transfer_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TransferConnection:
     """Make a connection with the three channels of a transfer."""
-    from dcsend.engines.aiortc import AiortcConnection
+    from dcsend.engines.transfer import TransferConnection
 
-    return AiortcConnection(ice, certificate, role)
+    return TransferConnection(ice, certificate, role)
 
 
 def talk_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TalkConnection:

@@ -23,7 +23,7 @@ from dcsend.sctp.probing import payloads
 from dcsend.sctp.queue import RELIABLE
 from dcsend.sctp.reassembly import Limits
 
-__all__ = ["AiortcChannel", "AiortcConnection"]
+__all__ = ["TransferChannel", "TransferConnection"]
 
 _HIGH_WATER: Final = 1024 * 1024
 """Bytes in the channel's own buffer above which `send` says no. The window of the protocol
@@ -34,7 +34,7 @@ _LIMITS: Final = Limits(message=MAX_MESSAGE_SIZE, streams=32, stream_ids=32)
 "The three channels get the stream ids 0 to 5 (RFC 8832, 6)."
 
 
-class AiortcChannel:
+class TransferChannel:
     """One data channel."""
 
     def __init__(self, channel: DataChannel, max_message_size: int) -> None:
@@ -87,13 +87,13 @@ class AiortcChannel:
             self._room.set()
 
 
-class AiortcConnection(PeerConnection):
+class TransferConnection(PeerConnection):
     """The three channels of a transfer, over one peer connection."""
 
     def __init__(self, ice: IceConnection, certificate: Certificate, role: Role) -> None:
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._channels: dict[str, AiortcChannel] = {}
-        self.channels: Mapping[str, AiortcChannel] = self._channels
+        self._channels: dict[str, TransferChannel] = {}
+        self.channels: Mapping[str, TransferChannel] = self._channels
         super().__init__(ice, certificate, role, limits=_LIMITS, bulk=True)
 
     async def _open_channels(self, remote: Remote) -> None:
@@ -117,7 +117,7 @@ class AiortcConnection(PeerConnection):
             self._add(channel)
 
     def _add(self, channel: DataChannel) -> None:
-        self._channels[channel.parameters.label] = AiortcChannel(channel, self._largest)
+        self._channels[channel.parameters.label] = TransferChannel(channel, self._largest)
         channel.on_open = self._check_open
         channel.on_close = self._channel_closed
         self._check_open()
