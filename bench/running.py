@@ -81,6 +81,9 @@ class Running:
         self._errors: list[str] = []
         self._news = threading.Condition()
         self._over = False
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # As in the background of a script; it would be inherited, and Ctrl-C end nobody.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,

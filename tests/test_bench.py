@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -166,3 +167,16 @@ def test_one_that_never_ends_is_killed() -> None:
             program.until("never", 0.2)
         program.end(0.1)
     assert program.status == -9
+
+
+@linux
+def test_who_ignores_interrupts_starts_programs_that_do_not() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        script = "import time; print('here', flush=True); time.sleep(1000)"
+        with Running([sys.executable, "-c", script]) as program:
+            program.until("here")
+            program.end(10.0, interrupt=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert program.status == -2
