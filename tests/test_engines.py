@@ -9,7 +9,6 @@ from typing import Final
 
 import pytest
 
-from dcsend.engines import aiortc
 from dcsend.engines.base import MAX_QUEUED, Path
 from dcsend.engines.loading import stock, transfer_peer
 from dcsend.engines.mailbox import Mailbox
@@ -118,7 +117,8 @@ async def test_packets_of_one_turn_leave_together(monkeypatch: pytest.MonkeyPatc
         return send(self, datagrams, target, control)
 
     monkeypatch.setattr(Segmentation, "send", counted)
-    monkeypatch.setattr(aiortc, "route_mtu", lambda host: 1500)  # loopback's packets are too large
+    # Loopback's packets are too large.
+    monkeypatch.setattr("dcsend.engines.transfer.route_mtu", lambda host: 1500)
     async with published() as here:
         dialer, listener = await here.pair()
         for _ in range(24):
