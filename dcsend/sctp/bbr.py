@@ -177,7 +177,7 @@ class Bbr:
 
         self._next_round = 0
         "A round ends when a packet is acknowledged that left with so many bytes delivered."
-        self._round_delivered = 0
+        self._round_delivered = self._last_round_delivered = 0
         self._round_lost = 0
         self._round_rtt = self._last_round_rtt = math.inf
         self._congested = False
@@ -299,6 +299,7 @@ class Bbr:
         self._judge_losses()
         self._sharing.round_ended(ack.now, self._round_rtt, self.min_rtt)
         self._last_round_rtt = self._round_rtt
+        self._last_round_delivered = self._round_delivered
         if not self._full and not ack.app_limited:
             self._look_for_full()
         self._extra_rounds += 1
@@ -310,7 +311,10 @@ class Bbr:
 
     def _judge_losses(self) -> None:
         """Bound what is in flight by what came through, if the rest was too much."""
-        lost, total = self._round_lost, self._round_lost + self._round_delivered
+        # What is found lost now may have left with the many of the last round: after a pause of
+        # the application a round has few, and their losses would seem to be most of it.
+        lost = self._round_lost
+        total = lost + max(self._round_delivered, self._last_round_delivered)
         queue = self._round_rtt > self.min_rtt * _QUEUE_RTT
         limit = _LOSS_WITH_QUEUE if queue else _LOSS_WITHOUT_QUEUE
         self._congested = lost >= _LOST_PACKETS * self.payload and lost > limit * total

@@ -301,6 +301,13 @@ def test_larger_packets_enlarge_the_first_window_and_the_least() -> None:
     assert bbr.window == 5600
 
 
+def test_losses_of_a_long_round_are_not_those_of_a_short_one_after_it(feed: Feed) -> None:
+    """As traced on 40 ms, 1 Gbit/s, 1 %: the application had paused; 20 MB/s in place of 38."""
+    feed.round(4e6 / RTT)
+    assert feed.round(74e3 / RTT, lost=0.21, app_limited=True).inflight_hi == math.inf
+    assert feed.round(74e3 / RTT, lost=0.21).inflight_hi < BDP
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_no_acknowledgement_is_too_odd(seed: int) -> None:
     """A peer may say what it likes, and an application send nothing for long."""
