@@ -126,7 +126,7 @@ class Sharing:
     def _judge(self, ack: Acknowledgement, min_rtt: float) -> None:
         much = _MUCH if self.ceiling == math.inf else _STILL_MUCH
         line = self._line(ack.in_flight)
-        share = self._usual_flight / self._usual_rtt / line
+        share = self._usual_flight / (line * self._usual_rtt) if line < math.inf else 0.0
         if min_rtt < _SHORTEST_RTT or share <= much:
             found = None
         elif not _is_queue(self._rtt, min_rtt):
@@ -146,7 +146,8 @@ class Sharing:
         """Return the rate of the line in bytes per second; infinite if it was not seen."""
         taken_back = self._usual_flight - in_flight
         shorter = self._usual_rtt - self._rtt
-        if taken_back <= _PART * self._usual_flight or shorter <= 0:
+        # A round in which everything was sent again has no round trip: it is infinite.
+        if taken_back <= _PART * self._usual_flight or not 0 < shorter < math.inf:
             return math.inf
         return taken_back / shorter
 

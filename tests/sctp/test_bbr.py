@@ -314,9 +314,16 @@ def test_no_acknowledgement_is_too_odd(seed: int) -> None:
     random = Random(seed)
     bbr = Bbr(PAYLOAD, 0.0, random.uniform)
     now, total = 0.0, 0
-    for _ in range(3000):
-        now += random.choice((0.0, RTT / 10, RTT, 3.0))
-        delivered, flight = (random.choice((0, PAYLOAD, int(BDP))) for _ in "ab")
+    steps: list[float] = []
+    flights: list[int] = []
+    rtts: list[float | None] = []
+    for number in range(3000):
+        if number % 30 == 0:  # Another habit: much comes of what lasts for some rounds.
+            steps = random.choices((0.0, RTT / 10, RTT, 3.0), k=2)
+            flights = random.choices((0, PAYLOAD, int(BDP), int(2 * BDP)), k=2)
+            rtts = random.choices((None, 0.0, RTT, 1.5 * RTT, 9.0), k=2)
+        now += random.choice(steps)
+        delivered, flight = random.choice((0, PAYLOAD, int(BDP))), random.choice(flights)
         prior, total = total, total + delivered
         bbr.acknowledged(
             Acknowledgement(
@@ -325,7 +332,7 @@ def test_no_acknowledgement_is_too_odd(seed: int) -> None:
                 lost=random.choice((0, 0, PAYLOAD, int(BDP))),
                 in_flight=flight,
                 prior_in_flight=flight + delivered,
-                rtt=random.choice((None, 0.0, RTT, 1.5 * RTT, 9.0)),
+                rtt=random.choice(rtts),
                 rate=random.choice((0.0, RATE / 100, RATE)),
                 app_limited=random.choice((False, True)),
                 prior_delivered=prior,

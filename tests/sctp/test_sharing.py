@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -131,6 +132,23 @@ def test_who_sends_nothing_learns_nothing() -> None:
         for total in (10_000_000, 10_400_000, 10_800_000):
             sharing.look(ack(total, 0, 0.042), 400_000, 0.04)
     assert sharing.ceiling == math.inf
+
+
+@pytest.mark.parametrize("usual", [0.0, 1e-6, 0.04, math.inf])
+@pytest.mark.parametrize("flight", [0, 1400, 10_000_000])
+@pytest.mark.parametrize("min_rtt", [1e-6, 0.04, math.inf])
+def test_nothing_that_can_be_seen_is_too_odd(usual: float, flight: int, min_rtt: float) -> None:
+    """A round may bring no round trip at all (all of it sent again), a look may empty the path."""
+    for left, rtt in itertools.product((0, 1400, 10_000_000), (None, 0.0, 1e-6, 0.04, 9.0)):
+        sharing = new()
+        for _ in range(3):
+            while not sharing.is_due():
+                pass
+            sharing.usual(usual, flight)
+            for total in range(0, 40_000_000, 10_000_000):
+                done = sharing.look(ack(total, left, rtt), 10_000_000, min_rtt)
+            assert done
+            assert sharing.ceiling > 0
 
 
 def test_the_ceiling_rises_slowly_and_faster_without_a_queue() -> None:
