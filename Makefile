@@ -33,13 +33,14 @@ check: venv ## formatting, lint and types only
 fuzz: ## throw invented packets at SCTP for ten minutes; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh
 
-bench: page ## measure everything and write docs/performance.md; about two hours, see bench/
+bench: page ## measure everything and write docs/performance.md; about two and a half hours, see bench/
 	@sh scripts/system-tools.sh
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
 	$(PY) -m bench.throughput
 	$(PY) -m bench.small
 	$(PY) -m bench.browsers
+	$(PY) -m bench.uploads
 	$(PY) -m bench.uplink
 	$(PY) -m bench.fairness
 	$(PY) -m bench.sizes

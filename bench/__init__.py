@@ -1,12 +1,14 @@
 """Benchmarks and the demonstration; nothing here is part of the installed package.
 
 ```
-startup throughput small sizes browsers uplink fairness paths     the parts: python -m bench.NAME
+startup throughput small sizes browsers uploads uplink fairness paths
+                                               the parts: python -m bench.NAME
   rounds         everybody in turn             files     random files, room on the disk
   contenders/    whoever is measured, behind one interface: dcsend, bare channels, wormholes, TCP
     bare bare_webrtc pion/ tcpflow             programs that are one end of a bare channel
   hosts emulation link.c                       two hosts, joined by a cable or by an emulated path
-  running        a process with its lines, processor time and memory      ping forward    beside it
+  running        a process with its lines, processor time and memory      forward         beside it
+  watching       the same of a browser         delays ping      what everybody else waits meanwhile
   results        what comes out, as JSON in build/bench/
 report tables plots                            from those files to docs/performance.md and README.md
 ```

@@ -13,17 +13,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
-
-import psutil
 
 from bench import results
 from bench.contenders import choose
@@ -32,16 +26,14 @@ from bench.contenders.whole import PROGRAM
 from bench.files import random_file, workshop
 from bench.hosts import Hosts, cable
 from bench.results import MEGABYTE, Result, Row, progress
-from bench.running import Cost, Failed, Running
+from bench.running import Failed, Running
+from bench.watching import give_loopback, watched
 from tests.bidi import BidiError
 from tests.browsers import Browser
 from tests.launching import NAMES, missing_programs
 from tests.tab import Tab
 
 __all__ = ["main"]
-
-_SAMPLE: Final = 3.0
-"Seconds between two looks at the browser's memory; each takes 65 ms of a processor (Chromium)."
 
 _LIMIT: Final = 120.0
 "Seconds for one transfer."
@@ -81,52 +73,6 @@ _ANSWER: Final = """async (offer, total) => {
 "Runs in the page: takes the offer, gives the answer, counts what comes, as `bench.bare` does."
 
 
-@dataclass(slots=True)
-class _Watch:
-    """What the browser uses while something is going on."""
-
-    cost: Cost | None = None
-    "Of all its processes; memory that they share is counted once."
-    tab: int = 0
-    "Most bytes of memory, resident, of the tab's process."
-
-
-@asynccontextmanager
-async def _watched(browser: Browser) -> AsyncIterator[_Watch]:
-    watch, most = _Watch(), 0
-
-    async def look() -> None:
-        nonlocal most
-        most = max(most, await asyncio.to_thread(browser.memory_of_all))
-        watch.tab = max(watch.tab, await asyncio.to_thread(browser.memory))
-
-    async def look_often() -> None:
-        while True:
-            await asyncio.sleep(_SAMPLE)
-            await look()
-
-    before = _processor_time(browser)
-    looking = asyncio.create_task(look_often())
-    try:
-        yield watch
-    finally:
-        looking.cancel()
-        await asyncio.wait({looking})
-        used = _processor_time(browser) - before
-        # What is kept in memory is most at the end.
-        await look()
-        watch.cost = Cost(round(used, 2), most)
-
-
-def _processor_time(browser: Browser) -> float:
-    total = 0.0
-    for process in browser.processes():
-        with contextlib.suppress(psutil.Error):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
-
-
 @dataclass(frozen=True, slots=True)
 class _Stage:
     """A browser on the right host, and where its page comes from."""
@@ -143,7 +89,7 @@ class _Stage:
         tab = await self.browser.open_tab(self.folder / "downloads")
         with Running(Hosts.on(self.hosts.left, *command)) as sender:
             line, _ = await asyncio.to_thread(sender.until, '"sdp"')
-            async with _watched(self.browser) as watch:
+            async with watched(self.browser) as watch:
                 answer = await tab.call(_ANSWER, json.loads(line.text)["sdp"], total)
                 sender.say(json.dumps({"type": "answer", "sdp": answer}))
                 line, _ = await asyncio.to_thread(sender.until, '"seconds"', 2 * _LIMIT)
@@ -169,7 +115,7 @@ class _Stage:
             await tab.wait_for("document.body.dataset.state === 'offered'")
             if not self.lan:
                 await _choose_private(tab)
-            async with _watched(self.browser) as watch:
+            async with watched(self.browser) as watch:
                 await tab.click("#accept")
                 line, _ = await asyncio.to_thread(sender.until, '"event": ?"done"', 40 * _LIMIT)
             cost = await asyncio.to_thread(sender.end)
@@ -210,7 +156,7 @@ async def _rounds(stage: _Stage, row: Row, chosen: argparse.Namespace) -> None:
 async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> Row:
     megabytes = {one: chosen.megabytes // SMALLER.get(one, 1) for one in _DEFAULT}
     with cable() as hosts:
-        await asyncio.to_thread(_give_loopback, hosts)
+        await asyncio.to_thread(give_loopback, hosts.right)
         browser = await asyncio.to_thread(Browser, name, (), hosts.right)
         try:
             row = Row(f"into {name} {browser.version}", megabytes, timing=_TIMING)
@@ -228,12 +174,6 @@ async def _measure(name: str, folder: Path, chosen: argparse.Namespace) -> Row:
         finally:
             await asyncio.to_thread(browser.close)
     return row
-
-
-def _give_loopback(hosts: Hosts) -> None:
-    """Let the right host have ::1; chromedriver listens there, or without it on no port at all."""
-    command = "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6"
-    subprocess.run(Hosts.on(hosts.right, "sh", "-c", command), check=False)
 
 
 def main() -> None:

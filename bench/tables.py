@@ -133,6 +133,23 @@ def _browsers(part: Part) -> Iterator[str]:
             yield ""
 
 
+def _uploads(part: Part) -> Iterator[str]:
+    lines = []
+    for row in part["rows"]:
+        for name, results in row["results"].items():
+            spread = Spread.of(rates(results))
+            share = f"{spread.median / row['bottleneck']:.2f}" if row["bottleneck"] else "–"
+            done = f"{sum(one['complete'] for one in results)} of {len(results)}"
+            added = [
+                Spread.of(one[busy] - one["idle_ms"] for one in row["extra"][name])
+                for busy in ("busy_ms", "busy_95_ms")
+            ]
+            cells = [f"{row['title']}: {name}", row["megabytes"][name], spread, share]
+            lines.append([*cells, *(f"{one.median:.0f}" for one in added), *_costs(results), done])
+    heads = ["", "sent, MB", "MB/s", "share of the line", "added, ms", "added, 95 %, ms"]
+    yield from table([*heads, *_COSTS, "done"], lines)
+
+
 def _small(part: Part) -> Iterator[str]:
     (row,) = part["rows"]
     spreads = {
@@ -209,6 +226,14 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         "and saves; the engines' bytes are counted and thrown away. The browser's processor time "
         "and memory are those of all its processes.",
         _browsers,
+    ),
+    "uploads": (
+        "Out of browsers",
+        "The page sends a file to `dcsend receive` over emulated paths. Beside it go small "
+        "datagrams, and what is added to their round trips is what waits in the queue: browsers "
+        "send as fast as their own congestion control lets them, so the page has a window of its "
+        "own.",
+        _uploads,
     ),
     "small": ("Many small files", "Over the cable, whole dcsend.", _small),
     "sizes": (

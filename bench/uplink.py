@@ -11,62 +11,28 @@ default.
 from __future__ import annotations
 
 import argparse
-import statistics
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Final
 
 from bench import results
 from bench.contenders import Contender, choose
+from bench.delays import beside
 from bench.emulation import Hosts, joined, requirements
 from bench.files import workshop
 from bench.paths import GRID
 from bench.rounds import add_options, attempt
-from bench.running import Running
 
 __all__ = ["main"]
 
 _PATH: Final = GRID[4]
 _DEFAULT: Final = ("dcsend", "aiortc", "libwebrtc", "magic-wormhole", "magic-wormhole-cubic")
-_IDLE: Final = 2.0
-"Seconds in which only the datagrams are on the line."
-_PING: Final = (sys.executable, "-m", "bench.ping")
 
 
-def _watched(
+def _transfer(
     one: Contender, hosts: Hosts, megabytes: int, limit: float, folder: FilePath
-) -> tuple[results.Result, dict[str, Any]]:
-    """Measure, and return the delays beside the result."""
-    with Running(Hosts.on(hosts.right, *_PING, "answer")) as answering:
-        answering.until("ready")
-        with Running(Hosts.on(hosts.left, *_PING, "ask", hosts.right_address)) as asking:
-            time.sleep(_IDLE)
-            quiet = time.monotonic()
-            result = attempt(one.name, lambda: one.measure(hosts, megabytes, limit, folder))
-            # What is still in the queue has three seconds to come out of it.
-            if result.complete:
-                time.sleep(_PATH.queue / (_PATH.rate / 8))
-            asking.end()
-    pairs = [tuple(map(float, line.text.split())) for line in asking.lines[:-1]]
-    sent = int(asking.lines[-1].text.split()[1])
-    # Who failed has no times; then it is all that came after the quiet.
-    start = result.started or quiet
-    end = start + result.seconds if result.seconds else pairs[-1][0]
-    idle = [trip for at, trip in pairs if at < quiet]
-    busy = [trip for at, trip in pairs if start <= at <= end]
-    return result, {
-        "idle_ms": round(statistics.median(idle) * 1e3, 1) if idle else 0.0,
-        "busy_ms": round(statistics.median(busy) * 1e3, 1) if busy else 0.0,
-        "busy_95_ms": round(_high(busy) * 1e3, 1),
-        "lost": round(1 - len(pairs) / sent, 4) if sent else 0.0,
-        "trips": [(round(at - start, 2), round(trip * 1e3, 1)) for at, trip in pairs[::5]],
-    }
-
-
-def _high(values: list[float]) -> float:
-    """Return the 95th percentile."""
-    return sorted(values)[int(len(values) * 0.95)] if values else 0.0
+) -> Callable[[], results.Result]:
+    return lambda: attempt(one.name, lambda: one.measure(hosts, megabytes, limit, folder))
 
 
 def main() -> None:
@@ -87,7 +53,8 @@ def main() -> None:
         for number in range(chosen.rounds):
             for one in contenders:
                 with joined(_PATH, seed=number + 1) as hosts:
-                    result, delays = _watched(one, hosts, megabytes, 3 * chosen.seconds, folder)
+                    transfer = _transfer(one, hosts, megabytes, 3 * chosen.seconds, folder)
+                    result, delays = beside(hosts, _PATH, transfer)
                 row.results.setdefault(one.name, []).append(result)
                 row.extra.setdefault(one.name, []).append(delays)
                 print(

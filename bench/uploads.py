@@ -1,12 +1,11 @@
-"""Chromium sending over emulated paths: the page's window at the protocol level.
+"""Out of real browsers over emulated paths: the page's window at the protocol level.
 
-    python -m bench.uploads [--rounds 3] [--megabytes 60] [--limit 60] [--path N]
+    python -m bench.uploads [--rounds 5] [--megabytes 60] [--limit 30] [--path N …] [--browser NAME]
 
-The page, in a real Chromium in one network namespace, sends a file to `dcsend receive` in another;
-on slow paths no more than half the limit would take. Beside the rate stands what the queue adds to
-the round trip of a ping in the middle of the transfer (median).
-Prints a Markdown table with the medians, and one line of JSON. Needs what `bench.emulation` does,
-and the browser of scripts/system-tools.sh.
+The page, in a real browser on one host, sends a file to `dcsend receive` on the other; on slow
+paths no more than half the limit would take. Beside it go small datagrams the same way
+(`bench.ping`): what they take longer than on the idle line is the delay that the browser adds.
+Writes build/bench/uploads.json; about 15 minutes by default.
 """
 
 from __future__ import annotations
@@ -14,44 +13,28 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import signal
-import statistics
-import sys
-import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Final
 
+from bench import results
+from bench.contenders.whole import PROGRAM, judge
+from bench.delays import beside
 from bench.emulation import Hosts, Path, joined, requirements
-from bench.throughput import random_file
+from bench.files import random_file, workshop
+from bench.results import MEGABYTE, Result, Row
+from bench.rounds import attempt
+from bench.running import Failed, Running
+from bench.watching import give_loopback, watched
+from tests.bidi import BidiError
 from tests.browsers import Browser
+from tests.launching import NAMES, missing_programs
 from tests.page import Page
 
-__all__ = ["GRID", "Sent", "main", "upload"]
+__all__ = ["main"]
 
-_ROOT: Final = FilePath(__file__).resolve().parent.parent
-_RAMP: Final = 3
-"Pings that aren't counted."
-
-_PING: Final = """
-import os, socket, struct, sys, time
-echo = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-for number in range(1, 60000):
-    rest = struct.pack("!HH", os.getpid() & 0xffff, number)
-    total = sum(struct.unpack("!HHH", struct.pack("!H", 0x0800) + rest))
-    check = ~((total & 0xffff) + (total >> 16)) & 0xffff
-    begun = time.perf_counter()
-    echo.sendto(struct.pack("!BBH", 8, 0, check) + rest, (sys.argv[1], 0))
-    while echo.recv(2048)[20:] != struct.pack("!BBH", 0, 0, (check + 0x0800) & 0xffff) + rest:
-        pass
-    print(time.perf_counter() - begun, flush=True)
-    time.sleep(0.2)
-"""
-"A ping that needs no package. Runs until it is ended."
-
-GRID: Final = (
+_GRID: Final = (
     Path(0.04, 0.0, 100e6, 500_000),
     Path(0.06, 0.0, 8e6, 3_000_000),
     Path(0.0005, 0.0, 0.0, 4_000_000),
@@ -60,122 +43,93 @@ GRID: Final = (
 )
 "An ordinary line; an uplink with three seconds of buffer; a LAN; a far one; one with losses."
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One transfer out of the page."""
-
-    rate: float
-    "Millions of bytes per second, as `dcsend receive` counts; of what came, if time was up."
-    added: float
-    "Seconds that a ping took longer than the path's round trip, median."
+_TIMING: Final = {
+    "a page into dcsend": "dcsend's page into `dcsend receive`: from the accepted manifest to the "
+    "last verdict, as the receiver counts; written, synced, verified",
+}
+"What the seconds are."
 
 
-async def upload(hosts: Hosts, path: Path, file: FilePath, limit: float, folder: FilePath) -> Sent:
-    """Send *file* from the page on the left to a terminal on the right, *limit* seconds at most."""
-    environment = os.environ | {"DCSEND_STUN": "none", "PYTHONPATH": str(_ROOT)}
-    arguments = ("receive", "-o", str(folder / "received"), "-y", "--overwrite", "--json")
-    receiver = await asyncio.create_subprocess_exec(
-        *Hosts.on(hosts.right, sys.executable, "-m", "dcsend", *arguments),
-        stdout=PIPE,
-        env=environment,
-    )
-    assert receiver.stdout is not None
-    link = json.loads(await receiver.stdout.readline())["link"]
-    # chromedriver says that its port is 0 where there is no IPv6 at all.
-    await _run(hosts.left, "sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/lo/disable_ipv6")
-    browser = await asyncio.to_thread(Browser, "chromium", (), hosts.left)
-    try:
-        page = Page(await browser.open_tab(folder / "downloads"))
-        await page.open(link)
-        await page.choose(file)
-        pinging = await _ping(hosts)
-        await page.tab.click("#send")
-        lines = await _lines(receiver, limit)
-        pinging.terminate()
-        output, _ = await pinging.communicate()
-    finally:
-        await asyncio.to_thread(browser.close)
-    trips = [float(line) for line in output.splitlines()]
-    # The first ones were before the transfer had filled anything.
-    added = statistics.median(trips[_RAMP:] or trips or [path.rtt]) - path.rtt
-    return Sent(_rate(lines, limit), max(0.0, added))
+async def _upload(
+    hosts: Hosts, name: str, source: FilePath, limit: float, folder: FilePath
+) -> Result:
+    """Send *source* from the page on the left to a terminal on the right."""
+    options = ("-o", str(folder / "received"), "-y", "--overwrite", "--json", "--stun", "none")
+    with Running(Hosts.on(hosts.right, *PROGRAM, "receive", *options)) as receiver:
+        line, _ = await asyncio.to_thread(receiver.until, '"event": ?"code"')
+        await asyncio.to_thread(give_loopback, hosts.left)
+        browser = await asyncio.to_thread(Browser, name, (), hosts.left)
+        try:
+            page = Page(await browser.open_tab(folder / "downloads"))
+            await page.open(json.loads(line.text)["link"])
+            await page.choose(source)
+            over = False
+            async with watched(browser) as watch:
+                await page.tab.click("#send")
+                accepted, _ = await asyncio.to_thread(receiver.until, '"event": ?"manifest"')
+                try:
+                    await asyncio.to_thread(receiver.until, '"event": ?"done"', limit)
+                except TimeoutError:
+                    over = True
+            cost = await asyncio.to_thread(partial(receiver.end, interrupt=over))
+        except (AssertionError, BidiError) as error:
+            raise Failed(str(error)) from error
+        finally:
+            await asyncio.to_thread(browser.close)
+    return judge(accepted, receiver, limit, (watch.cost, cost))
 
 
-async def _run(namespace: str, *argv: str) -> None:
-    process = await asyncio.create_subprocess_exec(*Hosts.on(namespace, *argv))
-    if await process.wait():
-        raise SystemExit(f"{' '.join(argv)} failed")
+def _transfer(
+    hosts: Hosts, name: str, source: FilePath, limit: float, folder: FilePath
+) -> Callable[[], Result]:
+    return lambda: attempt(name, lambda: asyncio.run(_upload(hosts, name, source, limit, folder)))
 
 
-async def _ping(hosts: Hosts) -> Process:
-    command = Hosts.on(hosts.left, sys.executable, "-c", _PING, hosts.right_address)
-    return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL)
-
-
-async def _lines(receiver: Process, limit: float) -> list[dict[str, Any]]:
-    """Read what the receiver tells, until it ends or time is up."""
-    assert receiver.stdout is not None
-    reading = asyncio.create_task(receiver.stdout.read())
-    await asyncio.wait([reading], timeout=limit)
-    if not reading.done():
-        receiver.send_signal(signal.SIGINT)
-    output = await reading
-    await receiver.wait()
-    return [json.loads(line) for line in output.splitlines()]
-
-
-def _rate(lines: list[dict[str, Any]], limit: float) -> float:
-    done = lines[-1]
-    if done["ok"]:
-        return float(done["bytes"] / done["seconds"] / 1e6)
-    arrived = max((e["bytes"] for e in lines if e["event"] == "progress"), default=0)
-    return float(arrived / (done["seconds"] or limit) / 1e6)
-
-
-def _measure(path: Path, chosen: argparse.Namespace) -> dict[str, Any]:
-    megabytes = chosen.megabytes
-    if path.rate:
-        megabytes = max(1, min(megabytes, int(path.rate / 8e6 * chosen.limit / 2)))
-    results: list[Sent] = []
-    with tempfile.TemporaryDirectory(prefix="dcsend-bench-") as name:
-        folder = FilePath(name)
-        file = random_file(folder / "source.bin", megabytes * 1_000_000)
-        for number in range(chosen.rounds):
+def _rounds(row: Row, path: Path, chosen: argparse.Namespace, folder: FilePath) -> None:
+    names = list(row.megabytes)
+    source = random_file(folder / "source.bin", row.megabytes[names[0]] * MEGABYTE)
+    for number in range(chosen.rounds):
+        for name in (*names[number % len(names) :], *names[: number % len(names)]):
             with joined(path, seed=number + 1) as hosts:
-                results.append(asyncio.run(upload(hosts, path, file, chosen.limit, folder)))
-            sent = results[-1]
-            print(f"{path}: {sent.rate:.2f} MB/s, {sent.added * 1e3:.0f} ms added", flush=True)
-    return {
-        "path": str(path),
-        "bottleneck": path.rate / 8e6,
-        "megabytes": megabytes,
-        "mb_per_s": [sent.rate for sent in results],
-        "added_s": [sent.added for sent in results],
-    }
-
-
-def _print(results: list[dict[str, Any]]) -> None:
-    print("\n| Chromium sends over | MB/s | share of the line | added delay, ms |")
-    print("|---|--:|--:|--:|")
-    for one in results:
-        rate, added = statistics.median(one["mb_per_s"]), statistics.median(one["added_s"])
-        share = f"{rate / one['bottleneck']:.2f}" if one["bottleneck"] else "–"
-        print(f"| {one['path']} | {rate:.2f} | {share} | {added * 1e3:.0f} |")
-    print(json.dumps({"uploads": results}))
+                transfer = _transfer(hosts, name, source, chosen.limit, folder)
+                result, delays = beside(hosts, path, transfer)
+            row.results.setdefault(name, []).append(result)
+            row.extra.setdefault(name, []).append(delays)
+            print(
+                f"{path}, round {number + 1}, {name}: {result.rate:.2f} MB/s, "
+                f"{'done' if result.complete else 'not done'}, idle {delays['idle_ms']:.0f} ms, "
+                f"busy {delays['busy_ms']:.0f}, 95 %: {delays['busy_95_ms']:.0f} ms",
+                flush=True,
+            )
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--megabytes", type=int, default=60)
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds for each transfer")
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds for each transfer")
     parser.add_argument("--path", type=int, action="append", help="only this one, from 0")
+    parser.add_argument("--browser", choices=NAMES, action="append", help="only this one")
     chosen = parser.parse_args()
     if missing := requirements():
         raise SystemExit(f"an emulated path needs {', '.join(missing)}")
-    _print([_measure(GRID[number], chosen) for number in chosen.path or range(len(GRID))])
+    names = chosen.browser or NAMES
+    for name in names:
+        if missing := missing_programs(name):
+            raise SystemExit(f"{name} needs {', '.join(missing)}")
+    where = results.conditions()
+    rows = []
+    for path in [_GRID[number] for number in chosen.path or range(len(_GRID))]:
+        megabytes = chosen.megabytes
+        if path.rate:
+            megabytes = max(1, min(megabytes, int(path.rate / 8e6 * chosen.limit / 2)))
+        row = Row(str(path), dict.fromkeys(names, megabytes), timing=_TIMING)
+        row.bottleneck = path.rate / 8e6
+        with workshop(3 * megabytes * MEGABYTE) as folder:
+            _rounds(row, path, chosen, folder)
+        rows.append(row)
+        results.save("uploads", where, vars(chosen), rows)
 
 
 if __name__ == "__main__":

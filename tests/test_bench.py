@@ -76,6 +76,23 @@ def test_a_page_tells_medians_costs_shares_and_conditions(
     assert "(paths-time.png)" in text
 
 
+def test_what_a_browser_sends_stands_beside_what_it_adds_to_a_ping(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
+) -> None:
+    row.results = {"firefox": [result(10.0), result(18.0, complete=False)]}
+    row.megabytes = {"firefox": 60}
+    row.extra = {
+        "firefox": [
+            {"idle_ms": 40.0, "busy_ms": 50.0, "busy_95_ms": 60.0},
+            {"idle_ms": 40.0, "busy_ms": 60.0, "busy_95_ms": 90.0},
+        ]
+    }
+    part = written(monkeypatch, tmp_path, "uploads", row)
+    text = "\n".join(page({"uploads": part}, {}))
+    assert "| a line: firefox | 60 | 14.0 (10.0–18.0) | 0.70 | 15 | 35 |" in text
+    assert "| 1 of 2 |" in text
+
+
 def test_the_short_table_compares_with_the_line_and_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
 ) -> None:

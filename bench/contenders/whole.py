@@ -6,15 +6,15 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench.contenders.base import Contender
 from bench.files import random_file
 from bench.hosts import Hosts
 from bench.results import MEGABYTE, Result, progress
-from bench.running import Failed, Line, Running
+from bench.running import Cost, Failed, Line, Running
 
-__all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "send_path"]
+__all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "judge", "send_path"]
 
 ENVIRONMENT: Final = {"DCSEND_STUN": "none", "DCSEND_NO_PAGE": "1"}
 "Nobody outside is asked, nothing is served."
@@ -39,10 +39,23 @@ def send_path(hosts: Hosts, source: Path, destination: Path, limit: float) -> Re
                 over = True
             # The receiver first: it is the one that knows when it is over.
             received = receiver.end(interrupt=over)
-            return _judge(accepted, receiver, limit, (sender.end(interrupt=over), received))
+            return judge(accepted, receiver, limit, (sender.end(interrupt=over), received))
 
 
-def _judge(accepted: Line, receiver: Running, limit: float, costs: tuple[Any, Any]) -> Result:
+def judge(
+    accepted: Line, receiver: Running, limit: float, costs: tuple[Cost | None, Cost | None]
+) -> Result:
+    """Sum up what `dcsend receive --json`, which has ended, has told.
+
+    Args:
+        accepted: its line about the manifest.
+        receiver: the program.
+        limit: seconds after which it was interrupted.
+        costs: of the sender and of the receiver.
+
+    Raises:
+        Failed: it has not told how it ended.
+    """
     events = [(line.at, json.loads(line.text)) for line in receiver.lines]
     at, done = events[-1]
     if done["event"] != "done":
