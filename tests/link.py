@@ -46,6 +46,8 @@ class Plan:
     window: int = limits.WINDOW
     payload: int = limits.MAX_PAYLOAD_WITH_DIGEST
     "Bytes of content in each frame."
+    bundle: int = 1
+    "Files in one frame, if they are whole and follow each other."
 
 
 class Link:
@@ -144,8 +146,7 @@ class Link:
         self.receiver_events.extend(self.receiver.receive(self._to_receiver.popleft()))
 
     def _deliver_frame(self) -> None:
-        event = self.receiver.receive_frame(self._frames.popleft())
-        if event:
+        for event in self.receiver.receive_frame(self._frames.popleft()):
             self._disk.append(event)
             if event.number in self.plan.unsaved and event.number not in self.saved:
                 self.saved[event.number] = bytearray()
@@ -169,9 +170,24 @@ class Link:
     # --- content into frames, frames into content
 
     def _frames_to_make(self, answer: Accepted) -> Iterator[Callable[[], bytes]]:
-        for number, entry in enumerate(self._entries):
-            if has_frames(entry) and number not in answer.skip:
+        numbers = deque(
+            number
+            for number, entry in enumerate(self._entries)
+            if has_frames(entry) and number not in answer.skip
+        )
+        while numbers:
+            together = [n for n in list(numbers)[: self.plan.bundle] if n not in answer.have]
+            if len(together) < 2:
+                number = numbers.popleft()
                 yield from self._frames_of(number, answer.have.get(number, 0))
+                continue
+            for _ in together:
+                numbers.popleft()
+            contents = [self._contents[n] for n in together]
+            digests = [hashlib.sha256(content).digest() for content in contents]
+            if self.plan.damaged.intersection(together):
+                contents[-1] = contents[-1][:-1] + bytes([contents[-1][-1] ^ 1])
+            yield lambda a=together, b=contents, c=digests: self.sender.bundle(a, b, c)  # type: ignore[misc]
 
     def _frames_of(self, number: int, position: int) -> Iterator[Callable[[], bytes]]:
         content = self._contents[number]

@@ -13,6 +13,7 @@ from dcsend.protocol.frames import (
     FrameKind,
     decode_frame,
     encode_abort,
+    encode_bundle,
     encode_data,
     encode_hole,
 )
@@ -39,6 +40,12 @@ def encode_again(frame: Frame) -> bytes:
     """The same frame, made by us."""
     if frame.kind is FrameKind.DATA:
         return encode_data(frame.number, frame.offset, frame.payload, frame.digest)
+    if frame.kind is FrameKind.BUNDLE:
+        # Where one content ends only the manifest says.
+        empty = (b"",) * (frame.offset - 1)
+        together = frame.digest or b""
+        digests = [together[at : at + 32] for at in range(0, len(together), 32)]
+        return encode_bundle(frame.number, (bytes(frame.payload), *empty), digests)
     if frame.kind is FrameKind.HOLE:
         return encode_hole(frame.number, frame.offset, frame.length)
     return encode_abort(frame.number, frame.offset, str(frame.payload, "utf-8"))
@@ -143,6 +150,23 @@ def test_impossible_data_is_never_made(
 ) -> None:
     with pytest.raises(LocalProtocolError):
         encode_data(number, offset, payload, digest)
+
+
+@pytest.mark.parametrize(
+    ("contents", "digests"),
+    [
+        ((), ()),
+        ((b"a",), ()),
+        ((b"a", b"b"), (DIGEST,)),
+        ((b"a",), (b"short",)),
+        ((bytes(limits.MAX_PAYLOAD_WITH_DIGEST), b""), (DIGEST, DIGEST)),
+    ],
+)
+def test_impossible_bundle_is_never_made(
+    contents: tuple[bytes, ...], digests: tuple[bytes, ...]
+) -> None:
+    with pytest.raises(LocalProtocolError):
+        encode_bundle(0, contents, digests)
 
 
 @pytest.mark.parametrize("length", [-1, 0, limits.MAX_HOLE + 1])

@@ -324,6 +324,24 @@ def test_sender_starts_at_what_the_receiver_has() -> None:
     assert decode_frame(sender.data(1, 3, b"lo", DIGEST)).offset == 3
 
 
+def test_sender_puts_whole_files_together() -> None:
+    entries = [Entry("a", size=5), Entry("d", Kind.DIRECTORY, 0), Entry("b", size=0)]
+    sender = sender_in(State.SENDING, entries)
+    for numbers, contents in (
+        ((0, 2), (b"hell", b"")),
+        ((0,), (b"hello!",)),
+        ((2,), (b"",)),
+        ((0, 1), (b"hello", b"")),
+        ((0, 2, 3), (b"hello", b"", b"")),
+    ):
+        with pytest.raises(LocalProtocolError, match="that is not due"):
+            sender.bundle(numbers, contents, (DIGEST,) * len(numbers))
+    frame = decode_frame(sender.bundle((0, 2), (b"hello", b""), (DIGEST, DIGEST)))
+    assert (frame.number, frame.offset, bytes(frame.payload)) == (0, 2, b"hello")
+    assert frame.digest == DIGEST * 2
+    assert sender.state is State.SENT
+
+
 def test_sender_makes_holes_and_aborts() -> None:
     sender = sender_in(State.SENDING)
     assert decode_frame(sender.hole(1, 0, 4)).length == 4

@@ -122,6 +122,24 @@ def test_transfer_of_holes_sends_no_zeros(size: int | None) -> None:
     assert link.receiver.received < 3 * FULL
 
 
+@pytest.mark.parametrize("size", [2, 3, 100])
+def test_transfer_of_whole_files_together_is_that_of_each(size: int) -> None:
+    contents = [content(number % 7 * 10, number) for number in range(20)]
+    link = link_for(*contents, plan=Plan(skip={3: "exists"}, bundle=size))
+    link.run()
+    expected = {number: one for number, one in enumerate(contents) if number != 3}
+    assert link.saved == expected
+    assert link.judged == dict.fromkeys(expected, "ok")
+    total = sum(map(len, expected.values()))
+    assert_done(link, Completed(ok=True, files=19, bytes=total))
+
+
+def test_transfer_notices_a_file_of_a_bundle_that_changed() -> None:
+    link = link_for(b"one", b"two", b"three", plan=Plan(damaged=frozenset({2}), bundle=3))
+    link.run()
+    assert link.judged == {0: "ok", 1: "ok", 2: "mismatch"}
+
+
 def test_transfer_goes_on_after_an_aborted_file() -> None:
     link = link_for(content(FULL + 1), b"whole", content(9), plan=Plan(abort={0: FULL, 2: 0}))
     link.run()
@@ -316,8 +334,7 @@ def test_long_transfer_keeps_nothing_per_frame() -> None:
     def send_frames(first: int, last: int) -> None:
         for number in range(first, last):
             frame = link.sender.data(0, number * 16, payload)
-            event = link.receiver.receive_frame(frame)
-            assert event
+            (event,) = link.receiver.receive_frame(frame)
             link.receiver.written(event.cost)
             for message in link.receiver.messages_to_send():
                 link.sender.receive(message)

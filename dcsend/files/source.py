@@ -44,6 +44,11 @@ class Block:
     failure: str = ""
     "Why the file has been given up; this is then its last block."
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all of its file."""
+        return not self.offset and self.digest is not None
+
 
 class Source:
     """All files, streams and texts of a scan.

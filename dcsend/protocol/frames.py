@@ -8,7 +8,7 @@
     +-----------------------------------+---------------------------------+
     | length                            | CRC-32                          |
     +-----------------------------------+---------------------------------+
-    | payload …                           [SHA-256 of the file, with END] |
+    | payload …                [SHA-256: END of the file, BUNDLE of each] |
 
 Network byte order. The CRC covers the header with its own field as zero, and all that
 follows. Knows the layout only; order and windows are judged by `ledger` and `window`.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
@@ -31,6 +32,7 @@ __all__ = [
     "FrameKind",
     "decode_frame",
     "encode_abort",
+    "encode_bundle",
     "encode_data",
     "encode_hole",
 ]
@@ -42,6 +44,7 @@ class FrameKind(enum.IntEnum):
     DATA = 1
     HOLE = 2
     ABORT = 3
+    BUNDLE = 4
 
 
 END: Final = 1
@@ -56,6 +59,7 @@ _NO_CRC: Final = bytes(4)
 _DATA: Final = 1
 _HOLE: Final = 2
 _ABORT: Final = 3
+_BUNDLE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +68,15 @@ class Frame:
 
     kind: FrameKind
     number: int
-    "The entry's number in the manifest."
+    "The entry's number in the manifest; of a BUNDLE that of its first file."
     offset: int
-    "Where in the file it belongs, in bytes."
+    "Where in the file it belongs, in bytes; of a BUNDLE how many files it holds."
     length: int
     "Bytes of content: of the payload, or zeros of a HOLE; of the reason in an ABORT."
     payload: memoryview | bytes
     "Content or reason; a view into the message, not a copy."
     digest: bytes | None
-    "SHA-256 of the whole file if this is its last frame."
+    "SHA-256 of the whole file if this is its last frame; of a BUNDLE those of all its files."
 
 
 def encode_data(
@@ -98,6 +102,27 @@ def encode_data(
     head = _pack(_DATA, END, number, offset, length)
     crc = crc32(digest, crc32(payload, crc32(_NO_CRC, crc32(head))))
     return b"".join((head, _CRC.pack(crc), payload, digest))
+
+
+def encode_bundle(number: int, contents: Sequence[bytes], digests: Sequence[bytes]) -> bytes:
+    """Make a BUNDLE frame: whole files that follow each other in the manifest.
+
+    Args:
+        number: of the first file.
+        contents: of each file, all of it.
+        digests: SHA-256 of each, 32 bytes.
+
+    Raises:
+        LocalProtocolError: there is none, it is too long, or out of range.
+    """
+    count, length = len(contents), sum(map(len, contents))
+    if not count or count != len(digests) or any(len(one) != limits.DIGEST for one in digests):
+        raise LocalProtocolError(f"bundle of {count} files and {len(digests)} digests")
+    if length + count * limits.DIGEST > limits.MAX_PAYLOAD:
+        raise LocalProtocolError(f"{count} files of {length} bytes are too long for a frame")
+    head = _pack(_BUNDLE, 0, number, count, length)
+    content = b"".join((*contents, *digests))
+    return b"".join((head, _CRC.pack(crc32(content, crc32(_NO_CRC, crc32(head)))), content))
 
 
 def encode_hole(number: int, offset: int, length: int) -> bytes:
@@ -146,6 +171,9 @@ def decode_frame(data: bytes) -> Frame:
     if kind == _DATA and flags == END and size == 56 + length:
         payload = view[24 : 24 + length]
         return Frame(FrameKind.DATA, number, offset, length, payload, data[24 + length :])
+    if kind == _BUNDLE and flags == 0 and offset and size == 24 + length + 32 * offset:
+        payload = view[24 : 24 + length]
+        return Frame(FrameKind.BUNDLE, number, offset, length, payload, data[24 + length :])
     if kind == _HOLE and flags == 0 and size == 24 and 1 <= length <= limits.MAX_HOLE:
         return Frame(FrameKind.HOLE, number, offset, length, b"", None)
     if kind == _ABORT and flags == 0 and size == 24 + length and length <= limits.MAX_MESSAGE:
@@ -169,7 +197,7 @@ def _short(kind: int, number: int, offset: int, length: int, payload: bytes) -> 
 
 
 def _complaint(kind: int, flags: int, length: int) -> str:
-    if kind not in (_DATA, _HOLE, _ABORT):
+    if kind not in (_DATA, _HOLE, _ABORT, _BUNDLE):
         return f"frame of unknown type {kind}"
     if flags & ~(END if kind == _DATA else 0):
         return f"frame with unknown flags {flags}"

@@ -87,6 +87,22 @@ class Ledger:
             return ""
         return self.place_fault(number, offset) or self._size_fault(end)
 
+    def next_whole(self, count: int) -> list[tuple[int, int]]:
+        """Return number and size of the next *count* files, as far as each can come whole.
+
+        One can't that has begun, is there in part, or has a size that nobody knows.
+        """
+        files: list[tuple[int, int]] = []
+        if self.position:
+            return files
+        for number in range(self.number, len(self._marks)):
+            if self._marks[number] & _COMING:
+                size = self._entries[number].size
+                if len(files) == count or size is None or number in self._have:
+                    break
+                files.append((number, size))
+        return files
+
     def place_fault(self, number: int, offset: int) -> str:
         """Say what is wrong with *number* and *offset* in the next frame."""
         if number != self.number:
@@ -108,6 +124,14 @@ class Ledger:
         if not self._known and not self._marks[self.number] & _JUDGED:
             self._sizes[self.number] = self.position
         self._pass(_ENDED)
+
+    def pass_whole(self, files: Sequence[tuple[int, int]]) -> None:
+        """Count files of `next_whole`, at least one, each with all that it has."""
+        for number, _ in files:
+            self._marks[number] |= _ENDED
+        self._coming -= len(files)
+        self.number = files[-1][0]
+        self._open_next()
 
     def pass_abort(self) -> None:
         """The current file was aborted; turn to the next."""

@@ -151,20 +151,20 @@ class Receiver(Side):
         self._step(Input.SEND_DECLINE)
         self._send(Decline(reason, clip(message)))
 
-    def receive_frame(self, message: bytes | str) -> FrameEvent | None:
+    def receive_frame(self, message: bytes | str) -> list[FrameEvent]:
         """Take a message of the data channel in.
 
         Payloads are views into *message*: don't change it afterwards.
 
         Returns:
-            What to do with it; None if it doesn't matter any more.
+            What to do with it, in order; nothing if it doesn't matter any more.
 
         Raises:
             RemoteProtocolError: the peer broke a rule; a Cancel for it is queued.
             IntegrityError: the frame is damaged; a Cancel is queued.
         """
         if self._is_over():
-            return None
+            return []
         try:
             self._step_by_peer(Input.FRAME)
             if not isinstance(message, bytes):
@@ -172,12 +172,12 @@ class Receiver(Side):
             cost = len(message)
             if not self._window.allows(cost):
                 raise RemoteProtocolError(f"frame of {cost} bytes doesn't fit the window")
-            event = self._on_frame(decode_frame(message), cost)
+            events = self._on_frame(decode_frame(message), cost)
         except (RemoteProtocolError, IntegrityError) as error:
             self._fail(error)
             raise
         self._window.send(cost)
-        return event
+        return events
 
     def written(self, cost: int) -> None:
         """Count data messages whose content is written; an Ack goes with the next messages.
@@ -245,15 +245,17 @@ class Receiver(Side):
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
         return [PeerSaidBye()] if self._state is State.DONE else super()._on_cancel(cancel)
 
-    def _on_frame(self, frame: Frame, cost: int) -> FrameEvent:
+    def _on_frame(self, frame: Frame, cost: int) -> list[FrameEvent]:
         ledger = self._ledger
         number, offset, length = frame.number, frame.offset, frame.length
         if frame.kind is FrameKind.ABORT:
             self._refuse(ledger.place_fault(number, offset))
             ledger.pass_abort()
             self._after_file()
-            return FileAborted(number, str(frame.payload, "utf-8"), cost)
+            return [FileAborted(number, str(frame.payload, "utf-8"), cost)]
         digest = frame.digest
+        if frame.kind is FrameKind.BUNDLE:
+            return self._on_bundle(frame, digest or b"")
         fault = ledger.frame_fault(number, offset, length, digest is not None)
         if fault:
             raise RemoteProtocolError(fault)
@@ -261,10 +263,28 @@ class Receiver(Side):
         if digest is not None:
             ledger.pass_end()
             self._after_file()
-            return FileEnded(number, offset, frame.payload, offset + length, digest, cost)
+            return [FileEnded(number, offset, frame.payload, offset + length, digest, cost)]
         if frame.kind is FrameKind.HOLE:
-            return HoleReceived(number, offset, length, cost)
-        return DataReceived(number, offset, frame.payload, cost)
+            return [HoleReceived(number, offset, length, cost)]
+        return [DataReceived(number, offset, frame.payload, cost)]
+
+    def _on_bundle(self, frame: Frame, digests: bytes) -> list[FrameEvent]:
+        number, count = frame.number, frame.offset
+        files = self._ledger.next_whole(count)
+        sizes = sum(size for _, size in files)
+        if len(files) != count or files[0][0] != number or sizes != frame.length:
+            raise RemoteProtocolError(f"bundle of {count} files from {number} that is not due")
+        self._ledger.pass_whole(files)
+        events: list[FrameEvent] = []
+        header, at = limits.FRAME_HEADER, 0
+        for place, (following, size) in enumerate(files):
+            content = frame.payload[at : at + size]
+            digest = digests[place * limits.DIGEST : (place + 1) * limits.DIGEST]
+            cost = header + size + limits.DIGEST
+            events.append(FileEnded(following, 0, content, size, digest, cost))
+            header, at = 0, at + size
+        self._after_file()
+        return events
 
     # --- private
 

@@ -7,7 +7,7 @@
                                        DECLINED                   DONE <--end-- COMPLETED
 
 Feed `receive`, send what `messages_to_send` gives, and while `sendable` has room make
-frames with `data`, `hole` and `abort`. Imports no engine, no files, no asyncio.
+frames with `data`, `bundle`, `hole` and `abort`. Imports no engine, no files, no asyncio.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dcsend.protocol.events import (
     Event,
     FileJudged,
 )
-from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
+from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
 from dcsend.protocol.ledger import Ledger, answer_fault
 from dcsend.protocol.messages import (
     Accept,
@@ -147,6 +147,23 @@ class Sender(Side):
         if digest is not None:
             self._ledger.pass_end()
             self._after_file()
+        return frame
+
+    def bundle(
+        self, numbers: Sequence[int], contents: Sequence[bytes], digests: Sequence[bytes]
+    ) -> bytes:
+        """Make the next frame: whole files that follow each other, with the SHA-256 of each.
+
+        Raises:
+            LocalProtocolError: as `data`.
+        """
+        self._step(Input.SEND_FRAME)
+        files = self._ledger.next_whole(len(numbers))
+        due = [(number, len(one)) for number, one in zip(numbers, contents, strict=True)]
+        self._check("" if files == due else f"bundle of {len(due)} files that is not due")
+        frame = self._count(encode_bundle(numbers[0], contents, digests))
+        self._ledger.pass_whole(files)
+        self._after_file()
         return frame
 
     def hole(self, number: int, offset: int, length: int) -> bytes:

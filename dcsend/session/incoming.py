@@ -229,10 +229,10 @@ class Incoming:
             while True:
                 message = await self._data.receive()
                 self.conversation.heard()
-                frame = self._protocol.receive_frame(message)
-                if frame is None:
+                frames = self._protocol.receive_frame(message)
+                if not frames:
                     continue  # it is over; the control channel tells why
-                self._pending.append(frame)
+                self._pending += frames
                 self._arrived.set()
 
     async def _write(self) -> None:

@@ -62,7 +62,7 @@ def block_size(wanted: int) -> int:
 
 @dataclass(slots=True)
 class _InFlight:
-    """A frame that is not acknowledged yet."""
+    """What a frame has of one file, not acknowledged yet."""
 
     upto: int
     "Bytes of `data` messages sent, this one included."
@@ -264,8 +264,21 @@ class Outgoing:
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
         while batch := await batches.get():
-            for block in batch:
-                await self._send_block(block)
+            for group in _bundled(batch, self._entries, self._protocol.max_payload):
+                if len(group) == 1:
+                    await self._send_block(group[0])
+                else:
+                    await self._send_bundle(group)
+
+    async def _send_bundle(self, blocks: Sequence[Block]) -> None:
+        numbers = [block.number for block in blocks]
+        contents = [block.payload for block in blocks]
+        digests = [block.digest or b"" for block in blocks]
+        for number, content, digest in zip(numbers, contents, digests, strict=True):
+            self._book.files[number] = _Sent(len(content), digest.hex())
+        await self._room(FRAME_HEADER + sum(map(len, contents)) + DIGEST * len(blocks))
+        frame = self._protocol.bundle(numbers, contents, digests)
+        await self._put(frame, *((block.number, len(block.payload)) for block in blocks))
 
     async def _send_block(self, block: Block) -> None:
         number = block.number
@@ -273,11 +286,11 @@ class Outgoing:
         if block.failure:
             self._book.files[number] = _Sent(failure=block.failure)
             await self._room(_SHORT)
-            await self._put(protocol.abort(number, block.failure), number, 0)
+            await self._put(protocol.abort(number, block.failure), (number, 0))
             return
         for offset, length in _holes(block):
             await self._room(_SHORT)
-            await self._put(protocol.hole(number, offset, length), number, length)
+            await self._put(protocol.hole(number, offset, length), (number, length))
         payload = memoryview(block.payload)
         # A peer that takes only short frames gets short frames.
         step = min(MAX_PAYLOAD_WITH_DIGEST, protocol.max_payload - DIGEST)
@@ -289,7 +302,7 @@ class Outgoing:
             if digest is not None:
                 self._book.files[number] = _Sent(offset + len(part), digest.hex())
             await self._room(len(part) + FRAME_HEADER + DIGEST)
-            await self._put(protocol.data(number, offset, part, digest), number, len(part))
+            await self._put(protocol.data(number, offset, part, digest), (number, len(part)))
 
     async def _room(self, cost: int) -> None:
         """Wait until the window and the pace let a frame of *cost* bytes go."""
@@ -297,12 +310,35 @@ class Outgoing:
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
-    async def _put(self, frame: bytes, number: int, payload: int) -> None:
+    async def _put(self, frame: bytes, *parts: tuple[int, int]) -> None:
+        """Send a frame; *parts* are the numbers of its files, and the bytes it has of each."""
         self._pace.send(len(frame), self._loop.time())
         self._book.sent += len(frame)
-        self._book.frames.append(_InFlight(self._book.sent, number, payload))
+        for number, payload in parts:
+            self._book.frames.append(_InFlight(self._book.sent, number, payload))
         while not self._data.send(frame):
             await self._data.writable()
+
+
+def _bundled(
+    batch: Sequence[Block], entries: Sequence[Entry], most: int
+) -> Iterator[Sequence[Block]]:
+    """Put whole files that are small together, up to *most* bytes with their digests."""
+    group: list[Block] = []
+    room = most
+    for block in batch:
+        cost = len(block.payload) + DIGEST
+        whole = block.is_whole and entries[block.number].size is not None
+        if group and (not whole or cost > room):
+            yield group
+            group, room = [], most
+        if whole and cost <= most:
+            group.append(block)
+            room -= cost
+        else:
+            yield (block,)
+    if group:
+        yield group
 
 
 def _holes(block: Block) -> Iterator[tuple[int, int]]:

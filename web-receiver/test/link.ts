@@ -131,12 +131,12 @@ export class Link {
   }
 
   #deliverFrame(): void {
-    const event = this.receiver.receiveFrame(this.#frames.shift() ?? "");
-    if (event === null) return;
-    this.#disk.push(event);
-    if (this.#plan.unsaved?.includes(event.number) && !this.saved.has(event.number)) {
-      this.saved.set(event.number, []);
-      this.receiver.verdict(event.number, "failed");
+    for (const event of this.receiver.receiveFrame(this.#frames.shift() ?? "")) {
+      this.#disk.push(event);
+      if (this.#plan.unsaved?.includes(event.number) && !this.saved.has(event.number)) {
+        this.saved.set(event.number, []);
+        this.receiver.verdict(event.number, "failed");
+      }
     }
   }
 

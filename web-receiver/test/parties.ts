@@ -15,7 +15,7 @@ import type {
   Sink,
   Source,
 } from "../src/files/operations.ts";
-import type { Accepted, Event as ProtocolEvent } from "../src/protocol/events.ts";
+import type { Accepted, FrameEvent, Event as ProtocolEvent } from "../src/protocol/events.ts";
 import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
@@ -363,19 +363,22 @@ export class ReceivingPeer extends Peer {
   async #take(): Promise<void> {
     for (;;) {
       const message = await this.connection.channels.data.receive();
-      const frame = this.protocol.receiveFrame(message);
-      if (frame === null) continue;
-      this.frames.push(message.length);
-      const bytes = this.files.get(frame.number) ?? [];
-      this.files.set(frame.number, bytes);
-      if ("payload" in frame) for (const byte of frame.payload) bytes.push(byte);
-      this.protocol.written(frame.cost);
-      if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
-      if (frame.type === "file-ended") {
-        const ok = Buffer.compare(sha256(Uint8Array.from(bytes)), frame.digest) === 0;
-        this.protocol.verdict(frame.number, this.judge(frame.number, ok));
-      }
+      const frames = this.protocol.receiveFrame(message);
+      if (frames.length > 0) this.frames.push(message.length);
+      for (const frame of frames) this.#write(frame);
       this.flush();
+    }
+  }
+
+  #write(frame: FrameEvent): void {
+    const bytes = this.files.get(frame.number) ?? [];
+    this.files.set(frame.number, bytes);
+    if ("payload" in frame) for (const byte of frame.payload) bytes.push(byte);
+    this.protocol.written(frame.cost);
+    if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
+    if (frame.type === "file-ended") {
+      const ok = Buffer.compare(sha256(Uint8Array.from(bytes)), frame.digest) === 0;
+      this.protocol.verdict(frame.number, this.judge(frame.number, ok));
     }
   }
 }

@@ -1,6 +1,7 @@
 /** The receiver's side: one test for each row of its table, and each rule of its peer. */
 import { describe, expect, test } from "vitest";
 import { IncompatibleVersion, IntegrityError, UsageError } from "../src/errors.ts";
+import { crc32 } from "../src/protocol/crc32.ts";
 import { type Bytes, encodeAbort, encodeData, encodeHole } from "../src/protocol/frames.ts";
 import * as limits from "../src/protocol/limits.ts";
 import type { Status } from "../src/protocol/messages.ts";
@@ -68,7 +69,7 @@ describe("table", () => {
     for (const text of [...peerInputs("sender").map(([, text]) => text), "nonsense"]) {
       expect(receiver.receive(text)).toEqual([]);
     }
-    expect(receiver.receiveFrame("nonsense")).toBeNull();
+    expect(receiver.receiveFrame("nonsense")).toEqual([]);
     receiver.verdict(1, "ok");
     expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
   });
@@ -197,10 +198,53 @@ describe("answer", () => {
   });
 });
 
+/** A receiver that awaits three files: of 5 bytes, of none, and of 2; then a stream. */
+function receiverOfThree(have: Map<number, number> = new Map()): Receiver {
+  const receiver = receiverIn("waiting");
+  const entries = [
+    { path: "a", kind: "file", size: 5 },
+    { path: "d", kind: "directory", size: 0 },
+    { path: "b", kind: "file", size: 0 },
+    { path: "c", kind: "file", size: 2 },
+    { path: "s", kind: "file", size: null },
+  ];
+  receiver.receive(JSON.stringify({ type: "manifest", entries, last: true }));
+  receiver.accept(NONE, have);
+  return receiver;
+}
+
+/** A bundle as a terminal makes it; its digests are nobody's. */
+function bundle(number: number, ...contents: string[]): Bytes {
+  const content = bytes(contents.join(""));
+  const frame = new Uint8Array(24 + content.length + 32 * contents.length);
+  const view = new DataView(frame.buffer);
+  view.setUint8(0, 4);
+  view.setUint32(4, number);
+  view.setUint32(12, contents.length);
+  view.setUint32(16, content.length);
+  frame.set(content, 24);
+  for (const place of contents.keys()) frame.set(DIGEST, 24 + content.length + 32 * place);
+  view.setUint32(20, crc32(view, 0, frame.length));
+  return frame;
+}
+
+/** What a receiver says of a file that came whole. */
+function ended(number: number, content: string, cost: number): object {
+  const payload = bytes(content);
+  return {
+    ...{ type: "file-ended", number, offset: 0, payload },
+    ...{ size: payload.length, digest: DIGEST, cost },
+  };
+}
+
 describe("frames", () => {
   test("receiver takes content", () => {
     const receiver = receiverIn("receiving");
-    const take = (frame: Bytes) => receiver.receiveFrame(frame);
+    const take = (frame: Bytes) => {
+      const [event, ...others] = receiver.receiveFrame(frame);
+      expect(others).toEqual([]);
+      return event;
+    };
     expect(take(encodeData(1, 0, bytes("he")))).toEqual({
       type: "data-received",
       number: 1,
@@ -237,8 +281,44 @@ describe("frames", () => {
   test("receiver takes the end alone", () => {
     const receiver = receiverIn("receiving");
     receiver.receiveFrame(encodeData(1, 0, bytes("hello")));
-    const event = receiver.receiveFrame(encodeData(1, 5, bytes(""), DIGEST));
+    const [event] = receiver.receiveFrame(encodeData(1, 5, bytes(""), DIGEST));
     expect(event).toMatchObject({ type: "file-ended", offset: 5, size: 5, cost: 56 });
+  });
+
+  test("receiver takes whole files together", () => {
+    const receiver = receiverOfThree();
+    expect(receiver.receiveFrame(bundle(0, "hello", "", "yo"))).toEqual([
+      ended(0, "hello", 61),
+      ended(2, "", 32),
+      ended(3, "yo", 34),
+    ]);
+    expect(receiver.received).toBe(61 + 32 + 34);
+    receiver.receiveFrame(encodeData(4, 0, bytes(""), DIGEST));
+    expect(receiver.state).toBe("received");
+  });
+
+  test("each file of a bundle can be handed over to a worker by itself", () => {
+    const events = receiverOfThree().receiveFrame(bundle(0, "hello", "", "yo"));
+    const buffers = events.map((event) => "payload" in event && event.payload.buffer);
+    expect(new Set(buffers).size).toBe(3);
+  });
+
+  test.each<[string, Bytes, Map<number, number>]>([
+    ["the first is not due", bundle(2, "", "yo"), new Map()],
+    ["other sizes", bundle(0, "hello", "", "y"), new Map()],
+    ["one is left out", bundle(0, "hello", "yo"), new Map()],
+    ["a stream has no size", bundle(0, "hello", "", "yo", ""), new Map()],
+    ["more than there are", bundle(0, "hello", "", "yo", "", ""), new Map()],
+    ["one is there in part", bundle(0, "hello", "", "yo"), new Map([[3, 1]])],
+    ["the first is there in part", bundle(0, "hello", ""), new Map([[0, 1]])],
+  ])("receiver refuses a bundle that is not due: %s", (_, frame, have) => {
+    expectFrameRefused(receiverOfThree(have), frame, "that is not due");
+  });
+
+  test("receiver refuses a bundle in the middle of a file", () => {
+    const receiver = receiverOfThree();
+    receiver.receiveFrame(encodeData(0, 0, bytes("he")));
+    expectFrameRefused(receiver, bundle(0, "llo"), "that is not due");
   });
 
   test.each<[string, Bytes | string]>([

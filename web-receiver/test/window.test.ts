@@ -122,7 +122,7 @@ describe("receiver", () => {
   });
 
   test("receiver takes one frame larger than the window", () => {
-    const event = receiverOfStream().receiveFrame(encodeData(2, 0, new Uint8Array(WINDOW)));
+    const [event] = receiverOfStream().receiveFrame(encodeData(2, 0, new Uint8Array(WINDOW)));
     expect(event?.cost).toBe(WINDOW + 24);
   });
 

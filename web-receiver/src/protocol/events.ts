@@ -115,7 +115,7 @@ export interface FileEnded {
   readonly number: number;
   /** Where the payload belongs, in bytes. */
   readonly offset: number;
-  /** The last content, often empty; a view into the message that was given in. */
+  /** The last content, often empty; may be a view into the message that was given in. */
   readonly payload: Bytes;
   /** Length of the whole file, in bytes. */
   readonly size: number;

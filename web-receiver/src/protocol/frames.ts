@@ -13,22 +13,27 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** One frame, as it arrived. */
 export interface Frame {
-  readonly kind: "data" | "hole" | "abort";
-  /** The entry's number in the manifest. */
+  readonly kind: "data" | "hole" | "abort" | "bundle";
+  /** The entry's number in the manifest; of a bundle that of its first file. */
   readonly number: number;
-  /** Where in the file it belongs, in bytes. */
+  /** Where in the file it belongs, in bytes; of a bundle how many files it holds. */
   readonly offset: number;
   /** Bytes of content: of the payload, or zeros of a hole; of the reason in an abort. */
   readonly length: number;
   /** Content or reason; a view into the message, not a copy. */
   readonly payload: Bytes;
-  /** SHA-256 of the whole file if this is its last frame; a copy, which outlives the message. */
+  /**
+   * SHA-256 of the whole file if this is its last frame, of a bundle those of all its files; a copy,
+   * which outlives the message.
+   */
   readonly digest: Bytes | null;
 }
 
 const DATA = 1;
 const HOLE = 2;
 const ABORT = 3;
+/** Whole files; never made here, since a browser reads one file after the other. */
+const BUNDLE = 4;
 /** Flag of a DATA frame: the last of its file, the digest follows the payload. */
 const END = 1;
 const CRC_AT = 20;
@@ -117,11 +122,13 @@ export function decodeFrame(message: Bytes): Frame {
   const ends = type === DATA && flags === END;
   const content = type === HOLE ? 0 : length;
   const kind = kindOf(type, length);
+  const digests = type === BUNDLE ? offset : Number(ends);
   if (
     kind === null ||
     (flags !== 0 && !ends) ||
     (type === DATA && length === 0 && !ends) ||
-    size !== HEADER + content + (ends ? limits.DIGEST : 0)
+    (type === BUNDLE && offset === 0) ||
+    size !== HEADER + content + digests * limits.DIGEST
   ) {
     throw new RemoteProtocolError(
       `frame of type ${type} with flags ${flags} and a length of ${length} bytes`,
@@ -129,7 +136,7 @@ export function decodeFrame(message: Bytes): Frame {
   }
   const payload = message.subarray(HEADER, HEADER + content);
   if (kind === "abort") abortReason(payload);
-  const digest = ends ? message.slice(HEADER + content) : null;
+  const digest = digests > 0 ? message.slice(HEADER + content) : null;
   return { kind, number, offset, length, payload, digest };
 }
 
@@ -145,6 +152,7 @@ export function abortReason(payload: Uint8Array): string {
 /** The kind of a type; null if there is none, or none of this length. */
 function kindOf(type: number, length: number): Frame["kind"] | null {
   if (type === DATA) return "data";
+  if (type === BUNDLE) return "bundle";
   if (type === HOLE && length >= 1 && length <= limits.MAX_HOLE) return "hole";
   if (type === ABORT && length <= limits.MAX_MESSAGE) return "abort";
   return null;

@@ -76,6 +76,22 @@ export class Ledger {
     return this.placeFault(number, offset) || (fits ? "" : this.#sizeFault(end));
   }
 
+  /**
+   * Number and size of the next `count` files, as far as each can come whole: one can't that has
+   * begun, is there in part, or has a size that nobody knows.
+   */
+  nextWhole(count: number): [number, number][] {
+    const files: [number, number][] = [];
+    if (this.position > 0) return files;
+    for (let number = this.number; number < this.#marks.length; number++) {
+      if (!(this.#mark(number) & COMING)) continue;
+      const size = this.#entries[number]?.size ?? null;
+      if (files.length === count || size === null || this.#have.has(number)) break;
+      files.push([number, size]);
+    }
+    return files;
+  }
+
   /** Say what is wrong with `number` and `offset` in the next frame. */
   placeFault(number: number, offset: number): string {
     if (number === this.number && offset === this.position) return "";
@@ -93,6 +109,11 @@ export class Ledger {
       this.#sizes.set(this.number, this.position);
     }
     this.#pass(ENDED);
+  }
+
+  /** Count files of `nextWhole`, each with all that it has. */
+  passWhole(files: readonly [number, number][]): void {
+    for (const _ of files) this.#pass(ENDED);
   }
 
   /** The current file was aborted; turn to the next. */

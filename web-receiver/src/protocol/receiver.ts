@@ -102,14 +102,14 @@ export class Receiver extends Side {
   }
 
   /**
-   * Take a message of the data channel in, and return what to do with it; null if it doesn't matter
-   * any more. Payloads are views into `message`: don't change it afterwards.
+   * Take a message of the data channel in, and return what to do with it, in order; nothing if it
+   * doesn't matter any more. Payloads may be views into `message`: don't change it afterwards.
    *
    * Throws RemoteProtocolError: the peer broke a rule. IntegrityError: the frame is damaged. A
    * Cancel is queued for both.
    */
-  receiveFrame(message: Bytes | string): FrameEvent | null {
-    if (this.isOver()) return null;
+  receiveFrame(message: Bytes | string): FrameEvent[] {
+    if (this.isOver()) return [];
     try {
       this.stepByPeer("Frame");
       if (typeof message === "string") {
@@ -119,9 +119,9 @@ export class Receiver extends Side {
       if (!this.#window.allows(cost)) {
         throw new RemoteProtocolError(`frame of ${cost} bytes doesn't fit the window`);
       }
-      const event = this.#onFrame(decodeFrame(message), cost);
+      const events = this.#onFrame(decodeFrame(message), cost);
       this.#window.send(cost);
-      return event;
+      return events;
     } catch (error) {
       throw this.fail(error);
     }
@@ -187,25 +187,55 @@ export class Receiver extends Side {
     return last ? [{ type: "manifest-received", entries: this.#entries }] : [];
   }
 
-  #onFrame(frame: Frame, cost: number): FrameEvent {
+  #onFrame(frame: Frame, cost: number): FrameEvent[] {
     const ledger = this.#ledger;
     const { kind, number, offset, length, payload, digest } = frame;
     if (kind === "abort") {
       refuse(ledger.placeFault(number, offset));
       ledger.passAbort();
       this.#afterFile();
-      return { type: "file-aborted", number, reason: abortReason(payload), cost };
+      return [{ type: "file-aborted", number, reason: abortReason(payload), cost }];
     }
+    if (kind === "bundle") return this.#onBundle(frame);
     refuse(ledger.frameFault(number, offset, length, digest !== null));
     ledger.passContent(length);
     if (digest !== null) {
       const size = ledger.position;
       ledger.passEnd();
       this.#afterFile();
-      return { type: "file-ended", number, offset, payload, size, digest, cost };
+      return [{ type: "file-ended", number, offset, payload, size, digest, cost }];
     }
-    if (kind === "hole") return { type: "hole-received", number, offset, length, cost };
-    return { type: "data-received", number, offset, payload, cost };
+    if (kind === "hole") return [{ type: "hole-received", number, offset, length, cost }];
+    return [{ type: "data-received", number, offset, payload, cost }];
+  }
+
+  #onBundle({ number: first, offset: count, length, payload, digest }: Frame): FrameEvent[] {
+    const files = this.#ledger.nextWhole(count);
+    const sizes = files.reduce((sum, [, size]) => sum + size, 0);
+    if (files.length !== count || files[0]?.[0] !== first || sizes !== length) {
+      throw new RemoteProtocolError(`bundle of ${count} files from ${first} that is not due`);
+    }
+    this.#ledger.passWhole(files);
+    let at = 0;
+    const events = files.map(([number, size], place): FrameEvent => {
+      // In buffers of their own: a worker takes a buffer as a whole, and not each at the same time.
+      const content = payload.slice(at, at + size);
+      const from = place * limits.DIGEST;
+      const sha256 = digest?.slice(from, from + limits.DIGEST) ?? new Uint8Array();
+      const cost = (place === 0 ? limits.FRAME_HEADER : 0) + size + limits.DIGEST;
+      at += size;
+      return {
+        type: "file-ended",
+        number,
+        offset: 0,
+        payload: content,
+        size,
+        digest: sha256,
+        cost,
+      };
+    });
+    this.#afterFile();
+    return events;
   }
 
   // --- private

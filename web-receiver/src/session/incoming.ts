@@ -212,9 +212,9 @@ export class Incoming implements Party {
       for (;;) {
         const message = await data.receive();
         this.#meeting.heard();
-        const frame = this.#protocol.receiveFrame(message);
-        if (frame === null) continue; // it is over; the control channel tells why
-        this.#pending.push(frame);
+        const frames = this.#protocol.receiveFrame(message);
+        if (frames.length === 0) continue; // it is over; the control channel tells why
+        this.#pending.push(...frames);
         this.#arrived.ring();
       }
     } catch (error) {
