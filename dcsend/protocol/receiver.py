@@ -278,7 +278,7 @@ class Receiver(Side):
         events: list[FrameEvent] = []
         header, at = limits.FRAME_HEADER, 0
         for place, (following, size) in enumerate(files):
-            content = frame.payload[at : at + size]
+            content = frame.payload[at : at + size] if size else b""
             digest = digests[place * limits.DIGEST : (place + 1) * limits.DIGEST]
             cost = header + size + limits.DIGEST
             events.append(FileEnded(following, 0, content, size, digest, cost))
