@@ -10,6 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from dcsend.entry import Entry
 from dcsend.protocol import Receiver, Sender, State, limits
@@ -76,8 +77,9 @@ class Link:
         self._to_receiver: deque[str] = deque()
         self._frames: deque[bytes] = deque()
         self._disk: deque[FrameEvent] = deque()
-        self._made: Iterator[Callable[[], bytes]] = iter(())
-        self._next: Callable[[], bytes] | None = None
+        self._made: Iterator[tuple[int, Callable[[], bytes]]] = iter(())
+        self._next: tuple[int, Callable[[], bytes]] | None = None
+        "How long the next frame is, at most, and what makes it."
         self._is_cut = False
         self.sender.start()
         self.receiver.start()
@@ -130,7 +132,7 @@ class Link:
             yield self._decide
         if self.sender.state is State.COMPLETED:
             yield self.sender.end
-        if self._next and self.sender.sendable() >= self.plan.payload + 56:
+        if self._next and self.sender.sendable() >= self._next[0]:
             yield self._make_frame
 
     def _deliver_to_sender(self) -> None:
@@ -154,7 +156,7 @@ class Link:
 
     def _make_frame(self) -> None:
         assert self._next
-        self._frames.append(self._next())
+        self._frames.append(self._next[1]())
         self._next = next(self._made, None)
         flight = sum(map(len, self._frames)) + sum(event.cost for event in self._disk)
         self.largest_flight = max(self.largest_flight, flight)
@@ -169,25 +171,28 @@ class Link:
 
     # --- content into frames, frames into content
 
-    def _frames_to_make(self, answer: Accepted) -> Iterator[Callable[[], bytes]]:
+    def _frames_to_make(self, answer: Accepted) -> Iterator[tuple[int, Callable[[], bytes]]]:
         numbers = deque(
             number
             for number, entry in enumerate(self._entries)
             if has_frames(entry) and number not in answer.skip
         )
+        apart = (*answer.have, *self.plan.abort)
         while numbers:
-            together = [n for n in list(numbers)[: self.plan.bundle] if n not in answer.have]
+            together = [*takewhile(lambda n: n not in apart, list(numbers)[: self.plan.bundle])]
             if len(together) < 2:
                 number = numbers.popleft()
-                yield from self._frames_of(number, answer.have.get(number, 0))
+                for make in self._frames_of(number, answer.have.get(number, 0)):
+                    yield self.plan.payload + 56, make
                 continue
             for _ in together:
                 numbers.popleft()
-            contents = [self._contents[n] for n in together]
+            contents = [self._contents[number] for number in together]
             digests = [hashlib.sha256(content).digest() for content in contents]
             if self.plan.damaged.intersection(together):
                 contents[-1] = contents[-1][:-1] + bytes([contents[-1][-1] ^ 1])
-            yield lambda a=together, b=contents, c=digests: self.sender.bundle(a, b, c)  # type: ignore[misc]
+            length = 24 + sum(map(len, contents)) + 32 * len(digests)
+            yield length, lambda a=together, b=contents, c=digests: self.sender.bundle(a, b, c)  # type: ignore[misc]
 
     def _frames_of(self, number: int, position: int) -> Iterator[Callable[[], bytes]]:
         content = self._contents[number]

@@ -333,6 +333,9 @@ def test_sender_puts_whole_files_together() -> None:
         ((2,), (b"",)),
         ((0, 1), (b"hello", b"")),
         ((0, 2, 3), (b"hello", b"", b"")),
+        ((0, 2), (b"hello",)),
+        ((0,), (b"hello", b"")),
+        ((), ()),
     ):
         with pytest.raises(LocalProtocolError, match="that is not due"):
             sender.bundle(numbers, contents, (DIGEST,) * len(numbers))

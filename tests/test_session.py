@@ -23,8 +23,16 @@ from dcsend.files.source import Source
 from dcsend.protocol.frames import FrameKind
 from dcsend.protocol.limits import MAX_FRAME, MAX_PAYLOAD_WITH_DIGEST, WINDOW
 from dcsend.protocol.messages import Accept, Hello, Manifest
+from dcsend.session import incoming
 from dcsend.session.conversation import Conversation
-from dcsend.session.events import Event, ManifestKnown, Progressed, TextExchanged, Warned
+from dcsend.session.events import (
+    Event,
+    FileFinished,
+    ManifestKnown,
+    Progressed,
+    TextExchanged,
+    Warned,
+)
 from dcsend.session.incoming import Incoming
 from dcsend.session.outcome import Tally, exit_status
 from dcsend.session.outgoing import Outgoing, block_size
@@ -268,6 +276,31 @@ async def test_a_folder_that_can_not_be_made_is_told_to_both_sides(tmp_path: Pat
         assert exit_status(side.tally.files) == 11
 
 
+@pytest.mark.parametrize("folder", ["fine", "in the way"])
+async def test_a_last_file_that_fails_before_its_end_completes_the_transfer(
+    tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "tree" / "empty").mkdir(parents=True)
+    (tmp_path / "tree" / "film").write_bytes(CONTENT)
+
+    async def get_in_the_way(manifest: ManifestKnown) -> bool:
+        (tmp_path / "in" / "tree" / "film.dcsend-part").mkdir(parents=True)
+        if folder != "fine":
+            (tmp_path / "in" / "tree" / "empty").write_text("mine")
+        return True
+
+    left, right = connected_pair()
+    narrow = dataclasses.replace(SETTINGS, window=2 * MAX_FRAME)
+    sending = sender(left, tmp_path / "tree")
+    receiving = receiver(right, tmp_path / "in", narrow, decide=get_in_the_way)
+    began = time.monotonic()
+    assert await both(sending, receiving) == (None, None)
+    assert time.monotonic() - began < incoming._BYE
+    expected = {"tree/film": "failed"} | ({} if folder == "fine" else {"tree/empty": "failed"})
+    for side in (sending, receiving):
+        assert {file.path: file.status for file in side.tally.files} == expected
+
+
 async def test_what_was_typed_before_anybody_was_there_is_not_sent(
     tmp_path: Path, source_file: Path
 ) -> None:
@@ -387,13 +420,18 @@ async def test_small_files_travel_together_in_frames_that_the_peer_takes(
             arrived[first] = arrived.get(first, 0) + frame.length
     assert arrived == dict(enumerate(sizes))
     assert max(lengths) <= most
-    # 76 kB of small files in their 89 frames, were they alone.
+    # 79 kB of small files; alone they would have 92 frames, or 145.
     assert len(lengths) <= (6 if most == MAX_FRAME else 90)
     right.cut()
     assert await sending is not None
 
 
-async def test_what_travels_together_is_told_of_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1 << 20, 5000])
+async def test_what_travels_together_is_told_of_each(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batch: int
+) -> None:
+    # Batches of the disk, and acknowledgements with them, may end in the middle of a bundle.
+    monkeypatch.setattr(incoming, "_BATCH", batch)
     left, right = connected_pair()
     sizes = _tree(tmp_path / "tree")
     sending, receiving = sender(left, tmp_path / "tree"), receiver(right, tmp_path / "in")
@@ -404,6 +442,13 @@ async def test_what_travels_together_is_told_of_each(tmp_path: Path) -> None:
         shown = [event for event in side.events if isinstance(event, Progressed)]
         assert shown[-1].bytes == sum(sizes)
         assert all(event.file_bytes <= (event.file_total or 0) for event in shown)
+        counted = finished = 0
+        for event in side.events:
+            if isinstance(event, Progressed):
+                counted = event.bytes
+            elif isinstance(event, FileFinished) and side is sending:
+                finished += event.bytes
+                assert counted >= finished  # written before it is judged
     for number, size in enumerate(sizes):
         arrived = (tmp_path / "in" / "tree" / f"{number:03}").read_bytes()
         assert arrived == bytes([number]) * size

@@ -132,6 +132,15 @@ def test_transfer_of_whole_files_together_is_that_of_each(size: int) -> None:
     assert link.judged == dict.fromkeys(expected, "ok")
     total = sum(map(len, expected.values()))
     assert_done(link, Completed(ok=True, files=19, bytes=total))
+    frames = -(-19 // size)
+    assert link.receiver.received == total + 19 * 32 + frames * 24
+
+
+def test_transfer_of_whole_files_goes_around_one_that_is_there_in_part() -> None:
+    contents = [content(9, number) for number in range(5)]
+    link = link_for(*contents, plan=Plan(have={2: 4}, bundle=3))
+    link.run()
+    assert link.saved == dict(enumerate(contents))
 
 
 def test_transfer_notices_a_file_of_a_bundle_that_changed() -> None:
@@ -217,23 +226,35 @@ def test_transfer_stays_inside_the_window(window: int) -> None:
     payload=st.integers(1, 20),
     window=st.integers(1, 300),
     choices=st.lists(st.integers(0, 6), max_size=400),
+    bundle=st.integers(1, 4),
+    unsaved=st.frozensets(st.integers(0, 5), max_size=2),
 )
 def test_transfer_arrives_in_any_order_of_events(
-    sizes: list[int], payload: int, window: int, choices: list[int]
+    sizes: list[int],
+    payload: int,
+    window: int,
+    choices: list[int],
+    bundle: int,
+    unsaved: frozenset[int],
 ) -> None:
     contents = [content(size, seed) for seed, size in enumerate(sizes)]
-    link = link_for(*contents, plan=Plan(window=window, payload=payload))
+    plan = Plan(window=window, payload=payload, bundle=bundle, unsaved=unsaved)
+    link = link_for(*contents, plan=plan)
     for choice in choices:
         link.step(choice)
     link.run()
-    assert_done(link, Completed(ok=True, files=len(sizes), bytes=sum(sizes)))
-    assert link.saved == dict(enumerate(contents))
+    good = {number: one for number, one in enumerate(contents) if number not in unsaved}
+    total = sum(map(len, good.values()))
+    ok = len(good) == len(sizes)
+    assert_done(link, Completed(ok=ok, files=len(good), bytes=total))
+    assert {number: link.saved[number] for number in good} == good
 
 
 def small_transfer() -> Link:
-    """A transfer with a bit of everything, about forty steps long."""
-    plan = Plan(payload=4, abort={2: 4}, skip={3: "exists"}, window=100)
-    return link_for(b"abcdefghij", b"", b"givenup", b"skipped", b"x", plan=plan)
+    """A transfer with a bit of everything, about fifty steps long."""
+    plan = Plan(payload=4, abort={2: 4}, skip={3: "exists"}, have={0: 1}, window=100, bundle=2)
+    contents = (b"abcdefghij", b"", b"givenup", b"skipped", b"x", b"yz", b"", b"0")
+    return link_for(*contents, plan=plan)
 
 
 STEPS = range(small_transfer().run() + 1)

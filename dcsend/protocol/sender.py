@@ -159,8 +159,9 @@ class Sender(Side):
         """
         self._step(Input.SEND_FRAME)
         files = self._ledger.next_whole(len(numbers))
-        due = [(number, len(one)) for number, one in zip(numbers, contents, strict=True)]
-        self._check("" if files == due else f"bundle of {len(due)} files that is not due")
+        due = list(zip(numbers, map(len, contents), strict=False))
+        fits = due and files == due and len(due) == len(numbers) == len(contents)
+        self._check("" if fits else f"bundle of {len(numbers)} files that is not due")
         frame = self._count(encode_bundle(numbers[0], contents, digests))
         self._ledger.pass_whole(files)
         self._after_file()

@@ -100,7 +100,9 @@ class Incoming:
         self._pending: deque[protocol_events.FrameEvent] = deque()
         self._arrived = asyncio.Event()
         self._left = 0
-        "Files without a verdict."
+        "Files of which frames are still to come: one may have failed long before its last."
+        self._held: list[Outcome] = []
+        "What became of the last file, if that is known, and told here, before its last frame."
         self._progress: Progress | None = None
         self._safe = False
         "Every file has its verdict and the sender has been told."
@@ -236,19 +238,21 @@ class Incoming:
                 self._arrived.set()
 
     async def _write(self) -> None:
-        """Hand over what is pending, batch after batch, until every file is judged."""
+        """Hand over what is pending, batch after batch, until every file has ended."""
         while self._left:
             await self._arrived.wait()
             batch, cost = self._next_batch()
             outcomes = await self._worker.run(lambda batch=batch: self._sink.apply(batch))  # type: ignore[misc]
             self._count(batch)
-            self._left -= len(outcomes)
-            if self._left:
-                await self._tell(outcomes, cost)
-            else:
-                # Before the last verdict, which makes the transfer complete.
+            ended = {one.number for one in batch if isinstance(one, End | Abort)}
+            self._left -= len(ended)
+            # Folders come before the last verdict, which makes the transfer complete.
+            if not self._left:
                 outcomes = await self._worker.run(self._sink.finish) + outcomes
-                await self._tell(outcomes, cost)
+            elif self._left == 1:
+                self._hold([outcome for outcome in outcomes if outcome.number not in ended])
+                outcomes = [outcome for outcome in outcomes if outcome.number in ended]
+            await self._tell(outcomes, cost)
         self._safe = True
 
     def _next_batch(self) -> tuple[list[Operation], int]:
@@ -280,6 +284,10 @@ class Incoming:
         self._protocol.written(cost)
         for outcome in outcomes:
             self._judge(outcome)
+            self._report(outcome)
+        if not self._left:
+            for outcome in self._held:
+                self._judge(outcome)
         await self._flush()
         if self._progress is not None and self._left:
             self._progress.show()
@@ -294,7 +302,12 @@ class Incoming:
         if entry.kind in (Kind.FILE, Kind.TEXT) or outcome.status != "ok":
             verdict = "failed" if outcome.status == "aborted" else outcome.status
             self._protocol.verdict(outcome.number, verdict)
-        self._report(outcome)
+
+    def _hold(self, outcomes: Sequence[Outcome]) -> None:
+        """Tell the person here, and the sender when the last frame has come."""
+        for outcome in outcomes:
+            self._report(outcome)
+        self._held += outcomes
 
     def _report(self, outcome: Outcome) -> None:
         entry = self._entries[outcome.number]

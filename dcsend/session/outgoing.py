@@ -47,7 +47,7 @@ _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
 "The longest frame without content, bytes."
 _BLOCKS_AHEAD: Final = 2
 "Batches read ahead of the network: one is being sent, two wait; about 3 MiB of memory."
-_MANY: Final = 256
+_MANY: Final = 1024
 "Blocks in one batch at most, where files are small."
 
 
@@ -65,7 +65,7 @@ class _InFlight:
     """What a frame has of one file, not acknowledged yet."""
 
     upto: int
-    "Bytes of `data` messages sent, this one included."
+    "Bytes of `data` messages sent, this part included."
     number: int
     payload: int
 
@@ -313,9 +313,13 @@ class Outgoing:
     async def _put(self, frame: bytes, *parts: tuple[int, int]) -> None:
         """Send a frame; *parts* are the numbers of its files, and the bytes it has of each."""
         self._pace.send(len(frame), self._loop.time())
-        self._book.sent += len(frame)
+        book = self._book
+        upto, book.sent = book.sent + FRAME_HEADER, book.sent + len(frame)
         for number, payload in parts:
-            self._book.frames.append(_InFlight(self._book.sent, number, payload))
+            upto += payload + DIGEST
+            book.frames.append(_InFlight(upto, number, payload))
+        # A frame of one file may have no digest, and a hole no payload.
+        book.frames[-1].upto = book.sent
         while not self._data.send(frame):
             await self._data.writable()
 

@@ -185,6 +185,27 @@ describe("what goes wrong", () => {
     ).toEqual(["failed", "ok"]);
   });
 
+  test("a last file that fails before its end completes nothing before the folders", async () => {
+    const rest = { status: "failed", saved: "", size: 0, sha256: "", text: null } as const;
+    const page = startPage({
+      sink: (sink) => {
+        sink.extra = [{ number: 0, reason: "a file is in its place", ...rest }];
+        const outcomes = [{ number: 1, reason: "can't be made", ...rest }];
+        sink.apply = async () => outcomes.splice(0);
+      },
+    });
+    const peer = new SendingPeer(
+      page.peer,
+      [entry("d", 0, "directory"), entry("d/f", 200_000)],
+      [[1, content(200_000)]],
+      65_000,
+    );
+    await page.run.finished;
+    expect(verdicts(page).sort()).toEqual(["d/f: failed", "d: failed"]);
+    expect(peer.of("file-judged").map(({ number }) => number)).toEqual([0, 1]);
+    expect(peer.of("completed")).toMatchObject([{ ok: false, files: 0 }]);
+  });
+
   test("a byte changed on the way ends both sides with integrity", async () => {
     const pair = memoryPair((message) => {
       if (typeof message !== "string") message[30] = (message[30] ?? 0) ^ 1;

@@ -80,6 +80,9 @@ export function openSource(
   return new WorkerSource(chosen, skip, options);
 }
 
+/** Bytes. */
+const WORTH_HANDING_OVER = 4096;
+
 class WorkerSink implements Sink {
   readonly #helper: Helper;
   readonly #stop: () => void;
@@ -91,10 +94,13 @@ class WorkerSink implements Sink {
   }
 
   async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
-    // Payloads may be views of one buffer, which can be handed over once.
+    // Payloads may be views of one buffer, which can be handed over once. Small ones are copied:
+    // Chromium looks each one up in the list of those that are handed over.
     const buffers = new Set<ArrayBuffer>();
     for (const operation of batch) {
-      if (operation.type === "write") buffers.add(operation.payload.buffer);
+      if (operation.type !== "write") continue;
+      const { buffer } = operation.payload;
+      if (buffer.byteLength >= WORTH_HANDING_OVER) buffers.add(buffer);
     }
     const outcomes = await this.#helper.caller.call("apply", batch, [...buffers]);
     return outcomes as readonly Outcome[];

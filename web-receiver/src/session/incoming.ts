@@ -64,6 +64,8 @@ export class Incoming implements Party {
   #left = 0;
   /** Numbers of the files without a verdict. */
   readonly #unjudged = new Set<number>();
+  /** What became of the last file, if that is known, and told here, before its last frame. */
+  readonly #held: Outcome[] = [];
   #progress: Progress | null = null;
 
   constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
@@ -234,10 +236,14 @@ export class Incoming implements Party {
         this.#progress?.add(this.#entries[number], bytes);
         this.#tally.bytes += bytes;
       }
-      this.#left -= ended;
+      this.#left -= ended.size;
       // Folders and all come before the last file's verdict, which makes the transfer complete.
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
       if (this.#tally.sealed) return;
+      if (this.#left === 1) {
+        this.#hold(outcomes.filter(({ number }) => !ended.has(number)));
+        outcomes = outcomes.filter(({ number }) => ended.has(number));
+      }
       await this.#tell(outcomes, cost);
     }
     if (this.#unjudged.size > 0) throw new LocalProtocolError("files without a verdict");
@@ -248,12 +254,13 @@ export class Incoming implements Party {
   #nextBatch() {
     const batch: Operation[] = [];
     const counts = new Map<number, number>();
-    let [cost, ended, taken] = [0, 0, 0];
+    const ended = new Set<number>();
+    let [cost, taken] = [0, 0];
     for (const frame of this.#pending) {
       if (cost >= BATCH) break;
       taken += 1;
       cost += frame.cost;
-      ended += frame.type === "file-ended" || frame.type === "file-aborted" ? 1 : 0;
+      if (frame.type === "file-ended" || frame.type === "file-aborted") ended.add(frame.number);
       counts.set(frame.number, (counts.get(frame.number) ?? 0) + contentLength(frame));
       addOperations(batch, frame);
     }
@@ -272,7 +279,11 @@ export class Incoming implements Party {
   /** Acknowledge, judge, report. */
   async #tell(outcomes: readonly Outcome[], cost: number): Promise<void> {
     this.#protocol.written(cost);
-    for (const outcome of outcomes) this.#judge(outcome);
+    for (const outcome of outcomes) {
+      this.#judge(outcome);
+      this.#report(outcome);
+    }
+    if (this.#left === 0) for (const outcome of this.#held) this.#judge(outcome);
     if (this.#left > 0) this.#progress?.show();
     else this.#progress?.end();
     await this.control.flush();
@@ -286,7 +297,12 @@ export class Incoming implements Party {
     if (this.#unjudged.delete(number) || status !== "ok") {
       this.#protocol.verdict(number, status === "aborted" ? "failed" : status);
     }
-    this.#report(outcome);
+  }
+
+  /** Tell the person here, and the sender when the last frame has come. */
+  #hold(outcomes: readonly Outcome[]): void {
+    for (const outcome of outcomes) this.#report(outcome);
+    this.#held.push(...outcomes);
   }
 
   #report({ number, status, size: bytes, saved, sha256, reason }: Outcome): void {
