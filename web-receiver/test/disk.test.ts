@@ -27,22 +27,27 @@ async function all(source: Source): Promise<Block[]> {
   return blocks;
 }
 
-test("a sink works through the port, and payloads are handed over", async () => {
-  const sink = await openSink({ type: "memory" }, [file("a", 5)], new Set([0]), HOOKS);
-  const operations = whole(0, bytes("hello"));
+test.each([
+  ["handed over", 5000, 0],
+  ["copied if they are small", 5, 5],
+])("a sink works through the port, and payloads are %s", async (_, size, left) => {
+  const content = "x".repeat(size);
+  const sink = await openSink({ type: "memory" }, [file("a", size)], new Set([0]), HOOKS);
+  const operations = whole(0, bytes(content));
   expect(await sink.apply(operations)).toMatchObject([{ status: "ok", saved: "a" }]);
-  expect(operations[0]?.type === "write" && operations[0].payload.length).toBe(0);
+  expect(operations[0]?.type === "write" && operations[0].payload.length).toBe(left);
   const { exports } = await sink.finish();
   await sink.close();
   await sink.close();
-  expect(await exports[0]?.blob.text()).toBe("hello");
+  expect(await exports[0]?.blob.text()).toBe(content);
 });
 
 test("frames that are views of one buffer arrive", async () => {
-  const sink = await openSink({ type: "memory" }, [file("a", 6)], new Set([0]), HOOKS);
-  const buffer = bytes("..abcdef");
+  const content = "abcdef".repeat(1000);
+  const sink = await openSink({ type: "memory" }, [file("a", 6000)], new Set([0]), HOOKS);
+  const buffer = bytes(`..${content}`);
   const views = [write(0, 0, buffer.subarray(2, 5)), write(0, 3, buffer.subarray(5))];
-  const [, last] = whole(0, bytes("abcdef"));
+  const [, last] = whole(0, bytes(content));
   expect(await sink.apply(last === undefined ? views : [...views, last])).toMatchObject([
     { status: "ok" },
   ]);
