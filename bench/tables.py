@@ -145,7 +145,7 @@ def _uploads(part: Part) -> Iterator[str]:
                 for busy in ("busy_ms", "busy_95_ms")
             ]
             cells = [f"{row['title']}: {name}", row["megabytes"][name], spread, share]
-            lines.append([*cells, *(f"{one.median:.0f}" for one in added), *_costs(results), done])
+            lines.append([*cells, *(round(one.median) for one in added), *_costs(results), done])
     heads = ["", "sent, MB", "MB/s", "share of the line", "added, ms", "added, 95 %, ms"]
     yield from table([*heads, *_COSTS, "done"], lines)
 
