@@ -20,24 +20,14 @@ from dcsend.errors import ConnectionFailed, DcsendError, IntegrityError, PeerRef
 from dcsend.files.manifest import scan
 from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Source
-from dcsend.protocol.frames import FrameKind
-from dcsend.protocol.limits import MAX_FRAME, MAX_PAYLOAD_WITH_DIGEST, WINDOW
-from dcsend.protocol.messages import Accept, Hello, Manifest
+from dcsend.protocol.limits import MAX_FRAME
 from dcsend.session import incoming
 from dcsend.session.conversation import Conversation
-from dcsend.session.events import (
-    Event,
-    FileFinished,
-    ManifestKnown,
-    Progressed,
-    TextExchanged,
-    Warned,
-)
+from dcsend.session.events import Event, ManifestKnown, Progressed, TextExchanged, Warned
 from dcsend.session.incoming import Incoming
 from dcsend.session.outcome import Tally, exit_status
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
-from tests.scripted_peer import Peer
 
 SETTINGS = Settings(heartbeat=0.02, progress_interval=0)
 IMPATIENT = dataclasses.replace(SETTINGS, silence_report=0.1, silence_limit=0.3)
@@ -383,72 +373,3 @@ async def test_a_slow_disk_acknowledges_in_pieces(
     assert await both(sending, receiving) == (None, None)
     assert max(costs[:-1]) > 500_000
     assert max(costs) < 1024 * 1024 + MAX_FRAME
-
-
-def _tree(root: Path) -> list[int]:
-    """Make files, small ones around one of two frames; return their sizes, in order."""
-    sizes = [*range(0, 4000, 100), 2 * MAX_PAYLOAD_WITH_DIGEST, *range(50)]
-    root.mkdir()
-    for number, size in enumerate(sizes):
-        (root / f"{number:03}").write_bytes(bytes([number]) * size)
-    return sizes
-
-
-@pytest.mark.parametrize("most", [MAX_FRAME, 3000])
-async def test_small_files_travel_together_in_frames_that_the_peer_takes(
-    tmp_path: Path, most: int
-) -> None:
-    left, right = connected_pair()
-    sizes = _tree(tmp_path / "tree")
-    sending = asyncio.create_task(sender(left, tmp_path / "tree").run())
-    peer = Peer(right)
-    await peer.say(Hello((1,), "peer", "receiver", max_frame=most))
-    await peer.hear(Manifest)
-    await peer.say(Accept(WINDOW))
-    arrived = dict[int, int]()
-    lengths = []
-    while len(arrived) < len(sizes) or sum(arrived.values()) < sum(sizes):
-        before = peer.taken
-        frame = await peer.take()
-        lengths.append(peer.taken - before)
-        first = frame.number - 1  # the folder is number 0
-        if frame.kind is FrameKind.BUNDLE:
-            together = range(first, first + frame.offset)
-            assert frame.length == sum(sizes[n] for n in together)
-            arrived |= {n: sizes[n] for n in together}
-        else:
-            arrived[first] = arrived.get(first, 0) + frame.length
-    assert arrived == dict(enumerate(sizes))
-    assert max(lengths) <= most
-    # 79 kB of small files; alone they would have 92 frames, or 145.
-    assert len(lengths) <= (6 if most == MAX_FRAME else 90)
-    right.cut()
-    assert await sending is not None
-
-
-@pytest.mark.parametrize("batch", [1 << 20, 5000])
-async def test_what_travels_together_is_told_of_each(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, batch: int
-) -> None:
-    # Batches of the disk, and acknowledgements with them, may end in the middle of a bundle.
-    monkeypatch.setattr(incoming, "_BATCH", batch)
-    left, right = connected_pair()
-    sizes = _tree(tmp_path / "tree")
-    sending, receiving = sender(left, tmp_path / "tree"), receiver(right, tmp_path / "in")
-    assert await both(sending, receiving) == (None, None)
-    for side in (sending, receiving):
-        assert [file.bytes for file in side.tally.files] == sizes
-        assert side.tally.bytes == sum(sizes)
-        shown = [event for event in side.events if isinstance(event, Progressed)]
-        assert shown[-1].bytes == sum(sizes)
-        assert all(event.file_bytes <= (event.file_total or 0) for event in shown)
-        counted = finished = 0
-        for event in side.events:
-            if isinstance(event, Progressed):
-                counted = event.bytes
-            elif isinstance(event, FileFinished) and side is sending:
-                finished += event.bytes
-                assert counted >= finished  # written before it is judged
-    for number, size in enumerate(sizes):
-        arrived = (tmp_path / "in" / "tree" / f"{number:03}").read_bytes()
-        assert arrived == bytes([number]) * size
