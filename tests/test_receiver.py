@@ -27,7 +27,7 @@ from dcsend.protocol.events import (
     PeerIntroduced,
     PeerSaidBye,
 )
-from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
+from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
 from dcsend.protocol.receiver import TRANSITIONS
 from dcsend.protocol.side import Input
 from tests import test_sender
@@ -329,56 +329,6 @@ def test_receiver_takes_the_end_alone() -> None:
     receiver.receive_frame(encode_data(1, 0, b"hello"))
     events = receiver.receive_frame(encode_data(1, 5, b"", DIGEST))
     assert events == [FileEnded(1, 5, b"", 5, DIGEST, 56)]
-
-
-def of_three(have: dict[int, int] | None = None) -> Receiver:
-    """A receiver that awaits three files: of 5 bytes, of none, and of 2; then a stream."""
-    receiver = receiver_in(State.WAITING)
-    kinds = [("a", "file", 5), ("d", "directory", 0), ("b", "file", 0), ("c", "file", 2)]
-    entries = [{"path": path, "kind": kind, "size": size} for path, kind, size in kinds]
-    entries.append({"path": "s", "kind": "file", "size": None})
-    receiver.receive(json.dumps({"type": "manifest", "entries": entries, "last": True}))
-    receiver.accept({}, have or {})
-    return receiver
-
-
-def test_receiver_takes_whole_files_together() -> None:
-    receiver = of_three()
-    other = bytes(range(32))
-    frame = encode_bundle(0, (b"hello", b"", b"yo"), (DIGEST, other, DIGEST))
-    assert receiver.receive_frame(frame) == [
-        FileEnded(0, 0, b"hello", 5, DIGEST, 61),
-        FileEnded(2, 0, b"", 0, other, 32),
-        FileEnded(3, 0, b"yo", 2, DIGEST, 34),
-    ]
-    assert receiver.received == len(frame) == 61 + 32 + 34
-    receiver.receive_frame(encode_data(4, 0, b"", DIGEST))
-    assert receiver.state is State.RECEIVED
-
-
-@pytest.mark.parametrize(
-    ("number", "contents", "have"),
-    [
-        (2, (b"", b"yo"), {}),  # not the first that is due
-        (0, (b"hello", b"", b"y"), {}),  # sizes that are not those of the manifest
-        (0, (b"hello", b"yo"), {}),
-        (0, (b"hello", b"", b"yo", b""), {}),  # a stream has no size
-        (0, (b"hello", b"", b"yo", b"", b""), {}),  # more than there are
-        (0, (b"hello", b"", b"yo"), {3: 1}),  # there in part
-        (0, (b"hello", b""), {0: 1}),
-    ],
-)
-def test_receiver_refuses_a_bundle_that_is_not_due(
-    number: int, contents: tuple[bytes, ...], have: dict[int, int]
-) -> None:
-    frame = encode_bundle(number, contents, (DIGEST,) * len(contents))
-    assert_frame_refused(of_three(have), frame, "that is not due")
-
-
-def test_receiver_refuses_a_bundle_in_the_middle_of_a_file() -> None:
-    receiver = of_three()
-    receiver.receive_frame(encode_data(0, 0, b"he"))
-    assert_frame_refused(receiver, encode_bundle(0, (b"llo",), (DIGEST,)), "that is not due")
 
 
 @pytest.mark.parametrize(
