@@ -50,6 +50,16 @@ def test_nothing_is_under_the_name_before_the_end(make_sink: MakeSink, tmp_path:
     assert tree(tmp_path / "out") == {"f": b"abcdef"}
 
 
+def test_the_end_may_bring_the_last_bytes(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=6), Entry("g", size=3)])
+    both, last = (hashlib.sha256(content).digest() for content in (b"abcdef", b"ghi"))
+    sink.apply([Write(0, 0, b"abc")])
+    batch = [End(0, 6, both, memoryview(b"def")), End(1, 3, last, b"ghi")]
+    assert statuses(sink.apply(batch)) == ["ok", "ok"]
+    assert tree(tmp_path / "out") == {"f": b"abcdef", "g": b"ghi"}
+
+
 def test_mode_is_masked_and_never_setuid(make_sink: MakeSink, tmp_path: Path) -> None:
     modes = {"a": 0o755, "b": 0o4777, "c": 0o400, "d": 0o666}
     sink = make_sink()
@@ -206,6 +216,16 @@ def test_bytes_out_of_order_are_refused(make_sink: MakeSink, tmp_path: Path) -> 
     sink.plan([Entry("f", size=9), Entry("g", size=9)])
     outcomes = sink.apply([Write(0, 3, b"abc"), Write(1, 0, b"abc"), Write(1, 0, b"abc")])
     assert statuses(outcomes) == ["failed", "failed"]
+    assert tree(tmp_path / "out") == {}
+
+
+def test_last_bytes_out_of_place_are_refused(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry(name, size=6) for name in "fgh"])
+    digest = hashlib.sha256(b"abcdef").digest()
+    outcomes = sink.apply([Write(0, 0, b"abc"), End(0, 6, digest, b"ef")])
+    outcomes += sink.apply([End(1, 7, digest, b"abcdefg"), End(2, 3, digest, b"abcdef")])
+    assert statuses(outcomes) == ["failed"] * 3
     assert tree(tmp_path / "out") == {}
 
 

@@ -45,6 +45,15 @@ def test_file_where_a_folder_must_be_counts_as_existing(
         make_sink().plan([Entry("d", Kind.DIRECTORY)])
 
 
+def test_only_what_is_there_counts_as_existing(make_sink: MakeSink, tmp_path: Path) -> None:
+    (tmp_path / "out/d/e").mkdir(parents=True)
+    (tmp_path / "out/d/e/f").touch()
+    folders = [Entry(path, Kind.DIRECTORY) for path in ("d", "d/e", "d/new", "new", "new/e")]
+    files = [Entry(f"{folder.path}/f", size=0) for folder in folders]
+    plan = make_sink(Existing.SKIP).plan([*folders, *files])
+    assert plan.skip == {len(folders) + 1: "exists"}
+
+
 def test_overwrite_replaces_only_when_the_file_is_complete(
     make_sink: MakeSink, tmp_path: Path
 ) -> None:

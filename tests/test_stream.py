@@ -19,12 +19,12 @@ def test_stream_gets_the_bytes_and_the_zeros() -> None:
     out = io.BytesIO()
     sink = StreamSink(out)
     sink.plan([Entry("../any name", size=None)])
-    expected = b"ab" + bytes(100)
+    expected = b"ab" + bytes(100) + b"cd"
     digest = hashlib.sha256(expected).digest()
-    [outcome] = sink.apply([Write(0, 0, b"ab"), Hole(0, 2, 100), End(0, 102, digest)])
-    assert (outcome.status, outcome.size, outcome.saved) == ("ok", 102, None)
+    [outcome] = sink.apply([Write(0, 0, b"ab"), Hole(0, 2, 100), End(0, 104, digest, b"cd")])
+    assert (outcome.status, outcome.size, outcome.saved) == ("ok", 104, None)
     assert out.getvalue() == expected
-    assert sink.apply([Write(0, 102, b"more")]) == []
+    assert sink.apply([Write(0, 104, b"more")]) == []
     assert sink.finish() == sink.close() == []
 
 
@@ -48,6 +48,8 @@ def test_stream_takes_one_file_only(entries: list[Entry]) -> None:
     [
         ([Write(0, 0, b"ab"), End(0, 2, bytes(32))], "mismatch"),
         ([Write(0, 1, b"ab")], "failed"),
+        ([End(0, 3, bytes(32), b"ab")], "failed"),
+        ([End(0, 3, bytes(32), b"abc")], "failed"),
         ([Write(0, 0, b"abc")], "failed"),
         ([Abort(0, "why")], "aborted"),
     ],

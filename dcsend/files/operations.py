@@ -51,7 +51,7 @@ class Hole:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The file is complete."""
+    """The last bytes of a file, if it has any, and what all of them should be."""
 
     number: int
     "Place of the entry in the manifest, from 0."
@@ -59,6 +59,8 @@ class End:
     "Bytes of the whole file."
     digest: bytes
     "SHA-256 of the whole file, as the sender computed it."
+    payload: bytes | memoryview = b""
+    "The last bytes; all of them where the file is small."
 
 
 @dataclass(frozen=True, slots=True)

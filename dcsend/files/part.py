@@ -49,7 +49,7 @@ class PartFile(GrowingFile):
         folder: where it shall be.
         name: its final name, a component that `safe_path` let through.
         entry: as announced.
-        manifest: `manifest_id` of the transfer.
+        manifest: gives the `manifest_id` of the transfer.
 
     Raises:
         DestinationError: another run is writing it, or something is in the way.
@@ -58,7 +58,9 @@ class PartFile(GrowingFile):
 
     __slots__ = ("_identity", "_journal", "_part")
 
-    def __init__(self, folder: Folder, name: str, entry: Entry, manifest: str) -> None:
+    def __init__(
+        self, folder: Folder, name: str, entry: Entry, manifest: Callable[[], str]
+    ) -> None:
         # Owner bits are added so that an interrupted part can be opened again; `sync`
         # takes them away. The system applies the umask.
         fd = _create(folder, name, (entry.mode & 0o777) | 0o600)
@@ -68,7 +70,7 @@ class PartFile(GrowingFile):
         try:
             self._identity: Identity = identity(os.fstat(self._fd))
             if wants_journal(entry):
-                header = JournalHeader(manifest, entry.path, entry.size, entry.mtime)
+                header = JournalHeader(manifest(), entry.path, entry.size, entry.mtime)
                 self._journal = Journal(folder, name, header)
         except OSError:
             self.discard()

@@ -6,6 +6,7 @@ was seen here: it may have changed by then.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -97,10 +98,11 @@ class _Survey:
         self._existing = existing
         self._seen: set[str] = set()
         self._taken: list[str] = []
+        self._missing: set[tuple[str, ...]] = set()
+        "Folders that are not there, so that nothing can be in them."
 
     def judge(self, number: int, entry: Entry) -> None:
         """Judge one entry."""
-        name = printable(entry.path)
         if entry.kind is Kind.TEXT:
             if entry.size is None or entry.size > MAX_TEXT:
                 self._refuse(number, "unsupported", "a text is too long to show")
@@ -110,16 +112,17 @@ class _Survey:
             if entry.kind is Kind.LINK:
                 safe_target(parts, entry.target)
         except UnsafeName as error:
-            self._refuse(number, "unsafe", f"{name}: not received: {error}")
+            self._refuse(number, "unsafe", f"{printable(entry.path)}: not received: {error}")
             return
         if entry.path in self._seen:
-            self._refuse(number, "unsafe", f"{name}: not received: it is named twice")
+            note = f"{printable(entry.path)}: not received: it is named twice"
+            self._refuse(number, "unsafe", note)
             return
         self._seen.add(entry.path)
         if not self._is_taken(parts, entry.kind):
             return
         if self._existing is Existing.REFUSE:
-            self._taken.append(name)
+            self._taken.append(printable(entry.path))
         elif self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
             self.skip[number] = "exists"
 
@@ -148,9 +151,13 @@ class _Survey:
             self._more += 1
 
     def _is_taken(self, parts: tuple[str, ...], kind: Kind) -> bool:
-        try:
-            status = os.lstat(os.path.join(self._root, *parts))
-        except (OSError, ValueError):
+        status: os.stat_result | None = None
+        if parts[:-1] not in self._missing:
+            with contextlib.suppress(OSError, ValueError):
+                status = os.lstat(os.path.join(self._root, *parts))
+        if status is None:
+            if kind is Kind.DIRECTORY:
+                self._missing.add(parts)
             return False
         # Folders are filled up; what stands where a folder must be is in the way.
         return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)

@@ -112,6 +112,7 @@ class DirectorySink:
         self._state = _State.NEW
         self._entries: Sequence[Entry] = ()
         self._manifest = ""
+        "Its id, once a file needs it: it takes a while for many small ones, which don't."
         self._status = bytearray()
         self._open: dict[int, _Open] = {}
         self._complete: list[tuple[int, GrowingFile]] = []
@@ -129,7 +130,6 @@ class DirectorySink:
         self._advance("plan")
         self._entries = entries
         plan = plan_folder(entries, self.root, self._existing)
-        self._manifest = manifest_id(entries)
         self._status = bytearray(
             _REFUSED if number in plan.skip else _DUE for number in range(len(entries))
         )
@@ -231,6 +231,9 @@ class DirectorySink:
 
     def _end(self, end: End) -> None:
         part = self._part(end.number)
+        if end.payload:
+            part.check(end.size - len(end.payload), len(end.payload))
+            part.write(end.payload)
         mismatch = part.mismatch(end)
         if mismatch is not None:
             self._fail(end.number, mismatch, "mismatch")
@@ -272,7 +275,12 @@ class DirectorySink:
             unnamed = self._unnamer.begin(folder, name, entry)
             if unnamed is not None:
                 return unnamed
-        return PartFile(folder, name, entry, self._manifest)
+        return PartFile(folder, name, entry, self._manifest_id)
+
+    def _manifest_id(self) -> str:
+        if not self._manifest:
+            self._manifest = manifest_id(self._entries)
+        return self._manifest
 
     # Files that are complete.
 

@@ -75,15 +75,15 @@ class StreamSink:
         try:
             match operation:
                 case Write():
-                    intake.check(operation.offset, len(operation.payload))
-                    self._write(operation.payload)
-                    intake.count(operation.payload)
+                    self._append(intake, operation.offset, operation.payload)
                 case Hole():
                     intake.check(operation.offset, operation.length)
                     for block in zeros(operation.length):
                         self._write(block)
                         intake.count(block)
                 case End():
+                    offset = operation.size - len(operation.payload)
+                    self._append(intake, offset, operation.payload)
                     mismatch = intake.mismatch(operation)
                     return self._outcome(intake, "mismatch" if mismatch else "ok", mismatch)
                 case Abort():
@@ -96,6 +96,12 @@ class StreamSink:
         except DcsendError as refused:
             return self._outcome(intake, "failed", refused)
         return None
+
+    def _append(self, intake: Intake, offset: int, payload: bytes | memoryview) -> None:
+        if payload:
+            intake.check(offset, len(payload))
+            self._write(payload)
+            intake.count(payload)
 
     def _write(self, payload: bytes | memoryview) -> None:
         view = memoryview(payload)

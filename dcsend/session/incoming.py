@@ -261,7 +261,7 @@ class Incoming:
         cost = 0
         while self._pending and cost < _BATCH:
             frame = self._pending.popleft()
-            batch += _operations(frame)
+            batch.append(_operation(frame))
             cost += frame.cost
         if not self._pending:
             self._arrived.clear()
@@ -271,7 +271,7 @@ class Incoming:
         """Count what a batch has written."""
         for operation in batch:
             entry = self._entries[operation.number]
-            if isinstance(operation, Write):
+            if isinstance(operation, Write | End):
                 size = len(operation.payload)
             else:
                 size = operation.length if isinstance(operation, Hole) else 0
@@ -341,17 +341,14 @@ class Incoming:
         self._emit(file)
 
 
-def _operations(frame: protocol_events.FrameEvent) -> list[Operation]:
+def _operation(frame: protocol_events.FrameEvent) -> Operation:
     """Return what a frame asks of the disk."""
     match frame:
         case protocol_events.DataReceived():
-            return [Write(frame.number, frame.offset, frame.payload)]
+            return Write(frame.number, frame.offset, frame.payload)
         case protocol_events.HoleReceived():
-            return [Hole(frame.number, frame.offset, frame.length)]
+            return Hole(frame.number, frame.offset, frame.length)
         case protocol_events.FileEnded():
-            operations: list[Operation] = []
-            if frame.payload:
-                operations.append(Write(frame.number, frame.offset, frame.payload))
-            return [*operations, End(frame.number, frame.size, frame.digest)]
+            return End(frame.number, frame.size, frame.digest, frame.payload)
         case protocol_events.FileAborted():
-            return [Abort(frame.number, frame.reason)]
+            return Abort(frame.number, frame.reason)
