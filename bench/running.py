@@ -49,6 +49,8 @@ class Cost:
     "User and system."
     peak_rss: int
     "Bytes of memory, resident, at most."
+    elapsed: float = 0.0
+    "Seconds that it took; 0 where nobody has timed it."
 
 
 class Line(NamedTuple):
@@ -87,6 +89,7 @@ class Running:
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
             # As in the background of a script; it would be inherited, and Ctrl-C end nobody.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._begun = time.monotonic()
         self._process = subprocess.Popen(
             argv,
             stdin=subprocess.PIPE,
@@ -211,7 +214,8 @@ class Running:
         _, status, usage = os.wait4(self._process.pid, 0)
         # It ended before the first look: then rather too much than nothing.
         peak = peak or usage.ru_maxrss * 1024
-        self.cost = Cost(round(usage.ru_utime + usage.ru_stime, 3), peak)
+        elapsed = time.monotonic() - self._begun
+        self.cost = Cost(round(usage.ru_utime + usage.ru_stime, 3), peak, round(elapsed, 3))
         self._process.returncode = self.status = os.waitstatus_to_exitcode(status)
 
 

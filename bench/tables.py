@@ -152,21 +152,22 @@ def _uploads(part: Part) -> Iterator[str]:
 
 def _small(part: Part) -> Iterator[str]:
     (row,) = part["rows"]
-    spreads = {
-        name: Spread.of(one["seconds"] for one in results if one["complete"])
-        for name, results in row["results"].items()
-    }
-    many, one = spreads["many files"], spreads["one file"]
-    times = f"{many.median / one.median:.2f}" if one.median else "–"
-    heads = [row["title"], "seconds", "MB/s", *_COSTS]
-    yield from table(
-        heads,
-        [
-            [name, spreads[name], Spread.of(rates(results)), *_costs(results)]
-            for name, results in row["results"].items()
-        ],
+    lines = []
+    medians: dict[str, list[float]] = {}
+    for name, results in row["results"].items():
+        done = [one for one in results if one["complete"]]
+        transfer = Spread.of(one["seconds"] for one in done)
+        command = Spread.of(one["receiver"]["elapsed"] for one in done)
+        medians[name] = [transfer.median, command.median]
+        lines.append([name, transfer, command, Spread.of(rates(results)), *_costs(results)])
+    heads = [row["title"], "transfer, s", "whole `dcsend receive`, s", "MB/s", *_COSTS]
+    yield from table(heads, lines)
+    pairs = zip(medians["many files"], medians["one file"], strict=True)
+    times = [f"{many / one:.2f}" if one else "–" for many, one in pairs]
+    yield (
+        f"Many files take {times[0]} times as long as one of the same bytes; {times[1]} times "
+        "with all that a person waits for, from the start of the command to its end."
     )
-    yield f"Many files take {times} times as long as one of the same bytes."
     yield ""
 
 

@@ -93,6 +93,21 @@ def test_what_a_browser_sends_stands_beside_what_it_adds_to_a_ping(
     assert "| 1 of 2 |" in text
 
 
+def test_small_files_are_compared_by_transfer_and_by_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def took(seconds: float, elapsed: float) -> Result:
+        return Result(40_000_000, seconds, True, Cost(1.0, 1 << 20), Cost(1.0, 1 << 20, elapsed))
+
+    row = Row("many", {})
+    row.results = {"one file": [took(0.5, 1.0)], "many files": [took(1.5, 2.0), took(2.5, 3.0)]}
+    part = written(monkeypatch, tmp_path, "small", row)
+    text = "\n".join(page({"small": part}, {}))
+    assert "| many files | 2.00 (1.50–2.50) | 2.50 (2.00–3.00) |" in text
+    assert "take 4.00 times" in text
+    assert "2.50 times with all that a person waits for" in text
+
+
 def test_the_short_table_compares_with_the_line_and_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
 ) -> None:
@@ -165,6 +180,7 @@ def test_its_lines_have_a_time_and_its_memory_is_its_own() -> None:
     assert program.status == 0
     assert 60_000_000 < cost.peak_rss < 100_000_000
     assert 0 < cost.cpu_seconds < 1
+    assert line.at - before <= cost.elapsed < time.monotonic() - before + 0.001
 
 
 @linux
