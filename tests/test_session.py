@@ -358,18 +358,53 @@ async def test_a_slow_disk_acknowledges_in_pieces(
     party = receiving.party
     assert isinstance(party, Incoming)
     costs: list[int] = []
+    behind: list[bool] = []
     tell, apply = party._tell, party._sink.apply
 
     async def watch(outcomes: Any, cost: int) -> None:  # noqa: ANN401
         costs.append(cost)
         await tell(outcomes, cost)
 
-    def late(operations: Any) -> Any:  # noqa: ANN401
+    def late(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
+        behind.append(more)
         time.sleep(0.1)
-        return apply(operations)
+        return apply(operations, more=more)
 
     monkeypatch.setattr(party, "_tell", watch)
     monkeypatch.setattr(party._sink, "apply", late)
     assert await both(sending, receiving) == (None, None)
     assert max(costs[:-1]) > 500_000
     assert max(costs) < 1024 * 1024 + MAX_FRAME
+    assert any(behind), "the sink is not told that more waits"
+    assert not behind[-1]
+
+
+async def test_what_was_complete_when_it_ended_early_is_there_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in "abc":
+        (folder / name).write_text(name)
+    left, right = connected_pair()
+    sending, receiving = sender(left, folder), receiver(right, tmp_path / "in")
+    party = receiving.party
+    assert isinstance(party, Incoming)
+    apply = party._sink.apply
+
+    def cut(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
+        assert apply(operations, more=True) == []
+        raise ConnectionFailed("lost while they are being synced")
+
+    monkeypatch.setattr(party._sink, "apply", cut)
+    _, error = await both(sending, receiving)
+    assert isinstance(error, ConnectionFailed)
+    assert sorted(file.path for file in receiving.tally.files) == [
+        "folder/a",
+        "folder/b",
+        "folder/c",
+    ]
+    for file in receiving.tally.files:
+        assert file.status == "ok"
+        assert file.saved is not None
+        assert file.saved.read_text() == file.path[-1]

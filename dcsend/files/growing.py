@@ -59,6 +59,11 @@ class GrowingFile(Intake, abc.ABC):
         """Of the open file."""
         return self._fd
 
+    @property
+    def descriptors(self) -> int:
+        """How many it holds."""
+        return 1
+
     def sync(self) -> None:
         """Make it what it is to be, and its bytes survive a crash.
 

@@ -116,10 +116,15 @@ class Sink(Protocol):
             DestinationError: nothing of it can be received as asked.
         """
 
-    def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
-        """Carry out *batch* in order and return the entries that ended with it.
+    def apply(self, batch: Sequence[Operation], *, more: bool = False) -> list[Outcome]:
+        """Carry out *batch* in order and return the entries that have ended.
 
         Operations for an entry that has ended already are ignored.
+
+        Args:
+            batch: what to do.
+            more: the next batch is there already, so that what takes time may go on beside
+                it: such entries are returned by a later call.
 
         Raises:
             DestinationError: the disk is full or gone; no further call succeeds.
@@ -128,6 +133,9 @@ class Sink(Protocol):
 
     def finish(self) -> list[Outcome]:
         """Do what must wait until every file is there; call once, after the last batch.
+
+        Returns:
+            Entries without content first; then what `apply` has put off.
 
         Raises:
             DestinationError: the disk is full or gone.

@@ -88,6 +88,11 @@ class PartFile(GrowingFile):
         if self._journal is not None:
             self._journal.note(self.position, self.hasher)
 
+    @property
+    def descriptors(self) -> int:
+        """How many it holds."""
+        return 1 if self._journal is None else 2
+
     def place(self, existing: Existing, placed: set[Identity] | None) -> str:
         """Give it its final name; see `GrowingFile.place`. The part is there if it raises."""
         status = self.folder.lstat(self._part)

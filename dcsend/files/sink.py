@@ -2,8 +2,9 @@
 
 Each file grows as a part beside its target, and gets its name when its digest matches.
 Files that end in one batch are synced to disk together, which is many times faster than
-one after the other. Trouble with one file fails that file alone; a disk that is full or
-gone ends the run, with every part left in place.
+one after the other, and while the next batch is written (`settling`). Trouble with one
+file fails that file alone; a disk that is full or gone ends the run, with every part left
+in place.
 
     NEW ──plan──> PLANNED ──apply──> WRITING ──finish──> FINISHED
      └───────────────┴────────────────┴──── close ─────────┴──> CLOSED
@@ -16,8 +17,7 @@ import contextlib
 import enum
 import errno
 import os
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -33,29 +33,15 @@ from dcsend.files.names import PART_SUFFIX, beside, safe_path
 from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
 from dcsend.files.part import PartFile
 from dcsend.files.planning import plan_folder
-from dcsend.files.syncing import MANY, Together, sync_file_systems
-from dcsend.files.unnamed import MAX_SIZE, UnnamedFile, Unnamer
+from dcsend.files.settling import Settled, Settler
+from dcsend.files.syncing import MANY
+from dcsend.files.unnamed import MAX_SIZE, Unnamer
 from dcsend.printable import printable
-
-if sys.platform != "win32":
-    import resource
 
 __all__ = ["DirectorySink"]
 
 MAX_OPEN: Final = 16
 "Files that may be arriving at one time; the protocol sends one after the other."
-
-
-def _max_unsettled() -> int:
-    """Return how many files may be open until they are synced together, each with its folder."""
-    if sys.platform == "win32":
-        return 96
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 256 if allowed == resource.RLIM_INFINITY else max(16, min(256, allowed // 4))
-
-
-MAX_UNSETTLED: Final = _max_unsettled()
-"Complete files held open until they are synced together: one call for all costs nearly the same."
 
 
 class _State(enum.Enum):
@@ -115,10 +101,9 @@ class DirectorySink:
         "Its id, once a file needs it: it takes a while for many small ones, which don't."
         self._status = bytearray()
         self._open: dict[int, _Open] = {}
-        self._complete: list[tuple[int, GrowingFile]] = []
         self._outcomes: list[Outcome] = []
-        self._placed: set[Identity] | None = set() if existing is Existing.OVERWRITE else None
-        self._together = Together()
+        placed: set[Identity] | None = set() if existing is Existing.OVERWRITE else None
+        self._settler = Settler(existing, placed)
         self._unnamer = Unnamer()
         self._many = False
         "Many files end in this batch, so that they are worth being synced together."
@@ -140,21 +125,24 @@ class DirectorySink:
         }
         return plan
 
-    def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
+    def apply(self, batch: Sequence[Operation], *, more: bool = False) -> list[Outcome]:
         """Carry out *batch*, in order, in this thread; see `Sink.apply`."""
         self._advance("apply")
         self._many = sum(isinstance(operation, End) for operation in batch) >= MANY
-        try:
-            for operation in batch:
+        for operation in batch:
+            try:
                 self._carry_out(operation)
-                if len(self._complete) >= MAX_UNSETTLED:
+            except DestinationError:
+                # What has ended before is complete; it should not be lost with the rest.
+                with contextlib.suppress(DcsendError):
                     self._settle()
-        except DestinationError:
-            # What has ended before is complete; it should not be lost with the rest.
-            with contextlib.suppress(DcsendError):
-                self._settle()
-            raise
-        self._settle()
+                raise
+            if self._settler.is_full:
+                self._turn()
+        if not more:
+            self._settle()
+        elif self._settler.is_due:
+            self._turn()
         return self._take_outcomes()
 
     def finish(self) -> list[Outcome]:
@@ -162,6 +150,7 @@ class DirectorySink:
         self._advance("finish")
         for number in list(self._open):
             self._fail(number, DestinationError(f"{self._name(number)} never came to its end"))
+        self._settle()
         due = [n for n, status in enumerate(self._status) if status == _DUE]
         folders = [n for n in due if self._entries[n].kind is Kind.DIRECTORY]
         links = [n for n in due if self._entries[n].kind is Kind.LINK]
@@ -172,20 +161,30 @@ class DirectorySink:
         for number in links:
             self._make(number)
         self._finish_folders(folders)
-        return self._take_outcomes()
+        content = (Kind.FILE, Kind.TEXT)
+        return sorted(self._take_outcomes(), key=lambda o: self._entries[o.number].kind in content)
 
     def close(self) -> list[Outcome]:
         """Let go of everything; parts and journals stay; see `Sink.close`."""
-        self._advance("close")
-        for part in [*self._open.values(), *(part for _, part in self._complete)]:
+        # First what takes no time: the program may not wait for all of this.
+        self._keep(self._open.values())
+        self._open.clear()
+        try:
+            if self._state is _State.WRITING:
+                # What is complete is not to be lost because its sync is still under way.
+                with contextlib.suppress(DcsendError):
+                    self._settle()
+        finally:
+            self._advance("close")
+            self._keep(self._settler.abandon())
+            self._tree.close()
+        return self._take_outcomes()
+
+    def _keep(self, parts: Iterable[_Open]) -> None:
+        for part in parts:
             if isinstance(part, GrowingFile):
                 with contextlib.suppress(OSError):
                     part.keep()
-        self._open.clear()
-        self._complete.clear()
-        self._tree.close()
-        self._together.close()
-        return self._take_outcomes()
 
     def _advance(self, what: str) -> None:
         following = _TRANSITIONS.get((self._state, what))
@@ -243,7 +242,7 @@ class DirectorySink:
             self._ended(end.number, None, part)
             return
         self._status[end.number] = _COMPLETE
-        self._complete.append((end.number, part))
+        self._settler.add(end.number, part)
 
     def _part(self, number: int) -> _Open:
         """Return the part of an entry, begun now if this is its first operation."""
@@ -264,6 +263,7 @@ class DirectorySink:
             if self._tree.lost():
                 raise
             # A folder that was held open has been removed since: make it again.
+            self._settle()  # until then it is in use, and stays open
             self._tree.forget()
             return self._create(tuple(parents), name, entry)
 
@@ -285,68 +285,45 @@ class DirectorySink:
     # Files that are complete.
 
     def _settle(self) -> None:
-        """Sync all complete files together, then give them their names."""
-        if not self._complete:
-            return
-        complete, self._complete = self._complete, []
+        """Wait until all complete files have their names, for good."""
+        while not self._settler.is_empty:
+            self._turn()
+
+    def _turn(self) -> None:
+        """Take complete files one step on, and note those that have got there."""
+        self._settler.wait()
+        if self._tree.lost():
+            # It may only have been moved; but then nothing is where we would say it is.
+            self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
+        settled = self._settler.turn()
+        for one in settled:
+            if one.name:
+                self._ended(one.number, Path(one.part.folder.path, one.name), one.part)
         try:
-            if self._tree.lost():
-                # It may only have been moved; but then nothing is where we would say it is.
-                self._lose(DestinationError(f"{self._shown_root} has gone while files arrived"))
-            errors = self._sync([part for _, part in complete])
-            folders: dict[int, Folder] = {}
-            for (number, part), error in zip(complete, errors, strict=True):
-                folder = part.folder
-                if self._place(number, part, error):
-                    folders[id(folder)] = folder
-            errors = self._together.run([folder.sync for folder in folders.values()])
-            for folder, error in zip(folders.values(), errors, strict=True):
-                if error is not None and is_fatal(error):
-                    raise self._judge(error, folder.path)
+            for one in settled:
+                if one.error is not None:
+                    self._fault(one, one.error)
         except DestinationError:
-            for number, part in complete:
-                if self._status[number] != _ENDED:
-                    with contextlib.suppress(OSError):
-                        part.keep()
+            self._keep(one.part for one in settled if self._status[one.number] != _ENDED)
             raise
         self._tree.trim()
 
-    def _sync(self, parts: Sequence[GrowingFile]) -> list[OSError | None]:
-        """Make the bytes of complete files survive a crash; return what each raised."""
-        # What has no name is no file to `fsync`: not every file system would keep its size.
-        if len(parts) < MANY and not any(isinstance(part, UnnamedFile) for part in parts):
-            return self._together.run([part.sync for part in parts])
-        errors: list[OSError | None] = []
-        for part in parts:
-            try:
-                part.finish()
-            except OSError as error:
-                errors.append(error)
-            else:
-                errors.append(None)
-        try:
-            if not sync_file_systems(part.descriptor for part in parts):
-                return self._together.run([part.sync for part in parts])
-        except OSError as error:
-            return [error] * len(parts)
-        return errors
+    def _fault(self, one: Settled, error: OSError | DcsendError) -> None:
+        """Fail a file that could not be given its name, or whose folder could not be synced.
 
-    def _place(self, number: int, part: GrowingFile, error: OSError | None) -> bool:
-        try:
-            if error is not None:
-                raise error
-            name = part.place(self._existing, self._placed)
-        except OSError as reason:
+        Raises:
+            DestinationError: the disk is full or gone.
+        """
+        if one.name:
+            # What its folder had is no reason to lose it, unless it ends the run.
+            if isinstance(error, OSError) and is_fatal(error):
+                raise self._judge(error, one.part.folder.path)
+            return
+        if isinstance(error, OSError):
             # Judged first: if the disk is lost, the part stays.
-            failure: DcsendError = self._judge(reason, self._entries[number].path)
-        except DcsendError as reason:
-            failure = reason
-        else:
-            self._ended(number, Path(part.folder.path, name), part)
-            return True
-        part.discard()
-        self._fail(number, failure)
-        return False
+            error = self._judge(error, self._entries[one.number].path)
+        one.part.discard()
+        self._fail(one.number, error)
 
     # Folders and links.
 

@@ -44,8 +44,8 @@ class StreamSink:
         self._intake = Intake(entries[self._number])
         return Plan()
 
-    def apply(self, batch: Sequence[Operation]) -> list[Outcome]:
-        """Write *batch* to the stream; see `Sink.apply`."""
+    def apply(self, batch: Sequence[Operation], *, more: bool = False) -> list[Outcome]:
+        """Write *batch* to the stream; see `Sink.apply`. Nothing is put off."""
         outcomes: list[Outcome] = []
         for operation in batch:
             if operation.number != self._number:

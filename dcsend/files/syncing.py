@@ -8,6 +8,7 @@ the rest of `files`.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-__all__ = ["MANY", "THREADS", "Together", "can_sync_file_systems", "sync_file_systems"]
+__all__ = ["MANY", "THREADS", "Calls", "Together", "can_sync_file_systems", "sync_file_systems"]
 
 MANY: Final = 32
 """Files for which syncing all of their file system is the cheaper way: 16 to 40 us for each of 256
@@ -38,22 +39,25 @@ def can_sync_file_systems() -> bool:
     return _SYNCFS is not None
 
 
-def sync_file_systems(descriptors: Iterable[int]) -> bool:
+def sync_file_systems(descriptors: Iterable[int]) -> None:
     """Write all that these files' file systems have not written yet.
 
-    Returns:
-        False if this system can't, or does not tell whether it could; nothing is done then.
+    Args:
+        descriptors: the first of each file system is asked, and hears of errors since it was
+            opened only: put what was opened first there.
 
     Raises:
-        OSError: something could not be written.
+        OSError: something could not be written, or this system can't.
     """
     if _SYNCFS is None:
-        return False
-    for descriptor in {os.fstat(one).st_dev: one for one in descriptors}.values():
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    first: dict[int, int] = {}
+    for descriptor in descriptors:
+        first.setdefault(os.fstat(descriptor).st_dev, descriptor)
+    for descriptor in first.values():
         if _SYNCFS(descriptor):
             error = ctypes.get_errno()
             raise OSError(error, os.strerror(error))
-    return True
 
 
 def _find_syncfs() -> Callable[[int], int] | None:
@@ -68,52 +72,59 @@ def _find_syncfs() -> Callable[[int], int] | None:
 _SYNCFS: Final = _find_syncfs()
 
 
+class Calls:
+    """Calls that threads of a `Together` carry out; to be waited for before it is closed."""
+
+    def __init__(self, count: int, done: _Done) -> None:
+        self._done = done
+        self._errors: list[OSError | None] = [None] * count
+        self._left = count
+        self._fault: Exception | None = None
+
+    @property
+    def are_done(self) -> bool:
+        """Whether `wait` would not wait."""
+        return self._done.qsize() >= self._left
+
+    def wait(self) -> list[OSError | None]:
+        """Return, in their order, what each raised.
+
+        Raises:
+            Exception: what a call raised that is no `OSError`, after all are done.
+        """
+        while self._left:
+            index, outcome = self._done.get()
+            self._left -= 1
+            if outcome is None or isinstance(outcome, OSError):
+                self._errors[index] = outcome
+            else:
+                self._fault = outcome
+        if self._fault is not None:
+            raise self._fault
+        return self._errors
+
+
 class Together:
     """A few threads, started when they are needed first."""
 
     def __init__(self) -> None:
         self._work: _Work = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._under_way = 0
-        "Calls handed to the threads and not yet heard of."
 
-    def run(self, calls: Sequence[_Call]) -> list[OSError | None]:
-        """Call all of *calls* and return, in their order, what each raised.
-
-        Raises:
-            Exception: what a call raised that is no `OSError`, after all are done.
-        """
-        errors: list[OSError | None] = [None] * len(calls)
-        if len(calls) == 1:
-            try:
-                calls[0]()
-            except OSError as error:
-                errors[0] = error
-            return errors
+    def begin(self, calls: Sequence[_Call]) -> Calls:
+        """Hand *calls* to the threads, behind what they have already."""
         self._start(min(THREADS, len(calls)))
-        done: _Done = SimpleQueue()  # its own, so that no late answer gets into the next run
+        done: _Done = SimpleQueue()  # its own, so that no answer gets to somebody else
         for index, call in enumerate(calls):
             self._work.put((index, call, done))
-        self._under_way += len(calls)
-        fault: Exception | None = None
-        for _ in calls:
-            index, outcome = done.get()
-            self._under_way -= 1
-            if outcome is None or isinstance(outcome, OSError):
-                errors[index] = outcome
-            else:
-                fault = outcome
-        if fault is not None:
-            raise fault
-        return errors
+        return Calls(len(calls), done)
 
     def close(self) -> None:
-        """End the threads; those that are stuck end with their call, or with Python."""
+        """End the threads."""
         for _ in self._threads:
             self._work.put(None)
-        if not self._under_way:
-            for thread in self._threads:
-                thread.join()
+        for thread in self._threads:
+            thread.join()
         self._threads.clear()
 
     def _start(self, count: int) -> None:

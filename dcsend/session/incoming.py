@@ -101,6 +101,8 @@ class Incoming:
         self._arrived = asyncio.Event()
         self._left = 0
         "Files of which frames are still to come: one may have failed long before its last."
+        self._last = -1
+        "The number of the file that ends last."
         self._held: list[Outcome] = []
         "What became of the last file, if that is known, and told here, before its last frame."
         self._progress: Progress | None = None
@@ -142,7 +144,8 @@ class Incoming:
             self._progress.close()
         with contextlib.suppress(TimeoutError, DcsendError):
             async with asyncio.timeout(_CLOSING):
-                await self._worker.run(self._sink.close)
+                for outcome in await self._worker.run(self._sink.close):
+                    self._report(outcome)  # it is there, although nobody was told
         self._worker.close()
 
     def _for_peer(self, error: BaseException) -> str:
@@ -211,9 +214,12 @@ class Incoming:
 
     def _accept(self, plan: Plan) -> None:
         self.tally.started = self._loop.time()
-        wanted = [e for number, e in enumerate(self._entries) if number not in plan.skip]
-        self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
-        self._left = sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in wanted)
+        wanted = {n: entry for n, entry in enumerate(self._entries) if n not in plan.skip}
+        self._progress = Progress(
+            list(wanted.values()), self._emit, self._settings.progress_interval
+        )
+        files = [n for n, entry in wanted.items() if entry.kind in (Kind.FILE, Kind.TEXT)]
+        self._left, self._last = len(files), files[-1] if files else -1
         for number, reason in plan.skip.items():
             self._report_skip(self._entries[number], reason)
 
@@ -242,16 +248,17 @@ class Incoming:
         while self._left:
             await self._arrived.wait()
             batch, cost = self._next_batch()
-            outcomes = await self._worker.run(lambda batch=batch: self._sink.apply(batch))  # type: ignore[misc]
+            more = bool(self._pending)
+            outcomes = await self._worker.run(
+                lambda batch=batch, more=more: self._sink.apply(batch, more=more)  # type: ignore[misc]
+            )
             self._count(batch)
-            ended = {one.number for one in batch if isinstance(one, End | Abort)}
-            self._left -= len(ended)
-            # Folders come before the last verdict, which makes the transfer complete.
-            if not self._left:
+            self._left -= len({one.number for one in batch if isinstance(one, End | Abort)})
+            if self._left:
+                outcomes = self._hold(outcomes)
+            else:
+                # Folders come before the last verdict, which makes the transfer complete.
                 outcomes = await self._worker.run(self._sink.finish) + outcomes
-            elif self._left == 1:
-                self._hold([outcome for outcome in outcomes if outcome.number not in ended])
-                outcomes = [outcome for outcome in outcomes if outcome.number in ended]
             await self._tell(outcomes, cost)
         self._safe = True
 
@@ -303,11 +310,13 @@ class Incoming:
             verdict = "failed" if outcome.status == "aborted" else outcome.status
             self._protocol.verdict(outcome.number, verdict)
 
-    def _hold(self, outcomes: Sequence[Outcome]) -> None:
-        """Tell the person here, and the sender when the last frame has come."""
-        for outcome in outcomes:
+    def _hold(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Return all but the last file's, told here at once, to the sender after its last frame."""
+        early = [outcome for outcome in outcomes if outcome.number == self._last]
+        for outcome in early:
             self._report(outcome)
-        self._held += outcomes
+        self._held += early
+        return [outcome for outcome in outcomes if outcome.number != self._last]
 
     def _report(self, outcome: Outcome) -> None:
         entry = self._entries[outcome.number]
