@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import struct
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -408,3 +409,34 @@ async def test_what_was_complete_when_it_ended_early_is_there_and_told(
         assert file.status == "ok"
         assert file.saved is not None
         assert file.saved.read_text() == file.path[-1]
+
+
+async def test_what_was_being_written_when_it_was_cancelled_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+    party = receiving.party
+    assert isinstance(party, Incoming)
+    loop, ending = asyncio.get_running_loop(), threading.Event()
+    apply, put_away = party._sink.apply, party.put_away
+
+    def late(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
+        outcomes = apply(operations, more=more)
+        if outcomes:
+            loop.call_soon_threadsafe(receives.cancel)
+            assert ending.wait(20)
+        return outcomes
+
+    async def end() -> None:
+        ending.set()
+        await put_away()
+
+    monkeypatch.setattr(party._sink, "apply", late)
+    monkeypatch.setattr(party, "put_away", end)
+    sends = asyncio.create_task(sending.run())
+    receives = asyncio.create_task(receiving.run())
+    with pytest.raises(asyncio.CancelledError):
+        await receives
+    await sends
+    assert [(file.path, file.status) for file in receiving.tally.files] == [("film.bin", "ok")]

@@ -135,7 +135,7 @@ class Sink(Protocol):
         """Do what must wait until every file is there; call once, after the last batch.
 
         Returns:
-            Entries without content first; then what `apply` has put off.
+            Entries without content, and what `apply` has put off.
 
         Raises:
             DestinationError: the disk is full or gone.

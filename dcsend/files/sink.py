@@ -161,8 +161,7 @@ class DirectorySink:
         for number in links:
             self._make(number)
         self._finish_folders(folders)
-        content = (Kind.FILE, Kind.TEXT)
-        return sorted(self._take_outcomes(), key=lambda o: self._entries[o.number].kind in content)
+        return self._take_outcomes()
 
     def close(self) -> list[Outcome]:
         """Let go of everything; parts and journals stay; see `Sink.close`."""

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final
 
 from dcsend.engines.base import Connection
@@ -58,6 +59,8 @@ _BATCH: Final = 1024 * 1024
 the disk is slow. Where it is fast a batch is a frame or two."""
 _CLOSING: Final = 0.7
 "Seconds for the disk thread to end what it is doing; a pipe that nobody reads may hold it longer."
+_CONTENT: Final = (Kind.FILE, Kind.TEXT)
+"What has frames, and a verdict whatever becomes of it."
 _FAULTS = {
     "mismatch": IntegrityError.exit_status,
     "aborted": SourceError.exit_status,
@@ -94,6 +97,8 @@ class Incoming:
         self._decide = decide
         self._protocol = Receiver(agent=agent, window=settings.window)
         self._worker = Worker("dcsend-write")
+        self._outcomes: list[Outcome] = []
+        "What the disk thread has come to and nobody has told yet."
         self._loop = asyncio.get_running_loop()
         self._entries: Sequence[Entry] = ()
         self._manifest: asyncio.Future[Sequence[Entry]] = self._loop.create_future()
@@ -144,8 +149,9 @@ class Incoming:
             self._progress.close()
         with contextlib.suppress(TimeoutError, DcsendError):
             async with asyncio.timeout(_CLOSING):
-                for outcome in await self._worker.run(self._sink.close):
-                    self._report(outcome)  # it is there, although nobody was told
+                await self._work(self._sink.close)
+        for outcome in self._take_outcomes():
+            self._report(outcome)  # it is there, although the other side was not told
         self._worker.close()
 
     def _for_peer(self, error: BaseException) -> str:
@@ -205,7 +211,8 @@ class Incoming:
         skip = dict(plan.skip)
         if not self._left:
             # The answer completes the transfer, so what has no bytes must be there before it.
-            for outcome in await self._worker.run(self._sink.finish):
+            await self._work(self._sink.finish)
+            for outcome in self._take_outcomes():
                 self._report(outcome)
                 if outcome.status != "ok":
                     skip[outcome.number] = "unsupported"
@@ -218,7 +225,7 @@ class Incoming:
         self._progress = Progress(
             list(wanted.values()), self._emit, self._settings.progress_interval
         )
-        files = [n for n, entry in wanted.items() if entry.kind in (Kind.FILE, Kind.TEXT)]
+        files = [n for n, entry in wanted.items() if entry.kind in _CONTENT]
         self._left, self._last = len(files), files[-1] if files else -1
         for number, reason in plan.skip.items():
             self._report_skip(self._entries[number], reason)
@@ -249,18 +256,29 @@ class Incoming:
             await self._arrived.wait()
             batch, cost = self._next_batch()
             more = bool(self._pending)
-            outcomes = await self._worker.run(
-                lambda batch=batch, more=more: self._sink.apply(batch, more=more)  # type: ignore[misc]
-            )
+            await self._work(partial(self._sink.apply, batch, more=more))
             self._count(batch)
             self._left -= len({one.number for one in batch if isinstance(one, End | Abort)})
-            if self._left:
-                outcomes = self._hold(outcomes)
-            else:
-                # Folders come before the last verdict, which makes the transfer complete.
-                outcomes = await self._worker.run(self._sink.finish) + outcomes
-            await self._tell(outcomes, cost)
+            if not self._left:
+                await self._work(self._sink.finish)
+            await self._tell(self._hold(self._take_outcomes()), cost)
         self._safe = True
+
+    async def _work(self, call: Callable[[], list[Outcome]]) -> None:
+        """Let the disk thread do something; what comes of it is kept if we are cancelled."""
+
+        def job() -> None:
+            self._outcomes += call()
+
+        await self._worker.run(job)
+
+    def _take_outcomes(self) -> list[Outcome]:
+        """Return what has not been told, folders and links first.
+
+        The last verdict over a file makes the transfer complete.
+        """
+        outcomes, self._outcomes = self._outcomes, []
+        return sorted(outcomes, key=lambda one: self._entries[one.number].kind in _CONTENT)
 
     def _next_batch(self) -> tuple[list[Operation], int]:
         """Take what is pending, as far as it goes into a batch, and its cost."""
@@ -306,12 +324,14 @@ class Incoming:
         if outcome.text is not None and outcome.status == "ok":
             text = outcome.text.decode("utf-8", "replace")
             self._emit(TextExchanged(text, sent=False, kind="snippet"))
-        if entry.kind in (Kind.FILE, Kind.TEXT) or outcome.status != "ok":
+        if entry.kind in _CONTENT or outcome.status != "ok":
             verdict = "failed" if outcome.status == "aborted" else outcome.status
             self._protocol.verdict(outcome.number, verdict)
 
     def _hold(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Return all but the last file's, told here at once, to the sender after its last frame."""
+        if not self._left:
+            return list(outcomes)
         early = [outcome for outcome in outcomes if outcome.number == self._last]
         for outcome in early:
             self._report(outcome)
@@ -320,7 +340,7 @@ class Incoming:
 
     def _report(self, outcome: Outcome) -> None:
         entry = self._entries[outcome.number]
-        if entry.kind not in (Kind.FILE, Kind.TEXT) and outcome.status == "ok":
+        if entry.kind not in _CONTENT and outcome.status == "ok":
             return  # a folder or a link; nobody wants a line for each
         reason = outcome.error.message if outcome.error else ""
         file = FileFinished(
