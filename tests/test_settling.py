@@ -289,6 +289,22 @@ def test_folder_that_is_removed_while_its_names_are_synced_is_made_again(
     assert len(names(tmp_path / "out")) == count
 
 
+def test_disk_that_is_lost_while_a_folder_is_made_again_ends_the_run(
+    make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
+) -> None:
+    """And not the file alone that it was made for."""
+    sink = make_sink()
+    batch = planned(sink, count)
+    disk.error = errno.EIO
+    sink.apply(batch(0), more=True)
+    disk.go()
+    shutil.rmtree(tmp_path / "out/d")
+    with pytest.raises(DestinationError, match="can't write"):
+        sink.apply(batch(1), more=True)
+    assert sink.close() == []
+    assert not names(tmp_path / "out")
+
+
 def test_error_that_nobody_foresaw_leaves_nothing_open(
     make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

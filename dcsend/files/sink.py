@@ -206,6 +206,8 @@ class DirectorySink:
         except OSError as error:
             self._fail(number, self._judge(error, self._entries[number].path))
         except DcsendError as error:
+            if self._state is _State.LOST:
+                raise
             self._fail(number, error)
 
     def _write(self, operation: Operation) -> None:
