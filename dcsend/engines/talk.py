@@ -225,10 +225,11 @@ class TalkConnection(PeerConnection):
         heard = private.arrived(self._ice_connection)
         while not self._over.done():
             await asyncio.sleep(_LOOK)
-            now = private.arrived(self._ice_connection)
-            if now != heard:
-                heard = now
+            count = private.arrived(self._ice_connection)
+            # It falls when ICE gives up, which says nothing of the peer.
+            if count > heard:
                 self._presence.heard(clock())
+            heard = count
             if self._presence.is_lost(clock()):
                 self._end(self._gone())
             elif not self._over.done():
