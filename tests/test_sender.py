@@ -92,6 +92,14 @@ def sender_in(state: State, entries: list[Entry] | None = None) -> Sender:
     return sender
 
 
+def test_manifest_written_before_is_sent_as_it_is() -> None:
+    sender = Sender(ENTRIES, agent="dcsend/1", manifest=["one", "two"])
+    sender.start()
+    sender.messages_to_send()
+    sender.receive(HELLO)
+    assert sender.messages_to_send() == ["one", "two"]
+
+
 def assert_refused(sender: Sender, message: str | bytes, reason: str) -> None:
     """The message is refused, the peer is told, and nothing works any more."""
     with pytest.raises(RemoteProtocolError, match=reason):

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dcsend.errors import DcsendError, DestinationError, SourceError
-from dcsend.session.events import Event, Failed, FileFinished, Finished, ManifestKnown, Warned
+from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
+from dcsend.entry import Entry
+from dcsend.errors import DcsendError, DestinationError, Interrupted, SourceError
+from dcsend.session.events import (
+    CodeReady,
+    DescriptionReady,
+    Event,
+    Failed,
+    FileFinished,
+    Finished,
+    ManifestKnown,
+    Warned,
+)
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import Settings
+from dcsend.signaling import blob
 
 LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
 
@@ -97,3 +113,43 @@ async def test_what_can_not_be_sent_is_told_after_the_code(tmp_path: Path) -> No
     assert "link" in note.message
     assert isinstance(file, FileFinished)
     assert (file.path, file.status, file.exit) == ("tree/back\\slash", "failed", 3)
+
+
+async def test_the_manifest_is_written_while_nobody_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    loop = asyncio.get_running_loop()
+    interrupt: asyncio.Future[int] = loop.create_future()
+
+    def written(entries: Sequence[Entry]) -> list[str]:
+        assert [entry.path for entry in entries] == ["a.txt"]
+        loop.call_soon_threadsafe(interrupt.set_result, signal.SIGTERM)
+        return []
+
+    monkeypatch.setattr("dcsend.protocol.messages.encode_manifest", written)
+    events: list[Event] = []
+    with pytest.raises(Interrupted):
+        await send_files([str(tmp_path / "a.txt")], LOCAL, events.append, interrupt=interrupt)
+    assert isinstance(events[0], CodeReady)
+
+
+async def test_what_can_not_be_sent_is_told_once_by_a_sender_that_answers(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "good").write_text("x")
+    (tmp_path / "tree" / "link").symlink_to("good")
+    loopback = Candidate(CandidateType.HOST, "127.0.0.1", 9, 1)
+    offer = Description(SdpType.OFFER, "abcd", "x" * 22, bytes(32), Setup.ACTPASS, (loopback,))
+    settings = replace(LOCAL, code=blob.encode(offer))
+    interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    events: list[Event] = []
+
+    def show(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, DescriptionReady):
+            interrupt.set_result(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        await send_files([str(tmp_path / "tree")], settings, show, interrupt=interrupt)
+    kinds = [type(event).__name__ for event in events]
+    assert kinds == ["Warned", "DescriptionReady", "Failed", "Finished"]

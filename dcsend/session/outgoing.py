@@ -101,8 +101,9 @@ class Outgoing:
         *,
         agent: str,
         tally: Tally,
+        manifest: Sequence[str] = (),
     ) -> None:
-        """Prepare; `conversation` is set by whoever runs it."""
+        """Prepare; `conversation` is set by whoever runs it. *manifest*: see `Sender`."""
         self.conversation: Conversation
         self.tally = tally
         self._connection = connection
@@ -112,7 +113,9 @@ class Outgoing:
         self._entries = entries
         self._settings = settings
         self._emit = emit
-        self._protocol = Sender(self._entries, agent=agent, window=settings.window)
+        self._protocol = Sender(
+            self._entries, agent=agent, window=settings.window, manifest=manifest
+        )
         self._pace = Pace(LOOSE, settings.window)
         self._worker = Worker("dcsend-read")
         self._loop = asyncio.get_running_loop()

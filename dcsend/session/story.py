@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import platform
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from dcsend._version import __version__
@@ -78,33 +80,48 @@ async def send_files(
     """
 
     async def story(tally: Tally) -> None:
-        worker = Worker("dcsend-scan")
-        try:
+        with closing(Worker("dcsend-scan")) as worker:
             found = await worker.run(lambda: _scan(paths, settings, stdin))
-        finally:
-            worker.close()
+            encoding: asyncio.Task[list[str]] | None = None
 
-        def announce(event: Event) -> None:
-            """Let the code be the first thing that anybody sees."""
-            emit(event)
-            if isinstance(event, CodeReady | DescriptionReady):
+            def begin() -> None:
+                """Do what waits for our code, if there is one, but not for the other side."""
+                nonlocal encoding
+                if encoding is None:
+                    _tell(found, tally, emit)
+                    encoding = asyncio.create_task(worker.run(partial(_encode, found)))
+
+            def announce(event: Event) -> None:
+                """Let the code be the first thing that anybody sees."""
+                emit(event)
+                if isinstance(event, CodeReady | DescriptionReady):
+                    begin()
+
+            if not found.entries:
                 _tell(found, tally, emit)
+                raise SourceError(
+                    "nothing is left to send", "look at --exclude, and at what is named"
+                )
+            if settings.code:
+                begin()
+            async with meet(settings, announce, "sender", ask) as connection:
+                from dcsend.files.source import Source
+                from dcsend.session.conversation import Conversation
+                from dcsend.session.outgoing import Outgoing, block_size
 
-        if settings.code or not found.entries:
-            _tell(found, tally, emit)
-        if not found.entries:
-            raise SourceError("nothing is left to send", "look at --exclude, and at what is named")
-        async with meet(settings, announce, "sender", ask) as connection:
-            from dcsend.files.source import Source
-            from dcsend.session.conversation import Conversation
-            from dcsend.session.outgoing import Outgoing, block_size
-
-            source = Source(found, block_size=block_size(settings.block_size))
-            outgoing = Outgoing(
-                connection, found.entries, source, settings, emit, agent=agent(), tally=tally
-            )
-            outgoing.conversation = Conversation(connection, settings, emit, lines)
-            await outgoing.conversation.run(outgoing)
+                source = Source(found, block_size=block_size(settings.block_size))
+                outgoing = Outgoing(
+                    connection,
+                    found.entries,
+                    source,
+                    settings,
+                    emit,
+                    agent=agent(),
+                    tally=tally,
+                    manifest=await encoding if encoding else (),
+                )
+                outgoing.conversation = Conversation(connection, settings, emit, lines)
+                await outgoing.conversation.run(outgoing)
 
     return await conclude(story, emit, "sender", interrupt, hint=_AGAIN)
 
@@ -165,6 +182,13 @@ def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> S
     if settings.text is not None:
         found += scan_text(settings.text)
     return found
+
+
+def _encode(found: Scan) -> list[str]:
+    """Write the manifest."""
+    from dcsend.protocol.messages import encode_manifest
+
+    return encode_manifest(found.entries)
 
 
 def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
