@@ -65,7 +65,7 @@ EVENTS: list[tuple[Event, dict[str, Any]]] = [
         {"event": "progress", "bytes": 50, "total": 100, "rate": 10, "eta_s": 4.8},
     ),
     (
-        FileFinished("a", "ok", 3, saved=Path("out/a"), sha256="ff"),
+        FileFinished("a", "ok", 3, where="out/a", sha256="ff"),
         {
             "event": "file",
             "path": "a",

@@ -93,6 +93,8 @@ SHORT = [vector for vector in CONTROL if len(vector.payload) < 1000]
 def fields_of(message: Message) -> dict[str, object]:
     """A message, as `fields` of a vector has it."""
     plain = {"type": type(message).__name__.lower(), **asdict(message)}
+    if isinstance(message, Manifest):
+        plain["entries"] = [entry._asdict() for entry in message.entries]
     result: dict[str, object] = json.loads(json.dumps(plain))
     return result
 
@@ -228,7 +230,11 @@ def test_cancel_text_is_cut_and_made_unicode() -> None:
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 
-@given(st.lists(st.builds(Entry, path=NAMES, size=st.none() | st.integers(0, 2**53 - 1))))
+SIZES = st.none() | st.integers(0, 2**53 - 1)
+ENTRIES = st.builds(lambda path, size: Entry(path, size=size), NAMES, SIZES)
+
+
+@given(st.lists(ENTRIES))
 def test_manifest_survives_being_split(entries: list[Entry]) -> None:
     entries *= 7
     parts = [decode(encode(part)) for part in split_manifest(entries)]
@@ -316,7 +322,7 @@ def test_message_fields_are_those_of_protocol_md() -> None:
 
 
 def test_entry_fields_are_those_of_protocol_md() -> None:
-    assert [row[0] for row in table("#### Entry")] == [field.name for field in fields(Entry)]
+    assert [row[0] for row in table("#### Entry")] == list(Entry._fields)
 
 
 def test_tests_named_in_protocol_md_exist() -> None:

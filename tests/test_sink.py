@@ -30,7 +30,7 @@ __all__ = ["make_sink"]  # pytest finds the fixture by its name
 def test_file_is_saved_with_its_outcome(make_sink: MakeSink, tmp_path: Path) -> None:
     [outcome] = receive(make_sink(), ("d/e/f.txt", b"hello"))
     assert outcome == Outcome(
-        0, "ok", tmp_path / "out/d/e/f.txt", 5, hashlib.sha256(b"hello").hexdigest()
+        0, "ok", str(tmp_path / "out/d/e/f.txt"), 5, hashlib.sha256(b"hello").hexdigest()
     )
     assert tree(tmp_path / "out") == {"d": None, "d/e": None, "d/e/f.txt": b"hello"}
 

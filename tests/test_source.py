@@ -7,7 +7,6 @@ import io
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -241,7 +240,7 @@ def test_file_with_more_behind_its_size_is_given_up(
         with (tmp_path / name).open("ab") as file:
             file.write(b"more" if name == "a" else b"")
         os.utime(tmp_path / name, ns=(mtime, mtime))
-    found = Scan(tuple(replace(e, mtime=mtime // 1000) for e in found.entries), found.origins)
+    found = Scan(tuple(e._replace(mtime=mtime // 1000) for e in found.entries), found.origins)
     monkeypatch.setattr("os.fstat", fstat)
     assert_given_up(read(found), "is longer than its size says")
 

@@ -286,7 +286,7 @@ def test_bars_at_the_lower_edge_scroll_with_the_rest(seat: Seat) -> None:
 
 
 def test_end_leaves_no_bar_and_tells_where_the_files_are(seat: Seat) -> None:
-    saved = FileFinished("b.txt", "ok", 10**8, saved=Path("out/b.txt"))
+    saved = FileFinished("b.txt", "ok", 10**8, where="out/b.txt")
     rows = seat.after(moved(10**8), saved, done(saved), output="out")
     assert (
         rows
@@ -336,7 +336,7 @@ def test_interrupted_standard_output_can_only_be_begun_again() -> None:
 
 
 def test_home_folder_is_shown_whole() -> None:
-    good = FileFinished("b.txt", "ok", 10**8, saved=Path("b.txt"))
+    good = FileFinished("b.txt", "ok", 10**8, where="b.txt")
     lines, _ = plainly(MANIFEST, good, done(good), output="~/inbox")
     assert lines[-1] == f"saved in {Path.home() / 'inbox'}"
 
@@ -398,7 +398,7 @@ def test_received_text_is_announced_on_a_terminal(seat: Seat) -> None:
 
 
 def test_off_a_terminal_each_state_is_one_plain_line() -> None:
-    saved = FileFinished("a.txt", "ok", 5, saved=Path("a.txt"))
+    saved = FileFinished("a.txt", "ok", 5, where="a.txt")
     lines, out = plainly(code(), CONNECTED, MANIFEST, moved(20), saved, done(saved))
     assert out == f"{DIAL.text()}\n"
     assert lines == [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -103,8 +102,8 @@ def test_list_shows_every_kind_on_one_line_escaped(kind: Kind) -> None:
 
 
 def test_verdict_names_a_renamed_file_only_where_it_was_renamed() -> None:
-    kept = FileFinished("d/a.txt", "ok", 5, saved=Path("out/d/a.txt"))
-    renamed = FileFinished("d/a.txt", "ok", 5, saved=Path("out/d/a (1).txt"))
+    kept = FileFinished("d/a.txt", "ok", 5, where="out/d/a.txt")
+    renamed = FileFinished("d/a.txt", "ok", 5, where="out/d/a (1).txt")
     assert wording.describe_file(kept) == "ok       d/a.txt (5 B)"
     assert wording.describe_file(renamed) == "ok       d/a.txt (5 B), saved as a (1).txt"
 

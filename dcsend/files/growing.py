@@ -6,7 +6,6 @@ What it is called meanwhile, and how it gets its name, say `part` and `unnamed`.
 from __future__ import annotations
 
 import abc
-import contextlib
 import os
 import stat
 
@@ -82,9 +81,10 @@ class GrowingFile(Intake, abc.ABC):
         if self.entry.mtime is not None:
             times = (self.entry.mtime * 1000, self.entry.mtime * 1000)
             where = self._fd if os.utime in os.supports_fd else self._path
-            # A time that the file system can't hold is no reason to lose the file.
-            with contextlib.suppress(OSError, OverflowError):
+            try:
                 os.utime(where, ns=times)
+            except (OSError, OverflowError):
+                return  # a time that the file system can't hold is no reason to lose the file
 
     @abc.abstractmethod
     def place(self, existing: Existing, placed: set[Identity] | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from dcsend.entry import Entry, Existing
 from dcsend.errors import DcsendError
@@ -26,8 +26,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """Bytes of a file."""
 
     number: int
@@ -37,8 +36,7 @@ class Write:
     payload: bytes | memoryview
 
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+class Hole(NamedTuple):
     """A run of zeros that need no room on the disk."""
 
     number: int
@@ -49,8 +47,7 @@ class Hole:
     "Bytes, at least 1."
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(NamedTuple):
     """The last bytes of a file, if it has any, and what all of them should be."""
 
     number: int
@@ -63,8 +60,7 @@ class End:
     "The last bytes; all of them where the file is small."
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
+class Abort(NamedTuple):
     """The sender gave the file up."""
 
     number: int
@@ -76,16 +72,15 @@ class Abort:
 Operation: TypeAlias = Write | Hole | End | Abort
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one entry ended."""
 
     number: int
     "Place of the entry in the manifest, from 0."
     status: str
     '"ok", "mismatch", "failed" or "aborted".'
-    saved: Path | None = None
-    "Where it is now; None unless ok, and for texts and streams."
+    where: str = ""
+    "Its path now; empty unless ok, and for texts and streams."
     size: int = 0
     "Bytes received."
     sha256: str = ""
@@ -94,6 +89,11 @@ class Outcome:
     "Why it is not ok."
     text: bytes | None = None
     "What a text entry said; None for everything else."
+
+    @property
+    def saved(self) -> Path | None:
+        """Where it is now; None unless ok, and for texts and streams."""
+        return Path(self.where) if self.where else None
 
 
 @dataclass(frozen=True, slots=True)

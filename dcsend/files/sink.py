@@ -129,6 +129,7 @@ class DirectorySink:
         """Carry out *batch*, in order, in this thread; see `Sink.apply`."""
         self._advance("apply")
         self._many = sum(isinstance(operation, End) for operation in batch) >= MANY
+        self._unnamer.look_again()
         for operation in batch:
             try:
                 self._carry_out(operation)
@@ -240,7 +241,7 @@ class DirectorySink:
             return
         del self._open[end.number]
         if isinstance(part, TextIntake):
-            self._ended(end.number, None, part)
+            self._ended(end.number, "", part)
             return
         self._status[end.number] = _COMPLETE
         self._settler.add(end.number, part)
@@ -299,7 +300,7 @@ class DirectorySink:
         settled = self._settler.turn()
         for one in settled:
             if one.name:
-                self._ended(one.number, Path(one.part.folder.path, one.name), one.part)
+                self._ended(one.number, os.path.join(one.part.folder.path, one.name), one.part)
         try:
             for one in settled:
                 if one.error is not None:
@@ -333,12 +334,12 @@ class DirectorySink:
         try:
             parts = safe_path(entry.path)
             if entry.kind is Kind.DIRECTORY:
-                self._ended(number, Path(self._tree.folder(parts).path))
+                self._ended(number, self._tree.folder(parts).path)
             else:
                 folder = self._tree.folder(parts[:-1])
                 judge_way(self.root, parts, entry.target, self._links)
                 name = make_link(folder, parts, entry.target, self._existing)
-                self._ended(number, Path(folder.path, name))
+                self._ended(number, os.path.join(folder.path, name))
         except OSError as error:
             self._fail(number, self._judge(error, entry.path))
         except DcsendError as error:
@@ -362,14 +363,14 @@ class DirectorySink:
 
     # Outcomes.
 
-    def _ended(self, number: int, saved: Path | None, part: _Open | None = None) -> None:
+    def _ended(self, number: int, where: str, part: _Open | None = None) -> None:
         self._status[number] = _ENDED
         if part is None:
-            self._outcomes.append(Outcome(number, "ok", saved))
+            self._outcomes.append(Outcome(number, "ok", where))
             return
         text = bytes(part.content) if isinstance(part, TextIntake) else None
         self._outcomes.append(
-            Outcome(number, "ok", saved, part.position, part.hasher.hexdigest(), text=text)
+            Outcome(number, "ok", where, part.position, part.hasher.hexdigest(), text=text)
         )
 
     def _fail(self, number: int, error: DcsendError, status: str = "failed") -> None:
@@ -380,7 +381,7 @@ class DirectorySink:
             part.discard()
         size = 0 if part is None else part.position
         sha256 = "" if part is None else part.hasher.hexdigest()
-        self._outcomes.append(Outcome(number, status, None, size, sha256, error))
+        self._outcomes.append(Outcome(number, status, "", size, sha256, error))
 
     def _judge(self, error: OSError, name: str) -> DestinationError:
         """Return *error* for an outcome, unless it ends the run.

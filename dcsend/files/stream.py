@@ -119,9 +119,7 @@ class StreamSink:
             raise _lost(error) from error
 
     def _outcome(self, intake: Intake, status: str, error: DcsendError | None) -> Outcome:
-        return Outcome(
-            self._number, status, None, intake.position, intake.hasher.hexdigest(), error
-        )
+        return Outcome(self._number, status, "", intake.position, intake.hasher.hexdigest(), error)
 
 
 def _lost(error: OSError) -> DestinationError:

@@ -88,6 +88,12 @@ class Unnamer:
     def __init__(self) -> None:
         self._able: dict[int, bool] = {}
         "By device."
+        self._fit: dict[Folder, bool] = {}
+        "Folders that have been looked at, and whether unnamed files can be begun in them."
+
+    def look_again(self) -> None:
+        """Trust no folder to be there still; call it before each batch."""
+        self._fit.clear()
 
     def begin(self, folder: Folder, name: str, entry: Entry) -> UnnamedFile | None:
         """Begin a file, or return None if it must be a part.
@@ -96,8 +102,17 @@ class Unnamer:
             FileNotFoundError: the folder has been removed.
             OSError: the disk is full or gone.
         """
-        if folder.fd is None or not _SUPPORTED:
+        fit = self._fit.get(folder)
+        if fit is None:
+            fit = self._fit[folder] = self._is_fit(folder, name)
+        if not fit:
             return None
+        # No owner's bits are added: nobody has to open it again.
+        return UnnamedFile(folder, name, entry, _open(folder, entry.mode & 0o777))
+
+    def _is_fit(self, folder: Folder, name: str) -> bool:
+        if folder.fd is None or not _SUPPORTED:
+            return False
         status = os.fstat(folder.fd)
         if not status.st_nlink:
             # Linux would let one write into it, and refuse the name only at the end.
@@ -105,10 +120,7 @@ class Unnamer:
         able = self._able.get(status.st_dev)
         if able is None:
             able = self._able[status.st_dev] = _is_able(folder, name)
-        if not able:
-            return None
-        # No owner's bits are added: nobody has to open it again.
-        return UnnamedFile(folder, name, entry, _open(folder, entry.mode & 0o777))
+        return able
 
 
 def _open(folder: Folder, mode: int) -> int:

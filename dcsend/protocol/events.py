@@ -1,13 +1,15 @@
 """What happened: the values that `Sender.receive` and `Receiver.receive…` return.
 
 Past tense and immutable. Text in them is as the peer sent it: `printable()` it before
-it is shown.
+it is shown. Of which there are some for each file, or frame, is a tuple: a frozen dataclass
+takes three times as long to make.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dcsend.entry import Entry
 
@@ -78,8 +80,7 @@ class Acknowledged:
     "Bytes of data messages whose content the receiver has written."
 
 
-@dataclass(frozen=True, slots=True)
-class FileJudged:
+class FileJudged(NamedTuple):
     """The receiver said what became of a file."""
 
     number: int
@@ -115,8 +116,7 @@ class PeerSaidBye:
     """The sender knows the receiver's last word; both may close."""
 
 
-@dataclass(frozen=True, slots=True)
-class DataReceived:
+class DataReceived(NamedTuple):
     """Content to write."""
 
     number: int
@@ -129,8 +129,7 @@ class DataReceived:
     "What to pass to `Receiver.written` when it is written, in bytes."
 
 
-@dataclass(frozen=True, slots=True)
-class HoleReceived:
+class HoleReceived(NamedTuple):
     """Zeros to leave out."""
 
     number: int
@@ -143,8 +142,7 @@ class HoleReceived:
     "What to pass to `Receiver.written`, in bytes."
 
 
-@dataclass(frozen=True, slots=True)
-class FileEnded:
+class FileEnded(NamedTuple):
     """The last content of a file: write it, compare the digest, give a verdict."""
 
     number: int
@@ -161,8 +159,7 @@ class FileEnded:
     "What to pass to `Receiver.written` when it is written, in bytes."
 
 
-@dataclass(frozen=True, slots=True)
-class FileAborted:
+class FileAborted(NamedTuple):
     """The sender gave a file up: give the verdict `failed`."""
 
     number: int

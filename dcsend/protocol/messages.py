@@ -328,15 +328,9 @@ def _read_entry(values: object) -> Entry:
     mode = fields.optional_integer("mode", 0, limits.MAX_MODE)
     if mode is None:
         mode = 0o755 if kind == Kind.DIRECTORY else 0o644
-    return Entry(
-        path=path,
-        kind=Kind(kind),
-        size=size,
-        mode=mode,
-        mtime=fields.optional_integer("mtime", -limits.MAX_SAFE, limits.MAX_SAFE),
-        target=target,
-        stored=fields.optional_integer("stored", 0, limits.MAX_SAFE),
-    )
+    mtime = fields.optional_integer("mtime", -limits.MAX_SAFE, limits.MAX_SAFE)
+    stored = fields.optional_integer("stored", 0, limits.MAX_SAFE)
+    return Entry(path, _KINDS[kind], size, mode, mtime, target, stored)
 
 
 def _entry_fields(entry: Entry) -> dict[str, object]:
@@ -430,7 +424,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 
 _ENTRY_FIELDS: Final = frozenset(("path", "kind", "size", "mode", "mtime", "target", "stored"))
 
-_KINDS: Final = tuple(kind.value for kind in Kind)
+_KINDS: Final[Mapping[str, Kind]] = {kind.value: kind for kind in Kind}
 
 _LARGEST: Final[Mapping[str, int]] = {
     "file": limits.MAX_SAFE,

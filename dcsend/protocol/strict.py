@@ -7,7 +7,7 @@ Everything here raises RemoteProtocolError and nothing else. Knows no message.
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeGuard
 
 from dcsend.errors import RemoteProtocolError
@@ -104,7 +104,7 @@ class Fields:
             result.append(value)
         return tuple(result)
 
-    def choice(self, key: str, choices: Sequence[str]) -> str:
+    def choice(self, key: str, choices: Collection[str]) -> str:
         """Read one of *choices*."""
         value = self._values.get(key)
         if not isinstance(value, str) or value not in choices:

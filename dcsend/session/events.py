@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
@@ -155,18 +155,16 @@ class Progressed:
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
 
 
-@dataclass(frozen=True, slots=True)
-class FileFinished:
-    """The verdict over one file."""
+class FileFinished(NamedTuple):
+    """The verdict over one file. A tuple: there may be 100 000 of them."""
 
-    name: ClassVar = "file"
     path: str
     "As the manifest names it."
     status: str
     "`ok`, `mismatch`, `failed` or `skipped`."
     bytes: int
-    saved: Path | None = None
-    "Where it is, on the receiver's side."
+    where: str = ""
+    "Its path on the receiver's side, empty if it has none."
     sha256: str = ""
     "Hexadecimal; of the bytes that were sent, or of those written."
     reason: str = ""
@@ -174,11 +172,21 @@ class FileFinished:
     exit: int = 0
     "The exit status that this file alone would give."
 
+    @property
+    def name(self) -> str:
+        """Of the event."""
+        return "file"
+
+    @property
+    def saved(self) -> Path | None:
+        """Where it is, on the receiver's side."""
+        return Path(self.where) if self.where else None
+
     def as_json(self) -> JsonObject:
         """Path, where it was saved, size, digest, verdict."""
         return {
             "path": self.path,
-            "saved": None if self.saved is None else str(self.saved),
+            "saved": self.where or None,
             "bytes": self.bytes,
             "sha256": self.sha256 or None,
             "ok": self.status == "ok",

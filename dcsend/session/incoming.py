@@ -347,7 +347,7 @@ class Incoming:
             entry.path,
             "failed" if outcome.status == "aborted" else outcome.status,
             outcome.size,
-            saved=outcome.saved,
+            where=outcome.where,
             sha256=outcome.sha256,
             reason=reason,
             exit=_FAULTS.get(outcome.status, 0),
