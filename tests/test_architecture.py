@@ -18,7 +18,7 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-LEAVES: Final = frozenset({"errors", "entry", "description", "printable", "_version"})
+LEAVES: Final = frozenset({"errors", "entry", "description", "printable", "processor", "_version"})
 LAYERS: Final = frozenset({"signaling", "engines", "protocol", "files"})
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {

@@ -52,12 +52,12 @@ class JsonDisplay:
 
     def _write_soon(self) -> bool:
         """Write at the end of this turn of the loop; False if none runs."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            return False
         if len(self._held) == 1:
-            loop.call_soon(self._write)
+            # Not for each line: asking for the loop is a system call (Python 3.11).
+            try:
+                asyncio.get_running_loop().call_soon(self._write)
+            except RuntimeError:
+                return False
         return True
 
     def _write(self) -> None:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
+from dcsend.processor import apart
+
 __all__ = ["MANY", "THREADS", "Calls", "Together", "can_sync_file_systems", "sync_file_systems"]
 
 MANY: Final = 32
@@ -131,7 +133,8 @@ class Together:
         while len(self._threads) < count:
             name = f"dcsend-sync-{len(self._threads)}"
             thread = threading.Thread(target=_serve, args=(self._work,), name=name, daemon=True)
-            thread.start()
+            with apart():
+                thread.start()
             self._threads.append(thread)
 
 

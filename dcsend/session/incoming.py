@@ -42,7 +42,7 @@ from dcsend.session.events import (
 )
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
 from dcsend.session.progress import Progress
-from dcsend.session.worker import Worker
+from dcsend.session.worker import NEAR, Worker
 from dcsend.settings import Settings
 
 __all__ = ["Decide", "Incoming"]
@@ -256,21 +256,23 @@ class Incoming:
             await self._arrived.wait()
             batch, cost = self._next_batch()
             more = bool(self._pending)
-            await self._work(partial(self._sink.apply, batch, more=more))
+            ended = len({one.number for one in batch if isinstance(one, End | Abort)})
+            near = cost <= ended * NEAR
+            await self._work(partial(self._sink.apply, batch, more=more), near=near)
             self._count(batch)
-            self._left -= len({one.number for one in batch if isinstance(one, End | Abort)})
+            self._left -= ended
             if not self._left:
                 await self._work(self._sink.finish)
             await self._tell(self._hold(self._take_outcomes()), cost)
         self._safe = True
 
-    async def _work(self, call: Callable[[], list[Outcome]]) -> None:
+    async def _work(self, call: Callable[[], list[Outcome]], *, near: bool = False) -> None:
         """Let the disk thread do something; what comes of it is kept if we are cancelled."""
 
         def job() -> None:
             self._outcomes += call()
 
-        await self._worker.run(job)
+        await self._worker.run(job, near=near)
 
     def _take_outcomes(self) -> list[Outcome]:
         """Return what has not been told, folders and links first.

@@ -11,6 +11,7 @@ import contextlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from dcsend.engines.base import Connection
@@ -38,7 +39,7 @@ from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
 from dcsend.session.progress import Progress
-from dcsend.session.worker import Worker
+from dcsend.session.worker import NEAR, Worker
 from dcsend.settings import Settings
 
 __all__ = ["Outgoing", "block_size"]
@@ -158,11 +159,15 @@ class Outgoing:
         while True:
             message = await self._control.receive()
             self.conversation.heard()
-            for event in self._protocol.receive(message):
+            events = self._protocol.receive(message)
+            for event in events:
                 if self._handle(event):
                     await self._end()
                     return
             await self._flush()
+            if protocol_events.PeerIntroduced in map(type, events):
+                # It has gone first: to tell of 10 000 entries takes a while.
+                self._emit(ManifestKnown(self._entries))
 
     async def _end(self) -> None:
         """Say bye; the receiver, which then knows that we know, hangs up."""
@@ -199,7 +204,6 @@ class Outgoing:
     def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
         route = self._connection.route
         self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
-        self._emit(ManifestKnown(self._entries))
 
     def _start(self, event: protocol_events.Accepted) -> None:
         self.tally.started = self._loop.time()
@@ -261,8 +265,12 @@ class Outgoing:
         self, blocks: Iterator[Block], batches: asyncio.Queue[list[Block]]
     ) -> None:
         size = block_size(self._settings.block_size)
-        while batch := await self._worker.run(lambda: _take(blocks, size, self._entries)):
+        take = partial(_take, blocks, size, self._entries)
+        near = False
+        while batch := await self._worker.run(take, near=near):
             await batches.put(batch)
+            # What follows is most often of the same kind.
+            near = sum(len(block.payload) for block in batch) <= len(batch) * NEAR
         await batches.put([])
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:

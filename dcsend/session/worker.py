@@ -10,11 +10,16 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
-__all__ = ["Worker"]
+from dcsend.processor import Place, go, stay
+
+__all__ = ["NEAR", "Worker"]
 
 T = TypeVar("T")
+
+NEAR: Final = 32 << 10
+"Bytes: work on pieces of this size, or less, is done sooner `near` the loop."
 
 
 class Worker:
@@ -24,12 +29,24 @@ class Worker:
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
-    async def run(self, function: Callable[[], T]) -> T:
-        """Return what *function* returns; a cancelled call does not stop it."""
+    async def run(self, function: Callable[[], T], *, near: bool = False) -> T:
+        """Return what *function* returns; a cancelled call does not stop it.
+
+        Args:
+            function: called by the thread.
+            near: on the processor of this one, which stays there meanwhile; see `processor`.
+        """
+        if not near:
+            return await self._run(function, None)
+        with stay() as place:
+            return await self._run(function, place)
+
+    async def _run(self, function: Callable[[], T], place: Place | None) -> T:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[T] = loop.create_future()
 
         def job() -> None:
+            go(place)
             try:
                 value = function()
             except BaseException as exc:  # noqa: BLE001 - handed to the caller, whatever it is
