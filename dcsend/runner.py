@@ -17,6 +17,7 @@ from dcsend.display.streams import Stream, enable_escapes, is_terminal, unbuffer
 from dcsend.ending import watch_for_the_end
 from dcsend.entry import Existing
 from dcsend.errors import DcsendError, DestinationError, UsageError
+from dcsend.processor import settle_in
 from dcsend.session.events import CodeReady, Event, Finished, ManifestKnown, StateChanged
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import STDIO, ChatSettings, Settings, Signal
@@ -350,6 +351,8 @@ def _run(
         check_qr_file(qr_file)
     # aiortc and asyncio log what peers do wrong; a person is told in our own words.
     logging.lastResort = None
+
+    settle_in()
 
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()

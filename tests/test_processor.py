@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -13,14 +14,16 @@ from typing import TypeVar
 
 import pytest
 
+from dcsend import processor
 from dcsend.engines.memory import connected_pair
 from dcsend.entry import Entry
-from dcsend.files.operations import Operation, Outcome
+from dcsend.files.operations import End, Hole, Operation, Outcome
 from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Block
-from dcsend.files.syncing import Together
+from dcsend.files.syncing import MANY, Together
 from dcsend.processor import apart, go, stay
 from dcsend.session import outgoing
+from dcsend.session.incoming import _is_small
 from dcsend.session.worker import Worker
 from tests.test_session import both, receiver, sender
 
@@ -29,6 +32,12 @@ if sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2:
 
 T = TypeVar("T")
 ALL = os.sched_getaffinity(0)
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a program that is dcsend and nothing else."""
+    monkeypatch.setattr(processor._program, "ours", True)
 
 
 def mine() -> set[int]:
@@ -84,15 +93,47 @@ def test_another_thread_goes_there_and_away_again() -> None:
         assert elsewhere(visit) == ({place.processor}, ALL)
 
 
+def test_nothing_happens_in_a_program_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processor._program, "ours", False)
+    with stay() as place:
+        assert place is None
+        assert mine() == ALL
+
+
+def test_the_command_line_is_a_program_of_ours() -> None:
+    script = (
+        "from dcsend import processor, runner, settings\n"
+        "runner.run_send(['nothing'], settings.Settings(), runner.Options(quiet=True))\n"
+        "assert processor._program.ours\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    assert (done.returncode, b"nothing" in done.stderr) == (0, True)
+
+
+def test_what_somebody_else_has_decided_meanwhile_counts() -> None:
+    def moved() -> set[int]:
+        with stay() as place:
+            assert place is not None
+            os.sched_setaffinity(0, ALL - {place.processor})
+            there = mine()
+        assert mine() == there
+        return there
+
+    assert len(elsewhere(moved)) == len(ALL) - 1
+
+
+@pytest.mark.parametrize("call", ["sched_setaffinity", "sched_getaffinity"])
 def test_what_the_system_refuses_leaves_the_thread_where_it_is(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    def forbidden(process: int, processors: object) -> None:
+    def forbidden(*arguments: object) -> None:
         raise PermissionError(1, "forbidden")
 
-    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
-    with stay():
-        assert mine() == ALL
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, forbidden)
+        with stay():
+            pass
+    assert mine() == ALL
 
 
 def test_threads_begun_apart_are_free() -> None:
@@ -148,27 +189,41 @@ async def test_a_cancelled_call_lets_the_loop_go() -> None:
     worker.close()
 
 
-@pytest.mark.parametrize(
-    ("files", "size", "near"), [(600, 4096, True), (3, 1 << 20, False)], ids=["small", "large"]
-)
+def test_small_files_among_larger_ones_are_not_small_work() -> None:
+    small = [End(number, 100, bytes(32)) for number in range(MANY)]
+    assert _is_small(small)
+    assert not _is_small(small[1:])
+    assert not _is_small([*small, End(MANY, 1 << 20, bytes(32))])
+    assert not _is_small([*small, Hole(MANY, 0, 1 << 30)])
+
+
 async def test_small_files_are_read_and_written_near_the_loop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int, size: int, near: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The large one is entry 1501, behind the folder.
+    sizes = [10] * 1500 + [3 << 20] + [10] * 1500
     (tmp_path / "many").mkdir()
-    for number in range(files):
-        (tmp_path / f"many/{number}").write_bytes(bytes([number % 256]) * size)
-    reads: list[int] = []
-    writes: list[int] = []
+    for number, size in enumerate(sizes):
+        (tmp_path / f"many/{number:05}").write_bytes(bytes([number % 256]) * size)
+    reads: list[str] = []
+    writes: dict[str, set[str]] = {"small": set(), "large": set()}
     take, apply = outgoing._take, DirectorySink.apply
 
+    def where() -> str:
+        return "near" if len(mine()) == 1 else "far"
+
     def reading(blocks: Iterator[Block], room: int, entries: Sequence[Entry]) -> list[Block]:
-        reads.append(len(mine()))
+        if reads[-1:] != [where()]:
+            reads.append(where())
         return take(blocks, room, entries)
 
     def writing(
         sink: DirectorySink, batch: Sequence[Operation], *, more: bool = False
     ) -> list[Outcome]:
-        writes.append(len(mine()))
+        if any(one.number == 1501 for one in batch):
+            writes["large"].add(where())
+        elif len(batch) >= MANY:
+            writes["small"].add(where())
         return apply(sink, batch, more=more)
 
     monkeypatch.setattr(outgoing, "_take", reading)
@@ -176,7 +231,5 @@ async def test_small_files_are_read_and_written_near_the_loop(
     left, right = connected_pair()
     ends = await both(sender(left, tmp_path / "many"), receiver(right, tmp_path / "in"))
     assert ends == (None, None)
-    wanted = 1 if near else len(ALL)
-    # Of the first block nobody knows yet what it will be.
-    assert set(reads[1:]) == {wanted}
-    assert set(writes) == {wanted}
+    assert reads == ["near", "far", "near"]
+    assert writes == {"small": {"near"}, "large": {"far"}}

@@ -93,11 +93,13 @@ def sender_in(state: State, entries: list[Entry] | None = None) -> Sender:
 
 
 def test_manifest_written_before_is_sent_as_it_is() -> None:
-    sender = Sender(ENTRIES, agent="dcsend/1", manifest=["one", "two"])
+    sender = Sender(ENTRIES, agent="dcsend/1")
+    sender.manifest = ["one", "two"]
     sender.start()
     sender.messages_to_send()
     sender.receive(HELLO)
     assert sender.messages_to_send() == ["one", "two"]
+    assert not sender.manifest
 
 
 def assert_refused(sender: Sender, message: str | bytes, reason: str) -> None:

@@ -17,7 +17,13 @@ import pytest
 
 from dcsend.engines.memory import MemoryConnection, connected_pair
 from dcsend.entry import Existing
-from dcsend.errors import ConnectionFailed, DcsendError, IntegrityError, PeerRefused
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    IntegrityError,
+    LocalProtocolError,
+    PeerRefused,
+)
 from dcsend.files.manifest import scan
 from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Source
@@ -216,6 +222,21 @@ async def test_typed_lines_appear_on_the_other_side_while_the_person_decides(
     assert [(e.text, e.sent) for e in lines] == [("congratulations", False)]
     randoms = [e for e in receiving.events if isinstance(e, TextExchanged) and e.kind == "random"]
     assert all(len(e.text) == 15 for e in randoms)
+
+
+async def test_a_manifest_that_can_not_be_written_is_told_to_both_sides(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+    manifest: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    assert isinstance(sending.party, Outgoing)
+    sending.party._manifest = manifest
+    manifest.set_exception(LocalProtocolError("can't send this manifest"))
+    ours, theirs = await both(sending, receiving)
+    assert isinstance(ours, LocalProtocolError)
+    assert isinstance(theirs, PeerRefused)
+    assert "can't send this manifest" in theirs.message
 
 
 async def test_declining_tells_the_sender_and_writes_nothing(

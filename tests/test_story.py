@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -121,10 +122,12 @@ async def test_the_manifest_is_written_while_nobody_is_there(
     (tmp_path / "a.txt").write_text("x")
     loop = asyncio.get_running_loop()
     interrupt: asyncio.Future[int] = loop.create_future()
+    end = threading.Event()
 
     def written(entries: Sequence[Entry]) -> list[str]:
         assert [entry.path for entry in entries] == ["a.txt"]
         loop.call_soon_threadsafe(interrupt.set_result, signal.SIGTERM)
+        end.wait()  # nobody waits for it when the run has ended
         return []
 
     monkeypatch.setattr("dcsend.protocol.messages.encode_manifest", written)
@@ -132,6 +135,8 @@ async def test_the_manifest_is_written_while_nobody_is_there(
     with pytest.raises(Interrupted):
         await send_files([str(tmp_path / "a.txt")], LOCAL, events.append, interrupt=interrupt)
     assert isinstance(events[0], CodeReady)
+    assert len(asyncio.all_tasks()) == 1
+    end.set()
 
 
 async def test_what_can_not_be_sent_is_told_once_by_a_sender_that_answers(tmp_path: Path) -> None:

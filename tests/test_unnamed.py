@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -15,6 +16,8 @@ import pytest
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files import syncing, unnamed
+from dcsend.files.folder import Folder
+from dcsend.files.growing import GrowingFile
 from dcsend.files.operations import End, Existing, Outcome, Write
 from dcsend.files.sink import DirectorySink
 from dcsend.files.syncing import MANY
@@ -247,6 +250,30 @@ def test_folder_of_unnamed_files_removed_in_between_is_made_again(
     batch = [each for number in range(MANY, 2 * MANY) for each in whole(number, b"y")]
     assert set(statuses(sink.apply(batch))) == {"ok"}
     assert len(tree(tmp_path / "out/d")) == MANY
+
+
+def test_folder_of_unnamed_files_removed_in_a_batch_is_made_again(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    gone = Folder(str(tmp_path / "gone"), os.open(tmp_path / "gone", os.O_RDONLY))
+    (tmp_path / "gone").rmdir()
+    with contextlib.closing(gone), contextlib.suppress(OSError):
+        os.close(unnamed._open(gone, 0o600))
+        pytest.skip("this file system lets one write into a folder that has been removed")
+    write = GrowingFile.write
+
+    def removing(file: GrowingFile, payload: bytes | memoryview) -> None:
+        if bytes(payload) == b"!":
+            shutil.rmtree(tmp_path / "out/d")
+        write(file, payload)
+
+    monkeypatch.setattr(GrowingFile, "write", removing)
+    sink = make_sink()
+    sink.plan([Entry(f"d/f{number}", size=1) for number in range(MANY)])
+    batch = [each for n in range(MANY) for each in whole(n, b"!" if n == 4 else b"x")]
+    assert sorted(statuses(sink.apply(batch))) == ["failed"] * 5 + ["ok"] * (MANY - 5)
+    assert len(tree(tmp_path / "out/d")) == MANY - 5
 
 
 def test_few_unnamed_files_are_synced_with_their_file_system(

@@ -107,20 +107,35 @@ class Unnamer:
             fit = self._fit[folder] = self._is_fit(folder, name)
         if not fit:
             return None
-        # No owner's bits are added: nobody has to open it again.
-        return UnnamedFile(folder, name, entry, _open(folder, entry.mode & 0o777))
+        try:
+            # No owner's bits are added: nobody has to open it again.
+            fd = _open(folder, entry.mode & 0o777)
+        except OSError:
+            _check_there(folder)  # ext4 says that it is not permitted
+            raise
+        return UnnamedFile(folder, name, entry, fd)
 
     def _is_fit(self, folder: Folder, name: str) -> bool:
         if folder.fd is None or not _SUPPORTED:
             return False
-        status = os.fstat(folder.fd)
-        if not status.st_nlink:
-            # Linux would let one write into it, and refuse the name only at the end.
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        able = self._able.get(status.st_dev)
+        device = _check_there(folder).st_dev
+        able = self._able.get(device)
         if able is None:
-            able = self._able[status.st_dev] = _is_able(folder, name)
+            able = self._able[device] = _is_able(folder, name)
         return able
+
+
+def _check_there(folder: Folder) -> os.stat_result:
+    """Return what the system says of a folder that is open.
+
+    Raises:
+        FileNotFoundError: it has been removed. Some file systems would let one write into it,
+            and refuse the name only at the end.
+    """
+    status = os.stat(".", dir_fd=folder.fd)
+    if not status.st_nlink:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return status
 
 
 def _open(folder: Folder, mode: int) -> int:

@@ -90,19 +90,13 @@ class Sender(Side):
         entries: the manifest; an entry's number is its place here.
         agent: name and version of this program, at most 128 code points.
         window: data-message bytes that may be in flight; the receiver's counts if smaller.
-        manifest: what `encode_manifest` gave for *entries*; made when it is due if empty.
 
     Raises:
         UsageError: more entries than a transfer may have.
     """
 
     def __init__(
-        self,
-        entries: Sequence[Entry],
-        *,
-        agent: str,
-        window: int = limits.WINDOW,
-        manifest: Sequence[str] = (),
+        self, entries: Sequence[Entry], *, agent: str, window: int = limits.WINDOW
     ) -> None:
         super().__init__(TRANSITIONS, "sender", agent)
         if len(entries) > limits.MAX_ENTRIES:
@@ -111,7 +105,9 @@ class Sender(Side):
                 "send it in parts, or as one archive",
             )
         self._entries = entries
-        self._manifest = manifest
+        self.manifest: list[str] = []
+        """What `encode_manifest` gave for the entries, if somebody had the time; emptied when it
+        is sent, since it is large."""
         self._window = Window(window)
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
@@ -213,8 +209,8 @@ class Sender(Side):
 
     def _on_hello(self, hello: Hello) -> None:
         self._max_frame = min(limits.MAX_FRAME, hello.max_frame)
-        self._queue += self._manifest or encode_manifest(self._entries)
-        self._manifest = ()
+        self._queue += self.manifest or encode_manifest(self._entries)
+        self.manifest.clear()
 
     def _on_message(self, message: Message, text: str) -> list[Event]:
         match message:

@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
@@ -155,9 +155,11 @@ class Progressed:
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
 
 
-class FileFinished(NamedTuple):
-    """The verdict over one file. A tuple: there may be 100 000 of them."""
+@dataclass(frozen=True, slots=True)
+class FileFinished:
+    """The verdict over one file."""
 
+    name: ClassVar = "file"
     path: str
     "As the manifest names it."
     status: str
@@ -171,11 +173,6 @@ class FileFinished(NamedTuple):
     "Why it is not ok."
     exit: int = 0
     "The exit status that this file alone would give."
-
-    @property
-    def name(self) -> str:
-        """Of the event."""
-        return "file"
 
     @property
     def saved(self) -> Path | None:

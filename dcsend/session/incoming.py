@@ -27,6 +27,7 @@ from dcsend.errors import (
     SourceError,
 )
 from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, Sink, Write
+from dcsend.files.syncing import MANY
 from dcsend.printable import printable
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
@@ -257,8 +258,8 @@ class Incoming:
             batch, cost = self._next_batch()
             more = bool(self._pending)
             ended = len({one.number for one in batch if isinstance(one, End | Abort)})
-            near = cost <= ended * NEAR
-            await self._work(partial(self._sink.apply, batch, more=more), near=near)
+            apply = partial(self._sink.apply, batch, more=more)
+            await self._work(apply, near=_is_small(batch))
             self._count(batch)
             self._left -= ended
             if not self._left:
@@ -370,6 +371,11 @@ class Incoming:
         )
         self.tally.files.append(file)
         self._emit(file)
+
+
+def _is_small(batch: Sequence[Operation]) -> bool:
+    """Tell whether a batch is of many small files, and of nothing else."""
+    return len(batch) >= MANY and all(isinstance(one, End) and one.size <= NEAR for one in batch)
 
 
 def _operation(frame: protocol_events.FrameEvent) -> Operation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -102,9 +102,9 @@ class Outgoing:
         *,
         agent: str,
         tally: Tally,
-        manifest: Sequence[str] = (),
+        manifest: Awaitable[list[str]] | None = None,
     ) -> None:
-        """Prepare; `conversation` is set by whoever runs it. *manifest*: see `Sender`."""
+        """Prepare; `conversation` is set by whoever runs it. *manifest*: for the `Sender`."""
         self.conversation: Conversation
         self.tally = tally
         self._connection = connection
@@ -114,9 +114,8 @@ class Outgoing:
         self._entries = entries
         self._settings = settings
         self._emit = emit
-        self._protocol = Sender(
-            self._entries, agent=agent, window=settings.window, manifest=manifest
-        )
+        self._protocol = Sender(self._entries, agent=agent, window=settings.window)
+        self._manifest = manifest
         self._pace = Pace(LOOSE, settings.window)
         self._worker = Worker("dcsend-read")
         self._loop = asyncio.get_running_loop()
@@ -133,6 +132,8 @@ class Outgoing:
             ConnectionFailed: the connection was lost.
             RemoteProtocolError: the receiver broke a rule.
         """
+        if self._manifest is not None:
+            self._protocol.manifest = await self._manifest
         self._protocol.start()
         await self._flush()
         await race(self._listen(), self._pump())
@@ -266,12 +267,17 @@ class Outgoing:
     ) -> None:
         size = block_size(self._settings.block_size)
         take = partial(_take, blocks, size, self._entries)
-        near = False
-        while batch := await self._worker.run(take, near=near):
+        following = upto = 0
+        while True:
+            if following >= upto:
+                upto = _after_small(self._entries, following)
+            # Only if the batch can't reach what is large, or a stream, which may pause for hours.
+            near = upto == len(self._entries) or upto - following >= _MANY
+            batch = await self._worker.run(take, near=near)
             await batches.put(batch)
-            # What follows is most often of the same kind.
-            near = sum(len(block.payload) for block in batch) <= len(batch) * NEAR
-        await batches.put([])
+            if not batch:
+                return
+            following = batch[-1].number + 1
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
         while batch := await batches.get():
@@ -375,6 +381,16 @@ def _take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[
         if taken >= size or len(batch) >= _MANY or entries[block.number].size is None:
             break
     return batch
+
+
+def _after_small(entries: Sequence[Entry], number: int) -> int:
+    """Return the first entry from *number* on that is no small file, nor one without content."""
+    while number < len(entries):
+        size = entries[number].size
+        if size is None or size > NEAR:
+            break
+        number += 1
+    return number
 
 
 def _skipped(entry: Entry, reason: str) -> FileFinished:

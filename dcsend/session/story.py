@@ -104,24 +104,29 @@ async def send_files(
                 )
             if settings.code:
                 begin()
-            async with meet(settings, announce, "sender", ask) as connection:
-                from dcsend.files.source import Source
-                from dcsend.session.conversation import Conversation
-                from dcsend.session.outgoing import Outgoing, block_size
+            try:
+                async with meet(settings, announce, "sender", ask) as connection:
+                    from dcsend.files.source import Source
+                    from dcsend.session.conversation import Conversation
+                    from dcsend.session.outgoing import Outgoing, block_size
 
-                source = Source(found, block_size=block_size(settings.block_size))
-                outgoing = Outgoing(
-                    connection,
-                    found.entries,
-                    source,
-                    settings,
-                    emit,
-                    agent=agent(),
-                    tally=tally,
-                    manifest=await encoding if encoding else (),
-                )
-                outgoing.conversation = Conversation(connection, settings, emit, lines)
-                await outgoing.conversation.run(outgoing)
+                    source = Source(found, block_size=block_size(settings.block_size))
+                    outgoing = Outgoing(
+                        connection,
+                        found.entries,
+                        source,
+                        settings,
+                        emit,
+                        agent=agent(),
+                        tally=tally,
+                        manifest=encoding,
+                    )
+                    outgoing.conversation = Conversation(connection, settings, emit, lines)
+                    await outgoing.conversation.run(outgoing)
+            finally:
+                if encoding is not None:
+                    encoding.cancel()
+                    await asyncio.gather(encoding, return_exceptions=True)
 
     return await conclude(story, emit, "sender", interrupt, hint=_AGAIN)
 

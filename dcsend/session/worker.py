@@ -19,7 +19,7 @@ __all__ = ["NEAR", "Worker"]
 T = TypeVar("T")
 
 NEAR: Final = 32 << 10
-"Bytes: work on pieces of this size, or less, is done sooner `near` the loop."
+"Bytes: files of this size, or smaller, are read and written sooner `near` the loop."
 
 
 class Worker:
