@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import pytest
 from aioice.stun import Class, Message, Method, parse_message
 from aiortc import (
     RTCConfiguration,
@@ -20,6 +21,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 
+from dcsend.engines import listener
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
@@ -65,6 +67,27 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await _turn()
+
+
+def half_open(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Give dials all the time they need, until what is returned is called: then it is over."""
+    timeout, waiting = asyncio.timeout, list[asyncio.Timeout]()
+    ages = 61.5  # told apart from every other time
+
+    def noting(seconds: float | None) -> asyncio.Timeout:
+        one = timeout(seconds)
+        if seconds == ages:
+            waiting.append(one)
+        return one
+
+    def expire() -> None:
+        for one in waiting:
+            one.reschedule(asyncio.get_running_loop().time())
+        waiting.clear()
+
+    monkeypatch.setattr(listener, "HALF_OPEN_SECONDS", ages)
+    monkeypatch.setattr(asyncio, "timeout", noting)
+    return expire
 
 
 @dataclass

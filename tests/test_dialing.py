@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dcsend.engines import dialer, listener, stock
+from dcsend.engines import dialer, stock
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
@@ -36,6 +36,7 @@ from tests.peers import (
     Published,
     Relay,
     browser,
+    half_open,
     has_ipv6,
     published,
     until,
@@ -270,10 +271,12 @@ async def test_closing_the_listener_ends_accept_and_dials() -> None:
 async def test_dialer_that_never_finishes_is_dropped_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener, "HALF_OPEN_SECONDS", 0.2)
+    expire = half_open(monkeypatch)
     async with published() as here:
         with pytest.raises(AuthenticationFailed):
             await here.dial(fingerprint=bytes(32))
+        assert not here.errors
+        expire()
         await until(lambda: bool(here.errors))
         assert isinstance(here.errors[0], ConnectionFailed)
         assert not here.listener._dials

@@ -28,6 +28,7 @@ from tests.peers import (
     PASSWORD,
     Stranger,
     check,
+    half_open,
     published,
     transfer,
     until,
@@ -126,12 +127,14 @@ async def test_flood_of_junk_leaves_a_running_transfer_alone() -> None:
 
 
 async def test_half_open_dials_are_few_and_end_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "HALF_OPEN_SECONDS", 0.3)
+    expire = half_open(monkeypatch)
     async with published() as here, Stranger.open() as stranger:
         for _ in range(100):
             stranger.send(bytes(check()), here.number)
         await stranger.silence(here.number, here.listener)
         assert len(here.listener._dials) == listener.MAX_HALF_OPEN
+        assert not here.errors
+        expire()
         await until(lambda: not here.listener._tasks)
         assert not here.listener._dials
         assert not here.listener.port._routes
@@ -148,6 +151,7 @@ async def test_dial_that_found_no_room_comes_in_when_there_is_some(
     async with published() as here, Stranger.open() as stranger:
         stranger.send(bytes(check()), here.number)
         await until(lambda: bool(here.listener._dials))
+        monkeypatch.setattr(listener, "HALF_OPEN_SECONDS", HALF_OPEN)
         # Repeats its check with the same transaction id until the slot is free.
         await here.pair()
 

@@ -23,6 +23,7 @@ from tests.peers import (
     Relay,
     Stranger,
     check,
+    half_open,
     published,
     signed_answer,
     transfer,
@@ -109,10 +110,12 @@ async def test_new_source_of_a_settled_dial_is_ignored() -> None:
 async def test_replayed_check_of_an_ended_try_opens_no_dial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listener, "HALF_OPEN_SECONDS", 0.2)
+    expire = half_open(monkeypatch)
     async with published() as here, Stranger.open() as first, Stranger.open() as second:
         recorded = bytes(check())
         first.send(recorded, here.number)
+        await until(lambda: bool(here.listener._dials))
+        expire()
         await until(lambda: bool(here.errors))
         for stranger in (first, second):
             stranger.received.clear()
