@@ -244,18 +244,6 @@ async def test_cancelled_dial_leaves_nothing_and_the_code_usable() -> None:
         await here.pair()
 
 
-async def test_new_try_from_the_same_port_is_not_taken_for_the_old_one() -> None:
-    async with published() as here:
-        own = await UdpPort.open()
-        number = own.port
-        await own.close()
-        attempt = asyncio.create_task(here.dial(port=number))
-        await until(lambda: bool(here.listener._dials))
-        attempt.cancel()
-        await asyncio.wait({attempt})
-        await here.dial(port=number)
-
-
 async def test_closing_the_listener_ends_accept_and_dials() -> None:
     async with published() as here:
         attempt = asyncio.create_task(here.dial(timeout=1))

@@ -6,6 +6,7 @@ Everything comes over real sockets on loopback, each stranger from one of its ow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator
@@ -128,8 +129,9 @@ async def test_flood_of_junk_leaves_a_running_transfer_alone() -> None:
 
 async def test_half_open_dials_are_few_and_end_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     expire = half_open(monkeypatch)
-    async with published() as here, Stranger.open() as stranger:
+    async with published() as here, contextlib.AsyncExitStack() as stack:
         for _ in range(100):
+            stranger = await stack.enter_async_context(Stranger.open())
             stranger.send(bytes(check()), here.number)
         await stranger.silence(here.number, here.listener)
         assert len(here.listener._dials) == listener.MAX_HALF_OPEN
@@ -140,6 +142,18 @@ async def test_half_open_dials_are_few_and_end_by_time(monkeypatch: pytest.Monke
         assert not here.listener.port._routes
         assert {type(e) for e in here.errors} == {ConnectionFailed}
         assert len(here.errors) == listener.MAX_HALF_OPEN
+        await here.pair()
+
+
+async def test_one_source_has_one_half_open_dial(monkeypatch: pytest.MonkeyPatch) -> None:
+    half_open(monkeypatch)
+    async with published() as here, Stranger.open() as stranger:
+        for _ in range(100):
+            stranger.send(bytes(check()), here.number)
+        await stranger.silence(here.number, here.listener)
+        await until(lambda: len(here.listener._tasks) == 1)
+        assert len(here.listener._dials) == 1
+        assert not here.errors
         await here.pair()
 
 

@@ -156,7 +156,7 @@ class _Attempt(Generic[Peer]):
         except BaseException:
             establishing.cancel()
             await self.connection.close()
-            await asyncio.wait({establishing})
+            await asyncio.gather(establishing, return_exceptions=True)
             raise
 
     def _nobody(self) -> ConnectionFailed:

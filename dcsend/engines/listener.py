@@ -184,6 +184,9 @@ class Listener(Generic[Peer]):
         return None
 
     def _begin(self, check: Check, source: Address) -> None:
+        for old in self._dials.values():
+            if old.hears(source):
+                old.abandon()
         dial = _Dial(check, self)
         self._dials[dial.name] = dial
         dial.add_source(check, source)
@@ -268,6 +271,20 @@ class _Dial(Generic[Peer]):
         protocol: MuxedProtocol = self._protocols[":" in source[0]]
         self._port.route(source, protocol.datagram_received)
         private.answer_check(protocol, check.message, source)
+
+    def hears(self, source: Address) -> bool:
+        """Tell whether what *source* sends comes to this dial."""
+        return any(protocol.hears(source) for protocol in self._protocols.values())
+
+    def abandon(self) -> None:
+        """Give up silently: whoever dialed is gone, and another dial comes from its address.
+
+        Its handshake, sent again, and even its goodbye would reach that one, which can't tell
+        them from those of its own.
+        """
+        for protocol in self._protocols.values():
+            protocol.fall_silent()
+        self.give_up()
 
     async def establish(self, check: Check) -> None:
         """Connect to the peer that *check* describes."""

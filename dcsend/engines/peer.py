@@ -133,6 +133,9 @@ class PeerConnection:
         await self._ice.start(RTCIceParameters(remote.ufrag, remote.password))
         if self._ice.state != "completed":
             raise ConnectionFailed("no answer from any address of the other side")
+        if not self._role.dtls_server:
+            # A client speaks first. What is here already is for somebody who had this port before.
+            self._ice_connection.drop_queued()
         fingerprint = remote.fingerprint.hex(":").upper()
         await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint("sha-256", fingerprint)]))
         if self._dtls.state != "connected":

@@ -73,6 +73,11 @@ class IceConnection(Connection):
         elif self._queue.qsize() < _BACKLOG:
             super().data_received(data, component)
 
+    def drop_queued(self) -> None:
+        """Forget what has arrived and nobody has taken."""
+        while not self._queue.empty():
+            self._queue.get_nowait()
+
     async def query_consent(self) -> None:
         """Ask now and then whether the peer still wants our packets (RFC 7675, 5.1).
 
@@ -168,12 +173,21 @@ class MuxedProtocol(JudgedProtocol):
         super().__init__(connection, judge, rejected)
         self.local_candidate = _local_candidate("host", host, port.port)
         self._port = port
+        self._share = _PortTransport(self, port)
         # The cast: what is used of a transport, `_PortTransport` has.
-        self.connection_made(cast(asyncio.BaseTransport, _PortTransport(self, port)))
+        self.connection_made(cast(asyncio.BaseTransport, self._share))
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order and at once."""
-        self._port.send_all(datagrams, target)
+        self._share.send_all(datagrams, target)
+
+    def hears(self, source: Address) -> bool:
+        """Tell whether what *source* sends comes here."""
+        return self._port.routed(source) == self.datagram_received
+
+    def fall_silent(self) -> None:
+        """Hear and say nothing any more, not even a goodbye."""
+        self._share.mute()
 
 
 def _local_candidate(kind: str, host: str, port: int) -> Candidate:
@@ -195,6 +209,13 @@ class _PortTransport:
         self._protocol = protocol
         self._port = port
         self.sendto = port.send
+        self.send_all = port.send_all
+
+    def mute(self) -> None:
+        """Hear and send nothing from now on."""
+        self._port.unroute(self._protocol.datagram_received)
+        self.sendto = lambda data, target: None
+        self.send_all = lambda datagrams, target: None
 
     def close(self) -> None:
         """Leave the port; the port itself stays open."""

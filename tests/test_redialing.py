@@ -1,0 +1,85 @@
+"""A dialer that comes from the port of an earlier one, which has gone."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Sequence
+
+import pytest
+
+from dcsend.engines import listener
+from dcsend.engines.transfer import TransferConnection
+from dcsend.engines.udp import Address, UdpPort
+from dcsend.errors import AuthenticationFailed
+from tests.peers import half_open, published, until
+
+
+async def _free_port() -> int:
+    port = await UdpPort.open()
+    await port.close()
+    return port.port
+
+
+async def test_new_try_from_the_same_port_is_not_taken_for_the_old_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half_open(monkeypatch)
+    async with published() as here:
+        number = await _free_port()
+        with pytest.raises(AuthenticationFailed):
+            await here.dial(port=number, fingerprint=bytes(32))
+        (old,) = here.listener._dials.values()
+        said = _noted_datagrams(old)
+        await here.dial(port=number)
+        assert old.name not in here.listener._dials
+        assert not said
+        assert not here.errors
+
+
+def _noted_datagrams(dial: listener._Dial[TransferConnection]) -> list[bytes]:
+    """Return what *dial* sends from now on."""
+    said: list[bytes] = []
+
+    def note(datagrams: Sequence[bytes], target: Address) -> None:
+        said.extend(datagrams)
+
+    for protocol in dial._protocols.values():
+        protocol._share.sendto = lambda data, target: said.append(data)
+        protocol._share.send_all = note
+    return said
+
+
+@pytest.mark.parametrize("turns", range(6))
+@pytest.mark.parametrize("state", ["new", "connecting"])
+async def test_new_try_follows_one_that_was_cancelled_at_any_point(
+    state: str, turns: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with published() as here:
+        number = await _free_port()
+        attempt = asyncio.create_task(here.dial(port=number))
+        await until(lambda: bool(here.listener._dials))
+        (old,) = here.listener._dials.values()
+        await until(lambda: old.connection._dtls.state == state)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        attempt.cancel()
+        await asyncio.wait({attempt})
+        del attempt  # and with it the last reference to its tasks
+        await here.dial(port=number)
+    gc.collect()
+    assert not caplog.records
+
+
+async def test_dialer_overlooks_what_came_for_an_earlier_one() -> None:
+    async with published() as here:
+        number = await _free_port()
+        alert = bytes.fromhex("15 fefd 0000 000000000000 0002 02 28")  # fatal, in the clear
+        unknown = here.listener.port.unknown
+
+        def after_an_alert(data: bytes, source: Address) -> None:
+            here.listener.port.send(alert, source)
+            unknown(data, source)
+
+        here.listener.port.unknown = after_an_alert
+        await here.dial(port=number)
