@@ -6,10 +6,13 @@ an empty line, the payload (JSON text, or a frame in hex), a line end.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import given
@@ -21,7 +24,7 @@ from dcsend.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from dcsend.protocol import limits
+from dcsend.protocol import limits, messages
 from dcsend.protocol.messages import (
     Accept,
     Ack,
@@ -319,6 +322,38 @@ def test_message_fields_are_those_of_protocol_md() -> None:
     for kind in Message.__args__:
         documented = [row[0] for row in table(f"### {kind.__name__}")]
         assert documented == [field.name for field in fields(kind)], kind.__name__
+
+
+ODD: Final[tuple[object, ...]] = (
+    *(None, True, False, 0, 1, -1, 2**53 - 1, 2**53, -(2**53), 10**30, 0o777, 0o1000, 1.0, [], {}),
+    *("", "file", "link", "text", "directory", "\ud800", "é", "x" * 4096, "x" * 4097, ["file"]),
+)
+
+
+def test_usual_entry_is_judged_like_any_other() -> None:
+    usual: dict[str, object] = {"path": "a", "kind": "file", "size": 1, "mode": 0o644, "mtime": 0}
+    less = [{k: v for k, v in usual.items() if k != key} for key in usual]
+    values: list[object] = [usual, *less, *ODD, {**usual, "stored": 1}, {**usual, "other": 1}]
+    keys = (*usual, "target", "stored")
+    values += [{**usual, key: odd} for key, odd in itertools.product(keys, ODD)]
+    values += [
+        {**usual, one: odd, other: odder}
+        for one, other in itertools.combinations(keys, 2)
+        for odd, odder in itertools.product(ODD, repeat=2)
+    ]
+    results = {outcome(messages._read_any_entry, value) for value in values}
+    assert [outcome(messages._read_entry, value) for value in values] == [
+        outcome(messages._read_any_entry, value) for value in values
+    ]
+    assert len(results) > 100  # of both kinds
+
+
+def outcome(read: Callable[[object], Entry], value: object) -> str:
+    """Say which entry it is, or what was wrong with it."""
+    try:
+        return repr(read(value))
+    except RemoteProtocolError as error:
+        return str(error)
 
 
 def test_entry_fields_are_those_of_protocol_md() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import PurePosixPath, PureWindowsPath
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dcsend.files import names
 from dcsend.files.names import (
     JOURNAL_SUFFIX,
     MAX_COMPONENT,
@@ -71,6 +73,32 @@ def test_accepted_path_is_said_back_unchanged(path: str) -> None:
         return
     assert "/".join(parts) == path
     assert path.isprintable() or not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in path)
+
+
+@pytest.mark.parametrize("platform", ["linux", "win32"])
+def test_ordinary_paths_are_those_that_every_rule_lets_through(
+    platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    pieces = ["a", "Z", "9", "_", "-", ".", "/", " ", "\n", ":", "é", "\u017f", "\u212a", "²"]
+    pieces += ["con", "COM1", "nul", "Lpt", ".dcsend-part", "dcsend-part", ".Dcsend-Journal"]
+    passed = 0
+    for length in range(1, 5):
+        for some in itertools.product(pieces, repeat=length):
+            path = "".join(some)
+            if names._ORDINARY.fullmatch(path):
+                assert safe_path(path) == names._by_the_rules(path), path
+                passed += 1
+    assert passed > 4**5  # it is of use
+
+
+def test_ordinary_paths_are_not_too_long() -> None:
+    with pytest.raises(UnsafeName, match="longer than 255"):
+        safe_path("a" * 256)
+    assert safe_path("a" * 255) == ("a" * 255,)
+    assert len(safe_path("a/" * 2047 + "a")) == 2048
+    with pytest.raises(UnsafeName, match="longer than 4096"):
+        safe_path("a/" * 2048 + "a")
 
 
 @pytest.mark.parametrize(

@@ -188,8 +188,11 @@ class Settler:
                     part.finish()
                 except OSError as error:
                     faults[number] = error
-            open_ = [part.descriptor for _, part in parts]
-            open_ += [folder.fd for folder in folders if folder.fd is not None]
+            # One file of each folder is enough: none is on another file system than its folder.
+            first: dict[int, int] = {}
+            for _, part in parts:
+                first.setdefault(id(part.folder), part.descriptor)
+            open_ = [*first.values(), *(one.fd for one in folders if one.fd is not None)]
             calls = self._together.begin([lambda: sync_file_systems(open_)])
         else:
             syncs = [part.sync for _, part in parts]

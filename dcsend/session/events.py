@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
@@ -155,11 +155,9 @@ class Progressed:
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
 
 
-@dataclass(frozen=True, slots=True)
-class FileFinished:
-    """The verdict over one file."""
+class FileFinished(NamedTuple):
+    """The verdict over one file; a tuple, since there may be very many."""
 
-    name: ClassVar = "file"
     path: str
     "As the manifest names it."
     status: str
@@ -173,6 +171,11 @@ class FileFinished:
     "Why it is not ok."
     exit: int = 0
     "The exit status that this file alone would give."
+
+    @property
+    def name(self) -> str:
+        """As of every event."""
+        return "file"
 
     @property
     def saved(self) -> Path | None:
