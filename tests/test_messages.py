@@ -24,7 +24,7 @@ from dcsend.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
-from dcsend.protocol import limits, messages
+from dcsend.protocol import entries, limits
 from dcsend.protocol.messages import (
     Accept,
     Ack,
@@ -341,9 +341,9 @@ def test_usual_entry_is_judged_like_any_other() -> None:
         for one, other in itertools.combinations(keys, 2)
         for odd, odder in itertools.product(ODD, repeat=2)
     ]
-    results = {outcome(messages._read_any_entry, value) for value in values}
-    assert [outcome(messages._read_entry, value) for value in values] == [
-        outcome(messages._read_any_entry, value) for value in values
+    results = {outcome(entries._read_any_entry, value) for value in values}
+    assert [outcome(entries.read_entry, value) for value in values] == [
+        outcome(entries._read_any_entry, value) for value in values
     ]
     assert len(results) > 100  # of both kinds
 

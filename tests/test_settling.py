@@ -243,20 +243,42 @@ def test_one_sync_is_for_the_next_files_and_the_names_of_the_last(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They may be on two file systems: a folder of the chosen one can be a mount."""
-    synced: list[set[int]] = []
+    synced: list[list[int]] = []
 
     def sync(descriptors: Iterable[int]) -> None:
-        synced.append({os.fstat(one).st_ino for one in descriptors})
+        synced.append([os.fstat(one).st_ino for one in descriptors])
 
     monkeypatch.setattr(settling, "can_sync_file_systems", lambda: True)
     monkeypatch.setattr(settling, "sync_file_systems", sync)
     sink = DirectorySink(tmp_path, existing=Existing.REFUSE)
     batch = planned(sink, MANY)
     sink.apply(batch(0), more=True)
-    assert sink.apply(batch(1)) != []
+    outcomes = [*sink.apply(batch(1)), *sink.close()]
+    first, later = (
+        next(Path(one.where) for one in outcomes if one.number == number)
+        for number in (batch(0)[0].number, batch(1)[0].number)
+    )
+    # One file of a folder is where the others are; the folder's names may be elsewhere.
+    assert synced[0] == [first.stat().st_ino]
+    assert synced[1] == [later.stat().st_ino, (tmp_path / "d").stat().st_ino]
+
+
+def test_every_folder_has_a_file_that_tells_its_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(descriptors: Iterable[int]) -> None:
+        synced.extend(os.fstat(one).st_ino for one in descriptors)
+
+    monkeypatch.setattr(settling, "can_sync_file_systems", lambda: True)
+    monkeypatch.setattr(settling, "sync_file_systems", sync)
+    sink = DirectorySink(tmp_path, existing=Existing.REFUSE)
+    paths = [f"{folder}/f{number}" for folder in "de" for number in range(MANY)]
+    sink.plan([Entry(path, size=1) for path in paths])
+    sink.apply([one for number in range(2 * MANY) for one in whole(number, b"x")])
     sink.close()
-    assert (tmp_path / "d").stat().st_ino in synced[1]
-    assert len(synced[1]) == MANY + 1
+    assert {(tmp_path / name).stat().st_ino for name in ("d/f0", "e/f0")} <= set(synced)
 
 
 def test_a_file_system_is_asked_by_what_was_opened_first(
