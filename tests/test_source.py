@@ -6,17 +6,28 @@ import hashlib
 import io
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from dcsend.entry import Entry
-from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
+from dcsend.files.manifest import SPARSE_MARGIN, Scan, scan, scan_stream, scan_text
 from dcsend.files.source import Block, Source
 
 SIZE = 1000
 "Block size in these tests."
+
+
+class Change(Protocol):
+    """What `changing` gives."""
+
+    def __call__(
+        self, found: Scan, change: Callable[[], object], *, before: bool = False
+    ) -> list[Block]:
+        """Read *found*, and call *change* before or after the first call that reads."""
+        ...
 
 
 def read(
@@ -49,6 +60,18 @@ def test_file_is_read_whole_with_its_digest(tmp_path: Path, size: int) -> None:
     blocks = read(scan([tmp_path / "f"]))
     assert_complete(blocks, expected)
     assert len(blocks) == max(1, -(-size // SIZE))
+
+
+@pytest.mark.parametrize("size", [10, SIZE, 3 * SIZE])
+def test_file_whose_bytes_come_one_by_one_is_read_whole(
+    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A network drive may give less than it was asked for.
+    expected = os.urandom(size)
+    (tmp_path / "f").write_bytes(expected)
+    found, real = scan([tmp_path / "f"]), os.read
+    monkeypatch.setattr("os.read", lambda fd, count: real(fd, min(count, 1)))
+    assert_complete(read(found), expected)
 
 
 def test_files_come_in_order_and_folders_do_not(tmp_path: Path) -> None:
@@ -140,27 +163,48 @@ def test_holes_are_told_and_not_read(tmp_path: Path, have: int) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "SEEK_HOLE"), reason="no sparse files here")
-def test_file_that_is_all_hole_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [SPARSE_MARGIN, 1 << 20])
+def test_file_that_is_all_hole_is_read(tmp_path: Path, size: int) -> None:
     with (tmp_path / "f").open("wb") as file:
-        file.truncate(1 << 20)
-    blocks = read(scan([tmp_path / "f"]))
-    assert_complete(blocks, bytes(1 << 20))
-    assert blocks[0].hole == 1 << 20
+        file.truncate(size)
+    blocks = list(Source(scan([tmp_path / "f"])).blocks((), {}))
+    assert_complete(blocks, bytes(size))
+    assert blocks[0].hole == size
 
 
-def two_files(tmp_path: Path) -> Scan:
-    (tmp_path / "a").write_bytes(b"a" * 3 * SIZE)
+@pytest.fixture(params=[SIZE // 2, 3 * SIZE], ids=["at once", "in pieces"])
+def length(request: pytest.FixtureRequest) -> int:
+    """Bytes of a file, of those that are read at once and of the others."""
+    return int(request.param)
+
+
+def two_files(tmp_path: Path, length: int) -> Scan:
+    (tmp_path / "a").write_bytes(b"a" * length)
     (tmp_path / "b").write_bytes(b"b")
     return scan([tmp_path / "a", tmp_path / "b"])
 
 
-def read_with_change(found: Scan, change: object) -> list[Block]:
-    """Read, and call *change* after the first block."""
-    assert callable(change)
-    iterator = Source(found, SIZE).blocks((), {})
-    blocks = [next(iterator)]
-    change()
-    return blocks + list(iterator)
+@pytest.fixture
+def changing(monkeypatch: pytest.MonkeyPatch) -> Change:
+    """Let something happen while files are read."""
+
+    def read_with_change(
+        found: Scan, change: Callable[[], object], *, before: bool = False
+    ) -> list[Block]:
+        pending, real = [change], os.read
+
+        def reading(fd: int, count: int) -> bytes:
+            if before and pending:
+                pending.pop()()
+            content = real(fd, count)
+            if pending:
+                pending.pop()()
+            return content
+
+        monkeypatch.setattr("os.read", reading)
+        return read(found)
+
+    return read_with_change
 
 
 def assert_given_up(blocks: list[Block], reason: str) -> None:
@@ -173,43 +217,48 @@ def assert_given_up(blocks: list[Block], reason: str) -> None:
     assert blocks[-1].digest
 
 
-def test_file_that_grows_is_given_up(tmp_path: Path) -> None:
+def test_file_that_grows_is_given_up(tmp_path: Path, length: int, changing: Change) -> None:
     def grow() -> None:
         with (tmp_path / "a").open("ab") as file:
             file.write(b"more")
 
-    assert_given_up(read_with_change(two_files(tmp_path), grow), "changed while it was sent")
+    assert_given_up(changing(two_files(tmp_path, length), grow), "changed while it was sent")
 
 
-def test_file_that_shrinks_is_given_up(tmp_path: Path) -> None:
-    blocks = read_with_change(two_files(tmp_path), lambda: os.truncate(tmp_path / "a", 1500))
+def test_file_that_shrinks_is_given_up(tmp_path: Path, length: int, changing: Change) -> None:
+    def shrink() -> None:
+        os.truncate(tmp_path / "a", length // 3)
+
+    blocks = changing(two_files(tmp_path, length), shrink, before=True)
     assert_given_up(blocks, "became shorter while it was sent")
 
 
-def test_file_that_is_written_over_is_given_up(tmp_path: Path) -> None:
+def test_file_that_is_written_over_is_given_up(
+    tmp_path: Path, length: int, changing: Change
+) -> None:
     def write_over() -> None:
         with (tmp_path / "a").open("r+b") as file:
             file.write(b"x")
         os.utime(tmp_path / "a", ns=(1, 1))  # whatever the clock's step is
 
-    assert_given_up(read_with_change(two_files(tmp_path), write_over), "changed while it was sent")
+    assert_given_up(changing(two_files(tmp_path, length), write_over), "changed while it was sent")
 
 
-def test_file_that_vanishes_before_its_turn_is_given_up(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
+def test_file_that_vanishes_before_its_turn_is_given_up(tmp_path: Path, length: int) -> None:
+    found = two_files(tmp_path, length)
     (tmp_path / "a").unlink()
     assert_given_up(read(found), "vanished before it was sent")
 
 
-def test_file_of_another_size_is_given_up(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
+def test_file_of_another_size_is_given_up(tmp_path: Path, length: int) -> None:
+    found = two_files(tmp_path, length)
     (tmp_path / "a").write_bytes(b"short")
     assert_given_up(read(found), "changed before it was sent")
 
 
-def test_file_rewritten_with_the_same_size_is_given_up(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
-    (tmp_path / "a").write_bytes(b"x" * 3 * SIZE)
+def test_file_rewritten_with_the_same_size_is_given_up(tmp_path: Path, length: int) -> None:
+    found = two_files(tmp_path, length)
+    (tmp_path / "a").write_bytes(b"x" * length)
     os.utime(tmp_path / "a", ns=(1000, 1000))  # whatever the clock's step is
     assert_given_up(read(found), "changed before it was sent")
 
@@ -222,15 +271,15 @@ def test_file_longer_than_its_size_says_is_given_up(tmp_path: Path) -> None:
 
 
 def test_file_with_more_behind_its_size_is_given_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     # A drive that tells a size too small, as some FUSE ones do.
-    found = two_files(tmp_path)
+    found = two_files(tmp_path, length)
     real = os.fstat
 
     def fstat(fd: int) -> os.stat_result:
         status = real(fd)
-        size = 3 * SIZE if status.st_size > SIZE else status.st_size
+        size = length if status.st_size > length else status.st_size
         return os.stat_result(
             (*status[:6], size, *status[7:10]), {"st_mtime_ns": mtime, "st_blocks": 8}
         )
@@ -245,38 +294,42 @@ def test_file_with_more_behind_its_size_is_given_up(
     assert_given_up(read(found), "is longer than its size says")
 
 
-def test_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
-    (tmp_path / "secret").write_bytes(b"s" * 3 * SIZE)
+def test_link_that_took_the_place_of_a_file_is_not_followed(tmp_path: Path, length: int) -> None:
+    found = two_files(tmp_path, length)
+    (tmp_path / "secret").write_bytes(b"s" * length)
     (tmp_path / "a").unlink()
     (tmp_path / "a").symlink_to("secret")
     assert_given_up(read(found), "was replaced by a symbolic link")
 
 
-def test_pipe_that_took_the_place_of_a_file_does_not_stop_everything(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
+def test_pipe_that_took_the_place_of_a_file_does_not_stop_everything(
+    tmp_path: Path, length: int
+) -> None:
+    found = two_files(tmp_path, length)
     (tmp_path / "a").unlink()
     os.mkfifo(tmp_path / "a")
     assert_given_up(read(found), "is not a file any more")
 
 
-def test_folder_that_took_the_place_of_a_file_is_given_up(tmp_path: Path) -> None:
-    found = two_files(tmp_path)
+def test_folder_that_took_the_place_of_a_file_is_given_up(tmp_path: Path, length: int) -> None:
+    found = two_files(tmp_path, length)
     (tmp_path / "a").unlink()
     (tmp_path / "a").mkdir()
     assert_given_up(read(found), "is not a file any more")
 
 
-def test_file_removed_while_open_is_still_whole(tmp_path: Path) -> None:
-    blocks = read_with_change(two_files(tmp_path), (tmp_path / "a").unlink)
-    assert content(blocks, 0) == b"a" * 3 * SIZE
+def test_file_removed_while_open_is_still_whole(
+    tmp_path: Path, length: int, changing: Change
+) -> None:
+    blocks = changing(two_files(tmp_path, length), (tmp_path / "a").unlink)
+    assert content(blocks, 0) == b"a" * length
     assert not any(block.failure for block in blocks)
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
-def test_stopping_early_closes_the_file(tmp_path: Path) -> None:
+def test_stopping_early_closes_the_file(tmp_path: Path, length: int) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    blocks = Source(two_files(tmp_path), SIZE).blocks((), {})
+    blocks = Source(two_files(tmp_path, length), SIZE).blocks((), {})
     next(blocks)
     blocks.close()  # type: ignore[attr-defined]  # it is a generator
     assert len(os.listdir("/proc/self/fd")) == before

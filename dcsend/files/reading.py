@@ -17,12 +17,16 @@ from dcsend.entry import Entry
 from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK
 from dcsend.files.manifest import SPARSE_MARGIN, Origin
 
-__all__ = ["MAX_HOLE", "MIN_HOLE", "CantRead", "Piece", "Reader", "open_reader"]
+__all__ = ["MAX_HOLE", "MIN_HOLE", "CantRead", "Piece", "Reader", "open_reader", "read_small"]
 
 MIN_HOLE: Final = 64 << 10
 "Bytes; a shorter run of zeros is read like anything else."
 MAX_HOLE: Final = 1 << 30
 "Bytes of one hole in the protocol; a longer one is sent as several."
+
+_SHORTER: Final = "became shorter while it was sent"
+_LONGER: Final = "is longer than its size says"
+"As in /proc, and on some FUSE drives: the size is not to be trusted."
 
 Piece: TypeAlias = bytes | int
 "Bytes of the file, or the length of a hole."
@@ -140,17 +144,11 @@ class FileReader:
     """
 
     def __init__(self, path: str, size: int, mtime: int | None, block_size: int) -> None:
-        # NONBLOCK: if a pipe has taken its place, opening it must not wait for a writer.
-        self._fd = os.open(path, os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY)
+        self._fd = _open(path)
         self._size = size
         self._block_size = block_size
-        self._before = os.fstat(self._fd)
         try:
-            if not stat.S_ISREG(self._before.st_mode):
-                raise CantRead("is not a file any more")
-            changed = mtime is not None and self._before.st_mtime_ns // 1000 != mtime
-            if changed or self._before.st_size != size:
-                raise CantRead("changed before it was sent")
+            self._before = _check_listed(self._fd, size, mtime)
         except CantRead:
             self.close()
             raise
@@ -190,7 +188,7 @@ class FileReader:
         except OSError as error:
             raise CantRead(_reason(error)) from None
         if not piece:
-            raise CantRead("became shorter while it was sent")
+            raise CantRead(_SHORTER)
         return piece
 
     def _find_hole(self, position: int) -> tuple[int, int]:
@@ -231,12 +229,62 @@ class FileReader:
             more = os.read(self._fd, 1)
         except OSError as error:
             raise CantRead(_reason(error)) from None
-        after = os.fstat(self._fd)
-        if (after.st_size, after.st_mtime_ns) != (self._before.st_size, self._before.st_mtime_ns):
-            raise CantRead("changed while it was sent")
+        _check_same(self._fd, self._before)
         if more:
-            # As in /proc, and on some FUSE drives: the size is not to be trusted.
-            raise CantRead("is longer than its size says")
+            raise CantRead(_LONGER)
+
+
+def read_small(path: str, size: int, mtime: int | None) -> bytes:
+    """Return all of a file that is not sparse, and too small to be read in pieces.
+
+    Args:
+        path: as of a `FileReader`, like the others.
+        size: bytes; fewer than `SPARSE_MARGIN`.
+        mtime: microseconds; None if no time was announced.
+
+    Raises:
+        CantRead: it can't be opened or read, has changed, or changes meanwhile.
+    """
+    try:
+        fd = _open(path)
+        try:
+            before = _check_listed(fd, size, mtime)
+            # One byte more than there should be: that there is none has to be seen, too.
+            content = os.read(fd, size + 1)
+            while len(content) < size and (more := os.read(fd, size + 1 - len(content))):
+                content += more
+            if len(content) < size:
+                raise CantRead(_SHORTER)
+            _check_same(fd, before)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise CantRead(_reason(error)) from None
+    if len(content) > size:
+        raise CantRead(_LONGER)
+    return content
+
+
+def _open(path: str) -> int:
+    # NONBLOCK: if a pipe has taken its place, opening it must not wait for a writer.
+    return os.open(path, os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY)
+
+
+def _check_listed(fd: int, size: int, mtime: int | None) -> os.stat_result:
+    """Return what an open file is, if that is what was listed."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise CantRead("is not a file any more")
+    changed = mtime is not None and status.st_mtime_ns // 1000 != mtime
+    if changed or status.st_size != size:
+        raise CantRead("changed before it was sent")
+    return status
+
+
+def _check_same(fd: int, before: os.stat_result) -> None:
+    after = os.fstat(fd)
+    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+        raise CantRead("changed while it was sent")
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.files.intake import zeros
-from dcsend.files.manifest import Origin, Scan
-from dcsend.files.reading import CantRead, Piece, open_reader
+from dcsend.files.manifest import SPARSE_MARGIN, Origin, Scan
+from dcsend.files.reading import CantRead, Piece, open_reader, read_small
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -27,8 +26,7 @@ BLOCK_SIZE: Final = 16 * 64936
 "Bytes: 16 full frames, about 1 MiB; bigger blocks read no faster."
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A piece of a file, or the news that it has been given up."""
 
     number: int
@@ -61,6 +59,8 @@ class Source:
     def __init__(self, scanned: Scan, block_size: int = BLOCK_SIZE) -> None:
         self._scan = scanned
         self._block_size = block_size
+        self._small = min(block_size, SPARSE_MARGIN - 1)
+        "Bytes of a file that is read at once; it can't have holes worth telling."
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -78,10 +78,13 @@ class Source:
                 digest and not yielded.
         """
         for number, entry in enumerate(self._scan.entries):
-            if entry.kind in (Kind.FILE, Kind.TEXT) and number not in skip:
-                yield from self._file(
-                    number, entry, self._scan.origins[number], have.get(number, 0)
-                )
+            if entry.kind not in (Kind.FILE, Kind.TEXT) or number in skip:
+                continue
+            origin, start = self._scan.origins[number], have.get(number, 0)
+            if entry.size is None or entry.size > self._small or start or type(origin) is not str:
+                yield from self._file(number, entry, origin, start)
+            else:
+                yield _small(number, origin, entry.size, entry.mtime)
 
     def _file(self, number: int, entry: Entry, origin: Origin, start: int) -> Iterator[Block]:
         position = 0
@@ -109,6 +112,15 @@ class Source:
                     yield Block(number, position, digest=hasher.digest())
         except CantRead as error:
             yield Block(number, position, failure=str(error))
+
+
+def _small(number: int, path: str, size: int, mtime: int | None) -> Block:
+    """Return all of a file, for which the reader's pieces would be twice the work."""
+    try:
+        content = read_small(path, size, mtime)
+    except CantRead as error:
+        return Block(number, 0, failure=str(error))
+    return Block(number, 0, content, digest=hashlib.sha256(content).digest())
 
 
 def _count(piece: Piece, hasher: _Hash) -> int:
