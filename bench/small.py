@@ -61,7 +61,11 @@ def main() -> None:
             for name, source in sources.items():
                 result = attempt(name, _measure(source, folder / f"{name} {number}"))
                 row.results.setdefault(name, []).append(result)
-                print(f"round {number + 1}, {name}: {result.seconds:.2f} s", flush=True)
+                whole = result.receiver.elapsed if result.receiver else 0.0
+                print(
+                    f"round {number + 1}, {name}: {result.seconds:.2f} s, command {whole:.2f} s",
+                    flush=True,
+                )
     results.save("small", where, vars(chosen), [row])
 
 

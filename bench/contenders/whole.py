@@ -28,7 +28,7 @@ def send_path(hosts: Hosts, source: Path, destination: Path, limit: float) -> Re
     with Running(command, environment=ENVIRONMENT) as sender:
         line, _ = sender.until('"event": ?"code"')
         code = json.loads(line.text)["code"]
-        options = ("-o", str(destination), "-y", "--overwrite", "--json")
+        options = ("-o", str(destination), "-y", "--json")
         command = Hosts.on(hosts.right, *PROGRAM, "receive", code, *options)
         with Running(command, environment=ENVIRONMENT) as receiver:
             accepted, _ = receiver.until('"event": ?"manifest"')
