@@ -133,6 +133,22 @@ def test_name_that_is_no_unicode_stays_one_ascii_line() -> None:
     assert json.loads(out.getvalue())["entries"][0]["path"] == "\udcff\u2028"
 
 
+@pytest.mark.parametrize(
+    "path",
+    ['}, {"v": 1', '"}, {"v": ', '\\"}, {\\"v": ', "}, {", "\n", '\\}, {"v": 1, "event": "done"'],
+)
+async def test_files_of_one_turn_are_a_line_each_whatever_their_names(path: str) -> None:
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out))
+    for _ in range(3):
+        display.show(FileFinished(path, "ok", 3, where=path, reason=path))
+    assert not out.getvalue()
+    await asyncio.sleep(0)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["path"] for line in lines] == [path] * 3
+    assert [line["reason"] for line in lines] == [path] * 3
+
+
 def test_signs_of_life_are_shown_with_v_only() -> None:
     sign = TextExchanged("abc", sent=True, kind="random")
     assert shown(sign) == []

@@ -6,7 +6,6 @@ Everything heavy is imported inside the commands: the code must be on the screen
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import sys
@@ -28,9 +27,6 @@ __all__ = ["app", "main"]
 # click's, under whatever name typer keeps it: all that a wrong command line raises.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
-_GARBAGE = 50_000
-"""Objects made, and not yet gone, until the next search for garbage. Python's 700 make it search
-some 250 times for 10 000 files, 45 ms in all at either end, and find next to nothing."""
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 "What typer takes for yes in a variable."
 
@@ -68,7 +64,6 @@ def main() -> None:
     """Run the command line; every error becomes a line or two, and an exit status."""
     from dcsend.display.streams import release
 
-    gc.set_threshold(_GARBAGE)
     try:
         status = app(prog_name="dcsend", standalone_mode=False) or 0
     except _WrongUsage as exc:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any, Final
 
 from dcsend.display.streams import Stream
 from dcsend.errors import DcsendError, UsageError
@@ -18,6 +19,10 @@ from dcsend.session.events import (
 
 __all__ = ["JsonDisplay"]
 
+_BETWEEN: Final = '}, {"v": '
+"Between two objects in an array of them."
+_LINES: Final = '}\n{"v": '
+
 
 class JsonDisplay:
     """Writes `{"v":1,"event":…}` lines; `done` is the last, and comes exactly once."""
@@ -25,14 +30,14 @@ class JsonDisplay:
     def __init__(self, out: Stream, *, verbose: bool = False) -> None:
         self._out = out
         self._verbose = verbose
-        self._held: list[str] = []
-        "Lines of this turn of the loop that are not written yet."
+        self._held: list[dict[str, Any]] = []
+        "What is to be written in this turn of the loop, a line each."
 
     def show(self, event: Event) -> None:
         """Write one line; signs of life only with `-v`."""
         if isinstance(event, TextExchanged) and event.kind == "random" and not self._verbose:
             return
-        self._held.append(json.dumps({"v": 1, "event": event.name, **event.as_json()}))
+        self._held.append({"v": 1, "event": event.name, **event.as_json()})
         # Small files end hundreds at a time: one system call for them, not hundreds.
         if not isinstance(event, FileFinished) or not self._write_soon():
             self._write()
@@ -62,5 +67,7 @@ class JsonDisplay:
 
     def _write(self) -> None:
         if self._held:
-            lines, self._held = self._held, []
-            self._out.line("\n".join(lines))
+            held, self._held = self._held, []
+            # All at once takes half the time. No text has what is replaced: a quote in it, after
+            # whatever else, has a backslash before it.
+            self._out.line(json.dumps(held)[1:-1].replace(_BETWEEN, _LINES))

@@ -55,13 +55,18 @@ class Folder:
         fd: its descriptor, owned from now on; None where the system knows no `dir_fd`.
     """
 
-    __slots__ = ("fd", "path", "users")
+    __slots__ = ("_inside", "fd", "path", "users")
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
+        self._inside = os.path.join(path, "")
         self.fd = fd
         self.users = 0
         "Files being written in it; it is not closed before they are done."
+
+    def where(self, name: str) -> str:
+        """Return the path of something in it."""
+        return self._inside + name
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
         """Open a file, never through a link, and return its descriptor."""
@@ -161,10 +166,10 @@ class Folder:
             self.fd = None
 
     def _at(self, name: str) -> str:
-        return name if self.fd is not None else os.path.join(self.path, name)
+        return name if self.fd is not None else self.where(name)
 
     def _enter(self, name: str) -> Folder:
-        path = os.path.join(self.path, name)
+        path = self.where(name)
         if self.fd is None:
             status = os.lstat(path)
             if not stat.S_ISDIR(status.st_mode) or is_link(status):

@@ -109,7 +109,7 @@ class GrowingFile(Intake, abc.ABC):
 
     @property
     def _path(self) -> str:
-        return os.path.join(self.folder.path, self._name)
+        return self.folder.where(self._name)
 
     def _release(self) -> None:
         if self._fd >= 0:

@@ -139,7 +139,7 @@ class PartFile(GrowingFile):
 
     @property
     def _path(self) -> str:
-        return os.path.join(self.folder.path, self._part)
+        return self.folder.where(self._part)
 
 
 def free_names(name: str, existing: Existing) -> Iterator[str]:

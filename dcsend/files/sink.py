@@ -300,7 +300,7 @@ class DirectorySink:
         settled = self._settler.turn()
         for one in settled:
             if one.name:
-                self._ended(one.number, os.path.join(one.part.folder.path, one.name), one.part)
+                self._ended(one.number, one.part.folder.where(one.name), one.part)
         try:
             for one in settled:
                 if one.error is not None:
@@ -339,7 +339,7 @@ class DirectorySink:
                 folder = self._tree.folder(parts[:-1])
                 judge_way(self.root, parts, entry.target, self._links)
                 name = make_link(folder, parts, entry.target, self._existing)
-                self._ended(number, os.path.join(folder.path, name))
+                self._ended(number, folder.where(name))
         except OSError as error:
             self._fail(number, self._judge(error, entry.path))
         except DcsendError as error:

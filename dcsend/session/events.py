@@ -121,8 +121,7 @@ class ManifestKnown:
     def as_json(self) -> JsonObject:
         """Count, total, and every entry."""
         listed = [
-            {"path": entry.path, "kind": entry.kind.value, "size": entry.size}
-            for entry in self.entries
+            {"path": entry.path, "kind": entry.kind, "size": entry.size} for entry in self.entries
         ]
         return {"files": self.files, "bytes": self.total, "entries": listed}
 
