@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dcsend.display import jsonlines
 from dcsend.display.jsonlines import JsonDisplay
 from dcsend.display.streams import Stream
 from dcsend.entry import Entry
@@ -194,6 +195,24 @@ def test_files_that_end_together_are_written_at_once_and_before_what_follows() -
     asyncio.run(end())
     names = [json.loads(line).get("path") for line in out.getvalue().splitlines()]
     assert names == [*(f"f{number}" for number in range(300)), "last", None]
+
+
+async def test_what_is_offered_is_written_soon_or_before_what_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out))
+    display.show(ManifestKnown([Entry("a", size=3)]))
+    display.show(FileFinished("a", "ok", 3))
+    assert not out.getvalue()
+    display.show(Warned("silent", "nothing"))
+    told = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert told == ["manifest", "file", "error"]
+    monkeypatch.setattr(jsonlines, "_PAUSE", 0.001)
+    display.show(ManifestKnown([]))
+    async with asyncio.timeout(5):
+        while len(out.getvalue().splitlines()) < 4:  # noqa: ASYNC110 - of a text nobody tells
+            await asyncio.sleep(0)
 
 
 def test_files_that_are_held_are_written_at_the_close() -> None:

@@ -30,7 +30,14 @@ from dcsend.files.source import Source
 from dcsend.protocol.limits import MAX_FRAME
 from dcsend.session import incoming
 from dcsend.session.conversation import Conversation
-from dcsend.session.events import Event, ManifestKnown, Progressed, TextExchanged, Warned
+from dcsend.session.events import (
+    Connected,
+    Event,
+    ManifestKnown,
+    Progressed,
+    TextExchanged,
+    Warned,
+)
 from dcsend.session.incoming import Incoming
 from dcsend.session.outcome import Tally, exit_status
 from dcsend.session.outgoing import Outgoing, block_size
@@ -119,6 +126,24 @@ async def test_a_file_arrives_and_both_sides_know_it(tmp_path: Path, source_file
         assert [(file.path, file.status) for file in side.tally.files] == [("film.bin", "ok")]
         assert side.tally.bytes == len(CONTENT)
     assert sending.tally.files[0].sha256 == receiving.tally.files[0].sha256
+
+
+async def test_a_sender_has_told_what_it_offers_when_the_other_side_goes_at_once(
+    source_file: Path, tmp_path: Path
+) -> None:
+    left, right = connected_pair()
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
+
+    def cut_at_once(event: Event) -> None:
+        sending.events.append(event)
+        if isinstance(event, Connected):
+            left.cut()
+
+    assert isinstance(sending.party, Outgoing)
+    sending.party._emit = cut_at_once
+    error, _ = await both(sending, receiving)
+    assert isinstance(error, ConnectionFailed)
+    assert [type(event) for event in sending.events] == [Connected, ManifestKnown]
 
 
 def first_data_frame(change: Callable[[bytes], bytes]) -> Callable[[bytes | str], bytes | str]:

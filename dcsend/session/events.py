@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 JsonObject = dict[str, Any]
+
+_CONTENT: Final = (Kind.FILE, Kind.TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class ManifestKnown:
     @property
     def files(self) -> int:
         """How many entries carry bytes."""
-        return sum(entry.kind in (Kind.FILE, Kind.TEXT) for entry in self.entries)
+        return sum(entry.kind in _CONTENT for entry in self.entries)
 
     @property
     def total(self) -> int | None:

@@ -46,6 +46,8 @@ __all__ = ["Outgoing", "block_size"]
 
 _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
 "The longest frame without content, bytes."
+_FIRST: Final = 8
+"The first batch is so many times shorter: until it is read, both sides wait."
 _BLOCKS_AHEAD: Final = 2
 "Batches read ahead of the network: one is being sent, two wait; about 3 MiB of memory."
 _MANY: Final = 1024
@@ -160,15 +162,11 @@ class Outgoing:
         while True:
             message = await self._control.receive()
             self.conversation.heard()
-            events = self._protocol.receive(message)
-            for event in events:
+            for event in self._protocol.receive(message):
                 if self._handle(event):
                     await self._end()
                     return
             await self._flush()
-            if protocol_events.PeerIntroduced in map(type, events):
-                # It has gone first: to tell of 10 000 entries takes a while.
-                self._emit(ManifestKnown(self._entries))
 
     async def _end(self) -> None:
         """Say bye; the receiver, which then knows that we know, hangs up."""
@@ -205,6 +203,7 @@ class Outgoing:
     def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
         route = self._connection.route
         self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
+        self._emit(ManifestKnown(self._entries))
 
     def _start(self, event: protocol_events.Accepted) -> None:
         self.tally.started = self._loop.time()
@@ -265,19 +264,20 @@ class Outgoing:
     async def _read_ahead(
         self, blocks: Iterator[Block], batches: asyncio.Queue[list[Block]]
     ) -> None:
-        size = block_size(self._settings.block_size)
-        take = partial(_take, blocks, size, self._entries)
+        usual = block_size(self._settings.block_size)
+        size = usual // _FIRST
         following = upto = 0
         while True:
             if following >= upto:
                 upto = _after_small(self._entries, following)
             # Only if the batch can't reach what is large, or a stream, which may pause for hours.
             near = upto == len(self._entries) or upto - following >= _MANY
+            take = partial(_take, blocks, size, self._entries)
             batch = await self._worker.run(take, near=near)
             await batches.put(batch)
             if not batch:
                 return
-            following = batch[-1].number + 1
+            following, size = batch[-1].number + 1, usual
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
         while batch := await batches.get():
