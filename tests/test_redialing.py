@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from dcsend.engines import listener
+from dcsend.engines.private import IceConnection
 from dcsend.engines.transfer import TransferConnection
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import AuthenticationFailed
@@ -83,3 +84,13 @@ async def test_dialer_overlooks_what_came_for_an_earlier_one() -> None:
 
         here.listener.port.unknown = after_an_alert
         await here.dial(port=number)
+
+
+async def test_the_end_of_a_connection_is_not_overlooked() -> None:
+    connection = IceConnection(ice_controlling=True)
+    connection.data_received(b"\x16", 1)
+    connection.farewell()
+    connection.data_received(b"\x16", 1)
+    connection.drop_queued()
+    assert connection._queue.get_nowait() is None
+    assert connection._queue.empty()

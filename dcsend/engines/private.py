@@ -74,9 +74,12 @@ class IceConnection(Connection):
             super().data_received(data, component)
 
     def drop_queued(self) -> None:
-        """Forget what has arrived and nobody has taken."""
+        """Forget the datagrams that have arrived and nobody has taken."""
+        ended = False
         while not self._queue.empty():
-            self._queue.get_nowait()
+            ended |= self._queue.get_nowait() is None
+        if ended:
+            self.farewell()
 
     async def query_consent(self) -> None:
         """Ask now and then whether the peer still wants our packets (RFC 7675, 5.1).
