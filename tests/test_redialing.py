@@ -13,7 +13,7 @@ from dcsend.engines.private import IceConnection
 from dcsend.engines.transfer import TransferConnection
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import AuthenticationFailed
-from tests.peers import half_open, published, until
+from tests.peers import Stranger, check, half_open, published, until
 
 
 async def _free_port() -> int:
@@ -84,6 +84,27 @@ async def test_dialer_overlooks_what_came_for_an_earlier_one() -> None:
 
         here.listener.port.unknown = after_an_alert
         await here.dial(port=number)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 5])
+@pytest.mark.parametrize("again", [True, False])
+async def test_what_an_abandoned_dialer_sent_comes_late_and_changes_nothing(
+    again: bool, turns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half_open(monkeypatch)
+    async with published() as here, Stranger.open() as stranger:
+        received, source = here.listener.port.received, stranger.address
+        first, second = check(), check()
+        late = first if again else check(username=first.attributes["USERNAME"])
+        received(bytes(first), source)
+        received(bytes(second), source)
+        new = list(here.listener._dials.values())[-1]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        received(bytes(late), source)
+        await until(lambda: len(here.listener._tasks) == 1)
+        assert list(here.listener._dials.values()) == [new]
+        assert new.hears(source)
 
 
 async def test_the_end_of_a_connection_is_not_overlooked() -> None:

@@ -36,6 +36,8 @@ MAX_HALF_OPEN: Final = 8
 "Dials that may be between first check and open channels at one time; each costs about 100 KB."
 MAX_SOURCES: Final = 16
 "Source addresses of one dial: a browser tries each of its interfaces."
+MAX_ABANDONED: Final = 64
+"Names of abandoned dials that are remembered; a datagram that is late comes within a minute."
 MAX_EARLY: Final = 16
 "Datagrams kept while aiortc is still loading; dialers repeat theirs anyway."
 HALF_OPEN_SECONDS: Final = 10.0
@@ -80,6 +82,8 @@ class Listener(Generic[Peer]):
         self._loaded = False
         self._refusal: Refusal | None = None
         self._dials: dict[str, _Dial[Peer]] = {}
+        self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
+        "Names of dials that another one has followed from the same address."
         self._accepted: asyncio.Future[_Dial[Peer]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = SeenChecks()
@@ -162,6 +166,8 @@ class Listener(Generic[Peer]):
             return
         if not check.authenticated(self._password):
             self.port.send(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+        elif check.credentials.local_ufrag in self._abandoned:
+            return  # late, or sent twice on the way: its dialer is gone
         elif (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
             dial.add_source(check, source)
         elif self._refusal is not None:
@@ -186,6 +192,7 @@ class Listener(Generic[Peer]):
     def _begin(self, check: Check, source: Address) -> None:
         for old in self._dials.values():
             if old.hears(source):
+                self._abandoned.append(old.name)
                 old.abandon()
         dial = _Dial(check, self)
         self._dials[dial.name] = dial

@@ -59,7 +59,7 @@ class Folder:
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
-        self._inside = os.path.join(path, "")
+        self._inside = os.path.join(path, "x")[:-1]
         self.fd = fd
         self.users = 0
         "Files being written in it; it is not closed before they are done."

@@ -149,7 +149,7 @@ class FileReader:
         self._block_size = block_size
         try:
             self._before = _check_listed(self._fd, size, mtime)
-        except CantRead:
+        except (CantRead, OSError):
             self.close()
             raise
         blocks: int = getattr(self._before, "st_blocks", size)
