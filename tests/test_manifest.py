@@ -16,6 +16,7 @@ import pytest
 from dcsend.entry import Entry, Kind
 from dcsend.errors import SourceError, UsageError
 from dcsend.files.manifest import Problem, Scan, manifest_id, scan, scan_stream, scan_text
+from dcsend.files.names import MAX_LEVELS
 
 
 def paths_of(found: Scan) -> list[str]:
@@ -85,8 +86,8 @@ def test_folder_gets_the_name_of_what_it_is(
     assert paths_of(scan([spelling])) == ["t", "t/b", "t/b/1"]
 
 
-def test_very_deep_tree_is_listed(tmp_path: Path) -> None:
-    depth = 1200  # deeper than Python's stack, within PATH_MAX
+def test_tree_is_listed_down_to_the_deepest_path(tmp_path: Path) -> None:
+    depth = 1200  # within PATH_MAX
     here = os.open(tmp_path, os.O_RDONLY)
     try:
         for _ in range(depth):
@@ -97,7 +98,11 @@ def test_very_deep_tree_is_listed(tmp_path: Path) -> None:
     finally:
         os.close(here)
     try:
-        assert len(scan([tmp_path / "d"]).entries) == depth
+        found = scan([tmp_path / "d"])
+        assert len(found.entries) == MAX_LEVELS
+        (problem,) = found.problems
+        assert problem.path == "/".join(["d"] * (MAX_LEVELS + 1))
+        assert problem.reason == "the path is more than 128 levels deep"
     finally:
         # Python's own removal, and so pytest's, would recurse too deep.
         subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)

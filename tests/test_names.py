@@ -21,6 +21,7 @@ from dcsend.files.names import (
     safe_path,
     safe_target,
 )
+from dcsend.protocol import limits
 
 # Text that looks like a path, so that hypothesis finds its way to the rules.
 PATHS = st.lists(
@@ -96,9 +97,22 @@ def test_ordinary_paths_are_not_too_long() -> None:
     with pytest.raises(UnsafeName, match="longer than 255"):
         safe_path("a" * 256)
     assert safe_path("a" * 255) == ("a" * 255,)
-    assert len(safe_path("a/" * 2047 + "a")) == 2048
+    long = "/".join(["a" * 255] * 16)
+    assert len(safe_path(long)) == 16
     with pytest.raises(UnsafeName, match="longer than 4096"):
-        safe_path("a/" * 2048 + "a")
+        safe_path(f"{long}/a")
+
+
+def test_path_of_more_than_128_levels_is_refused() -> None:
+    assert names.MAX_LEVELS == limits.MAX_LEVELS
+    for name in ("a", "é", "two letters"):
+        deepest = "/".join([name] * 128)
+        assert len(safe_path(deepest)) == 128
+        safe_target(("link",), deepest)
+        with pytest.raises(UnsafeName, match="more than 128 levels"):
+            safe_path(f"{deepest}/{name}")
+        with pytest.raises(UnsafeName, match="more than 128 levels"):
+            safe_target(("link",), f"{deepest}/{name}")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import hashlib
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.entry import Entry
+from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError, LocalProtocolError
 from dcsend.files import syncing, unnamed
 from dcsend.files.folder import Folder
@@ -136,6 +137,30 @@ def test_root_may_be_a_link(make_sink: MakeSink, tmp_path: Path) -> None:
 def test_more_than_fits_is_refused_before_it_is_received(make_sink: MakeSink) -> None:
     with pytest.raises(DestinationError, match="not enough room"):
         make_sink().plan([Entry("f", size=2**53 - 1)])
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_folders_that_do_not_fit_are_refused_before_they_are_made(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: bool
+) -> None:
+    """40 empty files, "0 B", each in 100 folders of its own, as entries or only in its path."""
+    free = 4000 * os.statvfs(tmp_path).f_frsize
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=free))
+
+    def offer(levels: int) -> list[Entry]:
+        entries: list[Entry] = []
+        for number in range(40):
+            above = [str(number), *["a"] * (levels - 1)]
+            if listed:
+                folders = ("/".join(above[: depth + 1]) for depth in range(levels))
+                entries += [Entry(folder, Kind.DIRECTORY) for folder in folders]
+            entries.append(Entry("/".join([*above, "file"]), size=0))
+        return entries
+
+    assert not make_sink().plan(offer(100)).skip
+    with pytest.raises(DestinationError, match="not enough room"):
+        make_sink().plan(offer(101))
 
 
 def test_sparse_file_needs_only_what_it_takes(make_sink: MakeSink) -> None:
@@ -264,7 +289,7 @@ def test_failing_sync_in_the_middle_of_a_batch_ends_the_run(
 STUCK = """
 import os, sys, threading
 from pathlib import Path
-from dcsend.entry import Entry
+from dcsend.entry import Entry, Kind
 from dcsend.files.operations import End, Existing
 from dcsend.files.sink import DirectorySink
 import hashlib

@@ -19,6 +19,7 @@ from dcsend.errors import DestinationError
 __all__ = [
     "JOURNAL_SUFFIX",
     "MAX_COMPONENT",
+    "MAX_LEVELS",
     "MAX_PATH",
     "PART_SUFFIX",
     "UnsafeName",
@@ -32,6 +33,9 @@ MAX_PATH: Final = 4096
 "Bytes of a whole path in UTF-8: PATH_MAX of Linux."
 MAX_COMPONENT: Final = 255
 "Bytes of one name in UTF-8: NAME_MAX of nearly every file system."
+MAX_LEVELS: Final = 128
+"""Names in a path. Each but the last is a folder to be made: with 2048 levels, for which 4096 bytes
+have room, a manifest of 160 KB makes 80 000 folders."""
 PART_SUFFIX: Final = ".dcsend-part"
 "What a file is called, beside its target, until its digest matches."
 JOURNAL_SUFFIX: Final = ".dcsend-journal"
@@ -166,6 +170,8 @@ def _check_text(path: str) -> None:
         raise UnsafeName("the name holds a control character")
     if "\\" in path:
         raise UnsafeName("the name holds a backslash")
+    if path.count("/") >= MAX_LEVELS:
+        raise UnsafeName(f"the path is more than {MAX_LEVELS} levels deep")
 
 
 def _check_component(component: str) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,8 +40,8 @@ def plan_folder(entries: Sequence[Entry], root: Path, existing: Existing) -> Pla
     for number, entry in enumerate(entries):
         survey.judge(number, entry)
     survey.refuse_taken()
-    wanted = [entry for number, entry in enumerate(entries) if number not in survey.skip]
-    check_room(wanted, root)
+    wanted = (entry for number, entry in enumerate(entries) if number not in survey.skip)
+    check_room(wanted, root, survey.folders)
     return Plan(survey.skip, survey.last_notes())
 
 
@@ -63,20 +63,26 @@ def check_root(root: Path) -> None:
         )
 
 
-def check_room(entries: Sequence[Entry], root: Path) -> None:
+def check_room(entries: Iterable[Entry], root: Path, folders: int = 0) -> None:
     """Refuse more than the disk has room for, as far as the sizes are known.
+
+    Args:
+        entries: what is wanted.
+        root: the chosen folder.
+        folders: how many have to be made; each takes a block of the disk.
 
     Raises:
         DestinationError: there is not enough room.
     """
-    needed = 0
+    nearest = _nearest(root)
+    needed = folders * _block(nearest)
     for entry in entries:
         if entry.kind is Kind.FILE and entry.size is not None:
             needed += entry.size if entry.stored is None else min(entry.size, entry.stored)
     if not needed:
         return
     try:
-        free = shutil.disk_usage(_nearest(root)).free
+        free = shutil.disk_usage(nearest).free
     except OSError:
         return  # a file system that does not say; the disk itself will
     if needed > free:
@@ -100,6 +106,11 @@ class _Survey:
         self._taken: list[str] = []
         self._missing: set[tuple[str, ...]] = set()
         "Folders that are not there, so that nothing can be in them."
+        self.folders = 0
+        """Folders that have to be made. Those that are no entries are told from the path before,
+        so some are counted twice where a manifest isn't sorted."""
+        self._last = ""
+        "The last path that was let in."
 
     def judge(self, number: int, entry: Entry) -> None:
         """Judge one entry."""
@@ -119,6 +130,8 @@ class _Survey:
             self._refuse(number, "unsafe", note)
             return
         self._seen.add(entry.path)
+        self.folders += _new_parents(entry.path, self._last)
+        self._last = entry.path
         if not self._is_taken(parts, entry.kind):
             return
         if self._existing is Existing.REFUSE:
@@ -158,9 +171,33 @@ class _Survey:
         if status is None:
             if kind is Kind.DIRECTORY:
                 self._missing.add(parts)
+                self.folders += 1
             return False
         # Folders are filled up; what stands where a folder must be is in the way.
         return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)
+
+
+def _new_parents(path: str, last: str) -> int:
+    """Count the folders above *path* that *last* is not in, nor is itself.
+
+    >>> _new_parents("a/b/c/d", "a/x"), _new_parents("a/b", "a"), _new_parents("ab/c", "a/b")
+    (2, 0, 1)
+    """
+    parents = path.split("/")[:-1]
+    shared = 0
+    for one, other in zip(parents, last.split("/"), strict=False):
+        if one != other:
+            break
+        shared += 1
+    return len(parents) - shared
+
+
+def _block(path: Path) -> int:
+    """Return how many bytes the smallest thing takes on the disk of *path*."""
+    try:
+        return os.statvfs(path).f_frsize
+    except (AttributeError, OSError):  # Windows; a file system that does not say
+        return 4096
 
 
 def _nearest(path: Path) -> Path:

@@ -39,6 +39,9 @@ MAX_MANIFEST: Final = 256 * 1024 * 1024
 MAX_PATH: Final = 4096
 "Longest path or link target, in code points; whether it is safe, the files layer says."
 
+MAX_LEVELS: Final = 128
+"Most names in a path, or in a link's target; the files layer refuses a deeper one as unsafe."
+
 MAX_MODE: Final = 0o777
 "Permission bits only: never set-user-ID, set-group-ID or sticky."
 

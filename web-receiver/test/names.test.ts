@@ -36,6 +36,8 @@ test.each([
   "FILM.DCSEND-PART",
   "film.dcsend-part. .",
   "film.crswap",
+  Array(129).fill("a").join("/"),
+  Array(129).fill("é").join("/"),
 ])("unsafe path is refused: %j", (path) => {
   expect(() => safePath(path)).toThrow(UnsafeName);
 });
@@ -77,6 +79,7 @@ test.each([
   "dcsend-part",
   " leading",
   "\u202egnp.exe",
+  Array(128).fill("a").join("/"),
 ])("ordinary path is accepted unchanged: %j", (path) => {
   expect(safePath(path)).toEqual(path.split("/"));
 });

@@ -9,6 +9,8 @@ import { DestinationError } from "../errors.ts";
 
 /** Bytes of a whole path in UTF-8: PATH_MAX of Linux. */
 export const MAX_PATH = 4096;
+/** Names in a path; each but the last is a folder to be made. */
+export const MAX_LEVELS = 128;
 /** Bytes of one name in UTF-8: NAME_MAX of nearly every file system. */
 export const MAX_COMPONENT = 255;
 
@@ -61,6 +63,9 @@ function checkText(path: string): void {
   }
   if (CONTROL.test(path)) throw new UnsafeName("the name holds a control character");
   if (path.includes("\\")) throw new UnsafeName("the name holds a backslash");
+  if (path.split("/", MAX_LEVELS + 1).length > MAX_LEVELS) {
+    throw new UnsafeName(`the path is more than ${MAX_LEVELS} levels deep`);
+  }
 }
 
 function checkComponent(component: string): void {

@@ -26,6 +26,8 @@ export const MAX_ENTRIES = 1_000_000;
 export const MAX_MANIFEST = 268435456;
 /** Longest path or link target, in code points. */
 export const MAX_PATH = 4096;
+/** Most names in a path; the files layer refuses a deeper one as unsafe. */
+export const MAX_LEVELS = 128;
 /** Permission bits only: never set-user-ID, set-group-ID or sticky. */
 export const MAX_MODE = 0o777;
 /** Longest name of a program, in code points. */
