@@ -60,7 +60,7 @@ class Settings:
     turn: Sequence[str] = field(default=(), repr=False)
     """TURN servers, which relay where there is no direct path; user and password in each, hence
     not in repr(): `turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]`, or `turns:`. A dial code has no
-    room for relayed addresses: with `sdp` only."""
+    room for relayed addresses: with `sdp` only; the dialer of a dial code uses none."""
     stun_timeout: float = 2.0
     "Seconds the code may be late because of STUN; a dead server must not hold it up."
     expires: float = 3600.0

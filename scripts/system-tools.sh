@@ -16,6 +16,7 @@ chromedriver  chromium-driver  starts it and talks to it
 firefox-esr   firefox-esr      the page in another one
 go            golang-go        builds the peer that chats are tested with
 wormhole-william wormhole-william what the benchmark compares with
+turnserver    coturn           the relay that most people run
 cc            gcc              builds the emulated link of the benchmark
 /usr/share/gocode/src/github.com/pion/webrtc golang-github-pion-webrtc.v3-dev what that peer is made of
 '

@@ -12,12 +12,13 @@ import hypothesis
 import pytest
 
 from tests.browsers import browsers, tab
+from tests.coturn import coturn
 from tests.demo_peers import cast, pion
 from tests.netns import lan
 from tests.page import film, page, served
 from tests.processes import stage
 
-__all__ = ["browsers", "cast", "film", "lan", "page", "pion", "served", "stage", "tab"]
+__all__ = ["browsers", "cast", "coturn", "film", "lan", "page", "pion", "served", "stage", "tab"]
 
 # A busy machine makes single examples slow; pytest's own timeout is the one that counts.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)

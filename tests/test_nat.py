@@ -83,6 +83,6 @@ def test_wrong_password_of_a_relay_is_named(
     port = turn.until(r"^(\d+)$")[1]
     server = f"turn:user:wrong@203.0.113.10:{port}"
     chat = run.dcsend(network.a, "chat", "--offer", "--ice-server", server)
-    chat.until("the TURN server 203.0.113.10 gives no address", errors=True)
+    chat.until("the TURN server 203.0.113.10 does not answer to this user", errors=True)
     chat.until("give this offer to the other side", errors=True)
     assert not any("wrong" in line for line in chat.errors)

@@ -19,6 +19,7 @@ import aioice
 import pytest
 from aioice.ice import StunProtocol
 from aioice.stun import Message
+from aioice.turn import TurnTransport
 from aiortc import (
     RTCCertificate,
     RTCDtlsTransport,
@@ -31,14 +32,15 @@ from aiortc.rtcsctptransport import DataChunk, InboundStream, SackChunk
 from OpenSSL import SSL, _util
 
 import dcsend.engines
-from dcsend.engines import dtls, private, stock
+from dcsend.engines import dtls, private, relay, stock
 from dcsend.engines.certificate import Certificate
 
 FOLDER: Final = Path(dcsend.engines.__file__).parent
 PRIVATE: Final = "dcsend/engines/private.py"
 DTLS: Final = "dcsend/engines/dtls.py"
 STOCK: Final = "dcsend/engines/stock.py"
-MODULES: Final = {PRIVATE: private, DTLS: dtls, STOCK: stock}
+RELAY: Final = "dcsend/engines/relay.py"
+MODULES: Final = {PRIVATE: private, DTLS: dtls, STOCK: stock, RELAY: relay}
 
 Parameters = list[str]
 
@@ -160,6 +162,7 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
         ["channel"],
         False,
     ),
+    ("TurnTransport._connect", RELAY, TurnTransport._connect, ["protocol"], True),
     ("StunProtocol.connection_lost", PRIVATE, StunProtocol.connection_lost, ["exc"], False),
     (
         "Message.check_message_integrity",

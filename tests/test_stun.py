@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsend.engines import stun
+from dcsend.engines.resolving import NameUnknownError
 from dcsend.engines.stun import MappedAddresses, binding_request, mapped_address, parse_server
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import UsageError
@@ -91,6 +92,49 @@ async def test_dead_server_beside_a_good_one_costs_little(port: UdpPort) -> None
         assert took < 2
 
 
+@pytest.mark.parametrize(
+    ("exists_not", "said"), [(True, "no such name"), (False, "no name server answers")]
+)
+async def test_unknown_name_is_told_from_a_missing_name_server(
+    port: UdpPort, exists_not: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unknown(server: Address) -> list[Address]:
+        raise NameUnknownError(exists_not=exists_not)
+
+    monkeypatch.setattr(stun, "resolve", unknown)
+    mapped = asking(port, ("stun.example.org", 3478))
+    assert await mapped.query(5) == []
+    (problem,) = mapped.problems
+    assert "stun.example.org" in problem.message
+    assert said in problem.message
+
+
+async def test_name_server_that_does_not_answer_in_time_is_named(
+    port: UdpPort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(server: Address) -> list[Address]:
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(stun, "resolve", late)
+    mapped = asking(port, ("stun.example.org", 3478))
+    assert await mapped.query(0.1) == []
+    assert ["no name server answers" in p.message for p in mapped.problems] == [True]
+
+
+async def test_silent_server_is_named_unless_another_one_answers(port: UdpPort) -> None:
+    async with Stranger.open() as dead, Stranger.open() as good:
+        good.answer = response
+        mapped = asking(port, dead.address)
+        await mapped.query(0.3)
+        assert [p.message for p in mapped.problems] == [
+            "the STUN server 127.0.0.1 does not answer; the code has no public address"
+        ]
+        mapped = asking(port, dead.address, good.address)
+        await mapped.query(5)
+        assert mapped.problems == []
+
+
 async def test_family_that_leads_nowhere_does_not_lose_the_other(
     port: UdpPort, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,9 +169,13 @@ async def test_one_address_of_each_family_is_found(port: UdpPort) -> None:
 async def test_name_that_can_not_be_resolved_is_no_answer(
     port: UdpPort, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found, took = await timed(asking(port, (name, 3478)), 1)
+    mapped = asking(port, (name, 3478))
+    found, took = await timed(mapped, 1)
     assert found == []
     assert took < 2
+    (problem,) = mapped.problems
+    assert "the code has no public address" in problem.message
+    assert "\0" not in problem.message
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
@@ -228,6 +276,7 @@ def test_server_is_split(text: str, server: Address) -> None:
         "stun:a:b",
         "turn:a",
         "stuns:a",
+        "stuns:a:5349",
         "stun:a b",
         "stun:::1",
     ],

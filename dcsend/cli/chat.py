@@ -152,7 +152,7 @@ def chat(
             opens=bool(channel) or negotiated is not None,
             json=options.json,
         )
-        stun, turn = servers_of(ice_server)
+        stun, turn = servers_of(context, ice_server, one_way=ways["--listen"])
         settings = Settings(
             code=chosen,
             port=port,

@@ -79,7 +79,7 @@ Addresses = Annotated[
 ]
 _SERVER_HELP = (
     f"STUN server, or none [{DEFAULT_STUN[0]}]; with two codes also a relay, "
-    "turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. @FILE lists them. "
+    "turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. @FILE has one on each line. "
     "Repeatable; the variable is split at spaces."
 )
 Stun = Annotated[
@@ -198,8 +198,16 @@ def page_of(context: typer.Context, url: str, *, no_page: bool, dials: bool) -> 
     return ("", False) if no_page else (url, not url)
 
 
-def servers_of(named: list[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def servers_of(
+    context: typer.Context, named: list[str] | None, *, one_way: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the STUN and the TURN servers among those named; `none` stands for none.
+
+    Args:
+        context: of the command that names them.
+        named: the values of the option or of its variable.
+        one_way: whether this run publishes a dial code, which has no room for relayed addresses.
+            TURN servers of a variable are then left out: it is for runs with two codes as well.
 
     Raises:
         UsageError: a file of servers can't be read.
@@ -209,6 +217,8 @@ def servers_of(named: list[str] | None) -> tuple[tuple[str, ...], tuple[str, ...
     uris = [uri for name in named for uri in _listed(name)]
     turn = tuple(uri for uri in uris if uri.lower().startswith(("turn:", "turns:")))
     stun = tuple(uri for uri in uris if uri not in turn and uri.lower() != "none")
+    if one_way and not {"stun", "ice_server"} & typed(context):
+        turn = ()
     return stun, turn
 
 
@@ -216,6 +226,11 @@ def _listed(name: str) -> list[str]:
     """Return what `@FILE` lists, a line each, so that passwords stay off the command line."""
     if not name.startswith("@"):
         return [name.strip()] if name.strip() else []
+    if name == "@-":
+        raise UsageError(
+            "the servers can't come from standard input, which is for codes and files",
+            "name a file that lists them: @FILE",
+        )
     try:
         text = Path(name[1:]).expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as exc:

@@ -104,7 +104,7 @@ def send(
             raise UsageError(
                 "--name is for what comes from standard input", "add - to what is sent"
             )
-        servers = servers_of(stun)
+        servers = servers_of(context, stun, one_way=not (to or two_codes))
         settings = Settings(
             code=to,
             port=port,
@@ -183,7 +183,7 @@ def receive(
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(code))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         given = {policy: on for policy, on in policies.items() if policy.value in typed(context)}
-        servers = servers_of(stun)
+        servers = servers_of(context, stun, one_way=not (code or two_codes))
         settings = Settings(
             code=code,
             port=port,

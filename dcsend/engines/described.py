@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "Servers"]
 
-_TURN_TIMEOUT: Final = 6.0
-"Seconds that a TURN server may take: two round trips, and TCP and TLS before them."
 _MAX_SOURCES: Final = 16
 "Addresses from which the peer may show itself besides those in its description."
 _KEEP_ALIVE: Final = 10.0
@@ -78,7 +76,7 @@ class Endpoint:
         "Where the other side says it can be reached."
         self._tasks: set[asyncio.Task[None]] = set()
         self.problems: list[DcsendError] = []
-        "TURN servers that can't be used, and why."
+        "STUN and TURN servers that can't be used, and why."
         self._ice, self._protocols = private.muxed_connection(
             controlling=True,
             port=port,
@@ -235,13 +233,14 @@ class Endpoint:
 
     async def _reflect(self, wanted: bool) -> list[_Place]:
         mapped = await self._mapped.query(self._servers.timeout) if wanted else []
+        self.problems += self._mapped.problems
         return [(CandidateType.SERVER_REFLEXIVE, *place) for place in mapped]
 
     async def _relay(self, server: TurnServer) -> list[_Place]:
         from dcsend.engines import private
 
         try:
-            place = await private.add_relay(self._ice, self._judge, server, _TURN_TIMEOUT)
+            place = await private.add_relay(self._ice, self._judge, server)
         except DcsendError as exc:
             self.problems.append(exc)
             return []

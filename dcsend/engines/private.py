@@ -16,18 +16,16 @@ from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol
 from aioice.stun import Class, Message, TransactionError
-from aioice.turn import create_turn_endpoint
 from aiortc import (
     RTCIceGatherer,
     RTCIceTransport,
 )
 
 from dcsend.engines.checks import parse_answer
+from dcsend.engines.relay import allocate
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
-from dcsend.errors import ConnectionFailed
-from dcsend.printable import printable
 
 __all__ = [
     "IceConnection",
@@ -264,43 +262,22 @@ def answer_check(protocol: MuxedProtocol, message: Message, source: Address) -> 
     protocol.receiver.request_received(message, source, protocol)
 
 
-async def add_relay(
-    connection: Connection, judge: Judge, server: TurnServer, timeout: float
-) -> Address:
+async def add_relay(connection: Connection, judge: Judge, server: TurnServer) -> Address:
     """Let *connection* also use an address at a TURN server (RFC 8656); return that address.
+
+    Takes 6 s at most.
 
     Raises:
         ConnectionFailed: the server does not give one.
     """
-    try:
-        async with asyncio.timeout(timeout):
-            _, protocol = await create_turn_endpoint(
-                lambda: JudgedProtocol(connection, judge, lambda code: None),
-                server_addr=server.address,
-                username=server.user,
-                password=server.password,
-                ssl=server.tls,
-                transport=server.transport,
-            )
-    except (OSError, TimeoutError, TransactionError) as exc:
-        raise ConnectionFailed(
-            f"the TURN server {server.address[0]} gives no address: {_reason(exc)}",
-            "look at its address, user and password in --ice-server",
-        ) from None
+    _, protocol = await allocate(
+        server, lambda: JudgedProtocol(connection, judge, lambda code: None)
+    )
     host, port = protocol.transport.get_extra_info("sockname")
     protocol.local_candidate = _local_candidate("relay", host, port)
     connection._protocols.append(protocol)
     connection._local_candidates.append(protocol.local_candidate)
     return host, port
-
-
-def _reason(exc: Exception) -> str:
-    """Say why there was no relayed address."""
-    response = getattr(exc, "response", None)
-    if response is not None and response.error_code is not None:
-        code, phrase = response.attributes["ERROR-CODE"]
-        return printable(f"{code} {phrase}")
-    return str(exc) if isinstance(exc, OSError) and str(exc) else "no answer"
 
 
 async def add_remote(

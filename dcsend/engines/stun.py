@@ -12,12 +12,12 @@ import re
 import secrets
 import socket
 import struct
-import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
+from dcsend.engines.resolving import NameUnknownError, resolve
 from dcsend.engines.udp import Address, UdpPort
-from dcsend.errors import UsageError
+from dcsend.errors import ConnectionFailed, UsageError
 from dcsend.printable import printable
 
 __all__ = [
@@ -56,6 +56,11 @@ def parse_server(uri: str) -> Address:
         # There may be a password in front of an @, of a relay whose name was mistyped.
         _before, at, host = uri.rpartition("@")
         shown = printable(f"…@{host}" if at else uri)
+        if uri.strip().lower().startswith("stuns:"):
+            raise UsageError(
+                "a STUN server is asked over UDP, without TLS: stuns: is not supported",
+                "write stun:HOST or stun:HOST:PORT; nothing secret is sent to it",
+            )
         raise UsageError(
             f"{shown!r} is not a STUN server", "write stun:HOST or stun:HOST:PORT, or none"
         )
@@ -128,7 +133,11 @@ class MappedAddresses:
         self._servers = servers
         self._transactions: dict[bytes, asyncio.Future[Address]] = {}
         self._resolved: dict[Address, None] = {}
+        self._lookups: dict[Address, NameUnknownError | None] = {}
+        "How the look-up of a server's name ended; None for well."
         self._found: dict[bool, Address] = {}
+        self.problems: list[ConnectionFailed] = []
+        "Servers of no use to the last query."
         self._answered = asyncio.Event()
 
     async def query(self, timeout: float) -> list[Address]:
@@ -140,6 +149,7 @@ class MappedAddresses:
         if not self._servers:
             return []
         self._found.clear()
+        self._lookups.clear()
         self._answered.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -154,7 +164,25 @@ class MappedAddresses:
             for task in either:
                 task.cancel()
             await asyncio.wait(either)
+        self.problems = [
+            problem for server in self._servers if (problem := self._problem(server)) is not None
+        ]
         return list(self._found.values())
+
+    def _problem(self, server: Address) -> ConnectionFailed | None:
+        """Return why *server* was of no use, if it was not just slower than another one."""
+        name = printable(server[0])
+        unknown = self._lookups.get(server, NameUnknownError(exists_not=False))
+        without = "" if self._found else "; the code has no public address"
+        if unknown is not None and unknown.exists_not:
+            return ConnectionFailed(
+                f"the STUN server {name} does not exist: no such name{without}",
+                "look at its spelling in --stun",
+            )
+        if self._found:
+            return None
+        lacks = "can't be found, no name server answers" if unknown else "does not answer"
+        return ConnectionFailed(f"the STUN server {name} {lacks}{without}")
 
     async def _ask_all(self) -> None:
         async with asyncio.TaskGroup() as asking:
@@ -180,7 +208,12 @@ class MappedAddresses:
             self._port.send(binding_request(secrets.token_bytes(12)), server)
 
     async def _ask(self, server: Address) -> None:
-        targets = await _resolve(server, self._port.families)
+        try:
+            targets = await _resolve(server, self._port.families)
+        except NameUnknownError as exc:
+            self._lookups[server] = exc
+            return
+        self._lookups[server] = None
         async with asyncio.TaskGroup() as asking:
             for target in targets:
                 asking.create_task(self._transact(target))
@@ -204,32 +237,10 @@ class MappedAddresses:
 
 
 async def _resolve(server: Address, families: frozenset[socket.AddressFamily]) -> list[Address]:
-    """Return one address of *server* per family.
-
-    In a daemon thread: a dead name server must not hold up the end of the program, as
-    the loop's own executor would.
-    """
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[list[Address]] = loop.create_future()
-
-    def deliver(found: list[Address]) -> None:
-        if not result.done():
-            result.set_result(found)
-
-    def look_up() -> None:
-        found: dict[socket.AddressFamily, Address] = {}
-        try:
-            for family, _, _, _, address in socket.getaddrinfo(
-                *server, type=socket.SOCK_DGRAM, flags=socket.AI_ADDRCONFIG
-            ):
-                if family in families:
-                    found.setdefault(family, (str(address[0]), int(address[1])))
-        except (OSError, ValueError):  # UnicodeError: a label of the name is too long or empty
-            found.clear()  # no such name, or no name server: the same as no answer
-        try:
-            loop.call_soon_threadsafe(deliver, list(found.values()))
-        except RuntimeError:
-            return  # the loop has ended; nobody waits any more
-
-    threading.Thread(target=look_up, name="dcsend-stun-lookup", daemon=True).start()
-    return await result
+    """Return one address of *server* per family."""
+    found: dict[bool, Address] = {}
+    for address in await resolve(server):
+        is_ipv6 = ":" in address[0]
+        if (socket.AF_INET6 if is_ipv6 else socket.AF_INET) in families:
+            found.setdefault(is_ipv6, address)
+    return list(found.values())

@@ -14,7 +14,9 @@ from dcsend.printable import printable
 __all__ = ["TurnServer", "parse_turn"]
 
 _URI: Final = re.compile(
-    r"(?i:(turns?)):([^:@\s]+):([^@\s]*)@(\[[0-9A-Fa-f:]+\]|[^\[\]:/?@\s]+)(?::(\d{1,5}))?"
+    # The last @ and the last : before it separate: a host has no @, and user names of coturn's
+    # REST API are EXPIRES:NAME, with an e-mail address for NAME here and there.
+    r"(?i:(turns?)):(\S+):([^:\s]*)@(\[[0-9A-Fa-f:]+\]|[^\[\]:/?@\s]+)(?::(\d{1,5}))?"
     r"(?:\?transport=(udp|tcp))?",
     re.ASCII,
 )
@@ -37,13 +39,15 @@ class TurnServer:
 def parse_turn(uri: str) -> TurnServer:
     """Split `turn:USER:PASSWORD@HOST[:PORT][?transport=udp|tcp]`, or the same with `turns:`.
 
-    `%40` and the like stand for characters that would be mistaken, such as `@` in a password.
+    USER may contain `:`, PASSWORD may not: `%3A` stands for one there, as `%20` for a space.
 
     Raises:
         UsageError: it is not like that. The message has no password in it.
 
     >>> parse_turn("turn:me:s%40cret@turn.example.org")
     TurnServer(address=('turn.example.org', 3478), user='me', transport='udp', tls=False)
+    >>> parse_turn("turn:1764400000:me:bm8gb25l@turn.example.org").user
+    '1764400000:me'
     >>> parse_turn("turns:me:x@[2001:db8::7]:443").address
     ('2001:db8::7', 443)
     """
@@ -60,7 +64,8 @@ def parse_turn(uri: str) -> TurnServer:
     tls = scheme == "turns"
     if tls and match[6] == "udp":
         raise UsageError(
-            f"turns: to {match[4]} can't go over UDP", "leave ?transport=udp out, or write turn:"
+            f"turns: to {match[4]} is TLS over TCP, not over UDP",
+            "leave ?transport=udp out, or write turn: for UDP",
         )
     return TurnServer(
         (match[4].strip("[]"), port),

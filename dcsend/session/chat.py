@@ -174,7 +174,7 @@ def _way(
     if choices.listens or (settings.code and not is_blob(settings.code)):
         from dcsend.session.meeting import by_code
 
-        if settings.turn:
+        if settings.turn and not settings.code:
             raise UsageError(
                 "a TURN server is of no use with a code that goes one way only",
                 "exchange descriptions: dcsend chat --offer here, dcsend chat there",

@@ -61,7 +61,7 @@ async def meet(
         async with exchange(settings, manners, emit, ask, make) as connection:
             yield connection
         return
-    if settings.turn:
+    if settings.turn and not settings.code:
         raise UsageError(
             "a TURN server is of no use with a code that goes one way only",
             "add --signal sdp, on both sides",
@@ -150,6 +150,8 @@ async def _listen(
         )
         when = datetime.datetime.fromtimestamp(expires, tz=datetime.UTC).astimezone()
         emit(CodeReady(code.text(), page.link(code), when, role))
+        for problem in listener.mapped.problems:
+            emit(Warned("server", problem.message, problem.hint))
     except BaseException:
         await listener.close()
         raise
