@@ -125,13 +125,18 @@ export class Display implements Questions {
     if (why !== null && why !== "used") part("code").focus();
   }
 
-  /** Show the first of two codes, or that it is being made, and ask for the second. */
-  exchanging(code: string): void {
+  /**
+   * Show the first of two codes, or that it is being made, and ask for the second; and which
+   * servers were of no use to it.
+   */
+  exchanging(code: string, problems: readonly DcsendError[] = []): void {
     if (this.#state() !== "exchanging") {
       this.#forget();
       this.#enter("exchanging", strings.exchanging, strings.aboutExchanging);
     }
     this.#exchange.show(code);
+    const said = problems.flatMap(({ message, hint }) => [message, hint].map(wording.sentence));
+    say("notice", wording.listed(said, " "));
   }
 
   /** Fill in who is asked for addresses, where two codes are exchanged. */

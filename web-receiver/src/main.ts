@@ -119,7 +119,7 @@ async function exchange(servers: string): Promise<void> {
     if (own !== turn) made.close();
     else {
       offering = made;
-      display.exchanging(encodeOffer(made.sdp));
+      display.exchanging(encodeOffer(made.sdp), made.problems);
     }
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;

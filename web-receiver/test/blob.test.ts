@@ -165,6 +165,10 @@ describe("servers", () => {
         credential: "s@cret",
       },
     ]);
+    const temporary = "turn:1764400000:me@example.org:bm8+b2/l=@turn.example.org";
+    expect(parseServers(temporary)).toMatchObject([
+      { username: "1764400000:me@example.org", credential: "bm8+b2/l=" },
+    ]);
     expect(parseServers("none")).toEqual([]);
     expect(parseServers("")).toEqual([]);
   });
@@ -175,6 +179,8 @@ describe("servers", () => {
     "stun:",
     "turn:me:secret@",
     "TURN:me:secret",
+    "turns:me:secret@turn.example.org?transport=udp",
+    "stuns:stun.example.org",
   ])("that are none are refused: %s", (text) => {
     expect(() => parseServers(text)).toThrow(UsageError);
     expect(() => parseServers(text)).not.toThrow("secret");

@@ -97,6 +97,8 @@ export class FakePeer {
   connectionState: RTCPeerConnectionState = "new";
   oniceconnectionstatechange = () => {};
   onconnectionstatechange = () => {};
+  iceGatheringState: RTCIceGatheringState = "gathering";
+  onicecandidate: (() => void) | null = null;
   localDescription: RTCSessionDescriptionInit | null = null;
   remoteDescription: RTCSessionDescriptionInit | null = null;
   sctp = { maxMessageSize: 262_144 };

@@ -9,6 +9,7 @@ import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { answer, MAX_MESSAGE_SIZE, type Target } from "./answer.ts";
 import { type Channel, type Connection, LABELS, type Label, type Route } from "./base.ts";
 import { Mailbox, type Message } from "./mailbox.ts";
+import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
 export type { Target } from "./answer.ts";
 
@@ -95,6 +96,8 @@ export interface OfferOptions {
   readonly iceServers?: RTCIceServer[];
   /** Seconds to gather candidates; a dead server must not hold the code up. */
   readonly gathering?: number;
+  /** The same where a server relays, until there is a relayed candidate: TLS takes round trips. */
+  readonly relaying?: number;
   /** Stands in for the browser's own in tests. */
   readonly peerConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
 }
@@ -105,6 +108,8 @@ export interface Offering {
   readonly sdp: string;
   /** The identification tag of its one media section. */
   readonly mid: string;
+  /** Servers of no use, and why. */
+  readonly problems: readonly ConnectionFailed[];
   /** Connect to who has answered; as `dial`. Once only, whatever comes of it. */
   connect(answerSdp: string, options?: DialOptions): Promise<Connection>;
   /** Let go of it. */
@@ -113,16 +118,21 @@ export interface Offering {
 
 /** Make an offer, for the classic exchange of two descriptions. Rejects with ConnectionFailed. */
 export async function offer(options: OfferOptions = {}): Promise<Offering> {
-  const { iceServers = [], gathering = 2.5, peerConnection = ownPeerConnection } = options;
+  const { iceServers = [], gathering = 2.5, relaying = 4 } = options;
+  const { peerConnection = ownPeerConnection } = options;
+  const errors: ServerError[] = [];
   let connection: BrowserConnection | undefined;
   try {
-    connection = new BrowserConnection(peerConnection({ iceServers }));
+    const peer = peerConnection({ iceServers });
+    peer.onicecandidateerror = (error) => errors.push(error);
+    connection = new BrowserConnection(peer);
     await connection.offer();
-    const sdp = await connection.gathered(gathering);
+    const sdp = await connection.gathered(gathering, hasRelay(iceServers) ? relaying : 0);
     const made = connection;
     return {
       sdp,
       mid: /^a=mid:(\S+)/im.exec(sdp)?.[1] ?? "0",
+      problems: serverProblems(iceServers, errors, sdp),
       connect: (answerSdp, chosen) => connectOffered(made, answerSdp, chosen),
       close: () => made.close(),
     };
@@ -182,19 +192,28 @@ class BrowserConnection implements Connection {
     return this.#peer.localDescription?.sdp ?? "";
   }
 
-  /** Return the offer with its candidates: all, or those found within so many seconds. */
-  async gathered(limit: number): Promise<string> {
+  /**
+   * Return the offer with its candidates: all, or those found within `limit` seconds, or if there
+   * is no relayed one until then, `relaying` seconds.
+   */
+  async gathered(limit: number, relaying: number): Promise<string> {
     const peer = this.#peer;
+    const sdp = () => peer.localDescription?.sdp ?? "";
+    const began = performance.now();
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, limit * 1000);
-      peer.onicegatheringstatechange = () => {
-        if (peer.iceGatheringState !== "complete") return;
-        clearTimeout(timer);
+      const look = () => {
+        const passed = (performance.now() - began) / 1000;
+        const isEnough = passed >= limit && (passed >= relaying || / typ relay\b/.test(sdp()));
+        if (peer.iceGatheringState !== "complete" && !isEnough) return;
+        for (const timer of timers) clearTimeout(timer);
+        peer.onicecandidate = peer.onicegatheringstatechange = null;
         resolve();
       };
-      peer.onicegatheringstatechange(new Event("icegatheringstatechange"));
+      const timers = [limit, Math.max(limit, relaying)].map((s) => setTimeout(look, s * 1000 + 1));
+      peer.onicegatheringstatechange = peer.onicecandidate = look;
+      look();
     });
-    return peer.localDescription?.sdp ?? "";
+    return sdp();
   }
 
   /** Take the answer, and wait until all channels are open; `failure` says why they are not. */

@@ -2,13 +2,17 @@
  * Who is asked for addresses, as a person names them: as `dcsend/engines/turn.py` and `stun.py`.
  * Imports only errors.ts.
  */
-import { UsageError } from "../errors.ts";
+import { ConnectionFailed, UsageError } from "../errors.ts";
 
 /** Tells a browser its public address, and nothing else; the default of dcsend, too. */
 export const DEFAULT_SERVER = "stun:stun.l.google.com:19302";
 
 const STUN = /^stun:[^@\s?/]+$/i;
-const TURN = /^(turns?):([^:@\s]+):([^@\s]*)@([^@\s?/]+)(\?transport=(?:udp|tcp))?$/i;
+/** The last @ and the last : before it separate, since users of coturn's REST API contain a colon. */
+const TURN = /^(turns?):(\S+):([^:\s]*)@([^@\s?/]+?)(\?transport=(?:udp|tcp))?$/i;
+/** What the browser reports instead of an answer of the server (W3C WebRTC, 4.8.2.1). */
+const NO_ANSWER = 701;
+const UNAUTHORIZED = 401;
 
 /**
  * Read a list of servers, separated by white space: `stun:HOST[:PORT]`, or
@@ -18,6 +22,12 @@ export function parseServers(text: string): RTCIceServer[] {
   const named = text.split(/\s+/).filter((uri) => uri !== "" && uri !== "none");
   return named.map((uri) => {
     if (STUN.test(uri)) return { urls: uri };
+    if (/^stuns:/i.test(uri)) {
+      throw new UsageError(
+        "a STUN server is asked over UDP, without TLS: stuns: is not supported",
+        "write stun:HOST:PORT; nothing secret is sent to it",
+      );
+    }
     const turn = TURN.exec(uri);
     if (turn === null) {
       throw new UsageError(
@@ -26,12 +36,107 @@ export function parseServers(text: string): RTCIceServer[] {
       );
     }
     const [, scheme = "", user = "", password = "", host = "", query = ""] = turn;
+    // A browser would use TCP without a word.
+    if (scheme.toLowerCase() === "turns" && query.toLowerCase().endsWith("udp")) {
+      throw new UsageError(
+        `turns: to ${host} is TLS over TCP, not over UDP`,
+        "leave ?transport=udp out, or write turn: for UDP",
+      );
+    }
     return {
       urls: `${scheme.toLowerCase()}:${host}${query}`,
       username: unescaped(user),
       credential: unescaped(password),
     };
   });
+}
+
+/** Whether one of the servers relays. */
+export function hasRelay(servers: readonly RTCIceServer[]): boolean {
+  return servers.some(isRelay);
+}
+
+/** What a browser reports of a server: an RTCPeerConnectionIceErrorEvent, as far as it is used. */
+export interface ServerError {
+  readonly url: string;
+  readonly errorCode: number;
+  readonly errorText: string;
+}
+
+/**
+ * Return what is wrong with the servers, as far as it shows in the candidates of an offer.
+ *
+ * Chromium reports an error for each interface and address family, so one that is not an answer
+ * counts only if no candidate of that kind was found; Firefox 153 reports none.
+ */
+export function serverProblems(
+  servers: readonly RTCIceServer[],
+  errors: readonly ServerError[],
+  sdp: string,
+): ConnectionFailed[] {
+  const isReflexive = / typ srflx\b/.test(sdp);
+  const isRelayed = / typ relay\b/.test(sdp);
+  return servers.flatMap((server) => {
+    const own = errors.filter(({ url }) => place(url) === place(String(server.urls)));
+    const answered = own.find(({ errorCode }) => errorCode !== NO_ANSWER);
+    const error = answered ?? own[0];
+    if (isRelay(server)) {
+      const isFine = isRelayed && answered === undefined;
+      return isFine ? [] : [relayProblem(String(server.urls), error)];
+    }
+    if (isReflexive || error === undefined) return [];
+    const lacks = /lookup/i.test(error.errorText) ? "can't be found" : "does not answer";
+    const said = `the STUN server ${host(server)} ${lacks}; the code has no public address`;
+    return [new ConnectionFailed(said)];
+  });
+}
+
+function relayProblem(url: string, error: ServerError | undefined): ConnectionFailed {
+  const relay = `the TURN server ${host({ urls: url })}`;
+  if (error === undefined) {
+    return new ConnectionFailed(
+      `${relay} gives no address`,
+      "look at its name, user and password in Servers",
+    );
+  }
+  if (error.errorCode === UNAUTHORIZED) {
+    return new ConnectionFailed(
+      `${relay} refuses this user or password (401)`,
+      "look at user and password in Servers; %3A stands for a : in the password",
+    );
+  }
+  if (error.errorCode !== NO_ANSWER) {
+    return new ConnectionFailed(`${relay} gives no address: error ${error.errorCode}`);
+  }
+  if (/lookup/i.test(error.errorText)) {
+    return new ConnectionFailed(`${relay} can't be found`, "look at the spelling of its name");
+  }
+  if (url.startsWith("turns:")) {
+    return new ConnectionFailed(
+      `${relay} does not answer, or this browser does not trust its certificate`,
+    );
+  }
+  return new ConnectionFailed(
+    `${relay} does not answer`,
+    "if UDP is blocked here, add ?transport=tcp, or write turns: with port 443",
+  );
+}
+
+function isRelay({ urls }: RTCIceServer): boolean {
+  return String(urls).startsWith("turn");
+}
+
+function host({ urls }: RTCIceServer): string {
+  return String(urls)
+    .replace(/^\w+:/, "")
+    .replace(/(:\d+)?(\?.*)?$/, "");
+}
+
+/** What two URLs of one server have in common; browsers write the default port, and a transport. */
+function place(url: string): string {
+  const [, scheme = "", rest = "", port] = /^(\w+):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
+  const transport = /transport=(\w+)/.exec(url)?.[1] ?? (scheme === "turns" ? "tcp" : "udp");
+  return [scheme, rest, port ?? (scheme === "turns" ? "5349" : "3478"), transport].join(" ");
 }
 
 /** Undo percent-encoding; a lone % stands for itself. */
