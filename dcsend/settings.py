@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dcsend.entry import Existing
 
-__all__ = ["DEFAULT_STUN", "STDIO", "ChatSettings", "Engine", "Settings", "Signal"]
+__all__ = ["DEFAULT_STUN", "SECOND_STUN", "STDIO", "ChatSettings", "Engine", "Settings", "Signal"]
 
 STDIO = "-"
 "As a source, standard input; as a destination, standard output."
@@ -22,6 +22,10 @@ STDIO = "-"
 DEFAULT_STUN = ("stun:stun.l.google.com:19302",)
 """Learns our public address and nothing else: no name, no key, no file. The most used public
 server, and the default of the Pion demo and of aiortc; `--stun none` asks nobody."""
+
+SECOND_STUN = ("stun:stun.cloudflare.com:3478",)
+"""Asked after a failure only, and only where the server above is the one in use: two servers of
+different owners show whether a NAT is symmetric, and whether UDP is blocked or a server is down."""
 
 
 class Signal(enum.StrEnum):
@@ -56,7 +60,8 @@ class Settings:
     signal: Signal = Signal.DIAL
     "`sdp` for networks in which the code's one way is not enough, and for TURN."
     stun: Sequence[str] = DEFAULT_STUN
-    "STUN servers asked for our public address; empty for none."
+    """STUN servers asked for our public address, by the side that shows a code; by a dialer after
+    a failure, to find out why. Empty for none."""
     turn: Sequence[str] = field(default=(), repr=False)
     """TURN servers, which relay where there is no direct path; user and password in each, hence
     not in repr(): `turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]`, or `turns:`. A dial code has no
@@ -104,6 +109,11 @@ class Settings:
     "Seconds without any message until the run ends; ICE consent takes about as long (RFC 7675)."
     progress_interval: float = 0.25
     "Seconds between progress events, at least."
+
+    @property
+    def diagnosing(self) -> Sequence[str]:
+        """STUN servers that are asked why there is no connection, after a failure."""
+        return (*self.stun, *SECOND_STUN) if tuple(self.stun) == DEFAULT_STUN else self.stun
 
     @property
     def destination(self) -> Path | None:

@@ -158,7 +158,7 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["receive", "a", "-y", "--expires", "1h"], "--expires is for the side that prints", ""),
         (
             ["receive", "a", "--stun", "none", "--address", "::1", "--page-url", "https://x"],
-            "--address and --stun and --page-url are for the side that prints the code",
+            "--address and --page-url are for the side that prints the code",
             "leave it out",
         ),
         (["receive", "a", "-y", "--no-page"], "--no-page is for the side that prints", "leave it"),

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from dcsend.engines import dialer, stock
+from dcsend.engines import diagnosis, dialer, stock
+from dcsend.engines.addresses import Interface
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
@@ -204,9 +205,18 @@ async def test_ipv6_alone_in_any_notation_connects() -> None:
         assert (connection.route.family, connection.route.remote) == ("IPv6", "::1")
 
 
-async def test_no_address_of_a_family_we_have_is_told_and_leaks_no_port() -> None:
-    with pytest.raises(ConnectionFailed, match="network"):
-        await dial([], password=PASSWORD, fingerprint=bytes(32), timeout=1, make=transfer_peer)
+async def test_no_address_of_a_family_we_have_is_told_and_leaks_no_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only = [Interface("eth0", "192.168.1.7", 24)]
+    monkeypatch.setattr(diagnosis, "interfaces", lambda: only)
+    monkeypatch.setattr(diagnosis, "route_sources", list)
+    monkeypatch.setattr(diagnosis, "has_route", lambda host: False)
+    place = ("2001:db8::7", 40_000)
+    with pytest.raises(ConnectionFailed, match="the code has IPv6 addresses only, and this mach"):
+        await dial(
+            [place], password=PASSWORD, fingerprint=bytes(32), timeout=99, make=transfer_peer
+        )
 
 
 async def test_port_that_is_taken_is_a_usage_error() -> None:

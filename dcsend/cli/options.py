@@ -138,7 +138,7 @@ Json = Annotated[bool, option("--json", help="Print events as JSON, one per line
 Verbose = Annotated[bool, option("--verbose", "-v", help="Show the random messages, too.")]
 
 
-OF_LISTENER = ("address", "stun", "expires", "page_url", "no_page", "qr", "qr_file")
+OF_LISTENER = ("address", "expires", "page_url", "no_page", "qr", "qr_file")
 "Parameters without a meaning for the side that is given a code."
 OF_DIALER = ("connect_timeout",)
 "Parameters without a meaning for the side that prints the code."

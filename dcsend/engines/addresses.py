@@ -16,7 +16,10 @@ from typing import Final
 
 import ifaddr
 
-__all__ = ["MAX_IPV4", "MAX_IPV6", "Interface", "interfaces", "rank", "route_mtu", "route_sources"]
+__all__ = [
+    *("MAX_IPV4", "MAX_IPV6", "Interface", "has_route", "interfaces", "rank", "route_mtu"),
+    "route_sources",
+]
 
 MAX_IPV4: Final = 3
 MAX_IPV6: Final = 1
@@ -46,6 +49,8 @@ class Interface:
 
     name: str
     address: str
+    prefix: int = 0
+    "Bits of the address that its network has in common; 0 where that is not known."
 
 
 def interfaces() -> list[Interface]:
@@ -58,9 +63,9 @@ def interfaces() -> list[Interface]:
     for adapter in adapters:
         for ip in adapter.ips:
             if isinstance(ip.ip, str):
-                found.append(Interface(str(adapter.nice_name), ip.ip))
+                found.append(Interface(str(adapter.nice_name), ip.ip, ip.network_prefix))
             elif ip.ip[2] == 0:  # a scope would have to be named on the other machine, too
-                found.append(Interface(str(adapter.nice_name), ip.ip[0]))
+                found.append(Interface(str(adapter.nice_name), ip.ip[0], ip.network_prefix))
     return found
 
 
@@ -75,6 +80,16 @@ def route_sources() -> list[str]:
         except OSError:
             continue  # no route of this family
     return sources
+
+
+def has_route(host: str) -> bool:
+    """Tell whether this machine can send to an address at all; sends nothing."""
+    try:
+        with socket.socket(_MTU[":" in host][0], socket.SOCK_DGRAM) as sock:
+            sock.connect((host, 9))
+    except OSError:
+        return False
+    return True
 
 
 def route_mtu(host: str) -> int | None:

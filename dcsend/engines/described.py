@@ -15,14 +15,17 @@ import asyncio
 import secrets
 import socket
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
+from dcsend.engines import reasons
 from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.diagnosis import Diagnosis, known
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import SeenChecks
+from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import MappedAddresses, binding_indication, is_binding_request
 from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
@@ -53,6 +56,8 @@ class Servers:
     turn: Sequence[TurnServer] = ()
     timeout: float = 2.0
     "Seconds that STUN servers have."
+    diagnosing: Sequence[Address] = ()
+    "STUN servers asked only after a failure, to find out why; none for asking none."
 
 
 class Endpoint:
@@ -67,9 +72,10 @@ class Endpoint:
         self._addresses = addresses
         self._certificate = Certificate.generate()
         self._mapped = MappedAddresses(port, servers.stun)
+        self._diagnosis = Diagnosis(port, servers.diagnosing)
         self._seen = SeenChecks()
         self._strangers = 0
-        self._answered = False
+        self.heard = False
         "Whether a check of the other side has come."
         self._candidates: list[Candidate] = []
         self._peers: set[Address] = set()
@@ -145,8 +151,10 @@ class Endpoint:
             timeout: seconds until it is given up.
 
         Raises:
-            ConnectionFailed: there is no path, or it was lost at once.
-            TimedOut: nothing was heard of the other side in time.
+            ConnectionFailed: there is no path, and why, as far as that is known: for an offerer at
+                once where no address can be reached from this machine, else up to
+                `diagnosis.LIMIT` seconds after *timeout*.
+            TimedOut: the other side has not sent any check in time, which an answerer waits for.
             DcsendError: as `PeerConnection.establish`.
         """
         connection = self.prepare(ours, theirs, make)
@@ -175,6 +183,9 @@ class Endpoint:
         """Connect what `prepare` made; see `connect`."""
         from dcsend.engines.peer import Remote
 
+        facts = self.facts(theirs)
+        if facts.role is Role.OFFERER and (why := foreseen(facts)):
+            raise reasons.error(facts, why)
         remote = Remote(theirs.ufrag, theirs.password, theirs.fingerprint, theirs.max_message_size)
         for candidate in theirs.candidates:
             self._begin(self._add(candidate))
@@ -183,7 +194,7 @@ class Endpoint:
             async with asyncio.timeout(timeout):
                 await connection.establish(remote)
         except TimeoutError:
-            raise self._nobody(theirs) from None
+            raise await self._why(theirs) from None
         finally:
             # From now on ICE itself keeps the path open.
             punching.cancel()
@@ -196,19 +207,30 @@ class Endpoint:
         await self._ice.close()
         await self._port.close()
 
-    def _nobody(self, theirs: Description) -> DcsendError:
-        if self._answered:
-            return ConnectionFailed("the other side answers, but no connection came about")
-        if theirs.type is SdpType.OFFER:
+    def facts(self, theirs: Description) -> Facts:
+        """Return what is known without asking anybody."""
+        role = Role.ANSWERER if theirs.type is SdpType.OFFER else Role.OFFERER
+        relayed = CandidateType.RELAYED
+        places = (Place(c.host, c.port, c.type is relayed) for c in theirs.candidates)
+        relay = any(c.type is relayed for c in self._candidates)
+        asked = () if self._addresses else self._servers.stun
+        return replace(
+            known(role, places, relay=relay),
+            heard=self.heard,
+            servers=tuple(f"{host}:{port}" for host, port in asked),
+            mapped=tuple(self._mapped.answers.values()),
+        )
+
+    async def _why(self, theirs: Description) -> DcsendError:
+        """Find out why there is no connection."""
+        facts = self.facts(theirs)
+        if facts.role is Role.ANSWERER and not self.heard:
             return TimedOut(
                 "the other side did not connect in time",
                 "it must be given the code that was shown here; begin anew on both sides",
             )
-        hosts = ", ".join(c.host for c in theirs.candidates) or "anywhere"
-        return ConnectionFailed(
-            f"no answer from {hosts}",
-            "between two strict NATs a relay is needed: --ice-server turn:USER:PASSWORD@HOST",
-        )
+        facts = await self._diagnosis.complete(facts)
+        return reasons.error(facts, reasons.situation(facts))
 
     async def _gather(self) -> None:
         """Find out where we can be reached; nothing waits for a dead server."""
@@ -278,14 +300,16 @@ class Endpoint:
         password = self._ice.local_password.encode()
         if message is None or not message.check_message_integrity(password):
             return None
-        self._answered = True
+        self.heard = True
         return message if self._seen.add(message.transaction_id, source) else None
 
     def _unknown(self, data: bytes, source: Address) -> None:
         """Take a datagram from an address that is in no description."""
         from dcsend.engines import private
 
-        if self._mapped.received(data) or not is_binding_request(data):
+        if self._mapped.received(data) or self._diagnosis.received(data):
+            return
+        if not is_binding_request(data):
             return
         if self._strangers >= _MAX_SOURCES or private.is_nominated(self._ice):
             return

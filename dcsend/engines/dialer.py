@@ -10,11 +10,15 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic
 
+from dcsend.engines import reasons
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.diagnosis import Diagnosis, known
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import SeenChecks
+from dcsend.engines.situations import Place, Role, Situation, foreseen
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.engines.ufrag import encode_ufrag
@@ -46,6 +50,7 @@ async def dial(
     timeout: float,
     make: Make[Peer],
     port: int = 0,
+    servers: Sequence[Address] = (),
     certificate: Certificate | None = None,
     announced: bytes | None = None,
 ) -> Peer:
@@ -58,6 +63,7 @@ async def dial(
         timeout: seconds until it is given up.
         make: of `loading`: what kind of connection it shall be. It owns its port.
         port: our own UDP port; 0 for a random one.
+        servers: STUN servers, asked only after a failure, to find out why; none for asking none.
         certificate: our own; made here if None.
         announced: the fingerprint we claim to have; ours, except in tests of liars.
 
@@ -65,14 +71,16 @@ async def dial(
         AuthenticationFailed: the listener knows another secret, or has another certificate.
         CodeUsed: somebody else was faster.
         CodeExpired: the code is too old.
-        ConnectionFailed: nobody answers.
+        ConnectionFailed: there is no connection, and why, as far as that is known; at once where
+            no address can be reached from this machine, else up to `diagnosis.LIMIT` seconds
+            after *timeout*.
         UsageError: *port* can't be used.
     """
     await load_aiortc()
     certificate = certificate or Certificate.generate()
     own_port = await UdpPort.open(port)
     try:
-        attempt = _Attempt(own_port, certificate, addresses, make)
+        attempt = _Attempt(own_port, certificate, addresses, make, servers)
         await attempt.run(password, fingerprint, announced or certificate.fingerprint, timeout)
     except BaseException:
         await own_port.close()
@@ -90,18 +98,17 @@ class _Attempt(Generic[Peer]):
         certificate: Certificate,
         addresses: Sequence[Address],
         make: Make[Peer],
+        servers: Sequence[Address],
     ) -> None:
-        from dcsend.engines import private
-        from dcsend.engines.peer import Role
+        from dcsend.engines import peer, private
 
         self._loop = asyncio.get_running_loop()
         canonical = [(str(ipaddress.ip_address(host)), number) for host, number in addresses]
         self._addresses = [a for a in canonical if _family(a) in port.families]
-        if not self._addresses:
-            raise ConnectionFailed(
-                "this machine has no network of the kind the code needs",
-                "connect it to the network that the other side is in",
-            )
+        self._facts = known(Role.DIALER, (Place(*address) for address in canonical))
+        if why := foreseen(self._facts) or (None if self._addresses else Situation.NO_ROUTE):
+            raise reasons.error(self._facts, why)
+        self._diagnosis = Diagnosis(port, servers)
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
         self._ice, self._protocols = private.muxed_connection(
             controlling=True,
@@ -116,7 +123,7 @@ class _Attempt(Generic[Peer]):
         port.unknown = self._unknown
         for address in self._addresses:
             port.route(address, self._protocols[":" in address[0]].datagram_received)
-        role = Role(published=False, dtls_server=False, opens=True)
+        role = peer.Role(published=False, dtls_server=False, opens=True)
         self.connection = make(self._ice, certificate, role)
 
     async def run(
@@ -151,7 +158,7 @@ class _Attempt(Generic[Peer]):
             if self._rejection.done() and not connected:
                 raise self._rejection.result()
             if not establishing.done():
-                raise self._nobody()
+                raise await self._why()
             establishing.result()
         except BaseException:
             establishing.cancel()
@@ -159,17 +166,20 @@ class _Attempt(Generic[Peer]):
             await asyncio.gather(establishing, return_exceptions=True)
             raise
 
-    def _nobody(self) -> ConnectionFailed:
-        hosts = ", ".join(host for host, _ in self._addresses)
-        return ConnectionFailed(
-            f"no answer from {hosts}",
-            "is the other side still waiting, and are both in the same network?",
-        )
+    async def _why(self) -> ConnectionFailed:
+        """Find out why there is no connection."""
+        from dcsend.engines import private
+
+        heard = private.is_nominated(self._ice)
+        facts = await self._diagnosis.complete(replace(self._facts, heard=heard))
+        return reasons.error(facts, reasons.situation(facts))
 
     def _unknown(self, data: bytes, source: Address) -> None:
         """Let the listener answer from an address that the code does not name."""
         from dcsend.engines import private
 
+        if self._diagnosis.received(data):
+            return
         if self._strangers >= _MAX_SOURCES or private.is_nominated(self._ice):
             return
         message = self._judge(data, source) if is_binding_request(data) else None

@@ -15,11 +15,14 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic
 
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.diagnosis import known
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import Budget, SeenChecks
+from dcsend.engines.situations import Facts, Place, Role
 from dcsend.engines.stun import MappedAddresses, is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, DcsendError
@@ -80,6 +83,8 @@ class Listener(Generic[Peer]):
         self._failed = failed
         self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY)
         self._loaded = False
+        self.heard = False
+        "Whether a check with the right secret has come."
         self._refusal: Refusal | None = None
         self._dials: dict[str, _Dial[Peer]] = {}
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
@@ -109,6 +114,17 @@ class Listener(Generic[Peer]):
             keep_alive.cancel()
             await asyncio.wait({keep_alive})
         return dial.connection
+
+    def facts(self) -> Facts:
+        """Return what is known of how this side can be reached."""
+        facts = known(Role.LISTENER, ())
+        return replace(
+            facts,
+            theirs=tuple(Place(str(one.ip), self.port.port) for one in facts.own),
+            heard=self.heard,
+            servers=tuple(f"{host}:{port}" for host, port in self.mapped.servers),
+            mapped=tuple(self.mapped.answers.values()),
+        )
 
     async def expire(self) -> None:
         """Turn away everybody who is not connected, and say that the code is too old."""
@@ -190,6 +206,7 @@ class Listener(Generic[Peer]):
         return None
 
     def _begin(self, check: Check, source: Address) -> None:
+        self.heard = True
         for old in self._dials.values():
             if old.hears(source):
                 self._abandoned.append(old.name)

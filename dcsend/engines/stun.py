@@ -7,6 +7,7 @@ what it brings has been loaded.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import secrets
@@ -130,15 +131,34 @@ class MappedAddresses:
 
     def __init__(self, port: UdpPort, servers: Sequence[Address]) -> None:
         self._port = port
-        self._servers = servers
+        self.servers = servers
         self._transactions: dict[bytes, asyncio.Future[Address]] = {}
-        self._resolved: dict[Address, None] = {}
+        self._resolved: dict[Address, Address] = {}
+        "Which server each address that was asked is of."
         self._lookups: dict[Address, NameUnknownError | None] = {}
         "How the look-up of a server's name ended; None for well."
         self._found: dict[bool, Address] = {}
         self.problems: list[ConnectionFailed] = []
         "Servers of no use to the last query."
         self._answered = asyncio.Event()
+        self.answers: dict[Address, Address] = {}
+        "What each address of a server has last answered."
+
+    @property
+    def asked(self) -> dict[Address, Address]:
+        """The addresses that were asked, and which of the servers each is of."""
+        return dict(self._resolved)
+
+    async def survey(self, timeout: float) -> None:
+        """Ask all servers, and wait for all: what they say is in `answers`.
+
+        Args:
+            timeout: seconds for everything, name look-ups included.
+        """
+        self.answers.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._ask_all()
 
     async def query(self, timeout: float) -> list[Address]:
         """Return the addresses the servers see, one per family; what is late is left out.
@@ -146,7 +166,7 @@ class MappedAddresses:
         Args:
             timeout: seconds for everything, name look-ups included.
         """
-        if not self._servers:
+        if not self.servers:
             return []
         self._found.clear()
         self._lookups.clear()
@@ -165,7 +185,7 @@ class MappedAddresses:
                 task.cancel()
             await asyncio.wait(either)
         self.problems = [
-            problem for server in self._servers if (problem := self._problem(server)) is not None
+            problem for server in self.servers if (problem := self._problem(server)) is not None
         ]
         return list(self._found.values())
 
@@ -186,7 +206,7 @@ class MappedAddresses:
 
     async def _ask_all(self) -> None:
         async with asyncio.TaskGroup() as asking:
-            for server in self._servers:
+            for server in self.servers:
                 asking.create_task(self._ask(server))
 
     def received(self, data: bytes) -> bool:
@@ -216,10 +236,10 @@ class MappedAddresses:
         self._lookups[server] = None
         async with asyncio.TaskGroup() as asking:
             for target in targets:
+                self._resolved[target] = server
                 asking.create_task(self._transact(target))
 
     async def _transact(self, target: Address) -> None:
-        self._resolved[target] = None
         transaction_id = secrets.token_bytes(12)
         future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
         self._transactions[transaction_id] = future
@@ -228,7 +248,7 @@ class MappedAddresses:
                 self._port.send(binding_request(transaction_id), target)
                 done, _ = await asyncio.wait([future], timeout=_RETRY)
                 if done:
-                    address = future.result()
+                    address = self.answers[target] = future.result()
                     self._found.setdefault(":" in address[0], address)
                     self._answered.set()
                     return

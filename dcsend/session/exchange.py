@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from dcsend.description import Description, SdpType
@@ -19,6 +20,7 @@ from dcsend.engines.stun import parse_server
 from dcsend.engines.turn import parse_turn
 from dcsend.errors import MalformedCode, TimedOut, UsageError
 from dcsend.session.events import DescriptionReady, Emit, Warned
+from dcsend.session.waiting import noting
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 
@@ -79,6 +81,7 @@ async def exchange(
         tuple(parse_server(server) for server in settings.stun),
         tuple(parse_turn(server) for server in settings.turn),
         settings.stun_timeout,
+        tuple(parse_server(server) for server in settings.diagnosing),
     )
     theirs: Description | None = None
     text = settings.code
@@ -111,7 +114,9 @@ async def exchange(
         prepared(peer)
         # Who answers waits for a person.
         timeout = settings.expires if answers else settings.connect_timeout
-        await endpoint.establish(peer, theirs, timeout=timeout)
+        notes = noting(partial(endpoint.facts, theirs), emit) if answers else nullcontext()
+        async with notes:
+            await endpoint.establish(peer, theirs, timeout=timeout)
         yield peer
     finally:
         await peer.close()

@@ -21,6 +21,7 @@ from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
+from dcsend.session.waiting import noting
 from dcsend.settings import Engine, Settings, Signal
 from dcsend.signaling.dialcode import (
     MAX_TIME,
@@ -86,7 +87,9 @@ async def by_code(
             listener = await _listen(settings, emit, role, page, make)
             try:
                 page.start()
-                yield await _wait(listener, settings)
+                async with noting(listener.facts, emit):
+                    connection = await _wait(listener, settings)
+                yield connection
             finally:
                 await listener.close()
 
@@ -111,6 +114,7 @@ async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
             timeout=settings.connect_timeout,
             make=make,
             port=settings.port,
+            servers=[parse_server(server) for server in settings.diagnosing],
         )
     except ConnectionFailed:
         # Clocks differ between machines, so the time in the code only explains a failure.

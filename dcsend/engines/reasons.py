@@ -1,0 +1,251 @@
+"""The words for each situation in which two sides do not connect.
+
+docs/connecting.md shows the table; a test compares the two. Pure, as `situations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from dcsend.engines.situations import IP, RULES, Facts, Role, Situation
+from dcsend.errors import ConnectionFailed
+
+__all__ = ["TABLE", "Reason", "error", "situation", "words"]
+
+_TWO: Final = "use two codes: --signal sdp on both sides"
+_RELAY: Final = "--ice-server turn:USER:PASSWORD@HOST"
+_TLS: Final = "--ice-server turns:USER:PASSWORD@HOST:443"
+"TCP port 443 is the last one that a firewall closes."
+
+
+class Reason(NamedTuple):
+    """The words for one situation; `{hosts}` and the like stand for facts."""
+
+    message: str
+    hint: str
+
+
+_OPEN_PORT: Final = "open UDP port {port} in the firewall there (--port N keeps the number)"
+_WAITED: Final = "no check has arrived for 60 s"
+
+TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
+    # One code. Known before anything is sent:
+    (Role.DIALER, Situation.NO_NETWORK): Reason(
+        "this machine has no network address",
+        "connect it to the network that the other side is in, and run it again",
+    ),
+    (Role.DIALER, Situation.NO_FAMILY): Reason(
+        "the code has {theirs} addresses only, and this machine {ours} addresses only",
+        "give this machine an {theirs} address, or use two codes, and a relay on the side "
+        f"with IPv6 only: --signal sdp {_RELAY}",
+    ),
+    (Role.DIALER, Situation.NO_ROUTE): Reason(
+        "this machine has no route to {hosts}",
+        "connect it to the network that the other side is in, and run it again",
+    ),
+    # Found after the time to connect:
+    (Role.DIALER, Situation.HEARD): Reason(
+        "the other side answers, but no connection came about",
+        "run it again; ask for a new code if the other side has ended",
+    ),
+    (Role.DIALER, Situation.THIS_MACHINE): Reason(
+        "no answer from {hosts}, which is this machine itself",
+        "if the code is from another machine, connect that one to a network and make a new code",
+    ),
+    (Role.DIALER, Situation.PORT_CLOSED): Reason(
+        "{host} is there, but its UDP port {port} is closed",
+        "the program there has probably ended: ask for a new code",
+    ),
+    (Role.DIALER, Situation.SAME_NETWORK): Reason(
+        "no answer from {host}, although it is in the network of this machine",
+        f"{_OPEN_PORT}, or let this side make the code, or {_TWO}; "
+        "where a Wi-Fi isolates its devices, use another network",
+    ),
+    (Role.DIALER, Situation.SAME_ADDRESSES): Reason(
+        "no answer from {host}: the two sides have different public addresses, so there is a VPN "
+        "at one of them, or they are in two networks that use the same private addresses",
+        f"end the VPN or let it pass the local network, or {_TWO}",
+    ),
+    (Role.DIALER, Situation.SAME_NAT): Reason(
+        "no answer from {hosts}: both sides have the public address {public}, "
+        "which can't be reached from behind it",
+        "connect both to one network, not to a guest network, or use two codes and a relay: "
+        f"--signal sdp {_RELAY}",
+    ),
+    (Role.DIALER, Situation.UDP_BLOCKED): Reason(
+        "this network lets no UDP through: no STUN server answers, but TCP works",
+        f"use another network, or two codes and a relay over TLS: --signal sdp {_TLS}",
+    ),
+    (Role.DIALER, Situation.STUN_SILENT): Reason(
+        "no answer from {hosts}, and none from the STUN server {server}",
+        "if UDP is blocked in this network, use two codes and a relay over TLS: "
+        f"--signal sdp {_TLS}",
+    ),
+    (Role.DIALER, Situation.NO_INTERNET): Reason(
+        "no answer from {hosts}, and this machine reaches no STUN server, neither by UDP nor TCP",
+        "connect it to the internet, or to the network that the other side is in",
+    ),
+    (Role.DIALER, Situation.SYMMETRIC): Reason(
+        "no answer from {hosts}: a NAT or firewall there lets nothing in, and the NAT of this "
+        "network is symmetric",
+        f"use two codes and a relay: --signal sdp {_RELAY}",
+    ),
+    (Role.DIALER, Situation.OPEN_HERE): Reason(
+        "no answer from {hosts}: a NAT or firewall there lets nothing in",
+        f"let this side make the code, since no NAT is in front of it, or {_TWO}",
+    ),
+    (Role.DIALER, Situation.NAT): Reason(
+        "no answer from {hosts}: a NAT or firewall there lets nothing in",
+        f"{_TWO}; or forward a UDP port there (--port N)",
+    ),
+    (Role.DIALER, Situation.FIREWALL): Reason(
+        "no answer from {hosts}: a firewall there lets nothing in, or the program has ended",
+        f"{_OPEN_PORT}, or {_TWO}",
+    ),
+    (Role.DIALER, Situation.PRIVATE): Reason(
+        "no answer from {hosts}: the code has private addresses of another network only",
+        f"connect both to one network, or {_TWO}; "
+        f"if UDP is blocked there, with a relay over TLS: {_TLS}",
+    ),
+    (Role.DIALER, Situation.UNKNOWN): Reason(
+        "no answer from {hosts}",
+        f"is the other side still waiting? In two different networks, {_TWO}",
+    ),
+    # Two codes. Known when the answer is pasted:
+    (Role.OFFERER, Situation.NO_NETWORK): Reason(
+        "this machine has no network address", "connect it to a network, and begin anew"
+    ),
+    (Role.OFFERER, Situation.NO_FAMILY): Reason(
+        "the other side has {theirs} addresses only, and this machine {ours} addresses only",
+        f"begin anew with a relay on the side with IPv6 only: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.NO_ROUTE): Reason(
+        "this machine has no route to {hosts}",
+        f"connect both to one network, or begin anew with a relay: {_RELAY}",
+    ),
+    # Found after the time to connect:
+    (Role.OFFERER, Situation.HEARD): Reason(
+        "the other side answers, but no connection came about",
+        f"begin anew on both sides; if it happens again, with a relay: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.THIS_MACHINE): Reason(
+        "no answer from {hosts}, which is this machine itself",
+        "is the other side still waiting? Begin anew on both sides",
+    ),
+    (Role.OFFERER, Situation.RELAY_SILENT): Reason(
+        "no answer from {hosts}, not through the relay either",
+        "is the other side still waiting? Begin anew on both sides",
+    ),
+    (Role.OFFERER, Situation.SAME_NETWORK): Reason(
+        "no answer from {host}, although it is in the network of this machine",
+        f"that network isolates its devices: use another one, or a relay: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.SAME_ADDRESSES): Reason(
+        "no answer from {host}: the two sides have different public addresses, so there is a VPN "
+        "at one of them, or they are in two networks that use the same private addresses",
+        f"end the VPN, or use a relay: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.SAME_NAT): Reason(
+        "no answer from {hosts}: both sides have the public address {public}, "
+        "which can't be reached from behind it",
+        f"connect both to one network, not to a guest network, or use a relay: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.UDP_BLOCKED): Reason(
+        "this network lets no UDP through: no STUN server answers, but TCP works",
+        f"use another network, or a relay over TLS: {_TLS}",
+    ),
+    (Role.OFFERER, Situation.STUN_SILENT): Reason(
+        "no answer from {hosts}, and none from the STUN server {server}",
+        f"if UDP is blocked in this network, use a relay over TLS: {_TLS}",
+    ),
+    (Role.OFFERER, Situation.NO_INTERNET): Reason(
+        "no answer from {hosts}, and this machine reaches no STUN server, neither by UDP nor TCP",
+        "connect it to the internet, or to the network that the other side is in",
+    ),
+    (Role.OFFERER, Situation.SYMMETRIC): Reason(
+        "no answer from {hosts}: the NAT of this network is symmetric",
+        f"a relay is needed: {_RELAY}",
+    ),
+    (Role.OFFERER, Situation.PRIVATE): Reason(
+        "no answer from {hosts}: the other side has private addresses of another network only",
+        f"if UDP is blocked there, it needs a relay over TLS: {_TLS}",
+    ),
+    (Role.OFFERER, Situation.UNKNOWN): Reason(
+        "no answer from {hosts}",
+        f"is the other side still waiting? Between two strict NATs a relay is needed: {_RELAY}",
+    ),
+    (Role.ANSWERER, Situation.HEARD): Reason(
+        "the other side answers, but no connection came about",
+        f"begin anew on both sides; if it happens again, with a relay: {_RELAY}",
+    ),
+    # The side that waits: notes, which do not end the run. At once:
+    (Role.LISTENER, Situation.NAT_HERE): Reason(
+        "from outside this network, use --signal sdp on both sides, or let the other side make "
+        "the code",
+        "",
+    ),
+    (Role.ANSWERER, Situation.NO_FAMILY): Reason(
+        "the other side has {theirs} addresses only, and this machine {ours} addresses only",
+        f"begin anew with a relay on the side with IPv6 only: {_RELAY}",
+    ),
+    # After 60 s without a check:
+    (Role.LISTENER, Situation.NO_CHECK_STUN): Reason(
+        f"{_WAITED}, and no STUN server answered",
+        "in this network, open UDP port {port} in the firewall of this machine; from outside, if "
+        f"UDP is blocked here, use two codes and a relay over TLS: --signal sdp {_TLS}",
+    ),
+    (Role.LISTENER, Situation.NO_CHECK_NAT): Reason(
+        f"{_WAITED}; a NAT is in front of this machine",
+        f"from outside this network, {_TWO}; inside it, open UDP port {{port}} in the firewall "
+        "of this machine (--port N keeps the number)",
+    ),
+    (Role.LISTENER, Situation.NO_CHECK): Reason(
+        _WAITED,
+        "if the other side has tried: open UDP port {port} in the firewall (--port N keeps the "
+        f"number), or {_TWO}",
+    ),
+    (Role.ANSWERER, Situation.NO_CHECK_STUN): Reason(
+        f"{_WAITED}, and no STUN server answered",
+        "was the code shown here pasted on the other side? If UDP is blocked here, begin anew "
+        f"with a relay over TLS: {_TLS}",
+    ),
+    (Role.ANSWERER, Situation.NO_CHECK): Reason(
+        _WAITED,
+        "was the code shown here pasted on the other side? Between two strict NATs a relay is "
+        f"needed: {_RELAY}",
+    ),
+}
+"""Every situation in which a side is told why nothing comes about. What ends the run is a
+`ConnectionFailed`, status 5; for the two sides that wait it is a note."""
+
+
+def situation(facts: Facts) -> Situation:
+    """Return why a side that tries to connect has not done so in time."""
+    return next(s for s, applies in RULES if (facts.role, s) in TABLE and applies(facts))
+
+
+def words(facts: Facts, which: Situation) -> Reason:
+    """Return message and hint, with the facts in them."""
+    reason = TABLE[facts.role, which]
+    hosts = [place.host for place in facts.theirs]
+    first = [host for host in hosts if host in facts.closed] or list(map(str, facts.near)) or hosts
+    values = {
+        "hosts": ", ".join(hosts) or "anywhere",
+        "host": first[0] if first else "",
+        "port": next((p.port for p in facts.theirs if p.host == first[0]), 0) if first else 0,
+        "public": facts.shared,
+        "theirs": _families(facts.hosts),
+        "ours": _families(interface.ip for interface in facts.own),
+        "server": ", ".join(facts.servers),
+    }
+    return Reason(reason.message.format_map(values), reason.hint.format_map(values))
+
+
+def error(facts: Facts, which: Situation) -> ConnectionFailed:
+    """Return what ends the run."""
+    return ConnectionFailed(*words(facts, which))
+
+
+def _families(addresses: Iterable[IP]) -> str:
+    return " and ".join(f"IPv{version}" for version in sorted({ip.version for ip in addresses}))
