@@ -5,6 +5,11 @@
 The public API is what `__all__` lists; everything else may change.
 """
 
+# isort: off
+# Before every other import, so that none comes out of the current folder.
+import dcsend.importing  # noqa: F401
+
+# isort: on
 from dcsend._version import __version__
 from dcsend.api import chat, receive, send
 from dcsend.entry import Entry, Existing, Kind

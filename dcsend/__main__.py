@@ -1,6 +1,10 @@
 """Where the program starts, as `dcsend` and as `python -m dcsend`."""
 
+import contextlib
 import gc
+import os
+
+from dcsend import importing
 
 __all__ = ["main"]
 
@@ -14,6 +18,8 @@ def main() -> None:
     """Run the command line."""
     # Before anything is loaded.
     gc.set_threshold(_GARBAGE)
+    with contextlib.suppress(OSError):  # the current folder has been removed
+        importing.keep_out(os.getcwd())
     from dcsend.cli import main as run
 
     run()

@@ -73,6 +73,9 @@ async def receive(
 ) -> Finished:
     """Receive what the other side sends.
 
+    From the call on, no module is imported out of the folder *output* for the rest of the
+    process, except by `__main__` and by modules that were loaded from that folder.
+
     Args:
         code: code or link of a waiting sender; without one a code is published, for a sender
             to dial.
@@ -80,7 +83,8 @@ async def receive(
             *stdout*.
         settings: everything else; see `Settings`.
         on_event: called with each event, on the loop's thread; must not block.
-        accept: asked with the whole manifest before a byte is taken; accepts all if None.
+        accept: asked with the whole manifest before a byte is taken. If None, everything is
+            accepted, but for hidden names in the home folder, such as `.profile`.
         lines: put lines here to send them on the text channel meanwhile.
         stdout: a binary file for *output* `-`.
         ask: asked for the other side's session description with `Signal.SDP`.
@@ -95,7 +99,13 @@ async def receive(
 
     chosen = dataclasses.replace(settings or Settings(), code=code, output=os.fspath(output))
     return await receive_files(
-        chosen, on_event, accept or _all, ask=ask, lines=lines, stdout=stdout
+        chosen,
+        on_event,
+        accept or _all,
+        ask=ask,
+        lines=lines,
+        stdout=stdout,
+        unattended=accept is None,
     )
 
 

@@ -159,6 +159,7 @@ def run_receive(settings: Settings, options: Options) -> int:
             lines=stage.lines,
             interrupt=stage.interrupt,
             stdout=stdout,
+            unattended=not asks,
         )
 
     return _run(run, settings, options)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -93,6 +93,8 @@ class Program:
         cwd: the folder it runs in.
         terminal: a person sits there: standard input and error are a terminal of its own.
         before: Python that runs in it first, to break it.
+        launcher: the command in place of `python -m dcsend`.
+        environment: variables that differ from those of this process.
     """
 
     def __init__(
@@ -103,6 +105,8 @@ class Program:
         cwd: Path | None = None,
         terminal: bool = False,
         before: str = "",
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._json = "--json" in arguments
         self._out = bytearray()
@@ -112,20 +116,20 @@ class Program:
         self._over = False
         self.over_at = 0.0
         "When its standard output ended; seconds of the monotonic clock."
-        environment = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+        variables = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         self._terminal = os.openpty() if terminal else None
         theirs = self._terminal[1] if self._terminal else None
-        launcher = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
+        start = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
         if before:
-            launcher = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
+            start = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
         self.process = subprocess.Popen(
-            [sys.executable, *launcher, *arguments],
+            [*(launcher or [sys.executable, *start]), *arguments],
             stdin=stdin if theirs is None else theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if theirs is None else theirs,
             bufsize=0,
             cwd=cwd,
-            env=environment,
+            env={**variables, **(environment or {})},
             start_new_session=terminal,
         )
         assert self.process.stdout is not None
@@ -277,6 +281,8 @@ class Options(TypedDict, total=False):
     cwd: Path | None
     terminal: bool
     before: str
+    launcher: Sequence[str]
+    environment: Mapping[str, str] | None
 
 
 class Stage:

@@ -18,7 +18,9 @@ import pytest
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
-LEAVES: Final = frozenset({"errors", "entry", "description", "printable", "processor", "_version"})
+LEAVES: Final = frozenset(
+    {"errors", "entry", "description", "importing", "printable", "processor", "_version"}
+)
 LAYERS: Final = frozenset({"signaling", "engines", "protocol", "files"})
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
@@ -38,7 +40,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "ending": LEAVES | {"session"},
     "runner": LEAVES | {"settings", "session", "display", "signaling", "serving", "ending"},
     "cli": LEAVES | {"settings", "session", "display", "runner", ""},
-    "__main__": frozenset({"cli"}),
+    "__main__": frozenset({"cli", "importing"}),
 }
 """Part of dcsend -> what it may import of dcsend besides itself, with all that lies below.
 "" is the package itself, `dcsend/__init__.py`."""

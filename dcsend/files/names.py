@@ -24,6 +24,7 @@ __all__ = [
     "PART_SUFFIX",
     "UnsafeName",
     "beside",
+    "is_hidden",
     "numbered",
     "safe_path",
     "safe_target",
@@ -144,6 +145,15 @@ def beside(name: str, suffix: str) -> str:
         tag = "~" + hashlib.sha256(encoded).hexdigest()[:16]
         name = encoded[: room - len(tag)].decode(errors="ignore") + tag
     return name + suffix
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a shell and a file manager leave out a file of this *name*.
+
+    >>> is_hidden(".profile"), is_hidden("profile")
+    (True, False)
+    """
+    return name.startswith(".")
 
 
 def numbered(name: str, number: int) -> str:

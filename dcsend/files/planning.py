@@ -17,9 +17,11 @@ from typing import Final
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError
 from dcsend.files.disk import readable
+from dcsend.files.forbidden import Forbidden
 from dcsend.files.intake import MAX_TEXT
 from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.files.operations import Existing, Plan
+from dcsend.importing import holds_modules
 from dcsend.printable import printable
 
 __all__ = ["check_room", "check_root", "plan_folder"]
@@ -28,15 +30,23 @@ _MAX_NOTES: Final = 20
 "Lines; a peer could otherwise fill the screen with a million of them."
 
 
-def plan_folder(entries: Sequence[Entry], root: Path, existing: Existing) -> Plan:
+def plan_folder(
+    entries: Sequence[Entry], root: Path, existing: Existing, *, unattended: bool = False
+) -> Plan:
     """Judge each entry's name, and what is there already.
+
+    Args:
+        entries: what is offered.
+        root: the chosen folder.
+        existing: what to do about files that are there.
+        unattended: nobody is shown the names before they are accepted.
 
     Raises:
         DestinationError: *root* can't be written, has not enough room, or, with
             `Existing.REFUSE`, holds some of the files.
     """
     check_root(root)
-    survey = _Survey(root, existing)
+    survey = _Survey(root, existing, Forbidden(root, unattended=unattended))
     for number, entry in enumerate(entries):
         survey.judge(number, entry)
     survey.refuse_taken()
@@ -57,6 +67,11 @@ def check_root(root: Path) -> None:
     ancestor = _nearest(root)
     if not ancestor.is_dir():
         raise DestinationError(f"{printable(str(ancestor))} is not a folder")
+    if holds_modules(os.path.realpath(root)):
+        raise DestinationError(
+            f"{name} is a folder from which Python loads modules",
+            "choose another with --output",
+        )
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise DestinationError(
             f"can't write in {printable(str(ancestor))}", "choose another folder with --output"
@@ -96,7 +111,8 @@ def check_room(entries: Iterable[Entry], root: Path, folders: int = 0) -> None:
 class _Survey:
     """What has been found out, entry by entry."""
 
-    def __init__(self, root: Path, existing: Existing) -> None:
+    def __init__(self, root: Path, existing: Existing, forbidden: Forbidden) -> None:
+        self._forbidden = forbidden if forbidden else None
         self.skip: dict[int, str] = {}
         self._notes: list[str] = []
         self._more = 0
@@ -122,6 +138,8 @@ class _Survey:
             parts = safe_path(entry.path)
             if entry.kind is Kind.LINK:
                 safe_target(parts, entry.target)
+            if self._forbidden is not None:
+                self._forbidden.check(parts)
         except UnsafeName as error:
             self._refuse(number, "unsafe", f"{printable(entry.path)}: not received: {error}")
             return

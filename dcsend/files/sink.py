@@ -86,13 +86,20 @@ class DirectorySink:
     Args:
         root: the chosen folder; made at the first write if it is missing.
         existing: what to do about files that are there already.
+        unattended: nobody is shown the names before they are accepted.
         descriptors: whether to walk by descriptor, safer where the system can.
     """
 
     def __init__(
-        self, root: Path, *, existing: Existing, descriptors: bool = USE_DESCRIPTORS
+        self,
+        root: Path,
+        *,
+        existing: Existing,
+        unattended: bool = False,
+        descriptors: bool = USE_DESCRIPTORS,
     ) -> None:
         self.root = Path(os.path.abspath(root))
+        self._unattended = unattended
         self._existing = existing
         self._tree = Tree(self.root, descriptors=descriptors)
         self._state = _State.NEW
@@ -114,7 +121,7 @@ class DirectorySink:
         """Judge a manifest before anything is accepted; see `Sink.plan`."""
         self._advance("plan")
         self._entries = entries
-        plan = plan_folder(entries, self.root, self._existing)
+        plan = plan_folder(entries, self.root, self._existing, unattended=self._unattended)
         self._status = bytearray(
             _REFUSED if number in plan.skip else _DUE for number in range(len(entries))
         )

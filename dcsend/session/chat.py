@@ -20,6 +20,7 @@ from dcsend.engines.base import MAX_QUEUED
 from dcsend.engines.loading import stock, talk_peer
 from dcsend.engines.transport import Parameters
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
+from dcsend.importing import keep_out
 from dcsend.printable import printable
 from dcsend.session.conclusion import conclude
 from dcsend.session.conversation import race
@@ -88,6 +89,7 @@ async def chat(
         if choices.save is not None:
             from dcsend.files.planning import check_root
 
+            keep_out(choices.save)
             check_root(choices.save)
         typed = Typed(lines)
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from dcsend._version import __version__
 from dcsend.errors import DestinationError, SourceError, UsageError
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
+from dcsend.importing import keep_out
 from dcsend.printable import printable
 from dcsend.session.conclusion import conclude
 from dcsend.session.events import (
@@ -140,6 +141,7 @@ async def receive_files(
     lines: asyncio.Queue[str] | None = None,
     interrupt: asyncio.Future[int] | None = None,
     stdout: BinaryIO | None = None,
+    unattended: bool = False,
 ) -> Finished:
     """Receive what the holder, or the publisher, of the code sends.
 
@@ -151,6 +153,7 @@ async def receive_files(
         lines: what the person types meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
         stdout: written for `output` `-`.
+        unattended: *decide* accepts what it has not looked at.
 
     Returns:
         The outcome, when the transfer was carried to its end; look at `ok`.
@@ -158,9 +161,11 @@ async def receive_files(
     Raises:
         DcsendError: it was not; also told by the events `error` and `done`.
     """
+    if settings.destination is not None:
+        keep_out(settings.destination)
 
     async def story(tally: Tally) -> None:
-        sink = _sink(settings, stdout)
+        sink = _sink(settings, stdout, unattended=unattended)
         async with meet(settings, emit, "receiver", ask) as connection:
             from dcsend.session.conversation import Conversation
             from dcsend.session.incoming import Incoming
@@ -208,7 +213,7 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
         emit(file)
 
 
-def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
+def _sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) -> Sink:
     root = settings.destination
     if root is not None:
         from dcsend.files.planning import check_root
@@ -217,7 +222,7 @@ def _sink(settings: Settings, stdout: BinaryIO | None) -> Sink:
         try:
             # Before a code is used up for a folder that can't be used.
             check_root(root)
-            return DirectorySink(root, existing=settings.existing)
+            return DirectorySink(root, existing=settings.existing, unattended=unattended)
         except OSError as exc:
             raise DestinationError(
                 f"can't use {printable(str(root))}: {exc.strerror}", "choose another with --output"
