@@ -7,14 +7,17 @@ skipped, and under CI=true it fails.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import ctypes
 import itertools
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,11 @@ _PREFIX = "dcsend"
 
 _FOLDER = Path("/run/netns")
 "Where iproute2 keeps the named namespaces."
+
+_CLONE_NEWNET = 0x40000000
+"From linux/sched.h: the kind of namespace that `setns` enters."
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 _RUN_SECONDS = 60.0
 "What `Host.run` grants a program."
@@ -59,6 +67,26 @@ class Host:
         return subprocess.run(
             self._command(argv), check=check, timeout=timeout, capture_output=True, text=True
         )
+
+    def inside(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run *main* to its end in a thread whose sockets are those of this host."""
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                assert _libc is not None
+                with open(_FOLDER / self.namespace, "rb") as namespace:
+                    if _libc.setns(namespace.fileno(), _CLONE_NEWNET):
+                        raise OSError(ctypes.get_errno(), f"setns to {self.namespace}")
+                asyncio.run(main())
+            except BaseException as exc:  # noqa: BLE001 - raised again below
+                failed.append(exc)
+
+        thread = threading.Thread(target=run, name=f"inside {self.namespace}")
+        thread.start()
+        thread.join()
+        if failed:
+            raise failed[0]
 
     def _command(self, argv: Sequence[str | Path]) -> list[str]:
         return ["ip", "netns", "exec", self.namespace, *map(str, argv)]

@@ -133,7 +133,8 @@ class Published:
 
     async def pair_over(self, relay: Relay) -> tuple[Connection, Connection]:
         """Return both ends of a connection that goes through *relay*."""
-        return await self.dial(addresses=[(LOCAL, relay.port)]), await self.accepting
+        host = relay.outer.get_extra_info("sockname")[0]
+        return await self.dial(addresses=[(host, relay.port)]), await self.accepting
 
     async def pair(
         self, *, host: str = LOCAL, make: MakeTransfer = transfer_peer
@@ -234,6 +235,8 @@ class Relay:
         "Whether a datagram, of either side, gets through."
         self.delay = 0.0
         "Seconds that a datagram takes, each way."
+        self.sources: set[Address] = set()
+        "Addresses that the listener has sent from."
         self.outer: asyncio.DatagramTransport
         "The socket that the dialer sends to."
         self.inner: asyncio.DatagramTransport
@@ -241,15 +244,15 @@ class Relay:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, port: int) -> AsyncIterator[Relay]:
-        """Relay to *port* of loopback."""
-        self = cls((LOCAL, port))
+    async def open(cls, port: int, host: str = LOCAL, at: str = LOCAL) -> AsyncIterator[Relay]:
+        """Relay to *port* of *host*, from and to the address *at*."""
+        self = cls((host, port))
         loop = asyncio.get_running_loop()
-        self.outer, outer = await loop.create_datagram_endpoint(Stranger, local_addr=(LOCAL, 0))
-        self.inner, inner = await loop.create_datagram_endpoint(Stranger, local_addr=(LOCAL, 0))
+        self.outer, outer = await loop.create_datagram_endpoint(Stranger, local_addr=(at, 0))
+        self.inner, inner = await loop.create_datagram_endpoint(Stranger, local_addr=(at, 0))
 
         def from_dialer(data: bytes, source: tuple[str, int]) -> None:
-            self.dialer = source
+            self.dialer = source[:2]
             if len(self.seen) < 1000:
                 self.seen.append(data)
             if self.held is not None and data[0] >= 20:
@@ -258,6 +261,7 @@ class Relay:
                 loop.call_later(self.delay, self.inner.sendto, data, self.target)
 
         def from_listener(data: bytes, source: tuple[str, int]) -> None:
+            self.sources.add(source[:2])
             if self.passes(data):
                 loop.call_later(self.delay, self.outer.sendto, data, self.dialer)
 

@@ -178,6 +178,30 @@ async def test_spoofed_datagrams_from_the_peers_address_do_not_end_the_transfer(
         assert len(dial._ice._check_list) == 1
 
 
+async def test_what_anybody_could_have_sent_is_no_sign_of_life() -> None:
+    async with published() as here, Stranger.open() as peer:
+        genuine = bytes(check())
+        peer.send(genuine, here.number)
+        await until(lambda: bool(here.listener._dials))
+        (dial,) = here.listener._dials.values()
+        await until(lambda: any(is_binding_request(data) for data, _ in peer.received))
+        triggered = next(data for data, _ in peer.received if is_binding_request(data))
+        protocol = dial._protocols[False]
+        before = protocol.arrived
+        assert before == 1
+        forged = [
+            *JUNK.values(),
+            bytes(check(password="x" * 24, username=parse_message(genuine).attributes["USERNAME"])),
+            genuine[:-9] + bytes([genuine[-9] ^ 1]) + genuine[-8:],
+            signed_answer("x" * 24)(triggered) or b"",
+            bytes.fromhex("17fefd00010000000000090028") + bytes(40),
+        ]
+        for data in forged:
+            peer.send(data, here.number)
+        await peer.silence(here.number, here.listener)
+        assert protocol.arrived == before
+
+
 async def test_datagrams_before_dtls_are_kept_only_so_many() -> None:
     async with published() as here, Stranger.open() as stranger:
         stranger.send(bytes(check()), here.number)

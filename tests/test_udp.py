@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from dcsend.engines import origins, sockets, udp
+from dcsend.engines import sockets, udp
 from dcsend.engines.segmentation import Segmentation
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, UsageError
@@ -294,40 +294,76 @@ async def test_train_arrives_as_single_datagrams_in_order(
 
 
 @LINUX
-@pytest.mark.parametrize("count", [1, 5], ids=["one", "train"])
-async def test_answer_leaves_from_the_address_that_was_spoken_to(count: int) -> None:
-    port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
-    answers = [bytes([number]) * 100 for number in range(count)]
+async def test_reply_leaves_from_the_address_that_was_spoken_to() -> None:
+    port = await UdpPort.open()
+    port.unknown = lambda data, source: port.reply(b"answer to " + data, source)
     async with Stranger.open() as one, Stranger.open() as two:
         # All of 127.0.0.0/8 is ours; what goes to 127.0.0.1 would leave from there.
         for stranger, spoken_to in ((one, "127.0.0.2"), (two, "127.0.0.3"), (one, "127.0.0.4")):
-            del stranger.received[:], log.got[:]
-            stranger.transport.sendto(b"hello", (spoken_to, port.port))
-            await until(lambda: bool(log.got))
-            assert log.got == [(b"hello", stranger.address)]
-            port.send_all(answers, stranger.address)
-            await until(lambda got=stranger.received: len(got) == count)  # type: ignore[misc]
-            assert stranger.received == [(data, (spoken_to, port.port)) for data in answers]
+            stranger.transport.sendto(b"it", (spoken_to, port.port))
+            await until(lambda got=stranger.received: bool(got))  # type: ignore[misc]
+            assert stranger.received == [(b"answer to it", (spoken_to, port.port))]
+            stranger.received.clear()
     await port.close()
 
 
 @LINUX
-async def test_who_was_forgotten_is_answered_as_the_routing_table_likes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(origins, "_REMEMBERED", 1)
+async def test_reply_to_what_was_put_off_leaves_from_there_too() -> None:
+    port, put_off = await UdpPort.open(), list[tuple[bytes, Address, bytes | None]]()
+    port.unknown = lambda data, source: put_off.append((data, source, port.arrival(source)))
+    async with Stranger.open() as stranger:
+        for spoken_to in ("127.0.0.2", "127.0.0.3"):
+            stranger.transport.sendto(b"hello", (spoken_to, port.port))
+        await until(lambda: len(put_off) == 2)
+        port.unknown = lambda data, source: port.reply(b"late", source)
+        for datagram in put_off:
+            port.again(*datagram)
+        await until(lambda: len(stranger.received) == 2)
+        sources = [source for _, source in stranger.received]
+        assert sources == [("127.0.0.2", port.port), ("127.0.0.3", port.port)]
+    await port.close()
+
+
+@LINUX
+@pytest.mark.parametrize("count", [1, 5], ids=["one", "train"])
+async def test_what_arrives_does_not_decide_where_we_send_from(count: int) -> None:
     port, log = await UdpPort.open(), Log()
     port.unknown = log.handle
-    async with Stranger.open() as one, Stranger.open() as two:
-        for stranger in (one, two):
-            stranger.transport.sendto(b"hello", ("127.0.0.2", port.port))
+    packets = [bytes([number]) * 100 for number in range(count)]
+    async with Stranger.open() as peer:
+        for kept, expected in ((None, "127.0.0.1"), ("127.0.0.2", "127.0.0.2")):
+            if kept is not None:
+                port.keep(peer.address, socket.inet_aton(kept))
+            peer.received.clear()
+            log.got.clear()
+            peer.transport.sendto(b"hello", ("127.0.0.3", port.port))
             await until(lambda: bool(log.got))
-            del log.got[:]
-        for stranger, source in ((one, "127.0.0.1"), (two, "127.0.0.2")):
-            port.send(b"answer", stranger.address)
-            await until(lambda got=stranger.received: bool(got))  # type: ignore[misc]
-            assert stranger.received == [(b"answer", (source, port.port))]
+            port.send_all(packets, peer.address)
+            await until(lambda: len(peer.received) == count)
+            assert peer.received == [(data, (expected, port.port)) for data in packets]
+    await port.close()
+
+
+@LINUX
+async def test_address_that_is_not_ours_any_more_is_left_to_the_routing_table() -> None:
+    port = await UdpPort.open()
+    async with Stranger.open() as peer:
+        port.keep(peer.address, socket.inet_aton("192.0.2.1"))
+        for data in (b"lost", b"sent"):
+            port.send(data, peer.address)
+        await until(lambda: bool(peer.received))
+        assert peer.received == [(b"sent", ("127.0.0.1", port.port))]
+    await port.close()
+
+
+@LINUX
+async def test_unroute_forgets_where_we_send_from() -> None:
+    port, log = await UdpPort.open(), Log()
+    peer = ("127.0.0.1", 9)
+    port.route(peer, log.handle)
+    port.keep(peer, socket.inet_aton("127.0.0.2"))
+    port.unroute(log.handle)
+    assert port.kept(peer) is None
     await port.close()
 
 

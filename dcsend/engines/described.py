@@ -318,7 +318,7 @@ class Endpoint:
             self._strangers += 1
             protocol = self._protocols[":" in source[0]]
             self._port.route(source, protocol.datagram_received)
-            private.answer_check(protocol, message, source)
+            protocol.answer(message, source)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

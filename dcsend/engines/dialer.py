@@ -187,7 +187,7 @@ class _Attempt(Generic[Peer]):
             self._strangers += 1
             protocol = self._protocols[":" in source[0]]
             self._port.route(source, protocol.datagram_received)
-            private.answer_check(protocol, message, source)
+            protocol.answer(message, source)
 
     def _judge(self, data: bytes, source: Address) -> Message | None:
         """Return the listener's check in *data*, or None if it is of anybody else."""

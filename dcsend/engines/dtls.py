@@ -33,8 +33,10 @@ _MAX_PACKET: Final = 16_384
 "Bytes of the longest packet that a DTLS record can have (RFC 6347, 4.1)."
 _SSL: Final = _util.lib
 _FFI: Final = _util.ffi
-_PACKET: Final = _FFI.new("char[]", _MAX_PACKET)
-"Where OpenSSL puts a packet. pyOpenSSL allocates this much anew for each one."
+_TYPES: Final = (20, 21, 22, 23)
+"Content types of DTLS 1.2 (RFC 6347, 4.3.1)."
+_PROTECTED: Final = b"\xfe\xfd\0\1"
+"Version and epoch of every record of DTLS 1.2 once the handshake is over: there is no new one."
 
 
 class Dtls(RTCDtlsTransport):
@@ -51,6 +53,9 @@ class Dtls(RTCDtlsTransport):
         super().__init__(ice, [RTCCertificate(key=certificate.key, cert=certificate.x509)])
         self._connection = connection
         self._receiver: Callable[[list[bytes]], None] | None = None
+        # One for each connection: the interpreter lock is released while OpenSSL writes to it.
+        self._packet = _FFI.new("char[]", _MAX_PACKET)
+        "Where OpenSSL puts a packet. pyOpenSSL allocates this much anew for each one."
         self._arrived: list[bytes] = []
         "Datagrams of this turn of the loop."
         self._gathered = 0
@@ -107,6 +112,7 @@ class Dtls(RTCDtlsTransport):
         self._connection.direct = self._datagram
 
     async def _handle_data(self, data: bytes) -> None:
+        self._note_life(1)
         if self._receiver is not None:
             self._receiver([data])
 
@@ -124,17 +130,24 @@ class Dtls(RTCDtlsTransport):
         alive = True
         for records in _joined(arrived):
             self._ssl.bio_write(records)
-            while (size := _SSL.SSL_read(ssl, _PACKET, _MAX_PACKET)) > 0:
-                packets.append(_FFI.buffer(_PACKET, size)[:])
+            while (size := _SSL.SSL_read(ssl, self._packet, _MAX_PACKET)) > 0:
+                packets.append(_FFI.buffer(self._packet, size)[:])
             if _SSL.SSL_get_error(ssl, size) == _SSL.SSL_ERROR_ZERO_RETURN:
                 alive = False
             _SSL.ERR_clear_error()
         if packets:
+            self._note_life(len(packets))
             self._receiver(packets)
         self._send_records()  # a handshake's last flight, asked for again
         if not alive:
             self._connection.direct = None
             self._connection.farewell()
+
+    def _note_life(self, count: int) -> None:
+        """Note that *count* packets were authentic."""
+        pair = nominated(self._connection)
+        if pair is not None:
+            cast(JudgedProtocol, pair.protocol).arrived += count
 
     def send_packets(self, packets: Sequence[bytes]) -> None:
         """Encrypt and send."""
@@ -157,18 +170,23 @@ class Dtls(RTCDtlsTransport):
 def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
     r"""Join datagrams of one record each into what OpenSSL reads at once.
 
-    It looks at as many bytes as its longest record has. One that is not what its header says, which
-    anybody could have sent, is left alone: it must not spoil those behind it.
+    It looks at as many bytes as its longest record has. A record of another type, version or epoch
+    it may pass over without looking for its end; it takes what follows for the next header. So only
+    records that it looks for the end of are joined. All others, which anybody could have sent, are
+    left alone, and harm nothing that comes after them.
 
-    >>> record = bytes(12) + b"\1a"
+    >>> record = b"\x17\xfe\xfd\0\1" + bytes(7) + b"\1a"
     >>> [len(records) for records in _joined([record, record, b"junk", record])]
     [28, 4, 14]
     """
     batch: list[bytes] = []
     size = 0
     for data in datagrams:
-        sound = len(data) > _RECORD_HEADER and len(data) == (
-            _RECORD_HEADER + (data[11] << 8 | data[12])
+        sound = (
+            len(data) > _RECORD_HEADER
+            and data[0] in _TYPES
+            and data[1:5] == _PROTECTED
+            and len(data) == _RECORD_HEADER + (data[11] << 8 | data[12])
         )
         if batch and (not sound or size + len(data) > _READ_AHEAD):
             yield b"".join(batch)

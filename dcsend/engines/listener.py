@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Generic
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import known
 from dcsend.engines.loading import Make, Peer, load_aiortc
+from dcsend.engines.origins import Origin
 from dcsend.engines.quota import Budget, SeenChecks
 from dcsend.engines.situations import Facts, Place, Role
 from dcsend.engines.stun import MappedAddresses, is_binding_request
@@ -81,7 +82,7 @@ class Listener(Generic[Peer]):
         self._password = password
         self._make = make
         self._failed = failed
-        self._early: deque[tuple[bytes, Address]] = deque(maxlen=MAX_EARLY)
+        self._early: deque[tuple[bytes, Address, Origin | None]] = deque(maxlen=MAX_EARLY)
         self._loaded = False
         self.heard = False
         "Whether a check with the right secret has come."
@@ -105,7 +106,7 @@ class Listener(Generic[Peer]):
         await load_aiortc()
         self._loaded = True
         for datagram in self._early:
-            self._unknown(*datagram)
+            self.port.again(*datagram)
         self._early.clear()
         keep_alive = asyncio.create_task(self._keep_alive())
         try:
@@ -171,7 +172,7 @@ class Listener(Generic[Peer]):
         if self.mapped.received(data) or not is_binding_request(data):
             return
         if not self._loaded:
-            self._early.append((data, source))
+            self._early.append((data, source, self.port.arrival(source)))
             return
         if not self._budget.take(asyncio.get_running_loop().time()):
             return
@@ -181,13 +182,13 @@ class Listener(Generic[Peer]):
         if check is None:
             return
         if not check.authenticated(self._password):
-            self.port.send(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+            self.port.reply(refuse(check, Refusal.WRONG_SECRET, self._password), source)
         elif check.credentials.local_ufrag in self._abandoned:
             return  # late, or sent twice on the way: its dialer is gone
         elif (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
             dial.add_source(check, source)
         elif self._refusal is not None:
-            self.port.send(refuse(check, self._refusal, self._password), source)
+            self.port.reply(refuse(check, self._refusal, self._password), source)
         elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
             self._begin(check, source)
 
@@ -285,8 +286,6 @@ class _Dial(Generic[Peer]):
         Not once the path is settled, and not one that came from elsewhere before: a recorded
         check, sent again, must not draw a transfer away.
         """
-        from dcsend.engines import private
-
         if self._sources >= MAX_SOURCES or self.is_settled:
             return
         if not self._seen.add(check.message.transaction_id, source):
@@ -294,7 +293,7 @@ class _Dial(Generic[Peer]):
         self._sources += 1
         protocol: MuxedProtocol = self._protocols[":" in source[0]]
         self._port.route(source, protocol.datagram_received)
-        private.answer_check(protocol, check.message, source)
+        protocol.answer(check.message, source)
 
     def hears(self, source: Address) -> bool:
         """Tell whether what *source* sends comes to this dial."""

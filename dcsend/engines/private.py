@@ -15,13 +15,16 @@ from typing import Any, Final, cast
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol
-from aioice.stun import Class, Message, TransactionError
+from aioice.stun import Class, Message, Transaction, TransactionError
 from aiortc import (
     RTCIceGatherer,
     RTCIceTransport,
 )
 
+from dcsend.engines.asking import Asking
 from dcsend.engines.checks import parse_answer
+from dcsend.engines.integrity import is_authentic, is_error
+from dcsend.engines.quota import Budget
 from dcsend.engines.relay import allocate
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.turn import TurnServer
@@ -34,7 +37,6 @@ __all__ = [
     "MuxedProtocol",
     "add_relay",
     "add_remote",
-    "answer_check",
     "arrived",
     "ice_transport",
     "is_nominated",
@@ -53,6 +55,9 @@ _BACKLOG: Final = 8192
 CONSENT_INTERVAL: Final = 5.0
 CONSENT_EXPIRES: Final = 30.0
 "Seconds (RFC 7675, 5.1)."
+
+UNSIGNED_PER_SECOND: Final = 20
+"Error responses without a right signature that are read: one each is enough for a person."
 
 Judge = Callable[[bytes, Address], Message | None]
 "Gives the request in a datagram if it may reach aioice, which answers whatever it gets."
@@ -119,8 +124,9 @@ class JudgedProtocol(StunProtocol):
         super().__init__(connection)
         self._judge = judge
         self._rejected = rejected
+        self._unsigned = Budget(UNSIGNED_PER_SECOND)
         self.arrived = 0
-        "Datagrams of this peer so far, of whatever kind: signs of life."
+        "Authentic datagrams of this peer so far, of whatever kind: signs of life."
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order."""
@@ -131,33 +137,52 @@ class JudgedProtocol(StunProtocol):
         """Sort by the first byte (RFC 7983); anything may come here, nothing may raise."""
         if not data or isinstance(data, str):  # asyncio's annotation; it never is text
             return
-        self.arrived += 1
+        source = (addr[0], addr[1])
         if 20 <= data[0] <= 63:
             self.receiver.data_received(data, _COMPONENT)
         elif is_binding_request(data):
-            message = self._judge(data, (addr[0], addr[1]))
+            message = self._judge(data, source)
             if message is not None:
-                self.receiver.request_received(message, (addr[0], addr[1]), self)
-        elif data[8:20] in self.transactions:
-            message = parse_answer(data)
-            if message is not None:
-                self._answer_received(message, (addr[0], addr[1]))
+                self.answer(message, source)
+        elif (transaction := self.transaction(data[8:20])) is not None:
+            self._answer_received(data, source, transaction)
 
-    def _answer_received(self, message: Message, source: Address) -> None:
-        """Report error responses to our own checks, then let aioice have its look.
+    def answer(self, message: Message, source: Address) -> None:
+        """Let ICE answer, and learn from, an authentic check, which is being handled."""
+        self.arrived += 1
+        self.receiver.request_received(message, source, self)
 
-        aioice ignores an unsigned 401, rightly, since anybody could forge it; to a person it
-        still is the difference between "nobody there" and "wrong secret".
+    def _answer_received(self, data: bytes, source: Address, transaction: Transaction) -> None:
+        """Let aioice have an authentic answer; report errors of both kinds.
+
+        An unsigned 401 proves nothing, since anybody could forge it; to a person it still is the
+        difference between "nobody there" and "wrong secret".
         """
+        if not is_authentic(data, str(self.receiver.remote_password).encode()):
+            if is_error(data) and self._unsigned.take(asyncio.get_running_loop().time()):
+                message = parse_answer(data)
+                if message is not None and message.error_code == _UNAUTHORIZED:
+                    self._rejected(_UNAUTHORIZED)
+            return
+        message = parse_answer(data)
+        if message is None or not self.counts(message.transaction_id, source):
+            return
+        self.arrived += 1
         if message.message_class is Class.ERROR:
             code = message.error_code
-            key = str(self.receiver.remote_password).encode()
             if code is None or code == _ROLE_CONFLICT:
                 return  # see `checks.parse_request`; aioice would try again without end
-            if code == _UNAUTHORIZED or message.check_message_integrity(key):
-                self._rejected(code)
+            self._rejected(code)
         if message.message_class in (Class.ERROR, Class.RESPONSE):
-            self.transactions[message.transaction_id].response_received(message, source)
+            transaction.response_received(message, source)
+
+    def transaction(self, transaction_id: bytes) -> Transaction | None:
+        """Return the check of ours that an answer is for."""
+        return self.transactions.get(transaction_id)
+
+    def counts(self, transaction_id: bytes, source: Address) -> bool:
+        """Take an authentic answer, which is being handled; False if it proves nothing."""
+        return True
 
 
 class MuxedProtocol(JudgedProtocol):
@@ -174,6 +199,7 @@ class MuxedProtocol(JudgedProtocol):
         super().__init__(connection, judge, rejected)
         self.local_candidate = _local_candidate("host", host, port.port)
         self._port = port
+        self._asking = Asking(port)
         self._share = _PortTransport(self, port)
         # The cast: what is used of a transport, `_PortTransport` has.
         self.connection_made(cast(asyncio.BaseTransport, self._share))
@@ -181,6 +207,28 @@ class MuxedProtocol(JudgedProtocol):
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order and at once."""
         self._share.send_all(datagrams, target)
+
+    def answer(self, message: Message, source: Address) -> None:
+        """Let ICE answer a check; the address of ours that it came to may be asked from."""
+        self._asking.authenticated(source)
+        super().answer(message, source)
+
+    def send_stun(self, message: Message, addr: Address) -> None:
+        """Send a check, or answer the one that is being handled from where it came to."""
+        if message.message_class is not Class.REQUEST:
+            self._share.reply(bytes(message), addr)
+            return
+        key = str(self.receiver.remote_password).encode()
+        for check, origin in self._asking.check(message, addr, key):
+            self._share.sendto(bytes(check), addr, origin)
+
+    def transaction(self, transaction_id: bytes) -> Transaction | None:
+        """Return the check of ours that an answer, to it or to a copy of it, is for."""
+        return self.transactions.get(self._asking.original(transaction_id))
+
+    def counts(self, transaction_id: bytes, source: Address) -> bool:
+        """Take an authentic answer, which is being handled; see `asking`."""
+        return self._asking.answered(transaction_id, source)
 
     def hears(self, source: Address) -> bool:
         """Tell whether what *source* sends comes here."""
@@ -209,13 +257,15 @@ class _PortTransport:
     def __init__(self, protocol: MuxedProtocol, port: UdpPort) -> None:
         self._protocol = protocol
         self._port = port
-        self.sendto = port.send
+        self.sendto: Callable[..., None] = port.send
+        self.reply = port.reply
         self.send_all = port.send_all
 
     def mute(self) -> None:
         """Hear and send nothing from now on."""
         self._port.unroute(self._protocol.datagram_received)
-        self.sendto = lambda data, target: None
+        self.sendto = lambda data, target, origin=None: None
+        self.reply = lambda data, source: None
         self.send_all = lambda datagrams, target: None
 
     def close(self) -> None:
@@ -255,11 +305,6 @@ def muxed_connection(
     connection._local_candidates = [p.local_candidate for p in protocols.values()]
     connection._local_candidates_start = connection._local_candidates_end = True
     return connection, protocols
-
-
-def answer_check(protocol: MuxedProtocol, message: Message, source: Address) -> None:
-    """Let the connection of *protocol* answer, and learn from, a parsed check."""
-    protocol.receiver.request_received(message, source, protocol)
 
 
 async def add_relay(connection: Connection, judge: Judge, server: TurnServer) -> Address:

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
-from dcsend.engines.origins import SPACE, Control, Origins
+from dcsend.engines.origins import SPACE, Control, Origin, Origins
 from dcsend.engines.segmentation import Segmentation
 
 __all__ = ["Received", "UdpSocket", "watch"]
@@ -43,8 +43,11 @@ _MAX_WAITING: Final = 1024
 class UdpSocket(Protocol):
     """What the port needs of a socket."""
 
-    def send(self, data: bytes, target: Address) -> None:
-        """Send a datagram; what the network refuses is lost."""
+    origins: Origins | None
+    "Which addresses datagrams leave from; None where the routing table alone decides."
+
+    def send(self, data: bytes, target: Address, origin: Origin | None = None) -> None:
+        """Send a datagram, from *origin* if given; what the network refuses is lost."""
         ...
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
@@ -74,17 +77,17 @@ class _Watched:
         self._received = received
         self._loop = asyncio.get_running_loop()
         self._segmentation = Segmentation(sock)
-        self._waiting: deque[tuple[bytes, Address]] = deque()
+        self._waiting: deque[tuple[bytes, Address, Origin | None]] = deque()
         self._buffer = bytearray(_TRAIN)
-        self._origins: Origins | None = None
+        self.origins: Origins | None = None
         if sys.platform == "linux":
-            self._origins = Origins(sock)
+            self.origins = Origins(sock)
             with contextlib.suppress(OSError):  # before Linux 5.0
                 sock.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self._loop.add_reader(sock.fileno(), self._read)
 
     def _read(self) -> None:
-        read = self._read_one if self._origins is None else self._read_train
+        read = self._read_one if self.origins is None else self._read_train
         for _ in range(DRAIN):
             if self._sock.fileno() < 0:
                 return  # a handler has closed it
@@ -117,28 +120,28 @@ class _Watched:
         for level, _, data in control:
             if level == socket.IPPROTO_UDP:
                 size = _SIZE.unpack_from(data)[0]
-        if self._origins is not None:
-            self._origins.note(control, source)
+        if self.origins is not None:
+            self.origins.arriving = control
         return count, size, source
 
-    def send(self, data: bytes, target: Address) -> None:
-        """Send a datagram; what the network refuses is lost."""
+    def send(self, data: bytes, target: Address, origin: Origin | None = None) -> None:
+        """Send a datagram, from *origin* if given; what the network refuses is lost."""
         if self._waiting:
-            self._wait(data, target)
+            self._wait(data, target, origin)
             return
         try:
-            self._send(data, target)
+            self._send(data, target, origin)
         except (BlockingIOError, InterruptedError):
-            self._wait(data, target)
+            self._wait(data, target, origin)
 
-    def _send(self, data: bytes, target: Address) -> None:
+    def _send(self, data: bytes, target: Address, origin: Origin | None) -> None:
         """Send now.
 
         Raises:
             BlockingIOError: the socket's buffer is full.
             InterruptedError: a signal came.
         """
-        control = self._control(target)
+        control = self._control(target, origin)
         try:
             if control:
                 self._sock.sendmsg((data,), control, 0, target)
@@ -148,11 +151,11 @@ class _Watched:
             raise
         except OSError:
             # ICE finds out by itself which addresses answer; but one of ours may be gone.
-            if self._origins is not None:
-                self._origins.forget(target)
+            if self.origins is not None:
+                self.origins.refused(target)
 
-    def _control(self, target: Address) -> tuple[Control, ...]:
-        return () if self._origins is None else self._origins.control(target)
+    def _control(self, target: Address, origin: Origin | None = None) -> tuple[Control, ...]:
+        return () if self.origins is None else self.origins.control(target, origin)
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams, in order and at once."""
@@ -162,11 +165,11 @@ class _Watched:
         for data in datagrams[sent:]:
             self.send(data, target)
 
-    def _wait(self, data: bytes, target: Address) -> None:
+    def _wait(self, data: bytes, target: Address, origin: Origin | None) -> None:
         if not self._waiting:
             self._loop.add_writer(self._sock.fileno(), self._write)
         if len(self._waiting) < _MAX_WAITING:
-            self._waiting.append((data, target))
+            self._waiting.append((data, target, origin))
 
     def _write(self) -> None:
         """Send what waits, as far as there is room."""
@@ -197,8 +200,9 @@ class _Endpoint:
     def __init__(self, transport: asyncio.DatagramTransport, protocol: _Protocol) -> None:
         self._transport = transport
         self._protocol = protocol
+        self.origins: Origins | None = None
 
-    def send(self, data: bytes, target: Address) -> None:
+    def send(self, data: bytes, target: Address, origin: Origin | None = None) -> None:
         """Send a datagram; what the network refuses is lost."""
         if not self._transport.is_closing():
             self._transport.sendto(data, target)

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final, Self
 
+from dcsend.engines.origins import Origin, Origins
 from dcsend.engines.sockets import UdpSocket, watch
 from dcsend.errors import ConnectionFailed, UsageError
 
@@ -71,11 +72,22 @@ class UdpPort:
         """The address families that can be used."""
         return frozenset(self._sockets)
 
-    def send(self, data: bytes, target: Address) -> None:
-        """Send one datagram; what the network refuses is lost, as UDP always may."""
+    def send(self, data: bytes, target: Address, origin: Origin | None = None) -> None:
+        """Send one datagram; what the network refuses is lost, as UDP always may.
+
+        Args:
+            data: it.
+            target: where to.
+            origin: the address of ours that it leaves from; None for the one that `keep` was
+                given for *target*, and without one for what the routing table prefers.
+        """
         sock = self._sockets.get(_family(target))
         if sock is not None:
-            sock.send(data, target)
+            sock.send(data, target, origin)
+
+    def reply(self, data: bytes, source: Address) -> None:
+        """Answer the datagram that is being handled, from the address that it came to."""
+        self.send(data, source, self.arrival(source))
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams, in order and at once; of each the same is true as of `send`."""
@@ -89,7 +101,10 @@ class UdpPort:
 
     def unroute(self, handler: Handler) -> None:
         """Forget every source of *handler*."""
-        self._routes = {a: h for a, h in self._routes.items() if h != handler}
+        for source in [a for a, h in self._routes.items() if h == handler]:
+            del self._routes[source]
+            if (origins := self._origins(source)) is not None:
+                origins.forget(source)
 
     def routed(self, source: Address) -> Handler | None:
         """Return the handler of *source*, or None if it is not known."""
@@ -98,6 +113,38 @@ class UdpPort:
     def received(self, data: bytes, source: Address) -> None:
         """Hand one datagram to whoever it is for."""
         self._routes.get(source, self.unknown)(data, source)
+
+    def again(self, data: bytes, source: Address, arrival: Origin | None) -> None:
+        """Handle a datagram that was put off; *arrival* is what it was then."""
+        if (origins := self._origins(source)) is not None:
+            origins.arriving = () if arrival is None else origins.control(source, arrival)
+        self.received(data, source)
+
+    # Addresses of ours; on systems other than Linux the routing table decides about all
+
+    def arrival(self, source: Address) -> Origin | None:
+        """Return to which address of ours the datagram of *source* came that is being handled."""
+        origins = self._origins(source)
+        return None if origins is None else origins.arrival
+
+    def preferred(self, target: Address) -> Origin | None:
+        """Return the address of ours that the routing table prefers for *target*."""
+        origins = self._origins(target)
+        return None if origins is None else origins.preferred(target)
+
+    def kept(self, target: Address) -> Origin | None:
+        """Return the address that everything for *target* leaves from, if there is one."""
+        origins = self._origins(target)
+        return None if origins is None else origins.kept(target)
+
+    def keep(self, target: Address, origin: Origin) -> None:
+        """Send everything for *target* from *origin*: a check from there was answered."""
+        if (origins := self._origins(target)) is not None:
+            origins.keep(target, origin)
+
+    def _origins(self, address: Address) -> Origins | None:
+        sock = self._sockets.get(_family(address))
+        return None if sock is None else sock.origins
 
     async def close(self) -> None:
         """Close the sockets; idempotent."""
