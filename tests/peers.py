@@ -25,10 +25,10 @@ from dcsend.engines import listener
 from dcsend.engines.base import LABELS, Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.dialer import dial
+from dcsend.engines.ice import IceConnection
 from dcsend.engines.listener import Listener
 from dcsend.engines.loading import transfer_peer
 from dcsend.engines.peer import Role
-from dcsend.engines.private import IceConnection
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.transfer import TransferConnection
 from dcsend.engines.udp import Address, UdpPort

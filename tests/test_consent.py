@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dcsend.engines import private
+from dcsend.engines import consent
 from dcsend.errors import ConnectionFailed
 from tests.peers import Published, Relay, published, until
 
@@ -14,8 +14,8 @@ from tests.peers import Published, Relay, published, until
 @pytest.fixture
 async def here(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Published]:
     """A listener, in a hurry."""
-    monkeypatch.setattr(private, "CONSENT_INTERVAL", 0.05)
-    monkeypatch.setattr(private, "CONSENT_EXPIRES", 3.0)
+    monkeypatch.setattr(consent, "INTERVAL", 0.05)
+    monkeypatch.setattr(consent, "EXPIRES", 3.0)
     async with published() as here:
         yield here
 

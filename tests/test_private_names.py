@@ -18,7 +18,7 @@ from typing import Any, Final
 import aioice
 import pytest
 from aioice.ice import StunProtocol
-from aioice.stun import Message
+from aioice.stun import Message, Transaction
 from aioice.turn import TurnTransport
 from aiortc import (
     RTCCertificate,
@@ -32,15 +32,16 @@ from aiortc.rtcsctptransport import DataChunk, InboundStream, SackChunk
 from OpenSSL import SSL, _util
 
 import dcsend.engines
-from dcsend.engines import dtls, private, relay, stock
+from dcsend.engines import dtls, ice, private, relay, stock
 from dcsend.engines.certificate import Certificate
 
 FOLDER: Final = Path(dcsend.engines.__file__).parent
 PRIVATE: Final = "dcsend/engines/private.py"
+ICE: Final = "dcsend/engines/ice.py"
 DTLS: Final = "dcsend/engines/dtls.py"
 STOCK: Final = "dcsend/engines/stock.py"
 RELAY: Final = "dcsend/engines/relay.py"
-MODULES: Final = {PRIVATE: private, DTLS: dtls, STOCK: stock, RELAY: relay}
+MODULES: Final = {PRIVATE: private, ICE: ice, DTLS: dtls, STOCK: stock, RELAY: relay}
 
 Parameters = list[str]
 
@@ -84,7 +85,16 @@ ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
         bool,
     ),
     ("Connection._nominated", PRIVATE, lambda x: x.connection._nominated, dict),
-    ("Connection._queue", PRIVATE, lambda x: x.connection._queue, asyncio.Queue),
+    ("Connection._nominated", ICE, lambda x: x.connection._nominated, dict),
+    ("Connection._check_list", ICE, lambda x: x.connection._check_list, list),
+    ("Connection._check_list_done", ICE, lambda x: x.connection._check_list_done, bool),
+    ("Connection._check_list_state", ICE, lambda x: x.connection._check_list_state, asyncio.Queue),
+    ("Connection._early_checks", ICE, lambda x: x.connection._early_checks, deque),
+    ("Connection._early_checks_done", ICE, lambda x: x.connection._early_checks_done, bool),
+    ("Connection._remote_candidates", ICE, lambda x: x.connection._remote_candidates, list),
+    ("Connection._protocols", ICE, lambda x: x.connection._protocols, list),
+    ("Connection._query_consent_task", ICE, lambda x: x.connection._query_consent_task, type(None)),
+    ("Connection._queue", ICE, lambda x: x.connection._queue, asyncio.Queue),
     ("Connection._remote_candidates", PRIVATE, lambda x: x.connection._remote_candidates, list),
     ("Candidate._network_host", PRIVATE, lambda x: x.candidate._network_host, str),
     ("RTCIceGatherer._connection", PRIVATE, lambda x: x.gatherer._connection, aioice.Connection),
@@ -128,9 +138,34 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
     ),
     (
         "Connection.data_received",
-        PRIVATE,
+        ICE,
         aioice.Connection.data_received,
         ["data", "component"],
+        False,
+    ),
+    # They have no underscore, and are no documented ones either.
+    *(
+        (f"Connection.{name}", ICE, getattr(aioice.Connection, name), parameters, awaited)
+        for name, parameters, awaited in (
+            ("build_request", ["pair", "nominate"], False),
+            ("_pair_remote_candidate", ["remote_candidate"], False),
+            ("add_remote_candidate", ["remote_candidate"], True),
+            ("check_complete", ["pair"], False),
+            ("check_incoming", ["message", "addr", "protocol"], False),
+            ("check_start_task", ["pair"], False),
+            ("check_state", ["pair", "state"], False),
+            ("close", [], True),
+            ("connect", [], True),
+            ("query_consent", [], True),
+            ("sort_check_list", [], False),
+        )
+    ),
+    ("StunProtocol.send_stun", ICE, StunProtocol.send_stun, ["message", "addr"], False),
+    (
+        "Transaction.response_received",
+        ICE,
+        Transaction.response_received,
+        ["message", "addr"],
         False,
     ),
     ("RTCDtlsTransport._set_role", DTLS, RTCDtlsTransport._set_role, ["role"], False),

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from OpenSSL import SSL, _util
 
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.private import IceConnection, JudgedProtocol, nominated
+from dcsend.engines.ice import IceConnection
+from dcsend.engines.private import JudgedProtocol, nominated
 from dcsend.engines.segmentation import BURST
 
 __all__ = ["Dtls", "dtls_transport", "peer_certificate_differs"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 from dcsend.engines.certificate import Certificate
 
 if TYPE_CHECKING:
+    from dcsend.engines.ice import IceConnection
     from dcsend.engines.peer import PeerConnection, Role
-    from dcsend.engines.private import IceConnection
     from dcsend.engines.talk import TalkConnection
     from dcsend.engines.transfer import TransferConnection
 

@@ -24,7 +24,7 @@ from dcsend.engines import dtls, private
 from dcsend.engines.base import Path, Route
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
-from dcsend.engines.private import IceConnection
+from dcsend.engines.ice import IceConnection
 from dcsend.engines.stock import StockTransport
 from dcsend.engines.transport import DataChannel, DataTransport
 from dcsend.engines.udp import UdpPort

@@ -1,4 +1,4 @@
-"""Every private name of aioice that dcsend uses; `dtls` and `stock` have aiortc's.
+"""Private names of aioice, but for those of `ice`; `dtls` and `stock` have aiortc's.
 
 Pinned to aiortc 1.16 and aioice 0.13; tests/test_private_names.py fails when one moves.
 Loading this module loads aiortc: 0.4 to 0.6 s (warm cache, Python 3.11).
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 from aioice import Candidate, Connection
 from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import CandidatePair, StunProtocol
-from aioice.stun import Class, Message, Transaction, TransactionError
+from aioice.stun import Class, Message, Transaction
 from aiortc import (
     RTCIceGatherer,
     RTCIceTransport,
@@ -23,6 +22,7 @@ from aiortc import (
 
 from dcsend.engines.asking import Asking
 from dcsend.engines.checks import parse_answer
+from dcsend.engines.ice import COMPONENT, IceConnection, is_relayed
 from dcsend.engines.integrity import is_authentic, is_error
 from dcsend.engines.quota import Budget
 from dcsend.engines.relay import allocate
@@ -31,15 +31,14 @@ from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
 
 __all__ = [
-    "IceConnection",
     "Judge",
     "JudgedProtocol",
     "MuxedProtocol",
     "add_relay",
     "add_remote",
-    "arrived",
     "ice_transport",
     "is_nominated",
+    "is_settled",
     "muxed_connection",
     "nominated",
     "remote_address",
@@ -47,72 +46,12 @@ __all__ = [
 
 _UNAUTHORIZED = 401
 _ROLE_CONFLICT = 487
-_COMPONENT: Final = 1
-"The only one: RTP is not used (RFC 8445, 4)."
-_BACKLOG: Final = 8192
-"Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
-
-CONSENT_INTERVAL: Final = 5.0
-CONSENT_EXPIRES: Final = 30.0
-"Seconds (RFC 7675, 5.1)."
 
 UNSIGNED_PER_SECOND: Final = 20
 "Error responses without a right signature that are read: one each is enough for a person."
 
 Judge = Callable[[bytes, Address], Message | None]
 "Gives the request in a datagram if it may reach aioice, which answers whatever it gets."
-
-
-class IceConnection(Connection):
-    """An ICE connection whose datagrams may go straight to whoever decrypts them."""
-
-    direct: Callable[[bytes], None] | None = None
-    "Gets what is not STUN; None for aioice's queue."
-
-    def data_received(self, data: bytes, component: int) -> None:
-        """Pass on, or queue while the handshake goes on."""
-        if self.direct is not None:
-            self.direct(data)
-        elif self._queue.qsize() < _BACKLOG:
-            super().data_received(data, component)
-
-    def drop_queued(self) -> None:
-        """Forget the datagrams that have arrived and nobody has taken."""
-        ended = False
-        while not self._queue.empty():
-            ended |= self._queue.get_nowait() is None
-        if ended:
-            self.farewell()
-
-    async def query_consent(self) -> None:
-        """Ask now and then whether the peer still wants our packets (RFC 7675, 5.1).
-
-        aioice takes no answer that comes after half a second, and gives up after six of those: on a
-        line with a long queue, or a satellite in it, after 32 s (measured). Here an answer counts
-        whenever it comes, and consent lasts as long as the RFC says.
-        """
-        assert self.remote_password is not None
-        key = self.remote_password.encode()
-        clock = asyncio.get_running_loop().time
-        expires = clock() + CONSENT_EXPIRES
-        while clock() < expires:
-            # At random, so that the checks of many peers don't meet.
-            await asyncio.sleep(CONSENT_INTERVAL * random.uniform(0.8, 1.2))
-            pair = nominated(self)
-            if pair is None:
-                return
-            with contextlib.suppress(TimeoutError, TransactionError):
-                async with asyncio.timeout_at(expires):
-                    request = self.build_request(pair, nominate=False)
-                    await pair.protocol.request(request, pair.remote_addr, integrity_key=key)
-                    expires = clock() + CONSENT_EXPIRES
-        # aioice would cancel the task that this runs in.
-        self._query_consent_task = None
-        await self.close()
-
-    def farewell(self) -> None:
-        """Let whoever waits for a datagram know that none will come."""
-        self._queue.put_nowait(None)
 
 
 class JudgedProtocol(StunProtocol):
@@ -139,7 +78,7 @@ class JudgedProtocol(StunProtocol):
             return
         source = (addr[0], addr[1])
         if 20 <= data[0] <= 63:
-            self.receiver.data_received(data, _COMPONENT)
+            self.receiver.data_received(data, COMPONENT)
         elif is_binding_request(data):
             message = self._judge(data, source)
             if message is not None:
@@ -242,9 +181,9 @@ class MuxedProtocol(JudgedProtocol):
 def _local_candidate(kind: str, host: str, port: int) -> Candidate:
     return Candidate(
         foundation=candidate_foundation(kind, "udp", host),
-        component=_COMPONENT,
+        component=COMPONENT,
         transport="udp",
-        priority=candidate_priority(_COMPONENT, kind),
+        priority=candidate_priority(COMPONENT, kind),
         host=host,
         port=port,
         type=kind,
@@ -334,7 +273,7 @@ async def add_remote(
     """
     candidate = Candidate(
         foundation=candidate_foundation(kind, "udp", host),
-        component=_COMPONENT,
+        component=COMPONENT,
         transport="udp",
         priority=priority,
         host=host,
@@ -344,11 +283,6 @@ async def add_remote(
     with contextlib.suppress(OSError):  # no multicast here
         await connection.add_remote_candidate(candidate)
     return [(c._network_host, c.port) for c in connection._remote_candidates]
-
-
-def arrived(connection: Connection) -> int:
-    """Return how many datagrams the peer has sent."""
-    return sum(cast(JudgedProtocol, protocol).arrived for protocol in connection._protocols)
 
 
 def ice_transport(connection: Connection) -> RTCIceTransport:
@@ -361,7 +295,7 @@ def ice_transport(connection: Connection) -> RTCIceTransport:
 
 def nominated(connection: Connection) -> CandidatePair | None:
     """Return the pair that ICE has settled on."""
-    return connection._nominated.get(_COMPONENT)
+    return connection._nominated.get(COMPONENT)
 
 
 def is_nominated(connection: Connection) -> bool:
@@ -369,10 +303,15 @@ def is_nominated(connection: Connection) -> bool:
     return bool(connection._nominated)
 
 
+def is_settled(connection: Connection) -> bool:
+    """Tell whether ICE has settled on a direct pair, which no other one replaces."""
+    pair = nominated(connection)
+    return pair is not None and not is_relayed(pair)
+
+
 def remote_address(connection: Connection) -> tuple[str, bool] | None:
     """Return the nominated pair's remote host, and whether either end is a relayed address."""
     pair = nominated(connection)
     if pair is None:
         return None
-    relayed = "relay" in (pair.remote_candidate.type, pair.local_candidate.type)
-    return str(pair.remote_addr[0]), relayed
+    return str(pair.remote_addr[0]), is_relayed(pair)

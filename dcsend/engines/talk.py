@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from dcsend.description import MAX_MESSAGE_SIZE
-from dcsend.engines import private
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.ice import IceConnection
 from dcsend.engines.peer import PeerConnection, Remote, Role
 from dcsend.engines.presence import Presence
-from dcsend.engines.private import IceConnection
 from dcsend.engines.transport import DataChannel, Parameters
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.sctp.reassembly import Limits
@@ -222,10 +221,10 @@ class TalkConnection(PeerConnection):
     async def _watch(self) -> None:
         """Look after whether the peer is still there."""
         clock = asyncio.get_running_loop().time
-        heard = private.arrived(self._ice_connection)
+        heard = self._ice_connection.arrived
         while not self._over.done():
             await asyncio.sleep(_LOOK)
-            count = private.arrived(self._ice_connection)
+            count = self._ice_connection.arrived
             # It falls when ICE gives up, which says nothing of the peer.
             if count > heard:
                 self._presence.heard(clock())

@@ -13,9 +13,9 @@ from dcsend.description import MAX_MESSAGE_SIZE
 from dcsend.engines.addresses import route_mtu
 from dcsend.engines.base import LABELS, Path
 from dcsend.engines.certificate import Certificate
+from dcsend.engines.ice import IceConnection
 from dcsend.engines.mailbox import Mailbox
 from dcsend.engines.peer import PeerConnection, Remote, Role
-from dcsend.engines.private import IceConnection
 from dcsend.engines.transport import DataChannel, Parameters
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.printable import printable
