@@ -337,6 +337,14 @@ def test_file_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_link_in_place_of_the_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("mine")
+    (tmp_path / "code.png").symlink_to("private")
+    write_qr_file(LINK, tmp_path / "code.png")
+    assert not (tmp_path / "code.png").is_symlink()
+    assert (tmp_path / "private").read_text() == "mine"
+
+
 def test_qrcode_is_not_loaded_before_a_code_is_drawn() -> None:
     program = "import sys, dcsend.display.qr; print('qrcode' in sys.modules, 'PIL' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)

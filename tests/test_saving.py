@@ -95,3 +95,46 @@ def test_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     save(HTML, tmp_path / "link", overwrite=True)
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "page.html").read_bytes() == HTML
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_link_to_nothing_names_a_new_file(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder/page.html")
+    save(HTML, tmp_path / "link", overwrite=overwrite)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "folder" / "page.html").read_bytes() == HTML
+
+
+def as_another_user(tmp_path: Path, link: Path) -> None:
+    """Make *link* another user's, in a folder where everybody may write, like /tmp."""
+    if sys.platform == "win32" or os.geteuid() != 0:
+        if os.environ.get("CI") == "true":
+            pytest.fail("only root can give a link away")
+        pytest.skip("only root can give a link away")
+    os.lchown(link, 65534, 65534)
+    tmp_path.chmod(0o1777)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_link_of_another_user_is_not_followed(tmp_path: Path, overwrite: bool, there: bool) -> None:
+    private = tmp_path / "private"
+    if there:
+        private.write_text("mine")
+    (tmp_path / "page.html").symlink_to(private)
+    as_another_user(tmp_path, tmp_path / "page.html")
+    with pytest.raises(DestinationError, match="symbolic link of another user"):
+        save(HTML, tmp_path / "page.html", overwrite=overwrite)
+    assert private.exists() == there
+    assert not there or private.read_text() == "mine"
+
+
+def test_link_of_another_user_behind_one_of_our_own_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("mine")
+    (tmp_path / "theirs").symlink_to("private")
+    (tmp_path / "page.html").symlink_to("theirs")
+    as_another_user(tmp_path, tmp_path / "theirs")
+    with pytest.raises(DestinationError, match="symbolic link of another user"):
+        save(HTML, tmp_path / "page.html", overwrite=True)
+    assert (tmp_path / "private").read_text() == "mine"
