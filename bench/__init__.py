@@ -6,7 +6,7 @@ startup throughput small sizes browsers uploads uplink fairness paths
   rounds         everybody in turn             files     random files, room on the disk
   contenders/    whoever is measured, behind one interface: dcsend, bare channels, wormholes, TCP
     bare bare_webrtc pion/ tcpflow             programs that are one end of a bare channel
-  hosts emulation link.c                       two hosts, joined by a cable or by an emulated path
+  hosts emulation                              two hosts, joined by a cable or by an emulated path
   running        a process with its lines, processor time and memory      forward         beside it
   watching       the same of a browser         delays ping      what everybody else waits meanwhile
   results        what comes out, as JSON in build/bench/

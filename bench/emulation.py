@@ -1,4 +1,4 @@
-"""Two hosts joined by a path with a delay, losses, a rate and a queue: `link.c` between namespaces.
+"""Two hosts joined by a path with a delay, losses, a rate and a queue: a link between namespaces.
 
 For networks that this machine's kernel can't emulate (netem is seldom built in). Needs Linux, root,
 iproute2, a C compiler and /dev/net/tun.
@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ from typing import Final
 from bench import hosts as plain
 from bench.hosts import Hosts
 from tests import netns
+from tests.lab.wires import Wire, wired
 
 __all__ = ["Hosts", "Path", "joined", "requirements"]
 
-_SOURCE: Final = FilePath(__file__).with_name("link.c")
 _BUFFER: Final = 5000
 "Packets that a TUN device holds for the link: more than it takes in one turn."
 
@@ -62,15 +60,12 @@ def requirements() -> list[str]:
 def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
     """Make two hosts with *path* between them; gone, with what runs there, at the end."""
     with contextlib.ExitStack() as cleanup:
-        folder = FilePath(cleanup.enter_context(tempfile.TemporaryDirectory()))
-        program = folder / "link"
-        subprocess.run(["cc", "-O2", "-o", program, _SOURCE], check=True)
         hosts = plain.named("path")
         for namespace in (hosts.left, hosts.right):
             cleanup.callback(netns._remove, namespace)
             netns._add(namespace, ipv6=False)
-        link = _start(program, hosts, path, seed)
-        cleanup.callback(_end, link)
+        wire = Wire(path.rtt / 2, path.loss, path.rate, path.queue)
+        cleanup.enter_context(wired(f"{hosts.left}/tun0", f"{hosts.right}/tun0", wire, seed))
         for namespace, address in (
             (hosts.left, hosts.left_address),
             (hosts.right, hosts.right_address),
@@ -82,21 +77,3 @@ def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
                 "route add default dev tun0",
             )
         yield hosts
-
-
-def _start(program: FilePath, hosts: Hosts, path: Path, seed: int) -> subprocess.Popen[str]:
-    numbers = (path.rtt / 2 * 1e6, path.loss * 1e6, path.rate, path.queue, seed)
-    link = subprocess.Popen(
-        [str(program), hosts.left, hosts.right, *(f"{number:.0f}" for number in numbers)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert link.stdout is not None
-    if link.stdout.readline() != "ready\n":
-        raise SystemExit("the emulated link did not come up; see above")
-    return link
-
-
-def _end(link: subprocess.Popen[str]) -> None:
-    link.kill()
-    link.communicate()

@@ -204,7 +204,7 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
     "paths": (
         "Over emulated paths",
         "Delay, loss, rate and a drop-tail queue between the two hosts, by a program of ours on "
-        "TUN devices (`bench/link.c`), which shares the processors with both ends. Who was not "
+        "TUN devices (`tests/lab/link.c`), which shares the processors with both ends. Who was not "
         "done within the limit is measured by what had arrived. magic-wormhole and "
         "wormhole-william run over TCP BBR.",
         _paths,

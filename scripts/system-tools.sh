@@ -8,6 +8,8 @@ set -eu
 tools='
 ip            iproute2         networks of their own for tests with several hosts
 nft           nftables         address translation between them
+conntrack     conntrack        makes them forget
+turnserver    coturn           a relay for them
 tmux          tmux             terminals to show the progress bar and the QR code in
 mount         mount            small file systems to fill up
 unshare       util-linux       mounts that only one test sees
@@ -37,6 +39,12 @@ if [ "$(id -u)" = 0 ] && command -v apt-get > /dev/null 2>&1; then
     # Lists that came with the machine may be missing, or name the browsers of half a year ago, which
     # are still to be had and can't do what the tests ask of them.
     apt-get update -qq || echo "the lists of packages can't be renewed; trying with those here" >&2
+    # The package of coturn would start a relay for everybody; a masked service it can't start.
+    case $packages in *coturn*)
+        mkdir -p /etc/systemd/system
+        test -e /etc/systemd/system/coturn.service ||
+            ln -s /dev/null /etc/systemd/system/coturn.service ;;
+    esac
     # shellcheck disable=SC2086 # several packages, several words
     if apt-get install -y -qq --no-install-recommends $packages > /dev/null
     then

@@ -23,17 +23,20 @@ _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
 _SLOW: Final = ("tests/test_slow_paste.py", "tests/test_chat_endings.py")
 "They wait for minutes, and use no processor meanwhile."
+_LAB: Final = "tests/lab"
+"The laboratory of networks waits, too."
 
 
 def main() -> int:
     """Run them all, whatever fails; return the exit status."""
     pages = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
     others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
-    others += [f"--ignore={path}" for path in _SLOW]
+    others += [f"--ignore={path}" for path in (*_SLOW, _LAB)]
     with ExitStack() as stack:
         # They mostly wait, for browsers, programs and time-outs.
         beside = [
             _start(stack, *_PYTEST, *_SLOW),
+            _start(stack, *_PYTEST, _LAB),
             _start(stack, *_PYTEST, *pages),
             _start(stack, sys.executable, "scripts/page.py", "test"),
         ]

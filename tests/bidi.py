@@ -10,17 +10,16 @@ https://w3c.github.io/webdriver-bidi/
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import itertools
 import json
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
 
+from tests.netns import enter
 from tests.processes import PATIENCE
 
 __all__ = ["BidiError", "Json", "Wire"]
@@ -32,9 +31,6 @@ T = TypeVar("T")
 
 _MAX_MESSAGE: Final = 256 * 1024 * 1024
 "Bytes of one answer; screenshots are some megabytes."
-
-_CLONE_NEWNET: Final = 0x4000_0000
-"From sched.h: the network namespace."
 
 
 class BidiError(Exception):
@@ -135,7 +131,7 @@ class Wire:
     def _run(self) -> None:
         try:
             if self._namespace:
-                _enter(self._namespace)
+                enter(self._namespace)
         except OSError as error:
             self._ready.set_exception(error)
             return
@@ -177,11 +173,3 @@ class Wire:
             await asyncio.wait({self._reading})
         if self._http is not None:
             await self._http.close()
-
-
-def _enter(namespace: str) -> None:
-    """Move this thread, and no other, into a network namespace made by iproute2."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Path("/run/netns", namespace).open("rb") as file:
-        if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"can't enter the namespace {namespace}")

@@ -3,13 +3,19 @@
 `lan` makes hosts that are joined by a bridge, which is in a namespace too, so that nothing
 of it touches the machine's own network. Needs Linux, root and iproute2: without them a test is
 skipped, and under CI=true it fails.
+
+Namespaces carry the id of the process that made them. They are removed with all that runs in them
+when the test ends; where the process was killed before, by a guard that outlives it, and where the
+guard was killed, too, by the next process that makes namespaces.
 """
 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import ctypes
+import functools
 import itertools
 import os
 import shutil
@@ -24,7 +30,7 @@ from typing import Any
 
 import pytest
 
-__all__ = ["Host", "Lan", "MakeLan", "lan"]
+__all__ = ["Host", "Lan", "MakeLan", "enter", "lan", "missing"]
 
 _PREFIX = "dcsend"
 "Start of every namespace's name; the process id follows."
@@ -32,10 +38,24 @@ _PREFIX = "dcsend"
 _FOLDER = Path("/run/netns")
 "Where iproute2 keeps the named namespaces."
 
-_CLONE_NEWNET = 0x40000000
-"From linux/sched.h: the kind of namespace that `setns` enters."
+_SETTINGS = Path("/etc/netns")
+"""Where `ip netns exec` looks for a namespace's own files of /etc: `resolv.conf`, `hosts`; see
+ip-netns(8)."""
 
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_GUARD = """
+cat > /dev/null  # ends with the process at the other end of the pipe
+for space in /run/netns/$1-*; do
+  test -e "$space" || continue
+  name=${space##*/}
+  kill -9 $(ip netns pids "$name") 2> /dev/null
+  ip netns delete "$name"
+  rm -rf "/etc/netns/$name"
+done
+"""
+"Removes the namespaces of a process when it is gone, however it ended. $1: start of their names."
+
+_CLONE_NEWNET = 0x40000000
+"From sched.h: the network namespace."
 
 _RUN_SECONDS = 60.0
 "What `Host.run` grants a program."
@@ -56,7 +76,7 @@ class Host:
 
     def popen(self, argv: Sequence[str | Path], **options: Any) -> subprocess.Popen[Any]:  # noqa: ANN401 - those of Popen
         """Start a program on this host; it is killed at the end of the test at the latest."""
-        process = subprocess.Popen(self._command(argv), **options)
+        process = subprocess.Popen(self.command(argv), **options)
         self._started.append(process)
         return process
 
@@ -65,7 +85,7 @@ class Host:
     ) -> subprocess.CompletedProcess[str]:
         """Run a program on this host to its end and return what it printed."""
         return subprocess.run(
-            self._command(argv), check=check, timeout=timeout, capture_output=True, text=True
+            self.command(argv), check=check, timeout=timeout, capture_output=True, text=True
         )
 
     def inside(self, main: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -74,10 +94,7 @@ class Host:
 
         def run() -> None:
             try:
-                assert _libc is not None
-                with open(_FOLDER / self.namespace, "rb") as namespace:
-                    if _libc.setns(namespace.fileno(), _CLONE_NEWNET):
-                        raise OSError(ctypes.get_errno(), f"setns to {self.namespace}")
+                enter(self.namespace)
                 asyncio.run(main())
             except BaseException as exc:  # noqa: BLE001 - raised again below
                 failed.append(exc)
@@ -88,7 +105,8 @@ class Host:
         if failed:
             raise failed[0]
 
-    def _command(self, argv: Sequence[str | Path]) -> list[str]:
+    def command(self, argv: Sequence[str | Path]) -> list[str]:
+        """Return what runs *argv* on this host; `ip` becomes it, with the same process id."""
         return ["ip", "netns", "exec", self.namespace, *map(str, argv)]
 
     def _end(self) -> None:
@@ -127,22 +145,53 @@ def lan() -> Iterator[MakeLan]:
         yield make
 
 
-def _require() -> None:
-    missing = ""
+def enter(namespace: str) -> None:
+    """Move this thread, and no other, into a network namespace made by iproute2."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with (_FOLDER / namespace).open("rb") as file:
+        if libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+            raise OSError(ctypes.get_errno(), f"can't enter the namespace {namespace}")
+
+
+def missing() -> str:
+    """Return what this machine lacks for network namespaces, as a sentence; empty: nothing.
+
+    Also removes what killed processes left behind, and has the guard started.
+    """
+    lacking = ""
     if sys.platform != "linux":
-        missing = "network namespaces need Linux"
+        lacking = "network namespaces need Linux"
     elif os.geteuid() != 0:
-        missing = "network namespaces need root"
+        lacking = "network namespaces need root"
     elif shutil.which("ip") is None:
-        missing = "network namespaces need ip (iproute2)"
+        lacking = "network namespaces need ip (iproute2)"
     elif not _allowed():
-        missing = "this machine, perhaps a container, lets nobody make network namespaces"
-    if not missing:
-        _remove_abandoned()
-    elif os.environ.get("CI") == "true":
-        pytest.fail(missing)
+        lacking = "this machine, perhaps a container, lets nobody make network namespaces"
     else:
-        pytest.skip(missing)
+        _remove_abandoned()
+        _guard()
+    return lacking
+
+
+def _require() -> None:
+    if not (lacking := missing()):
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(lacking)
+    pytest.skip(lacking)
+
+
+@functools.cache
+def _guard() -> None:
+    """Start the guard, once, in a session of its own: signals for this process don't end it."""
+    guard = subprocess.Popen(
+        ["sh", "-c", _GUARD, "sh", f"{_PREFIX}-{os.getpid()}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    atexit.register(guard.communicate)
 
 
 def _allowed() -> bool:
@@ -217,6 +266,7 @@ def _remove(namespace: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(word), signal.SIGKILL)
     _ip("netns", "delete", namespace)
+    shutil.rmtree(_SETTINGS / namespace, ignore_errors=True)
 
 
 def _remove_abandoned() -> None:
@@ -227,6 +277,14 @@ def _remove_abandoned() -> None:
             # Another test process may do the same just now.
             with contextlib.suppress(AssertionError):
                 _remove(entry.name)
+
+
+def _settle(namespace: str, **files: str) -> None:
+    """Give the programs of a namespace files of /etc of their own: `resolv_conf`, `hosts`."""
+    folder = _SETTINGS / namespace
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_text(content, encoding="utf-8")
 
 
 def _batch(namespace: str, *commands: str) -> None:

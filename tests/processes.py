@@ -22,6 +22,8 @@ from typing import IO, Any, Final, TypedDict, Unpack
 
 import pytest
 
+from tests.netns import Host
+
 __all__ = ["PATIENCE", "Ended", "Event", "Program", "Stage", "digest", "stage", "tree"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -94,6 +96,7 @@ class Program:
         terminal: a person sits there: standard input and error are a terminal of its own.
         before: Python that runs in it first, to break it.
         launcher: the command in place of `python -m dcsend`.
+        host: the host of a network of its own that it runs on, where it finds its addresses itself.
         environment: variables that differ from those of this process.
     """
 
@@ -106,6 +109,7 @@ class Program:
         terminal: bool = False,
         before: str = "",
         launcher: Sequence[str] = (),
+        host: Host | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._json = "--json" in arguments
@@ -116,14 +120,19 @@ class Program:
         self._over = False
         self.over_at = 0.0
         "When its standard output ended; seconds of the monotonic clock."
-        variables = {**os.environ, "DCSEND_ADDRESS": "127.0.0.1", "PYTHONPATH": str(ROOT)}
+        self.started_at = time.monotonic()
+        "When it was started; seconds of the monotonic clock."
+        self._times: list[float] = []
+        given = {"DCSEND_ADDRESS": "127.0.0.1"} if host is None else {}
+        variables = {**os.environ, **given, "PYTHONPATH": str(ROOT)}
         self._terminal = os.openpty() if terminal else None
         theirs = self._terminal[1] if self._terminal else None
         start = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
         if before:
             start = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
+        command = [*(launcher or [sys.executable, *start]), *arguments]
         self.process = subprocess.Popen(
-            [*(launcher or [sys.executable, *start]), *arguments],
+            command if host is None else host.command(command),
             stdin=stdin if theirs is None else theirs,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if theirs is None else theirs,
@@ -158,19 +167,34 @@ class Program:
             f"event {name} {fields or ''}",
         )
 
-    def until(self, wanted: Callable[[Event], bool], what: str) -> Event:
-        """Wait for the first event that is *wanted*."""
+    def until(
+        self, wanted: Callable[[Event], bool], what: str, patience: float = PATIENCE
+    ) -> Event:
+        """Wait for the first event that is *wanted*, for at most *patience* seconds."""
 
         def found() -> Event | None:
             return next(filter(wanted, self._events), None)
 
         with self._news:
-            self._news.wait_for(lambda: found() or self._over, PATIENCE)
+            self._news.wait_for(lambda: found() or self._over, patience)
             event = found()
         if event is None:
             said = self._err.decode(errors="replace")
             pytest.fail(f"no {what}; last events: {self._events[-8:]}; stderr: {said}")
         return event
+
+    def at(self, event: Event) -> float:
+        """Return when an event came; seconds of the monotonic clock."""
+        with self._news:
+            return next(
+                when for when, one in zip(self._times, self._events, strict=True) if one is event
+            )
+
+    def steps(self) -> list[tuple[float, int]]:
+        """Return what there has been of progress: when, and how many bytes of files by then."""
+        with self._news:
+            pairs = list(zip(self._times, self._events, strict=True))
+        return [(when, event["bytes"]) for when, event in pairs if event["event"] == "progress"]
 
     def so_far(self, name: str) -> list[Event]:
         """All events of this name until now."""
@@ -266,6 +290,7 @@ class Program:
                 if self._json:
                     *lines, rest = (rest + chunk).split(b"\n")
                     self._events += map(json.loads, lines)
+                    self._times += [time.monotonic()] * len(lines)
                 self._news.notify_all()
         with self._news:
             self._over = True
@@ -282,6 +307,7 @@ class Options(TypedDict, total=False):
     terminal: bool
     before: str
     launcher: Sequence[str]
+    host: Host | None
     environment: Mapping[str, str] | None
 
 

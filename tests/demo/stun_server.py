@@ -16,9 +16,11 @@ HEADER = struct.Struct("!HHI12s")
 def answer(data: bytes, host: str, port: int) -> bytes:
     """Return a Binding success response with XOR-MAPPED-ADDRESS (RFC 8489, 14.2)."""
     _, _, cookie, transaction = HEADER.unpack_from(data)
-    key = data[4:8]
-    address = bytes(a ^ b for a, b in zip(ipaddress.ip_address(host).packed, key, strict=True))
-    value = struct.pack("!BBH", 0, 1, port ^ (cookie >> 16)) + address
+    packed = ipaddress.ip_address(host).packed
+    # The key is the magic cookie and the transaction: an IPv4 address takes four bytes of it.
+    address = bytes(a ^ b for a, b in zip(packed, data[4:], strict=False))
+    family = 1 if len(packed) == 4 else 2
+    value = struct.pack("!BBH", 0, family, port ^ (cookie >> 16)) + address
     return (
         HEADER.pack(0x0101, 4 + len(value), cookie, transaction)
         + struct.pack("!HH", 0x0020, len(value))

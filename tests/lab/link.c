@@ -3,10 +3,11 @@
  *
  *     link NAMESPACE_A NAMESPACE_B DELAY_US LOSS_PPM RATE_BIT_PER_S QUEUE_BYTES SEED
  *
- * Makes a TUN device `tun0` in each namespace and carries packets between them. Each direction is a
- * drop-tail queue of QUEUE_BYTES in front of a line of RATE_BIT_PER_S (0: endless), which loses
- * LOSS_PPM of a million packets and delivers DELAY_US later. Prints "ready", and runs until it is
- * ended. What the kernel's netem does, where the kernel has none.
+ * Makes a TUN device in each namespace (`tun0`, or the one named in NAMESPACE/DEVICE) and carries
+ * packets between them. Each direction is a drop-tail queue of QUEUE_BYTES in front of a line of
+ * RATE_BIT_PER_S (0: endless), which loses LOSS_PPM of a million packets and delivers DELAY_US
+ * later. Prints "ready", and runs until it is ended. What the kernel's netem does, where the kernel
+ * has none.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -69,16 +70,18 @@ static uint32_t next_random(uint64_t *state) {
     return (uint32_t)((x * 0x2545F4914F6CDD1Du) >> 32);
 }
 
-static int open_device(const char *namespace) {
+static int open_device(const char *where) {
     char name[128];
-    snprintf(name, sizeof name, "/run/netns/%s", namespace);
+    const char *slash = strchr(where, '/');
+    const char *interface = slash ? slash + 1 : "tun0";
+    snprintf(name, sizeof name, "/run/netns/%.*s", slash ? (int)(slash - where) : 100, where);
     int there = open(name, O_RDONLY | O_CLOEXEC);
     if (there < 0 || setns(there, CLONE_NEWNET) < 0) die(name);
     close(there);
     int device = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (device < 0) die("/dev/net/tun");
     struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
-    strcpy(request.ifr_name, "tun0");
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
     if (ioctl(device, TUNSETIFF, &request) < 0) die("TUNSETIFF");
     return device;
 }
@@ -86,6 +89,8 @@ static int open_device(const char *namespace) {
 /* Take one packet in; 0 when there is none, or no slot for it. */
 static int accept_one(struct way *way) {
     if (way->count == SLOTS) return 0;
+    /* An empty ring begins anew, so that memory is touched only as far as it is needed. */
+    if (way->count == 0) way->first = 0;
     struct packet *packet = &way->ring[(way->first + way->count) % SLOTS];
     ssize_t size = read(way->from, packet->bytes, MTU);
     if (size <= 0) return 0;

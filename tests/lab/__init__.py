@@ -1,0 +1,27 @@
+"""A laboratory of networks: two hosts, a and b, in one of `TOPOLOGIES`, and a server that both use.
+
+```
+topologies   the table of networks, as data         test_claims    is each what the table says?
+laboratory   Lab: programs on hosts, and events      test_ways      what connects in which
+building     namespaces, links, addresses            test_outages   what a transfer survives
+rules        translators and firewalls, as nft text
+server       STUN and names        relays  coturn    link.c wires   slow links
+ways         two programs meet: by dialling, by two codes, through a relay, in a browser
+```
+
+    with Lab("restricted-restricted", delays=DISTANT) as lab:
+        listener = lab.send(lab.a, film)
+        receiver = lab.receive(lab.b, listener.code, tmp_path)
+        with lab.silent(lab.a):
+            ...
+
+Needs Linux, root, iproute2, nftables, conntrack, a C compiler for delays, coturn for relays. All of
+it is in namespaces named after the id of the process; several laboratories can be up at once.
+"""
+
+from __future__ import annotations
+
+from tests.lab.laboratory import DISTANT, Lab
+from tests.lab.topologies import TOPOLOGIES, Nat, Site, Topology
+
+__all__ = ["DISTANT", "TOPOLOGIES", "Lab", "Nat", "Site", "Topology"]
