@@ -5,18 +5,35 @@ A leaf: imports only the standard library.
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 __all__ = ["printable"]
 
-# Format characters (Cf) that hide or reorder text: bidirectional controls, zero-width
-# characters, tags. str.isprintable() already says no to all of Cf, Cc, Cs, Co, Zl, Zp.
+# str.isprintable() says no to controls, format characters (Cf: bidirectional overrides, zero-width
+# characters, tags), surrogates, private use, what is unassigned, and every space but U+0020.
+_BLANK = re.compile(
+    "["
+    # Default_Ignorable_Code_Point of Unicode, whatever the category: renderers show nothing.
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+    # Blank although they are symbols or letters: BRAILLE PATTERN BLANK, OBJECT REPLACEMENT
+    # CHARACTER, KHITAN SMALL SCRIPT FILLER, MUSICAL SYMBOL NULL NOTEHEAD.
+    "\u2800\ufffc\U00016fe4\U0001d159"
+    "]"
+)
+_EMOJI_STYLE = "\ufe0f"
+"Asks for the coloured form of the emoji before it."
 
 
 def printable(text: str) -> str:
     r"""Escape everything in *text* that is not plainly visible.
 
-    Control characters, escape sequences, line ends, bidirectional overrides,
-    zero-width characters and lone surrogates become `\x1b`-style escapes; what is
-    visible stays as it is.
+    Control characters, escape sequences, line ends, bidirectional overrides, zero-width and blank
+    characters, variation selectors and lone surrogates become `\x1b`-style escapes; what is
+    visible stays as it is, and with it one U+FE0F behind a symbol (category So), as in many an
+    emoji. tests/vectors/printable.json has cases for every implementation.
 
     >>> printable("a b\x1b[2Jc")
     'a b\\x1b[2Jc'
@@ -25,9 +42,21 @@ def printable(text: str) -> str:
     >>> printable("\u202egnp.exe")
     '\\u202egnp.exe'
     """
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
+        return text
+    if text.isprintable() and not _BLANK.search(text):
         return text
     return "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in text
+        char if _is_visible(char, before) else _escaped(char)
+        for before, char in zip(" " + text, text, strict=False)
     )
+
+
+def _is_visible(char: str, before: str) -> bool:
+    if char == _EMOJI_STYLE:
+        return unicodedata.category(before) == "So" and not _BLANK.match(before)
+    return char.isprintable() and not _BLANK.match(char)
+
+
+def _escaped(char: str) -> str:
+    return char.encode("unicode_escape", "backslashreplace").decode()

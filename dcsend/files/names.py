@@ -57,7 +57,7 @@ place of 2 for most of the names that there are. No two of its parts can match t
 
 
 class UnsafeName(DestinationError):
-    """A name that could leave the folder, reach a device, or hide what it is."""
+    """A name that could leave the folder, reach a device, or that no system can store."""
 
 
 def safe_path(path: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ const DEVICE = /^(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$
 const RESERVED = /\.(dcsend-part|dcsend-journal|crswap)[. ]*$/i;
 const MAX_KEPT_EXTENSION = 64;
 
-/** A name that could leave the folder, reach a device, or hide what it is; holds no name itself. */
+/** A name that could leave the folder, reach a device, or that no system can store; holds no name itself. */
 export class UnsafeName extends DestinationError {}
 
 /** The components of `path`, relative and joined by `/`, as the peer said it; or UnsafeName. */
