@@ -95,8 +95,9 @@ class Page:
         self._opened: set[str] = set()
 
     async def open(self, link: str) -> None:
-        """Open a link; the page starts to connect if a code is in it."""
+        """Open a link, in front of other tabs; the page starts to connect if a code is in it."""
         self._opened.add(link.partition("#")[0])
+        await self.tab.activate()
         await self.tab.open(link)
 
     def check(self) -> None:

@@ -91,6 +91,10 @@ class Tab:
         """Load the page anew."""
         await self._command("browsingContext.reload", wait="complete")
 
+    def inside(self, context: str) -> Tab:
+        """Return the page in a frame of this tab, by the frame's context."""
+        return Tab(self.browser, context, self.downloads)
+
     async def close(self) -> None:
         """Close the tab."""
         self.browser.wire.ignore(self._listen)

@@ -92,6 +92,7 @@ def test_each_error_has_a_reason_that_the_protocol_knows(error: BaseException, r
         ("destination", PeerRefused),
         ("integrity", IntegrityError),
         ("version", IncompatibleVersion),
+        ("timeout", ConnectionFailed),
     ],
 )
 def test_what_the_peer_cancels_for_decides_our_status(reason: str, kind: type[DcsendError]) -> None:

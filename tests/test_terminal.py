@@ -14,7 +14,14 @@ from dcsend.display.keyboard import Keyboard
 from dcsend.display.streams import Stream
 from dcsend.display.terminal import TerminalDisplay, TerminalOptions
 from dcsend.entry import Entry, Kind
-from dcsend.errors import ConnectionFailed, IntegrityError, Interrupted, PeerRefused, UsageError
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    IntegrityError,
+    Interrupted,
+    PeerRefused,
+    UsageError,
+)
 from dcsend.session.events import (
     CodeReady,
     Connected,
@@ -319,9 +326,9 @@ def test_every_file_is_listed_with_v() -> None:
 
 
 def test_interrupted_receiver_is_told_the_next_command(seat: Seat) -> None:
-    rows = seat.after(
-        MANIFEST, moved(20_000_000), Failed(Interrupted(2)), done(status=130), output="my files"
-    )
+    hint = "to get the rest, ask for a new code, then run: dcsend receive CODE --skip -o 'my files'"
+    interrupted = Failed(Interrupted(2, hint))
+    rows = seat.after(MANIFEST, moved(20_000_000), interrupted, done(status=130), output="my files")
     assert rows[1:] == [
         "stopped at 20.0 MB of 100.0 MB; the unfinished file stays as .dcsend-part",
         "dcsend: interrupted",
@@ -330,33 +337,15 @@ def test_interrupted_receiver_is_told_the_next_command(seat: Seat) -> None:
     ]
 
 
-def test_interrupted_standard_output_can_only_be_begun_again() -> None:
-    lines, _ = plainly(MANIFEST, moved(20), Failed(ConnectionFailed("it was lost")), output="-")
-    assert lines[-1] == "dcsend: hint: ask for a new code, then run it again from the start"
-
-
 def test_home_folder_is_shown_whole() -> None:
     good = FileFinished("b.txt", "ok", 10**8, where="b.txt")
     lines, _ = plainly(MANIFEST, good, done(good), output="~/inbox")
     assert lines[-1] == f"saved in {Path.home() / 'inbox'}"
 
 
-def test_interrupted_sender_is_told_what_both_sides_do_next() -> None:
-    lost = Failed(ConnectionFailed("it was lost", "run it again"))
-    lines, _ = plainly(MANIFEST, moved(20), lost, sends=True)
-    assert lines[-1] == (
-        "dcsend: hint: to send the rest, run this again; the other side adds --skip to its command"
-    )
-
-
-def test_run_interrupted_before_it_began_gives_no_advice() -> None:
-    lines, _ = plainly(Failed(Interrupted(2, "what is complete stays")), dials=True)
-    assert lines == ["connecting ...", "dcsend: interrupted"]
-
-
-@pytest.mark.parametrize("error", [IntegrityError("bad", "again"), PeerRefused("no", "again")])
-def test_other_errors_keep_their_hint(error: IntegrityError | PeerRefused) -> None:
-    lines, _ = plainly(moved(20), Failed(error))
+@pytest.mark.parametrize("kind", [IntegrityError, PeerRefused, ConnectionFailed])
+def test_hint_is_that_of_the_error(kind: type[DcsendError]) -> None:
+    lines, _ = plainly(moved(20), Failed(kind("bad", "again")))
     assert lines[-1] == "dcsend: hint: again"
 
 

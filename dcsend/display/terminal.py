@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -23,7 +22,7 @@ from dcsend.display.quiet import complain, show_snippet
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.entry import Kind
-from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, UsageError
+from dcsend.errors import UsageError
 from dcsend.printable import printable
 from dcsend.session.events import (
     CodeReady,
@@ -262,25 +261,10 @@ class TerminalDisplay:
                     keeps = self._stdout_free and not self._options.sends
                     kept = "; the unfinished file stays as .dcsend-part" if keeps else ""
                     self._screen.line(f"stopped at {done}{kept}")
-                complain(self._err, event.error.message, self._hint(event.error))
+                complain(self._err, event.error.message, event.error.hint)
             case Finished():
                 self.close()
                 self._show_result(event)
-
-    def _hint(self, error: DcsendError) -> str:
-        """Return what to do next: how to go on, if something is there to go on with."""
-        if not isinstance(error, Interrupted | ConnectionFailed):
-            return error.hint
-        if self._progressed is not None:
-            if not self._stdout_free:  # what has been written can't be taken up again
-                return "ask for a new code, then run it again from the start"
-            command = ["dcsend", "receive", "CODE", "--skip"]
-            if self._options.output != ".":
-                command += ["-o", self._options.output]
-            if self._options.sends:
-                return "to send the rest, run this again; the other side adds --skip to its command"
-            return f"to get the rest, ask for a new code, then run: {shlex.join(command)}"
-        return "" if isinstance(error, Interrupted) else error.hint
 
     def _say(self, text: str) -> None:
         """Write prose: on a terminal, broken between words."""

@@ -99,7 +99,7 @@ async def chat(
 
         await _until_quit(meet_and_talk(), typed)
 
-    return await conclude(story, emit, "chat", interrupt, hint="")
+    return await conclude(story, emit, "chat", interrupt)
 
 
 class Typed:

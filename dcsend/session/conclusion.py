@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from dcsend.errors import DcsendError, Interrupted
+from dcsend.errors import ConnectionFailed, DcsendError, Interrupted
 from dcsend.session.events import Emit, Failed, Finished
 from dcsend.session.outcome import Tally, exit_status, failure
 
@@ -20,7 +20,7 @@ async def conclude(
     role: str,
     interrupt: asyncio.Future[int] | None,
     *,
-    hint: str,
+    advise: Callable[[Tally], str] = lambda tally: "",
 ) -> Finished:
     """Run *story*; emit exactly one `Finished`, whatever happens, and return it.
 
@@ -30,7 +30,8 @@ async def conclude(
         role: `sender`, `receiver` or `chat`.
         interrupt: set to a signal's number to end the story as that signal does; or to an error
             that ends it.
-        hint: what to do next after an interruption.
+        advise: returns what to do next after an interruption or a lost connection; empty to leave
+            that to the error.
 
     Raises:
         DcsendError: the story was not carried to its end; `Failed` has told it.
@@ -43,8 +44,10 @@ async def conclude(
         return Finished(not status, status, tally.bytes, seconds, tuple(tally.files), role)
 
     try:
-        await _until_interrupted(story(tally), interrupt, hint)
+        await _until_interrupted(story(tally), interrupt)
     except DcsendError as exc:
+        if isinstance(exc, Interrupted | ConnectionFailed):
+            exc.hint = advise(tally) or exc.hint
         emit(Failed(exc))
         emit(finished(exc.exit_status))
         raise
@@ -70,7 +73,7 @@ def unexpected(error: BaseException) -> DcsendError:
 
 
 async def _until_interrupted(
-    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None, hint: str
+    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None
 ) -> None:
     """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
     task = asyncio.create_task(story)
@@ -86,5 +89,5 @@ async def _until_interrupted(
             with contextlib.suppress(asyncio.CancelledError, DcsendError):
                 await task
     if interrupted and interrupt is not None:
-        raise Interrupted(interrupt.result(), hint)
+        raise Interrupted(interrupt.result())
     await task

@@ -135,8 +135,7 @@ class Conversation:
         silent = round(self._liveness.silence(self._loop.time()))
         if sign is Sign.GIVE_UP:
             raise ConnectionFailed(
-                f"the other side has been silent for {silent} s",
-                "what has arrived is kept; run it again on both sides",
+                f"the other side has been silent for {silent} s", "run it again on both sides"
             )
         if sign is Sign.REPORT:
             self._emit(Warned("silent", f"nothing from the other side for {silent} s"))

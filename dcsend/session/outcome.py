@@ -62,6 +62,11 @@ def peer_cancelled(reason: str, message: str) -> DcsendError:
         return IntegrityError(detail or "the other side received damaged bytes")
     if reason == "version":
         return IncompatibleVersion(detail or "the other side has another version")
+    if reason == "timeout":
+        return ConnectionFailed(
+            f"the other side gave up; it reports: {detail or 'nothing arrived in time'}",
+            "run it again on both sides",
+        )
     if reason == "interrupted":
         return PeerRefused("the other side cancelled", "run it again when both are ready")
     return PeerRefused(f"the other side stopped: {detail or printable(reason)}")

@@ -14,13 +14,14 @@ import platform
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend._version import __version__
 from dcsend.errors import DestinationError, SourceError, UsageError
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
 from dcsend.importing import keep_out
 from dcsend.printable import printable
+from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.events import (
     CodeReady,
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from dcsend.session.incoming import Decide
 
 __all__ = ["agent", "receive_files", "send_files"]
-
-
-_AGAIN: Final = "what is complete stays; run it again on both sides, with --skip for the rest"
 
 
 def agent() -> str:
@@ -129,7 +127,9 @@ async def send_files(
                     encoding.cancel()
                     await asyncio.gather(encoding, return_exceptions=True)
 
-    return await conclude(story, emit, "sender", interrupt, hint=_AGAIN)
+    return await conclude(
+        story, emit, "sender", interrupt, advise=partial(how_to_go_on, settings, "sender")
+    )
 
 
 async def receive_files(
@@ -176,7 +176,9 @@ async def receive_files(
             incoming.conversation = Conversation(connection, settings, emit, lines)
             await incoming.conversation.run(incoming)
 
-    return await conclude(story, emit, "receiver", interrupt, hint=_AGAIN)
+    return await conclude(
+        story, emit, "receiver", interrupt, advise=partial(how_to_go_on, settings, "receiver")
+    )
 
 
 def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> Scan:

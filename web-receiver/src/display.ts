@@ -149,16 +149,17 @@ export class Display implements Questions {
     this.#exchange.refuse(wording.listed([error.message, error.hint].map(wording.sentence), " "));
   }
 
-  /** Say that the other side is being looked for. */
-  connecting(): void {
+  /** Say that the other side is being looked for, or will be once the page is `inSight`. */
+  connecting(inSight = true): void {
     this.#forget();
-    this.#enter("connecting", strings.connecting, strings.aboutConnecting);
+    const about = inSight ? strings.aboutConnecting : strings.outOfSight;
+    this.#enter("connecting", strings.connecting, about);
   }
 
-  /** Say that this browser can't do it. */
-  unsupported(): void {
-    this.#enter("unsupported", troubles.unsupported.title, "");
-    showProblem(wording.trouble("unsupported"));
+  /** Say that this browser can't do it, or not in a frame. */
+  unsupported(why: "unsupported" | "framed" = "unsupported"): void {
+    this.#enter("unsupported", troubles[why].title, "");
+    showProblem(wording.trouble(why));
   }
 
   /** Show an event of the run. */

@@ -1,8 +1,9 @@
 /**
  * The page: reads the code, makes the parts of dcsend and puts them together.
  *
- * The code comes in the fragment of the address, which no server sees, and is taken out of it at
- * once, so that neither history nor a glance at the address bar keeps it.
+ * The code comes in the fragment of the address, which no server sees, and is taken out of the address
+ * bar at once. The browser's history keeps it: a browser writes the address down before a page runs,
+ * and no page can change that entry (seen in Chromium 156).
  */
 import { agent, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
@@ -50,6 +51,10 @@ let run: Run | null = null;
 let offering: Offering | null = null;
 /** Counts the runs: of one that was left for another code nobody wants to hear. */
 let turn = 0;
+/** In a frame, the site around it could choose the code and have a person click unawares. */
+const isFramed = window.top !== window;
+/** Dials as soon as the page may; see `connectInSight`. */
+let whenInSight: (() => void) | null = null;
 const wakeLock = new WakeLock();
 const wallClock = () => Date.now() / 1000;
 const sleep = new Sleep(wallClock);
@@ -66,11 +71,11 @@ const display = new Display({
   answer,
   retry: () => connect(code),
   canRetry: () => code !== "",
-  restart() {
-    leave();
-    display.paste();
+  restart,
+  stop() {
+    if (whenInSight === null) run?.stop();
+    else restart();
   },
-  stop: () => run?.stop(),
   say: (line) => run?.say(line),
   destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
   open: (type, entries, wanted) => ask(type, pack(entries, wanted)),
@@ -106,6 +111,37 @@ function connect(text: string): void {
   store(text);
   display.connecting();
   begin((signal) => dial(target, { signal }), expires);
+}
+
+/** Ask for another code. */
+function restart(): void {
+  leave();
+  display.paste();
+}
+
+/**
+ * Dial as soon as a person can see the page. A program that loads a link ahead of a person, and a tab
+ * that is not in front yet, must not take the place of the person whom the code is for.
+ */
+function connectInSight(text: string): void {
+  if (isInSight()) {
+    connect(text);
+    return;
+  }
+  leave();
+  store(text);
+  display.connecting(false);
+  whenInSight = () => connect(text);
+}
+
+function isInSight(): boolean {
+  // Not in the DOM's types: the page may be loaded ahead, in case a person opens the link.
+  const { prerendering = false } = document as Document & { readonly prerendering?: boolean };
+  return document.visibilityState === "visible" && !prerendering;
+}
+
+function sightChanged(): void {
+  if (isInSight()) whenInSight?.();
 }
 
 /** Make the first of two codes, and show it. */
@@ -186,6 +222,7 @@ function follow(event: Event): void {
 /** Leave the run, if there is one, for another. */
 function leave(): void {
   turn += 1;
+  whenInSight = null;
   run?.stop();
   run = null;
   offering?.close();
@@ -238,15 +275,16 @@ function open(): void {
     // Said once: who loads the page yet again wants to begin anew.
     store("");
     display.paste("used");
-  } else if (text) connect(text);
+  } else if (text) connectInSight(text);
   else display.paste();
 }
 
 addEventListener("hashchange", () => {
+  if (isFramed) return;
   const text = takeFragment();
   // The code of this very run, scanned once more: it would be used up for a second one.
   if (text === null || (text === code && run !== null)) return;
-  if (!display.busy || display.confirmSwitch()) connect(text);
+  if (!display.busy || display.confirmSwitch()) connectInSight(text);
 });
 addEventListener("beforeunload", (event) => {
   if (display.busy) event.preventDefault();
@@ -260,8 +298,14 @@ addEventListener("pagehide", () => {
 });
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible") void wakeLock.renew();
+  sightChanged();
 });
+document.addEventListener("prerenderingchange", sightChanged);
 setInterval(() => sleep.tick(), 1000);
-void cleanPrivate();
-display.servers(DEFAULT_SERVER);
-open();
+if (isFramed) {
+  display.unsupported("framed");
+} else {
+  void cleanPrivate();
+  display.servers(DEFAULT_SERVER);
+  open();
+}

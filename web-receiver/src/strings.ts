@@ -65,6 +65,7 @@ export const strings = {
   making: "Making the code",
   connecting: "Connecting",
   aboutConnecting: "Looking for the other device.",
+  outOfSight: "This page connects as soon as it is in front.",
   met: "Connected. The other side is about to say what it offers.",
   offered: (what: string) => `Accept ${what}?`,
   from: (peer: string, address: string) =>
@@ -150,6 +151,7 @@ export const endings = { done: "Done", partly: "Incomplete", failed: "Failed" } 
 /** What an error means where its kind alone doesn't tell. */
 export type Situation =
   | "unsupported"
+  | "framed"
   | "unreachable"
   | "offline"
   | "suspended"
@@ -170,6 +172,13 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
       "It has no WebRTC, or WebRTC is switched off.",
       "Open the link in a current Chrome, Firefox, Safari or Edge, and not inside another app.",
       "Or run dcsend receive with the code on a computer.",
+    ],
+  },
+  framed: {
+    title: "This page does not work inside another page",
+    advice: [
+      "Another site shows it in a frame, and could make you accept something that you don't see.",
+      "Open the link by itself, in a tab of its own.",
     ],
   },
   code: {
@@ -201,8 +210,11 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     advice: [`The connection was lost meanwhile. ${KEEP_OPEN}`, AGAIN],
   },
   "peer-gone": {
-    title: "The other side is gone",
-    advice: ["Its program was ended, or the device sleeps or has left the network.", AGAIN],
+    title: "The other side can't be reached any more",
+    advice: [
+      "Its program was ended, or one of the two devices sleeps, or has left or changed its network.",
+      AGAIN,
+    ],
   },
   refused: { title: "The other side ended it", advice: ["Ask the person there.", AGAIN] },
   declined: { title: "Declined", advice: ["Nothing was received, and the other side knows."] },

@@ -107,7 +107,9 @@ export function peerCancelled(reason: CancelReason, message: string): DcsendErro
     case "version":
       return new IncompatibleVersion(detail || "the other side has another version");
     case "timeout":
-      return new ConnectionFailed(`the other side gave up: ${detail || "it took too long"}`);
+      return new ConnectionFailed(
+        `the other side gave up; it reports: ${detail || "nothing arrived in time"}`,
+      );
     case "interrupted":
       return new PeerRefused("the other side cancelled", "start it again there for a new code");
     default:
