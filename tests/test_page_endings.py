@@ -93,7 +93,9 @@ async def test_only_one_of_two_tabs_gets_the_file(
     sender = stage.send(file, *here())
     second = Page(await browsers(page.tab.browser.name).open_tab(page.tab.downloads))
     link = link_of(sender)
-    await asyncio.gather(page.open(link), second.open(link))
+    for tab in (page, second):  # a tab that is behind does not dial
+        await tab.open(link)
+        await tab.until("connecting", "offered", "failed")
     states = await asyncio.gather(
         page.until("offered", "failed"), second.until("offered", "failed")
     )
@@ -163,6 +165,7 @@ async def test_silence_is_told_apart(
     pages = [Page(await browser.open_tab(page.tab.downloads)) for _ in links]
     for other, link in zip(pages, links, strict=True):
         await other.open(link)
+        await other.until("connecting", "failed")  # it dials now, as long as it is in front
     sender = await receiving(page, stage, film)
     sender.process.kill()
     for other, kind in zip(pages, ("code-expired", "unreachable"), strict=True):
