@@ -159,6 +159,22 @@ async def test_what_is_not_wanted_is_not_sent(page: Page, stage: Stage, tmp_path
     assert ended.files["unwanted"]["ok"] is False
 
 
+async def test_hidden_names_are_named_beside_the_question(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    made(tmp_path, photo=b"photo", **{".zshenv": b"hidden", ".ssh/authorized_keys": b"hidden"})
+    sender = stage.send(*(tmp_path / name for name in ("photo", ".zshenv", ".ssh")), *here())
+    await page.open(link_of(sender))
+    await page.until("offered")
+    shown = "document.querySelector('#hidden-names')"
+    assert await page.tab.evaluate(f"{shown}.textContent") == "Hidden: .zshenv, .ssh"
+    assert await page.tab.evaluate(f"{shown}.hidden") is False
+    await page.tab.click("#decline")
+    await page.until("failed")
+    assert await page.tab.evaluate(f"{shown}.hidden") is True
+    assert sender.end().status == 7
+
+
 async def test_text_is_shown_and_not_saved(page: Page, stage: Stage) -> None:
     sender = stage.send("--text", "<i>two</i>\nlines & more", *here())
     await page.receive(link_of(sender))

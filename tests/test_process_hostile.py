@@ -89,6 +89,46 @@ async def test_hostile_words_reach_the_terminal_escaped(stage: Stage, tmp_path: 
     assert os.listdir(tmp_path) == []
 
 
+def hidden_offer(tmp_path: Path) -> list[Path]:
+    """Make three photos, a login key and a start-up script; return what is to be sent."""
+    source, home = tmp_path / "source", tmp_path / "home"
+    home.mkdir()
+    (source / ".ssh").mkdir(parents=True)
+    for name in ("IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg", ".ssh/authorized_keys", ".zshenv"):
+        (source / name).write_text(name)
+    return [source / name for name in ("IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg", ".ssh", ".zshenv")]
+
+
+def test_hidden_names_are_named_before_the_question(stage: Stage, tmp_path: Path) -> None:
+    sender = stage.send(*hidden_offer(tmp_path))
+    home = tmp_path / "home"
+    receiver = stage.run(
+        "receive", sender.code, cwd=home, terminal=True, environment={"HOME": str(home)}
+    )
+    receiver.said(b"accept and save")
+    receiver.write(b"y\n")
+    ended = receiver.end()
+    assert ended.status == 0
+    asked = ended.err.index(b"accept and save")
+    assert 0 < ended.err.index(b"hidden: .ssh, .zshenv") < asked
+    assert sender.end().status == 0
+
+
+def test_hidden_names_are_refused_in_the_home_folder_where_nobody_is_asked(
+    stage: Stage, tmp_path: Path
+) -> None:
+    sender = stage.send(*hidden_offer(tmp_path))
+    home = tmp_path / "home"
+    receiver = stage.run(
+        "receive", sender.code, "-y", "--json", cwd=home, environment={"HOME": str(home)}
+    )
+    ended = receiver.end()
+    assert ended.files[".zshenv"]["reason"] == "refused: unsafe"
+    assert ended.files[".ssh/authorized_keys"]["reason"] == "refused: unsafe"
+    assert sender.end().status == ended.status != 0
+    assert sorted(os.listdir(home)) == ["IMG_0.jpg", "IMG_1.jpg", "IMG_2.jpg"]
+
+
 async def test_link_that_was_planted_is_not_walked_through(stage: Stage, tmp_path: Path) -> None:
     """A symbolic link in the folder leads outside; one that comes with the files, too."""
     outside, output = tmp_path / "outside", tmp_path / "output"

@@ -94,6 +94,20 @@ def test_manifest_of_a_stream_has_no_size() -> None:
     assert wording.describe_manifest(event) == "1 file (unknown size): stdin"
 
 
+def test_hidden_names_are_said_each_once_those_at_the_top_first() -> None:
+    paths = ["IMG_1.jpg", "a/b/.git/config", "a/b/.git/HEAD", ".ssh", ".ssh/authorized_keys"]
+    paths += ["../x", "...", "a.b/c", ".zsh\x1benv"]
+    entries = [*map(Entry, paths), Entry(".text", Kind.TEXT)]
+    assert wording.hidden_names(entries) == "hidden: .ssh, ..., .zsh\\x1benv, a/b/.git"
+    assert wording.hidden_names([Entry("a"), Entry("..")]) == ""
+
+
+def test_of_many_hidden_names_five_are_said() -> None:
+    entries = [Entry(f"d/.{n}") for n in range(100)] + [Entry(".profile")]
+    said = wording.hidden_names(entries)
+    assert said == "hidden: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more"
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_list_shows_every_kind_on_one_line_escaped(kind: Kind) -> None:
     (line,) = wording.list_entries(ManifestKnown([Entry(HOSTILE, kind, target=HOSTILE)]))

@@ -191,6 +191,8 @@ class TerminalDisplay:
         self._texts = frozenset(e.path for e in event.entries if e.kind is Kind.TEXT)
         verb = "sending" if self._options.sends else "offered:"
         self._screen.line(f"{verb} {wording.describe_manifest(event)}")
+        if not self._options.sends and (hidden := wording.hidden_names(event.entries)):
+            self._screen.line(hidden)
         if self._options.sends:
             typing = "; what you type is sent as a message" if self._keyboard else ""
             self._screen.status(f"waiting for the other side to accept{typing}")

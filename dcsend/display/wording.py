@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 
 from dcsend.entry import Entry, Kind
+from dcsend.files.names import is_hidden
 from dcsend.printable import printable
 from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
 
@@ -22,6 +23,7 @@ __all__ = [
     "describe_result",
     "duration",
     "fit",
+    "hidden_names",
     "list_entries",
     "size",
     "until",
@@ -31,6 +33,8 @@ __all__ = [
 
 _MAX_NAMES = 3
 "Names in the one-line summary of a manifest; `l` lists all."
+_MAX_HIDDEN = 5
+"Hidden names in the line about them."
 
 
 def size(count: int | None) -> str:
@@ -183,6 +187,29 @@ def describe_manifest(event: ManifestKnown) -> str:
     more = f" and {len(tops) - _MAX_NAMES} more" if len(tops) > _MAX_NAMES else ""
     about = f": {names}{more}" if names else ""
     return f"{', '.join(parts) or 'nothing'} ({size(event.total)}){about}"
+
+
+def hidden_names(entries: Sequence[Entry]) -> str:
+    """Say which names in a manifest begin with a dot; empty if none does.
+
+    Names at the top come first, since only those decide what a home folder does; of the others each
+    stands for what is in it.
+
+    >>> hidden_names([Entry("a/.git/config"), Entry("a/b"), Entry(".ssh/authorized_keys")])
+    'hidden: .ssh, a/.git'
+    """
+    found: dict[str, None] = {}
+    for entry in entries:
+        if (entry.path.startswith(".") or "/." in entry.path) and entry.kind is not Kind.TEXT:
+            parts = entry.path.split("/")
+            first = next((n for n, part in enumerate(parts) if is_hidden(part)), None)
+            if first is not None:
+                found["/".join(parts[: first + 1])] = None
+    names = sorted(found, key=lambda name: "/" in name)
+    if not names:
+        return ""
+    more = f" and {len(names) - _MAX_HIDDEN} more" if len(names) > _MAX_HIDDEN else ""
+    return f"hidden: {', '.join(map(printable, names[:_MAX_HIDDEN]))}{more}"
 
 
 def list_entries(event: ManifestKnown) -> Iterator[str]:

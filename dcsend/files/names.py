@@ -150,10 +150,10 @@ def beside(name: str, suffix: str) -> str:
 def is_hidden(name: str) -> bool:
     """Tell whether a shell and a file manager leave out a file of this *name*.
 
-    >>> is_hidden(".profile"), is_hidden("profile")
-    (True, False)
+    >>> is_hidden(".profile"), is_hidden("profile"), is_hidden("..")
+    (True, False, False)
     """
-    return name.startswith(".")
+    return name.startswith(".") and name not in (".", "..")
 
 
 def numbered(name: str, number: int) -> str:

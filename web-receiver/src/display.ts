@@ -255,7 +255,7 @@ export class Display implements Questions {
     // What was said of an offer came right before it.
     if (state !== "offered") say("notice", "");
     delete part("problem").dataset.kind;
-    show(false, "problem", "every", "ways", "doubt", "save", "share", "retry");
+    show(false, "problem", "hidden-names", "every", "ways", "doubt", "save", "share", "retry");
     show(this.busy && canAskToNotify(), "tell");
     for (const id of ["files", "amount", "current"]) part(id).replaceChildren();
     part("progress").removeAttribute("value");

@@ -71,6 +71,7 @@ export const strings = {
   from: (peer: string, address: string) =>
     `Offered by ${peer}${address === "" ? "" : ` at ${address}`}`,
   more: (count: string) => `and ${count} more`,
+  hiddenNames: (names: string) => `Hidden: ${names}`,
   noneChosen: "Nothing is chosen.",
   doubt: (size: string) =>
     `This browser keeps files in memory until they are complete, and ${size} may be too much: then the page stops and nothing is saved. Safer: take fewer files at a time, open the link in another browser, or run dcsend receive on a computer.`,

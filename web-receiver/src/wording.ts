@@ -90,6 +90,30 @@ export function describeEntries(entries: readonly Entry[]): string {
   );
 }
 
+/** Hidden names that are said. */
+const MAX_HIDDEN = 5;
+
+/** Say which names begin with a dot, those at the top first; empty if none does. */
+export function hiddenNames(entries: readonly Entry[]): string {
+  const found = new Set<string>();
+  for (const { path, kind } of entries) {
+    if (kind === "text" || !(path.startsWith(".") || path.includes("/."))) continue;
+    const parts = path.split("/");
+    const first = parts.findIndex(isHidden);
+    if (first >= 0) found.add(parts.slice(0, first + 1).join("/"));
+  }
+  if (found.size === 0) return "";
+  const [tops, deeper] = [[], []] as [string[], string[]];
+  for (const name of found) (name.includes("/") ? deeper : tops).push(name);
+  const names = [...tops, ...deeper].slice(0, MAX_HIDDEN).map(printable).join(", ");
+  const more = found.size > MAX_HIDDEN ? ` ${strings.more(grouped(found.size - MAX_HIDDEN))}` : "";
+  return strings.hiddenNames(names + more);
+}
+
+function isHidden(name: string): boolean {
+  return name.startsWith(".") && name !== "." && name !== "..";
+}
+
 /** Say what one entry measures. */
 export function measure(entry: Entry): string {
   if (entry.kind === "directory") return strings.folder;

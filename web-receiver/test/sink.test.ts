@@ -158,7 +158,7 @@ test("a full disk ends the run, and every later call", async () => {
 test("other trouble fails one file, in words", async () => {
   const sink = sinkInto(failing(new DOMException("", "NotFoundError")), file("a\n", 3));
   expect(await sink.apply([write(0, 0, bytes("abc"))])).toMatchObject([
-    { status: "failed", reason: "can't write a\\x0a: its place has gone" },
+    { status: "failed", reason: "can't write a\\n: its place has gone" },
   ]);
 });
 

@@ -32,6 +32,20 @@ function progress(given: Partial<Progressed>): Progressed {
   return { type: "progress", bytes: 0, total: 1000, rate: 0, eta: null, path: "a", ...given };
 }
 
+test("hidden names are said each once, those at the top first", () => {
+  const paths = ["IMG_1.jpg", "a/b/.git/config", "a/b/.git/HEAD", ".ssh", ".ssh/authorized_keys"];
+  paths.push("../x", "...", "a.b/c", ".zsh\x1benv");
+  const entries = [...paths.map((path) => entry(path)), entry(".text", 1, "text")];
+  expect(wording.hiddenNames(entries)).toBe("Hidden: .ssh, ..., .zsh\\x1benv, a/b/.git");
+  expect(wording.hiddenNames([entry("a"), entry("..")])).toBe("");
+});
+
+test("of many hidden names five are said", () => {
+  const many = [...Array(100).keys()].map((number) => entry(`d/.${number}`));
+  const said = wording.hiddenNames([...many, entry(".profile")]);
+  expect(said).toBe("Hidden: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more");
+});
+
 describe("numbers", () => {
   test.each([
     [0, "0 B"],
@@ -137,7 +151,7 @@ describe("verdicts", () => {
   test("another name than the sent one is told, escaped", () => {
     expect(plain(wording.describeFile(file({ saved: "a.txt" })))).toBe("1.5 kB, verified");
     expect(plain(wording.describeFile(file({ saved: "a\n.txt" })))).toBe(
-      "1.5 kB, verified, saved as a\\x0a.txt",
+      "1.5 kB, verified, saved as a\\n.txt",
     );
   });
 

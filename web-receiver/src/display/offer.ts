@@ -8,7 +8,7 @@ import type { DestinationChoice } from "../files/capabilities.ts";
 import type { Destination } from "../files/operations.ts";
 import { Selection } from "../selection.ts";
 import { destinations, strings } from "../strings.ts";
-import { describeEntries, measure, sentence, size, total } from "../wording.ts";
+import { describeEntries, hiddenNames, measure, sentence, size, total } from "../wording.ts";
 import { described, element, fill, part, say, show } from "./elements.ts";
 
 /** What an offer needs of the page. */
@@ -41,6 +41,7 @@ export class Offer {
     this.#handlers = handlers;
     this.#selection = new Selection(entries);
     const { listed } = this.#selection;
+    say("hidden-names", hiddenNames(entries));
     fill(
       "files",
       listed,
