@@ -8,7 +8,7 @@ from typing import Final
 
 from dcsend.engines.stun import binding_request
 
-__all__ = ["JUNK", "stun"]
+__all__ = ["JUNK", "attribute", "stun"]
 
 
 def stun(body: bytes, *, kind: int = 1, length: int | None = None) -> bytes:

@@ -236,7 +236,9 @@ class Relay:
         self.delay = 0.0
         "Seconds that a datagram takes, each way."
         self.sources: set[Address] = set()
-        "Addresses that the listener has sent from."
+        "Addresses that the listener has sent DTLS from."
+        self.dialers: set[Address] = set()
+        "Addresses that the dialer has sent from."
         self.outer: asyncio.DatagramTransport
         "The socket that the dialer sends to."
         self.inner: asyncio.DatagramTransport
@@ -253,6 +255,7 @@ class Relay:
 
         def from_dialer(data: bytes, source: tuple[str, int]) -> None:
             self.dialer = source[:2]
+            self.dialers.add(self.dialer)
             if len(self.seen) < 1000:
                 self.seen.append(data)
             if self.held is not None and data[0] >= 20:
@@ -261,7 +264,8 @@ class Relay:
                 loop.call_later(self.delay, self.inner.sendto, data, self.target)
 
         def from_listener(data: bytes, source: tuple[str, int]) -> None:
-            self.sources.add(source[:2])
+            if data[0] >= 20:
+                self.sources.add(source[:2])
             if self.passes(data):
                 loop.call_later(self.delay, self.outer.sendto, data, self.dialer)
 

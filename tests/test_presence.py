@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dcsend.description import SdpType
-from dcsend.engines import presence, private, talk
+from dcsend.engines import presence, talk
 from dcsend.engines.described import Endpoint, Servers
+from dcsend.engines.ice import IceConnection
 from dcsend.engines.loading import load_aiortc, talk_peer
 from dcsend.engines.talk import State
 from tests.echoes import PATIENCE, Ours
@@ -42,7 +43,7 @@ async def test_only_what_arrives_brings_a_peer_back(
     ours: Ours, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 1000
-    monkeypatch.setattr(private, "arrived", lambda connection: count)
+    monkeypatch.setattr(IceConnection, "arrived", property(lambda connection: count))
     await ours.until(lambda: ours.states[-1:] == [State.DISCONNECTED])
     count += 1
     await ours.until(lambda: ours.states[-1] is State.CONNECTED)

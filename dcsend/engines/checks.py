@@ -1,7 +1,8 @@
-"""STUN connectivity checks as both sides judge them, before ICE sees them.
+"""STUN connectivity checks as both sides read them, before ICE sees them.
 
-aioice answers every request, and raises on some that are malformed; nothing unjudged
-reaches it. Uses its STUN parser; so this is loaded together with aiortc, never before.
+aioice answers every request, and raises on some that are malformed; nothing reaches it that was not
+read here, and little is read that `integrity` has not found authentic. Uses aioice's STUN parser;
+so this is loaded together with aiortc, never before.
 """
 
 from __future__ import annotations
@@ -9,17 +10,13 @@ from __future__ import annotations
 import enum
 import struct
 from dataclasses import dataclass
-from typing import Final
 
 from aioice.stun import Class, Message, Method, parse_message
 
+from dcsend.engines.integrity import is_bounded
 from dcsend.engines.ufrag import DialerCredentials
 
 __all__ = ["Check", "Refusal", "parse_answer", "parse_check", "parse_request", "refuse"]
-
-_LARGEST: Final = 1024
-"""Bytes. Real checks have 150 to 400. The time to parse grows with the square of the size,
-as a message may have a FINGERPRINT over each of its parts: 80 ms for 64 KiB."""
 
 
 class Refusal(enum.Enum):
@@ -40,14 +37,10 @@ class Check:
     message: Message
     credentials: DialerCredentials
 
-    def authenticated(self, password: str) -> bool:
-        """Tell whether MESSAGE-INTEGRITY was made with *password*."""
-        return bool(self.message.check_message_integrity(password.encode()))
-
 
 def parse_answer(data: bytes) -> Message | None:
     """Return the STUN message in a datagram of whatever content, or None."""
-    if len(data) > _LARGEST:
+    if not is_bounded(data):
         return None
     try:
         return parse_message(data)

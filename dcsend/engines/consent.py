@@ -35,7 +35,7 @@ class Consent:
         return INTERVAL * random.uniform(0.8, 1.2)
 
     def heard(self, now: float) -> None:
-        """Note that a datagram of any kind has arrived."""
+        """Note that an authentic datagram of any kind has arrived."""
         self._heard = now
 
     def answered(self, now: float) -> None:

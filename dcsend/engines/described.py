@@ -22,8 +22,9 @@ from dcsend.engines import reasons
 from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import Diagnosis, known
+from dcsend.engines.integrity import is_authentic
 from dcsend.engines.loading import Make, Peer, load_aiortc
-from dcsend.engines.quota import SeenChecks
+from dcsend.engines.quota import Gate, SeenChecks
 from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import MappedAddresses, is_binding_request
 from dcsend.engines.turn import TurnServer
@@ -37,6 +38,8 @@ __all__ = ["Endpoint", "Servers"]
 
 _MAX_SOURCES: Final = 16
 "Addresses from which the peer may show itself besides those in its description."
+_CHECKS_PER_SECOND: Final = 200
+"New authentic checks of known sources, and as many of others; a peer sends fewer than 50."
 _KEEP_ALIVE: Final = 10.0
 "Seconds between requests that keep our mapping at a NAT (RFC 8445, 11: at least each 15 s)."
 _Place = tuple[CandidateType, str, int]
@@ -70,6 +73,8 @@ class Endpoint:
         self._mapped = MappedAddresses(port, servers.stun)
         self._diagnosis = Diagnosis(port, servers.diagnosing)
         self._seen = SeenChecks()
+        self._gate = Gate(self._seen, _CHECKS_PER_SECOND)
+        self._strangers_gate = Gate(self._seen, _CHECKS_PER_SECOND)
         self._strangers = 0
         self.heard = False
         "Whether a check of the other side has come."
@@ -277,13 +282,20 @@ class Endpoint:
             self._mapped.keep_alive()
 
     def _judge(self, data: bytes, source: Address) -> Message | None:
+        """Return the peer's check in what a known source has sent, or None."""
+        return self._authentic(data, source, self._gate)
+
+    def _authentic(self, data: bytes, source: Address, gate: Gate) -> Message | None:
         """Return the peer's check in *data*, or None if it is anything else."""
+        if not is_authentic(data, self._ice.local_password.encode()):
+            return None
+        if not gate.admits(data, source, asyncio.get_running_loop().time()):
+            return None
         from dcsend.engines.checks import parse_request
 
         role = "ICE-CONTROLLED" if self._ice.ice_controlling else "ICE-CONTROLLING"
         message = parse_request(data, role)
-        password = self._ice.local_password.encode()
-        if message is None or not message.check_message_integrity(password):
+        if message is None:
             return None
         self.heard = True
         return message if self._seen.add(message.transaction_id, source) else None
@@ -292,13 +304,13 @@ class Endpoint:
         """Take a datagram from an address that is in no description."""
         from dcsend.engines import private
 
-        if self._mapped.received(data) or self._diagnosis.received(data):
+        if self._mapped.received(data, source) or self._diagnosis.received(data, source):
             return
         if not is_binding_request(data):
             return
         if self._strangers >= _MAX_SOURCES or private.is_settled(self._ice):
             return
-        message = self._judge(data, source)
+        message = self._authentic(data, source, self._strangers_gate)
         if message is not None:
             self._strangers += 1
             protocol = self._protocols[":" in source[0]]

@@ -71,9 +71,9 @@ class Diagnosis:
         self._servers = servers
         self._mapped = MappedAddresses(port, servers)
 
-    def received(self, data: bytes) -> bool:
+    def received(self, data: bytes, source: Address) -> bool:
         """Take a datagram from an unknown source; True if it was an answer to a query."""
-        return self._mapped.received(data)
+        return self._mapped.received(data, source)
 
     async def complete(self, facts: Facts) -> Facts:
         """Return *facts* and what others say, within `LIMIT` seconds."""

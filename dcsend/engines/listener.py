@@ -1,12 +1,13 @@
 """The side that published a code: waits on the one UDP port for a dialer who knows it.
 
-    datagram ─ known source ─ check ──────► judged, then the dial it belongs to
-             │              └ anything else ► the dial it belongs to
-             └ unknown ─ STUN server's answer ► mapped addresses
-                       └ check, right secret ─► a new dial, or one more source of a dial
-                       └ anything else ───────► dropped, or one short refusal
+    datagram ─ known source ─ check, right secret ► the dial it belongs to
+             │              └ no request ─────────► the dial it belongs to
+             └ unknown ─ STUN server's answer ────► mapped addresses
+                       └ check, right secret ─────► a new dial, or one more source of a dial
+                       └ anything else ───────────► dropped, or one short refusal
 
-What strangers can make it hold or do is bounded by the constants below.
+Whether the secret is right is decided over a datagram's bytes, before anything is parsed. What
+anybody can make it hold or do is bounded by the constants below, each for one kind of datagram.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import TYPE_CHECKING, Final, Generic
 
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import known
+from dcsend.engines.integrity import is_authentic, is_signed
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.origins import Origin
-from dcsend.engines.quota import Budget, SeenChecks
+from dcsend.engines.quota import Budget, Gate, SeenChecks
 from dcsend.engines.situations import Facts, Place, Role
 from dcsend.engines.stun import MappedAddresses, is_binding_request
 from dcsend.engines.udp import Address, UdpPort
+from dcsend.engines.ufrag import TAG
 from dcsend.errors import ConnectionFailed, DcsendError
 
 if TYPE_CHECKING:
@@ -46,9 +49,12 @@ MAX_EARLY: Final = 16
 "Datagrams kept while aiortc is still loading; dialers repeat theirs anyway."
 HALF_OPEN_SECONDS: Final = 10.0
 "A dial that has no open channels by then is given up; on a LAN it takes 0.1 s."
-CHECKS_PER_SECOND: Final = 1000
-"""Checks of unknown sources looked at; the rest is dropped unread. One costs about 60 us,
-so a flood takes 6 % of a core at most; a dialer sends fewer than 50."""
+PEERS_CHECKS_PER_SECOND: Final = 200
+"New authentic checks of one dial that are handled; a dialer sends fewer than 50."
+STRANGERS_CHECKS_PER_SECOND: Final = 200
+"The same of all unknown sources; only those who have the code can send them."
+REFUSALS_PER_SECOND: Final = 50
+"Checks with a wrong secret that are answered; one answer is enough for a person."
 KEEP_ALIVE_SECONDS: Final = 10.0
 "Between requests that keep the NAT's mapping open (RFC 8445, 11: at least each 15 s)."
 
@@ -80,6 +86,7 @@ class Listener(Generic[Peer]):
         self.mapped = MappedAddresses(port, stun_servers)
         self._certificate = certificate
         self._password = password
+        self._key = password.encode()
         self._make = make
         self._failed = failed
         self._early: deque[tuple[bytes, Address, Origin | None]] = deque(maxlen=MAX_EARLY)
@@ -93,7 +100,8 @@ class Listener(Generic[Peer]):
         self._accepted: asyncio.Future[_Dial[Peer]] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = SeenChecks()
-        self._budget = Budget(CHECKS_PER_SECOND)
+        self._strangers = Gate(self._seen, STRANGERS_CHECKS_PER_SECOND)
+        self._refusals = Budget(REFUSALS_PER_SECOND)
         port.unknown = self._unknown
 
     async def accept(self) -> Peer:
@@ -168,43 +176,62 @@ class Listener(Generic[Peer]):
             self.mapped.keep_alive()
 
     def _unknown(self, data: bytes, source: Address) -> None:
-        """Judge a datagram whose source is not known; the cheapest test first."""
-        if self.mapped.received(data) or not is_binding_request(data):
+        """Take a datagram whose source is not known; the cheapest test first."""
+        if self.mapped.received(data, source):
             return
-        if not self._loaded:
-            self._early.append((data, source, self.port.arrival(source)))
+        if not is_binding_request(data) or not is_signed(data):
             return
-        if not self._budget.take(asyncio.get_running_loop().time()):
+        if not is_authentic(data, self._key):
+            self._refuse(data, source)
+        elif not self._loaded:
+            if all(data != early for early, *_ in self._early):
+                self._early.append((data, source, self.port.arrival(source)))
+        elif self._strangers.admits(data, source, asyncio.get_running_loop().time()):
+            self._check_of_a_stranger(data, source)
+
+    def _refuse(self, data: bytes, source: Address) -> None:
+        """Answer what may be a check with a wrong secret."""
+        if not self._loaded or TAG.encode() not in data:
             return
-        from dcsend.engines.checks import Refusal, parse_check, refuse
+        if self._refusals.take(asyncio.get_running_loop().time()):
+            from dcsend.engines.checks import Refusal, parse_check, refuse
+
+            check = parse_check(data)
+            if check is not None:
+                self.port.reply(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+
+    def _check_of_a_stranger(self, data: bytes, source: Address) -> None:
+        """Let somebody who has the code in, or answer why not."""
+        from dcsend.engines.checks import parse_check, refuse
 
         check = parse_check(data)
         if check is None:
             return
-        if not check.authenticated(self._password):
-            self.port.reply(refuse(check, Refusal.WRONG_SECRET, self._password), source)
-        elif check.credentials.local_ufrag in self._abandoned:
+        if check.credentials.local_ufrag in self._abandoned:
             return  # late, or sent twice on the way: its dialer is gone
-        elif (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
+        if (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
             dial.add_source(check, source)
         elif self._refusal is not None:
+            self._seen.add(check.message.transaction_id, source)
             self.port.reply(refuse(check, self._refusal, self._password), source)
         elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
             self._begin(check, source)
 
     def _known(self, dial: _Dial[Peer], data: bytes, source: Address) -> Message | None:
-        """Judge a request from a source of *dial*; return what its ICE may see."""
+        """Return the request of a source of *dial* that its ICE may see, or None."""
+        if not is_authentic(data, self._key) or dial.name.encode() not in data:
+            # A new try from the port of an old one: treated like that of a stranger.
+            self._unknown(data, source)
+            return None
+        if not dial.gate.admits(data, source, asyncio.get_running_loop().time()):
+            return None
         from dcsend.engines.checks import parse_check
 
         check = parse_check(data)
-        if check is None:
+        if check is None or check.credentials.local_ufrag != dial.name:
             return None
-        if check.credentials.local_ufrag == dial.name and check.authenticated(self._password):
-            fresh = self._seen.add(check.message.transaction_id, source)
-            return check.message if fresh else None
-        # A new try from the port of an old one: judged like that of a stranger.
-        self._unknown(data, source)
-        return None
+        self._seen.add(check.message.transaction_id, source)
+        return check.message
 
     def _begin(self, check: Check, source: Address) -> None:
         self.heard = True
@@ -261,6 +288,7 @@ class _Dial(Generic[Peer]):
         self._given_up = False
         self._port = listener.port
         self._seen = listener._seen
+        self.gate = Gate(listener._seen, PEERS_CHECKS_PER_SECOND)
         self._sources = 0
         judge: Judge = functools.partial(listener._known, self)
         self._ice, self._protocols = private.muxed_connection(

@@ -24,7 +24,7 @@ from dcsend.engines.asking import Asking
 from dcsend.engines.checks import parse_answer
 from dcsend.engines.ice import COMPONENT, IceConnection, is_relayed
 from dcsend.engines.integrity import is_authentic, is_error
-from dcsend.engines.quota import Budget
+from dcsend.engines.quota import Budget, Once
 from dcsend.engines.relay import allocate
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.turn import TurnServer
@@ -64,8 +64,10 @@ class JudgedProtocol(StunProtocol):
         self._judge = judge
         self._rejected = rejected
         self._unsigned = Budget(UNSIGNED_PER_SECOND)
+        self._handled = Once()
         self.arrived = 0
-        "Authentic datagrams of this peer so far, of whatever kind: signs of life."
+        """Authentic datagrams of this peer so far, of whatever kind: signs of life. A message that
+        comes again is none: anybody could have recorded it."""
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order."""
@@ -88,7 +90,7 @@ class JudgedProtocol(StunProtocol):
 
     def answer(self, message: Message, source: Address) -> None:
         """Let ICE answer, and learn from, an authentic check, which is being handled."""
-        self.arrived += 1
+        self.arrived += self._handled.is_first((message.transaction_id, source))
         self.receiver.request_received(message, source, self)
 
     def _answer_received(self, data: bytes, source: Address, transaction: Transaction) -> None:
@@ -97,6 +99,8 @@ class JudgedProtocol(StunProtocol):
         An unsigned 401 proves nothing, since anybody could forge it; to a person it still is the
         difference between "nobody there" and "wrong secret".
         """
+        if (data[:20], source) in self._handled:
+            return
         if not is_authentic(data, str(self.receiver.remote_password).encode()):
             if is_error(data) and self._unsigned.take(asyncio.get_running_loop().time()):
                 message = parse_answer(data)
@@ -106,7 +110,7 @@ class JudgedProtocol(StunProtocol):
         message = parse_answer(data)
         if message is None or not self.counts(message.transaction_id, source):
             return
-        self.arrived += 1
+        self.arrived += self._handled.is_first((data[:20], source))
         if message.message_class is Class.ERROR:
             code = message.error_code
             if code is None or code == _ROLE_CONFLICT:

@@ -132,7 +132,8 @@ class MappedAddresses:
     def __init__(self, port: UdpPort, servers: Sequence[Address]) -> None:
         self._port = port
         self.servers = servers
-        self._transactions: dict[bytes, asyncio.Future[Address]] = {}
+        self._transactions: dict[bytes, tuple[Address, asyncio.Future[Address]]] = {}
+        "By transaction id: who was asked, and what is to become of the answer."
         self._resolved: dict[Address, Address] = {}
         "Which server each address that was asked is of."
         self._lookups: dict[Address, NameUnknownError | None] = {}
@@ -140,14 +141,6 @@ class MappedAddresses:
         self._found: dict[bool, Address] = {}
         self.problems: list[ConnectionFailed] = []
         "Servers of no use to the last query."
-        self.moved = False
-        "Whether an address that the last query returned is no longer the one that its server sees."
-        self._origins: dict[Address, bool] = {}
-        "The servers' addresses whose answers the last query returned, and their family."
-        self._kept: dict[bytes, Address] = {}
-        "The last requests that keep the mapping open: transaction -> server's address."
-        self._strays: dict[bool, Address] = {}
-        "By family, another address that was seen once; a second time counts."
         self._answered = asyncio.Event()
         self.answers: dict[Address, Address] = {}
         "What each address of a server has last answered."
@@ -176,9 +169,8 @@ class MappedAddresses:
         """
         if not self.servers:
             return []
-        for kept in (self._found, self._origins, self._strays, self._lookups):
-            kept.clear()
-        self.moved = False
+        self._found.clear()
+        self._lookups.clear()
         self._answered.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -218,16 +210,12 @@ class MappedAddresses:
             for server in self.servers:
                 asking.create_task(self._ask(server))
 
-    def received(self, data: bytes) -> bool:
+    def received(self, data: bytes, source: Address) -> bool:
         """Take a datagram from an unknown source; True if it was an answer to a query."""
-        transaction_id = data[8:20]
-        address = mapped_address(data, transaction_id)
-        if (target := self._kept.pop(transaction_id, None)) is not None:
-            self._compare(target, address)
-            return True
-        future = self._transactions.get(transaction_id)
-        if future is None:
-            return False
+        target, future = self._transactions.get(data[8:20], (None, None))
+        if future is None or source != target:
+            return False  # whoever has seen the request may answer from elsewhere, sooner
+        address = mapped_address(data, data[8:20])
         if address is not None and not future.done():
             future.set_result(address)
         return True
@@ -235,24 +223,10 @@ class MappedAddresses:
     def keep_alive(self) -> None:
         """Send another request, so that a NAT keeps the mapping; the answer is not awaited.
 
-        RFC 8445, 11 asks for one each 15 seconds at most. An answer that comes before the next
-        request is compared with what the query found: `moved` tells of a difference.
+        RFC 8445, 11 asks for one each 15 seconds at most.
         """
-        self._kept = {secrets.token_bytes(12): server for server in self._resolved}
-        for transaction_id, server in self._kept.items():
-            self._port.send(binding_request(transaction_id), server)
-
-    def _compare(self, target: Address, address: Address | None) -> None:
-        """Compare a later answer of a server with the address that it gave to the query."""
-        family = self._origins.get(target)
-        if family is None or address is None or family != (":" in address[0]):
-            return
-        if address == self._found.get(family):
-            self._strays.pop(family, None)
-        elif address == self._strays.get(family):
-            self.moved = True
-        else:
-            self._strays[family] = address
+        for server in self._resolved:
+            self._port.send(binding_request(secrets.token_bytes(12)), server)
 
     async def _ask(self, server: Address) -> None:
         try:
@@ -269,17 +243,14 @@ class MappedAddresses:
     async def _transact(self, target: Address) -> None:
         transaction_id = secrets.token_bytes(12)
         future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-        self._transactions[transaction_id] = future
+        self._transactions[transaction_id] = (target, future)
         try:
             while True:
                 self._port.send(binding_request(transaction_id), target)
                 done, _ = await asyncio.wait([future], timeout=_RETRY)
                 if done:
                     address = self.answers[target] = future.result()
-                    family = ":" in address[0]
-                    if family not in self._found:
-                        self._found[family] = address
-                        self._origins[target] = family
+                    self._found.setdefault(":" in address[0], address)
                     self._answered.set()
                     return
         finally:
