@@ -32,7 +32,8 @@ async def send(
 ) -> Finished:
     """Send files, folders or a text to whoever holds, or published, a code.
 
-    Without *to* a code is published: `on_event` gets it as `CodeReady` within milliseconds.
+    Without *to* a code is published: `on_event` gets it as `CodeReady` within milliseconds, and
+    another one each time the addresses of this machine change before somebody has connected.
 
     Args:
         paths: one path or several.

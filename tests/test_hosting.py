@@ -10,7 +10,7 @@ import pytest
 from dcsend.errors import UsageError
 from dcsend.serving.page import Page
 from dcsend.session.events import Event
-from dcsend.session.hosting import Hosting, hosting, page_host
+from dcsend.session.hosting import Hosting, hosting, page_hosts
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import Address, DialCode
 from tests.test_serving import PAGE, Client, until
@@ -47,13 +47,13 @@ def code(hosts: Sequence[str], mapped: Sequence[str] = ()) -> DialCode:
 def test_page_is_where_a_phone_in_the_same_network_finds_it(
     hosts: list[str], mapped: list[str], host: str
 ) -> None:
-    assert page_host(code(hosts, mapped)) == host
+    assert page_hosts(code(hosts, mapped), {})[0] == (host, "")
 
 
 @pytest.mark.parametrize(("hosts", "mapped"), [(["fe80::7"], []), ([], ["203.0.113.9"])])
 def test_addresses_that_no_browser_can_use_are_refused(hosts: list[str], mapped: list[str]) -> None:
     with pytest.raises(UsageError, match="no address in the code") as caught:
-        page_host(code(hosts, mapped))
+        page_hosts(code(hosts, mapped), {})
     assert "--no-page" in caught.value.hint
 
 
@@ -67,14 +67,16 @@ def built(monkeypatch: pytest.MonkeyPatch) -> Page:
 async def test_link_without_a_page_opens_nothing() -> None:
     async with hosting(Settings(), print) as page:
         page.start()
-        assert page.link(code(["192.168.1.7"])).startswith("dcsend:#")
+        assert page.links(code(["192.168.1.7"]), {})[0].url.startswith("dcsend:#")
 
 
 async def test_link_of_a_hosted_page_points_there_and_nothing_is_served() -> None:
     settings = Settings(page=True, page_url="https://pages.dcsend.example/")
     async with hosting(settings, print) as page:
         page.start()
-        assert page.link(code(["192.168.1.7"])).startswith("https://pages.dcsend.example/#")
+        assert page.links(code(["192.168.1.7"]), {})[0].url.startswith(
+            "https://pages.dcsend.example/#"
+        )
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ async def test_port_that_browsers_do_not_dial_is_told_to_who_waits_for_one(
 ) -> None:
     events: list[Event] = []
     async with hosting(settings, events.append) as page:
-        page.link(code(["192.168.1.7"]))
+        page.links(code(["192.168.1.7"]), {})
         assert not events  # the code comes first
         page.start()
     assert [event.as_json()["fatal"] for event in events] == [False] * told
@@ -112,7 +114,7 @@ async def test_port_that_browsers_do_not_dial_is_told_to_who_waits_for_one(
 async def test_page_is_served_where_the_link_points_until_the_end(built: Page) -> None:
     dial = code(["127.0.0.1"])
     async with hosting(Settings(page=True), print) as page:
-        base, _, digits = page.link(dial).partition("#")
+        base, _, digits = page.links(dial, {})[0].url.partition("#")
         assert digits == str(int.from_bytes(dial.encode()))
         page.start()
         port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
@@ -138,7 +140,7 @@ async def test_server_that_can_not_be_loaded_is_told_and_the_code_still_works(
     monkeypatch.setattr("dcsend.session.hosting._load", broken)
     told: list[Event] = []
     async with hosting(Settings(page=True), told.append) as page:
-        base = page.link(code(["127.0.0.1"])).partition("#")[0]
+        base = page.links(code(["127.0.0.1"]), {})[0].url.partition("#")[0]
         page.start()
         port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
         with pytest.raises(ConnectionError):  # the one that waited, and every later one
@@ -164,7 +166,7 @@ async def test_server_that_starts_on_one_socket_alone_is_told_and_closed() -> No
 
 async def test_port_of_a_page_that_can_not_be_used_is_told_first(built: Page) -> None:
     first = Hosting(Settings(page=True), print)
-    port = int(first.link(code(["127.0.0.1"])).split(":")[2].partition("/")[0])
+    port = int(first.links(code(["127.0.0.1"]), {})[0].url.split(":")[2].partition("/")[0])
     with pytest.raises(UsageError, match=f"TCP port {port}"):
         Hosting(Settings(page=True, port=port), print)
     await first.close()

@@ -38,6 +38,7 @@ EVENTS: list[tuple[Event, dict[str, Any]]] = [
             "event": "code",
             "code": "dc0",
             "link": "dcsend:#1",
+            "links": ["dcsend:#1"],
             "expires": "2026-05-01T12:00:00+00:00",
         },
     ),

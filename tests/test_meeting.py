@@ -6,26 +6,20 @@ import asyncio
 
 import pytest
 
-from dcsend.engines.addresses import Interface
 from dcsend.errors import TimedOut, UsageError
-from dcsend.session import meeting
 from dcsend.session.events import CodeReady, Event
 from dcsend.session.meeting import meet
+from dcsend.session.publishing import chosen_addresses
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import decode
 
 LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
 
 
-@pytest.fixture
-def three_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand in for a machine with Ethernet, Wi-Fi and a VPN, which this one may not be."""
-    found = [Interface(f"eth{n}", f"192.168.{n}.7") for n in range(3)]
-    monkeypatch.setattr("dcsend.session.meeting.interfaces", lambda: found)
-    monkeypatch.setattr("dcsend.session.meeting.route_sources", lambda: ["192.168.1.7"])
+THREE_NETWORKS = ["192.168.1.7", "192.168.0.7", "192.168.2.7"]
+"Of a machine with Ethernet, Wi-Fi and a VPN."
 
 
-@pytest.mark.usefixtures("three_networks")
 @pytest.mark.parametrize(
     ("mapped", "hosts"),
     [
@@ -39,12 +33,13 @@ def three_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_public_address_is_never_the_one_that_is_cut(
     mapped: list[tuple[str, int]], hosts: list[str]
 ) -> None:
-    assert [address.host for address in meeting._addresses([], mapped, 5000)] == hosts
+    found = chosen_addresses([], THREE_NETWORKS, mapped, 5000)
+    assert [address.host for address in found] == hosts
 
 
 def test_an_address_named_twice_is_shown_once() -> None:
     chosen = ["10.0.0.1", "10.0.0.1", "10.0.0.2"]
-    assert [a.host for a in meeting._addresses(chosen, [], 5000)] == ["10.0.0.1", "10.0.0.2"]
+    assert [a.host for a in chosen_addresses(chosen, [], [], 5000)] == ["10.0.0.1", "10.0.0.2"]
 
 
 async def test_nobody_comes() -> None:
@@ -57,7 +52,7 @@ async def test_nobody_comes() -> None:
 
 
 async def test_a_clock_in_the_far_future_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dcsend.session.meeting.time.time", lambda: 2.0**32)
+    monkeypatch.setattr("dcsend.session.publishing.time.time", lambda: 2.0**32)
     code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def emit(event: Event) -> None:

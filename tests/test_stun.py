@@ -21,6 +21,8 @@ from tests.peers import Stranger, has_ipv6, until
 
 COOKIE = 0x2112A442
 SHOWN: Address = ("198.51.100.7", 40_000)
+OTHER: Address = ("198.51.100.7", 40_001)
+THIRD: Address = ("198.51.100.8", 40_000)
 
 
 def response(request: bytes, shown: Address = SHOWN) -> bytes:
@@ -231,7 +233,43 @@ async def test_keep_alive_asks_again_without_waiting_and_the_answer_hurts_nobody
         questions = [data for data, _ in server.received]
         assert stun.is_binding_request(questions[-1])
         assert len(set(questions)) == 3
-        assert not mapped.received(response(questions[-1]), server.address)
+        assert not mapped.moved
+        assert not mapped.received(response(questions[1]), server.address)
+
+
+async def answered(mapped: MappedAddresses, server: Stranger, shown: Address | None) -> None:
+    """Keep the mapping open once, and return when the answer, if there is one, is there."""
+    before = len(server.received)
+    server.answer = lambda query: None if shown is None else response(query, shown)
+    mapped.keep_alive()
+    await until(lambda: len(server.received) > before)
+    await until(lambda: shown is None or not mapped._kept)
+
+
+@pytest.mark.parametrize(
+    ("later", "moved"),
+    [
+        ([SHOWN, SHOWN, SHOWN], False),
+        ([OTHER, SHOWN, OTHER], False),  # a NAT may answer with whatever it has, once
+        ([OTHER, THIRD, OTHER], False),
+        ([OTHER, OTHER], True),
+        ([SHOWN, OTHER, None, OTHER], True),  # one answer was lost
+        ([("2001:db8::7", 1)] * 3, False),  # of another family than what was found
+    ],
+)
+async def test_new_mapping_counts_when_it_was_seen_twice(
+    port: UdpPort, later: list[Address | None], moved: bool
+) -> None:
+    async with Stranger.open() as server:
+        server.answer = response
+        mapped = asking(port, server.address)
+        await mapped.query(5)
+        for shown in later:
+            await answered(mapped, server, shown)
+        assert mapped.moved is moved
+        server.answer = response
+        assert await mapped.query(5) == [SHOWN]
+        assert not mapped.moved
 
 
 async def test_query_can_be_cancelled(port: UdpPort) -> None:

@@ -6,6 +6,7 @@ import datetime
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from dcsend.session.events import (
     Failed,
     FileFinished,
     Finished,
+    Link,
     ManifestKnown,
     Progressed,
     TextExchanged,
@@ -82,9 +84,11 @@ class Seat:
     def after(self, *events: Event, **chosen: object) -> list[str]:
         """Return the rows shown after *events*."""
         display = self.display(**chosen)  # type: ignore[arg-type]
+        rows = self.pty.look()
         for event in events:
             display.show(event)
-        return self.pty.look()
+            rows = self.pty.look()  # at once: a terminal holds a few thousand characters
+        return rows
 
 
 @pytest.fixture
@@ -199,6 +203,50 @@ def test_narrow_window_has_no_words_beside_the_qr_code() -> None:
     rows = Seat(pty).after(code(LOCAL_PAGE))
     assert not any("phone" in row for row in rows)
     assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
+def with_links(hosts: str) -> CodeReady:
+    """Return a code with further links, by their hosts."""
+    event = code(LOCAL_PAGE)
+    urls = [DIAL.link(f"http://{host}:54321/") for host in hosts.split()]
+    return replace(event, links=[Link(url, f"eth{n}") for n, url in enumerate([event.link, *urls])])
+
+
+@pytest.mark.parametrize("height", [24, 28, 50])
+def test_links_of_further_networks_leave_code_and_qr_code_in_the_window(height: int) -> None:
+    pty = Pty(80, height)
+    event = with_links("10.1.0.2 100.64.0.7")
+    rows = Seat(pty).after(event)
+    command = f"dcsend receive {DIAL.text()}"
+    assert {command[:80], command[80:]} <= set(rows)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    assert "or open in the network of eth2:" in pty.written
+    assert event.links[2].url in pty.written.replace("\r\n", "")
+    pty.close()
+
+
+def test_links_of_further_networks_are_lines_off_a_terminal() -> None:
+    event = with_links("10.1.0.2")
+    assert plainly(event)[0][2] == f"or open in the network of eth1: {event.links[1].url}"
+
+
+def test_links_of_further_networks_follow_the_first_without_a_qr_code(seat: Seat) -> None:
+    event = with_links("10.1.0.2")
+    rows = seat.after(event, qr="none")
+    assert event.links[1].url[:80] in rows[rows.index("or in the network of eth1:") :]
+
+
+def test_renewed_code_is_below_the_one_before_with_its_qr_code() -> None:
+    pty = Pty(80, 24)
+    later = replace(DIAL, addresses=(Address("10.64.0.9", 4000),))
+    second = replace(code(), code=later.text(), link=later.link("dcsend:"))
+    note = Warned("network", "the addresses of this machine have changed", "see below")
+    rows = Seat(pty).after(code(), note, second)
+    assert scanned(photographed(pty.screen, "dark")) == later.link("dcsend:")
+    command = f"dcsend receive {later.text()}"
+    assert {command[:80], command[80:]} <= set(rows)
+    assert [row.startswith("waiting") for row in rows].count(True) == 1
     pty.close()
 
 

@@ -17,7 +17,8 @@ from typing import Final
 from dcsend.display.qr import Choice, Request, choose_mode, qr_lines
 from dcsend.display.streams import Stream
 from dcsend.display.wording import until, width, wrapped
-from dcsend.session.events import CodeReady
+from dcsend.printable import printable
+from dcsend.session.events import CodeReady, Link
 
 __all__ = ["Announcement", "announce"]
 
@@ -66,6 +67,7 @@ def announce(
     if not err.terminal:
         lines = [f"on the other machine, run: {command}"]
         lines += [f"or open {where}: {event.link}"] if paged else []
+        lines += [f"or open {_where(link)}: {link.url}" for link in event.links[1:]]
         return Announcement(lines, f"waiting for the other side; {works}", [])
     columns, rows = err.window
     status = f"waiting for the other side; {works}; Ctrl-C ends"
@@ -76,13 +78,17 @@ def announce(
     header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = _choose(event.link, err, wanted)
     mode = choice.mode
+    others = event.links[1:]
     if mode is None:
         notes = [choice.reason] if choice.reason else []
         page = [f"open {where}:", "", event.link, ""] if paged else []
+        page += [row for link in others for row in (f"or {_where(link)}:", "", link.url, "")]
         return Announcement([*page, header, "", command, ""], status, notes)
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if event.role == "sender" else " to send from it"
     page = [f"{phone}, or open:", event.link] if paged else []
+    # Above the QR code, where they may scroll away: it and the command stay in the window.
+    page += [row for link in others for row in (f"or open {_where(link)}:", link.url)]
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
     if len(spacious) + 4 + below + _STATUS <= rows:
@@ -97,6 +103,15 @@ def announce(
         status = "waiting; scroll up for the command"
     shown = _beside(alone, [phone] if paged else [], columns)
     return Announcement([*page, header, "", command, "", *shown], status, [])
+
+
+def _where(link: Link) -> str:
+    """Say which network a further link is for.
+
+    >>> _where(Link("http://10.8.0.2:4000/#1", "wg0"))
+    'in the network of wg0'
+    """
+    return f"in the network of {printable(link.network)}" if link.network else "elsewhere"
 
 
 def _beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:

@@ -17,8 +17,8 @@ from typing import Final
 import ifaddr
 
 __all__ = [
-    *("MAX_IPV4", "MAX_IPV6", "Interface", "has_route", "interfaces", "rank", "route_mtu"),
-    "route_sources",
+    *("MAX_IPV4", "MAX_IPV6", "Interface", "has_route", "interfaces", "is_loopback"),
+    *("own_addresses", "rank", "route_mtu", "route_sources", "side_network"),
 ]
 
 MAX_IPV4: Final = 3
@@ -31,6 +31,13 @@ _VIRTUAL = (
 )
 """Starts of the names of interfaces that lead to guests on this machine, not to a network;
 those with a space are what Windows calls them."""
+
+_VPN = (
+    *("gpd", "ipsec", "mullvad", "nordlynx", "openvpn", "proton", "tailscale", "tap", "tun"),
+    *("utun", "wg", "wintun", "wireguard", "zt"),
+)
+"""Starts of the names of interfaces that lead into a VPN. ppp0 and wwan0 are not among them: many
+machines reach the internet by these."""
 
 # Documentation addresses (RFC 5737, RFC 3849): connecting a UDP socket sends nothing,
 # it only asks the routing table which source address would be used.
@@ -90,6 +97,34 @@ def has_route(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def own_addresses() -> dict[str, str]:
+    """Return the addresses of this machine that are to be shown, best first, as `rank` has them.
+
+    Returns:
+        Address -> name of its interface; an empty name where the system does not list it.
+    """
+    found = interfaces()
+    names = {str(ipaddress.ip_address(one.address)): one.name for one in found}
+    return {address: names.get(address, "") for address in rank(found, route_sources())}
+
+
+def side_network(name: str) -> str:
+    """Say what an interface leads to, if that is not a network of other devices; else empty.
+
+    >>> side_network("wg0"), side_network("docker0"), side_network("eth0")
+    ('a VPN', 'containers or guests', '')
+    """
+    name = name.lower()
+    if name.startswith(_VPN):
+        return "a VPN"
+    return "containers or guests" if name.startswith(_VIRTUAL) else ""
+
+
+def is_loopback(address: str) -> bool:
+    """Tell whether *address* reaches this machine only."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 def route_mtu(host: str) -> int | None:

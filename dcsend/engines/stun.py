@@ -141,6 +141,14 @@ class MappedAddresses:
         self._found: dict[bool, Address] = {}
         self.problems: list[ConnectionFailed] = []
         "Servers of no use to the last query."
+        self.moved = False
+        "Whether an address that the last query returned is no longer the one that its server sees."
+        self._origins: dict[Address, bool] = {}
+        "The servers' addresses whose answers the last query returned, and their family."
+        self._kept: dict[bytes, Address] = {}
+        "The last requests that keep the mapping open: transaction -> server's address."
+        self._strays: dict[bool, Address] = {}
+        "By family, another address that was seen once; a second time counts."
         self._answered = asyncio.Event()
         self.answers: dict[Address, Address] = {}
         "What each address of a server has last answered."
@@ -169,8 +177,9 @@ class MappedAddresses:
         """
         if not self.servers:
             return []
-        self._found.clear()
-        self._lookups.clear()
+        for kept in (self._found, self._origins, self._strays, self._lookups):
+            kept.clear()
+        self.moved = False
         self._answered.clear()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
@@ -212,10 +221,15 @@ class MappedAddresses:
 
     def received(self, data: bytes, source: Address) -> bool:
         """Take a datagram from an unknown source; True if it was an answer to a query."""
-        target, future = self._transactions.get(data[8:20], (None, None))
+        transaction_id = data[8:20]
+        address = mapped_address(data, transaction_id)
+        # Who has seen a request may answer it from elsewhere, sooner than the server.
+        if self._kept.get(transaction_id) == source:
+            self._compare(self._kept.pop(transaction_id), address)
+            return True
+        target, future = self._transactions.get(transaction_id, (None, None))
         if future is None or source != target:
-            return False  # whoever has seen the request may answer from elsewhere, sooner
-        address = mapped_address(data, data[8:20])
+            return False
         if address is not None and not future.done():
             future.set_result(address)
         return True
@@ -223,10 +237,24 @@ class MappedAddresses:
     def keep_alive(self) -> None:
         """Send another request, so that a NAT keeps the mapping; the answer is not awaited.
 
-        RFC 8445, 11 asks for one each 15 seconds at most.
+        RFC 8445, 11 asks for one each 15 seconds at most. An answer that comes before the next
+        request is compared with what the query found: `moved` tells of a difference.
         """
-        for server in self._resolved:
-            self._port.send(binding_request(secrets.token_bytes(12)), server)
+        self._kept = {secrets.token_bytes(12): server for server in self._resolved}
+        for transaction_id, server in self._kept.items():
+            self._port.send(binding_request(transaction_id), server)
+
+    def _compare(self, target: Address, address: Address | None) -> None:
+        """Compare a later answer of a server with the address that it gave to the query."""
+        family = self._origins.get(target)
+        if family is None or address is None or family != (":" in address[0]):
+            return
+        if address == self._found.get(family):
+            self._strays.pop(family, None)
+        elif address == self._strays.get(family):
+            self.moved = True
+        else:
+            self._strays[family] = address
 
     async def _ask(self, server: Address) -> None:
         try:
@@ -250,7 +278,10 @@ class MappedAddresses:
                 done, _ = await asyncio.wait([future], timeout=_RETRY)
                 if done:
                     address = self.answers[target] = future.result()
-                    self._found.setdefault(":" in address[0], address)
+                    family = ":" in address[0]
+                    if family not in self._found:
+                        self._found[family] = address
+                        self._origins[target] = family
                     self._answered.set()
                     return
         finally:

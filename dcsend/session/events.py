@@ -27,6 +27,7 @@ __all__ = [
     "Failed",
     "FileFinished",
     "Finished",
+    "Link",
     "ManifestKnown",
     "MessageExchanged",
     "Progressed",
@@ -40,9 +41,22 @@ JsonObject = dict[str, Any]
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 
 
+class Link(NamedTuple):
+    """What opens the page with a code in it."""
+
+    url: str
+    network: str
+    "Name of the interface of this machine whose network it is for; empty if that is not known."
+
+
 @dataclass(frozen=True, slots=True)
 class CodeReady:
-    """The listener can be dialed from now on."""
+    """The listener can be dialed from now on.
+
+    Comes again, with another code, when the addresses of this machine have changed while nobody
+    has connected. Secret, certificate, port and expiry are the same: the codes before remain valid
+    and work where their addresses still lead here.
+    """
 
     name: ClassVar = "code"
     code: str = field(repr=False)
@@ -53,11 +67,17 @@ class CodeReady:
     "When the code stops working; with a time zone."
     role: str
     "`sender` or `receiver`: which side published the code."
+    links: Sequence[Link] = field(default=(), repr=False)
+    "One for each network that this machine is in; the first is `link`."
 
     def as_json(self) -> JsonObject:
-        """Code, link, and when it expires (ISO 8601)."""
-        expires = self.expires.isoformat(timespec="seconds")
-        return {"code": self.code, "link": self.link, "expires": expires}
+        """Code, link, all links, and when the code expires (ISO 8601)."""
+        return {
+            "code": self.code,
+            "link": self.link,
+            "links": [link.url for link in self.links] or [self.link],
+            "expires": self.expires.isoformat(timespec="seconds"),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dcsend.engines.stun import parse_server
 from dcsend.engines.turn import parse_turn
 from dcsend.errors import MalformedCode, TimedOut, UsageError
 from dcsend.session.events import DescriptionReady, Emit, Warned
+from dcsend.session.publishing import ChangeNotes
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings
 from dcsend.signaling import blob
@@ -94,10 +95,12 @@ async def exchange(
     try:
         for problem in endpoint.problems:
             emit(Warned("server", problem.message, problem.hint))
+        changes = nullcontext() if settings.addresses else ChangeNotes(emit)
         if theirs is None:
             ours = endpoint.describe(SdpType.OFFER)
             _show(ours, emit, compact=manners.compact)
-            text = await _asked(ask, None, settings.expires, ours)
+            async with changes:
+                text = await _asked(ask, None, settings.expires, ours)
             theirs = _of_the_other_side(text, ours)
         # A browser can't answer in time what a person pastes (see `engines.described`), so it
         # offers; then its offer counts, whatever we have shown.
@@ -115,7 +118,7 @@ async def exchange(
         # Who answers waits for a person.
         timeout = settings.expires if answers else settings.connect_timeout
         notes = noting(partial(endpoint.facts, theirs), emit) if answers else nullcontext()
-        async with notes:
+        async with notes, changes:
             await endpoint.establish(peer, theirs, timeout=timeout)
         yield peer
     finally:

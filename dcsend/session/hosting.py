@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from dcsend.engines.addresses import side_network
 from dcsend.engines.loading import load_aiortc
 from dcsend.errors import UsageError
-from dcsend.session.events import Emit, Warned
+from dcsend.session.events import Emit, Link, Warned
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import DialCode, page_base
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from dcsend.serving.page import Page
     from dcsend.serving.server import PageServer
 
-__all__ = ["Hosting", "hosting", "page_host"]
+__all__ = ["Hosting", "hosting", "page_hosts"]
 
 _NO_PAGE: Final = "dcsend:"
 "The base of a link that opens nothing, but that `receive` and `--to` take."
@@ -70,16 +71,21 @@ class Hosting:
             self._page = read_page()
             self._sockets = listen(settings.port)
 
-    def link(self, code: DialCode) -> str:
-        """Return what opens the page with *code* in it.
+    def links(self, code: DialCode, names: Mapping[str, str]) -> tuple[Link, ...]:
+        """Return what opens the page with *code* in it: a link for each network, the best first.
+
+        Args:
+            code: the code.
+            names: the interface of each address in it, as far as that is known.
 
         Raises:
             UsageError: no browser can get to this machine by the addresses in the code.
         """
         if not self._sockets:
-            return code.link(self._url or _NO_PAGE)
+            return (Link(code.link(self._url or _NO_PAGE), ""),)
         port = self._sockets[0].getsockname()[1]
-        return code.link(f"http://{page_host(code)}:{port}/")
+        hosts = page_hosts(code, names)
+        return tuple(Link(code.link(f"http://{host}:{port}/"), name) for host, name in hosts)
 
     def start(self) -> None:
         """Serve as soon as what is needed for it is loaded; does not wait."""
@@ -125,27 +131,47 @@ class Hosting:
             worker.close()
 
 
-def page_host(code: DialCode) -> str:
-    """Return the host for the page's URL: where a phone in the same network finds this machine.
+def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the hosts for the page's URL, one for each network that this machine is in.
 
-    A private IPv4 address, if there is one; otherwise the first that needs no forwarded port.
+    The first is where a phone in the same network finds this machine: a private IPv4 address, if
+    there is one, otherwise the first that needs no forwarded port. A VPN, and the network of this
+    machine's containers, come after the others.
+
+    Args:
+        code: whose addresses are those of this machine.
+        names: the interface of each; an address without one is in a network of its own.
+
+    Returns:
+        Host and interface, each interface once.
 
     Raises:
         UsageError: there is none.
 
     >>> from dcsend.signaling.dialcode import Address
     >>> addresses = (Address("203.0.113.9", 4000), Address("192.168.1.7", 4000))
-    >>> page_host(DialCode(bytes(16), bytes(32), 4000, addresses, 0))
-    '192.168.1.7'
+    >>> names = {"203.0.113.9": "ppp0", "192.168.1.7": "wlan0"}
+    >>> page_hosts(DialCode(bytes(16), bytes(32), 4000, addresses, 0), names)
+    [('192.168.1.7', 'wlan0'), ('203.0.113.9', 'ppp0')]
     """
     hosts = [ipaddress.ip_address(a.host) for a in code.addresses if a.port == code.port]
     # A scope would have to be named in the URL, and is another on the phone.
     plain = [host for host in hosts if host.version == 4 or not host.is_link_local]
-    plain.sort(key=lambda host: host in _INSIDE)
     if not plain:
         raise UsageError("no address in the code is one for the page", "do without it: --no-page")
-    best = next((host for host in plain if any(host in net for net in _PRIVATE)), plain[0])
-    return f"[{best}]" if best.version == 6 else str(best)
+
+    def rank(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[bool, bool, bool]:
+        aside = bool(side_network(names.get(str(host), "")))
+        return host in _INSIDE, aside, not any(host in network for network in _PRIVATE)
+
+    plain.sort(key=rank)
+    best: dict[str, tuple[str, str]] = {}
+    for host in plain:
+        if host.is_loopback and best:
+            continue
+        name = names.get(str(host), "")
+        best.setdefault(name or str(host), (f"[{host}]" if host.version == 6 else str(host), name))
+    return list(best.values())
 
 
 def _load() -> type[PageServer]:

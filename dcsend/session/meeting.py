@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import datetime
-import ipaddress
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
@@ -19,19 +15,12 @@ from dcsend.engines.loading import Make, Peer, stock, transfer_peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
-from dcsend.session.events import CodeReady, Emit, Warned
+from dcsend.session.events import Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
+from dcsend.session.publishing import Publication, canonical
 from dcsend.session.waiting import noting
 from dcsend.settings import Engine, Settings, Signal
-from dcsend.signaling.dialcode import (
-    MAX_TIME,
-    Address,
-    DialCode,
-    decode,
-    ice_password,
-    new_secret,
-    select_addresses,
-)
+from dcsend.signaling.dialcode import decode, ice_password, new_secret
 
 if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
@@ -84,10 +73,10 @@ async def by_code(
             await connection.close()
     else:
         async with hosting(settings, emit) as page:
-            listener = await _listen(settings, emit, role, page, make)
+            listener, publication = await _listen(settings, emit, role, page, make)
             try:
                 page.start()
-                async with noting(listener.facts, emit):
+                async with noting(listener.facts, emit), publication.watching():
                     connection = await _wait(listener, settings)
                 yield connection
             finally:
@@ -125,16 +114,15 @@ async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
 
 async def _listen(
     settings: Settings, emit: Emit, role: str, page: Hosting, make: Make[Peer]
-) -> Listener[Peer]:
+) -> tuple[Listener[Peer], Publication[Peer]]:
     """Open the port, publish the code."""
-    chosen = [_canonical(address) for address in settings.addresses]
+    chosen = [canonical(address) for address in settings.addresses]
     # Who names addresses knows how to be reached; nobody else is asked.
     servers = [] if chosen else [parse_server(server) for server in settings.stun]
     certificate = Certificate.generate()
     secret = new_secret()
-    port = await UdpPort.open(settings.port)
     listener = Listener(
-        port,
+        await UdpPort.open(settings.port),
         certificate=certificate,
         password=ice_password(secret),
         make=make,
@@ -142,40 +130,12 @@ async def _listen(
         failed=lambda error: emit(Warned(error.kind, error.message, error.hint)),
     )
     try:
-        mapped = await listener.mapped.query(settings.stun_timeout)
-        addresses = _addresses(chosen, mapped, port.port)
-        if not addresses:
-            raise ConnectionFailed(
-                "this machine has no network address", "connect it, or name one with --address"
-            )
-        expires = time.time() + settings.expires
-        code = DialCode(
-            secret, certificate.fingerprint, port.port, addresses, min(int(expires), MAX_TIME)
-        )
-        when = datetime.datetime.fromtimestamp(expires, tz=datetime.UTC).astimezone()
-        emit(CodeReady(code.text(), page.link(code), when, role))
-        for problem in listener.mapped.problems:
-            emit(Warned("server", problem.message, problem.hint))
+        publication = Publication(settings, emit, role, page, listener, secret, certificate)
+        await publication.publish()
     except BaseException:
         await listener.close()
         raise
-    return listener
-
-
-def _addresses(
-    chosen: Sequence[str], mapped: Sequence[tuple[str, int]], port: int
-) -> tuple[Address, ...]:
-    """Return what goes into the code, best first, no more than it has room for."""
-    if chosen:
-        return tuple(dict.fromkeys(Address(host, port) for host in chosen))
-    local = [Address(host, port) for host in rank(interfaces(), route_sources())]
-    public = []
-    for host, public_port in mapped:
-        with contextlib.suppress(UsageError):  # a server can say anything
-            public.append(Address(host, public_port))
-    # The public one second: a NAT that keeps the port makes it one more of the plain kind, of
-    # which there are three, and it must not be the one that is cut.
-    return select_addresses(port, [*local[:1], *public, *local[1:]])
+    return listener, publication
 
 
 async def _wait(listener: Listener[Peer], settings: Settings) -> Peer:
@@ -192,15 +152,6 @@ async def _wait(listener: Listener[Peer], settings: Settings) -> Peer:
         raise DcsendError(
             f"aiortc can't be loaded: {exc}", "install dcsend again, with its dependencies"
         ) from exc
-
-
-def _canonical(address: str) -> str:
-    try:
-        return str(ipaddress.ip_address(address.strip().strip("[]")))
-    except ValueError:
-        raise UsageError(
-            f"{address!r} is not an IP address", "write --address 192.168.1.7 or 2001:db8::7"
-        ) from None
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,288 @@
+"""The code of a listener: what is in it, and a new one when the addresses of this machine change.
+
+publish ─► one code ─► watch: addresses changed, network lost, network back ─► notes, further codes
+
+All codes of one run have the same secret, certificate, port and expiry, so each of them works where
+its addresses lead to this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Generic
+
+from dcsend.engines.addresses import is_loopback, own_addresses, side_network
+from dcsend.engines.certificate import Certificate
+from dcsend.engines.listener import Listener
+from dcsend.engines.loading import Peer
+from dcsend.errors import ConnectionFailed, DcsendError, UsageError
+from dcsend.printable import printable
+from dcsend.session.events import CodeReady, Emit, Warned
+from dcsend.session.hosting import Hosting
+from dcsend.settings import Settings
+from dcsend.signaling.dialcode import MAX_TIME, Address, DialCode, select_addresses
+
+__all__ = ["ChangeNotes", "Publication", "canonical"]
+
+POLL_SECONDS: Final = 2.0
+"""Between two looks at the addresses of this machine; a change counts when two looks agree. One
+look takes 0.7 ms (4 addresses, Linux 6.18, a busy machine); what systems report by themselves is
+different on each."""
+PAUSE_SECONDS: Final = 10.0
+"Between two codes, at least: a network that comes and goes must not fill the screen."
+
+
+class _Steady:
+    """The addresses of this machine, where a change counts when it was seen twice."""
+
+    def __init__(self) -> None:
+        self.own = self._seen = own_addresses()
+        "Address -> interface, best first."
+
+    def changed(self) -> bool:
+        """Look again; tell whether `own` is new."""
+        before, self._seen = self._seen, own_addresses()
+        if list(before) != list(self._seen) or list(before) == list(self.own):
+            return False
+        self.own = self._seen
+        return True
+
+
+class Publication(Generic[Peer]):
+    """What one listener shows to people, from its first code to the first connection."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        emit: Emit,
+        role: str,
+        page: Hosting,
+        listener: Listener[Peer],
+        secret: bytes,
+        certificate: Certificate,
+    ) -> None:
+        """Prepare; `publish` shows the code.
+
+        Args:
+            settings: which addresses and servers, and until when.
+            emit: told the codes and the notes.
+            role: which side this is, as in `CodeReady`.
+            page: makes the links.
+            listener: whose port and public addresses are shown.
+            secret: of the code.
+            certificate: whose fingerprint is in the code.
+        """
+        self._settings = settings
+        self._emit = emit
+        self._role = role
+        self._page = page
+        self._listener = listener
+        self._secret = secret
+        self._certificate = certificate
+        self._chosen = [canonical(address) for address in settings.addresses]
+        self._expires = 0.0
+        self._shown: tuple[Address, ...] = ()
+        self._steady = _Steady()
+        self._alone = False
+        "Whether this machine is in no network."
+
+    async def publish(self) -> None:
+        """Show the code.
+
+        Raises:
+            ConnectionFailed: there is no address at all.
+            UsageError: none of them is one for the page.
+        """
+        addresses = await self._addresses()
+        if not addresses:
+            raise ConnectionFailed(
+                "this machine has no network address", "connect it, or name one with --address"
+            )
+        self._expires = time.time() + self._settings.expires
+        self._show(addresses)
+        self._alone = not self._chosen and all(is_loopback(a.host) for a in addresses)
+        if self._alone:
+            self._note(
+                "this machine is in no network; the code works on this machine only",
+                "a new code is shown when there is a network",
+            )
+            return
+        for problem in self._listener.mapped.problems:
+            self._emit(Warned("server", problem.message, problem.hint))
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Look for changes while the body waits for the other side.
+
+        Addresses that were named by a person are not looked at.
+        """
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+    async def _watch(self) -> None:
+        while not self._chosen:
+            await asyncio.sleep(POLL_SECONDS)
+            if not self._steady.changed() and not self._listener.mapped.moved:
+                continue
+            try:
+                renewed = await self._follow()
+            except DcsendError as exc:
+                self._note(f"the code could not be renewed: {exc.message}", exc.hint)
+                continue
+            if renewed:
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _follow(self) -> bool:
+        """Deal with changed addresses; tell whether there is a new code."""
+        was_alone = self._alone
+        self._alone = all(is_loopback(host) for host in self._steady.own)
+        if self._alone:
+            if not was_alone:
+                self._note(
+                    "this machine is in no network any more",
+                    "the code works again with the addresses that it has; with others a new one "
+                    "is shown",
+                )
+            return False
+        before = set(self._shown)
+        addresses = await self._addresses()
+        lost = {a for a in before.difference(addresses) if a.port == self._listener.port.port}
+        if not lost and before.issuperset(addresses):
+            if was_alone:
+                self._note("this machine is in its network again, and the code works")
+            return False
+        if was_alone:
+            self._note("this machine is in a network now; a new code has its addresses")
+        else:
+            self._note(
+                "the addresses of this machine have changed; a new code has the new ones",
+                "the code before it works where its addresses still lead to this machine",
+            )
+        self._show(addresses)
+        return True
+
+    async def _addresses(self) -> tuple[Address, ...]:
+        """Return what goes into the code, best first, no more than it has room for."""
+        mapped = await self._listener.mapped.query(self._settings.stun_timeout)
+        return chosen_addresses(
+            self._chosen, list(self._steady.own), mapped, self._listener.port.port
+        )
+
+    def _show(self, addresses: tuple[Address, ...]) -> None:
+        self._shown = addresses
+        code = DialCode(
+            self._secret,
+            self._certificate.fingerprint,
+            self._listener.port.port,
+            addresses,
+            min(int(self._expires), MAX_TIME),
+        )
+        when = datetime.datetime.fromtimestamp(self._expires, tz=datetime.UTC).astimezone()
+        links = self._page.links(code, self._steady.own)
+        self._emit(CodeReady(code.text(), links[0].url, when, self._role, links))
+        if not self._chosen and (note := _about_default(self._steady.own)):
+            self._note(*note)
+
+    def _note(self, message: str, hint: str = "") -> None:
+        self._emit(Warned("network", message, hint))
+
+
+class ChangeNotes:
+    """Tells, once, that addresses changed after our description of two codes was made.
+
+    A context that can be entered several times, where a person is waited for.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._steady = _Steady()
+        self._told = False
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._watching = asyncio.create_task(self._watch())
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._watching is not None
+        self._watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._watching
+
+    async def _watch(self) -> None:
+        while not self._told:
+            await asyncio.sleep(POLL_SECONDS)
+            self._told = self._steady.changed()
+            if self._told:
+                self._emit(
+                    Warned(
+                        "network",
+                        "the addresses of this machine have changed since its code was made",
+                        "if the two sides do not connect, begin anew on both",
+                    )
+                )
+
+
+def chosen_addresses(
+    chosen: Sequence[str], own: Sequence[str], mapped: Sequence[tuple[str, int]], port: int
+) -> tuple[Address, ...]:
+    """Return what goes into the code, best first, no more than it has room for.
+
+    Args:
+        chosen: what a person has named; nothing else counts then.
+        own: addresses of this machine, best first.
+        mapped: what STUN servers see.
+        port: our own.
+    """
+    if chosen:
+        return tuple(dict.fromkeys(Address(host, port) for host in chosen))
+    local = [Address(host, port) for host in own]
+    public = []
+    for host, public_port in mapped:
+        with contextlib.suppress(UsageError):  # a server can say anything
+            public.append(Address(host, public_port))
+    # The public one second: a NAT that keeps the port makes it one more of the plain kind, of
+    # which there are three, and it must not be the one that is cut.
+    return select_addresses(port, [*local[:1], *public, *local[1:]])
+
+
+def canonical(address: str) -> str:
+    """Return an IP address in its canonical spelling.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return str(ipaddress.ip_address(address.strip().strip("[]")))
+    except ValueError:
+        raise UsageError(
+            f"{address!r} is not an IP address", "write --address 192.168.1.7 or 2001:db8::7"
+        ) from None
+
+
+def _about_default(own: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return a note and a hint if the first address is not that of a network of other devices.
+
+    >>> _about_default({"10.8.0.2": "tun0", "192.168.1.7": "wlan0"})[0]
+    'the first address in the code, 10.8.0.2, is that of a VPN (tun0)'
+    """
+    first, name = next(iter(own.items()), ("", ""))
+    if not (kind := side_network(name)):
+        return None
+    others = [host for host, other in own.items() if not side_network(other)]
+    return (
+        f"the first address in the code, {first}, is that of {kind} ({printable(name)})",
+        f"devices outside it use {others[0]}"
+        if others
+        else "devices outside it can't reach it; --address IP names another one",
+    )
