@@ -175,7 +175,10 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
 
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        watch_for_the_end(interrupt)
+        with watch_for_the_end(interrupt):
+            return await talk(interrupt)
+
+    async def talk(interrupt: asyncio.Future[int]) -> int:
         source = _source()
         out, err = Stream.stdout(), Stream.stderr()
         display: Display
@@ -204,6 +207,7 @@ def run_chat(settings: Settings, choices: ChatSettings, options: ChatOptions, *,
         except DcsendError as exc:
             return exc.exit_status  # the display has told it
         finally:
+            display.close()
             if source is not None:
                 source.close()
 
@@ -357,7 +361,10 @@ def _run(
 
     async def main() -> int:
         interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        watch_for_the_end(interrupt)
+        with watch_for_the_end(interrupt):
+            return await stage_run(interrupt)
+
+    async def stage_run(interrupt: asyncio.Future[int]) -> int:
         keyboard = None if uses_stdin else _keyboard()
         display = _display(settings, options, keyboard, sends=sends)
         stage = _Stage(display, interrupt, keyboard, qr_file)

@@ -37,9 +37,9 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # The library stands beside the command line: both tell the session's story.
     "api": LEAVES | {"settings", "session"},
     "": LEAVES | {"settings", "session.events", "api"},
-    "ending": LEAVES | {"session"},
+    "ending": LEAVES | {"session", "display"},
     "runner": LEAVES | {"settings", "session", "display", "signaling", "serving", "ending"},
-    "cli": LEAVES | {"settings", "session", "display", "runner", ""},
+    "cli": LEAVES | {"settings", "session", "display", "runner", "ending", ""},
     "__main__": frozenset({"cli", "importing"}),
 }
 """Part of dcsend -> what it may import of dcsend besides itself, with all that lies below.

@@ -179,3 +179,17 @@ async def test_mailbox_keeps_the_first_reason_of_its_end() -> None:
     with pytest.raises(ConnectionFailed, match="first"):
         await mailbox.get()
     assert mailbox._queued == 0 < MAX_QUEUED
+
+
+async def test_mailbox_that_is_never_empty_leaves_the_loop_its_turns() -> None:
+    mailbox = Mailbox()
+    mailbox.put(b"again")
+    over = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, over.set)
+    # Without its turns the loop would never come to that.
+    for _ in range(1_000_000):
+        await mailbox.get()
+        mailbox.put(b"again")
+        if over.is_set():
+            return
+    pytest.fail("a million messages, and nothing else had its turn")

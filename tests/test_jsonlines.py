@@ -227,3 +227,19 @@ def test_files_that_are_held_are_written_at_the_close() -> None:
 
     asyncio.run(end())
     assert json.loads(out.getvalue())["path"] == "f"
+
+
+async def test_long_manifest_is_one_line_written_in_pieces_while_others_have_their_turns() -> None:
+    out = Counted()
+    display = JsonDisplay(Stream(out))
+    offered = ManifestKnown([Entry("é\U0001f389" * 20 + str(n), size=n) for n in range(30_000)])
+    display.show(offered)
+    display.show(Warned("silent", "nothing"))
+    assert out.getvalue().count("\n") == 0  # the loop has a turn before it is all written
+    async with asyncio.timeout(30):
+        while out.getvalue().count("\n") < 2:  # noqa: ASYNC110 - of a text nobody tells
+            await asyncio.sleep(0)
+    line, after = out.getvalue().splitlines()
+    assert line == json.dumps({"v": 1, "event": "manifest", **offered.as_json()})
+    assert json.loads(after)["message"] == "nothing"
+    assert out.flushed > 10

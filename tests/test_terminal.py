@@ -581,3 +581,10 @@ async def test_question_left_without_answer_stays_above_the_error(seat: Seat) ->
 async def test_without_a_keyboard_nobody_is_asked(seat: Seat) -> None:
     with pytest.raises(UsageError, match="standard input is not a terminal"):
         await seat.display().decide(MANIFEST)
+
+
+def test_refused_files_get_twenty_lines_and_a_count(seat: Seat) -> None:
+    bad = [FileFinished(f"f{n}", "failed", 0, reason="refused: unsafe") for n in range(1000)]
+    rows = seat.after(MANIFEST, *bad, done(*bad, status=4))
+    assert sum(row.startswith("failed") for row in rows) == 20
+    assert "and 980 more that are not ok (-v shows all)" in rows

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dcsend.display import wording
 from dcsend.entry import Entry, Kind
+from dcsend.printable import printable
 from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
 
 HOSTILE = "\x1b[2J\u202egnp\x07\r\n"
@@ -144,3 +145,24 @@ def test_result_of_a_failure_tells_what_is_safe() -> None:
     files = (FileFinished("a", "ok", 1), FileFinished("b", "mismatch", 1, exit=6))
     event = Finished(False, 6, 2, 2.0, files, "sender")
     assert wording.describe_result(event) == "1 file sent and verified"
+
+
+@given(st.text(max_size=40), st.integers(1, 100))
+def test_long_name_is_shown_by_its_beginning_and_its_end(middle: str, times: int) -> None:
+    name = "first" + middle * times + "last.txt"
+    said = wording.short(name)
+    assert said.isprintable()
+    assert wording.width(said) <= 200
+    assert said.startswith("first")
+    assert said.endswith("last.txt")
+    assert said == printable(name) or ".." in said
+
+
+def test_whatever_a_peer_calls_things_a_line_stays_short() -> None:
+    name = "../" + "\U000e0001" * 4000
+    refused = FileFinished(name, "failed", 0, reason="refused: unsafe")
+    offered = ManifestKnown([Entry(name), Entry(name, Kind.LINK, target=name)])
+    assert len(wording.describe_file(refused)) < 500
+    assert len(wording.describe_manifest(offered)) < 1000
+    assert all(len(line) < 500 for line in wording.list_entries(offered))
+    assert len(wording.describe_connection(Connected("direct", "", "", name, None))) < 500

@@ -20,7 +20,7 @@ from dcsend.cli.chat import chat
 from dcsend.cli.leaving import tell
 from dcsend.cli.page import page
 from dcsend.cli.transfer import receive, send
-from dcsend.errors import UsageError
+from dcsend.errors import Interrupted, UsageError
 
 __all__ = ["app", "main"]
 
@@ -63,7 +63,9 @@ def common(
 def main() -> None:
     """Run the command line; every error becomes a line or two, and an exit status."""
     from dcsend.display.streams import release
+    from dcsend.ending import guard, interrupted
 
+    guard()
     try:
         status = app(prog_name="dcsend", standalone_mode=False) or 0
     except _WrongUsage as exc:
@@ -71,7 +73,11 @@ def main() -> None:
         tell(_explained(exc), json=_wants_events(sys.argv[1:]))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
+    except Interrupted as exc:
+        status = exc.exit_status
     release()
+    if interrupted():
+        os._exit(status)  # whatever still runs, or waits: the second is nearly over
     if any(thread.name.startswith("dcsend-load-") for thread in threading.enumerate()):
         # A native library that is just being loaded may crash in an interpreter that takes itself
         # apart: 1 of 48 runs with `--expires 1s` on a busy machine (Python 3.11).

@@ -38,6 +38,8 @@ _HEX_BYTES: Final = 32
 "Bytes of a binary message that are shown."
 _LAST: Final = frozenset({"failed", "closed"})
 "States that end a chat."
+_LABEL: Final = 40
+"Columns of a label in the line of a message: it may have 65 535 bytes, a message one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,8 @@ class ChatDisplay:
             case MessageExchanged():
                 self._said.line(_describe(event))
             case Warned():
-                self._note(f"note: {printable(event.message)}", event.hint)
+                message = wording.short(event.message, wording.LONGEST_MESSAGE)
+                self._note(f"note: {message}", event.hint)
             case Failed():
                 complain(self._err, event.error.message, event.error.hint)
             case _:
@@ -130,14 +133,15 @@ class ChatDisplay:
         """Nothing to tidy up."""
 
     def _show_channel(self, event: ChannelAnnounced) -> None:
-        label = printable(event.label)
+        label = wording.short(event.label, _LABEL)
         match event:
             case ChannelOpened():
                 self._said.line(f"Data channel '{label}'-'{event.id}' open. {self._promise()}")
             case ChannelClosed():
                 self._said.line(f"Data channel '{label}'-'{event.id}' closed")
             case _:
-                self._said.line(f"New DataChannel {label} {event.id}")
+                whole = wording.short(event.label, wording.LONGEST_MESSAGE)
+                self._said.line(f"New DataChannel {whole} {event.id}")
 
     def _promise(self) -> str:
         seconds = self._options.interval
@@ -208,4 +212,4 @@ def _describe(event: MessageExchanged) -> str:
             said += f", saved as {printable(str(event.saved))}"
     if event.sent:
         return f"Sending {said}"
-    return f"Message from DataChannel '{printable(event.label)}': {said}"
+    return f"Message from DataChannel '{wording.short(event.label, _LABEL)}': {said}"

@@ -23,6 +23,8 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from dcsend.display.modes import borrow, put_back
+from dcsend.display.streams import put
 from dcsend.display.wording import width
 
 __all__ = ["MORE", "PAUSE", "Complete", "Console", "Piped", "Typed"]
@@ -232,10 +234,11 @@ else:
                 self._loop.remove_signal_handler(number)
             if self.pending:
                 self._echo("\n")
-            self._restore()
+            put_back(self._fd)
             self._answer(None)
 
         def _begin(self) -> None:
+            borrow(self._fd, self._saved)
             mode = termios.tcgetattr(self._fd)
             mode[3] &= ~(termios.ICANON | termios.ECHO)
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
@@ -248,16 +251,9 @@ else:
             except OSError:  # the terminal has been closed, or is not the one that controls us
                 return True
 
-        def _restore(self) -> None:
-            # Flushed: what is left of a paste must not become a command.
-            if not self._is_in_front():
-                return
-            with contextlib.suppress(termios.error):  # the terminal has been closed
-                termios.tcsetattr(self._fd, termios.TCSAFLUSH, self._saved)
-
         def _stop(self) -> None:
             """Ctrl-Z: leave the terminal to the shell as we found it."""
-            self._restore()
+            put_back(self._fd)
             os.kill(os.getpid(), signal.SIGSTOP)
 
         def _resume(self) -> None:
@@ -267,7 +263,7 @@ else:
 
         def _quit(self) -> None:
             r"""Ctrl-\: end as without us, with the terminal as we found it."""
-            self._restore()
+            put_back(self._fd)
             self._loop.remove_signal_handler(signal.SIGQUIT)
             os.kill(os.getpid(), signal.SIGQUIT)
 
@@ -323,7 +319,5 @@ else:
 
         def _echo(self, text: str) -> None:
             """Show *text* on the terminal itself: stderr may be a file that keeps the secret."""
-            rest = text.encode("utf-8", "replace")
             with contextlib.suppress(OSError):  # opened for reading only, or gone
-                while rest:
-                    rest = rest[os.write(self._fd, rest) :]
+                put(self._fd, text.encode("utf-8", "replace"))

@@ -11,7 +11,7 @@ the other signals put the terminal back first.
 Windows has no such limit worth speaking of and no termios: there, lines are simply read until
 the code is whole.
 
-Must not import anything of dcsend but `errors` and `printable`.
+Must not import anything of dcsend but leaves and other modules of `display`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
 from dcsend.display.editing import MORE, PAUSE, Complete, Typed
+from dcsend.display.modes import borrow, put_back
+from dcsend.display.streams import put
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable
 
@@ -176,10 +178,8 @@ else:
 
     def _echo(descriptor: int, text: str) -> None:
         """Show *text* on the terminal itself: stderr may be a file that keeps the secret."""
-        rest = text.encode("utf-8", "replace")
         with contextlib.suppress(OSError):  # opened for reading only, or gone
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            put(descriptor, text.encode("utf-8", "replace"))
 
     @contextlib.contextmanager
     def _characterwise(descriptor: int) -> Iterator[None]:
@@ -190,31 +190,27 @@ else:
         previous: dict[int, _Handler] = {}
 
         def switch() -> None:
+            borrow(descriptor, saved)
             termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
-
-        def restore() -> None:
-            # Flushed: what is left of a paste must not become a command.
-            with contextlib.suppress(termios.error):
-                termios.tcsetattr(descriptor, termios.TCSAFLUSH, saved)
 
         def end(number: int, _frame: FrameType | None) -> None:
             raise Interrupted(number)
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            restore()
+            put_back(descriptor)
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)  # returns when the shell's `fg` wakes us
             signal.signal(number, stop)
             switch()
 
         handlers: dict[int, _Handler] = dict.fromkeys(_ENDING_SIGNALS, end)
-        handlers |= {signal.SIGINT: signal.default_int_handler, signal.SIGTSTP: stop}
+        handlers[signal.SIGTSTP] = stop
         try:
             _handle(handlers, previous)
             switch()
             yield
         finally:
-            restore()
+            put_back(descriptor)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
@@ -223,6 +219,6 @@ else:
         if threading.current_thread() is not threading.main_thread():
             return  # Python allows handlers in the main thread only
         for number, handler in handlers.items():
-            # An ignored signal (nohup) stays ignored; None: a handler that is not Python's.
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            # An ignored signal (nohup) stays ignored, and one that is caught already ends us, too.
+            if signal.getsignal(number) is signal.SIG_DFL:
                 previous[number] = signal.signal(number, handler)

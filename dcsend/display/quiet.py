@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from dcsend.display.streams import Stream
 from dcsend.errors import UsageError
 from dcsend.printable import printable
@@ -17,12 +19,25 @@ from dcsend.session.events import (
 
 __all__ = ["QuietDisplay", "complain", "show_snippet"]
 
+_LONGEST: Final = 1000
+"Columns of a sentence."
+
 
 def complain(err: Stream, message: str, hint: str = "") -> None:
     """Say what went wrong, and what to do; a line each, broken between words on a terminal."""
-    _say(err, f"dcsend: {printable(message)}")
+    _say(err, f"dcsend: {_bounded(message)}")
     if hint:
-        _say(err, f"dcsend: hint: {printable(hint)}")
+        _say(err, f"dcsend: hint: {_bounded(hint)}")
+
+
+def _bounded(text: str) -> str:
+    """Escape a sentence; one that a peer has made very long is cut in the middle."""
+    if len(text) <= _LONGEST // 10:  # each character may become ten
+        return printable(text)
+    # Where everything went well this is never needed.
+    from dcsend.display.wording import short
+
+    return short(text, _LONGEST)
 
 
 def _say(err: Stream, text: str) -> None:
@@ -41,8 +56,8 @@ def show_snippet(out: Stream, text: str) -> None:
     if not out.terminal:
         out.write(text if text.endswith("\n") else text + "\n")
         return
-    for line in text.splitlines():
-        out.line(printable(line))
+    # At once: there may be a million of them.
+    out.write("".join(f"{printable(line)}\n" for line in text.splitlines()))
 
 
 class QuietDisplay:

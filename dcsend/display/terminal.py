@@ -42,6 +42,8 @@ __all__ = ["TerminalDisplay", "TerminalOptions"]
 
 _FEW: Final = 20
 "Files up to which each gets a line; above, only those that are not ok."
+_MAX_BAD: Final = 20
+"Files that are not ok up to which each gets a line, of a million that a peer may offer."
 _MAX_LIST: Final = 1000
 "Entries that `l` lists at once; more would scroll for minutes."
 
@@ -96,6 +98,8 @@ class TerminalDisplay:
         self._screen = Screen(err)
         self._smooth = err.can_show(BLOCKS)
         self._files = 0
+        self._bad = 0
+        "Files that are not ok, so far."
         self._texts: frozenset[str] = frozenset()
         self._progressed: Progressed | None = None
         "How far it was when that was last known; None before it began."
@@ -218,6 +222,9 @@ class TerminalDisplay:
         dull = self._files > _FEW or event.path in self._texts
         if dull and event.status == "ok" and not self._options.verbose:
             return
+        self._bad += event.status != "ok"
+        if self._bad > _MAX_BAD and event.status != "ok" and not self._options.verbose:
+            return
         self._screen.line(wording.describe_file(event))
 
     def _progress(self, event: Progressed) -> None:
@@ -252,11 +259,12 @@ class TerminalDisplay:
         """Say what went wrong, or how well it went."""
         match event:
             case Warned():
-                self._say(f"note: {printable(event.message)}")
+                self._say(f"note: {wording.short(event.message, wording.LONGEST_MESSAGE)}")
                 if event.hint:
-                    self._say(f"hint: {printable(event.hint)}")
+                    self._say(f"hint: {wording.short(event.hint, wording.LONGEST_MESSAGE)}")
             case Failed():
                 self.close()
+                self._show_more()
                 last = self._progressed
                 if last is not None and last.bytes != last.total:
                     done = f"{wording.size(last.bytes)} of {wording.size(last.total)}"
@@ -266,12 +274,19 @@ class TerminalDisplay:
                 complain(self._err, event.error.message, event.error.hint)
             case Finished():
                 self.close()
+                self._show_more()
                 self._show_result(event)
 
     def _say(self, text: str) -> None:
         """Write prose: on a terminal, broken between words."""
         for row in wording.wrapped(text, self._err.window[0]) if self._err.terminal else [text]:
             self._screen.line(row)
+
+    def _show_more(self) -> None:
+        """Count what got no line."""
+        if self._bad > _MAX_BAD and not self._options.verbose:
+            self._screen.line(f"and {self._bad - _MAX_BAD} more that are not ok (-v shows all)")
+        self._bad = 0
 
     def _show_result(self, event: Finished) -> None:
         good = [file for file in event.files if file.status == "ok"]

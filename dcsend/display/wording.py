@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import unicodedata
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from dcsend.entry import Entry, Kind
 from dcsend.files.names import is_hidden
@@ -16,6 +17,8 @@ from dcsend.printable import printable
 from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
 
 __all__ = [
+    "LONGEST",
+    "LONGEST_MESSAGE",
     "counted",
     "describe_connection",
     "describe_file",
@@ -25,12 +28,17 @@ __all__ = [
     "fit",
     "hidden_names",
     "list_entries",
+    "short",
     "size",
     "until",
     "width",
     "wrapped",
 ]
 
+LONGEST: Final = 200
+"Columns of a name or a path; a peer can make one of 40 000."
+LONGEST_MESSAGE: Final = 1000
+"Columns of a sentence, which may hold a path or what the peer says."
 _MAX_NAMES = 3
 "Names in the one-line summary of a manifest; `l` lists all."
 _MAX_HIDDEN = 5
@@ -123,6 +131,22 @@ def fit(text: str, columns: int) -> str:
     return text + " " * (columns - width(text))
 
 
+def short(text: str, columns: int = LONGEST) -> str:
+    r"""Escape what a peer, or a disk, called something, and cut its middle out if it is long.
+
+    >>> short("film.mkv"), short("a/very/long/path\x1b[2J/film.mkv", 20)
+    ('film.mkv', 'a/very/lo../film.mkv')
+    """
+    if len(text) <= columns:
+        head = tail = printable(text)
+        if width(head) <= columns:
+            return head
+    else:  # escaped as far as it is shown: each character may become ten
+        head, tail = printable(text[:columns]), printable(text[-columns:])
+    tail = _cut(tail[::-1], (columns - 2) // 2)[::-1]
+    return _cut(head, columns - 2 - width(tail)) + ".." + tail
+
+
 def _cut(text: str, columns: int) -> str:
     """Return the longest beginning of *text* that takes no more than *columns* cells."""
     taken = 0
@@ -156,7 +180,7 @@ def describe_connection(event: Connected, *, address: bool = False) -> str:
     """Say who is there and by which way; with the *address* on demand, it is long."""
     way = f"{event.route} over {event.family}" if event.family else event.route
     rtt = "" if event.rtt is None else _milliseconds(event.rtt)
-    parts = (f"connected to {printable(event.peer)}", way, event.address if address else "", rtt)
+    parts = (f"connected to {short(event.peer)}", way, event.address if address else "", rtt)
     return ", ".join(part for part in parts if part)
 
 
@@ -183,7 +207,7 @@ def describe_manifest(event: ManifestKnown) -> str:
         if kind in kinds
     ]
     tops = list(dict.fromkeys(e.path.split("/")[0] for e in event.entries if e.kind != Kind.TEXT))
-    names = ", ".join(printable(name) for name in tops[:_MAX_NAMES])
+    names = ", ".join(map(short, tops[:_MAX_NAMES]))
     more = f" and {len(tops) - _MAX_NAMES} more" if len(tops) > _MAX_NAMES else ""
     about = f": {names}{more}" if names else ""
     return f"{', '.join(parts) or 'nothing'} ({size(event.total)}){about}"
@@ -215,7 +239,7 @@ def hidden_names(entries: Sequence[Entry]) -> str:
 def list_entries(event: ManifestKnown) -> Iterator[str]:
     """Say every entry, a line each, names escaped."""
     for entry in event.entries:
-        yield f"{_measure(entry):>12}  {printable(entry.path)}{_suffix(entry)}"
+        yield f"{_measure(entry):>12}  {short(entry.path)}{_suffix(entry)}"
 
 
 def _measure(entry: Entry) -> str:
@@ -233,7 +257,7 @@ def _suffix(entry: Entry) -> str:
         case Kind.DIRECTORY:
             return "/"
         case Kind.LINK:
-            return f" -> {printable(entry.target)}"
+            return f" -> {short(entry.target)}"
         case Kind.TEXT:
             return " (a text, shown and not saved)"
         case Kind.FILE:
@@ -242,14 +266,14 @@ def _suffix(entry: Entry) -> str:
 
 def describe_file(event: FileFinished) -> str:
     """Say the verdict over one file, and its name here if that is another."""
-    name = printable(event.path)
+    name = short(event.path)
     if event.status == "ok":
         renamed = event.saved is not None and event.saved.name != event.path.rpartition("/")[2]
-        where = f", saved as {printable(event.saved.name)}" if renamed and event.saved else ""
+        where = f", saved as {short(event.saved.name)}" if renamed and event.saved else ""
         return f"ok       {name} ({size(event.bytes)}){where}"
     # Most reasons name the file themselves; once is enough.
-    reason = printable(event.reason).removeprefix(f"{name}: ")
-    return f"{event.status:<8} {name}: {reason}"
+    reason = event.reason.removeprefix(f"{printable(event.path)}: ")
+    return f"{event.status:<8} {name}: {short(reason)}"
 
 
 def describe_result(event: Finished, texts: Sequence[str] = ()) -> str:

@@ -11,6 +11,8 @@ from dcsend.errors import DcsendError, RemoteProtocolError
 
 __all__ = ["Mailbox"]
 
+_TURN: Final = 0.01
+"Seconds for which messages are handed out without a pause: signals, timers and sockets wait."
 _OVERHEAD: Final = 64
 "Bytes counted for a message besides its content, so that empty ones can't be endless."
 
@@ -24,6 +26,8 @@ class Mailbox:
         self._queued = 0
         self._end: DcsendError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._turn = 0.0
+        "When the user has last waited, or given way; seconds of the loop's clock."
 
     def put(self, message: bytes | str) -> None:
         """Add a message; past the limit, end the queue and drop what it holds."""
@@ -44,12 +48,21 @@ class Mailbox:
             self._wake()
 
     async def get(self) -> bytes | str:
-        """Return the next message, or raise the reason of the end."""
+        """Return the next message, or raise the reason of the end.
+
+        A user that takes one message after the other leaves the loop its turns, however many the
+        peer has sent.
+        """
+        loop = asyncio.get_running_loop()
+        if self._messages and loop.time() - self._turn > _TURN:
+            await asyncio.sleep(0)
+            self._turn = loop.time()
         while not self._messages:
             if self._end is not None:
                 raise self._end
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = loop.create_future()
             await self._waiter
+            self._turn = loop.time()
         message = self._messages.popleft()
         self._queued -= len(message) + _OVERHEAD
         return message

@@ -323,6 +323,7 @@ class _Talk:
             self._held -= len(message) + _OVERHEAD
             self._emit(MessageExchanged(label, message, sent=False, saved=saved))
             self._waiting.task_done()
+            await asyncio.sleep(0)  # the queue may never be empty, and others wait for the loop
 
     async def _beat(self, channel: TalkChannel) -> None:
         # A peer that takes no message of fifteen letters gets none.

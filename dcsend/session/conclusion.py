@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted
 from dcsend.session.events import Emit, Failed, Finished
 from dcsend.session.outcome import Tally, exit_status, failure
 
 __all__ = ["conclude", "unexpected"]
+
+_ORDERLY: Final = 0.7
+"""Seconds for a story to end in order once it is interrupted; then it is over, whatever it waits
+for. A run ends within a second of its signal, and that has to do for the last lines, too."""
 
 
 async def conclude(
@@ -86,8 +90,11 @@ async def _until_interrupted(
         interrupted = not task.done()
         if interrupted:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, DcsendError):
-                await task
+            if interrupt is None:
+                with contextlib.suppress(asyncio.CancelledError, DcsendError):
+                    await task
+            elif (await asyncio.wait({task}, timeout=_ORDERLY))[0] and not task.cancelled():
+                task.exception()  # what becomes of it now is of no interest
     if interrupted and interrupt is not None:
         raise Interrupted(interrupt.result())
     await task

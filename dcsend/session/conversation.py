@@ -19,8 +19,12 @@ __all__ = ["Conversation", "Party", "race", "send_all"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-_FAREWELL: Final = 0.5
-"Seconds for the last message to arrive before the connection is torn down."
+_FAREWELL: Final = 2.0
+"""Seconds for the last message to arrive before the connection is torn down. Waited in full only
+where the peer is gone; half a second is too short on a busy machine: the peer then reports a lost
+connection in place of the error."""
+_PARTING: Final = 0.5
+"The same where a person has ended the run, which is over within a second."
 
 
 class Party(Protocol[T_co]):
@@ -108,7 +112,8 @@ class Conversation:
             return await race(party.run(), self._receive(), self._beat(), self._say())
         except (DcsendError, asyncio.CancelledError) as exc:
             with contextlib.suppress(TimeoutError, DcsendError):
-                async with asyncio.timeout(_FAREWELL):
+                interrupted = isinstance(exc, asyncio.CancelledError)
+                async with asyncio.timeout(_PARTING if interrupted else _FAREWELL):
                     await party.farewell(exc)
             raise
         finally:

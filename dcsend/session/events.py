@@ -142,10 +142,13 @@ class ManifestKnown:
 
     def as_json(self) -> JsonObject:
         """Count, total, and every entry."""
-        listed = [
-            {"path": entry.path, "kind": entry.kind, "size": entry.size} for entry in self.entries
-        ]
+        listed = list(map(self.listed, self.entries))
         return {"files": self.files, "bytes": self.total, "entries": listed}
+
+    @staticmethod
+    def listed(entry: Entry) -> JsonObject:
+        """What is said of one entry."""
+        return {"path": entry.path, "kind": entry.kind, "size": entry.size}
 
 
 @dataclass(frozen=True, slots=True)

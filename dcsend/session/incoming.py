@@ -43,6 +43,7 @@ from dcsend.session.events import (
 )
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
 from dcsend.session.progress import Progress
+from dcsend.session.turns import in_turns
 from dcsend.session.worker import NEAR, Worker
 from dcsend.settings import Settings
 
@@ -208,7 +209,7 @@ class Incoming:
             self._protocol.decline(reason, self._for_peer(exc))
             await self._flush()
             raise
-        self._accept(plan)
+        await self._accept(plan)
         skip = dict(plan.skip)
         if not self._left:
             # The answer completes the transfer, so what has no bytes must be there before it.
@@ -220,7 +221,7 @@ class Incoming:
         self._protocol.accept(skip, {})
         await self._flush()
 
-    def _accept(self, plan: Plan) -> None:
+    async def _accept(self, plan: Plan) -> None:
         self.tally.started = self._loop.time()
         wanted = {n: entry for n, entry in enumerate(self._entries) if n not in plan.skip}
         self._progress = Progress(
@@ -228,7 +229,7 @@ class Incoming:
         )
         files = [n for n, entry in wanted.items() if entry.kind in _CONTENT]
         self._left, self._last = len(files), files[-1] if files else -1
-        for number, reason in plan.skip.items():
+        async for number, reason in in_turns(plan.skip.items()):
             self._report_skip(self._entries[number], reason)
 
     # What arrives

@@ -39,6 +39,7 @@ from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
 from dcsend.session.progress import Progress
+from dcsend.session.turns import in_turns
 from dcsend.session.worker import NEAR, Worker
 from dcsend.settings import Settings
 
@@ -163,7 +164,9 @@ class Outgoing:
             message = await self._control.receive()
             self.conversation.heard()
             for event in self._protocol.receive(message):
-                if self._handle(event):
+                if isinstance(event, protocol_events.Accepted):
+                    await self._start(event)
+                elif self._handle(event):
                     await self._end()
                     return
             await self._flush()
@@ -182,8 +185,6 @@ class Outgoing:
         match event:
             case protocol_events.PeerIntroduced():
                 self._introduce(event)
-            case protocol_events.Accepted():
-                self._start(event)
             case protocol_events.Declined():
                 raise peer_declined(event.reason, event.message)
             case protocol_events.Cancelled():
@@ -205,11 +206,11 @@ class Outgoing:
         self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
         self._emit(ManifestKnown(self._entries))
 
-    def _start(self, event: protocol_events.Accepted) -> None:
+    async def _start(self, event: protocol_events.Accepted) -> None:
         self.tally.started = self._loop.time()
         wanted = [e for number, e in enumerate(self._entries) if number not in event.skip]
         self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
-        for number, reason in event.skip.items():
+        async for number, reason in in_turns(event.skip.items()):
             self._report(_skipped(self._entries[number], reason))
         self._accepted.set_result(event)
 

@@ -8,18 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from dcsend.processor import Place, go, stay
 
-__all__ = ["NEAR", "Worker"]
+__all__ = ["NEAR", "Worker", "refuse_signals"]
 
 T = TypeVar("T")
 
 NEAR: Final = 32 << 10
 "Bytes: files of this size, or smaller, are read and written sooner `near` the loop."
+
+
+def refuse_signals() -> None:
+    """Let no signal be delivered to this thread.
+
+    Python handles signals in the main thread only. One that another thread is given does not wake
+    the main thread from a system call, so it is noticed when that call ends, perhaps never.
+    """
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 class Worker:
@@ -62,6 +74,7 @@ class Worker:
         self._jobs.put(None)
 
     def _work(self) -> None:
+        refuse_signals()
         while (job := self._jobs.get()) is not None:
             job()
 

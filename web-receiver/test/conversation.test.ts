@@ -5,7 +5,15 @@ import { CodeExpired, ConnectionFailed, UsageError } from "../src/errors.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Control } from "../src/session/control.ts";
 import { Tally } from "../src/session/outcome.ts";
-import { chosen, content, entry, ReceivingPeer, SendingPeer, startPage } from "./parties.ts";
+import {
+  chosen,
+  content,
+  entry,
+  ReceivingPeer,
+  SendingPeer,
+  startPage,
+  TestSink,
+} from "./parties.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
@@ -100,6 +108,34 @@ describe("signs of life", () => {
     await pass(1);
     await page.run.finished;
     expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
+describe("stopping", () => {
+  test("takes less than a second, whatever the peer and the disk do", async () => {
+    // The peer never hangs up, and the disk never lets go.
+    const page = startPage({
+      now,
+      wallClock: now,
+      openSink: async (_destination, entries, wanted) =>
+        Object.assign(new TestSink(entries, wanted), { close: never }),
+    });
+    new SendingPeer(page.peer, [entry("f", 1)], []);
+    await pass(0.1);
+    page.run.stop();
+    await pass(0.85);
+    expect(page.of("done")).toEqual([]);
+    await pass(0.1);
+    expect(page.of("done")).toHaveLength(1);
+  });
+
+  test("because of an error leaves the peer two seconds to read why", async () => {
+    const { page } = await connected();
+    page.peer.channels.control.send("no message");
+    await pass(1.9);
+    expect(page.of("done")).toEqual([]);
+    await pass(0.2);
+    expect(page.of("done")).toHaveLength(1);
   });
 });
 

@@ -11,18 +11,24 @@ import type { RunOptions } from "./options.ts";
 import { asError, suspended, type Tally } from "./outcome.ts";
 import { race, within } from "./waiting.ts";
 
+/** Seconds from Stop to the end of the run, whatever peer and disk do; a second is promised. */
+const STOPPING = 0.9;
+
 /**
  * Seconds for the last message to arrive before the connection is torn down. Waited in full only where
- * the peer is gone; half a second was too short on a busy machine, and the peer told of a lost
- * connection in place of a person who had stopped it.
+ * the peer is gone; half a second is too short on a busy machine: the peer then reports a lost
+ * connection in place of the error.
  */
 const FAREWELL = 2;
 
 /** Seconds for the last word to arrive when somebody stops what is complete. */
-const LAST_WORD = 5;
+const LAST_WORD = 0.5;
 
 /** Seconds for the disk to let go; a slow one goes on by itself. */
 const CLOSING = 1;
+
+/** Of these, seconds that a stop leaves it at least. */
+const CLOSING_AT_LEAST = 0.1;
 
 /** Cuts a line into messages: a character has four bytes at most, and the line end needs room. */
 const PIECES = new RegExp(`[^]{1,${MAX_TEXT / 4 - 1}}`, "gu");
@@ -79,20 +85,26 @@ export class Conversation {
   async run(party: Party, stopped: Promise<never>): Promise<void> {
     const silent = new Promise<never>((_, reject) => this.#beat(reject));
     const running = party.run();
+    let until = Number.POSITIVE_INFINITY;
+    const left = (seconds: number) => Math.min(seconds, Math.max(0, until - this.#now()));
     try {
       await race(running, this.#receive(), silent, stopped);
     } catch (thrown) {
       const error = asError(thrown);
       const interrupted = error.kind === "interrupted";
+      if (interrupted) until = this.#now() + STOPPING;
       if (interrupted && party.control.lastWordSaid) await within(LAST_WORD, running);
       if (party.safe && (interrupted || error.kind === "connection")) return;
       this.#tally.seal();
       const slept = this.#wakefulness.slept(this.#now(), this.#wallClock());
-      await within(FAREWELL, party.control.farewell(error));
+      await within(
+        left(FAREWELL + CLOSING_AT_LEAST) - CLOSING_AT_LEAST,
+        party.control.farewell(error),
+      );
       throw slept ? suspended(error) : error;
     } finally {
       clearTimeout(this.#timer);
-      await within(CLOSING, party.putAway());
+      await within(left(CLOSING), party.putAway());
     }
   }
 
