@@ -110,7 +110,8 @@ function connect(text: string): void {
   code = text;
   store(text);
   display.connecting();
-  begin((signal) => dial(target, { signal }), expires);
+  const server = location.hostname.replace(/^\[|\]$/g, "");
+  begin((signal) => dial(target, { server, signal }), expires);
 }
 
 /** Ask for another code. */

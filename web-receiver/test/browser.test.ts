@@ -124,7 +124,8 @@ test("message before anybody receives is kept", async () => {
 });
 
 test("browser that sends nothing hints at its permission", async () => {
-  const error = await refused(() => {});
+  // Of addresses of both families it could have tried one.
+  const error = await refused(() => {}, 3);
   expect(error.message).toBe("the browser did not try to reach 192.0.2.7, 2001:db8::7");
   expect(error.hint).toMatch(/local network/);
 });
@@ -132,7 +133,25 @@ test("browser that sends nothing hints at its permission", async () => {
 test("nobody there is told after the time for it", async () => {
   const error = await refused((peer) => peer.become("checking", "connecting"));
   expect(error.message).toBe("no answer from 192.0.2.7, 2001:db8::7");
-  expect(error.hint).toMatch(/same network/);
+  expect(error.hint).toMatch(/open UDP port 40000/);
+});
+
+test("browser without a pair of addresses is given up after 3 s", async () => {
+  const peer = new FakePeer();
+  peer.described = () => {};
+  const dialing = dial(TARGET, { peerConnection: peer.factory }).catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(3000);
+  expect(await dialing).toBeInstanceOf(ConnectionFailed);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("browser that has a pair but may not use it yet is waited for", async () => {
+  const peer = new FakePeer();
+  peer.stats.set("1", { type: "candidate-pair", state: "waiting" });
+  peer.described = () => setTimeout(() => peer.open(), 8000);
+  const dialing = dial(TARGET, { peerConnection: peer.factory });
+  await vi.advanceTimersByTimeAsync(8000);
+  await dialing;
 });
 
 test("refusal by the listener is told where the browser shows it", async () => {
@@ -157,7 +176,10 @@ test.each<[RTCIceConnectionState, RTCPeerConnectionState, RegExp]>([
   ["connected", "failed", /^192\.0\.2\.7, 2001:db8::7 answered, but no encrypted/],
 ])("ICE %s and connection %s are told at once", async (ice, connection, message) => {
   const peer = new FakePeer();
-  peer.described = () => setTimeout(() => peer.become(ice, connection), 10);
+  peer.described = () => {
+    peer.become("checking", "connecting");
+    setTimeout(() => peer.become(ice, connection), 10);
+  };
   const dialing = expect(dial(TARGET, { peerConnection: peer.factory })).rejects.toThrow(message);
   await vi.advanceTimersByTimeAsync(11);
   await dialing;

@@ -9,6 +9,7 @@ import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { answer, MAX_MESSAGE_SIZE, type Target } from "./answer.ts";
 import { type Channel, type Connection, LABELS, type Label, type Route } from "./base.ts";
 import { Mailbox, type Message } from "./mailbox.ts";
+import { type Facts, failure, type Place } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
 export type { Target } from "./answer.ts";
@@ -34,20 +35,30 @@ const LINGER = 100;
 /** States that no connection comes back from; after `disconnected` one may. */
 const OVER = /failed|closed/;
 
+/** States of ICE in which checks were sent; `failed` may follow `new`. */
+const TRYING = /checking|connected|completed|disconnected/;
+
 /**
  * Milliseconds within which no browser gives up on somebody who is silent. Chromium does at once
  * on an authenticated refusal (486, 430); Firefox takes one for silence.
  */
 const EARLY = 5000;
 
+/**
+ * Milliseconds until it is settled whether the browser tries anything at all: it makes its pairs of
+ * addresses within 0.2 s (Chromium 156, Firefox 153), or none, and then stays `new`.
+ */
+const TRIES = 3000;
+
 /** An offer can be answered once. */
-const ANEW =
-  "begin anew with two new codes; between two strict networks a relay is needed, see Servers";
+const ANEW = "begin anew with two new codes";
 
 /** How to dial. */
 export interface DialOptions {
   /** Seconds until it is given up. Chromium itself gives up after 15, Firefox after 11. */
   readonly timeout?: number;
+  /** The host that has served this page; it explains a failure. */
+  readonly server?: string;
   /** Ends an attempt that hasn't come to anything yet; without effect afterwards. */
   readonly signal?: AbortSignal;
   /** Stands in for the browser's own in tests. */
@@ -61,7 +72,7 @@ export interface DialOptions {
  * browser doesn't tell a page why the listener refused it.
  */
 export async function dial(target: Target, options: DialOptions = {}): Promise<Connection> {
-  const { timeout = 15, signal, peerConnection = ownPeerConnection } = options;
+  const { timeout = 15, server = "", signal, peerConnection = ownPeerConnection } = options;
   let connection: BrowserConnection | undefined;
   const abort = () => connection?.close();
   try {
@@ -69,7 +80,8 @@ export async function dial(target: Target, options: DialOptions = {}): Promise<C
     connection = new BrowserConnection(peerConnection({ iceServers: [] }));
     signal?.addEventListener("abort", abort);
     const sdp = answer(await connection.offer(), target);
-    await connection.accept(sdp, timeout, (peer, isEarly) => failure(peer, target, isEarly));
+    const { addresses: theirs } = target;
+    await connection.accept(sdp, timeout, { role: "dialer", theirs, asked: false, server });
     return connection;
   } catch (error) {
     connection?.close();
@@ -133,7 +145,8 @@ export async function offer(options: OfferOptions = {}): Promise<Offering> {
       sdp,
       mid: /^a=mid:(\S+)/im.exec(sdp)?.[1] ?? "0",
       problems: serverProblems(iceServers, errors, sdp),
-      connect: (answerSdp, chosen) => connectOffered(made, answerSdp, chosen),
+      connect: (answerSdp, chosen) =>
+        connectOffered(made, answerSdp, iceServers.length > 0, chosen),
       close: () => made.close(),
     };
   } catch (error) {
@@ -146,12 +159,14 @@ export async function offer(options: OfferOptions = {}): Promise<Offering> {
 async function connectOffered(
   connection: BrowserConnection,
   answerSdp: string,
-  { timeout = 30, signal }: DialOptions = {},
+  asked: boolean,
+  { timeout = 17, signal }: DialOptions = {},
 ): Promise<Connection> {
   const abort = () => connection.close();
   signal?.addEventListener("abort", abort);
   try {
-    await connection.accept(answerSdp, timeout, (peer) => unanswered(peer, answerSdp));
+    const theirs = places(answerSdp);
+    await connection.accept(answerSdp, timeout, { role: "offerer", theirs, asked, server: "" });
     return connection;
   } catch (error) {
     connection.close();
@@ -216,27 +231,43 @@ class BrowserConnection implements Connection {
     return sdp();
   }
 
-  /** Take the answer, and wait until all channels are open; `failure` says why they are not. */
+  /** Take the answer, and wait until all channels are open; `known` explains why they are not. */
   async accept(
     sdp: string,
     timeout: number,
-    failure: (peer: RTCPeerConnection, isEarly: boolean) => ConnectionFailed,
+    known: Pick<Facts, "role" | "theirs" | "asked" | "server">,
   ): Promise<void> {
     const peer = this.#peer;
     await peer.setRemoteDescription({ type: "answer", sdp });
     await new Promise<void>((resolve, reject) => {
       const began = performance.now();
-      const giveUp = () => reject(failure(peer, performance.now() - began < EARLY));
-      const timer = setTimeout(giveUp, timeout * 1000);
+      let hasTried = false;
+      const giveUp = () => {
+        const early = performance.now() - began < EARLY;
+        // Firefox fails without having tried anything, where it has no address of the family.
+        const ice = hasTried ? peer.iceConnectionState : "new";
+        const own = peer.localDescription?.sdp ?? "";
+        reject(failure({ ...known, ice, early, own }));
+        clearAll();
+      };
+      const timers = [setTimeout(giveUp, timeout * 1000)];
+      const hopeless = async () => {
+        if (!hasTried && !(await this.#hasPairs()) && !hasTried) giveUp();
+      };
+      timers.push(setTimeout(hopeless, TRIES));
+      const clearAll = () => {
+        for (const timer of timers) clearTimeout(timer);
+        this.#changed = () => {};
+      };
       this.#changed = () => {
         const states = LABELS.map((label) => this.channels[label].state);
         const isOpen = states.every((state) => state === "open");
         const isOver = OVER.test(`${peer.iceConnectionState} ${peer.connectionState} ${states}`);
+        hasTried ||= TRYING.test(peer.iceConnectionState);
         if (!isOpen && !isOver) return;
-        if (isOpen) resolve();
-        else giveUp();
-        clearTimeout(timer);
-        this.#changed = () => {};
+        if (!isOpen) return giveUp();
+        resolve();
+        clearAll();
       };
       this.#changed();
     });
@@ -245,9 +276,17 @@ class BrowserConnection implements Connection {
   }
 
   async route(): Promise<Route> {
+    return routeOf(await this.#report());
+  }
+
+  async #hasPairs(): Promise<boolean> {
+    return [...(await this.#report()).values()].some(({ type }) => type === "candidate-pair");
+  }
+
+  async #report(): Promise<ReadonlyMap<string, Stats>> {
     // What is left of a connection that ended meanwhile is of no interest.
     const report = await this.#peer.getStats().catch(() => new Map<string, Stats>());
-    return routeOf(report as ReadonlyMap<string, Stats>);
+    return report as ReadonlyMap<string, Stats>;
   }
 
   close(): void {
@@ -348,49 +387,12 @@ class BrowserChannel implements Channel {
   }
 }
 
-/** Return what is known about an exchange of two codes that came to nothing. */
-function unanswered(
-  { iceConnectionState: state }: RTCPeerConnection,
-  answerSdp: string,
-): ConnectionFailed {
-  const hosts = [...answerSdp.matchAll(/^a=candidate:(?:\S+ ){4}(\S+)/gim)].map(([, host]) => host);
-  const where = hosts.join(", ") || "anywhere";
-  if (state === "connected" || state === "completed") {
-    return new ConnectionFailed(`${where} answered, but no encrypted connection came about`, ANEW);
-  }
-  return new ConnectionFailed(`no answer from ${where}`, ANEW);
-}
-
-/** Return what is known about an attempt that came to nothing. */
-function failure(
-  { iceConnectionState: state }: RTCPeerConnection,
-  { addresses }: Target,
-  isEarly: boolean,
-): ConnectionFailed {
-  const hosts = addresses.map(({ host }) => host).join(", ");
-  if (state === "new") {
-    // Nothing was sent: of a permission that is missing, the browser says no more.
-    return new ConnectionFailed(
-      `the browser did not try to reach ${hosts}`,
-      "allow the browser and this page to use the local network, in the settings",
-    );
-  }
-  if (state === "connected" || state === "completed") {
-    return new ConnectionFailed(
-      `${hosts} answered, but no encrypted connection came about`,
-      "the code is from an earlier run, or was changed; ask for the present one",
-    );
-  }
-  if (state === "disconnected" && isEarly) {
-    return new ConnectionFailed(
-      `${hosts} refused the code`,
-      "it has been used or has expired; ask for a new one",
-    );
-  }
-  return new ConnectionFailed(
-    `no answer from ${hosts}`,
-    "is the other side still waiting, is its code unused, and are both in the same network?",
-  );
+/** Return the other side's addresses, as its answer has them. */
+function places(sdp: string): Place[] {
+  const candidates = sdp.matchAll(/^a=candidate:(?:\S+ ){4}(\S+) (\d+) typ (\S+)/gim);
+  return [...candidates].map(([, host = "", port, type]) => {
+    return { host, port: Number(port), relayed: type === "relay" };
+  });
 }
 
 /** The fields that matter here of the objects in a report (webrtc-stats). */

@@ -1,0 +1,208 @@
+/**
+ * Why the page and the other side do not connect: facts in, message and next step out. The twin of
+ * `dcsend/engines/situations.py` and `reasons.py`, with the situations that a browser lets a page know.
+ *
+ * Pure. docs/connecting.md shows the table; a test compares. Imports only errors.ts.
+ */
+import { ConnectionFailed } from "../errors.ts";
+
+/** What a page knows when an attempt has come to nothing. */
+export interface Facts {
+  /** Whether it dialed with one code, or had made the first of two. */
+  readonly role: "dialer" | "offerer";
+  /** Addresses of the other side, from its code. */
+  readonly theirs: readonly Place[];
+  /** The browser's own description, with the candidates that it found. */
+  readonly own: string;
+  /** Whether a STUN or TURN server was to be asked. */
+  readonly asked: boolean;
+  /** The last state of ICE before the end; `new` where the browser has not sent anything. */
+  readonly ice: RTCIceConnectionState;
+  /** Whether it ended so early that it was an answer of the other side; Chromium alone shows it. */
+  readonly early: boolean;
+  /** The host that has served this page over the network; empty if it came from elsewhere. */
+  readonly server: string;
+}
+
+/** A transport address of the other side. */
+export interface Place {
+  /** An IP address, or a name that ends with `.local`. */
+  readonly host: string;
+  readonly port: number;
+  readonly relayed?: boolean;
+}
+
+/** A situation: when it applies, what is said, and what to do next. The first that applies decides. */
+interface Situation {
+  readonly name: string;
+  applies(facts: Facts): boolean;
+  /** `HOSTS`, `PORT`, `PUBLIC`, `FAMILY` and `SERVER` stand for what the facts hold. */
+  readonly message: string;
+  readonly hint: string;
+}
+
+const CANDIDATE = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (\w+)/gim;
+/** RFC 1918, 6598, 3927, 4193 and 4291, and loopback. */
+const PRIVATE =
+  /^(10\.|127\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:|::1$)/i;
+
+/** An offer can be answered once. */
+const ANEW = "begin anew with two new codes";
+const RELAY = `${ANEW}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
+const TLS = `${ANEW}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
+const WAITING = "is the other side still waiting, and is its code unused?";
+
+/** Candidates of the browser, of one type. */
+function found(own: string, type: string): string[] {
+  return [...own.matchAll(CANDIDATE)].filter((match) => match[3] === type).map((m) => m[1] ?? "");
+}
+
+const isPublic = ({ host }: Place) => !host.endsWith(".local") && !PRIVATE.test(host);
+const isIPv6 = ({ host }: Place) => host.includes(":");
+const isOneFamily = ({ theirs }: Facts) =>
+  theirs.length > 0 &&
+  (theirs.every(isIPv6) || theirs.every((place) => /^[\d.]+$/.test(place.host)));
+const shared = ({ own, theirs }: Facts) =>
+  found(own, "srflx").find((host) => !host.includes(":") && theirs.some((p) => p.host === host));
+const isConnected = ({ ice }: Facts) => ice === "connected" || ice === "completed";
+
+/** One code. */
+export const DIALER: readonly Situation[] = [
+  {
+    name: "checks arrive, no connection",
+    applies: isConnected,
+    message: "HOSTS answered, but no encrypted connection came about",
+    hint: "the code is from an earlier run, or was changed; ask for the present one",
+  },
+  {
+    name: "code refused",
+    applies: ({ ice, early }) => early && ice === "disconnected",
+    message: "HOSTS refused the code",
+    hint: "it has been used or has expired; ask for a new one",
+  },
+  {
+    name: "no address here",
+    applies: ({ ice, own }) => ice === "new" && found(own, "host").length === 0,
+    message: "the browser has found no address of this device that it can use",
+    hint: "give this device an IPv4 address, which Chromium needs, or use two codes",
+  },
+  {
+    name: "no common address family",
+    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+    message: "the code has FAMILY addresses only, and the browser found none here",
+    hint: "give this device an FAMILY address, or use two codes and a relay",
+  },
+  {
+    name: "not tried",
+    applies: ({ ice }) => ice === "new",
+    message: "the browser did not try to reach HOSTS",
+    hint: "allow the browser and this page to use the local network, in the settings",
+  },
+  {
+    name: "firewall there, page served",
+    applies: ({ server, theirs }) => theirs.some(({ host }) => host === server),
+    message: "no answer from SERVER over UDP, though this page came from there",
+    hint: `${WAITING} A firewall there has to open UDP port PORT, too; or use two codes`,
+  },
+  {
+    name: "private addresses there",
+    applies: ({ theirs }) => !theirs.some(isPublic),
+    message: "no answer from HOSTS",
+    hint: `${WAITING} Are both in the same network? Then a firewall there has to open UDP port PORT. If not, use two codes`,
+  },
+  {
+    name: "firewall there",
+    applies: ({ theirs }) => theirs.every(isPublic),
+    message: "no answer from HOSTS",
+    hint: `${WAITING} A firewall there has to open UDP port PORT; or use two codes`,
+  },
+  {
+    name: "NAT there",
+    applies: () => true,
+    message: "no answer from HOSTS",
+    hint: `${WAITING} From outside its network use two codes; in the same network, a firewall there has to open UDP port PORT`,
+  },
+];
+
+/** Two codes. */
+export const OFFERER: readonly Situation[] = [
+  {
+    name: "checks arrive, no connection",
+    applies: isConnected,
+    message: "HOSTS answered, but no encrypted connection came about",
+    hint: ANEW,
+  },
+  {
+    name: "no address here",
+    applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
+    message: "the browser has found no address of this device that it can use",
+    hint: `${ANEW}, and a STUN server under Servers`,
+  },
+  {
+    name: "no common address family",
+    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+    message: "the other side has FAMILY addresses only, and the browser found none here",
+    hint: `${RELAY}, on the side with IPv6 only`,
+  },
+  {
+    name: "relay without effect",
+    applies: ({ own, theirs }) =>
+      found(own, "relay").length > 0 || theirs.some(({ relayed }) => relayed),
+    message: "no answer from HOSTS, not through the relay either",
+    hint: `is the other side still waiting? If not, ${ANEW}`,
+  },
+  {
+    name: "same public address",
+    applies: (facts) => shared(facts) !== undefined,
+    message: "no answer from HOSTS: both sides have the public address PUBLIC",
+    hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${RELAY}`,
+  },
+  {
+    name: "no STUN answer",
+    applies: ({ own, asked }) => asked && found(own, "srflx").length === 0 && !hasPublic(own),
+    message: "no answer from HOSTS, and none from a STUN server",
+    hint: `if UDP is blocked in this network, ${TLS}`,
+  },
+  {
+    name: "private addresses there",
+    applies: ({ theirs }) => theirs.length > 0 && !theirs.some(isPublic),
+    message: "no answer from HOSTS, which are private addresses",
+    hint: `if UDP is blocked there, the other side needs a relay over TLS: turns:USER:PASSWORD@HOST:443`,
+  },
+  {
+    name: "not known",
+    applies: () => true,
+    message: "no answer from HOSTS",
+    hint: `is the other side still waiting? Between two strict networks, ${RELAY}`,
+  },
+];
+
+function hasPublic(own: string): boolean {
+  return found(own, "host").some((host) => isPublic({ host, port: 0 }));
+}
+
+/** Return what ends the attempt. */
+export function failure(facts: Facts): ConnectionFailed {
+  const { message, hint } = situation(facts);
+  return new ConnectionFailed(filled(message, facts), filled(hint, facts));
+}
+
+/** Return the first situation that applies; the last one always does. */
+export function situation(facts: Facts): Situation {
+  const table = facts.role === "dialer" ? DIALER : OFFERER;
+  const [first = table[table.length - 1]] = table.filter((one) => one.applies(facts));
+  return first as Situation;
+}
+
+function filled(text: string, facts: Facts): string {
+  const { theirs, server } = facts;
+  const [first] = theirs.filter(({ host }) => host === server).concat(theirs);
+  const values: Readonly<Record<string, string>> = {
+    HOSTS: theirs.map(({ host }) => host).join(", ") || "anywhere",
+    PORT: String(first?.port ?? ""),
+    PUBLIC: shared(facts) ?? "",
+    FAMILY: theirs.some(isIPv6) ? "IPv6" : "IPv4",
+    SERVER: server,
+  };
+  return text.replace(/\b(HOSTS|PORT|PUBLIC|FAMILY|SERVER)\b/g, (name) => values[name] ?? name);
+}
