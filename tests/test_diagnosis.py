@@ -31,7 +31,7 @@ async def found(port: UdpPort, *servers: Address, theirs: Address = NEAR) -> Fac
     asking = Diagnosis(port, servers)
 
     def received(data: bytes, source: Address) -> None:
-        asking.received(data)
+        asking.received(data, source)
 
     port.unknown = received
     return await asking.complete(known(Role.DIALER, [Place(*theirs)]))
