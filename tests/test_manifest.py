@@ -182,14 +182,14 @@ def test_folder_that_vanishes_while_listing_is_a_problem(
 ) -> None:
     # Root may read every folder, so one that can't be read is made by removing it.
     make_tree(tmp_path, "t/a/", "t/b")
-    real = os.scandir
+    real = os.open
 
-    def scandir(path: str) -> object:
-        if path.endswith("/a"):
-            os.rmdir(path)
-        return real(path)
+    def vanish(path: str, flags: int, *, dir_fd: int | None = None) -> int:
+        if path == "a":
+            os.rmdir(tmp_path / "t" / "a")
+        return real(path, flags, dir_fd=dir_fd)
 
-    monkeypatch.setattr("os.scandir", scandir)
+    monkeypatch.setattr("os.open", vanish)
     found = scan([tmp_path / "t"])
     assert paths_of(found) == ["t", "t/a", "t/b"]
     assert found.problems == (Problem("t/a", "no such file or directory"),)

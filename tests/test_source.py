@@ -6,7 +6,9 @@ import hashlib
 import io
 import os
 import threading
+from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -266,7 +268,9 @@ def test_file_rewritten_with_the_same_size_is_given_up(tmp_path: Path, length: i
 @pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="no files of a false size here")
 def test_file_longer_than_its_size_says_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"b")
-    found = Scan((Entry("a", size=0),), ("/proc/cpuinfo",)) + scan([tmp_path / "b"])
+    nowhere = array("Q", [0])
+    false = Scan((Entry("a", size=0),), ("/proc/cpuinfo",), devices=nowhere, inodes=nowhere)
+    found = false + scan([tmp_path / "b"])
     assert_given_up(read(found), "is longer than its size says")
 
 
@@ -289,7 +293,8 @@ def test_file_with_more_behind_its_size_is_given_up(
         with (tmp_path / name).open("ab") as file:
             file.write(b"more" if name == "a" else b"")
         os.utime(tmp_path / name, ns=(mtime, mtime))
-    found = Scan(tuple(e._replace(mtime=mtime // 1000) for e in found.entries), found.origins)
+    entries = tuple(entry._replace(mtime=mtime // 1000) for entry in found.entries)
+    found = replace(found, entries=entries)
     monkeypatch.setattr("os.fstat", fstat)
     assert_given_up(read(found), "is longer than its size says")
 

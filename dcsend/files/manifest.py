@@ -10,14 +10,19 @@ import hashlib
 import json
 import os
 import stat
+from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import SourceError, UsageError
+from dcsend.files.disk import CLOEXEC, NOFOLLOW
 from dcsend.files.exclusion import Exclusion
+from dcsend.files.folder import USE_DESCRIPTORS, Identity
+from dcsend.files.listed import NOWHERE
 from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
 from dcsend.printable import printable
 
@@ -34,6 +39,9 @@ __all__ = [
 
 SPARSE_MARGIN: Final = 64 << 10
 "Bytes that a file must save on its disk to be called sparse; less is rounding."
+
+_FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
+_LARGEST: Final = 2**64 - 1
 
 Origin: TypeAlias = str | bytes | BinaryIO
 "Where an entry's content is: a path, the bytes of a text, or an open stream."
@@ -60,6 +68,20 @@ class Scan:
     "What was left out on purpose, a line each, safe to show."
     problems: tuple[Problem, ...] = ()
     "What should have been sent and can't be."
+    devices: array[int] = field(default_factory=partial(array, "Q"))
+    inodes: array[int] = field(default_factory=partial(array, "Q"))
+    """For each entry what is there, as `os.stat_result` has it, modulo 2**64; 0 where nothing is
+    known. Arrays: a tuple for each of a million entries would take 120 MB."""
+
+    def __post_init__(self) -> None:
+        if not len(self.entries) == len(self.devices) == len(self.inodes):
+            raise ValueError("a device and an inode for each entry")
+
+    def identity(self, number: int) -> Identity:
+        """Return device and inode of an entry; `listed.NOWHERE` if they are not known."""
+        if not self.inodes[number]:
+            return NOWHERE
+        return self.devices[number], self.inodes[number]
 
     def __add__(self, other: Scan) -> Scan:
         """Join two lists.
@@ -75,6 +97,8 @@ class Scan:
             self.origins + other.origins,
             self.notes + other.notes,
             self.problems + other.problems,
+            self.devices + other.devices,
+            self.inodes + other.inodes,
         )
 
 
@@ -100,7 +124,7 @@ def scan(paths: Iterable[str | Path], *, exclude: Sequence[str] = (), links: boo
 def scan_text(text: str, name: str = "text") -> Scan:
     """List a snippet of text."""
     content = text.encode(errors="replace")
-    return Scan((Entry(name, Kind.TEXT, len(content)),), (content,))
+    return _single(Entry(name, Kind.TEXT, len(content)), content)
 
 
 def scan_stream(stream: BinaryIO, name: str = "stdin") -> Scan:
@@ -114,7 +138,11 @@ def scan_stream(stream: BinaryIO, name: str = "stdin") -> Scan:
         UsageError: *name* can't be the name of a file.
     """
     _usable_top(name)
-    return Scan((Entry(name, Kind.FILE, None),), (stream,))
+    return _single(Entry(name, Kind.FILE, None), stream)
+
+
+def _single(entry: Entry, origin: Origin) -> Scan:
+    return Scan((entry,), (origin,), devices=array("Q", [0]), inodes=array("Q", [0]))
 
 
 def manifest_id(entries: Iterable[Entry]) -> str:
@@ -137,6 +165,8 @@ class _Lister:
         self._links = links
         self._entries: list[Entry] = []
         self._origins: list[Origin] = []
+        self._devices = array("Q")
+        self._inodes = array("Q")
         self._notes: list[str] = []
         self._problems: list[Problem] = []
         self._tops: set[str] = set()
@@ -154,46 +184,54 @@ class _Lister:
         if not os.access(path, os.R_OK):
             raise SourceError(f"can't read {printable(path)}: permission denied")
         if stat.S_ISDIR(status.st_mode):
-            self._append(_entry(name, Kind.DIRECTORY, status), os.path.abspath(path))
+            self._append(_entry(name, Kind.DIRECTORY, status), os.path.abspath(path), status)
             self._walk(os.path.abspath(path), name)
         elif stat.S_ISREG(status.st_mode):
             # Resolved now, so that no link need be followed when it is opened.
-            self._append(_entry(name, Kind.FILE, status), os.path.realpath(path))
+            self._append(_entry(name, Kind.FILE, status), os.path.realpath(path), status)
         elif stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
-            self._append(Entry(name, Kind.FILE, None), os.path.abspath(path))
+            self._append(Entry(name, Kind.FILE, None), os.path.abspath(path), status)
         else:
             raise SourceError(f"{printable(path)} is neither a file nor a folder nor a pipe")
 
     def result(self) -> Scan:
         """Return what has been found."""
         return Scan(
-            tuple(self._entries), tuple(self._origins), tuple(self._notes), tuple(self._problems)
+            tuple(self._entries),
+            tuple(self._origins),
+            tuple(self._notes),
+            tuple(self._problems),
+            self._devices,
+            self._inodes,
         )
 
     def _walk(self, top: str, name: str) -> None:
-        """List what is in the folder *top*, without recursion: trees may be deep."""
-        pending = self._read(top, name, top=True)
-        while pending:
-            item, path = pending.pop()
-            if self._add_inner(item, path):
-                pending.extend(self._read(item.path, path))
+        """List what is in the folder *top*, without recursion: trees may be deep.
 
-    def _read(
-        self, place: str, path: str, *, top: bool = False
-    ) -> list[tuple[os.DirEntry[str], str]]:
-        """Return what is in one folder, last name first."""
+        A folder stays open until all that is in it has been listed, and what is in it is looked up
+        in it: a link that takes the place of a folder meanwhile leads nowhere.
+        """
         try:
-            with os.scandir(place) as items:
-                found = sorted(items, key=lambda item: item.name, reverse=True)
+            levels = [_Level(top, name, None)]
         except OSError as error:
-            if top:
-                raise _missing(place, error) from None
-            self._problem(path, _reason(error))
-            return []
-        return [(item, f"{path}/{item.name}") for item in found]
+            raise _missing(top, error) from None
+        try:
+            while levels:
+                level = levels[-1]
+                if not level.items:
+                    levels.pop().close()
+                elif self._add_inner(level, item := level.items.pop()):
+                    try:
+                        levels.append(_Level(level.place(item), f"{level.path}/{item.name}", level))
+                    except OSError as error:
+                        self._problem(f"{level.path}/{item.name}", _reason(error))
+        finally:
+            for level in levels:
+                level.close()
 
-    def _add_inner(self, item: os.DirEntry[str], path: str) -> bool:
+    def _add_inner(self, level: _Level, item: os.DirEntry[str]) -> bool:
         """List one thing inside a tree; True if it is a folder to go into."""
+        path = f"{level.path}/{item.name}"
         try:
             is_folder = item.is_dir(follow_symlinks=False)
             if self._exclusion.matches(item.name, path, is_folder):
@@ -207,21 +245,23 @@ class _Lister:
             self._problem(path, _reason(error))
             return False
         if is_folder:
-            self._append(_entry(path, Kind.DIRECTORY, status), item.path)
+            self._append(_entry(path, Kind.DIRECTORY, status), level.place(item), status)
         elif stat.S_ISREG(status.st_mode):
-            self._append(_entry(path, Kind.FILE, status), item.path)
+            self._append(_entry(path, Kind.FILE, status), level.place(item), status)
         elif stat.S_ISLNK(status.st_mode):
-            self._add_link(item, path, status)
+            self._add_link(level, item, path, status)
         else:
             self._note(path, "it is not a file")
         return is_folder
 
-    def _add_link(self, item: os.DirEntry[str], path: str, status: os.stat_result) -> None:
+    def _add_link(
+        self, level: _Level, item: os.DirEntry[str], path: str, status: os.stat_result
+    ) -> None:
         if not self._links:
             self._note(path, "it is a symbolic link")
             return
         try:
-            target = os.readlink(item.path)
+            target = os.readlink(item.path, dir_fd=level.fd)
             size = len(target.encode())
         except OSError as error:
             self._problem(path, _reason(error))
@@ -232,17 +272,59 @@ class _Lister:
                 self._problem(path, f"the link's target is longer than {MAX_PATH} bytes")
                 return
             mtime = _mtime(status)
-            self._append(Entry(path, Kind.LINK, 0, 0o777, mtime, target), item.path)
+            self._append(Entry(path, Kind.LINK, 0, 0o777, mtime, target), level.place(item), status)
 
-    def _append(self, entry: Entry, origin: Origin) -> None:
+    def _append(self, entry: Entry, origin: Origin, status: os.stat_result) -> None:
         self._entries.append(entry)
         self._origins.append(origin)
+        self._devices.append(status.st_dev & _LARGEST)
+        self._inodes.append(status.st_ino & _LARGEST)
 
     def _note(self, path: str, reason: str) -> None:
         self._notes.append(f"{printable(path)}: left out: {reason}")
 
     def _problem(self, path: str, reason: str) -> None:
         self._problems.append(Problem(path, reason))
+
+
+class _Level:
+    """A folder that is being listed.
+
+    Args:
+        place: where it is; of the top one the path that was named, which may be a link.
+        path: its path in the manifest.
+        above: the folder that it is in; None for the top.
+
+    Raises:
+        OSError: it can't be read, or is a link by now.
+    """
+
+    __slots__ = ("_inside", "fd", "items", "path")
+
+    def __init__(self, place: str, path: str, above: _Level | None) -> None:
+        self.path = path
+        self._inside = os.path.join(place, "x")[:-1]
+        self.fd: int | None = None
+        "Where the system can look names up in it."
+        if USE_DESCRIPTORS and above is None:
+            self.fd = os.open(place, _FOLDER & ~NOFOLLOW)
+        elif USE_DESCRIPTORS and above is not None:
+            self.fd = os.open(os.path.basename(place), _FOLDER, dir_fd=above.fd)
+        try:
+            with os.scandir(place if self.fd is None else self.fd) as items:
+                self.items = sorted(items, key=lambda item: item.name, reverse=True)
+        except BaseException:
+            self.close()
+            raise
+
+    def place(self, item: os.DirEntry[str]) -> str:
+        """Return the path of something in it."""
+        return self._inside + item.name
+
+    def close(self) -> None:
+        """Let go of the descriptor."""
+        if self.fd is not None:
+            os.close(self.fd)
 
 
 def _entry(path: str, kind: Kind, status: os.stat_result) -> Entry:

@@ -10,11 +10,13 @@ import errno
 import io
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
 from dcsend.entry import Entry
-from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK
+from dcsend.files.folder import Identity, identity
+from dcsend.files.listed import NOWHERE, Replaced, open_listed
 from dcsend.files.manifest import SPARSE_MARGIN, Origin
 
 __all__ = ["MAX_HOLE", "MIN_HOLE", "CantRead", "Piece", "Reader", "open_reader", "read_small"]
@@ -50,8 +52,14 @@ class Reader(Protocol):
         """Let go of it."""
 
 
-def open_reader(entry: Entry, origin: Origin, block_size: int) -> Reader:
+def open_reader(entry: Entry, origin: Origin, listed: Identity, block_size: int) -> Reader:
     """Open what *entry* was listed from.
+
+    Args:
+        entry: as it is in the manifest.
+        origin: where its content is.
+        listed: device and inode of what is there, as the scan saw them.
+        block_size: bytes read at once.
 
     Raises:
         CantRead: it has vanished, may not be read, or is something else by now.
@@ -62,9 +70,8 @@ def open_reader(entry: Entry, origin: Origin, block_size: int) -> Reader:
         return StreamReader(origin, block_size)
     try:
         if entry.size is None:
-            # A pipe or a device that was named: waiting for its other end is right.
-            return StreamReader(open(origin, "rb", buffering=0), block_size, owned=True)
-        return FileReader(origin, entry.size, entry.mtime, block_size)
+            return StreamReader(_open_stream(origin, listed), block_size, owned=True)
+        return FileReader(origin, entry, listed, block_size)
     except OSError as error:
         raise CantRead(_reason(error)) from None
 
@@ -133,9 +140,9 @@ class FileReader:
     """A file of known size, with its holes where the system shows them.
 
     Args:
-        path: not followed if it has become a link.
-        size: bytes, as announced to the receiver.
-        mtime: microseconds, as announced; None if no time was.
+        path: where it was listed.
+        entry: as announced to the receiver; its size is known.
+        listed: device and inode, as the scan saw them.
         block_size: bytes read at once.
 
     Raises:
@@ -143,13 +150,13 @@ class FileReader:
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str, size: int, mtime: int | None, block_size: int) -> None:
-        self._fd = _open(path)
-        self._size = size
+    def __init__(self, path: str, entry: Entry, listed: Identity, block_size: int) -> None:
+        size = self._size = entry.size or 0
         self._block_size = block_size
+        self._fd, self._before = open_listed(path, entry.path.count("/"), listed)
         try:
-            self._before = _check_listed(self._fd, size, mtime)
-        except (CantRead, OSError):
+            _check_listed(self._before, size, entry.mtime)
+        except CantRead:
             self.close()
             raise
         blocks: int = getattr(self._before, "st_blocks", size)
@@ -234,21 +241,22 @@ class FileReader:
             raise CantRead(_LONGER)
 
 
-def read_small(path: str, size: int, mtime: int | None) -> bytes:
+def read_small(path: str, entry: Entry, size: int, listed: Identity) -> bytes:
     """Return all of a file that is not sparse, and too small to be read in pieces.
 
     Args:
         path: as of a `FileReader`, like the others.
-        size: bytes; fewer than `SPARSE_MARGIN`.
-        mtime: microseconds; None if no time was announced.
+        entry: as announced to the receiver.
+        size: its bytes; fewer than `SPARSE_MARGIN`.
+        listed: device and inode, as the scan saw them.
 
     Raises:
         CantRead: it can't be opened or read, has changed, or changes meanwhile.
     """
     try:
-        fd = _open(path)
+        fd, before = open_listed(path, entry.path.count("/"), listed)
         try:
-            before = _check_listed(fd, size, mtime)
+            _check_listed(before, size, entry.mtime)
             # One byte more than there should be: that there is none has to be seen, too.
             content = os.read(fd, size + 1)
             while len(content) < size and (more := os.read(fd, size + 1 - len(content))):
@@ -265,20 +273,28 @@ def read_small(path: str, size: int, mtime: int | None) -> bytes:
     return content
 
 
-def _open(path: str) -> int:
-    # NONBLOCK: if a pipe has taken its place, opening it must not wait for a writer.
-    return os.open(path, os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY)
+def _open_stream(path: str, listed: Identity) -> io.FileIO:
+    """Open a pipe or a device that was named: waiting for its other end is right."""
+    stream = io.FileIO(path)
+    try:
+        status = os.fstat(stream.fileno())
+        # Where /dev/fd is no folder of links, what it opens is another thing than what it lists.
+        same = sys.platform != "linux" or listed in (NOWHERE, identity(status))
+        if stat.S_ISREG(status.st_mode) or not same:
+            raise CantRead("was replaced before it was sent")
+    except BaseException:
+        stream.close()
+        raise
+    return stream
 
 
-def _check_listed(fd: int, size: int, mtime: int | None) -> os.stat_result:
-    """Return what an open file is, if that is what was listed."""
-    status = os.fstat(fd)
+def _check_listed(status: os.stat_result, size: int, mtime: int | None) -> None:
+    """Refuse an open file that is not as it was listed."""
     if not stat.S_ISREG(status.st_mode):
         raise CantRead("is not a file any more")
     changed = mtime is not None and status.st_mtime_ns // 1000 != mtime
     if changed or status.st_size != size:
         raise CantRead("changed before it was sent")
-    return status
 
 
 def _check_same(fd: int, before: os.stat_result) -> None:
@@ -291,6 +307,8 @@ def _reason(error: OSError | ValueError) -> str:
     """Say why a source can't be read, in words for both sides."""
     if isinstance(error, FileNotFoundError):
         return "vanished before it was sent"
+    if isinstance(error, Replaced):
+        return str(error)
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "was replaced by a symbolic link"
     if isinstance(error, OSError) and error.errno:

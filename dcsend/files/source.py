@@ -13,6 +13,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
+from dcsend.files.folder import Identity
 from dcsend.files.intake import zeros
 from dcsend.files.manifest import SPARSE_MARGIN, Origin, Scan
 from dcsend.files.reading import CantRead, Piece, open_reader, read_small
@@ -84,15 +85,16 @@ class Source:
             if entry.size is None or entry.size > self._small or start or type(origin) is not str:
                 yield from self._file(number, entry, origin, start)
             else:
-                yield _small(number, origin, entry.size, entry.mtime)
+                yield _small(number, origin, entry, entry.size, self._scan.identity(number))
 
     def _file(self, number: int, entry: Entry, origin: Origin, start: int) -> Iterator[Block]:
         position = 0
+        listed = self._scan.identity(number)
         hasher = hashlib.sha256()
         try:
             if entry.size is not None and start > entry.size:
                 raise CantRead("the receiver has more of it than there is")
-            with closing(open_reader(entry, origin, self._block_size)) as reader:
+            with closing(open_reader(entry, origin, listed, self._block_size)) as reader:
                 ended = False
                 for piece in reader.pieces(start):
                     offset = position
@@ -114,10 +116,10 @@ class Source:
             yield Block(number, position, failure=str(error))
 
 
-def _small(number: int, path: str, size: int, mtime: int | None) -> Block:
+def _small(number: int, path: str, entry: Entry, size: int, listed: Identity) -> Block:
     """Return all of a file, for which the reader's pieces would be twice the work."""
     try:
-        content = read_small(path, size, mtime)
+        content = read_small(path, entry, size, listed)
     except CantRead as error:
         return Block(number, 0, failure=str(error))
     return Block(number, 0, content, digest=hashlib.sha256(content).digest())
