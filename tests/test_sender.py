@@ -146,6 +146,7 @@ PEER_INPUTS = {
     Input.DECLINE: DECLINE,
     Input.ACK: ack(0),
     Input.VERDICT: verdict((1, "failed")),
+    Input.WORKING: '{"type":"working"}',
     Input.COMPLETE: COMPLETE,
     Input.BYE: BYE,
     Input.CANCEL: CANCEL,

@@ -95,6 +95,18 @@ MAX_TEXT_ENTRY: Final = 1024 * 1024
 WINDOW: Final = 8 * 1024 * 1024
 "Data-message bytes in flight: 8 MiB fills 1 Gbit/s at 64 ms."
 
+# --- deadlines
+
+HELLO_SECONDS: Final = 15.0
+"Time in which the peer's Hello comes once the channels are open; programs send it at once."
+
+PROGRESS_SECONDS: Final = 60.0
+"""Time in which a peer takes its next step, where that is not up to a person: the next part of a
+Manifest or an Accept, a frame, an Ack, a Verdict, Complete; or Working."""
+
+WORKING_SECONDS: Final = 20.0
+"Time between two Working of a peer whose disk, source or pipe takes longer than that."
+
 # --- text channel
 
 MAX_TEXT: Final = 16 * 1024

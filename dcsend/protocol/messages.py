@@ -36,6 +36,7 @@ __all__ = [
     "Manifest",
     "Message",
     "Verdict",
+    "Working",
     "choose_version",
     "clip",
     "decode",
@@ -148,6 +149,11 @@ class Complete:
 
 
 @dataclass(frozen=True, slots=True)
+class Working:
+    """The disk, the source or the pipe of this side takes its time, so nothing else is sent."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """The sender has read the last word; both may close."""
 
@@ -162,7 +168,7 @@ class Cancel:
     "For people, at most 500 code points."
 
 
-Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Complete | Bye | Cancel
+Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Working | Complete | Bye | Cancel
 
 
 def encode(message: Message) -> str:
@@ -348,6 +354,10 @@ def _read_complete(fields: Fields) -> Complete:
     )
 
 
+def _read_working(fields: Fields) -> Working:
+    return Working()
+
+
 def _read_bye(fields: Fields) -> Bye:
     return Bye()
 
@@ -365,6 +375,7 @@ _READERS: Final[Mapping[str, Callable[[Fields], Message]]] = {
     "ack": _read_ack,
     "verdict": _read_verdict,
     "complete": _read_complete,
+    "working": _read_working,
     "bye": _read_bye,
     "cancel": _read_cancel,
 }
@@ -378,6 +389,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "ack": ("bytes",),
     "verdict": ("files",),
     "complete": ("ok", "files", "bytes"),
+    "working": (),
     "bye": (),
     "cancel": ("reason", "message"),
 }

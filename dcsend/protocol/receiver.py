@@ -72,16 +72,22 @@ TRANSITIONS: Final[Transitions] = {
     State.RECEIVING: {
         Input.FRAME: State.RECEIVING,
         Input.SEND_VERDICT: State.RECEIVING,
+        Input.WORKING: State.RECEIVING,
+        Input.SEND_WORKING: State.RECEIVING,
         Input.ALL_FRAMES: State.RECEIVED,
         **ANY_TIME,
     },
+    # The last frames may overtake Working, which comes on another channel.
     State.RECEIVED: {
         Input.SEND_VERDICT: State.RECEIVED,
+        Input.WORKING: State.RECEIVED,
+        Input.SEND_WORKING: State.RECEIVED,
         Input.ALL_VERDICTS: State.COMPLETED,
         **ANY_TIME,
     },
     # The last word is said: a Cancel that crosses it changes nothing and counts as Bye.
     State.COMPLETED: {
+        Input.WORKING: State.COMPLETED,
         Input.BYE: State.DONE,
         Input.CANCEL: State.DONE,
         Input.VIOLATION: State.FAILED,

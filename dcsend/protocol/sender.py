@@ -64,11 +64,14 @@ TRANSITIONS: Final[Transitions] = {
         Input.ALL_FRAMES: State.SENT,
         Input.ACK: State.SENDING,
         Input.VERDICT: State.SENDING,
+        Input.WORKING: State.SENDING,
+        Input.SEND_WORKING: State.SENDING,
         **ANY_TIME,
     },
     State.SENT: {
         Input.ACK: State.SENT,
         Input.VERDICT: State.SENT,
+        Input.WORKING: State.SENT,
         Input.COMPLETE: State.COMPLETED,
         **ANY_TIME,
     },
@@ -114,6 +117,11 @@ class Sender(Side):
         self._have: dict[int, int] = {}
         # Until the answer is complete there is nothing to send.
         self._ledger = Ledger((), {}, {})
+
+    @property
+    def answering(self) -> bool:
+        """Whether a part of the answer is here, and another must follow."""
+        return self._state is State.OFFERING and bool(self._skip or self._have)
 
     @property
     def acknowledged(self) -> int:

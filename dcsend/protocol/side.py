@@ -31,6 +31,7 @@ from dcsend.protocol.messages import (
     Hello,
     Manifest,
     Message,
+    Working,
     choose_version,
     clip,
     decode,
@@ -89,6 +90,7 @@ class Input(enum.StrEnum):
     FRAME = "Frame"
     ACK = "Ack"
     VERDICT = "Verdict"
+    WORKING = "Working"
     COMPLETE = "Complete"
     BYE = "Bye"
     CANCEL = "Cancel"
@@ -98,6 +100,7 @@ class Input(enum.StrEnum):
     SEND_FRAME = "send frame"
     ALL_FRAMES = "all frames passed"
     SEND_VERDICT = "verdict"
+    SEND_WORKING = "working"
     ALL_VERDICTS = "all files judged"
     END = "end"
     SEND_CANCEL = "cancel"
@@ -166,6 +169,8 @@ class Side(abc.ABC):
                 return [self._introduce(decoded)]
             if isinstance(decoded, Cancel):
                 return self._on_cancel(decoded)
+            if isinstance(decoded, Working):
+                return []
             return self._on_message(decoded, message)
         except (RemoteProtocolError, IncompatibleVersion, UsageError) as error:
             self._fail(error)
@@ -188,6 +193,12 @@ class Side(abc.ABC):
         if Input.SEND_CANCEL in self._transitions[self._state]:
             self._step(Input.SEND_CANCEL)
             self._send(Cancel(reason, clip(message)))
+
+    def working(self) -> None:
+        """Queue Working, where this side may be what the peer waits for; else without effect."""
+        if Input.SEND_WORKING in self._transitions[self._state]:
+            self._step(Input.SEND_WORKING)
+            self._send(Working())
 
     # --- for Sender and Receiver
 

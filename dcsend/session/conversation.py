@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
 from dcsend.engines.base import Channel, Connection
 from dcsend.errors import ConnectionFailed, DcsendError
-from dcsend.protocol.limits import MAX_TEXT
+from dcsend.protocol.limits import MAX_TEXT, PROGRESS_SECONDS, WORKING_SECONDS
 from dcsend.session.events import Emit, TextExchanged, Warned
-from dcsend.session.liveness import Liveness, Sign, is_line, random_letters
+from dcsend.session.liveness import Deadline, Liveness, Sign, is_line, random_letters
 from dcsend.settings import Settings
 
 __all__ = ["Conversation", "Party", "race", "send_all"]
@@ -101,10 +101,36 @@ class Conversation:
             report=settings.silence_report,
             limit=settings.silence_limit,
         )
+        self._deadline = Deadline()
 
     def heard(self) -> None:
         """Note that something has come from the peer, on whatever channel."""
         self._liveness.heard(self._loop.time())
+
+    def expect(self, missed: str, seconds: float | None = None) -> None:
+        """Give the peer *seconds*, or PROGRESS_SECONDS, for its next step, or the run ends.
+
+        Looked at with each sign of life of ours, so that it may take one interval longer.
+
+        Args:
+            missed: completes "the other side …" where it has not been taken.
+            seconds: None for PROGRESS_SECONDS.
+        """
+        allowed = PROGRESS_SECONDS if seconds is None else seconds
+        self._deadline.expect(self._loop.time(), allowed, missed)
+
+    def lift(self) -> None:
+        """Give the peer as much time for its next step as it takes."""
+        self._deadline.lift()
+
+    async def reassure(
+        self, works: Callable[[], bool], tell: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Call *tell* now and then while *works* says that the peer waits for this side."""
+        while True:
+            await asyncio.sleep(WORKING_SECONDS)
+            if works():
+                await tell()
 
     async def run(self, party: Party[T]) -> T:
         """Carry a transfer through with the text channel beside it."""
@@ -132,9 +158,12 @@ class Conversation:
     async def _beat(self) -> None:
         liveness = self._liveness
         while True:
-            await asyncio.sleep(max(0.0, liveness.next_due() - self._loop.time()))
+            due = min(liveness.next_due(), self._deadline.due)
+            await asyncio.sleep(max(0.0, due - self._loop.time()))
             for sign in liveness.due(self._loop.time()):
                 await self._act(sign)
+            if missed := self._deadline.missed(self._loop.time()):
+                raise ConnectionFailed(f"the other side {missed}", "run it again on both sides")
 
     async def _act(self, sign: Sign) -> None:
         silent = round(self._liveness.silence(self._loop.time()))

@@ -30,6 +30,7 @@ from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, 
 from dcsend.files.syncing import MANY
 from dcsend.printable import printable
 from dcsend.protocol import events as protocol_events
+from dcsend.protocol.limits import HELLO_SECONDS
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import State
 from dcsend.session.conversation import Conversation, race, send_all
@@ -113,6 +114,8 @@ class Incoming:
         self._held: list[Outcome] = []
         "What became of the last file, if that is known, and told here, before its last frame."
         self._progress: Progress | None = None
+        self._busy = False
+        "Whether the disk, or a pipe, is being waited for."
         self._safe = False
         "Every file has its verdict and the sender has been told."
 
@@ -127,6 +130,7 @@ class Incoming:
             RemoteProtocolError: the sender broke a rule.
         """
         self._protocol.start()
+        self.conversation.expect("did not introduce itself in time", HELLO_SECONDS)
         await self._flush()
         try:
             await race(self._listen(), self._receive())
@@ -170,10 +174,25 @@ class Incoming:
         while True:
             message = await self._control.receive()
             self.conversation.heard()
+            before = self._protocol.state
             for event in self._protocol.receive(message):
                 if self._handle(event):
                     return
+            if self._protocol.state is not State.RECEIVING:
+                self._expect_manifest(before)
+            elif not self._busy and not self._pending:
+                self._expect_frame()
             await self._flush()
+
+    def _expect_manifest(self, before: State) -> None:
+        """Give the sender time for the rest of a manifest; its beginning may wait for a person."""
+        if before is self._protocol.state is State.WAITING:
+            self.conversation.expect("did not complete its list of files")
+        else:
+            self.conversation.lift()
+
+    def _expect_frame(self) -> None:
+        self.conversation.expect("sent nothing for too long")
 
     def _handle(self, event: protocol_events.Event) -> bool:
         """Act on one event; True when it was the last."""
@@ -237,7 +256,12 @@ class Incoming:
     async def _receive(self) -> None:
         """Agree, then take frames and write them, each as fast as it can."""
         await self._agree()
-        await race(self._write(), self._take_frames())
+        await race(
+            self._write(),
+            self._take_frames(),
+            self.conversation.reassure(lambda: self._busy, self._tell_working),
+        )
+        self.conversation.lift()
         await asyncio.sleep(_BYE)
         raise ConnectionFailed("the other side did not say bye")
 
@@ -255,7 +279,9 @@ class Incoming:
     async def _write(self) -> None:
         """Hand over what is pending, batch after batch, until every file has ended."""
         while self._left:
+            self._expect_frame()
             await self._arrived.wait()
+            self.conversation.lift()
             batch, cost = self._next_batch()
             more = bool(self._pending)
             ended = len({one.number for one in batch if isinstance(one, End | Abort)})
@@ -268,13 +294,21 @@ class Incoming:
             await self._tell(self._hold(self._take_outcomes()), cost)
         self._safe = True
 
+    async def _tell_working(self) -> None:
+        self._protocol.working()
+        await self._flush()
+
     async def _work(self, call: Callable[[], list[Outcome]], *, near: bool = False) -> None:
         """Let the disk thread do something; what comes of it is kept if we are cancelled."""
 
         def job() -> None:
             self._outcomes += call()
 
-        await self._worker.run(job, near=near)
+        self._busy = True
+        try:
+            await self._worker.run(job, near=near)
+        finally:
+            self._busy = False
 
     def _take_outcomes(self) -> list[Outcome]:
         """Return what has not been told, folders and links first.

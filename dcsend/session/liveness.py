@@ -1,14 +1,15 @@
-"""Is the other side still there? Decided from what arrives, with the time passed in."""
+"""Is the peer still there, and does it go on? Decided from what arrives; time is passed in."""
 
 from __future__ import annotations
 
 import enum
+import math
 import secrets
 import string
 
 from dcsend.protocol.limits import LIVENESS_LETTERS
 
-__all__ = ["Liveness", "Sign", "is_line", "random_letters"]
+__all__ = ["Deadline", "Liveness", "Sign", "is_line", "random_letters"]
 
 
 class Sign(enum.Enum):
@@ -74,3 +75,28 @@ class Liveness:
         """Return when `due` should be asked again."""
         silent = self._limit if self._reported else self._report
         return min(self._next_send, self._heard + silent)
+
+
+class Deadline:
+    """When the peer's next step is due, if it is due at all. Times in seconds, any origin."""
+
+    def __init__(self) -> None:
+        self._due = math.inf
+        self._missed = ""
+
+    def expect(self, now: float, seconds: float, missed: str) -> None:
+        """Give the peer *seconds* from now; *missed* completes "the other side …"."""
+        self._due, self._missed = now + seconds, missed
+
+    def lift(self) -> None:
+        """Give the peer as much time as it takes."""
+        self._due = math.inf
+
+    def missed(self, now: float) -> str:
+        """Return what the peer has not done in time; empty if nothing is overdue."""
+        return self._missed if now >= self._due else ""
+
+    @property
+    def due(self) -> float:
+        """When `missed` should be asked again."""
+        return self._due

@@ -28,6 +28,7 @@ from dcsend.protocol import events as protocol_events
 from dcsend.protocol.limits import (
     DIGEST,
     FRAME_HEADER,
+    HELLO_SECONDS,
     MAX_HOLE,
     MAX_MESSAGE,
     MAX_PAYLOAD_WITH_DIGEST,
@@ -126,6 +127,8 @@ class Outgoing:
         self._acknowledged = asyncio.Event()
         self._book = _Book()
         self._progress: Progress | None = None
+        self._reading = False
+        "Whether the disk, or whatever the source is, is being waited for."
 
     async def run(self) -> None:
         """Send everything; return when the receiver has judged all of it.
@@ -138,8 +141,13 @@ class Outgoing:
         if self._manifest is not None:
             self._protocol.manifest = await self._manifest
         self._protocol.start()
+        self.conversation.expect("did not introduce itself in time", HELLO_SECONDS)
         await self._flush()
-        await race(self._listen(), self._pump())
+        await race(
+            self._listen(),
+            self._pump(),
+            self.conversation.reassure(lambda: self._reading, self._tell_working),
+        )
 
     async def put_away(self) -> None:
         """Let the disk thread end."""
@@ -169,10 +177,30 @@ class Outgoing:
                 elif self._handle(event):
                     await self._end()
                     return
+            self._expect_answer()
             await self._flush()
+
+    def _expect_answer(self) -> None:
+        """Give the receiver time for its next message, if one is due."""
+        match self._protocol.state:
+            case State.OFFERING if self._protocol.answering:
+                self.conversation.expect("did not complete its answer")
+            case State.SENDING | State.SENT if self._book.frames or self._is_sent:
+                self.conversation.expect("acknowledged nothing for too long")
+            case _:
+                self.conversation.lift()
+
+    @property
+    def _is_sent(self) -> bool:
+        return self._protocol.state is State.SENT
+
+    async def _tell_working(self) -> None:
+        self._protocol.working()
+        await self._flush()
 
     async def _end(self) -> None:
         """Say bye; the receiver, which then knows that we know, hangs up."""
+        self.conversation.lift()
         self._protocol.end()
         await self._flush()
         with contextlib.suppress(ConnectionFailed, TimeoutError):
@@ -274,7 +302,9 @@ class Outgoing:
             # Only if the batch can't reach what is large, or a stream, which may pause for hours.
             near = upto == len(self._entries) or upto - following >= _MANY
             take = partial(_take, blocks, size, self._entries)
+            self._reading = True
             batch = await self._worker.run(take, near=near)
+            self._reading = False
             await batches.put(batch)
             if not batch:
                 return
@@ -332,12 +362,15 @@ class Outgoing:
         """Send a frame; *parts* are the numbers of its files, and the bytes it has of each."""
         self._pace.send(len(frame), self._loop.time())
         book = self._book
+        was_idle = not book.frames
         upto, book.sent = book.sent + FRAME_HEADER, book.sent + len(frame)
         for number, payload in parts:
             upto += payload + DIGEST
             book.frames.append(_InFlight(upto, number, payload))
         # A frame of one file may have no digest, and a hole no payload.
         book.frames[-1].upto = book.sent
+        if was_idle:
+            self._expect_answer()
         while not self._data.send(frame):
             await self._data.writable()
 

@@ -321,7 +321,14 @@ test("messages stay in order when the channel has no room", async () => {
   const side = new Receiver("page");
   side.messagesToSend = () => queue.shift() ?? [];
   const route = await connection.route();
-  const meeting = { connection, hello: "", route, heard: () => undefined };
+  const meeting = {
+    connection,
+    hello: "",
+    route,
+    heard: () => undefined,
+    expect: () => undefined,
+    lift: () => undefined,
+  };
   const line = new Control(meeting, side, "receiver", new Tally(() => undefined));
   const flushed = line.flush();
   await pass(0);

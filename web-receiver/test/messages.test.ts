@@ -28,6 +28,7 @@ const TYPES = [
   "Ack",
   "Verdict",
   "Complete",
+  "Working",
   "Bye",
   "Cancel",
 ];

@@ -55,6 +55,7 @@ export function peerInputs(role: string): [Input, string][] {
     ["Decline", DECLINE],
     ["Ack", ack(0)],
     ["Verdict", verdict([1, "failed"])],
+    ["Working", '{"type":"working"}'],
     ["Complete", COMPLETE],
     ["Bye", BYE],
     ["Cancel", CANCEL],

@@ -66,6 +66,15 @@ export const MAX_TEXT_ENTRY = 1048576;
 /** Data-message bytes in flight. */
 export const WINDOW = 8388608;
 
+// --- deadlines
+
+/** Time in which the peer's Hello comes once the channels are open. */
+export const HELLO_SECONDS = 15;
+/** Time in which a peer takes its next step, where that is not up to a person. */
+export const PROGRESS_SECONDS = 60;
+/** Time between two Working of a peer whose disk, source or pipe takes longer than that. */
+export const WORKING_SECONDS = 20;
+
 // --- text channel
 
 /** Largest message of the text channel, as UTF-8. */

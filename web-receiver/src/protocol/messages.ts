@@ -121,6 +121,11 @@ export interface Complete {
   readonly bytes: number;
 }
 
+/** The disk, the source or the pipe of this side takes its time, so nothing else is sent. */
+export interface Working {
+  readonly type: "working";
+}
+
 /** The sender has read the last word; both may close. */
 export interface Bye {
   readonly type: "bye";
@@ -134,7 +139,17 @@ export interface Cancel {
   readonly message: string;
 }
 
-export type Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Complete | Bye | Cancel;
+export type Message =
+  | Hello
+  | Manifest
+  | Accept
+  | Decline
+  | Ack
+  | Verdict
+  | Working
+  | Complete
+  | Bye
+  | Cancel;
 
 /**
  * Turn a message into the text that goes on the control channel.
@@ -344,6 +359,9 @@ const READERS: {
       files: fields.read("files", COUNT),
       bytes: fields.read("bytes", AMOUNT),
     };
+  },
+  working() {
+    return { type: "working" };
   },
   bye() {
     return { type: "bye" };

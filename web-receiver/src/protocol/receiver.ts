@@ -40,12 +40,21 @@ export const TRANSITIONS: Transitions = {
   receiving: {
     Frame: "receiving",
     verdict: "receiving",
+    Working: "receiving",
+    working: "receiving",
     "all frames passed": "received",
     ...ANY_TIME,
   },
-  received: { verdict: "received", "all files judged": "completed", ...ANY_TIME },
+  // The last frames may overtake Working, which comes on another channel.
+  received: {
+    verdict: "received",
+    Working: "received",
+    working: "received",
+    "all files judged": "completed",
+    ...ANY_TIME,
+  },
   // The last word is said: a Cancel that crosses it changes nothing and counts as Bye.
-  completed: { Bye: "done", Cancel: "done", violation: "failed" },
+  completed: { Working: "completed", Bye: "done", Cancel: "done", violation: "failed" },
   declined: { Bye: "done", Cancel: "done", violation: "failed" },
   done: {},
   cancelled: {},
@@ -68,6 +77,11 @@ export class Receiver extends Side {
   constructor(agent: string, window: number = limits.WINDOW) {
     super(TRANSITIONS, "receiver", agent);
     this.#window = new Window(window);
+  }
+
+  /** Entries of the manifest that are here so far. */
+  get offered(): number {
+    return this.#entries.length;
   }
 
   /** Data-message bytes that have arrived. */

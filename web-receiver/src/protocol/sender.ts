@@ -36,9 +36,11 @@ export const TRANSITIONS: Transitions = {
     "all frames passed": "sent",
     Ack: "sending",
     Verdict: "sending",
+    Working: "sending",
+    working: "sending",
     ...ANY_TIME,
   },
-  sent: { Ack: "sent", Verdict: "sent", Complete: "completed", ...ANY_TIME },
+  sent: { Ack: "sent", Verdict: "sent", Working: "sent", Complete: "completed", ...ANY_TIME },
   completed: { end: "done", violation: "failed" },
   declined: {},
   done: {},
@@ -64,6 +66,11 @@ export class Sender extends Side {
   constructor(agent: string, window: number = limits.WINDOW) {
     super(TRANSITIONS, "sender", agent);
     this.#window = new Window(window);
+  }
+
+  /** Whether a part of the answer is here, and another must follow. */
+  get answering(): boolean {
+    return this.state === "offering" && this.#skip.size + this.#have.size > 0;
   }
 
   /** Data-message bytes whose content the receiver has written. */

@@ -70,6 +70,7 @@ export type Input =
   | "Frame"
   | "Ack"
   | "Verdict"
+  | "Working"
   | "Complete"
   | "Bye"
   | "Cancel"
@@ -79,6 +80,7 @@ export type Input =
   | "send frame"
   | "all frames passed"
   | "verdict"
+  | "working"
   | "all files judged"
   | "end"
   | "cancel"
@@ -146,6 +148,7 @@ export abstract class Side {
       this.stepByPeer(inputOf(decoded));
       if (decoded.type === "hello") return [this.#introduce(decoded)];
       if (decoded.type === "cancel") return this.onCancel(decoded);
+      if (decoded.type === "working") return [];
       return this.onMessage(decoded, message);
     } catch (error) {
       throw this.fail(error);
@@ -167,6 +170,13 @@ export abstract class Side {
     if (this.#following("cancel") === undefined) return;
     this.step("cancel");
     this.send({ type: "cancel", reason, message: clip(message) });
+  }
+
+  /** Queue Working, where this side may be what the peer waits for; else without effect. */
+  working(): void {
+    if (this.#following("working") === undefined) return;
+    this.step("working");
+    this.send({ type: "working" });
   }
 
   // --- for Sender and Receiver
@@ -258,6 +268,7 @@ const INPUTS = {
   decline: "Decline",
   ack: "Ack",
   verdict: "Verdict",
+  working: "Working",
   complete: "Complete",
   bye: "Bye",
   cancel: "Cancel",

@@ -5,6 +5,7 @@
 import type { Channel, Connection, Route } from "../engines/base.ts";
 import type { DcsendError } from "../errors.ts";
 import type { Event } from "../protocol/events.ts";
+import { WORKING_SECONDS } from "../protocol/limits.ts";
 import type { Side } from "../protocol/side.ts";
 import { cancelReason, peerCancelled, type Tally } from "./outcome.ts";
 
@@ -17,6 +18,10 @@ export interface Meeting {
   readonly route: Route;
   /** Told whenever something comes, on whatever channel. */
   readonly heard: () => void;
+  /** Gives the peer a minute for its next step; `missed` completes "the other side …". */
+  readonly expect: (missed: string) => void;
+  /** Gives the peer as much time as it takes. */
+  readonly lift: () => void;
 }
 
 /** Send in order, waiting for room as often as it takes. */
@@ -55,10 +60,13 @@ export class Control {
     return this.#side.state === "completed" || this.#side.state === "done";
   }
 
-  /** Say hello and follow the peer, from its Hello on, until `handle` says that it is the end. */
-  follow(handle: (event: Event) => boolean): Promise<void> {
+  /**
+   * Say hello and follow the peer, from its Hello on, until `handle` says that it is the end; call
+   * `taken` after each message.
+   */
+  follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
     this.#side.start();
-    this.#followed = this.#follow(handle);
+    this.#followed = this.#follow(handle, taken);
     return this.#followed;
   }
 
@@ -67,6 +75,17 @@ export class Control {
     const messages = this.#side.messagesToSend();
     this.#sent = this.#sent.then(() => sendAll(this.#channel, messages));
     return this.#sent;
+  }
+
+  /** Say now and then that this side is what the peer waits for, while `works`; until it is over. */
+  reassure(works: () => boolean): () => void {
+    const timer = setInterval(() => {
+      if (!works()) return;
+      this.#side.working();
+      // A lost connection is told by the control channel.
+      this.flush().catch(() => undefined);
+    }, WORKING_SECONDS * 1000);
+    return () => clearInterval(timer);
   }
 
   /** Tell the peer why we stop, and wait until it has hung up; not if it told us. */
@@ -91,12 +110,13 @@ export class Control {
     }
   }
 
-  async #follow(handle: (event: Event) => boolean): Promise<void> {
+  async #follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
     for (let message = this.#meeting.hello; ; message = await this.#channel.receive()) {
       this.#meeting.heard();
       for (const event of this.#side.receive(message)) {
         if (this.#attend(event) || handle(event)) return;
       }
+      taken();
       await this.flush();
     }
   }

@@ -4,9 +4,9 @@
  */
 import type { Channel, Connection } from "../engines/base.ts";
 import { ConnectionFailed, type DcsendError } from "../errors.ts";
-import { MAX_TEXT } from "../protocol/limits.ts";
+import { MAX_TEXT, PROGRESS_SECONDS } from "../protocol/limits.ts";
 import { type Control, sendAll } from "./control.ts";
-import { isLine, Liveness, randomLetters, type Sign, Wakefulness } from "./liveness.ts";
+import { Deadline, isLine, Liveness, randomLetters, type Sign, Wakefulness } from "./liveness.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, suspended, type Tally } from "./outcome.ts";
 import { race, within } from "./waiting.ts";
@@ -51,6 +51,7 @@ export class Conversation {
   readonly #now: () => number;
   readonly #wallClock: () => number;
   readonly #liveness: Liveness;
+  readonly #deadline = new Deadline();
   readonly #wakefulness = new Wakefulness();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #said: Promise<void> = Promise.resolve();
@@ -70,6 +71,19 @@ export class Conversation {
   /** Note that something has come from the peer, on whatever channel. */
   heard(): void {
     this.#liveness.heard(this.#now());
+  }
+
+  /**
+   * Give the peer a minute for its next step, or the run ends; `missed` completes "the other side …".
+   * Looked at with each sign of life of ours, so that it may take one interval longer.
+   */
+  expect(missed: string): void {
+    this.#deadline.expect(this.#now(), PROGRESS_SECONDS, missed);
+  }
+
+  /** Give the peer as much time for its next step as it takes. */
+  lift(): void {
+    this.#deadline.lift();
   }
 
   /** Send a line, after those before it. */
@@ -126,16 +140,20 @@ export class Conversation {
 
   /** Do what is due, and come again; `fail` is called when the peer is gone. */
   #beat(fail: (error: DcsendError) => void): void {
-    const delay = Math.max(0, this.#liveness.nextDue() - this.#now());
+    const due = Math.min(this.#liveness.nextDue(), this.#deadline.due);
+    const delay = Math.max(0, due - this.#now());
     this.#wakefulness.expect(this.#now(), this.#wallClock(), delay);
     this.#timer = setTimeout(() => {
       const now = this.#now();
       // What the peer said meanwhile is still to be read.
-      if (this.#wakefulness.tick(now, this.#wallClock())) this.heard();
+      const awake = !this.#wakefulness.tick(now, this.#wallClock());
+      if (!awake) this.heard();
       const silence = Math.round(this.#liveness.silence(now));
       const signs = this.#liveness.due(now);
       for (const sign of signs) this.#act(sign, silence, fail);
-      if (!signs.includes("give-up")) this.#beat(fail);
+      const missed = this.#deadline.missed(now);
+      if (missed !== "" && awake) fail(new ConnectionFailed(`the other side ${missed}`));
+      else if (!signs.includes("give-up")) this.#beat(fail);
     }, delay * 1000);
   }
 

@@ -60,6 +60,9 @@ export class Incoming implements Party {
   #entries: readonly Entry[] = [];
   #sink: Sink | null = null;
   #pending: FrameEvent[] = [];
+  /** Whether the disk is being waited for. */
+  #busy = false;
+  #reassured = () => {};
   /** Files that haven't ended. */
   #left = 0;
   /** Numbers of the files without a verdict. */
@@ -79,7 +82,10 @@ export class Incoming implements Party {
   /** Receive everything; resolve when the sender has said bye. */
   async run(): Promise<void> {
     await race(
-      this.control.follow((event) => this.#handle(event)),
+      this.control.follow(
+        (event) => this.#handle(event),
+        () => this.#expect(),
+      ),
       this.#receive(),
     );
     // The bye may be the answer to that, too.
@@ -87,8 +93,19 @@ export class Incoming implements Party {
   }
 
   async putAway(): Promise<void> {
+    this.#reassured();
     this.#progress?.close();
     await this.#sink?.close();
+  }
+
+  /** Give the sender time for its next message, if one is due. */
+  #expect(): void {
+    const { state, offered } = this.#protocol;
+    const { expect, lift } = this.#meeting;
+    if (state === "waiting" && offered > 0) expect("did not complete its list of files");
+    else if (state === "receiving" && !this.#busy && this.#pending.length === 0) {
+      expect("sent nothing for too long");
+    } else lift();
   }
 
   // --- what is offered
@@ -203,7 +220,9 @@ export class Incoming implements Party {
   /** Agree, then take frames and write them, each as fast as it can. */
   async #receive(): Promise<void> {
     await this.#agree();
+    this.#reassured = this.control.reassure(() => this.#busy);
     await race(this.#write(), this.#takeFrames());
+    this.#meeting.lift();
     await within(BYE, this.control.followed);
     throw new ConnectionFailed("the other side did not say bye");
   }
@@ -228,7 +247,10 @@ export class Incoming implements Party {
   /** Hand over what is pending, batch after batch, until every file has ended. */
   async #write(): Promise<void> {
     while (this.#left > 0) {
+      this.#expect();
       while (this.#pending.length === 0) await this.#arrived.wait();
+      this.#busy = true;
+      this.#meeting.lift();
       const { batch, cost, counts, ended } = this.#nextBatch();
       let outcomes = (await this.#sink?.apply(batch)) ?? [];
       if (this.#tally.sealed) return;
@@ -244,6 +266,7 @@ export class Incoming implements Party {
         this.#hold(outcomes.filter(({ number }) => !ended.has(number)));
         outcomes = outcomes.filter(({ number }) => ended.has(number));
       }
+      this.#busy = false;
       await this.#tell(outcomes, cost);
     }
     if (this.#unjudged.size > 0) throw new LocalProtocolError("files without a verdict");

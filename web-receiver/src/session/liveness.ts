@@ -85,6 +85,33 @@ export class Liveness {
   }
 }
 
+/** When the peer's next step is due, if it is due at all. Times in seconds, any origin. */
+export class Deadline {
+  #due = Number.POSITIVE_INFINITY;
+  #missed = "";
+
+  /** Give the peer `seconds` from now; `missed` completes "the other side …". */
+  expect(now: number, seconds: number, missed: string): void {
+    this.#due = now + seconds;
+    this.#missed = missed;
+  }
+
+  /** Give the peer as much time as it takes. */
+  lift(): void {
+    this.#due = Number.POSITIVE_INFINITY;
+  }
+
+  /** What the peer has not done in time; empty if nothing is overdue. */
+  missed(now: number): string {
+    return now >= this.#due ? this.#missed : "";
+  }
+
+  /** When `missed` should be asked again. */
+  get due(): number {
+    return this.#due;
+  }
+}
+
 /**
  * Notices that the browser had stopped the page. Two clocks, in seconds: in some systems the
  * monotonic one stands still while the device sleeps, the other one doesn't.

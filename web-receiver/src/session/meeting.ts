@@ -1,14 +1,12 @@
 /**
  * How the two sides meet: dial a code, and wait for the first word. As `dcsend/session/meeting.py`.
- * Imports engine types, leaves and session.
+ * Imports engine types, protocol/limits.ts, leaves and session.
  */
 import type { Connection } from "../engines/base.ts";
 import { CodeExpired, ConnectionFailed } from "../errors.ts";
+import { HELLO_SECONDS } from "../protocol/limits.ts";
 import type { RunOptions } from "./options.ts";
 import { asError } from "./outcome.ts";
-
-/** Seconds a connected peer may take to say hello; dcsend does at once. */
-const HELLO = 10;
 
 /** Dial, until `signal` says no. Rejects with CodeExpired or ConnectionFailed. */
 export async function meet(
@@ -34,10 +32,10 @@ export async function meet(
 export function firstMessage(connection: Connection): Promise<Uint8Array | string> {
   return new Promise((resolve, reject) => {
     const silent = new ConnectionFailed(
-      `connected, but the other side said nothing for ${HELLO} s`,
+      `connected, but the other side did not introduce itself within ${HELLO_SECONDS} s`,
       "start it again there and use the new code",
     );
-    const timer = setTimeout(() => reject(silent), HELLO * 1000);
+    const timer = setTimeout(() => reject(silent), HELLO_SECONDS * 1000);
     connection.channels.control
       .receive()
       .then(resolve, reject)

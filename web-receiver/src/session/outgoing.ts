@@ -68,11 +68,15 @@ export class Outgoing implements Party {
   readonly #tally: Tally;
   readonly #protocol: Sender;
   readonly #pace: Pace;
+  readonly #meeting: Meeting;
   readonly #channels: Readonly<Record<"control" | "data", Channel>>;
   /** Rings when the receiver has answered, or acknowledged. */
   readonly #answered = new Bell();
   #entries: readonly Entry[] = [];
   #accepted: Accepted | null = null;
+  /** Whether the source is being waited for. */
+  #reading = false;
+  #reassured = () => {};
   #source: Source | null = null;
   #progress: Progress | null = null;
   /** Frames in flight, behind those that are done. */
@@ -87,6 +91,7 @@ export class Outgoing implements Party {
     this.#protocol = new Sender(options.agent, options.window ?? WINDOW);
     this.#pace = new Pace(CAUTIOUS, options.window ?? WINDOW);
     this.control = new Control(meeting, this.#protocol, "sender", tally);
+    this.#meeting = meeting;
     this.#channels = meeting.connection.channels;
   }
 
@@ -96,15 +101,30 @@ export class Outgoing implements Party {
   }
 
   async putAway(): Promise<void> {
+    this.#reassured();
     this.#progress?.close();
     this.#source?.close();
+  }
+
+  /** Give the receiver time for its next message, if one is due. */
+  #expect(): void {
+    const { state, answering, acknowledged } = this.#protocol;
+    const { expect, lift } = this.#meeting;
+    if (answering) expect("did not complete its answer");
+    else if (state === "sent" || (state === "sending" && this.#sent > acknowledged)) {
+      expect("acknowledged nothing for too long");
+    } else lift();
   }
 
   // --- what comes back
 
   async #listen(): Promise<void> {
-    await this.control.follow((event) => this.#handle(event));
+    await this.control.follow(
+      (event) => this.#handle(event),
+      () => this.#expect(),
+    );
     this.safe = true;
+    this.#meeting.lift();
     // The receiver, which then knows that we know, hangs up; a close here may drop the bye.
     this.#protocol.end();
     await this.control.flush();
@@ -203,13 +223,15 @@ export class Outgoing implements Party {
     await this.control.flush();
     while (this.#accepted === null) await this.#answered.wait();
     const { skip, have } = this.#accepted;
-    this.#source = this.#options.openSource(chosen, new Set(skip.keys()));
+    const source = this.#options.openSource(chosen, new Set(skip.keys()));
+    this.#source = source;
+    this.#reassured = this.control.reassure(() => this.#reading);
     try {
-      for (
-        let block = await this.#source.next();
-        block !== null;
-        block = await this.#source.next()
-      ) {
+      for (;;) {
+        this.#reading = true;
+        const block = await source.next();
+        this.#reading = false;
+        if (block === null) break;
         if (block.failure !== "") await this.#sendAbort(block);
         else await this.#sendContent(block, have.get(block.number) ?? 0);
       }
@@ -269,7 +291,9 @@ export class Outgoing implements Party {
   /** Send a frame; null if that is done. */
   #put(frame: Uint8Array<ArrayBuffer>, number: number, content: number): Promise<void> | null {
     this.#pace.send(frame.length, this.#options.now());
+    const wasIdle = this.#sent === this.#protocol.acknowledged;
     this.#sent += frame.length;
+    if (wasIdle) this.#expect();
     this.#frames.push({ upto: this.#sent, number, content });
     return this.#channels.data.send(frame) ? null : this.#putLater(frame);
   }

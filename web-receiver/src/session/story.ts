@@ -104,8 +104,14 @@ class Story implements Run {
     const hello = await race(firstMessage(connection), this.#stopped);
     const route = await race(connection.route(), this.#stopped);
     const conversation = new Conversation(connection, this.#tally, this.#options);
-    const heard = () => conversation.heard();
-    const party = this.#newParty({ connection, hello, route, heard });
+    const party = this.#newParty({
+      connection,
+      hello,
+      route,
+      heard: () => conversation.heard(),
+      expect: (missed) => conversation.expect(missed),
+      lift: () => conversation.lift(),
+    });
     this.#conversation = conversation;
     this.#party = party;
     await conversation.run(party, this.#stopped);
