@@ -11,12 +11,15 @@ import {
   entry,
   ReceivingPeer,
   SendingPeer,
+  sha256,
   startPage,
   TestSink,
+  TestSource,
 } from "./parties.ts";
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  const timers = ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"] as const;
+  vi.useFakeTimers({ toFake: [...timers] });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -38,7 +41,10 @@ async function connected(options: Parameters<typeof startPage>[0] = {}) {
 /** Let time pass, and the peer say something every five seconds. */
 async function converse(page: ReturnType<typeof startPage>, seconds: number) {
   for (let second = 0; second < seconds; second += 5) {
-    page.peer.channels.text.send("abcdefghijklmno");
+    if (page.of("done").length > 0) return;
+    try {
+      page.peer.channels.text.send("abcdefghijklmno");
+    } catch {} // it has hung up
     await pass(5);
   }
 }
@@ -136,6 +142,95 @@ describe("stopping", () => {
     expect(page.of("done")).toEqual([]);
     await pass(0.2);
     expect(page.of("done")).toHaveLength(1);
+  });
+});
+
+describe("a peer that lives and does nothing", () => {
+  const failure = (page: ReturnType<typeof startPage>) => page.of("failed")[0]?.error.message;
+
+  test("has a minute for the next frame, or to say that it works", async () => {
+    const page = startPage({ now, wallClock: now });
+    const peer = new SendingPeer(page.peer, [entry("f", 1)], []);
+    await converse(page, 55);
+    expect(failure(page)).toBe(undefined);
+    peer.protocol.working();
+    peer.flush();
+    await converse(page, 55);
+    expect(failure(page)).toBe(undefined);
+    await converse(page, 15);
+    expect(failure(page)).toBe("the other side sent nothing for too long");
+    expect(peer.of("cancelled")).toMatchObject([{ reason: "timeout" }]);
+  });
+
+  test("has a minute for the rest of its manifest", async () => {
+    const page = startPage({ now, wallClock: now });
+    const { control } = page.peer.channels;
+    control.send(
+      '{"type":"hello","versions":[1],"agent":"","role":"sender","features":[],"max_frame":64960}',
+    );
+    await converse(page, 100);
+    expect(failure(page)).toBe(undefined);
+    control.send(
+      '{"type":"manifest","entries":[{"path":"a","kind":"file","size":1}],"last":false}',
+    );
+    await converse(page, 70);
+    expect(failure(page)).toBe("the other side did not complete its list of files");
+  });
+
+  test("has a minute to acknowledge", async () => {
+    const page = startPage({
+      now,
+      wallClock: now,
+      questions: { choose: async () => chosen({ a: content(10) }) },
+      openSource: () =>
+        new TestSource([
+          { number: 0, offset: 0, payload: content(10), digest: sha256(content(10)), failure: "" },
+        ]),
+    });
+    const peer = new ReceivingPeer(page.peer);
+    peer.protocol.written = () => undefined;
+    peer.protocol.verdict = () => undefined;
+    await converse(page, 70);
+    expect(failure(page)).toBe("the other side acknowledged nothing for too long");
+  });
+
+  test("is told every twenty seconds that the disk here works", async () => {
+    const page = startPage({
+      now,
+      wallClock: now,
+      sink: (sink) => {
+        sink.ready = () => new Promise(() => undefined);
+      },
+    });
+    const peer = new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
+    const heard: unknown[] = [];
+    const receive = peer.protocol.receive.bind(peer.protocol);
+    peer.protocol.receive = (message) => {
+      heard.push(message);
+      return receive(message);
+    };
+    await converse(page, 65);
+    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(failure(page)).toBe(undefined);
+  });
+
+  test("is told every twenty seconds that the source here works", async () => {
+    const page = startPage({
+      now,
+      wallClock: now,
+      questions: { choose: async () => chosen({ a: content(10) }) },
+      openSource: () => ({ next: never, close: () => undefined }),
+    });
+    const peer = new ReceivingPeer(page.peer);
+    const heard: unknown[] = [];
+    const receive = peer.protocol.receive.bind(peer.protocol);
+    peer.protocol.receive = (message) => {
+      heard.push(message);
+      return receive(message);
+    };
+    await converse(page, 65);
+    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(failure(page)).toBe(undefined);
   });
 });
 
@@ -255,12 +350,12 @@ describe("meeting", () => {
     }
   });
 
-  test("a peer that says nothing for ten seconds is given up", async () => {
+  test("a peer that does not introduce itself within 15 seconds is given up", async () => {
     const page = startPage({ now });
-    await pass(9.9);
+    await pass(14.9);
     expect(page.events).toEqual([]);
     await pass(0.2);
-    expect(page.of("failed")[0]?.error.message).toMatch("said nothing for 10 s");
+    expect(page.of("failed")[0]?.error.message).toMatch("did not introduce itself within 15 s");
     await expect(page.peer.channels.control.receive()).rejects.toThrow(ConnectionFailed);
   });
 
