@@ -36,5 +36,5 @@ async def test_nobody_who_has_gone_silent_is_sent_to_for_ever(here: Published) -
         dialer, listener = await here.pair_over(relay)
         relay.passes = lambda data: False
         for end in (dialer, listener):
-            with pytest.raises(ConnectionFailed):
+            with pytest.raises(ConnectionFailed, match="silent for 3 s"):
                 await end.channels["text"].receive()

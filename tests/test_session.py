@@ -28,7 +28,7 @@ from dcsend.files.manifest import scan
 from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Source
 from dcsend.protocol.limits import MAX_FRAME
-from dcsend.session import incoming
+from dcsend.session import conversation, incoming
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import (
     Connected,
@@ -219,6 +219,25 @@ async def test_silence_is_reported_and_then_ends_the_run(tmp_path: Path, source_
         error = await sending.run()
     assert isinstance(error, ConnectionFailed)
     assert [e.kind for e in sending.events if isinstance(e, Warned)] == ["silent"]
+
+
+@pytest.mark.parametrize(
+    ("agent", "named"),
+    [("dcsend/0.1.0 (Android; Chrome)", True), ("dcsend/0.1.0 (Linux; Python 3.11.7)", False)],
+)
+async def test_of_a_browser_it_is_reported_that_silence_ends_its_connection(
+    source_file: Path, monkeypatch: pytest.MonkeyPatch, agent: str, named: bool
+) -> None:
+    monkeypatch.setattr(conversation, "_BROWSER_GIVES_UP", 0.2)
+    left, right = connected_pair()
+    for channel in right.memory_channels.values():
+        channel.clog()
+    sending = sender(left, source_file, IMPATIENT)
+    sending.conversation.introduced(agent)
+    async with asyncio.timeout(10):
+        error = await sending.run()
+    assert isinstance(error, ConnectionFailed)
+    assert ("it is a browser" in error.message) is named
 
 
 async def test_typed_lines_appear_on_the_other_side_while_the_person_decides(

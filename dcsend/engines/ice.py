@@ -139,6 +139,8 @@ class IceConnection(Connection):
 
     direct: Callable[[bytes], None] | None = None
     "Gets what is not STUN; None for aioice's queue."
+    expired = False
+    "Whether it has ended because the peer has not answered for `consent.EXPIRES` seconds."
 
     def __init__(
         self,
@@ -364,6 +366,7 @@ class IceConnection(Connection):
         finally:
             if requests is not None:
                 requests.stop()
+        self.expired = True
         # Whoever waits learns it now; a TURN server may take its time.
         self._nominated.clear()
         self.farewell()

@@ -20,7 +20,7 @@ from aiortc import (
 from OpenSSL import SSL
 
 from dcsend.description import MAX_MESSAGE_SIZE
-from dcsend.engines import dtls, private
+from dcsend.engines import consent, dtls, private
 from dcsend.engines.base import Path, Route
 from dcsend.engines.bulk import BulkTransport
 from dcsend.engines.certificate import Certificate
@@ -176,9 +176,18 @@ class PeerConnection:
 
     def _dtls_changed(self) -> None:
         if self._dtls.state == "closed":
-            self._end(ConnectionFailed("the connection to the other side was lost"))
+            self._end(self._lost())
             # Else its timers send into the void until somebody closes this connection.
             self._sctp.give_up()
+
+    def _lost(self) -> ConnectionFailed:
+        """Return why DTLS is closed though nobody here has closed it."""
+        if self._ice_connection.expired:
+            seconds = consent.EXPIRES
+            message = f"the other side has been silent for {seconds:.0f} s"
+        else:
+            message = "the connection to the other side was lost"
+        return ConnectionFailed(message, "run it again on both sides")
 
     def _rules_broken(self) -> None:
         self._end(RemoteProtocolError("the peer broke the rules of SCTP"))

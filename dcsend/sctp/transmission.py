@@ -22,8 +22,10 @@ from dcsend.sctp.wire import Sack
 
 __all__ = ["Transmission"]
 
-_MAX_TIMEOUTS: Final = 10
-"Timers expired in a row before the peer counts as gone (RFC 9260, 16); ICE mostly knows before."
+_DEAD: Final = 60.0
+"""Seconds without an acknowledgement after which the peer counts as gone, where RFC 9260, 16 counts
+ten timers: as `timing` limits them, those expire within 25 s. It must be longer than consent lasts
+(30 s, RFC 7675), which mostly ends the connection before."""
 _FULL_BACKOFF: Final = 3
 "How often the timer is doubled while the peer answers that it has no room: to 2.4 s and more."
 _BLACK_HOLE: Final = 3
@@ -66,6 +68,8 @@ class Transmission:
         "Whether there ever was a message that may be given up."
         self._timeouts = 0
         "T3 expired, in a row."
+        self._silent_since = 0.0
+        "When the first of them expired."
         self._t3: float | None = None
         self._tail: float | None = None
         "When to send a tail loss probe."
@@ -213,7 +217,9 @@ class Transmission:
         self._t3 = now + self.round_trip.timeout
         self._tail = None
         self._tail_probe = None
-        if self._timeouts > _MAX_TIMEOUTS:
+        if self._timeouts == 1:
+            self._silent_since = now
+        if now - self._silent_since >= _DEAD:
             self.is_dead = True
             return
         if self._timeouts == _BLACK_HOLE and self.probing.black_hole():

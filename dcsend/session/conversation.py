@@ -19,12 +19,16 @@ __all__ = ["Conversation", "Party", "race", "send_all"]
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+_BROWSER_GIVES_UP: Final = 16
+"""Seconds of silence after which a browser ends the connection by itself, and can't be told to wait
+longer (measured: Chromium 156, 16 to 18 s)."""
 _FAREWELL: Final = 2.0
 """Seconds for the last message to arrive before the connection is torn down. Waited in full only
 where the peer is gone; half a second is too short on a busy machine: the peer then reports a lost
 connection in place of the error."""
 _PARTING: Final = 0.5
-"The same where a person has ended the run, which is over within a second."
+"""The same where a person has ended the run, which is over within a second, and where the peer has
+been silent for long."""
 
 
 class Party(Protocol[T_co]):
@@ -94,6 +98,7 @@ class Conversation:
         # What was typed before was meant for nobody, or for a shell.
         while lines is not None and not lines.empty():
             lines.get_nowait()
+        self._peer_is_browser = False
         self._loop = asyncio.get_running_loop()
         self._liveness = Liveness(
             self._loop.time(),
@@ -102,6 +107,10 @@ class Conversation:
             limit=settings.silence_limit,
         )
         self._deadline = Deadline()
+
+    def introduced(self, agent: str) -> None:
+        """Note what the peer calls itself."""
+        self._peer_is_browser = "Python" not in agent
 
     def heard(self) -> None:
         """Note that something has come from the peer, on whatever channel."""
@@ -137,13 +146,24 @@ class Conversation:
         try:
             return await race(party.run(), self._receive(), self._beat(), self._say())
         except (DcsendError, asyncio.CancelledError) as exc:
+            if isinstance(exc, ConnectionFailed):
+                self._explain(exc)
             with contextlib.suppress(TimeoutError, DcsendError):
-                interrupted = isinstance(exc, asyncio.CancelledError)
-                async with asyncio.timeout(_PARTING if interrupted else _FAREWELL):
+                soon = isinstance(exc, asyncio.CancelledError | ConnectionFailed)
+                async with asyncio.timeout(_PARTING if soon else _FAREWELL):
                     await party.farewell(exc)
             raise
         finally:
             await party.put_away()
+
+    def _explain(self, error: ConnectionFailed) -> None:
+        """Add what a browser does in silence: a network that came back in time did not help."""
+        silence = self._liveness.silence(self._loop.time())
+        if self._peer_is_browser and silence >= _BROWSER_GIVES_UP:
+            error.message += (
+                f"; it is a browser, which ends a connection after about {_BROWSER_GIVES_UP} s of"
+                " silence by itself"
+            )
 
     async def _receive(self) -> None:
         with contextlib.suppress(ConnectionFailed):  # the control channel says it better

@@ -198,6 +198,7 @@ class Incoming:
         """Act on one event; True when it was the last."""
         match event:
             case protocol_events.PeerIntroduced():
+                self.conversation.introduced(event.agent)
                 route = self._connection.route
                 self._emit(
                     Connected(route.path.value, route.family, route.remote, event.agent, route.rtt)

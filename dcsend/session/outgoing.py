@@ -230,6 +230,7 @@ class Outgoing:
         return False
 
     def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
+        self.conversation.introduced(event.agent)
         route = self._connection.route
         self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
         self._emit(ManifestKnown(self._entries))

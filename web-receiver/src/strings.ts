@@ -214,6 +214,7 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     title: "The other side can't be reached any more",
     advice: [
       "Its program was ended, or one of the two devices sleeps, or has left or changed its network.",
+      "After about 16 seconds of silence a browser ends a connection, even if the network comes back.",
       AGAIN,
     ],
   },
