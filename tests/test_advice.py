@@ -10,7 +10,7 @@ import pytest
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PeerRefused
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
-from dcsend.session.events import Event, Failed, FileFinished
+from dcsend.session.events import Emit, Event, Failed, FileFinished
 from dcsend.session.outcome import Tally
 from dcsend.settings import Settings
 
@@ -62,7 +62,7 @@ async def ended_by(error: DcsendError | None, *, begun: bool) -> str:
     interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     events: list[Event] = []
 
-    async def story(tally: Tally) -> None:
+    async def story(tally: Tally, emit: Emit) -> None:
         tally.started = 1.0 if begun else None
         if error is not None:
             raise error

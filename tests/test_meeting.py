@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dcsend.errors import TimedOut, UsageError
-from dcsend.session.events import CodeReady, Event
+from dcsend.session.events import CodeReady, Event, Failed
 from dcsend.session.meeting import meet
 from dcsend.session.publishing import chosen_addresses
 from dcsend.settings import Settings
@@ -48,7 +48,7 @@ async def test_nobody_comes() -> None:
     with pytest.raises(TimedOut, match="nobody used the code within"):
         async with meet(settings, events.append, "sender"):
             pass
-    assert [type(event) for event in events] == [CodeReady]
+    assert [type(event) for event in events] == [CodeReady, Failed]
 
 
 async def test_a_clock_in_the_far_future_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

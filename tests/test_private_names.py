@@ -19,7 +19,7 @@ import aioice
 import pytest
 from aioice.ice import StunProtocol
 from aioice.stun import Message, Transaction
-from aioice.turn import TurnTransport
+from aioice.turn import TurnClientMixin, TurnTransport
 from aiortc import (
     RTCCertificate,
     RTCDtlsTransport,
@@ -87,6 +87,7 @@ ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
     ("Connection._nominated", PRIVATE, lambda x: x.connection._nominated, dict),
     ("Connection._nominated", ICE, lambda x: x.connection._nominated, dict),
     ("Connection._check_list", ICE, lambda x: x.connection._check_list, list),
+    ("Connection._closing", ICE, lambda x: x.connection._closing, bool),
     ("Connection._check_list_done", ICE, lambda x: x.connection._check_list_done, bool),
     ("Connection._check_list_state", ICE, lambda x: x.connection._check_list_state, asyncio.Queue),
     ("Connection._early_checks", ICE, lambda x: x.connection._early_checks, deque),
@@ -160,6 +161,7 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
             ("sort_check_list", [], False),
         )
     ),
+    ("TurnClientMixin.delete", RELAY, TurnClientMixin.delete, [], True),
     ("StunProtocol.send_stun", ICE, StunProtocol.send_stun, ["message", "addr"], False),
     (
         "Transaction.response_received",

@@ -143,7 +143,9 @@ async def test_a_sender_has_told_what_it_offers_when_the_other_side_goes_at_once
     sending.party._emit = cut_at_once
     error, _ = await both(sending, receiving)
     assert isinstance(error, ConnectionFailed)
-    assert [type(event) for event in sending.events] == [Connected, ManifestKnown]
+    # A busy machine may have let a sign of life be due.
+    told = [type(event) for event in sending.events if not isinstance(event, TextExchanged)]
+    assert told == [Connected, ManifestKnown]
 
 
 def first_data_frame(change: Callable[[bytes], bytes]) -> Callable[[bytes | str], bytes | str]:

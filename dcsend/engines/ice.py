@@ -375,7 +375,7 @@ class IceConnection(Connection):
         await self.close()
 
     async def close(self) -> None:
-        """End at once; idempotent."""
+        """End; wait for half a second at most, for a TURN server; idempotent."""
         for timer in (self._relay_timer, self._pacing):
             if timer is not None:
                 timer.cancel()
@@ -383,6 +383,9 @@ class IceConnection(Connection):
             if check is not None:
                 check.stop()
         self._checks.clear()
+        # Nothing begins any more; aioice would wait for one TURN server after the other.
+        self._closing = True
+        await asyncio.gather(*(protocol.close() for protocol in self._protocols))
         await super().close()
 
 

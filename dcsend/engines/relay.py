@@ -8,17 +8,19 @@ repeats its request for 63 s. Every failure becomes a sentence about the server.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from aioice.stun import TransactionError
 from aioice.turn import (
     DEFAULT_ALLOCATION_LIFETIME,
     DEFAULT_CHANNEL_REFRESH_TIME,
     UDP_SOCKET_BUFFER_SIZE,
+    TurnClientMixin,
     TurnClientTcpProtocol,
     TurnClientUdpProtocol,
     TurnTransport,
@@ -38,6 +40,8 @@ _LIMIT: Final = 6.0
 "Seconds after the look-up of the name: TCP, TLS and two requests are about five round trips."
 _STAGGER: Final = 0.3
 "Seconds until the next address of the same name is tried, too; RFC 8305, 5 has 0.25."
+_FAREWELL: Final = 0.5
+"Seconds that a server has when a run ends, which waits for nothing else then."
 _ATTEMPTS: Final = 4
 "Addresses of one name that are tried."
 
@@ -58,14 +62,25 @@ class _AccountIgnoredError(TransactionError):
     """
 
 
-class _Watched:
-    """What both of aioice's clients lack: a notice of the first answer, and of the end."""
+class _Client(TurnClientMixin):
+    """What both of aioice's clients lack: a notice of the first answer, and an end in time."""
 
     def watch(self) -> None:
         """Make the futures; called within the loop."""
         loop = asyncio.get_running_loop()
         self.heard: asyncio.Future[None] = loop.create_future()
         self.broken: asyncio.Future[Exception] = loop.create_future()
+
+    async def delete(self) -> None:
+        """Free the relayed address; the server has `_FAREWELL` seconds to confirm that.
+
+        aioice waits 63 s for a server that is gone. Without a word it is freed after ten minutes.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await super().delete()
+        # Closing in order would wait for what TLS has still to send.
+        cast(asyncio.DatagramTransport | asyncio.Transport, self.transport).abort()
 
     def mark_heard(self) -> None:
         """Note an answer."""
@@ -78,7 +93,7 @@ class _Watched:
             self.broken.set_result(error)
 
 
-class _UdpClient(_Watched, TurnClientUdpProtocol):
+class _UdpClient(_Client, TurnClientUdpProtocol):
     """aioice's client over UDP."""
 
     def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
@@ -91,7 +106,7 @@ class _UdpClient(_Watched, TurnClientUdpProtocol):
         self.mark_broken(exc)
 
 
-class _TcpClient(_Watched, TurnClientTcpProtocol):
+class _TcpClient(_Client, TurnClientTcpProtocol):
     """aioice's client over TCP, with or without TLS."""
 
     def data_received(self, data: bytes) -> None:

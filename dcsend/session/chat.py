@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dcsend.engines.base import MAX_QUEUED
 from dcsend.engines.loading import stock, talk_peer
 from dcsend.engines.transport import Parameters
-from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError, UsageError
+from dcsend.errors import ConnectionFailed, RemoteProtocolError, UsageError
 from dcsend.importing import keep_out
 from dcsend.printable import printable
 from dcsend.session.conclusion import conclude
@@ -29,6 +29,8 @@ from dcsend.session.events import (
     ChannelClosed,
     ChannelOpened,
     Emit,
+    Event,
+    Failed,
     Finished,
     MessageExchanged,
     StateChanged,
@@ -85,7 +87,7 @@ async def chat(
         DcsendError: there was no connection, or it was lost; also told by `error` and `done`.
     """
 
-    async def story(tally: Tally) -> None:
+    async def story(tally: Tally, emit: Emit) -> None:
         if choices.save is not None:
             from dcsend.files.planning import check_root
 
@@ -150,16 +152,16 @@ async def _meet(
         begun = True
         emit(StateChanged("connecting"))
 
-    try:
-        async with _way(settings, choices, emit, ask, connecting) as peer:
-            if not begun:  # who listens learns of it when it is done
-                connecting()
-            connected = True
-            yield peer
-    except DcsendError:
-        if begun and not connected:
+    def show(event: Event) -> None:
+        if isinstance(event, Failed) and begun and not connected:
             emit(StateChanged("failed"))
-        raise
+        emit(event)
+
+    async with _way(settings, choices, show, ask, connecting) as peer:
+        if not begun:  # who listens learns of it when it is done
+            connecting()
+        connected = True
+        yield peer
 
 
 def _way(

@@ -19,6 +19,7 @@ from dcsend.engines.loading import Make, Peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.turn import parse_turn
 from dcsend.errors import MalformedCode, TimedOut, UsageError
+from dcsend.session.conclusion import reported_first
 from dcsend.session.events import DescriptionReady, Emit, Warned
 from dcsend.session.publishing import ChangeNotes
 from dcsend.session.waiting import noting
@@ -93,34 +94,36 @@ async def exchange(
         theirs = blob.decode(text, SdpType.OFFER)
     endpoint = await Endpoint.open(servers, port=settings.port, addresses=settings.addresses)
     try:
-        for problem in endpoint.problems:
-            emit(Warned("server", problem.message, problem.hint))
-        changes = nullcontext() if settings.addresses else ChangeNotes(emit)
-        if theirs is None:
-            ours = endpoint.describe(SdpType.OFFER)
-            _show(ours, emit, compact=manners.compact)
-            async with changes:
-                text = await _asked(ask, None, settings.expires, ours)
-            theirs = _of_the_other_side(text, ours)
-        # A browser can't answer in time what a person pastes (see `engines.described`), so it
-        # offers; then its offer counts, whatever we have shown.
-        answers = theirs.type is SdpType.OFFER
-        if answers:
-            ours = endpoint.describe(SdpType.ANSWER, theirs)
-        peer = endpoint.prepare(ours, theirs, make)
+        with reported_first(emit):
+            for problem in endpoint.problems:
+                emit(Warned("server", problem.message, problem.hint))
+            changes = nullcontext() if settings.addresses else ChangeNotes(emit)
+            if theirs is None:
+                ours = endpoint.describe(SdpType.OFFER)
+                _show(ours, emit, compact=manners.compact)
+                async with changes:
+                    text = await _asked(ask, None, settings.expires, ours)
+                theirs = _of_the_other_side(text, ours)
+            # A browser can't answer in time what a person pastes (see `engines.described`), so it
+            # offers; then its offer counts, whatever we have shown.
+            answers = theirs.type is SdpType.OFFER
+            if answers:
+                ours = endpoint.describe(SdpType.ANSWER, theirs)
+            peer = endpoint.prepare(ours, theirs, make)
     except BaseException:
         await endpoint.close()
         raise
     try:
-        if answers:
-            _show(ours, emit, compact=blob.is_compact(text))
-        prepared(peer)
-        # Who answers waits for a person.
-        timeout = settings.expires if answers else settings.connect_timeout
-        notes = noting(partial(endpoint.facts, theirs), emit) if answers else nullcontext()
-        async with notes, changes:
-            await endpoint.establish(peer, theirs, timeout=timeout)
-        yield peer
+        with reported_first(emit):
+            if answers:
+                _show(ours, emit, compact=blob.is_compact(text))
+            prepared(peer)
+            # Who answers waits for a person.
+            timeout = settings.expires if answers else settings.connect_timeout
+            notes = noting(partial(endpoint.facts, theirs), emit) if answers else nullcontext()
+            async with notes, changes:
+                await endpoint.establish(peer, theirs, timeout=timeout)
+            yield peer
     finally:
         await peer.close()
 

@@ -15,6 +15,7 @@ from dcsend.engines.loading import Make, Peer, stock, transfer_peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
+from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import Publication, canonical
@@ -36,7 +37,8 @@ async def meet(
 
     Args:
         settings: how to meet.
-        emit: told what the other side must be given.
+        emit: told what the other side must be given, and of an error before the connection is
+            closed because of it.
         role: `sender` or `receiver`.
         ask: for the other side's description, where those are exchanged.
 
@@ -66,19 +68,22 @@ async def by_code(
 ) -> AsyncIterator[Peer]:
     """Yield a connection that came about by a dial code: that of the settings, or a new one."""
     if settings.code:
-        connection = await _dial(settings, make)
+        with reported_first(emit):
+            connection = await _dial(settings, make)
         try:
-            yield connection
+            with reported_first(emit):
+                yield connection
         finally:
             await connection.close()
     else:
         async with hosting(settings, emit) as page:
             listener, publication = await _listen(settings, emit, role, page, make)
             try:
-                page.start()
-                async with noting(listener.facts, emit), publication.watching():
-                    connection = await _wait(listener, settings)
-                yield connection
+                with reported_first(emit):
+                    page.start()
+                    async with noting(listener.facts, emit), publication.watching():
+                        connection = await _wait(listener, settings)
+                    yield connection
             finally:
                 await listener.close()
 
