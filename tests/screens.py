@@ -13,6 +13,7 @@ import select
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -74,6 +75,23 @@ class Pty:
         with contextlib.suppress(OSError):
             os.write(self.file.fileno(), _MARK.encode())
             self._receive(_MARK)
+        return plain(self.screen)
+
+    def during(self, work: Callable[[], None]) -> list[str]:
+        """Return the rows that are shown after *work*, which may write more than fits.
+
+        A terminal that is not read holds a few thousand characters; then writing to it waits.
+        """
+
+        def write() -> None:
+            work()
+            self.file.flush()
+            os.write(self.file.fileno(), _MARK.encode())
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        self._receive(_MARK)
+        writing.join()
         return plain(self.screen)
 
     def type(self, text: str) -> None:

@@ -84,11 +84,12 @@ class Seat:
     def after(self, *events: Event, **chosen: object) -> list[str]:
         """Return the rows shown after *events*."""
         display = self.display(**chosen)  # type: ignore[arg-type]
-        rows = self.pty.look()
-        for event in events:
-            display.show(event)
-            rows = self.pty.look()  # at once: a terminal holds a few thousand characters
-        return rows
+
+        def show() -> None:
+            for event in events:
+                display.show(event)
+
+        return self.pty.during(show)
 
 
 @pytest.fixture
@@ -237,6 +238,28 @@ def test_links_of_further_networks_follow_the_first_without_a_qr_code(seat: Seat
     assert event.links[1].url[:80] in rows[rows.index("or in the network of eth1:") :]
 
 
+@pytest.mark.parametrize("page", ["dcsend:", LOCAL_PAGE])
+@pytest.mark.parametrize("height", [22, 24, 50])
+def test_notes_leave_the_qr_code_in_the_window(height: int, page: str) -> None:
+    pty = Pty(80, height)
+    first, second = (Warned("server", f"the {n} server does not answer", "x" * 90) for n in "ab")
+    rows = Seat(pty).after(code(page), first, second)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(page)
+    assert rows[-1].startswith("waiting")
+    assert "note: the b server does not answer" in pty.written
+    pty.close()
+
+
+def test_code_stays_where_it_is_when_the_other_side_is_there() -> None:
+    pty = Pty(80, 50)
+    rows = Seat(pty).after(code(), Warned("server", "a note"), CONNECTED)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link("dcsend:")
+    assert rows[0] == "note: a note"
+    assert rows[-1] == "connected to dcsend/1, direct over IPv4, 4 ms"
+    assert not any("waiting" in row for row in rows)
+    pty.close()
+
+
 def test_renewed_code_is_below_the_one_before_with_its_qr_code() -> None:
     pty = Pty(80, 24)
     later = replace(DIAL, addresses=(Address("10.64.0.9", 4000),))
@@ -247,6 +270,17 @@ def test_renewed_code_is_below_the_one_before_with_its_qr_code() -> None:
     command = f"dcsend receive {later.text()}"
     assert {command[:80], command[80:]} <= set(rows)
     assert [row.startswith("waiting") for row in rows].count(True) == 1
+    pty.close()
+
+
+def test_window_with_room_for_two_codes_shows_the_renewed_one_alone() -> None:
+    pty = Pty(80, 80)
+    later = replace(DIAL, addresses=(Address("10.64.0.9", 4000),))
+    second = replace(code(), code=later.text(), link=later.link("dcsend:"))
+    rows = Seat(pty).after(code(), second)
+    assert scanned(photographed(pty.screen, "dark")) == later.link("dcsend:")
+    ends = [f"dcsend receive {one.text()}"[80:] for one in (DIAL, later)]
+    assert [end in rows for end in ends] == [False, True]
     pty.close()
 
 

@@ -41,6 +41,8 @@ class Announcement:
     status: str
     notes: list[str]
     "What could not be shown, and why; comes first."
+    kept: int = 0
+    "How many of the lines, from the last, are to stay in sight: the QR code and the command."
 
 
 def announce(
@@ -61,20 +63,16 @@ def announce(
     verb = "receive" if event.role == "sender" else "send PATH --to"
     command = f"dcsend {verb} {event.code}"
     expiry = until(event.expires, now)
-    works = f"the code works once, until {expiry}"
     paged = not event.link.startswith(_NO_PAGE)
     where = "in a browser" if hosted else "in a browser in the same network"
     if not err.terminal:
         lines = [f"on the other machine, run: {command}"]
         lines += [f"or open {where}: {event.link}"] if paged else []
         lines += [f"or open {_where(link)}: {link.url}" for link in event.links[1:]]
-        return Announcement(lines, f"waiting for the other side; {works}", [])
+        status = f"waiting for the other side; the code works once, until {expiry}"
+        return Announcement(lines, status, [])
     columns, rows = err.window
-    status = f"waiting for the other side; {works}; Ctrl-C ends"
-    if len(status) >= columns:
-        status = f"waiting; works once, until {expiry}"
-    if len(status) >= columns:  # tomorrow, in a narrow window
-        status = f"waiting until {expiry}"
+    status = _status(expiry, columns)
     header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = _choose(event.link, err, wanted)
     mode = choice.mode
@@ -92,17 +90,26 @@ def announce(
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
     if len(spacious) + 4 + below + _STATUS <= rows:
-        return Announcement([*page, *spacious, "", header, "", command, ""], status, [])
+        shown = [*spacious, "", header, "", command, ""]
+        return Announcement([*page, *shown], status, [], len(shown))
     if len(spacious) + below + _STATUS <= rows:
         advice = [phone, "or run the command below on another machine"] if paged else []
-        shown = _beside(spacious, advice, columns)
-        return Announcement([*page, header, *shown, command], status, [])
+        shown = [*_beside(spacious, advice, columns), command]
+        return Announcement([*page, header, *shown], status, [], len(shown))
     alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
     status = f"waiting; scroll up for the command; works once, until {expiry}"
     if len(status) >= columns:
         status = "waiting; scroll up for the command"
     shown = _beside(alone, [phone] if paged else [], columns)
-    return Announcement([*page, header, "", command, "", *shown], status, [])
+    return Announcement([*page, header, "", command, "", *shown], status, [], len(shown))
+
+
+def _status(expiry: str, columns: int) -> str:
+    """Say what is awaited and until when, in one row."""
+    long = f"waiting for the other side; the code works once, until {expiry}; Ctrl-C ends"
+    shorter = f"waiting; works once, until {expiry}"
+    fitting = (text for text in (long, shorter) if len(text) < columns)
+    return next(fitting, f"waiting until {expiry}")  # tomorrow, in a narrow window
 
 
 def _where(link: Link) -> str:

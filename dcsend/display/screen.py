@@ -2,6 +2,7 @@ r"""The lower end of a terminal: what is still going on, below the lines that st
 
     lines that stay
     lines that stay
+    QR code, command              while the other side is awaited: later lines go above these
     total  12% |███      | …      rows that are replaced: bars,
     what is being typed_          or one row that says what is awaited, or a question
 
@@ -11,6 +12,7 @@ and on one that can't move its cursor, nothing is ever replaced.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -23,6 +25,7 @@ _SAVE: Final = "\x1b7"
 _RESTORE: Final = "\x1b8"
 _CLEAR_ROW: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Screen:
@@ -32,9 +35,16 @@ class Screen:
         self._stream = stream
         self._rows: list[str] = []
         "What stands below the lines that stay."
+        self._lasting = 0
+        "How many of these, from the first, stay when the rest is replaced."
         self._below = 0
         "Rows that the cursor stands below the last of these: 1 for bars, else 0."
         self._question = False
+
+    def lines(self, texts: Sequence[str]) -> None:
+        """Write lines that stay, and what is below them once."""
+        if texts:
+            self.line("\n".join(texts))
 
     def line(self, text: str) -> None:
         """Write a line that stays."""
@@ -57,6 +67,25 @@ class Screen:
             self._stream.line(text)
             return
         self._replace([fit(text, self._stream.window[0] - 1).rstrip()])
+
+    def block(self, lines: Sequence[str], status: str) -> None:
+        """Keep *lines* in sight above a status; when that is replaced, they stay where they are.
+
+        Lines that do not fit into the window together are lines like others.
+        """
+        columns, rows = self._stream.window
+        fits = sum(_height(line, columns) for line in lines) < rows
+        if not self._stream.movable or not fits:
+            self.lines(lines)
+            self.status(status)
+            return
+        self._replace([*lines, fit(status, columns - 1).rstrip()])
+        self._lasting = len(lines)
+
+    def withdraw(self) -> None:
+        """Take away everything below the lines that stay, a block included."""
+        self._lasting = 0
+        self.clear()
 
     def ask(self, text: str) -> None:
         """Show a question; the answer is typed behind it."""
@@ -92,6 +121,7 @@ class Screen:
             self._replace([])
 
     def _replace(self, rows: Sequence[str], below: int = 0) -> None:
+        self._rows, self._lasting = self._rows[self._lasting :], 0
         up = self._up()
         self._rows, self._below, self._question = list(rows), below, False
         self._stream.write(up + self._drawn())
@@ -99,9 +129,14 @@ class Screen:
     def _up(self, further: int = 0) -> str:
         """Return what moves the cursor to the first row and clears from there."""
         columns, _ = self._stream.window
-        heights = [max(1, -(-width(row) // columns)) for row in self._rows]
+        heights = [_height(row, columns) for row in self._rows]
         up = sum(heights) - (1 if heights and not self._below else 0) + further
         return (f"\x1b[{up}A" if up else "") + "\r" + _CLEAR_BELOW
 
     def _drawn(self) -> str:
         return "\n".join(self._rows) + "\n" * self._below
+
+
+def _height(row: str, columns: int) -> int:
+    """Return how many rows of the window a line takes."""
+    return max(1, -(-width(_COLOURS.sub("", row)) // columns))

@@ -160,11 +160,12 @@ class TerminalDisplay:
         announcement = announce(
             event, self._err, self._options.qr, self._clock(), hosted=self._options.hosted
         )
+        self._screen.withdraw()  # of a code before this one
         for note in announcement.notes:
             self._say(f"note: {note}")
-        for line in announcement.lines:
-            self._screen.line(line)
-        self._screen.status(announcement.status)
+        above = len(announcement.lines) - announcement.kept
+        self._screen.lines(announcement.lines[:above])
+        self._screen.block(announcement.lines[above:], announcement.status)
 
     def _show_description(self, event: DescriptionReady) -> None:
         """Show our half of two codes; who has shown an offer asks for the answer next."""
@@ -279,8 +280,8 @@ class TerminalDisplay:
 
     def _say(self, text: str) -> None:
         """Write prose: on a terminal, broken between words."""
-        for row in wording.wrapped(text, self._err.window[0]) if self._err.terminal else [text]:
-            self._screen.line(row)
+        columns = self._err.window[0]
+        self._screen.lines(wording.wrapped(text, columns) if self._err.terminal else [text])
 
     def _show_more(self) -> None:
         """Count what got no line."""
