@@ -33,7 +33,7 @@ check: venv ## formatting, lint and types only
 fuzz: ## throw invented packets at SCTP for ten minutes; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh
 
-bench: page ## measure everything and write docs/performance.md; about two and a half hours, see bench/
+bench: page ## measure everything and write docs/performance.md; about three hours, see bench/
 	@sh scripts/system-tools.sh
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
@@ -44,6 +44,7 @@ bench: page ## measure everything and write docs/performance.md; about two and a
 	$(PY) -m bench.uplink
 	$(PY) -m bench.fairness
 	$(PY) -m bench.sizes
+	$(PY) -m bench.flood
 	$(PY) -m bench.paths
 	@$(MAKE) --no-print-directory report
 

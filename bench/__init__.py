@@ -1,7 +1,7 @@
 """Benchmarks and the demonstration; nothing here is part of the installed package.
 
 ```
-startup throughput small sizes browsers uploads uplink fairness paths
+startup throughput small sizes browsers uploads uplink fairness paths flood
                                                the parts: python -m bench.NAME
   rounds         everybody in turn             files     random files, room on the disk
   contenders/    whoever is measured, behind one interface: dcsend, bare channels, wormholes, TCP
@@ -9,6 +9,7 @@ startup throughput small sizes browsers uploads uplink fairness paths
   hosts emulation                              two hosts, joined by a cable or by an emulated path
   running        a process with its lines, processor time and memory      forward         beside it
   watching       the same of a browser         delays ping      what everybody else waits meanwhile
+  spoof          who sends forged packets to an end of a transfer (flood)
   results        what comes out, as JSON in build/bench/
 report tables plots                            from those files to docs/performance.md and README.md
 ```

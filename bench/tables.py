@@ -180,6 +180,22 @@ def _sizes(part: Part) -> Iterator[str]:
     yield from table(["", "MB/s", *_COSTS, "done"], lines)
 
 
+def _flood(part: Part) -> Iterator[str]:
+    lines = []
+    for row in part["rows"]:
+        to_it, closed = (rates(row["results"][port]) for port in ("its port", "a closed port"))
+        both = Spread.of(to_it), Spread.of(closed)
+        left = f"{both[0].median / both[1].median:.2f}" if both[1].median else "–"
+        lines.append([_FLOODS[row["title"]], *both, left])
+    arguments = part["arguments"]
+    yield (
+        f"{arguments['rate']:g} packets a second to the {arguments['at']}, "
+        f"{arguments['megabytes']} MB."
+    )
+    yield ""
+    yield from table(["MB/s beside", "to its port", "to a closed port", "left"], lines)
+
+
 def _startup(part: Part) -> Iterator[str]:
     said = {
         "send": "`dcsend send` until its code is printed",
@@ -190,6 +206,16 @@ def _startup(part: Part) -> Iterator[str]:
     yield from table(["", "ms"], lines)
 
 
+_FLOODS: Final = {
+    "junk": "100 random bytes",
+    "bare": "STUN headers without attributes",
+    "wrong": "well-formed checks with a wrong MESSAGE-INTEGRITY",
+    "fingerprints": "requests with 117 right FINGERPRINTs",
+    "replayed": "a recorded check of the peer",
+    "version": "DTLS records of no known version",
+    "record": "DTLS records of the right version, forged",
+}
+"What `bench.spoof` calls them -> what they are."
 _COSTS: Final = ("CPU s/GB, sender / receiver", "peak MiB, sender / receiver")
 
 PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
@@ -242,6 +268,14 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         "Over the cable, whole dcsend, random files. Processor time is that of the whole process, "
         "with its start, which weighs on small files.",
         _sizes,
+    ),
+    "flood": (
+        "Beside forged packets",
+        "Over the cable, whole dcsend, while somebody who reads along sends packets with the "
+        "peer's address and port as their source; in turn to the port that is in use and to one "
+        "of that host where nothing is, whose packets cost the system as much. `left` is the ratio "
+        "of the medians.",
+        _flood,
     ),
     "startup": ("Until the code is there", "From the start of the program.", _startup),
 }

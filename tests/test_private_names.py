@@ -104,10 +104,12 @@ ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
     ("RTCDtlsTransport._ssl", DTLS, lambda x: x.dtls._ssl, type(None)),
     ("RTCDtlsTransport._state", DTLS, lambda x: x.dtls._state, DtlsState),
     ("OpenSSL.SSL.Connection._ssl", DTLS, lambda x: x.ssl._ssl, _util.ffi.CData),
+    ("OpenSSL.SSL.Connection._from_ssl", DTLS, lambda x: x.ssl._from_ssl, _util.ffi.CData),
     ("OpenSSL._util.ffi", DTLS, lambda x: _util.ffi.new("char[]", 1), _util.ffi.CData),
     *(
         (f"OpenSSL._util.lib.{name}", DTLS, lambda x, name=name: getattr(_util.lib, name), kind)
         for name, kind in (
+            ("BIO_read", type(_util.lib.SSL_read)),
             ("SSL_read", type(_util.lib.SSL_read)),
             ("SSL_write", type(_util.lib.SSL_read)),
             ("SSL_get_error", type(_util.lib.SSL_read)),

@@ -22,13 +22,28 @@ ENVIRONMENT: Final = {"DCSEND_STUN": "none", "DCSEND_NO_PAGE": "1"}
 PROGRAM: Final = (sys.executable, "-m", "dcsend")
 
 
-def send_path(hosts: Hosts, source: Path, destination: Path, limit: float) -> Result:
-    """Move a file or a folder; Ctrl-C at the receiver after *limit* seconds of transfer."""
-    command = Hosts.on(hosts.left, *PROGRAM, "send", str(source), "--json")
+def send_path(
+    hosts: Hosts,
+    source: Path,
+    destination: Path,
+    limit: float,
+    ports: tuple[int, int] = (0, 0),
+) -> Result:
+    """Move a file or a folder; Ctrl-C at the receiver after *limit* seconds of transfer.
+
+    Args:
+        hosts: sender and receiver.
+        source: what is sent.
+        destination: where it goes.
+        limit: seconds.
+        ports: the UDP ports of both; 0 for random ones.
+    """
+    sending, receiving = (("--port", str(port)) if port else () for port in ports)
+    command = Hosts.on(hosts.left, *PROGRAM, "send", str(source), "--json", *sending)
     with Running(command, environment=ENVIRONMENT) as sender:
         line, _ = sender.until('"event": ?"code"')
         code = json.loads(line.text)["code"]
-        options = ("-o", str(destination), "-y", "--json")
+        options = ("-o", str(destination), "-y", "--json", *receiving)
         command = Hosts.on(hosts.right, *PROGRAM, "receive", code, *options)
         with Running(command, environment=ENVIRONMENT) as receiver:
             accepted, _ = receiver.until('"event": ?"manifest"')

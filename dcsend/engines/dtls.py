@@ -36,6 +36,9 @@ _SSL: Final = _util.lib
 _FFI: Final = _util.ffi
 _TYPES: Final = (20, 21, 22, 23)
 "Content types of DTLS 1.2 (RFC 6347, 4.3.1)."
+_APPLICATION_DATA: Final = 23
+_VERSION: Final = b"\xfe\xfd"
+_DTLS_1_2: Final = 0xFEFD
 _PROTECTED: Final = b"\xfe\xfd\0\1"
 "Version and epoch of every record of DTLS 1.2 once the handshake is over: there is no new one."
 
@@ -57,6 +60,9 @@ class Dtls(RTCDtlsTransport):
         # One for each connection: the interpreter lock is released while OpenSSL writes to it.
         self._packet = _FFI.new("char[]", _MAX_PACKET)
         "Where OpenSSL puts a packet. pyOpenSSL allocates this much anew for each one."
+        self._records = _FFI.new("char[]", _RECORDS)
+        "Where OpenSSL puts records. pyOpenSSL allocates this much anew, too."
+        self._is_dtls_1_2 = False
         self._arrived: list[bytes] = []
         "Datagrams of this turn of the loop."
         self._gathered = 0
@@ -99,9 +105,12 @@ class Dtls(RTCDtlsTransport):
         pair = nominated(self._connection)
         if self._ssl is None or pair is None:
             return
-        with contextlib.suppress(SSL.Error):  # nothing there
-            records = _split(self._ssl.bio_read(_RECORDS))
+        size = _SSL.BIO_read(self._ssl._from_ssl, self._records, _RECORDS)
+        if size > 0:
+            records = _split(_FFI.buffer(self._records, size)[:])
             cast(JudgedProtocol, pair.protocol).send_all(records, pair.remote_addr)
+        else:
+            _SSL.ERR_clear_error()
 
     # Our SCTP, all packets of a turn
 
@@ -111,6 +120,8 @@ class Dtls(RTCDtlsTransport):
         # What aiortc's loop has taken or will take from aioice's queue comes by `_handle_data`.
         self._register_data_receiver(self)
         self._connection.direct = self._datagram
+        if self._ssl is not None:
+            self._is_dtls_1_2 = self._ssl.get_protocol_version() == _DTLS_1_2
 
     async def _handle_data(self, data: bytes) -> None:
         self._note_life(1)
@@ -118,6 +129,8 @@ class Dtls(RTCDtlsTransport):
             self._receiver([data])
 
     def _datagram(self, data: bytes) -> None:
+        if self._is_dtls_1_2 and (data[0] not in _TYPES or data[1:3] != _VERSION):
+            return  # OpenSSL would drop it
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._decrypt)
         self._arrived.append(data)
@@ -139,7 +152,8 @@ class Dtls(RTCDtlsTransport):
         if packets:
             self._note_life(len(packets))
             self._receiver(packets)
-        self._send_records()  # a handshake's last flight, asked for again
+        if any(data[0] != _APPLICATION_DATA for data in arrived):
+            self._send_records()  # a handshake's last flight, asked for again
         if not alive:
             self._connection.direct = None
             self._connection.farewell()
