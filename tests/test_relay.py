@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aioice.stun
 import pytest
 
 from dcsend.engines import relay
@@ -17,6 +18,8 @@ from dcsend.engines.turn import TurnServer, parse_turn
 from dcsend.engines.udp import Address
 from dcsend.errors import ConnectionFailed
 from tests.coturn import Coturn, rest_account
+from tests.junk import JUNK, attribute, stun
+from tests.peers import Stranger, until
 
 
 class Nothing(asyncio.DatagramProtocol):
@@ -192,3 +195,39 @@ def test_user_may_have_colons(uri: str, user: str, password: str) -> None:
 
 def test_password_is_in_no_representation() -> None:
     assert "secret" not in repr(TurnServer(("192.0.2.1", 3478), "me", "secret"))
+
+
+async def test_junk_with_the_address_of_a_relay_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither an error in the loop, nor more parsing than a real answer costs."""
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
+    async with Stranger.open() as server:
+        account = TurnServer(server.address, "user", "password")
+        client, transport = await relay._connected(account, server.address)
+        assert isinstance(client, relay._UdpClient)
+        client.transport.sendto(b"here")
+        await until(lambda: bool(server.received))
+        place = server.received[0][1]
+        seen: list[bytes] = []
+        parse = aioice.stun.parse_message
+
+        def noting(data: bytes) -> aioice.stun.Message:
+            seen.append(data)
+            return parse(data)
+
+        monkeypatch.setattr(aioice.stun, "parse_message", noting)
+        indication = stun(attribute(0x24, b"\0"), kind=0x0017)
+        for data in (
+            *JUNK.values(),
+            indication,
+            stun(attribute(0x8028, bytes(4)) * 100, kind=0x17),
+        ):
+            server.transport.sendto(data, place)
+        answer = stun(b"", kind=0x0101)
+        server.transport.sendto(answer, place)
+        await until(lambda: answer in seen)
+        assert not raised
+        assert not [data for data in seen if data.count(b"\x80\x28\0\4") > 1]
+        transport.close()

@@ -60,12 +60,16 @@ def is_error(data: bytes) -> bool:
     return data[:2] == b"\x01\x11" and data[4:8] == _COOKIE
 
 
-def is_bounded(data: bytes) -> bool:
+def is_bounded(data: bytes, largest: int = LARGEST) -> bool:
     """Tell whether a STUN message has few attributes, and a FINGERPRINT only as the last one.
 
     The time to verify fingerprints grows with their number and with what is in front of each.
+
+    Args:
+        data: a datagram.
+        largest: bytes that it may have.
     """
-    if len(data) > LARGEST:
+    if len(data) > largest:
         return False
     position = _HEADER
     for _ in range(MAX_ATTRIBUTES):

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar, cast
@@ -24,8 +25,10 @@ from aioice.turn import (
     TurnClientTcpProtocol,
     TurnClientUdpProtocol,
     TurnTransport,
+    is_channel_data,
 )
 
+from dcsend.engines.integrity import is_bounded
 from dcsend.engines.resolving import NameUnknownError, resolve
 from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address
@@ -42,6 +45,8 @@ _STAGGER: Final = 0.3
 "Seconds until the next address of the same name is tried, too; RFC 8305, 5 has 0.25."
 _FAREWELL: Final = 0.5
 "Seconds that a server has when a run ends, which waits for nothing else then."
+_LARGEST: Final = 65_535
+"Bytes of a message of a server, which may hold a datagram of the peer."
 _ATTEMPTS: Final = 4
 "Addresses of one name that are tried."
 
@@ -81,6 +86,15 @@ class _Client(TurnClientMixin):
                 await super().delete()
         # Closing in order would wait for what TLS has still to send.
         cast(asyncio.DatagramTransport | asyncio.Transport, self.transport).abort()
+
+    def datagram_received(self, data: bytes | str, addr: tuple[str, int]) -> None:
+        """Handle what can be parsed at a bounded cost; a source address can be forged."""
+        if isinstance(data, str) or not data:  # asyncio's annotation; it never is text
+            return
+        if not is_channel_data(data) and not is_bounded(data, _LARGEST):
+            return
+        with contextlib.suppress(struct.error):  # an attribute of the wrong length
+            super().datagram_received(data, addr)
 
     def mark_heard(self) -> None:
         """Note an answer."""
