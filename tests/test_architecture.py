@@ -51,6 +51,7 @@ ONLY_IN: Final = {
     "qrcode": "display",
     "aiortc": "engines",
     "aioice": "engines",
+    "zeroconf": "engines",
     "aiohttp": "serving",
     "google_crc32c": "sctp",
 }

@@ -24,6 +24,7 @@ from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import Diagnosis, known
 from dcsend.engines.integrity import is_authentic
 from dcsend.engines.loading import Make, Peer, load_aiortc
+from dcsend.engines.mdns import is_local, resolve
 from dcsend.engines.quota import Gate, SeenChecks
 from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import MappedAddresses, is_binding_request
@@ -186,12 +187,7 @@ class Endpoint:
         if facts.role is Role.OFFERER and (why := foreseen(facts)):
             raise reasons.error(facts, why)
         remote = Remote(theirs.ufrag, theirs.password, theirs.fingerprint, theirs.max_message_size)
-        for candidate in theirs.candidates:
-            # Those that need no time are known before the first check.
-            if candidate.host.endswith(".local"):
-                self._begin(self._add(candidate))
-            else:
-                await self._add(candidate)
+        await self._add_all(theirs.candidates)
         try:
             async with asyncio.timeout(timeout):
                 await connection.establish(remote)
@@ -267,11 +263,27 @@ class Endpoint:
             return []
         return [(CandidateType.RELAYED, *place)]
 
-    async def _add(self, candidate: Candidate) -> None:
-        """Let ICE try one of the other side's addresses, and let what comes from there in."""
+    async def _add_all(self, candidates: Sequence[Candidate]) -> None:
+        """Let ICE try the other side's addresses; names are resolved meanwhile."""
+        hidden: dict[str, list[Candidate]] = {}
+        for candidate in candidates:
+            if is_local(candidate.host):
+                hidden.setdefault(candidate.host, []).append(candidate)
+            else:
+                await self._add(candidate, candidate.host)
+
+        async def found(name: str, host: str) -> None:
+            for candidate in hidden[name]:
+                await self._add(candidate, host)
+
+        if hidden:
+            self._begin(resolve(hidden, found))
+
+    async def _add(self, candidate: Candidate, host: str) -> None:
+        """Let ICE try an address, and let what comes from there in."""
         from dcsend.engines import private
 
-        place = (candidate.type.value, candidate.host, candidate.port, candidate.priority)
+        place = (candidate.type.value, host, candidate.port, candidate.priority)
         for address in await private.add_remote(self._ice, *place):
             if (protocol := self._protocols.get(":" in address[0])) is not None:
                 self._port.route(address, protocol.datagram_received)

@@ -12,6 +12,7 @@ aioice keeps the candidates and the check list and answers the peer. What it doe
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -193,7 +194,9 @@ class IceConnection(Connection):
     # Checks
 
     async def add_remote_candidate(self, remote_candidate: Candidate | None) -> None:
-        """Take an address of the peer, at any time; None: there are no more."""
+        """Take an address of the peer, no name, at any time; None: there are no more."""
+        if remote_candidate is not None:
+            ipaddress.ip_address(remote_candidate.host)  # or aioice would resolve it
         await super().add_remote_candidate(remote_candidate)
         self._begin_checks()
 

@@ -7,7 +7,6 @@ Loading this module loads aiortc: 0.4 to 0.6 s (warm cache, Python 3.11).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
@@ -271,9 +270,14 @@ async def add_relay(connection: Connection, judge: Judge, server: TurnServer) ->
 async def add_remote(
     connection: Connection, kind: str, host: str, port: int, priority: int
 ) -> list[Address]:
-    """Add a candidate of the peer, resolving an mDNS name; return all addresses known so far.
+    """Add a candidate of the peer; return all addresses known so far.
 
-    An mDNS name that nobody answers for adds nothing. Takes a second at most.
+    Args:
+        connection: which is to try it.
+        kind: `host`, `srflx`, `relay`.
+        host: an IP address. A name would be resolved by aioice; `mdns` does that.
+        port: of the peer.
+        priority: as the peer has set it.
     """
     candidate = Candidate(
         foundation=candidate_foundation(kind, "udp", host),
@@ -284,8 +288,7 @@ async def add_remote(
         port=port,
         type=kind,
     )
-    with contextlib.suppress(OSError):  # no multicast here
-        await connection.add_remote_candidate(candidate)
+    await connection.add_remote_candidate(candidate)
     return [(c._network_host, c.port) for c in connection._remote_candidates]
 
 
