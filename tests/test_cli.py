@@ -99,6 +99,27 @@ def test_variable_does_what_the_option_does(tmp_path: Path) -> None:
     assert json.loads(out.splitlines()[0])["message"] == "'soon' is not a time"
 
 
+def test_relay_of_a_file_or_a_variable_never_stops_a_run_with_a_dial_code(tmp_path: Path) -> None:
+    (tmp_path / "servers").write_text("turn:me:secret@192.0.2.1\n")
+    servers = {"DCSEND_ICE_SERVER": f"@{tmp_path / 'servers'}", "DCSEND_STUN": ""}
+    # A dial code has no room for its address; the variable is for runs with two codes, too.
+    status, out, err = run("send", "--text", "x", "--expires", "1s", "--json", env=servers)
+    assert (status, err) == (9, "")
+    assert json.loads(out.splitlines()[0])["event"] == "code"
+    named = servers["DCSEND_ICE_SERVER"]
+    status, _, err = run("send", "--text", "x", "--stun", named)
+    assert status == 2
+    assert "a TURN server is of no use" in err
+    assert "secret" not in err
+
+
+def test_servers_do_not_come_from_standard_input() -> None:
+    status, _, err = run("receive", "-y", "--signal", "sdp", "--stun", "@-")
+    assert status == 2
+    assert "can't come from standard input" in err
+    assert "@FILE" in err
+
+
 def test_repeatable_variable_is_split_at_spaces(tmp_path: Path) -> None:
     for name in ("a.o", "b.pyc"):
         (tmp_path / name).touch()

@@ -66,8 +66,8 @@ export interface ServerError {
 /**
  * Return what is wrong with the servers, as far as it shows in the candidates of an offer.
  *
- * Chromium reports an error for each interface and address family, so one that is not an answer
- * counts only if no candidate of that kind was found; Firefox 153 reports none.
+ * Browsers report an error for each interface and address family, so one that is not an answer
+ * counts only if no candidate of that kind was found. Of a relay nothing may be reported in time.
  */
 export function serverProblems(
   servers: readonly RTCIceServer[],
