@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,5 +63,7 @@ async def test_relay_of_no_use_is_named_with_the_code(
     assert CandidateType.RELAYED not in types
     assert f"TURN server {server.host} refuses this user or password" in said
     assert "wrong" not in said
-    types, said = await made(page, f"turn:user:x@{server.host}:9?transport=tcp")
+    with socket.create_server((server.host, 0)) as closed:
+        port = closed.getsockname()[1]
+    types, said = await made(page, f"turn:user:x@{server.host}:{port}?transport=tcp")
     assert f"TURN server {server.host}" in said
