@@ -278,6 +278,9 @@ def test_gate_keeps_what_is_for_new_checks_from_those_that_come_again() -> None:
     assert repeats == [True] * quota.REPEATS_PER_SECOND + [False]
     assert not gate.admits(old, ("192.0.2.2", 1), 200.0)
     assert [gate.admits(data, source, 100.0) for data in new] == [True] * 4 + [False] * 2
+    assert gate.is_overrun(old, 100.0)
+    assert not gate.is_overrun(new[5], 100.0)
+    assert not gate.is_overrun(old, 101.0)
     assert gate.admits(old, source, 101.0)
 
 

@@ -299,9 +299,12 @@ class Endpoint:
 
     def _authentic(self, data: bytes, source: Address, gate: Gate) -> Message | None:
         """Return the peer's check in *data*, or None if it is anything else."""
+        now = asyncio.get_running_loop().time()
+        if gate.is_overrun(data, now):
+            return None
         if not is_authentic(data, self._ice.local_password.encode()):
             return None
-        if not gate.admits(data, source, asyncio.get_running_loop().time()):
+        if not gate.admits(data, source, now):
             return None
         from dcsend.engines.checks import parse_request
 

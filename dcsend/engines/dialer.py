@@ -202,9 +202,12 @@ class _Attempt(Generic[Peer]):
 
     def _authentic(self, data: bytes, source: Address, gate: Gate) -> Message | None:
         """Return the listener's check in *data*, or None if it is of anybody else."""
+        now = self._loop.time()
+        if gate.is_overrun(data, now):
+            return None
         if not is_authentic(data, self._ice.local_password.encode()):
             return None
-        if not gate.admits(data, source, self._loop.time()):
+        if not gate.admits(data, source, now):
             return None
         from dcsend.engines.checks import parse_request
 

@@ -219,11 +219,18 @@ class Listener(Generic[Peer]):
 
     def _known(self, dial: _Dial[Peer], data: bytes, source: Address) -> Message | None:
         """Return the request of a source of *dial* that its ICE may see, or None."""
-        if not is_authentic(data, self._key) or dial.name.encode() not in data:
+        now = asyncio.get_running_loop().time()
+        if dial.gate.is_overrun(data, now):
+            return None
+        if not is_authentic(data, self._key):
+            if is_signed(data):
+                self._refuse(data, source)
+            return None
+        if dial.name.encode() not in data:
             # A new try from the port of an old one: treated like that of a stranger.
             self._unknown(data, source)
             return None
-        if not dial.gate.admits(data, source, asyncio.get_running_loop().time()):
+        if not dial.gate.admits(data, source, now):
             return None
         from dcsend.engines.checks import parse_check
 

@@ -31,12 +31,16 @@ class Budget:
 
     def take(self, now: float) -> bool:
         """Spend one token; False if there is none. *now* in seconds, any origin."""
-        self._tokens = min(self._rate, self._tokens + (now - self._then) * self._rate)
-        self._then = now
-        if self._tokens < 1:
+        if self.is_empty(now):
             return False
         self._tokens -= 1
         return True
+
+    def is_empty(self, now: float) -> bool:
+        """Tell whether there is no token."""
+        self._tokens = min(self._rate, self._tokens + (now - self._then) * self._rate)
+        self._then = now
+        return self._tokens < 1
 
 
 class SeenChecks:
@@ -108,6 +112,10 @@ class Gate:
         self._seen = seen
         self._new = Budget(per_second)
         self._repeats = Budget(REPEATS_PER_SECOND)
+
+    def is_overrun(self, data: bytes, now: float) -> bool:
+        """Tell whether *data* can only be a repeated check, for which there is no budget now."""
+        return self._repeats.is_empty(now) and self._seen.first(data[8:20]) is not None
 
     def admits(self, data: bytes, source: Address, now: float) -> bool:
         """Tell whether an authentic check, which has its transaction id, is to be handled now."""
