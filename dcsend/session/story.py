@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dcsend._version import __version__
 from dcsend.errors import DestinationError, SourceError, UsageError
@@ -83,6 +82,7 @@ async def send_files(
         with closing(Worker("dcsend-scan")) as worker:
             found = await worker.run(lambda: _scan(paths, settings, stdin))
             encoding: asyncio.Task[list[str]] | None = None
+            loading: asyncio.Task[None] | None = None
 
             def begin() -> None:
                 """Do what waits for our code, if there is one, but not for the other side."""
@@ -93,11 +93,14 @@ async def send_files(
 
             def announce(event: Event) -> None:
                 """Let the code be the first thing that anybody sees."""
+                nonlocal loading
                 emit(event)
                 if isinstance(event, CodeReady | DescriptionReady):
                     begin()
-                if isinstance(event, DescriptionReady):
-                    _load_meanwhile(_load_sender)
+                if isinstance(event, DescriptionReady) and loading is None:
+                    # By the worker, which may load parts of it for the manifest just now: two
+                    # threads that load modules which import each other get unfinished ones.
+                    loading = asyncio.create_task(worker.run(_load_sender))
 
             if not found.entries:
                 _tell(found, tally, emit)
@@ -108,6 +111,7 @@ async def send_files(
                 begin()
             try:
                 async with meet(settings, announce, "sender", ask) as connection:
+                    await _loaded(loading)
                     from dcsend.files.source import Source
                     from dcsend.session.conversation import Conversation
                     from dcsend.session.outgoing import Outgoing, block_size
@@ -126,9 +130,7 @@ async def send_files(
                     outgoing.conversation = Conversation(connection, settings, emit, lines)
                     await outgoing.conversation.run(outgoing)
             finally:
-                if encoding is not None:
-                    encoding.cancel()
-                    await asyncio.gather(encoding, return_exceptions=True)
+                await _ended(encoding, loading)
 
     return await conclude(
         story, emit, "sender", interrupt, advise=partial(how_to_go_on, settings, "sender")
@@ -169,13 +171,16 @@ async def receive_files(
 
     async def story(tally: Tally, emit: Emit) -> None:
         sink = _sink(settings, stdout, unattended=unattended)
+        loading: asyncio.Task[None] | None = None
 
         def announce(event: Event) -> None:
+            nonlocal loading
             emit(event)
-            if isinstance(event, DescriptionReady):
-                _load_meanwhile(_load_receiver)
+            if isinstance(event, DescriptionReady) and loading is None:
+                loading = asyncio.create_task(asyncio.to_thread(_load_receiver))
 
         async with meet(settings, announce, "receiver", ask) as connection:
+            await _loaded(loading)
             from dcsend.session.conversation import Conversation
             from dcsend.session.incoming import Incoming
 
@@ -190,21 +195,31 @@ async def receive_files(
     )
 
 
-def _load_meanwhile(load: Callable[[], None]) -> None:
-    """Load what the transfer needs while a person carries the code: 80 ms of processor time.
+async def _loaded(loading: asyncio.Task[None] | None) -> None:
+    if loading is not None:
+        await loading
 
-    Not with a dial code: there aiortc is being loaded then, and the other side waits for that.
-    """
-    threading.Thread(target=load, name="dcsend-load", daemon=True).start()
+
+async def _ended(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel what still runs."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _load_sender() -> None:
+    """Load what a transfer needs: 80 ms of processor time, while a person carries the code.
+
+    Not with a dial code: there aiortc is being loaded then, and the other side waits for that.
+    """
     import dcsend.files.source
     import dcsend.session.conversation
     import dcsend.session.outgoing  # noqa: F401
 
 
 def _load_receiver() -> None:
+    """Load the same for the other half."""
     import dcsend.session.conversation
     import dcsend.session.incoming  # noqa: F401
 
