@@ -28,6 +28,7 @@ from dcsend.protocol.events import (
     PeerSaidBye,
 )
 from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
+from dcsend.protocol.messages import Manifest, encode
 from dcsend.protocol.receiver import TRANSITIONS
 from dcsend.protocol.side import Input
 from tests import test_sender
@@ -352,6 +353,35 @@ def test_receiver_takes_the_end_alone() -> None:
 )
 def test_receiver_refuses_a_frame_out_of_turn(frame: bytes | str, reason: str) -> None:
     assert_frame_refused(receiver_in(State.RECEIVING), frame, reason)
+
+
+def test_receiver_refuses_a_stream_of_holes() -> None:
+    """Its length is unknown, so nobody has agreed to more zeros than there is content."""
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+
+    def take(frame: bytes) -> None:
+        receiver.receive_frame(frame)
+        receiver.written(receiver.received - receiver._written)
+        receiver.messages_to_send()
+
+    at = limits.MAX_HOLE
+    take(encode_hole(2, 0, at))
+    take(encode_data(2, at, b"content"))
+    take(encode_hole(2, at + 7, 7))
+    assert_frame_refused(receiver, encode_hole(2, at + 14, 1), "more holes than content")
+
+
+def test_receiver_takes_any_number_of_holes_of_a_known_size() -> None:
+    receiver = Receiver(agent="a")
+    receiver.start()
+    receiver.receive(HELLO)
+    receiver.receive(encode(Manifest((Entry("sparse", size=1 << 42),), last=True)))
+    receiver.accept({}, {})
+    for number in range(1 << 12):
+        (event,) = receiver.receive_frame(encode_hole(0, number << 30, 1 << 30))
+        receiver.written(event.cost)
+        receiver.messages_to_send()
 
 
 def test_receiver_refuses_a_frame_twice() -> None:

@@ -391,6 +391,22 @@ async def test_a_cancelled_side_tells_the_other_at_once(tmp_path: Path, source_f
     assert str(error) == "the other side cancelled"
 
 
+@pytest.mark.parametrize("window", [1, 30_000, 3_000_000])
+async def test_holes_fit_any_window(tmp_path: Path, window: int) -> None:
+    """Whose window is small gets short holes, as it gets short frames; nothing waits for ever."""
+    path, size = tmp_path / "sparse", 200_000_000
+    with path.open("wb") as file:
+        file.write(b"begin")
+        file.seek(size - 3)
+        file.write(b"end")
+    settings = dataclasses.replace(SETTINGS, window=window)
+    left, right = connected_pair()
+    sending, receiving = sender(left, path), receiver(right, tmp_path / "in", settings)
+    assert await both(sending, receiving) == (None, None)
+    assert sending.tally.bytes == receiving.tally.bytes == size
+    assert sending.tally.files[0].sha256 == receiving.tally.files[0].sha256
+
+
 async def test_a_slow_disk_holds_no_more_than_the_window(
     tmp_path: Path, source_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from dcsend.entry import Entry
 from dcsend.errors import LocalProtocolError
 from dcsend.protocol import Sender, State, limits
 from dcsend.protocol.events import Acknowledged
-from dcsend.protocol.frames import encode_data
+from dcsend.protocol.frames import encode_data, encode_hole, hole_cost
 from dcsend.protocol.window import Window
 from tests.test_receiver import WINDOW, assert_frame_refused, receiver_in
 from tests.test_sender import ACCEPT, HELLO, ack, sender_in
@@ -153,3 +156,53 @@ def test_receiver_acknowledges_once_for_all_that_is_written() -> None:
 def test_receiver_cannot_write_more_than_it_got() -> None:
     with pytest.raises(LocalProtocolError, match="wrote more than received"):
         receiver_in(State.RECEIVING).written(1)
+
+
+# --- holes
+
+
+@pytest.mark.parametrize(
+    ("length", "cost"),
+    json.loads((Path(__file__).parent / "vectors" / "hole-cost.json").read_text()),
+)
+def test_hole_takes_of_the_window_what_it_costs_the_receiver(length: int, cost: int) -> None:
+    assert hole_cost(length) == cost
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+    (event,) = receiver.receive_frame(encode_hole(2, 0, length))
+    assert event.cost == receiver.received == cost
+    receiver.written(cost)
+    assert f'{{"type":"ack","bytes":{cost}}}' in receiver.messages_to_send()
+
+
+def test_receiver_refuses_more_holes_than_the_window() -> None:
+    receiver = receiver_in(State.DECIDING)
+    receiver.accept({1: "exists"}, {})
+    receiver.receive_frame(encode_hole(2, 0, 300 << 10))
+    receiver.receive_frame(encode_hole(2, 300 << 10, 52 << 10))
+    assert receiver.received == WINDOW
+    assert_frame_refused(receiver, encode_hole(2, 352 << 10, 1), "doesn't fit the window")
+
+
+def test_sender_waits_when_holes_have_filled_the_window() -> None:
+    sender = sender_in(State.SENDING, [Entry("x", size=1 << 40)])
+    sender.hole(0, 0, 900 << 10)
+    assert sender.sendable() == 1000 - 924
+    with pytest.raises(LocalProtocolError, match="frame of 77 bytes doesn't fit the window"):
+        sender.hole(0, 900 << 10, 53 << 10)
+    sender.receive(ack(924))
+    assert sender.sendable() == limits.MAX_FRAME
+
+
+@pytest.mark.parametrize(
+    ("window", "longest"),
+    [(1, limits.MAX_PAYLOAD << 10), (10**6, (10**6 - 24) << 10), (limits.WINDOW, limits.MAX_HOLE)],
+)
+def test_longest_hole_fits_the_window(window: int, longest: int) -> None:
+    sender = Sender([Entry("x", size=1 << 40)], agent="a", window=window)
+    sender.start()
+    sender.receive(HELLO)
+    sender.receive(ACCEPT.replace('"window":1000', f'"window":{window}'))
+    assert sender.max_hole == longest
+    assert hole_cost(longest) <= sender.sendable()
+    sender.hole(0, 0, longest)

@@ -136,6 +136,15 @@ def encode_hole(number: int, offset: int, length: int) -> bytes:
     return _short(_HOLE, number, offset, length, b"")
 
 
+def hole_cost(length: int) -> int:
+    """Return how many bytes of the window a hole of *length* bytes takes.
+
+    >>> hole_cost(1), hole_cost(1 << 30)
+    (24, 1048600)
+    """
+    return limits.FRAME_HEADER + length // limits.HOLE_UNIT
+
+
 def encode_abort(number: int, offset: int, reason: str) -> bytes:
     """Make an ABORT frame: the sender gave the file up at *offset*.
 

@@ -63,6 +63,8 @@ class Ledger:
         "Where its next frame begins, in bytes."
         self._limit = 0
         self._known = True
+        self._holes = 0
+        "Zeros that the current file has had as holes."
         self._open_next()
 
     @property
@@ -86,6 +88,13 @@ class Ledger:
         ):
             return ""
         return self.place_fault(number, offset) or self._size_fault(end)
+
+    def hole_fault(self, length: int) -> str:
+        """Say what is wrong with *length* more zeros as a hole, beside `frame_fault`."""
+        content = self.position - self._holes
+        if self._known or self._holes + length <= content + limits.MAX_HOLE:
+            return ""
+        return f"file {self.number}, of unknown size, has more holes than content"
 
     def next_whole(self, count: int) -> list[tuple[int, int]]:
         """Return number and size of the next *count* files, as far as each can come whole.
@@ -116,8 +125,13 @@ class Ledger:
         return f"file {self.number} has {more_or_less} than its {self._limit} bytes"
 
     def pass_content(self, length: int) -> None:
-        """Count DATA or HOLE of the current file."""
+        """Count DATA of the current file."""
         self.position += length
+
+    def pass_hole(self, length: int) -> None:
+        """Count a HOLE of the current file."""
+        self.position += length
+        self._holes += length
 
     def pass_end(self) -> None:
         """The current file has ended; turn to the next."""
@@ -185,6 +199,7 @@ class Ledger:
             self._known = size is not None
             self._limit = limits.MAX_SAFE if size is None else size
             self.position = self._have.get(number, 0)
+            self._holes = 0
 
 
 def answer_fault(entries: Sequence[Entry], skip: Mapping[int, str], have: Mapping[int, int]) -> str:

@@ -89,6 +89,9 @@ MAX_FRAME_LIMIT: Final = 2**31 - 1
 MAX_HOLE: Final = 2**30
 "Longest run of zeros in one HOLE frame."
 
+HOLE_UNIT: Final = 1024
+"Zeros in a HOLE frame that take as much of the window as one byte of a message."
+
 MAX_TEXT_ENTRY: Final = 1024 * 1024
 "Largest entry of kind text: it is held in memory to be shown."
 

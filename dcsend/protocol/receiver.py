@@ -29,7 +29,7 @@ from dcsend.protocol.events import (
     ManifestReceived,
     PeerSaidBye,
 )
-from dcsend.protocol.frames import Frame, FrameKind, decode_frame
+from dcsend.protocol.frames import Frame, FrameKind, decode_frame, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
 from dcsend.protocol.messages import (
     DECLINE_REASONS,
@@ -175,10 +175,11 @@ class Receiver(Side):
             self._step_by_peer(Input.FRAME)
             if not isinstance(message, bytes):
                 raise RemoteProtocolError("text message on the data channel")
-            cost = len(message)
+            frame = decode_frame(message)
+            cost = hole_cost(frame.length) if frame.kind is FrameKind.HOLE else len(message)
             if not self._window.allows(cost):
                 raise RemoteProtocolError(f"frame of {cost} bytes doesn't fit the window")
-            events = self._on_frame(decode_frame(message), cost)
+            events = self._on_frame(frame, cost)
         except (RemoteProtocolError, IntegrityError) as error:
             self._fail(error)
             raise
@@ -265,13 +266,15 @@ class Receiver(Side):
         fault = ledger.frame_fault(number, offset, length, digest is not None)
         if fault:
             raise RemoteProtocolError(fault)
+        if frame.kind is FrameKind.HOLE:
+            self._refuse(ledger.hole_fault(length))
+            ledger.pass_hole(length)
+            return [HoleReceived(number, offset, length, cost)]
         ledger.pass_content(length)
         if digest is not None:
             ledger.pass_end()
             self._after_file()
             return [FileEnded(number, offset, frame.payload, offset + length, digest, cost)]
-        if frame.kind is FrameKind.HOLE:
-            return [HoleReceived(number, offset, length, cost)]
         return [DataReceived(number, offset, frame.payload, cost)]
 
     def _on_bundle(self, frame: Frame, digests: bytes) -> list[FrameEvent]:

@@ -26,7 +26,7 @@ from dcsend.protocol.events import (
     Event,
     FileJudged,
 )
-from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
+from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
 from dcsend.protocol.messages import (
     Accept,
@@ -133,6 +133,12 @@ class Sender(Side):
         """Largest payload of a frame, in bytes; with the digest 32 less."""
         return self._max_frame - limits.FRAME_HEADER
 
+    @property
+    def max_hole(self) -> int:
+        """Longest hole that the window has room for when nothing is in flight, in bytes."""
+        room = max(self._window.size, self._max_frame) - limits.FRAME_HEADER
+        return min(limits.MAX_HOLE, room * limits.HOLE_UNIT)
+
     def sendable(self) -> int:
         """Count the bytes of data messages that may go now.
 
@@ -179,15 +185,16 @@ class Sender(Side):
         return frame
 
     def hole(self, number: int, offset: int, length: int) -> bytes:
-        """Make the next frame: *length* zero bytes, 1 to 2**30.
+        """Make the next frame: *length* zero bytes, 1 to `max_hole`, which take `hole_cost`.
 
         Raises:
             LocalProtocolError: as `data`.
         """
         self._step(Input.SEND_FRAME)
         self._check(self._ledger.frame_fault(number, offset, length, False))
-        frame = self._count(encode_hole(number, offset, length))
-        self._ledger.pass_content(length)
+        self._check(self._ledger.hole_fault(length))
+        frame = self._count(encode_hole(number, offset, length), hole_cost(length))
+        self._ledger.pass_hole(length)
         return frame
 
     def abort(self, number: int, reason: str) -> bytes:
@@ -282,12 +289,14 @@ class Sender(Side):
         if fault:
             raise RemoteProtocolError(fault)
 
-    def _count(self, frame: bytes) -> bytes:
+    def _count(self, frame: bytes, cost: int | None = None) -> bytes:
+        """Let *frame* take *cost* of the window: its length, if nothing else is said."""
+        cost = len(frame) if cost is None else cost
         if len(frame) > self._max_frame:
             raise LocalProtocolError(
                 f"frame of {len(frame)} bytes, the peer takes {self._max_frame}"
             )
-        if not self._window.allows(len(frame)):
-            raise LocalProtocolError(f"frame of {len(frame)} bytes doesn't fit the window")
-        self._window.send(len(frame))
+        if not self._window.allows(cost):
+            raise LocalProtocolError(f"frame of {cost} bytes doesn't fit the window")
+        self._window.send(cost)
         return frame

@@ -25,11 +25,11 @@ from dcsend.errors import (
 )
 from dcsend.files.source import Block, Source
 from dcsend.protocol import events as protocol_events
+from dcsend.protocol.frames import hole_cost
 from dcsend.protocol.limits import (
     DIGEST,
     FRAME_HEADER,
     HELLO_SECONDS,
-    MAX_HOLE,
     MAX_MESSAGE,
     MAX_PAYLOAD_WITH_DIGEST,
 )
@@ -70,9 +70,11 @@ class _InFlight:
     """What a frame has of one file, not acknowledged yet."""
 
     upto: int
-    "Bytes of `data` messages sent, this part included."
+    "What the window counts of all `data` messages, this part included."
     number: int
     payload: int
+    zeros: int
+    "What the window counts of them beyond the bytes of the message, for a hole."
 
 
 @dataclass(slots=True)
@@ -91,6 +93,8 @@ class _Book:
     frames: deque[_InFlight] = field(default_factory=deque)
     files: dict[int, _Sent] = field(default_factory=dict)
     sent: int = 0
+    zeros: int = 0
+    "What acknowledged holes have cost of the window beyond the bytes of their messages."
 
 
 class Outgoing:
@@ -244,13 +248,15 @@ class Outgoing:
         self._accepted.set_result(event)
 
     def _acknowledge(self, upto: int) -> None:
-        self._pace.acknowledge(upto, self._loop.time())
         frames = self._book.frames
         while frames and frames[0].upto <= upto:
             frame = frames.popleft()
+            self._book.zeros += frame.zeros
             if self._progress is not None:
                 self._progress.add(self._entries[frame.number], frame.payload)
             self.tally.bytes += frame.payload
+        # The path carries no zeros, so the pace knows nothing of them.
+        self._pace.acknowledge(upto - self._book.zeros, self._loop.time())
         self._acknowledged.set()
         if self._progress is not None:
             self._progress.show()
@@ -337,9 +343,11 @@ class Outgoing:
             await self._room(_SHORT)
             await self._put(protocol.abort(number, block.failure), (number, 0))
             return
-        for offset, length in _holes(block):
-            await self._room(_SHORT)
-            await self._put(protocol.hole(number, offset, length), (number, length))
+        for offset, length in _holes(block, protocol.max_hole):
+            cost = hole_cost(length)
+            await self._room(FRAME_HEADER, cost - FRAME_HEADER)
+            frame = protocol.hole(number, offset, length)
+            await self._put(frame, (number, length), zeros=cost - FRAME_HEADER)
         payload = memoryview(block.payload)
         # A peer that takes only short frames gets short frames.
         step = min(MAX_PAYLOAD_WITH_DIGEST, protocol.max_payload - DIGEST)
@@ -353,21 +361,21 @@ class Outgoing:
             await self._room(len(part) + FRAME_HEADER + DIGEST)
             await self._put(protocol.data(number, offset, part, digest), (number, len(part)))
 
-    async def _room(self, cost: int) -> None:
-        """Wait until the window and the pace let a frame of *cost* bytes go."""
-        while self._protocol.sendable() < cost or not self._pace.allows(cost):
+    async def _room(self, cost: int, zeros: int = 0) -> None:
+        """Wait until the pace lets a frame of *cost* bytes go, and the window it and its zeros."""
+        while self._protocol.sendable() < cost + zeros or not self._pace.allows(cost):
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
-    async def _put(self, frame: bytes, *parts: tuple[int, int]) -> None:
+    async def _put(self, frame: bytes, *parts: tuple[int, int], zeros: int = 0) -> None:
         """Send a frame; *parts* are the numbers of its files, and the bytes it has of each."""
         self._pace.send(len(frame), self._loop.time())
         book = self._book
         was_idle = not book.frames
-        upto, book.sent = book.sent + FRAME_HEADER, book.sent + len(frame)
+        upto, book.sent = book.sent + FRAME_HEADER, book.sent + len(frame) + zeros
         for number, payload in parts:
             upto += payload + DIGEST
-            book.frames.append(_InFlight(upto, number, payload))
+            book.frames.append(_InFlight(upto, number, payload, zeros))
         # A frame of one file may have no digest, and a hole no payload.
         book.frames[-1].upto = book.sent
         if was_idle:
@@ -397,10 +405,10 @@ def _bundled(
         yield group
 
 
-def _holes(block: Block) -> Iterator[tuple[int, int]]:
-    """Cut a run of zeros into what one frame can tell: offset and length."""
-    for start in range(0, block.hole, MAX_HOLE):
-        yield block.offset + start, min(MAX_HOLE, block.hole - start)
+def _holes(block: Block, most: int) -> Iterator[tuple[int, int]]:
+    """Cut a run of zeros into offsets and lengths, of at most *most* bytes each."""
+    for start in range(0, block.hole, most):
+        yield block.offset + start, min(most, block.hole - start)
 
 
 def _take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:

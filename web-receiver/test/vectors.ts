@@ -59,8 +59,7 @@ export function vectors(kind: "control" | "frame"): Vector[] {
 
 /** How many vector files hold a message or a frame. */
 export function countVectors(): number {
-  return readdirSync(VECTORS).filter((name) => !/^(dialcode|blob|pace|printable)\b/.test(name))
-    .length;
+  return readdirSync(VECTORS).filter((name) => /^(?!dialcode|blob|pace).*\.txt$/.test(name)).length;
 }
 
 /** The rows of the first table below a heading of PROTOCOL.md, without its head and back-quotes. */

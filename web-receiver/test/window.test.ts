@@ -1,6 +1,7 @@
 /** The window: its arithmetic, and how each side keeps to it. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { encodeData } from "../src/protocol/frames.ts";
+import { encodeData, encodeHole, holeCost } from "../src/protocol/frames.ts";
 import * as limits from "../src/protocol/limits.ts";
 import type { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
@@ -146,5 +147,36 @@ describe("receiver", () => {
 
   test("receiver cannot write more than it got", () => {
     expect(() => receiverIn("receiving").written(1)).toThrow("wrote more than received");
+  });
+
+  const COSTS: readonly (readonly [number, number])[] = JSON.parse(
+    readFileSync(new URL("../../tests/vectors/hole-cost.json", import.meta.url), "utf8"),
+  );
+
+  test.each(COSTS)("hole of %i bytes takes %i of the window", (length, cost) => {
+    expect(holeCost(length)).toBe(cost);
+    const [event] = receiverOfStream().receiveFrame(encodeHole(2, 0, length));
+    expect(event?.cost).toBe(cost);
+  });
+
+  test("receiver refuses more holes than the window", () => {
+    const receiver = receiverOfStream();
+    receiver.receiveFrame(encodeHole(2, 0, 300 * 1024));
+    receiver.receiveFrame(encodeHole(2, 300 * 1024, 52 * 1024));
+    expect(receiver.received).toBe(WINDOW);
+    expectFrameRefused(receiver, encodeHole(2, 352 * 1024, 1), "doesn't fit the window");
+  });
+
+  test("receiver refuses a stream of holes", () => {
+    const receiver = receiverOfStream();
+    const take = (frame: ReturnType<typeof encodeHole>) => {
+      for (const { cost } of receiver.receiveFrame(frame)) receiver.written(cost);
+      receiver.messagesToSend();
+    };
+    const at = limits.MAX_HOLE;
+    take(encodeHole(2, 0, at));
+    take(encodeData(2, at, bytes("content")));
+    take(encodeHole(2, at + 7, 7));
+    expectFrameRefused(receiver, encodeHole(2, at + 14, 1), "more holes than content");
   });
 });

@@ -67,6 +67,11 @@ export function encodeData(
   throw new LocalProtocolError(`digest of ${digest.length} bytes is no SHA-256`);
 }
 
+/** How many bytes of the window a hole of `length` bytes takes. */
+export function holeCost(length: number): number {
+  return limits.FRAME_HEADER + Math.floor(length / limits.HOLE_UNIT);
+}
+
 /**
  * Make a HOLE frame: `length` zero bytes at `offset`.
  *

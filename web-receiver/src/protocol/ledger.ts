@@ -43,6 +43,8 @@ export class Ledger {
   readonly #sizes = new Map<number, number>();
   #limit = 0;
   #known = true;
+  /** Zeros that the current file has had as holes. */
+  #holes = 0;
 
   /** `skip` are numbers that are not sent, `have` offsets at which files begin that are there. */
   constructor(
@@ -76,6 +78,13 @@ export class Ledger {
     return this.placeFault(number, offset) || (fits ? "" : this.#sizeFault(end));
   }
 
+  /** Say what is wrong with `length` more zeros as a hole, beside `frameFault`. */
+  holeFault(length: number): string {
+    const content = this.position - this.#holes;
+    if (this.#known || this.#holes + length <= content + limits.MAX_HOLE) return "";
+    return `file ${this.number}, of unknown size, has more holes than content`;
+  }
+
   /**
    * Number and size of the next `count` files, as far as each can come whole: one can't that has
    * begun, is there in part, or has a size that nobody knows.
@@ -98,9 +107,15 @@ export class Ledger {
     return `frame of ${number} at ${offset}, while ${this.number} at ${this.position} is due`;
   }
 
-  /** Count DATA or HOLE of the current file. */
+  /** Count DATA of the current file. */
   passContent(length: number): void {
     this.position += length;
+  }
+
+  /** Count a HOLE of the current file. */
+  passHole(length: number): void {
+    this.position += length;
+    this.#holes += length;
   }
 
   /** The current file has ended; turn to the next. */
@@ -181,6 +196,7 @@ export class Ledger {
     this.#known = entry.size !== null;
     this.#limit = entry.size ?? limits.MAX_SAFE;
     this.position = this.#have.get(this.number) ?? 0;
+    this.#holes = 0;
   }
 }
 

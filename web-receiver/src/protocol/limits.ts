@@ -61,6 +61,8 @@ export const MIN_FRAME = 1024;
 export const MAX_FRAME_LIMIT = 2147483647;
 /** Longest run of zeros in one HOLE frame. */
 export const MAX_HOLE = 1073741824;
+/** Zeros in a HOLE frame that take as much of the window as one byte of a message. */
+export const HOLE_UNIT = 1024;
 /** Largest entry of kind text: it is held in memory to be shown. */
 export const MAX_TEXT_ENTRY = 1048576;
 /** Data-message bytes in flight. */

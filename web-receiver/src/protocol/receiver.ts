@@ -14,7 +14,7 @@
 import type { Entry } from "../entry.ts";
 import { RemoteProtocolError } from "../errors.ts";
 import type { Event, FrameEvent } from "./events.ts";
-import { abortReason, type Bytes, decodeFrame, type Frame } from "./frames.ts";
+import { abortReason, type Bytes, decodeFrame, type Frame, holeCost } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
 import {
@@ -129,11 +129,12 @@ export class Receiver extends Side {
       if (typeof message === "string") {
         throw new RemoteProtocolError("text message on the data channel");
       }
-      const cost = message.length;
+      const frame = decodeFrame(message);
+      const cost = frame.kind === "hole" ? holeCost(frame.length) : message.length;
       if (!this.#window.allows(cost)) {
         throw new RemoteProtocolError(`frame of ${cost} bytes doesn't fit the window`);
       }
-      const events = this.#onFrame(decodeFrame(message), cost);
+      const events = this.#onFrame(frame, cost);
       this.#window.send(cost);
       return events;
     } catch (error) {
@@ -212,6 +213,11 @@ export class Receiver extends Side {
     }
     if (kind === "bundle") return this.#onBundle(frame);
     refuse(ledger.frameFault(number, offset, length, digest !== null));
+    if (kind === "hole") {
+      refuse(ledger.holeFault(length));
+      ledger.passHole(length);
+      return [{ type: "hole-received", number, offset, length, cost }];
+    }
     ledger.passContent(length);
     if (digest !== null) {
       const size = ledger.position;
@@ -219,7 +225,6 @@ export class Receiver extends Side {
       this.#afterFile();
       return [{ type: "file-ended", number, offset, payload, size, digest, cost }];
     }
-    if (kind === "hole") return [{ type: "hole-received", number, offset, length, cost }];
     return [{ type: "data-received", number, offset, payload, cost }];
   }
 
