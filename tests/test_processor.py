@@ -207,7 +207,7 @@ async def test_small_files_are_read_and_written_near_the_loop(
         (tmp_path / f"many/{number:05}").write_bytes(bytes([number % 256]) * size)
     reads: list[str] = []
     writes: dict[str, set[str]] = {"small": set(), "large": set()}
-    take, apply = outgoing._take, DirectorySink.apply
+    take, apply = outgoing.take, DirectorySink.apply
 
     def where() -> str:
         return "near" if len(mine()) == 1 else "far"
@@ -226,7 +226,7 @@ async def test_small_files_are_read_and_written_near_the_loop(
             writes["small"].add(where())
         return apply(sink, batch, more=more)
 
-    monkeypatch.setattr(outgoing, "_take", reading)
+    monkeypatch.setattr(outgoing, "take", reading)
     monkeypatch.setattr(DirectorySink, "apply", writing)
     left, right = connected_pair()
     ends = await both(sender(left, tmp_path / "many"), receiver(right, tmp_path / "in"))

@@ -36,12 +36,13 @@ from dcsend.protocol.limits import (
 from dcsend.protocol.pace import LOOSE, Pace
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
+from dcsend.session.batches import MANY, after_small, bundled, holes, take
 from dcsend.session.conversation import Conversation, race, send_all
 from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
 from dcsend.session.progress import Progress
 from dcsend.session.turns import in_turns
-from dcsend.session.worker import NEAR, Worker
+from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
 __all__ = ["Outgoing", "block_size"]
@@ -52,8 +53,6 @@ _FIRST: Final = 8
 "The first batch is so many times shorter: until it is read, both sides wait."
 _BLOCKS_AHEAD: Final = 2
 "Batches read ahead of the network: one is being sent, two wait; about 3 MiB of memory."
-_MANY: Final = 1024
-"Blocks in one batch at most, where files are small."
 
 
 def block_size(wanted: int) -> int:
@@ -305,12 +304,12 @@ class Outgoing:
         following = upto = 0
         while True:
             if following >= upto:
-                upto = _after_small(self._entries, following)
+                upto = after_small(self._entries, following)
             # Only if the batch can't reach what is large, or a stream, which may pause for hours.
-            near = upto == len(self._entries) or upto - following >= _MANY
-            take = partial(_take, blocks, size, self._entries)
+            near = upto == len(self._entries) or upto - following >= MANY
+            job = partial(take, blocks, size, self._entries)
             self._reading = True
-            batch = await self._worker.run(take, near=near)
+            batch = await self._worker.run(job, near=near)
             self._reading = False
             await batches.put(batch)
             if not batch:
@@ -319,7 +318,7 @@ class Outgoing:
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
         while batch := await batches.get():
-            for group in _bundled(batch, self._entries, self._protocol.max_payload):
+            for group in bundled(batch, self._entries, self._protocol.max_payload):
                 if len(group) == 1:
                     await self._send_block(group[0])
                 else:
@@ -343,7 +342,7 @@ class Outgoing:
             await self._room(_SHORT)
             await self._put(protocol.abort(number, block.failure), (number, 0))
             return
-        for offset, length in _holes(block, protocol.max_hole):
+        for offset, length in holes(block, protocol.max_hole):
             cost = hole_cost(length)
             await self._room(FRAME_HEADER, cost - FRAME_HEADER)
             frame = protocol.hole(number, offset, length)
@@ -382,58 +381,6 @@ class Outgoing:
             self._expect_answer()
         while not self._data.send(frame):
             await self._data.writable()
-
-
-def _bundled(
-    batch: Sequence[Block], entries: Sequence[Entry], most: int
-) -> Iterator[Sequence[Block]]:
-    """Put whole files that are small together, up to *most* bytes with their digests."""
-    group: list[Block] = []
-    room = most
-    for block in batch:
-        cost = len(block.payload) + DIGEST
-        whole = block.is_whole and entries[block.number].size is not None
-        if group and (not whole or cost > room):
-            yield group
-            group, room = [], most
-        if whole and cost <= most:
-            group.append(block)
-            room -= cost
-        else:
-            yield (block,)
-    if group:
-        yield group
-
-
-def _holes(block: Block, most: int) -> Iterator[tuple[int, int]]:
-    """Cut a run of zeros into offsets and lengths, of at most *most* bytes each."""
-    for start in range(0, block.hole, most):
-        yield block.offset + start, min(most, block.hole - start)
-
-
-def _take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:
-    """Read blocks until *size* bytes are there; empty at the end.
-
-    What a stream has given is never held back: more of it may come in an hour.
-    """
-    batch: list[Block] = []
-    taken = 0
-    for block in blocks:
-        batch.append(block)
-        taken += len(block.payload)
-        if taken >= size or len(batch) >= _MANY or entries[block.number].size is None:
-            break
-    return batch
-
-
-def _after_small(entries: Sequence[Entry], number: int) -> int:
-    """Return the first entry from *number* on that is no small file, nor one without content."""
-    while number < len(entries):
-        size = entries[number].size
-        if size is None or size > NEAR:
-            break
-        number += 1
-    return number
 
 
 def _skipped(entry: Entry, reason: str) -> FileFinished:
