@@ -22,7 +22,7 @@ from dcsend.files.sink import DirectorySink
 from dcsend.files.source import Block
 from dcsend.files.syncing import MANY, Together
 from dcsend.processor import apart, go, stay
-from dcsend.session import outgoing
+from dcsend.session import batches, outgoing
 from dcsend.session.incoming import _is_small
 from dcsend.session.worker import Worker
 from tests.test_session import both, receiver, sender
@@ -207,7 +207,7 @@ async def test_small_files_are_read_and_written_near_the_loop(
         (tmp_path / f"many/{number:05}").write_bytes(bytes([number % 256]) * size)
     reads: list[str] = []
     writes: dict[str, set[str]] = {"small": set(), "large": set()}
-    take, apply = outgoing.take, DirectorySink.apply
+    take, apply = batches.take, DirectorySink.apply
 
     def where() -> str:
         return "near" if len(mine()) == 1 else "far"
