@@ -26,6 +26,8 @@ LIMIT: Final = 2.0
 "Seconds that a diagnosis takes at most; no longer, because a person waits for it."
 _TCP_AFTER: Final = 0.75
 "Seconds without any STUN answer until TCP is tried: three requests over UDP."
+_TCP_RETRY: Final = 0.1
+"Seconds between looks for the first address of a server."
 _TCP_PORT: Final = 443
 "Besides the server's own: the port that a firewall closes last."
 _ICMP: Final = 1.0
@@ -97,19 +99,26 @@ class Diagnosis:
         await asyncio.sleep(_TCP_AFTER)
         if self._mapped.answers:
             return False
+        try:
+            async with asyncio.timeout(LIMIT - _TCP_AFTER):
+                while not self._mapped.asked:  # a name server may take its time
+                    await asyncio.sleep(_TCP_RETRY)
+                return await self._any_by_tcp()
+        except TimeoutError:
+            return False
+
+    async def _any_by_tcp(self) -> bool:
         places = {(host, port) for host, own in self._mapped.asked for port in (own, _TCP_PORT)}
         tries = [asyncio.create_task(_reaches(place)) for place in places]
         try:
-            for one in asyncio.as_completed(tries, timeout=LIMIT - _TCP_AFTER):
+            for one in asyncio.as_completed(tries):
                 if await one:
                     return True
-        except TimeoutError:
-            pass
+            return False
         finally:
             for task in tries:
                 task.cancel()
             await asyncio.gather(*tries, return_exceptions=True)
-        return False
 
 
 async def _reaches(place: Address) -> bool:

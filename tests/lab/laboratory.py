@@ -31,7 +31,7 @@ DISTANT: Final[Mapping[str, float]] = {"a": 0.010, "b": 0.015, "server": 0.020}
 
 NAMES: Final[Mapping[str, list[str]]] = {
     "stun.l.google.com": list(SERVER),
-    "stun.second.test": list(SERVER_2),
+    "stun.cloudflare.com": list(SERVER_2),
     relays.NAME: list(SERVER),
     "turn4.lab.test": [SERVER[0]],
 }

@@ -21,8 +21,8 @@ _DNS: Final = 53
 
 _BLOCKS: Final[Mapping[str, str]] = {
     "": "",
-    "udp-drop": f"meta l4proto udp udp dport != {_DNS} udp sport != {_DNS} drop",
-    "udp-reject": f"meta l4proto udp udp dport != {_DNS} udp sport != {_DNS} reject",
+    "udp-drop": f"meta l4proto udp ct original proto-dst != {_DNS} drop",
+    "udp-reject": f"meta l4proto udp ct original proto-dst != {_DNS} reject",
     "all-but-443": f"""
         ct state {{ established, related }} accept
         iifname "lan*" tcp dport 443 accept
