@@ -21,7 +21,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTEST: Final = (sys.executable, "-m", "pytest")
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
-_SLOW: Final = ("tests/test_slow_paste.py", "tests/test_chat_endings.py")
+_SLOW: Final = (
+    *("tests/test_slow_paste.py", "tests/test_slow_wait.py"),
+    "tests/test_chat_endings.py",
+)
 "They wait for minutes, and use no processor meanwhile."
 _LAB: Final = "tests/lab"
 "The laboratory of networks waits, too."

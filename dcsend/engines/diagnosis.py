@@ -26,8 +26,6 @@ LIMIT: Final = 2.0
 "Seconds that a diagnosis takes at most; no longer, because a person waits for it."
 _TCP_AFTER: Final = 0.75
 "Seconds without any STUN answer until TCP is tried: three requests over UDP."
-_TCP_RETRY: Final = 0.1
-"Seconds between looks for the first address of a server."
 _TCP_PORT: Final = 443
 "Besides the server's own: the port that a firewall closes last."
 _ICMP: Final = 1.0
@@ -101,8 +99,7 @@ class Diagnosis:
             return False
         try:
             async with asyncio.timeout(LIMIT - _TCP_AFTER):
-                while not self._mapped.asked:  # a name server may take its time
-                    await asyncio.sleep(_TCP_RETRY)
+                await self._mapped.resolved.wait()  # a name server may take its time
                 return await self._any_by_tcp()
         except TimeoutError:
             return False

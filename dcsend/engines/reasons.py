@@ -108,10 +108,6 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         f"connect both to one network, or {_TWO}; "
         f"if UDP is blocked there, with a relay over TLS: {_TLS}",
     ),
-    (Role.DIALER, Situation.UNKNOWN): Reason(
-        "no answer from {hosts}",
-        f"is the other side still waiting? In two different networks, {_TWO}",
-    ),
     # Two codes. Known when the answer is pasted:
     (Role.OFFERER, Situation.NO_NETWORK): Reason(
         "this machine has no network address", "connect it to a network, and begin anew"

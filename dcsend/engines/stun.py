@@ -136,6 +136,8 @@ class MappedAddresses:
         "By transaction id: who was asked, and what is to become of the answer."
         self._resolved: dict[Address, Address] = {}
         "Which server each address that was asked is of."
+        self.resolved = asyncio.Event()
+        "Set when there is one."
         self._lookups: dict[Address, NameUnknownError | None] = {}
         "How the look-up of a server's name ended; None for well."
         self._found: dict[bool, Address] = {}
@@ -266,6 +268,7 @@ class MappedAddresses:
         async with asyncio.TaskGroup() as asking:
             for target in targets:
                 self._resolved[target] = server
+                self.resolved.set()
                 asking.create_task(self._transact(target))
 
     async def _transact(self, target: Address) -> None:

@@ -25,10 +25,10 @@ class Case:
     "The host that dials or offers; the other one listens or answers."
     also: str = ""
     """What has happened besides: `ended`: the other program, right after it has shown its code;
-    `unplugged`: the host that is told has no address; `foreign`, `loopback`: the code is of a machine
-    elsewhere, or of one without a network; `large`: the other host loses what is larger than
-    checks; `stun`: the one STUN server that is named is out of order; `uplink`: that of the host
-    that is told is dead; `relay`: the host that is told has one."""
+    `unplugged`: the host that is told has no address; `foreign`, `loopback`: the code is of a
+    machine elsewhere, or of one without a network; `large`: the other host loses what is larger
+    than checks; `stun`: the one STUN server that is named is out of order; `uplink`: that of the
+    host that is told is dead; `relay`: as `ended`, and the host that is told has a relay."""
 
     @property
     def network(self) -> Topology:
@@ -44,7 +44,8 @@ class Case:
 
     def __str__(self) -> str:
         """As the document has it."""
-        return f"{self.topology}: {WORDS[self.also]}" if self.also else self.topology
+        besides = f"; {WORDS[self.also]}" if self.also else ""
+        return f"{self.topology}, {self.told} is told{besides}"
 
 
 WORDS: Final[Mapping[str, str]] = {
