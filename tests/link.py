@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from dcsend.entry import Entry
-from dcsend.protocol import Receiver, Sender, State, limits
+from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Accepted,
     Completed,
@@ -26,6 +26,9 @@ from dcsend.protocol.events import (
     HoleReceived,
 )
 from dcsend.protocol.ledger import has_frames
+from dcsend.protocol.receiver import Receiver
+from dcsend.protocol.sender import Sender
+from dcsend.protocol.side import State
 
 __all__ = ["Link", "Plan"]
 

@@ -195,6 +195,18 @@ def _undocumented(parent: ast.Module | ast.ClassDef, prefix: str) -> Iterator[st
             yield from _undocumented(node, f"{prefix}{node.name}.")
 
 
+def loads_its_own_modules(module: Module) -> Iterator[str]:
+    """Find a package whose import needs its modules.
+
+    Two threads that import different modules of it then wait for each other, and Python lets one of
+    them go on with a module that is not complete.
+    """
+    # The name of a layer alone is that of its package.
+    if module.name in {*LAYERS, "sctp", "session", "serving", "display"}:
+        own = f"dcsend.{module.name}."
+        yield from (f"imports {name}" for name in imported(module) if name.startswith(own))
+
+
 def is_too_long(module: Module) -> Iterator[str]:
     lines = len(module.source.splitlines())
     if lines > MAX_LINES:
@@ -207,6 +219,7 @@ RULES: Final[tuple[Callable[[Module], Iterator[str]], ...]] = (
     imports_asyncio,
     prints,
     lacks_docstrings,
+    loads_its_own_modules,
     is_too_long,
 )
 
@@ -274,6 +287,7 @@ BROKEN: Final = [
     (lacks_docstrings, "errors", "'doc'\nclass A: pass"),
     (lacks_docstrings, "errors", "'doc'\nclass A:\n  'doc'\n  def f(self): pass"),
     (lacks_docstrings, "errors", "'doc'\nasync def f(): pass"),
+    (loads_its_own_modules, "protocol", "from dcsend.protocol.sender import Sender"),
     (is_too_long, "errors", "\n" * (MAX_LINES + 1)),
 ]
 "Each breaks the rule that it names."
@@ -291,6 +305,8 @@ FINE: Final = [
     (prints, "runner", "import sys\nDisplay(sys.stdout, errors=sys.stderr)"),
     (lacks_docstrings, "errors", "'doc'\ndef _private(): pass"),
     (lacks_docstrings, "errors", "'doc'\nclass _P:\n  'doc'\n  def f(self): pass"),
+    (loads_its_own_modules, "protocol", "from dcsend.errors import DcsendError"),
+    (loads_its_own_modules, "protocol.sender", "from dcsend.protocol.side import Side"),
     (is_too_long, "errors", "\n" * MAX_LINES),
 ]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from dcsend.engines.memory import connected_pair
-from dcsend.protocol import Receiver, State
 from dcsend.protocol.events import FileEnded
 from dcsend.protocol.frames import FrameKind, encode_bundle, encode_data
 from dcsend.protocol.limits import MAX_FRAME, MAX_PAYLOAD_WITH_DIGEST, WINDOW
 from dcsend.protocol.messages import Accept, Hello, Manifest
+from dcsend.protocol.receiver import Receiver
+from dcsend.protocol.side import State
 from dcsend.session import incoming
 from dcsend.session.events import FileFinished, Progressed
 from tests.scripted_peer import Peer

@@ -68,6 +68,11 @@ NAT_THERE: Final = ("10.9.9.9", "198.51.100.1")
         (NAT_THERE, {"servers": TWO_SERVERS, "tcp": True}, Situation.UDP_BLOCKED),
         (NAT_THERE, {"servers": TWO_SERVERS[:1], "tcp": True}, Situation.STUN_SILENT),
         (NAT_THERE, {"servers": TWO_SERVERS}, Situation.NO_INTERNET),
+        (
+            ["198.51.100.1"],
+            {"servers": TWO_SERVERS, "tcp": True, "closed": frozenset({"198.51.100.1"})},
+            Situation.UDP_BLOCKED,
+        ),
         (NAT_THERE, seen(("203.0.113.1", 5), ("203.0.113.1", 6)), Situation.SYMMETRIC),
         (NAT_THERE, seen(("203.0.113.1", 5), ("203.0.113.1", 5)), Situation.NAT),
         (NAT_THERE, seen(("203.0.113.1", 5)), Situation.NAT),

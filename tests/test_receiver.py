@@ -16,7 +16,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.protocol import Receiver, State, limits
+from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Cancelled,
     DataReceived,
@@ -29,8 +29,8 @@ from dcsend.protocol.events import (
 )
 from dcsend.protocol.frames import encode_abort, encode_data, encode_hole
 from dcsend.protocol.messages import Manifest, encode
-from dcsend.protocol.receiver import TRANSITIONS
-from dcsend.protocol.side import Input
+from dcsend.protocol.receiver import TRANSITIONS, Receiver
+from dcsend.protocol.side import Input, State
 from tests import test_sender
 from tests.test_messages import table
 

@@ -15,7 +15,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.protocol import Sender, State, limits
+from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Accepted,
     Cancelled,
@@ -25,8 +25,8 @@ from dcsend.protocol.events import (
     PeerIntroduced,
 )
 from dcsend.protocol.frames import decode_frame
-from dcsend.protocol.sender import TRANSITIONS
-from dcsend.protocol.side import Input
+from dcsend.protocol.sender import TRANSITIONS, Sender
+from dcsend.protocol.side import Input, State
 from tests.test_messages import table
 
 HELLO = (

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import UsageError
-from dcsend.protocol import Receiver, Sender, State, limits
+from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Cancelled,
     Completed,
@@ -21,6 +21,9 @@ from dcsend.protocol.events import (
     PeerIntroduced,
     PeerSaidBye,
 )
+from dcsend.protocol.receiver import Receiver
+from dcsend.protocol.sender import Sender
+from dcsend.protocol.side import State
 from tests.link import Link, Plan
 
 FULL = limits.MAX_PAYLOAD_WITH_DIGEST

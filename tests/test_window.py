@@ -9,9 +9,11 @@ import pytest
 
 from dcsend.entry import Entry
 from dcsend.errors import LocalProtocolError
-from dcsend.protocol import Sender, State, limits
+from dcsend.protocol import limits
 from dcsend.protocol.events import Acknowledged
 from dcsend.protocol.frames import encode_data, encode_hole, hole_cost
+from dcsend.protocol.sender import Sender
+from dcsend.protocol.side import State
 from dcsend.protocol.window import Window
 from tests.test_receiver import WINDOW, assert_frame_refused, receiver_in
 from tests.test_sender import ACCEPT, HELLO, ack, sender_in

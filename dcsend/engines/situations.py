@@ -200,13 +200,15 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.RELAY_SILENT, lambda f: f.relay or any(place.relayed for place in f.theirs)),
     (Situation.THIS_MACHINE, lambda f: f.is_self),
     (Situation.SAME_ADDRESSES, lambda f: bool(f.near) and f.is_apart),
-    (Situation.PORT_CLOSED, lambda f: f.is_closed),
+    (Situation.PORT_CLOSED, lambda f: f.is_near and f.is_closed),
     (Situation.SAME_NETWORK, lambda f: f.is_near),
     (Situation.SAME_NAT, lambda f: bool(f.shared)),
     # One server alone may be the one that is out of order.
     (Situation.UDP_BLOCKED, lambda f: f.is_silent and f.tcp and len(f.servers) > 1),
     (Situation.STUN_SILENT, lambda f: f.is_silent and f.tcp),
     (Situation.NO_INTERNET, lambda f: f.is_silent),
+    # Not before UDP works here: a firewall may reject it with the same ICMP message.
+    (Situation.PORT_CLOSED, lambda f: f.is_closed),
     (Situation.PRIVATE, lambda f: bool(f.hosts) and not f.public),
     (Situation.SYMMETRIC, lambda f: f.is_symmetric),
     (Situation.FIREWALL, lambda f: bool(f.hosts) and len(f.public) == len(f.hosts)),

@@ -5,9 +5,3 @@ dcsend.entry and dcsend.printable; knows no engine, no file system, no clock.
 """
 
 from __future__ import annotations
-
-from dcsend.protocol.receiver import Receiver
-from dcsend.protocol.sender import Sender
-from dcsend.protocol.side import State
-
-__all__ = ["Receiver", "Sender", "State"]
