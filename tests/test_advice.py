@@ -12,11 +12,12 @@ from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.events import Emit, Event, Failed, FileFinished
 from dcsend.session.outcome import Tally
+from dcsend.session.verdicts import Verdicts
 from dcsend.settings import Settings
 
 DIALS, LISTENS = Settings(code="dc1"), Settings()
-PART = Tally([FileFinished("a", "failed", 0)], 5, 1.0)
-SOME = Tally([FileFinished("a", "ok", 5)], 5, 1.0)
+PART = Tally(Verdicts([FileFinished("a", "failed", 0)]), 5, 1.0)
+SOME = Tally(Verdicts([FileFinished("a", "ok", 5)]), 5, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ import pytest
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 LEAVES: Final = frozenset(
-    {"errors", "entry", "description", "importing", "printable", "processor", "_version"}
+    {
+        *("errors", "entry", "listing", "description"),
+        *("importing", "printable", "processor", "_version"),
+    }
 )
 LAYERS: Final = frozenset({"signaling", "engines", "protocol", "files"})
 

@@ -16,6 +16,7 @@ from dcsend.files.forbidden import Forbidden
 from dcsend.files.names import UnsafeName
 from dcsend.files.operations import Existing
 from dcsend.files.planning import check_root, plan_folder
+from dcsend.listing import Entries, Index
 
 
 def is_refused(forbidden: Forbidden, path: str) -> bool:
@@ -71,8 +72,8 @@ def test_home_folder_is_known_by_a_link_to_it(home: Path, tmp_path: Path) -> Non
 
 
 def test_refused_hidden_name_is_unsafe_in_the_plan(home: Path) -> None:
-    entries = [Entry("a", size=1), Entry(".zshenv", size=1)]
-    plan = plan_folder(entries, home, Existing.REFUSE, unattended=True)
+    entries = Entries([Entry("a", size=1), Entry(".zshenv", size=1)])
+    plan = plan_folder(entries, Index(entries), home, Existing.REFUSE, unattended=True)
     assert plan.skip == {1: "unsafe"}
     assert plan.notes == [
         ".zshenv: not received: a hidden name in the home folder is not accepted unseen"

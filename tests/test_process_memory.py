@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+import pytest
 
+from dcsend.entry import Entry, Kind
+from dcsend.protocol.messages import Accept, Cancel, Hello, split_manifest
 from tests.processes import Program, Stage
+from tests.scripted_peer import dialing
 
 MB = 1_000_000
 TOTAL = 90 * MB
@@ -57,3 +62,47 @@ def test_slow_reader_keeps_memory_flat_on_both_sides(stage: Stage, tmp_path: Pat
         assert file.read(len(content)) == content
     receiver.stdout.close()
     assert (receiver.end().status, sender.end().status) == (4, 7)
+
+
+def peak(program: Program) -> int:
+    """The most memory that a program has had, in bytes."""
+    status = Path(f"/proc/{program.process.pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def offered(kind: str, count: int) -> Iterator[Entry]:
+    """Yield entries that need more memory than others, as many bytes as PROTOCOL.md allows."""
+    for number in range(count):
+        match kind:
+            case "long and wide":
+                yield Entry("/".join([f"{number}", *["c" * 250] * 16, "\U0001f389"]), size=0)
+            case "deep":
+                yield Entry("/".join([*["a"] * 120, f"{number}"]), Kind.DIRECTORY)
+            case _:
+                yield Entry(f"../{number}" + "\U000e0001" * 60, size=0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("long and wide", 2000), ("deep", 2000), ("refused", 2000)]
+)
+async def test_manifest_costs_100_mb_and_600_bytes_for_each_entry(
+    stage: Stage, tmp_path: Path, kind: str, count: int
+) -> None:
+    receiver = stage.run("receive", "-o", tmp_path, "-y", "--json", "--no-page")
+    async with dialing(receiver.code) as peer:
+        await peer.say(Hello((1,), "peer", "sender"), *split_manifest(list(offered(kind, count))))
+        await peer.hear(Accept)
+        assert len(receiver.event("manifest")["entries"]) == count
+        assert peak(receiver) < 100_000_000 + 600 * count
+
+
+async def test_names_that_are_too_long_together_are_refused(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.receive("", tmp_path)
+    entries = [Entry(f"{number}/" + "/".join(["ab"] * 1361)) for number in range(4000)]
+    async with dialing(receiver.code) as peer:
+        await peer.say(Hello((1,), "peer", "sender"), *split_manifest(entries))
+        assert (await peer.hear(Cancel)).reason == "protocol"
+    ended = receiver.end()
+    assert (ended.status, ended.fatal["kind"]) == (1, "protocol")
+    assert "manifest has names of more than" in ended.fatal["message"]

@@ -24,7 +24,7 @@ async def test_a_stream_that_pauses_shows_where_it_stands() -> None:
         if len(events) == 2:
             shown.set()
 
-    progress = Progress([FILE], emit, 0.01)
+    progress = Progress(100, emit, 0.01)
     for _ in range(3):
         progress.add(FILE, 10)
         progress.show()
@@ -36,7 +36,7 @@ async def test_a_stream_that_pauses_shows_where_it_stands() -> None:
 
 async def test_the_end_is_told_at_once_and_nothing_after_it() -> None:
     events: list[Event] = []
-    progress = Progress([FILE], events.append, 0.01)
+    progress = Progress(100, events.append, 0.01)
     for count in (60, 40):
         progress.add(FILE, count)
         progress.show()
@@ -50,6 +50,6 @@ async def test_the_end_is_told_at_once_and_nothing_after_it() -> None:
 
 async def test_the_total_is_unknown_as_long_as_one_size_is() -> None:
     events: list[Event] = []
-    progress = Progress([FILE, Entry("s", size=None)], events.append, 0.01)
+    progress = Progress(None, events.append, 0.01)
     progress.end()
     assert [event.total for event in events if isinstance(event, Progressed)] == [None]

@@ -16,6 +16,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
+from dcsend.listing import Entries
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Cancelled,
@@ -238,7 +239,7 @@ def test_receiver_joins_the_parts_of_the_manifest() -> None:
         Entry("d/b", size=None),
     )
     assert receiver.receive(MANIFEST_PART) == []
-    assert receiver.receive(MANIFEST) == [ManifestReceived(entries * 2)]
+    assert receiver.receive(MANIFEST) == [ManifestReceived(Entries(entries * 2))]
 
 
 def test_receiver_refuses_a_manifest_with_too_many_entries(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,6 +255,23 @@ def test_receiver_refuses_a_manifest_that_is_too_long(monkeypatch: pytest.Monkey
     receiver.receive(MANIFEST_PART)
     receiver.receive(MANIFEST_PART)
     assert_refused(receiver, MANIFEST_PART, "manifest is longer than")
+
+
+def test_receiver_refuses_names_that_are_too_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_NAMES", 10)
+    monkeypatch.setattr(limits, "NAMES_PER_ENTRY", 4)
+
+    def part(*names: tuple[str, str]) -> str:
+        links = (Entry(path, Kind.LINK, target=target) for path, target in names)
+        return encode(Manifest(tuple(links), last=False))
+
+    receiver = receiver_in(State.WAITING)
+    receiver.receive(part(("a" * 10, "\U0001f389")))  # 14 bytes, of 10 and 4
+    receiver.receive(part(("b", "c"), ("d", "é")))  # 19, of 10 and 12
+    # The first four have 27 bytes, of 10 and 16.
+    assert_refused(
+        receiver, part(("e" * 7, "f"), ("g", "h" * 3)), "manifest has names of more than 10 bytes"
+    )
 
 
 # --- the answer

@@ -256,6 +256,18 @@ def test_sender_takes_at_most_a_million_entries() -> None:
         Sender([Entry("x")] * (limits.MAX_ENTRIES + 1), agent="a")
 
 
+def test_sender_refuses_names_that_are_too_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_NAMES", 10)
+    monkeypatch.setattr(limits, "NAMES_PER_ENTRY", 4)
+    fits = [Entry("a" * 10), Entry("é" * 2), Entry("l", Kind.LINK, target="b" * 7)]
+    Sender(fits, agent="a")
+    with pytest.raises(UsageError, match="the paths of 4 entries are longer together"):
+        Sender([*fits, Entry("abcde")], agent="a")
+    # Only behind what allows them: the receiver looks at each part as it comes.
+    with pytest.raises(UsageError, match="longer together"):
+        Sender([Entry("a" * 15), Entry("b"), Entry("c")], agent="a")
+
+
 def test_sender_makes_frames_as_small_as_the_peer_wants() -> None:
     sender = sender_in(State.GREETING, [Entry("x", size=5000)])
     sender.receive(HELLO.replace("64960", "2000"))

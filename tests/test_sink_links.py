@@ -110,11 +110,11 @@ def test_link_through_a_link_that_was_there_is_not_made(
     sink = make_sink(existing)
     links = {"d/l": f"../{target}", "l": target, "m": "d", "n": "m/old"}
     sink.plan([Entry(path, Kind.LINK, target=where) for path, where in links.items()])
-    made = [outcome.saved for outcome in sink.finish() if outcome.saved is not None]
+    made = {list(links)[outcome.number] for outcome in sink.finish() if outcome.status == "ok"}
     for link in made:
-        assert link.resolve().is_relative_to(tmp_path / "out")
-    expected = {"m"} | ({"l", "d/l"} if target == "m" else set())
-    assert {str(link.relative_to(tmp_path / "out")) for link in made} == expected
+        assert (tmp_path / "out" / link).is_symlink()
+        assert (tmp_path / "out" / link).resolve().is_relative_to(tmp_path / "out")
+    assert made == {"m"} | ({"l", "d/l"} if target == "m" else set())
 
 
 @pytest.mark.parametrize("names", [["a", "b", "c"], ["c", "b", "a"]])

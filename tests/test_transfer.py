@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import UsageError
+from dcsend.listing import Entries
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Cancelled,
@@ -80,7 +81,7 @@ def test_transfer_of_folders_and_links_needs_no_frame() -> None:
     link = Link(entries, {})
     link.run()
     assert_done(link, Completed(ok=True, files=0, bytes=0))
-    assert ManifestReceived(tuple(entries)) in link.receiver_events
+    assert ManifestReceived(Entries(entries)) in link.receiver_events
 
 
 def test_transfer_of_a_tree_keeps_the_order_and_every_field() -> None:
@@ -94,7 +95,7 @@ def test_transfer_of_a_tree_keeps_the_order_and_every_field() -> None:
     link = Link(entries, {1: b"abc", 3: bytes(9), 4: b"hi"})
     link.run()
     assert_done(link, Completed(ok=True, files=3, bytes=14))
-    assert ManifestReceived(tuple(entries)) in link.receiver_events
+    assert ManifestReceived(Entries(entries)) in link.receiver_events
     assert link.saved == {1: b"abc", 3: bytes(9), 4: b"hi"}
 
 

@@ -136,7 +136,7 @@ def test_verdict_escapes_what_the_peer_said() -> None:
 def test_result_tells_files_bytes_time_and_rate() -> None:
     files = (FileFinished("a", "ok", 10**6), FileFinished("text", "ok", 3))
     event = Finished(True, 0, 10**6 + 3, 2.0, files, "receiver")
-    assert wording.describe_result(event, ["text"]) == (
+    assert wording.describe_result(event, {hash("text")}) == (
         "received and verified 1 file, 1 text, 1.0 MB in 2.0 s, 500.0 kB/s"
     )
 

@@ -100,7 +100,8 @@ class TerminalDisplay:
         self._files = 0
         self._bad = 0
         "Files that are not ok, so far."
-        self._texts: frozenset[str] = frozenset()
+        self._texts: frozenset[int] = frozenset()
+        "Hashes of the paths of what is a text: there may be a million."
         self._progressed: Progressed | None = None
         "How far it was when that was last known; None before it began."
         if options.dials:
@@ -193,7 +194,7 @@ class TerminalDisplay:
 
     def _show_manifest(self, event: ManifestKnown) -> None:
         self._files = event.files
-        self._texts = frozenset(e.path for e in event.entries if e.kind is Kind.TEXT)
+        self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
         verb = "sending" if self._options.sends else "offered:"
         self._screen.line(f"{verb} {wording.describe_manifest(event)}")
         if not self._options.sends and (hidden := wording.hidden_names(event.entries)):
@@ -220,7 +221,7 @@ class TerminalDisplay:
             self._screen.line(line)
 
     def _show_file(self, event: FileFinished) -> None:
-        dull = self._files > _FEW or event.path in self._texts
+        dull = self._files > _FEW or hash(event.path) in self._texts
         if dull and event.status == "ok" and not self._options.verbose:
             return
         self._bad += event.status != "ok"
@@ -290,9 +291,8 @@ class TerminalDisplay:
         self._bad = 0
 
     def _show_result(self, event: Finished) -> None:
-        good = [file for file in event.files if file.status == "ok"]
-        if not event.ok and not good:
+        if not event.ok and not event.good:
             return
-        self._screen.line(wording.describe_result(event, tuple(self._texts)))
-        if any(file.saved is not None for file in good):
+        self._screen.line(wording.describe_result(event, self._texts))
+        if event.saved:
             self._screen.line(f"saved in {self._folder()}")

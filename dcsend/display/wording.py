@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
 from dcsend.entry import Entry, Kind
@@ -37,6 +38,8 @@ __all__ = [
 
 LONGEST: Final = 200
 "Columns of a name or a path; a peer can make one of 40 000."
+_MAX_COUNTED: Final = 10_000
+"Different names that are counted; a manifest may have a million."
 LONGEST_MESSAGE: Final = 1000
 "Columns of a sentence, which may hold a path or what the peer says."
 _MAX_NAMES = 3
@@ -195,9 +198,9 @@ def _milliseconds(seconds: float) -> str:
 
 def describe_manifest(event: ManifestKnown) -> str:
     """Say in one line what is offered."""
-    kinds = [entry.kind for entry in event.entries]
+    kinds = Counter(event.kinds())
     parts = [
-        counted(kinds.count(kind), word)
+        counted(kinds[kind], word)
         for kind, word in (
             (Kind.FILE, "file"),
             (Kind.DIRECTORY, "folder"),
@@ -206,10 +209,11 @@ def describe_manifest(event: ManifestKnown) -> str:
         )
         if kind in kinds
     ]
-    tops = list(dict.fromkeys(e.path.split("/")[0] for e in event.entries if e.kind != Kind.TEXT))
-    names = ", ".join(map(short, tops[:_MAX_NAMES]))
-    more = f" and {len(tops) - _MAX_NAMES} more" if len(tops) > _MAX_NAMES else ""
-    about = f": {names}{more}" if names else ""
+    tops: dict[str, None] = {}
+    for entry in event.entries:
+        if entry.kind is not Kind.TEXT and len(tops) <= _MAX_COUNTED:
+            tops[entry.path.partition("/")[0]] = None
+    about = f": {_some(list(tops), _MAX_NAMES)}" if tops else ""
     return f"{', '.join(parts) or 'nothing'} ({size(event.total)}){about}"
 
 
@@ -222,18 +226,28 @@ def hidden_names(entries: Sequence[Entry]) -> str:
     >>> hidden_names([Entry("a/.git/config"), Entry("a/b"), Entry(".ssh/authorized_keys")])
     'hidden: .ssh, a/.git'
     """
-    found: dict[str, None] = {}
+    tops: dict[str, None] = {}
+    others: dict[str, None] = {}
     for entry in entries:
         if (entry.path.startswith(".") or "/." in entry.path) and entry.kind is not Kind.TEXT:
             parts = entry.path.split("/")
             first = next((n for n, part in enumerate(parts) if is_hidden(part)), None)
-            if first is not None:
+            found = others if first else tops
+            if first is not None and len(found) <= _MAX_COUNTED:
                 found["/".join(parts[: first + 1])] = None
-    names = sorted(found, key=lambda name: "/" in name)
-    if not names:
-        return ""
-    more = f" and {len(names) - _MAX_HIDDEN} more" if len(names) > _MAX_HIDDEN else ""
-    return f"hidden: {', '.join(map(printable, names[:_MAX_HIDDEN]))}{more}"
+    names = [*tops, *others]
+    return f"hidden: {_some(names, _MAX_HIDDEN)}" if names else ""
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    """Say the first of *names*, and how many more there are.
+
+    >>> _some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    said = ", ".join(map(short, names[:most]))
+    over = "more than " if len(names) > _MAX_COUNTED else ""
+    return f"{said} and {over}{len(names) - most} more" if len(names) > most else said
 
 
 def list_entries(event: ManifestKnown) -> Iterator[str]:
@@ -276,15 +290,17 @@ def describe_file(event: FileFinished) -> str:
     return f"{event.status:<8} {name}: {short(reason)}"
 
 
-def describe_result(event: Finished, texts: Sequence[str] = ()) -> str:
+def describe_result(event: Finished, texts: Set[int] = frozenset()) -> str:
     """Say how it all ended.
 
     Args:
         event: the end.
-        texts: the paths of those among its files that are texts.
+        texts: the hashes of the paths of those among its files that are texts.
     """
-    good = [file.path in texts for file in event.files if file.status == "ok"]
-    kinds = ((good.count(False), "file"), (good.count(True), "text"))
+    shown = 0
+    if texts:
+        shown = sum(f.status == "ok" and hash(f.path) in texts for f in event.files)
+    kinds = ((event.good - shown, "file"), (shown, "text"))
     what = ", ".join(counted(number, word) for number, word in kinds if number)
     verb = "received" if event.role == "receiver" else "sent"
     if not event.ok:

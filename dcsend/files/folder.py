@@ -12,15 +12,14 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from dcsend.errors import DestinationError
 from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW
 from dcsend.printable import printable
 
-__all__ = ["Folder", "Identity", "Tree", "identity", "is_link"]
+__all__ = ["Folder", "Identity", "Tree", "Wanted", "identity", "is_link"]
 
 Identity = tuple[int, int]
 "Device and inode: two names with one identity are one file."
@@ -55,12 +54,14 @@ class Folder:
         fd: its descriptor, owned from now on; None where the system knows no `dir_fd`.
     """
 
-    __slots__ = ("_inside", "fd", "path", "users")
+    __slots__ = ("_inside", "fd", "made", "path", "users")
 
     def __init__(self, path: str, fd: int | None) -> None:
         self.path = path
         self._inside = os.path.join(path, "x")[:-1]
         self.fd = fd
+        self.made = False
+        "This run has made it, not long ago: nothing but what this run has put there is in it."
         self.users = 0
         "Files being written in it; it is not closed before they are done."
 
@@ -198,6 +199,27 @@ class Folder:
             raise
 
 
+class Wanted(Protocol):
+    """What the folders in a tree shall be like."""
+
+    def mode(self, path: str) -> int:
+        """Return the permissions of a folder, named by its path below the root."""
+
+    def made(self, path: str) -> None:
+        """Note that a folder has been made."""
+
+
+class _Nothing:
+    """Folders get what the umask allows."""
+
+    def mode(self, path: str) -> int:
+        """As `Wanted.mode`."""
+        return 0o777
+
+    def made(self, path: str) -> None:
+        """As `Wanted.made`."""
+
+
 class Tree:
     """The chosen folder and those in it, opened when needed, a few kept open.
 
@@ -208,10 +230,8 @@ class Tree:
 
     def __init__(self, root: Path, *, descriptors: bool = USE_DESCRIPTORS) -> None:
         self.root = root
-        self.made: set[tuple[str, ...]] = set()
-        "Folders that this run has made, as components below the root."
-        self.modes: Mapping[tuple[str, ...], int] = {}
-        "Permissions that folders shall have; those not listed get what the umask allows."
+        self.wanted: Wanted = _Nothing()
+        "What folders shall be like."
         self._descriptors = descriptors
         self._identity: Identity | None = None
         self._open: dict[tuple[str, ...], Folder] = {}
@@ -265,10 +285,12 @@ class Tree:
             for below in range(depth, len(parts)):
                 here = parts[: below + 1]
                 # Private from the first moment, but ours to fill until it is finished.
-                mode = self.modes.get(here, 0o777) & 0o777 | 0o700
+                path = "/".join(here)
+                mode = self.wanted.mode(path) & 0o777 | 0o700
                 current, made = current.child(parts[below], mode)
                 if made:
-                    self.made.add(here)
+                    current.made = True
+                    self.wanted.made(path)
                 if passed is not None:
                     passed.close()
                 passed = current

@@ -28,6 +28,10 @@ _HIDDEN_BY_SYSTEM: Final = {"win32": "appdata", "darwin": "library"}
 "The folder in the home folder that is hidden without a dot, and holds what is run at each login."
 
 
+_MOST_KNOWN: Final = 1000
+"Folders of which is kept what they are."
+
+
 class Forbidden:
     """The forbidden places below one folder.
 
@@ -84,6 +88,7 @@ class Forbidden:
     def _is_there(self, parts: tuple[str, ...]) -> bool:
         there = self._there.get(parts)
         if there is None:
+            _bound(self._there)
             there = self._there[parts] = os.path.isdir(os.path.join(self._root, *parts))
         return there
 
@@ -129,6 +134,7 @@ class _Below:
         same = self._same.get(start)
         if same is None:
             same = tuple(map(_folded, start)) == self._folded or self._is_same(root, start)
+            _bound(self._same)
             self._same[start] = same
         return same
 
@@ -141,6 +147,12 @@ class _Below:
             )
         except (OSError, ValueError):
             return False
+
+
+def _bound(known: dict[tuple[str, ...], bool]) -> None:
+    """Forget what is known where it is much: a manifest may name a million folders."""
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
 
 
 def _folded(name: str) -> str:

@@ -4,53 +4,66 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files.folder import Folder, is_link
 from dcsend.files.names import PART_SUFFIX, beside, safe_path, safe_target
 from dcsend.files.operations import Existing
 from dcsend.files.part import free_names
+from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
-__all__ = ["judge_way", "make_link", "planned_links"]
+__all__ = ["PlannedLinks", "judge_way", "make_link"]
 
 MAX_HOPS: Final = 40
 "Links on the way of one link: what Linux follows."
 
 
-def planned_links(
-    root: Path, entries: Iterable[Entry], existing: Existing
-) -> dict[tuple[str, ...], str]:
-    """Return where each link will point that this run can give its own name.
+class PlannedLinks:
+    """The links that this run can give their own names, and where each will point.
 
     Args:
-        root: the chosen folder.
-        entries: the links that shall be made, let in by the plan.
-        existing: what to do about names that are taken.
+        entries: the manifest.
+        index: of its entries that can be saved.
     """
-    planned: dict[tuple[str, ...], str] = {}
-    for entry in entries:
-        parts = safe_path(entry.path)
-        status = _lstat(root, parts)
-        if status is None or (existing is Existing.OVERWRITE and _is_replaceable(status)):
-            planned[parts] = entry.target
-    return planned
+
+    def __init__(self, entries: Entries, index: Index) -> None:
+        self._entries = entries
+        self._index = index
+        self._planned = bytearray(len(entries))
+
+    def plan(self, root: Path, numbers: Iterable[int], existing: Existing) -> None:
+        """Look which of them can have their names.
+
+        Args:
+            root: the chosen folder.
+            numbers: the links that shall be made, let in by the plan.
+            existing: what to do about names that are taken.
+        """
+        for number in numbers:
+            status = _lstat(root, safe_path(self._entries.path(number)))
+            if status is None or (existing is Existing.OVERWRITE and _is_replaceable(status)):
+                self._planned[number] = True
+
+    def target(self, path: str) -> str | None:
+        """Return where the link at *path* will point; None if no such link is planned."""
+        number = self._index.find(path)
+        if number is None or not self._planned[number]:
+            return None
+        return self._entries[number].target
 
 
-def judge_way(
-    root: Path, parts: tuple[str, ...], target: str, planned: Mapping[tuple[str, ...], str]
-) -> None:
+def judge_way(root: Path, parts: tuple[str, ...], target: str, planned: PlannedLinks) -> None:
     """Refuse a link that leads through a link that was there before, and so anywhere.
 
     Args:
         root: the chosen folder.
         parts: the link's own path below it.
         target: what it shall hold.
-        planned: what `planned_links` returned; followed on paper, whether made yet or not.
+        planned: followed on paper, whether made yet or not.
 
     Raises:
         DestinationError: it does.
@@ -70,7 +83,7 @@ def judge_way(
             here.pop()  # no link is left in it, so this is what the system does, too
             continue
         here.append(component)
-        onward = planned.get(tuple(here))
+        onward = planned.target("/".join(here))
         if onward is not None:
             hops += 1
             if hops > MAX_HOPS:

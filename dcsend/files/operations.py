@@ -80,7 +80,7 @@ class Outcome(NamedTuple):
     status: str
     '"ok", "mismatch", "failed" or "aborted".'
     where: str = ""
-    "Its path now; empty unless ok, and for texts and streams."
+    "Its path now; empty unless ok, and for folders, links, texts and streams."
     size: int = 0
     "Bytes received."
     sha256: str = ""
@@ -92,7 +92,7 @@ class Outcome(NamedTuple):
 
     @property
     def saved(self) -> Path | None:
-        """Where it is now; None unless ok, and for texts and streams."""
+        """Where it is now; None unless ok, and for folders, links, texts and streams."""
         return Path(self.where) if self.where else None
 
 

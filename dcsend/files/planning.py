@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -22,21 +22,30 @@ from dcsend.files.intake import MAX_TEXT
 from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.files.operations import Existing, Plan
 from dcsend.importing import holds_modules
+from dcsend.listing import Index
 from dcsend.printable import printable
 
 __all__ = ["check_room", "check_root", "plan_folder"]
 
 _MAX_NOTES: Final = 20
 "Lines; a peer could otherwise fill the screen with a million of them."
+_MAX_TAKEN: Final = 3
+"Names in the sentence that says what is there already."
 
 
 def plan_folder(
-    entries: Sequence[Entry], root: Path, existing: Existing, *, unattended: bool = False
+    entries: Iterable[Entry],
+    index: Index,
+    root: Path,
+    existing: Existing,
+    *,
+    unattended: bool = False,
 ) -> Plan:
     """Judge each entry's name, and what is there already.
 
     Args:
         entries: what is offered.
+        index: of these entries; those whose name can be saved are added to it.
         root: the chosen folder.
         existing: what to do about files that are there.
         unattended: nobody is shown the names before they are accepted.
@@ -46,7 +55,7 @@ def plan_folder(
             `Existing.REFUSE`, holds some of the files.
     """
     check_root(root)
-    survey = _Survey(root, existing, Forbidden(root, unattended=unattended))
+    survey = _Survey(root, index, existing, Forbidden(root, unattended=unattended))
     for number, entry in enumerate(entries):
         survey.judge(number, entry)
     survey.refuse_taken()
@@ -111,17 +120,20 @@ def check_room(entries: Iterable[Entry], root: Path, folders: int = 0) -> None:
 class _Survey:
     """What has been found out, entry by entry."""
 
-    def __init__(self, root: Path, existing: Existing, forbidden: Forbidden) -> None:
+    def __init__(self, root: Path, index: Index, existing: Existing, forbidden: Forbidden) -> None:
         self._forbidden = forbidden if forbidden else None
         self.skip: dict[int, str] = {}
         self._notes: list[str] = []
         self._more = 0
         self._root = str(root)
         self._existing = existing
-        self._seen: set[str] = set()
+        self._index = index
         self._taken: list[str] = []
-        self._missing: set[tuple[str, ...]] = set()
-        "Folders that are not there, so that nothing can be in them."
+        "The first few of what is there already, to be shown."
+        self._taken_in_all = 0
+        self._missing = "/"
+        """The folder, with a slash at its end, that was not there when last looked for, so that
+        nothing is in it: folders come before what is in them. No path begins with a slash."""
         self.folders = 0
         """Folders that have to be made. Those that are no entries are told from the path before,
         so some are counted twice where a manifest isn't sorted."""
@@ -132,38 +144,42 @@ class _Survey:
         """Judge one entry."""
         if entry.kind is Kind.TEXT:
             if entry.size is None or entry.size > MAX_TEXT:
-                self._refuse(number, "unsupported", "a text is too long to show")
+                self._refuse(number, "unsupported", "", "a text is too long to show")
             return
         try:
-            parts = safe_path(entry.path)
-            if entry.kind is Kind.LINK:
-                safe_target(parts, entry.target)
-            if self._forbidden is not None:
-                self._forbidden.check(parts)
+            parts = self._checked(number, entry)
         except UnsafeName as error:
-            self._refuse(number, "unsafe", f"{printable(entry.path)}: not received: {error}")
+            self._refuse(number, "unsafe", entry.path, f"not received: {error}")
             return
-        if entry.path in self._seen:
-            note = f"{printable(entry.path)}: not received: it is named twice"
-            self._refuse(number, "unsafe", note)
-            return
-        self._seen.add(entry.path)
         self.folders += _new_parents(entry.path, self._last)
         self._last = entry.path
-        if not self._is_taken(parts, entry.kind):
+        if not self._is_taken(entry.path, parts, entry.kind):
             return
         if self._existing is Existing.REFUSE:
-            self._taken.append(printable(entry.path))
+            self._taken_in_all += 1
+            if len(self._taken) < _MAX_TAKEN:
+                self._taken.append(printable(entry.path))
         elif self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
             self.skip[number] = "exists"
+
+    def _checked(self, number: int, entry: Entry) -> tuple[str, ...]:
+        """Return the components of a path that can be saved."""
+        parts = safe_path(entry.path)
+        if entry.kind is Kind.LINK:
+            safe_target(parts, entry.target)
+        if self._forbidden is not None:
+            self._forbidden.check(parts)
+        if self._index.add(number, entry.path) != number:
+            raise UnsafeName("it is named twice")
+        return parts
 
     def refuse_taken(self) -> None:
         """Stop if any target exists and nobody said what to do then."""
         if not self._taken:
             return
-        names = ", ".join(self._taken[:3])
-        more = len(self._taken) - 3
-        verb = "exists" if len(self._taken) == 1 else "exist"
+        names = ", ".join(self._taken)
+        more = self._taken_in_all - len(self._taken)
+        verb = "exists" if self._taken_in_all == 1 else "exist"
         raise DestinationError(
             f"{names}{f' and {more} more' if more > 0 else ''} "
             f"{verb} in {printable(self._root)} already",
@@ -174,22 +190,24 @@ class _Survey:
         """Return the notes, the count of those left out last."""
         return [*self._notes, f"and {self._more} more"] if self._more else self._notes
 
-    def _refuse(self, number: int, reason: str, note: str) -> None:
+    def _refuse(self, number: int, reason: str, path: str, why: str) -> None:
         self.skip[number] = reason
         if len(self._notes) < _MAX_NOTES:
-            self._notes.append(note)
+            self._notes.append(f"{printable(path)}: {why}" if path else why)
         else:
             self._more += 1
 
-    def _is_taken(self, parts: tuple[str, ...], kind: Kind) -> bool:
+    def _is_taken(self, path: str, parts: tuple[str, ...], kind: Kind) -> bool:
         status: os.stat_result | None = None
-        if parts[:-1] not in self._missing:
+        missing = path.startswith(self._missing)
+        if not missing:
             with contextlib.suppress(OSError, ValueError):
                 status = os.lstat(os.path.join(self._root, *parts))
         if status is None:
             if kind is Kind.DIRECTORY:
-                self._missing.add(parts)
                 self.folders += 1
+                if not missing:
+                    self._missing = f"{path}/"
             return False
         # Folders are filled up; what stands where a folder must be is in the way.
         return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)

@@ -16,7 +16,9 @@ from __future__ import annotations
 import contextlib
 import enum
 import errno
+import itertools
 import os
+from array import array
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
@@ -27,15 +29,17 @@ from dcsend.files.disk import explain, is_fatal
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, Tree
 from dcsend.files.growing import GrowingFile
 from dcsend.files.intake import TextIntake
-from dcsend.files.links import judge_way, make_link, planned_links
+from dcsend.files.links import PlannedLinks, judge_way, make_link
 from dcsend.files.manifest import manifest_id
-from dcsend.files.names import PART_SUFFIX, beside, safe_path
+from dcsend.files.names import MAX_LEVELS, PART_SUFFIX, beside, safe_path
 from dcsend.files.operations import Abort, End, Existing, Hole, Operation, Outcome, Plan, Write
 from dcsend.files.part import PartFile
+from dcsend.files.planned import PlannedFolders
 from dcsend.files.planning import plan_folder
 from dcsend.files.settling import Settled, Settler
 from dcsend.files.syncing import MANY
 from dcsend.files.unnamed import MAX_SIZE, Unnamer
+from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
 __all__ = ["DirectorySink"]
@@ -77,6 +81,10 @@ _REFUSED, _DUE, _COMPLETE, _ENDED = 0, 1, 2, 3
 # What the system says, too, when the chosen folder itself has been removed or unmounted.
 _MAY_BE_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, getattr(errno, "ESTALE", 0)})
 
+_MAX_ERRORS: Final = 1000
+"Folders and links that can't be made up to which each has its own reason."
+_ONE_OF_MANY: Final = DestinationError("it could not be made, like many others")
+
 _Open = GrowingFile | TextIntake
 
 
@@ -103,7 +111,8 @@ class DirectorySink:
         self._existing = existing
         self._tree = Tree(self.root, descriptors=descriptors)
         self._state = _State.NEW
-        self._entries: Sequence[Entry] = ()
+        self._entries = Entries()
+        self._folders = PlannedFolders(self._entries, Index(self._entries), ())
         self._manifest = ""
         "Its id, once a file needs it: it takes a while for many small ones, which don't."
         self._status = bytearray()
@@ -114,22 +123,24 @@ class DirectorySink:
         self._unnamer = Unnamer()
         self._many = False
         "Many files end in this batch, so that they are worth being synced together."
-        self._links: dict[tuple[str, ...], str] = {}
+        self._links = PlannedLinks(self._entries, self._folders.index)
         "Links that this run makes, and where each points; known at the finish."
+        self._errors = 0
+        "Of what has been made at the finish."
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
         """Judge a manifest before anything is accepted; see `Sink.plan`."""
         self._advance("plan")
-        self._entries = entries
-        plan = plan_folder(entries, self.root, self._existing, unattended=self._unattended)
+        self._entries = entries if isinstance(entries, Entries) else Entries(entries)
+        index = Index(self._entries)
+        plan = plan_folder(
+            self._entries, index, self.root, self._existing, unattended=self._unattended
+        )
         self._status = bytearray(
             _REFUSED if number in plan.skip else _DUE for number in range(len(entries))
         )
-        self._tree.modes = {
-            safe_path(entry.path): entry.mode
-            for number, entry in enumerate(entries)
-            if entry.kind is Kind.DIRECTORY and self._status[number] == _DUE
-        }
+        self._folders = self._tree.wanted = PlannedFolders(self._entries, index, plan.skip)
+        self._links = PlannedLinks(self._entries, index)
         return plan
 
     def apply(self, batch: Sequence[Operation], *, more: bool = False) -> list[Outcome]:
@@ -159,13 +170,15 @@ class DirectorySink:
         for number in list(self._open):
             self._fail(number, DestinationError(f"{self._name(number)} never came to its end"))
         self._settle()
-        due = [n for n, status in enumerate(self._status) if status == _DUE]
-        folders = [n for n in due if self._entries[n].kind is Kind.DIRECTORY]
-        links = [n for n in due if self._entries[n].kind is Kind.LINK]
+        kind, due = self._entries.kind, [array("I"), array("I")]
+        for number, status in enumerate(self._status):
+            if status == _DUE and kind(number) in (Kind.DIRECTORY, Kind.LINK):
+                due[kind(number) is Kind.LINK].append(number)
+        folders, links = due
         # Links come last, so that nothing at all is written while one of them exists.
         for number in folders:
             self._make(number)
-        self._links = planned_links(self.root, [self._entries[n] for n in links], self._existing)
+        self._links.plan(self.root, links, self._existing)
         for number in links:
             self._make(number)
         self._finish_folders(folders)
@@ -280,7 +293,7 @@ class DirectorySink:
         folder = self._tree.folder(parents)
         small = entry.size is not None and entry.size <= MAX_SIZE
         # A part that is there already, of an earlier run or a living one, is dealt with as one.
-        if self._many and small and (parents in self._tree.made or not _has_part(folder, name)):
+        if self._many and small and (folder.made or not _has_part(folder, name)):
             unnamed = self._unnamer.begin(folder, name, entry)
             if unnamed is not None:
                 return unnamed
@@ -341,25 +354,33 @@ class DirectorySink:
         try:
             parts = safe_path(entry.path)
             if entry.kind is Kind.DIRECTORY:
-                self._ended(number, self._tree.folder(parts).path)
+                self._tree.folder(parts)
+                self._ended(number, "")
             else:
                 folder = self._tree.folder(parts[:-1])
                 judge_way(self.root, parts, entry.target, self._links)
-                name = make_link(folder, parts, entry.target, self._existing)
-                self._ended(number, folder.where(name))
+                make_link(folder, parts, entry.target, self._existing)
+                self._ended(number, "")
         except OSError as error:
-            self._fail(number, self._judge(error, entry.path))
+            self._fail_one(number, self._judge(error, entry.path))
         except DcsendError as error:
-            self._fail(number, error)
+            self._fail_one(number, error)
         self._tree.trim()
 
+    def _fail_one(self, number: int, error: DcsendError) -> None:
+        """End a folder or a link that can't be made; of very many, only some are told why."""
+        self._errors += 1
+        self._fail(number, error if self._errors <= _MAX_ERRORS else _ONE_OF_MANY)
+
     def _finish_folders(self, numbers: Sequence[int]) -> None:
+        levels = [array("I") for _ in range(MAX_LEVELS)]
+        for number in numbers:
+            if self._folders.ours[number]:  # else it was there before, and is not ours to change
+                levels[self._entries.path(number).count("/")].append(number)
         # The deepest first: a folder may take away the right to enter it.
-        for number in sorted(numbers, key=lambda n: -self._entries[n].path.count("/")):
+        for number in itertools.chain.from_iterable(reversed(levels)):
             entry = self._entries[number]
             parts = safe_path(entry.path)
-            if parts not in self._tree.made:
-                continue  # it was there before, and is not ours to change
             with contextlib.suppress(OSError, DestinationError):
                 self._tree.folder(parts).finish(entry.mode, entry.mtime)
             self._tree.trim()

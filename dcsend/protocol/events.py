@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from dcsend.entry import Entry
+from dcsend.listing import Entries
 
 __all__ = [
     "Accepted",
@@ -48,7 +48,7 @@ class PeerIntroduced:
 class ManifestReceived:
     """The whole manifest is here: accept or decline it."""
 
-    entries: tuple[Entry, ...]
+    entries: Entries
     "Everything that is offered; paths not yet judged safe."
 
 

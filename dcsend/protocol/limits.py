@@ -34,10 +34,17 @@ MAX_ENTRIES: Final = 1_000_000
 "Entries of one transfer."
 
 MAX_MANIFEST: Final = 256 * 1024 * 1024
-"All Manifest messages of one transfer together, as UTF-8; bounds the receiver's memory."
+"All Manifest messages of one transfer together, as UTF-8; bounds the receiver's time."
 
 MAX_PATH: Final = 4096
 "Longest path or link target, in code points; whether it is safe, the files layer says."
+
+MAX_NAMES: Final = 8 * 1024 * 1024
+"""Paths and link targets of the first n entries together, as UTF-8, besides n * NAMES_PER_ENTRY;
+for every n. Bounds the memory of both sides: with MAX_ENTRIES, 264 MB of names."""
+
+NAMES_PER_ENTRY: Final = 256
+"What each entry adds to that."
 
 MAX_LEVELS: Final = 128
 "Most names in a path, or in a link's target; the files layer refuses a deeper one as unsafe."

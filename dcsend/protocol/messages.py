@@ -14,7 +14,13 @@ from itertools import islice
 from typing import Final
 
 from dcsend.entry import Entry
-from dcsend.errors import IncompatibleVersion, LocalProtocolError, RemoteProtocolError
+from dcsend.errors import (
+    IncompatibleVersion,
+    LocalProtocolError,
+    RemoteProtocolError,
+    UsageError,
+)
+from dcsend.listing import Entries
 from dcsend.printable import printable
 from dcsend.protocol import limits
 from dcsend.protocol.entries import entry_fields, read_entry
@@ -37,11 +43,13 @@ __all__ = [
     "Message",
     "Verdict",
     "Working",
+    "check_offer",
     "choose_version",
     "clip",
     "decode",
     "encode",
     "encode_manifest",
+    "manifest_fault",
     "split_accept",
     "split_manifest",
     "split_verdict",
@@ -236,6 +244,50 @@ def clip(text: str) -> str:
     """
     # An error's text may name a file whose name isn't Unicode: surrogates can't be sent.
     return text.encode("utf-8", "backslashreplace").decode()[: limits.MAX_MESSAGE]
+
+
+def manifest_fault(entries: Entries, start: int = 0) -> str:
+    """Say what is wrong with a manifest as a whole, as far as it is there; "" if nothing is.
+
+    Args:
+        entries: all of it so far.
+        start: how many of them have been looked at before.
+    """
+    if len(entries) > limits.MAX_ENTRIES:
+        return f"manifest has more than {limits.MAX_ENTRIES} entries"
+    most = limits.MAX_NAMES + start * limits.NAMES_PER_ENTRY
+    if entries.names <= most:
+        return ""
+    for number in range(start + 1, len(entries) + 1):
+        if entries.names_before(number) > limits.MAX_NAMES + number * limits.NAMES_PER_ENTRY:
+            return (
+                f"manifest has names of more than {limits.MAX_NAMES} bytes "
+                f"and {limits.NAMES_PER_ENTRY} for each entry"
+            )
+    return ""
+
+
+def check_offer(entries: Sequence[Entry]) -> None:
+    """Refuse to offer more than one transfer may have.
+
+    Raises:
+        UsageError: too many entries, or names that are too long together.
+    """
+    hint = "send it in parts, or as one archive"
+    if len(entries) > limits.MAX_ENTRIES:
+        raise UsageError(
+            f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer", hint
+        )
+    most, names = limits.MAX_NAMES, 0
+    for entry in entries:
+        most += limits.NAMES_PER_ENTRY
+        names += len(entry.path.encode("utf-8", "surrogatepass"))
+        names += len(entry.target.encode("utf-8", "surrogatepass"))
+        if names > most:
+            raise UsageError(
+                f"the paths of {len(entries)} entries are longer together than one transfer takes",
+                hint,
+            )
 
 
 def encode_manifest(entries: Sequence[Entry]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Final
 
 from dcsend.entry import Entry
 from dcsend.errors import IntegrityError, LocalProtocolError, RemoteProtocolError
+from dcsend.listing import Entries
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
     DataReceived,
@@ -42,6 +43,7 @@ from dcsend.protocol.messages import (
     Manifest,
     Message,
     clip,
+    manifest_fault,
     split_accept,
     split_verdict,
 )
@@ -114,7 +116,7 @@ class Receiver(Side):
     def __init__(self, *, agent: str, window: int = limits.WINDOW) -> None:
         super().__init__(TRANSITIONS, "receiver", agent)
         self._window = Window(window)
-        self._entries: list[Entry] = []
+        self._entries = Entries()
         self._manifest_size = 0
         self._ledger = Ledger((), {}, {})
         self._written = 0
@@ -241,13 +243,13 @@ class Receiver(Side):
                 raise RemoteProtocolError("unexpected message")
 
     def _on_manifest(self, entries: tuple[Entry, ...], last: bool, size: int) -> list[Event]:
+        before = len(self._entries)
         self._entries.extend(entries)
         self._manifest_size += size
-        if len(self._entries) > limits.MAX_ENTRIES:
-            raise RemoteProtocolError(f"manifest has more than {limits.MAX_ENTRIES} entries")
+        self._refuse(manifest_fault(self._entries, before))
         if self._manifest_size > limits.MAX_MANIFEST:
             raise RemoteProtocolError(f"manifest is longer than {limits.MAX_MANIFEST} bytes")
-        return [ManifestReceived(tuple(self._entries))] if last else []
+        return [ManifestReceived(self._entries)] if last else []
 
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
         return [PeerSaidBye()] if self._state is State.DONE else super()._on_cancel(cancel)

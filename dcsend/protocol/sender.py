@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dcsend.entry import Entry
-from dcsend.errors import LocalProtocolError, RemoteProtocolError, UsageError
+from dcsend.errors import LocalProtocolError, RemoteProtocolError
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
     Accepted,
@@ -37,6 +37,7 @@ from dcsend.protocol.messages import (
     Hello,
     Message,
     Verdict,
+    check_offer,
     encode_manifest,
 )
 from dcsend.protocol.side import ANY_TIME, Input, Side, State, Transitions
@@ -95,18 +96,14 @@ class Sender(Side):
         window: data-message bytes that may be in flight; the receiver's counts if smaller.
 
     Raises:
-        UsageError: more entries than a transfer may have.
+        UsageError: more entries, or longer names, than a transfer may have.
     """
 
     def __init__(
         self, entries: Sequence[Entry], *, agent: str, window: int = limits.WINDOW
     ) -> None:
         super().__init__(TRANSITIONS, "sender", agent)
-        if len(entries) > limits.MAX_ENTRIES:
-            raise UsageError(
-                f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer",
-                "send it in parts, or as one archive",
-            )
+        check_offer(entries)
         self._entries = entries
         self.manifest: list[str] = []
         """What `encode_manifest` gave for the entries, if somebody had the time; emptied when it

@@ -26,7 +26,7 @@ def how_to_go_on(settings: Settings, role: str, tally: Tally) -> str:
     dials = bool(settings.code)
     anew = "ask for a new code, then " if dials else ""
     # What went to standard output can't be taken up again, and an unfinished file is sent whole.
-    some = any(file.status == "ok" for file in tally.files)
+    some = tally.files.good > 0
     if not some or (role == "receiver" and settings.destination is None):
         return f"{anew}run it again on both sides; it begins from the start"
     if role == "sender":

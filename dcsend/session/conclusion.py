@@ -115,7 +115,7 @@ class _Ending:
         """Emit, and return, the last event."""
         tally = self.tally
         seconds = self._clock() - tally.started if tally.started is not None else 0.0
-        done = Finished(not status, status, tally.bytes, seconds, tuple(tally.files), self._role)
+        done = Finished(not status, status, tally.bytes, seconds, tally.files, self._role)
         self._over = True
         self._emit(done)
         return done

@@ -7,13 +7,16 @@ Imports only leaves.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
+from dcsend.listing import Entries
+from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
     "ChannelAnnounced",
@@ -122,6 +125,21 @@ class Connected:
         }
 
 
+def total_size(entries: Sequence[Entry], skip: Container[int] = ()) -> int | None:
+    """Sum up the sizes in bytes of all but those to *skip*; None if one is not known."""
+    if isinstance(entries, Entries):
+        sizes = map(entries.size, range(len(entries)))
+    else:
+        sizes = map(attrgetter("size"), entries)
+    total = 0
+    for number, size in enumerate(sizes):
+        if number not in skip:
+            if size is None:
+                return None
+            total += size
+    return total
+
+
 @dataclass(frozen=True, slots=True)
 class ManifestKnown:
     """Everything that is offered, before a byte of it is accepted."""
@@ -132,13 +150,18 @@ class ManifestKnown:
     @property
     def files(self) -> int:
         """How many entries carry bytes."""
-        return sum(entry.kind in _CONTENT for entry in self.entries)
+        return sum(kind in _CONTENT for kind in self.kinds())
 
     @property
     def total(self) -> int | None:
         """Sum of the sizes in bytes, or None if one is not known."""
-        sizes = [entry.size for entry in self.entries]
-        return None if None in sizes else sum(size or 0 for size in sizes)
+        return total_size(self.entries)
+
+    def kinds(self) -> Iterator[Kind]:
+        """Yield the kind of each entry."""
+        if isinstance(self.entries, Entries):
+            return map(self.entries.kind, range(len(self.entries)))
+        return (entry.kind for entry in self.entries)
 
     def as_json(self) -> JsonObject:
         """Count, total, and every entry."""
@@ -177,46 +200,6 @@ class Progressed:
         """Bytes, total, rate, time left."""
         eta = None if self.eta is None else round(self.eta, 1)
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
-
-
-class FileFinished(NamedTuple):
-    """The verdict over one file; a tuple, since there may be very many."""
-
-    path: str
-    "As the manifest names it."
-    status: str
-    "`ok`, `mismatch`, `failed` or `skipped`."
-    bytes: int
-    where: str = ""
-    "Its path on the receiver's side, empty if it has none."
-    sha256: str = ""
-    "Hexadecimal; of the bytes that were sent, or of those written."
-    reason: str = ""
-    "Why it is not ok."
-    exit: int = 0
-    "The exit status that this file alone would give."
-
-    @property
-    def name(self) -> str:
-        """As of every event."""
-        return "file"
-
-    @property
-    def saved(self) -> Path | None:
-        """Where it is, on the receiver's side."""
-        return Path(self.where) if self.where else None
-
-    def as_json(self) -> JsonObject:
-        """Path, where it was saved, size, digest, verdict."""
-        return {
-            "path": self.path,
-            "saved": self.where or None,
-            "bytes": self.bytes,
-            "sha256": self.sha256 or None,
-            "ok": self.status == "ok",
-            "status": self.status,
-            "reason": self.reason or None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,8 +343,22 @@ class Finished:
             "exit": self.exit,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
-            "files": sum(file.status == "ok" for file in self.files),
+            "files": self.good,
         }
+
+    @property
+    def good(self) -> int:
+        """How many files are ok."""
+        if isinstance(self.files, Verdicts):
+            return self.files.good
+        return sum(file.status == "ok" for file in self.files)
+
+    @property
+    def saved(self) -> bool:
+        """Whether one of those has a place, on the receiver's side."""
+        if isinstance(self.files, Verdicts):
+            return self.files.saved
+        return any(file.status == "ok" and file.where for file in self.files)
 
 
 Event = (

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Final
 
 from dcsend.engines.base import Connection
-from dcsend.entry import Entry, Kind
+from dcsend.entry import Kind
 from dcsend.errors import (
     ConnectionFailed,
     DcsendError,
@@ -28,6 +28,7 @@ from dcsend.errors import (
 )
 from dcsend.files.operations import Abort, End, Hole, Operation, Outcome, Plan, Sink, Write
 from dcsend.files.syncing import MANY
+from dcsend.listing import Entries
 from dcsend.printable import printable
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.limits import HELLO_SECONDS
@@ -41,6 +42,7 @@ from dcsend.session.events import (
     ManifestKnown,
     TextExchanged,
     Warned,
+    total_size,
 )
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
 from dcsend.session.progress import Progress
@@ -103,8 +105,8 @@ class Incoming:
         self._outcomes: list[Outcome] = []
         "What the disk thread has come to and nobody has told yet."
         self._loop = asyncio.get_running_loop()
-        self._entries: Sequence[Entry] = ()
-        self._manifest: asyncio.Future[Sequence[Entry]] = self._loop.create_future()
+        self._entries = Entries()
+        self._manifest: asyncio.Future[Entries] = self._loop.create_future()
         self._pending: deque[protocol_events.FrameEvent] = deque()
         self._arrived = asyncio.Event()
         self._left = 0
@@ -215,7 +217,7 @@ class Incoming:
 
     async def _agree(self) -> None:
         """Plan, ask, accept; or decline with the reason."""
-        self._entries = await self._manifest
+        self._entries = self.tally.files.entries = await self._manifest
         known = ManifestKnown(self._entries)
         self._emit(known)
         try:
@@ -243,14 +245,14 @@ class Incoming:
 
     async def _accept(self, plan: Plan) -> None:
         self.tally.started = self._loop.time()
-        wanted = {n: entry for n, entry in enumerate(self._entries) if n not in plan.skip}
-        self._progress = Progress(
-            list(wanted.values()), self._emit, self._settings.progress_interval
-        )
-        files = [n for n, entry in wanted.items() if entry.kind in _CONTENT]
-        self._left, self._last = len(files), files[-1] if files else -1
+        total = total_size(self._entries, plan.skip)
+        self._progress = Progress(total, self._emit, self._settings.progress_interval)
+        for number in range(len(self._entries)):
+            if self._entries.kind(number) in _CONTENT and number not in plan.skip:
+                self._left += 1
+                self._last = number
         async for number, reason in in_turns(plan.skip.items()):
-            self._report_skip(self._entries[number], reason)
+            self._report_skip(number, reason)
 
     # What arrives
 
@@ -317,7 +319,7 @@ class Incoming:
         The last verdict over a file makes the transfer complete.
         """
         outcomes, self._outcomes = self._outcomes, []
-        return sorted(outcomes, key=lambda one: self._entries[one.number].kind in _CONTENT)
+        return sorted(outcomes, key=lambda one: self._entries.kind(one.number) in _CONTENT)
 
     def _next_batch(self) -> tuple[list[Operation], int]:
         """Take what is pending, as far as it goes into a batch, and its cost."""
@@ -391,10 +393,11 @@ class Incoming:
             reason=reason,
             exit=_FAULTS.get(outcome.status, 0),
         )
-        self.tally.files.append(file)
+        self.tally.files.add(file, outcome.number)
         self._emit(file)
 
-    def _report_skip(self, entry: Entry, reason: str) -> None:
+    def _report_skip(self, number: int, reason: str) -> None:
+        entry = self._entries[number]
         if entry.kind is Kind.DIRECTORY and reason == "exists":
             return
         skipped = reason == "exists"
@@ -405,7 +408,7 @@ class Incoming:
             reason="there is a file of this name" if skipped else f"refused: {reason}",
             exit=0 if skipped else DestinationError.exit_status,
         )
-        self.tally.files.append(file)
+        self.tally.files.add(file, number)
         self._emit(file)
 
 

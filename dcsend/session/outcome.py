@@ -19,7 +19,7 @@ from dcsend.errors import (
     TimedOut,
 )
 from dcsend.printable import printable
-from dcsend.session.events import FileFinished
+from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = ["Tally", "cancel_reason", "exit_status", "failure", "peer_cancelled", "peer_declined"]
 
@@ -41,7 +41,7 @@ _REASONS: Final[Sequence[tuple[type[DcsendError], str]]] = (
 class Tally:
     """What a run has achieved so far; filled while it goes on, read when it has ended."""
 
-    files: list[FileFinished] = field(default_factory=list)
+    files: Verdicts = field(default_factory=Verdicts)
     bytes: int = 0
     "Payload bytes written at the receiver."
     started: float | None = None
@@ -85,27 +85,32 @@ def exit_status(files: Sequence[FileFinished]) -> int:
     Damaged bytes outrank everything; if every file failed, in one way, it is that way's
     status; if only some did, it is 11.
     """
-    faults = {file.exit for file in files} - {_OK}
+    faults = _verdicts(files).faults
     if not faults:
         return _OK
     if IntegrityError.exit_status in faults:
         return IntegrityError.exit_status
-    if len(faults) == 1 and all(file.exit for file in files):
-        return faults.pop()
+    if len(faults) == 1 and faults.total() == len(files):
+        return next(iter(faults))
     return _PARTLY
+
+
+def _verdicts(files: Sequence[FileFinished]) -> Verdicts:
+    return files if isinstance(files, Verdicts) else Verdicts(files)
 
 
 def failure(files: Sequence[FileFinished]) -> DcsendError | None:
     """Return the error that sums up the verdicts, or None if all is well."""
     status = exit_status(files)
-    bad = [file for file in files if file.exit]
-    if not bad:
+    verdicts = _verdicts(files)
+    bad = verdicts.first_bad
+    if bad is None:
         return None
-    name = printable(bad[0].path)
+    name = printable(bad.path)
     # Some reasons begin with the name already.
-    first = f"{name}: {(bad[0].reason or bad[0].status).removeprefix(f'{name}: ')}"
+    first = f"{name}: {(bad.reason or bad.status).removeprefix(f'{name}: ')}"
     if len(files) > 1:
-        first = f"{len(bad)} of {len(files)} did not make it; {first}"
+        first = f"{verdicts.faults.total()} of {len(files)} did not make it; {first}"
     for kind in (IntegrityError, SourceError, DestinationError):
         if status == kind.exit_status:
             return kind(first)

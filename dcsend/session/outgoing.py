@@ -38,7 +38,7 @@ from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import State
 from dcsend.session.batches import MANY, after_small, bundled, holes, take
 from dcsend.session.conversation import Conversation, race, send_all
-from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown
+from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown, total_size
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
 from dcsend.session.progress import Progress
 from dcsend.session.turns import in_turns
@@ -240,10 +240,11 @@ class Outgoing:
 
     async def _start(self, event: protocol_events.Accepted) -> None:
         self.tally.started = self._loop.time()
-        wanted = [e for number, e in enumerate(self._entries) if number not in event.skip]
-        self._progress = Progress(wanted, self._emit, self._settings.progress_interval)
+        total = total_size(self._entries, event.skip)
+        self._progress = Progress(total, self._emit, self._settings.progress_interval)
+        self.tally.files.entries = self._entries
         async for number, reason in in_turns(event.skip.items()):
-            self._report(_skipped(self._entries[number], reason))
+            self._report(number, _skipped(self._entries[number], reason))
         self._accepted.set_result(event)
 
     def _acknowledge(self, upto: int) -> None:
@@ -273,13 +274,14 @@ class Outgoing:
         else:
             reason, fault = "the receiver could not save it", DestinationError.exit_status
         self._report(
+            number,
             FileFinished(
                 entry.path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault
-            )
+            ),
         )
 
-    def _report(self, file: FileFinished) -> None:
-        self.tally.files.append(file)
+    def _report(self, number: int, file: FileFinished) -> None:
+        self.tally.files.add(file, number)
         self._emit(file)
 
     # What goes out

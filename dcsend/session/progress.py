@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from dcsend.entry import Entry
 from dcsend.session.events import Emit
@@ -15,16 +14,14 @@ __all__ = ["Progress"]
 class Progress:
     """Counts written bytes of a transfer and emits what the meter says."""
 
-    def __init__(self, wanted: Sequence[Entry], emit: Emit, interval: float) -> None:
+    def __init__(self, total: int | None, emit: Emit, interval: float) -> None:
         """Begin.
 
         Args:
-            wanted: the entries that are sent.
+            total: bytes of all that is sent; None if that is not known.
             emit: told of each event.
             interval: seconds between two events, at least.
         """
-        sizes = [entry.size for entry in wanted]
-        total = None if None in sizes else sum(size or 0 for size in sizes)
         self._emit = emit
         self._interval = interval
         self._loop = asyncio.get_running_loop()

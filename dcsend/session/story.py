@@ -14,7 +14,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dcsend._version import __version__
 from dcsend.errors import DestinationError, SourceError, UsageError
@@ -48,6 +48,10 @@ __all__ = ["agent", "receive_files", "send_files"]
 def agent() -> str:
     """Return what we call ourselves: version and system, nothing personal."""
     return f"dcsend/{__version__} ({platform.system()}; Python {platform.python_version()})"
+
+
+_MANY: Final = 1000
+"Entries whose names can't be too long together, since a path has 4096 bytes at most."
 
 
 async def send_files(
@@ -236,6 +240,11 @@ def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> S
         found += scan_stream(stdin, settings.stdin_name)
     if settings.text is not None:
         found += scan_text(settings.text)
+    if len(found.entries) >= _MANY:
+        # Before a code is shown; what is less is always allowed, and the code is there sooner.
+        from dcsend.protocol.messages import check_offer
+
+        check_offer(found.entries)
     return found
 
 
@@ -254,7 +263,7 @@ def _tell(found: Scan, tally: Tally, emit: Emit) -> None:
         file = FileFinished(
             problem.path, "failed", 0, reason=problem.reason, exit=SourceError.exit_status
         )
-        tally.files.append(file)
+        tally.files.add(file)
         emit(file)
 
 

@@ -142,6 +142,22 @@ describe("greeting and manifest", () => {
     expectRefused(receiver, MANIFEST_PART, "manifest has more than 1000000 entries");
   }, 30_000);
 
+  test("receiver refuses names of more than 8 MiB and 256 bytes for each entry", () => {
+    const receiver = receiverIn("waiting");
+    // 2048 entries of 4096 + 256 bytes, 34 of whose characters are two bytes long, and one more byte.
+    const link = {
+      kind: "link",
+      size: 0,
+      path: "é".repeat(34) + "a".repeat(4028),
+      target: "b".repeat(256),
+    };
+    const part = JSON.stringify({ type: "manifest", entries: Array(8).fill(link), last: false });
+    for (let count = 0; count < 2048; count += 8) receiver.receive(part);
+    const one = { ...link, path: "a".repeat(256), target: "b" };
+    const last = JSON.stringify({ type: "manifest", entries: [one], last: true });
+    expectRefused(receiver, last, "manifest has names of more than 8388608 bytes");
+  });
+
   test("receiver refuses a manifest of more than 256 MiB", () => {
     const receiver = receiverIn("waiting");
     const part = MANIFEST_PART.replace("{", `{"x":"${"x".repeat(65_000)}",`);

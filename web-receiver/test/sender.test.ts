@@ -184,6 +184,8 @@ describe("offer", () => {
     const many = Array<Entry>(limits.MAX_ENTRIES + 1).fill(file("x"));
     expect(() => sender.offer(many)).toThrow(UsageError);
     expect(() => sender.offer(many)).toThrow("1000001 entries");
+    const long = Array<Entry>(2049).fill(file("é".repeat(2176)));
+    expect(() => sender.offer(long)).toThrow("the paths of 2049 entries are longer together");
     sender.offer(ENTRIES);
   });
 });

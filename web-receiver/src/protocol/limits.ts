@@ -22,10 +22,14 @@ export const MAX_DEPTH = 8;
 export const MAX_SAFE = 9007199254740991;
 /** Entries of one transfer. */
 export const MAX_ENTRIES = 1_000_000;
-/** All Manifest messages of one transfer together, as UTF-8; bounds the receiver's memory. */
+/** All Manifest messages of one transfer together, as UTF-8; bounds the receiver's time. */
 export const MAX_MANIFEST = 268435456;
 /** Longest path or link target, in code points. */
 export const MAX_PATH = 4096;
+/** Paths and link targets of the first n entries together, as UTF-8, besides n * NAMES_PER_ENTRY. */
+export const MAX_NAMES = 8388608;
+/** What each entry adds to that. */
+export const NAMES_PER_ENTRY = 256;
 /** Most names in a path; the files layer refuses a deeper one as unsafe. */
 export const MAX_LEVELS = 128;
 /** Permission bits only: never set-user-ID, set-group-ID or sticky. */

@@ -211,6 +211,11 @@ export function clip(explanation: string): string {
   return [...unicode].slice(0, limits.MAX_MESSAGE).join("");
 }
 
+/** Bytes of UTF-8 that the path and the target of an entry have. */
+export function namesOf({ path, target }: Entry): number {
+  return utf8Length(path) + (target === "" ? 0 : utf8Length(target));
+}
+
 /** Divide all entries into messages of about 48 KiB (or one entry, if it is longer). */
 export function* splitManifest(entries: Iterable<Entry>): Generator<Manifest> {
   let part: Entry[] = [];

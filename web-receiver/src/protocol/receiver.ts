@@ -23,6 +23,7 @@ import {
   type DeclineReason,
   type Manifest,
   type Message,
+  namesOf,
   type Status,
   splitAccept,
   splitVerdict,
@@ -66,6 +67,8 @@ export class Receiver extends Side {
   readonly #window: Window;
   readonly #entries: Entry[] = [];
   #manifestSize = 0;
+  /** Bytes that paths and targets may still have. */
+  #namesLeft = limits.MAX_NAMES;
   #ledger = new Ledger([], new Map(), new Map());
   #written = 0;
   #verdicts: [number, Status][] = [];
@@ -191,7 +194,16 @@ export class Receiver extends Side {
   }
 
   #onManifest({ entries, last }: Manifest, size: number): Event[] {
-    for (const entry of entries) this.#entries.push(entry);
+    for (const entry of entries) {
+      this.#entries.push(entry);
+      this.#namesLeft += limits.NAMES_PER_ENTRY - namesOf(entry);
+      if (this.#namesLeft < 0) {
+        throw new RemoteProtocolError(
+          `manifest has names of more than ${limits.MAX_NAMES} bytes ` +
+            `and ${limits.NAMES_PER_ENTRY} for each entry`,
+        );
+      }
+    }
     this.#manifestSize += size;
     if (this.#entries.length > limits.MAX_ENTRIES) {
       throw new RemoteProtocolError(`manifest has more than ${limits.MAX_ENTRIES} entries`);

@@ -17,7 +17,14 @@ import type { Event } from "./events.ts";
 import { type Bytes, encodeAbort, encodeData } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
-import { type Accept, type Complete, type Hello, type Message, splitManifest } from "./messages.ts";
+import {
+  type Accept,
+  type Complete,
+  type Hello,
+  type Message,
+  namesOf,
+  splitManifest,
+} from "./messages.ts";
 import { ANY_TIME, check, type Input, refuse, Side, type Transitions } from "./side.ts";
 import { Window } from "./window.ts";
 
@@ -98,6 +105,16 @@ export class Sender extends Side {
         `${entries.length} entries are more than the ${limits.MAX_ENTRIES} of one transfer`,
         "send it in parts, or as one archive",
       );
+    }
+    let left = limits.MAX_NAMES;
+    for (const entry of entries) {
+      left += limits.NAMES_PER_ENTRY - namesOf(entry);
+      if (left < 0) {
+        throw new UsageError(
+          `the paths of ${entries.length} entries are longer together than one transfer takes`,
+          "send it in parts, or as one archive",
+        );
+      }
     }
     this.#entries = entries;
     if (this.state === "offering") this.#sendManifest(entries);
