@@ -34,6 +34,7 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.session.events import (
+    Arrived,
     ChannelAnnounced,
     ChannelClosed,
     ChannelOpened,
@@ -44,6 +45,7 @@ from dcsend.session.events import (
     Failed,
     FileFinished,
     Finished,
+    Left,
     Link,
     ManifestKnown,
     MessageExchanged,
@@ -55,6 +57,7 @@ from dcsend.session.events import (
 from dcsend.settings import ChatSettings, Settings, Signal
 
 __all__ = [
+    "Arrived",
     "AuthenticationFailed",
     "ChannelAnnounced",
     "ChannelClosed",
@@ -79,6 +82,7 @@ __all__ = [
     "IntegrityError",
     "Interrupted",
     "Kind",
+    "Left",
     "Link",
     "LocalProtocolError",
     "MalformedCode",

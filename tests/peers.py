@@ -155,7 +155,14 @@ async def published(make: MakeTransfer = transfer_peer) -> AsyncIterator[Publish
         make=make,
         failed=errors.append,
     )
-    accepting = asyncio.create_task(listener.accept())
+
+    async def accept() -> TransferConnection:
+        """Take the first dialer for the right one."""
+        connection = await listener.accept()
+        listener.use_up()
+        return connection
+
+    accepting = asyncio.create_task(accept())
     here = Published(listener, certificate, errors, accepting)
     try:
         await until(lambda: listener._loaded)

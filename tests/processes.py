@@ -219,6 +219,18 @@ class Program:
             self._news.wait_for(lambda: words in self._err or self._over, PATIENCE)
         assert words in self._err, self._err
 
+    def said_times(self, words: bytes, times: int) -> None:
+        """Wait until standard error holds *words* so many times."""
+        with self._news:
+            self._news.wait_for(lambda: self._err.count(words) >= times or self._over, PATIENCE)
+        assert self._err.count(words) >= times, self._err
+
+    @property
+    def spoken(self) -> bytes:
+        """What is on standard error so far."""
+        with self._news:
+            return bytes(self._err)
+
     def read(self, most: int) -> bytes:
         """Take what is on its standard output, which nobody else listens to; empty at its end."""
         ready, _, _ = select.select([self.stdout], [], [], PATIENCE)

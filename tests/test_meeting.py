@@ -46,8 +46,8 @@ async def test_nobody_comes() -> None:
     events: list[Event] = []
     settings = Settings(stun=(), addresses=("127.0.0.1",), expires=0.05)
     with pytest.raises(TimedOut, match="nobody used the code within"):
-        async with meet(settings, events.append, "sender"):
-            pass
+        async with meet(settings, events.append, "sender") as arrivals:
+            await arrivals.next()
     assert [type(event) for event in events] == [CodeReady, Failed]
 
 
@@ -60,8 +60,8 @@ async def test_a_clock_in_the_far_future_does_not_matter(monkeypatch: pytest.Mon
             code.set_result(event.code)
 
     async def wait() -> None:
-        async with meet(LOCAL, emit, "sender"):
-            pass
+        async with meet(LOCAL, emit, "sender") as arrivals:
+            await arrivals.next()
 
     waiting = asyncio.create_task(wait())
     assert decode(await code).expires == 2**32 - 1
@@ -77,8 +77,8 @@ async def test_no_server_is_asked_when_addresses_are_named() -> None:
     )
     async with asyncio.timeout(20):
         with pytest.raises(TimedOut):
-            async with meet(settings, lambda event: None, "sender"):
-                pass
+            async with meet(settings, lambda event: None, "sender") as arrivals:
+                await arrivals.next()
 
 
 async def test_a_bad_address_is_named() -> None:

@@ -68,6 +68,15 @@ class Keyboard:
         finally:
             self._question = None
 
+    def forget(self) -> None:
+        """Drop what was typed and not ended by Enter: it was meant for a question that is gone."""
+        self._rest = b""
+        with contextlib.suppress(ImportError, OSError):
+            import termios
+
+            with contextlib.suppress(termios.error):
+                termios.tcflush(self._fd, termios.TCIFLUSH)
+
     def _readable(self) -> None:
         try:
             # A background job that reads its terminal is stopped by SIGTTIN.

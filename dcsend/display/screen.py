@@ -100,6 +100,14 @@ class Screen:
         """Let the question stay: Enter has moved the cursor below it."""
         self._rows, self._question = [], False
 
+    def take_back(self) -> None:
+        """Take away what does not stay, an unanswered question with all that was typed, too."""
+        if self._question and not self._stream.movable:
+            self._stream.line()
+            self.answered()
+        elif self._rows:
+            self._replace([])
+
     def bars(self, rows: Sequence[str]) -> None:
         """Show bars, or move those that are there; ignored where nothing can be moved."""
         if not self._stream.movable or not rows:

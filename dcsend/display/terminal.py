@@ -25,6 +25,7 @@ from dcsend.entry import Kind
 from dcsend.errors import UsageError
 from dcsend.printable import printable
 from dcsend.session.events import (
+    Arrived,
     CodeReady,
     Connected,
     DescriptionReady,
@@ -32,6 +33,7 @@ from dcsend.session.events import (
     Failed,
     FileFinished,
     Finished,
+    Left,
     ManifestKnown,
     Progressed,
     TextExchanged,
@@ -104,6 +106,10 @@ class TerminalDisplay:
         "Hashes of the paths of what is a text: there may be a million."
         self._progressed: Progressed | None = None
         "How far it was when that was last known; None before it began."
+        self._waiting = ""
+        "What the code's status row says."
+        self._departed = False
+        "Whether a peer has left that was not accepted."
         if options.dials:
             self._screen.status("connecting ...")
 
@@ -114,6 +120,8 @@ class TerminalDisplay:
                 self._show_code(event)
             case DescriptionReady():
                 self._show_description(event)
+            case Arrived() | Left():
+                self._show_visitor(event)
             case Connected():
                 self._screen.clear()
                 self._screen.line(wording.describe_connection(event, address=self._options.verbose))
@@ -136,13 +144,17 @@ class TerminalDisplay:
                 "add -y to accept what comes",
             )
         while True:
-            self._screen.ask(f"{self._question()} [Y/n, l lists all] ")
+            # After a departure: an Enter that was meant for that peer must not accept this one.
+            choices = "y/n" if self._departed else "Y/n"
+            self._screen.ask(f"{self._question()} [{choices}, l lists all] ")
             answer = await self._keyboard.ask()
             if answer is None:
                 self._screen.clear()
                 return False
             self._screen.answered()
             match answer.strip().lower():
+                case "" if self._departed:
+                    continue
                 case "" | "y" | "yes":
                     return True
                 case "n" | "no":
@@ -167,6 +179,21 @@ class TerminalDisplay:
         above = len(announcement.lines) - announcement.kept
         self._screen.lines(announcement.lines[:above])
         self._screen.block(announcement.lines[above:], announcement.status)
+        self._waiting = announcement.status
+
+    def _show_visitor(self, event: Arrived | Left) -> None:
+        """Show a peer that comes, or one that goes, whose question goes with it."""
+        if isinstance(event, Arrived):
+            self._screen.line(f"a device has connected with the code: {event.address}")
+            return
+        self._screen.take_back()
+        if self._keyboard is not None:
+            self._keyboard.forget()
+        if event.again:
+            reason = wording.short(event.error.message, wording.LONGEST_MESSAGE)
+            self._say(f"{event.address} has left, and the code works again: {reason}")
+            self._departed = True
+            self._screen.status(self._waiting)
 
     def _show_description(self, event: DescriptionReady) -> None:
         """Show our half of two codes; who has shown an offer asks for the answer next."""

@@ -28,6 +28,9 @@ class Refusal(enum.Enum):
     "The code of RFC 3489; later RFCs have none for it."
     USED = (486, "Allocation Quota Reached")
     "The code of RFC 8656, for a quota of one."
+    BUSY = (500, "Server Error")
+    """A dialer is connected that has not been accepted yet. RFC 8489, 14.8: the client should try
+    again, and libwebrtc goes on by itself (Chromium 156)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,8 @@ __all__ = ["dial"]
 _GRACE: Final = 1.5
 """Seconds between a refused secret and giving up: another address in the code may be the
 right machine, since private addresses mean a different one on each network."""
+_PAUSE: Final = 1.0
+"Seconds until a listener that is busy with another dialer is tried again."
 _MAX_SOURCES: Final = 16
 "Unannounced addresses from which the listener may answer."
 _CHECKS_PER_SECOND: Final = 200
@@ -74,22 +76,50 @@ async def dial(
         AuthenticationFailed: the listener knows another secret, or has another certificate.
         CodeUsed: somebody else was faster.
         CodeExpired: the code is too old.
-        ConnectionFailed: there is no connection, and why, as far as that is known; at once where
+        ConnectionFailed: another dialer is connected and was not accepted in time; or there is
+            no connection, and why, as far as that is known; at once where
             no address can be reached from this machine, else up to `diagnosis.LIMIT` seconds
             after *timeout*.
         UsageError: *port* can't be used.
     """
     await load_aiortc()
     certificate = certificate or Certificate.generate()
-    own_port = await UdpPort.open(port)
-    try:
-        attempt = _Attempt(own_port, certificate, addresses, make, servers)
-        await attempt.run(password, fingerprint, announced or certificate.fingerprint, timeout)
-    except BaseException:
-        await own_port.close()
-        raise
-    attempt.connection.owned = own_port
-    return attempt.connection
+    clock = asyncio.get_running_loop().time
+    end = clock() + timeout
+    was_cut_off = False
+    while True:
+        own_port = await UdpPort.open(port)
+        attempt: _Attempt[Peer] | None = None
+        try:
+            attempt = _Attempt(own_port, certificate, addresses, make, servers)
+            own = announced or certificate.fingerprint
+            await attempt.run(password, fingerprint, own, end - clock())
+        except ConnectionFailed as error:
+            await own_port.close()
+            # One of several that dial at once is cut off, and has not been told why.
+            cut_off = attempt is not None and attempt.is_settled
+            again = isinstance(error, _Busy) or (cut_off and not was_cut_off)
+            if not again or clock() + _PAUSE >= end:
+                raise
+            was_cut_off |= cut_off
+        except BaseException:
+            await own_port.close()
+            raise
+        else:
+            attempt.connection.owned = own_port
+            return attempt.connection
+        await asyncio.sleep(_PAUSE)
+
+
+class _Busy(ConnectionFailed):
+    """Another dialer is connected, and not accepted yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another device is connected with this code, and has not been accepted yet",
+            "accept or decline there, or end it there, then run this again; "
+            "if you know of no other device, ask for a new code",
+        )
 
 
 class _Attempt(Generic[Peer]):
@@ -130,6 +160,13 @@ class _Attempt(Generic[Peer]):
             port.route(address, self._protocols[":" in address[0]].datagram_received)
         role = peer.Role(published=False, dtls_server=False, opens=True)
         self.connection = make(self._ice, certificate, role)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ICE has chosen a path."""
+        from dcsend.engines import private
+
+        return private.is_nominated(self._ice)
 
     async def run(
         self, password: str, fingerprint: bytes, announced: bytes, timeout: float
@@ -226,6 +263,8 @@ class _Attempt(Generic[Peer]):
             self._loop.call_later(_GRACE, self._reject_unless_settled, error)
         elif code == 430:
             self._reject(CodeExpired("the code has expired"))
+        elif code == 500:
+            self._reject(_Busy())
         elif code == 486:
             self._reject(CodeUsed("somebody has already connected with this code"))
 

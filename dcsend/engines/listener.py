@@ -60,7 +60,7 @@ KEEP_ALIVE_SECONDS: Final = 10.0
 
 
 class Listener(Generic[Peer]):
-    """Accepts one dialer, and turns away everybody else."""
+    """Accepts one dialer at a time until the code is used up, and turns away everybody else."""
 
     def __init__(
         self,
@@ -98,6 +98,8 @@ class Listener(Generic[Peer]):
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that another one has followed from the same address."
         self._accepted: asyncio.Future[_Dial[Peer]] = asyncio.get_running_loop().create_future()
+        self.asked = asyncio.Event()
+        "Set whenever a dialer with the right secret is told to try again, since one is accepted."
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = SeenChecks()
         self._strangers = Gate(self._seen, STRANGERS_CHECKS_PER_SECOND)
@@ -105,7 +107,7 @@ class Listener(Generic[Peer]):
         port.unknown = self._unknown
 
     async def accept(self) -> Peer:
-        """Wait for a dialer; from then on the code is used up.
+        """Wait for a dialer; others are told to try again until `use_up` or `give_back`.
 
         Raises:
             ConnectionFailed: the listener was closed meanwhile.
@@ -123,6 +125,22 @@ class Listener(Generic[Peer]):
             keep_alive.cancel()
             await asyncio.wait({keep_alive})
         return dial.connection
+
+    def use_up(self) -> None:
+        """Turn away everybody but the accepted dialer, from now on."""
+        from dcsend.engines.checks import Refusal
+
+        self._turn_away(Refusal.USED, keep=self._accepted.result())
+
+    async def give_back(self) -> None:
+        """Close the accepted connection, and take dialers again."""
+        dial = self._accepted.result()
+        # What comes late of this peer must not begin a dial.
+        self._abandoned.append(dial.name)
+        await dial.connection.close()
+        self._dials.pop(dial.name, None)
+        self._accepted = asyncio.get_running_loop().create_future()
+        self._refusal = None
 
     def facts(self) -> Facts:
         """Return what is known of how this side can be reached."""
@@ -202,7 +220,7 @@ class Listener(Generic[Peer]):
 
     def _check_of_a_stranger(self, data: bytes, source: Address) -> None:
         """Let somebody who has the code in, or answer why not."""
-        from dcsend.engines.checks import parse_check, refuse
+        from dcsend.engines.checks import Refusal, parse_check, refuse
 
         check = parse_check(data)
         if check is None:
@@ -214,6 +232,8 @@ class Listener(Generic[Peer]):
         elif self._refusal is not None:
             self._seen.add(check.message.transaction_id, source)
             self.port.reply(refuse(check, self._refusal, self._password), source)
+            if self._refusal is Refusal.BUSY:
+                self.asked.set()
         elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
             self._begin(check, source)
 
@@ -279,7 +299,8 @@ class Listener(Generic[Peer]):
         if self._accepted.done():
             return False
         self._accepted.set_result(dial)
-        self._turn_away(Refusal.USED, keep=dial)
+        self.asked.clear()
+        self._turn_away(Refusal.BUSY, keep=dial)
         return True
 
 

@@ -141,10 +141,10 @@ class Conversation:
             if works():
                 await tell()
 
-    async def run(self, party: Party[T]) -> T:
-        """Carry a transfer through with the text channel beside it."""
+    async def run(self, party: Party[T], *others: Coroutine[Any, Any, None]) -> T:
+        """Carry a transfer through with the text channel, and *others*, beside it."""
         try:
-            return await race(party.run(), self._receive(), self._beat(), self._say())
+            return await race(party.run(), self._receive(), self._beat(), self._say(), *others)
         except (DcsendError, asyncio.CancelledError) as exc:
             if isinstance(exc, ConnectionFailed):
                 self._explain(exc)

@@ -19,6 +19,7 @@ from dcsend.listing import Entries
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
+    "Arrived",
     "ChannelAnnounced",
     "ChannelClosed",
     "ChannelOpened",
@@ -96,6 +97,41 @@ class DescriptionReady:
     def as_json(self) -> JsonObject:
         """Which half it is, and the text."""
         return {"type": self.type, "text": self.text}
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A peer has connected with our code; it has not introduced itself, nor been accepted."""
+
+    name: ClassVar = "arrived"
+    address: str
+    "The peer's address as we see it."
+
+    def as_json(self) -> JsonObject:
+        """The address."""
+        return {"address": self.address}
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A peer that had connected with our code is gone, and nothing had been accepted."""
+
+    name: ClassVar = "left"
+    address: str
+    "The peer's address as we saw it."
+    error: DcsendError
+    "How it left."
+    again: bool
+    "Whether the code works again; otherwise the run ends."
+
+    def as_json(self) -> JsonObject:
+        """Address, how it left, and whether the code works again."""
+        return {
+            "address": self.address,
+            "kind": self.error.kind,
+            "message": self.error.message,
+            "again": self.again,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,12 +398,14 @@ class Finished:
 
 
 Event = (
-    ChannelAnnounced
+    Arrived
+    | ChannelAnnounced
     | ChannelClosed
     | ChannelOpened
     | CodeReady
     | Connected
     | DescriptionReady
+    | Left
     | ManifestKnown
     | MessageExchanged
     | Progressed

@@ -86,10 +86,16 @@ class Incoming:
         *,
         agent: str,
         tally: Tally,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `conversation` is set by whoever runs it."""
+        """Prepare; `conversation` is set by whoever runs it; *accepted* is called on acceptance."""
         self.conversation: Conversation
         self.tally = tally
+        self.introduced = False
+        "Whether the peer has said Hello."
+        self.answered = False
+        "Whether the offer has been accepted or declined."
+        self._on_accepted = accepted
         self._connection = connection
         self._control = connection.channels["control"]
         self._data = connection.channels["data"]
@@ -201,6 +207,7 @@ class Incoming:
         match event:
             case protocol_events.PeerIntroduced():
                 self.conversation.introduced(event.agent)
+                self.introduced = True
                 route = self._connection.route
                 self._emit(
                     Connected(route.path.value, route.family, route.remote, event.agent, route.rtt)
@@ -227,10 +234,13 @@ class Incoming:
             if not await self._decide(known):
                 raise PeerRefused("you declined")
         except DcsendError as exc:
+            self.answered = True
             reason = "destination" if isinstance(exc, DestinationError) else "declined"
             self._protocol.decline(reason, self._for_peer(exc))
             await self._flush()
             raise
+        self.answered = True
+        self._on_accepted()
         await self._accept(plan)
         skip = dict(plan.skip)
         if not self._left:

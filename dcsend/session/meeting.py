@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
-from dcsend.engines.base import Connection
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
 from dcsend.engines.loading import Make, Peer, stock, transfer_peer
 from dcsend.engines.stun import parse_server
 from dcsend.engines.udp import UdpPort
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
+from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
@@ -32,8 +33,8 @@ __all__ = ["by_code", "meet"]
 @asynccontextmanager
 async def meet(
     settings: Settings, emit: Emit, role: str, ask: Ask | None = None
-) -> AsyncIterator[Connection]:
-    """Yield a connection to the peer; closed at the end, whatever happens.
+) -> AsyncIterator[Arrivals]:
+    """Yield where the peers come from; their connections are closed at the end, whatever happens.
 
     Args:
         settings: how to meet.
@@ -51,22 +52,34 @@ async def meet(
 
         manners = Manners(offers=role == "sender", compact=True)
         async with exchange(settings, manners, emit, ask, make) as connection:
-            yield connection
+            yield Met(connection)
         return
     if settings.turn and not settings.code:
         raise UsageError(
             "a TURN server is of no use with a code that goes one way only",
             "add --signal sdp, on both sides",
         )
-    async with by_code(settings, emit, role, make) as connection:
-        yield connection
+    if settings.code:
+        with reported_first(emit):
+            dialed = Dialed(await _dial(settings, make), partial(_dial, settings, make))
+        try:
+            with reported_first(emit):
+                yield dialed
+        finally:
+            await dialed.close()
+    else:
+        async with _published(settings, emit, role, make) as (listener, wait):
+            yield Awaited(listener, wait, emit)
 
 
 @asynccontextmanager
 async def by_code(
     settings: Settings, emit: Emit, role: str, make: Make[Peer]
 ) -> AsyncIterator[Peer]:
-    """Yield a connection that came about by a dial code: that of the settings, or a new one."""
+    """Yield a connection that came about by a dial code: that of the settings, or a new one.
+
+    The first dialer uses a new code up.
+    """
     if settings.code:
         with reported_first(emit):
             connection = await _dial(settings, make)
@@ -76,16 +89,33 @@ async def by_code(
         finally:
             await connection.close()
     else:
-        async with hosting(settings, emit) as page:
-            listener, publication = await _listen(settings, emit, role, page, make)
-            try:
-                with reported_first(emit):
-                    page.start()
-                    async with noting(listener.facts, emit), publication.watching():
-                        connection = await _wait(listener, settings)
-                    yield connection
-            finally:
-                await listener.close()
+        async with _published(settings, emit, role, make) as (listener, wait):
+            connection = await wait()
+            listener.use_up()
+            yield connection
+
+
+@asynccontextmanager
+async def _published(
+    settings: Settings, emit: Emit, role: str, make: Make[Peer]
+) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
+    """Yield a listener whose code is published, and what waits for its next dialer."""
+    async with hosting(settings, emit) as page:
+        listener, publication = await _listen(settings, emit, role, page, make)
+        expires = asyncio.get_running_loop().time() + settings.expires
+
+        async def wait() -> Peer:
+            # Once a dialer has been there, the way to here is no question any more.
+            notes = nullcontext() if listener.heard else noting(listener.facts, emit)
+            async with notes, publication.watching():
+                return await _wait(listener, settings, expires)
+
+        try:
+            with reported_first(emit):
+                page.start()
+                yield listener, wait
+        finally:
+            await listener.close()
 
 
 def _is_description(code: str) -> bool:
@@ -143,9 +173,9 @@ async def _listen(
     return listener, publication
 
 
-async def _wait(listener: Listener[Peer], settings: Settings) -> Peer:
+async def _wait(listener: Listener[Peer], settings: Settings, expires: float) -> Peer:
     try:
-        async with asyncio.timeout(settings.expires):
+        async with asyncio.timeout_at(expires):
             return await listener.accept()
     except TimeoutError:
         await listener.expire()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -110,10 +110,19 @@ class Outgoing:
         agent: str,
         tally: Tally,
         manifest: Awaitable[list[str]] | None = None,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `conversation` is set by whoever runs it. *manifest*: for the `Sender`."""
+        """Prepare; `conversation` is set by whoever runs it.
+
+        *manifest* is for the `Sender`; *accepted* is called when the receiver has accepted.
+        """
         self.conversation: Conversation
         self.tally = tally
+        self.introduced = False
+        "Whether the peer has said Hello."
+        self.answered = False
+        "Whether the offer has been accepted or declined."
+        self._on_accepted = accepted
         self._connection = connection
         self._control = connection.channels["control"]
         self._data = connection.channels["data"]
@@ -123,6 +132,8 @@ class Outgoing:
         self._emit = emit
         self._protocol = Sender(self._entries, agent=agent, window=settings.window)
         self._manifest = manifest
+        self._encoded: list[str] = []
+        "What *manifest* gave, until a receiver has accepted."
         self._pace = Pace(LOOSE, settings.window)
         self._worker = Worker("dcsend-read")
         self._loop = asyncio.get_running_loop()
@@ -142,7 +153,9 @@ class Outgoing:
             RemoteProtocolError: the receiver broke a rule.
         """
         if self._manifest is not None:
-            self._protocol.manifest = await self._manifest
+            self._encoded = await self._manifest
+            # A copy, which is emptied when it is sent: after this receiver another may come.
+            self._protocol.manifest = list(self._encoded)
         self._protocol.start()
         self.conversation.expect("did not introduce itself in time", HELLO_SECONDS)
         await self._flush()
@@ -217,6 +230,7 @@ class Outgoing:
             case protocol_events.PeerIntroduced():
                 self._introduce(event)
             case protocol_events.Declined():
+                self.answered = True
                 raise peer_declined(event.reason, event.message)
             case protocol_events.Cancelled():
                 raise peer_cancelled(event.reason, event.message)
@@ -234,11 +248,15 @@ class Outgoing:
 
     def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
         self.conversation.introduced(event.agent)
+        self.introduced = True
         route = self._connection.route
         self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
         self._emit(ManifestKnown(self._entries))
 
     async def _start(self, event: protocol_events.Accepted) -> None:
+        self.answered = True
+        self._on_accepted()
+        self._encoded.clear()
         self.tally.started = self._loop.time()
         total = total_size(self._entries, event.skip)
         self._progress = Progress(total, self._emit, self._settings.progress_interval)

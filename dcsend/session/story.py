@@ -11,13 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dcsend._version import __version__
-from dcsend.errors import DestinationError, SourceError, UsageError
+from dcsend.errors import (
+    DcsendError,
+    DestinationError,
+    LocalProtocolError,
+    SourceError,
+    UsageError,
+)
 from dcsend.files.manifest import Scan, scan, scan_stream, scan_text
 from dcsend.importing import keep_out
 from dcsend.printable import printable
@@ -38,9 +44,12 @@ from dcsend.session.worker import Worker
 from dcsend.settings import STDIO, Settings
 
 if TYPE_CHECKING:
+    from dcsend.engines.base import Connection
     from dcsend.files.operations import Sink
+    from dcsend.session.arrivals import Arrivals
     from dcsend.session.exchange import Ask
-    from dcsend.session.incoming import Decide
+    from dcsend.session.incoming import Decide, Incoming
+    from dcsend.session.outgoing import Outgoing
 
 __all__ = ["agent", "receive_files", "send_files"]
 
@@ -114,25 +123,26 @@ async def send_files(
             if settings.code:
                 begin()
             try:
-                async with meet(settings, announce, "sender", ask) as connection:
+                async with meet(settings, announce, "sender", ask) as arrivals:
                     await _loaded(loading)
-                    from dcsend.files.source import Source
-                    from dcsend.session.conversation import Conversation
-                    from dcsend.session.outgoing import Outgoing, block_size
 
-                    source = Source(found, block_size=block_size(settings.block_size))
-                    outgoing = Outgoing(
-                        connection,
-                        found.entries,
-                        source,
-                        settings,
-                        emit,
-                        agent=agent(),
-                        tally=tally,
-                        manifest=encoding,
-                    )
-                    outgoing.conversation = Conversation(connection, settings, emit, lines)
-                    await outgoing.conversation.run(outgoing)
+                    def half(connection: Connection) -> Outgoing:
+                        from dcsend.files.source import Source
+                        from dcsend.session.outgoing import Outgoing, block_size
+
+                        return Outgoing(
+                            connection,
+                            found.entries,
+                            Source(found, block_size=block_size(settings.block_size)),
+                            settings,
+                            emit,
+                            agent=agent(),
+                            tally=tally,
+                            manifest=encoding,
+                            accepted=arrivals.accepted,
+                        )
+
+                    await _converse(arrivals, half, settings, emit, lines)
             finally:
                 await _ended(encoding, loading)
 
@@ -174,7 +184,7 @@ async def receive_files(
         keep_out(settings.destination)
 
     async def story(tally: Tally, emit: Emit) -> None:
-        sink = _sink(settings, stdout, unattended=unattended)
+        sink: Sink | None = _sink(settings, stdout, unattended=unattended)
         loading: asyncio.Task[None] | None = None
 
         def announce(event: Event) -> None:
@@ -183,16 +193,27 @@ async def receive_files(
             if isinstance(event, DescriptionReady) and loading is None:
                 loading = asyncio.create_task(asyncio.to_thread(_load_receiver))
 
-        async with meet(settings, announce, "receiver", ask) as connection:
+        async with meet(settings, announce, "receiver", ask) as arrivals:
             await _loaded(loading)
-            from dcsend.session.conversation import Conversation
-            from dcsend.session.incoming import Incoming
 
-            incoming = Incoming(
-                connection, sink, settings, emit, decide, agent=agent(), tally=tally
-            )
-            incoming.conversation = Conversation(connection, settings, emit, lines)
-            await incoming.conversation.run(incoming)
+            def half(connection: Connection) -> Incoming:
+                nonlocal sink
+                from dcsend.session.incoming import Incoming
+
+                # The one that was made first is for the first peer.
+                mine, sink = sink or _sink(settings, stdout, unattended=unattended), None
+                return Incoming(
+                    connection,
+                    mine,
+                    settings,
+                    emit,
+                    decide,
+                    agent=agent(),
+                    tally=tally,
+                    accepted=arrivals.accepted,
+                )
+
+            await _converse(arrivals, half, settings, emit, lines)
 
     return await conclude(
         story, emit, "receiver", interrupt, advise=partial(how_to_go_on, settings, "receiver")
@@ -226,6 +247,30 @@ def _load_receiver() -> None:
     """Load the same for the other half."""
     import dcsend.session.conversation
     import dcsend.session.incoming  # noqa: F401
+
+
+async def _converse(
+    arrivals: Arrivals,
+    half: Callable[[Connection], Outgoing | Incoming],
+    settings: Settings,
+    emit: Emit,
+    lines: asyncio.Queue[str] | None,
+) -> None:
+    """Talk to one peer after the other, until one has been answered by a person."""
+    while True:
+        connection = await arrivals.next()
+        from dcsend.session.conversation import Conversation
+
+        party = half(connection)
+        party.conversation = Conversation(connection, settings, emit, lines)
+        try:
+            await party.conversation.run(party, arrivals.displaced())
+        except DcsendError as error:
+            if party.answered or isinstance(error, LocalProtocolError):
+                raise
+            await arrivals.parted(error, introduced=party.introduced)
+        else:
+            return
 
 
 def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> Scan:

@@ -1,0 +1,206 @@
+"""A peer that leaves before anything is accepted gives the code back, a few times."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import dcsend
+from dcsend.entry import Entry
+from dcsend.protocol.messages import Bye, Cancel, Complete, Decline, Hello, Manifest, Verdict
+from dcsend.session import arrivals
+from dcsend.session.events import Arrived, CodeReady, Event, Left, Warned
+from dcsend.settings import Settings
+from tests.processes import Stage
+from tests.scripted_peer import Peer, dialing, file_frames
+
+LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
+HELLO = Hello((1,), "peer", "receiver")
+
+
+async def look(code: str) -> None:
+    """Connect, see what is offered, and go: what a preview of the link does."""
+    async with dialing(code) as peer:
+        await peer.say(HELLO)
+        await peer.hear(Manifest)
+
+
+async def take(code: str, content: bytes) -> None:
+    """Connect, accept, and receive the one file."""
+    async with dialing(code) as peer:
+        await peer.accept()
+        await peer.take()
+        assert peer.content(0) == content
+        await peer.acknowledge()
+        await peer.say(Verdict(((0, "ok"),)), Complete(ok=True, files=1, bytes=len(content)))
+        await peer.hear(Bye)
+
+
+async def test_peer_that_only_looks_gives_the_code_back(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    await look(await asyncio.to_thread(lambda: sender.code))
+    left = await asyncio.to_thread(sender.event, "left")
+    assert (left["address"], left["kind"], left["again"]) == ("127.0.0.1", "connection", True)
+    await take(sender.code, b"x")
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 0
+    shown = ("arrived", "connected", "manifest", "left", "file")
+    told = [event["event"] for event in ended.events if event["event"] in shown]
+    assert told == ["arrived", "connected", "manifest", "left", *told[:3], "file"]
+
+
+@pytest.mark.parametrize(
+    ("leave", "kind"),
+    [
+        (lambda peer: peer.say(HELLO, Cancel("interrupted", "")), "refused"),
+        (lambda peer: peer.say("nonsense"), "protocol"),
+        (lambda peer: peer.say(Hello((9,), "peer", "receiver")), "version"),
+        (lambda peer: peer.say(Hello((1,), "peer", "sender")), "usage"),
+    ],
+    ids=["cancels", "breaks a rule", "has no common version", "wants to send, too"],
+)
+async def test_peer_that_ends_it_before_acceptance_gives_the_code_back(
+    stage: Stage, tmp_path: Path, leave: Callable[[Peer], object], kind: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    async with dialing(await asyncio.to_thread(lambda: sender.code)) as peer:
+        told = leave(peer)
+        assert asyncio.iscoroutine(told)
+        await told
+        await peer.ended()
+    assert (await asyncio.to_thread(sender.event, "left"))["kind"] == kind
+    await take(sender.code, b"x")
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_answer_of_a_person_ends_the_run(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    async with dialing(await asyncio.to_thread(lambda: sender.code)) as peer:
+        await peer.say(HELLO, Decline("declined", ""))
+        await peer.hear(Bye)
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 7
+    assert not ended.of("left")
+
+
+async def test_peer_that_leaves_after_acceptance_ends_the_run(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    async with dialing(await asyncio.to_thread(lambda: sender.code)) as peer:
+        await peer.accept()
+        await peer.take()
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 5
+    assert not ended.of("left")
+
+
+async def test_sixth_departure_ends_the_run(stage: Stage, tmp_path: Path) -> None:
+    sender = stage.receive("", tmp_path)
+    for _ in range(6):
+        async with dialing(await asyncio.to_thread(lambda: sender.code)) as peer:
+            await peer.say(Hello((1,), "peer", "sender"), Cancel("interrupted", ""))
+            await peer.ended()
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 7
+    assert [event["again"] for event in ended.of("left")] == [*[True] * 5, False]
+
+
+async def test_second_dialer_waits_and_is_let_in_when_the_first_leaves(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    code = await asyncio.to_thread(lambda: sender.code)
+    async with dialing(code) as peer:
+        await peer.say(HELLO)
+        await peer.hear(Manifest)
+        waiting = stage.receive(code, tmp_path / "out")
+        await asyncio.to_thread(sender.event, "error", kind="code-busy")
+    assert (await asyncio.to_thread(waiting.end)).status == 0
+    assert (tmp_path / "out" / "file").read_bytes() == b"x"
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_second_dialer_is_told_that_another_one_is_connected(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    code = await asyncio.to_thread(lambda: sender.code)
+    async with dialing(code) as peer:
+        await peer.say(HELLO)
+        await peer.hear(Manifest)
+        second = stage.receive(code, tmp_path / "out", "--connect-timeout", "2")
+        ended = await asyncio.to_thread(second.end)
+    assert ended.status == 5
+    assert "another device is connected with this code" in ended.fatal["message"]
+    assert "run this again" in ended.fatal["hint"]
+
+
+async def test_peer_that_is_not_accepted_makes_room_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "HOLD_SECONDS", 1.0)
+    (tmp_path / "file").write_bytes(b"x")
+    events: list[Event] = []
+    code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_event(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, CodeReady):
+            code.set_result(event.code)
+
+    sending = asyncio.create_task(dcsend.send(tmp_path / "file", settings=LOCAL, on_event=on_event))
+    async with dialing(await code) as first:
+        await first.say(HELLO)
+        await first.hear(Manifest)
+        # Without another dialer it may stay for as long as it likes.
+        _, pending = await asyncio.wait({sending}, timeout=1.5)
+        assert pending
+        assert not any(isinstance(event, Left) for event in events)
+        await take(await code, b"x")
+        with contextlib.suppress(dcsend.DcsendError):
+            async with asyncio.timeout(20):
+                while "cancel" not in str(await first.control.receive()):
+                    pass
+    await sending
+    kinds = [type(event) for event in events if isinstance(event, Arrived | Left | Warned)]
+    assert kinds == [Arrived, Warned, Left, Arrived]
+
+
+async def test_question_goes_with_the_peer_it_was_about(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.run("receive", "-o", tmp_path / "out", "--qr", "none", terminal=True)
+    await asyncio.to_thread(receiver.said, b"waiting")
+    code = re.search(rb"--to\s+(dc[0-9a-z\s]+?)\r", receiver.spoken)
+    assert code is not None
+    text = re.sub(rb"\s", b"", code[1]).decode()
+    async with dialing(text) as peer:
+        await peer.say(
+            Hello((1,), "peer", "sender"), Manifest((Entry("first", size=1),), last=True)
+        )
+        await asyncio.to_thread(receiver.said, b"[Y/n, l lists all] ")
+        await asyncio.to_thread(receiver.write, b"y")  # and no Enter yet
+    await asyncio.to_thread(receiver.said, b"has left, and the code works again")
+    async with dialing(text) as peer:
+        await peer.say(
+            Hello((1,), "peer", "sender"), Manifest((Entry("second", size=1),), last=True)
+        )
+        await asyncio.to_thread(receiver.said, b"[y/n, l lists all] ")
+        # Meant for the first question: it accepts nothing of the second peer.
+        await asyncio.to_thread(receiver.write, b"\n")
+        await asyncio.to_thread(receiver.said_times, b"[y/n, l lists all] ", 2)
+        await asyncio.to_thread(receiver.write, b"y\n")
+        for frame in file_frames(0, b"x"):
+            await peer.put(frame)
+        await peer.hear(Complete)
+        await peer.say(Bye())
+    assert (await asyncio.to_thread(receiver.reap)).status == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["second"]
