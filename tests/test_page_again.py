@@ -92,7 +92,7 @@ async def test_another_code_takes_the_place_of_an_offer(
     await page.accept()
     await page.until("done")
     assert digest((await page.saved()).path) == digest(second)
-    assert (await asyncio.to_thread(left.end)).status == 7
+    assert (await asyncio.to_thread(left.event, "left"))["again"]
 
 
 async def test_line_that_is_being_typed_goes_on(page: Page, tmp_path: Path) -> None:

@@ -83,3 +83,51 @@ async def test_page_in_a_tab_behind_dials_when_it_comes_to_the_front(
     assert not sender.so_far("connected")
     await behind.tab.activate()
     await behind.until("offered")
+
+
+async def test_program_that_only_loads_the_link_leaves_the_code_to_others(
+    page: Page, stage: Stage, tmp_path: Path, browsers: Browsers
+) -> None:
+    sender = stage.send(random_file(tmp_path / "file", 1000), *here())
+    scanner = Page(await browsers(page.tab.browser.name).open_tab(page.tab.downloads))
+    await scanner.open(link_of(sender))
+    await scanner.until("offered")
+    await scanner.tab.close()
+    left = await asyncio.to_thread(sender.event, "left")
+    assert left["again"]
+    receiver = stage.receive(sender.code, tmp_path / "out")
+    assert (await asyncio.to_thread(receiver.end)).status == 0
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_page_that_is_loaded_again_before_an_answer_dials_again(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    sender = stage.send(random_file(tmp_path / "file", 1000), *here())
+    await page.open(link_of(sender))
+    await page.until("offered")
+    await page.tab.reload()
+    await page.accept()
+    await page.until("done")
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 0
+    assert len(ended.of("left")) == 1
+
+
+async def test_page_behind_another_device_is_let_in_when_that_leaves(
+    page: Page, stage: Stage, tmp_path: Path, browsers: Browsers
+) -> None:
+    sender = stage.send(random_file(tmp_path / "file", 1000), *here())
+    first = Page(await browsers(page.tab.browser.name).open_tab(page.tab.downloads))
+    await first.open(link_of(sender))
+    await first.until("offered")
+    await page.open(link_of(sender))
+    await page.until("connecting")
+    await asyncio.to_thread(sender.event, "error", kind="code-busy")
+    await first.tab.close()
+    # Chromium goes on by itself; Firefox may take the refusal for the end.
+    if await page.until("offered", "failed") == "failed":
+        await page.tab.click("#retry")
+    await page.accept()
+    await page.until("done")
+    assert (await asyncio.to_thread(sender.end)).status == 0

@@ -11,12 +11,21 @@ from typing import Final, NamedTuple
 from dcsend.engines.situations import IP, RULES, Facts, Role, Situation
 from dcsend.errors import ConnectionFailed
 
-__all__ = ["TABLE", "Reason", "error", "situation", "words"]
+__all__ = ["TABLE", "Reason", "error", "question", "situation", "words"]
 
 _TWO: Final = "use two codes: --signal sdp on both sides"
 _RELAY: Final = "--ice-server turn:USER:PASSWORD@HOST"
 _TLS: Final = "--ice-server turns:USER:PASSWORD@HOST:443"
 "TCP port 443 is the last one that a firewall closes."
+
+
+_NOT_ENDED: Final = (
+    Situation.NO_NETWORK,
+    Situation.NO_FAMILY,
+    Situation.NO_ROUTE,
+    Situation.HEARD,
+)
+"Situations of a dialer that the end of the other program does not explain."
 
 
 class Reason(NamedTuple):
@@ -240,7 +249,14 @@ def words(facts: Facts, which: Situation) -> Reason:
 
 def error(facts: Facts, which: Situation) -> ConnectionFailed:
     """Return what ends the run."""
-    return ConnectionFailed(*words(facts, which))
+    message, hint = words(facts, which)
+    return ConnectionFailed(message, hint + question(facts.role, which))
+
+
+def question(role: Role, which: Situation) -> str:
+    """Return what ends a hint where the run of the other side may have ended."""
+    ended = role is Role.DIALER and which not in _NOT_ENDED
+    return "; or has somebody else used the code?" if ended else ""
 
 
 def _families(addresses: Iterable[IP]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
-from dcsend.engines.reasons import TABLE
+from dcsend.engines.reasons import TABLE, question
 from dcsend.engines.situations import Role, Situation
 from dcsend.signaling import blob
 from dcsend.signaling.dialcode import Address, DialCode
@@ -33,7 +33,8 @@ ELSEWHERE: Final = {"foreign": "10.99.0.2", "loopback": "127.0.0.1"}
 
 def pattern(role: Role, which: Situation, *, hint: bool) -> str:
     """Return what matches the text of a reason, whatever the facts in it."""
-    text = TABLE[role, which].hint if hint else TABLE[role, which].message
+    reason = TABLE[role, which]
+    text = reason.hint + question(role, which) if hint else reason.message
     parts = re.split(r"\{\w+\}", text)
     return ".+".join(map(re.escape, parts))
 

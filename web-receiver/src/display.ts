@@ -53,6 +53,11 @@ export type State =
   | "failed"
   | "unsupported";
 
+/** Kinds of problems after which the same code may work, unless it is used up. */
+const AGAIN: readonly string[] = [
+  ...["unreachable", "offline", "connection", "peer-gone", "suspended", "timeout", "interrupted"],
+];
+
 /** How the tab's picture tells of a state. */
 const LOOKS: Readonly<Partial<Record<State, Look>>> = {
   transferring: "busy",
@@ -363,9 +368,8 @@ export class Display implements Questions {
       const title = good ? strings.partly : problem.title;
       this.#enter(good ? "partly" : "failed", title, good ? result : "");
       showProblem(problem, good && problem.title !== title);
-      const again = problem.kind === "unreachable" || problem.kind === "offline";
-      show(again && this.#handlers.canRetry(), "retry");
-      show(again, "two");
+      show(AGAIN.includes(problem.kind) && this.#handlers.canRetry(), "retry");
+      show(problem.kind === "unreachable" || problem.kind === "offline", "two");
     }
     show(part("log").childElementCount > 0, "chat");
     listVerdicts(event.files);

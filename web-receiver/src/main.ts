@@ -46,6 +46,8 @@ const NOTHING: World = {
 
 let world = NOTHING;
 let code = "";
+/** Whether a person, here or there, has answered: then the code serves no other run. */
+let isUsed = false;
 let run: Run | null = null;
 /** Ours of two codes, while it waits for the other. */
 let offering: Offering | null = null;
@@ -70,7 +72,7 @@ const display = new Display({
   exchange,
   answer,
   retry: () => connect(code),
-  canRetry: () => code !== "",
+  canRetry: () => code !== "" && !isUsed,
   restart,
   stop() {
     if (whenInSight === null) run?.stop();
@@ -108,6 +110,7 @@ function connect(text: string): void {
   const { addresses, fingerprint, secret, expires } = decoded;
   const target = { addresses, fingerprint, password: icePassword(secret) };
   code = text;
+  isUsed = false;
   store(text);
   display.connecting();
   const server = location.hostname.replace(/^\[|\]$/g, "");
@@ -193,7 +196,10 @@ function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: n
       async decide(manifest) {
         await probing;
         // It may have ended meanwhile, or been left: then nothing may be asked any more.
-        return own === turn && run !== null ? display.decide(manifest) : null;
+        if (own !== turn || run === null) return null;
+        const decision = await display.decide(manifest);
+        if (own === turn) usedUp();
+        return decision;
       },
       choose: () => display.choose(),
     },
@@ -208,7 +214,9 @@ function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: n
 
 /** Show an event, and do what goes with it. */
 function follow(event: Event): void {
-  if (event.type === "connected") store(USED);
+  // Until then a page that is loaded again dials again: the code is given back when this one goes.
+  if (event.type === "progress" || event.type === "file") usedUp();
+  if (event.type === "failed" && event.error.kind === "refused") usedUp();
   // A phone that locks itself while somebody is asked would lose the connection, too.
   if (event.type === "connected" || event.type === "progress") void wakeLock.renew(true);
   display.show(event);
@@ -251,6 +259,12 @@ function takeFragment(): string | null {
   if (fragment === "") return null;
   history.replaceState(null, "", location.pathname + location.search);
   return fragment;
+}
+
+function usedUp(): void {
+  if (isUsed) return;
+  isUsed = true;
+  store(USED);
 }
 
 // Storage throws where the person has forbidden it; then a reload asks for the code.

@@ -50,7 +50,8 @@ const PRIVATE =
 const ANEW = "begin anew with two new codes";
 const RELAY = `${ANEW}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
 const TLS = `${ANEW}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
-const WAITING = "is the other side still waiting, and is its code unused?";
+const WAITING =
+  "is the other side still waiting, its code unused, and no other device connected with it?";
 
 /** Candidates of the browser, of one type. */
 function found(own: string, type: string): string[] {
