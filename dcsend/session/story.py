@@ -125,23 +125,15 @@ async def send_files(
             try:
                 async with meet(settings, announce, "sender", ask) as arrivals:
                     await _loaded(loading)
-
-                    def half(connection: Connection) -> Outgoing:
-                        from dcsend.files.source import Source
-                        from dcsend.session.outgoing import Outgoing, block_size
-
-                        return Outgoing(
-                            connection,
-                            found.entries,
-                            Source(found, block_size=block_size(settings.block_size)),
-                            settings,
-                            emit,
-                            agent=agent(),
-                            tally=tally,
-                            manifest=encoding,
-                            accepted=arrivals.accepted,
-                        )
-
+                    half = partial(
+                        _outgoing,
+                        found,
+                        settings,
+                        emit,
+                        tally=tally,
+                        manifest=encoding,
+                        accepted=arrivals.accepted,
+                    )
                     await _converse(arrivals, half, settings, emit, lines)
             finally:
                 await _ended(encoding, loading)
@@ -247,6 +239,33 @@ def _load_receiver() -> None:
     """Load the same for the other half."""
     import dcsend.session.conversation
     import dcsend.session.incoming  # noqa: F401
+
+
+def _outgoing(
+    found: Scan,
+    settings: Settings,
+    emit: Emit,
+    connection: Connection,
+    *,
+    tally: Tally,
+    manifest: asyncio.Task[list[str]] | None,
+    accepted: Callable[[], None],
+) -> Outgoing:
+    """Return what sends everything to one peer."""
+    from dcsend.files.source import Source
+    from dcsend.session.outgoing import Outgoing, block_size
+
+    return Outgoing(
+        connection,
+        found.entries,
+        Source(found, block_size=block_size(settings.block_size)),
+        settings,
+        emit,
+        agent=agent(),
+        tally=tally,
+        manifest=manifest,
+        accepted=accepted,
+    )
 
 
 async def _converse(
