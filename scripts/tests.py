@@ -26,6 +26,8 @@ _SLOW: Final = (
     "tests/test_chat_endings.py",
 )
 "They wait for minutes, and use no processor meanwhile."
+_PATIENCE: Final = "tests/lab/test_patience.py"
+"All of its cases wait at the same time, and need no other company."
 _LAB: Final = "tests/lab"
 "The laboratory of networks waits, too."
 
@@ -39,7 +41,8 @@ def main() -> int:
         # They mostly wait, for browsers, programs and time-outs.
         beside = [
             _start(stack, *_PYTEST, *_SLOW),
-            _start(stack, *_PYTEST, _LAB),
+            _start(stack, *_PYTEST, _PATIENCE),
+            _start(stack, *_PYTEST, _LAB, f"--ignore={_PATIENCE}"),
             _start(stack, *_PYTEST, *pages),
             _start(stack, sys.executable, "scripts/page.py", "test"),
         ]

@@ -192,8 +192,11 @@ class Launched:
 
     def _start_chromium(self) -> str:
         """Start chromedriver, and have it start Chromium."""
+        # Without IPv6 chromedriver takes a random port for IPv4 and reports 0. A namespace has its
+        # own ports.
+        wish = 9515 if self._prefix else 0
         port = self._spawn(
-            ["chromedriver", "--port=0"], rb"started successfully on port (\d+)"
+            ["chromedriver", f"--port={wish}"], rb"started successfully on port (\d+)"
         ).decode()
         options = {
             "binary": shutil.which("chromium"),

@@ -12,6 +12,7 @@ up after 63 s. Unlike a listener it knows one peer only.
 from __future__ import annotations
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.mdns import is_local, resolve
 from dcsend.engines.quota import Gate, SeenChecks
 from dcsend.engines.situations import Facts, Place, Role, foreseen
-from dcsend.engines.stun import MappedAddresses, is_binding_request
+from dcsend.engines.stun import MappedAddresses, binding_indication, is_binding_request
 from dcsend.engines.turn import TurnServer
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.errors import ConnectionFailed, DcsendError, TimedOut
@@ -43,6 +44,10 @@ _CHECKS_PER_SECOND: Final = 200
 "New authentic checks of known sources, and as many of others; a peer sends fewer than 50."
 _KEEP_ALIVE: Final = 10.0
 "Seconds between requests that keep our mapping at a NAT (RFC 8445, 11: at least each 15 s)."
+_PUNCH: Final = 5.0
+"""Seconds between the datagrams that keep our NAT open for the peer, who may paste our description
+minutes after a check of ours was answered, with which checks end; NATs keep a path for 30 s or more
+(RFC 4787)."""
 _Place = tuple[CandidateType, str, int]
 "Type, host and port of a candidate."
 _TYPE_PREFERENCE: Final = {CandidateType.HOST: 126, CandidateType.SERVER_REFLEXIVE: 100}
@@ -80,6 +85,8 @@ class Endpoint:
         self.heard = False
         "Whether a check of the other side has come."
         self._candidates: list[Candidate] = []
+        self._peers: set[Address] = set()
+        "Where the other side says it can be reached."
         self._tasks: set[asyncio.Task[None]] = set()
         self.problems: list[DcsendError] = []
         "STUN and TURN servers that can't be used, and why."
@@ -188,12 +195,16 @@ class Endpoint:
             raise reasons.error(facts, why)
         remote = Remote(theirs.ufrag, theirs.password, theirs.fingerprint, theirs.max_message_size)
         await self._add_all(theirs.candidates)
+        punching = asyncio.create_task(self._punch())
         try:
             async with asyncio.timeout(timeout):
                 await connection.establish(remote)
         except TimeoutError:
             raise await self._why(theirs) from None
         finally:
+            # From now on ICE itself keeps the path open.
+            punching.cancel()
+            await asyncio.wait({punching})
             await self._end_tasks()
 
     async def close(self) -> None:
@@ -286,12 +297,21 @@ class Endpoint:
         place = (candidate.type.value, host, candidate.port, candidate.priority)
         for address in await private.add_remote(self._ice, *place):
             if (protocol := self._protocols.get(":" in address[0])) is not None:
+                self._peers.add(address)
                 self._port.route(address, protocol.datagram_received)
 
     async def _keep_open(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_ALIVE)
             self._mapped.keep_alive()
+
+    async def _punch(self) -> None:
+        from dcsend.engines import private
+
+        while not private.is_nominated(self._ice):
+            for address in self._peers:
+                self._port.send(binding_indication(secrets.token_bytes(12)), address)
+            await asyncio.sleep(_PUNCH)
 
     def _judge(self, data: bytes, source: Address) -> Message | None:
         """Return the peer's check in what a known source has sent, or None."""

@@ -34,7 +34,7 @@ _FIRST: Final = 0.1
 of checks; browsers repeat theirs after 0.05 (Chromium 156). The first check of one side is lost
 whenever the NAT of the other is still closed."""
 _LONGEST: Final = 5.0
-"Seconds between two checks of a pair, at most; also what keeps our NAT open (RFC 4787: >= 30 s)."
+"Seconds between two checks of a pair, at most."
 _PACE: Final = 0.005
 "Seconds between the first checks of two pairs: Ta, at the least that RFC 8445, 14.2 allows."
 _AGAIN: Final = 0.02
