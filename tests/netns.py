@@ -196,7 +196,7 @@ def _guard() -> None:
 
 def _allowed() -> bool:
     """Try it: root in a container often may not."""
-    name = f"{_PREFIX}-{os.getpid()}-try"
+    name = f"{_PREFIX}-{os.getpid()}-try{next(_numbers)}"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
         return False
     _remove(name)

@@ -171,17 +171,21 @@ class Program:
         self, wanted: Callable[[Event], bool], what: str, patience: float = PATIENCE
     ) -> Event:
         """Wait for the first event that is *wanted*, for at most *patience* seconds."""
+        event = self.find(wanted, patience)
+        if event is None:
+            said = self._err.decode(errors="replace")
+            pytest.fail(f"no {what}; last events: {self._events[-8:]}; stderr: {said}")
+        return event
+
+    def find(self, wanted: Callable[[Event], bool], patience: float) -> Event | None:
+        """Wait for the first event that is *wanted*; None when the program or the time is over."""
 
         def found() -> Event | None:
             return next(filter(wanted, self._events), None)
 
         with self._news:
             self._news.wait_for(lambda: found() or self._over, patience)
-            event = found()
-        if event is None:
-            said = self._err.decode(errors="replace")
-            pytest.fail(f"no {what}; last events: {self._events[-8:]}; stderr: {said}")
-        return event
+            return found()
 
     def at(self, event: Event) -> float:
         """Return when an event came; seconds of the monotonic clock."""

@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,10 +17,11 @@ from typing import Any, Final
 from tests import netns
 from tests.lab import building, relays, rules
 from tests.lab.building import SERVER, SERVER_2, Net, Plug
+from tests.lab.server import Server
 from tests.lab.topologies import TOPOLOGIES, Nat, Site, Topology
 from tests.lab.wires import Wire
 from tests.netns import Host
-from tests.processes import ROOT, Program
+from tests.processes import Program
 
 __all__ = ["DISTANT", "Lab"]
 
@@ -37,7 +36,6 @@ NAMES: Final[Mapping[str, list[str]]] = {
 }
 "Every other name does not exist."
 
-_SERVER: Final = (sys.executable, "-m", "tests.lab.server")
 _HOSTS: Final = "127.0.0.1 localhost\n::1 localhost\n"
 _QUEUE_SECONDS: Final = 0.06
 "What waits in front of a line with a rate."
@@ -93,7 +91,8 @@ class Lab:
             resolver = "".join(f"nameserver {address}\n" for address in SERVER)
             for host in (self.a, self.b, self.server):
                 netns._settle(host.namespace, resolv_conf=resolver, hosts=_HOSTS)
-            self._serve()
+            server = Server(self.server, (*SERVER, *SERVER_2), self._names)
+            self._cleanup.callback(server.close)
         except BaseException:
             self._cleanup.close()
             raise
@@ -246,15 +245,6 @@ class Lab:
         self.net.routers[self._label(host)] = mobile
 
     # --- inside
-
-    def _serve(self) -> None:
-        process = self.server.popen(
-            [*_SERVER, json.dumps(self._names), *SERVER, *SERVER_2],
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-        )
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n", "the server did not start; see above"
 
     def _label(self, host: Host) -> str:
         return "a" if host is self.a else "b"

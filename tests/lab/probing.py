@@ -13,10 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+import dns.message
+
 from tests.lab.building import SERVER, SERVER_2
 from tests.netns import Host, enter
 
-__all__ = ["inside", "lets_in", "opens", "reaches", "udp"]
+__all__ = ["inside", "lets_in", "opens", "reaches", "resolves", "udp"]
 
 _LIMIT: Final = 0.3
 "Seconds that a datagram may take; one that is dropped takes as long."
@@ -83,6 +85,17 @@ def reaches(sender: Host, receiver: Host) -> bool:
             if word in _ask(theirs, (SERVER[version], 19302))[1]:
                 return True
     return False
+
+
+def resolves(host: Host, name: str) -> bool:
+    """Tell whether a host gets an answer from the name server of the laboratory."""
+    version = 0 if host.ipv4 else 1
+    with udp(host, ipv6=bool(version)) as sock:
+        try:
+            sock.sendto(dns.message.make_query(name, "A").to_wire(), (SERVER[version], 53))
+            return bool(dns.message.from_wire(sock.recv(2048)).answer)
+        except OSError:
+            return False
 
 
 def opens(host: Host, port: int) -> bool:

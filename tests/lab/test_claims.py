@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.lab import TOPOLOGIES, Lab, Nat, Site
-from tests.lab.probing import lets_in, opens, reaches
+from tests.lab import TOPOLOGIES, Lab, Nat, Site, relays
+from tests.lab.probing import lets_in, opens, reaches, resolves
 
 _TRANSLATORS = {
     None: ("none", "any"),
@@ -28,6 +28,7 @@ def test_topology_is_what_the_table_says(name: str) -> None:
             site = topology.site(label)
             dead = site.uplink != "works" or label in topology.second
             assert lets_in(host, lab.server) == _expected(site, dead=dead), label
+            assert resolves(host, relays.NAME) is (not dead), label
             assert opens(host, 443) is (not dead), label
             assert opens(host, 80) is (not dead and site.block != "all-but-443"), label
 

@@ -1,0 +1,52 @@
+"""Outages that end: the transfer goes on, and soon.
+
+All of them happen at the same time, each in a laboratory of its own: they mostly wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
+
+import pytest
+
+from tests.lab.outages import Story, story
+
+LONGEST: Final = 20.0
+"Seconds of an outage that a transfer between terminals survives."
+SOON: Final = 3.5
+"Seconds after its end within which the transfer goes on."
+BUSY: Final = 1.5
+"Seconds that a busy machine may add, and the time between two reports of progress."
+
+SURVIVED: Final = (
+    ("dials and sends", "silent", LONGEST),
+    ("dials and sends", "down", LONGEST),
+    ("dials and sends", "asleep", LONGEST),
+    ("dials and sends", "forgotten", 0.0),
+    ("dials and receives", "silent", LONGEST),
+    ("dials and receives", "down", LONGEST),
+    ("answers and receives", "silent", LONGEST),
+    ("answers and receives", "down", 5.0),
+)
+
+Told = Mapping[tuple[str, str, float], Future[Story]]
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Begin all of them; each test waits for its own."""
+    with ThreadPoolExecutor(len(SURVIVED)) as pool:
+        yield {
+            case: pool.submit(story, *case, tmp_path_factory.mktemp("story")) for case in SURVIVED
+        }
+
+
+@pytest.mark.parametrize(("kind", "event", "seconds"), SURVIVED)
+def test_transfer_goes_on_soon_after_an_outage(
+    told: Told, kind: str, event: str, seconds: float
+) -> None:
+    became = told[kind, event, seconds].result()
+    assert became.statuses == (0, 0), became
+    assert became.stall <= seconds + SOON + BUSY, became
