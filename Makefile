@@ -30,8 +30,8 @@ check: venv ## formatting, lint and types only
 	$(PY) -m mypy
 	@$(PY) scripts/page.py check
 
-fuzz: ## throw invented packets at SCTP for ten minutes; see CONTRIBUTING.md
-	@sh scripts/fuzz.sh
+fuzz: ## throw invented input at each parser that strangers reach; see CONTRIBUTING.md
+	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
 
 bench: page ## measure everything and write docs/performance.md; about three hours, see bench/
 	@sh scripts/system-tools.sh

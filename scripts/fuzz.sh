@@ -1,14 +1,31 @@
 #!/bin/sh
-# Fuzz dcsend's SCTP, guided by coverage, in an environment of its own: atheris has no place among
-# the tools that everybody installs. SECONDS_TO_RUN=... for longer or shorter; what is found lies in
-# .fuzz, and the inputs that reached something new in .fuzz/corpus.
+# Fuzz one parser of dcsend, or each in turn, guided by coverage, in an environment of its own: atheris
+# has no place among the tools that everybody installs.
+#
+#     sh scripts/fuzz.sh [TARGET] [SECONDS]
+#
+# TARGET is a name in tests/fuzz/targets.py; without it, all of them. What is found lies in .fuzz,
+# and the inputs that reached something new in .fuzz/corpus/TARGET.
 set -eu
 
-if ! .fuzz/bin/python -c 'import atheris, google_crc32c' 2>/dev/null; then
+targets=${1:-$(sed -n 's/^    "\([a-z]*\)": "tests\.fuzz.*/\1/p' tests/fuzz/targets.py)}
+seconds=${2:-600}
+
+if ! .fuzz/bin/python -c 'import atheris, aiortc, aiohttp, typer' 2>/dev/null; then
     "${PYTHON:-python3}" -m venv --clear .fuzz
-    .fuzz/bin/python -m pip install --quiet --disable-pip-version-check 'atheris>=3,<4' google-crc32c
+    dependencies=$(.fuzz/bin/python -c '
+import tomllib
+with open("pyproject.toml", "rb") as file:
+    print(*tomllib.load(file)["project"]["dependencies"], sep="\n")
+')
+    echo "$dependencies" |
+        .fuzz/bin/python -m pip install --quiet --disable-pip-version-check \
+            'atheris>=3,<4' --requirement /dev/stdin
 fi
-mkdir -p .fuzz/corpus
-exec .fuzz/bin/python tests/fuzz/fuzz_sctp.py .fuzz/corpus tests/fuzz/corpus \
-    -max_total_time="${SECONDS_TO_RUN:-600}" -rss_limit_mb=512 -max_len=4000 \
-    -print_final_stats=1 -artifact_prefix=.fuzz/
+for target in $targets; do
+    mkdir -p ".fuzz/corpus/$target" "tests/fuzz/corpus/$target"
+    echo "$target, for $seconds s"
+    .fuzz/bin/python tests/fuzz/fuzz.py "$target" ".fuzz/corpus/$target" "tests/fuzz/corpus/$target" \
+        -max_total_time="$seconds" -rss_limit_mb=1024 -max_len=4000 -timeout=60 \
+        -print_final_stats=1 -artifact_prefix=".fuzz/$target-"
+done

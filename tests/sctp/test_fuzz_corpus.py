@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from tests.fuzz.targets import run
+from tests.fuzz.associations import run
 
-CORPUS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus").iterdir())
+CORPUS = sorted((Path(__file__).parent.parent / "fuzz" / "corpus" / "sctp").iterdir())
 
 
 def test_nothing_in_the_corpus_breaks_an_association() -> None:

@@ -1,10 +1,11 @@
-"""Fuzz dcsend's SCTP with atheris, guided by coverage.
+"""Fuzz one target with atheris, guided by coverage.
 
-`make fuzz`, or, in an environment with atheris and google-crc32c:
+`make fuzz TARGET=names`, or, in an environment with atheris and dcsend's dependencies:
 
-    .fuzz/bin/python tests/fuzz/fuzz_sctp.py corpus tests/fuzz/corpus -max_total_time=600
+    .fuzz/bin/python tests/fuzz/fuzz.py names .fuzz/corpus/names -max_total_time=600
 
-Arguments are libFuzzer's. What it finds becomes a test in `tests/sctp`.
+The first argument is a name in `targets.py`, the others are libFuzzer's. What it finds becomes a
+test.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ def main() -> None:
     package = types.ModuleType("dcsend")
     package.__path__ = [str(ROOT / "dcsend")]
     sys.modules["dcsend"] = package
-    with atheris.instrument_imports(include=["dcsend", "tests.fuzz"]):
-        from tests.fuzz.targets import run
-    atheris.Setup(sys.argv, run)
+    name = sys.argv.pop(1)
+    with atheris.instrument_imports(include=["dcsend", "tests.fuzz", "aioice.stun"]):
+        from tests.fuzz.targets import load, timed
+
+        target = timed(load(name))
+    atheris.Setup(sys.argv, target)
     atheris.Fuzz()
 
 

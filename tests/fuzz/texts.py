@@ -1,0 +1,179 @@
+"""Texts that come from strangers: codes, descriptions, names, messages, servers, journals.
+
+Each function takes the bytes of a fuzzer. It fails where a parser raises what it does not document,
+or accepts what does not survive being written and read again.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import json
+from typing import Final
+from zlib import crc32
+
+from dcsend.description import SdpType
+from dcsend.engines.stun import parse_server
+from dcsend.engines.turn import parse_turn
+from dcsend.engines.ufrag import DialerCredentials, encode_ufrag
+from dcsend.errors import (
+    IncompatibleVersion,
+    IntegrityError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    UsageError,
+)
+from dcsend.files.journal import parse_journal
+from dcsend.files.names import UnsafeName, safe_path, safe_target
+from dcsend.printable import printable
+from dcsend.protocol import frames, messages
+from dcsend.signaling import blob, dialcode, forgiving
+from dcsend.signaling.sdp import format_sdp, parse_sdp
+from tests.fuzz.script import Script
+
+__all__ = [
+    *("codes", "credentials", "descriptions", "frame", "journal", "message", "names"),
+    *("sdp", "servers", "shown"),
+]
+
+_REFUSED: Final = (UsageError, IncompatibleVersion)
+"What a code may be refused with."
+_PATH_BYTES: Final = 4096
+"More than any system lets a path have."
+
+
+def codes(data: bytes) -> None:
+    """Read a dial code: as text, or as bytes that get the right checksum and form."""
+    script = Script(data)
+    how = script.byte()
+    if how & 1:
+        body = script.rest()
+        raw = body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
+        text = forgiving.base32(raw) if how & 2 else f"dcsend:#{int.from_bytes(raw)}"
+    else:
+        text = script.text()
+    with contextlib.suppress(*_REFUSED):
+        code = dialcode.decode(text)
+        assert dialcode.decode(code.text()) == code
+        assert dialcode.decode(code.link("http://10.0.0.1/")) == code
+
+
+def descriptions(data: bytes) -> None:
+    """Read one of two codes: as text, as JSON, or as bytes that get the right checksum."""
+    script = Script(data)
+    how = script.byte()
+    if how & 1:
+        body = script.rest()
+        raw = body + binascii.crc_hqx(body, 0xFFFF).to_bytes(2)
+        text = forgiving.base32(raw, forgiving.DESCRIPTION)
+    elif how & 2:
+        kind = ("offer", "answer", "pranswer")[how >> 2 & 1]
+        text = json.dumps({"type": kind, "sdp": script.text()})
+    else:
+        text = script.text()
+    blob.is_blob(text)
+    blob.is_compact(text)
+    with contextlib.suppress(*_REFUSED):
+        description = blob.decode(text)
+        assert blob.decode(blob.encode_json(description)) == description
+        with contextlib.suppress(*_REFUSED):
+            blob.decode(blob.encode(description))
+
+
+def sdp(data: bytes) -> None:
+    """Read SDP, in lines that are mostly of the kind that is looked for."""
+    script = Script(data)
+    kind = SdpType.OFFER if script.byte() & 1 else SdpType.ANSWER
+    lines = ["v=0", "m=application 9 UDP/DTLS/SCTP webrtc-datachannel"]
+    while script:
+        what = script.byte()
+        value = script.take(script.byte()).decode("utf-8", "surrogateescape")
+        lines.append(f"{_SDP[what % len(_SDP)]}{value}")
+    with contextlib.suppress(*_REFUSED):
+        description = parse_sdp(kind, "\r\n".join(lines))
+        assert parse_sdp(kind, format_sdp(description)) == description
+
+
+_SDP: Final = (
+    *("", "a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:sha-256 ", "a=setup:", "a=candidate:"),
+    *(
+        "a=candidate:1 1 udp 2130706431 ",
+        "a=max-message-size:",
+        "a=mid:",
+        "m=",
+        "v=",
+        "a=sctp-port:",
+    ),
+    *("a=ice-ufrag:abcd", "a=ice-pwd:abcdefghijklmnopqrstuv", "a=setup:actpass"),
+    "a=fingerprint:sha-256 " + ":".join(["AB"] * 32),
+)
+"Beginnings of lines."
+
+
+def servers(data: bytes) -> None:
+    """Read what names a STUN or TURN server."""
+    text = Script(data).text()
+    for parse in (parse_server, parse_turn):
+        with contextlib.suppress(UsageError):
+            parse(text)
+
+
+def credentials(data: bytes) -> None:
+    """Read the user name of a dialer's check."""
+    text = Script(data).text()
+    found = DialerCredentials.parse(text)
+    if found is not None:
+        assert text == f"{found.local_ufrag}:{found.ufrag}"
+        # The last two bits of a fingerprint's last character are not looked at.
+        again = encode_ufrag(found.fingerprint, found.password)
+        assert again[:46] == found.local_ufrag[:46]
+
+
+def message(data: bytes) -> None:
+    """Read a message of the control channel."""
+    text = Script(data).text()
+    with contextlib.suppress(RemoteProtocolError):
+        read = messages.decode(text)
+        with contextlib.suppress(LocalProtocolError):
+            assert messages.decode(messages.encode(read)) == read
+
+
+def frame(data: bytes) -> None:
+    """Read a frame: as it is, or with the right checksum."""
+    script = Script(data)
+    raw = script.rest()
+    if raw[:1] and raw[0] & 1:
+        head, content = raw[1:21].ljust(20, b"\0"), raw[21:]
+        crc = crc32(content, crc32(bytes(4), crc32(head)))
+        raw = head + crc.to_bytes(4) + content
+    with contextlib.suppress(RemoteProtocolError, IntegrityError):
+        frames.decode_frame(raw)
+
+
+def names(data: bytes) -> None:
+    """Read a path and the target of a link from a manifest."""
+    path, _, target = Script(data).text().partition("\0")
+    with contextlib.suppress(UnsafeName):
+        parts = safe_path(path)
+        assert parts
+        assert "/".join(parts) == path
+        assert not {"", ".", ".."} & set(parts)
+        assert len(path.encode()) <= _PATH_BYTES
+        safe_target(parts, target)
+
+
+def shown(data: bytes) -> None:
+    """Show a text: nothing of it may reach a terminal as anything but itself."""
+    text = Script(data).text()
+    safe = printable(text)
+    assert all(char.isprintable() for char in safe)
+    assert printable(safe) == safe
+    safe.encode()
+
+
+def journal(data: bytes) -> None:
+    """Read a journal from the disk: lines, or the fields of a header and of points."""
+    record = parse_journal(data.splitlines(keepends=True))
+    if record is not None:
+        offsets = [offset for offset, _ in record.points]
+        assert offsets == sorted(set(offsets))

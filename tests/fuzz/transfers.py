@@ -1,0 +1,189 @@
+"""Each side of a transfer, and a peer that says what the bytes of a fuzzer make it say."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection
+from typing import Any, Final
+
+from dcsend.entry import Entry
+from dcsend.errors import (
+    IncompatibleVersion,
+    IntegrityError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    UsageError,
+)
+from dcsend.protocol import Receiver, Sender
+from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
+from dcsend.protocol.messages import CANCEL_REASONS, DECLINE_REASONS, STATUSES
+from tests.fuzz.script import Script
+
+__all__ = ["receiver", "sender"]
+
+_STEPS: Final = 100
+"Of a script, at most."
+_REFUSED: Final = (RemoteProtocolError, IntegrityError, IncompatibleVersion, UsageError)
+"How a side may end because of what its peer says."
+_KINDS: Final = ("file", "directory", "link", "text")
+_SIZES: Final = (0, 1, 5, 100, 70_000, 1 << 40, None)
+
+
+def receiver(data: bytes) -> None:
+    """Let a receiver hear messages and frames, while it accepts, writes and judges."""
+    script = Script(data)
+    side = Receiver(agent="fuzzer", window=100_000)
+    side.start()
+    if script.byte() & 1:
+        side.receive(_hello("sender"))
+    with contextlib.suppress(*_REFUSED):
+        for _ in range(_STEPS):
+            if not script:
+                break
+            what = script.byte()
+            if what & 3 == 0:
+                side.receive(_message(script))
+            elif what & 3 == 1:
+                side.receive_frame(_frame(script))
+            else:
+                _act(side, script, what >> 2)
+            side.messages_to_send()
+            assert side.received - side._written <= 100_000
+
+
+def sender(data: bytes) -> None:
+    """Let a sender hear messages, while it sends."""
+    script = Script(data)
+    entries = [
+        Entry("a", size=5),
+        Entry("b", size=0),
+        Entry("c", size=None),
+        Entry("d", size=70_000),
+    ]
+    side = Sender(entries, agent="fuzzer")
+    side.start()
+    if script.byte() & 1:
+        side.receive(_hello("receiver"))
+    with contextlib.suppress(*_REFUSED):
+        for _ in range(_STEPS):
+            if not script:
+                break
+            what = script.byte()
+            if what & 1:
+                side.receive(_message(script))
+            else:
+                _send(side, script, what >> 1)
+            side.messages_to_send()
+            assert side.sendable() >= 0
+            assert side.acknowledged >= 0
+
+
+def _hello(role: str) -> str:
+    fields = {"versions": [1], "agent": "x", "role": role, "features": [], "max_frame": 64960}
+    return json.dumps({"type": "hello", **fields})
+
+
+def _message(script: Script) -> str:
+    """Return a message: any text, or one with the right fields, whose values the script chooses."""
+    number = script.byte() | script.byte() << 8
+    pairs = [[script.byte() & 7, number] for _ in range(script.byte() & 3)]
+    last = bool(script.byte() & 1)
+    statuses = [[entry, _one_of(STATUSES, size)] for entry, size in pairs]
+    name = script.take(script.byte() & 15).decode("latin-1")
+    fields: tuple[dict[str, Any], ...] = (
+        {"type": "manifest", "entries": _entries(script), "last": last},
+        {"type": "accept", "window": number, "skip": [], "have": pairs, "last": last},
+        {"type": "accept", "window": 1 << 20, "skip": statuses, "have": [], "last": last},
+        {"type": "accept", "window": 1 << 20, "skip": [], "have": [], "last": True},
+        {"type": "decline", "reason": _one_of(DECLINE_REASONS, number), "message": name},
+        {"type": "ack", "bytes": number},
+        {"type": "verdict", "files": statuses},
+        {"type": "complete", "ok": last, "files": number & 7, "bytes": number},
+        {"type": "working"},
+        {"type": "bye"},
+        {"type": "cancel", "reason": _one_of(CANCEL_REASONS, number), "message": name},
+        {"type": name, name: pairs},
+    )
+    what = script.byte()
+    if what < len(fields):
+        return json.dumps(fields[what])
+    return _hello(name) if what & 1 else script.piece().decode("utf-8", "surrogateescape")
+
+
+def _one_of(values: Collection[str], number: int) -> str:
+    return sorted(values)[number % len(values)]
+
+
+def _entries(script: Script) -> list[dict[str, Any]]:
+    entries = []
+    for _ in range(script.byte() & 7):
+        kind = _KINDS[script.byte() % len(_KINDS)]
+        path = script.take(script.byte() & 31).decode("utf-8", "replace")
+        entry: dict[str, Any] = {"path": path, "kind": kind}
+        entry["size"] = _SIZES[script.byte() % len(_SIZES)] if kind in ("file", "text") else 0
+        if kind == "link":
+            entry["target"] = path
+        entries.append(entry)
+    return entries
+
+
+def _frame(script: Script) -> bytes:
+    """Return a frame: any bytes, or one with a right form."""
+    number, offset, how = script.byte() & 7, script.byte() << (script.byte() & 31), script.byte()
+    content = bytes(script.byte() << (how >> 5))
+    with contextlib.suppress(LocalProtocolError):
+        match how % 6:
+            case 0:
+                return encode_data(number, offset, content, None)
+            case 1:
+                return encode_data(number, offset, content, bytes(32))
+            case 2:
+                count = script.byte() & 7
+                return encode_bundle(number, [content] * count, [bytes(32)] * count)
+            case 3:
+                return encode_hole(number, offset, len(content))
+            case 4:
+                return encode_abort(number, offset, "gone")
+    return script.piece()
+
+
+def _act(side: Receiver, script: Script, what: int) -> None:
+    """Do something that a receiver does; what is not its turn is refused to us."""
+    number = script.byte() & 7
+    with contextlib.suppress(LocalProtocolError):
+        match what % 7:
+            case 0:
+                side.accept({}, {})
+            case 1:
+                side.accept({number: "exists"}, {})
+            case 2:
+                side.accept({}, {number: 1 + script.byte()})
+            case 3:
+                side.written(script.byte() << (number << 1))
+            case 4:
+                side.verdict(number, _one_of(STATUSES, script.byte()))
+            case 5:
+                side.working()
+            case _:
+                if number == 7:  # seldom, since little follows
+                    side.decline("declined")
+
+
+def _send(side: Sender, script: Script, what: int) -> None:
+    """Do something that a sender does; what is not its turn is refused to us."""
+    number, size = script.byte() & 3, script.byte()
+    with contextlib.suppress(LocalProtocolError):
+        match what % 6:
+            case 0:
+                side.data(number, 0, bytes(size))
+            case 1:
+                side.data(number, script.byte(), bytes(size), bytes(32))
+            case 2:
+                side.hole(number, 0, size)
+            case 3:
+                side.abort(number, "gone")
+            case 4:
+                side.bundle([0, 1], [bytes(5), b""], [bytes(32)] * 2)
+            case _:
+                side.end()
