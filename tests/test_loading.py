@@ -96,3 +96,25 @@ async def again():
 asyncio.run(again())
 """
     assert run(script) == "loaded"
+
+
+def test_threads_may_load_parts_of_the_protocol_beside_each_other() -> None:
+    # One of them is in the middle of the package when another asks for a module of it.
+    script = """
+import importlib
+started = []
+def other():
+    importlib.import_module("dcsend.protocol.messages")
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("dcsend.protocol.") and not started:
+            started.append(threading.Thread(target=other))
+            started[0].start()
+            # Time for it to hold what it asks for, and to wait for the package.
+            started[0].join(0.3)
+sys.meta_path.insert(0, Finder())
+import dcsend.protocol.receiver
+started[0].join()
+print("done")
+"""
+    assert run(script) == "done"

@@ -15,9 +15,10 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.protocol import Receiver, Sender
 from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
 from dcsend.protocol.messages import CANCEL_REASONS, DECLINE_REASONS, STATUSES
+from dcsend.protocol.receiver import Receiver
+from dcsend.protocol.sender import Sender
 from tests.fuzz.script import Script
 
 __all__ = ["receiver", "sender"]
