@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test coverage check fuzz bench report paths pictures build lock clean
+.PHONY: help venv page demo test coverage check fuzz lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -32,6 +32,10 @@ check: venv ## formatting, lint and types only
 
 fuzz: ## throw invented input at each parser that strangers reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
+
+lab: page ## try every way through 37 networks and write docs/networks.md; half an hour
+	@sh scripts/system-tools.sh
+	$(PY) -m tests.lab.measure
 
 bench: page ## measure everything and write docs/performance.md; about three hours, see bench/
 	@sh scripts/system-tools.sh

@@ -6,7 +6,9 @@ laboratory   Lab: programs on hosts, and events      test_ways      what connect
 building     namespaces, links, addresses            test_outages   what a transfer survives
 rules        translators and firewalls, as nft text
 server       STUN and names        relays  coturn    link.c wires   slow links
-ways         two programs meet: by dialling, by two codes, through a relay, in a browser
+ways         two terminals meet: by dialling, by two codes, through a relay; pages  in a browser
+outages      the network changes in the middle of a transfer
+measure      all of it, and docs/networks.md: `make lab`
 ```
 
     with Lab("restricted-restricted", delays=DISTANT) as lab:

@@ -1,0 +1,190 @@
+"""Measure every network and every outage, and write docs/networks.md: `make lab`, half an hour.
+
+    python -m tests.lab.measure [TOPOLOGY...]
+
+With names it measures these topologies only, and prints instead of writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+from tests import netns
+from tests.lab import DISTANT, TOPOLOGIES, Lab
+from tests.lab.outages import EVENTS, KINDS, story
+from tests.lab.pages import dial_with_page, page_on, two_codes_with_page
+from tests.lab.ways import STUN, Meeting, dial, two_codes
+
+_REPORT: Final = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
+_AT_ONCE: Final = 4
+"Topologies that are measured at the same time; outages, which only wait, are twice as many."
+_PAUSE: Final = 8.0
+"Seconds that a person takes to carry the last code."
+_LENGTHS: Final[Mapping[str, Sequence[float]]] = {
+    "forgotten": (0,),
+    "silent": (5, 10, 15, 20, 25),
+    "down": (5, 20),
+    "asleep": (20,),
+}
+"Seconds of each kind of outage."
+
+Cell = tuple[str, str]
+"What goes into the table, and what was said, if it did not connect."
+
+
+def main() -> None:
+    """Measure what the command line names, or everything."""
+    if lacking := netns.missing():
+        raise SystemExit(lacking)
+    # Those who run it may have settings of their own.
+    for name in [name for name in os.environ if name.startswith("DCSEND_")]:
+        del os.environ[name]
+    os.environ["DCSEND_NO_PAGE"] = "1"
+    names = sys.argv[1:] or list(TOPOLOGIES)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        cells = dict(zip(names, pool.map(_topology, names), strict=True))
+    text = _networks(cells)
+    if sys.argv[1:]:
+        sys.stdout.write(text)
+        return
+    _REPORT.write_text(text + _outages(), encoding="utf-8")
+
+
+# --- networks
+
+_WAYS: Final = (
+    *("dial: a listens", "dial: b listens", "two codes", "two codes and a relay"),
+    *("page, dial", "page, two codes"),
+)
+
+
+def _topology(name: str) -> list[Cell]:
+    """Measure all ways in one network; each has a laboratory of its own."""
+    relay = TOPOLOGIES[name].relay
+    cells = []
+    for way in (
+        lambda lab, folder: _outcome(dial(lab, "a", folder)),
+        lambda lab, folder: _outcome(dial(lab, "b", folder)),
+        lambda lab, folder: _outcome(two_codes(lab, folder, pause=_PAUSE)),
+        lambda lab, folder: _outcome(_relayed(lab, folder, relay)),
+        lambda lab, folder: asyncio.run(_page(lab, folder, codes=False)),
+        lambda lab, folder: asyncio.run(_page(lab, folder, codes=True)),
+    ):
+        cells.append(_tried(name, way))
+        _note(f"{name}, {_WAYS[len(cells) - 1]}: {' '.join(cells[-1])}")
+    return cells
+
+
+def _tried(name: str, way: Callable[[Lab, Path], Cell]) -> Cell:
+    try:
+        with tempfile.TemporaryDirectory() as folder, Lab(name, delays=DISTANT) as lab:
+            return way(lab, Path(folder))
+    except (AssertionError, OSError, RuntimeError, TimeoutError) as exc:
+        return "?", f"not measured: {exc!r:.200}"
+
+
+def _relayed(lab: Lab, folder: Path, kind: str) -> Meeting:
+    servers = [STUN, lab.relay(kind)]
+    return two_codes(lab, folder, pause=_PAUSE, a=servers, b=servers)
+
+
+def _outcome(meeting: Meeting) -> Cell:
+    outcome = meeting.outcome(90.0)
+    if outcome.seconds is None:
+        return "✗", "; ".join(outcome.said)
+    return f"{outcome.seconds:.2f} {' / '.join(dict.fromkeys(outcome.routes))}", ""
+
+
+async def _page(lab: Lab, folder: Path, *, codes: bool) -> Cell:
+    async with page_on(lab, folder) as page:
+        if codes:
+            shown = await two_codes_with_page(lab, page, folder, pause=_PAUSE)
+        else:
+            shown = await dial_with_page(lab, page, folder)
+    return (f"{shown.seconds:.2f}", "") if shown.seconds is not None else ("✗", shown.said)
+
+
+def _networks(cells: Mapping[str, Sequence[Cell]]) -> str:
+    lines = [
+        "# What connects in which network",
+        "",
+        f"Measured by `make lab` on Linux {platform.release().split('-')[0]} with "
+        f"{os.cpu_count()} processors, several networks at the same time. Hosts are network",
+        "namespaces, address translation and firewalls are nftables. One way, the link of a has "
+        "10 ms, that of b 15 ms and that of the server",
+        "20 ms. Numbers are seconds from the last thing a person does: starting the program that "
+        "dials, pasting the last code (after 8 s),",
+        "opening the link; Python's or the page's start is in them where one dials. "
+        "`python -m tests.lab.measure lan` measures one network.",
+        "",
+        "| network | |" + "|".join(f" {way} " for way in _WAYS) + "|",
+        "|---|---" + "|---" * len(_WAYS) + "|",
+    ]
+    for name, row in cells.items():
+        shown = " | ".join(what for what, _ in row)
+        lines.append(f"| {name} | {TOPOLOGIES[name].about} | {shown} |")
+    lines += ["", "## What is reported where nothing connects", ""]
+    for name, row in cells.items():
+        for way, (_, said) in zip(_WAYS, row, strict=True):
+            if said:
+                lines.append(f"* {name}, {way}: {said}")
+    return "\n".join(lines) + "\n"
+
+
+# --- outages
+
+
+def _outages() -> str:
+    cases = [
+        (kind, event, seconds) for event in EVENTS for seconds in _LENGTHS[event] for kind in KINDS
+    ]
+    with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
+        became = dict(zip(cases, pool.map(_outage, cases), strict=True))
+    lines = [
+        "",
+        "## What a transfer lives through",
+        "",
+        "a is at home behind a translator, b has a public address; 8 Mbit/s. Numbers are seconds "
+        "without progress. *silent*: everything is lost;",
+        "*down*: the interface of a is switched off; *asleep*: the program on a is stopped; "
+        "*forgotten*: the translator forgets, then gives the same ports.",
+        "",
+        "| event |" + "|".join(f" a {kind} " for kind in KINDS) + "|",
+        "|---" + "|---" * len(KINDS) + "|",
+    ]
+    for event in EVENTS:
+        for seconds in _LENGTHS[event]:
+            shown = " | ".join(became[kind, event, seconds] for kind in KINDS)
+            length = f" {seconds:g} s" if seconds else ""
+            lines.append(f"| {event}{length} | {shown} |")
+    return "\n".join(lines) + "\n"
+
+
+def _outage(case: tuple[str, str, float]) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        became = story(*case, Path(folder))
+    _note(f"{case}: {became}")
+    if became.statuses == (0, 0):
+        return f"{became.stall:.1f}"
+    return f"✗ {'; '.join(became.said[-2:])}"
+
+
+_printing = threading.Lock()
+
+
+def _note(line: str) -> None:
+    with _printing:
+        sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()

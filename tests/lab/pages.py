@@ -1,0 +1,96 @@
+"""How a terminal on host `a` and the page in a browser on host `b` meet, and what comes of it.
+
+The page is opened from disk, so that it is there in every network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.browsers import Browser
+from tests.lab.laboratory import Lab
+from tests.lab.ways import STUN
+from tests.page import Page, from_disk, random_file
+
+__all__ = ["Shown", "dial_with_page", "page_on", "two_codes_with_page"]
+
+_LIMIT: Final = 45.0
+"Seconds until a page that says nothing is given up."
+_SIZE: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What came of it, as the page shows it."""
+
+    seconds: float | None
+    "From opening the link, or pasting the last code, until the files were offered; None: never."
+    said: str = ""
+    "What the page says instead."
+
+
+@asynccontextmanager
+async def page_on(lab: Lab, folder: Path, name: str = "chromium") -> AsyncIterator[Page]:
+    """Start a browser on host `b`, and give a page in it."""
+    browser = await asyncio.to_thread(Browser, name, namespace=lab.b.namespace)
+    try:
+        yield Page(await browser.open_tab(folder / "downloads"))
+    finally:
+        await asyncio.to_thread(browser.close)
+
+
+async def dial_with_page(lab: Lab, page: Page, folder: Path) -> Shown:
+    """Let `a` offer a file and the page dial."""
+    film = random_file(folder / "film", _SIZE)
+    sender = await asyncio.to_thread(lab.send, lab.a, film, *lab.topology.options)
+    link = (await asyncio.to_thread(sender.event, "code"))["link"]
+    start = time.monotonic()
+    await page.open(from_disk(folder, link))
+    return await _offered(page, start)
+
+
+async def two_codes_with_page(
+    lab: Lab, page: Page, folder: Path, *, pause: float = 0.0, servers: Sequence[str] = (STUN,)
+) -> Shown:
+    """Let the page make the first code, `a` answer, and a person carry the answer to the page."""
+    film = random_file(folder / "film", _SIZE)
+    await page.open(from_disk(folder))
+    await page.until("paste")
+    await page.tab.click("#two")
+    await page.until("exchanging")
+    await page.tab.call(
+        """(servers) => {
+          document.querySelector("#servers").value = servers;
+          document.querySelector("#renew").requestSubmit();
+        }""",
+        "\n".join(servers),
+    )
+    code = str(await page.tab.wait_for("document.querySelector('#own-code').value"))
+    options = ["--signal", "sdp", *(f"--ice-server={server}" for server in servers)]
+    sender = await asyncio.to_thread(lab.send, lab.a, film, *options, stdin=subprocess.PIPE)
+    await asyncio.to_thread(sender.event, "description")
+    await asyncio.to_thread(sender.write, code.encode() + b"\n")
+    theirs = await asyncio.to_thread(sender.event, "description", type="answer")
+    # What a person takes to carry a code: it is what is measured.
+    await asyncio.sleep(pause)
+    await page.tab.type("#answer", str(theirs["text"]))
+    start = time.monotonic()
+    await page.tab.click("#exchange button.main")
+    return await _offered(page, start)
+
+
+async def _offered(page: Page, start: float) -> Shown:
+    state = await page.until("offered", "failed", timeout=_LIMIT)
+    seconds = time.monotonic() - start
+    if state == "offered":
+        await page.accept("memory")
+        await page.until("done", timeout=_LIMIT)
+        return Shown(seconds)
+    return Shown(None, f"{seconds:.0f} s: {' '.join((await page.text('#problem')).split())}")
