@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -40,13 +42,24 @@ def test_listener_can_be_dialled(name: str, listener: str, tmp_path: Path) -> No
         _check(dial(lab, listener, tmp_path).outcome(), "direct")
 
 
+@pytest.fixture(scope="module")
+def met(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[Outcome]]]:
+    """Have all of them carry their codes at the same time; each test waits for its own."""
+
+    def meet(name: str) -> Outcome:
+        with Lab(name, delays=DISTANT) as lab:
+            return two_codes(lab, tmp_path_factory.mktemp("codes"), pause=PAUSE).outcome()
+
+    with ThreadPoolExecutor(len(BY_TWO_CODES)) as pool:
+        yield {name: pool.submit(meet, name) for name in BY_TWO_CODES}
+
+
 @pytest.mark.parametrize("name", BY_TWO_CODES)
 def test_two_codes_connect_at_once_however_long_the_last_one_was_carried(
-    name: str, tmp_path: Path
+    name: str, met: Mapping[str, Future[Outcome]]
 ) -> None:
     assert TOPOLOGIES[name].codes
-    with Lab(name, delays=DISTANT) as lab:
-        outcome = two_codes(lab, tmp_path, pause=PAUSE).outcome()
+    outcome = met[name].result()
     _check(outcome, "direct")
     assert outcome.seconds is not None
     assert outcome.seconds < SOON, outcome
