@@ -187,7 +187,8 @@ def test_words_name_the_addresses_and_the_port() -> None:
     told = error(closed, Situation.PORT_CLOSED)
     assert told.message == "192.168.1.8 is there, but its UDP port 40000 is closed"
     assert told.exit_status == 5
-    near = facts(Role.DIALER, "198.51.100.1", "192.168.1.9")
+    router = frozenset({"198.51.100.1"})  # rejects what comes to its own address
+    near = facts(Role.DIALER, "198.51.100.1", "192.168.1.9", closed=router)
     told = error(near, Situation.SAME_NETWORK)
     assert told.message.startswith("no answer from 192.168.1.9, although")
     assert "open UDP port 40000" in told.hint

@@ -19,7 +19,7 @@ from dcsend.engines.diagnosis import Diagnosis, known
 from dcsend.engines.integrity import is_authentic
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.quota import Gate, SeenChecks
-from dcsend.engines.situations import Place, Role, Situation, foreseen
+from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
 from dcsend.engines.ufrag import encode_ufrag
@@ -82,6 +82,10 @@ async def dial(
             after *timeout*.
         UsageError: *port* can't be used.
     """
+    places = (Place(str(ipaddress.ip_address(host)), number) for host, number in addresses)
+    facts = known(Role.DIALER, places)
+    if why := foreseen(facts):
+        raise reasons.error(facts, why)
     await load_aiortc()
     certificate = certificate or Certificate.generate()
     clock = asyncio.get_running_loop().time
@@ -91,7 +95,7 @@ async def dial(
         own_port = await UdpPort.open(port)
         attempt: _Attempt[Peer] | None = None
         try:
-            attempt = _Attempt(own_port, certificate, addresses, make, servers)
+            attempt = _Attempt(own_port, certificate, facts, make, servers)
             own = announced or certificate.fingerprint
             await attempt.run(password, fingerprint, own, end - clock())
         except ConnectionFailed as error:
@@ -129,18 +133,16 @@ class _Attempt(Generic[Peer]):
         self,
         port: UdpPort,
         certificate: Certificate,
-        addresses: Sequence[Address],
+        facts: Facts,
         make: Make[Peer],
         servers: Sequence[Address],
     ) -> None:
         from dcsend.engines import peer, private
 
         self._loop = asyncio.get_running_loop()
-        canonical = [(str(ipaddress.ip_address(host)), number) for host, number in addresses]
-        self._addresses = [a for a in canonical if _family(a) in port.families]
-        self._facts = known(Role.DIALER, (Place(*address) for address in canonical))
-        if why := foreseen(self._facts) or (None if self._addresses else Situation.NO_ROUTE):
-            raise reasons.error(self._facts, why)
+        self._facts = facts
+        self._addresses = [(one.host, one.port) for one in facts.theirs]
+        self._addresses = [one for one in self._addresses if _family(one) in port.families]
         self._diagnosis = Diagnosis(port, servers)
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
         self._ice, self._protocols = private.muxed_connection(

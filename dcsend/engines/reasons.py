@@ -234,7 +234,9 @@ def words(facts: Facts, which: Situation) -> Reason:
     """Return message and hint, with the facts in them."""
     reason = TABLE[facts.role, which]
     hosts = [place.host for place in facts.theirs]
-    first = [host for host in hosts if host in facts.closed] or list(map(str, facts.near)) or hosts
+    # A router may reject what goes to its own address; that says nothing of the machine behind it.
+    closed = facts.closed_exactly if which is Situation.PORT_CLOSED else []
+    first = closed or list(map(str, facts.near)) or hosts
     values = {
         "hosts": ", ".join(hosts) or "anywhere",
         "host": first[0] if first else "",

@@ -162,10 +162,10 @@ class Facts:
         return next((host for host in ours if host in theirs), "")
 
     @property
-    def is_closed(self) -> bool:
-        """Whether the other side's own system, not a NAT, says that the port is closed."""
+    def closed_exactly(self) -> list[str]:
+        """Hosts whose own system, not a NAT in front of it, says that the port is closed."""
         exact = self.near or (self.public if len(self.public) == len(self.hosts) else [])
-        return any(str(ip) in self.closed for ip in exact)
+        return [str(ip) for ip in exact if str(ip) in self.closed]
 
     @property
     def is_silent(self) -> bool:
@@ -200,7 +200,7 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.RELAY_SILENT, lambda f: f.relay or any(place.relayed for place in f.theirs)),
     (Situation.THIS_MACHINE, lambda f: f.is_self),
     (Situation.SAME_ADDRESSES, lambda f: bool(f.near) and f.is_apart),
-    (Situation.PORT_CLOSED, lambda f: f.is_near and f.is_closed),
+    (Situation.PORT_CLOSED, lambda f: f.is_near and bool(f.closed_exactly)),
     (Situation.SAME_NETWORK, lambda f: f.is_near),
     (Situation.SAME_NAT, lambda f: bool(f.shared)),
     # One server alone may be the one that is out of order.
@@ -208,7 +208,7 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.STUN_SILENT, lambda f: f.is_silent and f.tcp),
     (Situation.NO_INTERNET, lambda f: f.is_silent),
     # Not before UDP works here: a firewall may reject it with the same ICMP message.
-    (Situation.PORT_CLOSED, lambda f: f.is_closed),
+    (Situation.PORT_CLOSED, lambda f: bool(f.closed_exactly)),
     (Situation.PRIVATE, lambda f: bool(f.hosts) and not f.public),
     (Situation.SYMMETRIC, lambda f: f.is_symmetric),
     (Situation.FIREWALL, lambda f: bool(f.hosts) and len(f.public) == len(f.hosts)),
