@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from dcsend.entry import Entry, Kind
-from dcsend.protocol.messages import Accept, Cancel, Hello, split_manifest
+from dcsend.protocol.messages import Accept, Cancel, Hello, Manifest, split_manifest
 from tests.processes import Program, Stage
 from tests.scripted_peer import dialing
 
@@ -106,3 +106,18 @@ async def test_names_that_are_too_long_together_are_refused(stage: Stage, tmp_pa
     ended = receiver.end()
     assert (ended.status, ended.fatal["kind"]) == (1, "protocol")
     assert "manifest has names of more than" in ended.fatal["message"]
+
+
+async def test_offer_costs_its_sender_no_more(stage: Stage, tmp_path: Path) -> None:
+    count = 30_000
+    folder = tmp_path / ("d" * 200)
+    folder.mkdir()
+    for number in range(count):
+        os.close(os.open(folder / f"{number:040}", os.O_CREAT | os.O_WRONLY))
+    sender = stage.send(folder)
+    async with dialing(sender.code) as peer:
+        await peer.say(Hello((1,), "peer", "receiver"))
+        while not (await peer.hear(Manifest)).last:
+            pass
+        assert len(sender.event("manifest")["entries"]) == count + 1
+        assert peak(sender) < 100_000_000 + 600 * count

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import SourceError, UsageError
@@ -24,6 +24,8 @@ from dcsend.files.exclusion import Exclusion
 from dcsend.files.folder import USE_DESCRIPTORS, Identity
 from dcsend.files.listed import NOWHERE
 from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
+from dcsend.files.origins import Origin, Origins
+from dcsend.listing import Entries
 from dcsend.printable import printable
 
 __all__ = [
@@ -43,9 +45,6 @@ SPARSE_MARGIN: Final = 64 << 10
 _FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
 _LARGEST: Final = 2**64 - 1
 
-Origin: TypeAlias = str | bytes | BinaryIO
-"Where an entry's content is: a path, the bytes of a text, or an open stream."
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -61,8 +60,8 @@ class Problem:
 class Scan:
     """What was found."""
 
-    entries: tuple[Entry, ...] = ()
-    origins: tuple[Origin, ...] = ()
+    entries: Sequence[Entry] = ()
+    origins: Sequence[Origin] = ()
     "For each entry where its content is."
     notes: tuple[str, ...] = ()
     "What was left out on purpose, a line each, safe to show."
@@ -92,9 +91,16 @@ class Scan:
         names: set[str] = set()
         for name in [*_tops(self), *_tops(other)]:
             _refuse_same_name(name, names)
+        entries = Entries(self.entries)
+        entries.extend(other.entries)
+        origins = Origins(entries)
+        for start, origin in _begun(self.origins):
+            origins.begin(start, origin)
+        for start, origin in _begun(other.origins):
+            origins.begin(len(self.entries) + start, origin)
         return Scan(
-            self.entries + other.entries,
-            self.origins + other.origins,
+            entries,
+            origins,
             self.notes + other.notes,
             self.problems + other.problems,
             self.devices + other.devices,
@@ -163,8 +169,8 @@ class _Lister:
     def __init__(self, exclusion: Exclusion, links: bool) -> None:
         self._exclusion = exclusion
         self._links = links
-        self._entries: list[Entry] = []
-        self._origins: list[Origin] = []
+        self._entries = Entries()
+        self._origins = Origins(self._entries)
         self._devices = array("Q")
         self._inodes = array("Q")
         self._notes: list[str] = []
@@ -184,21 +190,21 @@ class _Lister:
         if not os.access(path, os.R_OK):
             raise SourceError(f"can't read {printable(path)}: permission denied")
         if stat.S_ISDIR(status.st_mode):
-            self._append(_entry(name, Kind.DIRECTORY, status), os.path.abspath(path), status)
+            self._append_top(_entry(name, Kind.DIRECTORY, status), os.path.abspath(path), status)
             self._walk(os.path.abspath(path), name)
         elif stat.S_ISREG(status.st_mode):
             # Resolved now, so that no link need be followed when it is opened.
-            self._append(_entry(name, Kind.FILE, status), os.path.realpath(path), status)
+            self._append_top(_entry(name, Kind.FILE, status), os.path.realpath(path), status)
         elif stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
-            self._append(Entry(name, Kind.FILE, None), os.path.abspath(path), status)
+            self._append_top(Entry(name, Kind.FILE, None), os.path.abspath(path), status)
         else:
             raise SourceError(f"{printable(path)} is neither a file nor a folder nor a pipe")
 
     def result(self) -> Scan:
         """Return what has been found."""
         return Scan(
-            tuple(self._entries),
-            tuple(self._origins),
+            self._entries,
+            self._origins,
             tuple(self._notes),
             tuple(self._problems),
             self._devices,
@@ -245,9 +251,9 @@ class _Lister:
             self._problem(path, _reason(error))
             return False
         if is_folder:
-            self._append(_entry(path, Kind.DIRECTORY, status), level.place(item), status)
+            self._append(_entry(path, Kind.DIRECTORY, status), status)
         elif stat.S_ISREG(status.st_mode):
-            self._append(_entry(path, Kind.FILE, status), level.place(item), status)
+            self._append(_entry(path, Kind.FILE, status), status)
         elif stat.S_ISLNK(status.st_mode):
             self._add_link(level, item, path, status)
         else:
@@ -272,11 +278,14 @@ class _Lister:
                 self._problem(path, f"the link's target is longer than {MAX_PATH} bytes")
                 return
             mtime = _mtime(status)
-            self._append(Entry(path, Kind.LINK, 0, 0o777, mtime, target), level.place(item), status)
+            self._append(Entry(path, Kind.LINK, 0, 0o777, mtime, target), status)
 
-    def _append(self, entry: Entry, origin: Origin, status: os.stat_result) -> None:
+    def _append_top(self, entry: Entry, origin: Origin, status: os.stat_result) -> None:
+        self._origins.begin(len(self._entries), origin)
+        self._append(entry, status)
+
+    def _append(self, entry: Entry, status: os.stat_result) -> None:
         self._entries.append(entry)
-        self._origins.append(origin)
         self._devices.append(status.st_dev & _LARGEST)
         self._inodes.append(status.st_ino & _LARGEST)
 
@@ -353,6 +362,10 @@ def _usable_top(name: str, path: str = "") -> None:
         raise UsageError(f"can't send {shown}: {error}", "give it another name") from None
     if len(components) != 1:
         raise UsageError(f"can't send {shown}: a name holds no slash", "give it another name")
+
+
+def _begun(origins: Sequence[Origin]) -> Iterable[tuple[int, Origin]]:
+    return origins.tops() if isinstance(origins, Origins) else enumerate(origins)
 
 
 def _tops(listed: Scan) -> list[str]:

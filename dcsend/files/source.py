@@ -8,7 +8,7 @@ go on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -64,7 +64,7 @@ class Source:
         "Bytes of a file that is read at once; it can't have holes worth telling."
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def entries(self) -> Sequence[Entry]:
         """The manifest."""
         return self._scan.entries
 

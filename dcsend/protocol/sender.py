@@ -12,7 +12,7 @@ frames with `data`, `bundle`, `hole` and `abort`. Imports no engine, no files, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dcsend.entry import Entry
@@ -35,10 +35,12 @@ from dcsend.protocol.messages import (
     Complete,
     Decline,
     Hello,
+    Manifest,
     Message,
     Verdict,
     check_offer,
-    encode_manifest,
+    encode,
+    split_manifest,
 )
 from dcsend.protocol.side import ANY_TIME, Input, Side, State, Transitions
 from dcsend.protocol.window import Window
@@ -87,6 +89,10 @@ TRANSITIONS: Final[Transitions] = {
 }
 
 
+_PORTION: Final = 256 << 10
+"Characters of a manifest that are handed out at once; all of them may be 300 MB."
+
+
 class Sender(Side):
     """Offers entries and sends the files that the receiver accepts, in their order.
 
@@ -108,6 +114,8 @@ class Sender(Side):
         self.manifest: list[str] = []
         """What `encode_manifest` gave for the entries, if somebody had the time; emptied when it
         is sent, since it is large."""
+        self._unsent: Iterator[Manifest] | None = None
+        "What is still to be encoded of a manifest that was not before."
         self._window = Window(window)
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
@@ -217,12 +225,31 @@ class Sender(Side):
         self._step(Input.END)
         self._send(Bye())
 
+    def messages_to_send(self) -> list[str]:
+        """Hand out, once, what must now go to the control channel, in this order.
+
+        Of a long manifest only a part: call it again until there is nothing.
+        """
+        messages = super().messages_to_send()
+        if self._state is not State.OFFERING:
+            self._unsent = None
+        while self._unsent is not None and sum(map(len, messages)) < _PORTION:
+            part = next(self._unsent, None)
+            if part is None:
+                self._unsent = None
+            else:
+                messages.append(encode(part))
+        return messages
+
     # --- what the peer says
 
     def _on_hello(self, hello: Hello) -> None:
         self._max_frame = min(limits.MAX_FRAME, hello.max_frame)
-        self._queue += self.manifest or encode_manifest(self._entries)
-        self.manifest.clear()
+        if self.manifest:
+            self._queue += self.manifest
+            self.manifest = []
+        else:
+            self._unsent = split_manifest(self._entries)
 
     def _on_message(self, message: Message, text: str) -> list[Event]:
         match message:

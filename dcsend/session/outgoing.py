@@ -305,7 +305,8 @@ class Outgoing:
     # What goes out
 
     async def _flush(self) -> None:
-        await send_all(self._control, self._protocol.messages_to_send())
+        while messages := self._protocol.messages_to_send():
+            await send_all(self._control, messages)
 
     async def _pump(self) -> None:
         """Send every accepted file, block after block."""

@@ -59,6 +59,8 @@ def agent() -> str:
     return f"dcsend/{__version__} ({platform.system()}; Python {platform.python_version()})"
 
 
+_EARLY: Final = 20_000
+"Entries that are encoded while the other side is awaited; of more it would take too much memory."
 _MANY: Final = 1000
 "Entries whose names can't be too long together, since a path has 4096 bytes at most."
 
@@ -313,7 +315,9 @@ def _scan(paths: Sequence[str], settings: Settings, stdin: BinaryIO | None) -> S
 
 
 def _encode(found: Scan) -> list[str]:
-    """Write the manifest."""
+    """Write the manifest; empty if it is better written while it is sent."""
+    if len(found.entries) > _EARLY:
+        return []
     from dcsend.protocol.messages import encode_manifest
 
     return encode_manifest(found.entries)

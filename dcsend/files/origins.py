@@ -1,0 +1,69 @@
+"""Where the content of each entry of a scan is, without a path for each.
+
+What is in a tree lies at the tree's own place and the path behind its name. Must not import the
+rest of `files`.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, TypeAlias, overload
+
+from dcsend.listing import Entries
+
+__all__ = ["Origin", "Origins"]
+
+Origin: TypeAlias = str | bytes | BinaryIO
+"Where an entry's content is: a path, the bytes of a text, or an open stream."
+
+
+class Origins(Sequence[Origin]):
+    """An origin for each entry.
+
+    Args:
+        entries: may still grow; each belongs to the top that was begun last before it.
+    """
+
+    def __init__(self, entries: Entries) -> None:
+        self._entries = entries
+        self._starts = array("I")
+        "Numbers of the entries at the top."
+        self._tops: list[Origin] = []
+
+    def begin(self, number: int, origin: Origin) -> None:
+        """Note where the entry *number* is; those behind it are in it, until the next is begun."""
+        self._starts.append(number)
+        self._tops.append(origin)
+
+    def tops(self) -> Iterator[tuple[int, Origin]]:
+        """Yield number and origin of what was begun."""
+        return zip(self._starts, self._tops, strict=True)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, number: int) -> Origin: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Origin]: ...
+
+    def __getitem__(self, number: int | slice) -> Origin | list[Origin]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        place = bisect_right(self._starts, number) - 1
+        start, top = self._starts[place], self._tops[place]
+        if number == start or not isinstance(top, str):
+            return top
+        below = self._entries.path(number)[len(self._entries.path(start)) :]
+        return top + (below if os.sep == "/" else below.replace("/", os.sep))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(other) != len(self):
+            return NotImplemented
+        return all(one == another for one, another in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
