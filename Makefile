@@ -66,10 +66,10 @@ pictures: page ## make the pictures of README anew, from a real run
 	@sh scripts/system-tools.sh
 	@$(PY) -m scripts.pictures
 
-build: venv ## build the wheel, install it in a fresh environment, start it
+build: page ## build the wheel, install it in a fresh environment, start it
 	@sh scripts/build.sh
 
-lock: venv ## write requirements-dev.txt anew from pyproject.toml
+lock: venv ## write the lists of locked packages anew from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove everything that the other targets made

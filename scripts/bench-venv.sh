@@ -15,5 +15,6 @@ echo "making $venv"
 rm -f "$stamp"
 # The Python of .venv has the module venv; scripts/venv.sh has looked for one.
 .venv/bin/python -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r bench/requirements.txt
 echo "$wanted" > "$stamp"

@@ -4,12 +4,14 @@
 set -eu
 
 rm -rf dist
-.venv/bin/python -m build
+.venv/bin/python -m build --no-isolation
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 .venv/bin/python -m venv "$scratch/venv"
-"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    -c requirements-dev.txt dist/*.whl
+"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r requirements.txt
+"$scratch/venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps dist/*.whl
+"$scratch/venv/bin/python" -m pip --disable-pip-version-check check
 # From elsewhere, so that the checkout can't stand in for a file missing in the wheel.
 (cd "$scratch" && venv/bin/dcsend --version)
 # The page for browsers is in it, and is the one that was built.

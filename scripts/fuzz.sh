@@ -13,14 +13,8 @@ seconds=${2:-600}
 
 if ! .fuzz/bin/python -c 'import atheris, aiortc, aiohttp, typer' 2>/dev/null; then
     "${PYTHON:-python3}" -m venv --clear .fuzz
-    dependencies=$(.fuzz/bin/python -c '
-import tomllib
-with open("pyproject.toml", "rb") as file:
-    print(*tomllib.load(file)["project"]["dependencies"], sep="\n")
-')
-    echo "$dependencies" |
-        .fuzz/bin/python -m pip install --quiet --disable-pip-version-check \
-            'atheris>=3,<4' --requirement /dev/stdin
+    .fuzz/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+        -r requirements.txt -r tests/fuzz/requirements.txt
 fi
 for target in $targets; do
     mkdir -p ".fuzz/corpus/$target" "tests/fuzz/corpus/$target"

