@@ -85,7 +85,7 @@ from dcsend.engines.udp import UdpPort
 
 async def main(spoken_to, source):
     port = await UdpPort.open()
-    port.unknown = lambda data, source: port.send(b"answer", source)
+    port.unknown = lambda data, source: port.reply(b"answer", source)
     peer = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     peer.bind((source, 0))
     peer.sendto(b"hello", (spoken_to, port.port))
