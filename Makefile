@@ -33,8 +33,9 @@ check: venv ## formatting, lint and types only
 fuzz: ## throw invented input at each parser that strangers reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
 
-lab: page ## try every way through 37 networks and write docs/networks.md; half an hour
+lab: page ## try every way through 37 networks and write docs/networks.md; forty minutes
 	@sh scripts/system-tools.sh
+	$(PY) -m pytest -q tests/lab/every_reason.py
 	$(PY) -m tests.lab.measure
 
 bench: page ## measure everything and write docs/performance.md; about three hours, see bench/
