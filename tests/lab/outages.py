@@ -1,25 +1,28 @@
 """What a transfer lives through: the network of host `a` changes in the middle of it.
 
-`a` is at home behind a translator, `b` has a public address.
+`a` is at home behind a translator, `b` has a public address. Either may have a browser.
 """
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tests.lab.laboratory import Lab
-from tests.page import random_file
+from tests.lab.pages import answered, page_on
+from tests.netns import Host
+from tests.page import from_disk, random_file
 from tests.processes import PATIENCE, Event, Program
 
-__all__ = ["EVENTS", "KINDS", "Story", "story"]
+__all__ = ["EVENTS", "KINDS", "PAGES", "Story", "story"]
 
 _RATE: Final = 8e6
 "Bits per second of the link: slow, so that many transfers can be watched at once."
@@ -30,20 +33,21 @@ _SIZE: Final = 5_000_000
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
 
-Happening = Callable[[Lab, Program], AbstractContextManager[None]]
+Happening = Callable[[Lab, Program | None], AbstractContextManager[None]]
 
 
 @contextmanager
-def _asleep(program: Program) -> Iterator[None]:
+def _asleep(program: Program | None) -> Iterator[None]:
     """Stop a program, as when its computer sleeps."""
+    assert program is not None, "a browser can't be put to sleep here"
     program.process.send_signal(signal.SIGSTOP)
     yield
     program.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager
-def _forgotten(lab: Lab) -> Iterator[None]:
-    lab.forget(lab.a)
+def _at_once(change: Callable[[Host], None], host: Host) -> Iterator[None]:
+    change(host)
     yield
 
 
@@ -51,10 +55,14 @@ EVENTS: Final[Mapping[str, Happening]] = {
     "silent": lambda lab, _: lab.silent(lab.a),
     "down": lambda lab, _: lab.down(lab.a),
     "asleep": lambda _, program: _asleep(program),
-    "forgotten": lambda lab, _: _forgotten(lab),
+    "forgotten": lambda lab, _: _at_once(lab.forget, lab.a),
+    "another port": lambda lab, _: _at_once(lab.rebind, lab.a),
+    "another address": lambda lab, _: _at_once(lab.move, lab.a),
+    "another network": lambda lab, _: _at_once(lab.roam, lab.a),
 }
 """What happens: everything is lost without an error; the interface of `a` is down; the program on
-`a` is stopped; the translator forgets and then gives the same ports."""
+`a` is stopped; the translator forgets and then gives the same ports, or others; it gets another
+public address; `a` changes to a mobile network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +70,10 @@ class Story:
     """What became of a transfer."""
 
     statuses: tuple[int | None, int | None]
-    "Exit status of a and b; None: it did not end."
+    "Exit status of a and b, of a page 0 or 1; None: it did not end."
     stall: float
-    "Longest time without progress at the receiver since it happened, in seconds."
+    """Longest time without progress since it happened, in seconds: that of the receiver, or of the
+    sender where a page receives."""
     said: tuple[str, ...]
     "Errors and notes, each with the seconds after it happened."
 
@@ -81,9 +90,14 @@ def _dial_and_receive(lab: Lab, film: Path, out: Path) -> tuple[Program, Program
 
 def _answer_and_receive(lab: Lab, film: Path, out: Path) -> tuple[Program, Program]:
     b = lab.send(lab.b, film, "--signal", "sdp", stdin=subprocess.PIPE)
-    a = lab.receive(lab.a, b.event("description")["text"], out, "--signal", "sdp")
-    b.write(a.event("description")["text"].encode() + b"\n")
+    a = lab.receive(lab.a, _description(b), out, "--signal", "sdp")
+    b.write(_description(a).encode() + b"\n")
     return a, b
+
+
+def _description(program: Program) -> str:
+    shown = program.until(lambda e: e["event"] == "description", "description", _PATIENCE)
+    return str(shown["text"])
 
 
 KINDS: Final[Mapping[str, Callable[[Lab, Path, Path], tuple[Program, Program]]]] = {
@@ -94,32 +108,68 @@ KINDS: Final[Mapping[str, Callable[[Lab, Path, Path], tuple[Program, Program]]]]
 "What `a` does."
 
 
+PAGES: Final = ("page dials and receives", "page stays, a sends")
+"The browser is on `a`, or on `b`, which then made the first of two codes."
+
+
 def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
     """Let something happen to a transfer, for so many seconds; return what became of it."""
     film = random_file(folder / "film", _SIZE)
     with Lab("restricted-public", rate=_RATE) as lab:
+        if kind in PAGES:
+            return asyncio.run(_page_story(lab, kind, event, seconds, film))
         a, b = KINDS[kind](lab, film, folder / "out")
-        receiver = b if kind == "dials and sends" else a
-        receiver.until(_has_come, f"{_BEFORE} bytes", _PATIENCE)
-        start = time.monotonic()
-        with EVENTS[event](lab, a):
-            # How long it lasts: it is what is tested.
-            time.sleep(seconds)
-        statuses: list[int | None] = []
-        for program in (a, b):
-            try:
-                statuses.append(program.process.wait(_PATIENCE))
-            except subprocess.TimeoutExpired:
-                statuses.append(None)
-        return Story(
-            (statuses[0], statuses[1]),
-            _stall(receiver, start),
-            tuple(
-                f"{name} {program.at(event) - start:.1f} s: {event['message']}"
-                for name, program in (("a", a), ("b", b))
-                for event in program.so_far("error")
-            ),
-        )
+        watched = b if kind == "dials and sends" else a
+        start = _happen(lab, watched, event, seconds, a)
+        return _story((a, b), watched, start)
+
+
+async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Path) -> Story:
+    stays = kind == "page stays, a sends"
+    async with page_on(lab, film.parent, host=lab.b if stays else lab.a) as page:
+        if stays:
+            sender = await answered(lab, page, film)
+        else:
+            sender = await asyncio.to_thread(lab.send, lab.b, film)
+            link = (await asyncio.to_thread(sender.event, "code"))["link"]
+            await page.open(from_disk(film.parent, link))
+        await page.accept("memory")
+        mover = sender if stays else None
+        start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover)
+        state = await page.until("done", "failed", timeout=_PATIENCE)
+        shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
+        told = await asyncio.to_thread(_story, (sender,), sender, start)
+        done = 0 if state == "done" else 1
+        statuses = (told.statuses[0], done) if stays else (done, told.statuses[0])
+        return Story(statuses, told.stall, told.said + shown)
+
+
+def _happen(
+    lab: Lab, watched: Program, event: str, seconds: float, program: Program | None
+) -> float:
+    """Wait until the transfer is on its way, and let it happen; return when it began."""
+    watched.until(_has_come, f"{_BEFORE} bytes", _PATIENCE)
+    start = time.monotonic()
+    with EVENTS[event](lab, program):
+        # How long it lasts: it is what is tested.
+        time.sleep(seconds)
+    return start
+
+
+def _story(programs: Sequence[Program], watched: Program, start: float) -> Story:
+    """Wait for the end of each program."""
+    statuses: list[int | None] = []
+    for program in programs:
+        try:
+            statuses.append(program.process.wait(_PATIENCE))
+        except subprocess.TimeoutExpired:
+            statuses.append(None)
+    said = (
+        f"{program.at(event) - start:.1f} s: {event['message']}"
+        for program in programs
+        for event in program.so_far("error")
+    )
+    return Story((statuses[0], statuses[-1]), _stall(watched, start), tuple(said))
 
 
 def _has_come(event: Event) -> bool:

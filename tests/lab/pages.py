@@ -17,9 +17,11 @@ from typing import Final
 from tests.browsers import Browser
 from tests.lab.laboratory import Lab
 from tests.lab.ways import STUN
+from tests.netns import Host
 from tests.page import Page, from_disk, random_file
+from tests.processes import Program
 
-__all__ = ["Shown", "dial_with_page", "page_on", "two_codes_with_page"]
+__all__ = ["Shown", "answered", "dial_with_page", "page_on", "two_codes_with_page"]
 
 _LIMIT: Final = 45.0
 "Seconds until a page that says nothing is given up."
@@ -37,9 +39,12 @@ class Shown:
 
 
 @asynccontextmanager
-async def page_on(lab: Lab, folder: Path, name: str = "chromium") -> AsyncIterator[Page]:
-    """Start a browser on host `b`, and give a page in it."""
-    browser = await asyncio.to_thread(Browser, name, namespace=lab.b.namespace)
+async def page_on(
+    lab: Lab, folder: Path, name: str = "chromium", host: Host | None = None
+) -> AsyncIterator[Page]:
+    """Start a browser on a host, `b` if none is named, and give a page in it."""
+    where = (host or lab.b).namespace
+    browser = await asyncio.to_thread(Browser, name, namespace=where)
     try:
         yield Page(await browser.open_tab(folder / "downloads"))
     finally:
@@ -61,7 +66,15 @@ async def two_codes_with_page(
 ) -> Shown:
     """Let the page make the first code, `a` answer, and a person carry the answer to the page."""
     film = random_file(folder / "film", _SIZE)
-    await page.open(from_disk(folder))
+    await answered(lab, page, film, pause=pause, servers=servers)
+    return await _offered(page, time.monotonic())
+
+
+async def answered(
+    lab: Lab, page: Page, film: Path, *, pause: float = 0.0, servers: Sequence[str] = (STUN,)
+) -> Program:
+    """Exchange two codes, of which the page makes the first; return the sender on `a`."""
+    await page.open(from_disk(film.parent))
     await page.until("paste")
     await page.tab.click("#two")
     await page.until("exchanging")
@@ -81,9 +94,8 @@ async def two_codes_with_page(
     # What a person takes to carry a code: it is what is measured.
     await asyncio.sleep(pause)
     await page.tab.type("#answer", str(theirs["text"]))
-    start = time.monotonic()
     await page.tab.click("#exchange button.main")
-    return await _offered(page, start)
+    return sender
 
 
 async def _offered(page: Page, start: float) -> Shown:

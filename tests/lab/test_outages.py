@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from tests.browsers import require
 from tests.lab.outages import Story, story
 
 LONGEST: Final = 20.0
@@ -19,6 +20,10 @@ SOON: Final = 3.5
 "Seconds after its end within which the transfer goes on."
 BUSY: Final = 1.5
 "Seconds that a busy machine may add, and the time between two reports of progress."
+PAGE_SHORT: Final = 5.0
+"Seconds of an outage that a transfer with a browser survives; browsers give up after about 16 s."
+PAGE_SOON: Final = 6.0
+"Seconds after it: what a browser sends again it sends at its own times."
 
 SURVIVED: Final = (
     ("dials and sends", "silent", LONGEST),
@@ -31,16 +36,21 @@ SURVIVED: Final = (
     ("answers and receives", "down", 5.0),
 )
 
+WITH_A_PAGE: Final = (
+    ("page dials and receives", "silent", PAGE_SHORT),
+    ("page stays, a sends", "another network", 0.0),
+)
+"Chromium follows a terminal that changes its network: a controlling side does."
+
 Told = Mapping[tuple[str, str, float], Future[Story]]
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     """Begin all of them; each test waits for its own."""
-    with ThreadPoolExecutor(len(SURVIVED)) as pool:
-        yield {
-            case: pool.submit(story, *case, tmp_path_factory.mktemp("story")) for case in SURVIVED
-        }
+    cases = (*SURVIVED, *WITH_A_PAGE)
+    with ThreadPoolExecutor(len(cases)) as pool:
+        yield {case: pool.submit(story, *case, tmp_path_factory.mktemp("story")) for case in cases}
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), SURVIVED)
@@ -50,3 +60,13 @@ def test_transfer_goes_on_soon_after_an_outage(
     became = told[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + SOON + BUSY, became
+
+
+@pytest.mark.parametrize(("kind", "event", "seconds"), WITH_A_PAGE)
+def test_transfer_with_a_browser_goes_on_after_a_short_outage(
+    told: Told, kind: str, event: str, seconds: float
+) -> None:
+    require("chromium")
+    became = told[kind, event, seconds].result()
+    assert became.statuses == (0, 0), became
+    assert became.stall <= seconds + PAGE_SOON + BUSY, became
