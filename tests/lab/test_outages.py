@@ -1,12 +1,13 @@
 """Outages that end: the transfer goes on, and soon.
 
-All of them happen at the same time, each in a laboratory of its own: they mostly wait.
+Those between terminals happen at the same time, each in a laboratory of its own: they mostly wait.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -64,9 +65,9 @@ def test_transfer_goes_on_soon_after_an_outage(
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), WITH_A_PAGE)
 def test_transfer_with_a_browser_goes_on_after_a_short_outage(
-    told: Told, kind: str, event: str, seconds: float
+    kind: str, event: str, seconds: float, tmp_path: Path
 ) -> None:
     require("chromium")
-    became = told[kind, event, seconds].result()
+    became = story(kind, event, seconds, tmp_path)
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + PAGE_SOON + BUSY, became
