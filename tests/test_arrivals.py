@@ -145,6 +145,22 @@ async def test_second_dialer_is_told_that_another_one_is_connected(
     assert "run this again" in ended.fatal["hint"]
 
 
+async def test_peer_that_vanishes_makes_room_at_once_where_another_one_asks(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    sender = stage.send(tmp_path / "file")
+    code = await asyncio.to_thread(lambda: sender.code)
+    first = stage.run("receive", code, "-o", tmp_path / "first", terminal=True)
+    await asyncio.to_thread(first.said, b"accept")
+    first.kill()
+    second = stage.receive(code, tmp_path / "out")
+    assert (await asyncio.to_thread(second.end)).status == 0
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.status == 0
+    assert [event["message"] for event in ended.of("left")] == ["it does not answer any more"]
+
+
 async def test_peer_that_is_not_accepted_makes_room_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +189,7 @@ async def test_peer_that_is_not_accepted_makes_room_after_a_while(
                     pass
     await sending
     kinds = [type(event) for event in events if isinstance(event, Arrived | Left | Warned)]
-    assert kinds == [Arrived, Warned, Left, Arrived]
+    assert kinds == [Arrived, Left, Arrived]
 
 
 async def test_question_goes_with_the_peer_it_was_about(stage: Stage, tmp_path: Path) -> None:

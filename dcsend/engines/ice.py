@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
@@ -140,6 +141,9 @@ class IceConnection(Connection):
 
     direct: Callable[[bytes], None] | None = None
     "Gets what is not STUN; None for aioice's queue."
+    heard_at: float = math.inf
+    """When an authentic datagram was last seen to arrive, within half a second; seconds of the
+    loop's clock. Infinite until a path is chosen."""
     expired = False
     "Whether it has ended because the peer has not answered for `consent.EXPIRES` seconds."
 
@@ -345,12 +349,14 @@ class IceConnection(Connection):
         requests: _Requests | None = None
         asked: CandidatePair | None = None
         count = self.arrived
+        self.heard_at = clock()
         try:
             while clock() < consent.expires:
                 await asyncio.sleep(consent.wait(clock()))
                 count, before = self.arrived, count
                 if count != before:
-                    consent.heard(clock())
+                    self.heard_at = clock()
+                    consent.heard(self.heard_at)
                 pair = self._nominated.get(COMPONENT)
                 if pair is None:
                     return

@@ -55,6 +55,9 @@ STRANGERS_CHECKS_PER_SECOND: Final = 200
 "The same of all unknown sources; only those who have the code can send them."
 REFUSALS_PER_SECOND: Final = 50
 "Checks with a wrong secret that are answered; one answer is enough for a person."
+GONE_SECONDS: Final = 3.5
+"""Without a datagram from the accepted dialer for so long, it is gone if another one asks. By then
+it is checked every second (`consent`), and every agent answers."""
 KEEP_ALIVE_SECONDS: Final = 10.0
 "Between requests that keep the NAT's mapping open (RFC 8445, 11: at least each 15 s)."
 
@@ -125,6 +128,12 @@ class Listener(Generic[Peer]):
             keep_alive.cancel()
             await asyncio.wait({keep_alive})
         return dial.connection
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether the accepted dialer does not answer any more."""
+        now = asyncio.get_running_loop().time()
+        return now - self._accepted.result().heard_at >= GONE_SECONDS
 
     def use_up(self) -> None:
         """Turn away everybody but the accepted dialer, from now on."""
@@ -230,10 +239,12 @@ class Listener(Generic[Peer]):
         if (dial := self._dials.get(check.credentials.local_ufrag)) is not None:
             dial.add_source(check, source)
         elif self._refusal is not None:
-            self._seen.add(check.message.transaction_id, source)
-            self.port.reply(refuse(check, self._refusal, self._password), source)
             if self._refusal is Refusal.BUSY:
                 self.asked.set()
+                if self.is_deserted:
+                    return  # not refused: its next check comes when the place is free
+            self._seen.add(check.message.transaction_id, source)
+            self.port.reply(refuse(check, self._refusal, self._password), source)
         elif self._seen.is_new(check.message.transaction_id) and len(self._dials) < MAX_HALF_OPEN:
             self._begin(check, source)
 
@@ -328,6 +339,11 @@ class _Dial(Generic[Peer]):
         )
         role = Role(published=True, dtls_server=True, opens=False)
         self.connection = listener._make(self._ice, listener._certificate, role)
+
+    @property
+    def heard_at(self) -> float:
+        """When an authentic datagram of the peer was last seen to arrive, within half a second."""
+        return self._ice.heard_at
 
     @property
     def is_settled(self) -> bool:

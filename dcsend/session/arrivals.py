@@ -29,6 +29,12 @@ MAX_RETURNS: Final = 5
 HOLD_SECONDS: Final = 120.0
 """For which a peer that is not accepted keeps its place while another dialer asks. A person who
 reads an offer takes less; a program that only keeps the connection open must lock nobody out."""
+_BUSY: Final = Warned(
+    "code-busy",
+    "another device with the code wants to connect",
+    f"the one that is connected keeps its place for {HOLD_SECONDS:.0f} s, "
+    "unless it leaves or accepts before",
+)
 _SOON: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
 
@@ -131,12 +137,15 @@ class Awaited:
         self._clock = asyncio.get_running_loop().time
         self._returns = MAX_RETURNS
         self._accepted = False
+        self._connection: Connection | None = None
+        self._vanished = False
         self._since = 0.0
         self._address = ""
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
         connection = await self._wait()
+        self._connection = connection
         self._since = self._clock()
         self._address = connection.route.remote
         self._emit(Arrived(self._address))
@@ -149,6 +158,9 @@ class Awaited:
 
     async def parted(self, error: DcsendError, *, introduced: bool) -> None:
         """As `Arrivals.parted`."""
+        if self._vanished:
+            error = ConnectionFailed("it does not answer any more")
+            self._vanished = False
         again = self._returns > 0
         self._emit(Left(self._address, error, again))
         if not again:
@@ -157,24 +169,23 @@ class Awaited:
         await self._listener.give_back()
 
     async def displaced(self) -> None:
-        """As `Arrivals.displaced`: another dialer asks, and this one has had its time."""
-        await self._listener.asked.wait()
-        if self._accepted:
-            return
-        self._emit(
-            Warned(
-                "code-busy",
-                "another device with the code wants to connect",
-                f"the one that is connected keeps its place for {HOLD_SECONDS:.0f} s, "
-                "unless it leaves or accepts before",
-            )
-        )
-        await asyncio.sleep(self._since + HOLD_SECONDS - self._clock())
-        self._listener.asked.clear()
-        await self._listener.asked.wait()
-        if not self._accepted:
-            raise ConnectionFailed(
-                f"another device with the code was let in, since {HOLD_SECONDS:.0f} s passed "
-                "and nothing was accepted",
-                "run it again",
-            )
+        """As `Arrivals.displaced`: another dialer asks; this one is gone or has had its time."""
+        reported = False
+        while True:
+            self._listener.asked.clear()
+            await self._listener.asked.wait()
+            if self._accepted:
+                return
+            if self._listener.is_deserted and self._connection is not None:
+                self._vanished = True
+                await self._connection.close()  # which ends the conversation, with no farewell
+                return
+            if self._clock() >= self._since + HOLD_SECONDS:
+                raise ConnectionFailed(
+                    f"another device with the code was let in, since {HOLD_SECONDS:.0f} s passed "
+                    "and nothing was accepted",
+                    "run it again",
+                )
+            if not reported:
+                reported = True
+                self._emit(_BUSY)
