@@ -1,9 +1,14 @@
-"""Run every test: those that drive browsers beside all the others, so that no core idles.
+"""Run every test, in three stages.
 
     python scripts/tests.py
 
-One pytest says what it does as it does it; what the one with browsers, and Vitest, have said
-meanwhile comes at the end. Exits with 1 when any of them failed.
+1. Everything that is not named below, with the tests that drive browsers and Vitest beside it, so
+   that no core idles.
+2. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
+3. The rest of the laboratory, and the tests that wait for minutes.
+
+The output of a command that runs beside another one comes when both have ended. Exits with 1 when
+any of them failed.
 """
 
 from __future__ import annotations
@@ -22,14 +27,13 @@ _PYTEST: Final = (sys.executable, "-m", "pytest")
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
 _SLOW: Final = (
-    *("tests/test_slow_paste.py", "tests/test_slow_wait.py"),
+    "tests/test_slow_paste.py",
+    "tests/test_slow_wait.py",
     "tests/test_chat_endings.py",
 )
-"They wait for minutes, and use no processor meanwhile."
+"They wait for minutes, and use little processor time meanwhile."
 _PATIENCE: Final = "tests/lab/test_patience.py"
-"All of its cases wait at the same time, and need no other company."
 _LAB: Final = "tests/lab"
-"The laboratory of networks waits, too."
 
 
 def main() -> int:
@@ -37,21 +41,35 @@ def main() -> int:
     pages = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
     others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
     others += [f"--ignore={path}" for path in (*_SLOW, _LAB)]
-    with ExitStack() as stack:
-        # They mostly wait, for browsers, programs and time-outs.
-        beside = [
-            _start(stack, *_PYTEST, *_SLOW),
-            _start(stack, *_PYTEST, _PATIENCE),
-            _start(stack, *_PYTEST, _LAB, f"--ignore={_PATIENCE}"),
-            _start(stack, *_PYTEST, *pages),
-            _start(stack, sys.executable, "scripts/page.py", "test"),
+    failed = _together(
+        [
+            [*_PYTEST, "tests", "dcsend", *others],
+            [*_PYTEST, *pages],
+            [sys.executable, "scripts/page.py", "test"],
         ]
-        failed = subprocess.call([*_PYTEST, "tests", "dcsend", *others], cwd=ROOT)
-        for process, said in beside:
-            failed += process.wait()
-            said.seek(0)
-            sys.stdout.buffer.write(said.read())
+    )
+    # About forty programs and browsers start within seconds: nothing else may run beside them.
+    failed += _together([[*_PYTEST, _PATIENCE]])
+    failed += _together([[*_PYTEST, _LAB, f"--ignore={_PATIENCE}"], [*_PYTEST, *_SLOW]])
     return 1 if failed else 0
+
+
+def _together(commands: list[list[str]]) -> int:
+    """Run commands at the same time; the output of all but the first comes when they have ended.
+
+    Returns:
+        The sum of their exit statuses: 0 if all have passed.
+    """
+    first, *others = commands
+    with ExitStack() as stack:
+        beside = [_start(stack, *command) for command in others]
+        failed = subprocess.call(first, cwd=ROOT)
+        for process, output in beside:
+            failed += abs(process.wait())
+            output.seek(0)
+            sys.stdout.buffer.write(output.read())
+            sys.stdout.buffer.flush()
+    return abs(failed)
 
 
 def _start(stack: ExitStack, *command: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
