@@ -48,8 +48,19 @@ async def resolve(names: Iterable[str], found: Callable[[str, str], Awaitable[No
             for name in names:
                 group.create_task(_ask(network, name, found))
     finally:
-        with contextlib.suppress(OSError):
-            await network.async_close()
+        await _close(network)
+
+
+async def _close(network: AsyncZeroconf) -> None:
+    """Close its sockets, also where the task that waits for it is cancelled once more.
+
+    zeroconf opens them in a task of its own; a close that is cut off would leave them open.
+    Takes a second at most.
+    """
+    closing = asyncio.create_task(network.async_close())
+    while not closing.done():
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await asyncio.shield(closing)
 
 
 def _load() -> None:
