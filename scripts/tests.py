@@ -1,11 +1,11 @@
-"""Run every test, in three stages.
+"""Run every test, in four stages.
 
     python scripts/tests.py
 
-1. Everything that is not named below, with the tests that drive browsers and Vitest beside it, so
-   that no core idles.
-2. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
-3. The rest of the laboratory, and the tests that wait for minutes.
+1. Everything that is not named below, with Vitest beside it.
+2. The tests that drive browsers.
+3. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
+4. The rest of the laboratory, and the tests that wait for minutes.
 
 The output of a command that runs beside another one comes when both have ended. Exits with 1 when
 any of them failed.
@@ -44,10 +44,10 @@ def main() -> int:
     failed = _together(
         [
             [*_PYTEST, "tests", "dcsend", *others],
-            [*_PYTEST, *pages],
             [sys.executable, "scripts/page.py", "test"],
         ]
     )
+    failed += _together([[*_PYTEST, *pages]])
     # About forty programs and browsers start within seconds: nothing else may run beside them.
     failed += _together([[*_PYTEST, _PATIENCE]])
     failed += _together([[*_PYTEST, _LAB, f"--ignore={_PATIENCE}"], [*_PYTEST, *_SLOW]])
