@@ -6,16 +6,29 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import dcsend
+from dcsend.engines.transfer import TransferConnection
 from dcsend.entry import Entry
-from dcsend.protocol.messages import Bye, Cancel, Complete, Decline, Hello, Manifest, Verdict
-from dcsend.session import arrivals
-from dcsend.session.events import Arrived, CodeReady, Event, Left, Warned
+from dcsend.errors import ConnectionFailed
+from dcsend.protocol.messages import (
+    Bye,
+    Cancel,
+    Complete,
+    Decline,
+    Hello,
+    Manifest,
+    Message,
+    Verdict,
+)
+from dcsend.session import arrivals, conversation, incoming, outgoing
+from dcsend.session.events import Arrived, CodeReady, Event, Failed, Left, Warned
 from dcsend.settings import Settings
+from tests.peers import until
 from tests.processes import Stage
 from tests.scripted_peer import Peer, dialing, file_frames
 
@@ -159,6 +172,66 @@ async def test_peer_that_vanishes_makes_room_at_once_where_another_one_asks(
     ended = await asyncio.to_thread(sender.end)
     assert ended.status == 0
     assert [event["message"] for event in ended.of("left")] == ["it does not answer any more"]
+
+
+async def code_of(events: list[Event]) -> str:
+    """Return the code of a run in this process, as soon as it is there."""
+    await until(lambda: any(isinstance(event, CodeReady) for event in events), 20)
+    return next(event.code for event in events if isinstance(event, CodeReady))
+
+
+@pytest.mark.parametrize(
+    ("messages", "missed"),
+    [
+        ((), "did not introduce itself in time"),
+        (
+            (Hello((1,), "peer", "sender"), Manifest((Entry("a", size=1),), last=False)),
+            "did not complete its list of files",
+        ),
+    ],
+    ids=["no Hello", "half a list"],
+)
+async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: tuple[Message, ...], missed: str
+) -> None:
+    monkeypatch.setattr(incoming, "HELLO_SECONDS", 1.0)
+    monkeypatch.setattr(conversation, "PROGRESS_SECONDS", 1.0)
+    events: list[Event] = []
+    settings = replace(LOCAL, heartbeat=0.1)
+    receiving = asyncio.create_task(
+        dcsend.receive(output=tmp_path, settings=settings, on_event=events.append)
+    )
+    async with dialing(await code_of(events)) as peer:
+        await peer.say(*messages)
+        with pytest.raises(ConnectionFailed, match=missed) as raised:
+            async with asyncio.timeout(20):
+                await receiving
+        assert raised.value.exit_status == 5
+        assert raised.value.hint == "run it again for a new code"
+        await peer.ended()
+    assert [event.again for event in events if isinstance(event, Left)] == [False]
+    assert [event.error for event in events if isinstance(event, Failed)] == [raised.value]
+
+
+async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "HELLO_SECONDS", 5.0)
+    (tmp_path / "file").write_bytes(b"x")
+    events: list[Event] = []
+    settings = replace(LOCAL, heartbeat=0.1)
+    sending = asyncio.create_task(
+        dcsend.send(tmp_path / "file", settings=settings, on_event=events.append)
+    )
+    code = await code_of(events)
+    async with dialing(code) as peer:
+        assert isinstance(peer.connection, TransferConnection)
+        assert peer.connection.owned is not None
+        await peer.connection.owned.close()  # nothing leaves this machine any more, no farewell
+        await until(lambda: any(isinstance(event, Left) for event in events), 20)
+    assert [event.again for event in events if isinstance(event, Left)] == [True]
+    await take(code, b"x")
+    await sending
 
 
 async def test_peer_that_is_not_accepted_makes_room_after_a_while(

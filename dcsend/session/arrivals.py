@@ -1,11 +1,13 @@
 """The peers of one run, one after the other, until one of them is accepted.
 
     next ─► a peer ─┬─► accepted: the code is used up
-       ▲            └─► parted: gone before that ─┬─► the code is given back
-       └──────────────────────────────────────────┘   or, the sixth time, the run ends
+       ▲            └─► parted ─┬─► gone before that: the code is given back,
+       └────────────────────────┘   or, the sixth time, the run ends
+                                └─► connected, and a deadline missed: the run ends
 
 A program that only loads the link, such as a preview or a scanner, connects and goes. It must not
-use up the code of the person for whom it is.
+use up the code of the person for whom it is. One that stays and does nothing must not keep the run
+going: then the code is not given back.
 """
 
 from __future__ import annotations
@@ -158,10 +160,15 @@ class Awaited:
 
     async def parted(self, error: DcsendError, *, introduced: bool) -> None:
         """As `Arrivals.parted`."""
-        if self._vanished:
+        from dcsend.session.liveness import Overdue
+
+        again = self._returns > 0
+        if self._vanished or (isinstance(error, Overdue) and self._listener.is_deserted):
             error = ConnectionFailed("it does not answer any more")
             self._vanished = False
-        again = self._returns > 0
+        elif isinstance(error, Overdue):
+            error.hint = "run it again for a new code"
+            again = False
         self._emit(Left(self._address, error, again))
         if not again:
             raise error

@@ -11,7 +11,7 @@ from dcsend.engines.base import Channel, Connection
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.protocol.limits import MAX_TEXT, PROGRESS_SECONDS, WORKING_SECONDS
 from dcsend.session.events import Emit, TextExchanged, Warned
-from dcsend.session.liveness import Deadline, Liveness, Sign, is_line, random_letters
+from dcsend.session.liveness import Deadline, Liveness, Overdue, Sign, is_line, random_letters
 from dcsend.settings import Settings
 
 __all__ = ["Conversation", "Party", "race", "send_all"]
@@ -183,7 +183,7 @@ class Conversation:
             for sign in liveness.due(self._loop.time()):
                 await self._act(sign)
             if missed := self._deadline.missed(self._loop.time()):
-                raise ConnectionFailed(f"the other side {missed}", "run it again on both sides")
+                raise Overdue(missed)
 
     async def _act(self, sign: Sign) -> None:
         silent = round(self._liveness.silence(self._loop.time()))

@@ -7,9 +7,17 @@ import math
 import secrets
 import string
 
+from dcsend.errors import ConnectionFailed
 from dcsend.protocol.limits import LIVENESS_LETTERS
 
-__all__ = ["Deadline", "Liveness", "Sign", "is_line", "random_letters"]
+__all__ = ["Deadline", "Liveness", "Overdue", "Sign", "is_line", "random_letters"]
+
+
+class Overdue(ConnectionFailed):
+    """The peer has let a deadline of the protocol pass."""
+
+    def __init__(self, missed: str) -> None:
+        super().__init__(f"the other side {missed}", "run it again on both sides")
 
 
 class Sign(enum.Enum):
