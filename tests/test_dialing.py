@@ -162,6 +162,21 @@ async def test_nobody_there_is_told_within_the_timeout() -> None:
         await nobody.close()
 
 
+async def test_dialer_after_a_busy_listener_has_gone_is_told_of_the_other_one() -> None:
+    async with published() as here:
+        here.accepting.cancel()  # which would use the code up
+        winning = asyncio.create_task(here.listener.accept())
+        await here.dial()
+        await winning
+        late = asyncio.create_task(here.dial(timeout=4.0))
+        async with asyncio.timeout(8):
+            await here.listener.asked.wait()
+        await here.listener.close()
+        with pytest.raises(ConnectionFailed, match="another device was connected") as raised:
+            await late
+        assert "it has probably used the code" in raised.value.hint
+
+
 async def test_one_right_address_among_several_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialer, "_GRACE", 0.0)
     nobody = await UdpPort.open()

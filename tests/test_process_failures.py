@@ -65,6 +65,18 @@ def test_expired_code_ends_the_listener_and_is_told_to_the_dialer(
     assert (receiver.status, receiver.fatal["kind"]) == (9, "code-expired")
 
 
+def test_dialer_after_the_end_of_the_run_is_told_that_the_code_may_be_used(
+    stage: Stage, file: Path, tmp_path: Path
+) -> None:
+    sender = stage.send(file)
+    assert stage.receive(sender.code, tmp_path / "first").end().status == 0
+    assert sender.end().status == 0
+    late = stage.receive(sender.code, tmp_path / "second", "--connect-timeout", "1").end()
+    assert (late.status, late.fatal["kind"]) == (5, "connection")
+    assert "no answer" in late.fatal["message"]
+    assert "has somebody else used the code?" in late.fatal["hint"]
+
+
 async def test_used_code_is_told_and_the_first_dialer_undisturbed(
     stage: Stage, tmp_path: Path, file: Path
 ) -> None:

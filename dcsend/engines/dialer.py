@@ -90,7 +90,7 @@ async def dial(
     certificate = certificate or Certificate.generate()
     clock = asyncio.get_running_loop().time
     end = clock() + timeout
-    was_cut_off = False
+    was_cut_off = was_busy = False
     while True:
         own_port = await UdpPort.open(port)
         attempt: _Attempt[Peer] | None = None
@@ -102,10 +102,14 @@ async def dial(
             await own_port.close()
             # One of several that dial at once is cut off, and has not been told why.
             cut_off = attempt is not None and attempt.is_settled
-            again = isinstance(error, _Busy) or (cut_off and not was_cut_off)
+            is_busy = isinstance(error, _Busy)
+            again = is_busy or (cut_off and not was_cut_off)
             if not again or clock() + _PAUSE >= end:
+                if was_busy and not is_busy and not cut_off:
+                    raise _Followed from error
                 raise
             was_cut_off |= cut_off
+            was_busy |= is_busy
         except BaseException:
             await own_port.close()
             raise
@@ -123,6 +127,17 @@ class _Busy(ConnectionFailed):
             "another device is connected with this code, and has not been accepted yet",
             "accept or decline there, or end it there, then run this again; "
             "if you know of no other device, ask for a new code",
+        )
+
+
+class _Followed(ConnectionFailed):
+    """Another dialer was connected, and the listener has answered nobody since."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another device was connected with this code, and now nothing answers",
+            "it has probably used the code: ask the other side for a new one, over another way if "
+            "you know of no other device",
         )
 
 
