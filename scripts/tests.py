@@ -2,12 +2,13 @@
 
     python scripts/tests.py
 
-1. Everything that is not named below, with Vitest beside it.
+1. Everything that is not named below. Beside it run Vitest and the tests that wait for minutes.
 2. The tests that drive browsers.
 3. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
-4. The rest of the laboratory, and the tests that wait for minutes.
+4. The rest of the laboratory.
 
-The output of a command that runs beside another one comes when both have ended. Exits with 1 when
+Most tests wait for other programs, so pytest-xdist runs several of them at the same time. The
+output of a command that runs beside another one comes when both have ended. Exits with 1 when
 any of them failed.
 """
 
@@ -24,6 +25,10 @@ __all__ = ["main"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTEST: Final = (sys.executable, "-m", "pytest")
+_SEVERAL: Final = ("--numprocesses=3", "--dist=worksteal")
+"Three on two processors: a test uses a third of one in the mean."
+_FILES: Final = ("--numprocesses=3", "--dist=loadfile")
+"The tests of a file stay together, where they share what goes on at the same time."
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
 _SLOW: Final = (
@@ -43,14 +48,15 @@ def main() -> int:
     others += [f"--ignore={path}" for path in (*_SLOW, _LAB)]
     failed = _together(
         [
-            [*_PYTEST, "tests", "dcsend", *others],
+            [*_PYTEST, *_SEVERAL, "tests", "dcsend", *others],
             [sys.executable, "scripts/page.py", "test"],
+            [*_PYTEST, *_FILES, *_SLOW],
         ]
     )
-    failed += _together([[*_PYTEST, *pages]])
+    failed += _together([[*_PYTEST, *_SEVERAL, *pages]])
     # About forty programs and browsers start within seconds: nothing else may run beside them.
     failed += _together([[*_PYTEST, _PATIENCE]])
-    failed += _together([[*_PYTEST, _LAB, f"--ignore={_PATIENCE}"], [*_PYTEST, *_SLOW]])
+    failed += _together([[*_PYTEST, *_FILES, _LAB, f"--ignore={_PATIENCE}"]])
     return 1 if failed else 0
 
 

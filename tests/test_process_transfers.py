@@ -275,7 +275,8 @@ def test_file_that_exists_is_kept_unless_told_otherwise(
 
 
 FIELDS = {
-    "code": {"code", "link", "expires"},
+    "code": {"code", "link", "links", "expires"},
+    "arrived": {"address"},
     "connected": {"route", "family", "address", "peer", "rtt_ms"},
     "manifest": {"files", "bytes", "entries"},
     "progress": {"bytes", "total", "rate", "eta_s"},
@@ -291,7 +292,9 @@ def test_events_have_their_fields_in_their_order(stage: Stage, tmp_path: Path) -
     for ended in (sent, received):
         for event in ended.events:
             assert event.keys() - {"v", "event"} == FIELDS[event["event"]]
-    assert order(sent.events) == ["code", "connected", "manifest", "file", "progress", "done"]
+    assert order(sent.events) == [
+        *("code", "arrived", "connected", "manifest", "file", "progress", "done"),
+    ]
     assert order(received.events)[:2] == ["connected", "manifest"]
     assert received.done["event"] == "done"
     (connected,) = received.of("connected")
