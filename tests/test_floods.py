@@ -24,6 +24,7 @@ from dcsend.engines.private import nominated
 from dcsend.engines.quota import Gate, Once, SeenChecks
 from dcsend.engines.stun import binding_request, is_binding_request
 from dcsend.engines.transfer import TransferConnection
+from dcsend.engines.ufrag import DialerCredentials
 from tests.junk import JUNK, attribute, stun
 from tests.peers import (
     PASSWORD,
@@ -223,6 +224,25 @@ async def test_dial_begins_in_the_middle_of_a_flood(kind: str) -> None:
             "replayed": recorded,
         }[kind]
         await send_all(lambda data: stranger.send(data, here.number), [forged] * COUNT)
+        dialer.send(bytes(check()), here.number)
+        await until(lambda: len(here.listener._dials) == 2)
+
+
+async def test_dial_begins_while_a_check_that_came_late_is_replayed() -> None:
+    """From another interface of a dialer whose path is settled, so that it is not answered."""
+    username = check().attributes["USERNAME"]
+    credentials = DialerCredentials.parse(username)
+    assert credentials is not None
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(published())
+        first, stranger, dialer = [
+            await stack.enter_async_context(Stranger.open()) for _ in range(3)
+        ]
+        first.answer = signed_answer(credentials.password)
+        first.send(bytes(check(username=username)), here.number)
+        await until(lambda: any(dial.is_settled for dial in here.listener._dials.values()))
+        recorded = bytes(check(username=username))
+        await send_all(lambda data: stranger.send(data, here.number), [recorded] * COUNT)
         dialer.send(bytes(check()), here.number)
         await until(lambda: len(here.listener._dials) == 2)
 

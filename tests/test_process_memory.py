@@ -79,12 +79,15 @@ def offered(kind: str, count: int) -> Iterator[Entry]:
                 yield Entry("/".join([f"{number}", *["c" * 250] * 16, "\U0001f389"]), size=0)
             case "deep":
                 yield Entry("/".join([*["a"] * 120, f"{number}"]), Kind.DIRECTORY)
+            case "refused and wide":
+                yield Entry(f"../{number:06}" + "c" * 230 + "\U0001f389" * 4, size=0)
             case _:
                 yield Entry(f"../{number}" + "\U000e0001" * 60, size=0)
 
 
 @pytest.mark.parametrize(
-    ("kind", "count"), [("long and wide", 2000), ("deep", 2000), ("refused", 2000)]
+    ("kind", "count"),
+    [("long and wide", 2000), ("deep", 2000), ("refused", 2000), ("refused and wide", 40_000)],
 )
 async def test_manifest_costs_100_mb_and_600_bytes_for_each_entry(
     stage: Stage, tmp_path: Path, kind: str, count: int

@@ -126,6 +126,24 @@ async def test_replayed_check_of_an_ended_try_opens_no_dial(
         await here.pair()
 
 
+async def test_replayed_check_asks_for_no_place() -> None:
+    """Else a dialer that has gone would seem to wait, and the connected one make room for it."""
+    async with published() as here, Stranger.open() as other:
+        here.accepting.cancel()
+        await asyncio.wait({here.accepting})
+        await asyncio.gather(here.dial(), here.listener.accept())
+        recorded = bytes(check())
+        other.send(recorded, here.number)
+        await until(lambda: len(other.received) == 1)
+        assert here.listener.asked.is_set()
+        here.listener.asked.clear()
+        other.send(recorded, here.number)
+        await until(lambda: len(other.received) == 2)
+        assert not here.listener.asked.is_set()
+        other.send(bytes(check()), here.number)
+        await until(here.listener.asked.is_set)
+
+
 async def test_sources_of_one_dial_are_few() -> None:
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(published())

@@ -28,6 +28,8 @@ _PAUSE: Final = 0.03
 just then both sides wait for the transfer to begin."""
 _TURN: Final = 0.01
 "Seconds of writing after which the rest of the loop has its turn."
+_MOST_HELD: Final = 1000
+"Verdicts that wait to be written; a peer can have a million made, faster than they are written."
 _PIECE: Final = 64 << 10
 "Characters of paths that are turned into JSON at once, in which each may become twelve."
 _BETWEEN: Final = '}, {"v": '
@@ -53,7 +55,7 @@ class JsonDisplay:
             return
         self._held.append(event)
         match event:
-            case FileFinished():
+            case FileFinished() if len(self._held) < _MOST_HELD:
                 # Small files end hundreds at a time: one system call for them, not hundreds.
                 self._write_within(0.0)
             case ManifestKnown():

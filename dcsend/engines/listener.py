@@ -102,7 +102,8 @@ class Listener(Generic[Peer]):
         "Names of dials that another one has followed from the same address."
         self._accepted: asyncio.Future[_Dial[Peer]] = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
-        "Set whenever a dialer with the right secret is told to try again, since one is accepted."
+        """Set whenever a dialer with the right secret is told to try again, since one is accepted;
+        not by a check that comes again."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = SeenChecks()
         self._strangers = Gate(self._seen, STRANGERS_CHECKS_PER_SECOND)
@@ -240,7 +241,9 @@ class Listener(Generic[Peer]):
             dial.add_source(check, source)
         elif self._refusal is not None:
             if self._refusal is Refusal.BUSY:
-                self.asked.set()
+                # A recorded check, sent again, must not make the accepted dialer go.
+                if self._seen.is_new(check.message.transaction_id):
+                    self.asked.set()
                 if self.is_deserted:
                     return  # not refused: its next check comes when the place is free
             self._seen.add(check.message.transaction_id, source)

@@ -110,6 +110,8 @@ class Gate:
             per_second: new checks.
         """
         self._seen = seen
+        self._admitted = Once()
+        "Transaction ids, also of those that the caller had no reason to add."
         self._new = Budget(per_second)
         self._repeats = Budget(REPEATS_PER_SECOND)
 
@@ -119,7 +121,8 @@ class Gate:
 
     def admits(self, data: bytes, source: Address, now: float) -> bool:
         """Tell whether an authentic check, which has its transaction id, is to be handled now."""
-        first = self._seen.first(data[8:20])
-        if first is None:
-            return self._new.take(now)
-        return first == source and self._repeats.take(now)
+        transaction_id = data[8:20]
+        first = self._seen.first(transaction_id)
+        if first is None and transaction_id not in self._admitted:
+            return self._new.take(now) and self._admitted.is_first(transaction_id)
+        return first in (None, source) and self._repeats.take(now)
