@@ -227,7 +227,10 @@ async def test_datagrams_before_dtls_are_kept_only_so_many() -> None:
         (dial,) = here.listener._dials.values()
         (protocol,) = {h.__self__ for h in here.listener.port._routes.values()}  # type: ignore[attr-defined]
         for _ in range(20_000):
-            protocol.datagram_received(bytes([22]) * 100, stranger.address)
+            protocol.datagram_received(bytes([22]) * 60_000, stranger.address)
+        assert dial._ice._queue.qsize() == 0
+        for _ in range(20_000):
+            protocol.datagram_received(bytes([22]) * 1500, stranger.address)
         assert dial._ice._queue.qsize() == 8192
 
 

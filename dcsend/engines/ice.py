@@ -30,6 +30,9 @@ COMPONENT: Final = 1
 "The only one: RTP is not used (RFC 8445, 4)."
 _BACKLOG: Final = 8192
 "Datagrams that wait for DTLS, at most: a peer can't send more while it does not finish ICE."
+_LONGEST_WAITING: Final = 2048
+"""Bytes of the longest of them. Of a handshake none has more than an Ethernet carries; packets that
+probe for more come later. UDP allows 65 507, which anybody could send with the peer's address."""
 _FIRST: Final = 0.1
 """Seconds until a check is repeated, then doubled. RFC 8445, 14.3 has 0.5 at least, for whole lists
 of checks; browsers repeat theirs after 0.05 (Chromium 156). The first check of one side is lost
@@ -180,7 +183,7 @@ class IceConnection(Connection):
         """Pass on, or queue while the handshake goes on."""
         if self.direct is not None:
             self.direct(data)
-        elif self._queue.qsize() < _BACKLOG:
+        elif len(data) <= _LONGEST_WAITING and self._queue.qsize() < _BACKLOG:
             super().data_received(data, component)
 
     def drop_queued(self) -> None:
