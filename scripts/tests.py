@@ -2,10 +2,10 @@
 
     python scripts/tests.py
 
-1. Everything that is not named below. Beside it run Vitest and the tests that wait for minutes.
+1. Everything that is not named below, with Vitest beside it.
 2. The tests that drive browsers.
 3. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
-4. The rest of the laboratory.
+4. The rest of the laboratory, and the tests that wait for minutes.
 
 Most tests wait for other programs, so pytest-xdist runs several of them at the same time. The
 output of a command that runs beside another one comes when both have ended. Exits with 1 when
@@ -25,10 +25,13 @@ __all__ = ["main"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTEST: Final = (sys.executable, "-m", "pytest")
-_SEVERAL: Final = ("--numprocesses=3", "--dist=worksteal")
-"Three on two processors: a test uses a third of one in the mean."
-_FILES: Final = ("--numprocesses=3", "--dist=loadfile")
-"The tests of a file stay together, where they share what goes on at the same time."
+_SEVERAL: Final = ("--numprocesses=4", "--dist=worksteal")
+"Four on two processors: a test uses a third of one in the mean."
+_WITH_BROWSERS: Final = ("--numprocesses=3", "--dist=worksteal")
+"Each has browsers of its own."
+_FILES: Final = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+"""The tests of a file stay together, where they share what goes on at the same time; files begin in
+the order in which they are named."""
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
 _SLOW: Final = (
@@ -50,13 +53,12 @@ def main() -> int:
         [
             [*_PYTEST, *_SEVERAL, "tests", "dcsend", *others],
             [sys.executable, "scripts/page.py", "test"],
-            [*_PYTEST, *_FILES, *_SLOW],
         ]
     )
-    failed += _together([[*_PYTEST, *_SEVERAL, *pages]])
+    failed += _together([[*_PYTEST, *_WITH_BROWSERS, *pages]])
     # About forty programs and browsers start within seconds: nothing else may run beside them.
     failed += _together([[*_PYTEST, _PATIENCE]])
-    failed += _together([[*_PYTEST, *_FILES, _LAB, f"--ignore={_PATIENCE}"]])
+    failed += _together([[*_PYTEST, *_FILES, *_SLOW, _LAB, f"--ignore={_PATIENCE}"]])
     return 1 if failed else 0
 
 

@@ -17,6 +17,7 @@ from tests.demo_peers import cast, pion
 from tests.netns import lan
 from tests.page import film, page, served
 from tests.processes import stage
+from tests.virtual_time import VirtualTimeLoop
 
 __all__ = ["browsers", "cast", "coturn", "film", "lan", "page", "pion", "served", "stage", "tab"]
 
@@ -28,7 +29,12 @@ hypothesis.settings.load_profile("dcsend")
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run a test on asyncio's loop, and on uvloop's too if its module says `UVLOOP = True`."""
+    """Run a test on asyncio's loop, and on uvloop's too if its module says `UVLOOP = True`.
+
+    A module that says `VIRTUAL_TIME = True` has a loop that does not wait for its timers.
+    """
+    if getattr(getattr(item, "module", None), "VIRTUAL_TIME", False):
+        return {"virtual": VirtualTimeLoop}
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
         "asyncio": asyncio.new_event_loop
     }
@@ -39,7 +45,10 @@ def pytest_asyncio_loop_factories(
     return factories
 
 
-_FOREIGN = ("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+_FOREIGN = (
+    *("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
+    *("COLUMNS", "LINES"),  # pytest-xdist sets the first
+)
 "Variables that change what a program shows or where it keeps things."
 
 _TURNS = 10

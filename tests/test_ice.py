@@ -20,6 +20,9 @@ from dcsend.engines import consent
 from dcsend.engines.ice import IceConnection, is_relayed
 from dcsend.engines.private import JudgedProtocol, nominated
 
+VIRTUAL_TIME = True
+"What is tested is which check leaves when; see tests/virtual_time.py."
+
 Address = tuple[str, int]
 DELAY = 0.025
 "Seconds that a datagram takes, one way."
