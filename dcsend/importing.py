@@ -25,7 +25,7 @@ import os
 import sys
 from _frozen_importlib_external import PathFinder
 
-__all__ = ["BEFORE_US", "folders", "holds_modules", "is_library", "keep_out"]
+__all__ = ["BEFORE_US", "folders", "holds_modules", "is_library", "is_named", "keep_out"]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,6 +68,12 @@ def is_library(folder: str) -> bool:
     return folder == _STANDARD or os.path.basename(folder) in _INSTALLED
 
 
+def is_named(folder: str) -> bool:
+    """Tell whether PYTHONPATH names *folder*, a real path, wherever Python is started."""
+    named = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
+    return folder in {_real(entry) for entry in named.split(os.pathsep) if os.path.isabs(entry)}
+
+
 def holds_modules(folder: str) -> bool:
     """Tell whether *folder*, a real path, is one where libraries are installed, or lies in one."""
     if is_library(folder):
@@ -108,7 +114,7 @@ class _Finder(PathFinder):
 
 def _searched() -> "list[str]":
     """Return `sys.path` less what must not be searched for the import that is going on."""
-    suspects = _kept_out | {_script, _current()}
+    suspects = _kept_out | _script | {_current()}
     found: list[str] = []
     asking: _Asking | None = None
     for entry in sys.path:
@@ -191,6 +197,10 @@ _PACKAGE = _real(os.path.dirname(os.path.abspath(__file__)))
 _OURS = os.path.dirname(_PACKAGE)
 _INSTALLED = ("site-packages", "dist-packages", "lib-dynload")
 _main = getattr(sys.modules.get("__main__"), "__file__", None)
-_script = _real(os.path.dirname(os.path.abspath(_main))) if isinstance(_main, str) else ""
+_script: "set[str]" = set()
+"The folder that the script lies in, and that of a link to it: Python searches the former."
+if isinstance(_main, str):
+    _script.add(_real(os.path.dirname(os.path.realpath(_main))))
+    _script.add(_real(os.path.dirname(os.path.abspath(_main))))
 
 sys.meta_path[:] = [_Finder if finder is PathFinder else finder for finder in sys.meta_path]

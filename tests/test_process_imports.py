@@ -21,6 +21,7 @@ from tests.processes import ROOT, Stage
 OPTIONAL: Final = (
     *("brotli", "brotlicffi", "cchardet", "chardet", "colorama", "IPython", "uvloop", "trio"),
     *("sniffio", "idna_ssl", "winloop", "pandas", "lxml", "png", "orjson", "httpx", "h2"),
+    *("bcrypt", "org"),
 )
 "Modules that libraries import where they are there."
 
@@ -126,6 +127,19 @@ def test_what_arrives_is_not_imported_in_the_same_run(stage: Stage, tmp_path: Pa
     assert not marker.exists(), marker.read_text()
 
 
+def test_folder_in_pythonpath_is_no_destination(stage: Stage, tmp_path: Path) -> None:
+    """The next start would import from it before it is known where files are to be saved."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    path = os.pathsep.join((str(tmp_path / "other"), str(tmp_path / "link")))
+    for where in (folder, Path()):
+        receiver = stage.receive("", where, cwd=folder, environment={"PYTHONPATH": path})
+        ended = receiver.end()
+        assert ended.status == 4
+        assert "PYTHONPATH" in ended.fatal["hint"]
+
+
 PROGRAM: Final = """
 import dcsend
 import asyncio, os, pathlib, sys
@@ -153,19 +167,23 @@ def show(event):
 """
 
 
-@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("start", ["there", "elsewhere", "by a link elsewhere"])
 def test_program_in_the_output_folder_imports_its_own_modules_and_no_received_one(
-    stage: Stage, tmp_path: Path, elsewhere: bool
+    stage: Stage, tmp_path: Path, start: str
 ) -> None:
     marker, folder = tmp_path / "imported", tmp_path / "folder"
     lay_traps(folder, marker, loaded_by_python(tmp_path))
     (folder / "program.py").write_text(PROGRAM)
     (folder / "helper.py").write_text(HELPER)
     (tmp_path / "photo.jpg").write_bytes(b"photo")
+    program_file = folder / "program.py"
+    if start == "by a link elsewhere":
+        program_file = tmp_path / "link"
+        program_file.symlink_to(folder / "program.py")
     program = stage.run(
         "--json",
-        launcher=(sys.executable, str(folder / "program.py"), str(folder)),
-        cwd=tmp_path if elsewhere else folder,
+        launcher=(sys.executable, str(program_file), str(folder)),
+        cwd=folder if start == "there" else tmp_path,
     )
     sender = stage.send(tmp_path / "photo.jpg", "--to", program.code)
     assert sender.end().status == 0

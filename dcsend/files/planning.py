@@ -21,7 +21,7 @@ from dcsend.files.forbidden import Forbidden
 from dcsend.files.intake import MAX_TEXT
 from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.files.operations import Existing, Plan
-from dcsend.importing import holds_modules
+from dcsend.importing import holds_modules, is_named
 from dcsend.listing import Index
 from dcsend.printable import printable
 
@@ -76,10 +76,12 @@ def check_root(root: Path) -> None:
     ancestor = _nearest(root)
     if not ancestor.is_dir():
         raise DestinationError(f"{printable(str(ancestor))} is not a folder")
-    if holds_modules(os.path.realpath(root)):
+    real = os.path.realpath(root)
+    if holds_modules(real) or is_named(real):
         raise DestinationError(
             f"{name} is a folder from which Python loads modules",
-            "choose another with --output",
+            "choose another with --output"
+            + (", or take it out of PYTHONPATH" if is_named(real) else ""),
         )
     if not os.access(ancestor, os.W_OK | os.X_OK):
         raise DestinationError(
