@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from dcsend.errors import TimedOut, UsageError
-from dcsend.session.events import CodeReady, Event, Failed
+from dcsend.errors import ConnectionFailed, TimedOut, UsageError
+from dcsend.session.arrivals import Awaited
+from dcsend.session.events import CodeReady, Event, Failed, Warned
 from dcsend.session.meeting import meet
 from dcsend.session.publishing import chosen_addresses
 from dcsend.settings import Settings
@@ -85,3 +86,16 @@ async def test_a_bad_address_is_named() -> None:
     with pytest.raises(UsageError, match=r"'my\.host' is not an IP address"):
         async with meet(Settings(stun=(), addresses=("my.host",)), print, "sender"):
             pass
+
+
+async def test_dialers_that_fail_are_told_of_only_so_many_times() -> None:
+    """Who has the code can begin connections without end, and fail in each of them."""
+    events: list[Event] = []
+    settings = Settings(addresses=("127.0.0.1",), page=False)
+    async with meet(settings, events.append, "sender") as arrivals:
+        assert isinstance(arrivals, Awaited)
+        for _ in range(100):
+            arrivals._listener._failed(ConnectionFailed("it did not finish connecting"))
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert told[:-1] == ["it did not finish connecting"] * 20
+    assert "no more is told" in told[-1]

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.listener import Listener
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
 
 __all__ = ["by_code", "meet"]
+
+_MAX_FAILED: Final = 20
+"Dials that failed up to which each is told; who has the code can begin fifty a second."
 
 
 @asynccontextmanager
@@ -162,7 +165,7 @@ async def _listen(
         password=ice_password(secret),
         make=make,
         stun_servers=servers,
-        failed=lambda error: emit(Warned(error.kind, error.message, error.hint)),
+        failed=_teller(emit),
     )
     try:
         publication = Publication(settings, emit, role, page, listener, secret, certificate)
@@ -171,6 +174,21 @@ async def _listen(
         await listener.close()
         raise
     return listener, publication
+
+
+def _teller(emit: Emit) -> Callable[[DcsendError], None]:
+    """Return what tells that somebody with the code has failed to connect, a few times."""
+    count = 0
+
+    def tell(error: DcsendError) -> None:
+        nonlocal count
+        count += 1
+        if count <= _MAX_FAILED:
+            emit(Warned(error.kind, error.message, error.hint))
+        elif count == _MAX_FAILED + 1:
+            emit(Warned(error.kind, "other devices with the code fail, too; no more is told of it"))
+
+    return tell
 
 
 async def _wait(listener: Listener[Peer], settings: Settings, expires: float) -> Peer:
