@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,10 +23,9 @@ from dcsend.engines import reasons
 from dcsend.engines.addresses import interfaces, rank, route_sources
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import Diagnosis, known
-from dcsend.engines.integrity import is_authentic
 from dcsend.engines.loading import Make, Peer, load_aiortc
 from dcsend.engines.mdns import is_local, resolve
-from dcsend.engines.quota import Gate, SeenChecks
+from dcsend.engines.peerchecks import PeerChecks
 from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import MappedAddresses, binding_indication, is_binding_request
 from dcsend.engines.turn import TurnServer
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint", "Servers"]
 
-_MAX_SOURCES: Final = 16
-"Addresses from which the peer may show itself besides those in its description."
-_CHECKS_PER_SECOND: Final = 200
-"New authentic checks of known sources, and as many of others; a peer sends fewer than 50."
 _KEEP_ALIVE: Final = 10.0
 "Seconds between requests that keep our mapping at a NAT (RFC 8445, 11: at least each 15 s)."
 _PUNCH: Final = 5.0
@@ -78,12 +73,6 @@ class Endpoint:
         self._certificate = Certificate.generate()
         self._mapped = MappedAddresses(port, servers.stun)
         self._diagnosis = Diagnosis(port, servers.diagnosing)
-        self._seen = SeenChecks()
-        self._gate = Gate(self._seen, _CHECKS_PER_SECOND)
-        self._strangers_gate = Gate(self._seen, _CHECKS_PER_SECOND)
-        self._strangers = 0
-        self.heard = False
-        "Whether a check of the other side has come."
         self._candidates: list[Candidate] = []
         self._peers: set[Address] = set()
         "Where the other side says it can be reached."
@@ -96,6 +85,7 @@ class Endpoint:
             hosts=["::" if family == socket.AF_INET6 else "0.0.0.0" for family in port.families],
             judge=self._judge,
         )
+        self._checks = PeerChecks(self._ice.local_password, controlling=True)
         port.unknown = self._unknown
 
     @classmethod
@@ -124,13 +114,23 @@ class Endpoint:
         self._begin(self._keep_open())
         return self
 
-    def describe(self, type: SdpType, offer: Description | None = None) -> Description:
-        """Return our description: an offer, or the answer to *offer*."""
+    def describe(
+        self, type: SdpType, offer: Description | None = None, *, active: bool = False
+    ) -> Description:
+        """Return our description: an offer, or the answer to *offer*.
+
+        Args:
+            type: which of the two.
+            offer: of the other side.
+            active: whether we begin the handshake as the answerer, where the offer leaves it to us.
+                JSEP prefers that (RFC 8829, 5.3.1). It costs a round trip: the offerer is the first
+                to have both descriptions, and to know a path.
+        """
         setup = Setup.ACTPASS
         if type is SdpType.ANSWER:
-            # As JSEP wants it (RFC 8829, 5.3.1): the answerer begins unless it is told not to.
-            passive = offer is not None and offer.setup is Setup.ACTIVE
-            setup = Setup.PASSIVE if passive else Setup.ACTIVE
+            if offer is not None and offer.setup is not Setup.ACTPASS:
+                active = offer.setup is Setup.PASSIVE
+            setup = Setup.ACTIVE if active else Setup.PASSIVE
         return Description(
             type=type,
             ufrag=self._ice.local_username,
@@ -178,7 +178,7 @@ class Endpoint:
 
         # The offerer controls (RFC 8445, 6.1.1), and opens the channels.
         offers = ours.type is SdpType.OFFER
-        self._ice.ice_controlling = offers
+        self._ice.ice_controlling = self._checks.controlling = offers
         answer = theirs if offers else ours
         server = (answer.setup is Setup.ACTIVE) is offers
         role = Role(published=False, dtls_server=server, opens=offers)
@@ -215,6 +215,8 @@ class Endpoint:
 
     def facts(self, theirs: Description) -> Facts:
         """Return what is known without asking anybody."""
+        from dcsend.engines import private
+
         role = Role.ANSWERER if theirs.type is SdpType.OFFER else Role.OFFERER
         relayed = CandidateType.RELAYED
         places = (Place(c.host, c.port, c.type is relayed) for c in theirs.candidates)
@@ -222,7 +224,7 @@ class Endpoint:
         asked = () if self._addresses else self._servers.stun
         return replace(
             known(role, places, relay=relay),
-            heard=self.heard,
+            heard=self._checks.heard or private.is_nominated(self._ice),
             servers=tuple(f"{host}:{port}" for host, port in asked),
             mapped=tuple(self._mapped.answers.values()),
         )
@@ -230,7 +232,7 @@ class Endpoint:
     async def _why(self, theirs: Description) -> DcsendError:
         """Find out why there is no connection."""
         facts = self.facts(theirs)
-        if facts.role is Role.ANSWERER and not self.heard:
+        if facts.role is Role.ANSWERER and not facts.heard:
             return TimedOut(
                 "the other side did not connect in time",
                 "it must be given the code that was shown here; begin anew on both sides",
@@ -315,25 +317,20 @@ class Endpoint:
 
     def _judge(self, data: bytes, source: Address) -> Message | None:
         """Return the peer's check in what a known source has sent, or None."""
-        return self._authentic(data, source, self._gate)
+        return self._heard(self._checks.known, data, source)
 
-    def _authentic(self, data: bytes, source: Address, gate: Gate) -> Message | None:
-        """Return the peer's check in *data*, or None if it is anything else."""
-        now = asyncio.get_running_loop().time()
-        if gate.is_overrun(data, now):
-            return None
-        if not is_authentic(data, self._ice.local_password.encode()):
-            return None
-        if not gate.admits(data, source, now):
-            return None
-        from dcsend.engines.checks import parse_request
+    def _heard(
+        self, judge: Callable[[bytes, Address], Message | None], data: bytes, source: Address
+    ) -> Message | None:
+        """Judge a datagram; with the first check of the peer, forget what came before it.
 
-        role = "ICE-CONTROLLED" if self._ice.ice_controlling else "ICE-CONTROLLING"
-        message = parse_request(data, role)
-        if message is None:
-            return None
-        self.heard = True
-        return message if self._seen.add(message.transaction_id, source) else None
+        It can't have begun a handshake before its checks, but anybody can in its name, long before.
+        """
+        before = self._checks.heard
+        message = judge(data, source)
+        if self._checks.heard and not before:
+            self._ice.drop_queued()
+        return message
 
     def _unknown(self, data: bytes, source: Address) -> None:
         """Take a datagram from an address that is in no description."""
@@ -341,13 +338,10 @@ class Endpoint:
 
         if self._mapped.received(data, source) or self._diagnosis.received(data, source):
             return
-        if not is_binding_request(data):
+        if private.is_settled(self._ice) or not is_binding_request(data):
             return
-        if self._strangers >= _MAX_SOURCES or private.is_settled(self._ice):
-            return
-        message = self._authentic(data, source, self._strangers_gate)
+        message = self._heard(self._checks.stranger, data, source)
         if message is not None:
-            self._strangers += 1
             protocol = self._protocols[":" in source[0]]
             self._port.route(source, protocol.datagram_received)
             protocol.answer(message, source)

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic
 from dcsend.engines import reasons
 from dcsend.engines.certificate import Certificate
 from dcsend.engines.diagnosis import Diagnosis, known
-from dcsend.engines.integrity import is_authentic
 from dcsend.engines.loading import Make, Peer, load_aiortc
-from dcsend.engines.quota import Gate, SeenChecks
+from dcsend.engines.peerchecks import PeerChecks
 from dcsend.engines.situations import Facts, Place, Role, foreseen
 from dcsend.engines.stun import is_binding_request
 from dcsend.engines.udp import Address, UdpPort
@@ -41,10 +40,6 @@ _GRACE: Final = 1.5
 right machine, since private addresses mean a different one on each network."""
 _PAUSE: Final = 1.0
 "Seconds until a listener that is busy with another dialer is tried again."
-_MAX_SOURCES: Final = 16
-"Unannounced addresses from which the listener may answer."
-_CHECKS_PER_SECOND: Final = 200
-"New authentic checks of known sources, and as many of others; a peer sends fewer than 50."
 
 
 async def dial(
@@ -168,10 +163,7 @@ class _Attempt(Generic[Peer]):
             rejected=self._rejected,
         )
         self._port = port
-        self._strangers = 0
-        self._seen = SeenChecks()
-        self._gate = Gate(self._seen, _CHECKS_PER_SECOND)
-        self._strangers_gate = Gate(self._seen, _CHECKS_PER_SECOND)
+        self._checks = PeerChecks(self._ice.local_password, controlling=True)
         port.unknown = self._unknown
         for address in self._addresses:
             port.route(address, self._protocols[":" in address[0]].datagram_received)
@@ -239,36 +231,17 @@ class _Attempt(Generic[Peer]):
 
         if self._diagnosis.received(data, source):
             return
-        if self._strangers >= _MAX_SOURCES or private.is_nominated(self._ice):
+        if private.is_nominated(self._ice) or not is_binding_request(data):
             return
-        if not is_binding_request(data):
-            return
-        message = self._authentic(data, source, self._strangers_gate)
+        message = self._checks.stranger(data, source)
         if message is not None:
-            self._strangers += 1
             protocol = self._protocols[":" in source[0]]
             self._port.route(source, protocol.datagram_received)
             protocol.answer(message, source)
 
     def _judge(self, data: bytes, source: Address) -> Message | None:
         """Return the listener's check in what a known source has sent, or None."""
-        return self._authentic(data, source, self._gate)
-
-    def _authentic(self, data: bytes, source: Address, gate: Gate) -> Message | None:
-        """Return the listener's check in *data*, or None if it is of anybody else."""
-        now = self._loop.time()
-        if gate.is_overrun(data, now):
-            return None
-        if not is_authentic(data, self._ice.local_password.encode()):
-            return None
-        if not gate.admits(data, source, now):
-            return None
-        from dcsend.engines.checks import parse_request
-
-        message = parse_request(data, "ICE-CONTROLLED")
-        if message is None:
-            return None
-        return message if self._seen.add(message.transaction_id, source) else None
+        return self._checks.known(data, source)
 
     def _rejected(self, code: int) -> None:
         """Turn a refused check into what to tell the person."""

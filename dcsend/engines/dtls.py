@@ -235,7 +235,7 @@ def dtls_transport(
 ) -> Dtls:
     """Return the DTLS transport over *ice*, which was made of *connection*.
 
-    The listener is always the server (`a=setup:passive`).
+    The listener is always the server (`a=setup:passive`), and so is who answers an offer.
     """
     dtls = Dtls(connection, ice, certificate)
     dtls._set_role("server" if server else "client")

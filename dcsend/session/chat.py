@@ -188,7 +188,8 @@ def _way(
         return by_code(settings, emit, "chat", make)
     from dcsend.session.exchange import Manners, exchange
 
-    manners = Manners(choices.offers, compact=not choices.shows_json)
+    # The demo's answerer begins the handshake, which shows in the numbers of the channels.
+    manners = Manners(choices.offers, compact=not choices.shows_json, active=True)
     return exchange(settings, manners, emit, ask, make, prepared=connecting)
 
 

@@ -54,6 +54,8 @@ class Manners:
     "Whether we begin."
     compact: bool
     "Whether our offer has the compact form; an answer always has that of the offer."
+    active: bool = False
+    "Whether we begin the handshake as the answerer, as `Endpoint.describe` has it."
 
 
 @asynccontextmanager
@@ -108,7 +110,7 @@ async def exchange(
             # offers; then its offer counts, whatever we have shown.
             answers = theirs.type is SdpType.OFFER
             if answers:
-                ours = endpoint.describe(SdpType.ANSWER, theirs)
+                ours = endpoint.describe(SdpType.ANSWER, theirs, active=manners.active)
             peer = endpoint.prepare(ours, theirs, make)
     except BaseException:
         await endpoint.close()
