@@ -14,7 +14,8 @@ from dcsend.session.events import CodeReady, Event, Warned
 from dcsend.session.publishing import ChangeNotes
 from dcsend.settings import ChatSettings, Settings
 from dcsend.signaling.dialcode import decode
-from tests.peers import until
+from tests.peers import Stranger, until
+from tests.test_stun import SHOWN, response
 
 HOME = {"192.168.1.7": "wlan0"}
 MOBILE = {"10.64.0.9": "wwan0"}
@@ -48,14 +49,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(publishing, "own_addresses", made.look)
     monkeypatch.setattr(publishing, "POLL_SECONDS", 0.001)
     monkeypatch.setattr(publishing, "PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(publishing, "ASK_SECONDS", 0.001)
     return made
 
 
 @asynccontextmanager
-async def waiting() -> AsyncIterator[list[Event]]:
+async def waiting(*stun: str) -> AsyncIterator[list[Event]]:
     """Run a listener that nobody has dialed; yield its events."""
     events: list[Event] = []
-    settings = Settings(stun=())
+    settings = Settings(stun=stun, stun_timeout=0.3)
     listening = asyncio.create_task(
         dcsend.chat(choices=ChatSettings(listens=True), settings=settings, on_event=events.append)
     )
@@ -65,6 +67,10 @@ async def waiting() -> AsyncIterator[list[Event]]:
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+
+
+def _uri(server: Stranger) -> str:
+    return f"stun:127.0.0.1:{server.address[1]}"
 
 
 def codes(events: list[Event]) -> list[CodeReady]:
@@ -94,6 +100,20 @@ async def test_changed_address_makes_a_new_code_with_the_same_secret(machine: Ma
         assert len(codes(events)) == 2
     assert ["have changed" in note for note in notes(events)] == [True]
     assert isinstance(events[events.index(codes(events)[1]) - 1], Warned)
+
+
+async def test_stun_server_that_answers_late_makes_a_new_code(machine: Machine) -> None:
+    async with Stranger.open() as server, waiting(_uri(server)) as events:
+        asked = len(server.received)
+        await until(lambda: len(server.received) > asked)
+        assert len(codes(events)) == 1
+        server.answer = response
+        await until(lambda: len(codes(events)) == 2)
+        await machine.looked_at()
+        assert len(codes(events)) == 2
+    first, second = map(hosts, codes(events))
+    assert set(second) - set(first) == {SHOWN[0]}
+    assert notes(events)[-1] == "the public address of this machine is known now; a new code has it"
 
 
 async def test_address_that_is_seen_once_changes_nothing(machine: Machine) -> None:

@@ -108,6 +108,9 @@ def test_what_keeps_a_dialer_out_is_told_apart(
         ([], {}, Situation.UNKNOWN),
         (NAT_THERE, {"relay": True}, Situation.RELAY_SILENT),
         (NAT_THERE, {"relay": True, "heard": True}, Situation.HEARD),
+        (["192.168.1.9"], {"relay": True}, Situation.RELAY_SILENT),
+        (["x.local"], {"relay": True}, Situation.RELAY_SILENT),
+        (["10.9.9.9"], {"relay": True}, Situation.PRIVATE),
     ],
 )
 def test_what_keeps_an_offerer_apart_is_told_apart(
@@ -119,6 +122,12 @@ def test_what_keeps_an_offerer_apart_is_told_apart(
 def test_a_relay_of_the_other_side_is_one_too() -> None:
     theirs = (Place("198.51.100.1", 5, relayed=True),)
     assert situation(Facts(Role.OFFERER, theirs, own(HOME))) is Situation.RELAY_SILENT
+
+
+def test_a_relay_of_the_other_side_is_none_where_udp_is_blocked_here() -> None:
+    theirs = (Place("10.9.9.9", 5), Place("198.51.100.1", 5, relayed=True))
+    blocked = Facts(Role.OFFERER, theirs, own(HOME), servers=TWO_SERVERS, tcp=True)
+    assert situation(blocked) is Situation.UDP_BLOCKED
 
 
 def test_a_symmetric_nat_does_not_matter_where_both_have_ipv6() -> None:

@@ -12,7 +12,9 @@ from dcsend.engines.situations import Facts, Role
 from dcsend.session import waiting
 from dcsend.session.events import Event, Warned
 from dcsend.session.waiting import noting
+from tests.peers import until
 
+ANSWERER = Facts(Role.ANSWERER, (), (ipaddress.ip_interface("192.168.1.7/24"),))
 LISTENER = Facts(Role.LISTENER, (), (ipaddress.ip_interface("192.168.1.7/24"),))
 
 
@@ -28,6 +30,8 @@ async def told(facts: Facts) -> list[str]:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waiting, "NO_CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "STUCK_SECONDS", 0.0)
+    monkeypatch.setattr(waiting, "_LOOK", 0.0)
 
 
 async def test_wait_without_a_check_is_told() -> None:
@@ -43,6 +47,27 @@ async def test_nat_is_told_before_that() -> None:
     first, second = await told(behind)
     assert first.startswith("from outside this network, use --signal sdp")
     assert second == "no check has arrived for 60 s; a NAT is in front of this machine"
+
+
+async def test_answerer_is_told_that_checks_came_and_no_connection() -> None:
+    assert await told(replace(ANSWERER, heard=True)) == [
+        "the other side answers, but no connection came about"
+    ]
+
+
+async def test_answerer_is_told_so_however_late_the_first_check_comes() -> None:
+    looks = iter([False] * 3)
+    events: list[Event] = []
+
+    def facts() -> Facts:
+        return replace(ANSWERER, heard=next(looks, True))
+
+    async with noting(facts, events.append):
+        await until(lambda: len(events) == 2)
+    assert [event.message for event in events if isinstance(event, Warned)] == [
+        "no check has arrived for 60 s",
+        "the other side answers, but no connection came about",
+    ]
 
 
 async def test_nothing_is_told_once_the_wait_is_over(monkeypatch: pytest.MonkeyPatch) -> None:

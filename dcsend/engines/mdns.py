@@ -73,7 +73,8 @@ def _open() -> AsyncZeroconf | None:
     from zeroconf.asyncio import AsyncZeroconf
 
     for version in (IPVersion.All, IPVersion.V4Only):  # a kernel may lack IPv6
-        with contextlib.suppress(OSError):
+        # The second one where no interface has an address.
+        with contextlib.suppress(OSError, RuntimeError):
             return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=version)
     return None
 

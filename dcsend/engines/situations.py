@@ -173,6 +173,11 @@ class Facts:
         return bool(self.servers) and not self.mapped
 
     @property
+    def is_elsewhere(self) -> bool:
+        """Whether the other side has private addresses of another network only."""
+        return bool(self.hosts) and not self.public and not self.near
+
+    @property
     def is_symmetric(self) -> bool:
         """Whether two servers saw different addresses of one local port (RFC 4787, 4.1).
 
@@ -197,7 +202,13 @@ class Facts:
 
 RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.HEARD, lambda f: f.heard),
-    (Situation.RELAY_SILENT, lambda f: f.relay or any(place.relayed for place in f.theirs)),
+    # Then the other side has reached neither a STUN server nor this side's relay.
+    (Situation.PRIVATE, lambda f: f.relay and f.is_elsewhere),
+    # Without UDP here, a relay of the other side can't be reached either.
+    (
+        Situation.RELAY_SILENT,
+        lambda f: f.relay or (any(place.relayed for place in f.theirs) and not f.is_silent),
+    ),
     (Situation.THIS_MACHINE, lambda f: f.is_self),
     (Situation.SAME_ADDRESSES, lambda f: bool(f.near) and f.is_apart),
     (Situation.PORT_CLOSED, lambda f: f.is_near and bool(f.closed_exactly)),

@@ -160,6 +160,11 @@ class MappedAddresses:
         """The addresses that were asked, and which of the servers each is of."""
         return dict(self._resolved)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether servers were asked by `query`, and none has answered."""
+        return bool(self.servers) and not self._found
+
     async def survey(self, timeout: float) -> None:
         """Ask all servers, and wait for all: what they say is in `answers`.
 

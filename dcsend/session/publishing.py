@@ -34,6 +34,8 @@ POLL_SECONDS: Final = 2.0
 """Between two looks at the addresses of this machine; a change counts when two looks agree. One
 look takes 0.7 ms (4 addresses, Linux 6.18, a busy machine); what systems report by themselves is
 different on each."""
+ASK_SECONDS: Final = 15.0
+"Between two questions to STUN servers none of which has answered yet."
 PAUSE_SECONDS: Final = 10.0
 "Between two codes, at least: a network that comes and goes must not fill the screen."
 
@@ -131,10 +133,16 @@ class Publication(Generic[Peer]):
                 await watching
 
     async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
+        mapped = self._listener.mapped
+        asked = clock()
         while not self._chosen:
             await asyncio.sleep(POLL_SECONDS)
-            if not self._steady.changed() and not self._listener.mapped.moved:
+            # A network may let nothing out before somebody has signed in, or its line was down.
+            again = mapped.is_silent and not self._alone and clock() - asked >= ASK_SECONDS
+            if not self._steady.changed() and not mapped.moved and not again:
                 continue
+            asked = clock()
             try:
                 renewed = await self._follow()
             except DcsendError as exc:
@@ -164,6 +172,11 @@ class Publication(Generic[Peer]):
             return False
         if was_alone:
             self._note("this machine is in a network now; a new code has its addresses")
+        elif before.issubset(addresses) and all(map(self._is_public, set(addresses) - before)):
+            self._note(
+                "the public address of this machine is known now; a new code has it",
+                "the code before it works as before",
+            )
         else:
             self._note(
                 "the addresses of this machine have changed; a new code has the new ones",
@@ -179,8 +192,11 @@ class Publication(Generic[Peer]):
             self._chosen, list(self._steady.own), mapped, self._listener.port.port
         )
 
+    def _is_public(self, address: Address) -> bool:
+        """Tell whether an address of the code is known from a STUN server only."""
+        return address.host not in self._steady.own
+
     def _show(self, addresses: tuple[Address, ...]) -> None:
-        self._shown = addresses
         code = DialCode(
             self._secret,
             self._certificate.fingerprint,
@@ -190,6 +206,7 @@ class Publication(Generic[Peer]):
         )
         when = datetime.datetime.fromtimestamp(self._expires, tz=datetime.UTC).astimezone()
         links = self._page.links(code, self._steady.own)
+        self._shown = addresses
         self._emit(CodeReady(code.text(), links[0].url, when, self._role, links))
         if not self._chosen and (note := _about_default(self._steady.own)):
             self._note(*note)

@@ -20,13 +20,19 @@ __all__ = ["noting"]
 
 NO_CHECK_SECONDS: Final = 60.0
 "Seconds without a check of the other side until that is told."
+STUCK_SECONDS: Final = 20.0
+"""Seconds after a check of the other side until it is told that nothing came of it: by then that
+side has given up, 15 s after its first one."""
+_LOOK: Final = 5.0
+"Seconds between two looks at whether there was one."
 
 
 @asynccontextmanager
 async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
     """Tell, while the body waits for the other side, what may keep that one away.
 
-    What is known goes out at once; after a minute without a check, that there was none.
+    What is known goes out at once; after a minute without a check, that there was none; to an
+    answerer, some time after a check, that no connection came of it.
 
     Args:
         facts: what this side knows at the moment.
@@ -41,11 +47,21 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
         if not (now := facts()).heard:
             tell(situation_while_waiting(now))
 
-    if which := foreseen_while_waiting(facts()):
+    async def follow() -> None:
+        while not facts().heard:  # noqa: ASYNC110 - nothing notifies
+            await asyncio.sleep(_LOOK)
+        await asyncio.sleep(STUCK_SECONDS)
+        tell(Situation.HEARD)
+
+    if which := foreseen_while_waiting(now := facts()):
         tell(which)
-    reminding = asyncio.create_task(remind())
+    tasks = {asyncio.create_task(remind())}
+    # A listener tells of each dialer that fails.
+    if (now.role, Situation.HEARD) in reasons.TABLE:
+        tasks.add(asyncio.create_task(follow()))
     try:
         yield
     finally:
-        reminding.cancel()
-        await asyncio.wait({reminding})
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -28,7 +28,8 @@ class Case:
     `unplugged`: the host that is told has no address; `foreign`, `loopback`: the code is of a
     machine elsewhere, or of one without a network; `large`: the other host loses what is larger
     than checks; `stun`: the one STUN server that is named is out of order; `uplink`: that of the
-    host that is told is dead; `relay`: as `ended`, and the host that is told has a relay."""
+    host that is told is dead; `relay`: as `ended`, and the host that is told has a relay;
+    `relays`: both name a relay over UDP."""
 
     @property
     def network(self) -> Topology:
@@ -57,6 +58,7 @@ WORDS: Final[Mapping[str, str]] = {
     "stun": "the STUN server is out of order",
     "uplink": "its router is dead",
     "relay": "the other program has ended, a relay is named",
+    "relays": "both name a relay over UDP",
 }
 
 
@@ -101,13 +103,17 @@ CASES: Final[Mapping[tuple[Role, Situation], tuple[Case, ...]]] = {
     (Role.OFFERER, Situation.SAME_NETWORK): _cases("isolation"),
     (Role.OFFERER, Situation.SAME_ADDRESSES): _cases("vpn-kill", also="ended"),
     (Role.OFFERER, Situation.SAME_NAT): _cases("cgnat-same", "nohairpin"),
-    (Role.OFFERER, Situation.UDP_BLOCKED): _cases(
-        "public-udpdrop", "public-udpreject", "udpdrop-udpdrop", "restricted-tcp443"
+    (Role.OFFERER, Situation.UDP_BLOCKED): (
+        *_cases("public-udpdrop", "public-udpreject", "udpdrop-udpdrop", "restricted-tcp443"),
+        *_cases("public-udpdrop", also="relays"),
     ),
     (Role.OFFERER, Situation.STUN_SILENT): _cases("restricted-symmetric", also="stun"),
     (Role.OFFERER, Situation.NO_INTERNET): _cases("restricted-restricted", also="uplink"),
     (Role.OFFERER, Situation.SYMMETRIC): _cases("restricted-symmetric", "symmetric-symmetric"),
-    (Role.OFFERER, Situation.PRIVATE): _cases("public-udpdrop", told="a"),
+    (Role.OFFERER, Situation.PRIVATE): (
+        *_cases("public-udpdrop", told="a"),
+        *_cases("public-udpdrop", told="a", also="relays"),
+    ),
     (Role.OFFERER, Situation.UNKNOWN): _cases("symmetric-restricted"),
     (Role.LISTENER, Situation.NAT_HERE): _cases("restricted-public"),
     (Role.LISTENER, Situation.NO_CHECK_STUN): _cases("restricted-public", also="stun"),

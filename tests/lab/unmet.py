@@ -16,6 +16,7 @@ from dcsend.signaling import blob
 from dcsend.signaling.dialcode import Address, DialCode
 from tests.lab.laboratory import Lab
 from tests.lab.situations import Case
+from tests.lab.ways import STUN
 from tests.netns import Host
 from tests.processes import Event, Program
 
@@ -103,7 +104,10 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
     )
     if case.also == "relay":
         options = {"environment": {"DCSEND_STUN": lab.relay()}}
-    arguments = ("--signal=sdp", PATIENCE)
+    both = [f"--ice-server={lab.relay()}"] if case.also == "relays" else []
+    if both:
+        both.append(f"--ice-server={STUN}")
+    arguments = ("--signal=sdp", PATIENCE, *both)
     if case.also == "unplugged":
         # It has no other address than loopback's when it begins.
         with lab.unplugged(told):
@@ -119,7 +123,7 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
     else:
         if case.also == "large":
             drop_large(lab, other)
-        answerer = lab.receive(other, offer, folder / "out")
+        answerer = lab.receive(other, offer, folder / "out", *both)
         theirs = str(answerer.event("description", type="answer")["text"])
         if case.also in ("ended", "relay"):
             end(answerer)

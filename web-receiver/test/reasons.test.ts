@@ -72,6 +72,12 @@ test("a relay of the other side is one, too", () => {
   expect(situation({ ...dialed([]), role: "offerer", theirs }).name).toBe("relay without effect");
 });
 
+test("a relay of the other side is none where UDP is blocked here", () => {
+  const theirs = [...places("10.1.0.2"), { host: "198.51.100.9", port: 5000, relayed: true }];
+  const facts: Facts = { ...dialed([]), role: "offerer", theirs, asked: true };
+  expect(situation(facts).name).toBe("no STUN answer");
+});
+
 test("the port is that of the address that is named", () => {
   const theirs = [...places("203.0.113.1"), { host: "192.168.1.7", port: 50_000 }];
   const error = failure({ ...dialed([]), theirs, server: "192.168.1.7" });

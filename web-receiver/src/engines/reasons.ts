@@ -147,8 +147,10 @@ export const OFFERER: readonly Situation[] = [
   },
   {
     name: "relay without effect",
-    applies: ({ own, theirs }) =>
-      found(own, "relay").length > 0 || theirs.some(({ relayed }) => relayed),
+    // Without UDP here, a relay of the other side can't be reached either.
+    applies: (facts) =>
+      found(facts.own, "relay").length > 0 ||
+      (facts.theirs.some(({ relayed }) => relayed) && !isUnanswered(facts)),
     message: "no answer from HOSTS, not through the relay either",
     hint: `is the other side still waiting? If not, ${ANEW}`,
   },
@@ -160,7 +162,7 @@ export const OFFERER: readonly Situation[] = [
   },
   {
     name: "no STUN answer",
-    applies: ({ own, asked }) => asked && found(own, "srflx").length === 0 && !hasPublic(own),
+    applies: isUnanswered,
     message: "no answer from HOSTS, and none from a STUN server",
     hint: `if UDP is blocked in this network, ${TLS}`,
   },
@@ -177,6 +179,11 @@ export const OFFERER: readonly Situation[] = [
     hint: `is the other side still waiting? Between two strict networks, ${RELAY}`,
   },
 ];
+
+/** Whether servers were asked, and none has answered. */
+function isUnanswered({ own, asked }: Facts): boolean {
+  return asked && found(own, "srflx").length === 0 && !hasPublic(own);
+}
 
 function hasPublic(own: string): boolean {
   return found(own, "host").some((host) => isPublic({ host, port: 0 }));
