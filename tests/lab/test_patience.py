@@ -1,7 +1,8 @@
 """Two codes after pauses, with and without relays, and what is reported of a network that is gone.
 
 Everything here waits, so all cases begin together, each in a laboratory of its own; the tests ask
-for what came of theirs. Browsers come one topology after the other, since they need memory.
+for what came of theirs. Only one of those that are timed connects at a time, several times each:
+the best time is what it takes, the others are those of a busy machine.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,11 +29,15 @@ from tests.processes import Ended, Program
 STUN: Final = "stun:stun.l.google.com:19302"
 SOON: Final = 0.5
 "Seconds from the last paste until both are connected."
+PAGES: Final = 0.25
+"Seconds more for pages: half a dozen browsers share the processors with all else that runs here."
+LATE: Final = 1.5
+"""Seconds that any of several tries may take, on a busy machine. Without the repeated check the
+connection took half of the pause, or never came about: 11.6 s after 20, nothing after 32 to 48."""
 BUSY: Final = 4.0
-"""Seconds that a busy machine may add. Without the repeated check the connection took half of the
-pause, or never came about: 11.6 s after 20, and nothing after 32 to 48."""
+"Seconds that a busy machine may add to what else is timed."
 PAUSES: Final = (20.0, 60.0)
-PAGE_PAUSES: Final = (20.0,)
+TRIES: Final = 2
 SIZE: Final = 2_000_000
 RELAYED: Final = 0.2
 "Part of the payload's bytes that may pass the server: checks, and what they are answered."
@@ -40,6 +47,13 @@ TOPOLOGIES: Final = ("restricted-restricted", "public-restricted")
 WITH_RELAY: Final = (*TOPOLOGIES, "fullcone-symmetric")
 BROWSERS: Final = ("chromium", "firefox")
 RELAYS: Final = ("udp", "tls")
+
+
+AT_ONCE: Final = 2
+STARTING: Final = threading.Semaphore(AT_ONCE)
+"Held while programs start: with all of them at once no STUN server answers in time."
+ONE: Final = threading.Lock()
+"Held by who wants all of them."
 
 
 @dataclass(frozen=True)
@@ -52,18 +66,32 @@ class Met:
     "Of each terminal: `direct` or `relayed`."
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no program starts, and nothing else is timed."""
+    with ONE:
+        for _ in range(AT_ONCE):
+            STARTING.acquire()
+    try:
+        yield
+    finally:
+        STARTING.release(AT_ONCE)
+
+
 def two_codes(lab: Lab, folder: Path, pause: float, *servers: str) -> Met:
     """Let two terminals exchange codes and a file."""
     film = random_file(folder / "film", SIZE)
     options = ["--signal", "sdp", *(f"--ice-server={server}" for server in servers)]
-    sender = lab.send(lab.a, film, *options, stdin=subprocess.PIPE)
-    offer = sender.event("description")["text"]
-    receiver = lab.receive(lab.b, offer, folder / "out", *options)
-    answer = receiver.event("description")["text"]
+    with STARTING:
+        sender = lab.send(lab.a, film, *options, stdin=subprocess.PIPE)
+        offer = sender.event("description")["text"]
+        receiver = lab.receive(lab.b, offer, folder / "out", *options)
+        answer = receiver.event("description")["text"]
     time.sleep(pause)  # a person carries it
-    asked = time.monotonic()
-    sender.write(answer.encode() + b"\n")
-    met = [(program, program.event("connected")) for program in (sender, receiver)]
+    with alone():
+        asked = time.monotonic()
+        sender.write(answer.encode() + b"\n")
+        met = [(program, program.event("connected")) for program in (sender, receiver)]
     assert (sender.end().status, receiver.end().status) == (0, 0)
     return Met(
         max(program.at(event) for program, event in met) - asked,
@@ -76,6 +104,12 @@ def relayed(lab: Lab, folder: Path) -> tuple[Met, float]:
     before = passed(lab)
     met = two_codes(lab, folder, 2.0, STUN, lab.relay())
     return met, (passed(lab) - before) / SIZE
+
+
+Found = dict[tuple[str, float], list[Met]]
+"By browser and pause."
+WITH_RELAY_NAMED: Final = -1.0
+"In place of a pause."
 
 
 def passed(lab: Lab) -> int:
@@ -94,33 +128,47 @@ async def offered(page: Page, servers: tuple[str, ...]) -> str:
     return str(await page.tab.wait_for("document.querySelector('#own-code').value"))
 
 
+@asynccontextmanager
+async def holding(what: AbstractContextManager[object]) -> AsyncIterator[None]:
+    """Enter and leave in a thread what other threads may hold."""
+    await asyncio.to_thread(what.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(what.__exit__, None, None, None)
+
+
 async def with_page(
     lab: Lab, browser: Browser, folder: Path, pause: float, *servers: str, size: int = SIZE
 ) -> tuple[Met, Page, Program]:
     """Let a page offer and a terminal answer and send."""
     await asyncio.to_thread(folder.mkdir)
-    page = Page(await browser.open_tab(folder / "downloads"))
-    await page.open(from_disk(folder))
-    await page.until("paste")
-    code = await offered(page, servers)
-    film = random_file(folder / "film", size)
-    options = ["--signal", "sdp", *(f"--ice-server={server}" for server in servers)]
-    sender = lab.send(lab.a, film, *options, stdin=subprocess.PIPE)
-    await asyncio.to_thread(sender.event, "description", type="offer")
-    sender.write(code.encode() + b"\n")
-    answer = await asyncio.to_thread(sender.event, "description", type="answer")
+    async with holding(STARTING):
+        page = Page(await browser.open_tab(folder / "downloads"))
+        await page.open(from_disk(folder))
+        await page.until("paste")
+        code = await offered(page, servers)
+        film = random_file(folder / "film", size)
+        options = ["--signal", "sdp", *(f"--ice-server={server}" for server in servers)]
+        sender = lab.send(lab.a, film, *options, stdin=subprocess.PIPE)
+        await asyncio.to_thread(sender.event, "description", type="offer")
+        sender.write(code.encode() + b"\n")
+        answer = await asyncio.to_thread(sender.event, "description", type="answer")
     await asyncio.sleep(pause)
-    await page.tab.activate()
-    asked = time.monotonic()
-    await page.tab.call(
-        """(text) => {
-          document.querySelector("#answer").value = text;
-          document.querySelector("#exchange").requestSubmit();
-        }""",
-        answer["text"],
-    )
-    met = await asyncio.to_thread(sender.event, "connected")
-    await page.until("offered")
+    async with holding(alone()):
+        await page.tab.activate()
+        # The browser has as much to do when a tab comes to the front as when a person looks at it.
+        await page.tab.call("() => new Promise((done) => setTimeout(done, 100))")
+        asked = time.monotonic()
+        await page.tab.call(
+            """(text) => {
+              document.querySelector("#answer").value = text;
+              document.querySelector("#exchange").requestSubmit();
+            }""",
+            answer["text"],
+        )
+        met = await asyncio.to_thread(sender.event, "connected")
+        await page.until("offered")
     await page.accept("memory")
     return Met(sender.at(met) - asked, (met["route"],)), page, sender
 
@@ -131,24 +179,31 @@ async def done(page: Page, sender: Program) -> None:
     assert (await asyncio.to_thread(sender.end)).status == 0
 
 
-def pages(lab: Lab, folder: Path) -> dict[tuple[str, float], Met]:
-    """Let both browsers offer, with pauses, and with a relay named."""
-    found: dict[tuple[str, float], Met] = {}
+def pages(lab: Lab, folder: Path) -> Found:
+    """Let both browsers offer, with pauses, and with a relay named, each in a tab of its own."""
+    found: Found = {}
+    servers = (STUN, lab.relay())
 
-    async def one(name: str, browser: Browser) -> None:
-        for pause in PAGE_PAUSES:
-            place = folder / f"{name}-{pause:.0f}"
-            found[name, pause], page, sender = await with_page(lab, browser, place, pause)
-            await done(page, sender)
-        servers = (STUN, lab.relay())
-        place = folder / name
-        found[name, -1.0], page, sender = await with_page(lab, browser, place, 1.0, *servers)
+    async def meet(browser: Browser, key: tuple[str, float], place: Path) -> None:
+        pause = key[1]
+        named = servers if pause == WITH_RELAY_NAMED else ()
+        met, page, sender = await with_page(lab, browser, place, max(pause, 1.0), *named)
         await done(page, sender)
+        found.setdefault(key, []).append(met)
+
+    async def all_of(browser: Browser, name: str) -> None:
+        async with asyncio.TaskGroup() as group:
+            for pause in (*PAUSES, WITH_RELAY_NAMED):
+                for number in range(1 if pause == WITH_RELAY_NAMED else TRIES):
+                    place = folder / f"{name}{pause:.0f}{number}"
+                    group.create_task(meet(browser, (name, pause), place))
 
     async def both(browsers: dict[str, Browser]) -> None:
+        # For who waits in a thread; by default there are as few as processors.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(40))
         async with asyncio.TaskGroup() as group:
             for name, browser in browsers.items():
-                group.create_task(one(name, browser))
+                group.create_task(all_of(browser, name))
 
     with contextlib.ExitStack() as stack:
         browsers = {}
@@ -249,13 +304,16 @@ class Cases:
 def became(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any], Any]]:
     """Begin everything; give what becomes of a case, when it is over."""
     require(*BROWSERS)
-    with ThreadPoolExecutor(40) as pool:
+    with ThreadPoolExecutor(50) as pool:
         cases = Cases(pool, lambda: tmp_path_factory.mktemp("case"))
         with cases.stack:
             labs = {name: cases.lab(name, "udp", delays=DISTANT) for name in WITH_RELAY}
             for name in TOPOLOGIES:
+                cases.begin(("pages", name), labs[name], pages)
+            for name in TOPOLOGIES:
                 for pause in PAUSES:
-                    cases.begin((name, pause), labs[name], two_codes, pause)
+                    for number in range(TRIES):
+                        cases.begin((name, pause, number), labs[name], two_codes, pause)
             cases.begin("gone", cases.lab("symmetric-symmetric", *RELAYS, rate=16e6), relays_gone)
             cases.begin("outage", cases.lab("lan"), page_outage)
             for delay, delays in (("near", {}), ("far", DISTANT)):
@@ -263,29 +321,31 @@ def became(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Any],
                     lab = cases.lab(name, "udp", delays=delays)
                     cases.begin((name, delay), lab, relayed)
             cases.begin("hidden", cases.lab("lan-hostfw"), hidden)
-
-            def browsers() -> dict[str, dict[tuple[str, float], Met]]:
-                return {
-                    name: pages(labs[name], tmp_path_factory.mktemp(name)) for name in TOPOLOGIES
-                }
-
-            cases.becomes["pages"] = pool.submit(browsers)
             yield lambda key: cases.becomes[key].result()
             for future in cases.becomes.values():
                 future.exception()
 
 
 Became = Callable[[Any], Any]
+Record = Callable[[str, object], None]
+
+
+def assert_soon(met: list[Met], record_property: Record, limit: float = SOON) -> None:
+    """Check what several tries took, and have it told."""
+    times = sorted(one.seconds for one in met)
+    record_property("figure", " ".join(f"{1000 * seconds:.0f}" for seconds in times) + " ms")
+    assert times[0] < limit, times
+    assert times[-1] < LATE, times
 
 
 @pytest.mark.parametrize("pause", PAUSES)
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_terminals_connect_at_once_after_any_pause(
-    became: Became, topology: str, pause: float
+    became: Became, topology: str, pause: float, record_property: Record
 ) -> None:
-    met = became((topology, pause))
-    assert met.seconds < SOON + BUSY, met
-    assert met.routes == ("direct", "direct")
+    met = [became((topology, pause, number)) for number in range(TRIES)]
+    assert_soon(met, record_property)
+    assert {one.routes for one in met} == {("direct", "direct")}
 
 
 @pytest.mark.parametrize("delay", ["near", "far"])
@@ -299,14 +359,23 @@ def test_terminals_use_no_relay_where_a_direct_path_works(
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
+@pytest.mark.parametrize("pause", PAUSES)
 @pytest.mark.parametrize("topology", TOPOLOGIES)
-def test_a_page_and_a_terminal_connect_at_once_and_without_the_relay(
+def test_a_page_and_a_terminal_connect_at_once_after_any_pause(
+    became: Became, topology: str, pause: float, browser: str, record_property: Record
+) -> None:
+    met = became(("pages", topology))[browser, pause]
+    assert_soon(met, record_property, SOON + PAGES)
+    assert {one.routes for one in met} == {("direct",)}
+
+
+@pytest.mark.parametrize("browser", BROWSERS)
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+def test_a_page_and_a_terminal_use_no_relay_where_a_direct_path_works(
     became: Became, topology: str, browser: str
 ) -> None:
-    found = became("pages")[topology]
-    for pause in PAGE_PAUSES:
-        assert found[browser, pause].seconds < SOON + BUSY, found
-    assert {met.routes for (name, _), met in found.items() if name == browser} == {("direct",)}
+    (met,) = became(("pages", topology))[browser, WITH_RELAY_NAMED]
+    assert met.routes == ("direct",)
 
 
 def test_the_names_of_a_browser_lead_through_the_firewall_of_the_terminal(became: Became) -> None:
