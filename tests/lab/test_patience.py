@@ -29,10 +29,11 @@ from tests.processes import Ended, Program
 STUN: Final = "stun:stun.l.google.com:19302"
 SOON: Final = 0.5
 "Seconds from the last paste until both are connected."
-PAGES: Final = 0.25
-"Seconds more for pages: half a dozen browsers share the processors with all else that runs here."
-LATE: Final = 1.5
-"""Seconds that any of several tries may take, on a busy machine. Without the repeated check the
+MARGIN: Final = 0.25
+"""Seconds that a busy machine may add to the best of several tries: with a load of 11 on two
+processors the slowest one of all cases took 0.64 s, on an idle machine 0.31, with a page 0.38."""
+LATE: Final = 2.5
+"""Seconds that any of them may take, on a busy machine. Without the repeated check the
 connection took half of the pause, or never came about: 11.6 s after 20, nothing after 32 to 48."""
 BUSY: Final = 4.0
 "Seconds that a busy machine may add to what else is timed."
@@ -330,11 +331,11 @@ Became = Callable[[Any], Any]
 Record = Callable[[str, object], None]
 
 
-def assert_soon(met: list[Met], record_property: Record, limit: float = SOON) -> None:
+def assert_soon(met: list[Met], record_property: Record) -> None:
     """Check what several tries took, and have it told."""
     times = sorted(one.seconds for one in met)
     record_property("figure", " ".join(f"{1000 * seconds:.0f}" for seconds in times) + " ms")
-    assert times[0] < limit, times
+    assert times[0] < SOON + MARGIN, times
     assert times[-1] < LATE, times
 
 
@@ -365,7 +366,7 @@ def test_a_page_and_a_terminal_connect_at_once_after_any_pause(
     became: Became, topology: str, pause: float, browser: str, record_property: Record
 ) -> None:
     met = became(("pages", topology))[browser, pause]
-    assert_soon(met, record_property, SOON + PAGES)
+    assert_soon(met, record_property)
     assert {one.routes for one in met} == {("direct",)}
 
 
