@@ -1,11 +1,11 @@
-"""Run every test, in four stages.
+"""Run every test, in three stages.
 
     python scripts/tests.py
 
 1. Everything that is not named below, with Vitest beside it.
 2. The tests that drive browsers.
-3. The laboratory's tests of pauses, all of whose cases run at the same time and are timed.
-4. The rest of the laboratory, and the tests that wait for minutes.
+3. The laboratory, and the tests that wait for minutes. They use little processor time, and time
+   what they wait for.
 
 Most tests wait for other programs, so pytest-xdist runs several of them at the same time. The
 output of a command that runs beside another one comes when both have ended. Exits with 1 when
@@ -34,21 +34,23 @@ _FILES: Final = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"
 the order in which they are named."""
 _BROWSERS: Final = "tests/test_browsers.py"
 _PAGES: Final = "tests/test_page_*.py"
-_SLOW: Final = (
+_WAITING: Final = (
+    "tests/lab/test_patience.py",
     "tests/test_slow_paste.py",
+    "tests/lab/test_outages.py",
+    "tests/lab/test_ways.py",
     "tests/test_slow_wait.py",
     "tests/test_chat_endings.py",
+    "tests/lab",  # the others
 )
-"They wait for minutes, and use little processor time meanwhile."
-_PATIENCE: Final = "tests/lab/test_patience.py"
-_LAB: Final = "tests/lab"
+"The longest first: each begins when one before it has ended."
 
 
 def main() -> int:
     """Run them all, whatever fails; return the exit status."""
     pages = [_BROWSERS, *(str(path) for path in sorted(ROOT.glob(_PAGES)))]
     others = [f"--ignore={_BROWSERS}", f"--ignore-glob={ROOT / _PAGES}"]
-    others += [f"--ignore={path}" for path in (*_SLOW, _LAB)]
+    others += [f"--ignore={path}" for path in _WAITING]
     failed = _together(
         [
             [*_PYTEST, *_SEVERAL, "tests", "dcsend", *others],
@@ -56,9 +58,7 @@ def main() -> int:
         ]
     )
     failed += _together([[*_PYTEST, *_WITH_BROWSERS, *pages]])
-    # About forty programs and browsers start within seconds: nothing else may run beside them.
-    failed += _together([[*_PYTEST, _PATIENCE]])
-    failed += _together([[*_PYTEST, *_FILES, *_SLOW, _LAB, f"--ignore={_PATIENCE}"]])
+    failed += _together([[*_PYTEST, *_FILES, *_WAITING]])
     return 1 if failed else 0
 
 
