@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import time
 
 import pytest
 from aioice import Candidate
+from zeroconf.asyncio import AsyncZeroconf
 
 from dcsend.engines import mdns
 from dcsend.engines.ice import IceConnection
@@ -141,6 +143,46 @@ def test_waiting_for_a_name_that_nobody_has_is_cheap_and_ends_when_it_is_cancell
             async with asyncio.timeout(2):
                 await mdns.resolve(["00000000-0000-4000-8000-000000000000.local"], note)
         assert time.process_time() - began < 1.0
+
+    host.inside(main)
+
+
+def descriptors() -> int:
+    """Count what this process has open."""
+    return len(os.listdir("/dev/fd"))
+
+
+def test_sockets_are_closed_although_it_is_cancelled_twice_while_they_are_opened(
+    lan: MakeLan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a signal comes while a connection that has failed is being closed."""
+    host = lan(hosts=1).hosts[0]
+    tasks: list[asyncio.Task[None]] = []
+    open_, close = mdns._open, AsyncZeroconf.async_close
+
+    def opened() -> AsyncZeroconf | None:
+        tasks[0].cancel()
+        return open_()
+
+    async def closing(network: AsyncZeroconf) -> None:
+        tasks[0].cancel()
+        await close(network)
+
+    monkeypatch.setattr(mdns, "_open", opened)
+    monkeypatch.setattr(AsyncZeroconf, "async_close", closing)
+
+    async def main() -> None:
+        before = descriptors()
+
+        async def note(name: str, where: str) -> None:
+            raise AssertionError
+
+        tasks.append(asyncio.create_task(mdns.resolve([NAME], note)))
+        await asyncio.wait(tasks)
+        assert tasks[0].cancelled()
+        # What zeroconf had begun by then it finishes.
+        await asyncio.sleep(0.5)
+        assert descriptors() == before
 
     host.inside(main)
 
