@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from dcsend.errors import ConnectionFailed, TimedOut, UsageError
+from dcsend.description import SdpType
+from dcsend.engines.described import Endpoint, Servers
+from dcsend.engines.listener import Listener
+from dcsend.engines.loading import load_aiortc
+from dcsend.errors import ConnectionFailed, DcsendError, TimedOut, UsageError
+from dcsend.session import meeting
 from dcsend.session.arrivals import Awaited
 from dcsend.session.events import CodeReady, Event, Failed, Warned
 from dcsend.session.meeting import meet
 from dcsend.session.publishing import chosen_addresses
 from dcsend.settings import Settings
+from dcsend.signaling import blob
 from dcsend.signaling.dialcode import decode
 
 LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
@@ -99,3 +107,90 @@ async def test_dialers_that_fail_are_told_of_only_so_many_times() -> None:
     told = [event.message for event in events if isinstance(event, Warned)]
     assert told[:-1] == ["it did not finish connecting"] * 20
     assert "no more is told" in told[-1]
+
+
+# Errors are shown before anything is closed because of them: that may take a while
+
+
+LOST = ConnectionFailed("the connection to the other side was lost")
+
+
+class Closing:
+    """Notes what has been reported when something is closed."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.before: list[DcsendError] | None = None
+        "Errors that were reported by then."
+
+    def note(self) -> None:
+        """Note it, the first time."""
+        if self.before is None:
+            self.before = [event.error for event in self.events if isinstance(event, Failed)]
+
+    async def close(self) -> None:
+        """As that of a connection."""
+        self.note()
+
+    def watch(self, monkeypatch: pytest.MonkeyPatch, closed: type[Any]) -> None:
+        """Note the end of all that are of that class."""
+        close = closed.close
+
+        async def noting(it: object) -> None:
+            self.note()
+            await close(it)
+
+        monkeypatch.setattr(closed, "close", noting)
+
+    async def lose(self, settings: Settings) -> None:
+        """Meet somebody, and lose the connection, if there is one."""
+        with pytest.raises(ConnectionFailed):
+            async with meet(settings, self.events.append, "receiver"):
+                raise LOST
+
+
+async def test_error_is_reported_before_a_dialed_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closing = Closing()
+
+    async def dial(*arguments: object) -> Closing:
+        return closing
+
+    monkeypatch.setattr(meeting, "_dial", dial)
+    await closing.lose(replace(LOCAL, code="dc1"))
+    assert closing.before == [LOST]
+
+
+async def test_error_is_reported_before_a_listener_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    closing = Closing()
+    closing.watch(monkeypatch, Listener)
+    await closing.lose(LOCAL)
+    assert closing.before == [LOST]
+
+
+@pytest.mark.parametrize("connects", [True, False])
+async def test_error_is_reported_before_a_connection_by_two_codes_is_closed(
+    monkeypatch: pytest.MonkeyPatch, connects: bool
+) -> None:
+    closing = Closing()
+
+    async def establish(endpoint: Endpoint, *arguments: object, timeout: float) -> None:
+        await endpoint._end_tasks()
+        if not connects:
+            raise LOST
+
+    await load_aiortc()
+    other = await Endpoint.open(Servers(), addresses=LOCAL.addresses)
+    try:
+        offer = blob.encode(other.describe(SdpType.OFFER))
+        monkeypatch.setattr(Endpoint, "establish", establish)
+        from dcsend.engines.transfer import TransferConnection
+
+        closing.watch(monkeypatch, TransferConnection)
+        await closing.lose(replace(LOCAL, code=offer))
+    finally:
+        await other.close()
+    assert closing.before == [LOST]

@@ -193,6 +193,17 @@ def test_user_may_have_colons(uri: str, user: str, password: str) -> None:
     assert server.address == ("turn.example.org", 3478)
 
 
+async def test_end_waits_half_a_second_for_a_server_that_is_gone() -> None:
+    """By aioice alone its last request would be repeated for 63 s."""
+    async with Stranger.open() as server:
+        account = TurnServer(server.address, "user", "password")
+        client, transport = await relay._connected(account, server.address)
+        async with asyncio.timeout(1):
+            await client.delete()
+        await until(lambda: bool(server.received))
+        assert transport.is_closing()
+
+
 def test_password_is_in_no_representation() -> None:
     assert "secret" not in repr(TurnServer(("192.0.2.1", 3478), "me", "secret"))
 
