@@ -62,10 +62,10 @@ def code(*hosts: str) -> str:
     ids=["IPv6 only", "IPv4 only", "no address", "no route"],
 )
 def test_code_that_leads_nowhere_from_here_is_told_at_once(
-    lan: MakeLan, run: Run, ipv4: bool, ipv6: bool, address: str, message: str
+    lan: MakeLan, run: Run, tmp_path: Path, ipv4: bool, ipv6: bool, address: str, message: str
 ) -> None:
     here = lan(1, ipv4=ipv4, ipv6=ipv6).hosts[0]
-    dialer = run.dcsend(here, "receive", "-y", FOR_EVER, code(address))
+    dialer = run.dcsend(here, "receive", "-y", "-o", tmp_path, FOR_EVER, code(address))
     dialer.until(message, errors=True)
     assert dialer.end() == 5
 

@@ -12,6 +12,7 @@ from dcsend.engines import diagnosis
 from dcsend.engines.diagnosis import Diagnosis, known
 from dcsend.engines.situations import Facts, Place, Role
 from dcsend.engines.udp import Address, UdpPort
+from dcsend.settings import Settings
 from tests.peers import Stranger
 from tests.test_stun import response
 
@@ -74,6 +75,10 @@ async def test_server_without_an_address_takes_no_longer_than_the_limit(port: Ud
     facts = await found(port, ("no-such-name.invalid", 3478))
     assert (facts.tcp, facts.mapped) == (False, ())
     assert loop.time() - begin < diagnosis.LIMIT + 1
+
+
+def test_side_that_tries_knows_why_it_failed_within_twenty_seconds() -> None:
+    assert Settings().connect_timeout + diagnosis.LIMIT < 20
 
 
 async def test_no_server_is_asked_if_none_is_named(port: UdpPort) -> None:
