@@ -24,12 +24,14 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.session.events import (
+    Arrived,
     CodeReady,
     Connected,
     Event,
     Failed,
     FileFinished,
     Finished,
+    Left,
     Link,
     ManifestKnown,
     Progressed,
@@ -245,8 +247,28 @@ def test_notes_leave_the_qr_code_in_the_window(height: int, page: str) -> None:
     first, second = (Warned("server", f"the {n} server does not answer", "x" * 90) for n in "ab")
     rows = Seat(pty).after(code(page), first, second)
     assert scanned(photographed(pty.screen, "dark")) == DIAL.link(page)
+    # Above the QR code nobody sees it, so the newest note is in the last row, too.
+    newest = "note: the b server does not answer"
+    assert rows[-1] == newest if height < 50 else rows[-1].startswith("waiting")
+    assert newest in pty.written
+    pty.close()
+
+
+@pytest.mark.parametrize("height", [24, 50])
+def test_code_is_shown_again_when_a_device_leaves(height: int) -> None:
+    pty = Pty(80, height)
+    left = Left("10.0.0.9", ConnectionFailed("the connection is lost"), again=True)
+    rows = Seat(pty).after(code(LOCAL_PAGE), Arrived("10.0.0.9"), CONNECTED, left)
+    assert "10.0.0.9 has left, and the code works again: the connection is lost" in pty.written
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
     assert rows[-1].startswith("waiting")
-    assert "note: the b server does not answer" in pty.written
+    pty.close()
+
+
+def test_arrival_is_seen_where_the_code_fills_the_window() -> None:
+    pty = Pty(80, 24)
+    rows = Seat(pty).after(code(LOCAL_PAGE), Arrived("10.0.0.9"))
+    assert rows[-1] == "a device has connected with the code: 10.0.0.9"
     pty.close()
 
 

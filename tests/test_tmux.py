@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 from dcsend.signaling.dialcode import decode
 from tests.screens import Pane, Tmux, tmux_server
 from tests.test_qr import photographed, scanned
+
+ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(
     shutil.which("tmux") is None and os.environ.get("CI") != "true", reason="tmux is not installed"
@@ -82,6 +85,32 @@ def test_ordinary_window_shows_the_qr_code_of_the_page_and_the_command(
     link = scanned(photographed(sender.painted(), "dark"))
     assert link.startswith("http://127.0.0.1:")
     assert decode(link) == decode(code)
+
+
+NOTES = """
+import datetime, sys
+from dcsend.display.streams import Stream
+from dcsend.display.terminal import TerminalDisplay, TerminalOptions
+from dcsend.session.events import CodeReady, Warned
+from tests.test_terminal import LOCAL_PAGE, code
+err = Stream(sys.stderr)
+display = TerminalDisplay(err, err, TerminalOptions(), None)
+display.show(code(LOCAL_PAGE))
+for number in range(3):
+    display.show(Warned("network", f"note {number}", "look"))
+"""
+"Shows a code that fills the window, and notes."
+
+
+def test_notes_leave_no_copies_of_the_code_above_the_window(tmux: Tmux, tmp_path: Path) -> None:
+    (tmp_path / "notes.py").write_text(NOTES)
+    window = tmux.window(tmp_path)
+    window.enter(f"PYTHONPATH={ROOT} {sys.executable} -P notes.py")
+    window.until("^note: note 2")
+    lines = window.look(joined=True, back=200)
+    assert [sum(line.startswith(words) for line in lines) for words in ("dcsend rec", "hint:")] == [
+        *(1, 3),
+    ]
 
 
 def test_code_that_leaves_no_room_for_the_command_is_whole_and_tells_where_it_is(

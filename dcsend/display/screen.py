@@ -25,6 +25,9 @@ _SAVE: Final = "\x1b7"
 _RESTORE: Final = "\x1b8"
 _CLEAR_ROW: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
+_CLEAR_FROM_HERE: Final = f"{_CLEAR_ROW}\x1b[B{_CLEAR_BELOW}\x1b[A"
+"""As `_CLEAR_BELOW` where a row follows. What is cleared from the first row of the window on, tmux
+takes for lines that scroll out, and keeps a copy."""
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -54,6 +57,16 @@ class Screen:
             self._stream.write(f"\n{text}\n{self._rows[0]}")
         else:
             self._stream.line(text)
+
+    def notice(self, text: str, texts: Sequence[str] = ()) -> None:
+        """Write *texts*, or *text*; where a block fills the window, put *text* below it, too."""
+        written = "\n".join(texts or [text])
+        self.line(written)
+        columns, rows = self._stream.window
+        heights = (_height(row, columns) for row in [*written.split("\n"), *self._rows])
+        if self._lasting and sum(heights) > rows:
+            self._rows[-1] = fit(text, columns - 1).rstrip()
+            self._stream.write(f"\r{_CLEAR_ROW}{self._rows[-1]}")
 
     def typed(self, text: str) -> None:
         """Turn the line that has just been typed into one that stays above the rest."""
@@ -139,7 +152,7 @@ class Screen:
         columns, _ = self._stream.window
         heights = [_height(row, columns) for row in self._rows]
         up = sum(heights) - (1 if heights and not self._below else 0) + further
-        return (f"\x1b[{up}A" if up else "") + "\r" + _CLEAR_BELOW
+        return f"\x1b[{up}A\r{_CLEAR_FROM_HERE}" if up else f"\r{_CLEAR_BELOW}"
 
     def _drawn(self) -> str:
         return "\n".join(self._rows) + "\n" * self._below

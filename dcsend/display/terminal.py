@@ -106,8 +106,8 @@ class TerminalDisplay:
         "Hashes of the paths of what is a text: there may be a million."
         self._progressed: Progressed | None = None
         "How far it was when that was last known; None before it began."
-        self._waiting = ""
-        "What the code's status row says."
+        self._code: CodeReady | None = None
+        "The last one."
         self._departed = False
         "Whether a peer has left that was not accepted."
         if options.dials:
@@ -170,6 +170,10 @@ class TerminalDisplay:
         # Once where both are the same terminal; dumb terminals included.
         if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
+        self._code = event
+        self._announce(event)
+
+    def _announce(self, event: CodeReady) -> None:
         announcement = announce(
             event, self._err, self._options.qr, self._clock(), hosted=self._options.hosted
         )
@@ -179,12 +183,11 @@ class TerminalDisplay:
         above = len(announcement.lines) - announcement.kept
         self._screen.lines(announcement.lines[:above])
         self._screen.block(announcement.lines[above:], announcement.status)
-        self._waiting = announcement.status
 
     def _show_visitor(self, event: Arrived | Left) -> None:
         """Show a peer that comes, or one that goes, whose question goes with it."""
         if isinstance(event, Arrived):
-            self._screen.line(f"a device has connected with the code: {event.address}")
+            self._screen.notice(f"a device has connected with the code: {event.address}")
             return
         self._screen.take_back()
         if self._keyboard is not None:
@@ -193,7 +196,8 @@ class TerminalDisplay:
             reason = wording.short(event.error.message, wording.LONGEST_MESSAGE)
             self._say(f"{event.address} has left, and the code works again: {reason}")
             self._departed = True
-            self._screen.status(self._waiting)
+            if self._code is not None:
+                self._announce(self._code)  # what was shown before has scrolled up
 
     def _show_description(self, event: DescriptionReady) -> None:
         """Show our half of two codes; who has shown an offer asks for the answer next."""
@@ -288,9 +292,10 @@ class TerminalDisplay:
         """Say what went wrong, or how well it went."""
         match event:
             case Warned():
-                self._say(f"note: {wording.short(event.message, wording.LONGEST_MESSAGE)}")
-                if event.hint:
-                    self._say(f"hint: {wording.short(event.hint, wording.LONGEST_MESSAGE)}")
+                note = f"note: {wording.short(event.message, wording.LONGEST_MESSAGE)}"
+                hint = f"hint: {wording.short(event.hint, wording.LONGEST_MESSAGE)}"
+                said = [note, hint] if event.hint else [note]
+                self._screen.notice(note, [row for one in said for row in self._broken(one)])
             case Failed():
                 self.close()
                 self._show_more()
@@ -307,9 +312,13 @@ class TerminalDisplay:
                 self._show_result(event)
 
     def _say(self, text: str) -> None:
-        """Write prose: on a terminal, broken between words."""
+        """Write prose."""
+        self._screen.lines(self._broken(text))
+
+    def _broken(self, text: str) -> list[str]:
+        """Break prose between words, on a terminal."""
         columns = self._err.window[0]
-        self._screen.lines(wording.wrapped(text, columns) if self._err.terminal else [text])
+        return wording.wrapped(text, columns) if self._err.terminal else [text]
 
     def _show_more(self) -> None:
         """Count what got no line."""
