@@ -53,11 +53,6 @@ export type State =
   | "failed"
   | "unsupported";
 
-/** Kinds of problems after which the same code may work, unless it is used up. */
-const AGAIN: readonly string[] = [
-  ...["unreachable", "offline", "connection", "peer-gone", "suspended", "timeout", "interrupted"],
-];
-
 /** How the tab's picture tells of a state. */
 const LOOKS: Readonly<Partial<Record<State, Look>>> = {
   transferring: "busy",
@@ -368,7 +363,7 @@ export class Display implements Questions {
       const title = good ? strings.partly : problem.title;
       this.#enter(good ? "partly" : "failed", title, good ? result : "");
       showProblem(problem, good && problem.title !== title);
-      show(AGAIN.includes(problem.kind) && this.#handlers.canRetry(), "retry");
+      show(wording.isRepeatable(problem.kind) && this.#handlers.canRetry(), "retry");
       show(problem.kind === "unreachable" || problem.kind === "offline", "two");
     }
     show(part("log").childElementCount > 0, "chat");
@@ -382,6 +377,7 @@ export class Display implements Questions {
       connected: this.#connection !== null,
       silent: this.#silent,
       declined: this.#declined,
+      canRetry: this.#handlers.canRetry(),
       ...this.#handlers.surroundings(),
     });
   }

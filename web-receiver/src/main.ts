@@ -103,7 +103,7 @@ function connect(text: string): void {
     decoded = decode(text);
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
-    const nowhere = { connected: false, silent: false, declined: false };
+    const nowhere = { connected: false, silent: false, declined: false, canRetry: false };
     display.paste(explain(error, { ...nowhere, ...surroundings() }));
     return;
   }

@@ -9,6 +9,8 @@ import type { Destination } from "./files/operations.ts";
 
 /** The sentence that most troubles end in: a code works once. */
 export const AGAIN = "Start dcsend again on the other side and use the new code.";
+/** In its place, where nothing had been accepted. */
+export const STILL = "Nothing was accepted, so the code still works: try again.";
 const KEEP_OPEN = "Keep this page in front and the screen on while files are on the way.";
 
 /** Texts that stand in index.html, by the value of `data-text`. */

@@ -8,7 +8,16 @@ import type { Entry } from "./entry.ts";
 import type { DcsendError, ErrorKind } from "./errors.ts";
 import { printable } from "./printable.ts";
 import type { Connected, FileFinished, Finished, Progressed } from "./session/events.ts";
-import { AGAIN, counts, type Situation, strings, troubles, verdicts, ways } from "./strings.ts";
+import {
+  AGAIN,
+  counts,
+  type Situation,
+  STILL,
+  strings,
+  troubles,
+  verdicts,
+  ways,
+} from "./strings.ts";
 
 /** A no-break space: a number and its unit stay together. */
 const GAP = "\u00a0";
@@ -203,6 +212,8 @@ export interface Circumstances {
   readonly silent: boolean;
   /** Whether the person here said no. */
   readonly declined: boolean;
+  /** Whether the code is not used up, since nothing has been accepted. */
+  readonly canRetry: boolean;
   /** Whether the browser says that this device has a network. */
   readonly online: boolean;
   /** Whether the browser had put the page to sleep shortly before. */
@@ -219,20 +230,32 @@ export interface Problem {
   readonly advice: readonly string[];
 }
 
+/** Kinds after which the same code may work, unless it is used up. */
+const REPEATABLE: readonly string[] = [
+  ...["unreachable", "offline", "connection", "peer-gone", "suspended", "timeout", "interrupted"],
+];
+
+/** Say whether the same code may work after such a problem, unless it is used up. */
+export function isRepeatable(kind: Problem["kind"]): boolean {
+  return REPEATABLE.includes(kind);
+}
+
 /** Kinds whose title says it all. */
 const PLAIN: readonly string[] = ["declined", "interrupted", "offline"];
 
 /** Say what happened and what to do. */
 export function explain(error: DcsendError, circumstances: Circumstances): Problem {
   const kind = situation(error, circumstances);
-  const { title, advice } = troubles[kind];
+  const { title } = troubles[kind];
+  const again = circumstances.canRetry && isRepeatable(kind) ? STILL : AGAIN;
+  const advice = troubles[kind].advice.map((line) => (line === AGAIN ? again : line));
   if (PLAIN.includes(kind)) return { kind, title, detail: "", advice };
   const detail = sentence(error.message);
   // What the error itself knows to do is better than what is said of its kind.
   if (error.hint === "") return { kind, title, detail, advice };
   const hint = sentence(error.hint);
-  const again = advice.filter((line) => line === AGAIN && !/again|new/.test(hint));
-  return { kind, title, detail, advice: [hint, ...again] };
+  const last = advice.filter((line) => line === again && !/again|new/.test(hint));
+  return { kind, title, detail, advice: [hint, ...last] };
 }
 
 /** Tell apart what one class of error has in common but a person deals with differently. */

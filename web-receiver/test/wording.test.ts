@@ -9,7 +9,7 @@ import {
   PeerRefused,
 } from "../src/errors.ts";
 import type { FileFinished, Finished, Progressed } from "../src/session/events.ts";
-import { AGAIN, troubles } from "../src/strings.ts";
+import { AGAIN, STILL, troubles } from "../src/strings.ts";
 import * as wording from "../src/wording.ts";
 
 const GAP = "\u00a0";
@@ -208,7 +208,10 @@ describe("the name of a download", () => {
 });
 
 describe("errors", () => {
-  const fine = { connected: true, silent: false, declined: false, online: true, slept: false };
+  const fine = {
+    ...{ connected: true, silent: false, declined: false },
+    ...{ canRetry: false, online: true, slept: false },
+  };
   const lost = new ConnectionFailed("the connection was lost");
 
   test.each([
@@ -259,6 +262,14 @@ describe("errors", () => {
     const { title, advice } = wording.explain(new CodeExpired("nobody answers"), fine);
     expect(title).toBe("The code has expired");
     expect(advice).toContain(AGAIN);
+  });
+
+  test.each([
+    [lost, STILL],
+    [new CodeExpired("nobody answers"), AGAIN],
+  ])("a code that is not used up is to be tried again, unless it has expired", (error, last) => {
+    const { advice } = wording.explain(error, { ...fine, canRetry: true, silent: true });
+    expect(advice.at(-1)).toBe(last);
   });
 
   test("an error without words leaves its title", () => {
