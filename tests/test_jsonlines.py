@@ -243,3 +243,20 @@ async def test_long_manifest_is_one_line_written_in_pieces_while_others_have_the
     assert line == json.dumps({"v": 1, "event": "manifest", **offered.as_json()})
     assert json.loads(after)["message"] == "nothing"
     assert out.flushed > 10
+
+
+@pytest.mark.parametrize(("entries", "told"), [(1, ["manifest", "error"]), (500, ["error"])])
+def test_after_a_signal_a_short_manifest_is_written_whole_and_a_long_one_not_begun(
+    monkeypatch: pytest.MonkeyPatch, entries: int, told: list[str]
+) -> None:
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out))
+    monkeypatch.setattr(jsonlines, "in_haste", lambda: True)
+
+    async def end() -> None:
+        display.show(ManifestKnown([Entry(str(number), size=3) for number in range(entries)]))
+        display.show(Warned("silent", "nothing"))
+        display.close()
+
+    asyncio.run(end())
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == told

@@ -32,6 +32,8 @@ _MOST_HELD: Final = 1000
 "Verdicts that wait to be written; a peer can have a million made, faster than they are written."
 _PIECE: Final = 64 << 10
 "Characters of paths that are turned into JSON at once, in which each may become twelve."
+_FEW: Final = 100
+"Entries of a manifest whose line is written whole, after a signal, too; a longer one is cut then."
 _BETWEEN: Final = '}, {"v": '
 "Between two objects in an array of them."
 _LINES: Final = '}\n{"v": '
@@ -114,18 +116,23 @@ class JsonDisplay:
                 yield piece
             if not self._held:
                 return
-            if isinstance(self._held[0], ManifestKnown):
-                self._listing = _manifest_line(self._held[0])
+            event = self._held[0]
+            if isinstance(event, ManifestKnown) and len(event.entries) > _FEW:
                 self._held.popleft()
+                if not in_haste():
+                    self._listing = _manifest_line(event)
             else:
                 yield self._lines()
 
     def _lines(self) -> str:
-        """Take some of what is held, up to the manifest."""
+        """Take some of what is held, up to a long manifest."""
         objects = []
         size = 0
-        while self._held and size < _PIECE and not isinstance(self._held[0], ManifestKnown):
-            event = self._held.popleft()
+        while self._held and size < _PIECE:
+            event = self._held[0]
+            if isinstance(event, ManifestKnown) and len(event.entries) > _FEW:
+                break
+            self._held.popleft()
             objects.append({"v": 1, "event": event.name, **event.as_json()})
             size += len(event.path) if isinstance(event, FileFinished) else 0
         # All at once takes half the time. No text has what is replaced: a quote in it, after
