@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -49,11 +49,11 @@ def run(
     *arguments: str, stdin: int | IO[str] = subprocess.DEVNULL, env: dict[str, str] | None = None
 ) -> tuple[int, str, str]:
     """Run dcsend to its end; return its status, standard output and standard error."""
-    root = str(Path(dcsend.__file__).parents[1])
+    # Without PYTHONPATH: what is received, by default in the current folder, may not go there.
     variables = {"DCSEND_ADDRESS": "127.0.0.1", "COLUMNS": "100"}
     found = subprocess.run(
         [sys.executable, "-m", "dcsend", *arguments],
-        env={**os.environ, **variables, "PYTHONPATH": root, **(env or {})},
+        env={**os.environ, **variables, **(env or {})},
         stdin=stdin,
         capture_output=True,
         text=True,
@@ -469,6 +469,13 @@ def test_bytes_of_a_stranger_are_not_written_to_a_terminal(pty: Pty) -> None:
         "dcsend: standard output is a terminal",
         "dcsend: hint: pipe it into a file or a program, or choose a folder with --output",
     ]
+
+
+@pytest.mark.parametrize("arguments", [("receive", "-y", ""), ("send", "--to", " ", ".")])
+def test_empty_code_is_refused_as_of_a_variable_that_is_not_set(arguments: Sequence[str]) -> None:
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("dcsend: the code is empty\n")
 
 
 @pytest.mark.parametrize(

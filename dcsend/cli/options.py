@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dcsend.errors import UsageError
+from dcsend.errors import IncompleteCode, UsageError
 from dcsend.printable import printable
 from dcsend.settings import DEFAULT_STUN, Engine, Signal
 
@@ -170,6 +170,18 @@ def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool 
             f"{names} {'are' if len(idle) > 1 else 'is'} for the side that {side}",
             "leave it out here, or use it on the other side",
         )
+
+
+def refuse_empty(context: typer.Context, name: str) -> None:
+    """Refuse a code that is given and empty, as of a shell variable that is not set.
+
+    Without a code a side listens, and `receive -y` would accept what anybody sends.
+
+    Raises:
+        IncompleteCode: the parameter is empty.
+    """
+    if name in typed(context) and not context.params[name].strip():
+        raise IncompleteCode("the code is empty")
 
 
 def refuse(names: Collection[str], reason: str, hint: str) -> None:

@@ -25,6 +25,7 @@ from dcsend.cli.options import (
     Verbose,
     option,
     page_of,
+    refuse_empty,
     refuse_idle_options,
     servers_of,
     typed,
@@ -97,6 +98,7 @@ def send(
     def run(options: Options) -> int:
         from dcsend.runner import by_descriptions, parse_duration, run_send
 
+        refuse_empty(context, "to")
         two_codes = by_descriptions(signal, to)
         refuse_idle_options(context, dials=bool(to), two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(to))
@@ -178,6 +180,7 @@ def receive(
     def run(options: Options) -> int:
         from dcsend.runner import by_descriptions, one_of, parse_duration, run_receive
 
+        refuse_empty(context, "code")
         two_codes = by_descriptions(signal, code)
         refuse_idle_options(context, dials=bool(code), two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(code))
