@@ -114,4 +114,7 @@ def failure(files: Sequence[FileFinished]) -> DcsendError | None:
     for kind in (IntegrityError, SourceError, DestinationError):
         if status == kind.exit_status:
             return kind(first)
-    return PartlyDone(first, "the others are safe; run it again with --skip for the rest")
+    return PartlyDone(
+        first,
+        "the others are safe; when the cause is gone, run it again, with --skip at the receiver",
+    )
