@@ -192,7 +192,8 @@ def _outage(case: tuple[str, str, float]) -> str:
     _note(f"{case}: {became}")
     if became.statuses == (0, 0):
         return f"{became.stall:.1f}"
-    return f"✗ {'; '.join(became.said[-2:])}"
+    said = " ".join("; ".join(became.said[-2:]).split())  # a page's words come in lines
+    return f"✗ {said}"
 
 
 _printing = threading.Lock()
