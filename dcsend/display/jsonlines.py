@@ -7,7 +7,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeGuard
 
 from dcsend.display.streams import Stream, in_haste
 from dcsend.entry import Entry
@@ -117,7 +117,7 @@ class JsonDisplay:
             if not self._held:
                 return
             event = self._held[0]
-            if isinstance(event, ManifestKnown) and len(event.entries) > _FEW:
+            if _is_long(event):
                 self._held.popleft()
                 if not in_haste():
                     self._listing = _manifest_line(event)
@@ -130,7 +130,7 @@ class JsonDisplay:
         size = 0
         while self._held and size < _PIECE:
             event = self._held[0]
-            if isinstance(event, ManifestKnown) and len(event.entries) > _FEW:
+            if _is_long(event):
                 break
             self._held.popleft()
             objects.append({"v": 1, "event": event.name, **event.as_json()})
@@ -138,6 +138,11 @@ class JsonDisplay:
         # All at once takes half the time. No text has what is replaced: a quote in it, after
         # whatever else, has a backslash before it.
         return json.dumps(objects)[1:-1].replace(_BETWEEN, _LINES) + "\n"
+
+
+def _is_long(event: Event) -> TypeGuard[ManifestKnown]:
+    """Tell whether an event is a manifest whose line is written in pieces."""
+    return isinstance(event, ManifestKnown) and len(event.entries) > _FEW
 
 
 def _manifest_line(event: ManifestKnown) -> Iterator[str]:

@@ -322,9 +322,9 @@ class Endpoint:
     def _heard(
         self, judge: Callable[[bytes, Address], Message | None], data: bytes, source: Address
     ) -> Message | None:
-        """Judge a datagram; with the first check of the peer, forget what came before it.
+        """Judge a datagram; on the first check of the peer, drop what is queued for DTLS.
 
-        It can't have begun a handshake before its checks, but anybody can in its name, long before.
+        The peer sends checks before it begins a handshake, so those datagrams are forged.
         """
         before = self._checks.heard
         message = judge(data, source)

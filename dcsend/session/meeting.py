@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["by_code", "meet"]
 
 _MAX_FAILED: Final = 20
-"Dials that failed up to which each is told; who has the code can begin fifty a second."
+"Failed dials that are reported one by one; an attacker with the code can begin fifty a second."
 
 
 @asynccontextmanager
@@ -177,7 +177,7 @@ async def _listen(
 
 
 def _teller(emit: Emit) -> Callable[[DcsendError], None]:
-    """Return what tells that somebody with the code has failed to connect, a few times."""
+    """Return a function that reports failed dials: each of the first ones, then one last line."""
     count = 0
 
     def tell(error: DcsendError) -> None:
@@ -186,7 +186,7 @@ def _teller(emit: Emit) -> Callable[[DcsendError], None]:
         if count <= _MAX_FAILED:
             emit(Warned(error.kind, error.message, error.hint))
         elif count == _MAX_FAILED + 1:
-            emit(Warned(error.kind, "other devices with the code fail, too; no more is told of it"))
+            emit(Warned(error.kind, "more devices with the code fail; they are not reported"))
 
     return tell
 
