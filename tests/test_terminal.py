@@ -265,6 +265,13 @@ def test_code_is_shown_again_when_a_device_leaves(height: int) -> None:
     pty.close()
 
 
+def test_code_is_not_repeated_off_a_terminal_when_a_device_leaves() -> None:
+    left = Left("10.0.0.9", ConnectionFailed("the connection is lost"), again=True)
+    lines, _ = plainly(code(), Arrived("10.0.0.9"), left)
+    assert sum("run: dcsend receive" in line for line in lines) == 1
+    assert [line.startswith("waiting") for line in lines].count(True) == 2
+
+
 def test_arrival_is_seen_where_the_code_fills_the_window() -> None:
     pty = Pty(80, 24)
     rows = Seat(pty).after(code(LOCAL_PAGE), Arrived("10.0.0.9"))

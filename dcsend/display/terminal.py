@@ -173,10 +173,13 @@ class TerminalDisplay:
         self._code = event
         self._announce(event)
 
-    def _announce(self, event: CodeReady) -> None:
+    def _announce(self, event: CodeReady, *, again: bool = False) -> None:
         announcement = announce(
             event, self._err, self._options.qr, self._clock(), hosted=self._options.hosted
         )
+        if again and not self._err.movable:  # the lines before are still there
+            self._screen.status(announcement.status)
+            return
         self._screen.withdraw()  # of a code before this one
         for note in announcement.notes:
             self._say(f"note: {note}")
@@ -197,7 +200,7 @@ class TerminalDisplay:
             self._say(f"{event.address} has left, and the code works again: {reason}")
             self._departed = True
             if self._code is not None:
-                self._announce(self._code)  # what was shown before has scrolled up
+                self._announce(self._code, again=True)  # what was shown has scrolled up
 
     def _show_description(self, event: DescriptionReady) -> None:
         """Show our half of two codes; who has shown an offer asks for the answer next."""
