@@ -1,10 +1,10 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test coverage check fuzz lab bench report paths pictures build lock clean
+.PHONY: help venv page demo test quick pythons coverage check fuzz faults lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
-help: ## show this list
+help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: ## set up .venv with locked tools and dcsend itself
@@ -16,29 +16,41 @@ page: venv ## build the page for browsers if its sources have changed
 demo: venv ## send a real file between two processes and compare the digests
 	@$(PY) bench/demo.py
 
-test: page ## do all set-up, then every check and every test
+test: page ## set up, then run every check and every test
 	@sh scripts/system-tools.sh
 	@$(MAKE) --no-print-directory check
-	@$(PY) scripts/tests.py
+	@$(PY) -m scripts.tests
+
+quick: venv ## the tests that need no root, browser, other process or wait; under a minute
+	$(PY) -m pytest -q --numprocesses=2 --dist=worksteal -m "not full and not slow" tests dcsend
+
+pythons: venv ## the same on CPython 3.12 and 3.13
+	@sh scripts/pythons.sh 3.12 3.13
 
 coverage: venv ## branch coverage of the tests without browsers
-	$(PY) -m pytest tests dcsend --ignore-glob='*/tests/test_page_*.py' --ignore=tests/test_browsers.py --cov --cov-report=term-missing
+	$(PY) -m pytest tests dcsend --ignore=tests/pages --cov --cov-report=term-missing
 
 check: venv ## formatting, lint and types only
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
+	$(PY) -m mypy -p dcsend --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32
+	$(PY) -m mypy -p dcsend --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin
+	$(PY) scripts/prose.py
 	@$(PY) scripts/page.py check
 
-fuzz: ## throw invented input at each parser that strangers reach; see CONTRIBUTING.md
+fuzz: ## run a fuzzer on each parser that strangers can reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
 
-lab: page ## try every way through 37 networks and write docs/networks.md; forty minutes
+faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes
+	$(PY) -m tests.faults $(if $(PART),--part $(PART))
+
+lab: page ## try every way of connecting in 37 networks; write docs/networks.md; 40 minutes
 	@sh scripts/system-tools.sh
 	$(PY) -m pytest -q tests/lab/every_reason.py
 	$(PY) -m tests.lab.measure
 
-bench: page ## measure everything and write docs/performance.md; about three hours, see bench/
+bench: page ## measure everything; write docs/performance.md; 3 hours, see bench/
 	@sh scripts/system-tools.sh
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
@@ -53,7 +65,7 @@ bench: page ## measure everything and write docs/performance.md; about three hou
 	$(PY) -m bench.paths
 	@$(MAKE) --no-print-directory report
 
-report: ## write docs/performance.md, its plots and README's table from what was measured last
+report: ## write docs/performance.md and its plots from the last measurements
 	@sh scripts/bench-venv.sh
 	build/bench-venv/bin/python -m bench.report
 
@@ -63,16 +75,16 @@ paths: venv ## measure over emulated paths only: delay, loss, rate, queue; 45 mi
 	$(PY) -m bench.paths
 	$(PY) -m bench.uploads
 
-pictures: page ## make the pictures of README anew, from a real run
+pictures: page ## make the pictures of README from a real run
 	@sh scripts/system-tools.sh
 	@$(PY) -m scripts.pictures
 
 build: page ## build the wheel, install it in a fresh environment, start it
 	@sh scripts/build.sh
 
-lock: venv ## write the lists of locked packages anew from pyproject.toml
+lock: venv ## write the lists of locked packages from pyproject.toml
 	@sh scripts/lock.sh
 
 clean: ## remove everything that the other targets made
-	rm -rf .venv .fuzz build dist web-receiver/dist web-receiver/node_modules htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .fuzz build dist web-receiver/dist web-receiver/node_modules htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

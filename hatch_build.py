@@ -1,12 +1,15 @@
-"""Put the page for browsers into what is built: `dcsend/page.html` in a wheel, and what it bundles.
+"""Add what is generated to wheel and source archive: the page for browsers, and the manual page.
 
-The source archive carries the built page beside its sources, so that a wheel built from it needs no
-Node.js. Called by hatchling; how the page is built is in scripts/page.py.
+A wheel gets `dcsend/page.html`, a bill of what the page bundles, and `share/man/man1/dcsend.1`. The
+source archive has the built page beside its sources, so that a wheel built from it needs no
+Node.js. Called by hatchling; scripts/ has page.py, sbom.py and manpage.py.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +17,16 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class PageHook(BuildHookInterface):
-    """Builds the page where it is not built yet."""
+    """Builds the page if it is not built yet, and writes the manual page."""
 
     def dependencies(self) -> list[str]:
-        """Ask for Node.js where it is needed and the machine has none."""
+        """Return typer, for the manual page, and Node.js if the page needs it and it is missing."""
         page = self._script("page")
-        return [] if page.is_built() or page.find_node() else [page.NODE_WHEEL]
+        node = [] if page.is_built() or page.find_node() else [page.NODE_WHEEL]
+        return node + [one for one in self.metadata.core.dependencies if one.startswith("typer")]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add the page; an editable installation finds it where `make page` puts it."""
+        """Add the files; an editable installation finds the page where `make page` puts it."""
         if version == "editable":
             return
         page = self._script("page")
@@ -38,6 +42,11 @@ class PageHook(BuildHookInterface):
             sbom = self._script("sbom")
             sbom.write(self.metadata.version, page.OUTPUT)
             build_data["sbom_files"].append(sbom.FILE.relative_to(self.root).as_posix())
+            manual = page.OUTPUT.with_name("dcsend.1")
+            # In a process of its own: it imports dcsend, and this one may build other versions.
+            script = Path(self.root, "scripts", "manpage.py")
+            subprocess.run([sys.executable, script, manual], check=True)
+            build_data["shared_data"][str(manual)] = "share/man/man1/dcsend.1"
         else:
             folder = page.OUTPUT.parent
             for file in sorted(folder.iterdir()):

@@ -1,13 +1,13 @@
-"""The bare aiortc data channel, one end of it: what its users get without dcsend.
+"""One end of a bare aiortc data channel, as a baseline without dcsend.
 
     python -m bench.bare send BYTES LIMIT      python -m bench.bare receive BYTES
 
 A stock RTCPeerConnection, one ordered and reliable channel, no STUN server; nothing is checked,
-hashed or written. `bench.bare_webrtc` and `bench/pion` speak the same language, lines of JSON:
+hashed or written. `bench.bare_webrtc` and `bench/pion` use the same lines of JSON:
 
-* the sender prints its description; it is given the answer, the receiver the offer;
-* the sender prints `{"bytes": …, "seconds": …}` when the receiver has told it that all is there, or
-  after LIMIT seconds what has arrived, from the first message on;
+* the sender prints its description and reads the answer; the receiver reads the offer;
+* the sender prints `{"bytes": …, "seconds": …}` when the receiver has reported all bytes, or after
+  LIMIT seconds with the bytes that have arrived, from the first message on;
 * the receiver prints `{"arrived": …}` each 250 ms, and ends when its input does.
 
 Must not import anything of dcsend.
@@ -39,7 +39,7 @@ HIGH_WATER: Final = 4_000_000
 "Buffered bytes at which sending stops."
 
 LOW_WATER: Final = 1_000_000
-"Buffered bytes at which it goes on."
+"Buffered bytes below which it continues to send."
 
 PATIENCE: Final = 30.0
 "Seconds for each step of the set-up and of the end."

@@ -1,8 +1,8 @@
-"""The bare libwebrtc data channel, one end of it, through `wrtc`: Chrome's engine without Chrome.
+"""One end of a bare libwebrtc data channel, through `wrtc`: the WebRTC stack of Chrome.
 
     python -m bench.bare_webrtc send BYTES LIMIT      python -m bench.bare_webrtc receive BYTES
 
-As `bench.bare`, whose language it speaks.
+It has the same arguments and output as `bench.bare`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import webrtc
 
 __all__: list[str] = []
 
-# Those of bench.bare, written again: importing it loads aiortc, whose memory would count here.
+# Copies from bench.bare: an import would load aiortc, whose memory would count here.
 MEGABYTE: Final = 1_000_000
 MESSAGE_SIZE: Final = 64_960
 HIGH_WATER: Final = 4_000_000

@@ -2,11 +2,11 @@
 
     python -m bench.browsers [--rounds 5] [--megabytes 300] [--gigabytes 2] [--browser NAME]
 
-The browser is on a host of its own, MTU 1500 between. In each round everybody sends into a new tab:
+The browser is on a second host; the MTU is 1500. In each round each contender sends into a new tab:
 `dcsend send` into the page it serves, verified and saved to the browser's private file system
 (`--page lan`: as a phone opens it, into memory); libwebrtc and aiortc into a few lines of script
-that count and throw away. aiortc sends a third. At last a large file with dcsend, to see how much
-memory the tab's process takes. Writes build/bench/browsers.json; about 12 minutes by default.
+that count and discard. aiortc sends a third. The last transfer is a large file with dcsend, for the
+memory of the process of the tab. Writes build/bench/browsers.json; about 12 minutes by default.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from bench.hosts import Hosts, cable
 from bench.results import MEGABYTE, Result, Row, progress
 from bench.running import Failed, Running
 from bench.watching import give_loopback, watched
-from tests.bidi import BidiError
-from tests.browsers import Browser
-from tests.launching import NAMES, missing_programs
-from tests.tab import Tab
+from tests.support.bidi import BidiError
+from tests.support.browsers import Browser
+from tests.support.launching import NAMES, missing_programs
+from tests.support.tab import Tab
 
 __all__ = ["main"]
 
@@ -48,7 +48,7 @@ _TIMING: Final = {
     "verdict, as the sender counts; verified and saved by the browser",
     "engines into a page": "as the bare channels above, with some lines of script as the receiver",
 }
-"What the seconds are."
+"Definition of the seconds."
 
 _ANSWER: Final = """async (offer, total) => {
   const connection = new RTCPeerConnection();
@@ -70,12 +70,12 @@ _ANSWER: Final = """async (offer, total) => {
     await new Promise((resolve) => { connection.onicegatheringstatechange = resolve; });
   return connection.localDescription.sdp;
 }"""
-"Runs in the page: takes the offer, gives the answer, counts what comes, as `bench.bare` does."
+"Runs in the page: takes the offer, returns the answer, counts bytes, as `bench.bare` does."
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A browser on the right host, and where its page comes from."""
+    """A browser on the right host, and the origin of its page."""
 
     hosts: Hosts
     browser: Browser
@@ -91,7 +91,7 @@ class _Stage:
             line, _ = await asyncio.to_thread(sender.until, '"sdp"')
             async with watched(self.browser) as watch:
                 answer = await tab.call(_ANSWER, json.loads(line.text)["sdp"], total)
-                sender.say(json.dumps({"type": "answer", "sdp": answer}))
+                sender.write_line(json.dumps({"type": "answer", "sdp": answer}))
                 line, _ = await asyncio.to_thread(sender.until, '"seconds"', 2 * _LIMIT)
             cost = await asyncio.to_thread(sender.end)
         await self.browser.close_tabs()

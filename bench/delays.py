@@ -1,4 +1,4 @@
-"""What a transfer adds to the round trips of everybody else: small datagrams beside it."""
+"""Round-trip times of small datagrams beside a transfer: the delay that it adds for others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PING: Final = (sys.executable, "-m", "bench.ping")
 def beside(
     hosts: Hosts, path: Path, transfer: Callable[[], Result]
 ) -> tuple[Result, dict[str, Any]]:
-    """Carry out *transfer* from left to right with datagrams beside it that go and come back.
+    """Run *transfer* from left to right, with small datagrams in both directions beside it.
 
     Returns:
         Its result, and the delays: medians in milliseconds on the idle line and the busy one, the
@@ -35,13 +35,13 @@ def beside(
             time.sleep(_IDLE)
             quiet = time.monotonic()
             result = transfer()
-            # What is still in the queue has some time to come out of it.
+            # Time to empty the queue.
             if result.complete and path.rate:
                 time.sleep(path.queue / (path.rate / 8))
             asking.end()
     pairs = [tuple(map(float, line.text.split())) for line in asking.lines[:-1]]
     sent = int(asking.lines[-1].text.split()[1])
-    # Who failed has no times; then it is all that came after the quiet.
+    # A contender that failed has no times; then all datagrams after the idle phase count.
     start = result.started or quiet
     end = start + result.seconds if result.seconds else pairs[-1][0]
     idle = [trip for at, trip in pairs if at < quiet]

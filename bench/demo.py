@@ -1,8 +1,8 @@
-"""What dcsend is for, shown: one real file, two processes, a WebRTC data channel between them.
+"""Demonstration: one real file, two processes, a WebRTC data channel between them.
 
-Makes a file of random bytes, starts `dcsend send` and `dcsend receive` as a person would on
-two machines, and compares the SHA-256 of what was sent with that of what arrived. No server is
-asked and nothing leaves this machine. Exit status 0 only if the digests agree.
+Makes a file of random bytes, starts `dcsend send` and `dcsend receive` as on two
+machines, and compares the SHA-256 of both files. No server is used, and no packet leaves this
+machine. Exit status 0 only if the digests agree.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROGRAM: Final = Path(sys.executable).with_name("dcsend")
 
 
 class DemoFailed(Exception):
-    """One of the two processes did not do its part; says which, and what it said."""
+    """One of the two processes has failed; the message has its name and its output."""
 
 
 async def _demonstrate(folder: Path) -> bool:
@@ -59,7 +59,7 @@ async def _demonstrate(folder: Path) -> bool:
 
 
 async def _start(*arguments: str | Path) -> Process:
-    # The variable is for the receiver; nobody outside is asked anything.
+    # The variable is for the receiver; no STUN server is used.
     return await asyncio.create_subprocess_exec(
         PROGRAM, *arguments, stdout=PIPE, stderr=PIPE, env={**os.environ, "DCSEND_STUN": "none"}
     )

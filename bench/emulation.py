@@ -16,8 +16,8 @@ from typing import Final
 
 from bench import hosts as plain
 from bench.hosts import Hosts
-from tests import netns
 from tests.lab.wires import Wire, wired
+from tests.support import netns
 
 __all__ = ["Hosts", "Path", "joined", "requirements"]
 
@@ -27,7 +27,7 @@ _BUFFER: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What lies between two hosts; the same both ways."""
+    """The path between two hosts; the same in both directions."""
 
     rtt: float
     "Seconds, without queueing."
@@ -36,10 +36,10 @@ class Path:
     rate: float = 0.0
     "Bits per second; 0 for as fast as this machine."
     queue: int = 1 << 20
-    "Bytes that wait in front of the line; what comes then is dropped."
+    "Bytes of the queue; later packets are dropped."
 
     def __str__(self) -> str:
-        """Say it as a table does."""
+        """Return its text for a table."""
         rate = f"{self.rate / 1e6:g} Mbit/s" if self.rate else "no limit"
         return (
             f"{self.rtt * 1e3:g} ms, {self.loss * 100:g} %, {rate}, queue {self.queue // 1000} KB"
@@ -47,7 +47,7 @@ class Path:
 
 
 def requirements() -> list[str]:
-    """Name what is missing to emulate a path here; empty if nothing is."""
+    """Return what is missing to emulate a path here; "" if nothing."""
     missing = plain.requirements()
     if shutil.which("cc") is None:
         missing.append("cc (a C compiler)")
@@ -58,7 +58,7 @@ def requirements() -> list[str]:
 
 @contextmanager
 def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
-    """Make two hosts with *path* between them; gone, with what runs there, at the end."""
+    """Make two hosts with *path* between them; removed with their processes at the end."""
     with contextlib.ExitStack() as cleanup:
         hosts = plain.named("path")
         for namespace in (hosts.left, hosts.right):

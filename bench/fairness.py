@@ -1,10 +1,10 @@
-"""Beside one TCP download on the same line: who gets how much of it.
+"""Share of the rate beside one TCP download on the same line.
 
     python -m bench.fairness [--rounds 5] [--seconds 20] [--contender NAME …]
 
 100 Mbit/s, 40 ms, 500 KB of queue. A contender and one TCP flow of the kernel, with BBR and then
 with CUBIC, share the line; in odd rounds TCP comes 3 s later, in even ones 3 s earlier. Counted
-is what arrives while both are there. TCP beside TCP is measured, too, to show what is usual. Writes
+are the bytes that arrive while both run. TCP beside TCP is measured, too, for comparison. Writes
 build/bench/fairness.json; about 13 minutes by default.
 """
 
@@ -53,9 +53,9 @@ def arrived_at(series: Sequence[tuple[float, int]], moment: float) -> float:
 def _together(
     one: Contender, other: Contender, hosts: Hosts, number: int, seconds: float, folder: FilePath
 ) -> tuple[Result, Result]:
-    """Run both; the one that comes second ends last."""
+    """Run both; the one that starts second ends last."""
     length = seconds + _HEAD_START
-    # More than the whole line takes in that time, so that nobody is done early.
+    # More than the capacity of the line in that time, so that neither ends early.
     megabytes = int(_PATH.rate / 8e6 * length * 1.2)
     order = (one, other) if number % 2 == 0 else (other, one)
 
@@ -71,7 +71,7 @@ def _together(
 
 
 def _shares(one: Result, other: Result) -> dict[str, Any]:
-    """Count what both got while both were there."""
+    """Count the bytes of both while both were running."""
     start = max(one.started, other.started)
     end = min(one.started + one.seconds, other.started + other.seconds)
     if end <= start:

@@ -13,15 +13,15 @@ from typing import Final
 __all__ = ["random_file", "require_room", "workshop"]
 
 _SPARE: Final = 2_000_000_000
-"Bytes that stay free beside what is measured."
+"Bytes that stay free beside the files."
 
 
 @contextmanager
 def workshop(needed: int = 0) -> Iterator[Path]:
-    """Make a folder for files, gone at the end; TMPDIR decides on which disk.
+    """Make a folder for files, removed at the end; TMPDIR selects the disk.
 
     Args:
-        needed: bytes that will be in it; without so much room it ends the program.
+        needed: bytes of its files; ends the program without so much free space.
     """
     with tempfile.TemporaryDirectory(prefix="dcsend-bench-") as name:
         require_room(Path(name), needed)

@@ -1,11 +1,11 @@
-"""Forged packets from the peer's address: how much of the rate they leave to a transfer.
+"""Forged packets from the address of the peer: the rate of a transfer beside them.
 
     python -m bench.flood [--rounds 7] [--megabytes 300] [--rate 5000] [--kind KIND …] [--at END]
 
-Two hosts on a cable. Somebody who reads along sends packets of one kind (`bench.spoof`) with the
-peer's address and port to the receiver, or to the sender, while a file goes through; in turn with
-as many of the same to a port of that host where nothing is. What is compared is the rate with the
-one and with the other: it is what reading them costs beyond what any packet costs. Writes
+Two hosts on a cable. An attacker on the path sends packets of one kind (`bench.spoof`) with the
+address and port of the peer to the receiver, or to the sender, during a transfer; in turn with as
+many packets to a closed port of that host. The ratio of the two rates is the cost of parsing them,
+beyond the cost of any packet. Writes
 build/bench/flood.json; about 25 minutes by default.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["CLOSED", "OPEN", "main"]
 
 OPEN, CLOSED = "its port", "a closed port"
 _SENDER, _RECEIVER, _NONE = 47_001, 47_002, 47_003
-"Ports: of the two ends, and one where nothing is."
+"Ports of the two ends, and a closed one."
 _LIMIT: Final = 120.0
 "Seconds for one transfer."
 

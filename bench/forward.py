@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    # Either side may go at any time; the other one sees its end.
+    # Either side may close at any time; the other one reads the end of the stream.
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(1 << 16):
             writer.write(data)

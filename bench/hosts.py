@@ -1,4 +1,4 @@
-"""Two hosts on one cable: network namespaces with a veth pair, MTU 1500, nothing between them.
+"""Two hosts on one cable: network namespaces with a veth pair, MTU 1500.
 
 `bench.emulation` puts a path in place of the cable. Needs Linux, root and iproute2.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests import netns
+from tests.support import netns
 
 __all__ = ["Hosts", "cable", "congestion_control", "named", "requirements"]
 
@@ -45,7 +45,7 @@ class Hosts:
 
 
 def requirements() -> list[str]:
-    """Name what is missing to make two hosts here; empty if nothing is."""
+    """Return what is missing to make two hosts here; "" if nothing."""
     missing = [] if shutil.which("ip") else ["ip (iproute2)"]
     if sys.platform != "linux":
         missing.append("Linux")
@@ -62,7 +62,7 @@ def named(kind: str) -> Hosts:
 
 @contextmanager
 def cable() -> Iterator[Hosts]:
-    """Join two new hosts by a veth pair; gone, with what runs there, at the end."""
+    """Join two new hosts by a veth pair; removed with their processes at the end."""
     if missing := requirements():
         raise SystemExit(f"hosts of their own need {', '.join(missing)}")
     hosts = named("cable")
@@ -93,7 +93,7 @@ def congestion_control(hosts: Hosts, algorithm: str) -> Iterator[None]:
     there = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text(encoding="ascii")
     if algorithm not in there.split():
         raise SystemExit(f"this kernel's TCP has no {algorithm}, only {there.strip()}")
-    # A namespace may choose among those only that are allowed to everybody; this is the machine's.
+    # A namespace may select only algorithms that the whole machine allows.
     _ALLOWED.write_text(f"{allowed.strip()} {algorithm}", encoding="ascii")
     try:
         for namespace in (hosts.left, hosts.right):

@@ -1,10 +1,10 @@
-"""What a manifest costs the receiver: peak memory until it is asked, or has accepted and ended.
+"""Memory of a receiver for a manifest: its peak until the question, or until the end.
 
     python -m bench.manifests [ENTRIES] [NAME ...]
 
 Offers manifests of the largest size that PROTOCOL.md allows to `dcsend receive`, of every kind that
-could need more memory than others, at a terminal and with `--json -y`. Promised are 100 MB and 600
-bytes for each entry, of resident memory of the whole process (VmHWM; Linux only).
+could need more memory than others, at a terminal and with `--json -y`. The limit is 100 MB
+plus 600 bytes for each entry, of resident memory of the process (VmHWM; Linux only).
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from dcsend.engines.base import Channel
-from dcsend.engines.dialer import dial
-from dcsend.engines.loading import transfer_peer
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError
+from dcsend.peers.contract import Channel
+from dcsend.peers.dialer import dial
+from dcsend.peers.loading import transfer_peer
 from dcsend.protocol import limits
-from dcsend.protocol.messages import Cancel, Complete, Hello, decode, encode, split_manifest
+from dcsend.protocol.manifest_messages import split_manifest
+from dcsend.protocol.messages import Cancel, Complete, Hello, decode, encode
 from dcsend.signaling.dialcode import decode as decode_code
 from dcsend.signaling.dialcode import ice_password
 
@@ -77,7 +78,7 @@ KINDS: Final[dict[str, tuple[int, Make]]] = {
 
 
 class Victim:
-    """A receiver, and the most memory it has needed."""
+    """A receiver, and its peak memory."""
 
     def __init__(self, folder: Path, *, json: bool) -> None:
         arguments = ["receive", "-o", str(folder), "--no-page"]
@@ -125,7 +126,7 @@ class Victim:
 
 
 def peak(process: int) -> int:
-    """Return the most memory that a process has had, in bytes; 0 if it has ended."""
+    """Return the peak memory of a process, in bytes; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:
@@ -136,7 +137,7 @@ def peak(process: int) -> int:
 
 def messages(count: int, make: Make) -> Iterator[str]:
     """Yield the texts that offer *count* entries."""
-    return map(encode, split_manifest(map(make, range(count))))  # type: ignore[arg-type]
+    return map(encode, split_manifest(map(make, range(count))))
 
 
 async def put(channel: Channel, message: str) -> None:
@@ -146,7 +147,7 @@ async def put(channel: Channel, message: str) -> None:
 
 
 async def offer(victim: Victim, count: int, make: Make, *, json: bool) -> str:
-    """Offer a manifest; return how it ended, or that a person is asked."""
+    """Offer a manifest; return the end, or that the question is shown."""
     there = decode_code(victim.code())
     connection = await dial(
         [(address.host, address.port) for address in there.addresses],
@@ -186,7 +187,7 @@ async def offer(victim: Victim, count: int, make: Make, *, json: bool) -> str:
 
 
 def measure(name: str, most_entries: int, *, json: bool) -> bool:
-    """Print a row; return whether it keeps the promise."""
+    """Print a row; return whether the memory is within the limit."""
     count, make = KINDS[name]
     count = min(count, most_entries)
     with tempfile.TemporaryDirectory() as folder:
@@ -209,7 +210,7 @@ def measure(name: str, most_entries: int, *, json: bool) -> bool:
 
 
 def main() -> int:
-    """Measure what is named, or all."""
+    """Measure the named manifests, or all."""
     arguments = sys.argv[1:]
     most = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else MANY
     names = arguments or list(KINDS)

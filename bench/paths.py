@@ -2,11 +2,11 @@
 
     python -m bench.paths [--rounds 5] [--limit 20] [--path N …] [--contender NAME …]
 
-Each round runs every contender once on each path of `GRID`. Who is not done after `--limit` seconds
-is measured by what has arrived. Each sends what the line takes in 12 s, at most `--megabytes`.
-Paths are made by `bench.emulation`, whose program shares the processors with both ends. Writes
-build/bench/paths.json; about 45 minutes by default, most of them for bare channels that don't
-get there within the limit.
+Each round runs every contender once on each path of `GRID`. The rate of one that is not done after
+`--limit` seconds counts the bytes that have arrived. Each sends the capacity of the line in 12 s,
+at most `--megabytes`. Paths are made by `bench.emulation`, whose program shares the processors with
+both ends. Writes build/bench/paths.json; about 45 minutes by default, most of them for bare
+channels that reach the limit.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
         with workshop(3 * megabytes * results.MEGABYTE) as folder:
             interleave(row, contenders, chosen.rounds, chosen.limit, make, folder)
         rows.append(row)
-        # After each path: an hour is long, and what is there can be looked at.
+        # After each path, so that partial results can be read.
         results.save("paths", where, vars(chosen), rows)
 
 

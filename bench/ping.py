@@ -1,8 +1,8 @@
-"""Round-trip times of small datagrams, while something else fills the queue.
+"""Round-trip times of small datagrams, while another flow fills the queue.
 
     python -m bench.ping answer      python -m bench.ping ask ADDRESS
 
-The asker sends one each 20 ms and prints a line `SECONDS ROUND_TRIP` for each answer, both in
+The client sends one each 20 ms and prints a line `SECONDS ROUND_TRIP` for each answer, both in
 seconds, the first by the monotonic clock at which it was sent; at the end of its input,
 `sent N`.
 """
@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 _PORT: Final = 7008
 _EACH: Final = 0.02
-"Seconds between two datagrams: fifty a second say enough about a queue, and fill none."
+"Seconds between two datagrams: 50 per second sample a queue without filling it."
 _TIME: Final = struct.Struct("!d")
 
 

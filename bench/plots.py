@@ -29,13 +29,13 @@ _WINDOW: Final = 0.5
 "Seconds over which a rate is taken: two lines of a receiver."
 
 _FLOOR: Final = 0.05
-"MB/s; on a logarithmic scale what has not moved at all stands here."
+"MB/s; the place of a rate of 0 on a logarithmic scale."
 
 _LINEAR: Final = 0.5
-"MB/s; below, the scale of rates against time is linear, down to nothing at all."
+"MB/s; below, the scale of rates against time is linear, down to 0."
 
 _WIDE: Final = 50.0
-"MB/s of a line from which on the scale is logarithmic: somebody creeps there."
+"MB/s of a line above which the scale is logarithmic, for slow contenders."
 
 _TICKS: Final = (0, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100)
 
@@ -43,7 +43,7 @@ Part = Mapping[str, Any]
 
 
 def draw(parts: Mapping[str, Part], folder: Path) -> dict[str, list[Path]]:
-    """Draw what there is data for; return the pictures of each part."""
+    """Draw the parts that have data; return the pictures of each part."""
     mpl.use("Agg")
     plt.rcParams.update(
         {
@@ -91,7 +91,7 @@ def _rate(result: Part) -> float:
 
 
 def _whole_series(result: Part) -> list[Sequence[float]]:
-    """Return the series with its end, which may come soon after a point of it."""
+    """Return the series with its end, which may be close to its last point."""
     series = list(result["series"])
     if result["complete"] and (not series or result["seconds"] - series[-1][0] > _WINDOW / 5):
         series.append((max(result["seconds"], _WINDOW), result["bytes"]))
@@ -122,7 +122,7 @@ def _over_time(part: Part) -> Any:  # noqa: ANN401 - matplotlib ships no types f
             axis.axhline(row["bottleneck"], color="black", lw=0.8, ls=":")
         axis.set(title=row["title"], xlabel="seconds", ylabel="MB/s")
         if row["bottleneck"] >= _WIDE:
-            # What creeps must be seen beside what fills the line, and so must a stall.
+            # Slow contenders and stalls must be visible beside one that fills the line.
             axis.set_yscale("symlog", linthresh=_LINEAR)
             axis.set_yticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
             axis.set_yticks([], minor=True)

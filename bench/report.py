@@ -1,9 +1,9 @@
-"""From the JSON files of a real run to docs/performance.md, its plots, and the table in README.md.
+"""From the JSON files of a real run to docs/performance.md and its plots.
 
     build/bench-venv/bin/python -m bench.report [--output FOLDER]
 
-Takes whichever parts there are in build/bench/ and measures nothing. With `--output` everything
-goes there, and README.md stays as it is: for a look before a commit.
+Reads the parts that are in build/bench/ and measures nothing. With `--output`, the files are
+written into that folder.
 """
 
 from __future__ import annotations
@@ -12,22 +12,19 @@ import argparse
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from bench.results import FOLDER, Spread
 from bench.running import ROOT
 from bench.tables import PARTS, Part, rates, ratio, table
 
-__all__ = ["main", "page", "put_between", "summary"]
-
-_BEGIN: Final = "<!-- written by bench/report.py: begin -->"
-_END: Final = "<!-- written by bench/report.py: end -->"
+__all__ = ["main", "page", "summary"]
 
 
 def main() -> None:
-    """Read, draw and write."""
+    """Read the results, draw the plots and write the document."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--output", type=Path, help="a folder to try it in")
+    parser.add_argument("--output", type=Path, help="folder to write to, instead of docs/")
     chosen = parser.parse_args()
     parts = _read(FOLDER)
     if not parts:
@@ -35,20 +32,13 @@ def main() -> None:
     folder = chosen.output or ROOT / "docs"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        # matplotlib is in build/bench-venv only.
+        # matplotlib is installed in build/bench-venv only.
         from bench.plots import draw
     except ModuleNotFoundError as error:
         raise SystemExit(f"no {error.name}; `sh scripts/bench-venv.sh` installs it") from None
     pictures = {name: [p.name for p in paths] for name, paths in draw(parts, folder).items()}
     written = folder / "performance.md"
     written.write_text("\n".join(page(parts, pictures)), encoding="utf-8")
-    readme = ROOT / "README.md"
-    short = "\n".join(summary(parts))
-    if chosen.output is None:
-        text = put_between(readme.read_text(encoding="utf-8"), short)
-        readme.write_text(text, encoding="utf-8")
-    else:
-        (folder / "readme-part.md").write_text(short, encoding="utf-8")
     print(f"written: {written}")
 
 
@@ -61,30 +51,18 @@ def _read(folder: Path) -> dict[str, Part]:
     }
 
 
-def put_between(text: str, content: str) -> str:
-    """Return *text* with *content* between the two marks in it.
-
-    Raises:
-        ValueError: one of the marks is missing.
-    """
-    before, begin, rest = text.partition(_BEGIN)
-    _, end, after = rest.partition(_END)
-    if not begin or not end:
-        raise ValueError(f"README.md has no {_BEGIN} … {_END}")
-    return f"{before}{begin}\n\n{content}\n{end}{after}"
-
-
 def page(parts: Mapping[str, Part], pictures: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Give the lines of docs/performance.md."""
     yield "# Performance"
     yield ""
     yield (
-        "Written by `python -m bench.report` from what `make bench` measured; don't edit. Figures "
-        "are medians of all rounds, with the least and the most in brackets. In each round "
-        "everybody runs once, in turn; ratios are medians of the rounds' ratios. Compare ratios, "
-        "not figures: one machine is not like another, and here both ends share it."
+        "Written by `python -m bench.report` from what `make bench` measured; do not edit. Figures "
+        "are medians of all rounds, with minimum and maximum in brackets. In each round "
+        "each program runs once, in turn; ratios are medians of the rounds' ratios. Compare ratios "
+        "rather than figures: machines differ, and here both ends share one."
     )
     yield ""
+    yield from summary(parts)
     yield from _conditions(parts)
     for name, part in parts.items():
         heading, words, lines = PARTS[name]
@@ -133,7 +111,7 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
 
 
 def _timing(parts: Mapping[str, Part]) -> Iterator[str]:
-    yield "## What the seconds are"
+    yield "## What the seconds measure"
     yield ""
     timings: dict[str, str] = {}
     for part in parts.values():
@@ -149,7 +127,7 @@ def _timing(parts: Mapping[str, Part]) -> Iterator[str]:
 
 
 def summary(parts: Mapping[str, Part]) -> Iterator[str]:
-    """Give the lines of README's table: what a person wants to know first."""
+    """Give the lines of the summary: whole transfers beside other programs."""
     where = next(iter(parts.values()))["conditions"]
     lines = list(_short(parts))
     if lines:
@@ -159,7 +137,7 @@ def summary(parts: Mapping[str, Part]) -> Iterator[str]:
         yield f"The code is on the screen after {taken.median:.0f} ms."
     yield (
         f"Measured {where['date'][:10]} on {where['cores']} cores ({where['cpu']}) that both sides "
-        "share; [how, and everything else](docs/performance.md)."
+        "share."
     )
     yield ""
 

@@ -1,7 +1,7 @@
-"""What a measurement gives, how it is summed up, and the files in build/bench/ that keep it.
+"""Results of measurements, their summaries, and their files in build/bench/.
 
 Each part of the benchmark writes one JSON file: its arguments, the conditions, and rows of results.
-`bench.report` reads them; nothing else passes between the two.
+`bench.report` reads only these files.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ FOLDER: Final = Path(os.environ.get("DCSEND_BENCH_RESULTS", ROOT / "build" / "be
 "Where the JSON files go; not in git. The variable is for trying things out."
 
 MEGABYTE: Final = 1_000_000
-"Bytes, here and in every figure; memory is in MiB, as tools show it."
+"Bytes, here and in each figure; memory is in MiB."
 
 _VERSIONS: Final = ("aiortc", "wrtc")
-"Distributions of the tests' environment whose version decides about figures."
+"Distributions whose version influences the figures."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Result:
     bytes: int
     "What has arrived, as the receiver counts."
     seconds: float
-    "What exactly is timed differs, and is said by each contender's `timing`."
+    "The interval differs; see the `timing` of each contender."
     complete: bool = True
     "False: the time was over first, or it failed."
     sender: Cost | None = None
@@ -69,16 +69,16 @@ class Result:
 
 @dataclass(slots=True)
 class Row:
-    """One setting with the results of everybody in it."""
+    """One setting with the results of all contenders."""
 
     title: str
     megabytes: Mapping[str, int]
-    "What each had to send; the rate of what is slow is measured with less."
+    "The bytes that each sends; slow ones send fewer."
     results: dict[str, list[Result]] = field(default_factory=dict)
     bottleneck: float = 0.0
     "Millions of bytes per second of the line; 0: this machine is the limit."
     timing: dict[str, str] = field(default_factory=dict)
-    "What the seconds of each contender are."
+    "Definition of the seconds of each contender."
     extra: dict[str, Any] = field(default_factory=dict)
     "Figures that only this kind of row has, by contender."
 
@@ -111,7 +111,7 @@ class Spread:
         return 0 if self.median >= 100 else 1 if self.median >= 10 else 2
 
     def __str__(self) -> str:
-        """Say it as a table does."""
+        """Return its text for a table."""
         return f"{self.short} ({self.least:.{self._digits}f}–{self.most:.{self._digits}f})"
 
 
@@ -121,7 +121,7 @@ def progress(started: float, points: Iterable[tuple[float, int]]) -> list[tuple[
 
 
 def conditions() -> dict[str, Any]:
-    """Say where and with what it is measured."""
+    """Return the machine and the versions of the measurement."""
     git = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10")
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     names = [*_VERSIONS, *(("uvloop",) if _installed("uvloop") else ())]

@@ -1,4 +1,4 @@
-"""Everybody in turn, round after round, so that a slow minute of the machine hits all alike."""
+"""Contenders in turn, in rounds, so that a slow minute of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.running import Failed
 __all__ = ["MakeHosts", "add_options", "attempt", "interleave"]
 
 MakeHosts = Callable[[int], AbstractContextManager[Hosts]]
-"Given the number of the round; new ones each time, so that nothing is left in a queue."
+"Called with the number of the round; new hosts each time, so that queues are empty."
 
 
 def add_options(parser: argparse.ArgumentParser, default: Sequence[str], rounds: int = 5) -> None:
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser, default: Sequence[str], rounds:
 
 
 def attempt(name: str, measure: Callable[[], Result]) -> Result:
-    """Measure; who fails has a rate of 0, and its reason is printed and kept."""
+    """Measure; a contender that fails has a rate of 0, and its reason is printed and kept."""
     try:
         return measure()
     except (Failed, TimeoutError) as error:
@@ -46,7 +46,7 @@ def interleave(
     make: MakeHosts,
     folder: Path,
 ) -> None:
-    """Fill *row*: in each round every contender once; who begins changes."""
+    """Fill *row*: in each round each contender once; the first one changes."""
     row.timing |= {one.name: one.timing for one in contenders}
     for number in range(rounds):
         first = number % len(contenders)

@@ -1,8 +1,8 @@
-"""A program that is measured: its lines with the time they came, its processor time, its memory.
+"""A measured program: its lines with their times, its processor time, its memory.
 
 Both are those of exactly this process: processor time from `os.wait4`; memory is the kernel's own
-high-water mark, looked at until the end, since what `wait4` tells of memory begins with that of
-the process it was forked from.
+high-water mark, sampled until the end, since the memory of `wait4` includes that of the process
+from which it was forked.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _CHUNK: Final = 1 << 16
 "Bytes of its output that are taken at once."
 
 _LOOK: Final = 100
-"Milliseconds between two looks at a process's memory; costs 0.1 % of a processor."
+"Milliseconds between two samples of the memory of a process; costs 0.1 % of a processor."
 
 _PEAK: Final = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
 
 class Failed(Exception):
-    """A contender did not do its part; says which and what it said. The round counts as 0."""
+    """A contender has failed; the message has its name and output. The round counts as 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Cost:
     peak_rss: int
     "Bytes of memory, resident, at most."
     elapsed: float = 0.0
-    "Seconds that it took; 0 where nobody has timed it."
+    "Seconds that it took; 0 if not measured."
 
 
 class Line(NamedTuple):
-    """Something that a program has said."""
+    """A line of output."""
 
     at: float
     "Seconds of the monotonic clock."
@@ -62,12 +62,12 @@ class Line(NamedTuple):
 
 
 class Running:
-    """A started program; use it as a context, so that it ends with it.
+    """A started program; a context manager that ends it.
 
     Args:
         argv: the command, see `Hosts.on`.
         environment: variables added to ours.
-        errors: listen to standard error as well; otherwise it is kept apart for `Failed`.
+        errors: read standard error as output; otherwise it is kept for `Failed`.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Running:
         self._news = threading.Condition()
         self._over = False
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # As in the background of a script; it would be inherited, and Ctrl-C end nobody.
+            # As in the background of a script; a child would inherit that SIGINT is ignored.
             signal.signal(signal.SIGINT, signal.default_int_handler)
         self._begun = time.monotonic()
         self._process = subprocess.Popen(
@@ -114,8 +114,8 @@ class Running:
     ) -> None:
         self.end(0)
 
-    def say(self, line: str) -> None:
-        """Give it a line on standard input."""
+    def write_line(self, line: str) -> None:
+        """Write a line to standard input."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(line.rstrip("\n") + "\n")
@@ -144,11 +144,11 @@ class Running:
         return found[0]
 
     def end(self, seconds: float = PATIENCE, *, interrupt: bool = False) -> Cost:
-        """Close its input, wait so long for its end, then kill it; return what it has used.
+        """Close its input, wait for its end, then kill it; return its cost.
 
         Args:
-            seconds: how long.
-            interrupt: press Ctrl-C first.
+            seconds: limit of the wait.
+            interrupt: send SIGINT first.
         """
         if interrupt and self.status is None:
             self._signal(signal.SIGINT)
@@ -170,19 +170,19 @@ class Running:
         return self.cost
 
     def failure(self, what: str) -> Failed:
-        """Return an error that says *what* went wrong, and its last words."""
+        """Return an error with *what* has failed, and the last lines of output."""
         self._threads[-1].join(1)
         said = (self._errors or [line.text for line in self.lines])[-3:]
         return Failed(f"{self._name} {what}: {' / '.join(said)}")
 
     def _signal(self, which: signal.Signals) -> None:
-        # Popen's own way asks for the status first, which only `_watch` may take.
+        # Popen.send_signal would reap the process first, which only `_watch` may do.
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._descriptor, which)
 
     def _read(self) -> None:
-        # What comes at once is taken at once: ten thousand small files are as many lines, and
-        # whoever measures should leave the processor to those who are measured.
+        # Large reads: ten thousand small files give as many lines, and the measurement should not
+        # take processor time from the measured programs.
         assert self._process.stdout is not None
         rest = b""
         while data := os.read(self._process.stdout.fileno(), _CHUNK):
@@ -190,13 +190,13 @@ class Running:
             # A progress display returns to the start of its line.
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             *lines, rest = (rest + data).split(b"\n")
-            self._said(at, lines)
-        self._said(time.monotonic(), [rest] if rest else [])
+            self._add_lines(at, lines)
+        self._add_lines(time.monotonic(), [rest] if rest else [])
         with self._news:
             self._over = True
             self._news.notify_all()
 
-    def _said(self, at: float, lines: Sequence[bytes]) -> None:
+    def _add_lines(self, at: float, lines: Sequence[bytes]) -> None:
         with self._news:
             self.lines += (Line(at, line.decode("utf-8", "backslashreplace")) for line in lines)
             self._news.notify_all()
@@ -212,7 +212,7 @@ class Running:
         while not ended.poll(_LOOK):
             peak = _peak(self._process.pid) or peak
         _, status, usage = os.wait4(self._process.pid, 0)
-        # It ended before the first look: then rather too much than nothing.
+        # It ended before the first sample: an upper bound instead.
         peak = peak or usage.ru_maxrss * 1024
         elapsed = time.monotonic() - self._begun
         self.cost = Cost(round(usage.ru_utime + usage.ru_stime, 3), peak, round(elapsed, 3))

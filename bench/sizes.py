@@ -3,8 +3,8 @@
     python -m bench.sizes [--rounds 5] [--megabytes 100 1000 4000 10000]
 
 Files are random and not sparse, made once and sent in each round; the disk must hold all of them
-and the largest once more, which is looked at first. What is larger than the free memory is read
-from the disk and written to it. Writes build/bench/sizes.json; 15 to 30 minutes by default.
+and the largest once more, which is checked first. Files larger than the free memory are read from
+the disk and written to it. Writes build/bench/sizes.json; 15 to 30 minutes by default.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def main() -> None:
     chosen = parser.parse_args()
     where = results.conditions()
     row = results.Row(f"{chosen.files} files of {_SIZE // 1024} KiB", {})
-    # A small file takes a block, and an inode beside it. Nothing is removed before the end:
-    # ext4 looks at all inodes that have just become free, three times as long.
+    # A small file takes a block and an inode. Files are removed only at the end:
+    # ext4 scans all inodes that were freed shortly before, which takes three times as long.
     with workshop(chosen.files * _SIZE * (4 + 3 * chosen.rounds)) as folder:
         tree = folder / "many"
         tree.mkdir()

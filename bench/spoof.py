@@ -1,9 +1,9 @@
-"""Forged packets, one kind of them, so many a second: the attacker of `bench.flood`.
+"""Sends forged packets of one kind at a rate: the attacker of `bench.flood`.
 
     python -m bench.spoof KIND TARGET PORT SOURCE PORT RATE CLOSED
 
-Runs on the host of the peer and listens first, like somebody who reads along: once it has seen one
-of the peer's checks and one of its DTLS records, it sends, with the peer's address and port as the
+Runs on the host of the peer and captures first, as an attacker on the path: once it has one of the
+peer's checks and one of its DTLS records, it sends, with the peer's address and port as the
 source, to TARGET's port, or to CLOSED if that is not 0. Prints a line when it begins, and one with
 what it has sent when its standard input ends. Needs Linux and CAP_NET_RAW.
 """
@@ -33,7 +33,7 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _fingerprints(check: bytes, record: bytes) -> bytes:
-    """Return a request of 1020 bytes with as many right FINGERPRINTs as there is room for."""
+    """Return a request of 1020 bytes with as many valid FINGERPRINTs as fit."""
     body = _attribute(6, b"abcd:efgh") + _attribute(0x24, bytes(4)) + _attribute(8, bytes(20))
     count = (1000 - len(body)) // 8
     data = struct.pack("!HHI12s", 1, len(body) + 8 * count, _COOKIE, os.urandom(12)) + body
@@ -44,13 +44,13 @@ def _fingerprints(check: bytes, record: bytes) -> bytes:
 
 
 def _wrong(check: bytes, record: bytes) -> bytes:
-    """Return the recorded check with another transaction id, whose integrity is wrong then."""
+    """Return the recorded check with another transaction id, so that its integrity is wrong."""
     signed = check[:8] + os.urandom(12) + check[20:-8]
     return signed + _attribute(0x8028, struct.pack("!I", binascii.crc32(signed) ^ 0x5354554E))
 
 
 def _forged(check: bytes, record: bytes) -> bytes:
-    """Return a record of DTLS 1.2 with a sequence number to come, whose tag is wrong."""
+    """Return a record of DTLS 1.2 with a later sequence number and a wrong tag."""
     return record[:5] + b"\0\0\0\1" + record[9:11] + struct.pack("!H", 40) + os.urandom(40)
 
 

@@ -1,9 +1,9 @@
-"""How long from the start of `dcsend send` until the code is there.
+"""Time from the start of `dcsend send` until the code.
 
     python -m bench.startup [--rounds 15]
 
-Starts the program as a person would, with `--stun none`, and stops the clock at the first line of
-standard output. Compares with a Python that only imports asyncio, since that is the floor. Prints
+Starts the program with `--stun none` and measures until the first line of standard output. The
+baseline is a Python that only imports asyncio. Prints
 medians in milliseconds and writes build/bench/startup.json; 20 s. The first start, which fills the
 caches, is left out.
 """

@@ -11,7 +11,7 @@ from bench.results import Spread
 __all__ = ["PARTS", "Part", "rates", "ratio"]
 
 Part = Mapping[str, Any]
-"What is in one JSON file."
+"The content of one JSON file."
 
 OURS: Final = "dcsend"
 
@@ -22,7 +22,7 @@ def rates(results: Sequence[Part]) -> list[float]:
 
 
 def ratio(row: Part, other: str, ours: str = OURS) -> str:
-    """Return the median of ours by theirs over the rounds, as text; a dash where there is none."""
+    """Return the median over the rounds of *ours* divided by *other*, as text; a dash for none."""
     pairs = zip(rates(row["results"].get(ours, [])), rates(row["results"][other]), strict=False)
     quotients = [mine / theirs for mine, theirs in pairs if theirs]
     return f"{statistics.median(quotients):.2f}" if quotients else "–"
@@ -50,7 +50,7 @@ def _costs(results: Sequence[Part]) -> list[str]:
 
 
 def _compared(row: Part) -> list[str]:
-    """Return the table of one row with everybody in it."""
+    """Return the table of one row with all programs in it."""
     share = bool(row["bottleneck"])
     heads = ["", "sent, MB", "MB/s", "dcsend is × this"]
     heads += ["share of the line"] if share else []
@@ -215,68 +215,67 @@ _FLOODS: Final = {
     "version": "DTLS records of no known version",
     "record": "DTLS records of the right version, forged",
 }
-"What `bench.spoof` calls them -> what they are."
+"Name in `bench.spoof` -> description."
 _COSTS: Final = ("CPU s/GB, sender / receiver", "peak MiB, sender / receiver")
 
 PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
     "throughput": (
         "Over a cable",
         "Two hosts, network namespaces of one machine, joined by a veth pair with MTU 1500. Sizes "
-        "differ, since a gigabyte through the slow ones would take minutes; rates are compared. "
-        "TCP, and datagrams that leave by UDP_SEGMENT, cross it in pieces of up to 64 KiB, which "
-        "no cable carries; the emulated paths carry packets only.",
+        "differ, because slow programs would take minutes for a gigabyte; rates are compared. TCP, "
+        "and datagrams sent with UDP_SEGMENT, cross the veth pair in pieces of up to 64 KiB, as "
+        "they would not cross a cable; the emulated paths carry packets only.",
         _throughput,
     ),
     "paths": (
         "Over emulated paths",
-        "Delay, loss, rate and a drop-tail queue between the two hosts, by a program of ours on "
-        "TUN devices (`tests/lab/link.c`), which shares the processors with both ends. Who was not "
-        "done within the limit is measured by what had arrived. magic-wormhole and "
-        "wormhole-william run over TCP BBR.",
+        "A program on TUN devices (`tests/lab/link.c`) emulates delay, loss, rate and a drop-tail "
+        "queue between the two hosts; it shares the processors with both ends. If a transfer is "
+        "not complete within the limit, the bytes that have arrived are counted. magic-wormhole "
+        "and wormhole-william run over TCP BBR.",
         _paths,
     ),
     "uplink": (
         "A slow uplink with a deep buffer",
-        "Does it get there, and what does it do to a call on the same line?",
+        "Whether the transfer completes, and how much it delays a call on the same line.",
         _uplink,
     ),
     "fairness": (
         "Beside a TCP download",
-        "100 Mbit/s, 40 ms, a queue of 500 KB, one TCP flow of the kernel beside it. Counted is "
-        "what arrives while both are there; in every other round TCP is there first. TCP beside "
-        "TCP shows what is usual.",
+        "100 Mbit/s, 40 ms, a queue of 500 KB, with one TCP flow of the kernel. Bytes that arrive "
+        "while both flows run are counted; in every other round TCP starts first. TCP beside TCP "
+        "is the reference.",
         _fairness,
     ),
     "browsers": (
         "Into browsers",
-        "The browser is on a host of its own, over a cable with MTU 1500. dcsend's page verifies "
-        "and saves; the engines' bytes are counted and thrown away. The browser's processor time "
-        "and memory are those of all its processes.",
+        "The browser runs on another host, over a cable with MTU 1500. The page of dcsend verifies "
+        "and saves; the bytes of bare channels are counted and discarded. Processor time and "
+        "memory of the browser are those of all its processes.",
         _browsers,
     ),
     "uploads": (
         "Out of browsers",
-        "The page sends a file to `dcsend receive` over emulated paths. Beside it go small "
-        "datagrams, and what is added to their round trips is what waits in the queue: browsers "
-        "send as fast as their own congestion control lets them, so the page has a window of its "
-        "own.",
+        "The page sends a file to `dcsend receive` over emulated paths. Small datagrams on the "
+        "same path measure the delay that the queue adds. Browsers send as fast as their "
+        "congestion control permits, so the page has a window of its own.",
         _uploads,
     ),
-    "small": ("Many small files", "Over the cable, whole dcsend.", _small),
+    "small": ("Many small files", "Complete transfers of dcsend over the cable.", _small),
     "sizes": (
         "Memory and cost by size",
-        "Over the cable, whole dcsend, random files. Processor time is that of the whole process, "
-        "with its start, which weighs on small files.",
+        "Complete transfers of random files over the cable. Processor time is that of the whole "
+        "process with its start, which matters for small files.",
         _sizes,
     ),
     "flood": (
         "Beside forged packets",
-        "Over the cable, whole dcsend, while somebody who reads along sends packets with the "
-        "peer's address and port as their source; in turn to the port that is in use and to one "
-        "of that host where nothing is, whose packets cost the system as much. `left` is the ratio "
-        "of the medians.",
+        "Complete transfers over the cable, while an attacker on the path sends packets with the "
+        "address and port of the peer as their source: in turn to the port in use, and to a "
+        "closed port of that host, which costs the system as much. `left` is the ratio of the "
+        "medians.",
         _flood,
     ),
-    "startup": ("Until the code is there", "From the start of the program.", _startup),
+    "startup": ("Until the code is shown", "From the start of the program.", _startup),
 }
-"Part -> heading, what it is, its table; in the order of the page."
+"Part -> heading, description, table; in the order of the page."

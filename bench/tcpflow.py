@@ -1,9 +1,9 @@
-"""One TCP flow, one end of it: what a download is to the others on a line.
+"""One end of a TCP flow: a download beside other flows on a line.
 
     python -m bench.tcpflow send ADDRESS BYTES LIMIT ALGORITHM      python -m bench.tcpflow receive
 
 The sender's congestion control is the kernel's ALGORITHM, by a socket option. Both print lines of
-JSON as `bench.bare` tells; the receiver prints `{"ready": true}` first.
+JSON as in `bench.bare`; the receiver prints `{"ready": true}` first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 __all__ = ["PORT"]
 
 PORT: Final = 7007
-"In a namespace of one's own any is free."
+"Any port is free in a new network namespace."
 
 _CHUNK: Final = 1 << 16
 _TELL: Final = 0.25
@@ -42,7 +42,7 @@ def _send(address: str, total: int, limit: float, algorithm: str) -> None:
                 break
         done = sent == total
         if done:
-            # The other side closes when it has all.
+            # The receiver closes when it has all bytes.
             connection.shutdown(socket.SHUT_WR)
             connection.settimeout(max(0.01, start + limit - time.monotonic()))
             try:

@@ -2,8 +2,8 @@
 
     python -m bench.throughput [--rounds 5] [--megabytes 1000] [--contender NAME …]
 
-Two hosts, joined by a veth pair with MTU 1500. Rates are compared, not times: what is slower than
-dcsend by far sends less (`SMALLER`), or a gigabyte through stock aiortc would take 70 s each.
+Two hosts, joined by a veth pair with MTU 1500. Rates are compared, not times: much slower
+contenders send less (`SMALLER`), since a gigabyte through stock aiortc takes 70 s.
 Writes build/bench/throughput.json; about 7 minutes by default.
 """
 

@@ -1,10 +1,10 @@
-"""Over a slow uplink with a deep buffer: does it get there, and what happens to everybody else.
+"""Over a slow uplink with a deep buffer: the rate, and the delay for other flows.
 
     python -m bench.uplink [--rounds 5] [--seconds 20] [--contender NAME …]
 
 8 Mbit/s, 60 ms, three seconds of buffer. While a file goes through, small datagrams go the same way
-and come back (`bench.ping`): what they take longer than on the idle line before is the delay that
-the transfer adds, to a call for instance. Writes build/bench/uplink.json; about 12 minutes by
+and come back (`bench.ping`): their extra time, compared with the idle line before, is the delay
+that the transfer adds, to a call for instance. Writes build/bench/uplink.json; about 12 minutes by
 default.
 """
 

@@ -27,10 +27,10 @@ from bench.results import MEGABYTE, Result, Row
 from bench.rounds import attempt
 from bench.running import Failed, Running
 from bench.watching import give_loopback, watched
-from tests.bidi import BidiError
-from tests.browsers import Browser
-from tests.launching import NAMES, missing_programs
-from tests.page import Page
+from tests.support.bidi import BidiError
+from tests.support.browsers import Browser
+from tests.support.launching import NAMES, missing_programs
+from tests.support.page import Page
 
 __all__ = ["main"]
 
@@ -47,7 +47,7 @@ _TIMING: Final = {
     "a page into dcsend": "dcsend's page into `dcsend receive`: from the accepted manifest to the "
     "last verdict, as the receiver counts; written, synced, verified",
 }
-"What the seconds are."
+"Definition of the seconds."
 
 
 async def _upload(

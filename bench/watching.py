@@ -1,4 +1,4 @@
-"""What a browser uses while it is measured, and what it needs in a network namespace."""
+"""Cost of a browser during a measurement, and its setup in a network namespace."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import psutil
 
 from bench.hosts import Hosts
 from bench.running import Cost
-from tests.browsers import Browser
+from tests.support.browsers import Browser
 
 __all__ = ["Watch", "give_loopback", "watched"]
 
 _SAMPLE: Final = 3.0
-"Seconds between two looks at the browser's memory; each takes 65 ms of a processor (Chromium)."
+"Seconds between two samples of the memory; each takes 65 ms of a processor (Chromium)."
 
 
 @dataclass(slots=True)
 class Watch:
-    """What the browser uses while something is going on."""
+    """The cost of the browser during a measurement."""
 
     cost: Cost | None = None
     "Of all its processes; memory that they share is counted once."
@@ -34,7 +34,7 @@ class Watch:
 
 @asynccontextmanager
 async def watched(browser: Browser) -> AsyncIterator[Watch]:
-    """Look at what *browser* uses while the context lasts."""
+    """Sample the cost of *browser* while the context lasts."""
     watch, most = Watch(), 0
 
     async def look() -> None:
@@ -55,7 +55,7 @@ async def watched(browser: Browser) -> AsyncIterator[Watch]:
         looking.cancel()
         await asyncio.wait({looking})
         used = _processor_time(browser) - before
-        # What is kept in memory is most at the end.
+        # Memory is highest at the end.
         await look()
         watch.cost = Cost(round(used, 2), most)
 
@@ -70,6 +70,6 @@ def _processor_time(browser: Browser) -> float:
 
 
 def give_loopback(namespace: str) -> None:
-    """Let a host have ::1; chromedriver listens there, or without it on no port at all."""
+    """Give a host ::1, which chromedriver needs to listen on a port."""
     command = "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6"
     subprocess.run(Hosts.on(namespace, "sh", "-c", command), check=False)

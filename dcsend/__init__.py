@@ -6,13 +6,23 @@ The public API is what `__all__` lists; everything else may change.
 """
 
 # isort: off
-# Before every other import, so that none comes out of the current folder.
-import dcsend.importing  # noqa: F401
+# Before every other import, so that no module is loaded from the current folder.
+import dcsend.importing
+import dcsend.starting  # noqa: F401
 
 # isort: on
 from dcsend._version import __version__
-from dcsend.api import chat, receive, send
-from dcsend.entry import Entry, Existing, Kind
+from dcsend.api import chat, invite, offer, receive, send
+from dcsend.chat.events import (
+    ChannelAnnounced,
+    ChannelClosed,
+    ChannelOpened,
+    ChatEvent,
+    MessageExchanged,
+    StateChanged,
+)
+from dcsend.chat.settings import ChatSettings
+from dcsend.entry import Entry, Existing, Kind, LeftOut
 from dcsend.errors import (
     AuthenticationFailed,
     CodeExpired,
@@ -27,6 +37,7 @@ from dcsend.errors import (
     LocalProtocolError,
     MalformedCode,
     PartlyDone,
+    PeerCannotSave,
     PeerRefused,
     RemoteProtocolError,
     SourceError,
@@ -35,26 +46,22 @@ from dcsend.errors import (
 )
 from dcsend.session.events import (
     Arrived,
-    ChannelAnnounced,
-    ChannelClosed,
-    ChannelOpened,
     CodeReady,
     Connected,
     DescriptionReady,
-    Event,
     Failed,
     FileFinished,
     Finished,
     Left,
     Link,
     ManifestKnown,
-    MessageExchanged,
     Progressed,
-    StateChanged,
     TextExchanged,
     Warned,
 )
-from dcsend.settings import ChatSettings, Settings, Signal
+from dcsend.session.events import Event as TransferEvent
+from dcsend.session.published import Published
+from dcsend.settings import Settings, Signal
 
 __all__ = [
     "Arrived",
@@ -83,14 +90,17 @@ __all__ = [
     "Interrupted",
     "Kind",
     "Left",
+    "LeftOut",
     "Link",
     "LocalProtocolError",
     "MalformedCode",
     "ManifestKnown",
     "MessageExchanged",
     "PartlyDone",
+    "PeerCannotSave",
     "PeerRefused",
     "Progressed",
+    "Published",
     "RemoteProtocolError",
     "Settings",
     "Signal",
@@ -102,6 +112,10 @@ __all__ = [
     "Warned",
     "__version__",
     "chat",
+    "invite",
+    "offer",
     "receive",
     "send",
 ]
+
+Event = TransferEvent | ChatEvent

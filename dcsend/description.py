@@ -1,8 +1,8 @@
-"""What one side must know of the other to connect: the contents of a session description.
+"""The content of a session description: what one side needs of the other to connect.
 
-An SDP for data channels says little more than this (RFC 8829, RFC 8841); its texts are in
-`signaling`. A leaf: imports only the standard library, so that `signaling` and `engines` can
-share it without importing each other.
+An SDP for data channels contains little more than this (RFC 8829, RFC 8841). `signaling` has its
+text forms. A leaf: imports only the standard library, so that `signaling` and `peers` can share it
+without importing each other.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from dataclasses import dataclass, field
 __all__ = ["MAX_MESSAGE_SIZE", "Candidate", "CandidateType", "Description", "SdpType", "Setup"]
 
 MAX_MESSAGE_SIZE = 262_144
-"Bytes. What Chromium and aiortc offer; Firefox takes more, and nobody here sends more."
+"Bytes. The limit of Chromium and aiortc; that of Firefox is larger, but dcsend sends no more."
 
 
 class SdpType(enum.StrEnum):
-    """Which half of the exchange it is (W3C `RTCSdpType`)."""
+    """Whether a description is an offer or an answer (W3C `RTCSdpType`)."""
 
     OFFER = "offer"
     ANSWER = "answer"
 
 
 class Setup(enum.StrEnum):
-    """Who begins the DTLS handshake (RFC 8842): `active` is the client."""
+    """The DTLS role (RFC 8842): `active` is the client."""
 
     ACTPASS = "actpass"
-    "An offer leaves it to the answer."
+    "In offers: the answer decides."
     ACTIVE = "active"
     PASSIVE = "passive"
 
 
 class CandidateType(enum.StrEnum):
-    """Where a candidate comes from (RFC 8445, 5.1.1)."""
+    """The type of a candidate (RFC 8445, 5.1.1)."""
 
     HOST = "host"
     SERVER_REFLEXIVE = "srflx"
-    "What a STUN server sees."
+    "The address in the response of a STUN server."
     PEER_REFLEXIVE = "prflx"
     RELAYED = "relay"
-    "An address at a TURN server."
+    "An address on a TURN server."
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One transport address, UDP, component 1 (RFC 8839)."""
+    """One UDP transport address of component 1 (RFC 8839)."""
 
     type: CandidateType
     host: str
@@ -53,12 +53,12 @@ class Candidate:
     port: int
     "1 to 65535."
     priority: int
-    "1 to 2**31 - 1; higher is tried first."
+    "1 to 2**31 - 1; candidates with higher priority are tried first."
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """One side's half of what both must know."""
+    """The session description of one side."""
 
     type: SdpType
     ufrag: str
@@ -68,10 +68,12 @@ class Description:
     fingerprint: bytes
     "SHA-256 of the DTLS certificate, 32 bytes."
     setup: Setup
-    "`actpass` in offers, one of the others in answers."
+    "Usually `actpass` in offers; `active` or `passive` in answers."
     candidates: tuple[Candidate, ...]
-    "In the order in which they stand; may be empty."
+    "In the order of the description; may be empty."
     mid: str = "0"
-    "Identification tag of the one media section (RFC 5888); an answer repeats that of the offer."
+    "Identification tag of the media section (RFC 5888); an answer repeats that of the offer."
     max_message_size: int = MAX_MESSAGE_SIZE
-    "Bytes that it takes at most in one message; 0 for any number (RFC 8841, 6)."
+    "Largest message that it accepts, in bytes; 0 for no limit (RFC 8841, 6)."
+    offer_mark: int | None = None
+    "In an answer: 16 bits that identify the offer (`signaling.blob.mark`); None if unknown."

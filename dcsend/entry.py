@@ -1,4 +1,4 @@
-"""One thing in a transfer, and what to do when its name is taken: plain values of every layer.
+"""An entry of a manifest, and the policies for existing files; plain values for all layers.
 
 A leaf: imports only the standard library, so that `protocol` and `files` can share
 it without importing each other.
@@ -7,50 +7,70 @@ it without importing each other.
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["Entry", "Existing", "Kind"]
+__all__ = ["NOTHING", "Entry", "Existing", "Kind", "LeftOut"]
 
 
 class Kind(enum.StrEnum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     FILE = "file"
     DIRECTORY = "directory"
     LINK = "link"
-    "A symbolic link; sent as a link only when the sender asked for it."
+    "A symbolic link; sent as a link only with `--links`."
     TEXT = "text"
-    "A snippet to show, never saved."
+    "A text to show, which is not saved."
 
 
 class Entry(NamedTuple):
     """One file, directory, symbolic link or text of a manifest.
 
-    A tuple, of which there may be a million: a frozen dataclass takes three times as long to make.
+    A named tuple, because there may be a million: creating a frozen dataclass takes three times as
+    long.
     """
 
     path: str
-    "Relative, components joined by `/`; as the peer said it, not yet judged safe."
+    "Relative, components joined by `/`; as received, before `files.names.safe_path`."
     kind: Kind = Kind.FILE
     size: int | None = 0
-    "Bytes; None for a stream whose length nobody knows yet; 0 for directories and links."
+    "Bytes; None for a stream of unknown length; 0 for directories and links."
     mode: int = 0o644
     "Permission bits, 0 to 0o777."
     mtime: int | None = None
     "Microseconds since 1970-01-01 UTC (fits a JavaScript number until the year 2255)."
     target: str = ""
-    "Where a link points; empty otherwise."
+    "The target of a link; empty otherwise."
     stored: int | None = None
     "Bytes allocated on the sender's disk, if fewer than `size` (a sparse file)."
 
 
+class LeftOut(NamedTuple):
+    """Numbers of files that a sender found and does not offer, without those of `--exclude`."""
+
+    links: int = 0
+    "Symbolic links, which are not sent without `--links`."
+    others: int = 0
+    "Sockets, pipes and devices inside a folder, which can't be sent."
+    unreadable: int = 0
+    "Files that could not be read, or whose names can't be sent."
+
+    def as_json(self) -> dict[str, int]:
+        """Return the numbers as in a Manifest message and in the events of `--json`."""
+        return self._asdict()
+
+
+NOTHING: Final = LeftOut()
+"Nothing is left out."
+
+
 class Existing(enum.StrEnum):
-    """What to do with a file whose name is already taken at the destination."""
+    """What to do with a file that exists at the destination."""
 
     REFUSE = "refuse"
-    "Take nothing at all, and say so; the default: nothing is ever lost."
+    "Refuse the whole offer; the default."
     OVERWRITE = "overwrite"
     RENAME = "rename"
-    "Keep both: `name (1).ext`."
+    "Keep both: the new one is saved as `name (1).ext`."
     SKIP = "skip"
-    "Keep the one that is there."
+    "Keep the existing one."

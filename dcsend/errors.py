@@ -1,26 +1,27 @@
-"""Everything that can go wrong, as one tree.
+"""All errors, as one tree of classes, with exit statuses in parentheses.
 
     DcsendError                     kind, exit_status, hint
-    ├─ UsageError                   you asked for something impossible          (2)
+    ├─ UsageError                   the request is impossible or contradictory  (2)
     │   └─ MalformedCode            the code is damaged                         (2)
     │       └─ IncompleteCode       a part of the code is missing               (2)
     ├─ SourceError                  a source is missing, unreadable, changed    (3)
     ├─ DestinationError             exists, disk full, not writable             (4)
-    ├─ ConnectionFailed             no path, nobody there, or the path was lost (5)
-    ├─ IntegrityError               bytes arrived that are not the sent ones    (6)
-    ├─ PeerRefused                  the other side declined or cancelled        (7)
-    │   └─ CodeUsed                 somebody else has taken the code            (7)
+    ├─ ConnectionFailed             no connection, or it was lost               (5)
+    ├─ IntegrityError               received bytes differ from the sent ones    (6)
+    ├─ PeerRefused                  the peer declined or cancelled              (7)
+    │   ├─ CodeUsed                 another peer has used the code              (7)
+    │   └─ PeerCannotSave           the receiver can't save what is offered     (7)
     ├─ AuthenticationFailed         wrong secret or wrong certificate           (8)
-    ├─ TimedOut                     nobody came, or nobody answered, in time    (9)
-    │   └─ CodeExpired              the code is too old                         (9)
-    ├─ IncompatibleVersion          the two sides share no version             (10)
-    ├─ PartlyDone                   some files are safe, some are not          (11)
+    ├─ TimedOut                     no peer connected or responded in time      (9)
+    │   └─ CodeExpired              the code has expired                        (9)
+    ├─ IncompatibleVersion          the two sides have no version in common    (10)
+    ├─ PartlyDone                   some files were transferred, some not      (11)
     ├─ Interrupted                  a signal ended the run          (130, 143, 129)
-    ├─ LocalProtocolError           this program misused the protocol           (1)
-    └─ RemoteProtocolError          the peer broke a rule of the protocol       (1)
+    ├─ LocalProtocolError           this program violated the protocol          (1)
+    └─ RemoteProtocolError          the peer violated the protocol              (1)
 
-A message is lower case, has no full stop, and names the thing; `hint` is the
-next step, on a line of its own. Imports nothing: every layer may import it.
+A message is lower case, has no full stop, and names the thing; `hint` is the next step, shown on a
+line of its own. Imports nothing: every layer may import it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ __all__ = [
     "LocalProtocolError",
     "MalformedCode",
     "PartlyDone",
+    "PeerCannotSave",
     "PeerRefused",
     "RemoteProtocolError",
     "SourceError",
@@ -50,19 +52,19 @@ __all__ = [
 
 
 class DcsendError(Exception):
-    """The root of the tree; never raised itself.
+    """The base class; only subclasses are raised.
 
     Args:
-        message: what went wrong, naming the thing.
-        hint: what to do next; empty if there is nothing to do.
+        message: what went wrong, with the name of the thing.
+        hint: the next step; empty if there is none.
     """
 
     kind: ClassVar[str] = "unexpected"
-    "Stable name of the class of failure, as in the `error` event."
+    "Stable name of the kind of error, as in the `error` event."
     exit_status: int = 1
-    "What the process ends with; README lists them all."
+    "Exit status of the process; docs/json.md lists them."
     default_hint: ClassVar[str] = ""
-    "The hint where the raiser gives none."
+    "The hint if none is passed."
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -72,23 +74,28 @@ class DcsendError(Exception):
     def __str__(self) -> str:
         return self.message
 
+    def amend(self, message: str = "", hint: str = "") -> None:
+        """Replace the message and the hint by those arguments that are not empty."""
+        self.message = message or self.message
+        self.hint = hint or self.hint
+
 
 class UsageError(DcsendError):
-    """The caller asked for something impossible."""
+    """The request of the user or of the calling program is impossible or contradictory."""
 
     kind = "usage"
     exit_status = 2
 
 
 class MalformedCode(UsageError):
-    """The code is damaged, incomplete, or not a code at all."""
+    """The code is damaged, incomplete, or not a code."""
 
     kind = "code"
     default_hint = "copy the whole code or link again, from its first to its last character"
 
 
 class IncompleteCode(MalformedCode):
-    """A part of the code seems to be missing; more of it may come."""
+    """The end of the code is missing; further input may complete it."""
 
     kind = "code-incomplete"
 
@@ -101,21 +108,21 @@ class SourceError(DcsendError):
 
 
 class DestinationError(DcsendError):
-    """The destination exists, is full, or can't be written."""
+    """The destination exists, is full, or can't be written to."""
 
     kind = "destination"
     exit_status = 4
 
 
 class ConnectionFailed(DcsendError):
-    """No path to the peer, nobody there, or the path was lost; can be tried again."""
+    """No connection could be made, or it was lost; it can be tried again."""
 
     kind = "connection"
     exit_status = 5
 
 
 class IntegrityError(DcsendError):
-    """Bytes arrived that are not the ones that were sent."""
+    """Received bytes differ from the sent ones."""
 
     kind = "integrity"
     exit_status = 6
@@ -123,17 +130,23 @@ class IntegrityError(DcsendError):
 
 
 class PeerRefused(DcsendError):
-    """The other side declined or cancelled."""
+    """The peer declined or cancelled."""
 
     kind = "refused"
     exit_status = 7
 
 
 class CodeUsed(PeerRefused):
-    """Somebody else has connected with this code."""
+    """Another peer has connected with this code."""
 
     kind = "code-used"
     default_hint = "a code works once; ask the other side for a new one"
+
+
+class PeerCannotSave(PeerRefused):
+    """The receiver can't save what is offered: files exist, or the disk is full."""
+
+    kind = "cannot-save"
 
 
 class AuthenticationFailed(DcsendError):
@@ -144,21 +157,21 @@ class AuthenticationFailed(DcsendError):
 
 
 class TimedOut(DcsendError):
-    """Nobody came, or nobody answered, in time."""
+    """No peer connected, or the peer did not respond, in time."""
 
     kind = "timeout"
     exit_status = 9
 
 
 class CodeExpired(TimedOut):
-    """The code is too old."""
+    """The code has expired."""
 
     kind = "code-expired"
-    default_hint = "ask the other side for a new one, or to use a longer --expires"
+    default_hint = "ask the other side for a new one"
 
 
 class IncompatibleVersion(DcsendError):
-    """The two sides, or the code and this program, share no version."""
+    """The two sides, or the code and this program, have no version in common."""
 
     kind = "version"
     exit_status = 10
@@ -166,7 +179,7 @@ class IncompatibleVersion(DcsendError):
 
 
 class PartlyDone(DcsendError):
-    """Some files are safe, some are not."""
+    """Some files were transferred and verified, others were not."""
 
     kind = "partly"
     exit_status = 11
@@ -187,14 +200,14 @@ class Interrupted(DcsendError):
 
 
 class LocalProtocolError(DcsendError):
-    """This program used the protocol wrongly: a bug in dcsend."""
+    """This program violated the protocol: a bug in dcsend."""
 
     kind = "bug"
     default_hint = "this is a bug in dcsend; please report it"
 
 
 class RemoteProtocolError(DcsendError):
-    """The peer broke a rule of the protocol; the connection is not used further."""
+    """The peer violated the protocol; the connection is not used further."""
 
     kind = "protocol"
-    default_hint = "update dcsend on both sides; if it stays, the other side is faulty or hostile"
+    default_hint = "update dcsend on both sides; if that does not help, do not trust the other side"

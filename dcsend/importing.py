@@ -1,23 +1,21 @@
-"""Keep modules from being imported out of the current folder and out of folders of received files.
+"""Prevents imports from the current folder and from folders of received files.
 
-Python looks for modules in the folder of the script or, with `-m` and `-c`, in the current one
-before it looks where libraries are installed; PYTHONPATH may name the current folder, too. Those
-folders may hold received files: `tqdm.py` there would be run in place of the library.
+Python searches the folder of the script or, with `-m` and `-c`, the current folder before the
+folders of installed libraries; PYTHONPATH may contain the current folder, too. These folders may
+contain received files: `tqdm.py` there would be executed in place of the library.
 
-Importing this module puts a finder in the place of Python's own (`sys.meta_path`), which looks up
-modules as before, with two exceptions:
+Importing this module replaces Python's finder in `sys.meta_path` by one with two exceptions:
 
-* a folder given to `keep_out` is not searched, whoever imports, for the rest of the process;
-* the folder of the script and the current one are not searched when dcsend imports, that is while
-  a function of dcsend is being called.
+* a folder that was passed to `keep_out` is not searched for the rest of the process;
+* the folder of the script and the current folder are not searched for imports by dcsend, that is
+  while a function of dcsend is on the stack.
 
-A program that has dcsend as a library may lie in such a folder. What it imports itself is its own
-affair: the exceptions do not apply to `__main__` and to modules that were loaded from that very
-folder. Folders where libraries are installed are always searched; no files are received there, see
-`files/forbidden.py`.
+A program that uses dcsend as a library may be in such a folder. Therefore the exceptions do not
+apply to imports by `__main__` and by modules that were loaded from that folder. Folders of
+installed libraries are always searched; no files are received there, see `files/forbidden.py`.
 
-A leaf, and the first module of dcsend that is loaded: it imports only what the interpreter holds
-frozen or has loaded itself, since anything else might come out of such a folder. Hence neither
+A leaf, and the first module of dcsend that is loaded. It imports only modules that are frozen or
+that the interpreter has loaded, because others might be loaded from such a folder; hence neither
 `typing` nor `__future__`.
 """
 
@@ -39,8 +37,8 @@ BEFORE_US = frozenset(
     for name, module in tuple(sys.modules.items())
     if getattr(getattr(module, "__spec__", None), "origin", "") not in ("", "built-in", "frozen")
 )
-"""Top-level modules that were read from files before the first line of dcsend was run. With `-m`
-Python looks for most of them in the current folder, and no code of ours can prevent that."""
+"""Top-level modules that were loaded from files before dcsend. With `-m` Python searches the
+current folder for most of them, which dcsend can't prevent."""
 
 _MACHINERY = frozenset({"importlib", "_frozen_importlib", "_frozen_importlib_external", __name__})
 "Modules whose frames stand between an import statement and the finder."
@@ -50,32 +48,32 @@ _real_paths: "dict[str, str]" = {}
 
 
 def keep_out(folder: "str | os.PathLike[str]") -> None:
-    """Import nothing from *folder* any more, unless it is where libraries are installed."""
+    """Prevent imports from *folder* from now on, unless libraries are installed there."""
     try:
         real = _real(os.path.abspath(folder))
     except (OSError, ValueError):
-        return  # it can't be looked up, and nothing be received into it
+        return  # it can't be resolved, so no file can be received into it
     _kept_out.add(real)
-    # A checkout can be done without, unlike a folder into which all was installed with `--target`.
+    # A checkout can be excluded, but not a folder that has all libraries (`pip install --target`).
     if real == _OURS and _Finder.find_spec("cryptography") is None:
         _kept_out.discard(real)
 
 
 def is_library(folder: str) -> bool:
-    """Tell whether modules that dcsend needs are installed in *folder*, a real path."""
+    """Return whether libraries are installed in *folder*, a real path."""
     if folder == _OURS:
         return folder not in _kept_out
     return folder == _STANDARD or os.path.basename(folder) in _INSTALLED
 
 
 def is_named(folder: str) -> bool:
-    """Tell whether PYTHONPATH names *folder*, a real path, wherever Python is started."""
+    """Return whether PYTHONPATH contains the absolute path of *folder*, a real path."""
     named = "" if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "")
     return folder in {_real(entry) for entry in named.split(os.pathsep) if os.path.isabs(entry)}
 
 
 def holds_modules(folder: str) -> bool:
-    """Tell whether *folder*, a real path, is one where libraries are installed, or lies in one."""
+    """Return whether *folder*, a real path, is a folder of installed libraries or inside one."""
     if is_library(folder):
         return True
     while folder not in (_STANDARD, _PACKAGE) and os.path.basename(folder) not in _INSTALLED:
@@ -87,7 +85,7 @@ def holds_modules(folder: str) -> bool:
 
 
 def folders() -> "list[str]":
-    """Return where Python looks for modules, or will at its next start, as real paths."""
+    """Return the real paths that Python searches for modules, now or at its next start."""
     found = [_folder(entry) for entry in sys.path]
     found.append(_PACKAGE)
     user = getattr(sys.modules.get("site"), "USER_SITE", None)
@@ -99,7 +97,7 @@ def folders() -> "list[str]":
 
 
 class _Finder(PathFinder):
-    """Python's finder of modules in `sys.path`, less the folders that must not be searched."""
+    """Python's finder for `sys.path`, without the folders that must not be searched."""
 
     @classmethod
     def find_spec(
@@ -108,30 +106,30 @@ class _Finder(PathFinder):
         path: "Sequence[str] | None" = None,
         target: "ModuleType | None" = None,
     ) -> "ModuleSpec | None":
-        """Find a module; *path* is given for those inside packages."""
+        """Find a module; *path* is the search path of its package, None at the top level."""
         return super().find_spec(fullname, _searched() if path is None else path, target)
 
 
 def _searched() -> "list[str]":
-    """Return `sys.path` less what must not be searched for the import that is going on."""
+    """Return `sys.path` without the folders that must not be searched for the current import."""
     suspects = _kept_out | _script | {_current()}
     found: list[str] = []
-    asking: _Asking | None = None
+    importer: _Importer | None = None
     for entry in sys.path:
         folder = _folder(entry)
         if folder in suspects and not is_library(folder):
-            asking = asking or _Asking(sys._getframe())
-            if asking.is_refused(folder):
+            importer = importer or _Importer(sys._getframe())
+            if importer.is_refused(folder):
                 continue
         found.append(entry)
     return found
 
 
-class _Asking:
-    """Who imports.
+class _Importer:
+    """The module that executes the current import.
 
     Args:
-        frame: of the import machinery, or deeper.
+        frame: a frame of the import machinery, or of a function that it called.
     """
 
     def __init__(self, frame: "FrameType | None") -> None:
@@ -146,21 +144,21 @@ class _Asking:
             frame = frame.f_back
 
     def is_refused(self, folder: str) -> bool:
-        """Tell whether nothing may be imported from *folder*, which is kept out or suspect."""
+        """Return whether imports from *folder*, which is one of the suspects, are refused."""
         if self._is_program or self._home == folder:
             return False
         return self._for_us or folder in _kept_out
 
 
 def _part(variables: "dict[str, Any]") -> str:
-    """Return the top-level package, or the module, whose global *variables* these are."""
+    """Return the name of the top-level package, or module, with these global *variables*."""
     if variables is globals():
         return __name__
     return str(variables.get("__package__") or variables.get("__name__")).partition(".")[0]
 
 
 def _home(variables: "dict[str, Any]") -> str:
-    """Return the folder of `sys.path` that a module was loaded from, by its global *variables*."""
+    """Return the folder of `sys.path` from which the module with these *variables* was loaded."""
     file = variables.get("__file__")
     if not isinstance(file, str):
         return ""
@@ -178,7 +176,7 @@ def _folder(entry: str) -> str:
 
 
 def _real(path: str) -> str:
-    """Return the real path of an absolute one; looked up once: it takes a call for each level."""
+    """Return the real path of an absolute path, cached: it takes a system call for each level."""
     found = _real_paths.get(path)
     if found is None:
         found = _real_paths[path] = os.path.normcase(os.path.realpath(path))
@@ -188,7 +186,7 @@ def _real(path: str) -> str:
 def _current() -> str:
     try:
         return os.path.normcase(os.getcwd())
-    except OSError:  # it has been removed
+    except OSError:  # the folder has been removed
         return ""
 
 
@@ -198,7 +196,7 @@ _OURS = os.path.dirname(_PACKAGE)
 _INSTALLED = ("site-packages", "dist-packages", "lib-dynload")
 _main = getattr(sys.modules.get("__main__"), "__file__", None)
 _script: "set[str]" = set()
-"The folder that the script lies in, and that of a link to it: Python searches the former."
+"The folder of the script and, if it was started by a link, the folder of the link."
 if isinstance(_main, str):
     _script.add(_real(os.path.dirname(os.path.realpath(_main))))
     _script.add(_real(os.path.dirname(os.path.abspath(_main))))

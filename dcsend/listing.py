@@ -1,8 +1,8 @@
-"""The entries of a manifest, a million of them in little memory, and where a path is among them.
+"""The entries of a manifest, up to a million in little memory, and an index of their paths.
 
-An `Entry` takes 330 bytes for a path of 60 ASCII characters, and 16 KiB for one of 4095 and an
-emoji: Python gives each character of such a text four bytes. Here it takes 32 bytes and its UTF-8,
-and is made when it is looked at. A leaf: imports only leaves.
+An `Entry` takes 330 bytes for a path of 60 ASCII characters, and 16 KiB for one of 4095 characters
+with an emoji, since Python then stores four bytes per character. Here it takes 32 bytes and its
+UTF-8; the `Entry` is created on access. A leaf: imports only leaves.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Final, overload
 
 from dcsend.entry import Entry, Kind
 
-__all__ = ["Entries", "Index"]
+__all__ = ["Entries", "Index", "is_one_file"]
 
 _KINDS: Final = (Kind.FILE, Kind.DIRECTORY, Kind.LINK, Kind.TEXT)
 _KIND_BITS: Final = {kind: place << 12 for place, kind in enumerate(_KINDS)}
 _MODE: Final = 0o7777
 _UNKNOWN: Final = -(2**63)
-"In place of a size, a time or an amount that is None."
+"Stored for a size, a time or a number of bytes that is None."
 
-_MADE: Final = 1024
-"Entries that are kept as they were made, since each is looked at several times in a row."
+_CACHED: Final = 1024
+"Created entries that are cached, since each is accessed several times in a row."
 _SHORT: Final = 512
-"Bytes of names of an entry that is kept so."
+"Bytes of path and target up to which an entry is cached."
 
 
 class Entries(Sequence[Entry]):
-    """Entries in their order; one can be added, none taken out or changed."""
+    """A sequence of entries to which entries can be appended; they can't be removed or changed."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._names = bytearray()
-        "Path and target of each in UTF-8, without anything in between."
+        "Path and target of each entry in UTF-8, without separators."
         self._ends = array("I")
-        "Where the names of each end."
+        "Where path and target of each entry end in `_names`."
         self._paths = array("H")
         "Bytes of each path."
         self._kinds = array("H")
@@ -42,8 +42,8 @@ class Entries(Sequence[Entry]):
         self._sizes = array("q")
         self._times = array("q")
         self._stored: array[int] | None = None
-        "As long as the others once an entry has it; few manifests have one."
-        self._made: dict[int, Entry] = {}
+        "None until an entry has it, which is rare; then as long as the other arrays."
+        self._cache: dict[int, Entry] = {}
         self.extend(entries)
 
     def append(self, entry: Entry) -> None:
@@ -70,11 +70,11 @@ class Entries(Sequence[Entry]):
 
     @property
     def names(self) -> int:
-        """Bytes of all paths and targets, in UTF-8."""
+        """Bytes of all paths and targets in UTF-8."""
         return len(self._names)
 
     def names_before(self, number: int) -> int:
-        """Return the bytes of the paths and targets of the first *number* entries."""
+        """Return the number of bytes of the paths and targets of the first *number* entries."""
         return self._ends[number - 1] if number else 0
 
     def path(self, number: int) -> str:
@@ -83,7 +83,7 @@ class Entries(Sequence[Entry]):
         return self._names[start : start + self._paths[number]].decode("utf-8", "surrogatepass")
 
     def kind(self, number: int) -> Kind:
-        """Return what an entry is."""
+        """Return the kind of an entry."""
         return _KINDS[self._kinds[number] >> 12]
 
     def mode(self, number: int) -> int:
@@ -91,7 +91,7 @@ class Entries(Sequence[Entry]):
         return self._kinds[number] & _MODE
 
     def size(self, number: int) -> int | None:
-        """Return the size of an entry; None if it is not known."""
+        """Return the size of an entry in bytes; None if it is unknown."""
         size = self._sizes[number]
         return None if size == _UNKNOWN else size
 
@@ -107,7 +107,7 @@ class Entries(Sequence[Entry]):
     def __getitem__(self, number: int | slice) -> Entry | list[Entry]:
         if isinstance(number, slice):
             return [self[one] for one in range(*number.indices(len(self)))]
-        entry = self._made.get(number)
+        entry = self._cache.get(number)
         if entry is None:
             if number < 0:
                 number += len(self)
@@ -115,9 +115,9 @@ class Entries(Sequence[Entry]):
                 raise IndexError(f"entry {number} of {len(self)}")
             entry = self._make(number)
             if self._ends[number] - self.names_before(number) <= _SHORT:
-                if len(self._made) >= _MADE:
-                    self._made.clear()
-                self._made[number] = entry
+                if len(self._cache) >= _CACHED:
+                    self._cache.clear()
+                self._cache[number] = entry
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
@@ -128,7 +128,7 @@ class Entries(Sequence[Entry]):
             return NotImplemented
         return all(one == another for one, another in zip(self, other, strict=True))
 
-    __hash__ = None  # type: ignore[assignment]  # it grows
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"<{len(self)} entries>"
@@ -150,11 +150,19 @@ class Entries(Sequence[Entry]):
         )
 
 
+def is_one_file(entries: Sequence[Entry]) -> bool:
+    """Return whether the entries are exactly one file."""
+    if len(entries) != 1:
+        return False
+    kind = entries.kind(0) if isinstance(entries, Entries) else entries[0].kind
+    return kind is Kind.FILE
+
+
 class Index:
-    """Finds entries by their paths, in 8 to 16 bytes for each.
+    """Finds entries by their paths; takes 8 to 16 bytes for each.
 
     Args:
-        entries: all that there will be.
+        entries: all entries; none may be appended later.
     """
 
     def __init__(self, entries: Entries) -> None:
@@ -162,10 +170,10 @@ class Index:
         size = 1 << max(4, (2 * len(entries)).bit_length())
         self._mask = size - 1
         self._places = array("I", bytes(4 * size))
-        "Numbers plus one, each at the first free place from the hash of its path on; 0: free."
+        "Hash table with linear probing: number of the entry plus one, or 0 for a free place."
 
     def add(self, number: int, path: str) -> int:
-        """Add an entry; return the number of the first one of its path, perhaps its own."""
+        """Add an entry; return the number of the first entry with this path, perhaps its own."""
         place = self._place(path)
         found = self._places[place]
         if found:
@@ -179,7 +187,7 @@ class Index:
         return found - 1 if found else None
 
     def _place(self, path: str) -> int:
-        """Return where *path* is, or where it would be."""
+        """Return the place of *path* in the table, or the free place for it."""
         place = hash(path) & self._mask
         while (found := self._places[place]) and self._entries.path(found - 1) != path:
             place = (place + 1) & self._mask

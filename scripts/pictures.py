@@ -1,7 +1,7 @@
 """Make the two pictures of README from one real run: `make pictures`.
 
 A shell in tmux types `dcsend send film.mkv`; the page behind its QR code is opened in Chromium as
-on a phone, and is asked to receive. docs/terminal.png is what the terminal showed, painted cell by
+on a phone, and receives the file. docs/terminal.png is the screen of the terminal, drawn cell by
 cell in that browser; docs/page.png is the page while the film arrives.
 """
 
@@ -18,9 +18,9 @@ from typing import Final
 import pyte
 
 from bench.throughput import random_file
-from tests.browsers import Browser
-from tests.screens import Pane, tmux_server
-from tests.tab import Tab
+from tests.support.browsers import Browser
+from tests.support.screens import Pane, tmux_server
+from tests.support.tab import Tab
 
 __all__ = ["main", "svg"]
 

@@ -1,8 +1,8 @@
-"""Write what the page bundles as a software bill of materials: CycloneDX 1.6, JSON.
+"""Write a software bill of materials of the page: CycloneDX 1.6, JSON.
 
-A wheel carries it in `dcsend-….dist-info/sboms/` (PEP 770): what other tools see of a wheel are its
-dependencies in Python, and not the JavaScript libraries inside `dcsend/page.html`. Names, versions
-and digests are those of `web-receiver/package-lock.json`; nothing is asked of any network.
+A wheel carries it in `dcsend-….dist-info/sboms/` (PEP 770): other tools find the Python
+dependencies of a wheel, but not the JavaScript libraries inside `dcsend/page.html`. Names, versions
+and digests are those of `web-receiver/package-lock.json`; no network is used.
 Deterministic, so that the same sources make the same wheel. Called by hatch_build.py.
 """
 

@@ -13,13 +13,21 @@ turnserver    coturn           a relay for them
 tmux          tmux             terminals to show the progress bar and the QR code in
 mount         mount            small file systems to fill up
 unshare       util-linux       mounts that only one test sees
+setpriv       util-linux       lets root enter folders no longer
+ntfs-3g       ntfs-3g          file systems of Windows, to receive into
+mount.exfat-fuse exfat-fuse    those of memory cards
+mkfs.exfat    exfatprogs       makes them
+fusefat       fusefat          those of old memory cards
+mkfs.vfat     dosfstools       makes them
 chromium      chromium         the page in a real browser
 chromedriver  chromium-driver  starts it and talks to it
 firefox-esr   firefox-esr      the page in another one
 go            golang-go        builds the peer that chats are tested with
 wormhole-william wormhole-william what the benchmark compares with
 turnserver    coturn           the relay that most people run
+unzip         unzip            reads the zips that the page makes
 cc            gcc              builds the emulated link of the benchmark
+groff         groff-base       renders the manual page
 /usr/share/gocode/src/github.com/pion/webrtc golang-github-pion-webrtc.v3-dev what that peer is made of
 '
 

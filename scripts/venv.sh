@@ -1,10 +1,14 @@
 #!/bin/sh
 # Make .venv with the locked tools and dcsend itself in it; do nothing when it is up to date.
-# Needs Python 3.11 or newer, nothing else. PYTHON=... names a certain one.
+# Needs Python 3.11 or newer, nothing else. PYTHON=... names a certain one, VENV=... another folder.
 set -eu
 
-venv=.venv
+venv=${VENV:-.venv}
 stamp=$venv/dcsend-stamp
+# A symbolic link leads to the environment of another work tree: it is used as it is, never cleared.
+if [ -L "$venv" ]; then
+    exit 0
+fi
 # Scripts in a virtual environment carry its absolute path, so a moved checkout needs a new one.
 wanted=$(pwd; cat requirements-dev.txt pyproject.toml | cksum)
 

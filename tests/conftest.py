@@ -1,37 +1,107 @@
-"""What every test gets: a clean environment, and a look at what it left behind."""
+"""For each test: a clean environment, and a check of the tasks that it leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.browsers import browsers, tab
-from tests.coturn import coturn
-from tests.demo_peers import cast, pion
-from tests.netns import lan
-from tests.page import film, page, served
-from tests.processes import stage
-from tests.virtual_time import VirtualTimeLoop
+from tests.support.browsers import browsers, tab
+from tests.support.coturn import coturn
+from tests.support.demo_peers import pion, programs
+from tests.support.guard import watch
+from tests.support.netns import lan
+from tests.support.page import film, page, served
+from tests.support.processes import stage
+from tests.support.virtual_time import VirtualTimeLoop
 
-__all__ = ["browsers", "cast", "coturn", "film", "lan", "page", "pion", "served", "stage", "tab"]
+__all__ = [
+    "browsers",
+    "coturn",
+    "film",
+    "lan",
+    "page",
+    "pion",
+    "programs",
+    "served",
+    "stage",
+    "tab",
+]
 
-# A busy machine makes single examples slow; pytest's own timeout is the one that counts.
+# A busy machine makes single examples slow; the timeout of pytest applies.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("dcsend")
+
+
+_DISPOSITIONS = ("SIGHUP", "SIGINT", "SIGQUIT")
+"Signals that nohup, and shells without job control for a command with `&`, have ignored."
+
+
+def handle_ignored_signals() -> None:
+    """Make the programs that tests start independent of how the tests were started.
+
+    A program inherits that a signal is ignored, but no handler. With a handler that does nothing,
+    this process goes on ignoring the signal, and the programs do not.
+    """
+    for name in _DISPOSITIONS:
+        number = getattr(signal, name, None)  # Windows has fewer
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the process that runs tests."""
+    handle_ignored_signals()
+    watch()
+    if "not full" in config.option.markexpr:
+        config.pluginmanager.register(_NoProcess())
+
+
+_FULL_FOLDERS = ("programs", "pages", "lab", "chat")
+_FULL_FIXTURES = {"browsers", "cast", "coturn", "lan", "nats", "page", "pion", "stage", "tab"}
+_STARTS_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that `make quick` leaves out, if their folder or a fixture shows it."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parents[1]).parts[1]
+        if folder in _FULL_FOLDERS or _FULL_FIXTURES & {*getattr(item, "fixturenames", ())}:
+            item.add_marker("full")
+
+
+class _NoProcess:
+    """Lets a test fail that starts a process and lacks the marker `full`."""
+
+    def __init__(self) -> None:
+        self._test = ""
+        sys.addaudithook(self._hook)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._test = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self._test = ""
+
+    def _hook(self, event: str, _arguments: object) -> None:
+        if self._test and event in _STARTS_PROCESS:
+            raise RuntimeError(f"{self._test} starts a process ({event}); mark it as full")
 
 
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Run a test on asyncio's loop, and on uvloop's too if its module says `UVLOOP = True`.
+    """Run a test on the loop of asyncio, and on uvloop, too, if its module has `UVLOOP = True`.
 
-    A module that says `VIRTUAL_TIME = True` has a loop that does not wait for its timers.
+    A module with `VIRTUAL_TIME = True` has a loop that does not wait for its timers.
     """
     if getattr(getattr(item, "module", None), "VIRTUAL_TIME", False):
         return {"virtual": VirtualTimeLoop}
@@ -46,7 +116,7 @@ def pytest_asyncio_loop_factories(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests have measured: their property `figure`."""
+    """Print the measurements of tests: their property `figure`."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
         for name, figure in report.user_properties:
             if name == "figure" and report.when == "call":
@@ -60,7 +130,7 @@ _FOREIGN = (
 "Variables that change what a program shows or where it keeps things."
 
 _TURNS = 10
-"Turns of the event loop that a task which was told to end may take for it."
+"Turns of the event loop in which a cancelled task must end."
 
 
 @pytest.fixture(scope="session")
@@ -70,7 +140,7 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
-    """Keep the developer's settings out, and the tests away from strangers' STUN servers."""
+    """Remove the settings of the developer, and use no public STUN server."""
     for name in [name for name in os.environ if name.startswith("DCSEND_")]:
         monkeypatch.delenv(name)
     for name in _FOREIGN:
@@ -100,7 +170,7 @@ async def _no_task_left() -> AsyncIterator[None]:
 def _tasks_end(request: pytest.FixtureRequest, _clean_environment: None) -> None:
     """Fail an asynchronous test that ends before its tasks do.
 
-    Set up before the fixtures that a test names, thus judged after they are gone.
+    It is set up before the fixtures of the test, so the check runs after their end.
     """
     if request.node.get_closest_marker("asyncio"):
         request.getfixturevalue("_no_task_left")

@@ -1,4 +1,4 @@
-"""What the benchmark computes; what it measures is no test's business."""
+"""The computations of the benchmark; its measurements are not tested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.contenders import CONTENDERS
 from bench.fairness import arrived_at
 from bench.files import require_room
 from bench.paths import GRID, size_for
-from bench.report import page, put_between, summary
+from bench.report import page, summary
 from bench.results import Result, Row, Spread, progress
 from bench.rounds import attempt
 from bench.running import Cost, Failed, Running
@@ -116,21 +116,6 @@ def test_the_short_table_compares_with_the_line_and_the_others(
     assert "| a line | 12.0 (60% of the line) | libwebrtc 5.00 (× 2.50) |" in lines
 
 
-def test_only_what_is_between_the_marks_is_replaced() -> None:
-    begin, end = (
-        "<!-- written by bench/report.py: begin -->",
-        "<!-- written by bench/report.py: end -->",
-    )
-    assert put_between(f"a {begin} old {end} z", "new") == f"a {begin}\n\nnew\n{end} z"
-    with pytest.raises(ValueError):
-        put_between("no marks", "new")
-
-
-def test_readme_has_the_marks() -> None:
-    readme = Path(__file__).resolve().parent.parent / "README.md"
-    assert "new words" in put_between(readme.read_text(encoding="utf-8"), "new words")
-
-
 @pytest.mark.parametrize(
     ("moment", "arrived"), [(0.0, 0), (0.5, 50), (1.0, 100), (1.5, 200), (2.0, 300), (9.0, 300)]
 )
@@ -167,13 +152,14 @@ def test_everybody_says_what_is_timed() -> None:
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark needs Linux")
 
 
+@pytest.mark.full
 @linux
 def test_its_lines_have_a_time_and_its_memory_is_its_own() -> None:
-    # 60 MB that the process here, which starts it, never had in one piece.
+    # 60 MB, more than the process that starts it has allocated at once.
     script = "x = bytearray(60_000_000); print(input(), flush=True); import time; time.sleep(1)"
     before = time.monotonic()
     with Running([sys.executable, "-c", script]) as program:
-        program.say("hello")
+        program.write_line("hello")
         line, _ = program.until("hel+o")
         cost = program.end()
     assert before < line.at < time.monotonic()
@@ -183,6 +169,7 @@ def test_its_lines_have_a_time_and_its_memory_is_its_own() -> None:
     assert line.at - before <= cost.elapsed < time.monotonic() - before + 0.001
 
 
+@pytest.mark.full
 @linux
 def test_one_that_ends_too_early_says_why() -> None:
     script = "raise SystemExit('out of cheese')"
@@ -193,6 +180,7 @@ def test_one_that_ends_too_early_says_why() -> None:
         program.until("never")
 
 
+@pytest.mark.full
 @linux
 def test_one_that_never_ends_is_killed() -> None:
     with Running([sys.executable, "-c", "import time; time.sleep(1000)"]) as program:
@@ -202,6 +190,7 @@ def test_one_that_never_ends_is_killed() -> None:
     assert program.status == -9
 
 
+@pytest.mark.full
 @linux
 def test_who_ignores_interrupts_starts_programs_that_do_not() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -28,6 +28,7 @@ TREE: Final = [
     ("IntegrityError", "DcsendError", 6, "integrity", True),
     ("PeerRefused", "DcsendError", 7, "refused", False),
     ("CodeUsed", "PeerRefused", 7, "code-used", True),
+    ("PeerCannotSave", "PeerRefused", 7, "cannot-save", False),
     ("AuthenticationFailed", "DcsendError", 8, "authentication", False),
     ("TimedOut", "DcsendError", 9, "timeout", False),
     ("CodeExpired", "TimedOut", 9, "code-expired", True),
@@ -180,6 +181,7 @@ def test_every_hint_has_manners() -> None:
     assert [f"{hint}: {fault}" for hint in hints if (fault := manners(hint))] == []
 
 
+@pytest.mark.full
 def test_every_message_raised_in_the_package_has_manners() -> None:
     faults = [
         f"{path.relative_to(PACKAGE)}: {text}: {fault}"

@@ -33,6 +33,7 @@ def test_no_default_ignorable_character_is_shown_as_it_is() -> None:
             assert printable(text).isascii(), hex(point)
 
 
+@pytest.mark.full
 def test_what_is_shown_is_visible_character_by_character() -> None:
     for point in range(0x110000):
         shown = printable(chr(point))

@@ -1,4 +1,4 @@
-"""What is fetched, run and shipped is what was chosen: locks, the stamp of the page, the bill."""
+"""Supply chain: locked packages, the digests of the built page, and the contents of the wheel."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import typer
+
+from dcsend.cli import app
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LOCKS: Final = (
@@ -30,7 +34,7 @@ OUTPUT: Final = ROOT / "web-receiver" / "dist" / "index.html"
 
 
 def script(name: str) -> ModuleType:
-    """Load a file of scripts/, which is no package."""
+    """Load a file of scripts/, which is not a package."""
     spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -40,7 +44,7 @@ def script(name: str) -> ModuleType:
 
 
 def locked(name: str) -> dict[str, str]:
-    """Return the packages of a lock file: the name, and all that is said of it."""
+    """Return the packages of a lock file: name and complete entry."""
     text = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return {re.split(r"[^\w.-]", line)[0]: line for line in lines}
@@ -60,7 +64,7 @@ def test_program_is_locked_in_the_versions_that_are_tested() -> None:
 
 
 def test_every_installation_checks_digests() -> None:
-    """Or installs what was built here; Node.js is the one exception, and pinned."""
+    """Or it installs a package that was built here. Node.js is an exception, with one version."""
     for path in (ROOT / "scripts").glob("*.sh"):
         text = path.read_text(encoding="utf-8").replace("\\\n", " ")
         for line in text.splitlines():
@@ -100,21 +104,22 @@ def test_page_that_was_changed_after_it_was_built_is_built_again(
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a wheel, and install it in a folder of its own."""
+    """Build a wheel, install it in a separate folder, and return that folder."""
     if not OUTPUT.is_file():
         if os.environ.get("CI") == "true":
             pytest.fail("the page is not built")
         pytest.skip("the page is not built")
     folder = tmp_path_factory.mktemp("wheel")
     hatchling = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(hatchling, cwd=ROOT, check=True, capture_output=True, timeout=120)
+    subprocess.run(hatchling, cwd=ROOT, check=True, capture_output=True, timeout=150)
     (wheel,) = folder.glob("*.whl")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     target = folder / "installed"
-    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=120)
+    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=150)
     return target
 
 
+@pytest.mark.full
 def test_wheel_carries_a_bill_of_what_the_page_bundles(installed: Path) -> None:
     (bill_file,) = installed.glob("dcsend-*.dist-info/sboms/*.cdx.json")
     bill = json.loads(bill_file.read_text(encoding="utf-8"))
@@ -144,13 +149,14 @@ def test_wheel_carries_a_bill_of_what_the_page_bundles(installed: Path) -> None:
         assert library["licenses"] == [{"license": {"id": package["license"]}}]
     wanted = json.loads((ROOT / "web-receiver" / "package.json").read_text(encoding="utf-8"))
     assert set(wanted["dependencies"]) <= set(bundled)
-    assert {"hash-wasm", "client-zip", "@noble/hashes"} == set(bundled)
+    assert {"hash-wasm", "@noble/hashes"} == set(bundled)
     references = {component["bom-ref"] for component in (about, page, *libraries)}
     assert references == {dependency["ref"] for dependency in bill["dependencies"]}
     for dependency in bill["dependencies"]:
         assert set(dependency.get("dependsOn", ())) <= references
 
 
+@pytest.mark.full
 def test_bill_is_listed_in_the_record_of_the_wheel(installed: Path) -> None:
     (record,) = installed.glob("dcsend-*.dist-info/RECORD")
     (line,) = (line for line in record.read_text().splitlines() if "/sboms/" in line)
@@ -159,3 +165,29 @@ def test_bill_is_listed_in_the_record_of_the_wheel(installed: Path) -> None:
     assert int(size) == len(content)
     expected = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     assert digest == f"sha256={expected}"
+
+
+@pytest.mark.full
+def test_wheel_installs_a_manual_page_without_warnings_and_with_every_option(
+    installed: Path,
+) -> None:
+    manual = installed / "share" / "man" / "man1" / "dcsend.1"
+    source = manual.read_text(encoding="ascii")
+    if shutil.which("groff") is None:
+        assert os.environ.get("CI") != "true", "groff is missing"
+        pytest.skip("groff is missing")
+    groff = ["groff", "-man", "-ww", "-Tutf8", "-rLL=200n", "-P-cbou", str(manual)]
+    rendered = subprocess.run(groff, capture_output=True, check=True, text=True, timeout=60)
+    assert rendered.stderr == ""
+    shown = " ".join(rendered.stdout.split())
+    assert "\\" not in shown
+    program: Any = typer.main.get_command(app)
+    for command in (program, *program.commands.values()):
+        for parameter in command.params:
+            names = sorted(parameter.opts, key=lambda name: name.startswith("--"))
+            if parameter.param_type_name == "argument":
+                names = [parameter.metavar]
+            assert f"{', '.join(names)} " in shown
+            assert not parameter.help or " ".join(parameter.help.split()) in shown
+    assert "--" not in source  # a hyphen, which cannot be copied into a command line
+    assert source.count(".SS ") == len(program.commands)

@@ -15,6 +15,6 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: { output: { codeSplitting: false } },
   },
-  // Seconds are no measure here: a busy machine takes ten times as long.
+  // No test measures seconds: a busy machine takes ten times as long.
   test: { include: ["test/**/*.test.ts"], testTimeout: 60_000 },
 });

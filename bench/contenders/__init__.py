@@ -1,4 +1,4 @@
-"""Who is measured: one module per family, all behind `Contender.measure`."""
+"""The programs that are measured: one module for each kind, all with `Contender.measure`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CONTENDERS: Final[dict[str, Contender]] = {
         *tcp.CONTENDERS,
     )
 }
-"Name -> contender."
+"By name."
 
 
 def choose(names: Sequence[str]) -> list[Contender]:
-    """Return those that can run here, saying of each other one why it can't."""
+    """Return the contenders that can run here; print for each other one why it cannot."""
     chosen = []
     for name in names:
         if why := CONTENDERS[name].missing():
@@ -31,5 +31,5 @@ def choose(names: Sequence[str]) -> list[Contender]:
         else:
             chosen.append(CONTENDERS[name])
     if not chosen:
-        raise SystemExit("nobody to measure")
+        raise SystemExit("nothing to measure")
     return chosen

@@ -1,4 +1,4 @@
-"""The one interface of everybody that is measured."""
+"""The interface of all programs that are measured."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from bench.results import Result
 __all__ = ["Contender", "Measure", "always"]
 
 Measure = Callable[[Hosts, int, float, Path], Result]
-"""Given hosts, megabytes, a limit in seconds and a folder for files; from the left to the right.
-Raises `running.Failed` or TimeoutError where there is nothing to count."""
+"""Arguments: hosts, megabytes, limit in seconds, folder for files. Transfers from the left host to
+the right one. Raises `running.Failed` or TimeoutError if nothing can be counted."""
 
 
 def always() -> str:
-    """Say of a contender that nothing is missing."""
+    """Return that nothing is missing."""
     return ""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Somebody to measure."""
+    """A program to measure."""
 
     name: str
     timing: str
-    "What its seconds are: from what to what."
+    "The interval that its seconds measure."
     measure: Measure
     missing: Callable[[], str] = always
-    "Says why it can't run here; empty if it can."
+    "Returns why it cannot run here; empty if it can."

@@ -1,6 +1,6 @@
-"""Bare channels of engines: what somebody would have who wrote no tool around them.
+"""Bare data channels of aiortc, libwebrtc and Pion, without a program for files around them.
 
-Each is a program of ours with two parts; the language that all speak is told in `bench.bare`.
+Each is a program with a sender and a receiver; `bench.bare` describes their input and output.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from bench.running import PATIENCE, ROOT, Running
 __all__ = ["CONTENDERS", "PROGRAMS", "outcome"]
 
 _GOCODE: Final = Path("/usr/share/gocode/src")
-"Where Debian keeps the sources of Go packages."
+"The sources of Go packages in Debian."
 
 _PION: Final = ROOT / "build" / "bench-pion" / "pion"
 
 _GRACE: Final = 10.0
-"Seconds after the limit in which a sender says how far it came."
+"Seconds after the limit within which a sender prints its result."
 
 PROGRAMS: Final[dict[str, Sequence[str]]] = {
     "aiortc": (sys.executable, "-m", "bench.bare"),
     "libwebrtc": (sys.executable, "-m", "bench.bare_webrtc"),
     "pion": (str(_PION),),
 }
-"Contender -> what begins the command of either side."
+"By contender: the command of both sides, without arguments."
 
 
 def _measure(program: Sequence[str]) -> Callable[[Hosts, int, float, Path], Result]:
@@ -45,15 +45,15 @@ def _measure(program: Sequence[str]) -> Callable[[Hosts, int, float, Path], Resu
             Running(Hosts.on(hosts.left, *program, "send", total, str(limit))) as sender,
             Running(Hosts.on(hosts.right, *program, "receive", total)) as receiver,
         ):
-            receiver.say(sender.until('"sdp"')[0].text)
-            sender.say(receiver.until('"sdp"')[0].text)
+            receiver.write_line(sender.until('"sdp"')[0].text)
+            sender.write_line(receiver.until('"sdp"')[0].text)
             return outcome(sender, receiver, int(total), limit)
 
     return measure
 
 
 def outcome(sender: Running, receiver: Running, total: int, limit: float) -> Result:
-    """Wait for the end of a sender that is connected, and sum up."""
+    """Wait for the end of a connected sender; return the result."""
     line, _ = sender.until('"seconds"', PATIENCE + limit + _GRACE)
     told = json.loads(line.text)
     started = line.at - told["seconds"]
@@ -62,7 +62,7 @@ def outcome(sender: Running, receiver: Running, total: int, limit: float) -> Res
     points = [(at, event["arrived"]) for at, event in events if "arrived" in event]
     done = told["bytes"] == total
     note = "" if done else f"not done in {limit:g} s"
-    # The sender is told of whole megabytes only; the receiver knows better what there was by then.
+    # The receiver confirms whole megabytes to the sender; its own lines are more precise.
     arrived = max([told["bytes"], *(count for at, count in points if at <= line.at)])
     series = progress(started, points)
     return Result(arrived, told["seconds"], done, *costs, series, started, note)
@@ -73,7 +73,7 @@ def _no_wrtc() -> str:
 
 
 def _no_pion() -> str:
-    """Build the Go program as tests/demo_peers.py builds its own; 12 s on two cores, once."""
+    """Build the Go program, as tests/support/demo_peers.py does; 12 s on two cores, once."""
     source = ROOT / "bench" / "pion" / "main.go"
     if _PION.exists() and _PION.stat().st_mtime > source.stat().st_mtime:
         return ""
@@ -81,7 +81,7 @@ def _no_pion() -> str:
         return "needs Debian's golang-go and golang-github-pion-webrtc.v3-dev"
     folder = _PION.parent
     shutil.rmtree(folder, ignore_errors=True)
-    # Without modules, Go finds a package by its path alone; Debian leaves out the `/v3` in it.
+    # Without modules, Go finds a package by its path only, and Debian omits the `/v3` in it.
     shutil.copytree(_GOCODE, folder / "src", ignore=shutil.ignore_patterns("*_test.go"))
     for module in sorted(_GOCODE.rglob("go.mod")):
         name = re.search(r"^module\s+(\S+)", module.read_text(encoding="utf-8"), re.MULTILINE)
@@ -98,8 +98,8 @@ def _no_pion() -> str:
 
 
 _TIMING: Final = (
-    "bare channel: from the first message sent until the sender has the receiver's word that it "
-    "has the last byte; nothing read, written or checked"
+    "bare channel: from the first message sent until the receiver has confirmed the last byte; "
+    "no disk and no digests"
 )
 
 CONTENDERS: Final = (
@@ -107,4 +107,4 @@ CONTENDERS: Final = (
     Contender("libwebrtc", f"libwebrtc's {_TIMING}", _measure(PROGRAMS["libwebrtc"]), _no_wrtc),
     Contender("pion", f"Pion's {_TIMING}", _measure(PROGRAMS["pion"]), _no_pion),
 )
-"The three engines."
+"The three implementations."

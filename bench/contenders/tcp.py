@@ -1,4 +1,4 @@
-"""Bare TCP of the kernel: a neighbour on the line, and what a line gives at most."""
+"""TCP of the kernel: a competing flow, and the reference for what a line carries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _measure(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
                 line, _ = sender.until('"seconds"', limit + PATIENCE)
                 told = json.loads(line.text)
                 started = line.at - told["seconds"]
-                # Where the time was over first, what is still in buffers comes too late to count.
+                # If the time limit came first, bytes that are still in buffers do not count.
                 costs = sender.end(), receiver.end()
         events = ((one.at, json.loads(one.text)) for one in receiver.lines)
         points = [(at, event["arrived"]) for at, event in events if "arrived" in event]
@@ -61,4 +61,4 @@ CONTENDERS: Final = tuple(
     )
     for algorithm in ("bbr", "cubic")
 )
-"One per congestion control."
+"One for each congestion control."

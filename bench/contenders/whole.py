@@ -1,4 +1,4 @@
-"""Whole dcsend: `dcsend send` and `dcsend receive` with real files, as people use it."""
+"""dcsend: `dcsend send` and `dcsend receive` with real files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.running import Cost, Failed, Line, Running
 __all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "judge", "send_path"]
 
 ENVIRONMENT: Final = {"DCSEND_STUN": "none", "DCSEND_NO_PAGE": "1"}
-"Nobody outside is asked, nothing is served."
+"Without STUN and without the page."
 
 PROGRAM: Final = (sys.executable, "-m", "dcsend")
 
@@ -52,7 +52,7 @@ def send_path(
                 receiver.until('"event": ?"done"', accepted.at + limit - time.monotonic())
             except TimeoutError:
                 over = True
-            # The receiver first: it is the one that knows when it is over.
+            # The receiver first: it ends last.
             received = receiver.end(interrupt=over)
             return judge(accepted, receiver, limit, (sender.end(interrupt=over), received))
 
@@ -99,7 +99,7 @@ def _measure(hosts: Hosts, megabytes: int, limit: float, folder: Path) -> Result
     except json.JSONDecodeError as error:
         raise Failed(f"dcsend said something else than events: {error.doc!r}") from None
     finally:
-        # What is there would be taken up or replaced by the next one.
+        # Files of an earlier round would be replaced.
         for left in destination.glob(f"{source.name}*"):
             left.unlink()
 
@@ -110,4 +110,4 @@ DCSEND: Final = Contender(
     "verdict, as the receiver counts; written, synced, verified",
     _measure,
 )
-"Whole dcsend."
+"dcsend."

@@ -25,25 +25,25 @@ from bench.running import PATIENCE, ROOT, Running
 __all__ = ["CONTENDERS"]
 
 _PROGRAMS: Final = ROOT / "build" / "bench-venv" / "bin"
-"Made by scripts/bench-venv.sh."
+"Installed by scripts/bench-venv.sh."
 
 _MAILBOX: Final = 4000
 _RELAY: Final = "transit.magic-wormhole.io", 4001
-"Name and port that are built into wormhole-william."
+"The relay that is built into wormhole-william."
 
 _CODE: Final = "7-bench-mark"
 _LOOK: Final = 0.005
-"Seconds between two looks at the file that grows."
+"Seconds between two checks of the growing file."
 _KEEP: Final = 0.25
-"Seconds between two points that are kept."
+"Seconds between two recorded points."
 
 _MUTE: Final = "import socket, sys; s = socket.create_server(('', {port})); print('ready', flush=True); sys.stdin.read()"  # noqa: E501
-"Takes connections and never answers one."
+"Accepts connections and never answers."
 
 
 @contextmanager
 def _mailbox(hosts: Hosts, folder: Path) -> Iterator[str]:
-    """Run a mailbox server; give its URL."""
+    """Run a mailbox server; yield its URL."""
     database = folder / f"{hosts.left}.sqlite"
     endpoint = f"tcp:{_MAILBOX}:interface={hosts.left_address}"
     options = ("--port", endpoint, "--channel-db", str(database))
@@ -62,7 +62,7 @@ def _magic(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
         source, inbox = _prepare(folder, megabytes)
         saved = inbox / source.name
         with congestion_control(hosts, algorithm), _mailbox(hosts, folder) as url:
-            # No relay: an empty name.
+            # An empty name means no relay.
             tool = (str(_PROGRAMS / "wormhole"), "--relay-url", url, "--transit-helper", "")
             sending = ("send", "--hide-progress", "--no-qr", "--code", _CODE, str(source))
             receiving = ("receive", "--hide-progress", "--accept-file", "-o", str(saved), _CODE)
@@ -95,14 +95,14 @@ def _william(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
             relay.until("ready")
             tool = ("wormhole-william", "--relay-url", url)
             sending = ("send", "--hide-progress", "--code", _CODE, str(source))
-            # It saves where it is started, and asks.
+            # It saves in the current folder, and asks first.
             receiving = ("env", "-C", str(inbox), *tool, "receive", "--hide-progress", _CODE)
             with (
                 Running(Hosts.on(hosts.left, *tool, *sending), errors=True) as sender,
                 Running(Hosts.on(hosts.right, *receiving), errors=True) as receiver,
             ):
                 receiver.until("^Receiving file")
-                receiver.say("y")
+                receiver.write_line("y")
                 over = time.monotonic() + limit
                 points = list(_growth(inbox, receiver, "", over))
                 done = (inbox / source.name).exists()
@@ -125,7 +125,7 @@ def _prepare(folder: Path, megabytes: int) -> tuple[Path, Path]:
 def _growth(
     inbox: Path, receiver: Running, last_words: str, over: float
 ) -> Iterator[tuple[float, int]]:
-    """Look at the one file in *inbox* until it has its name and the receiver is done."""
+    """Record the size of the one file in *inbox* until it is renamed and the receiver has ended."""
     kept = 0.0
     while (now := time.monotonic()) < over and receiver.status is None:
         sizes = [(entry.name, entry.stat().st_size) for entry in _entries(inbox)]
@@ -144,7 +144,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
         found = []
         for entry in entries:
-            # It may be renamed between the listing and the look.
+            # It may be renamed after it was listed.
             with contextlib.suppress(FileNotFoundError):
                 entry.stat()
                 found.append(entry)
@@ -168,7 +168,7 @@ def _sum_up(
 
 @contextmanager
 def _known(hosts: Hosts) -> Iterator[None]:
-    """Let both hosts know the name of the relay, as iproute2 does: by files of a namespace."""
+    """Let both hosts resolve the name of the relay, by files of the namespace as iproute2 does."""
     folders = [Path("/etc/netns", namespace) for namespace in (hosts.left, hosts.right)]
     try:
         for folder in folders:
@@ -209,4 +209,4 @@ CONTENDERS: Final = (
         _no_william,
     ),
 )
-"Both tools; the algorithm is that of both hosts while it runs."
+"Both programs; the algorithm is that of both hosts while it runs."

@@ -1,13 +1,14 @@
 """The command line: options into `Settings`, errors into exit statuses. Only importer of typer.
 
-Everything heavy is imported inside the commands: the code must be on the screen within
-300 ms of the start.
+Everything heavy is imported inside the commands, so that the code is on the screen about 150 ms
+after the start (docs/performance.md).
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -16,29 +17,37 @@ from typing import Annotated, Any
 import typer
 
 from dcsend._version import __version__
-from dcsend.cli.chat import chat
+from dcsend.cli.chat_command import chat
+from dcsend.cli.commands import Commands, owners
 from dcsend.cli.leaving import tell
+from dcsend.cli.options import EPILOG
 from dcsend.cli.page import page
 from dcsend.cli.transfer import receive, send
 from dcsend.errors import Interrupted, UsageError
 
 __all__ = ["app", "main"]
 
-# click's, under whatever name typer keeps it: all that a wrong command line raises.
+# click's UsageError, which typer does not export: the base of every error in a command line.
 _WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
 
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
-"What typer takes for yes in a variable."
+"Values of a variable that typer accepts as true."
 
 app = typer.Typer(
     name="dcsend",
+    cls=Commands,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (send, receive, chat, page):
-    app.command()(_command)
+for _command, _others in (
+    (send, "DCSEND_CODE sets --to."),
+    (receive, "DCSEND_CODE sets CODE."),
+    (chat, "DCSEND_CODE sets CODE, and DCSEND_CHAT_QR sets --qr."),
+):
+    app.command(epilog=EPILOG.format(others=_others))(_command)
+app.command()(page)
 
 
 @app.callback(invoke_without_command=True)
@@ -48,7 +57,11 @@ def common(
 ) -> None:
     """Send files directly between terminals and browsers: encrypted, no server, no account.
 
-    On one machine: dcsend send PATH; then, on the other: dcsend receive CODE
+    On one machine, run: dcsend send PATH
+
+    On the other, run: dcsend receive CODE
+
+    The words send and receive are optional: dcsend PATH, dcsend CODE
     """
     from dcsend.display.streams import Stream
 
@@ -61,9 +74,9 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; every error becomes a line or two, and an exit status."""
+    """Run the command line; each error becomes a message of one or two lines and an exit status."""
     from dcsend.display.streams import release
-    from dcsend.ending import guard, interrupted
+    from dcsend.ending import guard, interrupted, settle
 
     guard()
     try:
@@ -75,29 +88,37 @@ def main() -> None:
         status = 130
     except Interrupted as exc:
         status = exc.exit_status
+    settle(status)
     release()
     if interrupted():
-        os._exit(status)  # whatever still runs, or waits: the second is nearly over
+        os._exit(status)  # threads may still run or wait, and a signal allows one second
     if any(thread.name.startswith("dcsend-load-") for thread in threading.enumerate()):
-        # A native library that is just being loaded may crash in an interpreter that takes itself
-        # apart: 1 of 48 runs with `--expires 1s` on a busy machine (Python 3.11).
+        # A native library that is being loaded may crash while the interpreter shuts down:
+        # 1 of 48 runs with `--expires 1s` on a busy machine (Python 3.11).
         os._exit(status)
     sys.exit(status)
 
 
 def _explained(wrong: Any) -> UsageError:  # noqa: ANN401 - see _WrongUsage
-    """Return what is wrong with a command line, in our own manner."""
+    """Return the error of a command line in the style of other messages."""
     message = " ".join(wrong.format_message().split()).rstrip(".")
     message = message.replace("Value error, ", "")  # what pydantic, below typer, adds
+    message = re.sub(r"a valid int(eger)?( range)?$", "a whole number", message)
+    message = re.sub(r"a valid float( range)?$", "a number", message)
     context = getattr(wrong, "ctx", None)
     command = context.command_path if context else "dcsend"
+    option = getattr(wrong, "option_name", "")  # of an option that the command does not have
+    if option and context and (others := owners(option, context.find_root().command)):
+        return UsageError(
+            f"{option} is an option of dcsend {' and '.join(others)}", f"{command} --help"
+        )
     return UsageError(message[:1].lower() + message[1:], f"{command} --help")
 
 
 def _wants_events(arguments: Sequence[str]) -> bool:
-    """Tell whether a program reads standard output, by a command line that can't be parsed."""
+    """Tell whether events go to standard output, from a command line that can't be parsed."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     pairs = itertools.pairwise(options)
     if {"-o-", "--output=-"} & {*options} or {("-o", "-"), ("--output", "-")} & {*pairs}:
-        return False  # it is for the received bytes
+        return False  # standard output is for the received bytes
     return "--json" in options or os.environ.get("DCSEND_JSON", "").strip().lower() in _TRUE

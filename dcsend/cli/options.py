@@ -1,8 +1,9 @@
-"""The options that several commands share, and what is wrong with some of them."""
+"""The options that several commands share, and checks of their values and combinations."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
@@ -12,14 +13,16 @@ import typer
 
 from dcsend.errors import IncompleteCode, UsageError
 from dcsend.printable import printable
-from dcsend.settings import DEFAULT_STUN, Engine, Signal
+from dcsend.settings import DEFAULT_STUN, Signal
 
 __all__ = [
     "Addresses",
-    "EngineOption",
+    "As",
+    "Debug",
     "Expires",
     "IceServer",
     "Json",
+    "JsonTo",
     "NoPage",
     "PageUrl",
     "Port",
@@ -31,6 +34,7 @@ __all__ = [
     "Stun",
     "Timeout",
     "Verbose",
+    "device_name",
     "finite",
     "option",
     "page_of",
@@ -51,36 +55,55 @@ class Qr(StrEnum):
 
 
 def finite(seconds: float) -> float:
-    """Refuse what passes every comparison with a limit: not a number."""
+    """Return *seconds*, unless it is NaN, which passes every comparison with a limit.
+
+    Raises:
+        typer.BadParameter: it is NaN or infinite.
+    """
     if not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds} is not a number of seconds")
     return seconds
 
 
 def option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa: ANN401
-    """Declare an option that has its DCSEND_ variable, or several: *env* with spaces between."""
-    named = (env or names[0].lstrip("-").split("/")[0]).upper().replace("-", "_")
+    """Declare an option with its environment variable, which the help does not repeat.
+
+    Args:
+        names: of the option; the variable of the first is `DCSEND_` and its capitals.
+        help: what the option does, with its default in brackets.
+        env: other variables, without `DCSEND_`, separated by spaces.
+        more: arguments of `typer.Option`.
+    """
+    named = (env or names[0].lstrip("-")).upper().replace("-", "_")
     first, *others = (f"DCSEND_{name}" for name in named.split())
     variable = [first, *others] if others else first
-    return typer.Option(*names, help=help, envvar=variable, show_default=False, **more)
+    return typer.Option(
+        *names, help=help, envvar=variable, show_default=False, show_envvar=False, **more
+    )
 
 
 Port = Annotated[
-    int, option("--port", help="UDP and TCP port [random].", metavar="PORT", min=0, max=65535)
+    int,
+    option(
+        "--port",
+        help="UDP port, and TCP port of the page [random].",
+        metavar="PORT",
+        min=0,
+        max=65535,
+    ),
 ]
 Addresses = Annotated[
     list[str] | None,
     option(
         "--address",
-        help="IP address to put into the code in place of those found, such as a forwarded one. "
-        "Repeatable; the variable is split at spaces.",
+        help="IP address to put into the code instead of the detected ones, such as the public "
+        "address of a port forwarding. Repeatable.",
         metavar="IP",
     ),
 ]
 _SERVER_HELP = (
-    f"STUN server, or none [{DEFAULT_STUN[0]}]; with two codes also a relay, "
-    "turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. @FILE has one on each line. "
-    "Repeatable; the variable is split at spaces."
+    f"STUN server, or none [{DEFAULT_STUN[0]}]; with an offer and an answer also a TURN server, "
+    "turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. @FILE lists one per line. Repeatable."
 )
 Stun = Annotated[
     list[str] | None,
@@ -94,71 +117,120 @@ SignalOption = Annotated[
     Signal,
     option(
         "--signal",
-        help="How to meet: dial, by a code that goes one way; sdp, by one each way [dial].",
+        help="Connect with one code (dial) or with two, an offer and an answer (sdp) [dial].",
         metavar="HOW",
     ),
 ]
-EngineOption = Annotated[
-    Engine,
-    option(
-        "--engine",
-        help="SCTP: dcsend, or the slower aiortc-stock, to compare or to fall back to [dcsend].",
-        metavar="NAME",
-    ),
-]
 Expires = Annotated[
-    str, option("--expires", help="How long the code works: 90s, 10m, 1h [1h].", metavar="TIME")
+    str,
+    option("--expires", help="How long the code can be used: 90s, 10m, 1h [1h].", metavar="TIME"),
 ]
 PageUrl = Annotated[
-    str, option("--page-url", help="Where a copy of the page is hosted.", metavar="URL")
+    str, option("--page-url", help="URL of a hosted copy of the page, for the link.", metavar="URL")
 ]
-NoPage = Annotated[
-    bool, option("--no-page", help="Serve no page for browsers; the link is for dcsend only.")
-]
+NoPage = Annotated[bool, option("--no-page", help="Serve no page; the link works in dcsend only.")]
 QrMode = Annotated[
-    Qr, option("--qr", help="QR code: auto, half, full or none [auto].", metavar="HOW")
+    Qr,
+    option("--qr", help="QR code in the terminal: auto, half, full or none [auto].", metavar="HOW"),
 ]
 QrFile = Annotated[
     Path | None,
-    option("--qr-file", help="Write the QR code to a .png or .svg file, too.", metavar="FILE"),
+    option("--qr-file", help="Also write the QR code to a .png or .svg file.", metavar="FILE"),
 ]
 Timeout = Annotated[
     float,
     option(
         "--connect-timeout",
-        help="Seconds to try to connect to the side that printed the code [15].",
+        help="Seconds to try to connect with the code of the other side [15].",
         metavar="SECONDS",
         min=1,
         max=600,
         callback=finite,
     ),
 ]
-Quiet = Annotated[bool, option("--quiet", "-q", help="Print only the code, and errors.")]
-Json = Annotated[bool, option("--json", help="Print events as JSON, one per line.")]
-Verbose = Annotated[bool, option("--verbose", "-v", help="Show the random messages, too.")]
+As = Annotated[
+    str | None,
+    option(
+        "--as",
+        help="Name of this device to show on the other side; '' for none [host name].",
+        metavar="NAME",
+    ),
+]
+Quiet = Annotated[bool, option("--quiet", "-q", help="Print only the code and errors.")]
+Json = Annotated[bool, option("--json", help="Print events as JSON, one object per line.")]
+JsonTo = Annotated[
+    str | None,
+    option(
+        "--json-to",
+        help="Also write these events to a file, or to the file descriptor of this number.",
+        metavar="FILE|FD",
+    ),
+]
+Verbose = Annotated[
+    bool,
+    option("--verbose", "-v", help="Show every file, keep-alive messages and the peer's program."),
+]
+Debug = Annotated[
+    str | None,
+    option(
+        "--debug",
+        help="Append a log for developers to a file, or to the file descriptor of this number "
+        "(2 is standard error). It contains addresses and file names, but no code, password or "
+        "content.",
+        metavar="FILE|FD",
+    ),
+]
+EPILOG = (
+    "Each option can be set by an environment variable: DCSEND_EXPIRES=10m sets --expires, and so "
+    "on. {others} In a variable, spaces separate the values of a repeatable option. "
+    "The command line overrides the environment."
+)
+"End of the help of `send`, `receive` and `chat`; *others* are variables with another name."
 
 
-OF_LISTENER = ("address", "expires", "page_url", "no_page", "qr", "qr_file")
-"Parameters without a meaning for the side that is given a code."
+OF_LISTENER = ("address", "expires", "page_url", "qr", "qr_file")
+"Parameters without effect on the side that dials a code."
 OF_DIALER = ("connect_timeout",)
-"Parameters without a meaning for the side that prints the code."
-OF_PAGE = frozenset({"page_url", "no_page", "qr", "qr_file"})
-"Parameters without a meaning where two codes are exchanged: no link, no page, long codes."
+"Parameters without effect on the side that prints the code."
+OF_PAGE = frozenset({"page_url", "qr", "qr_file"})
+"Parameters without effect with two codes: there is no link and no page, and the codes are long."
 
 
 def typed(context: typer.Context) -> set[str]:
-    """Return the parameters that the command line itself gives, not a variable."""
+    """Return the names of the parameters that are on the command line, not in a variable."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
-def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool = False) -> None:
-    """Refuse options that would do nothing on this side; variables are for both sides.
+def device_name(given: str | None) -> str:
+    """Return the name of this device: *given*, or the host name; empty for none.
 
     Raises:
-        UsageError: the command line has one.
+        UsageError: *given* is not a valid name of a device.
     """
-    given = typed(context)
+    from dcsend.session.introduction import check_name, host_name
+
+    # typer treats an empty variable as one that is not set.
+    if given is None and os.environ.get("DCSEND_AS") == "":
+        return ""
+    if given is None:
+        return host_name()
+    check_name(given)
+    return given
+
+
+def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool = False) -> None:
+    """Refuse options on the command line that have no effect on this side.
+
+    Variables are not refused, since they are for both sides. `--qr none` and `--no-page` are
+    accepted everywhere: shell aliases contain them, and ignoring them changes nothing.
+
+    Raises:
+        UsageError: the command line has such an option.
+    """
+    given = typed(context) - {"no_page"}
+    if context.params.get("qr") == Qr.NONE:
+        given.discard("qr")
     if two_codes:
         refuse(given & OF_PAGE, "of no use with --signal sdp", "the page makes a code of its own")
         return
@@ -172,23 +244,39 @@ def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool 
         )
 
 
-def refuse_empty(context: typer.Context, name: str) -> None:
-    """Refuse a code that is given and empty, as of a shell variable that is not set.
+def refuse_empty(context: typer.Context, name: str, code: str) -> None:
+    """Refuse an empty code, such as the value of a shell variable that is not set.
 
-    Without a code a side listens, and `receive -y` would accept what anybody sends.
+    Without a code a side listens, and `receive -y` would accept files from any peer.
+
+    Args:
+        context: of the command.
+        name: of the parameter with the code.
+        code: its value.
 
     Raises:
-        IncompleteCode: the parameter is empty.
+        IncompleteCode: the parameter is on the command line, or its environment variable is set,
+            and the code is empty.
     """
-    if name in typed(context) and not context.params[name].strip():
+    if code.strip():
+        return
+    if name in typed(context):
         raise IncompleteCode("the code is empty")
+    variable = f"DCSEND_{name.upper()}"
+    if variable in os.environ:  # click treats an empty one as not set
+        raise IncompleteCode(f"{variable} is empty", "set it to the code, or unset it")
 
 
 def refuse(names: Collection[str], reason: str, hint: str) -> None:
-    """Refuse parameters, if there are any: `reason` is what they are or do.
+    """Refuse parameters.
+
+    Args:
+        names: of the parameters; may be empty.
+        reason: end of the message, after "--NAME is".
+        hint: of the error.
 
     Raises:
-        UsageError: there are.
+        UsageError: *names* is not empty.
     """
     if names:
         shown = " and ".join("--" + name.replace("_", "-") for name in sorted(names))
@@ -197,10 +285,11 @@ def refuse(names: Collection[str], reason: str, hint: str) -> None:
 
 
 def page_of(context: typer.Context, url: str, *, no_page: bool, dials: bool) -> tuple[str, bool]:
-    """Return where the page is hosted, and whether it is served here; `--no-page` is neither.
+    """Return the URL of a hosted page and whether to serve one; `--no-page` disables both.
 
     Raises:
-        UsageError: both are wanted, and neither is on the command line alone.
+        UsageError: *url* and *no_page* contradict each other, and the command line has both or
+            neither.
     """
     if url and no_page and not dials:
         given = {"page_url", "no_page"} & typed(context)
@@ -213,13 +302,13 @@ def page_of(context: typer.Context, url: str, *, no_page: bool, dials: bool) -> 
 def servers_of(
     context: typer.Context, named: list[str] | None, *, one_way: bool
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the STUN and the TURN servers among those named; `none` stands for none.
+    """Return the STUN servers and the TURN servers among *named*; `none` stands for none.
 
     Args:
-        context: of the command that names them.
-        named: the values of the option or of its variable.
-        one_way: whether this run publishes a dial code, which has no room for relayed addresses.
-            TURN servers of a variable are then left out: it is for runs with two codes as well.
+        context: of the command.
+        named: values of the option or of its variable.
+        one_way: whether this run publishes a dial code, which cannot hold relayed addresses. TURN
+            servers from a variable are then left out, since it also serves runs with two codes.
 
     Raises:
         UsageError: a file of servers can't be read.
@@ -235,7 +324,7 @@ def servers_of(
 
 
 def _listed(name: str) -> list[str]:
-    """Return what `@FILE` lists, a line each, so that passwords stay off the command line."""
+    """Return *name*, or the lines of the file in `@FILE`: passwords stay off the command line."""
     if not name.startswith("@"):
         return [name.strip()] if name.strip() else []
     if name == "@-":

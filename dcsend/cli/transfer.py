@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dcsend.cli.commands import behind, joined, rejoined
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
-    EngineOption,
+    As,
+    Debug,
     Expires,
     Json,
+    JsonTo,
     NoPage,
     PageUrl,
     Port,
@@ -23,6 +26,7 @@ from dcsend.cli.options import (
     Stun,
     Timeout,
     Verbose,
+    device_name,
     option,
     page_of,
     refuse_empty,
@@ -30,12 +34,14 @@ from dcsend.cli.options import (
     servers_of,
     typed,
 )
+from dcsend.cli.parsing import by_descriptions, one_of, parse_duration
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
-from dcsend.settings import STDIO, Engine, Settings, Signal
+from dcsend.printable import printable
+from dcsend.settings import STDIO, Settings, Signal
 
 if TYPE_CHECKING:
-    from dcsend.runner import Options
+    from dcsend.stage import DisplayOptions
 
 __all__ = ["receive", "send"]
 
@@ -45,33 +51,36 @@ def send(
     paths: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Files and folders; - for standard input.", metavar="[PATH]...", show_default=False
+            help="Files and folders; - is standard input.", metavar="[PATH]...", show_default=False
         ),
     ] = None,
     to: Annotated[
         str,
         option(
             "--to",
-            help="Code or link of a waiting receiver; @FILE or @- to read it.",
+            help="Code or link that the receiver printed; @FILE reads it from a file, @- prompts "
+            "for it.",
             env="CODE",
             metavar="CODE",
         ),
     ] = "",
     text: Annotated[
-        str | None, option("--text", help="Send a text, shown at the other end.", metavar="TEXT")
+        str | None,
+        option("--text", help="Send this text; the other side shows it.", metavar="TEXT"),
     ] = None,
     name: Annotated[
         str,
-        option("--name", help="Name for what comes from standard input [stdin].", metavar="NAME"),
+        option("--name", help="File name for standard input [stdin].", metavar="NAME"),
     ] = "stdin",
     links: Annotated[
-        bool, option("--links", help="Send symbolic links in folders as links [left out].")
+        bool, option("--links", help="Send symbolic links in folders as links [not sent].")
     ] = False,
     exclude: Annotated[
         list[str] | None,
         option(
             "--exclude",
-            help="Leave out what matches this glob. Repeatable; the variable is split at spaces.",
+            help="Leave out names that match this pattern; /GLOB matches only at the top. "
+            "Repeatable.",
             metavar="GLOB",
         ),
     ] = None,
@@ -85,78 +94,95 @@ def send(
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
-    engine: EngineOption = Engine.DCSEND,
+    as_: As = None,
     quiet: Quiet = False,
     json: Json = False,
+    json_to: JsonTo = None,
+    debug: Debug = None,
     verbose: Verbose = False,
 ) -> None:
     """Send files, folders, standard input or a text.
 
-    Prints a code; on the other machine, run: dcsend receive CODE
+    Prints a code. On the other machine, run: dcsend receive CODE
     """
 
-    def run(options: Options) -> int:
-        from dcsend.runner import by_descriptions, parse_duration, run_send
+    def run(options: DisplayOptions) -> int:
+        from dcsend.runner import run_send
 
-        refuse_empty(context, "to")
-        two_codes = by_descriptions(signal, to)
-        refuse_idle_options(context, dials=bool(to), two_codes=two_codes)
-        url, page = page_of(context, page_url, no_page=no_page, dials=bool(to))
-        if "name" in typed(context) and STDIO not in (paths or []):
+        refuse_empty(context, "to", to)
+        dialed, sources = rejoined(to, paths or []) if to else ("", paths or [])
+        two_codes = by_descriptions(signal, dialed)
+        refuse_idle_options(context, dials=bool(dialed), two_codes=two_codes)
+        url, page = page_of(context, page_url, no_page=no_page, dials=bool(dialed))
+        if "name" in typed(context) and STDIO not in sources:
             raise UsageError(
                 "--name is for what comes from standard input", "add - to what is sent"
             )
-        servers = servers_of(context, stun, one_way=not (to or two_codes))
+        servers = servers_of(context, stun, one_way=not (dialed or two_codes))
         settings = Settings(
-            code=to,
+            code=dialed,
             port=port,
             addresses=tuple(address or ()),
             signal=signal,
             stun=servers[0],
             turn=servers[1],
-            expires=parse_duration("1h" if to and not two_codes else expires),
+            expires=parse_duration("1h" if dialed and not two_codes else expires),
             connect_timeout=connect_timeout,
-            engine=engine,
+            name=device_name(as_),
             page=page,
             page_url=url,
             links=links,
             exclude=tuple(exclude or ()),
+            # A variable serves all transfers, and few contain everything that it excludes.
+            warn_unmatched="exclude" in typed(context),
             stdin_name=name,
             text=text,
         )
-        return run_send(paths or [], settings, options)
+        return run_send(sources, settings, options)
 
-    leave(run, qr=qr.value, qr_file=qr_file, quiet=quiet, json=json, verbose=verbose)
+    leave(
+        run,
+        qr=qr.value,
+        qr_file=qr_file,
+        quiet=quiet,
+        json=json,
+        json_to=json_to,
+        debug=debug,
+        verbose=verbose,
+    )
 
 
 def receive(
     context: typer.Context,
     code: Annotated[
-        str,
+        list[str] | None,
         typer.Argument(
-            help="Code or link of a waiting sender; @FILE or @- to read it. Without one, "
-            "a code is printed for: dcsend send PATH --to CODE",
+            help="Code or link that the sender printed; @FILE reads it from a file, @- prompts for "
+            "it. Without it, this side prints a code for: dcsend send PATH --to CODE",
             envvar="DCSEND_CODE",
             metavar="[CODE]",
             show_default=False,
-            show_envvar=True,
+            show_envvar=False,
         ),
-    ] = "",
+    ] = None,
     output: Annotated[
         str,
         option(
             "--output",
             "-o",
-            help="Folder to save in [.]; - for standard output, unless that is a terminal.",
-            metavar="DIR",
+            help="Folder to save in [.], or a path with an extension (film.iso) for a single file; "
+            "- is standard output, unless that is a terminal.",
+            metavar="PATH",
         ),
     ] = ".",
     yes: Annotated[bool, option("--yes", "-y", help="Accept without asking.")] = False,
-    overwrite: Annotated[bool, option("--overwrite", help="Replace files that exist.")] = False,
+    overwrite: Annotated[bool, option("--overwrite", help="Replace existing files.")] = False,
     rename: Annotated[
-        bool, option("--rename", help="Save beside files that exist: name (1).ext.")
+        bool, option("--rename", help="Keep existing files and save as name (1).ext.")
     ] = False,
-    skip: Annotated[bool, option("--skip", help="Leave out files that exist.")] = False,
+    skip: Annotated[
+        bool, option("--skip", help="Do not receive files that exist, even if they differ.")
+    ] = False,
     signal: SignalOption = Signal.DIAL,
     port: Port = 0,
     address: Addresses = None,
@@ -167,36 +193,45 @@ def receive(
     qr: QrMode = Qr.AUTO,
     qr_file: QrFile = None,
     connect_timeout: Timeout = 15.0,
-    engine: EngineOption = Engine.DCSEND,
+    as_: As = None,
     quiet: Quiet = False,
     json: Json = False,
+    json_to: JsonTo = None,
+    debug: Debug = None,
     verbose: Verbose = False,
 ) -> None:
-    """Receive what the other side sends.
+    """Receive files or a text from the other side.
 
-    Nothing is accepted before you have seen what is offered, and nothing is overwritten.
+    You see what is offered before you accept it. Existing files are not replaced unless you choose
+    so.
     """
+    dialed = joined(code)
 
-    def run(options: Options) -> int:
-        from dcsend.runner import by_descriptions, one_of, parse_duration, run_receive
+    def run(options: DisplayOptions) -> int:
+        from dcsend.runner import run_receive
 
-        refuse_empty(context, "code")
-        two_codes = by_descriptions(signal, code)
-        refuse_idle_options(context, dials=bool(code), two_codes=two_codes)
-        url, page = page_of(context, page_url, no_page=no_page, dials=bool(code))
+        refuse_empty(context, "code", dialed)
+        if len(code or ()) > 1 and (surplus := behind(code or ())):
+            raise UsageError(
+                f"{printable(joined(surplus))} follows the code and is not part of it",
+                "to choose where to save, use --output PATH",
+            )
+        two_codes = by_descriptions(signal, dialed)
+        refuse_idle_options(context, dials=bool(dialed), two_codes=two_codes)
+        url, page = page_of(context, page_url, no_page=no_page, dials=bool(dialed))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         given = {policy: on for policy, on in policies.items() if policy.value in typed(context)}
-        servers = servers_of(context, stun, one_way=not (code or two_codes))
+        servers = servers_of(context, stun, one_way=not (dialed or two_codes))
         settings = Settings(
-            code=code,
+            code=dialed,
             port=port,
             addresses=tuple(address or ()),
             signal=signal,
             stun=servers[0],
             turn=servers[1],
-            expires=parse_duration("1h" if code and not two_codes else expires),
+            expires=parse_duration("1h" if dialed and not two_codes else expires),
             connect_timeout=connect_timeout,
-            engine=engine,
+            name=device_name(as_),
             page=page,
             page_url=url,
             output=output,
@@ -205,17 +240,19 @@ def receive(
         return run_receive(settings, options)
 
     if json and output == STDIO:
-        # Only one can have standard output: the command line beats a variable.
+        # Only one can use standard output: the command line overrides a variable.
         given = {"json", "output"} & typed(context)
         json = given != {"output"}
         output = "." if given == {"json"} else output
-    # With -o -, standard output is for the bytes, even where --json is wrong beside it.
+    # With -o -, standard output carries the received bytes, even if --json is on, too.
     leave(
         run,
         qr=qr.value,
         qr_file=qr_file,
         quiet=quiet,
         json=json,
+        json_to=json_to,
+        debug=debug,
         verbose=verbose,
         yes=yes,
         bytes_out=output == STDIO,

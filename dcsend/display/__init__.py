@@ -1,4 +1,5 @@
-"""Everything a person sees or types: the only layer that prints or reads a terminal.
+"""Output for the user and for programs, and input from the terminal.
 
-Imports of dcsend only `errors` and `printable`; nothing but `cli` imports it.
+The only package that writes to the standard streams or reads the terminal. Only `cli`, `runner` and
+`ending` import it; it imports `session.events`, `files.names` and leaves.
 """

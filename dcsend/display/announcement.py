@@ -1,8 +1,8 @@
-"""How a code is shown: the command to type elsewhere, the link, and the QR code of the link.
+"""The layout of a code: the link, the QR code of the link, and the command for another machine.
 
-The QR code says what the link says, so the link may scroll away. The command is what everybody can
-use, so it stands last; only in a window with room for the QR code alone does that stand last,
-whole, with a word on where to look.
+The link may scroll out of the window, because the QR code contains it. The command is last, because
+it works on every machine. If the window has room for the QR code only, the QR code is last, and the
+status refers to the command above.
 """
 
 from __future__ import annotations
@@ -10,52 +10,69 @@ from __future__ import annotations
 import datetime
 import os
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
 from dcsend.display.qr import Choice, Request, choose_mode, qr_lines
 from dcsend.display.streams import Stream
-from dcsend.display.wording import until, width, wrapped
-from dcsend.printable import printable
+from dcsend.display.wording import counted, until, width, wrapped
+from dcsend.printable import format_size, printable
 from dcsend.session.events import CodeReady, Link
 
 __all__ = ["Announcement", "announce"]
 
 _NO_PAGE: Final = "dcsend:"
-"What a link begins with that no browser can open."
+"The scheme of a link without a page, which browsers can't open."
 _STATUS: Final = 1
-"Rows of the line below that says what is awaited."
+"Rows of the status below the code."
 _GAP: Final = 2
-"Columns between the QR code and what stands beside it."
+"Columns between the QR code and the text beside it."
 _NARROWEST: Final = 20
-"Columns that words beside the QR code need; with less they are left out."
+"Columns that text beside the QR code needs; with fewer it is omitted."
+_ABOVE: Final = "the link above (scroll up)"
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """What to write, and what to say below it while nobody has come."""
+    """A code as lines, and the status while a peer is awaited."""
 
     lines: list[str]
     status: str
     notes: list[str]
-    "What could not be shown, and why; comes first."
+    "Why no QR code is shown; to be written first."
     kept: int = 0
-    "How many of the lines, from the last, are to stay in sight: the QR code and the command."
+    "How many lines, from the last, are to stay visible: the QR code and the command."
+    has_news: bool = False
+    "Whether *news* is beside the QR code."
+
+    @property
+    def shown(self) -> list[str]:
+        """The lines that are to stay visible."""
+        return self.lines[len(self.lines) - self.kept :]
 
 
 def announce(
-    event: CodeReady, err: Stream, wanted: Request, now: datetime.datetime, *, hosted: bool
+    event: CodeReady,
+    err: Stream,
+    wanted: Request,
+    now: datetime.datetime,
+    *,
+    hosted: bool,
+    news: Sequence[str] = (),
 ) -> Announcement:
-    """Lay a code out for standard error as it is.
+    """Lay out a code for standard error, which may be a terminal.
 
     Args:
         event: the code.
         err: standard error.
-        wanted: how the QR code is to be drawn.
-        now: in local time, as in the event.
-        hosted: the page is somewhere else, so the browser need not be in this network.
+        wanted: the value of `--qr`.
+        now: the local time.
+        hosted: whether the page is on a server, so that the browser can be in any network.
+        news: sentences to show beside a QR code that fills the window. If there is no room for
+            them, the result has no QR code, and the caller writes them above its lines.
 
     Raises:
         UsageError: the link is too long for a QR code.
@@ -66,54 +83,95 @@ def announce(
     paged = not event.link.startswith(_NO_PAGE)
     where = "in a browser" if hosted else "in a browser in the same network"
     if not err.terminal:
-        lines = [f"on the other machine, run: {command}"]
-        lines += [f"or open {where}: {event.link}"] if paged else []
-        lines += [f"or open {_where(link)}: {link.url}" for link in event.links[1:]]
-        status = f"waiting for the other side; the code works once, until {expiry}"
-        return Announcement(lines, status, [])
+        return _off_terminal(event, command, where if paged else "", expiry)
+    offer = _offer(event)
     columns, rows = err.window
     status = _status(expiry, columns)
     header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = _choose(event.link, err, wanted)
-    mode = choice.mode
-    others = event.links[1:]
-    if mode is None:
-        notes = [choice.reason] if choice.reason else []
-        page = [f"open {where}:", "", event.link, ""] if paged else []
-        page += [row for link in others for row in (f"or {_where(link)}:", "", link.url, "")]
-        return Announcement([*page, header, "", command, ""], status, notes)
+    if choice.mode is None:
+        page = _in_words(event, where if paged else "")
+        lines = _broken([*offer, *page, header, "", command, ""], columns)
+        return Announcement(lines, status, [choice.reason] if choice.reason else [], len(lines))
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if event.role == "sender" else " to send from it"
-    page = [f"{phone}, or open:", event.link] if paged else []
-    # Above the QR code, where they may scroll away: it and the command stay in the window.
-    page += [row for link in others for row in (f"or open {_where(link)}:", link.url)]
+    page = [*offer, f"{phone}, or open:", event.link] if paged else [*offer]
+    # Above the QR code, because they may scroll out of the window.
+    others = [row for one in event.links[1:] for row in (f"or open {_where(one)}:", one.url)]
+    page = _broken([*page, *others], columns)
     below = -(-width(command) // columns)
-    spacious = qr_lines(event.link, mode=mode, columns=columns, rows=rows - below - 4)
-    if len(spacious) + 4 + below + _STATUS <= rows:
+    spacious = qr_lines(event.link, mode=choice.mode, columns=columns, rows=rows - below - 4)
+    if not news and len(spacious) + 4 + below + _STATUS <= rows:
         shown = [*spacious, "", header, "", command, ""]
+        if paged and _heights([*page, *shown], columns) + _STATUS > rows:
+            wordy = _broken([f"or open {_ABOVE}, {header}"], columns)
+            room = len(wordy) < 2 or len(spacious) + 3 + len(wordy) + below + _STATUS <= rows
+            shown[len(spacious) + 1 : len(spacious) + 2] = wordy if room else [header]
         return Announcement([*page, *shown], status, [], len(shown))
-    if len(spacious) + below + _STATUS <= rows:
-        advice = [phone, "or run the command below on another machine"] if paged else []
+    fits = len(spacious) + below + _STATUS <= rows
+    alone = qr_lines(event.link, mode=choice.mode, columns=columns, rows=rows)
+    if news and not _has_room(spacious if fits else alone, news, columns):
+        return announce(event, err, "none", now, hosted=hosted)
+    if fits:
+        ways = [phone, "or run the command below on another machine", f"or open {_ABOVE}"]
+        advice = [*news, *offer, *(ways if paged else [])]
         shown = [*_beside(spacious, advice, columns), command]
-        return Announcement([*page, header, *shown], status, [], len(shown))
-    alone = qr_lines(event.link, mode=mode, columns=columns, rows=rows)
-    status = f"waiting; scroll up for the command; works once, until {expiry}"
-    if len(status) >= columns:
-        status = "waiting; scroll up for the command"
-    shown = _beside(alone, [phone] if paged else [], columns)
-    return Announcement([*page, header, "", command, "", *shown], status, [], len(shown))
+        return Announcement([*page, header, *shown], status, [], len(shown), bool(news))
+    status = f"waiting; scroll up for {'the command and the link' if paged else 'the command'}"
+    if len(longer := f"{status}; works once, until {expiry}") < columns:
+        status = longer
+    shown = _beside(alone, [*news, *offer, *([phone] if paged else [])], columns)
+    page += [header, "", command, ""]
+    return Announcement([*page, *shown], status, [], len(shown), bool(news))
+
+
+def _in_words(event: CodeReady, where: str) -> list[str]:
+    """Return the lines of the links without a QR code; *where* is empty if there is no page."""
+    first = [f"open {where}:", "", event.link, ""] if where else []
+    others = [row for one in event.links[1:] for row in (f"or {_where(one)}:", "", one.url, "")]
+    return [*first, *others]
+
+
+def _off_terminal(event: CodeReady, command: str, where: str, expiry: str) -> Announcement:
+    """Return one line for each way to use the code; *where* is empty if there is no page."""
+    lines = [*_offer(event), f"on the other machine, run: {command}"]
+    lines += [f"or open {where}: {event.link}"] if where else []
+    others = [f"or open {_where(link)}: {link.url}" for link in event.links[1:]]
+    status = f"waiting for the other side; the code works once, until {expiry}"
+    return Announcement([*lines, *others], status, [])
+
+
+def _offer(event: CodeReady) -> list[str]:
+    """Return a row with number and size of the files to send, if they are known."""
+    if event.files is None:
+        return []
+    return [f"to send: {counted(event.files, 'file')} ({format_size(event.bytes)})"]
+
+
+def _broken(lines: Iterable[str], columns: int) -> list[str]:
+    """Break lines between words, except commands, which are to be copied."""
+    return [
+        row
+        for line in lines
+        for row in ([line] if line.startswith("dcsend ") or not line else wrapped(line, columns))
+    ]
+
+
+def _heights(lines: Iterable[str], columns: int) -> int:
+    """Return the rows of the window that lines take."""
+    return sum(max(1, -(-width(_ESCAPE.sub("", line)) // columns)) for line in lines)
 
 
 def _status(expiry: str, columns: int) -> str:
-    """Say what is awaited and until when, in one row."""
-    long = f"waiting for the other side; the code works once, until {expiry}; Ctrl-C ends"
-    shorter = f"waiting; works once, until {expiry}"
-    fitting = (text for text in (long, shorter) if len(text) < columns)
-    return next(fitting, f"waiting until {expiry}")  # tomorrow, in a narrow window
+    """Return the status, as detailed as one row allows."""
+    full = f"waiting for the other side; the code works once, until {expiry}"
+    texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
+    fitting = (text for text in texts if len(text) < columns)
+    return next(fitting, f"waiting until {expiry}")
 
 
 def _where(link: Link) -> str:
-    """Say which network a further link is for.
+    """Return the network in which a further link works.
 
     >>> _where(Link("http://10.8.0.2:4000/#1", "wg0"))
     'in the network of wg0'
@@ -122,15 +180,34 @@ def _where(link: Link) -> str:
 
 
 def _beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:
-    """Put *advice* right of a QR code that fills the window's height, if that has the room."""
-    room = columns - len(_ESCAPE.sub("", drawn[0])) - 2 * _GAP
+    """Put *advice* to the right of a QR code, as far as there is room."""
+    room = _room_beside(drawn, columns)
     if room < _NARROWEST:
         return drawn
-    text = ["", *(row for sentence in advice for row in (*wrapped(sentence, room), ""))]
+    text: list[str] = []
+    for sentence in advice:
+        rows = ["", *wrapped(sentence, room)]
+        if len(text) + len(rows) <= len(drawn):
+            text += rows
     return [
-        line + (" " * _GAP + said if said else "")
-        for line, said in zip_longest(drawn, text[: len(drawn)], fillvalue="")
+        line + (" " * _GAP + row if row else "")
+        for line, row in zip_longest(drawn, text, fillvalue="")
     ]
+
+
+def _has_room(drawn: list[str], advice: Sequence[str], columns: int) -> bool:
+    """Return whether `_beside` shows all of *advice*."""
+    room = _room_beside(drawn, columns)
+    if room < _NARROWEST:
+        return False
+    rows = [row for sentence in advice for row in ("", *wrapped(sentence, room))]
+    # A long word, such as a path, is not broken and may be wider than the room.
+    return len(rows) <= len(drawn) and all(width(row) <= room for row in rows)
+
+
+def _room_beside(drawn: list[str], columns: int) -> int:
+    """Return the columns to the right of a QR code."""
+    return columns - len(_ESCAPE.sub("", drawn[0])) - 2 * _GAP
 
 
 def _choose(link: str, err: Stream, wanted: Request) -> Choice:
@@ -143,6 +220,6 @@ def _choose(link: str, err: Stream, wanted: Request) -> Choice:
         rows=rows,
         encoding=err.encoding,
         is_tty=err.terminal,
-        no_color=bool(os.environ.get("NO_COLOR")),  # set but empty means nothing
+        no_color=bool(os.environ.get("NO_COLOR")),  # an empty value has no effect
         term=os.environ.get("TERM", ""),
     )

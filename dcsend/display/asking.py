@@ -1,4 +1,4 @@
-"""Asking for the other side's session description, while the event loop runs."""
+"""Reads the other side's session description while the event loop runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from dcsend.description import SdpType
 from dcsend.display.editing import MORE, Complete
-from dcsend.display.quiet import complain
+from dcsend.display.quiet import show_error
 from dcsend.display.streams import Stream
 from dcsend.errors import DcsendError, IncompleteCode, UsageError
 
@@ -21,74 +21,74 @@ _PROMPTS: Final = {
 
 
 class Source(Protocol):
-    """What a description can be read from: `editing.Console` or `editing.Piped`."""
+    """Where a description is read from: `editing.Console` or `editing.Piped`."""
 
     async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
-        """Return what is pasted; None at the end of input."""
+        """Return the pasted text; None at the end of input."""
         ...
 
 
 class Asker:
-    """Asks again and again at a terminal; elsewhere once."""
+    """Asks until a valid description is entered; on a pipe, once."""
 
     def __init__(self, source: Source | None, err: Stream, *, interactive: bool) -> None:
         """Prepare.
 
         Args:
-            source: None where nobody can be asked.
-            err: where the person is asked.
-            interactive: whether a person sits there, who can try again.
+            source: the input; None if there is none.
+            err: where prompts and errors are shown.
+            interactive: whether the input is a terminal.
         """
         self._source = source
         self._err = err
         self._interactive = interactive
 
-    async def __call__(self, wanted: SdpType | None, judge: Callable[[str], object]) -> str:
-        """Return a pasted text that *judge* accepts; see `session.exchange.Ask`.
+    async def __call__(self, wanted: SdpType | None, validate: Callable[[str], object]) -> str:
+        """Return a pasted text for which *validate* raises no DcsendError (`session.exchange.Ask`).
 
         Raises:
-            UsageError: there is nobody to ask, or the input has ended.
-            DcsendError: off a terminal, what *judge* raised.
+            UsageError: there is no input, or it has ended.
+            DcsendError: raised by *validate*; on a terminal it is shown instead.
         """
         if self._source is None:
             raise UsageError(
-                "nobody can be asked for the other side's code",
-                "run it in a terminal, or give it on standard input",
+                "can't ask for the other side's code: there is no terminal",
+                "run dcsend in a terminal, or give the code on standard input",
             )
 
         while True:
             if self._interactive:
                 self._err.line(_PROMPTS[wanted])
             text = await self._source.paste(
-                lambda text: _is_over(text, _refusal(text, judge)), self._ask_for_more
+                lambda text: _is_over(text, _fault(text, validate)), self._ask_for_more
             )
             if text is None:
                 raise UsageError(
-                    "the input ended before the other side's code came", "paste all of it"
+                    "the input ended before the other side's code", "paste the whole code"
                 )
-            refusal = _refusal(text, judge)
-            if refusal is None:
+            fault = _fault(text, validate)
+            if fault is None:
                 return text
             if not self._interactive:
-                raise refusal
+                raise fault
             if text.strip():
-                complain(self._err, refusal.message, refusal.hint)
+                show_error(self._err, fault.message, fault.hint)
 
     def _ask_for_more(self) -> None:
         if self._interactive:
             self._err.line(MORE)
 
 
-def _is_over(text: str, refusal: DcsendError | None) -> bool:
-    """Tell whether no more is to come: a good code, or a line that more of it can't mend."""
-    hopeless = refusal is not None and not isinstance(refusal, IncompleteCode)
-    return refusal is None or (hopeless and text.endswith("\n"))
+def _is_over(text: str, fault: DcsendError | None) -> bool:
+    """Return whether *text* is a valid code, or a line that no further input can make valid."""
+    is_final = fault is not None and not isinstance(fault, IncompleteCode)
+    return fault is None or (is_final and text.endswith("\n"))
 
 
-def _refusal(text: str, judge: Callable[[str], object]) -> DcsendError | None:
-    """Return why *judge* does not take *text*, or None if it does."""
+def _fault(text: str, validate: Callable[[str], object]) -> DcsendError | None:
+    """Return the error that *validate* raises for *text*, or None."""
     try:
-        judge(text)
+        validate(text)
     except DcsendError as exc:
         return exc
     return None

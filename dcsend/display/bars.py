@@ -1,40 +1,42 @@
-"""Progress as text: a bar for everything, one for the file on the way. The importer of tqdm.
+"""Progress bars as text: one for the transfer, one for the current file. The only importer of tqdm.
 
-Of tqdm only the drawing is used: rate and time left come with the event, and where the rows
-stand is up to `screen`, which knows about typed lines.
+tqdm only formats the bar: the event contains rate and remaining time, and `screen` places the rows.
 """
 
 from __future__ import annotations
 
-from dcsend.display.wording import duration, fit, size
-from dcsend.printable import printable
+from dcsend.display.wording import fit, isolated, remaining
+from dcsend.printable import format_size, printable
 from dcsend.session.events import Progressed
 
 __all__ = ["BLOCKS", "bar_rows"]
 
 BLOCKS = " ▏▎▍▌▋▊▉█"
-"What a smooth bar is made of."
+"The characters of a smooth bar."
 
 _WIDE = 70
-"Columns from which there is room for everything."
+"Columns from which all numbers are shown."
 _NARROW = 50
-"Columns below which the file's own bar is left out."
+"Columns below which the bar of the file is left out."
 _ENOUGH = 100_000
-"Bytes below which rate and time left are a wild guess."
+"Bytes below which rate and remaining time are too inexact to show."
 
 
-def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) -> list[str]:
+def bar_rows(
+    event: Progressed, *, several: bool, columns: int, smooth: bool, still: float = 0.0
+) -> list[str]:
     """Return one or two rows, each narrower than the window.
 
     Args:
-        event: how far it is.
-        several: whether there is more than one file, so that a second bar helps.
+        event: the progress.
+        several: whether there is more than one file, and so a second bar.
         columns: the width of the window.
         smooth: whether the terminal can show `BLOCKS`.
+        still: seconds without progress, shown in place of the rate; 0 to show the rate.
     """
     if not several:
-        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth)]
-    whole = _row(_fitted("total", columns), event, columns, smooth)
+        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth, still)]
+    whole = _row(_fitted("total", columns), event, columns, smooth, still)
     if columns < _NARROW:
         return [whole]
     file = Progressed(event.file_bytes, event.file_total, 0.0)
@@ -42,17 +44,17 @@ def bar_rows(event: Progressed, *, several: bool, columns: int, smooth: bool) ->
 
 
 def _fitted(name: str, columns: int) -> str:
-    return fit(printable(name), max(6, min(24, columns // 5)))
+    return isolated(fit(printable(name), max(6, min(24, columns // 5))))
 
 
-def _row(label: str, event: Progressed, columns: int, smooth: bool) -> str:
-    """Draw one row: label, share, bar, numbers."""
+def _row(label: str, event: Progressed, columns: int, smooth: bool, still: float = 0.0) -> str:
+    """Return one row: label, percentage, bar, numbers."""
     from tqdm import tqdm
 
-    numbers = _numbers(event, columns)
+    numbers = _numbers(event, columns, still)
     if not event.total:
         return fit(f"{label} {numbers}", columns - 1).rstrip()
-    # Braces in a file's name are no fields.
+    # Braces in a file name must not be taken for format fields.
     plain = label.replace("{", "{{").replace("}", "}}")
     return tqdm.format_meter(
         min(event.bytes, event.total),
@@ -64,15 +66,17 @@ def _row(label: str, event: Progressed, columns: int, smooth: bool) -> str:
     )
 
 
-def _numbers(event: Progressed, columns: int) -> str:
-    """Say as much in numbers as there is room for."""
+def _numbers(event: Progressed, columns: int, still: float) -> str:
+    """Return amount, rate and remaining time, as far as there is room."""
     parts = []
     if event.total is None:
-        parts.append(f"{size(event.bytes)} so far")
+        parts.append(f"{format_size(event.bytes)} so far")
     elif columns >= _WIDE or not event.rate:
-        parts.append(f"{size(event.bytes)} of {size(event.total)}")
-    if event.rate and event.bytes >= _ENOUGH:
-        parts.append(f"{size(round(event.rate))}/s")
-        if event.eta is not None and columns >= _NARROW:
-            parts.append(f"{duration(event.eta)} left")
+        parts.append(f"{format_size(event.bytes)} of {format_size(event.total)}")
+    if still:
+        parts.append(f"stalled for {remaining(still)}")
+    elif event.rate and event.bytes >= _ENOUGH:
+        parts.append(f"{format_size(round(event.rate))}/s")
+        if event.eta_s is not None and columns >= _NARROW:
+            parts.append(f"{remaining(event.eta_s)} left")
     return ", ".join(parts)

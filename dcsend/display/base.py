@@ -1,29 +1,46 @@
-"""What every display can do; which one is used depends on `--json`, `-q` and the terminal."""
+"""The interface of all displays; `--json`, `-q` and the terminal decide which one is used."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
 
+from dcsend.entry import Existing
 from dcsend.session.events import Event, ManifestKnown
 
-__all__ = ["Display"]
+__all__ = ["AnyEvent", "Display"]
 
 
-class Display(Protocol):
-    """Shows a run to whoever started it."""
+class AnyEvent(Protocol):
+    """An event of `dcsend.session`, or of a package above the display."""
 
+    @property
+    def event(self) -> str:
+        """Its name in a line of `--json`."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields of its line of `--json`, without the envelope."""
+        ...
+
+
+class Display(ABC):
+    """Shows a run to the user or to the calling program."""
+
+    @abstractmethod
     def show(self, event: Event) -> None:
         """Show one event; called in order, must not block, must not raise."""
-        ...
 
-    async def decide(self, manifest: ManifestKnown) -> bool:
-        """Ask whether to accept; False declines.
+    @abstractmethod
+    async def decide(self, manifest: ManifestKnown) -> bool | Existing:
+        """Ask whether to accept, and what to do about files that exist; False declines.
 
         Raises:
-            UsageError: there is nobody to ask.
+            UsageError: this display can't ask.
         """
-        ...
 
-    def close(self) -> None:
-        """Leave the terminal in order; idempotent."""
-        ...
+    def description_entered(self) -> None:  # noqa: B027 - most displays show nothing
+        """Show that the peer's session description has been entered."""
+
+    def close(self) -> None:  # noqa: B027 - most displays change no terminal
+        """Remove what is shown temporarily, and write what is queued; idempotent."""

@@ -1,6 +1,6 @@
-"""Copying by escape sequence, also over ssh: OSC 52, where the terminal allows it.
+"""Copying to the clipboard by the escape sequence OSC 52, which also works over ssh.
 
-Nobody answers, so whether it worked is not known: what is copied is always shown, too.
+Terminals do not report whether they have copied the text, so it is always shown as well.
 """
 
 from __future__ import annotations
@@ -11,17 +11,20 @@ from typing import Final
 
 from dcsend.display.streams import Stream
 
-__all__ = ["copy"]
+__all__ = ["COPIED", "copy"]
+
+COPIED: Final = "also copied to the clipboard, if your terminal supports it"
+"Shown after `copy`."
 
 _LONGEST: Final = 50_000
-"Characters; terminals cut off at 74 994 bytes of base64 and more (xterm, hterm)."
+"Characters; xterm and hterm accept 74 994 bytes of base64."
 
 
 def copy(text: str, stream: Stream) -> bool:
-    """Ask the terminal behind *stream* to copy *text*; False where there is none that could."""
+    """Send *text* to the clipboard of a terminal; return False if that is not supported."""
     # GNU screen shows the sequence as text.
-    mute = os.environ.get("TERM", "").startswith("screen") and "TMUX" not in os.environ
-    if not stream.movable or mute or len(text) > _LONGEST:
+    is_gnu_screen = os.environ.get("TERM", "").startswith("screen") and "TMUX" not in os.environ
+    if not stream.movable or is_gnu_screen or len(text) > _LONGEST:
         return False
     stream.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\a")
     return True

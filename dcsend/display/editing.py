@@ -1,14 +1,14 @@
-r"""A terminal whose lines are edited here, while the event loop runs.
+r"""A terminal in cbreak mode, whose lines are edited by the program, while the event loop runs.
 
-The terminal's own line editing ("cooked", ICANON) drops what is behind 4096 characters of a
-line on Linux, 1024 on macOS, and its echo is torn apart by what is printed meanwhile. So line
-collection and echo are off and done here, as far as people use them: backspace, Ctrl-U, Ctrl-D.
-Ctrl-C and the other signals are left to the loop; Ctrl-Z puts the terminal back first.
+In cooked mode (ICANON) a terminal discards everything after 4096 characters of a line on Linux,
+1024 on macOS, and output is mixed into the echo of an unfinished line. So cooked mode and echo are
+switched off, and the program implements backspace, Ctrl-U and Ctrl-D. The event loop handles Ctrl-C
+and other signals; Ctrl-Z restores the terminal first.
 
-    bytes ─► Typed ─► a pasted code, while one is asked for
+    bytes ─► Typed ─► a pasted code, while `paste` waits for one
                   └─► lines
 
-Windows has no termios: there a thread reads lines, and the console edits them.
+Windows has no termios: there a thread reads lines, which the console edits.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ import contextlib
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from typing import Final
 
-from dcsend.display.modes import borrow, put_back
+from dcsend.display.keyboard import LOOK_AGAIN, read_lines
+from dcsend.display.modes import is_foreground, restore, save
 from dcsend.display.streams import put
 from dcsend.display.wording import width
 
 __all__ = ["MORE", "PAUSE", "Complete", "Console", "Piped", "Typed"]
 
 MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
-"Said once, after a line that does not complete the code."
+"Shown once, after a line that does not complete the code."
 
 PAUSE: Final = 0.1
-"""Seconds without input after which a paste is taken to be over. Terminals deliver pastes in
-bursts; stopping in the middle of one would leave the rest of the secret to the shell."""
+"""Seconds without input after which a paste is complete. Terminals deliver a paste in several
+parts; if reading ended between them, the shell would receive the rest of the secret."""
 
 _END_OF_INPUT: Final = "\x04"
 _KILL_LINE: Final = "\x15"
 _ERASE: Final = "\x08\x7f"
 _CHUNK: Final = 4096
 _LARGEST: Final = 65_536
-"Characters of one paste: many times a code, so that a wrong file is noticed at once."
+"Characters of one paste; more is not a code but a wrong file."
 
 Complete = Callable[[str], bool]
-"Tells whether a text is a whole code."
+"Returns whether a text is a complete code."
 
 
 class Typed:
-    """The text typed so far, edited as a terminal would, and what to echo of it."""
+    """The text typed so far, edited as in cooked mode."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -56,7 +56,7 @@ class Typed:
         "Whether Ctrl-D was typed."
 
     def type(self, arrived: str) -> str:
-        """Take *arrived* and return the echo; nothing counts after Ctrl-D."""
+        """Add *arrived* and return its echo; everything after Ctrl-D is ignored."""
         return "".join(self._type_one(char) for char in arrived)
 
     def _type_one(self, char: str) -> str:
@@ -74,39 +74,39 @@ class Typed:
         return char if char == "\n" or char.isprintable() else ""
 
     def _erase(self, tail: str) -> str:
-        """Take *tail* off the end; a line end can be taken off, but not off the screen."""
+        """Remove *tail* from the end; a line end is removed from the text, not on the screen."""
         self.text = self.text[: len(self.text) - len(tail)]
         return "\b \b" * sum(width(char) for char in tail if char.isprintable())
 
     @property
     def stopped(self) -> bool:
-        """Whether the user said that this is all: Ctrl-D, or Enter on an empty line."""
+        """Whether the user ended the input: with Ctrl-D, or Enter on an empty line."""
         line = self.text.removesuffix("\n").rpartition("\n")[2]
         return self.ended or (self.text.endswith("\n") and not line.strip())
 
     def lines(self) -> list[str]:
-        """Take the whole lines out, without their ends."""
+        """Remove the complete lines and return them without their ends."""
         *lines, self.text = self.text.split("\n")
         return lines
 
 
 class _Source:
-    """Where lines come from, and a code that is asked for."""
+    """A source of lines, and of a pasted code."""
 
     def __init__(self) -> None:
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
-        "What was typed while no code was asked for; None when the person has ended the input."
+        "Lines that were typed outside `paste`; None when the user has ended the input."
         self._loop = asyncio.get_running_loop()
         self._asked: asyncio.Future[str | None] | None = None
         self._released = False
         self._complete: Complete = lambda text: True
 
     async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
-        """Return what is pasted; None where the input has ended.
+        """Return the pasted text, or None at the end of input.
 
         Args:
-            complete: says whether this is all.
-            more: called once, when a line has ended and it is not.
+            complete: returns whether a text is a complete code.
+            more: called once, when a line has ended and the code is not complete.
         """
         self._complete = complete
         self._more: Callable[[], None] | None = more
@@ -118,12 +118,12 @@ class _Source:
             self._asked = None
 
     def release(self) -> None:
-        """Let lines go to `lines` from now on: a code that was pasted early is none of them."""
+        """Put lines into `lines` from now on; before, a line may be a code for `paste`."""
         self._released = True
         self._look()
 
     def _look(self) -> None:
-        """See what can be done with what is there."""
+        """Return the text from `paste` if it is complete, or put its lines into `lines`."""
 
     def _answer(self, text: str | None) -> None:
         if self._asked is not None and not self._asked.done():
@@ -131,37 +131,25 @@ class _Source:
 
 
 class Piped(_Source):
-    """Standard input that is no terminal: a code first, then lines.
+    """Standard input that is not a terminal: first a code, then lines.
 
-    Its end is not the end of a chat: `echo CODE | dcsend chat` goes on, as the demo does.
+    Its end does not end a chat: `echo CODE | dcsend chat` continues, like the Pion demo.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
         self._ended = False
-        # A daemon, since a file or a pipe may block for ever, and no loop can wait for a file.
-        threading.Thread(target=self._read_forever, name="dcsend-input", daemon=True).start()
+        # In a thread, because an event loop can't wait for a file.
+        read_lines(self._take, "dcsend-input", _LARGEST)
 
     @property
     def pending(self) -> str:
-        """Nothing is echoed."""
+        """Empty, since nothing is echoed."""
         return ""
 
     def close(self) -> None:
-        """Nothing to put back."""
-
-    def _read_forever(self) -> None:
-        line = "\n"
-        while line:
-            try:
-                line = sys.stdin.readline(_LARGEST)
-            except (OSError, ValueError):  # not UTF-8, or closed
-                line = ""
-            try:
-                self._loop.call_soon_threadsafe(self._take, line)
-            except RuntimeError:
-                return  # the loop has ended
+        """Do nothing: no terminal mode was changed."""
 
     def _take(self, line: str) -> None:
         self._ended = not line
@@ -174,7 +162,7 @@ class Piped(_Source):
                 self._take_lines()
             return
         text = self._text
-        # An empty line ends a code that is not complete.
+        # An empty line ends an incomplete code.
         over = self._ended or len(text) > _LARGEST or text.endswith("\n\n")
         if text.strip() and (self._complete(text) or over):
             self._text = ""
@@ -191,16 +179,16 @@ class Piped(_Source):
                 self.lines.put_nowait(line.removesuffix("\r"))
 
 
-if sys.platform == "win32":  # mypy looks at one branch only, as does the computer
+if sys.platform == "win32":
 
     class Console(Piped):
-        """A Windows console, whose lines the console edits."""
+        """A Windows console, which edits its lines itself."""
 
 else:
     import termios
 
     class Console(_Source):
-        """A terminal in "cbreak" mode; put back by `close`, whatever happens."""
+        """A terminal in cbreak mode, until `close` restores it."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -213,17 +201,16 @@ else:
             self._loop.add_signal_handler(signal.SIGTSTP, self._stop)
             self._loop.add_signal_handler(signal.SIGCONT, self._resume)
             self._loop.add_signal_handler(signal.SIGQUIT, self._quit)
-            # Who changes a terminal from the background is stopped (SIGTTOU); `fg` resumes.
-            if self._is_in_front():
-                self._begin()
+            # SIGTTOU stops a background job that changes the terminal, so this may wait for `fg`.
+            self._resume()
 
         @property
         def pending(self) -> str:
-            """What has been typed of a line that is not finished, as it was echoed."""
+            """The unfinished line, as it was echoed."""
             return "".join(char for char in self._typed.text if char.isprintable())
 
         def close(self) -> None:
-            """Put the terminal back; idempotent."""
+            """Restore the terminal; idempotent."""
             if self._closed:
                 return
             self._closed = True
@@ -234,49 +221,49 @@ else:
                 self._loop.remove_signal_handler(number)
             if self.pending:
                 self._echo("\n")
-            put_back(self._fd)
+            restore(self._fd)
             self._answer(None)
 
         def _begin(self) -> None:
-            borrow(self._fd, self._saved)
+            save(self._fd, self._saved)
             mode = termios.tcgetattr(self._fd)
             mode[3] &= ~(termios.ICANON | termios.ECHO)
             mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-            termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
+            # TCSADRAIN would wait for ever for a terminal that is stopped with Ctrl-S.
+            termios.tcsetattr(self._fd, termios.TCSANOW, mode)
             self._loop.add_reader(self._fd, self._readable)
 
-        def _is_in_front(self) -> bool:
-            try:
-                return os.getpgrp() == os.tcgetpgrp(self._fd)
-            except OSError:  # the terminal has been closed, or is not the one that controls us
-                return True
-
         def _stop(self) -> None:
-            """Ctrl-Z: leave the terminal to the shell as we found it."""
-            put_back(self._fd)
+            """Handle Ctrl-Z: restore the terminal for the shell, then stop."""
+            restore(self._fd)
             os.kill(os.getpid(), signal.SIGSTOP)
 
         def _resume(self) -> None:
-            """The shell's `fg`, or `bg`: then somebody else has the terminal."""
-            if not self._closed and self._is_in_front():
+            """Continue in the foreground; in the background, check again until `fg`."""
+            if self._closed:
+                return
+            if is_foreground(self._fd, closed=True):
                 self._begin()
+            else:
+                self._loop.call_later(LOOK_AGAIN, self._resume)
 
         def _quit(self) -> None:
-            r"""Ctrl-\: end as without us, with the terminal as we found it."""
-            put_back(self._fd)
+            r"""Handle Ctrl-\: restore the terminal, then end by SIGQUIT."""
+            restore(self._fd)
             self._loop.remove_signal_handler(signal.SIGQUIT)
             os.kill(os.getpid(), signal.SIGQUIT)
 
         def _readable(self) -> None:
             try:
-                # A background job that reads its terminal is stopped by SIGTTIN.
-                if not self._is_in_front():
+                # SIGTTIN stops a background job that reads its terminal.
+                if not is_foreground(self._fd, closed=True):
                     self._loop.remove_reader(self._fd)
+                    self._loop.call_later(LOOK_AGAIN, self._resume)
                     return
                 arrived = os.read(self._fd, _CHUNK)
             except OSError:
                 arrived = b""
-            if not arrived:  # the terminal has been closed
+            if not arrived:  # the terminal is closed
                 self._loop.remove_reader(self._fd)
                 self._end()
                 return
@@ -318,6 +305,6 @@ else:
             self._answer(None)
 
         def _echo(self, text: str) -> None:
-            """Show *text* on the terminal itself: stderr may be a file that keeps the secret."""
-            with contextlib.suppress(OSError):  # opened for reading only, or gone
+            """Write *text* to the terminal; stderr may be a file, which would keep the secret."""
+            with contextlib.suppress(OSError):  # opened for reading only, or closed
                 put(self._fd, text.encode("utf-8", "replace"))

@@ -1,64 +1,58 @@
-"""`--json`: one event per line on standard output, for programs."""
+"""`--json` and `--json-to`: one event per line."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
-import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Final, TypeGuard
+from typing import Any, Final, TypeGuard
 
-from dcsend.display.streams import Stream, in_haste
+from dcsend.display.base import AnyEvent, Display
+from dcsend.display.streams import Stream, is_hurrying
 from dcsend.entry import Entry
 from dcsend.errors import DcsendError, UsageError
 from dcsend.session.events import (
-    Event,
     Failed,
     FileFinished,
     Finished,
     ManifestKnown,
+    Progressed,
     TextExchanged,
 )
 
 __all__ = ["JsonDisplay"]
 
 _PAUSE: Final = 0.03
-"""Seconds in which nobody misses what is offered. To write 10 000 entries takes half as long, and
-just then both sides wait for the transfer to begin."""
-_TURN: Final = 0.01
-"Seconds of writing after which the rest of the loop has its turn."
-_MOST_HELD: Final = 1000
-"Verdicts that wait to be written; a peer can have a million made, faster than they are written."
+"""Seconds for which a manifest is held: encoding 10 000 entries takes 16 ms, by which the first
+frame would be delayed on both sides."""
+_MAX_HELD: Final = 1000
+"Verdicts that are held before they are written; a peer can cause a million."
 _PIECE: Final = 64 << 10
-"Characters of paths that are turned into JSON at once, in which each may become twelve."
+"Characters of paths that are encoded at once; JSON needs up to twelve bytes for each."
 _FEW: Final = 100
-"Entries of a manifest whose line is written whole, after a signal, too; a longer one is cut then."
-_BETWEEN: Final = '}, {"v": '
-"Between two objects in an array of them."
-_LINES: Final = '}\n{"v": '
+"Entries of a manifest up to which its line is always complete; a signal truncates a longer one."
 
 
-class JsonDisplay:
-    """Writes `{"v":1,"event":…}` lines; `done` is the last, and comes exactly once."""
+class JsonDisplay(Display):
+    """Writes `{"v":1,"event":…}` lines; the last one is `done`, which is written exactly once."""
 
     def __init__(self, out: Stream, *, verbose: bool = False) -> None:
         self._out = out
         self._verbose = verbose
-        self._held: deque[Event] = deque()
-        "What is to be written soon, a line each."
-        self._listing: Iterator[str] = iter(())
-        "The rest of the manifest's line, which is written in pieces, before what is held."
+        self._held: deque[tuple[str, AnyEvent]] = deque()
+        "Events that are not written yet, with their times."
         self._later: asyncio.Handle | None = None
 
-    def show(self, event: Event) -> None:
-        """Write one line; signs of life only with `-v`."""
+    def show(self, event: AnyEvent) -> None:
+        """Write one line; keep-alive messages only with `-v`."""
         if isinstance(event, TextExchanged) and event.kind == "random" and not self._verbose:
             return
-        self._held.append(event)
+        self._held.append((_now(), event))
         match event:
-            case FileFinished() if len(self._held) < _MOST_HELD:
-                # Small files end hundreds at a time: one system call for them, not hundreds.
+            case FileFinished() if len(self._held) < _MAX_HELD:
+                # Hundreds of small files end together: they are written by one system call.
                 self._write_within(0.0)
             case ManifestKnown():
                 self._write_within(_PAUSE)
@@ -66,27 +60,26 @@ class JsonDisplay:
                 self._write()
 
     def refuse(self, error: DcsendError) -> None:
-        """Report a run that never began: `error`, then `done`."""
+        """Write `error` and `done` for a run that has not started."""
         self.show(Failed(error))
         self.show(Finished(ok=False, exit=error.exit_status, bytes=0, seconds=0.0))
 
     async def decide(self, manifest: ManifestKnown) -> bool:
-        """Refuse: a program says `-y`."""
-        raise UsageError("nobody can be asked with --json", "add -y to accept what comes")
+        """Raise UsageError: `--json` needs `-y`."""
+        raise UsageError("--json can't ask whether to accept", "add -y to accept every offer")
 
     def close(self) -> None:
-        """Write what is held."""
-        for piece in self._pieces():
-            self._out.write(piece)
+        """Write the events that are held."""
+        self._write()
 
     def _write_within(self, seconds: float) -> None:
-        """Write in a later turn of the loop; at once if none runs."""
+        """Write after *seconds* if an event loop runs, otherwise at once."""
         if self._later is not None:
-            return  # not for each line: asking for the loop is a system call (Python 3.11)
+            return  # before get_running_loop(), which makes a system call in Python 3.11
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.close()
+            self._write()
             return
         if seconds:
             self._later = loop.call_later(seconds, self._write)
@@ -94,71 +87,71 @@ class JsonDisplay:
             self._later = loop.call_soon(self._write)
 
     def _write(self) -> None:
-        """Write what is held, for one turn of the loop; the rest in the next."""
+        """Write the events that are held, in order."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        until = time.monotonic() + _TURN
-        for piece in self._pieces():
-            self._out.write(piece)
-            if time.monotonic() > until:
-                self._write_within(0.0)
-                return
-
-    def _pieces(self) -> Iterator[str]:
-        """Turn what is held into JSON, and let go of it piece by piece."""
-        while True:
-            for piece in self._listing:
-                if in_haste():  # what is left of it would take longer than there is time
-                    self._listing = iter(())
-                    self._out.tear()
-                    break
-                yield piece
-            if not self._held:
-                return
-            event = self._held[0]
+        while self._held:
+            when, event = self._held[0]
             if _is_long(event):
                 self._held.popleft()
-                if not in_haste():
-                    self._listing = _manifest_line(event)
+                self._out.feed(_manifest_line(when, event))
+            elif isinstance(event, Progressed):
+                self._held.popleft()
+                self._out.write(json.dumps(_object(when, event)) + "\n", passing=True)
             else:
-                yield self._lines()
+                self._out.write(self._lines())
 
     def _lines(self) -> str:
-        """Take some of what is held, up to a long manifest."""
-        objects = []
+        """Remove held events and return their lines, up to one that is written differently."""
+        lines = []
         size = 0
         while self._held and size < _PIECE:
-            event = self._held[0]
-            if _is_long(event):
+            when, event = self._held[0]
+            if _is_long(event) or isinstance(event, Progressed):
                 break
             self._held.popleft()
-            objects.append({"v": 1, "event": event.name, **event.as_json()})
+            lines.append(json.dumps(_object(when, event)) + "\n")
             size += len(event.path) if isinstance(event, FileFinished) else 0
-        # All at once takes half the time. No text has what is replaced: a quote in it, after
-        # whatever else, has a backslash before it.
-        return json.dumps(objects)[1:-1].replace(_BETWEEN, _LINES) + "\n"
+        return "".join(lines)
 
 
-def _is_long(event: Event) -> TypeGuard[ManifestKnown]:
-    """Tell whether an event is a manifest whose line is written in pieces."""
+def _now() -> str:
+    """Return the time in UTC with milliseconds (ISO 8601)."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+
+
+def _object(when: str, event: AnyEvent) -> dict[str, Any]:
+    return {"v": 1, "event": event.event, "time": when, **event.as_json()}
+
+
+def _is_long(event: AnyEvent) -> TypeGuard[ManifestKnown]:
+    """Return whether an event is a manifest that is written in pieces."""
     return isinstance(event, ManifestKnown) and len(event.entries) > _FEW
 
 
-def _manifest_line(event: ManifestKnown) -> Iterator[str]:
-    """Turn the manifest into JSON in pieces: all of it may be a gigabyte."""
-    line = {"v": 1, "event": event.name, **ManifestKnown([]).as_json()}
-    line |= {"files": event.files, "bytes": event.total}
+def _manifest_line(when: str, event: ManifestKnown) -> Iterator[str]:
+    """Encode a manifest in pieces, since its line may have a gigabyte.
+
+    After a signal the line ends with the current piece, so that the process can end in time.
+    """
+    if is_hurrying():
+        return
+    line = _object(when, ManifestKnown([], event.left_out))
+    line |= {"files": event.files, "bytes": event.bytes}
     yield json.dumps(line).removesuffix("]}")
     separator = ""
     for some in _portions(event.entries):
+        if is_hurrying():
+            yield "\n"
+            return
         yield separator + json.dumps([ManifestKnown.listed(entry) for entry in some])[1:-1]
         separator = ", "
     yield "]}\n"
 
 
 def _portions(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
-    """Divide entries into portions with paths of about _PIECE characters."""
+    """Divide entries into lists whose paths have about _PIECE characters."""
     portion: list[Entry] = []
     size = 0
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Lines typed at the terminal, without a thread that would keep the program from ending."""
+"""Lines typed at the terminal in cooked mode, read while the event loop runs."""
 
 from __future__ import annotations
 
@@ -7,59 +7,102 @@ import contextlib
 import os
 import signal
 import sys
-import threading
+from collections.abc import Callable
+from typing import Final
 
-__all__ = ["Keyboard"]
+from dcsend.display.modes import is_foreground
+from dcsend.threads import begin, call_in_loop
+
+__all__ = ["LOOK_AGAIN", "Keyboard", "read_lines"]
 
 _CHUNK = 4096
-"Bytes read at once: the longest line that a terminal in cooked mode hands over."
+"Bytes read at once: the longest line that a terminal in cooked mode returns on Linux."
+LOOK_AGAIN: Final = 0.25
+"""Seconds between the checks of a background job whether it is in the foreground again. After `fg`
+the shell sends SIGCONT to a job that was stopped, but nothing to one that was running."""
+_SIGCONT: Final[int] = getattr(signal, "SIGCONT", 0)
+"Windows has none."
+
+
+def read_lines(take: Callable[[str], None], name: str, limit: int = -1) -> None:
+    """Read lines of standard input in a thread, for input on which the event loop can't wait.
+
+    Args:
+        take: called in the running event loop with each line; with an empty one at the end of
+            input.
+        name: name of the thread.
+        limit: characters after which a longer line is divided; -1 for no limit.
+    """
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        line = "\n"
+        while line:
+            try:
+                # As text: for a Windows console, Python then reads Unicode.
+                line = sys.stdin.readline(limit)
+            except (OSError, ValueError):  # closed, or not UTF-8
+                line = ""
+            if not call_in_loop(loop, take, line):
+                return
+
+    begin(read, name)
 
 
 class Keyboard:
-    """Splits what is typed into lines: to a question if one is open, else to `lines`."""
+    """Divides typed text into lines: the answer to a question if one is open, or `lines`."""
 
     def __init__(self) -> None:
         self.lines: asyncio.Queue[str] = asyncio.Queue()
-        "What was typed while nothing was asked."
+        "Lines that were typed while no question was open."
+        self._returned: Callable[[], None] = lambda: None
         self._question: asyncio.Future[str | None] | None = None
         self._ended = False
-        "Whether input has come to its end, so that no answer will ever come."
+        "Whether the input has ended."
+        self._paused = False
         self._rest = b""
         self._fd = -1
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
-        """Begin to read standard input, which must be a terminal."""
+        """Start reading standard input, which must be a terminal."""
         self._fd = sys.stdin.fileno()
         try:
             self._loop.add_reader(self._fd, self._readable)
-            self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+            self._loop.add_signal_handler(_SIGCONT, self._resume)
         except (NotImplementedError, AttributeError):
             # Windows: the loop can't wait for a console, and there is no SIGCONT.
-            threading.Thread(target=self._read_forever, name="dcsend-keys", daemon=True).start()
+            read_lines(self._take, "dcsend-keys")
+
+    def on_return(self, returned: Callable[[], None]) -> None:
+        """Call *returned* when the program is in the foreground again after it was stopped."""
+        self._returned = returned
 
     def close(self) -> None:
         """Stop reading; idempotent."""
         self._ended = True
-        with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_signal_handler(signal.SIGCONT)
+        self._stop_reading()
 
     def pause(self) -> None:
-        """Leave the terminal to somebody else for a while."""
+        """Stop reading until `resume`, so that another part of the program can read."""
+        self._paused = True
+        self._stop_reading()
+
+    def _stop_reading(self) -> None:
         with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
             self._loop.remove_reader(self._fd)
-            self._loop.remove_signal_handler(signal.SIGCONT)
+            self._loop.remove_signal_handler(_SIGCONT)
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again after `pause`."""
+        self._paused = False
         if not self._ended:
             with contextlib.suppress(NotImplementedError, AttributeError, ValueError):
                 self._loop.add_reader(self._fd, self._readable)
-                self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+                self._loop.add_signal_handler(_SIGCONT, self._resume)
 
     async def ask(self) -> str | None:
-        """Return the next line; None at the end of input, which is no answer."""
+        """Return the next line, or None at the end of input."""
         if self._ended:
             return None
         self._question = self._loop.create_future()
@@ -69,41 +112,36 @@ class Keyboard:
             self._question = None
 
     def forget(self) -> None:
-        """Drop what was typed and not ended by Enter: it was meant for a question that is gone."""
+        """Discard an unfinished line: it was typed for a question that has been withdrawn."""
         self._rest = b""
-        with contextlib.suppress(ImportError, OSError):
+        if sys.platform != "win32":
             import termios
 
-            with contextlib.suppress(termios.error):
+            with contextlib.suppress(OSError, termios.error):
                 termios.tcflush(self._fd, termios.TCIFLUSH)
 
     def _readable(self) -> None:
         try:
-            # A background job that reads its terminal is stopped by SIGTTIN.
-            if os.getpgrp() != os.tcgetpgrp(self._fd):
+            # SIGTTIN stops a background job that reads its terminal.
+            if not is_foreground(self._fd, closed=True):
                 self._loop.remove_reader(self._fd)
+                self._loop.call_later(LOOK_AGAIN, self._look_again)
                 return
             self._feed(os.read(self._fd, _CHUNK))
         except OSError:
             self._feed(b"")  # the terminal has been closed
 
-    def _resume(self) -> None:
-        """Read again: the shell's `fg` has given us the terminal."""
-        if not self._ended:
+    def _look_again(self) -> None:
+        """Read again: after the shell's `fg` the job may be in the foreground."""
+        if not (self._ended or self._paused):
             self._loop.add_reader(self._fd, self._readable)
 
-    def _read_forever(self) -> None:
-        line = "\n"
-        while line:
-            try:
-                # As text: Python asks a Windows console for Unicode.
-                line = sys.stdin.readline()
-            except (OSError, ValueError):
-                line = ""
-            try:
-                self._loop.call_soon_threadsafe(self._take, line)
-            except RuntimeError:
-                return  # the loop has ended
+    def _resume(self) -> None:
+        """Continue after SIGCONT, which the shell sends for `fg` and for `bg`."""
+        if not (self._ended or self._paused):
+            self._loop.add_reader(self._fd, self._readable)
+            if is_foreground(self._fd, closed=False):
+                self._returned()
 
     def _feed(self, data: bytes) -> None:
         if not data:
@@ -114,7 +152,7 @@ class Keyboard:
             self._take(line.decode(sys.stdin.encoding or "utf-8", "replace") + "\n")
 
     def _take(self, line: str) -> None:
-        """Hand a line with its end over; an empty one is the end of input."""
+        """Take a line with its line end; an empty one is the end of input."""
         text = line.rstrip("\r\n")
         if not line:
             self.close()

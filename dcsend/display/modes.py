@@ -1,8 +1,8 @@
-"""Terminals whose mode is changed for a while, so that they can be put back from anywhere.
+"""Saves the modes of terminals before they are changed, and restores them.
 
-`put_back_all` may be called in a signal handler and by any thread: it takes no lock and waits for
-nothing. (TCSADRAIN and TCSAFLUSH wait until the terminal has taken all output, which one that is
-stopped with Ctrl-S never does.) Must not import anything of dcsend.
+`restore_all` may be called in a signal handler and in any thread: it takes no lock and does not
+block. (TCSADRAIN and TCSAFLUSH would block while the terminal is stopped with Ctrl-S.) Must not
+import anything of dcsend.
 """
 
 from __future__ import annotations
@@ -12,44 +12,54 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["borrow", "put_back", "put_back_all"]
+__all__ = ["is_foreground", "restore", "restore_all", "save"]
 
-_borrowed: dict[int, list[Any]] = {}
-"Descriptor of a terminal -> its mode as it was found (`termios.tcgetattr`)."
-
-
-def borrow(descriptor: int, mode: list[Any]) -> None:
-    """Note how a terminal was found, before it is changed."""
-    _borrowed[descriptor] = mode
+_saved: dict[int, list[Any]] = {}
+"Descriptor of a terminal -> its mode before it was changed (`termios.tcgetattr`)."
 
 
-def put_back(descriptor: int) -> None:
-    """Put a terminal back as it was found, if it still is ours to change; idempotent."""
-    mode = _borrowed.pop(descriptor, None)
+def save(descriptor: int, mode: list[Any]) -> None:
+    """Save the *mode* of a terminal, before it is changed."""
+    _saved[descriptor] = mode
+
+
+def restore(descriptor: int) -> None:
+    """Restore the saved mode of a terminal, unless the job is in the background; idempotent."""
+    mode = _saved.pop(descriptor, None)
     if mode is not None:
-        _restore(descriptor, mode)
+        _set(descriptor, mode)
 
 
-def put_back_all() -> None:
-    """Put every terminal back."""
-    for descriptor in list(_borrowed):
-        put_back(descriptor)
+def restore_all() -> None:
+    """Restore every terminal."""
+    for descriptor in list(_saved):
+        restore(descriptor)
 
 
-if sys.platform == "win32":  # mypy looks at one branch only, as does the computer
+if sys.platform == "win32":
 
-    def _restore(descriptor: int, mode: list[Any]) -> None:
-        """Nothing is borrowed there."""
+    def is_foreground(descriptor: int, *, closed: bool) -> bool:
+        """Return True: Windows has no background jobs."""
+        return True
+
+    def _set(descriptor: int, mode: list[Any]) -> None:
+        """Do nothing: no mode is changed on Windows."""
 
 else:
     import termios
 
-    def _restore(descriptor: int, mode: list[Any]) -> None:
-        # Who changes a terminal from the background is stopped (SIGTTOU).
-        with contextlib.suppress(OSError):  # closed, or not the terminal that controls us
-            if os.getpgrp() != os.tcgetpgrp(descriptor):
-                return
+    def is_foreground(descriptor: int, *, closed: bool) -> bool:
+        """Return whether this job is in the foreground; *closed* if the terminal is closed."""
+        try:
+            return os.getpgrp() == os.tcgetpgrp(descriptor)
+        except OSError:  # closed, or not the controlling terminal
+            return closed
+
+    def _set(descriptor: int, mode: list[Any]) -> None:
+        # SIGTTOU would stop a background job that changes the terminal.
+        if not is_foreground(descriptor, closed=True):
+            return
         with contextlib.suppress(termios.error):  # the terminal has been closed
-            # What is left of a paste must not become a command.
+            # The shell must not run the rest of a paste as a command.
             termios.tcflush(descriptor, termios.TCIFLUSH)
             termios.tcsetattr(descriptor, termios.TCSANOW, mode)

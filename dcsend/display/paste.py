@@ -1,15 +1,12 @@
-"""A code that is read instead of given: from a file, a pipe, or pasted into the terminal.
+"""A code from a file, from a pipe, or pasted into the terminal (`@FILE`, `@-`).
 
-Secrets on a command line are seen by every user of the computer (`ps`) and stay in the shell's
-history, hence `@FILE` and `@-`.
+A secret on a command line is visible to every user of the computer (`ps`) and stays in the
+history of the shell.
 
-A terminal that collects lines ("cooked", ICANON) drops everything behind 4096 characters of a
-line on Linux, 1024 on macOS, without a word. So while a code is pasted, line collection is off
-and this module does what the terminal else does: echo, backspace, Ctrl-D. Ctrl-C, Ctrl-Z and
-the other signals put the terminal back first.
-
-Windows has no such limit worth speaking of and no termios: there, lines are simply read until
-the code is whole.
+In cooked mode (ICANON) a terminal discards everything after 4096 characters of a line on Linux,
+1024 on macOS. So the terminal is in cbreak mode while a code is pasted, and `editing.Typed` edits
+the text. Ctrl-C, Ctrl-Z and other signals restore the terminal first. Windows has neither that
+limit nor termios: there, lines are read until the code is complete.
 
 Must not import anything of dcsend but leaves and other modules of `display`.
 """
@@ -27,7 +24,7 @@ from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
 from dcsend.display.editing import MORE, PAUSE, Complete, Typed
-from dcsend.display.modes import borrow, put_back
+from dcsend.display.modes import restore, save
 from dcsend.display.streams import put
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable
@@ -35,48 +32,48 @@ from dcsend.printable import printable
 __all__ = ["MAX_INPUT", "PROMPT", "resolve_code_argument"]
 
 MAX_INPUT: Final = 65536
-"Bytes that are read at most: many times a code, so that a wrong file is noticed at once."
+"Bytes that are read at most; more is not a code but a wrong file."
 
 PROMPT: Final = "paste the code or link, then press Enter"
-"What a person is asked, on stderr."
+"The prompt on stderr."
 
 
 def resolve_code_argument(
     argument: str, stdin: TextIO, *, complete: Complete, stderr: TextIO
 ) -> str:
-    """Return the text that *argument* stands for.
+    """Return the text for *argument*.
 
-    Call it in the main thread, before an event loop runs: only there can signals be handled.
+    To be called in the main thread, which alone can handle signals, before an event loop runs.
 
     Args:
-        argument: `@-` for *stdin*, `@PATH` for the content of a file, anything else for itself.
-        stdin: a terminal, on which the user is asked to paste, or anything else, which is read
+        argument: `@-` for *stdin*, `@PATH` for the content of a file; other texts are returned.
+        stdin: a terminal, on which the user is asked to paste, or another file, which is read
             to its end.
-        complete: whether a text is a whole code; asked when a paste pauses.
-        stderr: where the user is asked.
+        complete: returns whether a text is a complete code; called when a paste pauses.
+        stderr: the stream for prompts.
 
     Returns:
-        The text as it came; it may hold no code at all.
+        The text as read; it may contain no code.
 
     Raises:
         UsageError: the file can't be read, or is too large to be a code.
-        KeyboardInterrupt: Ctrl-C was pressed; the terminal is as it was.
-        Interrupted: another signal came; the terminal is as it was.
+        KeyboardInterrupt: Ctrl-C was pressed; the terminal is restored.
+        Interrupted: another signal came; the terminal is restored.
     """
     if not argument.startswith("@"):
         return argument
     if argument == "@-":
         if stdin.isatty():
             return _read_terminal(stdin, complete, stderr)
-        return _decoded(_limited(stdin.buffer, "the standard input"))
+        return _decoded(_limited(stdin.buffer, "standard input"))
     return _decoded(_read_file(argument[1:]))
 
 
 def _read_file(name: str) -> bytes:
-    """Return the content of the file, which may be a pipe such as `/dev/fd/63`."""
+    """Return the content of a file, which may be a pipe such as `/dev/fd/63`."""
     shown = printable(name)
     if not name:
-        raise UsageError("@ needs the name of a file behind it, or - for the standard input")
+        raise UsageError("@ has no file name after it", "write @FILE, or @- for standard input")
     try:
         with open(os.path.expanduser(name), "rb") as file:
             return _limited(file, shown)
@@ -85,7 +82,7 @@ def _read_file(name: str) -> bytes:
 
 
 def _limited(file: BinaryIO, shown: str) -> bytes:
-    """Read *file* to its end, but not without end."""
+    """Read *file* to its end, at most MAX_INPUT bytes."""
     try:
         content = file.read(MAX_INPUT + 1)
     except OSError as error:
@@ -96,19 +93,19 @@ def _limited(file: BinaryIO, shown: str) -> bytes:
 
 
 def _unreadable(shown: str, error: Exception) -> UsageError:
-    """Return the refusal of a file that the system refuses."""
+    """Return the error for a file that can't be read."""
     reason = getattr(error, "strerror", None) or str(error)
     return UsageError(f"can't read the code from {shown}: {reason}")
 
 
 def _decoded(content: bytes) -> str:
-    """Return the text of a file; `>` of Windows PowerShell writes UTF-16."""
+    """Return the text of a file: UTF-8, or UTF-16, which `>` of Windows PowerShell writes."""
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return content.decode("utf-16" if utf16 else "utf-8-sig", "replace")
 
 
 def _read_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
-    """Ask for a code where lines are all that can be had."""
+    """Read a code line by line, up to an empty line."""
     print(PROMPT, file=stderr, flush=True)
     text = ""
     while not complete(text) and len(text) <= MAX_INPUT:
@@ -119,10 +116,10 @@ def _read_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
     return text
 
 
-if sys.platform == "win32":  # mypy looks at one branch only, as does the computer
+if sys.platform == "win32":
 
     def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
-        """Ask for a code on a Windows console."""
+        """Read a code from a Windows console."""
         return _read_lines(stdin, complete, stderr)
 
 else:
@@ -133,73 +130,96 @@ else:
     _ENDING_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
     def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
-        """Ask for a code on a terminal."""
+        """Read a code from a terminal."""
         descriptor = stdin.fileno()
-        with _characterwise(descriptor):
+        with _characterwise(descriptor), _woken_by_signals() as waker:
             print(PROMPT, file=stderr, flush=True)
-            text = _read_paste(descriptor, complete, stderr)
+            text = _read_paste(_Input(descriptor, waker), complete, stderr)
             if not text.endswith("\n"):
                 _echo(descriptor, "\n")
             return text
 
-    def _read_paste(descriptor: int, complete: Complete, stderr: TextIO) -> str:
-        """Collect what is typed and pasted until it is complete or the user stops."""
+    class _Input:
+        """The input of a terminal."""
+
+        def __init__(self, descriptor: int, waker: int) -> None:
+            self._descriptor = descriptor
+            self._waker = waker
+
+        def wait(self, seconds: float | None = None) -> bool:
+            """Wait for input, at most *seconds*; return whether there is any.
+
+            A signal interrupts the wait, so that its handler runs, even if it arrives after the
+            interpreter's last check for signals and before the system call.
+            """
+            while True:
+                ready = select.select([self._descriptor, self._waker], [], [], seconds)[0]
+                if self._waker not in ready:
+                    return bool(ready)
+                os.read(self._waker, 4096)
+
+        def read(self) -> bytes:
+            """Return the input that has arrived; empty if the terminal is closed."""
+            try:
+                return os.read(self._descriptor, 4096)
+            except OSError:
+                return b""
+
+        def swallow(self) -> None:
+            """Discard the rest of a paste, so that the shell does not run it."""
+            while self.wait(PAUSE) and self.read():
+                pass
+
+        def echo(self, text: str) -> None:
+            """Write *text* to the terminal, see `_echo`."""
+            _echo(self._descriptor, text)
+
+    def _read_paste(keys: _Input, complete: Complete, stderr: TextIO) -> str:
+        """Collect input until it is a complete code or the user ends it."""
         typed = Typed()
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        told = False
+        prompted = False
         while True:
-            select.select([descriptor], [], [])
-            arrived = _read(descriptor)
-            _echo(descriptor, typed.type(decoder.decode(arrived)))
+            keys.wait()
+            arrived = keys.read()
+            keys.echo(typed.type(decoder.decode(arrived)))
             if not arrived:
                 return typed.text
             if len(typed.text) > MAX_INPUT:
-                _swallow(descriptor)
+                keys.swallow()
                 raise UsageError(f"this is too large to be a code: more than {MAX_INPUT} bytes")
-            if select.select([descriptor], [], [], PAUSE)[0]:
+            if keys.wait(PAUSE):
                 continue
             if complete(typed.text) or typed.stopped:
                 return typed.text
-            if typed.text.endswith("\n") and not told:
+            if typed.text.endswith("\n") and not prompted:
                 print(MORE, file=stderr, flush=True)
-                told = True
-
-    def _read(descriptor: int) -> bytes:
-        """Wait for input; empty when the terminal has gone."""
-        try:
-            return os.read(descriptor, 4096)
-        except OSError:
-            return b""
-
-    def _swallow(descriptor: int) -> None:
-        """Throw away the rest of a paste, so that the shell does not run it."""
-        while select.select([descriptor], [], [], PAUSE)[0] and _read(descriptor):
-            pass
+                prompted = True
 
     def _echo(descriptor: int, text: str) -> None:
-        """Show *text* on the terminal itself: stderr may be a file that keeps the secret."""
-        with contextlib.suppress(OSError):  # opened for reading only, or gone
+        """Write *text* to the terminal; stderr may be a file, which would keep the secret."""
+        with contextlib.suppress(OSError):  # opened for reading only, or closed
             put(descriptor, text.encode("utf-8", "replace"))
 
     @contextlib.contextmanager
     def _characterwise(descriptor: int) -> Iterator[None]:
-        """Turn line collection and the terminal's own echo off; put all back at the end."""
+        """Switch a terminal to cbreak mode without echo; restore it at the end."""
         saved, mode = termios.tcgetattr(descriptor), termios.tcgetattr(descriptor)
         mode[3] &= ~(termios.ICANON | termios.ECHO)
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         previous: dict[int, _Handler] = {}
 
         def switch() -> None:
-            borrow(descriptor, saved)
+            save(descriptor, saved)
             termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
 
         def end(number: int, _frame: FrameType | None) -> None:
             raise Interrupted(number)
 
         def stop(number: int, _frame: FrameType | None) -> None:
-            put_back(descriptor)
+            restore(descriptor)
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)  # returns when the shell's `fg` wakes us
+            os.kill(os.getpid(), number)  # returns after the shell's `fg`
             signal.signal(number, stop)
             switch()
 
@@ -210,15 +230,31 @@ else:
             switch()
             yield
         finally:
-            put_back(descriptor)
+            restore(descriptor)
             for number, handler in previous.items():
                 signal.signal(number, handler)
 
+    @contextlib.contextmanager
+    def _woken_by_signals() -> Iterator[int]:
+        """Yield a descriptor that becomes readable when a signal arrives."""
+        waker, writer = os.pipe()
+        os.set_blocking(waker, False)
+        os.set_blocking(writer, False)
+        is_main = threading.current_thread() is threading.main_thread()
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False) if is_main else -1
+        try:
+            yield waker
+        finally:
+            if is_main:
+                signal.set_wakeup_fd(previous)
+            os.close(waker)
+            os.close(writer)
+
     def _handle(handlers: dict[int, _Handler], previous: dict[int, _Handler]) -> None:
-        """Install *handlers*, noting in *previous* what was there."""
+        """Install *handlers* and store the previous ones in *previous*."""
         if threading.current_thread() is not threading.main_thread():
             return  # Python allows handlers in the main thread only
         for number, handler in handlers.items():
-            # An ignored signal (nohup) stays ignored, and one that is caught already ends us, too.
+            # An ignored signal (nohup) stays ignored; an installed handler ends the run as well.
             if signal.getsignal(number) is signal.SIG_DFL:
                 previous[number] = signal.signal(number, handler)

@@ -1,10 +1,9 @@
 """QR codes, in the terminal and as files. The only importer of `qrcode`.
 
-Terminals invert: a code drawn in the theme's own colours is right on a light theme and
-unreadable on a dark one. So every cell gets fixed colours of the 256-colour cube, which no
-theme redefines (themes change colours 0 to 15 only). Prints nothing itself.
+Each cell has fixed colours of the 256-colour cube, because themes redefine colours 0 to 15 only:
+a code drawn in the colours of a dark theme would be inverted and unreadable. Prints nothing.
 
-`qrcode` is imported inside the functions: it takes 40 ms, and most runs show no code.
+`qrcode` is imported inside the functions: its import takes 40 ms, and many runs draw no code.
 """
 
 from __future__ import annotations
@@ -25,33 +24,32 @@ from dcsend.printable import printable
 
 if TYPE_CHECKING:
     from qrcode.image.base import BaseImage
-    from qrcode.image.pil import PilImage
     from qrcode.image.pure import PyPNGImage
     from qrcode.main import QRCode
 
-    _Code = QRCode[PilImage | PyPNGImage]
+    _Code = QRCode[PyPNGImage]
 
 __all__ = ["Choice", "Mode", "Request", "check_qr_file", "choose_mode", "qr_lines", "write_qr_file"]
 
 Mode = Literal["half", "full"]
-"""How modules become cells: `half` draws two, one above the other, in one cell with half
-blocks; `full` draws one in two cells with spaces only, for terminals and fonts that leave gaps
-between rows or lack the blocks."""
+"""How modules are drawn: `half` draws two modules, one above the other, in one cell with a half
+block; `full` draws one module as two cells with spaces only, for fonts that leave gaps between
+rows or have no half block."""
 
 Request = Literal["auto", "half", "full", "none"]
-"What the user asked for."
+"The value of `--qr`."
 
 QUIET_ZONE: Final = 4
 "Modules of light border that ISO/IEC 18004 asks for."
 
 NARROW_QUIET_ZONE: Final = 2
-"Modules of light border where the window has no room for four; phones still find the code."
+"Modules of light border if the window has no room for four; phones still recognise the code."
 
 STATUS_ROWS: Final = 1
-"Rows of the window kept free below the code for the line that says what is going on."
+"Rows of the window that are kept free below the code for the status line."
 
 PIXELS_PER_MODULE: Final = 10
-"In a .png; 0.4 to 0.5 mm on common screens at 100 %, plenty for a camera."
+"In a .png file."
 
 _HALF_BLOCK: Final = "▄"
 _RESET: Final = "\x1b[0m"
@@ -63,12 +61,12 @@ _Matrix = list[list[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What `choose_mode` found."""
+    """The result of `choose_mode`."""
 
     mode: Mode | None
-    "How to draw the code; None: don't."
+    "How to draw the code; None: no code is drawn."
     reason: str = ""
-    "Why it can't be shown, and what can be done; empty where nobody need be told."
+    "Why no code is drawn, and the next step; empty if none was requested."
 
 
 def choose_mode(
@@ -84,12 +82,12 @@ def choose_mode(
 ) -> Choice:
     """Decide whether and how *text* can be shown as a QR code in a terminal.
 
-    What was asked for outright is done if the window is wide enough: it overrides
-    `NO_COLOR`, and who asks for it can scroll or make the window higher.
+    An explicit request overrides `NO_COLOR` and the height of the window, which can be scrolled,
+    but not its width.
 
     Args:
-        text: what the code will say.
-        requested: the user's wish.
+        text: the content of the code.
+        requested: the value of `--qr`.
         columns: the window's width, in cells.
         rows: the window's height, in cells.
         encoding: of the stream that the code is written to.
@@ -121,10 +119,10 @@ def qr_lines(text: str, *, mode: Mode, columns: int, rows: int) -> list[str]:
     """Draw *text* as a QR code.
 
     Args:
-        text: what the code says.
-        mode: how modules become cells, see `Mode`.
+        text: the content of the code.
+        mode: how modules are drawn, see `Mode`.
         columns: the window's width, in cells.
-        rows: the window's height, in cells; decides only how wide the light border is.
+        rows: the window's height, in cells; only the width of the light border depends on it.
 
     Returns:
         One string per row, without line ends; each sets all its colours and resets them.
@@ -148,10 +146,10 @@ def qr_lines(text: str, *, mode: Mode, columns: int, rows: int) -> list[str]:
 
 
 def check_qr_file(path: Path) -> None:
-    """Refuse what `write_qr_file` would refuse, as long as no code is shown yet.
+    """Raise the errors of `write_qr_file` before a code is published.
 
     Raises:
-        UsageError: the name does not end as it must.
+        UsageError: the name ends neither in .png nor in .svg.
         DestinationError: no file can be written there.
     """
     _image_suffix(path)
@@ -159,7 +157,7 @@ def check_qr_file(path: Path) -> None:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         with tempfile.TemporaryFile(dir=path.parent):
-            pass  # asked for only to see whether it can be had
+            pass  # only tests whether a file can be created
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from error
 
@@ -167,11 +165,10 @@ def check_qr_file(path: Path) -> None:
 def write_qr_file(text: str, path: Path) -> None:
     """Write *text* as a QR code to a .png or .svg file.
 
-    The file appears whole or not at all, and replaces one of the same name. Only its owner
-    may read it: it holds the secret.
+    The file replaces an existing one atomically. It has mode 0600, because it holds the secret.
 
     Raises:
-        UsageError: the name ends otherwise, or *text* is too long for any QR code.
+        UsageError: the name has another suffix, or *text* is too long for any QR code.
         DestinationError: the file can't be written.
     """
     content = _image(text, _image_suffix(path))
@@ -182,7 +179,7 @@ def write_qr_file(text: str, path: Path) -> None:
 
 
 def _image_suffix(path: Path) -> str:
-    """Return `.png` or `.svg`; refuse every other."""
+    """Return the suffix, `.png` or `.svg`; raise UsageError for any other."""
     suffix = path.suffix.lower()
     if suffix not in (".png", ".svg"):
         raise UsageError(f"{printable(str(path))} ends neither in .png nor in .svg")
@@ -190,13 +187,13 @@ def _image_suffix(path: Path) -> str:
 
 
 def _unwritable(path: Path, error: Exception) -> DestinationError:
-    """Return the refusal of a file that the system refuses."""
+    """Return the error for a file that can't be written."""
     reason = getattr(error, "strerror", None) or str(error)
     return DestinationError(f"can't write {printable(str(path))}: {reason}")
 
 
 def _drawable_mode(requested: Request, encoding: str) -> Mode:
-    """Return the mode to draw in: half blocks, unless unwanted or not in the code page."""
+    """Return `half`, unless `full` is requested or the encoding has no half blocks."""
     if requested == "full":
         return "full"
     try:
@@ -207,22 +204,22 @@ def _drawable_mode(requested: Request, encoding: str) -> Mode:
 
 
 def _too_small(needs: str) -> Choice:
-    """Return the choice of showing nothing in a window that lacks something."""
-    return Choice(None, f"no QR code: it needs {needs}; make it larger or use --qr-file code.png")
+    """Return the choice of drawing nothing in a window that is too small."""
+    return Choice(None, f"no QR code: it needs {needs}; enlarge it or use --qr-file code.png")
 
 
 def _cells(mode: Mode, version: int, quiet_zone: int) -> tuple[int, int]:
-    """Return how many columns and rows a code takes."""
+    """Return the columns and rows of a drawn code."""
     modules = 17 + 4 * version + 2 * quiet_zone
     return (modules, (modules + 1) // 2) if mode == "half" else (2 * modules, modules)
 
 
 @functools.lru_cache(maxsize=1)
 def _fitted(text: str) -> _Code:
-    """Return the smallest code for *text*, with the most error correction of that size.
+    """Return the smallest code for *text*, with the highest error correction of that size.
 
-    A larger code has smaller modules in the same window, which costs a camera more than
-    error correction gains it; damage is not what happens to a code on a screen.
+    A larger code would have smaller modules in the same window, which a camera reads less
+    reliably. A code on a screen is not damaged, so more error correction would not help.
     """
     from qrcode import constants
     from qrcode.exceptions import DataOverflowError
@@ -242,11 +239,17 @@ def _fitted(text: str) -> _Code:
 
 
 def _fitted_at(text: str, level: int) -> _Code:
-    """Return a code of this error correction level whose version is chosen, not yet drawn."""
+    """Return a code of this error correction level with its version chosen, not yet encoded."""
+    from qrcode.image.pure import PyPNGImage
     from qrcode.main import QRCode
 
-    code: _Code = QRCode(error_correction=level, box_size=PIXELS_PER_MODULE, border=QUIET_ZONE)
-    # Runs of 20 digits and more become numeric segments: 3.3 bits a digit instead of 8.
+    code: _Code = QRCode(
+        error_correction=level,
+        box_size=PIXELS_PER_MODULE,
+        border=QUIET_ZONE,
+        image_factory=PyPNGImage,
+    )
+    # Runs of 20 digits and more become numeric segments, with 3.3 bits per digit instead of 8.
     code.add_data(text, optimize=20)
     code.best_fit()
     return code
@@ -271,8 +274,8 @@ def _full_lines(matrix: _Matrix) -> list[str]:
 def _half_lines(matrix: _Matrix) -> list[str]:
     """Draw two rows of modules per line.
 
-    A cell of one colour is a space with a background: a glyph, even the full block, leaves
-    hairlines between rows in fonts with line spacing, a background does not.
+    A cell of one colour is a space with a background colour: a full block would leave thin lines
+    between rows in fonts with line spacing.
     """
     rows = [*matrix, [False] * len(matrix[0])] if len(matrix) % 2 else matrix
     return [
@@ -284,7 +287,7 @@ def _half_lines(matrix: _Matrix) -> list[str]:
 
 
 def _painted(cells: Sequence[tuple[bool | None, bool]], blank: str) -> str:
-    """Return one line of cells, each a lower half (None: no half block) and a background."""
+    """Return one line of cells, each with a lower half (None: no half block) and a background."""
     parts = []
     for (lower, background), run in groupby(cells):
         parts.append(f"\x1b[48;5;{_DARK if background else _LIGHT}m")
@@ -296,20 +299,19 @@ def _painted(cells: Sequence[tuple[bool | None, bool]], blank: str) -> str:
 
 def _image(text: str, suffix: str) -> bytes:
     """Return the content of a .png or .svg file."""
-    from qrcode.image.pil import PilImage
     from qrcode.image.svg import SvgPathFillImage
 
     code = _fitted(text)
     code.make(fit=False)
-    factory: type[BaseImage] = PilImage if suffix == ".png" else SvgPathFillImage
+    factory: type[BaseImage] | None = None if suffix == ".png" else SvgPathFillImage
     content = io.BytesIO()
     code.make_image(image_factory=factory).save(content)
     return content.getvalue()
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write *content* beside *path*, then put it in its place."""
-    # mkstemp gives mode 0600.
+    """Write *content* to a temporary file in the same folder and rename it to *path*."""
+    # mkstemp creates the file with mode 0600.
     handle, temporary = tempfile.mkstemp(prefix=".dcsend-qr-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

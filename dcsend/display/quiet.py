@@ -1,9 +1,10 @@
-"""`-q`: the code on standard output, what went wrong on standard error, and nothing else."""
+"""`-q`: the code on standard output, and errors on standard error."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from dcsend.display.base import Display
 from dcsend.display.streams import Stream
 from dcsend.errors import UsageError
 from dcsend.printable import printable
@@ -17,34 +18,34 @@ from dcsend.session.events import (
     Warned,
 )
 
-__all__ = ["QuietDisplay", "complain", "show_snippet"]
+__all__ = ["QuietDisplay", "show_error", "show_snippet"]
 
 _LONGEST: Final = 1000
 "Columns of a sentence."
 
 
-def complain(err: Stream, message: str, hint: str = "") -> None:
-    """Say what went wrong, and what to do; a line each, broken between words on a terminal."""
-    _say(err, f"dcsend: {_bounded(message)}")
+def show_error(err: Stream, message: str, hint: str = "") -> None:
+    """Write an error and its hint, a line each, which are broken between words on a terminal."""
+    _write(err, f"dcsend: {_bounded(message)}")
     if hint:
-        _say(err, f"dcsend: hint: {_bounded(hint)}")
+        _write(err, f"dcsend: hint: {_bounded(hint)}")
 
 
 def _bounded(text: str) -> str:
-    """Escape a sentence; one that a peer has made very long is cut in the middle."""
-    if len(text) <= _LONGEST // 10:  # each character may become ten
+    """Escape a sentence, and cut one that a peer has made very long."""
+    if len(text) <= _LONGEST // 10:  # an escaped character has up to ten columns
         return printable(text)
-    # Where everything went well this is never needed.
-    from dcsend.display.wording import short
+    # Imported here because it is needed for errors only.
+    from dcsend.display.wording import sentence
 
-    return short(text, _LONGEST)
+    return sentence(text)
 
 
-def _say(err: Stream, text: str) -> None:
+def _write(err: Stream, text: str) -> None:
     if not err.terminal:
         err.line(text)
         return
-    # Where everything went well this is never needed.
+    # Imported here because it is needed for errors only.
     from dcsend.display.wording import wrapped
 
     for row in wrapped(text, err.window[0]):
@@ -52,24 +53,24 @@ def _say(err: Stream, text: str) -> None:
 
 
 def show_snippet(out: Stream, text: str) -> None:
-    """Write a received text: escaped to a person, as it is to a program."""
+    """Write a received text: escaped on a terminal, unchanged elsewhere."""
     if not out.terminal:
         out.write(text if text.endswith("\n") else text + "\n")
         return
-    # At once: there may be a million of them.
+    # One write, because there may be a million lines.
     out.write("".join(f"{printable(line)}\n" for line in text.splitlines()))
 
 
-class QuietDisplay:
-    """Says only what can't be left out."""
+class QuietDisplay(Display):
+    """Shows codes, received texts and errors."""
 
     def __init__(self, out: Stream | None, err: Stream) -> None:
-        """Args: *out* is None where standard output carries the received bytes."""
+        """Prepare; *out* is None if the received file is written to standard output."""
         self._out = out
         self._err = err
 
     def show(self, event: Event) -> None:
-        """Show a code, a received text, a failure."""
+        """Show a code, a received text, or an error."""
         match event:
             case CodeReady():
                 (self._out or self._err).line(event.code)
@@ -78,15 +79,12 @@ class QuietDisplay:
             case TextExchanged(sent=False, kind="snippet") if self._out:
                 show_snippet(self._out, event.text)
             case Failed():
-                complain(self._err, event.error.message, event.error.hint)
-            case Warned(kind="refused" | "skipped"):
-                complain(self._err, event.message, event.hint)
+                show_error(self._err, event.error.message, event.error.hint)
+            case Warned(kind="refused"):
+                show_error(self._err, event.message, event.hint)
             case _:
                 pass
 
     async def decide(self, manifest: ManifestKnown) -> bool:
-        """Refuse: who wants silence says `-y`."""
-        raise UsageError("nobody can be asked with -q", "add -y to accept what comes")
-
-    def close(self) -> None:
-        """Nothing to tidy up."""
+        """Raise UsageError: `-q` needs `-y`."""
+        raise UsageError("-q can't ask whether to accept", "add -y to accept every offer")

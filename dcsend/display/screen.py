@@ -1,13 +1,13 @@
-r"""The lower end of a terminal: what is still going on, below the lines that stay.
+r"""The lower end of a terminal: temporary rows below permanent lines.
 
-    lines that stay
-    lines that stay
-    QR code, command              while the other side is awaited: later lines go above these
-    total  12% |███      | …      rows that are replaced: bars,
-    what is being typed_          or one row that says what is awaited, or a question
+    permanent lines
+    permanent lines
+    QR code, command              the block, while a peer is awaited: later lines go above it
+    total  12% |███      | …      temporary rows: bars,
+    typed text_                   or a status, or a question
 
-What a person types is echoed by the terminal itself, in the row of the cursor. Off a terminal,
-and on one that can't move its cursor, nothing is ever replaced.
+The terminal echoes typed text in the row of the cursor. Nothing is replaced off a terminal, or on
+one whose cursor can't be moved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dcsend.display.streams import Stream
-from dcsend.display.wording import fit, width
+from dcsend.display.wording import clipped, width, wrapped
 
 __all__ = ["Screen"]
 
@@ -26,31 +26,42 @@ _RESTORE: Final = "\x1b8"
 _CLEAR_ROW: Final = "\x1b[K"
 _CLEAR_BELOW: Final = "\x1b[J"
 _CLEAR_FROM_HERE: Final = f"{_CLEAR_ROW}\x1b[B{_CLEAR_BELOW}\x1b[A"
-"""As `_CLEAR_BELOW` where a row follows. What is cleared from the first row of the window on, tmux
-takes for lines that scroll out, and keeps a copy."""
+"""As `_CLEAR_BELOW` if a row follows. If a program clears from the first row of the window on, tmux
+copies the cleared rows to its history."""
+_MORE: Final = " (more above)"
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Screen:
-    """Writes lines that stay, and keeps below them what does not."""
+    """Writes permanent lines, and redraws the temporary rows below them."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._rows: list[str] = []
-        "What stands below the lines that stay."
+        "The block, if it is still redrawn, and the temporary rows."
         self._lasting = 0
-        "How many of these, from the first, stay when the rest is replaced."
+        "How many of these, from the first, are the block."
         self._below = 0
-        "Rows that the cursor stands below the last of these: 1 for bars, else 0."
+        "Rows from the last of these to the cursor: 1 for bars, otherwise 0."
         self._question = False
+        self._block = (0, 0)
+        "Columns of the window, and rows from the start of the last block to the temporary rows."
+
+    @property
+    def is_block_visible(self) -> bool:
+        """Whether the last block is still in the window, with everything below it."""
+        columns, rows = self._stream.window
+        before, taken = self._block
+        return before == columns and taken + sum(_height(row, columns) for row in self._rows) < rows
 
     def lines(self, texts: Sequence[str]) -> None:
-        """Write lines that stay, and what is below them once."""
+        """Write permanent lines, and redraw the temporary rows once."""
         if texts:
             self.line("\n".join(texts))
 
     def line(self, text: str) -> None:
-        """Write a line that stays."""
+        """Write a permanent line."""
+        self._count(text.split("\n"))
         if self._stream.movable:
             self._stream.write(self._up() + text + "\n" + self._drawn())
         elif self._question:
@@ -58,63 +69,84 @@ class Screen:
         else:
             self._stream.line(text)
 
+    def overflows(self, lines: Sequence[str], block: Sequence[str] | None = None) -> bool:
+        """Return whether *lines* above a block and its status do not fit into the window.
+
+        Args:
+            lines: permanent lines.
+            block: the next block; None for the current one, if there is one.
+        """
+        columns, rows = self._stream.window
+        present = self._rows if self._lasting else []
+        below = present if block is None else [*block, ""]
+        return bool(below) and sum(_height(row, columns) for row in [*lines, *below]) > rows
+
     def notice(self, text: str, texts: Sequence[str] = ()) -> None:
-        """Write *texts*, or *text*; where a block fills the window, put *text* below it, too."""
+        """Write *texts*, or *text*; if they scroll out above a block, also show *text* as status.
+
+        The status has one row: *text* is cut between words, and a mark is added.
+        """
         written = "\n".join(texts or [text])
         self.line(written)
         columns, rows = self._stream.window
         heights = (_height(row, columns) for row in [*written.split("\n"), *self._rows])
         if self._lasting and sum(heights) > rows:
-            self._rows[-1] = fit(text, columns - 1).rstrip()
+            more = _MORE if len(texts) > 1 and columns > 2 * len(_MORE) else ""
+            self._rows[-1] = clipped(text, columns - 1 - len(more)) + more
             self._stream.write(f"\r{_CLEAR_ROW}{self._rows[-1]}")
 
     def typed(self, text: str) -> None:
-        """Turn the line that has just been typed into one that stays above the rest."""
+        """Replace the line that has just been typed by a permanent line."""
+        self._count(text.split("\n"))
         if self._stream.movable:
             # Enter has moved the cursor one row down.
             self._stream.write(self._up(1) + text + "\n" + self._drawn())
 
     def status(self, text: str) -> None:
-        """Say what is awaited, below all lines, until that is cleared or replaced."""
+        """Show a temporary row below all lines."""
         if not self._stream.movable:
             self._stream.line(text)
             return
-        self._replace([fit(text, self._stream.window[0] - 1).rstrip()])
+        self._replace([clipped(text, self._stream.window[0] - 1)])
 
     def block(self, lines: Sequence[str], status: str) -> None:
-        """Keep *lines* in sight above a status; when that is replaced, they stay where they are.
+        """Keep *lines* visible above a status; they become permanent when the status is replaced.
 
-        Lines that do not fit into the window together are lines like others.
+        If they do not fit into the window, they are permanent at once.
         """
         columns, rows = self._stream.window
         fits = sum(_height(line, columns) for line in lines) < rows
         if not self._stream.movable or not fits:
             self.lines(lines)
             self.status(status)
+            self._block = (0, 0)
             return
-        self._replace([*lines, fit(status, columns - 1).rstrip()])
+        self._replace([*lines, clipped(status, columns - 1)])
         self._lasting = len(lines)
+        self._block = columns, sum(_height(line, columns) for line in lines)
 
     def withdraw(self) -> None:
-        """Take away everything below the lines that stay, a block included."""
+        """Remove the block and the temporary rows."""
         self._lasting = 0
         self.clear()
 
     def ask(self, text: str) -> None:
-        """Show a question; the answer is typed behind it."""
+        """Show a question; the answer is typed after it."""
         if self._stream.movable:
-            self._replace([text])
+            rows = wrapped(text.rstrip(), self._stream.window[0] - 1)
+            self._replace([*rows[:-1], f"{rows[-1]} "])
         else:
             self._rows = [text]
             self._stream.write(text)
         self._question = True
 
     def answered(self) -> None:
-        """Let the question stay: Enter has moved the cursor below it."""
+        """Make the question permanent: Enter has moved the cursor below it."""
+        self._count(self._rows)
         self._rows, self._question = [], False
 
-    def take_back(self) -> None:
-        """Take away what does not stay, an unanswered question with all that was typed, too."""
+    def cancel_question(self) -> None:
+        """Remove the temporary rows, including an unanswered question and its typed text."""
         if self._question and not self._stream.movable:
             self._stream.line()
             self.answered()
@@ -122,24 +154,37 @@ class Screen:
             self._replace([])
 
     def bars(self, rows: Sequence[str]) -> None:
-        """Show bars, or move those that are there; ignored where nothing can be moved."""
+        """Show bars, or replace the current ones; ignored if the cursor can't be moved."""
         if not self._stream.movable or not rows:
             return
         if not self._below or len(rows) != len(self._rows):
             self._replace(rows, below=1)
             return
         self._rows = list(rows)
-        # The cursor returns to where it was, so that half a typed line is not torn apart.
+        # The cursor returns to its position, which may be inside an unfinished typed line.
         drawn = "".join(f"{row}{_CLEAR_ROW}\n" for row in rows)
-        self._stream.write(f"{_SAVE}\x1b[{len(rows)}A\r{drawn}{_RESTORE}")
+        self._stream.write(f"{_SAVE}\x1b[{len(rows)}A\r{drawn}{_RESTORE}", passing=True)
 
     def clear(self) -> None:
-        """Take away what does not stay; a question without an answer stays."""
+        """Remove the temporary rows; an unanswered question becomes permanent."""
         if self._question:
             self._stream.line()
             self.answered()
         elif self._rows:
             self._replace([])
+
+    def redraw(self) -> None:
+        """Draw the temporary rows again, after another program has used the terminal."""
+        self._rows, self._lasting, self._block = self._rows[self._lasting :], 0, (0, 0)
+        if self._rows:
+            clear = f"\r{_CLEAR_BELOW}" if self._stream.movable else ""
+            self._stream.write(clear + self._drawn())
+
+    def _count(self, lines: Sequence[str]) -> None:
+        """Add lines to the rows below the start of the block, once it is permanent."""
+        if not self._lasting:
+            columns, rows = self._block
+            self._block = columns, rows + sum(_height(line, columns or 1) for line in lines)
 
     def _replace(self, rows: Sequence[str], below: int = 0) -> None:
         self._rows, self._lasting = self._rows[self._lasting :], 0
@@ -148,7 +193,7 @@ class Screen:
         self._stream.write(up + self._drawn())
 
     def _up(self, further: int = 0) -> str:
-        """Return what moves the cursor to the first row and clears from there."""
+        """Return the sequence that moves the cursor to the first row and clears from there."""
         columns, _ = self._stream.window
         heights = [_height(row, columns) for row in self._rows]
         up = sum(heights) - (1 if heights and not self._below else 0) + further
@@ -159,5 +204,5 @@ class Screen:
 
 
 def _height(row: str, columns: int) -> int:
-    """Return how many rows of the window a line takes."""
+    """Return the rows of the window that a line takes."""
     return max(1, -(-width(_COLOURS.sub("", row)) // columns))

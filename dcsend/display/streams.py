@@ -1,42 +1,47 @@
-"""Writing to standard output and standard error, which may go away at any time."""
+"""Writing to standard output and standard error, which may be closed or block at any time."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import stat
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from typing import BinaryIO, Final, TextIO
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 from dcsend.errors import UsageError
+from dcsend.printable import printable
+
+if TYPE_CHECKING:
+    from dcsend.display.outlets import Outlets, Write
 
 __all__ = [
     "Stream",
     "enable_escapes",
     "hurry",
-    "in_haste",
+    "is_hurrying",
     "is_terminal",
+    "open_output",
+    "ordinary_files",
     "put",
     "release",
+    "unbuffered_stdin",
     "unbuffered_stdout",
+    "write_now",
+    "written_aside",
 ]
 
 
 _COLUMNS, _ROWS = 80, 24
-"Of a window that does not tell."
+"Assumed if the terminal does not report its size."
 _FEWEST = 10
-"Columns or rows that are reckoned with at least."
-_LAST_WORDS: Final = 0.2
-"Seconds that writing may take, in all, once a signal has come."
-_PIECE: Final = 512
-"Bytes that are written at once then: where there is any room, there is room for so many."
+"Columns or rows; smaller windows are treated as this large."
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Tell whether a person sits at *stream*; False if it is closed or missing."""
+    """Return whether *stream* is a terminal; False if it is closed or None."""
     try:
         return stream is not None and stream.isatty()
     except ValueError:  # closed
@@ -44,10 +49,10 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def unbuffered_stdout() -> BinaryIO:
-    """Open standard output anew, for bytes: its own buffer is locked at exit by a stuck write.
+    """Open standard output for bytes, without the buffer, which a blocked write locks at exit.
 
     Raises:
-        UsageError: the program was started without one.
+        UsageError: the process has no standard output.
     """
     if sys.stdout is None:
         raise UsageError("standard output is closed", "choose another place with --output")
@@ -55,123 +60,193 @@ def unbuffered_stdout() -> BinaryIO:
     return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
 
 
-class _GivenUpError(Exception):
-    """A signal has come while a write waited for its reader."""
+def unbuffered_stdin() -> BinaryIO:
+    """Open standard input for bytes, without the buffer, which a blocked read locks at exit."""
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
-class _Haste:
-    """Whether the process is about to end, so that no reader is waited for."""
+def open_output(target: str, option: str, what: str, *, stdout_taken: bool) -> Stream:
+    """Open the target of `--json-to` or `--debug`: an open descriptor, or a file to append to.
 
-    def __init__(self) -> None:
-        self.left: float | None = None
-        "Seconds that writing may still take; None as long as there is no hurry."
-        self.writer = 0
-        "The thread that writes just now, which a signal may interrupt."
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Let a signal end what is written herein, with _GivenUpError."""
-        self.writer = threading.get_ident()
-        try:
-            yield
-        finally:
-            self.writer = 0
-
-
-_haste: Final = _Haste()
-
-
-def hurry(*, gives_up: bool = True) -> None:
-    """Wait for no reader from now on; call it in a signal handler.
+    A new file has mode 0600, because events contain the code, which is a secret.
 
     Args:
-        gives_up: leave the write that has been interrupted; its caller notices nothing.
-    """
-    if _haste.left is None:
-        _haste.left = _LAST_WORDS
-    if gives_up and _haste.writer == threading.get_ident():
-        _haste.writer = 0
-        raise _GivenUpError
-
-
-def in_haste() -> bool:
-    """Tell whether a signal has come, so that only last words are still to be written."""
-    return _haste.left is not None
-
-
-def put(descriptor: int, data: bytes) -> int:
-    """Write *data* at once; return how many bytes of it nobody has taken, because of a signal.
+        target: the number of the descriptor, or the file's path; `./3` is a file.
+        option: the name of the option, for messages.
+        what: what is written there, for messages.
+        stdout_taken: whether `--json` or `-o -` uses standard output.
 
     Raises:
-        OSError: the system refused.
+        UsageError: *target* can't be written to.
     """
-    if _haste.left is not None:
-        return len(data) - _put_in_haste(descriptor, data)
-    written: list[int] = []
-    with contextlib.suppress(_GivenUpError), _haste.writing():
-        while (begun := sum(written)) < len(data):
-            # In one step, so that what is written is counted whenever a signal comes.
-            written.extend(map(os.write, (descriptor,), (memoryview(data)[begun:],)))
-    return len(data) - sum(written)
+    if not target:
+        raise UsageError(f"the value of {option} is empty", "give a file or a descriptor")
+    number = int(target) if target.isascii() and target.isdecimal() else None
+    if number == 1 and stdout_taken:
+        raise UsageError(
+            f"{option} 1 is standard output, which --json or -o - already uses",
+            "give another descriptor or a file",
+        )
+    try:
+        if number is None:
+            path = os.path.expanduser(target)
+            made = "" if os.path.exists(path) else path
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        else:
+            made = ""
+            descriptor = os.dup(number)
+            os.write(descriptor, b"")  # fails if the descriptor is read-only
+        file = os.fdopen(descriptor, "w", encoding="utf-8")
+    except (OSError, OverflowError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or "neither a descriptor nor a path"
+        shown = printable(target) if number is None else f"descriptor {number}"
+        raise UsageError(
+            f"can't write {what} to {shown}: {reason}",
+            "give a file, or a descriptor that is open for writing, such as 2 or 3>FILE",
+        ) from exc
+    return Stream(file, made)
 
 
-def _put_in_haste(descriptor: int, data: bytes) -> int:
-    """Write as far as there is room, within what is left of the time; return how many bytes."""
-    written = 0
-    while written < len(data):
-        began = time.monotonic()
-        left = _haste.left or 0.0
-        if not left or not _has_room(descriptor, left):
-            _haste.left = 0.0
-            break
-        written += os.write(descriptor, data[written : written + _PIECE])
-        _haste.left = max(0.0, left - (time.monotonic() - began))
-    return written
+def ordinary_files(events: Stream | None, log: Stream | None) -> dict[tuple[int, int], str]:
+    """Return device and inode of each regular file that is written to, with its description."""
+    streams = {
+        "standard output": Stream.stdout(),
+        "standard error": Stream.stderr(),
+        "the events": events,
+        "the log": log,
+    }
+    return {s.file: what for what, s in streams.items() if s is not None and s.file is not None}
+
+
+class _Run:
+    """The state of the current run; a singleton."""
+
+    def __init__(self) -> None:
+        self.hurries = False
+        "Whether a signal has come, so that the process must not wait for readers."
+        self.outlets: Outlets | None = None
+        "The queues of the event loop; None before and after the loop."
+
+
+_run: Final = _Run()
+
+
+def hurry() -> None:
+    """Stop waiting for readers from now on; can be called in a signal handler."""
+    _run.hurries = True
+
+
+def is_hurrying() -> bool:
+    """Return whether a signal has come, so that long output must be truncated."""
+    return _run.hurries
+
+
+@contextlib.contextmanager
+def written_aside() -> Iterator[Outlets]:
+    """Let streams write in threads (`outlets`), so that the running event loop does not block.
+
+    Await `Outlets.finish` before the end of the context.
+    """
+    from dcsend.display.outlets import Outlets  # not needed by commands such as --version
+
+    _run.outlets = Outlets()
+    try:
+        yield _run.outlets
+    finally:
+        _run.outlets = None
+
+
+def put(descriptor: int, data: bytes) -> None:
+    """Write *data*, in order with the output of streams to the same file.
+
+    Raises:
+        OSError: the write failed; not raised inside `written_aside`.
+    """
+    write = partial(_write, descriptor)
+    if _run.outlets is None:
+        write(data)
+    else:
+        _run.outlets.of(descriptor).put(write, [data], len(data), passing=False)
+
+
+def write_now(text: str) -> None:
+    """Write a line to the terminal on standard error, unless it blocks; for signal handlers."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        descriptor = sys.stderr.fileno()
+        if os.isatty(descriptor) and _has_room(descriptor, 0.1):
+            os.write(descriptor, f"\r\n{text}\r\n".encode("ascii", "backslashreplace"))
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:  # another program has made it non-blocking
+            _has_room(descriptor)
 
 
 if sys.platform == "win32":
 
-    def _has_room(descriptor: int, seconds: float) -> bool:
-        """Windows doesn't tell of a console or a pipe."""
+    def _has_room(descriptor: int, seconds: float | None = None) -> bool:
+        """Return True: Windows can't poll a console or a pipe."""
         return True
 
 else:
 
-    def _has_room(descriptor: int, seconds: float) -> bool:
-        """Wait so long at most until something can be written."""
+    def _has_room(descriptor: int, seconds: float | None = None) -> bool:
+        """Wait, at most *seconds*, until the descriptor is writable; return whether it is."""
         poll = select.poll()
         poll.register(descriptor, select.POLLOUT)
-        return bool(poll.poll(seconds * 1000))
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
 
 
 class Stream:
-    """A stream that never raises: a closed terminal must not end a transfer's clean-up."""
+    """A text stream whose methods never raise, so that a closed terminal can't prevent clean-up."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, made: str = "") -> None:
+        """Prepare.
+
+        Args:
+            stream: the underlying stream; None to discard all output.
+            made: the path of the file, if it was created for this stream.
+        """
         self._stream = stream
-        self._torn = False
-        "What has been written last is not all that should have been."
-        self._within_line = False
-        "What has been written last does not end a line."
+        self._made = made
+
+    def remove_if_unused(self) -> None:
+        """Remove the file if it was created for this stream and is empty."""
+        with contextlib.suppress(OSError):
+            if self._made and not os.path.getsize(self._made):
+                os.unlink(self._made)
 
     @classmethod
     def stdout(cls) -> Stream:
-        """What a program reads."""
+        """Return standard output."""
         return cls(sys.stdout)
 
     @classmethod
     def stderr(cls) -> Stream:
-        """What a person reads."""
+        """Return standard error."""
         return cls(sys.stderr)
 
     @property
     def terminal(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether it is a terminal."""
         return is_terminal(self._stream)
 
     @property
+    def file(self) -> tuple[int, int] | None:
+        """Device and inode, if it is a regular file."""
+        try:
+            status = os.fstat(self._stream.fileno() if self._stream else -1)
+        except (OSError, ValueError):
+            return None
+        return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+    @property
     def movable(self) -> bool:
-        """Whether it is a terminal whose cursor can be moved, so that lines can be replaced."""
+        """Whether it is a terminal with a movable cursor, so that lines can be redrawn."""
         return self.terminal and os.environ.get("TERM") != "dumb"
 
     @property
@@ -184,66 +259,74 @@ class Stream:
         """Columns and rows of the terminal; `COLUMNS` and `LINES` override."""
         try:
             size = os.get_terminal_size(self._stream.fileno() if self._stream else -1)
-        except (OSError, ValueError):  # no terminal, or no file at all
+        except (OSError, ValueError):  # not a terminal, or no file descriptor
             size = os.terminal_size((0, 0))
         columns = _number("COLUMNS") or size.columns or _COLUMNS
         rows = _number("LINES") or size.lines or _ROWS
         return max(columns, _FEWEST), max(rows, _FEWEST)
 
     def can_show(self, text: str) -> bool:
-        """Tell whether its encoding has every character of *text*."""
+        """Return whether the encoding has every character of *text*."""
         try:
             text.encode(self.encoding)
         except (LookupError, UnicodeEncodeError):
             return False
         return True
 
-    def tear(self) -> None:
-        """Note that the last line will have no more than it has: what follows begins a new one."""
-        self._torn = True
-
     def line(self, text: str = "") -> None:
-        """Write a line at once."""
+        """Write a line; see `write`."""
         self.write(text + "\n")
 
-    def write(self, text: str) -> None:
-        """Write at once; what the encoding lacks is escaped."""
+    def write(self, text: str, *, passing: bool = False) -> None:
+        """Write text, at once or after queued output.
+
+        Characters that the encoding lacks are escaped.
+
+        Args:
+            text: the output.
+            passing: whether it replaces queued text that is *passing*, too.
+        """
+        self._put([text], len(text), passing=passing)
+
+    def feed(self, pieces: Iterable[str]) -> None:
+        """Write text from an iterator, which may run in another thread."""
+        self._put(pieces, 0)
+
+    def _put(self, pieces: Iterable[str], size: int, *, passing: bool = False) -> None:
         if self._stream is None:
             return
-        safe = text.encode(self.encoding, "backslashreplace")
         try:
-            descriptor = self._descriptor()
-            if descriptor is None:
-                self._stream.write(safe.decode(self.encoding))
-                self._stream.flush()
-                return
-            if self._torn and self._within_line:
-                safe = b"\n" + safe
-            left = put(descriptor, safe)
-            if left < len(safe):
-                self._within_line = not safe[: len(safe) - left].endswith(b"\n")
-            self._torn = left > 0
-        except BlockingIOError:
-            return  # somebody made it non-blocking and it is full: this text is lost, no more
+            write, descriptor = self._writer(self._stream)
+            encoded = (piece.encode(self.encoding, "backslashreplace") for piece in pieces)
+            if descriptor is None or _run.outlets is None:
+                for piece in encoded:
+                    write(piece)
+            else:
+                _run.outlets.of(descriptor).put(write, encoded, size, passing=passing)
         except (OSError, ValueError):
-            self._stream = None  # a closed pipe, a hung-up terminal: nobody reads any more
+            self._stream = None  # a closed pipe or terminal
 
-    def _descriptor(self) -> int | None:
-        """Return what can be written to directly; None: in memory, or a console of Windows."""
-        if self._stream is None or sys.platform == "win32":
-            return None
-        try:
-            descriptor = self._stream.fileno()
-        except (OSError, ValueError, AttributeError):
-            return None
-        self._stream.flush()  # what others have written before
-        return descriptor
+    def _writer(self, stream: TextIO) -> tuple[Write, int | None]:
+        """Return a function that writes to *stream*, and its descriptor unless it is in memory."""
+        descriptor: int | None = None
+        with contextlib.suppress(OSError, AttributeError):  # io.UnsupportedOperation is an OSError
+            descriptor = stream.fileno()
+        if descriptor is None or sys.platform == "win32":
+            # On Windows, Unicode reaches a console only through Python's own stream.
+            return partial(_write_text, stream), descriptor
+        stream.flush()  # earlier output of others
+        return partial(_write, descriptor), descriptor
+
+
+def _write_text(stream: TextIO, data: bytes) -> None:
+    stream.write(data.decode(stream.encoding or "ascii"))
+    stream.flush()
 
 
 def release() -> None:
-    """Write out what is left; Python would else complain at its end, and exit with 120."""
-    if _haste.left is not None:
-        return  # nothing is, but what nobody takes
+    """Flush the standard streams; if that failed at exit, Python would exit with 120."""
+    if _run.hurries:
+        return
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -253,7 +336,7 @@ def release() -> None:
 
 
 def enable_escapes() -> None:
-    """Make an older Windows console understand escape sequences; elsewhere, do nothing."""
+    """Enable escape sequences in an older Windows console; elsewhere, do nothing."""
     if sys.platform == "win32":
         import colorama  # comes with tqdm, on Windows
 
@@ -266,7 +349,7 @@ def _number(variable: str) -> int:
 
 
 def _divert(stream: TextIO) -> None:
-    """Let what is still buffered go nowhere."""
+    """Redirect the descriptor to the null device, so that the buffered rest is discarded."""
     with contextlib.suppress(OSError, ValueError):
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,29 +1,33 @@
-"""What a person sees: on standard error, so that standard output stays for programs.
+"""The display for a user, on standard error; standard output has only the code and received texts.
 
-On a terminal: the code with its QR code, bars, a verdict per file. Off a terminal: one
-plain line per state. Names, texts and agents of the peer are escaped before they are shown.
+On a terminal it shows the code with its QR code, progress bars and a verdict for each file; off a
+terminal, a plain line for each state. All text from the peer is escaped.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from dcsend.display import wording
-from dcsend.display.announcement import announce
+from dcsend.display.announcement import Announcement, announce
 from dcsend.display.bars import BLOCKS, bar_rows
-from dcsend.display.clipboard import copy
+from dcsend.display.base import Display
+from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.keyboard import Keyboard
+from dcsend.display.offer import question
 from dcsend.display.qr import Request
-from dcsend.display.quiet import complain, show_snippet
+from dcsend.display.quiet import show_error, show_snippet
 from dcsend.display.screen import Screen
+from dcsend.display.standstill import Standstill
 from dcsend.display.streams import Stream
-from dcsend.entry import Kind
-from dcsend.errors import UsageError
-from dcsend.printable import printable
+from dcsend.entry import Existing, Kind
+from dcsend.errors import DestinationError, UsageError
+from dcsend.listing import is_one_file
+from dcsend.printable import format_size, printable
 from dcsend.session.events import (
     Arrived,
     CodeReady,
@@ -43,37 +47,39 @@ from dcsend.session.events import (
 __all__ = ["TerminalDisplay", "TerminalOptions"]
 
 _FEW: Final = 20
-"Files up to which each gets a line; above, only those that are not ok."
+"Number of files up to which each has a line; above, only files that are not ok have one."
+_MAX_SKIPPED: Final = 3
+"Skipped files that have a line each; the rest is counted."
 _MAX_BAD: Final = 20
-"Files that are not ok up to which each gets a line, of a million that a peer may offer."
-_MAX_LIST: Final = 1000
-"Entries that `l` lists at once; more would scroll for minutes."
+"Failed files that have a line each; the rest is counted. A peer may offer a million files."
 
 
 @dataclass(frozen=True, slots=True)
 class TerminalOptions:
-    """What the person chose, as far as it changes what is said."""
+    """The options of a transfer that concern the display."""
 
     qr: Request = "auto"
     "`auto`, `half`, `full` or `none`."
     verbose: bool = False
-    "Show the signs of life, and every file."
+    "Show keep-alive messages, and every file."
     sends: bool = False
     "Whether this side sends."
     dials: bool = False
-    "Whether this side was given a code."
+    "Whether this side has entered a code."
     hosted: bool = False
-    "Whether the page is somewhere else; served from here, it is for this network only."
+    "Whether the page is hosted on a server; otherwise it is served to the local network only."
+    names_file: bool = False
+    "Whether `output` is the path of a file if a single file is offered."
     output: str = "."
-    "Where this side saves; `-` for standard output, which then carries nothing else."
+    "Where this side saves; `-` for standard output, to which nothing else is then written."
 
 
 def _local_time() -> datetime.datetime:
     return datetime.datetime.now().astimezone()
 
 
-class TerminalDisplay:
-    """Shows everything that a person wants to know, and asks."""
+class TerminalDisplay(Display):
+    """Shows events to the user, and asks whether to accept."""
 
     def __init__(
         self,
@@ -83,14 +89,14 @@ class TerminalDisplay:
         keyboard: Keyboard | None,
         clock: Callable[[], datetime.datetime] = _local_time,
     ) -> None:
-        """Prepare, and say so where it takes a while.
+        """Prepare; show "connecting" if this side dials.
 
         Args:
-            out: standard output, for the code and for texts.
+            out: standard output, for the code and for received texts.
             err: standard error, for everything else.
-            options: what the person chose.
-            keyboard: to ask questions; None where nobody types.
-            clock: tells the local time.
+            options: see `TerminalOptions`.
+            keyboard: for answers; None if standard input is not a terminal.
+            clock: returns the local time.
         """
         self._out = out
         self._err = err
@@ -102,14 +108,21 @@ class TerminalDisplay:
         self._files = 0
         self._bad = 0
         "Files that are not ok, so far."
+        self._saves_as = False
+        "Whether `output` is the path of the only offered file."
         self._texts: frozenset[int] = frozenset()
-        "Hashes of the paths of what is a text: there may be a million."
+        "Hashes of the paths of text entries, of which there may be a million."
         self._progressed: Progressed | None = None
-        "How far it was when that was last known; None before it began."
+        "The last one; None before the first."
         self._code: CodeReady | None = None
         "The last one."
         self._departed = False
-        "Whether a peer has left that was not accepted."
+        "Whether a peer has left before it was accepted."
+        self._skipped = 0
+        "Skipped files, so far."
+        self._standstill = Standstill(self._stand_still)
+        if keyboard is not None:
+            keyboard.on_return(self._screen.redraw)
         if options.dials:
             self._screen.status("connecting ...")
 
@@ -123,8 +136,7 @@ class TerminalDisplay:
             case Arrived() | Left():
                 self._show_visitor(event)
             case Connected():
-                self._screen.clear()
-                self._screen.line(wording.describe_connection(event, address=self._options.verbose))
+                self._show_connection(event)
             case ManifestKnown():
                 self._show_manifest(event)
             case Progressed():
@@ -136,78 +148,111 @@ class TerminalDisplay:
             case Warned() | Failed() | Finished():
                 self._conclude(event)
 
-    async def decide(self, manifest: ManifestKnown) -> bool:
-        """Ask; Enter accepts, `l` lists everything first; the end of input is a no."""
+    async def decide(self, manifest: ManifestKnown) -> bool | Existing:
+        """Ask whether to accept; `l` lists all entries first; the end of input means `n`."""
         if self._keyboard is None:
             raise UsageError(
-                "nobody can be asked: standard input is not a terminal",
-                "add -y to accept what comes",
+                "can't ask whether to accept: standard input is not a terminal",
+                "add -y to accept every offer",
             )
+        asked = question(
+            manifest,
+            self._question(),
+            self._place(),
+            is_file=self._saves_as,
+            departed=self._departed,
+        )
+        if asked.facts:
+            self._write(asked.facts)
         while True:
-            # After a departure: an Enter that was meant for that peer must not accept this one.
-            choices = "y/n" if self._departed else "Y/n"
-            self._screen.ask(f"{self._question()} [{choices}, l lists all] ")
+            self._screen.ask(asked.prompt)
             answer = await self._keyboard.ask()
             if answer is None:
                 self._screen.clear()
-                return False
+                return asked.answers["n"]
             self._screen.answered()
-            match answer.strip().lower():
-                case "" if self._departed:
-                    continue
-                case "" | "y" | "yes":
-                    return True
-                case "n" | "no":
-                    return False
-                case "l" | "list":
-                    self._list(manifest)
+            typed = answer.strip().lower()
+            if typed in asked.answers:
+                return asked.answers[typed]
+            if typed in ("l", "list"):
+                await self._list(manifest, self._keyboard)
+            else:
+                self._write(asked.reminder)
+
+    def description_entered(self) -> None:
+        """Show that the connection is being made."""
+        self._screen.status("connecting ...")
 
     def close(self) -> None:
-        """Take away what does not stay; idempotent."""
+        """Remove bars and status; idempotent."""
+        self._standstill.end()
         self._screen.clear()
 
     def _show_code(self, event: CodeReady) -> None:
-        # Once where both are the same terminal; dumb terminals included.
+        # On a terminal the command below has the code.
         if self._stdout_free and not (self._out.terminal and self._err.terminal):
             self._out.line(event.code)
         self._code = event
         self._announce(event)
 
-    def _announce(self, event: CodeReady, *, again: bool = False) -> None:
-        announcement = announce(
-            event, self._err, self._options.qr, self._clock(), hosted=self._options.hosted
-        )
-        if again and not self._err.movable:  # the lines before are still there
-            self._screen.status(announcement.status)
-            return
-        self._screen.withdraw()  # of a code before this one
-        for note in announcement.notes:
-            self._say(f"note: {note}")
+    def _announce(self, event: CodeReady) -> None:
+        announcement = self._laid_out(event)
         above = len(announcement.lines) - announcement.kept
+        self._screen.withdraw()  # the block of an earlier code
+        for note in announcement.notes:
+            self._write(f"note: {note}")
         self._screen.lines(announcement.lines[:above])
         self._screen.block(announcement.lines[above:], announcement.status)
 
-    def _show_visitor(self, event: Arrived | Left) -> None:
-        """Show a peer that comes, or one that goes, whose question goes with it."""
-        if isinstance(event, Arrived):
-            self._screen.notice(f"a device has connected with the code: {event.address}")
+    def _announce_again(self, event: CodeReady, news: Sequence[str]) -> None:
+        """Write *news*, and the code again unless it is still visible."""
+        rows = [row for one in news for row in self._broken(one)]
+        self._screen.lines(rows)
+        announcement = self._laid_out(event)
+        if not self._err.movable or self._screen.is_block_visible:
+            self._screen.status(announcement.status)
             return
-        self._screen.take_back()
+        if self._screen.overflows(rows, announcement.shown):
+            announcement = self._laid_out(event, news)
+        # Only the block: the lines before it would scroll out of the window at once.
+        self._screen.block(announcement.shown, announcement.status)
+
+    def _laid_out(self, event: CodeReady, news: Sequence[str] = ()) -> Announcement:
+        hosted = self._options.hosted
+        return announce(event, self._err, self._options.qr, self._clock(), hosted=hosted, news=news)
+
+    def _show_visitor(self, event: Arrived | Left) -> None:
+        """Show a peer that connects, or one that leaves, whose question is withdrawn."""
+        if isinstance(event, Arrived):
+            note = f"a device has connected with the code: {event.address}"
+            self._screen.notice(note, self._broken(note))
+            return
+        self._screen.cancel_question()
         if self._keyboard is not None:
             self._keyboard.forget()
         if event.again:
-            reason = wording.short(event.error.message, wording.LONGEST_MESSAGE)
-            self._say(f"{event.address} has left, and the code works again: {reason}")
+            reason = wording.sentence(event.error.message)
+            outcome = "was refused" if isinstance(event.error, DestinationError) else "has left"
+            news = [f"{event.address} {outcome}, and the code works again: {reason}"]
+            if isinstance(event.error, DestinationError):
+                news.append(f"hint: {wording.sentence(event.error.hint)}")
             self._departed = True
             if self._code is not None:
-                self._announce(self._code, again=True)  # what was shown has scrolled up
+                self._announce_again(self._code, news)
+
+    def _show_connection(self, event: Connected) -> None:
+        """Show a connection; a browser chooses its files only now."""
+        self._screen.clear()
+        self._write(wording.describe_connection(event, program=self._options.verbose))
+        if not self._options.sends and event.is_browser and self._err.movable:
+            self._screen.status("waiting for the other side to choose files")
 
     def _show_description(self, event: DescriptionReady) -> None:
-        """Show our half of two codes; who has shown an offer asks for the answer next."""
+        """Show the local description; after an offer, `Asker` asks for the answer."""
         self._screen.clear()
         offers = event.type == "offer"
-        self._say(
-            "on the other machine, run dcsend receive with this code, or paste it where it asks"
+        self._write(
+            "on the other machine, run dcsend receive with this code, or paste it at the prompt"
             if offers
             else "give this code to the other side:"
         )
@@ -218,7 +263,7 @@ class TerminalDisplay:
         self._screen.line(event.text)
         self._screen.line("")
         if copy(event.text, self._err):
-            self._screen.line("it is in the clipboard, too, if this terminal allows it")
+            self._write(COPIED)
         if not offers:
             self._screen.status("waiting for the other side to connect")
 
@@ -228,11 +273,14 @@ class TerminalDisplay:
 
     def _show_manifest(self, event: ManifestKnown) -> None:
         self._files = event.files
+        self._saves_as = self._options.names_file and is_one_file(event.entries)
         self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
         verb = "sending" if self._options.sends else "offered:"
-        self._screen.line(f"{verb} {wording.describe_manifest(event)}")
+        self._write(f"{verb} {wording.describe_manifest(event)}")
         if not self._options.sends and (hidden := wording.hidden_names(event.entries)):
-            self._screen.line(hidden)
+            self._write(hidden)
+        if not self._options.sends and (lost := wording.describe_left_out(event.left_out)):
+            self._write(lost)
         if self._options.sends:
             typing = "; what you type is sent as a message" if self._keyboard else ""
             self._screen.status(f"waiting for the other side to accept{typing}")
@@ -242,35 +290,70 @@ class TerminalDisplay:
             return "accept and write it to standard output?"
         if self._files and self._files == len(self._texts):
             return "accept and show it?"
-        return f"accept and save in {self._folder()}?"
+        return f"accept and save {self._where()}?"
 
-    def _folder(self) -> str:
+    def _where(self) -> str:
+        return f"{'as' if self._saves_as else 'in'} {self._place()}"
+
+    def _place(self) -> str:
         return printable(os.path.abspath(os.path.expanduser(self._options.output)))
 
-    def _list(self, manifest: ManifestKnown) -> None:
-        for count, line in enumerate(wording.list_entries(manifest)):
-            if count == _MAX_LIST:
-                self._screen.line(f"and {len(manifest.entries) - count} more")
-                return
-            self._screen.line(line)
+    async def _list(self, manifest: ManifestKnown, keyboard: Keyboard) -> None:
+        """List all entries, one window at a time."""
+        columns, rows = self._err.window
+        page: list[str] = []
+        room = rows - 1
+        for shown, line in enumerate(wording.list_entries(manifest)):
+            room -= -(-wording.width(line) // columns)
+            if page and room < 0:
+                self._screen.lines(page)
+                total = len(manifest.entries)
+                self._screen.ask(f"{shown} of {total}; Enter lists more, q ends the list ")
+                answer = await keyboard.ask()
+                if answer is None:
+                    return  # end of input: `decide` gets None as well
+                self._screen.answered()
+                if answer.strip():
+                    return
+                page, room = [], rows - 1 - -(-wording.width(line) // columns)
+            page.append(line)
+        self._screen.lines(page)
 
     def _show_file(self, event: FileFinished) -> None:
-        dull = self._files > _FEW or hash(event.path) in self._texts
-        if dull and event.status == "ok" and not self._options.verbose:
+        brief = self._files > _FEW or hash(event.path) in self._texts
+        if brief and event.status == "ok" and not self._options.verbose:
+            return
+        if event.status == "skipped" and not self._options.verbose:
+            self._skipped += 1
+            if self._skipped <= _MAX_SKIPPED:
+                self._write(wording.describe_file(event))
             return
         self._bad += event.status != "ok"
         if self._bad > _MAX_BAD and event.status != "ok" and not self._options.verbose:
             return
-        self._screen.line(wording.describe_file(event))
+        self._write(wording.describe_file(event))
 
     def _progress(self, event: Progressed) -> None:
         self._progressed = event
         if event.total == 0:
             self._screen.clear()
             return
+        self._draw(event)
+        if event.bytes != event.total:
+            self._standstill.begin()
+        else:
+            self._standstill.end()
+
+    def _draw(self, event: Progressed, still: float = 0.0) -> None:
+        """Draw the bars; *still* is the number of seconds without progress."""
         columns, _ = self._err.window
-        rows = bar_rows(event, several=self._files > 1, columns=columns, smooth=self._smooth)
+        several = self._files > 1
+        rows = bar_rows(event, several=several, columns=columns, smooth=self._smooth, still=still)
         self._screen.bars(rows)
+
+    def _stand_still(self, seconds: float) -> None:
+        if self._progressed is not None:
+            self._draw(self._progressed, seconds)
 
     def _show_text(self, event: TextExchanged) -> None:
         text = printable(event.text)
@@ -281,57 +364,77 @@ class TerminalDisplay:
                     self._screen.line("the other side sends a text:")
                 show_snippet(self._out, event.text)
             case TextExchanged(kind="line", sent=True):
-                self._screen.typed(f"you: {text}")
+                self._screen.typed("\n".join(self._broken(f"you: {text}")))
             case TextExchanged(kind="line"):
-                self._screen.line(f"other side: {text}")
+                self._write(f"other side: {text}")
             case TextExchanged(kind="random", sent=sent) if self._options.verbose:
-                # The demo's own words.
+                # The words of the Pion demo.
                 words = "Sending" if sent else "Message from DataChannel 'text':"
                 self._screen.line(f"{words} '{text}'")
             case _:
                 pass
 
     def _conclude(self, event: Warned | Failed | Finished) -> None:
-        """Say what went wrong, or how well it went."""
+        """Show a warning, an error, or the result."""
         match event:
             case Warned():
-                note = f"note: {wording.short(event.message, wording.LONGEST_MESSAGE)}"
-                hint = f"hint: {wording.short(event.hint, wording.LONGEST_MESSAGE)}"
-                said = [note, hint] if event.hint else [note]
-                self._screen.notice(note, [row for one in said for row in self._broken(one)])
+                note = f"note: {wording.sentence(event.message)}"
+                hint = f"hint: {wording.sentence(event.hint)}"
+                self._warn([note, hint] if event.hint else [note])
             case Failed():
                 self.close()
                 self._show_more()
                 last = self._progressed
                 if last is not None and last.bytes != last.total:
-                    done = f"{wording.size(last.bytes)} of {wording.size(last.total)}"
-                    keeps = self._stdout_free and not self._options.sends
-                    kept = "; the unfinished file stays as .dcsend-part" if keeps else ""
-                    self._screen.line(f"stopped at {done}{kept}")
-                complain(self._err, event.error.message, event.error.hint)
+                    done = f"{format_size(last.bytes)} of {format_size(last.total)}"
+                    kept = "; the unfinished file stays as .dcsend-part" if event.kept else ""
+                    self._write(f"stopped at {done}{kept}")
+                show_error(self._err, event.error.message, event.error.hint)
             case Finished():
                 self.close()
                 self._show_more()
                 self._show_result(event)
 
-    def _say(self, text: str) -> None:
-        """Write prose."""
+    def _warn(self, sentences: Sequence[str]) -> None:
+        """Show a note; also beside the QR code if it would scroll out of the window."""
+        rows = [row for one in sentences for row in self._broken(one)]
+        if self._code is not None and self._screen.overflows(rows):
+            announcement = self._laid_out(self._code, sentences)
+            if not announcement.has_news:
+                announcement = self._laid_out(self._code, [f"{sentences[0]} (more above)"])
+            if announcement.has_news:
+                self._screen.withdraw()
+                self._screen.lines(rows)
+                self._screen.block(announcement.shown, announcement.status)
+                return
+        self._screen.notice(sentences[0], rows)
+
+    def _write(self, text: str) -> None:
+        """Write a sentence, broken between words on a terminal."""
         self._screen.lines(self._broken(text))
 
     def _broken(self, text: str) -> list[str]:
-        """Break prose between words, on a terminal."""
+        """Break a sentence between words, on a terminal."""
         columns = self._err.window[0]
         return wording.wrapped(text, columns) if self._err.terminal else [text]
 
     def _show_more(self) -> None:
-        """Count what got no line."""
+        """Write how many files had no line."""
         if self._bad > _MAX_BAD and not self._options.verbose:
-            self._screen.line(f"and {self._bad - _MAX_BAD} more that are not ok (-v shows all)")
+            self._write(f"and {self._bad - _MAX_BAD} more that are not ok (-v shows all)")
         self._bad = 0
+        if self._skipped > _MAX_SKIPPED:
+            self._write(f"and {self._skipped - _MAX_SKIPPED} more skipped (-v shows all)")
+        self._skipped = 0
 
     def _show_result(self, event: Finished) -> None:
         if not event.ok and not event.good:
             return
-        self._screen.line(wording.describe_result(event, self._texts))
-        if event.saved:
-            self._screen.line(f"saved in {self._folder()}")
+        self._write(wording.describe_result(event, self._texts))
+        if lost := wording.describe_left_out(event.left_out):
+            self._write(lost)
+        if event.saved or (event.role == "receiver" and wording.made(event)):
+            # A renamed file has another path than `output`.
+            names = (file.where for file in event.files if file.where)
+            place = f"as {printable(next(names))}" if self._saves_as else self._where()
+            self._screen.line(f"saved {place}")

@@ -1,73 +1,67 @@
-"""How numbers, names and lists are said to a person; pure text, nothing printed.
+"""Formats numbers, names and lists for the user; pure functions.
 
-Sizes are decimal (1 MB = 1 000 000 bytes), as networks, disks and phones count. Fixed words are
-ASCII: every console can show them.
+Sizes are decimal (1 MB = 1 000 000 bytes), as in networks, on disks and on phones. Fixed text is
+ASCII, which every console can show.
 """
 
 from __future__ import annotations
 
 import datetime
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from typing import Final
 
-from dcsend.entry import Entry, Kind
+from dcsend.entry import Entry, Kind, LeftOut
 from dcsend.files.names import is_hidden
-from dcsend.printable import printable
+from dcsend.printable import format_size, printable
 from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
 
 __all__ = [
     "LONGEST",
     "LONGEST_MESSAGE",
+    "clipped",
     "counted",
     "describe_connection",
     "describe_file",
+    "describe_left_out",
     "describe_manifest",
     "describe_result",
     "duration",
     "fit",
     "hidden_names",
+    "isolated",
     "list_entries",
+    "made",
+    "remaining",
+    "sentence",
     "short",
-    "size",
     "until",
     "width",
     "wrapped",
 ]
 
 LONGEST: Final = 200
-"Columns of a name or a path; a peer can make one of 40 000."
+"Columns of a name or a path; a peer can send one of 40 000."
 _MAX_COUNTED: Final = 10_000
 "Different names that are counted; a manifest may have a million."
 LONGEST_MESSAGE: Final = 1000
-"Columns of a sentence, which may hold a path or what the peer says."
+"Columns of a sentence, which may contain a path or text from the peer."
+_LONGEST_SPAN: Final = 10 * 365 * 86_400.0
+"Seconds; the longest remaining time that is shown."
 _MAX_NAMES = 3
-"Names in the one-line summary of a manifest; `l` lists all."
+"Names in the summary of a manifest; `l` lists all."
+_ISOLATES: Final = "\u2068\u2069"
+"FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE."
+_RIGHT_TO_LEFT: Final = frozenset(("R", "AL", "AN"))
+"Bidirectional classes that can change the order of adjacent text."
 _MAX_HIDDEN = 5
-"Hidden names in the line about them."
-
-
-def size(count: int | None) -> str:
-    """Say a number of bytes.
-
-    >>> size(0), size(999), size(1_500), size(2_340_000_000), size(None)
-    ('0 B', '999 B', '1.5 kB', '2.3 GB', 'unknown size')
-    """
-    if count is None:
-        return "unknown size"
-    if count < 1000:
-        return f"{count} B"
-    value = float(count)
-    for unit in ("kB", "MB", "GB", "TB"):
-        value /= 1000
-        if value < 999.95 or unit == "TB":
-            break
-    return f"{value:.1f} {unit}"
+"Hidden names that are listed in one line."
 
 
 def duration(seconds: float) -> str:
-    """Say a time span.
+    """Format a time span.
 
     >>> duration(0.42), duration(9.96), duration(59.7), duration(75), duration(3720)
     ('0.4 s', '10 s', '1 min 0 s', '1 min 15 s', '1 h 2 min')
@@ -85,8 +79,18 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def remaining(seconds: float) -> str:
+    """Format a remaining time in whole seconds, so that it changes once a second.
+
+    >>> remaining(0.2), remaining(8.9), remaining(75.5)
+    ('1 s', '9 s', '1 min 16 s')
+    """
+    whole = max(1, math.ceil(min(seconds, _LONGEST_SPAN)))
+    return f"{whole} s" if whole < 60 else duration(whole)
+
+
 def until(when: datetime.datetime, now: datetime.datetime) -> str:
-    """Say a time of day, with the day unless it is today; both in the same time zone.
+    """Format a time of day, with the date unless it is today; both in the same time zone.
 
     >>> noon = datetime.datetime(2026, 5, 1, 12)
     >>> until(noon.replace(hour=13), noon), until(noon.replace(day=2), noon)
@@ -97,7 +101,7 @@ def until(when: datetime.datetime, now: datetime.datetime) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """Say how many.
+    """Format a number with its noun.
 
     >>> counted(1, "file"), counted(3, "folder")
     ('1 file', '3 folders')
@@ -106,7 +110,7 @@ def counted(number: int, word: str) -> str:
 
 
 def width(text: str) -> int:
-    """Return how many cells *text* takes in a terminal.
+    """Return the number of terminal cells that *text* takes.
 
     >>> width("abc"), width("文件"), width("e\u0301")
     (3, 4, 1)
@@ -117,7 +121,7 @@ def width(text: str) -> int:
 
 
 def _cells(char: str) -> int:
-    if unicodedata.combining(char):
+    if unicodedata.combining(char) or char in _ISOLATES:
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
@@ -135,7 +139,7 @@ def fit(text: str, columns: int) -> str:
 
 
 def short(text: str, columns: int = LONGEST) -> str:
-    r"""Escape what a peer, or a disk, called something, and cut its middle out if it is long.
+    r"""Escape a name from a peer or a disk, and cut its middle out if it is long.
 
     >>> short("film.mkv"), short("a/very/long/path\x1b[2J/film.mkv", 20)
     ('film.mkv', 'a/very/lo../film.mkv')
@@ -143,11 +147,45 @@ def short(text: str, columns: int = LONGEST) -> str:
     if len(text) <= columns:
         head = tail = printable(text)
         if width(head) <= columns:
-            return head
-    else:  # escaped as far as it is shown: each character may become ten
+            return isolated(head)
+    else:  # an escaped character has up to ten columns: only the shown part is escaped
         head, tail = printable(text[:columns]), printable(text[-columns:])
     tail = _cut(tail[::-1], (columns - 2) // 2)[::-1]
-    return _cut(head, columns - 2 - width(tail)) + ".." + tail
+    return isolated(_cut(head, columns - 2 - width(tail)) + ".." + tail)
+
+
+def isolated(name: str) -> str:
+    """Isolate a right-to-left name, so that a terminal does not reorder the text beside it.
+
+    `printable` escapes directional control characters, but right-to-left letters have this effect
+    as well.
+
+    >>> isolated("anna"), isolated("\u05d0\u05e0\u05d4") == "\u2068\u05d0\u05e0\u05d4\u2069"
+    ('anna', True)
+    """
+    if name.isascii() or _RIGHT_TO_LEFT.isdisjoint(map(unicodedata.bidirectional, name)):
+        return name
+    return f"{_ISOLATES[0]}{name}{_ISOLATES[1]}"
+
+
+def sentence(text: str) -> str:
+    """Escape a sentence, and cut off its end if a peer has made it very long."""
+    return clipped(printable(text[: LONGEST_MESSAGE + 1]), LONGEST_MESSAGE)
+
+
+def clipped(text: str, columns: int) -> str:
+    """Cut off the end of *text*, between words, if it takes more than *columns* cells.
+
+    >>> clipped("what is complete", 16), clipped("what is complete stays", 20)
+    ('what is complete', 'what is complete...')
+    """
+    if width(text) <= columns:
+        return text
+    cut = _cut(text, columns - 3)
+    head = cut if text[len(cut)] == " " else cut.rpartition(" ")[0]
+    if len(head) < len(cut) // 2:  # a long word, such as a path
+        head = cut
+    return head.rstrip(" ,;:") + "..."
 
 
 def _cut(text: str, columns: int) -> str:
@@ -161,7 +199,7 @@ def _cut(text: str, columns: int) -> str:
 
 
 def wrapped(text: str, columns: int) -> list[str]:
-    """Break prose into rows between words; long words, such as codes and paths, stay whole.
+    """Break a sentence into rows between words; long words, such as codes, are not broken.
 
     >>> wrapped("what is complete stays", 12)
     ['what is', '  complete', '  stays']
@@ -179,25 +217,26 @@ def wrapped(text: str, columns: int) -> list[str]:
     )
 
 
-def describe_connection(event: Connected, *, address: bool = False) -> str:
-    """Say who is there and by which way; with the *address* on demand, it is long."""
+def describe_connection(event: Connected, *, program: bool = False) -> str:
+    """Describe the peer and the route; with *program*, also the program of the peer."""
     way = f"{event.route} over {event.family}" if event.family else event.route
-    rtt = "" if event.rtt is None else _milliseconds(event.rtt)
-    parts = (f"connected to {short(event.peer)}", way, event.address if address else "", rtt)
-    return ", ".join(part for part in parts if part)
+    rtt = "" if event.rtt_ms is None else _milliseconds(event.rtt_ms)
+    runs = short(event.peer) if program else ""
+    name, *facts = filter(None, (short(event.name), event.address, way, rtt, runs))
+    return f"connected to {name} ({', '.join(facts)})" if facts else f"connected, {name}"
 
 
-def _milliseconds(seconds: float) -> str:
-    """Say a round trip.
+def _milliseconds(rtt: float) -> str:
+    """Format a round-trip time.
 
-    >>> _milliseconds(0.0004), _milliseconds(0.042)
+    >>> _milliseconds(0.4), _milliseconds(42)
     ('<1 ms', '42 ms')
     """
-    return "<1 ms" if seconds < 0.001 else f"{seconds * 1000:.0f} ms"
+    return "<1 ms" if rtt < 1 else f"{rtt:.0f} ms"
 
 
 def describe_manifest(event: ManifestKnown) -> str:
-    """Say in one line what is offered."""
+    """Return a summary of an offer in one line."""
     kinds = Counter(event.kinds())
     parts = [
         counted(kinds[kind], word)
@@ -214,14 +253,29 @@ def describe_manifest(event: ManifestKnown) -> str:
         if entry.kind is not Kind.TEXT and len(tops) <= _MAX_COUNTED:
             tops[entry.path.partition("/")[0]] = None
     about = f": {_some(list(tops), _MAX_NAMES)}" if tops else ""
-    return f"{', '.join(parts) or 'nothing'} ({size(event.total)}){about}"
+    return f"{', '.join(parts) or 'nothing'} ({format_size(event.bytes)}){about}"
+
+
+def describe_left_out(left_out: LeftOut) -> str:
+    """Describe what the sender does not send; empty if it sends everything.
+
+    >>> describe_left_out(LeftOut(links=2, unreadable=1))
+    'not sent: 2 symbolic links, 1 that could not be read'
+    """
+    parts = [
+        counted(left_out.links, "symbolic link") if left_out.links else "",
+        counted(left_out.others, "special file") if left_out.others else "",
+        f"{left_out.unreadable} that could not be read" if left_out.unreadable else "",
+    ]
+    listed = ", ".join(part for part in parts if part)
+    return f"not sent: {listed}" if listed else ""
 
 
 def hidden_names(entries: Sequence[Entry]) -> str:
-    """Say which names in a manifest begin with a dot; empty if none does.
+    """List the hidden names in a manifest, which begin with a dot; empty if there are none.
 
-    Names at the top come first, since only those decide what a home folder does; of the others each
-    stands for what is in it.
+    Top-level names come first, because they alone can be configuration files of a home folder. The
+    content of a hidden folder is not listed.
 
     >>> hidden_names([Entry("a/.git/config"), Entry("a/b"), Entry(".ssh/authorized_keys")])
     'hidden: .ssh, a/.git'
@@ -240,18 +294,18 @@ def hidden_names(entries: Sequence[Entry]) -> str:
 
 
 def _some(names: Sequence[str], most: int) -> str:
-    """Say the first of *names*, and how many more there are.
+    """Join the first of *names*, and add how many more there are.
 
     >>> _some(["a", "b", "c"], 2)
     'a, b and 1 more'
     """
-    said = ", ".join(map(short, names[:most]))
+    listed = ", ".join(map(short, names[:most]))
     over = "more than " if len(names) > _MAX_COUNTED else ""
-    return f"{said} and {over}{len(names) - most} more" if len(names) > most else said
+    return f"{listed} and {over}{len(names) - most} more" if len(names) > most else listed
 
 
 def list_entries(event: ManifestKnown) -> Iterator[str]:
-    """Say every entry, a line each, names escaped."""
+    """Return a line for each entry, with escaped names."""
     for entry in event.entries:
         yield f"{_measure(entry):>12}  {short(entry.path)}{_suffix(entry)}"
 
@@ -263,7 +317,7 @@ def _measure(entry: Entry) -> str:
         case Kind.LINK:
             return "link"
         case Kind.FILE | Kind.TEXT:
-            return size(entry.size)
+            return format_size(entry.size)
 
 
 def _suffix(entry: Entry) -> str:
@@ -279,34 +333,41 @@ def _suffix(entry: Entry) -> str:
 
 
 def describe_file(event: FileFinished) -> str:
-    """Say the verdict over one file, and its name here if that is another."""
+    """Return the line of a verdict, with the local name of the file if it differs."""
     name = short(event.path)
     if event.status == "ok":
         renamed = event.saved is not None and event.saved.name != event.path.rpartition("/")[2]
         where = f", saved as {short(event.saved.name)}" if renamed and event.saved else ""
-        return f"ok       {name} ({size(event.bytes)}){where}"
-    # Most reasons name the file themselves; once is enough.
+        return f"ok       {name} ({format_size(event.bytes)}){where}"
+    # Most reasons begin with the path, which is already in the line.
     reason = event.reason.removeprefix(f"{printable(event.path)}: ")
     return f"{event.status:<8} {name}: {short(reason)}"
 
 
+def made(event: Finished) -> list[tuple[int, str]]:
+    """Return the numbers of created entries that have no verdict: empty folders and links."""
+    counts = zip(event.made, ("empty folder", "link"), strict=True)
+    return [(number, word) for number, word in counts if number > 0]
+
+
 def describe_result(event: Finished, texts: Set[int] = frozenset()) -> str:
-    """Say how it all ended.
+    """Return the line of the result.
 
     Args:
-        event: the end.
-        texts: the hashes of the paths of those among its files that are texts.
+        event: the result.
+        texts: hashes of the paths of its text entries.
     """
     shown = 0
     if texts:
         shown = sum(f.status == "ok" and hash(f.path) in texts for f in event.files)
-    kinds = ((event.good - shown, "file"), (shown, "text"))
+    kinds = [(event.good - shown, "file"), (shown, "text")]
+    kinds[1:1] = made(event)
     what = ", ".join(counted(number, word) for number, word in kinds if number)
     verb = "received" if event.role == "receiver" else "sent"
     if not event.ok:
         return f"{what} {verb} and verified"
-    rate = f", {size(round(event.bytes / event.seconds))}/s" if event.seconds > 0.05 else ""
-    return (
-        f"{verb} and verified {what or 'everything'}, {size(event.bytes)}"
-        f" in {duration(event.seconds)}{rate}"
-    )
+    if not what:
+        return f"nothing was {verb}: everything was left out"
+    rate = f", {format_size(round(event.bytes / event.seconds))}/s" if event.seconds > 0.05 else ""
+    amount = f"{format_size(event.bytes)} in {duration(event.seconds)}{rate}"
+    return f"{verb} and verified {what}, {amount}"

@@ -1,7 +1,6 @@
-"""Files on this machine: list them, read them, write them where a peer says.
+"""Files on this machine: listing and reading what is sent, validating and writing what is received.
 
-Blocking code, to be run in threads; no asyncio. Imports nothing of dcsend but
-`errors`, `entry` and `printable`.
+Blocking code that runs in threads; no asyncio. Imports nothing of dcsend but leaf modules.
 """
 
 from __future__ import annotations

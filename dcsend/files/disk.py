@@ -1,12 +1,14 @@
-"""What the system's errors mean for a run that writes files.
+"""The table of errno values: which errors fail one entry, and which end the run.
 
-Two sorts: a trouble of one file (a name too long, no permission), after which the other
-files go on, and the loss of the disk (full, read-only, broken), after which none would.
-Must not import the rest of `files`.
+Most errors concern one entry (a name that is too long, a missing permission); the other entries
+continue. If the disk is full, read-only or gone, all later entries would fail, so the run ends. A
+few errors can mean either; then `folder.Tree.classify` checks the chosen folder. Imports nothing
+else of `files`.
 """
 
 from __future__ import annotations
 
+import enum
 import errno
 import os
 from typing import Final
@@ -14,54 +16,120 @@ from typing import Final
 from dcsend.errors import DestinationError
 from dcsend.printable import printable
 
-__all__ = ["BINARY", "CLOEXEC", "NOFOLLOW", "NONBLOCK", "explain", "is_fatal", "readable"]
+__all__ = [
+    "BINARY",
+    "CLOEXEC",
+    "NOFOLLOW",
+    "NONBLOCK",
+    "NO_SYNC",
+    "DestinationLost",
+    "Effect",
+    "close_quietly",
+    "effect",
+    "ends_run",
+    "explain",
+    "sync",
+]
 
-# Flags that not every system has, or needs.
+# Flags that some systems do not have.
 BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 CLOEXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
 
-_HINTS: Final = {
-    errno.ENOSPC: "make room, then run it again",
-    getattr(errno, "EDQUOT", errno.ENOSPC): "make room within your quota, then run it again",
-    errno.EROFS: "choose another folder with --output",
-    errno.EMFILE: "raise the limit of open files (ulimit -n), then run it again",
+
+class DestinationLost(DestinationError):
+    """The destination can't be written any more; ends the run."""
+
+
+class Effect(enum.Enum):
+    """What an error ends."""
+
+    ENTRY = "the entry alone"
+    DOUBTFUL = "the entry; the run, if the chosen folder is gone or does not respond"
+    RUN = "the run"
+
+
+_CONNECT: Final = "see that the disk or the network folder is connected, then run it again"
+
+# Errors that end more than one entry, with a hint for the user.
+_TABLE: Final[dict[str, tuple[Effect, str]]] = {
+    "ENOSPC": (Effect.RUN, "make room, then run it again"),
+    "EDQUOT": (Effect.RUN, "make room within your quota, then run it again"),
+    "EROFS": (Effect.RUN, "choose another folder with --output"),
+    # The path or one of its parents is missing.
+    "ENOENT": (Effect.DOUBTFUL, ""),
+    "ENOTDIR": (Effect.DOUBTFUL, ""),
+    # One file of a network file system, or all.
+    "ESTALE": (Effect.DOUBTFUL, _CONNECT),
+    # One bad block, or the whole disk.
+    "EIO": (Effect.DOUBTFUL, _CONNECT),
+    # A device was removed.
+    "ENODEV": (Effect.RUN, _CONNECT),
+    "ENXIO": (Effect.RUN, _CONNECT),
+    "ENOMEDIUM": (Effect.RUN, _CONNECT),
+    # The process of a FUSE file system has ended: ENOTCONN, and ECONNABORTED for pending calls
+    # (Linux, fs/fuse/dev.c). The others are errors of network file systems.
+    "ENOTCONN": (Effect.RUN, _CONNECT),
+    "ECONNABORTED": (Effect.RUN, _CONNECT),
+    "ECONNREFUSED": (Effect.RUN, _CONNECT),
+    "ECONNRESET": (Effect.RUN, _CONNECT),
+    "EHOSTDOWN": (Effect.RUN, _CONNECT),
+    "EHOSTUNREACH": (Effect.RUN, _CONNECT),
+    "ENETDOWN": (Effect.RUN, _CONNECT),
+    "ENETUNREACH": (Effect.RUN, _CONNECT),
+    "EREMOTEIO": (Effect.RUN, _CONNECT),
+    "ESHUTDOWN": (Effect.RUN, _CONNECT),
+    "ETIMEDOUT": (Effect.RUN, _CONNECT),
+    # The hint is for a run that can't begin.
+    "EMFILE": (Effect.ENTRY, "raise the limit of open files (ulimit -n), then run it again"),
 }
-_FATAL: Final = frozenset(
-    {*_HINTS, errno.EIO, errno.ENFILE, errno.ENOMEM, errno.ENXIO, errno.ENODEV}
-)
+_BY_NUMBER: Final = {
+    number: row for name, row in _TABLE.items() if (number := getattr(errno, name, None))
+}
+NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP})
+"Errors of file systems that do not support `fsync`."
 
 
-def is_fatal(error: OSError) -> bool:
-    """Tell whether *error* ends the run, and not one file only."""
-    return error.errno in _FATAL
+def effect(error: OSError) -> Effect:
+    """Return what *error* ends."""
+    return _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[0]
+
+
+def ends_run(error: OSError) -> bool:
+    """Return whether *error* ends the run in any case."""
+    return effect(error) is Effect.RUN
 
 
 def explain(error: OSError, name: str) -> DestinationError:
-    """Return *error* as one of dcsend's own.
+    """Return *error* as a `DestinationError`; as a `DestinationLost` if it ends the run.
 
     Args:
-        error: what the system said.
-        name: what was being written; made safe to show here.
+        error: of a system call.
+        name: the path that was being written; escaped here.
     """
     reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
-    return DestinationError(
-        f"can't write {printable(name)}: {reason}", _HINTS.get(error.errno or 0, "")
-    )
+    sort = DestinationLost if ends_run(error) else DestinationError
+    hint = _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[1]
+    return sort(f"can't write {printable(name)}: {reason}", hint)
 
 
-def readable(size: int) -> str:
-    """Return *size*, in bytes, for a person.
+def sync(fd: int) -> None:
+    """Make an open file or folder durable, where its file system supports it.
 
-    >>> readable(999), readable(1_500_000)
-    ('999 bytes', '1.5 MB')
+    Raises:
+        OSError: earlier writes have failed.
     """
-    if size < 1000:
-        return f"{size} bytes"
-    amount = float(size)
-    for unit in ("kB", "MB", "GB", "TB"):
-        amount /= 1000
-        if amount < 999.95:
-            return f"{amount:.1f} {unit}"
-    return f"{amount / 1000:.1f} PB"
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+
+
+def close_quietly(fd: int) -> None:
+    """Close a descriptor and ignore errors: of a file that was read, synced or given up."""
+    try:
+        os.close(fd)
+    except OSError:
+        return

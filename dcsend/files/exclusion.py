@@ -1,6 +1,6 @@
-"""Patterns of what is left out of a tree.
+"""The patterns of `--exclude`.
 
-Touches no disk. Must not import the rest of `files`.
+Uses no disk. Imports nothing else of `files`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 __all__ = ["Exclusion"]
 
@@ -16,36 +17,92 @@ class Exclusion:
     """Shell patterns, compiled once.
 
     Args:
-        patterns: each is compared with a name, with the path from the top, and with the
-            path below the top; `NAME/` means folders only. Case matters on every system.
+        patterns: each is matched against the name, against the path from the top, and against
+            the path below the top. A pattern with a leading `/` is matched against the path below
+            the top only, level by level, as in a .gitignore file. `NAME/` matches folders only.
+            Patterns are case-sensitive on every system.
 
-    >>> exclusion = Exclusion(["*.o", "build/", "src/*.tmp"])
+    >>> exclusion = Exclusion(["*.o", "build/", "src/*.tmp", "/target"])
     >>> exclusion.matches("main.o", "project/main.o", False)
     True
     >>> exclusion.matches("build", "project/build", False)
     False
+    >>> exclusion.matches("target", "project/target", True)
+    True
+    >>> exclusion.matches("target", "project/docs/target", True)
+    False
+    >>> exclusion.unmatched
+    ('build/', 'src/*.tmp')
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        kept = [pattern.removeprefix("./") for pattern in patterns if pattern.strip("/")]
-        self._any = _compile([pattern for pattern in kept if not pattern.endswith("/")])
-        self._folders = _compile([pattern.rstrip("/") for pattern in kept])
+        rules = [_rule(pattern) for pattern in patterns]
+        self._anywhere = _compile([rule.glob for rule in rules if not rule.anchored and rule.glob])
+        self._anchored = [rule for rule in rules if rule.anchored]
+        self._rules = rules
+        self._unmatched = rules
+
+    @property
+    def unmatched(self) -> tuple[str, ...]:
+        """The patterns that have matched nothing so far."""
+        return tuple(rule.pattern for rule in self._unmatched)
 
     def matches(self, name: str, path: str, is_folder: bool) -> bool:
-        """Tell whether a thing is left out.
+        """Return whether a file, folder or link is left out.
 
         Args:
-            name: its own name.
-            path: from the name of what was asked to be sent, joined by `/`.
-            is_folder: whether it is a folder, which is left out with all that is in it.
+            name: the last component of its path.
+            path: from the name of the top that is sent, joined by `/`.
+            is_folder: whether it is a folder, which is left out with its content.
         """
-        pattern = self._folders if is_folder else self._any
-        if pattern is None:
+        texts = (name, path, path.partition("/")[2])
+        maybe = self._anchored or self._anywhere is not None
+        if not maybe or not self._can_match(texts):
             return False
-        return any(pattern.match(text) for text in (name, path, path.partition("/")[2]) if text)
+        found = [rule for rule in self._rules if rule.matches(texts, is_folder)]
+        if found:
+            self._unmatched = [rule for rule in self._unmatched if rule not in found]
+        return bool(found)
+
+    def _can_match(self, texts: tuple[str, str, str]) -> bool:
+        """Match all patterns at once, because most paths match none."""
+        if self._anywhere is not None and any(map(self._anywhere.match, texts)):
+            return True
+        return any(rule.matches(texts, True) for rule in self._anchored)
 
 
-def _compile(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    if not patterns:
-        return None
-    return re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns))
+class _Rule(NamedTuple):
+    """One pattern."""
+
+    pattern: str
+    "As the user has entered it."
+    glob: str
+    "Without slashes at both ends; empty if it can match nothing."
+    anchored: bool
+    folders: bool
+    compiled: re.Pattern[str]
+
+    def matches(self, texts: tuple[str, str, str], is_folder: bool) -> bool:
+        """Match name, path from the top, and path below the top."""
+        if not self.glob or (self.folders and not is_folder):
+            return False
+        if not self.anchored:
+            return any(self.compiled.match(text) for text in texts if text)
+        below = texts[2]
+        # With the same number of slashes as in the pattern, no `*` matches a slash.
+        levels = "**" in self.glob or below.count("/") == self.glob.count("/")
+        return bool(below) and levels and self.compiled.match(below) is not None
+
+
+def _rule(pattern: str) -> _Rule:
+    glob = pattern.removeprefix("./").strip("/")
+    anchored = pattern.startswith("/")
+    return _Rule(pattern, glob, anchored, pattern.endswith("/"), _one(glob))
+
+
+def _one(glob: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(glob))
+
+
+def _compile(globs: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(fnmatch.translate, globs))) if globs else None

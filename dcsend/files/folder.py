@@ -1,9 +1,9 @@
-"""Folders held open, and the walk from the chosen folder down to them.
+"""The chosen folder and the folders in it, opened without following symbolic links.
 
-Where the system can (all but Windows), a folder is a descriptor and every name is looked
-up in it, one component at a time and never through a symbolic link, so that a link
-planted while files arrive leads nowhere. Elsewhere each component is looked at before it
-is entered. Names given here are components that `names.safe_path` let through.
+Except on Windows, a folder is a descriptor, and names are resolved relative to it, one component at
+a time and never through a symbolic link; a link that another program creates during a transfer is
+not followed. On Windows each component is checked before it is used. All names are components that
+`names.safe_path` has returned.
 """
 
 from __future__ import annotations
@@ -12,46 +12,64 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import Final, Protocol
 
 from dcsend.errors import DestinationError
-from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW
+from dcsend.files.disk import (
+    BINARY,
+    CLOEXEC,
+    NOFOLLOW,
+    DestinationLost,
+    Effect,
+    close_quietly,
+    effect,
+    ends_run,
+    explain,
+    sync,
+)
+from dcsend.files.names import MAX_COMPONENT, beside
 from dcsend.printable import printable
 
-__all__ = ["Folder", "Identity", "Tree", "Wanted", "identity", "is_link"]
+__all__ = ["Folder", "FolderRules", "Identity", "Tree", "identity", "is_link"]
 
 Identity = tuple[int, int]
-"Device and inode: two names with one identity are one file."
+"Device and inode; two names with the same identity are one file."
 
 HELD_OPEN: Final = 32
-"Folders kept open between batches; macOS allows a process 256 descriptors."
+"Folders that stay open between batches; macOS allows 256 descriptors per process."
 USE_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd
+"Whether this system can resolve names relative to a descriptor."
 
 _OPEN_FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
-# File systems without hard links (FAT, some network ones) say so in one of these ways.
-_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_SHORT: Final = 96
+"Bytes of a name to which every suffix can be added on every file system."
+_SHORTEST: Final = 64
+"Bytes; a file system that reports a smaller limit of names is not believed."
+_NO_SYNC: Final = frozenset({errno.EBADF, errno.EACCES, errno.EPERM})
+"Errors of folders that can't be synced, beside `disk.NO_SYNC`."
 _REPARSE_POINT: Final = 0x400
 
 
 def identity(status: os.stat_result) -> Identity:
-    """Return what tells one file from every other."""
+    """Return device and inode."""
     return (status.st_dev, status.st_ino)
 
 
 def is_link(status: os.stat_result) -> bool:
-    """Tell whether a thing is a symbolic link, or a junction of Windows."""
-    # A junction is a reparse point that is not called a link.
+    """Return whether *status* is of a symbolic link or a Windows junction."""
+    # A junction is a reparse point for which S_ISLNK is false.
     attributes: int = getattr(status, "st_file_attributes", 0)
     return stat.S_ISLNK(status.st_mode) or bool(attributes & _REPARSE_POINT)
 
 
 class Folder:
-    """One folder; each method takes the name of something directly in it.
+    """One folder; methods take the name of a file or folder in it.
 
     Args:
-        path: absolute; used for messages, and for access where there is no descriptor.
-        fd: its descriptor, owned from now on; None where the system knows no `dir_fd`.
+        path: absolute; used for messages, and for access without a descriptor.
+        fd: its descriptor, owned by this object; None if the system has no `dir_fd`.
     """
 
     __slots__ = ("_inside", "fd", "made", "path", "users")
@@ -61,70 +79,97 @@ class Folder:
         self._inside = os.path.join(path, "x")[:-1]
         self.fd = fd
         self.made = False
-        "This run has made it, not long ago: nothing but what this run has put there is in it."
+        "Whether this run has made it since it was opened, so that it contains no other files."
         self.users = 0
-        "Files being written in it; it is not closed before they are done."
+        "Open files in it; the folder is not closed before them."
 
-    def where(self, name: str) -> str:
-        """Return the path of something in it."""
+    def path_of(self, name: str) -> str:
+        """Return the path of *name*."""
         return self._inside + name
 
+    def max_name_length(self, name: str) -> int:
+        """Return the maximum length of a name derived from *name*, in bytes, at most 255.
+
+        Most file systems allow 255 bytes, or more; eCryptfs 143.
+        """
+        if len(name) <= _SHORT and len(name.encode()) <= _SHORT:
+            return MAX_COMPONENT
+        if sys.platform == "win32":
+            return MAX_COMPONENT
+        try:
+            longest = os.statvfs(self.path if self.fd is None else self.fd).f_namemax
+        except OSError:
+            return MAX_COMPONENT
+        return min(longest, MAX_COMPONENT) if longest >= _SHORTEST else MAX_COMPONENT
+
+    def beside(self, name: str, suffix: str) -> str:
+        """Return the name of the part or the journal of *name*; see `names.beside`."""
+        return beside(name, suffix, self.max_name_length(name))
+
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        """Open a file, never through a link, and return its descriptor."""
+        """Open a file without following a link, and return its descriptor."""
         flags |= NOFOLLOW | CLOEXEC | BINARY
         return os.open(self._at(name), flags, mode, dir_fd=self.fd)
 
     def lstat(self, name: str) -> os.stat_result | None:
-        """Return what *name* itself is, or None if there is nothing."""
+        """Return the status of *name* itself, not of a link's target; None if it does not exist."""
         try:
             return os.stat(self._at(name), dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
 
     def remove(self, name: str) -> None:
-        """Remove a file or a link; nothing there is fine."""
+        """Remove a file or a link, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self.fd)
 
     def replace(self, old: str, new: str) -> None:
-        """Rename, in one step, over whatever file or link is there."""
+        """Rename atomically; replaces a file or link."""
         os.replace(self._at(old), self._at(new), src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename, in one step, and never over anything.
+        """Rename without replacing anything.
 
         Raises:
-            FileExistsError: *new* is there already.
+            FileExistsError: *new* exists.
         """
         if self.fd is None:
             self._rename_by_path(old, new)
             return
         try:
             os.link(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
+        except FileExistsError:
+            raise
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if ends_run(error):
                 raise
+            # FAT and some network file systems have no hard links; the error differs between them.
             self._rename_over_reservation(old, new)
         else:
-            self.remove(old)
+            # The file has its final name; if the old one stays, this is no failure.
+            with contextlib.suppress(OSError):
+                self.remove(old)
 
     def symlink(self, target: str, name: str) -> None:
-        """Make a symbolic link.
+        """Create a symbolic link.
 
         Raises:
-            FileExistsError: *name* is there already.
+            FileExistsError: *name* exists.
         """
         os.symlink(target, self._at(name), dir_fd=self.fd)
 
     def child(self, name: str, mode: int) -> tuple[Folder, bool]:
-        """Open the folder *name*, making it if need be; also tell whether it was made.
+        """Open the folder *name*; create it if it does not exist.
 
         Args:
             name: of the folder.
-            mode: permissions for a new one, less what the umask takes away.
+            mode: permissions of a new folder, before the umask.
+
+        Returns:
+            The folder, and whether it was created.
 
         Raises:
-            DestinationError: something that is not a folder is in the way.
+            DestinationError: *name* is not a folder.
         """
         made = False
         try:
@@ -139,10 +184,18 @@ class Folder:
         return self._enter(name), made
 
     def finish(self, mode: int, mtime: int | None) -> None:
-        """Give the folder itself its permissions and its time (microseconds)."""
+        """Set permissions and time of the folder, as far as its file system can store them.
+
+        Args:
+            mode: permissions.
+            mtime: microseconds since 1970-01-01 UTC.
+
+        Raises:
+            OSError: the status of the folder can't be read.
+        """
         place: int | str = self.path if self.fd is None else self.fd
         if os.name == "posix":
-            # mkdir was given these bits and more: what it left of them the umask allows.
+            # `child` has set these bits and more; the umask allows those that are left.
             allowed = stat.S_IMODE(os.stat(place).st_mode)
             with contextlib.suppress(OSError):
                 os.chmod(place, (mode & 0o777 & allowed) | (allowed & ~0o777))
@@ -151,26 +204,26 @@ class Folder:
                 os.utime(place, ns=(mtime * 1000, mtime * 1000))
 
     def sync(self) -> None:
-        """Make the names in it survive a crash, where the system lets one ask for it."""
+        """Make the names in the folder durable, where the system supports it."""
         if self.fd is None:
             return
         try:
-            os.fsync(self.fd)
+            sync(self.fd)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBADF, errno.EACCES, errno.EOPNOTSUPP):
+            if error.errno not in _NO_SYNC:
                 raise
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         if self.fd is not None:
-            os.close(self.fd)
+            close_quietly(self.fd)
             self.fd = None
 
     def _at(self, name: str) -> str:
-        return name if self.fd is not None else self.where(name)
+        return name if self.fd is not None else self.path_of(name)
 
     def _enter(self, name: str) -> Folder:
-        path = self.where(name)
+        path = self.path_of(name)
         if self.fd is None:
             status = os.lstat(path)
             if not stat.S_ISDIR(status.st_mode) or is_link(status):
@@ -190,82 +243,116 @@ class Folder:
         self._rename_over_reservation(old, new)
 
     def _rename_over_reservation(self, old: str, new: str) -> None:
-        # The empty file takes the name; only then can renaming clobber nothing but it.
-        os.close(self.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        # An empty file reserves the name, so that renaming replaces nothing else.
+        close_quietly(self.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
             self.replace(old, new)
         except OSError:
-            self.remove(new)
+            with contextlib.suppress(OSError):
+                self.remove(new)
             raise
 
 
-class Wanted(Protocol):
-    """What the folders in a tree shall be like."""
+class FolderRules(Protocol):
+    """The permissions of folders in a tree."""
 
     def mode(self, path: str) -> int:
-        """Return the permissions of a folder, named by its path below the root."""
+        """Return the permissions of the folder *path*, relative to the root."""
 
     def made(self, path: str) -> None:
-        """Note that a folder has been made."""
-
-
-class _Nothing:
-    """Folders get what the umask allows."""
-
-    def mode(self, path: str) -> int:
-        """As `Wanted.mode`."""
-        return 0o777
-
-    def made(self, path: str) -> None:
-        """As `Wanted.made`."""
+        """Note that the folder *path* has been created."""
 
 
 class Tree:
-    """The chosen folder and those in it, opened when needed, a few kept open.
+    """The chosen folder and the folders in it; some stay open.
 
     Args:
-        root: absolute; need not exist before the first call of `folder`.
-        descriptors: whether to walk by descriptor.
+        root: absolute; created by the first call of `folder` if it does not exist.
+        rules: permissions of new folders.
+        descriptors: whether to open folders by descriptor.
     """
 
-    def __init__(self, root: Path, *, descriptors: bool = USE_DESCRIPTORS) -> None:
+    def __init__(self, root: Path, rules: FolderRules, *, descriptors: bool) -> None:
         self.root = root
-        self.wanted: Wanted = _Nothing()
-        "What folders shall be like."
+        self._rules = rules
         self._descriptors = descriptors
         self._identity: Identity | None = None
         self._open: dict[tuple[str, ...], Folder] = {}
 
     def folder(self, parts: tuple[str, ...]) -> Folder:
-        """Return the folder at *parts*, made with its parents if need be.
+        """Return the folder *parts*; create it and its parents if they do not exist.
 
         Raises:
-            DestinationError: something that is not a folder is in the way.
-            OSError: the system refused.
+            DestinationLost: the chosen folder can't be created or opened.
+            DestinationError: a component is not a folder.
+            OSError: a system call failed.
         """
         found = self._open.pop(parts, None)
         if found is None:
             if len(self._open) >= 2 * HELD_OPEN:
                 self.trim()
             found = self._walk(parts)
-        self._open[parts] = found  # the last one used is the last to be closed
+        self._open[parts] = found  # moved to the end: closed last
         return found
 
-    def lost(self) -> bool:
-        """Tell whether the chosen folder has gone, or is another one now."""
+    def is_gone(self) -> bool:
+        """Return whether the chosen folder was removed, or replaced by another one."""
         if self._identity is None:
             return False
         try:
             return identity(os.stat(self.root)) != self._identity
+        except OSError as error:
+            return effect(error) is not Effect.ENTRY
+
+    def check_exists(self) -> None:
+        """Check that the chosen folder still exists.
+
+        Raises:
+            DestinationLost: it was removed, moved or replaced.
+        """
+        if self.is_gone():
+            # If it was moved, the reported paths of files would be wrong.
+            raise DestinationLost(
+                f"{printable(str(self.root))} was removed or moved during the transfer"
+            )
+
+    def classify(self, error: OSError, name: str) -> DestinationError:
+        """Return the error of one entry, or raise the one that ends the run.
+
+        Args:
+            error: of a system call.
+            name: the path that was being written.
+
+        Raises:
+            DestinationLost: the disk is full or gone.
+        """
+        failure = explain(error, name)
+        if isinstance(failure, DestinationLost):
+            raise failure
+        if effect(error) is Effect.DOUBTFUL:
+            self.check_exists()
+            missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+            if not missing and not self._responds():
+                raise DestinationLost(failure.message, failure.hint)
+        return failure
+
+    def _responds(self) -> bool:
+        """Return whether the disk of the chosen folder still completes a sync."""
+        root = self._open.get(())
+        if root is None or root.fd is None:
+            return False
+        try:
+            root.sync()
         except OSError:
-            return True
+            return False
+        return True
 
     def forget(self) -> None:
-        """Close every folder that is not in use, so that it is looked up anew."""
+        """Close every folder that is not in use, so that it is opened again."""
         self._close_idle(keep=0)
 
     def trim(self) -> None:
-        """Close all but a few of the folders that are not in use."""
+        """Close folders that are not in use until `HELD_OPEN` are left."""
         self._close_idle(keep=HELD_OPEN)
 
     def close(self) -> None:
@@ -284,13 +371,13 @@ class Tree:
         try:
             for below in range(depth, len(parts)):
                 here = parts[: below + 1]
-                # Private from the first moment, but ours to fill until it is finished.
+                # With all permissions for the owner until `Folder.finish`.
                 path = "/".join(here)
-                mode = self.wanted.mode(path) & 0o777 | 0o700
+                mode = self._rules.mode(path) & 0o777 | 0o700
                 current, made = current.child(parts[below], mode)
                 if made:
                     current.made = True
-                    self.wanted.made(path)
+                    self._rules.made(path)
                 if passed is not None:
                     passed.close()
                 passed = current
@@ -301,13 +388,21 @@ class Tree:
         return current
 
     def _enter_root(self) -> Folder:
-        os.makedirs(self.root, exist_ok=True)
         path = str(self.root)
         fd = None
-        if self._descriptors:
-            # A link is fine here: the person at this machine chose the folder.
-            fd = os.open(path, _OPEN_FOLDER & ~NOFOLLOW)
-        self._identity = identity(os.stat(path if fd is None else fd))
+        try:
+            os.makedirs(self.root, exist_ok=True)
+            if self._descriptors:
+                # May be a link: the person at this machine chose the folder.
+                fd = os.open(path, _OPEN_FOLDER & ~NOFOLLOW)
+            self._identity = identity(os.stat(path if fd is None else fd))
+        except OSError as error:
+            if fd is not None:
+                close_quietly(fd)
+            failure = explain(error, path)
+            raise DestinationLost(
+                failure.message, failure.hint or "choose another folder with --output"
+            ) from None
         root = self._open[()] = Folder(path, fd)
         return root
 

@@ -1,8 +1,7 @@
-"""What has arrived of one file: how far, and its running digest.
+"""The position and the running digest of one file that is being received.
 
-Shared by everything that receives. Checks the order and the size again although the
-protocol did: a wrong offset here would be a corrupt file. Touches no disk. Must import
-nothing else of `files` but `operations`.
+Every sink uses it. It checks order and size again although `protocol` did, because a wrong offset
+here would corrupt the file. Uses no disk. Imports nothing else of `files`.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ import hashlib
 from collections.abc import Iterator
 from typing import Final
 
+from dcsend.content import End
 from dcsend.entry import Entry
 from dcsend.errors import IntegrityError
-from dcsend.files.operations import End
 from dcsend.printable import printable
 
 __all__ = ["MAX_TEXT", "Intake", "TextIntake", "zeros"]
@@ -25,7 +24,7 @@ _ZEROS: Final = bytes(1 << 20)
 
 
 def zeros(length: int) -> Iterator[bytes | memoryview]:
-    """Yield *length* zero bytes in blocks of at most 1 MiB, without making them anew.
+    """Yield *length* zero bytes as views of one block of 1 MiB.
 
     >>> [len(block) for block in zeros((1 << 20) + 5)]
     [1048576, 5]
@@ -37,7 +36,11 @@ def zeros(length: int) -> Iterator[bytes | memoryview]:
 
 
 class Intake:
-    """The position and the digest of one file that is arriving."""
+    """The position and the digest of one file.
+
+    Args:
+        entry: of the manifest.
+    """
 
     __slots__ = ("entry", "hasher", "position")
 
@@ -45,38 +48,42 @@ class Intake:
         self.entry = entry
         self.hasher = hashlib.sha256()
         self.position = 0
-        "Bytes that have arrived: the offset that must come next."
+        "Bytes received: the offset that must come next."
 
     def check(self, offset: int, length: int) -> None:
-        """Refuse bytes that are out of order or more than were promised.
+        """Refuse bytes that are out of order or exceed the announced size.
 
         Raises:
-            IntegrityError: they are.
+            IntegrityError: they are, or do.
         """
         if offset != self.position:
-            raise IntegrityError(f"{self._shown}: byte {self.position} was due, byte {offset} came")
+            raise IntegrityError(
+                f"{self._shown}: received offset {offset}, expected {self.position}"
+            )
         if self.entry.size is not None and offset + length > self.entry.size:
             size = self.entry.size
-            raise IntegrityError(f"{self._shown}: more came than the {size} bytes announced")
+            raise IntegrityError(f"{self._shown}: received more than the {size} bytes announced")
 
     def count(self, payload: bytes | memoryview) -> None:
-        """Note bytes that have been written."""
+        """Add bytes that have been written."""
         self.hasher.update(payload)
         self.position += len(payload)
 
     def count_zeros(self, length: int) -> None:
-        """Note a run of zeros."""
+        """Add *length* zero bytes."""
         for block in zeros(length):
             self.hasher.update(block)
         self.position += length
 
     def mismatch(self, end: End) -> IntegrityError | None:
-        """Compare what came with what was sent; None if they are the same."""
+        """Compare the received content with *end*; return None if they agree."""
         if end.size != self.position or self.entry.size not in (None, self.position):
-            return IntegrityError(f"{self._shown}: {self.position} bytes came, not {end.size}")
+            return IntegrityError(
+                f"{self._shown}: received {self.position} bytes, the sender sent {end.size}"
+            )
         if end.digest != self.hasher.digest():
             return IntegrityError(
-                f"{self._shown}: the digest of what came is not that of what was sent"
+                f"{self._shown}: the SHA-256 of the received bytes differs from the sender's"
             )
         return None
 
@@ -86,7 +93,7 @@ class Intake:
 
 
 class TextIntake(Intake):
-    """A text entry, kept in memory; `plan` has let in none above `MAX_TEXT`."""
+    """A text entry of at most `MAX_TEXT` bytes, kept in memory."""
 
     __slots__ = ("content",)
 
@@ -95,11 +102,11 @@ class TextIntake(Intake):
         self.content = bytearray()
 
     def write(self, payload: bytes | memoryview) -> None:
-        """Keep *payload*, which `check` has let pass."""
+        """Append *payload*, which `check` has accepted."""
         self.content += payload
         self.count(payload)
 
     def skip(self, length: int) -> None:
-        """Keep a run of zeros."""
+        """Append *length* zero bytes."""
         self.content += bytes(length)
         self.count_zeros(length)

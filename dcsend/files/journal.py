@@ -1,9 +1,9 @@
-r"""The journal beside a part: how much of it was right, and of which file.
+r"""The journal of a part: the file that it belongs to, and digests of its beginning.
 
-One JSON object per line. The first is the header; each other says that bytes [0, offset)
-of the file have that SHA-256. Whoever resumes reads the part once, hashing, and goes on
-at the last offset whose digest agrees; so nothing need be synced to disk while bytes
-arrive, and a journal that says too much does no harm.
+One JSON object per line. The first is the header; each of the others has the SHA-256 of the bytes
+[0, offset) of the file. To resume, a run reads the part once, computes the digest, and continues at
+the last offset whose digest matches. So nothing has to be synced while the file is received, and a
+journal with too many lines does no harm.
 
     {"v":1,"manifest":"3f…","path":"film.mkv","size":104857600,"mtime":1700000000000000}
     {"offset":8388608,"sha256":"9b…"}
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeGuard
 
 from dcsend.entry import Entry
-from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK
+from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, close_quietly
 from dcsend.files.folder import Folder
-from dcsend.files.names import JOURNAL_SUFFIX, beside
+from dcsend.files.names import JOURNAL_SUFFIX
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -42,21 +42,21 @@ __all__ = [
 
 VERSION: Final = 1
 INTERVAL: Final = 8 << 20
-"Bytes between two lines: what an interruption costs at most."
+"Bytes between two lines; at most so many are received again after an interruption."
 MIN_SIZE: Final = 8 << 20
-"Bytes; a smaller file is sent again sooner than it is checked."
+"Bytes; a smaller file is sent again faster than it is verified."
 _MAX_JOURNAL: Final = 256 << 20
-"Bytes read at most: the journal of 20 TB. A longer one is not ours."
+"Bytes; a longer file is not read as a journal. A journal of this size is of a file of 20 TB."
 
 
 @dataclass(frozen=True, slots=True)
 class JournalHeader:
-    """Which file of which transfer the part is of."""
+    """The file to which a part belongs."""
 
     manifest: str
     "`manifest_id` of the whole manifest."
     path: str
-    "The entry's path, as the peer said it."
+    "The path of the entry, as the peer has sent it."
     size: int | None
     "Bytes; None for a stream."
     mtime: int | None
@@ -65,64 +65,68 @@ class JournalHeader:
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """What a journal says."""
+    """The content of a journal."""
 
     header: JournalHeader
     points: tuple[tuple[int, bytes], ...]
-    "Offset, and SHA-256 of the bytes before it; ascending offsets."
+    "Ascending offsets, each with the SHA-256 of the bytes before it."
 
 
 def wants_journal(entry: Entry) -> bool:
-    """Tell whether a part of *entry* is worth resuming."""
+    """Return whether a part of *entry* gets a journal."""
     return entry.size is None or entry.size >= MIN_SIZE
 
 
 class Journal:
-    """The journal of one part that is being written.
+    """The journal of a part that is being written.
 
     Args:
-        folder: where the part is.
-        name: the file's final name.
+        folder: the folder of the part.
+        name: the final name of the file.
         header: the first line.
 
     Raises:
-        OSError: it can't be made; what stands in its place, unless a folder, is removed.
+        OSError: the journal can't be created. An old journal or link in its place is removed.
     """
 
     def __init__(self, folder: Folder, name: str, header: JournalHeader) -> None:
         self._folder = folder
-        self._name = beside(name, JOURNAL_SUFFIX)
+        self._name = folder.beside(name, JOURNAL_SUFFIX)
         self._next = INTERVAL
         self._last = 0
         folder.remove(self._name)
         self._fd = folder.open(self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        self._write(
-            {
-                "v": VERSION,
-                "manifest": header.manifest,
-                "path": header.path,
-                "size": header.size,
-                "mtime": header.mtime,
-            }
-        )
+        try:
+            self._write(
+                {
+                    "v": VERSION,
+                    "manifest": header.manifest,
+                    "path": header.path,
+                    "size": header.size,
+                    "mtime": header.mtime,
+                }
+            )
+        except OSError:
+            self.discard()
+            raise
 
     def note(self, position: int, hasher: _Hash) -> None:
-        """Write a line if *position* is far enough from the last one."""
+        """Write a line if *position* has passed the next multiple of `INTERVAL`."""
         if position >= self._next:
             self._point(position, hasher)
             self._next = position - position % INTERVAL + INTERVAL
 
     def keep(self, position: int, hasher: _Hash) -> None:
-        """Write where the part ends now, and let go; the journal stays."""
+        """Write a line for the end of the part, and close the journal, which stays."""
         try:
             if position > self._last:
                 self._point(position, hasher)
         finally:
-            os.close(self._fd)
+            close_quietly(self._fd)
 
     def discard(self) -> None:
-        """Remove the journal: the part is complete, or worthless."""
-        os.close(self._fd)
+        """Close and remove the journal; never raises."""
+        close_quietly(self._fd)
         with contextlib.suppress(OSError):
             self._folder.remove(self._name)
 
@@ -135,29 +139,30 @@ class Journal:
 
 
 def read_journal(path: Path) -> JournalRecord | None:
-    """Read a journal from disk.
+    """Read a journal from the disk.
 
     Returns:
-        What it says, up to the first line that is torn or not plain; None if there is no
-        journal, or its header is not one of ours.
+        Its content, up to the first incomplete or invalid line; None if there is no journal with a
+        valid header.
     """
     try:
         fd = os.open(path, os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY)
     except OSError:
         return None
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_JOURNAL:
-        os.close(fd)
-        return None
-    with open(fd, "rb") as file:
-        try:
-            return parse_journal(file)
-        except OSError:
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_JOURNAL:
             return None
+        with open(fd, "rb", closefd=False) as file:
+            return parse_journal(file)
+    except OSError:
+        return None
+    finally:
+        close_quietly(fd)
 
 
 def parse_journal(lines: Iterable[bytes]) -> JournalRecord | None:
-    """Understand the lines of a journal; see `read_journal`."""
+    """Parse the lines of a journal; see `read_journal`."""
     header: JournalHeader | None = None
     points: list[tuple[int, bytes]] = []
     for line in lines:
@@ -176,7 +181,7 @@ def parse_journal(lines: Iterable[bytes]) -> JournalRecord | None:
 
 def _fields(line: bytes) -> dict[str, object] | None:
     if not line.endswith(b"\n"):
-        return None  # torn: the run was cut off while writing it
+        return None  # incomplete: the run was interrupted
     try:
         fields = json.loads(line)
     except (ValueError, RecursionError):

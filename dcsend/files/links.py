@@ -1,33 +1,34 @@
-"""Symbolic links that a peer asked for: made last, and only if they lead nowhere else."""
+"""Symbolic links of a manifest: created last, and only if they stay inside the chosen folder."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from dcsend.entry import Existing
 from dcsend.errors import DestinationError
 from dcsend.files.folder import Folder, is_link
-from dcsend.files.names import PART_SUFFIX, beside, safe_path, safe_target
-from dcsend.files.operations import Existing
-from dcsend.files.part import free_names
+from dcsend.files.names import PART_SUFFIX, safe_path, safe_target
+from dcsend.files.part import NameTaken, candidate_names
 from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
-__all__ = ["PlannedLinks", "judge_way", "make_link"]
+__all__ = ["PlannedLinks", "check_link_path", "make_link"]
 
 MAX_HOPS: Final = 40
-"Links on the way of one link: what Linux follows."
+"Links that the target of a link may pass; the limit of Linux."
 
 
 class PlannedLinks:
-    """The links that this run can give their own names, and where each will point.
+    """The links that this run can create under their own names, and their targets.
 
     Args:
         entries: the manifest.
-        index: of its entries that can be saved.
+        index: of the entries that can be saved.
     """
 
     def __init__(self, entries: Entries, index: Index) -> None:
@@ -36,38 +37,41 @@ class PlannedLinks:
         self._planned = bytearray(len(entries))
 
     def plan(self, root: Path, numbers: Iterable[int], existing: Existing) -> None:
-        """Look which of them can have their names.
+        """Find out which links can have their own names.
 
         Args:
             root: the chosen folder.
-            numbers: the links that shall be made, let in by the plan.
+            numbers: of the links to create.
             existing: what to do about names that are taken.
         """
         for number in numbers:
-            status = _lstat(root, safe_path(self._entries.path(number)))
+            try:
+                status = _lstat(root, safe_path(self._entries.path(number)))
+            except OSError:
+                continue  # in a folder that may not be entered; creating the link fails
             if status is None or (existing is Existing.OVERWRITE and _is_replaceable(status)):
                 self._planned[number] = True
 
     def target(self, path: str) -> str | None:
-        """Return where the link at *path* will point; None if no such link is planned."""
+        """Return the target of the link *path*; None if no such link is planned."""
         number = self._index.find(path)
         if number is None or not self._planned[number]:
             return None
         return self._entries[number].target
 
 
-def judge_way(root: Path, parts: tuple[str, ...], target: str, planned: PlannedLinks) -> None:
-    """Refuse a link that leads through a link that was there before, and so anywhere.
+def check_link_path(root: Path, parts: tuple[str, ...], target: str, planned: PlannedLinks) -> None:
+    """Refuse a link whose target passes through a link that existed before, or leads outside.
 
     Args:
         root: the chosen folder.
-        parts: the link's own path below it.
-        target: what it shall hold.
-        planned: followed on paper, whether made yet or not.
+        parts: the path of the link below it.
+        target: of the link.
+        planned: links of this run, which are resolved whether they exist yet or not.
 
     Raises:
-        DestinationError: it does.
-        OSError: the system refused to say.
+        DestinationError: the link is refused.
+        OSError: a system call failed.
     """
     name = printable("/".join(parts))
     here = list(parts[:-1])
@@ -80,7 +84,7 @@ def judge_way(root: Path, parts: tuple[str, ...], target: str, planned: PlannedL
         if component == "..":
             if not here:
                 raise DestinationError(f"{name}: the link points outside the folder")
-            here.pop()  # no link is left in it, so this is what the system does, too
+            here.pop()  # *here* contains no link, so the system resolves `..` in the same way
             continue
         here.append(component)
         onward = planned.target("/".join(here))
@@ -94,34 +98,35 @@ def judge_way(root: Path, parts: tuple[str, ...], target: str, planned: PlannedL
         status = _lstat(root, tuple(here))
         if status is not None and is_link(status):
             way = printable("/".join(here))
-            raise DestinationError(f"{name}: the link leads through {way}, a link that was there")
+            raise DestinationError(f"{name}: the link leads through {way}, which is another link")
 
 
 def make_link(folder: Folder, parts: tuple[str, ...], target: str, existing: Existing) -> str:
-    """Make a link and return the name it got.
+    """Create a link and return its name.
 
     Args:
-        folder: where it shall be.
-        parts: the link's own path below the chosen folder.
-        target: what it shall hold, as the peer said it.
+        folder: the folder of the link.
+        parts: the path of the link below the chosen folder.
+        target: of the link, as the peer has sent it.
         existing: what to do if the name is taken.
 
     Raises:
-        DestinationError: it would lead out of the chosen folder, or its name is taken.
-        OSError: the system refused, as Windows does without the right to make links.
+        NameTaken: the name is taken.
+        DestinationError: the link leads out of the chosen folder.
+        OSError: a system call failed, as on Windows without the right to create links.
     """
     safe_target(parts, target)
     name = parts[-1]
     if existing is Existing.OVERWRITE:
         _replace(folder, name, target)
         return name
-    for free in free_names(name, existing):
+    for free in candidate_names(folder, name, existing):
         try:
             folder.symlink(target, free)
         except FileExistsError:
             continue
         return free
-    raise DestinationError(f"{printable(name)} is there already")
+    raise NameTaken(f"{printable(name)} exists already")
 
 
 def _lstat(root: Path, parts: tuple[str, ...]) -> os.stat_result | None:
@@ -138,11 +143,12 @@ def _is_replaceable(status: os.stat_result) -> bool:
 def _replace(folder: Folder, name: str, target: str) -> None:
     status = folder.lstat(name)
     if status is not None and not _is_replaceable(status):
-        raise DestinationError(f"{printable(name)} is there and is not a file")
-    part = beside(name, PART_SUFFIX)
+        raise DestinationError(f"{printable(name)} exists and is not a file")
+    part = folder.beside(name, PART_SUFFIX)
     folder.symlink(target, part)
     try:
         folder.replace(part, name)
     except OSError:
-        folder.remove(part)
+        with contextlib.suppress(OSError):
+            folder.remove(part)
         raise

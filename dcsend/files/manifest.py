@@ -1,7 +1,7 @@
-"""Make the list of what shall be sent, from the paths that a person named.
+"""The manifest: listing the files, folders and links at the paths that the user has named.
 
-Lists only; opens no file. A tree is listed in sorted order, each folder before what is in
-it. What can't be sent is told, never silently left out.
+Opens folders, but no file. A tree is listed in sorted order, each folder before its content.
+Everything that can't be sent is reported.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, NamedTuple
 
-from dcsend.entry import Entry, Kind
+from dcsend.entry import Entry, Kind, LeftOut
 from dcsend.errors import SourceError, UsageError
-from dcsend.files.disk import CLOEXEC, NOFOLLOW
+from dcsend.files.disk import CLOEXEC, NOFOLLOW, close_quietly
 from dcsend.files.exclusion import Exclusion
 from dcsend.files.folder import USE_DESCRIPTORS, Identity
-from dcsend.files.listed import NOWHERE
 from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
 from dcsend.files.origins import Origin, Origins
+from dcsend.files.verified_open import NOWHERE
 from dcsend.listing import Entries
 from dcsend.printable import printable
 
 __all__ = [
     "SPARSE_MARGIN",
+    "Omission",
     "Origin",
     "Problem",
     "Scan",
@@ -40,41 +41,76 @@ __all__ = [
 ]
 
 SPARSE_MARGIN: Final = 64 << 10
-"Bytes that a file must save on its disk to be called sparse; less is rounding."
+"Bytes; the file is sparse if its content exceeds its size on the disk by at least so many."
 
+_MOST_NAMED: Final = 3
+"Names in an `Omission`; a tree may contain thousands of links."
 _FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
 _LARGEST: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A thing that should have been sent and can't be."""
+    """A file, folder or link that should be sent and can't be."""
 
     path: str
-    "As the manifest would name it; not safe to show, perhaps not even valid Unicode."
+    "Its path in the manifest; not safe to show, and possibly not valid Unicode."
     reason: str
-    "Safe to show; does not hold the path."
+    "Safe to show; does not contain the path."
+    lasting: bool = False
+    "Its name is the reason, so that the next run has the same problem."
+
+
+class Omission(NamedTuple):
+    """Files of one kind that are not sent on purpose."""
+
+    number: int = 0
+    "How many there are."
+    first: tuple[str, ...] = ()
+    "Paths of the first; not safe to show."
+
+    def __add__(self, other: object) -> Omission:
+        """Return both together."""
+        if not isinstance(other, Omission):
+            return NotImplemented
+        return Omission(self.number + other.number, (self.first + other.first)[:_MOST_NAMED])
+
+    def and_one(self, path: str) -> Omission:
+        """Return it with one more path."""
+        return self + Omission(1, (path,))
+
+
+_NOTHING: Final = Omission()
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What was found."""
+    """The result: entries, and what is not among them."""
 
     entries: Sequence[Entry] = ()
     origins: Sequence[Origin] = ()
-    "For each entry where its content is."
-    notes: tuple[str, ...] = ()
-    "What was left out on purpose, a line each, safe to show."
+    "The origin of the content of each entry."
+    links: Omission = _NOTHING
+    "Symbolic links in trees, unless links are sent."
+    others: Omission = _NOTHING
+    "Sockets, pipes and devices in trees."
+    unmatched: tuple[str, ...] = ()
+    "Patterns of `exclude` that have matched nothing."
     problems: tuple[Problem, ...] = ()
-    "What should have been sent and can't be."
+    "Files, folders and links that can't be sent."
     devices: array[int] = field(default_factory=partial(array, "Q"))
     inodes: array[int] = field(default_factory=partial(array, "Q"))
-    """For each entry what is there, as `os.stat_result` has it, modulo 2**64; 0 where nothing is
-    known. Arrays: a tuple for each of a million entries would take 120 MB."""
+    """Device and inode of each entry from `os.stat_result`, modulo 2**64; 0 if they are not known.
+    Tuples for a million entries would take 120 MB."""
 
     def __post_init__(self) -> None:
         if not len(self.entries) == len(self.devices) == len(self.inodes):
-            raise ValueError("a device and an inode for each entry")
+            raise ValueError("each entry needs a device and an inode")
+
+    @property
+    def left_out(self) -> LeftOut:
+        """The numbers of what is not among the entries, for the receiver."""
+        return LeftOut(self.links.number, self.others.number, len(self.problems))
 
     def identity(self, number: int) -> Identity:
         """Return device and inode of an entry; `listed.NOWHERE` if they are not known."""
@@ -82,11 +118,18 @@ class Scan:
             return NOWHERE
         return self.devices[number], self.inodes[number]
 
+    def find(self, device: int, inode: int) -> str | None:
+        """Return the path of the entry with this device and inode; None if there is none."""
+        wanted = (device & _LARGEST, inode & _LARGEST)
+        places = enumerate(zip(self.devices, self.inodes, strict=True))
+        number = next((number for number, place in places if place == wanted), None)
+        return None if number is None else self.entries[number].path
+
     def __add__(self, other: Scan) -> Scan:
-        """Join two lists.
+        """Return both scans as one.
 
         Raises:
-            UsageError: both have a thing of the same name at their top.
+            UsageError: both have a top of the same name.
         """
         names: set[str] = set()
         for name in [*_tops(self), *_tops(other)]:
@@ -101,7 +144,9 @@ class Scan:
         return Scan(
             entries,
             origins,
-            self.notes + other.notes,
+            self.links + other.links,
+            self.others + other.others,
+            self.unmatched + other.unmatched,
             self.problems + other.problems,
             self.devices + other.devices,
             self.inodes + other.inodes,
@@ -112,14 +157,13 @@ def scan(paths: Iterable[str | Path], *, exclude: Sequence[str] = (), links: boo
     """List everything at *paths*.
 
     Args:
-        paths: files, folders, and devices or pipes, which are sent as streams.
-        exclude: patterns as of a shell; each is compared with a name and with the path
-            from the top; with a `/` at its end it means folders only.
-        links: send symbolic links in trees as links, instead of leaving them out.
+        paths: of files and folders, and of devices and pipes, which are sent as streams.
+        exclude: patterns, see `Exclusion`.
+        links: whether symbolic links in trees are sent; otherwise they are omitted.
 
     Raises:
-        SourceError: one of *paths* is missing or may not be read.
-        UsageError: two of them have the same name, or one has none.
+        SourceError: one of *paths* does not exist or may not be read.
+        UsageError: two of them have the same name, or one has no usable name.
     """
     lister = _Lister(Exclusion(exclude), links)
     for path in paths:
@@ -128,17 +172,17 @@ def scan(paths: Iterable[str | Path], *, exclude: Sequence[str] = (), links: boo
 
 
 def scan_text(text: str, name: str = "text") -> Scan:
-    """List a snippet of text."""
+    """Return the scan of a text."""
     content = text.encode(errors="replace")
     return _single(Entry(name, Kind.TEXT, len(content)), content)
 
 
 def scan_stream(stream: BinaryIO, name: str = "stdin") -> Scan:
-    """List a stream of unknown length, such as standard input.
+    """Return the scan of a stream of unknown length, such as standard input.
 
     Args:
         stream: open for binary reading; not closed here.
-        name: what the receiver shall call it.
+        name: of the file at the receiver.
 
     Raises:
         UsageError: *name* can't be the name of a file.
@@ -154,7 +198,7 @@ def _single(entry: Entry, origin: Origin) -> Scan:
 def manifest_id(entries: Iterable[Entry]) -> str:
     """Return the SHA-256, in hex, of *entries* in a canonical form.
 
-    Two lists have the same id if they name the same things with the same sizes and times.
+    Two manifests with the same paths, sizes, times, permissions and targets have the same id.
     """
     hasher = hashlib.sha256()
     for entry in entries:
@@ -164,7 +208,7 @@ def manifest_id(entries: Iterable[Entry]) -> str:
 
 
 class _Lister:
-    """The list while it grows."""
+    """A scan in progress."""
 
     def __init__(self, exclusion: Exclusion, links: bool) -> None:
         self._exclusion = exclusion
@@ -173,12 +217,12 @@ class _Lister:
         self._origins = Origins(self._entries)
         self._devices = array("Q")
         self._inodes = array("Q")
-        self._notes: list[str] = []
+        self._left_links = self._left_others = _NOTHING
         self._problems: list[Problem] = []
         self._tops: set[str] = set()
 
     def add(self, path: str) -> None:
-        """List one thing that was named, following it if it is a link."""
+        """List a path that the user has named; a link is followed."""
         name = _top_name(path)
         try:
             status = os.stat(path)
@@ -193,7 +237,7 @@ class _Lister:
             self._append_top(_entry(name, Kind.DIRECTORY, status), os.path.abspath(path), status)
             self._walk(os.path.abspath(path), name)
         elif stat.S_ISREG(status.st_mode):
-            # Resolved now, so that no link need be followed when it is opened.
+            # Resolved here, so that no link is followed when it is opened.
             self._append_top(_entry(name, Kind.FILE, status), os.path.realpath(path), status)
         elif stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
             self._append_top(Entry(name, Kind.FILE, None), os.path.abspath(path), status)
@@ -201,21 +245,23 @@ class _Lister:
             raise SourceError(f"{printable(path)} is neither a file nor a folder nor a pipe")
 
     def result(self) -> Scan:
-        """Return what has been found."""
+        """Return the scan."""
         return Scan(
             self._entries,
             self._origins,
-            tuple(self._notes),
+            self._left_links,
+            self._left_others,
+            self._exclusion.unmatched,
             tuple(self._problems),
             self._devices,
             self._inodes,
         )
 
     def _walk(self, top: str, name: str) -> None:
-        """List what is in the folder *top*, without recursion: trees may be deep.
+        """List the content of the folder *top*, without recursion, because trees may be deep.
 
-        A folder stays open until all that is in it has been listed, and what is in it is looked up
-        in it: a link that takes the place of a folder meanwhile leads nowhere.
+        Folders stay open until their content has been listed, and names are resolved relative to
+        them, so that a link that replaces a folder meanwhile is not followed.
         """
         try:
             levels = [_Level(top, name, None)]
@@ -236,7 +282,7 @@ class _Lister:
                 level.close()
 
     def _add_inner(self, level: _Level, item: os.DirEntry[str]) -> bool:
-        """List one thing inside a tree; True if it is a folder to go into."""
+        """List a file, folder or link in a tree; return whether it is a folder to list."""
         path = f"{level.path}/{item.name}"
         try:
             is_folder = item.is_dir(follow_symlinks=False)
@@ -245,7 +291,7 @@ class _Lister:
             safe_path(path)
             status = item.stat(follow_symlinks=False)
         except UnsafeName as error:
-            self._problem(path, str(error))
+            self._problem(path, str(error), lasting=True)
             return False
         except OSError as error:
             self._problem(path, _reason(error))
@@ -257,14 +303,14 @@ class _Lister:
         elif stat.S_ISLNK(status.st_mode):
             self._add_link(level, item, path, status)
         else:
-            self._note(path, "it is not a file")
+            self._left_others = self._left_others.and_one(path)
         return is_folder
 
     def _add_link(
         self, level: _Level, item: os.DirEntry[str], path: str, status: os.stat_result
     ) -> None:
         if not self._links:
-            self._note(path, "it is a symbolic link")
+            self._left_links = self._left_links.and_one(path)
             return
         try:
             target = os.readlink(item.path, dir_fd=level.fd)
@@ -289,23 +335,20 @@ class _Lister:
         self._devices.append(status.st_dev & _LARGEST)
         self._inodes.append(status.st_ino & _LARGEST)
 
-    def _note(self, path: str, reason: str) -> None:
-        self._notes.append(f"{printable(path)}: left out: {reason}")
-
-    def _problem(self, path: str, reason: str) -> None:
-        self._problems.append(Problem(path, reason))
+    def _problem(self, path: str, reason: str, *, lasting: bool = False) -> None:
+        self._problems.append(Problem(path, reason, lasting))
 
 
 class _Level:
     """A folder that is being listed.
 
     Args:
-        place: where it is; of the top one the path that was named, which may be a link.
+        place: its path on this machine; that of the top may be a link.
         path: its path in the manifest.
-        above: the folder that it is in; None for the top.
+        above: its parent; None for the top.
 
     Raises:
-        OSError: it can't be read, or is a link by now.
+        OSError: it can't be read, or was replaced by a link.
     """
 
     __slots__ = ("_inside", "fd", "items", "path")
@@ -314,7 +357,7 @@ class _Level:
         self.path = path
         self._inside = os.path.join(place, "x")[:-1]
         self.fd: int | None = None
-        "Where the system can look names up in it."
+        "None if the system has no `dir_fd`."
         if USE_DESCRIPTORS and above is None:
             self.fd = os.open(place, _FOLDER & ~NOFOLLOW)
         elif USE_DESCRIPTORS and above is not None:
@@ -327,26 +370,26 @@ class _Level:
             raise
 
     def place(self, item: os.DirEntry[str]) -> str:
-        """Return the path of something in it."""
+        """Return the path of *item* on this machine."""
         return self._inside + item.name
 
     def close(self) -> None:
-        """Let go of the descriptor."""
+        """Close the descriptor."""
         if self.fd is not None:
-            os.close(self.fd)
+            close_quietly(self.fd)
 
 
 def _entry(path: str, kind: Kind, status: os.stat_result) -> Entry:
     size = status.st_size if kind is Kind.FILE else 0
     stored: int | None = None
-    blocks: int | None = getattr(status, "st_blocks", None)  # Windows does not say
+    blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
     if blocks is not None and blocks * 512 + SPARSE_MARGIN <= size:
         stored = blocks * 512
     return Entry(path, kind, size, status.st_mode & 0o777, _mtime(status), "", stored)
 
 
 def _top_name(path: str) -> str:
-    """Return what a named thing is called for the receiver."""
+    """Return the name in the manifest of a path that the user has named."""
     name = os.path.basename(path.rstrip("/" + os.sep))
     if name in ("", ".", ".."):
         name = os.path.basename(os.path.realpath(path))
@@ -361,7 +404,7 @@ def _usable_top(name: str, path: str = "") -> None:
     except UnsafeName as error:
         raise UsageError(f"can't send {shown}: {error}", "give it another name") from None
     if len(components) != 1:
-        raise UsageError(f"can't send {shown}: a name holds no slash", "give it another name")
+        raise UsageError(f"can't send {shown}: a name contains no slash", "give it another name")
 
 
 def _begun(origins: Sequence[Origin]) -> Iterable[tuple[int, Origin]]:
@@ -397,6 +440,6 @@ def _reason(error: OSError) -> str:
 
 
 def _mtime(status: os.stat_result) -> int | None:
-    """Return the time in microseconds; None where no file could sensibly have it."""
+    """Return the time in microseconds; None if it is outside the range of `Entry.mtime`."""
     mtime = status.st_mtime_ns // 1000
-    return mtime if abs(mtime) < 2**53 else None  # what Entry.mtime can say
+    return mtime if abs(mtime) < 2**53 else None

@@ -1,9 +1,8 @@
-"""The only judge of a name that a peer, or a disk, gave for a file.
+"""Validation of paths and link targets that come from a peer or from a disk.
 
-Everything that turns a path of a manifest into a place on this disk goes through
-`safe_path`; what it returns can be joined to a folder and stays inside. The rules are
-the same on every system, so that a name is not fine here and a surprise there; Windows
-alone refuses a few more. Touches no disk. Must not import the rest of `files`.
+`safe_path` is the only function that turns a path of a manifest into a path on this disk. The
+components that it returns can be joined to a folder and stay inside it. On Windows, names of
+devices and some more characters are refused. Does no I/O. Imports nothing else of `files`.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import hashlib
 import os
 import re
 import sys
+import unicodedata
 from typing import Final
 
 from dcsend.errors import DestinationError
@@ -21,9 +21,12 @@ __all__ = [
     "MAX_COMPONENT",
     "MAX_LEVELS",
     "MAX_PATH",
+    "MAX_UNITS",
     "PART_SUFFIX",
+    "RefusedLink",
     "UnsafeName",
     "beside",
+    "folded",
     "is_hidden",
     "numbered",
     "safe_path",
@@ -33,53 +36,48 @@ __all__ = [
 MAX_PATH: Final = 4096
 "Bytes of a whole path in UTF-8: PATH_MAX of Linux."
 MAX_COMPONENT: Final = 255
-"Bytes of one name in UTF-8: NAME_MAX of nearly every file system."
+"Bytes of one name in UTF-8: NAME_MAX of Linux and of most Unix file systems."
+MAX_UNITS: Final = 255
+"""UTF-16 code units of one name: the limit of NTFS, exFAT, VFAT and APFS. They take up to 765 bytes
+in UTF-8; a name of 255 bytes never has more."""
 MAX_LEVELS: Final = 128
-"""Names in a path. Each but the last is a folder to be made: with 2048 levels, for which 4096 bytes
-have room, a manifest of 160 KB makes 80 000 folders."""
+"""Components of a path. All but the last are folders to create: with the 2048 that fit into 4096
+bytes, a manifest of 160 KB would create 80 000 folders."""
 PART_SUFFIX: Final = ".dcsend-part"
-"What a file is called, beside its target, until its digest matches."
+"Suffix of the name of a file until its digest matches."
 JOURNAL_SUFFIX: Final = ".dcsend-journal"
-"The record of what a part holds already."
+"Suffix of the name of the journal of a part."
 
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _DRIVE: Final = re.compile("^[A-Za-z]:")
 _WINDOWS_ONLY: Final = re.compile('[<>:"|?*]')
-# Windows opens a device for these whatever the extension, in any folder.
+# Windows opens devices by these names, with any extension and in any folder.
 _DEVICE: Final = re.compile(
     r"(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$) *([.:]|$)", re.IGNORECASE
 )
 
-_NAME: Final = r"(?!CON|PRN|AUX|NUL|COM|LPT)[\w-]+(?:\.\w+)*"
-_ORDINARY: Final = re.compile(f"{_NAME}(?:/{_NAME})*", re.ASCII | re.IGNORECASE)
-"""Paths of at most 255 characters that every rule lets through. To look here first takes 0.6 us in
-place of 2 for most of the names that there are. No two of its parts can match the same text."""
-
 
 class UnsafeName(DestinationError):
-    """A name that could leave the folder, reach a device, or that no system can store."""
+    """A name that could lead out of the folder or to a device, or that can't be stored."""
+
+
+class RefusedLink(UnsafeName):
+    """A symbolic link with a safe name and an unsafe target."""
 
 
 def safe_path(path: str) -> tuple[str, ...]:
     """Return the components of *path*, a relative path joined by `/`.
 
     Args:
-        path: as the peer said it.
+        path: as the peer has sent it.
 
     Raises:
-        UnsafeName: it is not plainly a place inside the chosen folder; the message is
-            the reason and does not hold the name.
+        UnsafeName: it could lead out of the chosen folder, or is not portable; the message is the
+            reason and does not contain the name.
 
     >>> safe_path("photos/2024/süß.jpg")
     ('photos', '2024', 'süß.jpg')
     """
-    if len(path) <= MAX_COMPONENT and _ORDINARY.fullmatch(path):
-        return tuple(path.split("/"))
-    return _by_the_rules(path)
-
-
-def _by_the_rules(path: str) -> tuple[str, ...]:
-    """Return the components of any path; see `safe_path`."""
     if not path:
         raise UnsafeName("the name is empty")
     _check_text(path)
@@ -96,24 +94,32 @@ def _by_the_rules(path: str) -> tuple[str, ...]:
 def safe_target(link: tuple[str, ...], target: str) -> None:
     """Refuse a symbolic link that could lead out of the chosen folder.
 
-    `..` is fine at the start only: after a name it would be resolved from wherever
-    that name, perhaps a link too, leads, and `a/link/../..` leaves the folder although
-    it looks as if it stayed.
+    `..` is allowed at the start only. After another component, which may be a link, the system
+    resolves it relative to the target of that link: `a/link/../..` can leave the folder.
 
     Args:
-        link: the components of the link's own path, as `safe_path` returned them.
-        target: what the link shall hold, as the peer said it.
+        link: components of the path of the link, from `safe_path`.
+        target: of the link, as the peer has sent it.
 
     Raises:
-        UnsafeName: it is absolute, leads outside, or is not plainly a path.
+        RefusedLink: it is absolute, leads outside, or is not a valid path.
     """
+    try:
+        _check_target(link, target)
+    except RefusedLink:
+        raise
+    except UnsafeName as error:
+        raise RefusedLink(f"the target of the link: {error}") from None
+
+
+def _check_target(link: tuple[str, ...], target: str) -> None:
     if not target:
-        raise UnsafeName("the link points nowhere")
+        raise RefusedLink("the link has no target")
     _check_text(target)
     if target.startswith("/"):
-        raise UnsafeName("the link points to an absolute path")
+        raise RefusedLink("the link points to an absolute path")
     if _DRIVE.match(target):
-        raise UnsafeName("the link points to a drive")
+        raise RefusedLink("the link points to a drive")
     ups = 0
     below = False
     for component in target.split("/"):
@@ -121,25 +127,30 @@ def safe_target(link: tuple[str, ...], target: str) -> None:
             continue
         if component == "..":
             if below:
-                raise UnsafeName("the link goes up again after a name")
+                raise RefusedLink("the target of the link has '..' after a folder name")
             ups += 1
             continue
         below = True
         _check_component(component)
     if ups >= len(link):
-        raise UnsafeName("the link points outside the folder")
+        raise RefusedLink("the link points outside the folder")
 
 
-def beside(name: str, suffix: str) -> str:
+def beside(name: str, suffix: str, longest: int = MAX_COMPONENT) -> str:
     """Return the name of the part or the journal of the file called *name*.
 
-    A name too long to carry *suffix* is cut, at a character, and told apart by a hash.
+    If *name* is too long for *suffix*, it is cut between two characters and gets a hash.
+
+    Args:
+        name: of the file.
+        suffix: of the part or the journal.
+        longest: maximum bytes of a name in this folder; at least 64.
 
     >>> beside("film.mkv", PART_SUFFIX)
     'film.mkv.dcsend-part'
     """
-    # Both kinds are cut alike, so that a part and its journal keep one stem.
-    room = MAX_COMPONENT - len(JOURNAL_SUFFIX)
+    # Cut for the longer suffix, so that a part and its journal have the same stem.
+    room = longest - len(JOURNAL_SUFFIX)
     encoded = name.encode()
     if len(encoded) > room:
         tag = "~" + hashlib.sha256(encoded).hexdigest()[:16]
@@ -147,8 +158,21 @@ def beside(name: str, suffix: str) -> str:
     return name + suffix
 
 
+def folded(name: str) -> str:
+    """Return the same text for all names that some file system treats as one.
+
+    Many ignore case and Unicode composition; FAT removes dots and spaces at the end.
+
+    >>> folded("README."), folded("u\u0308")
+    ('readme', 'ü')
+    """
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", name)
+    return name.casefold().rstrip(". ")
+
+
 def is_hidden(name: str) -> bool:
-    """Tell whether a shell and a file manager leave out a file of this *name*.
+    """Return whether shells and file managers hide a file called *name*.
 
     >>> is_hidden(".profile"), is_hidden("profile"), is_hidden("..")
     (True, False, False)
@@ -156,20 +180,20 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") and name not in (".", "..")
 
 
-def numbered(name: str, number: int) -> str:
-    """Return *name* with a number before its extension, within the length of a name.
+def numbered(name: str, number: int, longest: int = MAX_COMPONENT) -> str:
+    """Return *name* with a number before its extension, in at most *longest* bytes.
 
     >>> numbered("film.mkv", 1)
     'film (1).mkv'
     """
     stem, extension = os.path.splitext(name)
-    tail = f" ({number})" + (extension if len(extension.encode()) <= 64 else "")
-    room = MAX_COMPONENT - len(tail.encode())
+    tail = f" ({number})" + (extension if len(extension.encode()) <= longest // 4 else "")
+    room = longest - len(tail.encode())
     return stem.encode()[:room].decode(errors="ignore") + tail
 
 
 def _check_text(path: str) -> None:
-    """Refuse what no path holds, wherever it stands in it."""
+    """Refuse text that no path and no target may contain."""
     try:
         size = len(path.encode())
     except UnicodeEncodeError:
@@ -189,15 +213,14 @@ def _check_component(component: str) -> None:
         raise UnsafeName("the path holds an empty name")
     if component in (".", ".."):
         raise UnsafeName(f"the path holds {component!r}")
-    if len(component.encode()) > MAX_COMPONENT:
-        raise UnsafeName(f"a name in the path is longer than {MAX_COMPONENT} bytes")
-    if _DEVICE.match(component):
-        raise UnsafeName("the name is a device on Windows")
-    # A file system that ignores case would take any spelling of them for ours; Windows
-    # drops dots and spaces at the end.
+    if len(component.encode("utf-16-le")) > 2 * MAX_UNITS:
+        raise UnsafeName(f"a name in the path is longer than {MAX_UNITS} characters")
+    # In any case, and with dots or spaces at the end, which Windows removes.
     if component.lower().rstrip(". ").endswith((PART_SUFFIX, JOURNAL_SUFFIX)):
         raise UnsafeName("the name is reserved for unfinished files")
     if sys.platform == "win32":
+        if _DEVICE.match(component):
+            raise UnsafeName("the name is a device on Windows")
         if _WINDOWS_ONLY.search(component):
             raise UnsafeName("the name holds a character that Windows forbids")
         if component[-1] in ". ":

@@ -1,7 +1,7 @@
-"""Where the content of each entry of a scan is, without a path for each.
+"""The origin of the content of each entry of a scan, without storing a path for each.
 
-What is in a tree lies at the tree's own place and the path behind its name. Must not import the
-rest of `files`.
+The origin of an entry in a tree is the path of the tree and the path of the entry below it. Imports
+nothing else of `files`.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from dcsend.listing import Entries
 __all__ = ["Origin", "Origins"]
 
 Origin: TypeAlias = str | bytes | BinaryIO
-"Where an entry's content is: a path, the bytes of a text, or an open stream."
+"The content of an entry: its path on this machine, the bytes of a text, or an open stream."
 
 
 class Origins(Sequence[Origin]):
     """An origin for each entry.
 
     Args:
-        entries: may still grow; each belongs to the top that was begun last before it.
+        entries: may grow; each belongs to the last top before it.
     """
 
     def __init__(self, entries: Entries) -> None:
         self._entries = entries
         self._starts = array("I")
-        "Numbers of the entries at the top."
+        "Numbers of the tops: the paths, texts and streams that are sent."
         self._tops: list[Origin] = []
 
     def begin(self, number: int, origin: Origin) -> None:
-        """Note where the entry *number* is; those behind it are in it, until the next is begun."""
+        """Add a top: the entry *number*, and the following entries, which are in it."""
         self._starts.append(number)
         self._tops.append(origin)
 
     def tops(self) -> Iterator[tuple[int, Origin]]:
-        """Yield number and origin of what was begun."""
+        """Yield number and origin of each top."""
         return zip(self._starts, self._tops, strict=True)
 
     def __len__(self) -> int:

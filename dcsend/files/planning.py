@@ -1,128 +1,219 @@
-"""What of a manifest can be received into a folder, decided before the first byte.
+"""Deciding which entries of a manifest can be received into a folder, before anything is accepted.
 
-Only looks at the disk; changes nothing on it. The walk that writes does not rely on what
-was seen here: it may have changed by then.
+Reads the disk, changes nothing on it. The code that writes does not rely on the results, because
+the disk may change in between.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+import sys
+from array import array
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Final
 
-from dcsend.entry import Entry, Kind
+from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import DestinationError
-from dcsend.files.disk import readable
-from dcsend.files.forbidden import Forbidden
+from dcsend.files.forbidden import ForbiddenPlaces
 from dcsend.files.intake import MAX_TEXT
-from dcsend.files.names import UnsafeName, safe_path, safe_target
-from dcsend.files.operations import Existing, Plan
+from dcsend.files.name_collisions import NameCollisions
+from dcsend.files.names import (
+    MAX_COMPONENT,
+    PART_SUFFIX,
+    RefusedLink,
+    UnsafeName,
+    beside,
+    safe_path,
+    safe_target,
+)
+from dcsend.files.sink import Plan
 from dcsend.importing import holds_modules, is_named
-from dcsend.listing import Index
-from dcsend.printable import printable
+from dcsend.listing import Entries, Index
+from dcsend.printable import format_size, printable
 
-__all__ = ["check_room", "check_root", "plan_folder"]
+__all__ = ["check_file", "check_room", "check_root", "plan_folder"]
 
 _MAX_NOTES: Final = 20
-"Lines; a peer could otherwise fill the screen with a million of them."
+"Lines; a manifest could otherwise cause a million of them."
 _MAX_TAKEN: Final = 3
-"Names in the sentence that says what is there already."
+"Names in the message about existing files."
 
 
 def plan_folder(
-    entries: Iterable[Entry],
+    entries: Entries,
     index: Index,
     root: Path,
     existing: Existing,
     *,
     unattended: bool = False,
 ) -> Plan:
-    """Judge each entry's name, and what is there already.
+    """Examine the name of each entry, and look for existing files.
 
     Args:
-        entries: what is offered.
-        index: of these entries; those whose name can be saved are added to it.
+        entries: the manifest.
+        index: of these entries; those that can be saved are added to it.
         root: the chosen folder.
-        existing: what to do about files that are there.
-        unattended: nobody is shown the names before they are accepted.
+        existing: what to do about existing files.
+        unattended: the names are accepted without being shown to a person.
 
     Raises:
-        DestinationError: *root* can't be written, has not enough room, or, with
-            `Existing.REFUSE`, holds some of the files.
+        DestinationError: *root* can't be written, or has not enough room.
+        OSError: a system call failed.
     """
     check_root(root)
-    survey = _Survey(root, index, existing, Forbidden(root, unattended=unattended))
+    collisions = NameCollisions(entries, root)
+    survey = _Survey(
+        root, index, existing, ForbiddenPlaces(root, unattended=unattended), collisions
+    )
     for number, entry in enumerate(entries):
-        survey.judge(number, entry)
-    survey.refuse_taken()
-    wanted = (entry for number, entry in enumerate(entries) if number not in survey.skip)
-    check_room(wanted, root, survey.folders)
-    return Plan(survey.skip, survey.last_notes())
+        survey.examine(number, entry)
+    refusal = survey.refusal()
+    # With a refusal, the room is not known: it depends on the policy that is chosen instead.
+    stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders)
+    return Plan(survey.skip, survey.last_notes(), stale, survey.taken, refusal)
 
 
-def check_root(root: Path) -> None:
-    """Refuse a folder that can't be made or written.
+def check_root(root: Path, option: str = "--output") -> None:
+    """Refuse a folder that can't be created or written.
+
+    Args:
+        root: the folder.
+        option: its option on the command line.
 
     Raises:
-        DestinationError: it is no folder, or may not be written.
+        DestinationError: it is not a folder, or may not be written.
     """
     name = printable(str(root))
-    if os.path.lexists(root) and not root.is_dir():
-        raise DestinationError(f"{name} is not a folder", "choose another with --output")
-    ancestor = _nearest(root)
-    if not ancestor.is_dir():
-        raise DestinationError(f"{printable(str(ancestor))} is not a folder")
+    try:
+        ancestor = _nearest(root)
+        is_folder = ancestor.is_dir()
+    except OSError as error:
+        reason = os.strerror(error.errno or 0).lower()
+        raise DestinationError(
+            f"can't use {name}: {reason}", f"choose another folder with {option}"
+        ) from None
+    if os.path.islink(root) and ancestor != root:
+        raise DestinationError(f"{name} is not a folder", f"choose another with {option}")
+    if not is_folder:
+        raise DestinationError(
+            f"{printable(str(ancestor))} is not a folder", f"choose another with {option}"
+        )
     real = os.path.realpath(root)
     if holds_modules(real) or is_named(real):
         raise DestinationError(
             f"{name} is a folder from which Python loads modules",
-            "choose another with --output"
+            f"choose another with {option}"
             + (", or take it out of PYTHONPATH" if is_named(real) else ""),
         )
-    if not os.access(ancestor, os.W_OK | os.X_OK):
+    for right, verb in ((os.W_OK | os.X_OK, "write in"), (os.R_OK, "read")):
+        if not os.access(ancestor, right):
+            raise DestinationError(
+                f"can't {verb} {printable(str(ancestor))}", f"choose another folder with {option}"
+            )
+
+
+def check_file(path: Path, existing: Existing) -> None:
+    """Refuse the path of a pipe, a socket or a device for a received file.
+
+    Args:
+        path: of the file.
+        existing: what to do about an existing file.
+
+    Raises:
+        DestinationError: a pipe, a socket or a device has this path.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return
+    kept = existing in (Existing.RENAME, Existing.SKIP)
+    if not (kept or stat.S_ISREG(mode) or stat.S_ISLNK(mode) or stat.S_ISDIR(mode)):
         raise DestinationError(
-            f"can't write in {printable(str(ancestor))}", "choose another folder with --output"
+            f"{printable(str(path))} is a pipe, a socket or a device, which is never replaced",
+            "choose another path with --output",
         )
 
 
-def check_room(entries: Iterable[Entry], root: Path, folders: int = 0) -> None:
-    """Refuse more than the disk has room for, as far as the sizes are known.
+def check_room(entries: Entries, skip: Container[int], root: Path, folders: int = 0) -> list[int]:
+    """Refuse a manifest that exceeds the free space, as far as sizes are known.
 
     Args:
-        entries: what is wanted.
+        entries: the manifest.
+        skip: numbers of the entries that are not received.
         root: the chosen folder.
-        folders: how many have to be made; each takes a block of the disk.
+        folders: how many are created; each takes a block of the disk.
+
+    Returns:
+        Entries whose parts of an earlier run must be removed first to make room.
 
     Raises:
         DestinationError: there is not enough room.
     """
     nearest = _nearest(root)
     needed = folders * _block(nearest)
-    for entry in entries:
-        if entry.kind is Kind.FILE and entry.size is not None:
+    for number, entry in enumerate(entries):
+        if entry.kind is Kind.FILE and entry.size is not None and number not in skip:
             needed += entry.size if entry.stored is None else min(entry.size, entry.stored)
     if not needed:
-        return
+        return []
     try:
-        free = shutil.disk_usage(nearest).free
+        usage = shutil.disk_usage(nearest)
     except OSError:
-        return  # a file system that does not say; the disk itself will
+        return []  # unknown
+    if not usage.total:
+        return []  # unknown: ramfs, and some network and FUSE file systems
+    free, stale = usage.free, list[int]()
     if needed > free:
+        for number, taken in _parts(entries, skip, root):
+            free += taken
+            stale.append(number)
+            if needed <= free:
+                return stale
+        without = ", those of unfinished files of an earlier run counted" if stale else ""
         raise DestinationError(
             f"not enough room in {printable(str(root))}: "
-            f"{readable(needed)} needed, {readable(free)} free",
+            f"{format_size(needed)} needed, {format_size(free)} free{without}",
             "make room, or choose another folder with --output",
         )
+    return stale
+
+
+def _parts(entries: Entries, skip: Container[int], root: Path) -> Iterator[tuple[int, int]]:
+    """Yield each entry with a part of an earlier run, and the bytes on the disk of the part."""
+    for number, entry in enumerate(entries):
+        if entry.kind is not Kind.FILE or number in skip:
+            continue
+        *folders, name = safe_path(entry.path)
+        try:
+            status = os.lstat(os.path.join(root, *folders, beside(name, PART_SUFFIX)))
+        except OSError:
+            continue
+        # Removing one of two hard links frees no space.
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+            blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
+            yield number, status.st_size if blocks is None else blocks * 512
+
+
+_UNICODE: Final = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
 
 
 class _Survey:
-    """What has been found out, entry by entry."""
+    """The results for the entries so far."""
 
-    def __init__(self, root: Path, index: Index, existing: Existing, forbidden: Forbidden) -> None:
+    def __init__(
+        self,
+        root: Path,
+        index: Index,
+        existing: Existing,
+        forbidden: ForbiddenPlaces,
+        collisions: NameCollisions,
+    ) -> None:
+        self._collisions = collisions
         self._forbidden = forbidden if forbidden else None
         self.skip: dict[int, str] = {}
         self._notes: list[str] = []
@@ -131,19 +222,20 @@ class _Survey:
         self._existing = existing
         self._index = index
         self._taken: list[str] = []
-        "The first few of what is there already, to be shown."
-        self._taken_in_all = 0
+        "Names of the first existing files, safe to show."
+        self.taken = array("q")
+        "Numbers of the entries with existing files."
         self._missing = "/"
-        """The folder, with a slash at its end, that was not there when last looked for, so that
-        nothing is in it: folders come before what is in them. No path begins with a slash."""
+        """The last folder that did not exist, with a slash at its end. Following entries in it
+        need no system call. No path begins with a slash."""
         self.folders = 0
-        """Folders that have to be made. Those that are no entries are told from the path before,
-        so some are counted twice where a manifest isn't sorted."""
+        """Folders to create. Those without an entry are found by comparison with the previous
+        path, so that some are counted twice if the manifest is not sorted."""
         self._last = ""
-        "The last path that was let in."
+        "The last path that can be saved."
 
-    def judge(self, number: int, entry: Entry) -> None:
-        """Judge one entry."""
+    def examine(self, number: int, entry: Entry) -> None:
+        """Examine one entry."""
         if entry.kind is Kind.TEXT:
             if entry.size is None or entry.size > MAX_TEXT:
                 self._refuse(number, "unsupported", "", "a text is too long to show")
@@ -151,45 +243,77 @@ class _Survey:
         try:
             parts = self._checked(number, entry)
         except UnsafeName as error:
-            self._refuse(number, "unsafe", entry.path, f"not received: {error}")
+            reason = "unsupported" if isinstance(error, RefusedLink) else "unsafe"
+            self._refuse(number, reason, entry.path, f"not received: {error}")
             return
         self.folders += _new_parents(entry.path, self._last)
         self._last = entry.path
-        if not self._is_taken(entry.path, parts, entry.kind):
+        if not self._conflicts(entry.path, parts, entry.kind):
             return
-        if self._existing is Existing.REFUSE:
-            self._taken_in_all += 1
-            if len(self._taken) < _MAX_TAKEN:
-                self._taken.append(printable(entry.path))
-        elif self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
+        self.taken.append(number)
+        if len(self._taken) < _MAX_TAKEN:
+            self._taken.append(printable(entry.path))
+        if self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
+            self._skip(number, entry.path)
+
+    def _skip(self, number: int, path: str) -> None:
+        """Skip an existing file, unless it is the file of another entry of this manifest."""
+        other = self._collisions.mistaken_for(number)
+        if other is None:
             self.skip[number] = "exists"
+        else:
+            why = f"not received: {printable(other)} has the same name here; --rename keeps both"
+            self._refuse(number, "unsafe", path, why)
 
     def _checked(self, number: int, entry: Entry) -> tuple[str, ...]:
-        """Return the components of a path that can be saved."""
+        """Return the components of the path of an entry that can be saved.
+
+        Raises:
+            UnsafeName: it can't.
+        """
         parts = safe_path(entry.path)
         if entry.kind is Kind.LINK:
             safe_target(parts, entry.target)
+        if not _UNICODE:
+            _check_encoding(entry)
+        if not entry.path.isascii():
+            self._check_length(parts)
         if self._forbidden is not None:
             self._forbidden.check(parts)
         if self._index.add(number, entry.path) != number:
-            raise UnsafeName("it is named twice")
+            raise UnsafeName("its path occurs twice")
         return parts
 
-    def refuse_taken(self) -> None:
-        """Stop if any target exists and nobody said what to do then."""
-        if not self._taken:
-            return
+    def _check_length(self, parts: tuple[str, ...]) -> None:
+        """Refuse a name that NTFS can store and the disk of the chosen folder can't.
+
+        Raises:
+            UnsafeName: a name is too long.
+        """
+        for part in parts:
+            if len(part.encode()) <= MAX_COMPONENT:
+                continue
+            try:
+                os.lstat(os.path.join(_nearest(Path(self._root)), part))
+            except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    raise UnsafeName("a name in the path is too long for this disk") from None
+
+    def refusal(self) -> DestinationError | None:
+        """Return the error for existing files with `Existing.REFUSE`; None if there are none."""
+        if not self._taken or self._existing is not Existing.REFUSE:
+            return None
         names = ", ".join(self._taken)
-        more = self._taken_in_all - len(self._taken)
-        verb = "exists" if self._taken_in_all == 1 else "exist"
-        raise DestinationError(
+        more = len(self.taken) - len(self._taken)
+        verb = "exists" if len(self.taken) == 1 else "exist"
+        return DestinationError(
             f"{names}{f' and {more} more' if more > 0 else ''} "
             f"{verb} in {printable(self._root)} already",
-            "--overwrite, --rename or --skip",
+            "run it again with --overwrite, --rename or --skip",
         )
 
     def last_notes(self) -> list[str]:
-        """Return the notes, the count of those left out last."""
+        """Return the notes, and at the end the number of those that were omitted."""
         return [*self._notes, f"and {self._more} more"] if self._more else self._notes
 
     def _refuse(self, number: int, reason: str, path: str, why: str) -> None:
@@ -199,7 +323,8 @@ class _Survey:
         else:
             self._more += 1
 
-    def _is_taken(self, path: str, parts: tuple[str, ...], kind: Kind) -> bool:
+    def _conflicts(self, path: str, parts: tuple[str, ...], kind: Kind) -> bool:
+        """Return whether something exists at *path*; existing folders are no conflict."""
         status: os.stat_result | None = None
         missing = path.startswith(self._missing)
         if not missing:
@@ -211,12 +336,27 @@ class _Survey:
                 if not missing:
                     self._missing = f"{path}/"
             return False
-        # Folders are filled up; what stands where a folder must be is in the way.
         return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)
 
 
+def _check_encoding(entry: Entry) -> None:
+    """Refuse a name that can't be encoded in the locale, if that is not UTF-8.
+
+    Raises:
+        UnsafeName: it can't.
+    """
+    try:
+        os.fsencode(entry.path)
+        os.fsencode(entry.target)
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise UnsafeName(
+            f"the name can't be written in {encoding}, the encoding of this locale"
+        ) from None
+
+
 def _new_parents(path: str, last: str) -> int:
-    """Count the folders above *path* that *last* is not in, nor is itself.
+    """Count the parents of *path* that are neither *last* nor one of its parents.
 
     >>> _new_parents("a/b/c/d", "a/x"), _new_parents("a/b", "a"), _new_parents("ab/c", "a/b")
     (2, 0, 1)
@@ -231,15 +371,21 @@ def _new_parents(path: str, last: str) -> int:
 
 
 def _block(path: Path) -> int:
-    """Return how many bytes the smallest thing takes on the disk of *path*."""
+    """Return the size of a block of the disk of *path*, in bytes."""
+    if sys.platform == "win32":
+        return 4096
     try:
-        return os.statvfs(path).f_frsize
-    except (AttributeError, OSError):  # Windows; a file system that does not say
+        return os.statvfs(path).f_frsize or 4096
+    except OSError:
         return 4096
 
 
 def _nearest(path: Path) -> Path:
-    """Return *path*, or the closest of its parents that exists."""
+    """Return *path*, or the closest of its parents that exists.
+
+    Raises:
+        OSError: a system call failed.
+    """
     while not path.exists() and path.parent != path:
         path = path.parent
     return path

@@ -1,11 +1,12 @@
-"""Read one thing that is sent: a file, a stream or a text, block by block.
+"""Readers of files, streams and texts that are sent, block by block.
 
-Each reader yields pieces and keeps no more than one in memory. A file that changes while
-it is read is given up: what would arrive was never the file at any moment.
+A reader yields pieces, of which at most one is in memory. A file that changes while it is read is
+given up, because the receiver would get a mixture of two versions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -15,65 +16,73 @@ from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
 from dcsend.entry import Entry
+from dcsend.files.disk import close_quietly
 from dcsend.files.folder import Identity, identity
-from dcsend.files.listed import NOWHERE, Replaced, open_listed
 from dcsend.files.manifest import SPARSE_MARGIN, Origin
+from dcsend.files.verified_open import NOWHERE, FileReplaced, open_listed
 
-__all__ = ["MAX_HOLE", "MIN_HOLE", "CantRead", "Piece", "Reader", "open_reader", "read_small"]
+__all__ = [
+    "MAX_HOLE",
+    "MIN_HOLE",
+    "CantRead",
+    "Piece",
+    "Reader",
+    "open_reader",
+    "reason",
+]
 
 MIN_HOLE: Final = 64 << 10
-"Bytes; a shorter run of zeros is read like anything else."
+"Bytes; a shorter hole is read as zeros."
 MAX_HOLE: Final = 1 << 30
-"Bytes of one hole in the protocol; a longer one is sent as several."
+"Bytes; a longer hole is sent as several (limit of the protocol)."
 
 _SHORTER: Final = "became shorter while it was sent"
-_LONGER: Final = "is longer than its size says"
-"As in /proc, and on some FUSE drives: the size is not to be trusted."
+_LONGER: Final = "is longer than its listed size"
+"For files in /proc and on some FUSE file systems, whose size is wrong."
 
 Piece: TypeAlias = bytes | int
 "Bytes of the file, or the length of a hole."
 
 
 class CantRead(Exception):
-    """A source has to be given up; the text is the reason, for both sides to see."""
+    """A source is given up; the text is the reason, which is shown on both sides."""
 
 
 class Reader(Protocol):
     """One open source."""
 
     def pieces(self, start: int) -> Iterator[Piece]:
-        """Yield the content from byte 0; before *start* the blocks end exactly there.
+        """Yield the content from byte 0; a piece that begins before *start* ends there or before.
 
         Raises:
-            CantRead: it has to be given up.
+            CantRead: the source is given up.
+            OSError: it can't be read.
         """
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the source; never raises, because the content has been read."""
 
 
 def open_reader(entry: Entry, origin: Origin, listed: Identity, block_size: int) -> Reader:
-    """Open what *entry* was listed from.
+    """Open the source of *entry*.
 
     Args:
         entry: as it is in the manifest.
-        origin: where its content is.
-        listed: device and inode of what is there, as the scan saw them.
+        origin: path, stream or text.
+        listed: device and inode that the scan found.
         block_size: bytes read at once.
 
     Raises:
-        CantRead: it has vanished, may not be read, or is something else by now.
+        CantRead: it has been replaced since.
+        OSError: it does not exist any more, or may not be read.
     """
     if isinstance(origin, bytes):
         return TextReader(origin, block_size)
     if not isinstance(origin, str):
         return StreamReader(origin, block_size)
-    try:
-        if entry.size is None:
-            return StreamReader(_open_stream(origin, listed), block_size, owned=True)
-        return FileReader(origin, entry, listed, block_size)
-    except OSError as error:
-        raise CantRead(_reason(error)) from None
+    if entry.size is None:
+        return StreamReader(_open_stream(origin, listed), block_size, owned=True)
+    return FileReader(origin, entry, listed, block_size)
 
 
 class TextReader:
@@ -94,13 +103,12 @@ class TextReader:
 
 
 class StreamReader:
-    """A stream whose end nobody knows before it is there.
+    """A stream of unknown length.
 
     Args:
-        stream: read as it comes, so that what was written on its other end is not held
-            back until a block is full.
-        block_size: bytes asked for at most at once.
-        owned: close it at the end.
+        stream: read without waiting until a block is full.
+        block_size: maximum bytes of a read.
+        owned: whether `close` closes the stream.
     """
 
     def __init__(
@@ -111,8 +119,8 @@ class StreamReader:
         self._owned = owned
 
     def pieces(self, start: int) -> Iterator[Piece]:
-        """Yield what comes; see `Reader.pieces`."""
-        # A buffered stream's read() waits until all is there; read1() does not.
+        """Yield available bytes until the end; see `Reader.pieces`."""
+        # read() of a buffered stream waits for all the bytes; read1() does not.
         read = getattr(self._stream, "read1", self._stream.read)
         position = 0
         while True:
@@ -121,32 +129,33 @@ class StreamReader:
                 room = min(room, start - position)
             try:
                 piece = read(room)
-            except (OSError, ValueError) as error:
-                raise CantRead(_reason(error)) from None
+            except ValueError:
+                raise CantRead("can't be read") from None  # the stream is closed
             if piece is None:
-                raise CantRead("has nothing to read yet and does not wait")
+                raise CantRead("is non-blocking and has no data yet")
             if not piece:
                 return
             position += len(piece)
             yield bytes(piece)
 
     def close(self) -> None:
-        """Close the stream if it was opened here."""
+        """Close the stream if it is owned."""
         if self._owned:
-            self._stream.close()
+            with contextlib.suppress(OSError):
+                self._stream.close()
 
 
 class FileReader:
     """A file of known size, with its holes where the system shows them.
 
     Args:
-        path: where it was listed.
-        entry: as announced to the receiver; its size is known.
-        listed: device and inode, as the scan saw them.
+        path: of the scan.
+        entry: as announced to the receiver, with its size.
+        listed: device and inode that the scan found.
         block_size: bytes read at once.
 
     Raises:
-        CantRead: it is something else by now, or has another size or time.
+        CantRead: it has been replaced, or has another size or time.
         OSError: it can't be opened.
     """
 
@@ -170,17 +179,18 @@ class FileReader:
         while position < self._size:
             limit = start if position < start else self._size
             piece = self._piece(position, limit)
+            is_hole = isinstance(piece, int)
             position += piece if isinstance(piece, int) else len(piece)
             if position >= self._size:
-                # Before the last piece goes out, or the receiver would call it complete.
-                self._check_unchanged()
+                # Before the last piece is yielded, so that a changed file is never sent completely.
+                self._check_end(longer=self._has_more() if is_hole else position > self._size)
             yield piece
         if not self._size:
-            self._check_unchanged()
+            self._check_end(longer=self._has_more())
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file; see `Reader.close`."""
+        close_quietly(self._fd)
 
     def _piece(self, position: int, limit: int) -> Piece:
         """Return what is at *position*, at most to *limit*."""
@@ -190,10 +200,9 @@ class FileReader:
             if first <= position < last:
                 return min(last, limit, position + MAX_HOLE) - position
             end = min(limit, first)
-        try:
-            piece = os.read(self._fd, min(self._block_size, end - position))
-        except OSError as error:
-            raise CantRead(_reason(error)) from None
+        length = min(self._block_size, end - position)
+        # At the end one more byte is requested, to detect a file that has grown.
+        piece = os.read(self._fd, length + (position + length == self._size))
         if not piece:
             raise CantRead(_SHORTER)
         return piece
@@ -202,6 +211,8 @@ class FileReader:
         """Return the hole at *position*, or the next one; (size, size) if there is none."""
         if position < self._hole[1]:
             return self._hole
+        if sys.platform == "win32":
+            return self._size, self._size
         first = position
         try:
             while first < self._size:
@@ -213,14 +224,16 @@ class FileReader:
             else:
                 first = last = self._size
         except OSError:
-            self._sparse = False  # this file system does not tell after all
+            self._sparse = False  # this file system does not support it
             first = last = self._size
         self._hole = (first, last)
-        # Reading goes on behind the hole, or where it stood.
+        # The next read is after the hole, or at *position*.
         os.lseek(self._fd, last if first <= position else position, os.SEEK_SET)
         return self._hole
 
     def _data_after(self, position: int) -> int:
+        if sys.platform == "win32":
+            return position
         try:
             return min(os.lseek(self._fd, position, os.SEEK_DATA), self._size)
         except OSError as error:
@@ -228,68 +241,37 @@ class FileReader:
                 return self._size
             raise
 
-    def _check_unchanged(self) -> None:
-        try:
-            if self._hole[1]:
-                # Looking for holes has moved the place where reading goes on.
-                os.lseek(self._fd, self._size, os.SEEK_SET)
-            more = os.read(self._fd, 1)
-        except OSError as error:
-            raise CantRead(_reason(error)) from None
-        _check_same(self._fd, self._before)
-        if more:
+    def _has_more(self) -> bool:
+        """Return whether there is content after the listed size."""
+        os.lseek(self._fd, self._size, os.SEEK_SET)
+        return os.read(self._fd, 1) != b""
+
+    def _check_end(self, *, longer: bool) -> None:
+        after, before = os.fstat(self._fd), self._before
+        if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise CantRead("changed while it was sent")
+        if longer:
             raise CantRead(_LONGER)
 
 
-def read_small(path: str, entry: Entry, size: int, listed: Identity) -> bytes:
-    """Return all of a file that is not sparse, and too small to be read in pieces.
-
-    Args:
-        path: as of a `FileReader`, like the others.
-        entry: as announced to the receiver.
-        size: its bytes; fewer than `SPARSE_MARGIN`.
-        listed: device and inode, as the scan saw them.
-
-    Raises:
-        CantRead: it can't be opened or read, has changed, or changes meanwhile.
-    """
-    try:
-        fd, before = open_listed(path, entry.path.count("/"), listed)
-        try:
-            _check_listed(before, size, entry.mtime)
-            # One byte more than there should be: that there is none has to be seen, too.
-            content = os.read(fd, size + 1)
-            while len(content) < size and (more := os.read(fd, size + 1 - len(content))):
-                content += more
-            if len(content) < size:
-                raise CantRead(_SHORTER)
-            _check_same(fd, before)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise CantRead(_reason(error)) from None
-    if len(content) > size:
-        raise CantRead(_LONGER)
-    return content
-
-
 def _open_stream(path: str, listed: Identity) -> io.FileIO:
-    """Open a pipe or a device that was named: waiting for its other end is right."""
+    """Open a pipe or a device of a scan; waits for a writer of a pipe."""
     stream = io.FileIO(path)
     try:
         status = os.fstat(stream.fileno())
-        # Where /dev/fd is no folder of links, what it opens is another thing than what it lists.
+        # Except on Linux, an entry of /dev/fd and the file that it opens have different inodes.
         same = sys.platform != "linux" or listed in (NOWHERE, identity(status))
         if stat.S_ISREG(status.st_mode) or not same:
             raise CantRead("was replaced before it was sent")
     except BaseException:
-        stream.close()
+        with contextlib.suppress(OSError):
+            stream.close()
         raise
     return stream
 
 
 def _check_listed(status: os.stat_result, size: int, mtime: int | None) -> None:
-    """Refuse an open file that is not as it was listed."""
+    """Refuse an open file that differs from the listed one."""
     if not stat.S_ISREG(status.st_mode):
         raise CantRead("is not a file any more")
     changed = mtime is not None and status.st_mtime_ns // 1000 != mtime
@@ -297,20 +279,16 @@ def _check_listed(status: os.stat_result, size: int, mtime: int | None) -> None:
         raise CantRead("changed before it was sent")
 
 
-def _check_same(fd: int, before: os.stat_result) -> None:
-    after = os.fstat(fd)
-    if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise CantRead("changed while it was sent")
-
-
-def _reason(error: OSError | ValueError) -> str:
-    """Say why a source can't be read, in words for both sides."""
+def reason(error: CantRead | OSError) -> str:
+    """Return the reason why a source is given up, which is shown on both sides."""
+    if isinstance(error, CantRead):
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return "vanished before it was sent"
-    if isinstance(error, Replaced):
+    if isinstance(error, FileReplaced):
         return str(error)
-    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+    if error.errno == errno.ELOOP:
         return "was replaced by a symbolic link"
-    if isinstance(error, OSError) and error.errno:
+    if error.errno:
         return os.strerror(error.errno).lower()
     return "can't be read"

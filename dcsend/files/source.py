@@ -1,102 +1,112 @@
-"""Read everything that a scan has listed, in its order, as blocks ready to be framed.
+"""Reading the files of a scan, in its order, as blocks for the protocol.
 
-One file is open at a time and one block in memory. The digest of a file is computed while
-it is read. A file that can't be read, or changes, is given up with a reason; the others
-go on.
+One file is open and one block is in memory at a time. The digest of a file is computed while it is
+read. A file that can't be read, or changes, is given up with a reason; the others continue.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
-from dcsend.files.folder import Identity
 from dcsend.files.intake import zeros
-from dcsend.files.manifest import SPARSE_MARGIN, Origin, Scan
-from dcsend.files.reading import CantRead, Piece, open_reader, read_small
+from dcsend.files.manifest import Origin, Scan
+from dcsend.files.reading import CantRead, Piece, open_reader, reason
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
-__all__ = ["BLOCK_SIZE", "Block", "Source"]
+__all__ = ["BLOCK_SIZE", "Block", "FileSource"]
 
 BLOCK_SIZE: Final = 16 * 64936
-"Bytes: 16 full frames, about 1 MiB; bigger blocks read no faster."
+"Bytes of 16 full frames, about 1 MiB; larger blocks are not read faster."
 
 
 class Block(NamedTuple):
-    """A piece of a file, or the news that it has been given up."""
+    """A piece of a file, or the reason why the file is given up."""
 
     number: int
     "Place of the entry in the manifest, from 0."
     offset: int
     "Bytes from the start of the file."
     payload: bytes = b""
-    "What is there; empty for a hole, a failure, and an end that is told on its own."
+    "Content; empty for a hole, a failure, and an end without content."
     hole: int = 0
-    "Bytes of zeros there instead, at most 1 GiB."
+    "Length of a hole in bytes, at most 1 GiB; 0 for content."
     digest: bytes | None = None
-    "SHA-256 of the whole file, with its last block."
+    "SHA-256 of the whole file; only in its last block."
     failure: str = ""
-    "Why the file has been given up; this is then its last block."
+    "Why the file is given up; only in its last block."
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has all of its file."""
+        """Whether the block contains the whole file."""
         return not self.offset and self.digest is not None
 
 
-class Source:
+class FileSource:
     """All files, streams and texts of a scan.
 
     Args:
         scanned: what `scan` returned.
-        block_size: bytes of a block at most; a multiple of a frame's payload.
+        block_size: maximum bytes of a block; a multiple of the payload of a frame.
     """
 
     def __init__(self, scanned: Scan, block_size: int = BLOCK_SIZE) -> None:
         self._scan = scanned
         self._block_size = block_size
-        self._small = min(block_size, SPARSE_MARGIN - 1)
-        "Bytes of a file that is read at once; it can't have holes worth telling."
 
     @property
     def entries(self) -> Sequence[Entry]:
         """The manifest."""
         return self._scan.entries
 
-    def blocks(self, skip: Container[int], have: Mapping[int, int]) -> Iterator[Block]:
+    def blocks(
+        self,
+        skip: Container[int],
+        have: Mapping[int, int],
+        due: Callable[[], int] = lambda: 0,
+    ) -> Iterator[Block]:
         """Yield the blocks of every file in order.
 
         Closing the iterator early closes the file that is open.
 
         Args:
-            skip: numbers of the entries that the receiver does not want.
-            have: number -> bytes that the receiver has already; they are read for the
-                digest and not yielded.
+            skip: numbers of the entries that are not read.
+            have: for some entries, the bytes that the receiver has; they are read for the digest
+                and not yielded.
+            due: called for each block; returns the number of the file to send next. Files before
+                it are not read any further.
         """
         for number, entry in enumerate(self._scan.entries):
             if entry.kind not in (Kind.FILE, Kind.TEXT) or number in skip:
                 continue
-            origin, start = self._scan.origins[number], have.get(number, 0)
-            if entry.size is None or entry.size > self._small or start or type(origin) is not str:
-                yield from self._file(number, entry, origin, start)
-            else:
-                yield _small(number, origin, entry, entry.size, self._scan.identity(number))
+            yield from self._file(
+                number, entry, self._scan.origins[number], have.get(number, 0), due
+            )
 
-    def _file(self, number: int, entry: Entry, origin: Origin, start: int) -> Iterator[Block]:
+    def _file(
+        self,
+        number: int,
+        entry: Entry,
+        origin: Origin,
+        start: int,
+        due: Callable[[], int],
+    ) -> Iterator[Block]:
         position = 0
         listed = self._scan.identity(number)
         hasher = hashlib.sha256()
         try:
             if entry.size is not None and start > entry.size:
-                raise CantRead("the receiver has more of it than there is")
+                raise CantRead("the receiver has more bytes than the file")
             with closing(open_reader(entry, origin, listed, self._block_size)) as reader:
                 ended = False
                 for piece in reader.pieces(start):
+                    if number < due():
+                        return
                     offset = position
                     position += _count(piece, hasher)
                     if position <= start:
@@ -108,25 +118,16 @@ class Source:
                     digest = hasher.digest() if ended else None
                     yield Block(number, offset, piece, digest=digest)
                 if position < start:
-                    raise CantRead("the receiver has more of it than there is")
+                    raise CantRead("the receiver has more bytes than the file")
                 if not ended:
-                    # Empty, a stream, ended by a hole, or there already: all but the digest.
+                    # Of empty files, streams, holes at the end, and what the receiver has.
                     yield Block(number, position, digest=hasher.digest())
-        except CantRead as error:
-            yield Block(number, position, failure=str(error))
-
-
-def _small(number: int, path: str, entry: Entry, size: int, listed: Identity) -> Block:
-    """Return all of a file, for which the reader's pieces would be twice the work."""
-    try:
-        content = read_small(path, entry, size, listed)
-    except CantRead as error:
-        return Block(number, 0, failure=str(error))
-    return Block(number, 0, content, digest=hashlib.sha256(content).digest())
+        except (CantRead, OSError) as error:
+            yield Block(number, position, failure=reason(error))
 
 
 def _count(piece: Piece, hasher: _Hash) -> int:
-    """Put *piece* into the digest and return its length."""
+    """Add *piece* to the digest and return its length in bytes."""
     if isinstance(piece, int):
         for block in zeros(piece):
             hasher.update(block)

@@ -1,8 +1,8 @@
-"""Make many files survive a crash: in one call where Linux can, else many calls at a time.
+"""Making files durable: one `syncfs` call where Linux has it, otherwise `fsync` on several threads.
 
-The threads are daemons: a `ThreadPoolExecutor` is waited for when Python ends, which
-would keep the program alive as long as a disk that no longer answers. Must not import
-the rest of `files`.
+The threads are daemons. Python waits for those of a `ThreadPoolExecutor` when it exits, which would
+keep the program alive for as long as a disk does not respond. Imports nothing else of `files` but
+`disk`.
 """
 
 from __future__ import annotations
@@ -17,112 +17,123 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Final, TypeAlias
 
-from dcsend.processor import apart
+from dcsend.files.disk import NO_SYNC
 
-__all__ = ["MANY", "THREADS", "Calls", "Together", "can_sync_file_systems", "sync_file_systems"]
+__all__ = [
+    "MANY",
+    "SYNCFS",
+    "THREADS",
+    "PendingSyncs",
+    "SyncPool",
+    "can_sync_file_systems",
+    "sync_file_systems",
+]
 
 MANY: Final = 32
-"""Files for which syncing all of their file system is the cheaper way: 16 to 40 us for each of 256
-or more where eight threads of `fsync` took 80 to 110 (ext4, Linux 6.18), and a fraction of the
-processor's time. It also writes what others have changed there."""
-_TRUSTED: Final = (5, 8)
-"The Linux from which on `syncfs` tells of errors that other writes have had (syncfs(2))."
+"""Files of one sync for which `syncfs` is used. With 256 or more it took 16 to 40 us for each file;
+eight threads of `fsync` took 80 to 110 us (ext4, Linux 6.18) and many times the processor time.
+`syncfs` also writes the changes of other programs."""
+_MIN_LINUX: Final = (5, 8)
+"First Linux release whose `syncfs` returns errors of earlier writes (syncfs(2))."
 
 THREADS: Final = 8
-"Enough for the system to write them as one; more gained nothing on ext4 and NVMe."
+"Threads of `fsync`; with more, no gain was measured on ext4 and NVMe."
 
 _Call: TypeAlias = Callable[[], None]
-_Done: TypeAlias = SimpleQueue[tuple[int, Exception | None]]
-_Work: TypeAlias = SimpleQueue[tuple[int, _Call, _Done] | None]
+_Results: TypeAlias = SimpleQueue[tuple[int, Exception | None]]
+_Work: TypeAlias = SimpleQueue[tuple[int, _Call, _Results] | None]
+
+
+def _find_syncfs() -> Callable[[int], int] | None:
+    """Return the system call, which the standard library does not have."""
+    if sys.platform != "linux":
+        return None
+    release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+    call: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    return call if release >= _MIN_LINUX else None
+
+
+SYNCFS: Final = _find_syncfs()
+"The system call `syncfs`; None on systems without a usable one."
 
 
 def can_sync_file_systems() -> bool:
-    """Tell whether `sync_file_systems` does anything here."""
-    return _SYNCFS is not None
+    """Return whether `sync_file_systems` works on this system."""
+    return SYNCFS is not None
 
 
 def sync_file_systems(descriptors: Iterable[int]) -> None:
-    """Write all that these files' file systems have not written yet.
+    """Write all unwritten data of the file systems of these open files.
 
     Args:
-        descriptors: the first of each file system is asked, and hears of errors since it was
-            opened only: put what was opened first there.
+        descriptors: open files. The first one of each file system is used; the system reports
+            errors since that file was opened, so the one that was opened first comes first.
 
     Raises:
-        OSError: something could not be written, or this system can't.
+        OSError: data could not be written, or this system has no `syncfs`.
     """
-    if _SYNCFS is None:
+    if SYNCFS is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     first: dict[int, int] = {}
     for descriptor in descriptors:
         first.setdefault(os.fstat(descriptor).st_dev, descriptor)
     for descriptor in first.values():
-        if _SYNCFS(descriptor):
+        if SYNCFS(descriptor):
             error = ctypes.get_errno()
+            if error in NO_SYNC:
+                continue  # as in `disk.sync`
             raise OSError(error, os.strerror(error))
 
 
-def _find_syncfs() -> Callable[[int], int] | None:
-    """Return the system call that Python has no name for."""
-    if sys.platform != "linux":
-        return None
-    version = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
-    call: Callable[[int], int] | None = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    return call if version >= _TRUSTED else None
+class PendingSyncs:
+    """Calls that the threads of a `SyncPool` carry out; wait for them before closing the pool."""
 
-
-_SYNCFS: Final = _find_syncfs()
-
-
-class Calls:
-    """Calls that threads of a `Together` carry out; to be waited for before it is closed."""
-
-    def __init__(self, count: int, done: _Done) -> None:
-        self._done = done
+    def __init__(self, count: int, results: _Results) -> None:
+        self._results = results
         self._errors: list[OSError | None] = [None] * count
         self._left = count
-        self._fault: Exception | None = None
+        self._unexpected: Exception | None = None
 
     @property
-    def are_done(self) -> bool:
-        """Whether `wait` would not wait."""
-        return self._done.qsize() >= self._left
+    def is_done(self) -> bool:
+        """Whether `wait` returns at once."""
+        return self._results.qsize() >= self._left
 
     def wait(self) -> list[OSError | None]:
-        """Return, in their order, what each raised.
+        """Wait for all calls and return the error of each, in their order.
 
         Raises:
-            Exception: what a call raised that is no `OSError`, after all are done.
+            Exception: an exception of a call that is not an `OSError`, after all calls have ended.
         """
         while self._left:
-            index, outcome = self._done.get()
+            index, error = self._results.get()
             self._left -= 1
-            if outcome is None or isinstance(outcome, OSError):
-                self._errors[index] = outcome
+            if error is None or isinstance(error, OSError):
+                self._errors[index] = error
             else:
-                self._fault = outcome
-        if self._fault is not None:
-            raise self._fault
+                self._unexpected = error
+        if self._unexpected is not None:
+            raise self._unexpected
         return self._errors
 
 
-class Together:
-    """A few threads, started when they are needed first."""
+class SyncPool:
+    """At most `THREADS` threads, each started when it is first needed."""
 
     def __init__(self) -> None:
         self._work: _Work = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
-    def begin(self, calls: Sequence[_Call]) -> Calls:
-        """Hand *calls* to the threads, behind what they have already."""
+    def submit(self, calls: Sequence[_Call]) -> PendingSyncs:
+        """Queue *calls* for the threads."""
         self._start(min(THREADS, len(calls)))
-        done: _Done = SimpleQueue()  # its own, so that no answer gets to somebody else
+        results: _Results = SimpleQueue()
         for index, call in enumerate(calls):
-            self._work.put((index, call, done))
-        return Calls(len(calls), done)
+            self._work.put((index, call, results))
+        return PendingSyncs(len(calls), results)
 
     def close(self) -> None:
-        """End the threads."""
+        """Carry out the queued calls, then end the threads."""
         for _ in self._threads:
             self._work.put(None)
         for thread in self._threads:
@@ -132,18 +143,17 @@ class Together:
     def _start(self, count: int) -> None:
         while len(self._threads) < count:
             name = f"dcsend-sync-{len(self._threads)}"
-            thread = threading.Thread(target=_serve, args=(self._work,), name=name, daemon=True)
-            with apart():
-                thread.start()
+            thread = threading.Thread(target=_run, args=(self._work,), name=name, daemon=True)
+            thread.start()
             self._threads.append(thread)
 
 
-def _serve(work: _Work) -> None:
+def _run(work: _Work) -> None:
     while (item := work.get()) is not None:
-        index, call, done = item
+        index, call, results = item
         try:
             call()
-        except Exception as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            done.put((index, error))
+        except Exception as error:  # noqa: BLE001 - raised or returned by `PendingSyncs.wait`
+            results.put((index, error))
         else:
-            done.put((index, None))
+            results.put((index, None))

@@ -1,8 +1,7 @@
-"""What happened: the values that `Sender.receive` and `Receiver.receive…` return.
+"""Events: the values that `Sender.receive` and `Receiver.receive…` return.
 
-Past tense and immutable. Text in them is as the peer sent it: `printable()` it before
-it is shown. Of which there are some for each file, or frame, is a tuple: a frozen dataclass
-takes three times as long to make.
+Immutable. Text in them is as the peer sent it: pass it to `printable()` before it is shown. Events
+of a file or a frame are named tuples, which are made in a third of the time of a frozen dataclass.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dcsend.entry import NOTHING, LeftOut
 from dcsend.listing import Entries
 
 __all__ = [
@@ -18,14 +18,9 @@ __all__ = [
     "Acknowledged",
     "Cancelled",
     "Completed",
-    "DataReceived",
     "Declined",
     "Event",
-    "FileAborted",
-    "FileEnded",
     "FileJudged",
-    "FrameEvent",
-    "HoleReceived",
     "ManifestReceived",
     "PeerIntroduced",
     "PeerSaidBye",
@@ -34,22 +29,26 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class PeerIntroduced:
-    """The peer's Hello came, and it fits."""
+    """A valid Hello of the peer has arrived."""
 
     agent: str
     "Name and version of its program."
     version: int
-    "The protocol version that both use from now on."
+    "The protocol version of the connection."
     features: tuple[str, ...]
-    "Optional abilities it named, known or not."
+    "Its optional capabilities, known or not."
+    name: str = ""
+    "Name of the device; empty for none."
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestReceived:
-    """The whole manifest is here: accept or decline it."""
+    """The whole manifest has arrived: accept or decline it."""
 
     entries: Entries
-    "Everything that is offered; paths not yet judged safe."
+    "Everything that is offered; paths are not validated yet."
+    left_out: LeftOut = NOTHING
+    "What the sender found and does not offer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +56,14 @@ class Accepted:
     """The receiver wants the files: send them."""
 
     skip: Mapping[int, str]
-    "Entries it doesn't want, with one of SKIP_REASONS."
+    "Entries that it does not want, each with one of SKIP_REASONS."
     have: Mapping[int, int]
-    "Where to start in files that it has the beginning of, in bytes."
+    "Offset at which to start each file that it has in part, in bytes."
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The receiver wants none of it; nothing more happens."""
+    """The receiver wants nothing of the offer; the transfer has ended."""
 
     reason: str
     "One of DECLINE_REASONS."
@@ -74,14 +73,14 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """More may be sent."""
+    """The receiver has written more content."""
 
     bytes: int
     "Bytes of data messages whose content the receiver has written."
 
 
 class FileJudged(NamedTuple):
-    """The receiver said what became of a file."""
+    """The status of a file has arrived."""
 
     number: int
     "The entry's number."
@@ -91,19 +90,19 @@ class FileJudged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The receiver's last word came: call `end`."""
+    """Complete has arrived: call `end`."""
 
     ok: bool
-    "Whether every accepted file is safe."
+    "Whether every accepted entry is ok."
     files: int
-    "How many are."
+    "Number of files and texts with the status ok."
     bytes: int
-    "Their sizes, summed."
+    "Sum of their sizes."
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The peer ended it; nothing more happens."""
+    """The peer has cancelled; the transfer has ended."""
 
     reason: str
     "One of CANCEL_REASONS."
@@ -113,64 +112,11 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class PeerSaidBye:
-    """The sender knows the receiver's last word; both may close."""
+    """The sender has received Complete or Decline; both sides may close."""
 
+    by_cancel: bool = False
+    "Whether it was a Cancel: after a Decline, the sender does not give its code back."
 
-class DataReceived(NamedTuple):
-    """Content to write."""
-
-    number: int
-    "The entry's number."
-    offset: int
-    "Where it belongs, in bytes."
-    payload: memoryview | bytes
-    "The content; a view into the message that was given in."
-    cost: int
-    "What to pass to `Receiver.written` when it is written, in bytes."
-
-
-class HoleReceived(NamedTuple):
-    """Zeros to leave out."""
-
-    number: int
-    "The entry's number."
-    offset: int
-    "Where they begin, in bytes."
-    length: int
-    "How many, in bytes."
-    cost: int
-    "What to pass to `Receiver.written`, in bytes."
-
-
-class FileEnded(NamedTuple):
-    """The last content of a file: write it, compare the digest, give a verdict."""
-
-    number: int
-    "The entry's number."
-    offset: int
-    "Where the payload belongs, in bytes."
-    payload: memoryview | bytes
-    "The last content, often empty."
-    size: int
-    "Length of the whole file, in bytes."
-    digest: bytes
-    "SHA-256 of the whole file, 32 bytes."
-    cost: int
-    "What to pass to `Receiver.written` when it is written, in bytes."
-
-
-class FileAborted(NamedTuple):
-    """The sender gave a file up: give the verdict `failed`."""
-
-    number: int
-    "The entry's number."
-    reason: str
-    "For people."
-    cost: int
-    "What to pass to `Receiver.written`, in bytes."
-
-
-FrameEvent = DataReceived | HoleReceived | FileEnded | FileAborted
 
 Event = (
     PeerIntroduced

@@ -8,10 +8,10 @@
     +-----------------------------------+---------------------------------+
     | length                            | CRC-32                          |
     +-----------------------------------+---------------------------------+
-    | payload …                [SHA-256: END of the file, BUNDLE of each] |
+    | payload …                [SHA-256: END of the file, BATCH of each] |
 
-Network byte order. The CRC covers the header with its own field as zero, and all that
-follows. Knows the layout only; order and windows are judged by `ledger` and `window`.
+Network byte order. The CRC covers the header, with its own field as zero, and all that follows.
+This module has the layout only; `ledger` validates the order of frames, `window` their amount.
 """
 
 from __future__ import annotations
@@ -32,51 +32,51 @@ __all__ = [
     "FrameKind",
     "decode_frame",
     "encode_abort",
-    "encode_bundle",
+    "encode_batch",
     "encode_data",
     "encode_hole",
 ]
 
 
 class FrameKind(enum.IntEnum):
-    """What a frame is: its first byte."""
+    """Type of a frame: its first byte."""
 
     DATA = 1
     HOLE = 2
     ABORT = 3
-    BUNDLE = 4
+    BATCH = 4
 
 
 END: Final = 1
-"Flag of a DATA frame: the last of its file, the digest follows the payload."
+"Flag of a DATA frame that is the last of its file: the digest follows the payload."
 
 _HEADER: Final = struct.Struct("!BBHIQII")
 _BEFORE_CRC: Final = struct.Struct("!BBHIQI")
 _CRC: Final = struct.Struct("!I")
 _NO_CRC: Final = bytes(4)
 
-# Plain integers: an enum member costs a lookup for each frame.
+# Plain integers: an enum member would cost a lookup for each frame.
 _DATA: Final = 1
 _HOLE: Final = 2
 _ABORT: Final = 3
-_BUNDLE: Final = 4
+_BATCH: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame, as it arrived."""
+    """One frame that has arrived."""
 
     kind: FrameKind
     number: int
-    "The entry's number in the manifest; of a BUNDLE that of its first file."
+    "Number of the entry; of a BATCH that of its first file."
     offset: int
-    "Where in the file it belongs, in bytes; of a BUNDLE how many files it holds."
+    "Offset of the content in the file, in bytes; of a BATCH the number of its files."
     length: int
-    "Bytes of content: of the payload, or zeros of a HOLE; of the reason in an ABORT."
+    "Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason."
     payload: memoryview | bytes
     "Content or reason; a view into the message, not a copy."
     digest: bytes | None
-    "SHA-256 of the whole file if this is its last frame; of a BUNDLE those of all its files."
+    "SHA-256 of the whole file, with END only; of a BATCH those of all its files."
 
 
 def encode_data(
@@ -85,7 +85,7 @@ def encode_data(
     """Make a DATA frame; with *digest* (32 bytes) it is the last of its file.
 
     Raises:
-        LocalProtocolError: it is empty without being the last, too long, or out of range.
+        LocalProtocolError: it is empty and not the last, too long, or out of range.
     """
     length = len(payload)
     if digest is None:
@@ -98,29 +98,29 @@ def encode_data(
     if length > limits.MAX_PAYLOAD_WITH_DIGEST:
         raise LocalProtocolError(f"payload of {length} bytes is too long for a last frame")
     if len(digest) != limits.DIGEST:
-        raise LocalProtocolError(f"digest of {len(digest)} bytes is no SHA-256")
+        raise LocalProtocolError(f"digest of {len(digest)} bytes is not a SHA-256")
     head = _pack(_DATA, END, number, offset, length)
     crc = crc32(digest, crc32(payload, crc32(_NO_CRC, crc32(head))))
     return b"".join((head, _CRC.pack(crc), payload, digest))
 
 
-def encode_bundle(number: int, contents: Sequence[bytes], digests: Sequence[bytes]) -> bytes:
-    """Make a BUNDLE frame: whole files that follow each other in the manifest.
+def encode_batch(number: int, contents: Sequence[bytes], digests: Sequence[bytes]) -> bytes:
+    """Make a BATCH frame: whole files, in the order of the manifest.
 
     Args:
         number: of the first file.
-        contents: of each file, all of it.
+        contents: whole content of each file.
         digests: SHA-256 of each, 32 bytes.
 
     Raises:
-        LocalProtocolError: there is none, it is too long, or out of range.
+        LocalProtocolError: there are none, they are too long, or a number is out of range.
     """
     count, length = len(contents), sum(map(len, contents))
     if not count or count != len(digests) or any(len(one) != limits.DIGEST for one in digests):
-        raise LocalProtocolError(f"bundle of {count} files and {len(digests)} digests")
+        raise LocalProtocolError(f"batch of {count} files and {len(digests)} digests")
     if length + count * limits.DIGEST > limits.MAX_PAYLOAD:
         raise LocalProtocolError(f"{count} files of {length} bytes are too long for a frame")
-    head = _pack(_BUNDLE, 0, number, count, length)
+    head = _pack(_BATCH, 0, number, count, length)
     content = b"".join((*contents, *digests))
     return b"".join((head, _CRC.pack(crc32(content, crc32(_NO_CRC, crc32(head)))), content))
 
@@ -137,7 +137,7 @@ def encode_hole(number: int, offset: int, length: int) -> bytes:
 
 
 def hole_cost(length: int) -> int:
-    """Return how many bytes of the window a hole of *length* bytes takes.
+    """Return the bytes of the window that a hole of *length* bytes takes.
 
     >>> hole_cost(1), hole_cost(1 << 30)
     (24, 1048600)
@@ -146,9 +146,9 @@ def hole_cost(length: int) -> int:
 
 
 def encode_abort(number: int, offset: int, reason: str) -> bytes:
-    """Make an ABORT frame: the sender gave the file up at *offset*.
+    """Make an ABORT frame: the sender gives the file up at *offset*.
 
-    A reason that is longer than 500 bytes is cut at a character.
+    A reason of more than 500 bytes is cut between two characters.
 
     Raises:
         LocalProtocolError: a number is out of range.
@@ -159,18 +159,18 @@ def encode_abort(number: int, offset: int, reason: str) -> bytes:
 
 
 def decode_frame(data: bytes) -> Frame:
-    """Take a message of the data channel apart.
+    """Read a message of the data channel.
 
     Raises:
         IntegrityError: its checksum is wrong.
-        RemoteProtocolError: it is no frame, or breaks a rule of PROTOCOL.md.
+        RemoteProtocolError: it breaks a rule of PROTOCOL.md.
     """
     size = len(data)
     if not limits.FRAME_HEADER <= size <= limits.MAX_FRAME:
-        raise RemoteProtocolError(f"data message of {size} bytes is no frame")
+        raise RemoteProtocolError(f"data message of {size} bytes is not a frame")
     kind, flags, reserved, number, offset, length, crc = _HEADER.unpack_from(data)
     view = memoryview(data)
-    # First of all, so that damage is called damage whatever field it hits.
+    # First, so that every damaged field is reported as damage.
     if crc32(view[24:], crc32(_NO_CRC, crc32(view[:20]))) != crc:
         raise IntegrityError("a frame was damaged on its way")
     if reserved or offset + length > limits.MAX_SAFE or number >= limits.MAX_ENTRIES:
@@ -180,9 +180,9 @@ def decode_frame(data: bytes) -> Frame:
     if kind == _DATA and flags == END and size == 56 + length:
         payload = view[24 : 24 + length]
         return Frame(FrameKind.DATA, number, offset, length, payload, data[24 + length :])
-    if kind == _BUNDLE and flags == 0 and offset and size == 24 + length + 32 * offset:
+    if kind == _BATCH and flags == 0 and offset and size == 24 + length + 32 * offset:
         payload = view[24 : 24 + length]
-        return Frame(FrameKind.BUNDLE, number, offset, length, payload, data[24 + length :])
+        return Frame(FrameKind.BATCH, number, offset, length, payload, data[24 + length :])
     if kind == _HOLE and flags == 0 and size == 24 and 1 <= length <= limits.MAX_HOLE:
         return Frame(FrameKind.HOLE, number, offset, length, b"", None)
     if kind == _ABORT and flags == 0 and size == 24 + length and length <= limits.MAX_MESSAGE:
@@ -206,7 +206,7 @@ def _short(kind: int, number: int, offset: int, length: int, payload: bytes) -> 
 
 
 def _complaint(kind: int, flags: int, length: int) -> str:
-    if kind not in (_DATA, _HOLE, _ABORT, _BUNDLE):
+    if kind not in (_DATA, _HOLE, _ABORT, _BATCH):
         return f"frame of unknown type {kind}"
     if flags & ~(END if kind == _DATA else 0):
         return f"frame with unknown flags {flags}"

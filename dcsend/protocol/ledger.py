@@ -1,8 +1,8 @@
-"""The ledger: which byte of which file comes next, and what became of each file.
+"""The ledger: the file and the offset that are due next, and the status of each file.
 
-Both sides keep one, from the same manifest and the same Accept, so that they agree
-on every number in it: the sender not to break a rule, the receiver to notice who does.
-One byte of memory per entry. Methods that judge return what is wrong, or "".
+Both sides keep one, from the same manifest and the same Accept: the sender so as to keep the rules,
+the receiver to detect violations. It takes one byte for each entry. Methods whose name ends in
+`_fault` return what is wrong, or "".
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from dcsend.protocol.messages import Complete
 __all__ = ["Ledger", "answer_fault", "has_frames"]
 
 _COMING: Final = 1
-"Expected, and not yet ended."
+"Expected, and not ended yet."
 _ENDED: Final = 2
-"Its last frame has passed."
+"Its last frame has been sent or received."
 _ABORTED: Final = 4
 "Given up by the sender."
 _JUDGED: Final = 8
-"Has a verdict."
+"It has a status."
 _PLAIN: Final = 16
-"A folder or a link: no frames; a verdict only if it could not be made."
+"A directory or a link: no frames; a status only if it could not be made."
 
 
 def has_frames(entry: Entry) -> bool:
-    """Say whether an entry has content that travels as frames."""
+    """Return whether an entry has content, which is sent in frames."""
     return entry.kind is Kind.FILE or entry.kind is Kind.TEXT
 
 
@@ -38,8 +38,8 @@ class Ledger:
 
     Args:
         entries: the manifest.
-        skip: numbers that are not sent.
-        have: offsets at which files begin that are there in part.
+        skip: numbers of entries that are not sent.
+        have: offset of the first frame of each file that the receiver has in part.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class Ledger:
         self._good_files = 0
         self._good_bytes = 0
         self._all_good = True
-        # Only of streams that ended and are not yet judged: the manifest knows the others.
+        # Of streams that have ended and have no status yet; other sizes are in the manifest.
         self._sizes: dict[int, int] = {}
         self.number = -1
-        "The file whose frames pass now; the number of entries when all have passed."
+        "The file whose frames are due; the number of entries when all have ended."
         self.position = 0
-        "Where its next frame begins, in bytes."
+        "Offset of its next frame, in bytes."
         self._limit = 0
         self._known = True
         self._holes = 0
-        "Zeros that the current file has had as holes."
+        "Zeros of the current file that were holes."
         self._open_next()
 
     @property
@@ -74,11 +74,18 @@ class Ledger:
 
     @property
     def all_judged(self) -> bool:
-        """Whether each expected file has ended or was aborted, and has its verdict."""
+        """Whether each expected file has ended or was aborted, and has its status."""
         return not self._coming and not self._unjudged
 
+    def is_refused(self, number: int) -> bool:
+        """Return whether a file has its status before its last frame: no more content is needed."""
+        if not 0 <= number < len(self._marks):
+            return False
+        # A directory or a link has no frames, although it may have a status.
+        return self._marks[number] & ~_COMING == _JUDGED
+
     def frame_fault(self, number: int, offset: int, length: int, ends: bool) -> str:
-        """Say what is wrong with DATA or HOLE of *length* bytes as the next frame."""
+        """Return what is wrong with DATA or HOLE of *length* bytes as the next frame."""
         end = offset + length
         if (
             number == self.number
@@ -90,16 +97,16 @@ class Ledger:
         return self.place_fault(number, offset) or self._size_fault(end)
 
     def hole_fault(self, length: int) -> str:
-        """Say what is wrong with *length* more zeros as a hole, beside `frame_fault`."""
+        """Return what is wrong with *length* more zeros as a hole, in addition to `frame_fault`."""
         content = self.position - self._holes
         if self._known or self._holes + length <= content + limits.MAX_HOLE:
             return ""
         return f"file {self.number}, of unknown size, has more holes than content"
 
     def next_whole(self, count: int) -> list[tuple[int, int]]:
-        """Return number and size of the next *count* files, as far as each can come whole.
+        """Return number and size of the next *count* files; fewer if one can't be in a BATCH.
 
-        One can't that has begun, is there in part, or has a size that nobody knows.
+        It can't if it has begun, if the receiver has a part, or if its size is unknown.
         """
         files: list[tuple[int, int]] = []
         if self.position:
@@ -113,7 +120,7 @@ class Ledger:
         return files
 
     def place_fault(self, number: int, offset: int) -> str:
-        """Say what is wrong with *number* and *offset* in the next frame."""
+        """Return what is wrong with *number* and *offset* of the next frame."""
         if number != self.number:
             return f"frame of file {number} while file {self.number} is due"
         if offset != self.position:
@@ -134,13 +141,13 @@ class Ledger:
         self._holes += length
 
     def pass_end(self) -> None:
-        """The current file has ended; turn to the next."""
+        """End the current file; the next one is due."""
         if not self._known and not self._marks[self.number] & _JUDGED:
             self._sizes[self.number] = self.position
         self._pass(_ENDED)
 
     def pass_whole(self, files: Sequence[tuple[int, int]]) -> None:
-        """Count files of `next_whole`, at least one, each with all that it has."""
+        """End files of `next_whole`, at least one."""
         for number, _ in files:
             self._marks[number] |= _ENDED
         self._coming -= len(files)
@@ -148,11 +155,11 @@ class Ledger:
         self._open_next()
 
     def pass_abort(self) -> None:
-        """The current file was aborted; turn to the next."""
+        """Abort the current file; the next one is due."""
         self._pass(_ABORTED)
 
     def verdict_fault(self, number: int, status: str) -> str:
-        """Say what is wrong with a verdict."""
+        """Return what is wrong with a status."""
         mark = self._marks[number] if 0 <= number < len(self._marks) else 0
         if not mark:
             return f"verdict on {number}, which is not a file to be sent"
@@ -165,7 +172,7 @@ class Ledger:
         return ""
 
     def judge(self, number: int, status: str) -> None:
-        """Note a verdict that has no fault."""
+        """Record a status that has no fault."""
         if self._marks[number] & _PLAIN:
             self._marks[number] |= _JUDGED
             self._all_good = False
@@ -180,7 +187,7 @@ class Ledger:
             self._all_good = False
 
     def totals(self) -> Complete:
-        """The last word that follows from all verdicts."""
+        """Return the Complete that follows from all statuses."""
         return Complete(ok=self._all_good, files=self._good_files, bytes=self._good_bytes)
 
     def _pass(self, mark: int) -> None:
@@ -189,7 +196,7 @@ class Ledger:
         self._open_next()
 
     def _open_next(self) -> None:
-        # Of files ahead, none has any other mark than _COMING or _JUDGED (failed early) with it.
+        # Files that are not due yet have no mark but _COMING, or with it _JUDGED (failed early).
         number = self.number + 1
         while number < len(self._marks) and not self._marks[number] & _COMING:
             number += 1
@@ -203,7 +210,7 @@ class Ledger:
 
 
 def answer_fault(entries: Sequence[Entry], skip: Mapping[int, str], have: Mapping[int, int]) -> str:
-    """Say what is wrong with the `skip` and `have` of an Accept for these entries."""
+    """Return what is wrong with the `skip` and `have` of an Accept for these entries."""
     for number in skip:
         if not 0 <= number < len(entries):
             return f"skips {number}, which is not in the manifest"

@@ -1,9 +1,8 @@
-"""The control messages: what they hold, and their JSON form.
+"""The control messages: their fields and their JSON form.
 
-`decode` is the only door from the wire: what it returns has been checked field by
-field, and whatever it doesn't like it raises as RemoteProtocolError. `encode` passes
-its own work through that door, so nothing leaves that a peer would have to refuse.
-Must not import asyncio, files or engines.
+`decode` validates every field and raises RemoteProtocolError for a violation. `encode` decodes its
+own result, so that no message is sent that a peer would have to refuse. Must not import asyncio,
+files or peers.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from dcsend.entry import Entry
+from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import (
     IncompatibleVersion,
     LocalProtocolError,
     RemoteProtocolError,
-    UsageError,
 )
-from dcsend.listing import Entries
 from dcsend.printable import printable
 from dcsend.protocol import limits
-from dcsend.protocol.entries import entry_fields, read_entry
+from dcsend.protocol.device import is_device_name
+from dcsend.protocol.entries import entry_fields, read_entry, read_left_out
 from dcsend.protocol.strict import Fields, check_unknown, dump, parse
 
 __all__ = [
+    "BROWSER",
     "CANCEL_REASONS",
     "DECLINE_REASONS",
     "ROLES",
@@ -43,20 +42,18 @@ __all__ = [
     "Message",
     "Verdict",
     "Working",
-    "check_offer",
     "choose_version",
     "clip",
     "decode",
     "encode",
-    "encode_manifest",
-    "manifest_fault",
     "split_accept",
-    "split_manifest",
     "split_verdict",
 ]
 
+BROWSER: Final = "browser"
+"Feature of a peer in a browser, which ends a silent connection by itself."
 ROLES: Final = ("sender", "receiver")
-SKIP_REASONS: Final = ("exists", "unsafe", "declined", "unsupported")
+SKIP_REASONS: Final = ("exists", "unsafe", "declined", "unsupported", "failed")
 DECLINE_REASONS: Final = (
     "declined",
     "destination",
@@ -83,44 +80,48 @@ class Hello:
     """The first message of either side."""
 
     versions: tuple[int, ...]
-    "Protocol versions it speaks, 1 to 16 of them."
+    "Protocol versions that the program supports, 1 to 16 of them."
     agent: str
     "Name and version of the program, at most 128 code points; shown, never interpreted."
     role: str
     "One of ROLES."
     features: tuple[str, ...] = ()
-    "Optional abilities, at most 64; unknown ones are ignored."
+    "Optional capabilities, at most 64; unknown ones are ignored."
     max_frame: int = limits.MAX_FRAME
-    "Largest data message it can receive, in bytes, 1024 or more."
+    "Bytes of the longest data message that it accepts, 1024 or more."
+    name: str = ""
+    "Name that people use for the device, see `is_device_name`; empty for none."
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything the sender offers; long ones come in several messages."""
+    """Everything that the sender offers; a long one is divided into several messages."""
 
     entries: tuple[Entry, ...]
-    "Numbered from 0, counted on over all Manifest messages."
+    "Numbered from 0, counted over all Manifest messages."
     last: bool
-    "Whether the manifest is now complete."
+    "Whether no other Manifest follows."
+    left_out: LeftOut = NOTHING
+    "What the sender found and does not offer; only in the last message."
 
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The receiver wants the files; long ones come in several messages."""
+    """The receiver wants the files; a long one is divided into several messages."""
 
     window: int
-    "Data-message bytes that may be in flight; the same in each message."
+    "Bytes of data messages that may be in flight; the same in each message."
     skip: tuple[tuple[int, str], ...] = ()
     "(entry number, one of SKIP_REASONS)."
     have: tuple[tuple[int, int], ...] = ()
     "(file number, bytes that the receiver already holds, verified)."
     last: bool = True
-    "Whether the answer is now complete."
+    "Whether no other Accept follows."
 
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """The receiver wants none of it."""
+    """The receiver wants nothing of the offer."""
 
     reason: str
     "One of DECLINE_REASONS."
@@ -130,15 +131,15 @@ class Decline:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Content is written, more may come."""
+    """Content is written, so that more may be sent."""
 
     bytes: int
-    "Bytes of data messages, headers included, since the beginning."
+    "Bytes of data messages since the beginning, headers included."
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of files."""
+    """The results of files."""
 
     files: tuple[tuple[int, str], ...]
     "(file number, one of STATUSES); each file once."
@@ -146,29 +147,29 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The receiver's last word."""
+    """The last message of the receiver."""
 
     ok: bool
-    "Whether every accepted file is ok."
+    "Whether every accepted entry is ok."
     files: int
-    "How many are."
+    "Number of files and texts with the status ok."
     bytes: int
-    "Their sizes, summed."
+    "Sum of their sizes."
 
 
 @dataclass(frozen=True, slots=True)
 class Working:
-    """The disk, the source or the pipe of this side takes its time, so nothing else is sent."""
+    """The disk, the source or the pipe of this side has not finished yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bye:
-    """The sender has read the last word; both may close."""
+    """The sender has received Complete or Decline; both sides may close."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """It ends here; either side, any time."""
+    """The transfer ends; from either side, at any time before Complete."""
 
     reason: str
     "One of CANCEL_REASONS."
@@ -180,10 +181,10 @@ Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Working | Comple
 
 
 def encode(message: Message) -> str:
-    """Turn a message into the text that goes on the control channel.
+    """Return the JSON text of a message.
 
     Raises:
-        LocalProtocolError: the message holds something that a peer must refuse.
+        LocalProtocolError: the message contains something that a peer must refuse.
 
     >>> encode(Ack(bytes=65000))
     '{"type":"ack","bytes":65000}'
@@ -194,19 +195,27 @@ def encode(message: Message) -> str:
         fields[key] = getattr(message, key)
     if isinstance(message, Manifest):
         fields["entries"] = [entry_fields(entry) for entry in message.entries]
+        del fields["left_out"]
+        if any(message.left_out):
+            fields["left_out"] = message.left_out.as_json()
+    if isinstance(message, Hello) and not message.name:
+        del fields["name"]
     text = dump(fields)
     try:
-        decode(text)
+        decoded = decode(text)
     except RemoteProtocolError as error:
         raise LocalProtocolError(f"can't send this {name}: {error}") from None
+    # A name that is not valid and an unknown reason are read as something else, without an error.
+    if decoded != message and not isinstance(message, Manifest):
+        raise LocalProtocolError(f"can't send this {name}: a peer would read {decoded}")
     return text
 
 
 def decode(text: str) -> Message:
-    """Turn what arrived on the control channel into a message.
+    """Read a message of the control channel.
 
     Raises:
-        RemoteProtocolError: it is no message, or breaks a rule of PROTOCOL.md.
+        RemoteProtocolError: it breaks a rule of PROTOCOL.md.
 
     >>> decode('{"type": "ack", "bytes": 65000}')
     Ack(bytes=65000)
@@ -216,12 +225,12 @@ def decode(text: str) -> Message:
     if not isinstance(name, str) or name not in _READERS:
         shown = printable(name[:40]) if isinstance(name, str) else "none"
         raise RemoteProtocolError(f"unknown message type: {shown}")
-    check_unknown(name, values, _FIELDS[name])
+    check_unknown(name, values, _STRICT[name])
     return _READERS[name](Fields(name, values))
 
 
 def choose_version(hello: Hello) -> int:
-    """Choose the highest version that both sides speak.
+    """Return the highest version that both sides support.
 
     Raises:
         IncompatibleVersion: there is none.
@@ -231,98 +240,23 @@ def choose_version(hello: Hello) -> int:
         theirs = ", ".join(map(str, hello.versions))
         ours = ", ".join(map(str, limits.VERSIONS))
         raise IncompatibleVersion(
-            f"the other side speaks protocol version {theirs}, this side {ours}"
+            f"the other side supports protocol version {theirs}, this side {ours}"
         )
     return max(common)
 
 
 def clip(text: str) -> str:
-    """Shorten an explanation to what Cancel and Decline may hold.
+    """Return the text, cut to what Cancel and Decline may contain.
 
     >>> len(clip("x" * 1000))
     500
     """
-    # An error's text may name a file whose name isn't Unicode: surrogates can't be sent.
+    # The text of an error may contain a file name that is not Unicode: surrogates can't be sent.
     return text.encode("utf-8", "backslashreplace").decode()[: limits.MAX_MESSAGE]
 
 
-def manifest_fault(entries: Entries, start: int = 0) -> str:
-    """Say what is wrong with a manifest as a whole, as far as it is there; "" if nothing is.
-
-    Args:
-        entries: all of it so far.
-        start: how many of them have been looked at before.
-    """
-    if len(entries) > limits.MAX_ENTRIES:
-        return f"manifest has more than {limits.MAX_ENTRIES} entries"
-    most = limits.MAX_NAMES + start * limits.NAMES_PER_ENTRY
-    if entries.names <= most:
-        return ""
-    for number in range(start + 1, len(entries) + 1):
-        if entries.names_before(number) > limits.MAX_NAMES + number * limits.NAMES_PER_ENTRY:
-            return (
-                f"manifest has names of more than {limits.MAX_NAMES} bytes "
-                f"and {limits.NAMES_PER_ENTRY} for each entry"
-            )
-    return ""
-
-
-def check_offer(entries: Sequence[Entry]) -> None:
-    """Refuse to offer more than one transfer may have.
-
-    Raises:
-        UsageError: too many entries, or names that are too long together.
-    """
-    hint = "send it in parts, or as one archive"
-    if len(entries) > limits.MAX_ENTRIES:
-        raise UsageError(
-            f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer", hint
-        )
-    most, names = limits.MAX_NAMES, 0
-    for entry in entries:
-        most += limits.NAMES_PER_ENTRY
-        names += len(entry.path.encode("utf-8", "surrogatepass"))
-        names += len(entry.target.encode("utf-8", "surrogatepass"))
-        if names > most:
-            raise UsageError(
-                f"the paths of {len(entries)} entries are longer together than one transfer takes",
-                hint,
-            )
-
-
-def encode_manifest(entries: Sequence[Entry]) -> list[str]:
-    """Turn all entries into the texts that offer them; 4 to 9 µs each, which can be done early.
-
-    Raises:
-        LocalProtocolError: an entry holds something that a peer must refuse.
-    """
-    return [encode(part) for part in split_manifest(entries)]
-
-
-def split_manifest(entries: Sequence[Entry]) -> Iterator[Manifest]:
-    """Divide all entries into messages of at most 48 KiB (or one entry, if it is longer)."""
-    part: list[Entry] = []
-    room = limits.SPLIT_CONTROL
-    for entry in entries:
-        cost = _most_bytes(entry)
-        if part and cost > room:
-            yield Manifest(tuple(part), last=False)
-            part, room = [], limits.SPLIT_CONTROL
-        part.append(entry)
-        room -= cost
-    yield Manifest(tuple(part), last=True)
-
-
-def _most_bytes(entry: Entry) -> int:
-    """The most that an entry can take in a message; cheaper than to encode it twice."""
-    names = entry.path + entry.target
-    size = len(names.encode("utf-8", "surrogatepass"))
-    # Visible characters take at most a backslash more, others become \\u0000.
-    return 160 + size * (2 if names.isprintable() else 6)
-
-
 def split_accept(window: int, skip: Mapping[int, str], have: Mapping[int, int]) -> Iterator[Accept]:
-    """Divide an answer into messages of at most 1000 pairs."""
+    """Divide the answer to an offer into messages of at most 1000 pairs."""
     skips, haves = iter(skip.items()), iter(have.items())
     left = len(skip) + len(have)
     while True:
@@ -340,14 +274,14 @@ def split_verdict(files: Sequence[tuple[int, str]]) -> Iterator[Verdict]:
         yield Verdict(tuple(files[start : start + limits.PAIRS_PER_MESSAGE]))
 
 
-# --- One reader per message: checked values in, the dataclass out
+# --- one function for each message: fields in, message out
 
 
 def _read_hello(fields: Fields) -> Hello:
     versions: list[int] = []
     for version in fields.array("versions", limits.MAX_VERSIONS):
         if type(version) is not int or not 1 <= version <= limits.MAX_VERSION:
-            fields.refuse("versions", "holds something that is no version")
+            fields.refuse("versions", "contains something that is not a version")
         versions.append(version)
     if not versions:
         fields.refuse("versions", "is empty")
@@ -357,6 +291,8 @@ def _read_hello(fields: Fields) -> Hello:
         role=fields.choice("role", ROLES),
         features=fields.texts("features", limits.MAX_FEATURES, limits.MAX_FEATURE),
         max_frame=fields.integer("max_frame", limits.MIN_FRAME, limits.MAX_FRAME_LIMIT),
+        # It is only shown: an invalid one must not end the transfer.
+        name=fields.lenient_text("name", is_device_name),
     )
 
 
@@ -365,16 +301,19 @@ def _read_manifest(fields: Fields) -> Manifest:
     last = fields.boolean("last")
     if not entries and not last:
         fields.refuse("entries", "is empty though more follow")
-    return Manifest(entries, last)
+    left_out = read_left_out(fields)
+    if any(left_out) and not last:
+        fields.refuse("left_out", "comes before the last message")
+    return Manifest(entries, last, left_out)
 
 
 def _read_accept(fields: Fields) -> Accept:
     window = fields.integer("window", 1, limits.MAX_SAFE)
-    skip = fields.choices_by_number("skip", SKIP_REASONS)
+    skip = fields.reasons_by_number("skip", SKIP_REASONS, "failed")
     have: list[tuple[int, int]] = []
     for number, offset in fields.pairs("have"):
         if type(offset) is not int or not 1 <= offset <= limits.MAX_SAFE:
-            fields.refuse("have", "holds something that is no offset")
+            fields.refuse("have", "contains something that is not an offset")
         have.append((number, offset))
     last = fields.boolean("last")
     if not skip and not have and not last:
@@ -383,7 +322,7 @@ def _read_accept(fields: Fields) -> Accept:
 
 
 def _read_decline(fields: Fields) -> Decline:
-    reason = fields.choice("reason", DECLINE_REASONS)
+    reason = fields.reason("reason", DECLINE_REASONS, "error")
     return Decline(reason, fields.text("message", limits.MAX_MESSAGE))
 
 
@@ -392,7 +331,7 @@ def _read_ack(fields: Fields) -> Ack:
 
 
 def _read_verdict(fields: Fields) -> Verdict:
-    files = fields.choices_by_number("files", STATUSES)
+    files = fields.reasons_by_number("files", STATUSES, "failed")
     if not files:
         fields.refuse("files", "is empty")
     return Verdict(files)
@@ -415,7 +354,7 @@ def _read_bye(fields: Fields) -> Bye:
 
 
 def _read_cancel(fields: Fields) -> Cancel:
-    reason = fields.choice("reason", CANCEL_REASONS)
+    reason = fields.reason("reason", CANCEL_REASONS, "error")
     return Cancel(reason, fields.text("message", limits.MAX_MESSAGE))
 
 
@@ -434,8 +373,8 @@ _READERS: Final[Mapping[str, Callable[[Fields], Message]]] = {
 
 # Without "type", in the order in which they are written.
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "hello": ("versions", "agent", "role", "features", "max_frame"),
-    "manifest": ("entries", "last"),
+    "hello": ("versions", "agent", "role", "features", "max_frame", "name"),
+    "manifest": ("entries", "last", "left_out"),
     "accept": ("window", "skip", "have", "last"),
     "decline": ("reason", "message"),
     "ack": ("bytes",),
@@ -444,4 +383,11 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "working": (),
     "bye": (),
     "cancel": ("reason", "message"),
+}
+
+# `name` may be of any type, and `left_out` may have unknown fields: their depth is checked as that
+# of an unknown field.
+_STRICT: Final[Mapping[str, tuple[str, ...]]] = {
+    name: tuple(field for field in fields if field not in ("name", "left_out"))
+    for name, fields in _FIELDS.items()
 }

@@ -7,8 +7,8 @@
                           DONE <--Bye-- COMPLETED <--verdicts----|---------------- RECEIVED
                             ^------------------Bye---------- DECLINED
 
-Feed `receive` and `receive_frame`, send what `messages_to_send` gives, report with
-`written` and `verdict`. Imports no engine, no files, no asyncio.
+Pass what arrives to `receive` and `receive_frame`, send what `messages_to_send` returns, and report
+with `written` and `verdict`. Imports no engine, no files, no asyncio.
 """
 
 from __future__ import annotations
@@ -16,22 +16,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from dcsend.entry import Entry
+from dcsend.content import Abort, Content, Data, End, Hole
 from dcsend.errors import IntegrityError, LocalProtocolError, RemoteProtocolError
 from dcsend.listing import Entries
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
-    DataReceived,
     Event,
-    FileAborted,
-    FileEnded,
-    FrameEvent,
-    HoleReceived,
     ManifestReceived,
     PeerSaidBye,
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
+from dcsend.protocol.manifest_messages import manifest_fault
 from dcsend.protocol.messages import (
     DECLINE_REASONS,
     STATUSES,
@@ -43,78 +39,78 @@ from dcsend.protocol.messages import (
     Manifest,
     Message,
     clip,
-    manifest_fault,
     split_accept,
     split_verdict,
 )
-from dcsend.protocol.side import ANY_TIME, Input, Side, State, Transitions
+from dcsend.protocol.side import ANY_TIME, Side, TransferInput, TransferState, Transitions
 from dcsend.protocol.window import Window
 
 __all__ = ["TRANSITIONS", "Receiver"]
 
 TRANSITIONS: Final[Transitions] = {
-    State.NEW: {
-        Input.START: State.GREETING,
-        Input.SEND_CANCEL: State.CANCELLED,
+    TransferState.NEW: {
+        TransferInput.START: TransferState.GREETING,
+        TransferInput.SEND_CANCEL: TransferState.CANCELLED,
     },
-    State.GREETING: {
-        Input.HELLO: State.WAITING,
+    TransferState.GREETING: {
+        TransferInput.HELLO: TransferState.WAITING,
         **ANY_TIME,
     },
-    State.WAITING: {
-        Input.MANIFEST_PART: State.WAITING,
-        Input.MANIFEST: State.DECIDING,
+    TransferState.WAITING: {
+        TransferInput.MANIFEST_PART: TransferState.WAITING,
+        TransferInput.MANIFEST: TransferState.DECIDING,
         **ANY_TIME,
     },
-    State.DECIDING: {
-        Input.SEND_ACCEPT: State.RECEIVING,
-        Input.SEND_DECLINE: State.DECLINED,
+    TransferState.DECIDING: {
+        TransferInput.SEND_ACCEPT: TransferState.RECEIVING,
+        TransferInput.SEND_DECLINE: TransferState.DECLINED,
         **ANY_TIME,
     },
-    State.RECEIVING: {
-        Input.FRAME: State.RECEIVING,
-        Input.SEND_VERDICT: State.RECEIVING,
-        Input.WORKING: State.RECEIVING,
-        Input.SEND_WORKING: State.RECEIVING,
-        Input.ALL_FRAMES: State.RECEIVED,
+    TransferState.RECEIVING: {
+        TransferInput.FRAME: TransferState.RECEIVING,
+        TransferInput.SEND_VERDICT: TransferState.RECEIVING,
+        TransferInput.WORKING: TransferState.RECEIVING,
+        TransferInput.SEND_WORKING: TransferState.RECEIVING,
+        TransferInput.ALL_FRAMES: TransferState.RECEIVED,
         **ANY_TIME,
     },
-    # The last frames may overtake Working, which comes on another channel.
-    State.RECEIVED: {
-        Input.SEND_VERDICT: State.RECEIVED,
-        Input.WORKING: State.RECEIVED,
-        Input.SEND_WORKING: State.RECEIVED,
-        Input.ALL_VERDICTS: State.COMPLETED,
+    # The last frames may arrive before a Working, which is on another channel.
+    TransferState.RECEIVED: {
+        TransferInput.SEND_VERDICT: TransferState.RECEIVED,
+        TransferInput.WORKING: TransferState.RECEIVED,
+        TransferInput.SEND_WORKING: TransferState.RECEIVED,
+        TransferInput.ALL_VERDICTS: TransferState.COMPLETED,
         **ANY_TIME,
     },
-    # The last word is said: a Cancel that crosses it changes nothing and counts as Bye.
-    State.COMPLETED: {
-        Input.WORKING: State.COMPLETED,
-        Input.BYE: State.DONE,
-        Input.CANCEL: State.DONE,
-        Input.VIOLATION: State.FAILED,
+    # Complete is sent: a Cancel that crosses it changes nothing and counts as Bye.
+    TransferState.COMPLETED: {
+        TransferInput.WORKING: TransferState.COMPLETED,
+        TransferInput.BYE: TransferState.DONE,
+        TransferInput.CANCEL: TransferState.DONE,
+        TransferInput.VIOLATION: TransferState.FAILED,
     },
-    State.DECLINED: {
-        Input.BYE: State.DONE,
-        Input.CANCEL: State.DONE,
-        Input.VIOLATION: State.FAILED,
+    TransferState.DECLINED: {
+        TransferInput.BYE: TransferState.DONE,
+        TransferInput.CANCEL: TransferState.DONE,
+        TransferInput.VIOLATION: TransferState.FAILED,
     },
-    State.DONE: {},
-    State.CANCELLED: {},
-    State.FAILED: {},
+    TransferState.DONE: {},
+    TransferState.CANCELLED: {},
+    TransferState.FAILED: {},
 }
 
 
 class Receiver(Side):
-    """Takes an offer and its files, and says what became of each.
+    """Receives an offer and its files, and sends the status of each.
 
     Args:
         agent: name and version of this program, at most 128 code points.
+        name: of this device, see `is_device_name`; empty to tell none.
         window: data-message bytes that may be in flight, in bytes.
     """
 
-    def __init__(self, *, agent: str, window: int = limits.WINDOW) -> None:
-        super().__init__(TRANSITIONS, "receiver", agent)
+    def __init__(self, *, agent: str, name: str = "", window: int = limits.WINDOW) -> None:
+        super().__init__(TRANSITIONS, "receiver", agent, name)
         self._window = Window(window)
         self._entries = Entries()
         self._manifest_size = 0
@@ -124,28 +120,34 @@ class Receiver(Side):
 
     @property
     def received(self) -> int:
-        """Data-message bytes that have arrived."""
+        """Bytes of data messages that have arrived."""
         return self._window.sent
 
+    @property
+    def offered(self) -> int:
+        """Entries of the manifest that have arrived."""
+        return len(self._entries)
+
     def accept(self, skip: Mapping[int, str], have: Mapping[int, int]) -> None:
-        """Queue Accept; without anything to receive, Complete follows at once.
+        """Queue Accept; Complete follows at once if there is nothing to receive.
 
         Args:
-            skip: entries not wanted, with one of SKIP_REASONS.
-            have: bytes already there and verified, by file number; at least 1 each.
+            skip: entries that are not wanted, each with one of SKIP_REASONS.
+            have: verified bytes that exist of a file, at least 1, by its number.
 
         Raises:
             LocalProtocolError: there is no manifest to accept, or a number is wrong.
         """
         self._check(answer_fault(self._entries, skip, have))
-        self._step(Input.SEND_ACCEPT)
+        self._step(TransferInput.SEND_ACCEPT)
         for part in split_accept(self._window.size, skip, have):
             self._send(part)
         self._ledger = Ledger(self._entries, skip, have)
         self._after_file()
+        self._conclude()
 
     def decline(self, reason: str, message: str = "") -> None:
-        """Queue Decline: none of it is wanted.
+        """Queue Decline: nothing of the offer is wanted.
 
         Args:
             reason: one of DECLINE_REASONS.
@@ -156,25 +158,25 @@ class Receiver(Side):
         """
         if reason not in DECLINE_REASONS:
             raise LocalProtocolError(f"no reason to decline: {reason}")
-        self._step(Input.SEND_DECLINE)
+        self._step(TransferInput.SEND_DECLINE)
         self._send(Decline(reason, clip(message)))
 
-    def receive_frame(self, message: bytes | str) -> list[FrameEvent]:
-        """Take a message of the data channel in.
+    def receive_frame(self, message: bytes | str) -> list[Content]:
+        """Receive a message of the data channel.
 
         Payloads are views into *message*: don't change it afterwards.
 
         Returns:
-            What to do with it, in order; nothing if it doesn't matter any more.
+            Its events in order; none if the transfer has ended.
 
         Raises:
-            RemoteProtocolError: the peer broke a rule; a Cancel for it is queued.
+            RemoteProtocolError: it is a violation; a Cancel is queued.
             IntegrityError: the frame is damaged; a Cancel is queued.
         """
         if self._is_over():
             return []
         try:
-            self._step_by_peer(Input.FRAME)
+            self._step_by_peer(TransferInput.FRAME)
             if not isinstance(message, bytes):
                 raise RemoteProtocolError("text message on the data channel")
             frame = decode_frame(message)
@@ -199,100 +201,106 @@ class Receiver(Side):
         """
         self._check("" if self._written + cost <= self.received else "wrote more than received")
         self._written += cost
+        self._conclude()
 
     def verdict(self, number: int, status: str) -> None:
-        """Say what became of a file; goes with the next messages.
+        """Queue the status of a file for the next messages.
 
-        After the last one Complete goes too. `failed` is possible before the file has
-        ended, and is the verdict on an aborted one. When it is over it has no effect.
+        Complete follows the last one when all frames are written. `failed` is possible before the
+        file has ended, and is the status of an aborted one. It has no effect when the transfer has
+        ended.
 
         Args:
             number: the entry's number.
             status: one of STATUSES.
 
         Raises:
-            LocalProtocolError: no such status, or no such file to judge now.
+            LocalProtocolError: there is no such status, or this file can have none now.
         """
         if status not in STATUSES:
             raise LocalProtocolError(f"no verdict: {status}")
         if self._is_over():
             return
-        self._step(Input.SEND_VERDICT)
+        self._step(TransferInput.SEND_VERDICT)
         self._check(self._ledger.verdict_fault(number, status))
         self._ledger.judge(number, status)
         self._verdicts.append((number, status))
-        self._after_verdict()
+        self._conclude()
 
     def messages_to_send(self) -> list[str]:
-        """Hand out, once, what must now go to the control channel, in this order."""
+        """Return, once, the messages to be sent now on the control channel, in this order."""
         self._flush()
         return super().messages_to_send()
 
-    # --- what the peer says
+    # --- messages of the peer
 
     def _on_hello(self, hello: Hello) -> None:
-        """Nothing in it concerns a receiver."""
+        """A receiver uses nothing of it."""
 
     def _on_message(self, message: Message, text: str) -> list[Event]:
         match message:
-            case Manifest(entries, last):
-                return self._on_manifest(entries, last, len(text.encode()))
+            case Manifest():
+                return self._on_manifest(message, len(text.encode()))
             case Bye():
                 return [PeerSaidBye()]
-            case _:  # pragma: no cover - the table lets nothing else through
+            case _:  # pragma: no cover - the table allows no other message
                 raise RemoteProtocolError("unexpected message")
 
-    def _on_manifest(self, entries: tuple[Entry, ...], last: bool, size: int) -> list[Event]:
+    def _on_manifest(self, manifest: Manifest, size: int) -> list[Event]:
         before = len(self._entries)
-        self._entries.extend(entries)
+        self._entries.extend(manifest.entries)
         self._manifest_size += size
         self._refuse(manifest_fault(self._entries, before))
         if self._manifest_size > limits.MAX_MANIFEST:
             raise RemoteProtocolError(f"manifest is longer than {limits.MAX_MANIFEST} bytes")
-        return [ManifestReceived(self._entries)] if last else []
+        if not manifest.last:
+            return []
+        return [ManifestReceived(self._entries, manifest.left_out)]
 
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
-        return [PeerSaidBye()] if self._state is State.DONE else super()._on_cancel(cancel)
+        if self._state is TransferState.DONE:
+            return [PeerSaidBye(by_cancel=True)]
+        return super()._on_cancel(cancel)
 
-    def _on_frame(self, frame: Frame, cost: int) -> list[FrameEvent]:
+    def _on_frame(self, frame: Frame, cost: int) -> list[Content]:
         ledger = self._ledger
         number, offset, length = frame.number, frame.offset, frame.length
         if frame.kind is FrameKind.ABORT:
             self._refuse(ledger.place_fault(number, offset))
             ledger.pass_abort()
             self._after_file()
-            return [FileAborted(number, str(frame.payload, "utf-8"), cost)]
+            return [Abort(number, str(frame.payload, "utf-8"), cost)]
         digest = frame.digest
-        if frame.kind is FrameKind.BUNDLE:
-            return self._on_bundle(frame, digest or b"")
+        if frame.kind is FrameKind.BATCH:
+            return self._on_batch(frame, digest or b"")
         fault = ledger.frame_fault(number, offset, length, digest is not None)
         if fault:
             raise RemoteProtocolError(fault)
         if frame.kind is FrameKind.HOLE:
             self._refuse(ledger.hole_fault(length))
             ledger.pass_hole(length)
-            return [HoleReceived(number, offset, length, cost)]
+            return [Hole(number, offset, length, cost)]
         ledger.pass_content(length)
         if digest is not None:
             ledger.pass_end()
             self._after_file()
-            return [FileEnded(number, offset, frame.payload, offset + length, digest, cost)]
-        return [DataReceived(number, offset, frame.payload, cost)]
+            return [End(number, offset + length, digest, frame.payload, cost)]
+        return [Data(number, offset, frame.payload, cost)]
 
-    def _on_bundle(self, frame: Frame, digests: bytes) -> list[FrameEvent]:
+    def _on_batch(self, frame: Frame, digests: bytes) -> list[Content]:
         number, count = frame.number, frame.offset
         files = self._ledger.next_whole(count)
         sizes = sum(size for _, size in files)
         if len(files) != count or files[0][0] != number or sizes != frame.length:
-            raise RemoteProtocolError(f"bundle of {count} files from {number} that is not due")
+            raise RemoteProtocolError(f"batch of {count} files from {number} that is not due")
         self._ledger.pass_whole(files)
-        events: list[FrameEvent] = []
+        events: list[Content] = []
         header, at = limits.FRAME_HEADER, 0
         for place, (following, size) in enumerate(files):
             content = frame.payload[at : at + size] if size else b""
             digest = digests[place * limits.DIGEST : (place + 1) * limits.DIGEST]
             cost = header + size + limits.DIGEST
-            events.append(FileEnded(following, 0, content, size, digest, cost))
+            events.append(End(following, size, digest, content, cost))
             header, at = 0, at + size
         self._after_file()
         return events
@@ -301,18 +309,20 @@ class Receiver(Side):
 
     def _after_file(self) -> None:
         if self._ledger.all_passed:
-            self._step(Input.ALL_FRAMES)
-            self._after_verdict()
+            self._step(TransferInput.ALL_FRAMES)
 
-    def _after_verdict(self) -> None:
-        if self._ledger.all_judged:
+    def _conclude(self) -> None:
+        # A file that fails early has its status before its last frame, and before the status of
+        # directories and links is known: so it is complete only when that frame is written, too.
+        done = self._ledger.all_judged and self._written == self.received
+        if done and self._state is TransferState.RECEIVED:
             self._flush()
-            self._step(Input.ALL_VERDICTS)
+            self._step(TransferInput.ALL_VERDICTS)
             self._send(self._ledger.totals())
 
     def _flush(self) -> None:
-        """Queue what has gathered, if it still matters: one Ack, then the verdicts."""
-        if self._state not in (State.RECEIVING, State.RECEIVED):
+        """Queue one Ack, then the statuses that are not sent, unless the transfer has ended."""
+        if self._state not in (TransferState.RECEIVING, TransferState.RECEIVED):
             return
         if self._written > self._window.acknowledged:
             self._window.acknowledge(self._written)

@@ -6,8 +6,8 @@
                                            v                                      v
                                        DECLINED                   DONE <--end-- COMPLETED
 
-Feed `receive`, send what `messages_to_send` gives, and while `sendable` has room make
-frames with `data`, `bundle`, `hole` and `abort`. Imports no engine, no files, no asyncio.
+Pass what arrives to `receive`, send what `messages_to_send` returns, and while `sendable` has room
+make frames with `data`, `batch`, `hole` and `abort`. Imports no engine, no files, no asyncio.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dcsend.entry import Entry
+from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import LocalProtocolError, RemoteProtocolError
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
@@ -26,71 +26,71 @@ from dcsend.protocol.events import (
     Event,
     FileJudged,
 )
-from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole, hole_cost
+from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
+from dcsend.protocol.manifest_messages import check_offer, split_manifest
 from dcsend.protocol.messages import (
     Accept,
     Ack,
     Bye,
+    Cancel,
     Complete,
     Decline,
     Hello,
     Manifest,
     Message,
     Verdict,
-    check_offer,
     encode,
-    split_manifest,
 )
-from dcsend.protocol.side import ANY_TIME, Input, Side, State, Transitions
+from dcsend.protocol.side import ANY_TIME, Side, TransferInput, TransferState, Transitions
 from dcsend.protocol.window import Window
 
 __all__ = ["TRANSITIONS", "Sender"]
 
 TRANSITIONS: Final[Transitions] = {
-    State.NEW: {
-        Input.START: State.GREETING,
-        Input.SEND_CANCEL: State.CANCELLED,
+    TransferState.NEW: {
+        TransferInput.START: TransferState.GREETING,
+        TransferInput.SEND_CANCEL: TransferState.CANCELLED,
     },
-    State.GREETING: {
-        Input.HELLO: State.OFFERING,
+    TransferState.GREETING: {
+        TransferInput.HELLO: TransferState.OFFERING,
         **ANY_TIME,
     },
-    State.OFFERING: {
-        Input.ACCEPT_PART: State.OFFERING,
-        Input.ACCEPT: State.SENDING,
-        Input.DECLINE: State.DECLINED,
+    TransferState.OFFERING: {
+        TransferInput.ACCEPT_PART: TransferState.OFFERING,
+        TransferInput.ACCEPT: TransferState.SENDING,
+        TransferInput.DECLINE: TransferState.DECLINED,
         **ANY_TIME,
     },
-    State.SENDING: {
-        Input.SEND_FRAME: State.SENDING,
-        Input.ALL_FRAMES: State.SENT,
-        Input.ACK: State.SENDING,
-        Input.VERDICT: State.SENDING,
-        Input.WORKING: State.SENDING,
-        Input.SEND_WORKING: State.SENDING,
+    TransferState.SENDING: {
+        TransferInput.SEND_FRAME: TransferState.SENDING,
+        TransferInput.ALL_FRAMES: TransferState.SENT,
+        TransferInput.ACK: TransferState.SENDING,
+        TransferInput.VERDICT: TransferState.SENDING,
+        TransferInput.WORKING: TransferState.SENDING,
+        TransferInput.SEND_WORKING: TransferState.SENDING,
         **ANY_TIME,
     },
-    State.SENT: {
-        Input.ACK: State.SENT,
-        Input.VERDICT: State.SENT,
-        Input.WORKING: State.SENT,
-        Input.COMPLETE: State.COMPLETED,
+    TransferState.SENT: {
+        TransferInput.ACK: TransferState.SENT,
+        TransferInput.VERDICT: TransferState.SENT,
+        TransferInput.WORKING: TransferState.SENT,
+        TransferInput.COMPLETE: TransferState.COMPLETED,
         **ANY_TIME,
     },
-    State.COMPLETED: {
-        Input.END: State.DONE,
-        Input.VIOLATION: State.FAILED,
+    TransferState.COMPLETED: {
+        TransferInput.END: TransferState.DONE,
+        TransferInput.VIOLATION: TransferState.FAILED,
     },
-    State.DECLINED: {},
-    State.DONE: {},
-    State.CANCELLED: {},
-    State.FAILED: {},
+    TransferState.DECLINED: {},
+    TransferState.DONE: {},
+    TransferState.CANCELLED: {},
+    TransferState.FAILED: {},
 }
 
 
 _PORTION: Final = 256 << 10
-"Characters of a manifest that are handed out at once; all of them may be 300 MB."
+"Characters of a manifest that are returned at once; the whole may have 300 MB."
 
 
 class Sender(Side):
@@ -99,58 +99,86 @@ class Sender(Side):
     Args:
         entries: the manifest; an entry's number is its place here.
         agent: name and version of this program, at most 128 code points.
+        left_out: how much was found and is not offered.
+        name: of this device, see `is_device_name`; empty for none.
         window: data-message bytes that may be in flight; the receiver's counts if smaller.
+        manifest: what `encode_manifest` returned for the entries; empty: they are encoded while
+            they are sent.
+        is_last: whether a receiver that can't save the offer is sent that the code works no more.
 
     Raises:
         UsageError: more entries, or longer names, than a transfer may have.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], *, agent: str, window: int = limits.WINDOW
+        self,
+        entries: Sequence[Entry],
+        left_out: LeftOut = NOTHING,
+        *,
+        agent: str,
+        name: str = "",
+        window: int = limits.WINDOW,
+        manifest: Sequence[str] = (),
+        is_last: bool = False,
     ) -> None:
-        super().__init__(TRANSITIONS, "sender", agent)
+        super().__init__(TRANSITIONS, "sender", agent, name)
         check_offer(entries)
         self._entries = entries
-        self.manifest: list[str] = []
-        """What `encode_manifest` gave for the entries, if somebody had the time; emptied when it
-        is sent, since it is large."""
+        self._left_out = left_out
+        self._is_last = is_last
+        self._manifest = manifest
+        "Released when it is queued, since it is large."
         self._unsent: Iterator[Manifest] | None = None
-        "What is still to be encoded of a manifest that was not before."
+        "The parts of the manifest that are not encoded yet."
         self._window = Window(window)
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
         self._have: dict[int, int] = {}
-        # Until the answer is complete there is nothing to send.
+        # Empty until Accept is complete.
         self._ledger = Ledger((), {}, {})
 
     @property
     def answering(self) -> bool:
-        """Whether a part of the answer is here, and another must follow."""
-        return self._state is State.OFFERING and bool(self._skip or self._have)
+        """Whether a part of Accept has arrived, and another must follow."""
+        return self._state is TransferState.OFFERING and bool(self._skip or self._have)
 
     @property
     def acknowledged(self) -> int:
-        """Data-message bytes whose content the receiver has written."""
+        """Bytes of data messages whose content the receiver has written."""
         return self._window.acknowledged
 
     @property
     def max_payload(self) -> int:
-        """Largest payload of a frame, in bytes; with the digest 32 less."""
+        """Longest payload of a frame, in bytes; 32 less with the digest."""
         return self._max_frame - limits.FRAME_HEADER
 
     @property
     def max_hole(self) -> int:
-        """Longest hole that the window has room for when nothing is in flight, in bytes."""
+        """Longest hole that fits the window when nothing is in flight, in bytes."""
         room = max(self._window.size, self._max_frame) - limits.FRAME_HEADER
         return min(limits.MAX_HOLE, room * limits.HOLE_UNIT)
 
-    def sendable(self) -> int:
-        """Count the bytes of data messages that may go now.
+    def is_refused(self, number: int) -> bool:
+        """Return whether the receiver has given up a file that has not ended.
 
-        A frame may go if it isn't longer than this. 0: wait for Acknowledged, or
-        there is nothing (more) to send in this state.
+        `abort` it when it is due.
         """
-        if self._state is not State.SENDING:
+        return self._state is TransferState.SENDING and self._ledger.is_refused(number)
+
+    @property
+    def due(self) -> int:
+        """Number of the file whose frame is due, from 0; any thread may read it.
+
+        That of no entry when all files have ended.
+        """
+        return self._ledger.number
+
+    def sendable(self) -> int:
+        """Return the longest frame that may be sent now, in bytes.
+
+        0: wait for Acknowledged, or there is nothing to send in this state.
+        """
+        if self._state is not TransferState.SENDING:
             return 0
         return self._window.room(self._max_frame)
 
@@ -160,9 +188,9 @@ class Sender(Side):
         """Make the next frame: content, and with *digest* (SHA-256) the end of the file.
 
         Raises:
-            LocalProtocolError: it is not this frame's turn, or the window is full.
+            LocalProtocolError: the frame is not due, or the window is full.
         """
-        self._step(Input.SEND_FRAME)
+        self._step(TransferInput.SEND_FRAME)
         self._check(self._ledger.frame_fault(number, offset, len(payload), digest is not None))
         frame = self._count(encode_data(number, offset, payload, digest))
         self._ledger.pass_content(len(payload))
@@ -171,7 +199,7 @@ class Sender(Side):
             self._after_file()
         return frame
 
-    def bundle(
+    def batch(
         self, numbers: Sequence[int], contents: Sequence[bytes], digests: Sequence[bytes]
     ) -> bytes:
         """Make the next frame: whole files that follow each other, with the SHA-256 of each.
@@ -179,12 +207,12 @@ class Sender(Side):
         Raises:
             LocalProtocolError: as `data`.
         """
-        self._step(Input.SEND_FRAME)
+        self._step(TransferInput.SEND_FRAME)
         files = self._ledger.next_whole(len(numbers))
         due = list(zip(numbers, map(len, contents), strict=False))
         fits = due and files == due and len(due) == len(numbers) == len(contents)
-        self._check("" if fits else f"bundle of {len(numbers)} files that is not due")
-        frame = self._count(encode_bundle(numbers[0], contents, digests))
+        self._check("" if fits else f"batch of {len(numbers)} files that is not due")
+        frame = self._count(encode_batch(numbers[0], contents, digests))
         self._ledger.pass_whole(files)
         self._after_file()
         return frame
@@ -195,7 +223,7 @@ class Sender(Side):
         Raises:
             LocalProtocolError: as `data`.
         """
-        self._step(Input.SEND_FRAME)
+        self._step(TransferInput.SEND_FRAME)
         self._check(self._ledger.frame_fault(number, offset, length, False))
         self._check(self._ledger.hole_fault(length))
         frame = self._count(encode_hole(number, offset, length), hole_cost(length))
@@ -203,12 +231,12 @@ class Sender(Side):
         return frame
 
     def abort(self, number: int, reason: str) -> bytes:
-        """Make the next frame: the current file is given up; the others go on.
+        """Make the next frame: the current file is given up; the others continue.
 
         Raises:
             LocalProtocolError: as `data`.
         """
-        self._step(Input.SEND_FRAME)
+        self._step(TransferInput.SEND_FRAME)
         position = self._ledger.position
         self._check(self._ledger.place_fault(number, position))
         frame = self._count(encode_abort(number, position, reason))
@@ -217,21 +245,21 @@ class Sender(Side):
         return frame
 
     def end(self) -> None:
-        """Queue Bye, once Completed has been dealt with.
+        """Queue Bye, after Completed.
 
         Raises:
-            LocalProtocolError: the last word has not come.
+            LocalProtocolError: Complete has not arrived.
         """
-        self._step(Input.END)
+        self._step(TransferInput.END)
         self._send(Bye())
 
     def messages_to_send(self) -> list[str]:
-        """Hand out, once, what must now go to the control channel, in this order.
+        """Return, once, the messages to be sent now on the control channel, in this order.
 
-        Of a long manifest only a part: call it again until there is nothing.
+        Only a part of a long manifest: call it again until it returns none.
         """
         messages = super().messages_to_send()
-        if self._state is not State.OFFERING:
+        if self._state is not TransferState.OFFERING:
             self._unsent = None
         while self._unsent is not None and sum(map(len, messages)) < _PORTION:
             part = next(self._unsent, None)
@@ -241,23 +269,24 @@ class Sender(Side):
                 messages.append(encode(part))
         return messages
 
-    # --- what the peer says
+    # --- messages of the peer
 
     def _on_hello(self, hello: Hello) -> None:
         self._max_frame = min(limits.MAX_FRAME, hello.max_frame)
-        if self.manifest:
-            self._queue += self.manifest
-            self.manifest = []
+        if self._manifest:
+            self._queue += self._manifest
+            self._manifest = ()
         else:
-            self._unsent = split_manifest(self._entries)
+            self._unsent = split_manifest(self._entries, self._left_out)
 
     def _on_message(self, message: Message, text: str) -> list[Event]:
         match message:
             case Accept():
                 return self._on_accept(message)
             case Decline(reason, explanation):
-                # So that the receiver knows that it was read, and may close.
-                self._send(Bye())
+                # After it the receiver may close.
+                is_end = self._is_last and reason == "destination"
+                self._send(Cancel("error", "the code does not work again") if is_end else Bye())
                 return [Declined(reason, explanation)]
             case Ack(total):
                 self._refuse(self._window.fault(total))
@@ -267,7 +296,7 @@ class Sender(Side):
                 return [self._on_verdict(number, status) for number, status in files]
             case Complete():
                 return [self._on_complete(message)]
-            case _:  # pragma: no cover - the table lets nothing else through
+            case _:  # pragma: no cover - the table allows no other message
                 raise RemoteProtocolError("unexpected message")
 
     def _on_accept(self, accept: Accept) -> list[Event]:
@@ -279,7 +308,7 @@ class Sender(Side):
             raise RemoteProtocolError("accept names an entry twice")
         if after > len(self._entries):
             raise RemoteProtocolError("accept names more entries than there are")
-        self._window.size = min(self._window.size, accept.window)
+        self._window.shrink(accept.window)
         if not accept.last:
             return []
         self._refuse(answer_fault(self._entries, self._skip, self._have))
@@ -303,7 +332,7 @@ class Sender(Side):
 
     def _after_file(self) -> None:
         if self._ledger.all_passed:
-            self._step(Input.ALL_FRAMES)
+            self._step(TransferInput.ALL_FRAMES)
 
     def _check(self, fault: str) -> None:
         if fault:
@@ -314,7 +343,7 @@ class Sender(Side):
             raise RemoteProtocolError(fault)
 
     def _count(self, frame: bytes, cost: int | None = None) -> bytes:
-        """Let *frame* take *cost* of the window: its length, if nothing else is said."""
+        """Count *frame* in the window with *cost*, by default its length."""
         cost = len(frame) if cost is None else cost
         if len(frame) > self._max_frame:
             raise LocalProtocolError(

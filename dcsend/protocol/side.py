@@ -1,8 +1,8 @@
-"""What sender and receiver share: states, the queue of messages, and how it ends.
+"""The common part of sender and receiver: states, the queue of messages, and the ends.
 
     NEW -> GREETING -> … -> COMPLETED -> DONE        each by its own TRANSITIONS table
-              any of these -> CANCELLED              either side cancelled
-              any of these -> FAILED                 the peer broke a rule
+              any of these -> CANCELLED              either side has cancelled
+              any of these -> FAILED                 a violation of the peer
 
 Sans-I/O: text and bytes go in, events and text come out. No clock, no socket.
 """
@@ -38,47 +38,46 @@ from dcsend.protocol.messages import (
     encode,
 )
 
-__all__ = ["ANY_TIME", "Input", "Side", "State", "Transitions"]
+__all__ = ["ANY_TIME", "Side", "TransferInput", "TransferState", "Transitions"]
 
 
-class State(enum.StrEnum):
-    """Where a transfer stands."""
+class TransferState(enum.StrEnum):
+    """The state of a transfer."""
 
     NEW = "new"
-    "Nothing has happened; `start` it."
+    "Not started."
     GREETING = "greeting"
-    "Hello is sent, the peer's is awaited."
+    "Hello is sent, that of the peer has not arrived."
     OFFERING = "offering"
-    "Sender: the manifest is sent, the answer is awaited."
+    "Sender: the answer to the manifest has not arrived."
     SENDING = "sending"
-    "Sender: frames may go."
+    "Sender: frames may be sent."
     SENT = "sent"
-    "Sender: all frames are gone, the last word is awaited."
+    "Sender: all frames are sent, Complete has not arrived."
     WAITING = "waiting"
-    "Receiver: the manifest is awaited."
+    "Receiver: the manifest has not arrived."
     DECIDING = "deciding"
-    "Receiver: the manifest is here, the answer is not given."
+    "Receiver: the manifest has arrived, it is not answered."
     RECEIVING = "receiving"
-    "Receiver: frames are awaited."
+    "Receiver: not all frames have arrived."
     RECEIVED = "received"
-    "Receiver: all frames are here, verdicts are due."
+    "Receiver: all frames have arrived, statuses are due."
     COMPLETED = "completed"
-    "The last word is sent or received, Bye is due."
+    "Complete is sent or has arrived, Bye is due."
     DECLINED = "declined"
-    "The receiver wanted none of it."
+    "The receiver wants nothing of the offer."
     DONE = "done"
-    "Bye is sent or received."
+    "Bye is sent or has arrived."
     CANCELLED = "cancelled"
-    "One side cancelled; whatever still arrives is ignored."
+    "One side has cancelled; what arrives is ignored."
     FAILED = "failed"
-    "The peer broke a rule; every further call raises the same error."
+    "A violation of the peer; every further call raises the same error."
 
 
-class Input(enum.StrEnum):
-    """What moves a transfer from state to state.
+class TransferInput(enum.StrEnum):
+    """An input of the state machines.
 
-    Capitalised as PROTOCOL.md does: messages of the peer with a capital letter, the rest
-    is something that happens on this side.
+    As in PROTOCOL.md, messages of the peer have a capital letter, actions of this side do not.
     """
 
     HELLO = "Hello"
@@ -107,16 +106,16 @@ class Input(enum.StrEnum):
     VIOLATION = "violation"
 
 
-Transitions = Mapping[State, Mapping[Input, State]]
+Transitions = Mapping[TransferState, Mapping[TransferInput, TransferState]]
 
-ANY_TIME: Final[Mapping[Input, State]] = {
-    Input.CANCEL: State.CANCELLED,
-    Input.SEND_CANCEL: State.CANCELLED,
-    Input.VIOLATION: State.FAILED,
+ANY_TIME: Final[Mapping[TransferInput, TransferState]] = {
+    TransferInput.CANCEL: TransferState.CANCELLED,
+    TransferInput.SEND_CANCEL: TransferState.CANCELLED,
+    TransferInput.VIOLATION: TransferState.FAILED,
 }
-"What may happen in each state between NEW and COMPLETED."
+"Inputs that are possible in each state between NEW and COMPLETED."
 
-# Why we cancel when the peer is at fault, by what we raise; RemoteProtocolError is the rest.
+# Reason of Cancel for a violation of the peer, by error; `protocol` for RemoteProtocolError.
 _CANCEL_REASON: Final[Mapping[type[DcsendError], str]] = {
     IntegrityError: "integrity",
     IncompatibleVersion: "version",
@@ -124,18 +123,19 @@ _CANCEL_REASON: Final[Mapping[type[DcsendError], str]] = {
 
 
 class Side(abc.ABC):
-    """One end of a transfer; see `Sender` and `Receiver`."""
+    """One side of a transfer; see `Sender` and `Receiver`."""
 
-    def __init__(self, transitions: Transitions, role: str, agent: str) -> None:
+    def __init__(self, transitions: Transitions, role: str, agent: str, name: str) -> None:
         self._transitions = transitions
         self._role = role
         self._agent = agent
-        self._state = State.NEW
+        self._name = name
+        self._state = TransferState.NEW
         self._queue: list[str] = []
         self._failure: DcsendError | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> TransferState:
         """Where the transfer stands."""
         return self._state
 
@@ -145,18 +145,18 @@ class Side(abc.ABC):
         Raises:
             LocalProtocolError: it was called before.
         """
-        self._step(Input.START)
-        self._send(Hello(limits.VERSIONS, self._agent, self._role))
+        self._step(TransferInput.START)
+        self._send(Hello(limits.VERSIONS, self._agent, self._role, name=self._name))
 
     def receive(self, message: str | bytes) -> list[Event]:
-        """Take a message of the control channel in; afterwards call `messages_to_send`.
+        """Receive a message of the control channel; call `messages_to_send` afterwards.
 
-        In DONE, DECLINED and CANCELLED nothing matters any more and it returns nothing.
+        Returns no events in DONE, DECLINED and CANCELLED.
 
         Raises:
-            RemoteProtocolError: the peer broke a rule; a Cancel for it is queued.
-            IncompatibleVersion: it speaks no version that we do; a Cancel is queued.
-            UsageError: it wants to send, or receive, as we do; a Cancel is queued.
+            RemoteProtocolError: it is a violation; a Cancel is queued.
+            IncompatibleVersion: there is no common version; a Cancel is queued.
+            UsageError: both sides have the same role; a Cancel is queued.
         """
         if self._is_over():
             return []
@@ -177,12 +177,12 @@ class Side(abc.ABC):
             raise
 
     def messages_to_send(self) -> list[str]:
-        """Hand out, once, what must now go to the control channel, in this order."""
+        """Return, once, the messages to be sent now on the control channel, in this order."""
         queue, self._queue = self._queue, []
         return queue
 
     def cancel(self, reason: str, message: str = "") -> None:
-        """End it and tell the peer; without effect when it has ended anyway.
+        """End the transfer with Cancel; no effect if it has ended.
 
         Args:
             reason: one of CANCEL_REASONS.
@@ -190,25 +190,25 @@ class Side(abc.ABC):
         """
         if reason not in CANCEL_REASONS:
             raise LocalProtocolError(f"no reason to cancel: {reason}")
-        if Input.SEND_CANCEL in self._transitions[self._state]:
-            self._step(Input.SEND_CANCEL)
+        if TransferInput.SEND_CANCEL in self._transitions[self._state]:
+            self._step(TransferInput.SEND_CANCEL)
             self._send(Cancel(reason, clip(message)))
 
     def working(self) -> None:
-        """Queue Working, where this side may be what the peer waits for; else without effect."""
-        if Input.SEND_WORKING in self._transitions[self._state]:
-            self._step(Input.SEND_WORKING)
+        """Queue Working, if the state allows it; otherwise no effect."""
+        if TransferInput.SEND_WORKING in self._transitions[self._state]:
+            self._step(TransferInput.SEND_WORKING)
             self._send(Working())
 
     # --- for Sender and Receiver
 
     @abc.abstractmethod
     def _on_hello(self, hello: Hello) -> None:
-        """The peer is known and fits."""
+        """Handle a valid Hello."""
 
     @abc.abstractmethod
     def _on_message(self, message: Message, text: str) -> list[Event]:
-        """A message came that the table allows; the state has moved on already."""
+        """Handle a message that the table allows; the state has changed already."""
 
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
         return [Cancelled(cancel.reason, cancel.message)]
@@ -217,8 +217,8 @@ class Side(abc.ABC):
         self._queue.append(encode(message))
 
     def _is_over(self) -> bool:
-        """Whether what arrives is of no interest; raises again what went wrong."""
-        if self._state is State.NEW:
+        """Return whether the transfer has ended; raise its error again, if there is one."""
+        if self._state is TransferState.NEW:
             raise LocalProtocolError("received before start")
         if self._transitions[self._state]:
             return False
@@ -226,8 +226,8 @@ class Side(abc.ABC):
             self._raise_failure(self._failure)
         return True
 
-    def _step(self, step: Input) -> None:
-        """Move on by something that this side does."""
+    def _step(self, step: TransferInput) -> None:
+        """Change the state by an action of this side."""
         following = self._transitions[self._state].get(step)
         if following is None:
             if self._failure is not None:
@@ -235,22 +235,22 @@ class Side(abc.ABC):
             raise LocalProtocolError(f"{step} is impossible while {self._state}")
         self._state = following
 
-    def _step_by_peer(self, step: Input) -> None:
-        """Move on by something that the peer sent."""
+    def _step_by_peer(self, step: TransferInput) -> None:
+        """Change the state by a message of the peer."""
         following = self._transitions[self._state].get(step)
         if following is None:
             raise RemoteProtocolError(f"{step} is not allowed while {self._state}")
         self._state = following
 
     def _fail(self, error: DcsendError) -> None:
-        """The peer is at fault: tell it, and refuse everything from now on."""
-        self._step(Input.VIOLATION)
+        """End the transfer after a violation of the peer: queue Cancel, keep the error."""
+        self._step(TransferInput.VIOLATION)
         self._failure = error
         reason = _CANCEL_REASON.get(type(error), "protocol")
         self._send(Cancel(reason, clip(error.message)))
 
     def _raise_failure(self, failure: DcsendError) -> NoReturn:
-        # A new one each time: one that is raised twice drags its first traceback along.
+        # A new one each time: one that is raised twice keeps its first traceback.
         raise type(failure)(failure.message, failure.hint)
 
     def _introduce(self, hello: Hello) -> PeerIntroduced:
@@ -259,12 +259,12 @@ class Side(abc.ABC):
             verb = "send" if self._role == "sender" else "receive"
             raise UsageError(f"both sides want to {verb}", "one of them must do the other")
         self._on_hello(hello)
-        return PeerIntroduced(hello.agent, version, hello.features)
+        return PeerIntroduced(hello.agent, version, hello.features, hello.name)
 
 
-def _input_of(message: Message) -> Input:
+def _input_of(message: Message) -> TransferInput:
     if isinstance(message, Manifest):
-        return Input.MANIFEST if message.last else Input.MANIFEST_PART
+        return TransferInput.MANIFEST if message.last else TransferInput.MANIFEST_PART
     if isinstance(message, Accept):
-        return Input.ACCEPT if message.last else Input.ACCEPT_PART
-    return Input(type(message).__name__)
+        return TransferInput.ACCEPT if message.last else TransferInput.ACCEPT_PART
+    return TransferInput(type(message).__name__)

@@ -1,13 +1,13 @@
-"""Reading JSON strictly: one object, each field of exactly the right type and range.
+"""Strict JSON: one object, whose fields have exactly the right type and range.
 
-`json.loads` alone lets duplicate keys, NaN, numbers of any size and any nesting through.
-Everything here raises RemoteProtocolError and nothing else. Knows no message.
+`json.loads` alone accepts duplicate keys, NaN, integers of any size and any depth. All functions
+raise RemoteProtocolError only. Independent of the messages.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from typing import NoReturn, TypeGuard
 
 from dcsend.errors import RemoteProtocolError
@@ -17,7 +17,7 @@ __all__ = ["Fields", "check_unknown", "dump", "parse"]
 
 
 def dump(value: object) -> str:
-    """Write JSON as short as it gets."""
+    """Return JSON without spaces."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -41,7 +41,7 @@ def parse(text: str) -> dict[str, object]:
 
 
 def check_unknown(where: str, values: Mapping[str, object], known: Container[str]) -> None:
-    """Look into the fields that are ignored: deep nesting is refused even there."""
+    """Refuse deep nesting in the fields that are not in *known*, which are otherwise ignored."""
     level = [value for key, value in values.items() if key not in known]
     for _ in range(limits.MAX_DEPTH):
         if not level:
@@ -52,10 +52,10 @@ def check_unknown(where: str, values: Mapping[str, object], known: Container[str
 
 
 class Fields:
-    """The fields of one JSON object; each getter checks type and range.
+    """The fields of one JSON object; each method validates type and range.
 
     Args:
-        name: what the object is, for messages.
+        name: of the object, for error messages.
         values: the object.
     """
 
@@ -66,13 +66,13 @@ class Fields:
         self._values = values
 
     def refuse(self, key: str, rule: str) -> NoReturn:
-        """Say which field is wrong, and how."""
+        """Raise RemoteProtocolError for a field."""
         raise RemoteProtocolError(f"{self._name}: {key} {rule}")
 
     def integer(self, key: str, low: int, high: int) -> int:
         """Read an integer from *low* to *high*."""
         value = self._values.get(key)
-        # `type`, not isinstance: true is no number.
+        # `type`, not isinstance: true is not a number.
         if type(value) is not int or not low <= value <= high:
             self.refuse(key, f"is not an integer from {low} to {high}")
         return value
@@ -80,6 +80,15 @@ class Fields:
     def optional_integer(self, key: str, low: int, high: int) -> int | None:
         """Read an integer that may be null or missing."""
         return None if self._values.get(key) is None else self.integer(key, low, high)
+
+    def optional_object(self, key: str) -> dict[str, object]:
+        """Read an object; an empty one if it is null or missing."""
+        value = self._values.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.refuse(key, "is not an object")
+        return value
 
     def boolean(self, key: str) -> bool:
         """Read true or false."""
@@ -95,12 +104,17 @@ class Fields:
             self.refuse(key, f"is not text of at most {longest} code points")
         return value
 
+    def lenient_text(self, key: str, fits: Callable[[str], bool]) -> str:
+        """Read a text for which *fits* is true; empty for anything else."""
+        value = self._values.get(key)
+        return value if isinstance(value, str) and fits(value) else ""
+
     def texts(self, key: str, most: int, longest: int) -> tuple[str, ...]:
         """Read an array of at most *most* texts of at most *longest* code points."""
         result: list[str] = []
         for value in self.array(key, most):
             if not _is_text(value, longest):
-                self.refuse(key, f"holds something that is not text of {longest} code points")
+                self.refuse(key, f"contains something that is not text of {longest} code points")
             result.append(value)
         return tuple(result)
 
@@ -111,30 +125,39 @@ class Fields:
             self.refuse(key, f"is not one of {', '.join(choices)}")
         return value
 
+    def reason(self, key: str, known: Collection[str], otherwise: str) -> str:
+        """Read one of *known*; *otherwise* for another text, which a later version may define."""
+        value = self.text(key, limits.MAX_REASON)
+        return value if value in known else otherwise
+
     def array(self, key: str, longest: int) -> list[object]:
-        """Read an array of at most *longest* values, which the caller checks."""
+        """Read an array of at most *longest* values, which the caller validates."""
         value = self._values.get(key)
         if not isinstance(value, list) or len(value) > longest:
             self.refuse(key, f"is not an array of at most {longest} values")
         return value
 
     def pairs(self, key: str) -> Iterator[tuple[int, object]]:
-        """Read [[entry number, something], …]; the something is checked by the caller."""
+        """Read [[entry number, value], …]; the caller validates the values."""
         for item in self.array(key, limits.MAX_CONTROL):
             if not isinstance(item, list) or len(item) != 2:
-                self.refuse(key, "holds something that is not a pair")
+                self.refuse(key, "contains something that is not a pair")
             number, value = item
             if type(number) is not int or not 0 <= number < limits.MAX_ENTRIES:
-                self.refuse(key, "holds a number that no entry can have")
+                self.refuse(key, "contains a number that no entry can have")
             yield number, value
 
-    def choices_by_number(self, key: str, choices: Sequence[str]) -> tuple[tuple[int, str], ...]:
-        """Read [[entry number, one of *choices*], …]."""
+    def reasons_by_number(
+        self, key: str, known: Sequence[str], otherwise: str
+    ) -> tuple[tuple[int, str], ...]:
+        """Read [[entry number, reason], …]; *otherwise* replaces each that is not in *known*."""
         result: list[tuple[int, str]] = []
         for number, value in self.pairs(key):
-            if not isinstance(value, str) or value not in choices:
-                self.refuse(key, f"holds something that is not one of {', '.join(choices)}")
-            result.append((number, value))
+            if not _is_text(value, limits.MAX_REASON):
+                self.refuse(
+                    key, f"contains a reason that is not text of {limits.MAX_REASON} code points"
+                )
+            result.append((number, value if value in known else otherwise))
         return tuple(result)
 
 
@@ -146,7 +169,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _children(value: object) -> Iterator[object]:
@@ -157,7 +180,7 @@ def _children(value: object) -> Iterator[object]:
 
 
 def _is_text(value: object, longest: int) -> TypeGuard[str]:
-    """Text without lone surrogates, which JSON can smuggle in as escapes."""
+    """Whether *value* is text of at most *longest* code points, without lone surrogates."""
     if not isinstance(value, str) or len(value) > longest:
         return False
     try:

@@ -1,7 +1,7 @@
 """The window: how many bytes of data messages may be in flight.
 
-No engine and no browser slows a peer down by itself, so the protocol does. Both sides
-run the same arithmetic: the sender to wait, the receiver to refuse who doesn't.
+Data channels do not limit a sender to what the receiver's application takes, so the protocol does.
+Both sides compute the same: the sender to wait, the receiver to refuse a sender that does not.
 """
 
 from __future__ import annotations
@@ -29,22 +29,26 @@ class Window:
         self.sent = 0
         self.acknowledged = 0
 
+    def shrink(self, size: int) -> None:
+        """Let *size* bytes be in flight at most; no effect if it was less."""
+        self.size = min(self.size, size)
+
     def allows(self, cost: int) -> bool:
-        """Say whether a data message of *cost* bytes may go now."""
+        """Return whether a data message of *cost* bytes may be sent now."""
         in_flight = self.sent - self.acknowledged
         return not in_flight or in_flight + cost <= self.size
 
     def room(self, frame: int) -> int:
-        """Count the bytes that may go now; at least *frame* if nothing is in flight."""
+        """Return the bytes that may be sent now; at least *frame* if nothing is in flight."""
         in_flight = self.sent - self.acknowledged
         return max(0, self.size - in_flight) if in_flight else max(self.size, frame)
 
     def send(self, cost: int) -> None:
-        """Count a data message that goes."""
+        """Count a data message that is sent."""
         self.sent += cost
 
     def fault(self, total: int) -> str:
-        """Say what is wrong with *total* as the next acknowledgement; empty if nothing is."""
+        """Return what is wrong with *total* as the next acknowledgement; empty if nothing is."""
         if total < self.acknowledged:
             return f"acknowledges {total} bytes after {self.acknowledged}"
         if total > self.sent:
@@ -52,5 +56,5 @@ class Window:
         return ""
 
     def acknowledge(self, total: int) -> None:
-        """Take *total*, counted since the beginning, as written by the receiver."""
+        """Note that the receiver has written *total* bytes since the beginning."""
         self.acknowledged = total

@@ -1,16 +1,16 @@
-"""An SCTP association over DTLS, for bulk (RFC 9260, 8261), sans-I/O.
+"""An SCTP association over DTLS (RFC 9260, RFC 8261), without input, output or a clock.
 
-Feed packets to `receive`, call `timeout` when `deadline` has come, and after either, and after
-every other call, send what `packets` gives. Time is an argument, in seconds of any clock that
-never goes back. `events` has what happened.
+Pass received packets to `receive`, and call `timeout` when `deadline` has come. After both, and
+after every other call, send the packets that `packets` returns. Times are seconds of any clock that
+never goes back. `events` contains what has happened.
 
-Who gets here has shown a certificate, and may be hostile still: a packet that is malformed is
-dropped, a rule broken on purpose ends the association, and what a peer can make us keep is
-bounded by `Limits`.
+The peer is authenticated by DTLS but may be malicious: a malformed packet is dropped, a protocol
+violation ends the association, and `Limits` bounds what is kept for the peer.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -20,57 +20,52 @@ from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
 from dcsend.sctp.options import Options
-from dcsend.sctp.probing import FOREIGN_PAYLOAD
 from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
 from dcsend.sctp.states import TRANSITIONS, Input, State
-from dcsend.sctp.timing import Repetition
+from dcsend.sctp.timing import RetransmissionTimer
 from dcsend.sctp.transmission import Transmission
 from dcsend.sctp.wire import Init, Malformed
 
 __all__ = ["Association", "Options"]
 
+logger = logging.getLogger(__name__)
+
 _S = State
 _SENDING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
-"States in which DATA may leave."
+"States in which DATA may be sent."
 _RECEIVING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT})
 _COMPLETE: Final = wire.chunk(wire.SHUTDOWN_COMPLETE, 0)
-_MAX_INIT: Final = 8
-_MAX_SHUTDOWN: Final = 5
-"Expired timers in a row before the peer counts as gone (RFC 9260, 16)."
-_T1: Final = 0.5
-"""Seconds until INIT or COOKIE ECHO go again, then doubled. The RFC's second is for the open
-Internet; here DTLS has just shown a round trip, and what is lost mostly is our first packet to a
-peer whose SCTP has not begun."""
-_T1_MAX: Final = 4.0
-_T2_MAX: Final = 10.0
-"Seconds until SHUTDOWN or SHUTDOWN ACK go again, at most."
 _MAX_CONTROL: Final = 64
-"Chunks that wait to be sent in answer to others; a peer that asks for more is not answered."
+"Replies that are queued, at most; further chunks of the peer are not answered."
 
 
 class Association:
-    """One end."""
+    """One end of an association."""
 
     def __init__(self, options: Options, now: float) -> None:
         self.state = State.CLOSED
         self.events: deque[Event] = deque()
         self._options = options
-        self._handshake = Handshake(options.limits.window, bulk=options.bulk, tsn=options.first_tsn)
-        self._framing = Framing(options.ports, self._handshake.tag, zero_checksum=options.bulk)
+        self._handshake = Handshake(
+            options.limits.window, zero_checksum=options.zero_checksum, tsn=options.first_tsn
+        )
+        self._framing = Framing(
+            options.ports, self._handshake.tag, zero_checksum=options.zero_checksum
+        )
         self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
         self._resets: StreamResets | None = None
         self._peer: Peer | None = None
         self._cookie = b""
-        self._alone: list[bytes] = []
-        "Packets that are ready."
+        self._ready: list[bytes] = []
+        "Complete packets to send."
         self._control: list[bytes] = []
-        "Chunks to send before any DATA."
-        self._unanswered = Repetition()
-        "The chunk that begins or ends the association, by state."
+        "Control chunks to send before DATA."
+        self._retransmission = RetransmissionTimer()
+        "T1 or T2, by state."
         self._handlers: dict[int, Callable[[int, bytes, float], None]] = {
             wire.INIT: self._on_init,
             wire.INIT_ACK: self._on_init_ack,
@@ -85,11 +80,11 @@ class Association:
             wire.COOKIE_ACK: self._on_cookie_ack,
             wire.SHUTDOWN_COMPLETE: self._on_shutdown_complete,
             wire.RE_CONFIG: self._on_re_config,
-            wire.PAD: lambda flags, value, now: None,
+            wire.PART: self._on_part,
             wire.FORWARD_TSN: self._on_forward_tsn,
         }
 
-    # What the application does
+    # Calls of the application
 
     @property
     def is_drained(self) -> bool:
@@ -97,98 +92,93 @@ class Association:
         return self.transmission.is_drained
 
     @property
-    def has_news(self) -> bool:
-        """Whether the peer is to be told something at once."""
+    def needs_sack(self) -> bool:
+        """Whether a SACK must be sent now."""
         return self._reception is not None and self._reception.is_due
 
     def associate(self, now: float) -> None:
-        """Begin; the peer may do the same at the same time, or only answer."""
+        """Send INIT. The peer may do the same, or only answer."""
         if self._enter(Input.ASSOCIATE):
-            self._unanswered.start(now, _T1, _T1_MAX, _MAX_INIT)
+            self._retransmission.start_t1(now)
             self._control.append(self._handshake.init())
 
     def send(
         self, stream: int, protocol: int, data: bytes, now: float, how: Reliability = RELIABLE
     ) -> None:
-        """Queue a message of at least one byte; before the association is established, too."""
+        """Queue a message of at least one byte; possible before the handshake, too."""
         if self.state in (_S.CLOSED, _S.COOKIE_WAIT, _S.COOKIE_ECHOED, _S.ESTABLISHED):
             self.transmission.put(Outgoing(stream, protocol, data, how, now))
 
     def queued(self, stream: int) -> int:
-        """Return the bytes of a stream that no packet has taken yet."""
+        """Return the queued bytes of a stream, which no packet contains yet."""
         return self.transmission.queue.queued(stream)
 
     def release(self, size: int) -> None:
-        """Note that the application has taken a message of so many bytes from `events`."""
+        """Note that the application has taken a message of *size* bytes from `events`."""
         if self._reception is not None:
             self._reception.release(size)
 
     def reset(self, stream: int) -> bool:
-        """Send no more on a stream, after what is queued; the peer is told then.
+        """Reset the outgoing stream after its queued messages are sent (RFC 6525).
 
         Returns:
-            False if the peer can't be told: it does not know RFC 6525, or is not there yet.
+            False if the peer does not support it, or before the association is established.
         """
         if self._resets is None or self._peer is None or not self._peer.re_config:
             return False
-        self._resets.want(stream)
+        self._resets.request(stream)
         return True
 
     def assume_reset(self, stream: int) -> None:
-        """Take it that the peer has answered `reset`, though the answer has not come."""
+        """Treat `reset` of a stream as done, although the response has not arrived."""
         if self._resets is not None:
             self._resets.assume(stream)
             self.transmission.queue.restart_stream(stream)
 
     def probe(self, sizes: Sequence[int], now: float) -> None:
-        """Find out which of these payloads, in bytes, largest first, packets can have.
-
-        Those that no Ethernet takes are tried with our own kind only: aiortc reads 1500 bytes of a
-        record and takes the rest for the next packet, Pion ends at more than 8192.
-        """
-        if self._peer is None or not self._peer.rare_sacks:
-            sizes = [size for size in sizes if size <= FOREIGN_PAYLOAD]
-        self.transmission.probing.begin(sizes, now)
+        """Probe which of these payloads, in bytes, largest first, reach the peer."""
+        if self._peer is not None:
+            self.transmission.probe(sizes, now)
 
     def close(self, now: float) -> None:
-        """Shut down in order: after all that is queued has arrived."""
+        """Send SHUTDOWN when all queued messages are acknowledged."""
         if self._enter(Input.CLOSE):
-            self._when_drained(now)
+            self._check_drained(now)
         elif self.state in (_S.CLOSED, _S.COOKIE_WAIT, _S.COOKIE_ECHOED):
             self.abort()
 
     def abort(self) -> None:
-        """End at once, and tell the peer; what is queued is lost."""
+        """Send ABORT; queued messages are lost."""
         self._end("", last=wire.chunk(wire.ABORT, 0, wire.parameter(wire.USER_ABORT, b"")))
 
-    def violate(self, violation: Violation) -> None:
-        """End since the peer broke a rule, here or in what its messages say."""
+    def reject(self, violation: Violation) -> None:
+        """Send ABORT with the cause Protocol Violation, for a violation here or in a message."""
         cause = wire.parameter(wire.PROTOCOL_VIOLATION, str(violation).encode(), last=True)
         self._end(str(violation), last=wire.chunk(wire.ABORT, 0, cause), violation=True)
 
-    # Packets in
+    # Received packets
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take a packet, whatever it holds."""
+        """Process a packet with any content."""
         try:
             self._receive(data, now)
         except Malformed:
             return
         except Violation as exc:
-            self.violate(exc)
+            self.reject(exc)
 
     def _receive(self, data: bytes, now: float) -> None:
         if not self._framing.accepts(data):
             return
         if self.state is State.ENDED:
             if data[12] == wire.SHUTDOWN_ACK and self._peer is not None:
-                self._control = [_COMPLETE]  # ours was lost (RFC 9260, 8.4)
+                self._control = [_COMPLETE]  # our SHUTDOWN COMPLETE was lost
             return
         if data[12] == wire.DATA:
             length = data[14] << 8 | data[15]
-            if length + 12 == len(data):  # mostly: one fragment fills the packet
+            if length + 12 == len(data):  # the most frequent packet: one DATA chunk
                 self._on_data(data, 12, length)
-                self._data_ended(now)
+                self._on_packet_end(now)
                 return
         self._receive_chunks(data, now)
 
@@ -209,24 +199,29 @@ class Association:
                     return
         finally:
             if has_data:
-                self._data_ended(now)
+                self._on_packet_end(now)
 
     def _on_data(self, data: bytes, at: int, length: int) -> None:
         if self._reception is not None and self.state in _RECEIVING:
             self._reception.data(data, at, length)
 
-    def _data_ended(self, now: float) -> None:
+    def _on_part(self, flags: int, value: bytes, now: float) -> None:
+        if self._reception is not None and self.state in _RECEIVING:
+            self._reception.part(flags, value)
+            self._on_packet_end(now)
+
+    def _on_packet_end(self, now: float) -> None:
         if self._reception is None or self.state not in _RECEIVING:
             return
-        # Of too many, the last one must not be missing: it stays due.
-        if self._reception.packet_ended(now) and len(self._control) < _MAX_CONTROL:
+        # If the queue is full, the SACK stays due.
+        if self._reception.on_packet_end(now) and len(self._control) < _MAX_CONTROL:
             self._control.append(self._reception.sack())
         if self.state is State.SHUTDOWN_SENT:
-            # The peer still has something to send, so it is there (RFC 9260, 9.2).
-            self._wait_for_goodbye(now)
+            # The peer still sends DATA, so it is reachable (RFC 9260, 9.2).
+            self._start_shutdown_timer(now)
 
     def _on_unknown(self, kind: int, flags: int, value: bytes) -> bool:
-        """Do what its two highest bits say (RFC 9260, 3.2); False: don't look at the rest."""
+        """Act on the highest two bits of the type (RFC 9260, 3.2); False: ignore the rest."""
         if kind & 0x40:
             cause = wire.parameter(wire.UNRECOGNIZED_CHUNK, wire.chunk(kind, flags, value[:64]))
             self._reply(wire.chunk(wire.ERROR, 0, cause))
@@ -240,11 +235,11 @@ class Association:
 
     def _on_init(self, flags: int, value: bytes, now: float) -> None:
         peer = Peer.of(Init.parse(value))
-        # In every state: with our one tag, so that both sides may begin (RFC 9260, 5.2.1), and
-        # changing nothing, so that an old INIT that comes late does no harm (5.2.2).
-        if len(self._alone) < _MAX_CONTROL:
+        # In every state the answer contains our only tag, so that both sides may begin (RFC 9260,
+        # 5.2.1), and changes no state, so that a delayed INIT has no effect (5.2.2).
+        if len(self._ready) < _MAX_CONTROL:
             answer = self._handshake.init_ack(peer)
-            self._alone.append(wire.packet(self._options.ports, peer.tag, answer))
+            self._ready.append(wire.packet(self._options.ports, peer.tag, answer))
 
     def _on_init_ack(self, flags: int, value: bytes, now: float) -> None:
         if self.state is not State.COOKIE_WAIT:
@@ -252,10 +247,10 @@ class Association:
         init = Init.parse(value)
         if not init.cookie:
             raise Malformed("INIT ACK without a cookie")
-        self._meet(Peer.of(init))
+        self._set_peer(Peer.of(init))
         self._cookie = init.cookie
         self._enter(Input.INIT_ACK)
-        self._unanswered.start(now, _T1, _T1_MAX, _MAX_INIT)
+        self._retransmission.start_t1(now)
         self._control = [wire.chunk(wire.COOKIE_ECHO, 0, init.cookie)]
 
     def _on_cookie_echo(self, flags: int, value: bytes, now: float) -> None:
@@ -263,11 +258,11 @@ class Association:
         if peer is None:
             return
         if self._peer is None:
-            self._meet(peer)
+            self._set_peer(peer)
         elif peer.tag != self._peer.tag:
             if self.state is State.COOKIE_ECHOED:
-                return  # of an older try (RFC 9260, 5.2.4, C)
-            raise Violation("the peer began again")
+                return  # of an earlier attempt (RFC 9260, 5.2.4, C)
+            raise Violation("the peer restarted the association")
         if self._enter(Input.COOKIE_ECHO):
             self._established()
         begun = (wire.INIT, wire.COOKIE_ECHO, wire.COOKIE_ACK)
@@ -278,20 +273,23 @@ class Association:
         if self._enter(Input.COOKIE_ACK):
             self._established()
 
-    def _meet(self, peer: Peer) -> None:
-        """Take what the peer has said of itself."""
+    def _set_peer(self, peer: Peer) -> None:
+        """Use the parameters of the peer."""
         self._peer = peer
-        self.transmission.peer_window = peer.window
-        self.transmission.peer_forwards = peer.forward_tsn
+        self.transmission.set_peer(
+            peer.window, forward_tsn=peer.forward_tsn, bulk_extension=peer.bulk_extension
+        )
         self._reception = Reception(
-            peer.tsn, self._options.limits, self.events.append, rare=peer.rare_sacks
+            peer.tsn, self._options.limits, self.events.append, sack_each_read=peer.bulk_extension
         )
         self._resets = StreamResets(self._handshake.tsn, peer.tsn)
-        zero = self._options.bulk and peer.zero_checksum
-        self._framing.meet(peer.tag, checksums=not zero)
+        zero = self._options.zero_checksum and peer.zero_checksum
+        self._framing.set_peer(peer.tag, checksums=not zero)
+        features = f"bulk extension {peer.bulk_extension}, zero checksums {zero}"
+        logger.debug("peer: window %d, %d streams, %s", peer.window, peer.streams, features)
 
     def _established(self) -> None:
-        self._unanswered.stop()
+        self._retransmission.stop()
         self.events.append(Established())
 
     # Other chunks
@@ -299,14 +297,14 @@ class Association:
     def _on_sack(self, flags: int, value: bytes, now: float) -> None:
         if self.state in _SENDING:
             self.transmission.acknowledge(wire.parse_sack(value), now)
-            self._when_drained(now)
+            self._check_drained(now)
 
     def _on_heartbeat(self, flags: int, value: bytes, now: float) -> None:
         self._reply(wire.chunk(wire.HEARTBEAT_ACK, 0, value))
 
     def _on_heartbeat_ack(self, flags: int, value: bytes, now: float) -> None:
-        if self.transmission.probing.echoed(value):
-            self.transmission.proven()
+        if self.transmission.probing.on_heartbeat_ack(value):
+            self.transmission.use_proven_size()
 
     def _on_forward_tsn(self, flags: int, value: bytes, now: float) -> None:
         if self._reception is not None and self.state in _RECEIVING:
@@ -325,7 +323,7 @@ class Association:
                 self.transmission.queue.restart_stream(reset.stream)
             self.events.append(reset)
 
-    # The end
+    # Shutdown and abort
 
     def _on_abort(self, flags: int, value: bytes, now: float) -> None:
         self._end("the peer aborted the association")
@@ -335,9 +333,9 @@ class Association:
         if self.state in _SENDING:
             self.transmission.acknowledge_cumulatively(cumulative, now)
         if self._enter(Input.SHUTDOWN) and self.state is State.SHUTDOWN_ACK_SENT:
-            self._say_goodbye(now)
+            self._send_shutdown(now)
         else:
-            self._when_drained(now)  # a repeated one may acknowledge the rest
+            self._check_drained(now)  # a retransmission may acknowledge the rest
 
     def _on_shutdown_ack(self, flags: int, value: bytes, now: float) -> None:
         if self.state in (_S.SHUTDOWN_SENT, _S.SHUTDOWN_ACK_SENT):
@@ -347,103 +345,105 @@ class Association:
         if self.state is State.SHUTDOWN_ACK_SENT:
             self._end("")
 
-    def _when_drained(self, now: float) -> None:
+    def _check_drained(self, now: float) -> None:
         if self.is_drained and self._enter(Input.DRAINED):
-            self._say_goodbye(now)
+            self._send_shutdown(now)
 
-    def _say_goodbye(self, now: float) -> None:
-        self._wait_for_goodbye(now)
-        self._control.append(self._goodbye())
+    def _send_shutdown(self, now: float) -> None:
+        self._start_shutdown_timer(now)
+        self._control.append(self._shutdown_chunk())
 
-    def _wait_for_goodbye(self, now: float) -> None:
-        wait = self.transmission.round_trip.timeout
-        self._unanswered.start(now, min(wait, _T2_MAX), _T2_MAX, _MAX_SHUTDOWN)
+    def _start_shutdown_timer(self, now: float) -> None:
+        self._retransmission.start_t2(now, self.transmission.round_trip.timeout)
 
-    def _goodbye(self) -> bytes:
+    def _shutdown_chunk(self) -> bytes:
         if self.state is State.SHUTDOWN_SENT and self._reception is not None:
             return wire.shutdown_chunk(self._reception.cumulative)
         return wire.chunk(wire.SHUTDOWN_ACK, 0)
 
     def _end(self, reason: str, *, last: bytes = b"", violation: bool = False) -> None:
         if self._enter(Input.ABORT):
-            self._unanswered.stop()
+            self._retransmission.stop()
             self.transmission.stop()
-            self._alone.clear()
+            self._ready.clear()
             self._control = [last] if last and self._peer is not None else []
             self.events.append(Ended(reason, violation))
+            logger.debug("ended: %s", reason or "in order")
 
     def _enter(self, what: Input) -> bool:
-        """Take a step of the table; False if there is none."""
+        """Change the state as the table says; return False if there is no transition."""
         state = TRANSITIONS[self.state].get(what)
         if state is None:
             return False
+        logger.debug("%s: %s -> %s", what.name, self.state.name, state.name)
         self.state = state
         return True
 
-    # Time
+    # Timers
 
     def deadline(self) -> float | None:
-        """Return when `timeout` is to be called; None for never."""
+        """Return when `timeout` must be called; None for never."""
         times = (
-            self._unanswered.deadline,
+            self._retransmission.deadline,
             self._reception.deadline if self._reception is not None else None,
             *self.transmission.deadlines(),
         )
         if self.state is State.ENDED:
             return None
         if self.state is State.ESTABLISHED and self._resets is not None:
-            # In other states nobody does what is due then.
+            # In other states no resets and probes are sent.
             times += (self._resets.deadline, self.transmission.probing.deadline)
         return min((time for time in times if time is not None), default=None)
 
     def timeout(self, now: float) -> None:
-        """Do what is due."""
+        """Handle the timers that have expired."""
         if self.state is State.ENDED:
             return
-        if self._unanswered.deadline is not None and now >= self._unanswered.deadline:
-            self._say_again(now)
+        if self._retransmission.deadline is not None and now >= self._retransmission.deadline:
+            self._retransmit_control(now)
         if self._reception is not None:
             self._reception.timeout(now)
         self.transmission.timeout(now)
-        if self.transmission.is_dead:
-            self._end("the peer does not acknowledge anything")
+        if self.transmission.is_unreachable:
+            self._end("the peer does not acknowledge any data")
 
-    def _say_again(self, now: float) -> None:
-        if not self._unanswered.again(now):
+    def _retransmit_control(self, now: float) -> None:
+        if not self._retransmission.back_off(now):
             self._end("the peer does not answer")
             return
+        logger.debug("%s: T1 or T2 expired", self.state.name)
         if self.state is State.COOKIE_WAIT:
             chunk = self._handshake.init()
         elif self.state is State.COOKIE_ECHOED:
             chunk = wire.chunk(wire.COOKIE_ECHO, 0, self._cookie)
         else:
-            chunk = self._goodbye()
+            chunk = self._shutdown_chunk()
         if chunk not in self._control:
-            self._control.insert(0, chunk)  # where COOKIE ECHO has to be (RFC 9260, 5.1)
+            self._control.insert(0, chunk)  # COOKIE ECHO must be first (RFC 9260, 5.1)
 
-    # Packets out
+    # Packets to send
 
     def packets(self, now: float) -> list[bytes]:
-        """Return the packets that leave now, and forget them."""
-        out, self._alone = self._alone, []
-        if self.has_news and self.state in _RECEIVING and self._reception is not None:
+        """Return the packets to send now, and remove them."""
+        out, self._ready = self._ready, []
+        if self.needs_sack and self.state in _RECEIVING and self._reception is not None:
             self._control.append(self._reception.sack())
             if self.state is State.SHUTDOWN_SENT:
-                self._control.append(self._goodbye())  # RFC 9260, 9.2
+                self._control.append(self._shutdown_chunk())  # RFC 9260, 9.2
         if self.state is State.ESTABLISHED and self._resets is not None:
             self._control += self._resets.requests(self.transmission, now)
         contents: list[bytes] = []
         if self.state in _SENDING:
             contents = self.transmission.contents(now)
-            if self.transmission.forward is not None:
-                self._control.append(self.transmission.forward)
-                self.transmission.forward = None
+            if self.transmission.forward_tsn_chunk is not None:
+                self._control.append(self.transmission.forward_tsn_chunk)
+                self.transmission.forward_tsn_chunk = None
             if self.state is State.ESTABLISHED:
                 contents += self.transmission.probing.probes(now)
-            self._when_drained(now)  # nothing is left if the rest has expired
+            self._check_drained(now)  # messages may have expired
         if self._control:
             out += self._framing.bundle(self._control)
             self._control = []
         if contents:
-            out += self._framing.wrap(contents)
+            out += self._framing.packets(contents)
         return out

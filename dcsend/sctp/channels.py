@@ -1,8 +1,9 @@
-"""Data channels over an association: opening, messages, closing (RFC 8831, 8832), sans-I/O."""
+"""Data channels over an association (RFC 8831, RFC 8832), without input, output or a clock."""
 
 from __future__ import annotations
 
 import enum
+import logging
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,23 +14,25 @@ from dcsend.sctp.events import Ended, Established, Event, Message, Reset
 from dcsend.sctp.queue import RELIABLE, Reliability
 from dcsend.sctp.reassembly import Violation
 
-__all__ = ["Announced", "Channel", "ChannelState", "Channels", "Parameters"]
+__all__ = ["ChannelParameters", "ChannelState", "DataChannel", "DataChannels"]
+
+logger = logging.getLogger(__name__)
 
 _OPEN: Final = 3
 _ACK: Final = b"\2"
 _OPEN_HEADER: Final = struct.Struct("!BBHLHH")
 "Message type, channel type, priority, reliability, lengths of label and protocol."
 _PRIORITY: Final = 256
-"Normal (RFC 8831, 6.4)."
+"Normal priority (RFC 8831, 6.4)."
 _UNORDERED: Final = 0x80
 _RETRANSMITS: Final = 1
 _LIFETIME: Final = 2
-"Channel types: how reliable, and whether ordered (RFC 8832, 5.1)."
+"Channel types (RFC 8832, 5.1)."
 _MAX_ID: Final = 65_534
 
 
 class PayloadProtocol(enum.IntEnum):
-    """What a message is (RFC 8831, 8)."""
+    """Payload protocol identifiers (RFC 8831, 8)."""
 
     CONTROL = 50
     TEXT = 51
@@ -48,8 +51,8 @@ class ChannelState(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What a channel is opened with (W3C `RTCDataChannelInit`)."""
+class ChannelParameters:
+    """The parameters of a channel (W3C `RTCDataChannelInit`)."""
 
     label: str
     ordered: bool = True
@@ -58,11 +61,11 @@ class Parameters:
     "Milliseconds."
     protocol: str = ""
     negotiated: int | None = None
-    "Stream id that both sides know; None to announce the channel in-band."
+    "Stream id, for a channel that both sides open without DATA_CHANNEL_OPEN; else None."
 
     @property
     def reliability(self) -> Reliability:
-        """How its messages are sent."""
+        """Order and reliability of its messages."""
         seconds = None if self.max_lifetime is None else self.max_lifetime / 1000
         return Reliability(self.ordered, self.max_retransmits, seconds)
 
@@ -83,15 +86,15 @@ class Parameters:
         try:
             head = _OPEN_HEADER.pack(_OPEN, kind, _PRIORITY, value, len(label), len(protocol))
         except struct.error as exc:
-            raise ValueError(f"a channel can't be opened with this: {exc}") from None
+            raise ValueError(f"invalid channel parameters: {exc}") from None
         return head + label + protocol
 
     @classmethod
-    def parse(cls, data: bytes) -> Parameters:
-        """Read DATA_CHANNEL_OPEN.
+    def parse(cls, data: bytes) -> ChannelParameters:
+        """Parse DATA_CHANNEL_OPEN.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is invalid.
         """
         if len(data) < _OPEN_HEADER.size:
             raise ValueError("DATA_CHANNEL_OPEN is too short")
@@ -113,82 +116,103 @@ def _ignore(*_: object) -> None:
     pass
 
 
-class Channel:
-    """One data channel; its owner sets the `on_…` attributes, called in order."""
+class DataChannel:
+    """One data channel. The application sets the `on_…` callbacks, which are called in order."""
 
-    def __init__(self, channels: Channels, parameters: Parameters) -> None:
+    def __init__(self, channels: DataChannels, parameters: ChannelParameters) -> None:
+        """Use `DataChannels.open`."""
         self.parameters = parameters
         self.id: int | None = parameters.negotiated
-        "Stream id, 0 to 65534; None until the DTLS roles are known."
+        "Stream id, 0 to 65534; None before `DataChannels.open` has chosen one."
         self.state = ChannelState.CONNECTING
         self.on_open: Callable[[], None] = _ignore
-        self.on_message: Callable[[bytes | str], None] = _ignore
+        self.on_message: Callable[[bytes | str, int], None] = _ignore
+        """The message, and the bytes for `Association.release`, which allows the peer to send as
+        many bytes more."""
         self.on_close: Callable[[], None] = _ignore
         self.on_room: Callable[[], None] = _ignore
-        "Something that was queued has left."
+        "Fewer bytes may be queued than before."
         self._channels = channels
-        self._reset = set[bool]()
-        "By whom its stream has been reset: the peer (True), us (False)."
-        self._settled = parameters.negotiated is not None
-        "Whether the peer knows the channel: until then all is sent in order (RFC 8832, 6)."
+        self._reset_by = set[bool]()
+        "The side that has reset the stream: the peer (True) or this side (False)."
+        self._is_confirmed = parameters.negotiated is not None
+        "Whether the peer has the channel. Until then all messages are ordered (RFC 8832, 6)."
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent."""
+        return self.state is ChannelState.OPEN
 
     @property
     def queued(self) -> int:
-        """Bytes that wait to be sent (W3C `bufferedAmount`, but for what is in flight)."""
-        return self._channels.queued(self)
+        """Bytes that no packet has taken yet (W3C `bufferedAmount` without those in flight)."""
+        return 0 if self.id is None else self._channels.association.queued(self.id)
 
     def send(self, message: bytes | str, now: float) -> None:
         """Queue a message.
 
         Raises:
-            ValueError: the channel is not open.
-            UnicodeEncodeError: the text is none.
+            UnicodeEncodeError: UTF-8 cannot encode the string.
+            ValueError: the channel is not open, or the message is longer than
+                `DataChannels.max_message_size`.
         """
-        if self.state is not ChannelState.OPEN:
+        if self.state is not ChannelState.OPEN or self.id is None:
             raise ValueError("the channel is not open")
-        self._channels.send(self, message, now)
+        if isinstance(message, str):
+            protocol, data = PayloadProtocol.TEXT, message.encode()
+            empty = PayloadProtocol.TEXT_EMPTY
+        else:
+            protocol, data = PayloadProtocol.BINARY, message
+            empty = PayloadProtocol.BINARY_EMPTY
+        if len(data) > self._channels.max_message_size > 0:
+            raise ValueError("the message is longer than the peer accepts")
+        if not data:  # SCTP has no empty messages (RFC 8831, 6.6)
+            protocol, data = empty, b"\0"
+        how = self.parameters.reliability if self._is_confirmed else RELIABLE
+        self._channels.association.send(self.id, protocol, data, now, how)
 
     def close(self) -> None:
-        """Close it, after what is queued; `on_close` comes when the peer has done so, too."""
+        """Close after the queued messages; `on_close` follows when the peer has closed, too."""
         if self.state in (ChannelState.CONNECTING, ChannelState.OPEN):
             self.state = ChannelState.CLOSING
+            logger.debug("channel %s is closing", self.id)
             self._channels.reset(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """The peer has opened a channel."""
-
-    channel: Channel
-
-
-class Channels:
-    """All channels of one association."""
+class DataChannels:
+    """All data channels of one association."""
 
     def __init__(
-        self, association: Association, *, is_client: bool, announced: Callable[[Channel], None]
+        self,
+        association: Association,
+        *,
+        is_client: bool,
+        on_channel: Callable[[DataChannel], None] = _ignore,
     ) -> None:
         """Begin.
 
         Args:
-            association: whose `events` are given to `handle`.
-            is_client: the DTLS role, which tells who uses even ids (RFC 8832, 6).
-            announced: called with each channel that the peer opens; it is open already.
+            association: the application passes its `events` to `handle`.
+            is_client: the DTLS role; the client uses even stream ids (RFC 8832, 6).
+            on_channel: called with each channel that the peer opens; it is open already.
         """
-        self._association = association
-        self._announced = announced
-        self._ours = 0 if is_client else 1
-        self._next = self._ours
-        self._channels: dict[int, Channel] = {}
+        self.association = association
+        self.max_message_size = 0
+        "Bytes that the peer accepts in one message (SDP `a=max-message-size`); 0 for any number."
+        self._on_channel = on_channel
+        self._parity = 0 if is_client else 1
+        "Lowest bit of the stream ids that this side chooses."
+        self._next = self._parity
+        self._channels: dict[int, DataChannel] = {}
         self._established = False
 
-    def open(self, parameters: Parameters, now: float) -> Channel:
+    def open(self, parameters: ChannelParameters, now: float) -> DataChannel:
         """Open a channel.
 
         Raises:
-            ValueError: its id is taken, or there is none left.
+            ValueError: the stream id is in use, or no id is free.
         """
-        channel = Channel(self, parameters)
+        channel = DataChannel(self, parameters)
         opening = parameters.encode()
         if channel.id is None:
             channel.id = self._free_id()
@@ -196,7 +220,7 @@ class Channels:
             raise ValueError(f"stream {channel.id} is in use")
         self._channels[channel.id] = channel
         if parameters.negotiated is None:
-            self._association.send(channel.id, PayloadProtocol.CONTROL, opening, now)
+            self.association.send(channel.id, PayloadProtocol.CONTROL, opening, now)
         elif self._established:
             self._opened(channel)
         return channel
@@ -205,47 +229,30 @@ class Channels:
         while self._next in self._channels:
             self._next += 2
         if self._next > _MAX_ID:
-            raise ValueError("no stream is left")
+            raise ValueError("no stream id is free")
         self._next += 2
         return self._next - 2
 
-    def queued(self, channel: Channel) -> int:
-        """Return the bytes of a channel that no packet has taken."""
-        return 0 if channel.id is None else self._association.queued(channel.id)
-
-    def send(self, channel: Channel, message: bytes | str, now: float) -> None:
-        """Queue a message of a channel that is open."""
+    def reset(self, channel: DataChannel) -> None:
+        """Reset the stream of a channel, which closes it."""
         assert channel.id is not None
-        if isinstance(message, str):
-            kind, data = PayloadProtocol.TEXT, message.encode()
-            empty = PayloadProtocol.TEXT_EMPTY
-        else:
-            kind, data = PayloadProtocol.BINARY, message
-            empty = PayloadProtocol.BINARY_EMPTY
-        if not data:  # SCTP has no empty messages (RFC 8831, 6.6)
-            kind, data = empty, b"\0"
-        how = channel.parameters.reliability if channel._settled else RELIABLE
-        self._association.send(channel.id, kind, data, now, how)
-
-    def reset(self, channel: Channel) -> None:
-        """Ask the peer to forget what comes from us on a channel."""
-        assert channel.id is not None
-        # Before there is a peer it can't be asked, and may be told of the channel still.
-        if self._established and not self._association.reset(channel.id):
+        # Before the association is established, the reset waits for it.
+        if self._established and not self.association.reset(channel.id):
             self._closed(channel)
 
-    def room(self) -> None:
-        """Tell all channels that packets have left."""
+    def notify_room(self) -> None:
+        """Call `on_room` of all channels, after packets have left or messages have expired."""
         for channel in list(self._channels.values()):
             channel.on_room()
 
     # Events
 
     def handle(self, event: Event, now: float) -> None:
-        """Take an event of the association.
+        """Process an event of the association.
 
         Raises:
-            Violation: the peer broke a rule of data channels; `Association.violate` is next.
+            Violation: the peer violated the data channel protocol; call `Association.reject` with
+                it.
         """
         match event:
             case Message():
@@ -266,76 +273,80 @@ class Channels:
     def _received(self, message: Message, now: float) -> None:
         if message.protocol == PayloadProtocol.CONTROL:
             self._control(message, now)
-            self._association.release(len(message.data))
+            self.association.release(len(message.data))
             return
         channel = self._channels.get(message.stream)
         if channel is None or channel.state is not ChannelState.OPEN:
             if channel is not None and channel.state is ChannelState.CONNECTING:
-                self._opened(channel)  # its acknowledgement was overtaken
+                self._opened(channel)  # the message has overtaken DATA_CHANNEL_ACK
             else:
-                self._association.release(len(message.data))
+                self.association.release(len(message.data))
                 return
+        size = len(message.data)
         match message.protocol:
             case PayloadProtocol.BINARY:
-                channel.on_message(message.data)
+                channel.on_message(message.data, size)
             case PayloadProtocol.TEXT:
-                channel.on_message(_text(message.data))
+                channel.on_message(_text(message.data), size)
             case PayloadProtocol.TEXT_EMPTY:
-                channel.on_message("")
+                channel.on_message("", size)
             case PayloadProtocol.BINARY_EMPTY:
-                channel.on_message(b"")
+                channel.on_message(b"", size)
             case _:
-                self._association.release(len(message.data))
+                self.association.release(size)
 
     def _control(self, message: Message, now: float) -> None:
-        """Take a message of the establishment protocol."""
+        """Process a message of the Data Channel Establishment Protocol (RFC 8832)."""
         channel = self._channels.get(message.stream)
-        if message.data[0] == _ACK[0]:  # Pion's has four bytes
+        if message.data[0] == _ACK[0]:  # Pion sends four bytes
             if channel is not None and channel.parameters.negotiated is None:
                 self._opened(channel)
             return
         if message.data[0] != _OPEN:
             return  # of a later version
-        if channel is not None and True in channel._reset:
-            # Only its answer to our reset is missing: it would not begin again without.
-            self._association.assume_reset(message.stream)
+        if channel is not None and True in channel._reset_by:
+            # The peer uses the id again, so only its response to our request is missing.
+            self.association.assume_reset(message.stream)
             self._closed(channel)
             channel = None
-        if channel is not None or message.stream & 1 == self._ours:
-            raise Violation("opens a channel on a stream that is not its own, or in use")
+        if channel is not None or message.stream & 1 == self._parity:
+            raise Violation("DATA_CHANNEL_OPEN on a stream id of the wrong parity, or in use")
         try:
-            parameters = Parameters.parse(message.data)
+            parameters = ChannelParameters.parse(message.data)
         except ValueError as exc:
             raise Violation(str(exc)) from None
-        channel = Channel(self, parameters)
+        channel = DataChannel(self, parameters)
         channel.id = message.stream
         channel.state = ChannelState.OPEN
-        channel._settled = True
+        channel._is_confirmed = True
         self._channels[channel.id] = channel
-        self._association.send(channel.id, PayloadProtocol.CONTROL, _ACK, now)
-        self._announced(channel)
+        self.association.send(channel.id, PayloadProtocol.CONTROL, _ACK, now)
+        logger.debug("channel %s is opened by the peer", channel.id)
+        self._on_channel(channel)
 
-    def _opened(self, channel: Channel) -> None:
-        channel._settled = True
+    def _opened(self, channel: DataChannel) -> None:
+        channel._is_confirmed = True
         if channel.state is ChannelState.CONNECTING:
             channel.state = ChannelState.OPEN
+            logger.debug("channel %s is open", channel.id)
             channel.on_open()
 
     def _was_reset(self, reset: Reset) -> None:
         channel = self._channels.get(reset.stream)
         if channel is None:
             return
-        channel._reset.add(reset.by_peer)
+        channel._reset_by.add(reset.by_peer)
         if reset.by_peer:
             channel.close()
-        if len(channel._reset) == 2:  # its stream can be used again from now on (RFC 8831, 6.7)
+        if len(channel._reset_by) == 2:  # the id is free from now on (RFC 8831, 6.7)
             self._closed(channel)
 
-    def _closed(self, channel: Channel) -> None:
+    def _closed(self, channel: DataChannel) -> None:
         if channel.id is not None:
             self._channels.pop(channel.id, None)
         if channel.state is not ChannelState.CLOSED:
             channel.state = ChannelState.CLOSED
+            logger.debug("channel %s is closed", channel.id)
             channel.on_close()
 
 
@@ -343,4 +354,4 @@ def _text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError:
-        raise Violation("a text that is not UTF-8") from None
+        raise Violation("a text message is not valid UTF-8") from None

@@ -1,68 +1,74 @@
-"""What a congestion controller is told, and what it says: the interface.
+"""The interface of congestion controllers.
 
-It knows no packets, no sockets and no clock, and is the sender's business alone: any peer may be
-at the other end.
+A controller has no packets, sockets or clock. It affects the sender only, so both ends may use
+different ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-__all__ = ["INITIAL_PACKETS", "Acknowledgement", "Controller"]
+__all__ = ["INITIAL_PACKETS", "Acknowledgement", "Controller", "MakeController"]
 
 INITIAL_PACKETS: Final = 10
-"Packets in flight before anything is known of the path (RFC 6928)."
+"The initial window in packets (RFC 6928)."
 
 
 @dataclass(slots=True)
 class Acknowledgement:
-    """What one SACK, or several that were read together, told."""
+    """The effect of one SACK, or of several that were read together."""
 
     now: float
-    "Seconds, by the caller's monotonic clock."
+    "Seconds of the caller's monotonic clock."
     delivered: int
     "Bytes newly acknowledged."
     lost: int
-    "Bytes newly declared lost (RACK) since the last one."
+    "Bytes newly marked lost (RACK)."
     in_flight: int
-    "Bytes in flight after it, before anything new is sent."
+    "Bytes in flight afterwards, before anything is sent."
     prior_in_flight: int
-    "Bytes in flight before it."
+    "Bytes in flight before."
     rtt: float | None
-    "Seconds, of the newest packet that was not sent twice; None if there was none."
+    "Round trip in seconds of the newest packet that was sent once; None without one."
     rate: float
-    "Bytes per second, as sampled by `rate.RateSampler`; 0 for no sample."
+    "Delivery rate of `rate.RateSampler` in bytes per second; 0 for no sample."
     app_limited: bool
-    "Whether the sample is of a time when the application had too little to send."
+    "Whether the application had too little to send during the sample."
     prior_delivered: int
-    "Bytes delivered when the packet left that the sample is of."
+    "Bytes that were delivered when the packet of the sample was sent."
     total_delivered: int
-    "Bytes delivered now."
+    "Bytes delivered by now."
 
 
 class Controller(Protocol):
-    """Says how much may be in flight, and how fast it leaves."""
+    """Sets the congestion window and the pacing rate."""
 
     window: int
-    "Bytes that may be in flight."
+    "Congestion window: bytes that may be in flight."
     pacing_rate: float
     "Bytes per second; `math.inf` for no pacing."
 
     def acknowledged(self, ack: Acknowledgement) -> None:
-        """Learn from a SACK; called after the losses it shows are known."""
+        """Process a SACK, after the losses that it shows are marked."""
 
     def sent(self, now: float, size: int, in_flight: int) -> None:
-        """Learn that packets leave.
+        """Note that packets are sent.
 
         Args:
-            now: in seconds.
-            size: bytes of all of them; retransmissions count.
-            in_flight: bytes before them.
+            now: seconds.
+            size: bytes of all of them, retransmissions included.
+            in_flight: bytes in flight before them.
         """
 
     def timed_out(self, now: float) -> None:
-        """Learn that the retransmission timer expired: all in flight counts as lost."""
+        """Note that T3-rtx has expired: everything in flight is marked lost."""
 
     def resized(self, payload: int) -> None:
-        """Learn that packets have so many bytes of payload from now on."""
+        """Note the bytes of payload of a full packet from now on."""
+
+
+MakeController = Callable[[int, float], Controller]
+"""Makes the controller of a new association from the bytes of payload in a packet and the time in
+seconds, of the clock that all later times are of."""

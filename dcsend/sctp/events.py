@@ -1,4 +1,4 @@
-"""What happens to an association, for whoever uses it."""
+"""The events of an association."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["Ended", "Established", "Event", "Message", "Reset"]
 
 @dataclass(frozen=True, slots=True)
 class Established:
-    """The association can be used."""
+    """The association is established."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The association is over."""
+    """The association has ended."""
 
     reason: str
-    "For a log; empty if one of the sides wanted it."
+    "For a log; empty if one of the sides closed it."
     violation: bool = False
-    "Whether the peer broke a rule."
+    "Whether the peer violated the protocol."
 
 
 Event = Established | Message | Reset | Ended

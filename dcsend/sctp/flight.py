@@ -1,8 +1,8 @@
-"""What is on its way: each DATA chunk from its first transmission until it is acknowledged.
+"""The chunks in flight: each DATA chunk from its first transmission until it is acknowledged.
 
-Losses are told by time, as RACK does (RFC 8985): what was sent well before something that has
-arrived is lost. That costs a look at the oldest transmissions and no walk over what is in flight,
-and finds lost retransmissions, too. TSNs are plain integers that never wrap, as in `reassembly`.
+Losses are detected by time (RACK, RFC 8985): a chunk is lost if one that was sent well after it has
+arrived. That visits the oldest transmissions only, not all chunks in flight, and finds lost
+retransmissions, too. TSNs are integers that do not wrap, as in `reassembly`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dcsend.sctp.wire import UNORDERED
 __all__ = ["Flight", "Sent"]
 
 _REORDERING: Final = 0.25
-"Of the smallest round trip: how late a packet may be before it counts as lost (RFC 8985, 6.2)."
+"Reordering window as a part of the smallest round trip (RFC 8985, 6.2)."
 _MOST_REORDERING: Final = 16
-"Times that this is raised, at most, when packets turn out to have been late."
+"Largest multiple of it, after packets marked lost have arrived."
 _MAX_SKIPPED: Final = 250
-"Streams in a FORWARD TSN: what is more has to wait for the next, or no packet would hold it."
+"Streams in a FORWARD TSN, at most, so that it fits a packet; others follow in the next."
 _GRAIN: Final = 0.001
-"Seconds that a packet may always be late: what loops and timers of programs add."
+"Smallest reordering window in seconds: the delay of event loops and timers."
 
 
 class Sent:
@@ -42,8 +42,10 @@ class Sent:
         "first_sent_time",
         "lost",
         "message",
+        "packet",
         "sends",
         "sent_time",
+        "share",
         "size",
         "tsn",
     )
@@ -56,77 +58,83 @@ class Sent:
     def __init__(self, tsn: int, chunk: bytes, size: int, message: Outgoing) -> None:
         self.tsn = tsn
         self.chunk = chunk
-        "As it travels, header included."
+        "The encoded chunk."
         self.size = size
         "Bytes of the message in it."
         self.message = message
         self.sent_time = 0.0
-        "Seconds; of the last transmission."
+        "Time of the last transmission, in seconds."
         self.sends = 0
         self.acknowledged = False
-        "Or given up: nothing more is to be done."
+        "Acknowledged or abandoned."
         self.lost = False
-        "Waits to be sent again."
+        "Marked lost and waiting for retransmission."
+        self.packet = 0
+        "Bytes of its last packet if that was large; 0 if every path takes it."
+        self.share = 1.0
+        "Its part of the large packet of its first transmission."
 
 
 class Flight:
-    """The chunks that the peer has not acknowledged cumulatively."""
+    """The chunks beyond the cumulative TSN of the peer."""
 
     def __init__(self, first: int, round_trip: RoundTrip) -> None:
         self.cumulative = first - 1
-        "Last TSN up to which all is acknowledged."
+        "Cumulative TSN of the peer."
         self.next = first
         "TSN of the next new chunk."
         self.advanced = first - 1
-        "Advanced.Peer.Ack.Point (RFC 3758, 3.5): up to here nothing will be sent again."
+        "Advanced.Peer.Ack.Point (RFC 3758, 3.5): nothing up to it is retransmitted."
         self.bytes = 0
-        "In flight: neither acknowledged nor lost."
+        "Bytes in flight: neither acknowledged nor marked lost."
         self.outstanding = 0
-        "Not acknowledged, lost ones included: what fills the peer's window."
+        "Bytes not acknowledged, lost ones included: they count against the a_rwnd."
         self.total = 0
         "Bytes acknowledged since the beginning."
         self.newest: Sent | None = None
-        "Of what the last acknowledgement told, the one that was sent last."
+        "The chunk sent last of those that the last SACK acknowledged."
+        self.is_ambiguous = False
+        "Whether the last SACK may be for an earlier transmission of that chunk."
         self.reorder_deadline: float | None = None
-        "When to look again for losses, if nothing arrives before."
+        "When losses must be searched again, if no SACK arrives before."
         self._records: dict[int, Sent] = {}
         self._order: deque[Sent] = deque()
-        "In order of transmission; acknowledged ones are passed over when they come first."
+        "In order of transmission; acknowledged chunks are skipped at the front."
         self._lost: deque[Sent] = deque()
         self.gaps: Sequence[tuple[int, int]] = ()
-        "What the last acknowledgement told beyond the cumulative TSN."
+        "Gap ack blocks of the last SACK, as TSNs."
         self._known: Sequence[tuple[int, int]] = ()
-        "What all of them have told, in order."
+        "The union of all gap ack blocks, in order."
         self._settled = first - 1
-        "Up to here `advance` has looked."
+        "TSN up to which `advance` has looked."
         self._skipped: dict[int, tuple[int, int]] = {}
-        "By stream: TSN and sequence number of the last ordered message given up below `advanced`."
+        "By stream: TSN and sequence number of the last ordered message abandoned up to `advanced`."
         self._round_trip = round_trip
         self._highest = first - 1
         "Highest TSN acknowledged in any way."
         self._rack = (0.0, 0)
-        "Time of transmission and TSN of the last one sent of all that have arrived (RFC 8985)."
+        "RACK.xmit_ts and its TSN: of the chunk sent last of all that have arrived (RFC 8985)."
         self._rack_rtt = 0.0
         self._reordering = 1
 
     def __len__(self) -> int:
-        """Count the chunks that are not acknowledged cumulatively."""
+        """Return the number of chunks that are not cumulatively acknowledged."""
         return len(self._records)
 
     @property
     def is_empty(self) -> bool:
-        """Whether the peer has all that was ever sent, or is told to do without."""
+        """Whether everything that was sent is acknowledged or abandoned."""
         return not self._records
 
     @property
-    def waits(self) -> bool:
-        """Whether something waits to be sent again."""
+    def has_lost(self) -> bool:
+        """Whether a chunk waits for retransmission."""
         return bool(self._lost)
 
     # Sending
 
     def add(self, chunk: bytes, size: int, message: Outgoing) -> Sent:
-        """Enter a new chunk, with TSN `next`; `transmitted` comes next."""
+        """Add a new chunk with TSN `next`; call `transmitted` next."""
         record = Sent(self.next, chunk, size, message)
         self._records[self.next] = record
         self.next += 1
@@ -134,14 +142,21 @@ class Flight:
         return record
 
     def transmitted(self, record: Sent, now: float) -> None:
-        """Note that a chunk leaves now."""
+        """Note that a chunk is sent."""
         record.sent_time = now
         record.sends += 1
         self.bytes += record.size
         self._order.append(record)
 
+    def mark_large(self, first: int, size: int) -> None:
+        """Note that the new chunks from this TSN on are in one large packet."""
+        for tsn in range(first, self.next):
+            record = self._records[tsn]
+            record.packet = size
+            record.share = record.size / size
+
     def take_lost(self) -> Sent | None:
-        """Return the next chunk to send again, or None; `transmitted` comes next."""
+        """Return the next chunk to retransmit, or None; call `transmitted` next."""
         while self._lost:
             record = self._lost.popleft()
             if record.lost and not record.acknowledged:
@@ -157,7 +172,7 @@ class Flight:
         return None
 
     def recall(self, record: Sent) -> bool:
-        """Take a chunk out of flight; False if it isn't there any more. `transmitted` is next."""
+        """Withdraw a chunk in flight; return False if it is not. Call `transmitted` next."""
         if record.acknowledged or record.lost:
             return False
         self.bytes -= record.size
@@ -166,26 +181,27 @@ class Flight:
     # Acknowledgements
 
     def acknowledge(self, cumulative: int, gaps: Sequence[tuple[int, int]], now: float) -> int:
-        """Take a SACK; return the bytes that it newly acknowledges.
+        """Process a SACK; return the bytes that it newly acknowledges.
 
         Args:
             cumulative: its cumulative TSN, not before ours.
-            gaps: first and last TSN of the runs beyond.
+            gaps: first and last TSN of its gap ack blocks.
             now: seconds.
 
         Raises:
-            Violation: it acknowledges what was never sent.
+            Violation: it acknowledges a TSN that was never sent.
         """
         end = gaps[-1][1] if gaps else cumulative
         if end >= self.next:
-            raise Violation("acknowledges what was not sent")
+            raise Violation("acknowledges a TSN that was not sent")
         before = self.total
         self.newest = None
+        self.is_ambiguous = False
         records = self._records
         for tsn in range(self.cumulative + 1, cumulative + 1):
             record = records.pop(tsn)
             if not record.acknowledged:
-                self._arrived(record)
+                self._acknowledge_chunk(record)
         self.cumulative = cumulative
         if gaps:
             self._take_gaps(gaps)
@@ -196,35 +212,38 @@ class Flight:
         return self.total - before
 
     def _take_gaps(self, gaps: Sequence[tuple[int, int]]) -> None:
-        """Look at what is told beyond the cumulative TSN, each chunk once.
+        """Process the gap ack blocks, each TSN once.
 
-        A peer may tell the same thousands again and again, with nothing told between.
+        A hostile peer may repeat the same thousands of blocks.
         """
         cumulative, known = self.cumulative, self._known
         if known and known[0][1] <= cumulative:
             known = known[bisect_right(known, cumulative, key=itemgetter(1)) :]
-        fresh = list(_fresh(gaps, known))
+        fresh = list(_new_runs(gaps, known))
         for first, last in fresh:
             for tsn in range(max(first, cumulative + 1), last + 1):
                 record = self._records[tsn]
                 if not record.acknowledged:
-                    self._arrived(record)
-        self._known = _joined(known, fresh) if fresh else known
+                    self._acknowledge_chunk(record)
+        self._known = _merge_runs(known, fresh) if fresh else known
 
     def _measure(self, now: float) -> None:
-        """Learn the round trip, and up to when what was sent has arrived."""
+        """Update the round trip and the RACK state."""
         newest = self.newest
         if newest is None:
             return
         sample = now - newest.sent_time
-        # An acknowledgement quicker than the path is of an earlier transmission.
+        # An acknowledgement that is faster than the path is for an earlier transmission. A chunk of
+        # a large packet is retransmitted alone, which is faster on a slow line.
         if newest.sends == 1:
             self._round_trip.measured(sample, now)
-        if newest.sends == 1 or sample >= self._round_trip.minimum:
+        least = newest.share * self._round_trip.minimum
+        self.is_ambiguous = newest.sends > 1 and sample < least
+        if not self.is_ambiguous:
             self._rack = max(self._rack, (newest.sent_time, newest.tsn))
             self._rack_rtt = sample
 
-    def _arrived(self, record: Sent) -> None:
+    def _acknowledge_chunk(self, record: Sent) -> None:
         record.acknowledged = True
         size = record.size
         self.total += size
@@ -239,16 +258,13 @@ class Flight:
         ):
             self.newest = record
         if record.tsn < self._highest and record.sends == 1:
-            self._late(record)
-
-    def _late(self, record: Sent) -> None:
-        """A packet was overtaken, or counted as lost and was not: wait longer from now on."""
-        self._reordering = min(self._reordering + 1, _MOST_REORDERING)
+            # It was reordered, or marked lost too early: use a larger reordering window.
+            self._reordering = min(self._reordering + 1, _MOST_REORDERING)
 
     # Losses
 
     def find_losses(self, now: float) -> int:
-        """Look for what must be lost by now; return how many bytes."""
+        """Mark chunks lost whose time has passed; return their bytes."""
         self.reorder_deadline = None
         order = self._order
         if not order:
@@ -270,20 +286,20 @@ class Flight:
                 self.reorder_deadline = deadline
                 break
             order.popleft()
-            self._lose(record)
+            self._mark_lost(record)
             found += record.size
         return found
 
-    def _lose(self, record: Sent) -> None:
+    def _mark_lost(self, record: Sent) -> None:
         record.lost = True
         self.bytes -= record.size
         self._lost.append(record)
 
-    def lose_all(self) -> int:
-        """T3 has expired: everything that is not acknowledged counts as lost; return the bytes.
+    def mark_all_lost(self) -> int:
+        """Mark everything lost that is not acknowledged, after T3-rtx; return the bytes.
 
-        A peer may take back what it has acknowledged beyond a gap (RFC 9260, 6.2.1), so that counts
-        only as far as the last acknowledgement still told it.
+        A receiver may drop what it has acknowledged by gap ack blocks (RFC 9260, 6.2.1), so only
+        those of the last SACK count.
         """
         self._order.clear()
         self._lost.clear()
@@ -306,28 +322,28 @@ class Flight:
                 self.total -= record.size
             elif record.lost:
                 self.bytes += record.size
-            self._lose(record)
+            self._mark_lost(record)
             found += record.size
         return found
 
     # Partial reliability (RFC 3758)
 
-    def hopeless(self, now: float) -> list[Sent]:
-        """Return the lost chunks that are not to be sent again: their messages are given up."""
-        return [record for record in self._lost if record.lost and _is_hopeless(record, now)]
+    def to_abandon(self, now: float) -> list[Sent]:
+        """Return the lost chunks whose messages must be abandoned."""
+        return [record for record in self._lost if record.lost and _must_abandon(record, now)]
 
     def abandon(self, record: Sent) -> None:
-        """Give up the message of a chunk: nothing of it is sent again."""
+        """Abandon the message of a chunk: nothing of it is retransmitted."""
         message = record.message
         message.abandoned = True
         for step in (-1, 1):
             tsn = record.tsn if step < 0 else record.tsn + 1
-            # A message's fragments are neighbours.
+            # The fragments of a message have consecutive TSNs.
             while (other := self._records.get(tsn)) is not None and other.message is message:
-                self._give_up(other)
+                self._abandon_chunk(other)
                 tsn += step
 
-    def _give_up(self, record: Sent) -> None:
+    def _abandon_chunk(self, record: Sent) -> None:
         if record.acknowledged:
             return
         record.acknowledged = True
@@ -336,18 +352,18 @@ class Flight:
             self.bytes -= record.size
 
     def add_unsent(self, message: Outgoing) -> None:
-        """Enter a TSN for the rest of a message that was given up before all of it was sent.
+        """Add a TSN for the rest of a message that was abandoned before all of it was sent.
 
-        Without, the peer may acknowledge all there is, and be left with half a message.
+        Without it the peer could acknowledge all TSNs, and keep an incomplete message.
         """
         record = self.add(b"", 0, message)
         record.acknowledged = True
 
     def advance(self) -> list[tuple[int, int]]:
-        """Move `advanced` over what was given up.
+        """Move `advanced` over abandoned chunks.
 
         Returns:
-            What a FORWARD TSN has to tell: streams, and the last sequence number of each.
+            The content of a FORWARD TSN: streams, and the last sequence number of each.
         """
         skipped = {
             stream: (tsn, sequence)
@@ -369,18 +385,18 @@ class Flight:
         return [(stream, sequence) for stream, (_, sequence) in skipped.items()]
 
 
-def _is_hopeless(record: Sent, now: float) -> bool:
+def _must_abandon(record: Sent, now: float) -> bool:
     message = record.message
     most = message.max_retransmits
     return message.abandoned or message.expires <= now or (most is not None and record.sends > most)
 
 
-def _fresh(
+def _new_runs(
     gaps: Sequence[tuple[int, int]], known: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[int, int]]:
-    """Give the parts of *gaps* that *known* doesn't have; both in order.
+    """Iterate over the parts of *gaps* that are not in *known*; both in order.
 
-    >>> list(_fresh([(3, 9), (12, 12)], [(4, 5), (8, 8)]))
+    >>> list(_new_runs([(3, 9), (12, 12)], [(4, 5), (8, 8)]))
     [(3, 3), (6, 7), (9, 9), (12, 12)]
     """
     at = 0
@@ -402,12 +418,12 @@ def _fresh(
             behind += 1
 
 
-def _joined(
+def _merge_runs(
     runs: Sequence[tuple[int, int]], more: Sequence[tuple[int, int]]
 ) -> list[tuple[int, int]]:
-    """Put runs that don't overlap together, in order.
+    """Merge runs that do not overlap, in order.
 
-    >>> _joined([(3, 4), (9, 9)], [(5, 5), (7, 7)])
+    >>> _merge_runs([(3, 4), (9, 9)], [(5, 5), (7, 7)])
     [(3, 5), (7, 7), (9, 9)]
     """
     joined: list[tuple[int, int]] = []

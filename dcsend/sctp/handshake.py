@@ -1,7 +1,7 @@
-"""How an association begins: INIT, INIT ACK and the state cookie (RFC 9260, 5.1).
+"""The handshake: INIT, INIT ACK and the state cookie (RFC 9260, 5.1).
 
-The cookie holds all that an INIT told, signed, so that answering an INIT keeps no state and a peer
-can't make one up. Its lifetime is the DTLS session's: nobody else can play it back.
+The cookie contains the parameters of an INIT and an HMAC, so that answering an INIT needs no state
+and a peer cannot forge one. The cookie does not expire: DTLS prevents replay by a third party.
 """
 
 from __future__ import annotations
@@ -15,38 +15,42 @@ from typing import Final
 from dcsend.sctp import wire
 from dcsend.sctp.wire import Init
 
-__all__ = ["EXTENSIONS", "RARE_SACKS", "Handshake", "Peer"]
+__all__ = ["BULK_EXTENSION", "EXTENSIONS", "Handshake", "Peer"]
 
-RARE_SACKS: Final = 0xBE
-"""In a list of supported extensions: one acknowledgement for many packets is enough for this
-sender. Not a chunk that anybody sends; who does not know the number passes it over."""
-EXTENSIONS: Final = frozenset({wire.RE_CONFIG, wire.FORWARD_TSN, RARE_SACKS})
+BULK_EXTENSION: Final = wire.PART
+"""The chunk type by which a stack announces the bulk extension of dcsend: it joins PART chunks
+(`parts`), accepts packets as large as the path MTU and bursts of 256 KiB, and needs one SACK only
+for all packets that were read together."""
+EXTENSIONS: Final = frozenset({wire.RE_CONFIG, wire.FORWARD_TSN, BULK_EXTENSION})
+"The chunk types in the parameter Supported Extensions (RFC 5061, 4.2.7)."
 _STREAMS: Final = 65_535
-"All there are; a data channel's id is below (RFC 8831, 6.2)."
+"Streams in each direction; the highest id of a data channel is 65,534 (RFC 8831, 6.2)."
 _COOKIE: Final = struct.Struct("!LLLLHH??B")
+_COMPLETE_INITS: Final = 2
 _SIGNATURE: Final = 16
-"Bytes of the HMAC-SHA256 that are kept."
+"Bytes of the HMAC-SHA256 in a cookie."
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """What the peer said of itself."""
+    """The parameters that the peer has sent."""
 
     tag: int
     tsn: int
-    "Of its first DATA chunk, as it travels."
+    "TSN of its first DATA chunk, 32 bits."
     window: int
     streams: int
-    "On which we may send."
+    "Streams on which we may send."
     zero_checksum: bool
-    "Whether packets to it may go without a checksum (RFC 9653)."
+    "Whether packets to it need no checksum (RFC 9653)."
     forward_tsn: bool
     re_config: bool
-    rare_sacks: bool
+    bulk_extension: bool
+    "See `BULK_EXTENSION`."
 
     @classmethod
     def of(cls, init: Init) -> Peer:
-        """Take what matters of its INIT or INIT ACK."""
+        """Return the parameters of its INIT or INIT ACK."""
         return cls(
             init.tag,
             init.tsn,
@@ -55,36 +59,47 @@ class Peer:
             init.zero_checksum,
             wire.FORWARD_TSN in init.extensions,
             wire.RE_CONFIG in init.extensions,
-            RARE_SACKS in init.extensions,
+            BULK_EXTENSION in init.extensions,
         )
 
 
 class Handshake:
-    """Our half: tag, first TSN, and the key of our cookies."""
+    """Our tag, first TSN, and the key of our cookies."""
 
-    def __init__(self, window: int, *, bulk: bool, tsn: int | None = None) -> None:
+    def __init__(self, window: int, *, zero_checksum: bool, tsn: int | None = None) -> None:
         """Choose them at random.
 
         Args:
-            window: bytes that we take at first, a_rwnd.
-            bulk: whether to say that packets need no checksum. Pion before 1.8.9 ends at an INIT
-                with a parameter that it does not know, this one among them.
-            tsn: the first one, if it is not to be random.
+            window: the first a_rwnd, in bytes.
+            zero_checksum: whether to announce that packets need no checksum.
+            tsn: the first TSN; None for a random one.
         """
         self.tag = secrets.randbelow(0xFFFFFFFF) + 1
         self.tsn = secrets.randbits(32) if tsn is None else tsn
         self._window = window
-        self._bulk = bulk
+        self._zero_checksum = zero_checksum
         self._key = secrets.token_bytes(32)
+        self._inits = 0
 
     def init(self) -> bytes:
-        """Return our INIT chunk."""
-        return self._chunk(wire.INIT, b"", zero_checksum=self._bulk)
+        """Return our INIT chunk; each call after the first is a retransmission.
+
+        Pion before 1.8.9 drops an INIT with a parameter that it does not support, whatever the
+        highest bits of its type are, so the third INIT and those after it have common parameters
+        only. The second is complete, since it is often the first that reaches a peer whose SCTP
+        starts late.
+        """
+        self._inits += 1
+        return self._chunk(
+            wire.INIT, b"", zero_checksum=self._zero_checksum and self._inits <= _COMPLETE_INITS
+        )
 
     def init_ack(self, peer: Peer) -> bytes:
-        """Return the answer to an INIT."""
+        """Return the INIT ACK for an INIT."""
         cookie = self._cookie(peer)
-        return self._chunk(wire.INIT_ACK, cookie, zero_checksum=self._bulk and peer.zero_checksum)
+        return self._chunk(
+            wire.INIT_ACK, cookie, zero_checksum=self._zero_checksum and peer.zero_checksum
+        )
 
     def _chunk(self, kind: int, cookie: bytes, *, zero_checksum: bool) -> bytes:
         return Init(
@@ -108,18 +123,18 @@ class Handshake:
             peer.streams,
             0,
             peer.zero_checksum,
-            peer.rare_sacks,
+            peer.bulk_extension,
             flags,
         )
         return self._sign(content) + content
 
     def open_cookie(self, cookie: bytes) -> Peer | None:
-        """Return what a cookie of ours holds; None if it is none."""
+        """Return the parameters in a cookie; None if this side has not made it."""
         signature, content = cookie[:_SIGNATURE], cookie[_SIGNATURE:]
         if len(content) != _COOKIE.size or not hmac.compare_digest(signature, self._sign(content)):
             return None
-        _, tag, tsn, window, streams, _, zero, rare, flags = _COOKIE.unpack(content)
-        return Peer(tag, tsn, window, streams, zero, bool(flags & 1), bool(flags & 2), rare)
+        _, tag, tsn, window, streams, _, zero, ours, flags = _COOKIE.unpack(content)
+        return Peer(tag, tsn, window, streams, zero, bool(flags & 1), bool(flags & 2), ours)
 
     def _sign(self, content: bytes) -> bytes:
         return hmac.digest(self._key, content, "sha256")[:_SIGNATURE]

@@ -1,9 +1,11 @@
-"""How one side of an association behaves."""
+"""The options of an association."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dcsend.sctp.bbr import Bbr
+from dcsend.sctp.controller import MakeController
 from dcsend.sctp.reassembly import Limits
 
 __all__ = ["Options"]
@@ -11,14 +13,15 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How this side behaves."""
+    """The options of one side."""
 
     ports: tuple[int, int] = (5000, 5000)
-    "Ours and the peer's."
-    bulk: bool = True
-    "Whether to do without checksums where the peer agrees (see `Handshake`)."
+    "Source and destination port."
+    zero_checksum: bool = True
+    """Whether packets have no checksum if the peer agrees (RFC 9653). Set it only over DTLS, which
+    detects errors."""
     limits: Limits = field(default_factory=Limits)
-    congestion: str = "bbr"
-    "Of `congestion.make_controller`."
+    congestion: MakeController = Bbr
+    "The class of the congestion controller, or a function that makes one."
     first_tsn: int | None = None
-    "32 bits; None for one that nobody can guess. Tests let it wrap around soon."
+    "32 bits; None for a random one. Tests set it to let TSNs wrap around soon."

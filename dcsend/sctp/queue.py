@@ -1,8 +1,7 @@
-"""Messages that wait to be sent: a queue per stream, taken in turns, cut when a packet has room.
+"""The send queue: a queue for each stream, served in turns, and fragmented when a packet has room.
 
-Cutting late lets a message that has begun use a packet size that was proven meanwhile. The
-fragments of a message follow each other without others between, which is all that receivers
-without I-DATA (RFC 8260) can take.
+Late fragmentation lets a message use a packet size that was confirmed after it was queued. The
+fragments of a message are consecutive, as receivers without I-DATA (RFC 8260) require.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ __all__ = ["RELIABLE", "Outgoing", "Reliability", "SendQueue"]
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """How hard to try (RFC 3758; RFC 7496)."""
+    """Order and partial reliability of a message (RFC 3758; RFC 7496)."""
 
     ordered: bool = True
     max_retransmits: int | None = None
@@ -31,7 +30,7 @@ RELIABLE: Final = Reliability()
 
 
 class Outgoing:
-    """A message on its way."""
+    """A message that is sent, with its state."""
 
     __slots__ = (
         "abandoned",
@@ -54,22 +53,22 @@ class Outgoing:
         self.data = memoryview(data)
         self.size = len(data)
         self.at = 0
-        "Bytes that have been cut off."
+        "Bytes that are in packets already."
         self.flags = 0 if how.ordered else UNORDERED
         self.sequence = 0
-        "Given with the first fragment: what expires before leaves no hole."
+        "Assigned with the first fragment, so that a message that expires before leaves no gap."
         self.max_retransmits = how.max_retransmits
         self.expires = math.inf if how.max_lifetime is None else now + how.max_lifetime
         self.abandoned = False
 
     @property
     def is_reliable(self) -> bool:
-        """Whether it may never be given up."""
+        """Whether it must never be abandoned."""
         return self.max_retransmits is None and self.expires == math.inf
 
 
 class _Stream:
-    """The messages of one stream."""
+    """The queued messages of one stream."""
 
     __slots__ = ("messages", "next", "queued")
 
@@ -81,24 +80,24 @@ class _Stream:
 
 
 class SendQueue:
-    """What the application has sent and no packet has taken yet."""
+    """Messages of the application that no packet contains yet."""
 
     def __init__(self) -> None:
         self._streams: dict[int, _Stream] = {}
         self._turns: deque[_Stream] = deque()
-        "Streams with messages, the one whose turn it is first."
+        "Streams with messages, in the order in which they are served."
 
     def __bool__(self) -> bool:
-        """Tell whether anything waits."""
+        """Return whether a message is queued."""
         return bool(self._turns)
 
     def queued(self, stream: int) -> int:
-        """Return the bytes of a stream that wait: `bufferedAmount`, but for what is in flight."""
+        """Return the queued bytes of a stream (W3C `bufferedAmount` without those in flight)."""
         state = self._streams.get(stream)
         return state.queued if state else 0
 
     def put(self, message: Outgoing) -> None:
-        """Queue a message, of at least one byte."""
+        """Queue a message of at least one byte."""
         stream = self._streams.setdefault(message.stream, _Stream())
         if not stream.messages:
             self._turns.append(stream)
@@ -106,21 +105,22 @@ class SendQueue:
         stream.queued += message.size
 
     def cut(self, size: int, now: float) -> tuple[Outgoing, int, int, memoryview] | None:
-        """Take the next fragment.
+        """Return the next fragment, and remove it from the queue.
 
         Args:
-            size: bytes that a packet takes.
-            now: seconds; what has expired is dropped.
+            size: bytes that fit the packet.
+            now: seconds; messages that have expired are dropped.
 
         Returns:
-            The message, the flags, the stream sequence number, the bytes; None if nothing waits.
-            No bytes if the message was given up after it had begun.
+            The message, the flags, the stream sequence number, the bytes; None if the queue is
+            empty.
+            No bytes if the message was abandoned after its first fragment was sent.
         """
         while self._turns:
             stream = self._turns[0]
             message = stream.messages[0]
             if message.abandoned or (message.expires <= now and not message.at):
-                # One that has begun has a number in its stream, so its receiver has to be told.
+                # It has a sequence number, so a FORWARD TSN must tell the receiver.
                 self._finish(stream, message.size - message.at)
                 message.abandoned = True
                 if message.at:
@@ -145,7 +145,7 @@ class SendQueue:
         return None
 
     def _finish(self, stream: _Stream, size: int) -> None:
-        """Take the first message of the stream whose turn it is off the queue; next stream."""
+        """Remove the first message of the stream that is served; the next stream follows."""
         stream.queued -= size
         stream.messages.popleft()
         self._turns.popleft()
@@ -153,5 +153,5 @@ class SendQueue:
             self._turns.append(stream)
 
     def restart_stream(self, stream: int) -> None:
-        """Begin with sequence number 0 again, since the stream was reset; nothing of it waits."""
+        """Begin again with sequence number 0, after a reset of the stream; its queue is empty."""
         self._streams.pop(stream, None)

@@ -1,8 +1,7 @@
-"""From DATA chunks to messages: which TSNs are here, what they make, and how much of it waits.
+"""Reassembly of messages from DATA chunks, and the limits of what is kept.
 
-TSNs are plain integers that never wrap (see `unwrap`); only `association` knows their 32 bits.
-A message's fragments have consecutive TSNs (RFC 9260, 6.9), so a run of fragments grows at both
-ends until it has a first and a last one.
+TSNs are integers that do not wrap (see `unwrap`). The fragments of a message have consecutive TSNs
+(RFC 9260, 6.9), so a run of fragments grows at both ends until it has a first and a last one.
 """
 
 from __future__ import annotations
@@ -17,23 +16,24 @@ from dcsend.sctp.wire import FIRST, LAST, MAX_DUPLICATES, UNORDERED
 __all__ = ["MAX_AHEAD", "Limits", "Message", "Reassembly", "Violation", "unwrap"]
 
 MAX_AHEAD: Final = 32_768
-"""TSNs beyond the cumulative one that are taken: 45 MB in packets of an Ethernet. Below half of the
-65,536 stream sequence numbers, so that no two messages of a stream with the same one can wait."""
+"""TSNs beyond the cumulative one that are accepted: 45 MB in packets of an Ethernet. It is less
+than half of the 65,536 stream sequence numbers, so that no two waiting messages of a stream have
+the same one."""
 
 _COST: Final = 128
-"""Bytes that a message, or a fragment of one, costs besides its own while it waits: many short ones
-must not be free."""
+"""Bytes that are counted for each message or fragment besides its content, so that the memory for
+many short ones is limited."""
 _LEAST_FRAGMENT: Final = 64
-"Bytes; a peer whose fragments are shorter on average wants to cost us memory."
+"Bytes; a peer whose fragments are shorter on average is cut off."
 
 
 class Violation(Exception):
-    """The peer broke a rule that it can't have broken by accident; the association ends."""
+    """The peer has violated the protocol in a way that no accident causes; the association ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a stream, whole."""
+    """One complete message of a stream."""
 
     stream: int
     protocol: int
@@ -43,16 +43,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one peer may cost."""
+    """Limits of what is kept for one peer."""
 
     window: int = 16 * 1024 * 1024
-    "Bytes that may wait here, for other chunks or for the application; what a_rwnd starts with."
+    "Bytes that wait for other chunks or for the application, at most; the initial a_rwnd."
     message: int = 1024 * 1024
-    "Bytes of one message."
+    "Bytes of one message, at most."
     streams: int = 1024
-    "Streams on which something has come."
+    "Streams on which data has arrived, at most."
     stream_ids: int = 65_535
-    "Stream ids are below."
+    "All stream ids are lower than this."
 
 
 def unwrap(value: int, near: int) -> int:
@@ -74,7 +74,7 @@ class _Run:
     ) -> None:
         self.start = start
         self.flags = flags
-        "FIRST and LAST if the run has that fragment; UNORDERED as all fragments have it."
+        "FIRST and LAST if the run has that fragment; UNORDERED as in all its fragments."
         self.stream = stream
         self.sequence = sequence
         self.protocol = protocol
@@ -83,7 +83,7 @@ class _Run:
 
 
 class _Stream:
-    """Messages of one stream that are whole, but not their turn."""
+    """Complete messages of one stream that wait for earlier ones."""
 
     __slots__ = ("next", "waiting")
 
@@ -94,31 +94,31 @@ class _Stream:
 
 
 class Reassembly:
-    """Takes chunks in any order, gives messages."""
+    """Accepts chunks in any order, and delivers messages."""
 
     def __init__(self, first: int, limits: Limits, deliver: Callable[[Message], None]) -> None:
-        """Wait for TSN *first*; *deliver* is called for each message in its turn."""
+        """Wait for TSN *first*; *deliver* is called with each message in its order."""
         self.cumulative = first - 1
-        "All TSNs up to here have come."
+        "Cumulative TSN: all up to it have arrived."
         self.gaps: list[list[int]] = []
-        "First and last TSN of the runs that have come beyond, in order."
+        "First and last TSN of each run that has arrived beyond, in order."
         self.duplicates: list[int] = []
-        "TSNs that came again since the last acknowledgement."
+        "TSNs that arrived again since the last SACK."
         self.held = 0
-        "Bytes that wait, delivered ones until `release`."
+        "Bytes that are kept; delivered ones count until `release`."
         self._limits = limits
         self._deliver = deliver
         self._starts: dict[int, _Run] = {}
-        "Runs by their first TSN."
+        "Runs by first TSN."
         self._ends: dict[int, _Run] = {}
-        "The same by their last TSN."
+        "Runs by last TSN."
         self._cleared = first - 1
-        "No run begins up to here."
+        "No run begins at or before this TSN."
         self._streams: dict[int, _Stream] = {}
 
     @property
     def window(self) -> int:
-        """Bytes that the peer may still send: a_rwnd."""
+        """a_rwnd: bytes that the peer may send."""
         return max(0, self._limits.window - self.held)
 
     def release(self, size: int) -> None:
@@ -128,10 +128,10 @@ class Reassembly:
     def add(
         self, flags: int, tsn: int, stream: int, sequence: int, protocol: int, data: bytes
     ) -> bool:
-        """Take a DATA chunk; return whether it was of use.
+        """Accept a DATA chunk; return False for a duplicate, and for one that exceeds the window.
 
         Raises:
-            Violation: it contradicts others, or is more than the limits allow.
+            Violation: it contradicts other chunks, or exceeds the limits.
         """
         cumulative = self.cumulative
         if tsn == cumulative + 1:
@@ -141,36 +141,36 @@ class Reassembly:
                 self.cumulative = self.gaps.pop(0)[1]
             else:
                 self.cumulative = tsn
-        elif not self._note(tsn):
+        elif not self._insert(tsn):
             return False
         self.held += len(data) + _COST
         if flags & 3 == FIRST | LAST:
             self._complete(flags, stream, sequence, protocol, data)
         else:
-            self._join(flags, tsn, stream, sequence, protocol, data)
+            self._add_fragment(flags, tsn, stream, sequence, protocol, data)
         return True
 
     def _is_needed(self, flags: int, tsn: int) -> bool:
-        """Tell whether the next TSN must be taken though the window is full.
+        """Return whether the next TSN must be accepted although the window is full.
 
-        It must if only with it something else can leave: it goes on with a message, or what is
-        beyond it waits. The sum of that is bounded, too.
+        It must if nothing can be delivered without it: it continues a message, or chunks beyond it
+        wait. The sum of those is limited, too.
         """
         if self.gaps:
             return self.held < 2 * self._limits.window + self._limits.message + _COST
         run = self._ends.get(tsn - 1)
         return run is not None and not (run.flags & LAST or flags & FIRST)
 
-    def _note(self, tsn: int) -> bool:
-        """Enter a TSN that is not the next one; False if it is known, or too much."""
+    def _insert(self, tsn: int) -> bool:
+        """Enter a TSN that is not the next one; return False if it is not accepted."""
         gaps = self.gaps
         if tsn <= self.cumulative:
-            return self._again(tsn)
+            return self._add_duplicate(tsn)
         if tsn > self.cumulative + MAX_AHEAD:
             return False
         highest = gaps[-1][1] if gaps else self.cumulative
-        # Who keeps to the window sends one packet too much, at most (RFC 9260, 6.1, A). Holes may
-        # be filled beyond it: that is what frees it again.
+        # A correct sender exceeds the window by one packet at most (RFC 9260, 6.1, A). TSNs that
+        # fill a gap are accepted beyond it, because they make room.
         full = self._limits.window if tsn > highest else 2 * self._limits.window
         if self.held >= full:
             return False
@@ -181,7 +181,7 @@ class Reassembly:
         after = gaps[at] if at < len(gaps) else None
         before = gaps[at - 1] if at else None
         if (after and after[0] == tsn) or (before and before[1] >= tsn):
-            return self._again(tsn)
+            return self._add_duplicate(tsn)
         joins_before = before is not None and before[1] == tsn - 1
         joins_after = after is not None and after[0] == tsn + 1
         if joins_before and joins_after:
@@ -197,15 +197,15 @@ class Reassembly:
             gaps.insert(at, [tsn, tsn])
         return True
 
-    def _again(self, tsn: int) -> bool:
+    def _add_duplicate(self, tsn: int) -> bool:
         if len(self.duplicates) < MAX_DUPLICATES:
             self.duplicates.append(tsn)
         return False
 
-    def _join(
+    def _add_fragment(
         self, flags: int, tsn: int, stream: int, sequence: int, protocol: int, data: bytes
     ) -> None:
-        """Put a fragment to its neighbours."""
+        """Join a fragment with its neighbours."""
         run = None if flags & FIRST else self._ends.get(tsn - 1)
         if run is None or run.flags & LAST:
             run = self._starts[tsn] = _Run(tsn, flags, stream, sequence, protocol, data)
@@ -237,10 +237,10 @@ class Reassembly:
         self._ends[end] = run
 
     def _check(self, run: _Run, flags: int, stream: int, sequence: int) -> None:
-        """Refuse neighbours that are of two messages.
+        """Check that neighbours belong to the same message.
 
         Raises:
-            Violation: they are.
+            Violation: they do not.
         """
         same = run.stream == stream and (run.flags ^ flags) & UNORDERED == 0
         if not same or (run.sequence != sequence and not flags & UNORDERED):
@@ -276,11 +276,11 @@ class Reassembly:
             self._deliver(message)
 
     def skip(self, cumulative: int, streams: Iterable[tuple[int, int]]) -> None:
-        """Give up what has not come up to a TSN (RFC 3758, 3.6).
+        """Abandon what has not arrived up to a TSN (RFC 3758, 3.6).
 
         Args:
-            cumulative: the new cumulative TSN; an old one changes nothing.
-            streams: for each stream with ordered messages given up, the last sequence number.
+            cumulative: the new cumulative TSN; an old one has no effect.
+            streams: for each stream with abandoned ordered messages, the last sequence number.
         """
         if cumulative <= self.cumulative or cumulative > self.cumulative + MAX_AHEAD:
             return
@@ -296,10 +296,11 @@ class Reassembly:
             self._skip_messages(stream, sequence)
 
     def _drop_runs(self, end: int) -> None:
-        """Forget the messages that begin up to a TSN and are not whole.
+        """Drop the incomplete messages that begin up to a TSN.
 
-        One that begins behind it can still come to be. Each TSN is looked at once, or each run:
-        a peer may hold many runs and skip one TSN at a time, or the reverse.
+        A message that begins after it can still be completed. Each TSN or each run is visited once,
+        whichever are fewer: a hostile peer may have many runs and skip one TSN at a time, or the
+        reverse.
         """
         starts: Iterable[int] = range(self._cleared + 1, end + 1)
         if end - self._cleared > len(self._starts):
@@ -312,12 +313,13 @@ class Reassembly:
         self._cleared = end
 
     def _skip_messages(self, stream: _Stream, sequence: int) -> None:
-        """Give what is whole up to a sequence number, in order; do without the rest."""
+        """Deliver the complete messages up to a sequence number, in order, without the others."""
         distance = (sequence - stream.next) & 0xFFFF
         if distance >= 0x8000:
             return
         first, waiting = stream.next, stream.waiting
-        # By the shorter way: a peer may skip half of all numbers, or make thousands wait.
+        # Iterate over the smaller set: a hostile peer may skip half of all numbers, or make
+        # thousands of messages wait.
         numbers: Iterable[int] = waiting
         if distance < len(waiting):
             numbers = [(first + offset) & 0xFFFF for offset in range(distance + 1)]
@@ -328,7 +330,7 @@ class Reassembly:
         self._deliver_waiting(stream)
 
     def restart_stream(self, stream_id: int) -> None:
-        """Expect sequence number 0 on a stream: its sender has reset it (RFC 6525)."""
+        """Expect sequence number 0, after the peer has reset the stream (RFC 6525)."""
         stream = self._streams.pop(stream_id, None)
         if stream is not None:
             self.held -= sum(len(m.data) + _COST for m in stream.waiting.values())

@@ -1,20 +1,20 @@
-"""Leaving room: a flow that backs off when it loses is not pushed off the line by one that doesn't.
+"""Bandwidth sharing with loss-based flows: limits the rate of `bbr`. Experimental.
 
-What BBR keeps in flight makes a CUBIC flow beside it lose again and again, until that has a fifth
-of the line. So now and then BBR looks: it takes back what it has in the queue, and sees what is
-left of the delay. A flow that is alone sees an empty path. If there still is a queue it is somebody
-else's, who will take what is left to him. How much we have is seen, too: a queue gets shorter by
-what is taken out of it, over the rate of the line.
+The bytes that BBR keeps in flight make a CUBIC flow in the same queue lose packets again and again,
+until that has a fifth of the line. So from time to time BBR drains its part of the queue
+(PROBE_QUEUE). If a queue remains, it belongs to other flows. Our share follows from the time by
+which the round trip gets shorter:
 
-    line = bytes taken back / seconds by which the round trip is shorter
+    line rate = bytes drained / seconds by which the round trip is shorter
 
-With most of it we send at less than half of the line from then on, and then slowly more. A queue
-that stands in ordinary times, and is not there in a look, should not stand: then the round trip
-that is taken for that of an empty path had somebody's queue in it, and is measured anew.
+With most of the line, the rate is limited to less than half of it, and then slowly raised. If a
+queue stands in normal phases and is gone in PROBE_QUEUE, it is our own, and the minimum round trip
+was measured with a queue of another flow in it: it is measured again.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from typing import Final
@@ -23,66 +23,66 @@ from dcsend.sctp.controller import Acknowledgement
 
 __all__ = ["Sharing"]
 
+logger = logging.getLogger(__name__)
+
 _CEILING: Final = 0.42
-"""Of the line, beside somebody who fills the queue: less than half, since it rises until the next
-look."""
-_MUCH: Final = 0.62
-"""Of the line: with less there is nothing to give. Beside Linux' BBR, with 0.4 of the line, one
-look in ten says more than this (100 Mbit/s, 40 ms); so two in a row have to say so."""
-_STILL_MUCH: Final = 0.57
-"Of the line, while there is a ceiling."
+"Limit as a part of the line: less than half, since it grows until the next probe."
+_LARGE_SHARE: Final = 0.62
+"""Share of the line from which on the rate is limited. Beside Linux' BBR, with a real share of 0.4,
+one probe in ten measures more (100 Mbit/s, 40 ms); so two in a row must."""
+_LARGE_SHARE_LIMITED: Final = 0.57
+"The same while the rate is limited."
 _QUEUE_RTT: Final = 1.025
-"The round trip that tells of a queue, in that of an empty path."
+"Ratio of the round trip to the minimum that shows a queue."
 _QUEUE_SECONDS: Final = 0.001
-"What it is longer by, at least."
+"Difference in seconds that shows a queue, at least."
 _OWN_QUEUE_RTT: Final = 1.15
-"The ordinary round trip, in that of an empty path, that tells of a queue that stands."
-_SHORTEST_RTT: Final = 0.005
-"Seconds. On a LAN it is programs that wait for a processor that make round trips longer."
-_PART: Final = 0.2
-"Of what is in flight, that must be taken back for the difference to mean something."
-_ALL: Final = 0.94
-"""Of the line: with more we are alone, and what queues are packets of ours, for a program that gets
-too little of a processor."""
-_SOON: Final = 2
-"Cycles to a second look; after one, what was taken back is not there again."
-_OWN: Final = "a queue of our own that should not stand"
-_OTHERS: Final = "a queue of somebody else's"
+"Ratio of the baseline round trip to the minimum that shows a standing queue."
+_MIN_USEFUL_RTT: Final = 0.005
+"Seconds; with a shorter minimum, scheduling delays are measured instead of queues."
+_MIN_DRAINED: Final = 0.2
+"Part of the bytes in flight that must be drained for a valid result."
+_WHOLE_LINE: Final = 0.94
+"Share of the line from which on we are alone, and queue our own packets."
+_CYCLES_TO_SECOND: Final = 2
+"Cycles to the second probe; after one, the queue is not filled again."
+_OWN: Final = "standing queue of our own"
+_OTHERS: Final = "queue of other flows"
 _CYCLES: Final = (3, 5)
-"""Cycles of BBR from one look to the next, at random: a look costs some of what we have, and two
-that look at the same time each take the other's part of what was taken back for their own."""
-_DOUBT_SECONDS: Final = 5.0
-"From one doubt to the next: measuring anew takes 0.2 s with half of the BDP in flight."
+"""Cycles of BBR between two probes, at random: a probe costs bandwidth, and two flows that probe at
+the same time disturb each other."""
+_MIN_RTT_INTERVAL: Final = 5.0
+"Seconds between two measurements of the minimum: each takes 0.2 s with half of the BDP."
 _GROWTH: Final = 0.05
-"Of the ceiling, a second, whatever is seen: two that both leave room should not wait long."
+"Growth of the limit per second, in any case: two flows may both be limited."
 _GROWTH_ALONE: Final = 0.01
-"""More of it for each second without a queue: up by half in 5 s, twofold in 8 s. CUBIC takes as
-long to fill what is left to it, and a ceiling must not be above its head before."""
+"""Additional growth for each second without a queue: by half in 5 s, twofold in 8 s. CUBIC takes as
+long to use the bandwidth that is left to it."""
 
 
 class Sharing:
-    """How much of the line this flow has, and whether somebody else is there."""
+    """Estimates the share of the line, and limits the rate."""
 
     def __init__(self, now: float, uniform: Callable[[float, float], float]) -> None:
         """Begin at *now*, in seconds; *uniform* as `random.uniform`."""
         self.ceiling = math.inf
-        "Bytes per second that may be sent."
-        self.doubts = False
-        "Whether the round trip of an empty path should be measured anew; reset by who does."
-        self._doubted = -math.inf
+        "Limit of the pacing rate in bytes per second."
+        self.min_rtt_is_doubtful = False
+        "Whether the minimum round trip must be measured again; the caller resets it."
+        self._doubted_at = -math.inf
         self._uniform = uniform
-        self._cycles = _SOON
+        self._cycles = _CYCLES_TO_SECOND
         self._found: str | None = None
-        "What the last look has found; it takes two to be believed."
-        self._usual_rtt = math.inf
-        self._usual_flight = 0
+        "Result of the last probe; two equal ones are needed."
+        self._baseline_rtt = math.inf
+        self._baseline_in_flight = 0
         self._from = self._until = self._rtt = math.inf
-        "Bytes delivered when a look begins and ends, and the shortest round trip seen in it."
+        "Bytes delivered at its begin and end, and the shortest round trip in between."
         self._round_end = now
         self._queue_seen = now
 
     def is_due(self) -> bool:
-        """Count a cycle; tell whether to look in this one, and begin with that."""
+        """Count a cycle; return whether a probe begins in this one."""
         self._cycles -= 1
         if self._cycles:
             return False
@@ -90,25 +90,25 @@ class Sharing:
         self._from = self._until = self._rtt = math.inf
         return True
 
-    def usual(self, rtt: float, in_flight: int) -> None:
-        """Learn how it is before a look.
+    def set_baseline(self, rtt: float, in_flight: int) -> None:
+        """Set the baseline of the next probe.
 
         Args:
             rtt: the shortest round trip of a round, in seconds.
             in_flight: bytes.
         """
-        self._usual_rtt = rtt
-        self._usual_flight = in_flight
+        self._baseline_rtt = rtt
+        self._baseline_in_flight = in_flight
 
-    def look(self, ack: Acknowledgement, bdp: float, min_rtt: float) -> bool:
-        """Look at an acknowledgement; return whether it was the last of this look.
+    def probe(self, ack: Acknowledgement, bdp: float, min_rtt: float) -> bool:
+        """Process an acknowledgement during a probe; return whether the probe is complete.
 
-        It lasts for one round after a round in which no more left than the path holds.
+        A probe takes one round after a round in which no more was in flight than the BDP.
 
         Args:
             ack: what was acknowledged.
-            bdp: bytes that the path holds without a queue.
-            min_rtt: its round trip then, in seconds.
+            bdp: bytes.
+            min_rtt: of the path without a queue, in seconds.
         """
         if self._from == math.inf:
             if ack.in_flight <= bdp:
@@ -119,40 +119,41 @@ class Sharing:
         else:
             self._rtt = min(self._rtt, math.inf if ack.rtt is None else ack.rtt)
             if ack.prior_delivered >= self._until:
-                self._judge(ack, min_rtt)
+                self._evaluate(ack, min_rtt)
                 return True
         return False
 
-    def _judge(self, ack: Acknowledgement, min_rtt: float) -> None:
-        much = _MUCH if self.ceiling == math.inf else _STILL_MUCH
-        line = self._line(ack.in_flight)
-        share = self._usual_flight / (line * self._usual_rtt) if line < math.inf else 0.0
-        if min_rtt < _SHORTEST_RTT or share <= much:
+    def _evaluate(self, ack: Acknowledgement, min_rtt: float) -> None:
+        large = _LARGE_SHARE if self.ceiling == math.inf else _LARGE_SHARE_LIMITED
+        line = self._line_rate(ack.in_flight)
+        share = self._baseline_in_flight / (line * self._baseline_rtt) if line < math.inf else 0.0
+        if min_rtt < _MIN_USEFUL_RTT or share <= large:
             found = None
         elif not _is_queue(self._rtt, min_rtt):
-            found = _OWN if self._usual_rtt > _OWN_QUEUE_RTT * min_rtt else None
+            found = _OWN if self._baseline_rtt > _OWN_QUEUE_RTT * min_rtt else None
         else:
-            found = _OTHERS if share < _ALL else None
+            found = _OTHERS if share < _WHOLE_LINE else None
         again, self._found = found == self._found, found
+        logger.debug("share %.2f of %.0f B/s: %s", share, line, found or "no other flow")
         if found and not again:
-            self._cycles = _SOON
-        if found == _OWN and again and ack.now >= self._doubted + _DOUBT_SECONDS:
-            self.doubts = True
-            self._doubted = ack.now
+            self._cycles = _CYCLES_TO_SECOND
+        if found == _OWN and again and ack.now >= self._doubted_at + _MIN_RTT_INTERVAL:
+            self.min_rtt_is_doubtful = True
+            self._doubted_at = ack.now
         elif found == _OTHERS and (again or self.ceiling < math.inf):
             self.ceiling = _CEILING * line
 
-    def _line(self, in_flight: int) -> float:
-        """Return the rate of the line in bytes per second; infinite if it was not seen."""
-        taken_back = self._usual_flight - in_flight
-        shorter = self._usual_rtt - self._rtt
-        # A round in which everything was sent again has no round trip: it is infinite.
-        if taken_back <= _PART * self._usual_flight or not 0 < shorter < math.inf:
+    def _line_rate(self, in_flight: int) -> float:
+        """Return the line rate in bytes per second; infinite if it is unknown."""
+        drained = self._baseline_in_flight - in_flight
+        shorter = self._baseline_rtt - self._rtt
+        # A round of retransmissions only has no round trip: it is infinite.
+        if drained <= _MIN_DRAINED * self._baseline_in_flight or not 0 < shorter < math.inf:
             return math.inf
-        return taken_back / shorter
+        return drained / shorter
 
     def round_ended(self, now: float, rtt: float, min_rtt: float) -> None:
-        """Learn the shortest round trip of a round, whatever is in flight; in seconds."""
+        """Process the end of a round with its shortest round trip, in seconds."""
         if _is_queue(rtt, min_rtt):
             self._queue_seen = now
         growth = _GROWTH + _GROWTH_ALONE * (now - self._queue_seen)

@@ -1,4 +1,4 @@
-"""The states of an association, and what moves it from one to another."""
+"""The states of an association and the transitions between them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["TRANSITIONS", "Input", "State"]
 
 
 class State(enum.Enum):
-    """The states of RFC 9260, 4; ENDED is CLOSED again, for good."""
+    """The states of RFC 9260, 4. ENDED is CLOSED after the association, and final."""
 
     CLOSED = enum.auto()
     COOKIE_WAIT = enum.auto()
@@ -23,7 +23,7 @@ class State(enum.Enum):
 
 
 class Input(enum.Enum):
-    """What happens; the chunks are received ones."""
+    """Inputs of the state machine; chunks are received ones."""
 
     ASSOCIATE = enum.auto()
     INIT_ACK = enum.auto()
@@ -34,9 +34,9 @@ class Input(enum.Enum):
     SHUTDOWN_ACK = enum.auto()
     SHUTDOWN_COMPLETE = enum.auto()
     DRAINED = enum.auto()
-    "All that was sent is acknowledged."
+    "Everything that was sent is acknowledged."
     ABORT = enum.auto()
-    "Of either side, or given up."
+    "ABORT of either side, or too many timeouts."
 
 
 TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
@@ -81,4 +81,4 @@ TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
     },
     State.ENDED: {},
 }
-"What is not in here changes nothing."
+"Inputs that are not in the table have no effect."

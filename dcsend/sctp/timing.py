@@ -1,25 +1,42 @@
-"""Clocks of a sender, as arithmetic: the retransmission timeout, and the pacer."""
+"""The timers of a sender, as arithmetic: the retransmission timeout, and the pacer."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-__all__ = ["Pacer", "Repetition", "RoundTrip"]
+__all__ = ["MAX_BURST", "MAX_BURST_BULK", "Pacer", "RetransmissionTimer", "RoundTrip"]
 
 _RTO_INITIAL: Final = 1.0
 _RTO_MIN: Final = 0.3
-"""Seconds, where RFC 9260, 16 has 1: one lost tail would be 8 % of a transfer of 300 MB (measured).
-Above the 200 ms for which a peer may hold an acknowledgement back."""
+"""Seconds; RFC 9260, 16 has 1. One lost tail would cost 8 % of a transfer of 300 MB (measured). It
+is above the 200 ms for which a peer may delay a SACK."""
 _RTO_MAX: Final = 60.0
 _BACKOFF_MAX: Final = 3.0
-"""Seconds to which doubling raises the timeout, at most; RFC 9260, 16 has 60 (RTO.Max). A path that
-was silent for a while is back unannounced: after an outage of 20 s the next try would come after
-38 s, when ICE has given up (measured). One packet each 3 s harms no path."""
+"""The longest timeout after doubling, in seconds; RFC 9260, 16 has 60 (RTO.Max). After an outage of
+20 s the next retransmission would follow after 38 s, when ICE consent has expired (measured). One
+packet every 3 s harms no path."""
 _SACK_DELAY: Final = 0.2
 "Seconds (RFC 9260, 6.2)."
 _MIN_WINDOW: Final = 10.0
-"Seconds for which a smallest round trip counts: a path may have become longer."
+"Seconds for which a smallest round trip is valid: the path may change."
+
+_T1: Final = 0.5
+"""First interval of T1 in seconds. RFC 9260 has 1 s for the Internet; here DTLS has just measured
+the path, and a lost packet is mostly our INIT to a peer whose SCTP has not started."""
+_T1_MAX: Final = 4.0
+_T2_MAX: Final = 10.0
+"Longest intervals in seconds."
+_MAX_INIT_RETRANSMITS: Final = 8
+_MAX_SHUTDOWN_RETRANSMITS: Final = 5
+"Retransmissions before the peer counts as unreachable (RFC 9260, 16)."
+
+MAX_BURST: Final = 64 * 1024
+"Bytes that leave at once, at most. Chromium's receive buffer holds 57 to 85 packets."
+MAX_BURST_BULK: Final = 256 * 1024
+"""The same towards a peer with the bulk extension. With timers of 1 ms, 64 KiB limit the rate to
+about 100 MB/s (measured). A receive buffer of 208 KiB, Linux' default, takes these bursts, since
+its reader drains it meanwhile; with 1 MiB it overflows (measured)."""
 
 
 class RoundTrip:
@@ -30,14 +47,14 @@ class RoundTrip:
     def __init__(self) -> None:
         self.smoothed: float | None = None
         self.minimum = math.inf
-        "Seconds; the smallest of about the last ten seconds."
+        "Seconds; the smallest of the last ten seconds or so."
         self.backoff = 0
-        "How often the timeout was doubled since the last measurement."
+        "Number of doublings of the timeout since the last measurement."
         self._variation = 0.0
         self._min_at = -math.inf
 
     def measured(self, sample: float, now: float) -> None:
-        """Take a round trip of a packet that was sent once (Karn's rule), in seconds."""
+        """Add a round trip of a packet that was sent once (Karn), in seconds."""
         if sample <= self.minimum or now - self._min_at > _MIN_WINDOW:
             self.minimum = sample
             self._min_at = now
@@ -51,7 +68,7 @@ class RoundTrip:
 
     @property
     def timeout(self) -> float:
-        """RTO in seconds, with what it was backed off (RFC 9260, 6.3.3, E2)."""
+        """RTO in seconds, with backoff (RFC 9260, 6.3.3, E2)."""
         if self.smoothed is None:
             base = _RTO_INITIAL
         else:
@@ -59,63 +76,77 @@ class RoundTrip:
         return float(min(max(base, min(base * 2**self.backoff, _BACKOFF_MAX)), _RTO_MAX))
 
 
-class Repetition:
-    """T1 and T2: what is not answered is said again, each time after twice as long."""
+class RetransmissionTimer:
+    """The timers T1 and T2: retransmission of a control chunk with doubling intervals."""
 
     __slots__ = ("_left", "_longest", "_wait", "deadline")
 
     def __init__(self) -> None:
         self.deadline: float | None = None
-        "When to say it again."
+        "When it expires; None if it is stopped."
         self._wait = self._longest = 0.0
         self._left = 0
 
-    def start(self, now: float, wait: float, longest: float, times: int) -> None:
-        """Wait for an answer: *wait* seconds at first, *longest* at most, *times* once more."""
+    def start_t1(self, now: float) -> None:
+        """Start T1, for INIT and COOKIE ECHO."""
+        self._start(now, _T1, _T1_MAX, _MAX_INIT_RETRANSMITS)
+
+    def start_t2(self, now: float, rto: float) -> None:
+        """Start T2, for SHUTDOWN and SHUTDOWN ACK, with the RTO in seconds."""
+        self._start(now, min(rto, _T2_MAX), _T2_MAX, _MAX_SHUTDOWN_RETRANSMITS)
+
+    def _start(self, now: float, wait: float, longest: float, times: int) -> None:
         self._wait, self._longest, self._left = wait, longest, times
         self.deadline = now + wait
 
-    def again(self, now: float) -> bool:
-        """Wait once more; False if it was often enough."""
+    def back_off(self, now: float) -> bool:
+        """Restart the timer with twice the interval; return False after the last retransmission."""
         self._left -= 1
         self._wait = min(2 * self._wait, self._longest)
         self.deadline = now + self._wait
         return self._left >= 0
 
     def stop(self) -> None:
-        """The answer has come."""
+        """Stop the timer."""
         self.deadline = None
 
 
 class Pacer:
-    """Lets bytes go at a rate, in bursts that last about as long as a timer's grain.
+    """A token bucket that holds the bytes of about two timer intervals at the pacing rate.
 
-    A token bucket: `credit` grows with time, up to a burst; sending may overdraw it by a packet.
+    `credit` grows with time up to one burst. Sending may make it negative by one packet.
     """
 
-    __slots__ = ("_at", "credit", "quantum", "rate")
+    __slots__ = ("_at", "credit", "max_burst", "quantum", "rate")
 
     GRAIN: Final = 0.001
-    "Seconds. asyncio's selectors round up to milliseconds."
-    _BURSTS: Final = (2, 64 * 1024)
-    "Packets at least, and bytes at most, in a burst."
+    "Seconds between two timers, at least: asyncio's selectors round up to milliseconds."
+    _MIN_PACKETS: Final = 2
+    "Packets in a burst, at least."
 
     def __init__(self, now: float) -> None:
+        self.max_burst = MAX_BURST
+        "Bytes in a burst, at most."
         self.rate = math.inf
         self.quantum = math.inf
-        "Bytes that may go at once."
+        "Bytes in a burst, at present."
         self.credit = 0.0
         self._at = now
 
     def refill(self, now: float, rate: float, packet: int) -> None:
-        """Bring the credit up to *now*, at *rate* bytes per second for packets of a size."""
-        least, most = self._BURSTS
+        """Update the credit at time *now*.
+
+        Args:
+            now: seconds.
+            rate: bytes per second since the last call.
+            packet: bytes of a full packet.
+        """
         self.rate = rate
         if rate == math.inf:
             self.credit = self.quantum = math.inf
             self._at = now
             return
-        self.quantum = max(least * packet, min(rate * 2 * self.GRAIN, most))
+        self.quantum = max(self._MIN_PACKETS * packet, min(rate * 2 * self.GRAIN, self.max_burst))
         if self.credit == math.inf:
             self.credit = self.quantum
         self.credit = min(self.credit + rate * (now - self._at), self.quantum)

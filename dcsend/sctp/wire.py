@@ -1,7 +1,7 @@
-"""SCTP packets as bytes: what of RFC 9260 and its extensions data channels need.
+"""Encoding and parsing of SCTP packets: RFC 9260 and the extensions that data channels need.
 
-Reading judges form only: lengths and fixed fields. What a chunk means at a given moment is
-`association`'s. Nothing here keeps state.
+Parsing checks form only: lengths and fixed fields. `association` checks the meaning. Nothing here
+has state.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ SHUTDOWN_COMPLETE: Final = 14
 RE_CONFIG: Final = 130
 "RFC 6525."
 PAD: Final = 132
-"RFC 4820: skipped by who does not know it, too."
+"RFC 4820; receivers that do not support it skip it."
+PART: Final = 190
+"""A part of a DATA chunk, see `parts`; no standard. The highest bits are 10, so that other
+receivers skip it."""
 FORWARD_TSN: Final = 192
 "RFC 3758."
 
@@ -56,9 +59,9 @@ LAST: Final = 1
 FIRST: Final = 2
 UNORDERED: Final = 4
 IMMEDIATE: Final = 8
-"Flag of DATA: the sender wants its acknowledgement now (RFC 7053)."
+"Flag of DATA: acknowledge at once (RFC 7053)."
 REFLECTED: Final = 1
-"Flag T of ABORT and SHUTDOWN COMPLETE: the tag is the receiver's own, sent back."
+"Flag T of ABORT and SHUTDOWN COMPLETE: the tag is the one that the receiver has sent."
 
 STATE_COOKIE: Final = 7
 HEARTBEAT_INFO: Final = 1
@@ -68,7 +71,7 @@ SUPPORTED_EXTENSIONS: Final = 0x8008
 "RFC 5061: a list of chunk types."
 FORWARD_TSN_SUPPORTED: Final = 0xC000
 DTLS_DETECTS_ERRORS: Final = 1
-"RFC 9653, 4: why the checksum may be zero."
+"RFC 9653, 4: the reason for a zero checksum."
 
 UNRECOGNIZED_CHUNK: Final = 6
 USER_ABORT: Final = 12
@@ -88,36 +91,36 @@ _U32: Final = struct.Struct("!L")
 _STREAM: Final = struct.Struct("!HH")
 
 MAX_GAPS: Final = 300
-"Gap blocks in a SACK that we send: 1.2 KB, which every path takes in one packet."
+"Gap blocks in a SACK that is sent: 1.2 KB, which every path takes in one packet."
 MAX_DUPLICATES: Final = 16
 _MAX_READ_GAPS: Final = 16_384
-"Gap blocks and duplicates in a SACK that we read, at most."
+"Gap blocks in a received SACK, at most."
 
 Chunk = tuple[int, int, bytes]
 "Type, flags, and the value without header and padding."
 
 
 class Malformed(ValueError):
-    """A packet, or what is in it, is not what its lengths say."""
+    """A packet or a chunk whose lengths or fixed fields are invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Init:
-    """The fixed part of INIT and INIT ACK, and what the parameters say of the sender."""
+    """The fields and parameters of INIT and INIT ACK."""
 
     tag: int
     window: int
     "a_rwnd in bytes."
     outbound: int
-    "Streams that the sender wants to use."
+    "Outbound streams that the sender requests."
     inbound: int
     tsn: int
     cookie: bytes = b""
-    "Of an INIT ACK."
+    "State cookie of an INIT ACK."
     extensions: frozenset[int] = frozenset()
-    "Chunk types that the sender says it understands."
+    "Chunk types that the sender supports."
     zero_checksum: bool = False
-    "Whether it takes packets without a checksum, since DTLS detects errors (RFC 9653)."
+    "Whether it accepts packets without a checksum, since DTLS detects errors (RFC 9653)."
 
     def encode(self, kind: int) -> bytes:
         """Return the chunk; *kind* is INIT or INIT_ACK."""
@@ -133,7 +136,7 @@ class Init:
 
     @classmethod
     def parse(cls, value: bytes) -> Init:
-        """Read the value of an INIT or INIT ACK.
+        """Parse the value of an INIT or INIT ACK.
 
         Raises:
             Malformed: it is too short, or has a field that must not be 0.
@@ -160,16 +163,16 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class Sack:
-    """An acknowledgement (RFC 9260, 3.3.4); 32-bit TSNs as they travel."""
+    """A SACK chunk (RFC 9260, 3.3.4); TSNs have 32 bits."""
 
     cumulative: int
     window: int
     gaps: Sequence[tuple[int, int]]
-    "First and last TSN of each run received beyond, as offsets from *cumulative*, both >= 2."
+    "First and last TSN of each gap ack block, as offsets from *cumulative*, both >= 2."
 
 
 def has_checksum(data: bytes) -> bool:
-    """Tell whether the checksum of a packet is right (CRC-32C, RFC 9260, appendix A)."""
+    """Return whether the checksum of a packet is right (CRC-32C, RFC 9260, appendix A)."""
     computed = extend(crc32c(data[:8] + bytes(4)), data[12:])
     return int(computed) == int.from_bytes(data[8:12], "little")
 
@@ -187,10 +190,10 @@ def packet(ports: tuple[int, int], tag: int, content: bytes, *, checksum: bool =
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Cut a packet into its chunks.
+    """Iterate over the chunks of a packet.
 
     Raises:
-        Malformed: a length is wrong; chunks before it have been given.
+        Malformed: a length is wrong; chunks before it have been returned.
     """
     at, end = COMMON.size, len(data)
     while at < end:
@@ -212,8 +215,8 @@ def chunk(kind: int, flags: int, value: bytes = b"") -> bytes:
 def parameter(kind: int, value: bytes, *, last: bool = False) -> bytes:
     """Return a parameter, or an error cause.
 
-    With its padding, unless it is the *last* of a chunk, whose length doesn't count that (RFC 9260,
-    3.2).
+    It has padding unless it is the *last* one, which the length of the chunk does not count (RFC
+    9260, 3.2).
     """
     length = _PARAMETER.size + len(value)
     padding = 0 if last else -length % 4
@@ -221,10 +224,10 @@ def parameter(kind: int, value: bytes, *, last: bool = False) -> bytes:
 
 
 def parameters(value: bytes) -> Iterator[tuple[int, bytes]]:
-    """Cut a chunk's value into parameters, or error causes: type and content.
+    """Iterate over the parameters or error causes of a chunk: type and content.
 
     Raises:
-        Malformed: a length is wrong; parameters before it have been given.
+        Malformed: a length is wrong; parameters before it have been returned.
     """
     at = 0
     while at < len(value):
@@ -250,7 +253,7 @@ def data_chunk(
 def sack_chunk(
     cumulative: int, window: int, gaps: Sequence[tuple[int, int]], duplicates: Sequence[int]
 ) -> bytes:
-    """Return a SACK chunk; *gaps* as `Sack` has them. What is too much for a packet is left out."""
+    """Return a SACK chunk; *gaps* as in `Sack`. Blocks that do not fit a packet are left out."""
     # Offsets have 16 bits.
     fit = [gap for gap in gaps[:MAX_GAPS] if gap[1] <= 0xFFFF]
     again = duplicates[:MAX_DUPLICATES]
@@ -260,10 +263,10 @@ def sack_chunk(
 
 
 def parse_sack(value: bytes) -> Sack:
-    """Read the value of a SACK.
+    """Parse the value of a SACK.
 
     Raises:
-        Malformed: its length doesn't match, or gaps are not in order.
+        Malformed: its length is wrong, or gap ack blocks are not in order.
     """
     if len(value) < _SACK.size:
         raise Malformed("SACK is too short")
@@ -276,7 +279,7 @@ def parse_sack(value: bytes) -> Sack:
     blocks = list(_STREAM.iter_unpack(value[_SACK.size : end]))
     before = 0
     for first, last in blocks:
-        # Offset 1 is the one that is missing; runs that touch are one run.
+        # The TSN at offset 1 is missing, and blocks that touch are one block.
         if first <= before or last < first:
             raise Malformed("SACK's gap blocks are not in order")
         before = last
@@ -284,7 +287,7 @@ def parse_sack(value: bytes) -> Sack:
 
 
 def parse_forward_tsn(value: bytes) -> tuple[int, list[tuple[int, int]]]:
-    """Read the value of a FORWARD TSN: the new cumulative TSN; streams and their sequence numbers.
+    """Parse a FORWARD TSN: the new cumulative TSN; streams and their sequence numbers.
 
     Raises:
         Malformed: its length is wrong.
@@ -301,12 +304,12 @@ def forward_tsn_chunk(cumulative: int, streams: Sequence[tuple[int, int]]) -> by
 
 
 def shutdown_chunk(cumulative: int) -> bytes:
-    """Return a SHUTDOWN chunk, which acknowledges, too."""
+    """Return a SHUTDOWN chunk, which contains the cumulative TSN."""
     return chunk(SHUTDOWN, 0, _U32.pack(cumulative))
 
 
 def parse_shutdown(value: bytes) -> int:
-    """Read the cumulative TSN of a SHUTDOWN.
+    """Parse the cumulative TSN of a SHUTDOWN.
 
     Raises:
         Malformed: its length is wrong.

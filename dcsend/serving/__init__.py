@@ -1,5 +1,5 @@
-"""The page for browsers: find it, serve it, write it to a file.
+"""The page for browsers: locating it, serving it over HTTP, writing it to a file.
 
-Imports leaves and aiohttp only; knows no code, no secret, no transfer. What a browser puts behind
-`#` never comes here.
+Owns the TCP port of the page. Imports leaf modules and aiohttp only. It handles no code and no
+secret: browsers do not send the fragment of a link (after `#`) to the server.
 """

@@ -1,6 +1,6 @@
-"""The built page: where it is found, and what is in it.
+"""The built page: its location, and the parts of its content that others need.
 
-Loads nothing heavy: the page is looked for before the code is shown.
+Imports nothing slow, because the page is read before the code is shown.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Final
 from dcsend.errors import UsageError
 from dcsend.printable import printable
 
-__all__ = ["SERVICE_WORKER", "Page", "read_page"]
+__all__ = ["CHECKOUT_PAGE", "PACKAGE_PAGE", "SERVICE_WORKER", "Page", "read_page"]
 
 SERVICE_WORKER: Final = "dcsend-service-worker.js"
-"The name under which a hosted page looks for the script beside it."
+"File name of the service worker that a hosted page loads from its own folder."
 
-_IN_PACKAGE: Final = Path(__file__).resolve().parents[1] / "page.html"
-"What the wheel carries; see hatch_build.py."
-_IN_CHECKOUT: Final = Path(__file__).resolve().parents[2] / "web-receiver" / "dist" / "index.html"
-"What `make page` builds."
+PACKAGE_PAGE: Final = Path(__file__).resolve().parents[1] / "page.html"
+"The page in an installed wheel; written by hatch_build.py."
+CHECKOUT_PAGE: Final = Path(__file__).resolve().parents[2] / "web-receiver" / "dist" / "index.html"
+"The page in a checkout; written by `make page`."
 _STAMP: Final = "build.sha256"
-"Beside that: a line with its digest, as scripts/page.py writes it."
+"File beside `CHECKOUT_PAGE` with the SHA-256 of the page; written by scripts/page.py."
 
-# Not compiled here: that takes 3 ms, and the code is awaited.
+# Not compiled at import: that takes 3 ms before the code is shown.
 _POLICY: Final = rb"""<meta http-equiv=["']?Content-Security-Policy["']? content="([^"]+)">"""
 _SCRIPT: Final = rb"""<script(?=[^>]*\sid=["']?service-worker["'\s>])[^>]*>(.*?)</script>"""
 
@@ -40,51 +40,52 @@ class Page:
 
     @property
     def policy(self) -> str:
-        """The Content-Security-Policy that the page gives itself.
+        """The Content-Security-Policy in the page's meta element.
 
         Raises:
-            UsageError: it has none, so it is not our page.
+            UsageError: the page has none, so it is not dcsend's page.
         """
         if (found := re.search(_POLICY, self.content, re.IGNORECASE)) is None:
             raise UsageError("the page has no security policy", "build it again: make page")
-        from html import unescape  # a table of 2000 names, not needed before the code is shown
+        from html import unescape  # slow to import
 
         return unescape(found[1].decode())
 
     @property
     def service_worker(self) -> bytes:
-        """The script that lets a hosted copy stream files of any size to disk.
+        """The service worker script, with which a hosted page streams files to disk.
 
         Raises:
-            UsageError: this page has none.
+            UsageError: the page contains none.
         """
         if (found := re.search(_SCRIPT, self.content, re.IGNORECASE | re.DOTALL)) is None:
             raise UsageError("this page has no service worker", "build it again: make page")
         return found[1].strip() + b"\n"
 
 
-def read_page() -> Page:
-    """Return the page of this installation; the only place that knows where it is.
+def read_page(package: Path = PACKAGE_PAGE, checkout: Path = CHECKOUT_PAGE) -> Page:
+    """Return the page of this installation.
 
-    It is `page.html` in the package; where dcsend runs from a checkout there is none, and
-    `web-receiver/dist/index.html` is taken, which `make page` builds.
+    Args:
+        package: the page in an installed wheel; preferred.
+        checkout: the page in a checkout, with its digest in a file beside it.
 
     Raises:
-        UsageError: it was never built, or was changed afterwards.
+        UsageError: the page was never built, or was changed after it was built.
     """
-    # By its path: importlib.resources takes 6 ms to load, pkgutil 2, and the code is awaited.
+    # Read by path: importlib.resources takes 6 ms to import, pkgutil 2 ms.
     with contextlib.suppress(OSError):
-        return Page(_IN_PACKAGE.read_bytes())
+        return Page(package.read_bytes())
     with contextlib.suppress(OSError):
-        content = _IN_CHECKOUT.read_bytes()
-        built = _IN_CHECKOUT.with_name(_STAMP).read_text(encoding="ascii")
-        if f"{hashlib.sha256(content).hexdigest()}  {_IN_CHECKOUT.name}\n" in built:
+        content = checkout.read_bytes()
+        built = checkout.with_name(_STAMP).read_text(encoding="ascii")
+        if f"{hashlib.sha256(content).hexdigest()}  {checkout.name}\n" in built:
             return Page(content)
         raise UsageError(
-            f"{printable(str(_IN_CHECKOUT))} is not the page that was built",
-            "build it again: make page; or do without: --no-page",
+            f"{printable(str(checkout))} is not the page that was built",
+            "build it again: make page; or leave it out: --no-page",
         )
     raise UsageError(
         "this installation has no page for browsers",
-        "build it with: make page; or do without: --no-page",
+        "build it with: make page; or leave it out: --no-page",
     )

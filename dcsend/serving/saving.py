@@ -1,4 +1,7 @@
-"""Write the page to a file of the user's choice: whole or not at all."""
+"""Writing the page to a file, atomically.
+
+Imports leaf modules and the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -17,24 +21,29 @@ __all__ = ["save"]
 
 
 _MOST_LINKS: Final = 40
-"Links that lead on to each other, as many as Linux follows."
+"Symbolic links to follow in a row; the limit of Linux."
 
 
 def save(content: bytes, path: Path, *, overwrite: bool = False) -> None:
-    """Write *content* to *path*.
+    """Write *content* to *path*, completely or not at all.
+
+    Args:
+        content: of the file.
+        path: of the file; a symbolic link of this user or of root is followed.
+        overwrite: whether to replace an existing regular file.
 
     Raises:
-        DestinationError: there is a file already, no folder, or no right to write.
+        DestinationError: *path* exists, or can't be written.
     """
     shown = printable(str(path))
     try:
         target = _followed(path)
-        there = _lstat(target)
-        # A device or a pipe is not replaced by a file.
-        if there is not None and not stat.S_ISREG(there.st_mode):
+        status = _lstat(target)
+        # Devices and pipes are never replaced.
+        if status is not None and not stat.S_ISREG(status.st_mode):
             raise DestinationError(f"{shown} is not a file", "name a file, or - to pipe it")
         if overwrite:
-            _replace(target, content, there)
+            _replace(target, content, status)
         else:
             _create(target, content, None)
     except FileExistsError as exc:
@@ -45,22 +54,21 @@ def save(content: bytes, path: Path, *, overwrite: bool = False) -> None:
 
 
 def _followed(path: Path) -> Path:
-    """Return what *path* names at the end of links of our own.
+    """Return the path to which the symbolic links at the end of *path* lead.
 
-    The system refuses to follow another user's link in a folder like /tmp (Linux:
-    fs.protected_symlinks), but is not asked for a link that is read here. Folders on the way are
-    left to it.
+    Linux refuses to follow another user's link in a folder like /tmp (fs.protected_symlinks), but
+    not to read one, so this is checked here. Links in the folders above are left to the system.
 
     Raises:
-        DestinationError: the link belongs to another user.
-        OSError: the links form a circle.
+        DestinationError: a link belongs to another user.
+        OSError: the links form a loop.
     """
     shown = printable(str(path))
     for _ in range(_MOST_LINKS):
         status = _lstat(path)
         if status is None or not stat.S_ISLNK(status.st_mode):
             return path
-        if os.name == "posix" and status.st_uid not in (os.geteuid(), 0):
+        if sys.platform != "win32" and status.st_uid not in (os.geteuid(), 0):
             raise DestinationError(
                 f"{shown} is a symbolic link of another user", "remove it, or name another file"
             )
@@ -76,10 +84,10 @@ def _lstat(path: Path) -> os.stat_result | None:
 
 
 def _create(target: Path, content: bytes, mode: int | None) -> None:
-    file = target.open("xb")  # never through a link
+    file = target.open("xb")  # O_EXCL: never through a link
     try:
-        with file:  # a full disk may be told as late as here
-            if mode is not None and os.name == "posix":
+        with file:  # closing may report that the disk is full
+            if mode is not None and sys.platform != "win32":
                 with contextlib.suppress(OSError):
                     os.fchmod(file.fileno(), mode)
             file.write(content)
@@ -88,16 +96,16 @@ def _create(target: Path, content: bytes, mode: int | None) -> None:
         raise
 
 
-def _replace(target: Path, content: bytes, there: os.stat_result | None) -> None:
-    # Short, whatever the name: a system counts its bytes. Random: it is nobody else's.
-    beside = target.with_name(f".dcsend-{secrets.token_hex(8)}")
+def _replace(target: Path, content: bytes, old: os.stat_result | None) -> None:
+    # Short, so that it fits where the name itself is of the greatest length.
+    temporary = target.with_name(f".dcsend-{secrets.token_hex(8)}")
     mode = None
-    if there is not None and os.name == "posix" and there.st_uid == os.geteuid():
-        mode = stat.S_IMODE(there.st_mode)  # as readable as it was
-    _create(beside, content, mode)
+    if old is not None and sys.platform != "win32" and old.st_uid == os.geteuid():
+        mode = stat.S_IMODE(old.st_mode)
+    _create(temporary, content, mode)
     try:
-        beside.replace(target)
+        temporary.replace(target)
     except BaseException:
         with contextlib.suppress(OSError):
-            beside.unlink()
+            temporary.unlink()
         raise

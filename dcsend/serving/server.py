@@ -1,7 +1,8 @@
-"""Serve one page to whoever asks, and nothing else. The only importer of aiohttp.
+"""The HTTP server of the page. The only importer of aiohttp.
 
-Loaded after the code is shown: aiohttp takes 200 ms. What strangers send costs bounded memory and
-time: few connections at once, each of them one request long and for seconds only.
+Imported after the code is shown, because aiohttp takes 200 ms. Untrusted clients can use a bounded
+amount of memory and time: the number of connections is limited, and each has one request and a
+deadline.
 """
 
 from __future__ import annotations
@@ -22,39 +23,46 @@ from dcsend.serving.port import BACKLOG
 __all__ = ["LIFETIME", "MAX_CONNECTIONS", "PageServer"]
 
 MAX_CONNECTIONS: Final = 64
-"At once; a browser opens six at most. What comes on top is closed unheard."
+"Connections at one time; a browser opens at most six. Further ones are closed at once."
 LIFETIME: Final = 10.0
-"""Seconds that a connection may last, whatever it does. The page is through in a fraction of one;
-aiohttp itself would wait an hour for a request, and for ever for one that comes bit by bit."""
+"""Seconds until a connection is closed, whatever its state. Sending the page takes less than one;
+aiohttp has no deadline for a request that arrives slowly."""
 _LINGER: Final = 1.0
-"Seconds in which the rest of an unwanted request is read, or the answer to it could be lost."
+"Seconds for reading the body of a refused request; a reset could discard the response."
 _MAX_LINE: Final = 8190
-"Bytes of a request line or of a header field; cookies of other servers on this host may come."
+"Bytes of a request line or header field; browsers send cookies of other servers on this host."
 _ENCODING: Final = re.compile(r"\bgzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*(?:,|$))|,|$)", re.IGNORECASE)
-"In Accept-Encoding: gzip is accepted, and not with a quality of zero."
+"Matches a value of Accept-Encoding that accepts gzip with a quality above zero."
 
 _HEADERS: Final = {
-    # aiohttp would name its version and Python's.
+    # The default names the versions of aiohttp and Python.
     "Server": "dcsend",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
-    "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
 
-_LOG: Final = logging.getLogger("dcsend.serving")
-_LOG.addHandler(logging.NullHandler())
-_LOG.propagate = False  # what strangers send is nothing to write down
+_TRUSTED: Final = re.compile(
+    r"(?:localhost|[^:\[\]]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?", re.IGNORECASE
+)
+"""Values of Host that browsers treat as potentially trustworthy over http. On others they ignore
+`_OPENER_POLICY` and write a warning to the console."""
+_OPENER_POLICY: Final = {"Cross-Origin-Opener-Policy": "same-origin"}
+
+logger = logging.getLogger(__name__)
+_AIOHTTP_LOGGER: Final = logging.getLogger(f"{__name__}.aiohttp")
+_AIOHTTP_LOGGER.addHandler(logging.NullHandler())
+_AIOHTTP_LOGGER.propagate = False  # its records contain what untrusted clients have sent
 
 
 class PageServer:
-    """Answers `GET /` with the page, everything else with a status.
+    """Responds to `GET /` and `HEAD /` with the page, to other requests with an error status.
 
     Args:
-        page: what to serve.
-        max_connections: how many may be open at once.
+        page: the page to serve.
+        max_connections: connections that may be open at one time.
         lifetime: seconds until a connection is closed.
     """
 
@@ -63,15 +71,15 @@ class PageServer:
     ) -> None:
         self._page = page.content
         self._compressed = gzip.compress(page.content, mtime=0)
-        # What a meta element can't say: nobody may put the page into a frame.
+        # A meta element can't contain frame-ancestors.
         self._policy = f"{page.policy}; frame-ancestors 'none'"
         self._max_connections = max_connections
         self._lifetime = lifetime
-        # A request ends with its connection: nothing of it outlives the run.
-        self._manager = web.Server(self._answer, handler_cancellation=True)
+        # A handler is cancelled with its connection, so that none outlives the run.
+        self._manager = web.Server(self._respond, handler_cancellation=True)
         self._servers: list[asyncio.Server] = []
         self.connections: set[asyncio.BaseTransport] = set()
-        "Those that are open."
+        "The open connections."
 
     @property
     def lifetime(self) -> float:
@@ -79,18 +87,21 @@ class PageServer:
         return self._lifetime
 
     async def start(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections on *sockets*, which are ours from now on."""
+        """Accept connections on *sockets* and take ownership of them."""
         loop = asyncio.get_running_loop()
         for sock in sockets:
             server = await loop.create_server(
                 self._connection, sock=sock, backlog=BACKLOG, start_serving=False
             )
-            # First known, then started: whoever is cancelled here leaves nothing open behind.
+            # Appended before the await, so that `close` finds it if this task is cancelled.
             self._servers.append(server)
             await server.start_serving()
+        logger.debug("page server started on %d sockets", len(sockets))
 
     def close(self) -> None:
-        """Close everything at once; idempotent."""
+        """Close all sockets and connections at once; idempotent."""
+        if self._servers:
+            logger.debug("page server stopped, %d connections open", len(self.connections))
         for server in self._servers:
             server.close()
         for transport in list(self.connections):
@@ -100,10 +111,11 @@ class PageServer:
 
     def _connection(self) -> asyncio.Protocol:
         if len(self.connections) >= self._max_connections:
-            return _Refusal()
-        return _Connection(self, self._manager)
+            logger.debug("connection refused: %d are open", len(self.connections))
+            return _ExcessConnection()
+        return _PageConnection(self, self._manager)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return _refuse(405, {"Allow": "GET, HEAD"})
         if request.path != "/":
@@ -114,6 +126,8 @@ class PageServer:
             "Content-Security-Policy": self._policy,
             "Vary": "Accept-Encoding",
         }
+        if _TRUSTED.fullmatch(request.headers.get("Host", "")):
+            headers |= _OPENER_POLICY
         body = self._page
         if _ENCODING.search(request.headers.get("Accept-Encoding", "")):
             headers["Content-Encoding"] = "gzip"
@@ -123,39 +137,41 @@ class PageServer:
         return response
 
 
-class _Connection(web.RequestHandler):
-    """One connection of a browser, for one request."""
+class _PageConnection(web.RequestHandler):
+    """One connection, for one request."""
 
     def __init__(self, server: PageServer, manager: web.Server) -> None:
-        self._clock = asyncio.get_running_loop()
+        self._event_loop = asyncio.get_running_loop()
         super().__init__(
             manager,
-            loop=self._clock,
-            logger=_LOG,
+            loop=self._event_loop,
+            logger=_AIOHTTP_LOGGER,
             access_log=None,  # type: ignore[arg-type]  # as web.run_app allows
             tcp_keepalive=False,
             lingering_time=_LINGER,
             max_line_size=_MAX_LINE,
             max_field_size=_MAX_LINE,
         )
-        self._owner = server
-        self._counted: asyncio.BaseTransport | None = None
-        self._end: asyncio.TimerHandle | None = None
+        self._page_server = server
+        self._own_transport: asyncio.BaseTransport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it, and give it its time."""
+        """Register the connection and start its deadline."""
         super().connection_made(transport)
-        self._counted = transport
-        self._owner.connections.add(transport)
+        self._own_transport = transport
+        self._page_server.connections.add(transport)
         if isinstance(transport, asyncio.WriteTransport):
-            self._end = self._clock.call_later(self._owner.lifetime, transport.abort)
+            self._deadline = self._event_loop.call_later(
+                self._page_server.lifetime, transport.abort
+            )
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it no more."""
-        if self._counted is not None:  # aiohttp may have forgotten its own by now
-            self._owner.connections.discard(self._counted)
-        if self._end is not None:
-            self._end.cancel()
+        """Remove the connection."""
+        if self._own_transport is not None:  # aiohttp may have reset its own reference by now
+            self._page_server.connections.discard(self._own_transport)
+        if self._deadline is not None:
+            self._deadline.cancel()
         super().connection_lost(exc)
 
     def handle_error(
@@ -165,21 +181,22 @@ class _Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request with its status alone."""
+        """Respond to an invalid request with *status* and no body."""
         if request.writer.output_size:
-            raise ConnectionError("too late for another answer")
+            raise ConnectionError("a response has been started already")
         return _refuse(status)
 
 
-class _Refusal(asyncio.Protocol):
-    """One connection too many."""
+class _ExcessConnection(asyncio.Protocol):
+    """A connection above the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
+        """Close the connection."""
         transport.close()
 
 
 def _refuse(status: int, more: dict[str, str] | None = None) -> web.Response:
+    logger.debug("request refused with status %d", status)
     response = web.Response(status=status, headers={**_HEADERS, **(more or {})})
     response.force_close()
     return response

@@ -1,13 +1,13 @@
 """The peers of one run, one after the other, until one of them is accepted.
 
-    next ─► a peer ─┬─► accepted: the code is used up
-       ▲            └─► parted ─┬─► gone before that: the code is given back,
-       └────────────────────────┘   or, the sixth time, the run ends
+    next ─► a peer ─┬─► accepted, or declined by a person: the code is used up
+       ▲            └─► parted ─┬─► gone before that, or it can't be saved (files exist, no room):
+       └────────────────────────┘   the code is given back; the sixth time the run ends
                                 └─► connected, and a deadline missed: the run ends
 
-A program that only loads the link, such as a preview or a scanner, connects and goes. It must not
-use up the code of the person for whom it is. One that stays and does nothing must not keep the run
-going: then the code is not given back.
+A program that only loads the link, such as a preview or a scanner, connects and closes. It must not
+use up the code of the intended person. One that stays and does nothing must not keep the run alive:
+then the code is not given back.
 """
 
 from __future__ import annotations
@@ -16,27 +16,28 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dcsend.engines.base import Connection
-from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.errors import ConnectionFailed, DcsendError, DestinationError, PeerCannotSave
+from dcsend.peers.contract import Connection
 from dcsend.session.events import Arrived, Emit, Left, Warned
 
 if TYPE_CHECKING:
-    from dcsend.engines.listener import Listener
-    from dcsend.engines.transfer import TransferConnection
+    from dcsend.peers.listener import Listener
+    from dcsend.peers.transfer import TransferConnection
 
 __all__ = ["Arrivals", "Awaited", "Dialed", "Met"]
 
 MAX_RETURNS: Final = 5
-"How often a code is given back; who has it could otherwise keep a run busy without end."
+"How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
 HOLD_SECONDS: Final = 120.0
-"""For which a peer that is not accepted keeps its place while another dialer asks. A person who
-reads an offer takes less; a program that only keeps the connection open must lock nobody out."""
+"""For which a peer that is not accepted keeps its place while another dialer waits. A person needs
+less to read an offer; a program that only keeps the connection open must not block others."""
 _BUSY: Final = Warned(
     "code-busy",
     "another device with the code wants to connect",
-    f"the one that is connected keeps its place for {HOLD_SECONDS:.0f} s, "
-    "unless it leaves or accepts before",
+    "it can connect when the connected device has left, or if nothing is accepted within "
+    f"{HOLD_SECONDS:.0f} s",
 )
+_FOR_ANOTHER: Final = "run it again for a new code"
 _SOON: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
 
@@ -45,32 +46,43 @@ class Arrivals(Protocol):
     """Where the peers of a run come from."""
 
     async def next(self) -> Connection:
-        """Return the first peer, or the one after the peer that has parted."""
+        """Return the first peer, or the one after the peer that has left."""
         ...
 
     def accepted(self) -> None:
-        """Note that the receiver has accepted: there will be no other peer."""
+        """Note that the receiver has accepted: no other peer follows."""
         ...
 
-    async def parted(self, error: DcsendError, *, introduced: bool) -> None:
+    @property
+    def is_last(self) -> bool:
+        """Whether the code published here is not given back after the present peer."""
+        ...
+
+    async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """Return if there may be another peer after the one that ended by *error*; else raise it.
 
         Args:
             error: how the conversation ended; nothing had been accepted.
-            introduced: whether the peer had said Hello.
+            introduced: whether the peer had sent Hello.
+            is_last: whether the peer's code does not work again.
         """
         ...
 
     async def displaced(self) -> None:
-        """Wait until the peer has to make room for another one; then raise why."""
+        """Wait until the peer has to make room for another one; then raise the reason."""
         ...
 
 
 class Met:
-    """The peer that was met by two session descriptions; there is no other."""
+    """The peer of two session descriptions; there is no other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def is_last(self) -> bool:
+        """As `Arrivals.is_last`: no code was published here."""
+        return False
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
@@ -79,8 +91,9 @@ class Met:
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
 
-    async def parted(self, error: DcsendError, *, introduced: bool) -> None:
+    async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
+        _advise(error, "both sides need a new code")
         raise error
 
     async def displaced(self) -> None:
@@ -92,7 +105,7 @@ class Dialed(Met):
     """The listener of a code, dialed here; once more if it was faster with another dialer."""
 
     def __init__(self, connection: Connection, dial: Callable[[], Awaitable[Connection]]) -> None:
-        """Prepare.
+        """Take over a connection.
 
         Args:
             connection: of the first dial.
@@ -107,10 +120,11 @@ class Dialed(Met):
         """Close the connection."""
         await self._connection.close()
 
-    async def parted(self, error: DcsendError, *, introduced: bool) -> None:
-        """As `Arrivals.parted`: the next dial is told what has become of the code."""
+    async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
+        """As `Arrivals.parted`: the listener answers the next dial with the state of the code."""
         late = asyncio.get_running_loop().time() > self._dialed_at + _SOON
         if introduced or late or not self._again or not isinstance(error, ConnectionFailed):
+            _advise(error, "ask for a new code" if is_last else "the same code works again")
             raise error
         self._again = False
         await self._connection.close()
@@ -126,12 +140,12 @@ class Awaited:
         wait: Callable[[], Awaitable[Connection]],
         emit: Emit,
     ) -> None:
-        """Prepare.
+        """Use a listener.
 
         Args:
-            listener: waits already.
+            listener: already listening.
             wait: returns its next dialer; raises TimedOut when the code has expired.
-            emit: told of arrivals and departures.
+            emit: gets Arrived and Left.
         """
         self._listener = listener
         self._wait = wait
@@ -143,6 +157,11 @@ class Awaited:
         self._vanished = False
         self._since = 0.0
         self._address = ""
+
+    @property
+    def is_last(self) -> bool:
+        """As `Arrivals.is_last`."""
+        return not self._returns
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
@@ -158,7 +177,7 @@ class Awaited:
         self._accepted = True
         self._listener.use_up()
 
-    async def parted(self, error: DcsendError, *, introduced: bool) -> None:
+    async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
         from dcsend.session.liveness import Overdue
 
@@ -167,8 +186,13 @@ class Awaited:
             error = ConnectionFailed("it does not answer any more")
             self._vanished = False
         elif isinstance(error, Overdue):
-            error.hint = "run it again for a new code"
+            error.amend(hint=_FOR_ANOTHER)
             again = False
+        if not self._returns:
+            error.amend(
+                f"{MAX_RETURNS + 1} devices have left before anything was accepted: {error}",
+                _FOR_ANOTHER,
+            )
         self._emit(Left(self._address, error, again))
         if not again:
             raise error
@@ -176,7 +200,7 @@ class Awaited:
         await self._listener.give_back()
 
     async def displaced(self) -> None:
-        """As `Arrivals.displaced`: another dialer asks; this one is gone or has had its time."""
+        """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over."""
         reported = False
         while True:
             self._listener.asked.clear()
@@ -185,14 +209,20 @@ class Awaited:
                 return
             if self._listener.is_deserted and self._connection is not None:
                 self._vanished = True
-                await self._connection.close()  # which ends the conversation, with no farewell
+                await self._connection.close()  # which ends the conversation without Cancel
                 return
             if self._clock() >= self._since + HOLD_SECONDS:
                 raise ConnectionFailed(
-                    f"another device with the code was let in, since {HOLD_SECONDS:.0f} s passed "
-                    "and nothing was accepted",
+                    "another device with the code has taken its place: nothing was accepted within "
+                    f"{HOLD_SECONDS:.0f} s",
                     "run it again",
                 )
             if not reported:
                 reported = True
                 self._emit(_BUSY)
+
+
+def _advise(error: DcsendError, code: str) -> None:
+    """Add the state of the code to the hint of a refusal that was not a person's decision."""
+    if isinstance(error, DestinationError | PeerCannotSave):
+        error.amend(hint=f"{error.hint}; {code}" if error.hint else code)

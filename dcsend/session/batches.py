@@ -1,4 +1,4 @@
-"""Which blocks are read, and which travel, together."""
+"""Group blocks: those read in one thread hop, and those sent in one frame."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Final
 from dcsend.entry import Entry
 from dcsend.files.source import Block
 from dcsend.protocol.limits import DIGEST
-from dcsend.session.worker import NEAR
 
-__all__ = ["MANY", "after_small", "bundled", "holes", "take"]
+__all__ = ["grouped", "holes", "take"]
 
-MANY: Final = 1024
-"Blocks in one batch at most, where files are small."
+_MANY: Final = 1024
+"Blocks in one batch at most; reached where files are small."
 
 
-def bundled(
+def grouped(
     batch: Sequence[Block], entries: Sequence[Entry], most: int
 ) -> Iterator[Sequence[Block]]:
-    """Put whole files that are small together, up to *most* bytes with their digests."""
+    """Group consecutive whole files, up to *most* bytes with their digests."""
     group: list[Block] = []
     room = most
     for block in batch:
@@ -38,31 +37,21 @@ def bundled(
 
 
 def holes(block: Block, most: int) -> Iterator[tuple[int, int]]:
-    """Cut a run of zeros into offsets and lengths, of at most *most* bytes each."""
+    """Yield offset and length of each part of a run of zeros, at most *most* bytes long."""
     for start in range(0, block.hole, most):
         yield block.offset + start, min(most, block.hole - start)
 
 
 def take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:
-    """Read blocks until *size* bytes are there; empty at the end.
+    """Read blocks until they hold *size* bytes; return an empty list at the end.
 
-    What a stream has given is never held back: more of it may come in an hour.
+    A block of a stream ends the batch at once: the next one may take an hour.
     """
     batch: list[Block] = []
     taken = 0
     for block in blocks:
         batch.append(block)
         taken += len(block.payload)
-        if taken >= size or len(batch) >= MANY or entries[block.number].size is None:
+        if taken >= size or len(batch) >= _MANY or entries[block.number].size is None:
             break
     return batch
-
-
-def after_small(entries: Sequence[Entry], number: int) -> int:
-    """Return the first entry from *number* on that is no small file, nor one without content."""
-    while number < len(entries):
-        size = entries[number].size
-        if size is None or size > NEAR:
-            break
-        number += 1
-    return number

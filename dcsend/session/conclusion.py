@@ -1,4 +1,4 @@
-"""How every run ends: one `Finished`, and before it the reason, if there is one."""
+"""How every run ends: with one `Finished`, and before it the error, if there is one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
-from dcsend.errors import ConnectionFailed, DcsendError, Interrupted
+from dcsend.errors import DcsendError, Interrupted
 from dcsend.session.events import Emit, Event, Failed, Finished
 from dcsend.session.outcome import Tally, exit_status, failure
 
 __all__ = ["conclude", "reported_first", "unexpected"]
 
 _ORDERLY: Final = 0.7
-"""Seconds for a story to end in order once it is interrupted; then it is over, whatever it waits
-for. A run ends within a second of its signal, and that has to do for the last lines, too."""
+"""Seconds for a story to end in order once it is interrupted; then it is abandoned. A run ends
+within a second of its signal, and the last lines have to be written in that time, too."""
 
 
 @contextlib.contextmanager
@@ -29,61 +29,60 @@ def reported_first(emit: Emit) -> Iterator[None]:
 
 
 async def conclude(
-    story: Callable[[Tally, Emit], Coroutine[None, None, None]],
+    story: Callable[[Tally], Coroutine[None, None, None]],
     emit: Emit,
     role: str,
     interrupt: asyncio.Future[int] | None,
     *,
-    advise: Callable[[Tally], str] = lambda tally: "",
+    advise: Callable[[Tally, DcsendError], str] = lambda tally, error: "",
 ) -> Finished:
     """Run *story*; emit exactly one `Finished`, whatever happens, and return it.
 
     Args:
-        story: what is to be done; counts in the tally what came of it, and emits by the function
-            that it is given. It may report its error itself, before it has ended.
-        emit: told how it ended.
+        story: what is to be done; counts in the tally what it achieves, and emits through it. It
+            may report its error itself, before it has ended.
+        emit: gets all events.
         role: `sender`, `receiver` or `chat`.
         interrupt: set to a signal's number to end the story as that signal does; or to an error
             that ends it.
-        advise: returns what to do next after an interruption or a lost connection; empty to leave
-            that to the error.
+        advise: returns what to do next after an error; empty to leave that to the error.
 
     Raises:
-        DcsendError: the story was not carried to its end; `Failed` has told it.
+        DcsendError: the story was not carried to its end; `Failed` was emitted.
     """
-    ending = _Ending(emit, role, interrupt, advise)
+    report = _RunReport(emit, role, interrupt, advise)
     try:
-        await _until_interrupted(story(ending.tally, ending.tell), interrupt)
+        await _until_interrupted(story(report.tally), interrupt)
     except DcsendError as exc:
-        first = ending.fail(exc)
-        ending.finish(first.exit_status)
+        first = report.fail(exc)
+        report.finish(first.exit_status)
         if first is exc:
             raise
         raise first from exc
     except asyncio.CancelledError:
-        ending.finish(130)
+        report.finish(130)
         raise
     except Exception as exc:
-        # Nobody foresaw it; a program that reads our events must hear of it all the same.
-        error = ending.fail(unexpected(exc))
-        ending.finish(error.exit_status)
+        # A program that reads the events gets the last one all the same.
+        error = report.fail(unexpected(exc))
+        report.finish(error.exit_status)
         raise error from exc
-    if (summary := failure(ending.tally.files)) is not None:
-        emit(Failed(summary))
-    return ending.finish(exit_status(ending.tally.files))
+    if (summary := failure(report.tally.files)) is not None:
+        report.fail(summary)
+    return report.finish(exit_status(report.tally.files))
 
 
-class _Ending:
-    """What a run reports of its end: one error at most, and one `Finished`."""
+class _RunReport:
+    """Reports the end of a run: one error at most, and one `Finished`."""
 
     def __init__(
         self,
         emit: Emit,
         role: str,
         interrupt: asyncio.Future[int] | None,
-        advise: Callable[[Tally], str],
+        advise: Callable[[Tally, DcsendError], str],
     ) -> None:
-        self.tally = Tally()
+        self.tally = Tally(self.tell)
         self._emit = emit
         self._role = role
         self._interrupt = interrupt
@@ -93,36 +92,37 @@ class _Ending:
         self._over = False
 
     def tell(self, event: Event) -> None:
-        """Emit an event of the story, whose error counts for nothing once it is interrupted."""
+        """Emit an event of the story; its error is ignored once it is interrupted."""
         if self._over:
-            return  # it has not ended in time
+            return  # the story was abandoned
         if not isinstance(event, Failed):
             self._emit(event)
         elif self._interrupt is None or not self._interrupt.done():
             self.fail(event.error)
 
     def fail(self, error: DcsendError) -> DcsendError:
-        """Report an error, with what to do next, unless one was reported; return that one."""
+        """Report an error with its hint, unless one was before; return the reported one."""
         if self._failed is not None:
             return self._failed
         self._failed = error
-        if isinstance(error, Interrupted | ConnectionFailed):
-            error.hint = self._advise(self.tally) or error.hint
-        self._emit(Failed(error))
+        error.amend(hint=self._advise(self.tally, error))
+        self._emit(Failed(error, tuple(self.tally.kept)))
         return error
 
     def finish(self, status: int) -> Finished:
         """Emit, and return, the last event."""
         tally = self.tally
         seconds = self._clock() - tally.started if tally.started is not None else 0.0
-        done = Finished(not status, status, tally.bytes, seconds, tally.files, self._role)
+        done = Finished(
+            not status, status, tally.bytes, seconds, tally.files, self._role, tally.left_out
+        )
         self._over = True
         self._emit(done)
         return done
 
 
 def unexpected(error: BaseException) -> DcsendError:
-    """Return what to tell of an error that nobody foresaw."""
+    """Return the error that reports an exception that should not occur."""
     return DcsendError(f"unexpected: {error!r}", "this is a bug in dcsend; please report it")
 
 
@@ -144,7 +144,7 @@ async def _until_interrupted(
                 with contextlib.suppress(asyncio.CancelledError, DcsendError):
                     await task
             elif (await asyncio.wait({task}, timeout=_ORDERLY))[0] and not task.cancelled():
-                task.exception()  # what becomes of it now is of no interest
+                task.exception()  # marks it as retrieved
     if interrupted and interrupt is not None:
         raise Interrupted(interrupt.result())
     await task

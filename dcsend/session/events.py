@@ -1,6 +1,6 @@
-"""What happens in a run, as values: for the display, for `--json`, for users of the API.
+"""The events of a run: for the display, for `--json`, for users of the API.
 
-Every event has `as_json()`: what a line of `--json` says of it, without the envelope.
+Every event has `as_json()`: the fields of its line of `--json`, without the envelope.
 Imports only leaves.
 """
 
@@ -10,19 +10,15 @@ import datetime
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
-from dcsend.entry import Entry, Kind
+from dcsend.entry import NOTHING, Entry, Existing, Kind, LeftOut
 from dcsend.errors import DcsendError
 from dcsend.listing import Entries
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
     "Arrived",
-    "ChannelAnnounced",
-    "ChannelClosed",
-    "ChannelOpened",
     "CodeReady",
     "Connected",
     "DescriptionReady",
@@ -33,9 +29,7 @@ __all__ = [
     "Finished",
     "Link",
     "ManifestKnown",
-    "MessageExchanged",
     "Progressed",
-    "StateChanged",
     "TextExchanged",
     "Warned",
 ]
@@ -46,53 +40,59 @@ _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 
 
 class Link(NamedTuple):
-    """What opens the page with a code in it."""
+    """A URL that opens the page with a code."""
 
     url: str
     network: str
-    "Name of the interface of this machine whose network it is for; empty if that is not known."
+    "Interface of this machine to whose network it belongs; empty if unknown."
 
 
 @dataclass(frozen=True, slots=True)
 class CodeReady:
     """The listener can be dialed from now on.
 
-    Comes again, with another code, when the addresses of this machine have changed while nobody
-    has connected. Secret, certificate, port and expiry are the same: the codes before remain valid
-    and work where their addresses still lead here.
+    Emitted again, with another code, when the addresses of this machine have changed before a peer
+    has connected. Secret, certificate, port and expiry are the same: earlier codes remain valid and
+    work where their addresses still lead to this machine.
     """
 
-    name: ClassVar = "code"
+    event: ClassVar = "code"
     code: str = field(repr=False)
-    "What `receive` or `--to` takes."
+    "For `receive` or `--to`."
     link: str = field(repr=False)
     "The page's address with the code in its fragment."
     expires: datetime.datetime
-    "When the code stops working; with a time zone."
+    "When the code expires; with a time zone."
     role: str
     "`sender` or `receiver`: which side published the code."
     links: Sequence[Link] = field(default=(), repr=False)
-    "One for each network that this machine is in; the first is `link`."
+    "One for each network of this machine; the first is `link`."
+    files: int | None = None
+    "Number of files and texts that are offered; None where this side receives."
+    bytes: int | None = None
+    "Their size; None if it is not known."
 
     def as_json(self) -> JsonObject:
-        """Code, link, all links, and when the code expires (ISO 8601)."""
+        """Code, link, all links, when the code expires (ISO 8601), and a sender's offer."""
+        offer = {} if self.files is None else {"files": self.files, "bytes": self.bytes}
         return {
             "code": self.code,
             "link": self.link,
             "links": [link.url for link in self.links] or [self.link],
             "expires": self.expires.isoformat(timespec="seconds"),
+            **offer,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptionReady:
-    """Our session description, for the other side; it says more to come or is the last word."""
+    """Our session description, for the other side."""
 
-    name: ClassVar = "description"
+    event: ClassVar = "description"
     type: str
     "`offer` or `answer`."
     text: str = field(repr=False)
-    "What the other side pastes; one line."
+    "For the other side to paste; one line."
 
     def as_json(self) -> JsonObject:
         """Which half it is, and the text."""
@@ -101,11 +101,11 @@ class DescriptionReady:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A peer has connected with our code; it has not introduced itself, nor been accepted."""
+    """A peer has connected with our code; it has not sent Hello yet, nor been accepted."""
 
-    name: ClassVar = "arrived"
+    event: ClassVar = "arrived"
     address: str
-    "The peer's address as we see it."
+    "The peer's address as seen here."
 
     def as_json(self) -> JsonObject:
         """The address."""
@@ -114,55 +114,71 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A peer that had connected with our code is gone, and nothing had been accepted."""
+    """A peer that had connected with our code has left before anything was accepted."""
 
-    name: ClassVar = "left"
+    event: ClassVar = "left"
     address: str
-    "The peer's address as we saw it."
+    "The peer's address as seen here."
     error: DcsendError
     "How it left."
     again: bool
     "Whether the code works again; otherwise the run ends."
 
+    @property
+    def kind(self) -> str:
+        """The stable name of the class of failure by which it left."""
+        return self.error.kind
+
+    @property
+    def message(self) -> str:
+        """How it left, as a sentence."""
+        return self.error.message
+
     def as_json(self) -> JsonObject:
         """Address, how it left, and whether the code works again."""
         return {
             "address": self.address,
-            "kind": self.error.kind,
-            "message": self.error.message,
+            "kind": self.kind,
+            "message": self.message,
             "again": self.again,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The other side is there, and it is the right one."""
+    """The peer is connected and authenticated, and has sent Hello."""
 
-    name: ClassVar = "connected"
+    event: ClassVar = "connected"
     route: str
     "`direct` or `relayed`."
     family: str
     "`IPv4` or `IPv6`."
     address: str
-    "The peer's address as we see it."
+    "The peer's address as seen here."
     peer: str
-    "What the peer calls itself; a stranger's text, to be escaped before it is shown."
-    rtt: float | None
-    "Round trip in seconds."
+    "Name and version of the peer's program; untrusted, to be escaped before it is shown."
+    rtt_ms: float | None
+    "Round trip in milliseconds, if one has been measured."
+    name: str = ""
+    """Name of the peer's device, at most 64 characters; empty if it sent none. Untrusted, to be
+    escaped before it is shown."""
+    is_browser: bool = False
+    "Whether the peer claims to be the page in a browser."
 
     def as_json(self) -> JsonObject:
-        """Route, address family, address, agent, round trip in milliseconds."""
+        """Route, address family, address, program, name, round trip in milliseconds."""
         return {
             "route": self.route,
             "family": self.family,
             "address": self.address,
             "peer": self.peer,
-            "rtt_ms": None if self.rtt is None else round(self.rtt * 1000, 1),
+            "name": self.name or None,
+            "rtt_ms": None if self.rtt_ms is None else round(self.rtt_ms, 1),
         }
 
 
 def total_size(entries: Sequence[Entry], skip: Container[int] = ()) -> int | None:
-    """Sum up the sizes in bytes of all but those to *skip*; None if one is not known."""
+    """Return the sum of the sizes in bytes of all but *skip*; None if one is unknown."""
     if isinstance(entries, Entries):
         sizes = map(entries.size, range(len(entries)))
     else:
@@ -180,17 +196,26 @@ def total_size(entries: Sequence[Entry], skip: Container[int] = ()) -> int | Non
 class ManifestKnown:
     """Everything that is offered, before a byte of it is accepted."""
 
-    name: ClassVar = "manifest"
+    event: ClassVar = "manifest"
     entries: Sequence[Entry] = field(repr=False)
+    left_out: LeftOut = NOTHING
+    "How much the sender found and does not offer."
+    taken: Sequence[int] = field(default=(), repr=False)
+    """Numbers of the entries whose place in the chosen folder is taken; empty in the event, known
+    where `accept` is called."""
+    existing: Existing = Existing.REFUSE
+    "What is done about these, unless the answer is a policy."
+    fresh: int = 0
+    "Number of files, links and texts that will be received and are not `taken`."
 
     @property
     def files(self) -> int:
-        """How many entries carry bytes."""
+        """Number of entries with content."""
         return sum(kind in _CONTENT for kind in self.kinds())
 
     @property
-    def total(self) -> int | None:
-        """Sum of the sizes in bytes, or None if one is not known."""
+    def bytes(self) -> int | None:
+        """Sum of the sizes in bytes, or None if one is unknown."""
         return total_size(self.entries)
 
     def kinds(self) -> Iterator[Kind]:
@@ -200,54 +225,58 @@ class ManifestKnown:
         return (entry.kind for entry in self.entries)
 
     def as_json(self) -> JsonObject:
-        """Count, total, and every entry."""
-        listed = list(map(self.listed, self.entries))
-        return {"files": self.files, "bytes": self.total, "entries": listed}
+        """Count, total, what is left out, and every entry."""
+        return {
+            "files": self.files,
+            "bytes": self.bytes,
+            "left_out": self.left_out.as_json(),
+            "entries": list(map(self.listed, self.entries)),
+        }
 
     @staticmethod
     def listed(entry: Entry) -> JsonObject:
-        """What is said of one entry."""
+        """Return the JSON form of one entry."""
         return {"path": entry.path, "kind": entry.kind, "size": entry.size}
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Bytes that are written at the receiver: the truth on both sides."""
+    """Bytes that are written at the receiver; the same on both sides."""
 
-    name: ClassVar = "progress"
+    event: ClassVar = "progress"
     bytes: int
     total: int | None
     rate: float
     "Bytes per second over the last seconds."
     path: str = ""
-    "The file that is on the way now."
+    "The current file."
     file_bytes: int = 0
     "Bytes of that file."
     file_total: int | None = None
 
     @property
-    def eta(self) -> float | None:
-        """Seconds left at this rate; None if that can't be said."""
+    def eta_s(self) -> float | None:
+        """Seconds left at this rate; None if unknown."""
         if self.total is None or self.rate <= 0:
             return None
         return max(0.0, (self.total - self.bytes) / self.rate)
 
     def as_json(self) -> JsonObject:
         """Bytes, total, rate, time left."""
-        eta = None if self.eta is None else round(self.eta, 1)
+        eta = None if self.eta_s is None else round(self.eta_s, 1)
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
 
 
 @dataclass(frozen=True, slots=True)
 class TextExchanged:
-    """Something on the text channel, or a text that was sent as such."""
+    """A message of the text channel, or an entry of kind text."""
 
-    name: ClassVar = "text"
+    event: ClassVar = "text"
     text: str
     sent: bool
-    "By us; otherwise received, and a stranger's text."
+    "By this side; otherwise received, and untrusted."
     kind: str
-    "`line` (somebody typed it), `random` (a sign of life), or `snippet` (`--text`)."
+    "`line` (typed), `random` (keep-alive), or `snippet` (`--text`)."
 
     def as_json(self) -> JsonObject:
         """Text, kind and direction."""
@@ -255,122 +284,75 @@ class TextExchanged:
 
 
 @dataclass(frozen=True, slots=True)
-class StateChanged:
-    """A chat's connection has changed (W3C `RTCPeerConnectionState`)."""
-
-    name: ClassVar = "state"
-    state: str
-    "`connecting`, `connected`, `disconnected`, `failed` or `closed`."
-
-    def as_json(self) -> JsonObject:
-        """The state."""
-        return {"state": self.state}
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelAnnounced:
-    """The other side opens a data channel."""
-
-    name: ClassVar = "channel"
-    label: str
-    "A stranger's text."
-    id: int
-    "Stream id, 0 to 65534."
-
-    def as_json(self) -> JsonObject:
-        """Label and stream id."""
-        return {"label": self.label, "id": self.id}
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelOpened(ChannelAnnounced):
-    """A data channel, whoever opened it, can be used from now on."""
-
-    name: ClassVar = "open"
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelClosed(ChannelAnnounced):
-    """A data channel is gone, the connection may go on."""
-
-    name: ClassVar = "close"
-
-
-@dataclass(frozen=True, slots=True)
-class MessageExchanged:
-    """A message of a chat, as it travelled."""
-
-    name: ClassVar = "message"
-    label: str
-    "Of the channel."
-    data: str | bytes
-    "A text, or binary; of a stranger unless `sent`."
-    sent: bool
-    "By us."
-    random: bool = False
-    "One of ours that nobody typed."
-    saved: Path | None = None
-    "Where a binary message is."
-
-    def as_json(self) -> JsonObject:
-        """Channel, direction, and the text, or the size and hexadecimal bytes."""
-        said: JsonObject = {"label": self.label, "sent": self.sent, "random": self.random}
-        if isinstance(self.data, str):
-            return {**said, "text": self.data}
-        saved = None if self.saved is None else str(self.saved)
-        return {**said, "bytes": len(self.data), "hex": self.data.hex(), "saved": saved}
-
-
-@dataclass(frozen=True, slots=True)
 class Warned:
-    """Something to know that does not end the run."""
+    """A warning or a note; the run goes on."""
 
-    name: ClassVar = "error"
+    event: ClassVar = "error"
     kind: str
     message: str
     hint: str = ""
+    fatal: ClassVar = False
 
     def as_json(self) -> JsonObject:
         """Kind, message, hint; not fatal."""
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "hint": self.hint or None,
-            "fatal": False,
-        }
+        return _error(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why the run ended without being done."""
+    """Why the run failed."""
 
-    name: ClassVar = "error"
+    event: ClassVar = "error"
     error: DcsendError
+    kept: tuple[str, ...] = ()
+    "Paths of unfinished files that stay at the receiver."
+    fatal: ClassVar = True
+
+    @property
+    def kind(self) -> str:
+        """The stable name of this class of failure."""
+        return self.error.kind
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return self.error.message
+
+    @property
+    def hint(self) -> str:
+        """What to do about it; may be empty."""
+        return self.error.hint
 
     def as_json(self) -> JsonObject:
         """Kind, message, hint; fatal."""
-        return {
-            "kind": self.error.kind,
-            "message": self.error.message,
-            "hint": self.error.hint or None,
-            "fatal": True,
-        }
+        return _error(self)
+
+
+def _error(event: Warned | Failed) -> JsonObject:
+    return {
+        "kind": event.kind,
+        "message": event.message,
+        "hint": event.hint or None,
+        "fatal": event.fatal,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The last event of every run, exactly one; also what `send` and `receive` return."""
+    """The last event of every run, exactly one; `send` and `receive` return it."""
 
-    name: ClassVar = "done"
+    event: ClassVar = "done"
     ok: bool
     exit: int
-    "The exit status that goes with it."
+    "Exit status of the process."
     bytes: int
-    "Payload bytes that arrived and were written."
+    "Payload bytes that were written at the receiver."
     seconds: float
-    "From the accepted manifest to the end."
+    "From acceptance to the end."
     files: Sequence[FileFinished] = ()
     role: str = ""
+    left_out: LeftOut = NOTHING
+    "How much the sender found and did not offer."
 
     def as_json(self) -> JsonObject:
         """The outcome in numbers."""
@@ -380,18 +362,26 @@ class Finished:
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "files": self.good,
+            "left_out": self.left_out.as_json(),
         }
 
     @property
     def good(self) -> int:
-        """How many files are ok."""
+        """Number of files that are ok."""
         if isinstance(self.files, Verdicts):
             return self.files.good
         return sum(file.status == "ok" for file in self.files)
 
     @property
+    def made(self) -> tuple[int, int]:
+        """Number of empty folders and links at the receiver; (0, 0) if it is not ok."""
+        if not self.ok or not isinstance(self.files, Verdicts):
+            return 0, 0  # unknown after a transfer that was cut short
+        return self.files.empty_folders(), self.files.links
+
+    @property
     def saved(self) -> bool:
-        """Whether one of those has a place, on the receiver's side."""
+        """Whether a file has a path at the receiver."""
         if isinstance(self.files, Verdicts):
             return self.files.saved
         return any(file.status == "ok" and file.where for file in self.files)
@@ -399,17 +389,12 @@ class Finished:
 
 Event = (
     Arrived
-    | ChannelAnnounced
-    | ChannelClosed
-    | ChannelOpened
     | CodeReady
     | Connected
     | DescriptionReady
     | Left
     | ManifestKnown
-    | MessageExchanged
     | Progressed
-    | StateChanged
     | FileFinished
     | TextExchanged
     | Warned
@@ -417,4 +402,4 @@ Event = (
     | Finished
 )
 Emit = Callable[[Event], None]
-"Told of every event, in order, on the loop's thread; must not block."
+"Gets every event, in order, in the thread of the loop; must not block."

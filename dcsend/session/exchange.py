@@ -1,7 +1,7 @@
-"""How the two sides meet by two session descriptions, each pasted by a person.
+"""Connecting by two session descriptions, each pasted by a person.
 
-we offer:   ours out ─► theirs in (an answer; or an offer, and then ours is the answer)
-we answer:  theirs in ─► ours out
+this side offers:   show ours ─► read theirs (an answer; or an offer, which is answered then)
+this side answers:  read theirs ─► show ours
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from dcsend.description import Description, SdpType
-from dcsend.engines.described import Endpoint, Servers
-from dcsend.engines.loading import Make, Peer
-from dcsend.engines.stun import parse_server
-from dcsend.engines.turn import parse_turn
 from dcsend.errors import MalformedCode, TimedOut, UsageError
+from dcsend.ice.stun import parse_server
+from dcsend.ice.turn_server import parse_turn
+from dcsend.peers.loading import Make, Peer
+from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import DescriptionReady, Emit, Warned
 from dcsend.session.publishing import ChangeNotes
@@ -26,42 +26,42 @@ from dcsend.session.waiting import noting
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 
-__all__ = ["Ask", "Manners", "exchange"]
+__all__ = ["Ask", "ExchangeOptions", "exchange"]
 
 
 class Ask(Protocol):
-    """Asks the person for the other side's description."""
+    """Reads the other side's description from a person."""
 
-    async def __call__(self, wanted: SdpType | None, judge: Callable[[str], object]) -> str:
-        """Return a pasted text that *judge* accepts.
+    async def __call__(self, wanted: SdpType | None, validate: Callable[[str], object]) -> str:
+        """Return a pasted text that *validate* accepts.
 
         Args:
             wanted: which half is needed; None for either.
-            judge: raises DcsendError, with a hint, for a text that is of no use. Who can ask
-                again does; who can't, lets it through.
+            validate: raises DcsendError, with a hint, for an unusable text. A person is asked again
+                then; a program raises it.
 
         Raises:
-            UsageError: there is nobody to ask.
+            UsageError: there is no person to ask.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """What differs between those who use an exchange."""
+class ExchangeOptions:
+    """What differs between a transfer and a chat."""
 
     offers: bool
-    "Whether we begin."
+    "Whether this side makes the offer."
     compact: bool
-    "Whether our offer has the compact form; an answer always has that of the offer."
+    "Whether our offer has the compact form; an answer has that of the offer."
     active: bool = False
-    "Whether we begin the handshake as the answerer, as `Endpoint.describe` has it."
+    "Whether the answerer is the DTLS client, see `Negotiation.describe`."
 
 
 @asynccontextmanager
 async def exchange(
     settings: Settings,
-    manners: Manners,
+    options: ExchangeOptions,
     emit: Emit,
     ask: Ask | None,
     make: Make[Peer],
@@ -72,29 +72,30 @@ async def exchange(
 
     Args:
         settings: `code` may hold the other side's offer.
-        manners: what to do first, and how.
-        emit: told our description.
-        ask: for theirs.
-        make: of `loading`: what kind of connection it shall be.
-        prepared: given the connection when both descriptions are known, before it connects.
+        options: of this kind of run.
+        emit: gets our description.
+        ask: returns theirs.
+        make: of `loading`: makes the connection.
+        prepared: called with the connection when both descriptions are there, before it connects.
 
     Raises:
-        DcsendError: a description is of no use, or no connection came about.
+        DcsendError: a description is unusable, or the connection failed.
     """
     servers = Servers(
         tuple(parse_server(server) for server in settings.stun),
         tuple(parse_turn(server) for server in settings.turn),
         settings.stun_timeout,
         tuple(parse_server(server) for server in settings.diagnosing),
+        settings.stun_chosen,
     )
     theirs: Description | None = None
     text = settings.code
     if text:
         theirs = blob.decode(text, SdpType.OFFER)
-    elif not manners.offers:
+    elif not options.offers:
         text = await _asked(ask, SdpType.OFFER, settings.expires)
         theirs = blob.decode(text, SdpType.OFFER)
-    endpoint = await Endpoint.open(servers, port=settings.port, addresses=settings.addresses)
+    endpoint = await Negotiation.open(servers, port=settings.port, addresses=settings.addresses)
     try:
         with reported_first(emit):
             for problem in endpoint.problems:
@@ -102,15 +103,15 @@ async def exchange(
             changes = nullcontext() if settings.addresses else ChangeNotes(emit)
             if theirs is None:
                 ours = endpoint.describe(SdpType.OFFER)
-                _show(ours, emit, compact=manners.compact)
+                _show(ours, emit, compact=options.compact)
                 async with changes:
                     text = await _asked(ask, None, settings.expires, ours)
                 theirs = _of_the_other_side(text, ours)
-            # A browser can't answer in time what a person pastes (see `engines.described`), so it
-            # offers; then its offer counts, whatever we have shown.
+            # A browser can't wait for a pasted answer (see `peers.offer_answer`), so it always
+            # offers; its offer replaces ours.
             answers = theirs.type is SdpType.OFFER
             if answers:
-                ours = endpoint.describe(SdpType.ANSWER, theirs, active=manners.active)
+                ours = _answer(endpoint, theirs, options)
             peer = endpoint.prepare(ours, theirs, make)
     except BaseException:
         await endpoint.close()
@@ -120,7 +121,7 @@ async def exchange(
             if answers:
                 _show(ours, emit, compact=blob.is_compact(text))
             prepared(peer)
-            # Who answers waits for a person.
+            # An answerer waits for a person.
             timeout = settings.expires if answers else settings.connect_timeout
             notes = noting(partial(endpoint.facts, theirs), emit) if answers else nullcontext()
             async with notes, changes:
@@ -133,11 +134,11 @@ async def exchange(
 async def _asked(
     ask: Ask | None, wanted: SdpType | None, expires: float, ours: Description | None = None
 ) -> str:
-    """Ask for a description; not for ever."""
+    """Return a pasted description; raise TimedOut after *expires* seconds."""
     if ask is None:
-        raise UsageError("nobody can be asked for the other side's code", "pass ask=…")
+        raise UsageError("can't ask for the other side's code", "pass ask=…")
 
-    def judge(text: str) -> None:
+    def validate(text: str) -> None:
         if ours is not None:
             _of_the_other_side(text, ours)
         else:
@@ -145,20 +146,31 @@ async def _asked(
 
     try:
         async with asyncio.timeout(expires):
-            return await ask(wanted, judge)
+            return await ask(wanted, validate)
     except TimeoutError:
-        raise TimedOut("nobody pasted the other side's code in time", "run it again") from None
+        raise TimedOut("the other side's code was not pasted in time", "run it again") from None
 
 
 def _of_the_other_side(text: str, ours: Description) -> Description:
-    """Read a description, of either half, that is not the one we have shown."""
+    """Decode a description, offer or answer, that is not the one shown here."""
     theirs = blob.decode(text)
     if theirs.fingerprint == ours.fingerprint:
         raise MalformedCode(
             "this is the code that was shown here",
             "give it to the other side, and paste what is shown there",
         )
+    if theirs.offer_mark not in (None, blob.mark(ours)):
+        raise MalformedCode(
+            "this answer belongs to another code",
+            "give the other side the code that is shown here, and paste the answer to it",
+        )
     return theirs
+
+
+def _answer(endpoint: Negotiation, theirs: Description, options: ExchangeOptions) -> Description:
+    """Return our answer, marked with the offer: the offerer detects an answer to another one."""
+    ours = endpoint.describe(SdpType.ANSWER, theirs, active=options.active)
+    return replace(ours, offer_mark=blob.mark(theirs))
 
 
 def _show(ours: Description, emit: Emit, *, compact: bool) -> None:

@@ -1,7 +1,7 @@
-"""The page of one run: where its link points to, and the server behind it if that is ours.
+"""The page of one run: the URL of its link, and the server if this run serves the page.
 
-The port is open before the code is shown, so that the link can name it; the server is loaded
-after that, and after aiortc: who scans a code needs seconds, a program that dials doesn't.
+The port is open before the code is shown, so that the link can contain it. The server is imported
+after that, and after aiortc: a person needs seconds to scan a code, a program that dials does not.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from dcsend.engines.addresses import side_network
-from dcsend.engines.loading import load_aiortc
 from dcsend.errors import UsageError
+from dcsend.net.interfaces import is_point_to_point, side_network
+from dcsend.peers.loading import load_aiortc
 from dcsend.session.events import Emit, Link, Warned
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
@@ -34,17 +34,17 @@ _NO_PAGE: Final = "dcsend:"
 _PRIVATE: Final = [
     ipaddress.ip_network(n) for n in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 ]
-"What networks at home and at work use (RFC 1918); `is_private` knows many more."
+"Addresses of networks at home and at work (RFC 1918); `is_private` includes many more."
 _INSIDE: Final = ipaddress.ip_network("192.0.0.0/29")
-"What a machine calls itself where the network has IPv6 only (RFC 7335): it is no one else's."
+"A machine's own IPv4 address in an IPv6-only network (RFC 7335): others can't use it."
 
 
 @asynccontextmanager
 async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
-    """Yield the page of a run that publishes a code; what is served ends with it.
+    """Yield the page of a run that publishes a code; serving ends with the context.
 
     Raises:
-        UsageError: the page was never built, its port is taken, or its URL is none.
+        UsageError: the page was never built, its port is taken, or its URL is invalid.
     """
     page = Hosting(settings, emit)
     try:
@@ -54,7 +54,7 @@ async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
 
 
 class Hosting:
-    """Makes the link; serves the page if this run is to do it."""
+    """Makes the link; serves the page if this run does."""
 
     def __init__(self, settings: Settings, emit: Emit) -> None:
         self._emit = emit
@@ -72,14 +72,14 @@ class Hosting:
             self._sockets = listen(settings.port)
 
     def links(self, code: DialCode, names: Mapping[str, str]) -> tuple[Link, ...]:
-        """Return what opens the page with *code* in it: a link for each network, the best first.
+        """Return links that open the page with *code*: one for each network, the best first.
 
         Args:
             code: the code.
-            names: the interface of each address in it, as far as that is known.
+            names: interface by address, where it is known.
 
         Raises:
-            UsageError: no browser can get to this machine by the addresses in the code.
+            UsageError: no browser can reach this machine by the addresses in the code.
         """
         if not self._sockets:
             return (Link(code.link(self._url or _NO_PAGE), ""),)
@@ -88,13 +88,13 @@ class Hosting:
         return tuple(Link(code.link(f"http://{host}:{port}/"), name) for host, name in hosts)
 
     def start(self) -> None:
-        """Serve as soon as what is needed for it is loaded; does not wait."""
+        """Serve as soon as the server is imported; does not wait."""
         self._warn()
         if self._page is not None:
             self._starting = asyncio.create_task(self._start(self._page))
 
     async def close(self) -> None:
-        """Serve no longer; idempotent."""
+        """Stop serving; idempotent."""
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait({self._starting})
@@ -104,12 +104,12 @@ class Hosting:
             sock.close()
 
     def _warn(self) -> None:
-        """Tell of a port that is good for everybody but browsers."""
+        """Report a port that browsers do not connect to."""
         if self._page is None and not self._url:
             return
-        from dcsend.serving.port import objection
+        from dcsend.serving.port import blocked_port
 
-        if why := objection(self._port, served=self._page is not None):
+        if why := blocked_port(self._port, served=self._page is not None):
             self._emit(Warned("page", why, "choose another --port; dcsend itself connects to it"))
 
     async def _start(self, page: Page) -> None:
@@ -125,7 +125,7 @@ class Hosting:
             self._emit(Warned("page", f"the page can't be served: {exc}", hint))
             if self._server is not None:
                 self._server.close()
-            for sock in self._sockets:  # a browser is told so, too
+            for sock in self._sockets:  # so that browsers get an error
                 sock.close()
         finally:
             worker.close()
@@ -134,13 +134,13 @@ class Hosting:
 def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the hosts for the page's URL, one for each network that this machine is in.
 
-    The first is where a phone in the same network finds this machine: a private IPv4 address, if
-    there is one, otherwise the first that needs no forwarded port. A VPN, and the network of this
-    machine's containers, come after the others.
+    The first is the one that a phone in the same network can reach: a private IPv4 address, if
+    there is one, otherwise the first that needs no forwarded port. A VPN, other point-to-point
+    links, and the network of this machine's containers come after the others.
 
     Args:
-        code: whose addresses are those of this machine.
-        names: the interface of each; an address without one is in a network of its own.
+        code: has the addresses of this machine.
+        names: interface by address; an address without one counts as a network of its own.
 
     Returns:
         Host and interface, each interface once.
@@ -158,10 +158,13 @@ def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]
     # A scope would have to be named in the URL, and is another on the phone.
     plain = [host for host in hosts if host.version == 4 or not host.is_link_local]
     if not plain:
-        raise UsageError("no address in the code is one for the page", "do without it: --no-page")
+        raise UsageError(
+            "the page can't be served at any address of the code", "leave it out: --no-page"
+        )
 
     def rank(host: ipaddress.IPv4Address | ipaddress.IPv6Address) -> tuple[bool, bool, bool]:
-        aside = bool(side_network(names.get(str(host), "")))
+        name = names.get(str(host), "")
+        aside = bool(side_network(name)) or is_point_to_point(name)
         return host in _INSIDE, aside, not any(host in network for network in _PRIVATE)
 
     plain.sort(key=rank)
@@ -175,7 +178,7 @@ def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]
 
 
 def _load() -> type[PageServer]:
-    """Import aiohttp, 0.2 s long: nothing for the loop's own thread."""
+    """Import aiohttp; it takes 0.2 s, too long for the thread of the loop."""
     from dcsend.serving.server import PageServer
 
     return PageServer

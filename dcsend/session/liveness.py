@@ -1,4 +1,4 @@
-"""Is the peer still there, and does it go on? Decided from what arrives; time is passed in."""
+"""Whether the peer is alive and makes progress, by the messages that arrive; time is passed in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Deadline", "Liveness", "Overdue", "Sign", "is_line", "random_letters
 
 
 class Overdue(ConnectionFailed):
-    """The peer has let a deadline of the protocol pass."""
+    """The peer has missed a deadline of the protocol."""
 
     def __init__(self, missed: str) -> None:
         super().__init__(f"the other side {missed}", "run it again on both sides")
@@ -26,18 +26,18 @@ class Sign(enum.Enum):
     SEND = enum.auto()
     "Send a random message."
     REPORT = enum.auto()
-    "Tell the person that the peer is silent."
+    "Report that the peer is silent."
     GIVE_UP = enum.auto()
     "The peer is gone."
 
 
 def random_letters() -> str:
-    """Return a sign of life: fifteen letters, without a line end."""
+    """Return a keep-alive message: fifteen letters, without a line end."""
     return "".join(secrets.choice(string.ascii_letters) for _ in range(LIVENESS_LETTERS))
 
 
 def is_line(message: str) -> bool:
-    r"""Tell a line that somebody typed from a sign of life: only the former has a line end.
+    r"""Return whether a message is a typed line: a keep-alive message has no line end.
 
     >>> is_line("hello\n"), is_line("congratulations\n"), is_line("congratulations")
     (True, True, False)
@@ -46,7 +46,7 @@ def is_line(message: str) -> bool:
 
 
 class Liveness:
-    """Keeps the three clocks: next sign of ours, report, end. Times in seconds, any origin."""
+    """Three timers: next keep-alive message, report, end. Times in seconds, any origin."""
 
     def __init__(self, now: float, *, heartbeat: float, report: float, limit: float) -> None:
         self._heartbeat = heartbeat
@@ -57,16 +57,16 @@ class Liveness:
         self._reported = False
 
     def heard(self, now: float) -> None:
-        """Note that something has arrived, on whatever channel."""
+        """Note that a message has arrived, on any channel."""
         self._heard = now
         self._reported = False
 
     def silence(self, now: float) -> float:
-        """Return for how many seconds nothing has arrived."""
+        """Return the seconds since the last message."""
         return now - self._heard
 
     def due(self, now: float) -> list[Sign]:
-        """Return what is due, each thing once."""
+        """Return what is due, each once."""
         signs = []
         if self.silence(now) >= self._limit:
             return [Sign.GIVE_UP]
@@ -74,37 +74,37 @@ class Liveness:
             self._reported = True
             signs.append(Sign.REPORT)
         if now >= self._next_send:
-            # From now, not from when it was due: after a suspended minute, not twelve at once.
+            # From now, not from when it was due: one message after a suspended minute, not twelve.
             self._next_send = now + self._heartbeat
             signs.append(Sign.SEND)
         return signs
 
     def next_due(self) -> float:
-        """Return when `due` should be asked again."""
+        """Return when `due` should be called again."""
         silent = self._limit if self._reported else self._report
         return min(self._next_send, self._heard + silent)
 
 
 class Deadline:
-    """When the peer's next step is due, if it is due at all. Times in seconds, any origin."""
+    """The deadline of the peer's next step, if there is one. Times in seconds, any origin."""
 
     def __init__(self) -> None:
         self._due = math.inf
         self._missed = ""
 
     def expect(self, now: float, seconds: float, missed: str) -> None:
-        """Give the peer *seconds* from now; *missed* completes "the other side …"."""
+        """Set it to *seconds* from now; *missed* completes "the other side …"."""
         self._due, self._missed = now + seconds, missed
 
     def lift(self) -> None:
-        """Give the peer as much time as it takes."""
+        """Remove it."""
         self._due = math.inf
 
     def missed(self, now: float) -> str:
-        """Return what the peer has not done in time; empty if nothing is overdue."""
+        """Return what the peer has missed; empty if the deadline has not passed."""
         return self._missed if now >= self._due else ""
 
     @property
     def due(self) -> float:
-        """When `missed` should be asked again."""
+        """When `missed` should be called again."""
         return self._due

@@ -1,4 +1,4 @@
-"""How the two sides meet: publish a code and wait, or dial one."""
+"""How the two sides connect: publish a code and wait, or dial one."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dcsend.engines.certificate import Certificate
-from dcsend.engines.listener import Listener
-from dcsend.engines.loading import Make, Peer, stock, transfer_peer
-from dcsend.engines.stun import parse_server
-from dcsend.engines.udp import UdpPort
+from dcsend.dtls.certificate import Certificate
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
+from dcsend.ice.stun import parse_server
+from dcsend.net.udp import UdpPort
+from dcsend.peers.listener import Listener
+from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import Publication, canonical
 from dcsend.session.waiting import noting
-from dcsend.settings import Engine, Settings, Signal
+from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
 
 if TYPE_CHECKING:
@@ -30,48 +30,48 @@ if TYPE_CHECKING:
 __all__ = ["by_code", "meet"]
 
 _MAX_FAILED: Final = 20
-"Failed dials that are reported one by one; an attacker with the code can begin fifty a second."
+"Failed dials that are reported each; an attacker with the code can cause fifty a second."
 
 
 @asynccontextmanager
 async def meet(
     settings: Settings, emit: Emit, role: str, ask: Ask | None = None
 ) -> AsyncIterator[Arrivals]:
-    """Yield where the peers come from; their connections are closed at the end, whatever happens.
+    """Yield the source of the peers; their connections are closed at the end.
 
     Args:
-        settings: how to meet.
-        emit: told what the other side must be given, and of an error before the connection is
-            closed because of it.
+        settings: how to connect.
+        emit: gets the code for the other side, and an error before the connection is closed
+            because of it.
         role: `sender` or `receiver`.
-        ask: for the other side's description, where those are exchanged.
+        ask: returns the other side's description, where those are exchanged.
 
     Raises:
-        DcsendError: nobody came, nobody answered, or it was the wrong one.
+        DcsendError: no peer connected, or it did not answer, or it was not authentic.
     """
-    make = stock(transfer_peer) if settings.engine is Engine.STOCK else transfer_peer
     if settings.signal is Signal.SDP or _is_description(settings.code):
-        from dcsend.session.exchange import Manners, exchange
+        from dcsend.session.exchange import ExchangeOptions, exchange
 
-        manners = Manners(offers=role == "sender", compact=True)
-        async with exchange(settings, manners, emit, ask, make) as connection:
+        options = ExchangeOptions(offers=role == "sender", compact=True)
+        async with exchange(settings, options, emit, ask, transfer_peer) as connection:
             yield Met(connection)
         return
     if settings.turn and not settings.code:
         raise UsageError(
-            "a TURN server is of no use with a code that goes one way only",
+            "a TURN server can't be used with a dial code",
             "add --signal sdp, on both sides",
         )
     if settings.code:
         with reported_first(emit):
-            dialed = Dialed(await _dial(settings, make), partial(_dial, settings, make))
+            dial = partial(_dial, settings, transfer_peer)
+            dialed = Dialed(await dial(), dial)
         try:
             with reported_first(emit):
                 yield dialed
         finally:
             await dialed.close()
     else:
-        async with _published(settings, emit, role, make) as (listener, wait):
+        async with _published(settings, emit, role, transfer_peer) as (listener, wait):
             yield Awaited(listener, wait, emit)
 
 
@@ -79,9 +79,9 @@ async def meet(
 async def by_code(
     settings: Settings, emit: Emit, role: str, make: Make[Peer]
 ) -> AsyncIterator[Peer]:
-    """Yield a connection that came about by a dial code: that of the settings, or a new one.
+    """Yield a connection by a dial code: that of the settings, or a new one.
 
-    The first dialer uses a new code up.
+    The first dialer uses up a new code.
     """
     if settings.code:
         with reported_first(emit):
@@ -102,13 +102,13 @@ async def by_code(
 async def _published(
     settings: Settings, emit: Emit, role: str, make: Make[Peer]
 ) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
-    """Yield a listener whose code is published, and what waits for its next dialer."""
+    """Yield a listener whose code is published, and a function that waits for its next dialer."""
     async with hosting(settings, emit) as page:
         listener, publication = await _listen(settings, emit, role, page, make)
         expires = asyncio.get_running_loop().time() + settings.expires
 
         async def wait() -> Peer:
-            # Once a dialer has been there, the way to here is no question any more.
+            # After a first dialer it is certain that this machine can be reached.
             notes = nullcontext() if listener.heard else noting(listener.facts, emit)
             async with notes, publication.watching():
                 return await _wait(listener, settings, expires)
@@ -124,13 +124,13 @@ async def _published(
 def _is_description(code: str) -> bool:
     if not code:
         return False
-    from dcsend.signaling.blob import is_blob  # a listener can do without
+    from dcsend.signaling.blob import is_blob  # a listener does not need it
 
     return is_blob(code)
 
 
 async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
-    from dcsend.engines.dialer import dial  # a listener can do without
+    from dcsend.peers.dialer import dial  # a listener does not need it
 
     code = decode(settings.code)
     try:
@@ -146,7 +146,7 @@ async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
     except ConnectionFailed:
         # Clocks differ between machines, so the time in the code only explains a failure.
         if code.expires < time.time():
-            raise CodeExpired("nobody answers, and the code has expired") from None
+            raise CodeExpired("no answer, and the code has expired") from None
         raise
 
 
@@ -155,7 +155,7 @@ async def _listen(
 ) -> tuple[Listener[Peer], Publication[Peer]]:
     """Open the port, publish the code."""
     chosen = [canonical(address) for address in settings.addresses]
-    # Who names addresses knows how to be reached; nobody else is asked.
+    # With addresses that the user has chosen, no server is needed.
     servers = [] if chosen else [parse_server(server) for server in settings.stun]
     certificate = Certificate.generate()
     secret = new_secret()
@@ -165,6 +165,7 @@ async def _listen(
         password=ice_password(secret),
         make=make,
         stun_servers=servers,
+        stun_chosen=settings.stun_chosen,
         failed=_teller(emit),
     )
     try:
@@ -177,7 +178,7 @@ async def _listen(
 
 
 def _teller(emit: Emit) -> Callable[[DcsendError], None]:
-    """Return a function that reports failed dials: each of the first ones, then one last line."""
+    """Return a function that reports failed dials: the first ones each, then one last line."""
     count = 0
 
     def tell(error: DcsendError) -> None:
@@ -198,8 +199,8 @@ async def _wait(listener: Listener[Peer], settings: Settings, expires: float) ->
     except TimeoutError:
         await listener.expire()
         raise TimedOut(
-            f"nobody used the code within {_duration(settings.expires)}",
-            "run it again for a new code, or give it longer with --expires",
+            f"no device connected with the code within {_duration(settings.expires)}",
+            "run it again for a new code; --expires sets a longer time",
         ) from None
     except ImportError as exc:
         raise DcsendError(
@@ -208,7 +209,7 @@ async def _wait(listener: Listener[Peer], settings: Settings, expires: float) ->
 
 
 def _duration(seconds: float) -> str:
-    """Say it the way a person would.
+    """Return a duration as text.
 
     >>> _duration(3600), _duration(90), _duration(2)
     ('1 h', '90 s', '2 s')

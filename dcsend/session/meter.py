@@ -1,4 +1,4 @@
-"""How far, how fast, how long still: arithmetic over acknowledged bytes, time passed in."""
+"""Progress, rate and time left of a transfer, from acknowledged bytes; time is passed in."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dcsend.session.events import Progressed
 __all__ = ["Meter"]
 
 _SPAN: Final = 5.0
-"Seconds the rate is averaged over: long enough to be readable, short enough to be true."
+"Seconds over which the rate is averaged: long enough to be readable, short enough to be current."
 
 
 class Meter:
-    """Turns counts of written bytes into `Progressed` events, a few per second at most."""
+    """Turn counts of written bytes into `Progressed` events, a few per second at most."""
 
     def __init__(self, total: int | None, *, now: float, interval: float) -> None:
         self._total = total
@@ -23,12 +23,12 @@ class Meter:
         self._points: deque[tuple[float, int]] = deque([(now, 0)])
         self._next = now
         self.path = ""
-        "The file on the way."
+        "Path of the current file."
         self.file_total: int | None = None
         self._file_bytes = 0
 
     def begin(self, path: str, total: int | None, already: int = 0) -> None:
-        """Note that another file is on the way; *already* bytes of it were there."""
+        """Note that another file is sent; *already* bytes of it were at the receiver."""
         self.path, self.file_total, self._file_bytes = path, total, already
 
     def add(self, count: int) -> None:

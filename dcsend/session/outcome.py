@@ -1,11 +1,12 @@
-"""From verdicts to an exit status, and from a peer's last word to an error, and back."""
+"""Turn verdicts into an exit status, and a peer's last message into an error, and back."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
+from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import (
     ConnectionFailed,
     DcsendError,
@@ -13,17 +14,23 @@ from dcsend.errors import (
     IncompatibleVersion,
     IntegrityError,
     PartlyDone,
+    PeerCannotSave,
     PeerRefused,
     RemoteProtocolError,
     SourceError,
     TimedOut,
 )
 from dcsend.printable import printable
+from dcsend.session.events import Emit
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = ["Tally", "cancel_reason", "exit_status", "failure", "peer_cancelled", "peer_declined"]
 
 _OK, _PARTLY = 0, 11
+
+_PAGE_CLOSED: Final = "the page was closed"
+"""Message of the Cancel that the page sends when its tab is closed or reloaded, which it can't
+distinguish; see PROTOCOL.md."""
 
 _REASONS: Final[Sequence[tuple[type[DcsendError], str]]] = (
     (RemoteProtocolError, "protocol"),
@@ -34,18 +41,57 @@ _REASONS: Final[Sequence[tuple[type[DcsendError], str]]] = (
     (ConnectionFailed, "timeout"),
     (TimedOut, "timeout"),
 )
-"What we tell the peer when we end a transfer because of an error of ours; else `error`."
+"Reasons of Cancel by error of this side; `error` for all others."
 
 
-@dataclass(slots=True)
 class Tally:
-    """What a run has achieved so far; filled while it goes on, read when it has ended."""
+    """What a run has achieved so far; its parts report events through it.
 
-    files: Verdicts = field(default_factory=Verdicts)
-    bytes: int = 0
-    "Payload bytes written at the receiver."
-    started: float | None = None
-    "When the manifest was accepted; seconds of the loop's clock."
+    Args:
+        emit: gets the events.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self.emit: Final = emit
+        self.files: Final = Verdicts()
+        self.bytes = 0
+        "Payload bytes written at the receiver."
+        self.started: float | None = None
+        "When the manifest was accepted; seconds of the loop's clock."
+        self.left_out = NOTHING
+        "How much the sender found and did not offer."
+        self.kept: Sequence[str] = ()
+        "Paths of unfinished files that stay at the receiver."
+
+    def expect(self, entries: Sequence[Entry], left_out: LeftOut, *, unheard: int = 0) -> None:
+        """Note what is offered.
+
+        Args:
+            entries: the manifest.
+            left_out: how much is not offered.
+            unheard: how many unreadable things will have no verdict here.
+        """
+        self.left_out = left_out
+        self.files.expect(entries, left_out.unreadable, unheard)
+
+    def begin(self, now: float) -> None:
+        """Note that the manifest has been accepted."""
+        self.started = now
+
+    def count(self, size: int) -> None:
+        """Count *size* bytes that have been written at the receiver."""
+        self.bytes += size
+
+    def report(
+        self, file: FileFinished, number: int | None = None, *, lasting: bool = False
+    ) -> None:
+        """Keep and emit a verdict; see `Verdicts.add`."""
+        self.files.add(file, number, lasting=lasting)
+        self.emit(file)
+
+    def keep(self, paths: Sequence[str]) -> None:
+        """Note the unfinished files that stay."""
+        self.kept = paths
 
 
 def cancel_reason(error: BaseException) -> str:
@@ -56,7 +102,7 @@ def cancel_reason(error: BaseException) -> str:
 
 
 def peer_cancelled(reason: str, message: str) -> DcsendError:
-    """Return what to raise when the peer has ended the transfer."""
+    """Return the error that ends this side when the peer has cancelled."""
     detail = printable(message)
     if reason == "integrity":
         return IntegrityError(detail or "the other side received damaged bytes")
@@ -64,8 +110,12 @@ def peer_cancelled(reason: str, message: str) -> DcsendError:
         return IncompatibleVersion(detail or "the other side has another version")
     if reason == "timeout":
         return ConnectionFailed(
-            f"the other side gave up; it reports: {detail or 'nothing arrived in time'}",
+            f"the other side stopped; it reports: {detail or 'nothing arrived in time'}",
             "run it again on both sides",
+        )
+    if reason == "interrupted" and message == _PAGE_CLOSED:
+        return PeerRefused(
+            "the other side's page was closed or loaded again", "run it again when both are ready"
         )
     if reason == "interrupted":
         return PeerRefused("the other side cancelled", "run it again when both are ready")
@@ -73,24 +123,29 @@ def peer_cancelled(reason: str, message: str) -> DcsendError:
 
 
 def peer_declined(reason: str, message: str) -> DcsendError:
-    """Return what to raise when the receiver does not want the files."""
+    """Return the error that ends the sender when the receiver has declined."""
     if reason == "declined":
         return PeerRefused("the other side declined")
+    if reason == "destination":
+        return PeerCannotSave(f"the other side can't save it: {printable(message) or 'no reason'}")
+    if reason == "error":  # as "destination", from a listener whose code does not work again
+        hint = "a new code is needed"
+        return PeerRefused(f"the other side can't save it: {printable(message) or reason}", hint)
     return PeerRefused(f"the other side declined: {printable(message or reason)}")
 
 
 def exit_status(files: Sequence[FileFinished]) -> int:
     """Return the exit status over all verdicts.
 
-    Damaged bytes outrank everything; if every file failed, in one way, it is that way's
-    status; if only some did, it is 11.
+    Damaged bytes outrank everything else. If every file failed in the same way, it is the status of
+    that failure; if only some did, 11.
     """
-    faults = _verdicts(files).faults
+    faults, whole = _sum(_verdicts(files))
     if not faults:
         return _OK
     if IntegrityError.exit_status in faults:
         return IntegrityError.exit_status
-    if len(faults) == 1 and faults.total() == len(files):
+    if len(faults) == 1 and faults.total() == whole:
         return next(iter(faults))
     return _PARTLY
 
@@ -99,22 +154,31 @@ def _verdicts(files: Sequence[FileFinished]) -> Verdicts:
     return files if isinstance(files, Verdicts) else Verdicts(files)
 
 
+def _sum(verdicts: Verdicts) -> tuple[Counter[int], int]:
+    """Return the number of failures by exit status, and the number of things offered."""
+    faults = verdicts.faults.copy()
+    if verdicts.unheard:
+        faults[SourceError.exit_status] += verdicts.unheard
+    return faults, verdicts.offered or len(verdicts)
+
+
 def failure(files: Sequence[FileFinished]) -> DcsendError | None:
-    """Return the error that sums up the verdicts, or None if all is well."""
-    status = exit_status(files)
+    """Return the error that sums up the verdicts, or None if there is no failure."""
     verdicts = _verdicts(files)
-    bad = verdicts.first_bad
-    if bad is None:
+    status = exit_status(verdicts)
+    if not status:
         return None
-    name = printable(bad.path)
-    # Some reasons begin with the name already.
-    first = f"{name}: {(bad.reason or bad.status).removeprefix(f'{name}: ')}"
-    if len(files) > 1:
-        first = f"{verdicts.faults.total()} of {len(files)} did not make it; {first}"
+    faults, whole = _sum(verdicts)
+    first = "the sender could not read it"
+    if (bad := verdicts.first_bad) is not None:
+        name = printable(bad.path)
+        # Some reasons begin with the name already.
+        first = f"{name}: {(bad.reason or bad.status).removeprefix(f'{name}: ')}"
+    elif verdicts.unheard > 1:
+        first = "the sender could not read them"
+    if whole > 1:
+        first = f"{faults.total()} of {whole} failed; {first}"
     for kind in (IntegrityError, SourceError, DestinationError):
         if status == kind.exit_status:
             return kind(first)
-    return PartlyDone(
-        first,
-        "the others are safe; when the cause is gone, run it again, with --skip at the receiver",
-    )
+    return PartlyDone(first)

@@ -1,58 +1,55 @@
-"""The sending half: blocks from the disk into frames, as fast as acknowledgements come back.
+"""The sending half of a transfer.
 
 disk thread ─ blocks ─► read-ahead ─► frames ─► `data` channel
-`control` channel ─ acks, verdicts ─► window, pace, progress, verdicts
+`control` channel ─ acks, verdicts ─► window, progress, verdicts
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from dcsend.engines.base import Connection
-from dcsend.entry import Entry, Kind
+from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import (
     ConnectionFailed,
-    DcsendError,
     DestinationError,
     IntegrityError,
+    PeerCannotSave,
     SourceError,
 )
-from dcsend.files.source import Block, Source
+from dcsend.files.source import Block, FileSource
 from dcsend.protocol import events as protocol_events
 from dcsend.protocol.frames import hole_cost
-from dcsend.protocol.limits import (
-    DIGEST,
-    FRAME_HEADER,
-    HELLO_SECONDS,
-    MAX_MESSAGE,
-    MAX_PAYLOAD_WITH_DIGEST,
-)
-from dcsend.protocol.pace import LOOSE, Pace
+from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_MESSAGE, MAX_PAYLOAD_WITH_DIGEST
 from dcsend.protocol.sender import Sender
-from dcsend.protocol.side import State
-from dcsend.session.batches import MANY, after_small, bundled, holes, take
-from dcsend.session.conversation import Conversation, race, send_all
-from dcsend.session.events import Connected, Emit, FileFinished, ManifestKnown, total_size
-from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled, peer_declined
+from dcsend.protocol.side import TransferState
+from dcsend.session.batches import grouped, holes, take
+from dcsend.session.control import Control, Meeting
+from dcsend.session.conversation import race
+from dcsend.session.events import FileFinished, ManifestKnown, total_size
+from dcsend.session.inflight import InFlight
+from dcsend.session.outcome import Tally, peer_declined
 from dcsend.session.progress import Progress
+from dcsend.session.skipping import skipped
 from dcsend.session.turns import in_turns
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
 __all__ = ["Outgoing", "block_size"]
 
+HANG_UP_SECONDS: Final = 1.0
+"Seconds to wait for the receiver to close the connection after Bye."
 _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
-"The longest frame without content, bytes."
+"Length of the longest frame without content, bytes."
 _FIRST: Final = 8
-"The first batch is so many times shorter: until it is read, both sides wait."
+"The first batch is shorter by this factor: both sides wait until it is read."
+_REFUSED: Final = "the receiver could not save it"
+"Why a file is given up that has the verdict `failed` before its end."
 _BLOCKS_AHEAD: Final = 2
-"Batches read ahead of the network: one is being sent, two wait; about 3 MiB of memory."
+"Batches read ahead of the network: one is sent while two wait; about 3 MiB of memory."
 
 
 def block_size(wanted: int) -> int:
@@ -64,180 +61,130 @@ def block_size(wanted: int) -> int:
     return max(1, -(-wanted // MAX_PAYLOAD_WITH_DIGEST)) * MAX_PAYLOAD_WITH_DIGEST
 
 
-@dataclass(slots=True)
-class _InFlight:
-    """What a frame has of one file, not acknowledged yet."""
-
-    upto: int
-    "What the window counts of all `data` messages, this part included."
-    number: int
-    payload: int
-    zeros: int
-    "What the window counts of them beyond the bytes of the message, for a hole."
-
-
-@dataclass(slots=True)
-class _Sent:
-    """What we know of a file whose verdict is not there yet."""
+class _SentFile(NamedTuple):
+    """A file that has been sent or given up, and has no verdict yet."""
 
     size: int = 0
     sha256: str = ""
     failure: str = ""
 
 
-@dataclass(slots=True)
-class _Book:
-    """What has been sent and not yet been judged; as long as the window is wide."""
-
-    frames: deque[_InFlight] = field(default_factory=deque)
-    files: dict[int, _Sent] = field(default_factory=dict)
-    sent: int = 0
-    zeros: int = 0
-    "What acknowledged holes have cost of the window beyond the bytes of their messages."
-
-
 class Outgoing:
-    """Sends one source over one connection."""
+    """Sends one source over one connection.
+
+    Args:
+        meeting: with the receiver.
+        entries: the manifest.
+        source: of their content.
+        settings: of the run.
+        tally: counts, and gets the events.
+        agent: name and version of this program.
+        left_out: how much is not offered.
+        manifest: the encoded entries, as of `Sender`.
+        accepted: called when the receiver has accepted.
+    """
 
     def __init__(
         self,
-        connection: Connection,
+        meeting: Meeting,
         entries: Sequence[Entry],
-        source: Source,
+        source: FileSource,
         settings: Settings,
-        emit: Emit,
+        tally: Tally,
         *,
         agent: str,
-        tally: Tally,
-        manifest: Awaitable[list[str]] | None = None,
+        left_out: LeftOut = NOTHING,
+        manifest: Sequence[str] = (),
         accepted: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare; `conversation` is set by whoever runs it.
-
-        *manifest* is for the `Sender`; *accepted* is called when the receiver has accepted.
-        """
-        self.conversation: Conversation
-        self.tally = tally
-        self.introduced = False
-        "Whether the peer has said Hello."
         self.answered = False
-        "Whether the offer has been accepted or declined."
-        self._on_accepted = accepted
-        self._connection = connection
-        self._control = connection.channels["control"]
-        self._data = connection.channels["data"]
+        "Whether a person has accepted or declined the offer."
+        tally.expect(entries, left_out)
+        self._protocol = Sender(
+            entries,
+            left_out,
+            agent=agent,
+            name=settings.name,
+            window=settings.window,
+            manifest=manifest,
+            is_last=meeting.is_last,
+        )
+        self.control: Final = Control(meeting, self._protocol, tally)
+        self._conversation = meeting.conversation
+        self._channels = meeting.connection.channels
         self._source = source
         self._entries = entries
         self._settings = settings
-        self._emit = emit
-        self._protocol = Sender(self._entries, agent=agent, window=settings.window)
-        self._manifest = manifest
-        self._encoded: list[str] = []
-        "What *manifest* gave, until a receiver has accepted."
-        self._pace = Pace(LOOSE, settings.window)
+        self._tally = tally
+        self._on_accepted = accepted
         self._worker = Worker("dcsend-read")
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
         self._acknowledged = asyncio.Event()
-        self._book = _Book()
+        self._news = asyncio.Event()
+        "Set when there is a batch to be sent, or a file to be given up."
+        self._in_flight = InFlight()
+        self._unjudged: dict[int, _SentFile] = {}
+        "Files without a verdict, by number; as many as the window holds."
         self._progress: Progress | None = None
         self._reading = False
-        "Whether the disk, or whatever the source is, is being waited for."
+        "Whether the disk, or another source, is awaited."
 
     async def run(self) -> None:
-        """Send everything; return when the receiver has judged all of it.
+        """Send everything; return when the receiver has sent Complete.
 
         Raises:
             PeerRefused: the receiver declined or cancelled.
             ConnectionFailed: the connection was lost.
             RemoteProtocolError: the receiver broke a rule.
         """
-        if self._manifest is not None:
-            self._encoded = await self._manifest
-            # A copy, which is emptied when it is sent: after this receiver another may come.
-            self._protocol.manifest = list(self._encoded)
-        self._protocol.start()
-        self.conversation.expect("did not introduce itself in time", HELLO_SECONDS)
-        await self._flush()
-        await race(
-            self._listen(),
-            self._pump(),
-            self.conversation.reassure(lambda: self._reading, self._tell_working),
-        )
+        await race(self._listen(), self._pump(), self.control.reassure(lambda: self._reading))
 
-    async def put_away(self) -> None:
-        """Let the disk thread end."""
+    async def close(self) -> None:
+        """End the disk thread."""
         if self._progress is not None:
             self._progress.close()
         self._worker.close()
 
-    async def farewell(self, error: BaseException) -> None:
-        """Tell the receiver that we stop, and wait until it has hung up; not if it told us."""
-        told_us = self._protocol.state in (State.CANCELLED, State.DONE)
-        with contextlib.suppress(DcsendError):
-            self._protocol.cancel(cancel_reason(error), str(error))
-        await self._flush()
-        while not told_us:
-            await self._control.receive()
-
-    # What comes back
+    # --- what arrives
 
     async def _listen(self) -> None:
-        """Follow the control channel to the end."""
-        while True:
-            message = await self._control.receive()
-            self.conversation.heard()
-            for event in self._protocol.receive(message):
-                if isinstance(event, protocol_events.Accepted):
-                    await self._start(event)
-                elif self._handle(event):
-                    await self._end()
-                    return
-            self._expect_answer()
-            await self._flush()
-
-    def _expect_answer(self) -> None:
-        """Give the receiver time for its next message, if one is due."""
-        match self._protocol.state:
-            case State.OFFERING if self._protocol.answering:
-                self.conversation.expect("did not complete its answer")
-            case State.SENDING | State.SENT if self._book.frames or self._is_sent:
-                self.conversation.expect("acknowledged nothing for too long")
-            case _:
-                self.conversation.lift()
-
-    @property
-    def _is_sent(self) -> bool:
-        return self._protocol.state is State.SENT
-
-    async def _tell_working(self) -> None:
-        self._protocol.working()
-        await self._flush()
-
-    async def _end(self) -> None:
-        """Say bye; the receiver, which then knows that we know, hangs up."""
-        self.conversation.lift()
+        """Process the control channel to the end; then send Bye."""
+        await self.control.follow(self._handle, self._expect)
+        self._conversation.lift()
         self._protocol.end()
-        await self._flush()
+        await self.control.flush()
+        # The receiver closes: closing here could drop Bye.
         with contextlib.suppress(ConnectionFailed, TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(HANG_UP_SECONDS):
                 while True:
-                    await self._control.receive()
+                    await self._channels["control"].receive()
 
-    def _handle(self, event: protocol_events.Event) -> bool:
-        """Act on one event; True when it was the last."""
+    def _expect(self) -> None:
+        """Set or lift the deadline of the receiver's next message."""
+        state = self._protocol.state
+        if self._protocol.answering:
+            self._conversation.expect("did not complete its answer")
+        elif state is TransferState.SENT or (state is TransferState.SENDING and self._in_flight):
+            self._conversation.expect("acknowledged nothing for too long")
+        else:
+            self._conversation.lift()
+
+    async def _handle(self, event: protocol_events.Event) -> bool:
+        """Process one event; return whether it was the last."""
         match event:
             case protocol_events.PeerIntroduced():
-                self._introduce(event)
-            case protocol_events.Declined():
-                self.answered = True
-                raise peer_declined(event.reason, event.message)
-            case protocol_events.Cancelled():
-                raise peer_cancelled(event.reason, event.message)
-            case protocol_events.Acknowledged():
-                self._acknowledge(event.bytes)
-            case protocol_events.FileJudged():
-                self._judge(event.number, event.status)
+                self._tally.emit(ManifestKnown(self._entries, self._tally.left_out))
+            case protocol_events.Accepted():
+                await self._start(event)
+            case protocol_events.Declined(reason, message):
+                refusal = peer_declined(reason, message)
+                self.answered = not isinstance(refusal, PeerCannotSave)
+                raise refusal
+            case protocol_events.Acknowledged(total):
+                self._acknowledge(total)
+            case protocol_events.FileJudged(number, status):
+                self._judge(number, status)
             case protocol_events.Completed():
                 if self._progress is not None:
                     self._progress.end()
@@ -246,74 +193,55 @@ class Outgoing:
                 pass
         return False
 
-    def _introduce(self, event: protocol_events.PeerIntroduced) -> None:
-        self.conversation.introduced(event.agent)
-        self.introduced = True
-        route = self._connection.route
-        self._emit(Connected(route.path.value, route.family, route.remote, event.agent, route.rtt))
-        self._emit(ManifestKnown(self._entries))
-
     async def _start(self, event: protocol_events.Accepted) -> None:
         self.answered = True
         self._on_accepted()
-        self._encoded.clear()
-        self.tally.started = self._loop.time()
+        self._tally.begin(self._loop.time())
         total = total_size(self._entries, event.skip)
-        self._progress = Progress(total, self._emit, self._settings.progress_interval)
-        self.tally.files.entries = self._entries
+        self._progress = Progress(total, self._tally.emit, self._settings.progress_interval)
         async for number, reason in in_turns(event.skip.items()):
-            self._report(number, _skipped(self._entries[number], reason))
+            await self._conversation.room()
+            file = skipped("sender", self._entries[number], reason)
+            self._tally.report(file, number, lasting=reason == "unsafe")
         self._accepted.set_result(event)
 
     def _acknowledge(self, upto: int) -> None:
-        frames = self._book.frames
-        while frames and frames[0].upto <= upto:
-            frame = frames.popleft()
-            self._book.zeros += frame.zeros
+        for number, payload in self._in_flight.acknowledge(upto):
             if self._progress is not None:
-                self._progress.add(self._entries[frame.number], frame.payload)
-            self.tally.bytes += frame.payload
-        # The path carries no zeros, so the pace knows nothing of them.
-        self._pace.acknowledge(upto - self._book.zeros, self._loop.time())
+                self._progress.add(self._entries[number], payload)
+            self._tally.count(payload)
         self._acknowledged.set()
         if self._progress is not None:
-            self._progress.show()
+            if self._protocol.state is TransferState.SENT and not self._in_flight:
+                self._progress.end()  # before the verdict on the last file
+            else:
+                self._progress.show()
 
     def _judge(self, number: int, status: str) -> None:
-        entry = self._entries[number]
-        sent = self._book.files.pop(number, _Sent())
+        sent = self._unjudged.pop(number, _SentFile())
+        self._news.set()  # it may be the file of which frames are sent
         if sent.failure:
-            reason, fault = sent.failure, SourceError.exit_status
-            status = "failed"
+            status, reason, fault = "failed", sent.failure, SourceError.exit_status
         elif status == "mismatch":
-            reason, fault = "the receiver got other bytes", IntegrityError.exit_status
+            reason, fault = "the receiver received different bytes", IntegrityError.exit_status
         elif status == "ok":
             reason, fault = "", 0
         else:
-            reason, fault = "the receiver could not save it", DestinationError.exit_status
-        self._report(
+            reason, fault = _REFUSED, DestinationError.exit_status
+        path = self._entries[number].path
+        self._tally.report(
+            FileFinished(path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault),
             number,
-            FileFinished(
-                entry.path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault
-            ),
         )
 
-    def _report(self, number: int, file: FileFinished) -> None:
-        self.tally.files.add(file, number)
-        self._emit(file)
-
-    # What goes out
-
-    async def _flush(self) -> None:
-        while messages := self._protocol.messages_to_send():
-            await send_all(self._control, messages)
+    # --- what is sent
 
     async def _pump(self) -> None:
         """Send every accepted file, block after block."""
         accepted = await self._accepted
-        blocks = self._source.blocks(accepted.skip, accepted.have)
+        blocks = self._source.blocks(accepted.skip, accepted.have, lambda: self._protocol.due)
         batches: asyncio.Queue[list[Block]] = asyncio.Queue(_BLOCKS_AHEAD)
-        # A lost connection is told by the control channel, which may hold the reason, too.
+        # The control channel reports a lost connection, and may hold the reason.
         with contextlib.suppress(ConnectionFailed):
             await race(self._send_batches(batches), self._read_ahead(blocks, batches))
 
@@ -322,52 +250,71 @@ class Outgoing:
     ) -> None:
         usual = block_size(self._settings.block_size)
         size = usual // _FIRST
-        following = upto = 0
         while True:
-            if following >= upto:
-                upto = after_small(self._entries, following)
-            # Only if the batch can't reach what is large, or a stream, which may pause for hours.
-            near = upto == len(self._entries) or upto - following >= MANY
-            job = partial(take, blocks, size, self._entries)
             self._reading = True
-            batch = await self._worker.run(job, near=near)
+            batch = await self._worker.run(partial(take, blocks, size, self._entries))
             self._reading = False
             await batches.put(batch)
+            self._news.set()
             if not batch:
                 return
-            following, size = batch[-1].number + 1, usual
+            size = usual
 
     async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
-        while batch := await batches.get():
-            for group in bundled(batch, self._entries, self._protocol.max_payload):
-                if len(group) == 1:
-                    await self._send_block(group[0])
-                else:
-                    await self._send_bundle(group)
+        while True:
+            # The next block of a stream that is refused is not awaited: it may take hours.
+            await self._news.wait()
+            self._news.clear()
+            await self._give_up()
+            while not batches.empty():
+                batch = batches.get_nowait()
+                if not batch:
+                    return
+                await self._send_batch(batch)
 
-    async def _send_bundle(self, blocks: Sequence[Block]) -> None:
+    async def _send_batch(self, batch: Sequence[Block]) -> None:
+        due = [block for block in batch if block.number >= self._protocol.due]
+        for group in grouped(due, self._entries, self._protocol.max_payload):
+            if len(group) == 1:
+                await self._send_block(group[0])
+            else:
+                await self._send_batch_frame(group)
+
+    async def _give_up(self) -> bool:
+        """Abort the file whose frames are due if the receiver has refused it; return whether."""
+        number = self._protocol.due
+        if not self._protocol.is_refused(number):
+            return False
+        await self._room(_SHORT)
+        await self._put(self._protocol.abort(number, _REFUSED), (number, 0))
+        return True
+
+    async def _send_batch_frame(self, blocks: Sequence[Block]) -> None:
+        """Send whole files in one frame."""
         numbers = [block.number for block in blocks]
         contents = [block.payload for block in blocks]
         digests = [block.digest or b"" for block in blocks]
         for number, content, digest in zip(numbers, contents, digests, strict=True):
-            self._book.files[number] = _Sent(len(content), digest.hex())
+            self._unjudged[number] = _SentFile(len(content), digest.hex())
         await self._room(FRAME_HEADER + sum(map(len, contents)) + DIGEST * len(blocks))
-        frame = self._protocol.bundle(numbers, contents, digests)
+        frame = self._protocol.batch(numbers, contents, digests)
         await self._put(frame, *((block.number, len(block.payload)) for block in blocks))
 
     async def _send_block(self, block: Block) -> None:
+        """Send a block in as many frames as it takes."""
         number = block.number
         protocol = self._protocol
+        if number < protocol.due or await self._give_up():
+            return
         if block.failure:
-            self._book.files[number] = _Sent(failure=block.failure)
+            self._unjudged[number] = _SentFile(failure=block.failure)
             await self._room(_SHORT)
             await self._put(protocol.abort(number, block.failure), (number, 0))
             return
         for offset, length in holes(block, protocol.max_hole):
             cost = hole_cost(length)
-            await self._room(FRAME_HEADER, cost - FRAME_HEADER)
-            frame = protocol.hole(number, offset, length)
-            await self._put(frame, (number, length), zeros=cost - FRAME_HEADER)
+            await self._room(cost)
+            await self._put(protocol.hole(number, offset, length), (number, length), cost=cost)
         payload = memoryview(block.payload)
         # A peer that takes only short frames gets short frames.
         step = min(MAX_PAYLOAD_WITH_DIGEST, protocol.max_payload - DIGEST)
@@ -377,46 +324,32 @@ class Outgoing:
             digest = block.digest if start + step >= len(payload) else None
             offset = block.offset + start
             if digest is not None:
-                self._book.files[number] = _Sent(offset + len(part), digest.hex())
+                self._unjudged[number] = _SentFile(offset + len(part), digest.hex())
             await self._room(len(part) + FRAME_HEADER + DIGEST)
+            if protocol.is_refused(number):
+                await self._give_up()
+                return
             await self._put(protocol.data(number, offset, part, digest), (number, len(part)))
 
-    async def _room(self, cost: int, zeros: int = 0) -> None:
-        """Wait until the pace lets a frame of *cost* bytes go, and the window it and its zeros."""
-        while self._protocol.sendable() < cost + zeros or not self._pace.allows(cost):
+    async def _room(self, cost: int) -> None:
+        """Wait until the window has *cost* bytes free, and until there is room for events."""
+        await self._conversation.room()
+        while self._protocol.sendable() < cost:
             self._acknowledged.clear()
             await self._acknowledged.wait()
 
-    async def _put(self, frame: bytes, *parts: tuple[int, int], zeros: int = 0) -> None:
-        """Send a frame; *parts* are the numbers of its files, and the bytes it has of each."""
-        self._pace.send(len(frame), self._loop.time())
-        book = self._book
-        was_idle = not book.frames
-        upto, book.sent = book.sent + FRAME_HEADER, book.sent + len(frame) + zeros
-        for number, payload in parts:
-            upto += payload + DIGEST
-            book.frames.append(_InFlight(upto, number, payload, zeros))
-        # A frame of one file may have no digest, and a hole no payload.
-        book.frames[-1].upto = book.sent
+    async def _put(self, frame: bytes, *parts: tuple[int, int], cost: int | None = None) -> None:
+        """Send a frame.
+
+        Args:
+            frame: for the data channel.
+            parts: number of each of its files, and the bytes of content that it has of it.
+            cost: bytes of the window that it takes; None for its length.
+        """
+        was_idle = not self._in_flight
+        self._in_flight.add(len(frame) if cost is None else cost, parts)
         if was_idle:
-            self._expect_answer()
-        while not self._data.send(frame):
-            await self._data.writable()
-
-
-def _skipped(entry: Entry, reason: str) -> FileFinished:
-    """Return the verdict over an entry that the receiver did not want."""
-    words = {
-        "exists": ("skipped", "the receiver has a file of this name", 0),
-        "declined": ("skipped", "the receiver did not want it", 0),
-        "unsafe": (
-            "failed",
-            "the receiver refuses this name",
-            DestinationError.exit_status,
-        ),
-    }
-    status, words_, fault = words.get(
-        reason, ("failed", "the receiver can't take this kind", DestinationError.exit_status)
-    )
-    size = entry.size or 0 if entry.kind is Kind.FILE else 0
-    return FileFinished(entry.path, status, size, reason=words_, exit=fault)
+            self._expect()
+        data = self._channels["data"]
+        while not data.send(frame):
+            await data.writable()

@@ -1,4 +1,4 @@
-"""Progress events: at most one per interval, and never a stale last one."""
+"""Progress events: at most one per interval, the last one up to date."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Counts written bytes of a transfer and emits what the meter says."""
+    """Counts written bytes of a transfer and emits events of its meter."""
 
     def __init__(self, total: int | None, emit: Emit, interval: float) -> None:
-        """Begin.
+        """Start.
 
         Args:
-            total: bytes of all that is sent; None if that is not known.
-            emit: told of each event.
+            total: bytes that are sent; None if that is unknown.
+            emit: gets each event.
             interval: seconds between two events, at least.
         """
         self._emit = emit
@@ -27,6 +27,7 @@ class Progress:
         self._loop = asyncio.get_running_loop()
         self._meter = Meter(total, now=self._loop.time(), interval=interval)
         self._later: asyncio.TimerHandle | None = None
+        self._ended = False
 
     def add(self, entry: Entry, count: int) -> None:
         """Count *count* more bytes of *entry*."""
@@ -35,7 +36,7 @@ class Progress:
         self._meter.add(count)
 
     def show(self) -> None:
-        """Emit now, or when the interval is over: a stream that pauses shows where it stands."""
+        """Emit now, or when the interval is over, so that a paused stream shows its progress."""
         event = self._meter.due(self._loop.time())
         if event is not None:
             self._emit(event)
@@ -47,8 +48,11 @@ class Progress:
         self._emit(self._meter.now(self._loop.time()))
 
     def end(self) -> None:
-        """Emit the last event."""
+        """Emit the last event, once."""
         self.close()
+        if self._ended:
+            return
+        self._ended = True
         self._emit(self._meter.now(self._loop.time()))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The code of a listener: what is in it, and a new one when the addresses of this machine change.
+"""The code of a listener: its content, and a new one when the addresses of this machine change.
 
 publish ─► one code ─► watch: addresses changed, network lost, network back ─► notes, further codes
 
@@ -17,11 +17,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Generic
 
-from dcsend.engines.addresses import is_loopback, own_addresses, side_network
-from dcsend.engines.certificate import Certificate
-from dcsend.engines.listener import Listener
-from dcsend.engines.loading import Peer
+from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, UsageError
+from dcsend.net.interfaces import is_loopback, own_addresses, side_network
+from dcsend.peers.listener import Listener
+from dcsend.peers.loading import Peer
 from dcsend.printable import printable
 from dcsend.session.events import CodeReady, Emit, Warned
 from dcsend.session.hosting import Hosting
@@ -31,24 +31,23 @@ from dcsend.signaling.dialcode import MAX_TIME, Address, DialCode, select_addres
 __all__ = ["ChangeNotes", "Publication", "canonical"]
 
 POLL_SECONDS: Final = 2.0
-"""Between two looks at the addresses of this machine; a change counts when two looks agree. One
-look takes 0.7 ms (4 addresses, Linux 6.18, a busy machine); what systems report by themselves is
-different on each."""
+"""Between two reads of the addresses of this machine; a change counts when two reads agree. One
+takes 0.7 ms (4 addresses, Linux 6.18, a busy machine). Notifications differ on each system."""
 ASK_SECONDS: Final = 15.0
-"Between two questions to STUN servers none of which has answered yet."
+"Between two requests to STUN servers none of which has answered yet."
 PAUSE_SECONDS: Final = 10.0
-"Between two codes, at least: a network that comes and goes must not fill the screen."
+"Between two codes, at least: an unstable network must not fill the screen."
 
 
 class _Steady:
-    """The addresses of this machine, where a change counts when it was seen twice."""
+    """The addresses of this machine; a change counts when it was read twice."""
 
     def __init__(self) -> None:
         self.own = self._seen = own_addresses()
         "Address -> interface, best first."
 
     def changed(self) -> bool:
-        """Look again; tell whether `own` is new."""
+        """Read them again; return whether `own` has changed."""
         before, self._seen = self._seen, own_addresses()
         if list(before) != list(self._seen) or list(before) == list(self.own):
             return False
@@ -57,7 +56,7 @@ class _Steady:
 
 
 class Publication(Generic[Peer]):
-    """What one listener shows to people, from its first code to the first connection."""
+    """The codes and notes of one listener, from its first code to the first connection."""
 
     def __init__(
         self,
@@ -69,16 +68,16 @@ class Publication(Generic[Peer]):
         secret: bytes,
         certificate: Certificate,
     ) -> None:
-        """Prepare; `publish` shows the code.
+        """Take the parts of a code; `publish` emits it.
 
         Args:
-            settings: which addresses and servers, and until when.
-            emit: told the codes and the notes.
-            role: which side this is, as in `CodeReady`.
+            settings: addresses, servers, expiry.
+            emit: gets the codes and the notes.
+            role: of this side, as in `CodeReady`.
             page: makes the links.
-            listener: whose port and public addresses are shown.
+            listener: has the port and the public addresses.
             secret: of the code.
-            certificate: whose fingerprint is in the code.
+            certificate: for the fingerprint in the code.
         """
         self._settings = settings
         self._emit = emit
@@ -95,11 +94,11 @@ class Publication(Generic[Peer]):
         "Whether this machine is in no network."
 
     async def publish(self) -> None:
-        """Show the code.
+        """Emit the code.
 
         Raises:
-            ConnectionFailed: there is no address at all.
-            UsageError: none of them is one for the page.
+            ConnectionFailed: this machine has no address.
+            UsageError: no address can be in a link to the page.
         """
         addresses = await self._addresses()
         if not addresses:
@@ -120,9 +119,9 @@ class Publication(Generic[Peer]):
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Look for changes while the body waits for the other side.
+        """Watch the addresses while the body waits for the other side.
 
-        Addresses that were named by a person are not looked at.
+        Not if the user has chosen the addresses.
         """
         watching = asyncio.create_task(self._watch())
         try:
@@ -138,7 +137,7 @@ class Publication(Generic[Peer]):
         asked = clock()
         while not self._chosen:
             await asyncio.sleep(POLL_SECONDS)
-            # A network may let nothing out before somebody has signed in, or its line was down.
+            # A network may block everything before the user has signed in, or was down.
             again = mapped.is_silent and not self._alone and clock() - asked >= ASK_SECONDS
             if not self._steady.changed() and not mapped.moved and not again:
                 continue
@@ -152,15 +151,14 @@ class Publication(Generic[Peer]):
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _follow(self) -> bool:
-        """Deal with changed addresses; tell whether there is a new code."""
+        """Process changed addresses; return whether there is a new code."""
         was_alone = self._alone
         self._alone = all(is_loopback(host) for host in self._steady.own)
         if self._alone:
             if not was_alone:
                 self._note(
                     "this machine is in no network any more",
-                    "the code works again with the addresses that it has; with others a new one "
-                    "is shown",
+                    "the code works again when its addresses return; otherwise a new one is shown",
                 )
             return False
         before = set(self._shown)
@@ -175,25 +173,25 @@ class Publication(Generic[Peer]):
         elif before.issubset(addresses) and all(map(self._is_public, set(addresses) - before)):
             self._note(
                 "the public address of this machine is known now; a new code has it",
-                "the code before it works as before",
+                "the earlier code still works",
             )
         else:
             self._note(
                 "the addresses of this machine have changed; a new code has the new ones",
-                "the code before it works where its addresses still lead to this machine",
+                "the earlier code works where its addresses still reach this machine",
             )
         self._show(addresses)
         return True
 
     async def _addresses(self) -> tuple[Address, ...]:
-        """Return what goes into the code, best first, no more than it has room for."""
+        """Return the addresses for the code, best first, as many as it can hold."""
         mapped = await self._listener.mapped.query(self._settings.stun_timeout)
         return chosen_addresses(
             self._chosen, list(self._steady.own), mapped, self._listener.port.port
         )
 
     def _is_public(self, address: Address) -> bool:
-        """Tell whether an address of the code is known from a STUN server only."""
+        """Return whether an address of the code comes from a STUN server only."""
         return address.host not in self._steady.own
 
     def _show(self, addresses: tuple[Address, ...]) -> None:
@@ -216,9 +214,9 @@ class Publication(Generic[Peer]):
 
 
 class ChangeNotes:
-    """Tells, once, that addresses changed after our description of two codes was made.
+    """Notes, once, that addresses changed after this side's session description was made.
 
-    A context that can be entered several times, where a person is waited for.
+    A context manager that can be entered several times, while a person is awaited.
     """
 
     def __init__(self, emit: Emit) -> None:
@@ -245,7 +243,7 @@ class ChangeNotes:
                     Warned(
                         "network",
                         "the addresses of this machine have changed since its code was made",
-                        "if the two sides do not connect, begin anew on both",
+                        "if the two sides do not connect, start again on both",
                     )
                 )
 
@@ -253,23 +251,23 @@ class ChangeNotes:
 def chosen_addresses(
     chosen: Sequence[str], own: Sequence[str], mapped: Sequence[tuple[str, int]], port: int
 ) -> tuple[Address, ...]:
-    """Return what goes into the code, best first, no more than it has room for.
+    """Return the addresses for the code, best first, as many as it can hold.
 
     Args:
-        chosen: what a person has named; nothing else counts then.
+        chosen: by the user; if there are any, they replace all others.
         own: addresses of this machine, best first.
-        mapped: what STUN servers see.
-        port: our own.
+        mapped: as STUN servers report them.
+        port: of this side.
     """
     if chosen:
         return tuple(dict.fromkeys(Address(host, port) for host in chosen))
     local = [Address(host, port) for host in own]
     public = []
     for host, public_port in mapped:
-        with contextlib.suppress(UsageError):  # a server can say anything
+        with contextlib.suppress(UsageError):  # a server can send anything
             public.append(Address(host, public_port))
-    # The public one second: a NAT that keeps the port makes it one more of the plain kind, of
-    # which there are three, and it must not be the one that is cut.
+    # The public one is second: with a NAT that keeps the port it is one of the plain kind, of which
+    # the code holds three, and it must not be left out.
     return select_addresses(port, [*local[:1], *public, *local[1:]])
 
 
@@ -277,7 +275,7 @@ def canonical(address: str) -> str:
     """Return an IP address in its canonical spelling.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not an address.
     """
     try:
         return str(ipaddress.ip_address(address.strip().strip("[]")))
@@ -288,7 +286,7 @@ def canonical(address: str) -> str:
 
 
 def _about_default(own: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return a note and a hint if the first address is not that of a network of other devices.
+    """Return a note and a hint if the first address is not in a network with other devices.
 
     >>> _about_default({"10.8.0.2": "tun0", "192.168.1.7": "wlan0"})[0]
     'the first address in the code, 10.8.0.2, is that of a VPN (tun0)'

@@ -1,4 +1,4 @@
-"""Loops whose length the peer decides, and that wait for nothing: they leave the loop its turns."""
+"""Iteration over as many items as a peer likes, without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["in_turns"]
 T = TypeVar("T")
 
 _TURN: Final = 0.01
-"Seconds after which everything else that waits for the loop has its turn."
+"Seconds after which other tasks of the loop run."
 
 
 async def in_turns(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield *items*, and now and then give way to the rest of the loop."""
+    """Yield *items*, and let other tasks run in between."""
     clock = asyncio.get_running_loop().time
     until = clock() + _TURN
     for item in items:

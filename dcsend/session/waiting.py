@@ -1,4 +1,4 @@
-"""What a side that waits for the other one is told meanwhile: why that one may not get through."""
+"""Notes for a side that waits: why the other side may not be able to connect."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from dcsend.engines import reasons
-from dcsend.engines.situations import (
+from dcsend.peers import reasons
+from dcsend.peers.situations import (
     Facts,
     Situation,
     foreseen_while_waiting,
@@ -19,24 +19,24 @@ from dcsend.session.events import Emit, Warned
 __all__ = ["noting"]
 
 NO_CHECK_SECONDS: Final = 60.0
-"Seconds without a check of the other side until that is told."
+"Seconds without a check of the other side until that is noted."
 STUCK_SECONDS: Final = 20.0
-"""Seconds after a check of the other side until it is told that nothing came of it: by then that
-side has given up, 15 s after its first one."""
+"""Seconds after a check of the other side until it is noted that no connection followed: the other
+side gives up 15 s after its first check."""
 _LOOK: Final = 5.0
-"Seconds between two looks at whether there was one."
+"Seconds between two tests whether there was one."
 
 
 @asynccontextmanager
 async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
-    """Tell, while the body waits for the other side, what may keep that one away.
+    """Emit, while the body waits for the other side, what may prevent a connection.
 
-    What is known goes out at once; after a minute without a check, that there was none; to an
-    answerer, some time after a check, that no connection came of it.
+    Known causes at once; after a minute without a check, that there was none; for an answerer, some
+    time after a check, that no connection followed.
 
     Args:
-        facts: what this side knows at the moment.
-        emit: told the notes.
+        facts: returns what is known now.
+        emit: gets the notes.
     """
 
     def tell(which: Situation) -> None:
@@ -56,7 +56,7 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
     if which := foreseen_while_waiting(now := facts()):
         tell(which)
     tasks = {asyncio.create_task(remind())}
-    # A listener tells of each dialer that fails.
+    # A listener reports each failed dialer.
     if (now.role, Situation.HEARD) in reasons.TABLE:
         tasks.add(asyncio.create_task(follow()))
     try:

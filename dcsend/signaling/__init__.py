@@ -1,5 +1,5 @@
-"""How two sides find each other: what is said before there is a connection.
+"""Codes: the texts that users carry from one side to the other before there is a connection.
 
-Pure: no sockets, no printing. Imports only the standard library, `dcsend.errors` and
-`dcsend.printable`; never `protocol`, `files` or `engines`.
+Pure functions: no sockets, no output. Imports only the standard library and leaves; never
+`protocol`, `files` or `peers`.
 """

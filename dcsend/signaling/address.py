@@ -1,4 +1,4 @@
-"""Where a listener can be reached, and which of these addresses go into one code.
+"""The addresses of a listener, and the selection that goes into one code.
 
 Must not import anything of dcsend but `errors` and `printable`.
 """
@@ -16,12 +16,12 @@ from dcsend.printable import printable
 __all__ = ["MAX_PER_GROUP", "Address", "grouped", "select_addresses"]
 
 MAX_PER_GROUP: Final = 3
-"Addresses of one group; all that two bits can count."
+"Addresses of one group; the largest number in two bits."
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a listener can be reached; refused unless a packet can be sent there.
+    """A UDP address of a listener, to which packets can be sent.
 
     Raises:
         UsageError: the host is not an IP address in its canonical spelling, or is
@@ -34,13 +34,13 @@ class Address:
     "UDP port, 1 to 65535."
 
     def __post_init__(self) -> None:
-        """Refuse what can't be dialled."""
+        """Raise UsageError for an address that can't be dialled."""
         if fault := _address_fault(self.host, self.port):
             raise UsageError(f"{printable(self.host)} port {self.port}: {fault}")
 
 
 def select_addresses(port: int, candidates: Iterable[Address]) -> tuple[Address, ...]:
-    """Return those of *candidates*, best first, that fit into one code with *port*.
+    """Return those of *candidates* that fit into one code with *port*, in their order.
 
     >>> found = [Address(f"10.0.0.{last}", 5000) for last in (1, 1, 2, 3, 4)]
     >>> [address.host for address in select_addresses(5000, found)]
@@ -51,7 +51,7 @@ def select_addresses(port: int, candidates: Iterable[Address]) -> tuple[Address,
 
 
 def grouped(port: int, addresses: Iterable[Address]) -> tuple[list[Address], ...]:
-    """Sort *addresses* into the four groups of the layout, keeping their order in each."""
+    """Divide *addresses* into the four groups of the layout, keeping their order in each."""
     groups: tuple[list[Address], ...] = ([], [], [], [])
     for address in addresses:
         groups[(":" in address.host) + 2 * (address.port != port)].append(address)
@@ -59,7 +59,7 @@ def grouped(port: int, addresses: Iterable[Address]) -> tuple[list[Address], ...
 
 
 def _address_fault(host: str, port: int) -> str:
-    """Return why nothing can be sent to this address, or an empty string."""
+    """Return why no packet can be sent to this address, or an empty string."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -67,10 +67,10 @@ def _address_fault(host: str, port: int) -> str:
     if not 1 <= port <= 0xFFFF:
         return "the port is not in the range 1 to 65535"
     if address.is_unspecified or address.is_multicast or host == "255.255.255.255":
-        return "not the address of one computer"
+        return "not a unicast address"
     if "%" in host:
-        return "an address with a scope means nothing on another computer"
+        return "an address with a scope is not valid on another computer"
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        # Besides, Python 3.13 changed how these are spelled.
-        return "an IPv4 address in IPv6 clothing"
+        # Python 3.13 changed the canonical spelling of these.
+        return "an IPv4-mapped IPv6 address"
     return "" if host == str(address) else f"its canonical spelling is {address}"

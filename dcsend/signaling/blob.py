@@ -1,25 +1,29 @@
-r"""A session description as one text that a person copies: the two codes of `--signal sdp`.
+r"""A session description as one text that a user copies: the two codes of `--signal sdp`.
 
-Two forms, told apart by their content. The compact one is ours: binary, then base 32 for people
-behind `ds`, as forgiving as a dial code. Version 1, integers in network byte order:
+There are two forms, distinguished by their content. The compact form is binary, written as `ds` and
+base 32, and read as leniently as a dial code. Version 1, integers in network byte order:
 
     version      u8    1
-    length       u8    of the whole, checksum included
+    length       u8    total bytes, checksum included
     flags        u8    bit 0: an answer; bits 1 and 2: setup (0 actpass, 1 active, 2 passive);
-                       bit 3: the credentials are lower-case hexadecimal; the others are 0
+                       bit 3: the credentials are lower-case hexadecimal; bit 4: the mark is
+                       present, in answers only; the others are 0
     ufrag        u8    characters of the ice-ufrag
     password     u8    characters of the ice-pwd
     fingerprint  32    SHA-256 of the DTLS certificate
-    credentials        ufrag and password without a gap, 4 bits for each hexadecimal digit, else 6
-                       for each ice-char (A-Z a-z 0-9 + / in this order); filled up to a byte with 0
+    mark         u16   if present: CRC-16/CCITT-FALSE of fingerprint, ufrag and password of the
+                       offer
+    credentials        ufrag and password, with 4 bits per hexadecimal digit or 6 bits per ice-char
+                       (A-Z a-z 0-9 + / in this order); padded with 0 to a whole byte
     candidates         head u8: type (0 host, 1 srflx, 2 prflx, 3 relay) * 4 + family (0 IPv4,
                        1 IPv6, 2 mDNS); then 4 or 16 bytes of address, or the UUID; port u16
     crc          u16   CRC-16/CCITT-FALSE of everything before
 
-Priorities are those of RFC 8445, 5.1.2.1 by type and order; mid is 0, the SCTP port 5000, messages
-have 262144 bytes at most. The other form is the demo's: base64 of `{"type": …, "sdp": …}`, as every
-WebRTC program can make and read it. Those that we make end with an attribute of ours, which others
-pass over: the same checksum, of all the SDP before it. In others' only damage to the form shows.
+Priorities follow RFC 8445, 5.1.2.1 by type and order; mid is 0, the SCTP port 5000; messages have
+at most 262144 bytes. The other form is that of the Pion demo: base64 of `{"type": …, "sdp": …}`. To
+its SDP dcsend adds attributes, which other programs ignore: `a=dcsend-crc`, the same checksum of
+the SDP before it, and in an answer `a=dcsend-offer`, the mark. Without a checksum, damage is
+detected only if it breaks the syntax.
 
 Must not import anything of dcsend but `description`, `errors`, `printable` and `signaling`.
 """
@@ -28,6 +32,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import ipaddress
 import json
 import re
@@ -42,7 +47,7 @@ from dcsend.printable import printable
 from dcsend.signaling import forgiving
 from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp, usable_host
 
-__all__ = ["BLOB_VERSION", "decode", "encode", "encode_json", "is_blob", "is_compact"]
+__all__ = ["BLOB_VERSION", "decode", "encode", "encode_json", "is_blob", "is_compact", "mark"]
 
 BLOB_VERSION: Final = 1
 "The layout that this module writes, and the only one that it reads."
@@ -52,12 +57,13 @@ _PORT: Final = struct.Struct("!H")
 _CRC: Final = struct.Struct("!H")
 _LARGEST: Final = 255
 _MAX_CANDIDATES: Final = 8
-"More only make the code longer: one of the first few is the one that works."
-_ANSWER, _HEX = 0x01, 0x08
+"Candidates with the highest priorities; more would make the code longer without helping."
+_ANSWER, _HEX, _MARKED = 0x01, 0x08, 0x10
+_MARK: Final = struct.Struct("!H")
 _SETUPS: Final = (Setup.ACTPASS, Setup.ACTIVE, Setup.PASSIVE)
 _TYPES: Final = tuple(CandidateType)
 _PREFERENCES: Final = (126, 100, 110, 0)
-"Of these types (RFC 8445, 5.1.2.2)."
+"Type preferences of `_TYPES` (RFC 8445, 5.1.2.2)."
 _ADDRESS_SIZES: Final = (4, 16, 16)
 _MDNS: Final = 2
 _ICE_CHARS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -72,12 +78,13 @@ _CLUTTER: Final = re.compile(r"[\s\x00-\x1f\x7f\u00ad\u200b-\u200f\u2060\ufeff'\
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+={0,2}", re.ASCII)
 _PART: Final = "the code is damaged: a part of it is missing, or was changed"
 _CHECKSUM: Final = "a=dcsend-crc:"
+_MARK_LINE: Final = re.compile(r"^a=dcsend-offer:([0-9a-f]{4})\s*$", re.M)
 _JSON_BEGINS: Final = re.compile(r"e[wy][A-Za-z0-9+/_-]{6}", re.ASCII)
-"Base64 of a brace, and of a quote or white space behind it."
+"Base64 of a brace that is followed by a quote or white space."
 
 
 def encode(description: Description) -> str:
-    """Return the compact form; candidates that don't fit, from the end, are left out.
+    """Return the compact form; the last candidates are omitted if they don't fit.
 
     >>> encode(_example())[:20], len(encode(_example()))
     ('ds0510010p000g40r40m', 108)
@@ -86,27 +93,29 @@ def encode(description: Description) -> str:
 
 
 def encode_json(description: Description) -> str:
-    r"""Return the demo's form, on one line.
+    r"""Return the form of the Pion demo, on one line.
 
     >>> base64.b64decode(encode_json(_example()))[:30]
     b'{"type":"offer","sdp":"v=0\\r\\n'
     """
     sdp = format_sdp(description)
+    if description.offer_mark is not None:
+        sdp += f"a=dcsend-offer:{description.offer_mark:04x}\r\n"
     sdp += f"{_CHECKSUM}{_crc(sdp):04x}\r\n"
     fields = {"type": description.type.value, "sdp": sdp}
     return base64.b64encode(json.dumps(fields, separators=(",", ":")).encode()).decode()
 
 
 def decode(text: str, wanted: SdpType | None = None) -> Description:
-    """Read a description in either form, however it was copied.
+    """Read a description in either form from pasted text.
 
     Args:
-        text: what was pasted; a whole command is fine, too.
-        wanted: which half is needed; None for either.
+        text: the pasted text, which may be a whole command.
+        wanted: the required type; None for either.
 
     Raises:
-        MalformedCode: it is damaged, incomplete, the wrong half, or no description.
-        IncompatibleVersion: it is whole, but of another version.
+        MalformedCode: it is damaged, incomplete, of the wrong type, or not a description.
+        IncompatibleVersion: it is intact, but of another version.
 
     >>> decode(encode(_example()).upper()) == decode(encode_json(_example())) == _example()
     True
@@ -116,7 +125,7 @@ def decode(text: str, wanted: SdpType | None = None) -> Description:
     plain = _unwrapped(text)
     if plain.startswith("v=0"):
         raise MalformedCode(
-            "this is bare SDP, which does not say whether it is an offer or an answer",
+            "this is SDP without a type, offer or answer",
             "paste the JSON with type and sdp, or its base64",
         )
     if plain.startswith("{"):
@@ -130,13 +139,23 @@ def decode(text: str, wanted: SdpType | None = None) -> Description:
         article = "an"
         raise MalformedCode(
             f"this is {article} {description.type}, and {article} {wanted} is needed",
-            "paste what the other side shows now",
+            "paste the code that the other side shows now",
         )
     return description
 
 
+def mark(offer: Description) -> int:
+    """Return 16 bits that identify an offer; its answer contains them.
+
+    >>> f"{mark(_example()):04x}"
+    '79c0'
+    """
+    credentials = (offer.ufrag + offer.password).encode("ascii")
+    return binascii.crc_hqx(offer.fingerprint + credentials, 0xFFFF)
+
+
 def is_blob(text: str) -> bool:
-    """Tell whether *text* is meant to be a description, not a dial code; never raises.
+    """Return whether *text* is probably a description, not a dial code; never raises.
 
     >>> is_blob(encode(_example())), is_blob("dc058000820c20"), is_blob("http://192.168.1.7/#12")
     (True, False, False)
@@ -145,7 +164,7 @@ def is_blob(text: str) -> bool:
 
 
 def is_compact(text: str) -> bool:
-    """Tell whether *text* is meant to be a description in the compact form."""
+    """Return whether *text* is probably a description in the compact form."""
     body = forgiving.squash(_unwrapped(text[: forgiving.MAX_TEXT]))
     return body.startswith(forgiving.DESCRIPTION) and not _is_json(text)
 
@@ -156,7 +175,7 @@ def _is_json(text: str) -> bool:
 
 
 def _unwrapped(text: str) -> str:
-    """Return what is left without the command that it stands in, and without escape sequences."""
+    """Return *text* without escape sequences and without the command around the code."""
     text = _CONTROL_SEQUENCE.sub("", text)
     if command := _COMMAND.match(text):
         text = _OPTIONS.sub("", text[command.end() :])
@@ -165,7 +184,7 @@ def _unwrapped(text: str) -> str:
 
 def _from_base64(text: str) -> str:
     if not _BASE64.fullmatch(text):
-        raise MalformedCode("the code is damaged: it has a character that no code has")
+        raise MalformedCode("the code is damaged: it has an invalid character")
     digits = text.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode()
@@ -174,7 +193,7 @@ def _from_base64(text: str) -> str:
 
 
 def _crc(sdp: str) -> int:
-    # JSON can hold half a character; what SDP can't have is refused later, in words.
+    # JSON can contain lone surrogates; parse_sdp reports what SDP can't contain.
     return binascii.crc_hqx(sdp.encode("utf-8", "surrogatepass"), 0xFFFF)
 
 
@@ -184,28 +203,33 @@ def _from_json(text: str) -> Description:
     except (ValueError, RecursionError):
         raise IncompleteCode(_PART) from None
     if not isinstance(fields, dict):
-        raise MalformedCode("the code is damaged: it holds no session description")
+        raise MalformedCode("the code is damaged: it contains no session description")
     kind, sdp = fields.get("type"), fields.get("sdp")
     if not isinstance(sdp, str) or len(sdp) > MAX_SDP:
-        raise MalformedCode("the code is damaged: it holds no SDP")
+        raise MalformedCode("the code is damaged: it contains no SDP")
     covered, mark, crc = sdp.rpartition(_CHECKSUM)
     if mark and crc.strip() != f"{_crc(covered):04x}":
         raise MalformedCode("the code is damaged: its checksum is wrong")
     if kind not in tuple(SdpType):
         shown = printable(str(kind)[:20])
         raise MalformedCode(f"the code is neither an offer nor an answer, but {shown}")
-    return parse_sdp(SdpType(kind), sdp)
+    description = parse_sdp(SdpType(kind), sdp)
+    marked = _MARK_LINE.search(sdp)
+    if marked is None or description.type is SdpType.OFFER:
+        return description
+    return dataclasses.replace(description, offer_mark=int(marked[1], 16))
 
 
 def _pack(description: Description) -> bytes:
     credentials = description.ufrag + description.password
     is_hex = set(credentials) <= set(_HEX_CHARS)
-    flags = (
-        (description.type is SdpType.ANSWER) * _ANSWER
-        | _SETUPS.index(description.setup) << 1
-        | is_hex * _HEX
-    )
-    body = _pack_chars(credentials, _HEX_CHARS if is_hex else _ICE_CHARS)
+    is_answer = description.type is SdpType.ANSWER
+    flags = is_answer * _ANSWER | _SETUPS.index(description.setup) << 1 | is_hex * _HEX
+    body = b""
+    if is_answer and description.offer_mark is not None:
+        flags |= _MARKED
+        body = _MARK.pack(description.offer_mark)
+    body += _pack_chars(credentials, _HEX_CHARS if is_hex else _ICE_CHARS)
     room = _LARGEST - _HEAD.size - len(body) - _CRC.size
     if room < 0 or len(description.password) > 255:
         raise MalformedCode("the ice-ufrag and ice-pwd are too long for the compact form")
@@ -243,7 +267,7 @@ def _unpack_chars(raw: bytes, count: int, alphabet: str) -> str:
 
 
 def _pack_candidate(candidate: Candidate) -> bytes:
-    """Return one candidate; nothing for an mDNS name that is not a UUID, which none is."""
+    """Return one candidate; empty for an mDNS name that is not a UUID."""
     if candidate.host.endswith(".local"):
         try:
             family, address = _MDNS, uuid.UUID(candidate.host.removesuffix(".local")).bytes
@@ -257,7 +281,7 @@ def _pack_candidate(candidate: Candidate) -> bytes:
 
 
 def _size_of(beginning: bytes) -> int | None:
-    """Return how many bytes a description has that begins so, None if its version is not ours."""
+    """Return the length of a description from its first bytes; None if its version is unknown."""
     return beginning[1] if beginning[0] == BLOB_VERSION else None
 
 
@@ -266,14 +290,14 @@ def _unpack(raw: bytes) -> Description:
 
     Raises:
         MalformedCode: the checksum, the length or a field is wrong.
-        IncompatibleVersion: it is whole, but of another version.
+        IncompatibleVersion: it is intact, but of another version.
     """
     body, crc = raw[: -_CRC.size], raw[-_CRC.size :]
     if len(raw) <= _CRC.size or binascii.crc_hqx(body, 0xFFFF) != int.from_bytes(crc):
         raise MalformedCode("the code is damaged: its checksum is wrong")
     if raw[0] != BLOB_VERSION:
         raise IncompatibleVersion(
-            f"the code has version {raw[0]}, this dcsend knows version {BLOB_VERSION}"
+            f"the code has version {raw[0]}, this dcsend supports version {BLOB_VERSION}"
         )
     if len(body) < _HEAD.size or raw[1] != len(raw):
         raise MalformedCode(f"the code is damaged: it has {len(raw)} bytes")
@@ -281,8 +305,9 @@ def _unpack(raw: bytes) -> Description:
     alphabet = _HEX_CHARS if flags & _HEX else _ICE_CHARS
     count = ufrag_size + password_size
     width = (len(alphabet) - 1).bit_length()
-    end = _HEAD.size - (-count * width // 8)
-    credentials = _unpack_chars(body[_HEAD.size : end], count, alphabet) if end <= len(body) else ""
+    start = _HEAD.size + (_MARK.size if flags & _MARKED else 0)
+    end = start - (-count * width // 8)
+    credentials = _unpack_chars(body[start:end], count, alphabet) if end <= len(body) else ""
     setup = flags >> 1 & 3
     if setup >= len(_SETUPS):
         raise MalformedCode("the code is damaged: its setup is unknown")
@@ -294,10 +319,11 @@ def _unpack(raw: bytes) -> Description:
             fingerprint=fingerprint,
             setup=_SETUPS[setup],
             candidates=tuple(_unpack_candidates(body[end:])),
+            offer_mark=_MARK.unpack_from(body, _HEAD.size)[0] if flags & _MARKED else None,
         )
         check(description)
     except (IndexError, ValueError, struct.error):
-        raise MalformedCode("the code is damaged: an address in it is not one") from None
+        raise MalformedCode("the code is damaged: an address in it is invalid") from None
     if _pack(description) != raw:
         raise MalformedCode("the code is not usable: it is not in its shortest form")
     return description
@@ -324,7 +350,7 @@ def _unpack_candidates(rest: bytes) -> Iterator[Candidate]:
 
 
 def _example() -> Description:
-    """Return the description that the examples above and the tests' vectors show."""
+    """Return the description of the examples above and of the test vectors."""
     first = (126 << 24) + (65535 << 8) + 255
     return Description(
         type=SdpType.OFFER,

@@ -1,7 +1,7 @@
-r"""The dial code: everything a dialer must know of a listener, as one short text.
+r"""The dial code: all that a dialer needs to connect to a listener, as one short text.
 
-A code is shown once by the listener and travels one way only: typed, pasted, or scanned
-as a QR code. Layout of version 1, integers in network byte order:
+The listener shows the code, and the user types, pastes or scans it on the other side. Layout of
+version 1, integers in network byte order:
 
     version      u8    1
     counts       u8    2 bits each, from the top: plain IPv4, plain IPv6, mapped IPv4,
@@ -10,17 +10,16 @@ as a QR code. Layout of version 1, integers in network byte order:
     fingerprint  32    SHA-256 of the listener's DTLS certificate
     port         u16   the listener's UDP port, never 0
     expires      u32   seconds since 1970-01-01 00:00 UTC
-    plain IPv4   4 each    reached at `port`
-    plain IPv6   16 each   reached at `port`
-    mapped IPv4  4 + 2     reached at a port of its own: what a STUN server saw
+    plain IPv4   4 each    with the UDP port `port`
+    plain IPv6   16 each   with the UDP port `port`
+    mapped IPv4  4 + 2     with a port of its own, as reported by a STUN server
     mapped IPv6  16 + 2
     crc          u16   CRC-16/CCITT-FALSE of everything before
 
-The version stays the first byte and the checksum the last two in every version, so that a
-newer code is told from a damaged one. Two texts carry the bytes: `dc` and base 32 (Crockford),
-for people; decimal digits after `#` in a link, for QR codes, where digits are the densest
-form that a URL can hold. `forgiving` finds the bytes in what people paste; what they mean
-is judged here. `Address` lives in `address`.
+In every version the first byte is the version and the last two are the checksum, so that a newer
+code can be distinguished from a damaged one. There are two text forms: `dc` and base 32 (Crockford)
+for users; decimal digits after `#` in a link for QR codes, in which digits are the densest encoding
+that a URL permits. `forgiving` finds the bytes in pasted text.
 
 Must not import anything of dcsend but `errors`, `printable` and `signaling`.
 """
@@ -62,13 +61,13 @@ CODE_VERSION: Final = 1
 "The layout that this module writes, and the only one that it reads."
 
 SECRET_SIZE: Final = 16
-"Bytes of the secret: 128 bits, so that nobody can guess it while the code is alive."
+"Bytes of the secret; 128 bits can't be guessed while the code is valid."
 
 FINGERPRINT_SIZE: Final = 32
 "Bytes of a SHA-256 digest."
 
 MAX_TIME: Final = 2**32 - 1
-"The last second that four bytes can count to, in the year 2106."
+"The last second that fits into four bytes, in the year 2106."
 
 _HEAD: Final = struct.Struct(f"!BB{SECRET_SIZE}s{FINGERPRINT_SIZE}sHI")
 _CRC: Final = struct.Struct("!H")
@@ -80,29 +79,28 @@ _MAX_SIZE: Final = _HEAD.size + MAX_PER_GROUP * (4 + 16 + 6 + 18) + _CRC.size
 
 @dataclass(frozen=True, slots=True)
 class DialCode:
-    """What the listener publishes. Equal codes have equal texts, and the other way round.
+    """A dial code. Equal codes have equal texts, and vice versa.
 
     Raises:
         UsageError: a field is out of its range.
     """
 
     secret: bytes = field(repr=False)
-    "16 random bytes, used for one code only; who knows them may connect once."
+    "16 random bytes, used for one code only; they authorise one connection."
     fingerprint: bytes
     "SHA-256 of the listener's DTLS certificate (DER), 32 bytes."
     port: int
     "UDP port of the listener, 1 to 65535."
     addresses: tuple[Address, ...]
-    """Where to dial: up to 3 of each group, put in the groups' order, which is kept otherwise.
+    """Addresses to dial: up to 3 of each group, sorted by group, otherwise in the given order.
     An address whose port is `port` is plain, any other is mapped."""
     expires: int
     """When the listener stops waiting, by its own clock: whole seconds since 1970-01-01 00:00 UTC,
-    0 to 2**32 - 1. Clocks differ between machines, so this never decides anything by itself: a
-    dialer dials whatever it says, and only if nobody answers takes it to say "the code has
-    expired" instead of "nobody there"."""
+    0 to 2**32 - 1. Because clocks differ, a dialer always tries to connect, and uses this only to
+    explain a failure."""
 
     def __post_init__(self) -> None:
-        """Refuse what no text could carry; put the addresses in the order of the layout."""
+        """Validate the fields; sort the addresses by group."""
         if len(self.secret) != SECRET_SIZE or len(self.fingerprint) != FINGERPRINT_SIZE:
             raise UsageError(
                 f"a code needs a secret of {SECRET_SIZE} bytes and a fingerprint of "
@@ -122,7 +120,7 @@ class DialCode:
         object.__setattr__(self, "addresses", tuple(a for group in groups for a in group))
 
     def encode(self) -> bytes:
-        """Return the bytes that both texts carry.
+        """Return the bytes of the code.
 
         >>> _example().encode()[:2].hex(), len(_example().encode())
         ('0150', 78)
@@ -142,7 +140,7 @@ class DialCode:
         return bytes(body) + _CRC.pack(_checksum(body))
 
     def text(self) -> str:
-        """Return the form for people: `dc` and base 32, lower case, no padding.
+        """Return the text form for users: `dc` and base 32, lower case, no padding.
 
         >>> _example().text()[:20]
         'dc058000820c20a1g710'
@@ -152,11 +150,11 @@ class DialCode:
     def link(self, page_url: str) -> str:
         """Return the form for a browser: *page_url*, `#`, and the bytes as a decimal number.
 
-        What follows the `#` is never sent to a server.
+        Browsers do not send the fragment (after `#`) to the server.
 
         Args:
-            page_url: an http, https or file URL without a fragment (a bare `#` at its end
-                is fine), or `dcsend:`, which opens no page.
+            page_url: an http, https or file URL without a fragment (a final `#` is accepted),
+                or `dcsend:`, which opens no page.
 
         Raises:
             UsageError: *page_url* is none of these.
@@ -170,16 +168,15 @@ class DialCode:
 
 
 def decode(text: str) -> DialCode:
-    r"""Read a code from *text*, however it was copied.
+    r"""Read a code from pasted text.
 
-    Takes either form, a whole link, or a whole `dcsend receive ...` command; white space and
-    line breaks anywhere, quotes, mail quote marks, hyphens, invisible characters, punctuation
-    and the marks of a bracketed paste are passed over; capitals are fine, as are `o` for 0 and
-    `i` or `l` for 1.
+    Accepts either form, a whole link, or a whole `dcsend receive ...` command. White space, line
+    breaks, quotes, mail quote marks, hyphens, invisible characters, punctuation and the marks of a
+    bracketed paste are ignored. Capitals are accepted, as are `o` for 0 and `i` or `l` for 1.
 
     Raises:
         MalformedCode: it is damaged, incomplete, or not a code.
-        IncompatibleVersion: it is whole, but of another version.
+        IncompatibleVersion: it is intact, but of another version.
 
     >>> decode("\x1b[200~> DC05-8000\u200b-" + _example().text()[8:] + ".\r\n") == _example()
     True
@@ -188,17 +185,17 @@ def decode(text: str) -> DialCode:
 
 
 def decode_bytes(raw: bytes) -> DialCode:
-    """Read a code from the bytes that `DialCode.encode` returned.
+    """Read a code from the bytes that `DialCode.encode` returns.
 
     Raises:
         MalformedCode: the checksum or the length is wrong, or a field is out of its range.
-        IncompatibleVersion: it is whole, but of another version.
+        IncompatibleVersion: it is intact, but of another version.
     """
     if len(raw) <= _CRC.size or _checksum(raw[: -_CRC.size]) != int.from_bytes(raw[-_CRC.size :]):
         raise MalformedCode("the code is damaged: its checksum is wrong")
     if raw[0] != CODE_VERSION:
         raise IncompatibleVersion(
-            f"the code has version {raw[0]}, this dcsend knows version {CODE_VERSION}"
+            f"the code has version {raw[0]}, this dcsend supports version {CODE_VERSION}"
         )
     if len(raw) < _HEAD.size or len(raw) != _size_of(raw):
         raise MalformedCode(f"the code is damaged: it has {len(raw)} bytes")
@@ -209,15 +206,15 @@ def decode_bytes(raw: bytes) -> DialCode:
     except UsageError as error:
         raise MalformedCode(f"the code is not usable: {error}") from error
     if code.encode() != raw:
-        # A mapped address at the code's own port: it has a shorter spelling.
+        # A mapped address whose port is that of the code has a shorter form.
         raise MalformedCode("the code is not usable: it is not in its shortest form")
     return code
 
 
 def ice_password(secret: bytes) -> str:
-    """Return the listener's ICE password, which proves that both sides have the code.
+    """Return the ICE password of the listener, which both sides derive from the secret.
 
-    24 characters, 144 bits; only characters that ICE allows (RFC 8839, `ice-char`).
+    24 characters of RFC 8839's `ice-char`, 144 bits.
 
     >>> ice_password(bytes(range(16)))
     '1X03PMfeXb9SMaeT/+w5m7OO'
@@ -227,23 +224,23 @@ def ice_password(secret: bytes) -> str:
 
 
 def new_secret() -> bytes:
-    """Return a fresh secret from the system's source of randomness."""
+    """Return a new secret from the random number generator of the system."""
     return secrets.token_bytes(SECRET_SIZE)
 
 
 def _example() -> DialCode:
-    """Return the code that the examples above and the tests' vectors show."""
+    """Return the code of the examples above and of the test vectors."""
     addresses = (Address("192.0.2.7", 40000), Address("2001:db8::7", 40000))
     return DialCode(bytes(range(16)), bytes(range(32)), 40000, addresses, 2_000_000_000)
 
 
 def _counts(packed: int) -> tuple[int, ...]:
-    """Return how many addresses each group has, from the counts byte."""
+    """Return the number of addresses in each group, from the counts byte."""
     return tuple(packed >> shift & 3 for shift in (6, 4, 2, 0))
 
 
 def _size_of(beginning: bytes) -> int | None:
-    """Return how many bytes a code has that begins so, None if its version is not ours."""
+    """Return the length of a code from its first bytes; None if its version is unknown."""
     if beginning[0] != CODE_VERSION:
         return None
     plain4, plain6, mapped4, mapped6 = _counts(beginning[1])
@@ -251,7 +248,7 @@ def _size_of(beginning: bytes) -> int | None:
 
 
 def _read_addresses(raw: bytes, packed: int, port: int) -> Iterable[Address]:
-    """Yield the addresses of a code whose length fits its counts byte."""
+    """Yield the addresses of a code whose length matches its counts byte."""
     offset = _HEAD.size
     for number, count in enumerate(_counts(packed)):
         size = _HOST_SIZES[number]
@@ -271,20 +268,20 @@ def _checksum(body: bytes | bytearray) -> int:
 
 
 def page_base(page_url: str) -> str:
-    """Return *page_url* without a bare `#`; see `DialCode.link`.
+    """Return *page_url* without a final `#`; see `DialCode.link`.
 
     Raises:
-        UsageError: no link can begin with it.
+        UsageError: it can't be the beginning of a link.
     """
     shown = printable(page_url)
     if any(char.isspace() or not char.isprintable() for char in page_url):
         raise UsageError(f"the page's URL {shown} has white space or invisible characters")
     base, _, fragment = page_url.partition("#")
     if fragment:
-        raise UsageError(f"the page's URL {shown} has something after its #", "leave that off")
+        raise UsageError(f"the page's URL {shown} has something after its #", "remove that part")
     try:
         parts = urlsplit(base)
-        _ = parts.port  # looked at only when asked for
+        _ = parts.port  # raises ValueError if it is invalid
     except ValueError as error:
         raise UsageError(f"the page's URL {shown} is not a URL: {error}") from error
     if parts.scheme in ("http", "https"):

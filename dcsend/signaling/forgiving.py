@@ -1,9 +1,9 @@
-r"""Finds the bytes of a code in whatever was pasted, typed or scanned.
+r"""Finds the bytes of a code in pasted, typed or scanned text.
 
-Owns both texts of a code: base 32, for people, and decimal digits, for links. What kind of
-code it is stands in its first two letters: a dial code, or a session description. Between copy
-and paste stand mail programs, chats, shells and terminals; what they add is passed over, what
-they damage is named. Knows nothing of what the bytes mean: that is `dialcode`'s.
+Defines both text forms of a code: base 32 for users, and decimal digits for links. The first two
+letters give the kind of code: dial code or session description. Characters that mail programs,
+chats, shells and terminals add are ignored; damage is reported. `dialcode` and `blob` interpret the
+bytes.
 
 Must not import anything of dcsend but `errors` and `printable`.
 """
@@ -18,13 +18,13 @@ from typing import Final
 from dcsend.errors import IncompleteCode, MalformedCode
 from dcsend.printable import printable
 
-__all__ = ["DESCRIPTION", "MAX_TEXT", "PREFIX", "base32", "read", "squash"]
+__all__ = ["DESCRIPTION", "MAX_TEXT", "PREFIX", "base32", "read", "resembles_code", "squash"]
 
 PREFIX: Final = "dc"
-"What the text for people begins with."
+"The first characters of the base 32 form of a dial code."
 
 DESCRIPTION: Final = "ds"
-"The same of a session description, of which each side needs the other's."
+"The first characters of the compact form of a session description."
 
 _MISTAKEN: Final = {
     PREFIX: (
@@ -32,36 +32,53 @@ _MISTAKEN: Final = {
         "use it without --signal sdp: dcsend receive CODE, or dcsend chat CODE",
     ),
     DESCRIPTION: (
-        "this is one of two codes, each side needs the other's",
+        "this is one of two codes; each side needs the code of the other side",
         "add --signal sdp to the command, or choose two codes on the page",
     ),
 }
-"Prefix -> what to say where it is that of the other kind."
+"Prefix -> message and hint if the other kind of code is needed."
 
 MAX_TEXT: Final = 65536
-"Characters that `read` looks at; more is a wrong file, not a code with some clutter."
+"Characters that `read` accepts; more is not a code but a wrong file."
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUES: Final = {char: value for value, char in enumerate(_ALPHABET)} | {"o": 0, "i": 1, "l": 1}
 _DIGITS: Final = frozenset("0123456789")
 
-# What mail programs, chats, shells and terminals put around and into a code. Listed, rather
-# than "everything else", so that a foreign letter is named and not silently dropped.
+# Characters that mail programs, chats, shells and terminals add to a code. All others, such as
+# letters of other alphabets, are reported.
 _CLUTTER: Final = frozenset("'\"`´<>.,;:!?*_~|=/\\()[]{}$«»‹›“”„‟‘’‚‛·•−")
 _PASSED_OVER: Final = frozenset({"Cc", "Cf", "Pd", "Zs", "Zl", "Zp"})
-"Unicode categories: controls, invisible characters (soft hyphen, BOM), dashes, white space."
+"Unicode categories that are ignored: controls, invisible characters, dashes, white space."
 _CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~")
 _ENCODED_HASH: Final = re.compile(r"%(?:25)*23")
 _COMMAND: Final = re.compile(r"dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))")
-"""`dcsend send PATH --to` has a path in it, of any letters; its length is limited so that no
-text of 65536 characters takes long."""
+"""`dcsend send PATH --to` contains any path; the limit bounds the time for a text of 65536
+characters."""
+
+_RESEMBLES: Final = re.compile(r"(?:d[cs](?=\d)[0-9a-z]{6,}|https?:?[^#]*#\d{20,}|dcsend#\d{20,})")
+"""The beginning of a code, which may be damaged, or a link. The version must be a digit, so that
+file names such as `dcim.zip` do not match."""
 
 SizeOf = Callable[[bytes], int | None]
-"From the first two bytes or more: how many a code has that begins so; None if nobody knows."
+"Returns the length of a code from its first two bytes or more; None if the version is unknown."
+
+
+def resembles_code(text: str) -> bool:
+    """Return whether *text* is probably a code or a link, complete or not; never raises.
+
+    >>> resembles_code("dc058000820c20"), resembles_code("> DC05 8000"), resembles_code("film.mkv")
+    (True, True, False)
+    >>> resembles_code("dcsend receive dc058000820c"), resembles_code("http://h/#" + 9 * "123")
+    (True, True)
+    """
+    squashed = squash(text[:MAX_TEXT])
+    command = _COMMAND.match(squashed)
+    return bool(_RESEMBLES.match(squashed[command.end() :] if command else squashed))
 
 
 def base32(raw: bytes, prefix: str = PREFIX) -> str:
-    """Return the text for people: the prefix and base 32 (Crockford), lower case, no padding.
+    """Return the text form for users: prefix and base 32 (Crockford), lower case, no padding.
 
     >>> base32(b"dcsend")
     'dcchhq6sbecg'
@@ -73,16 +90,16 @@ def base32(raw: bytes, prefix: str = PREFIX) -> str:
 
 
 def read(text: str, largest: int, size_of: SizeOf, prefix: str = PREFIX) -> bytes:
-    r"""Return the bytes that *text* carries, in either form; their checksum is not looked at.
+    r"""Return the bytes in *text*, in either form; their checksum is not verified.
 
     Args:
-        text: what was pasted.
-        largest: bytes of the longest code there is.
-        size_of: tells a text that was cut off from one that was changed.
-        prefix: what the wanted kind of code begins with; digits are a dial code's.
+        text: the pasted text.
+        largest: bytes of the longest possible code.
+        size_of: distinguishes an incomplete text from a damaged one.
+        prefix: prefix of the required kind of code; a text of digits is a dial code.
 
     Raises:
-        MalformedCode: there is no code in it, or it is incomplete, or has foreign characters.
+        MalformedCode: *text* contains no code, or the code is incomplete or has invalid characters.
 
     >>> read("> DCCH HQ6S-\r\n> BECG.", 80, lambda beginning: 6)
     b'dcsend'
@@ -99,12 +116,13 @@ def read(text: str, largest: int, size_of: SizeOf, prefix: str = PREFIX) -> byte
         raise MalformedCode("the link has no code in it: the # and what follows it are missing")
     if body[0] in _DIGITS:
         raise _foreign_character(body, _DIGITS)
-    links = ", links have # and digits" if prefix == PREFIX else ""
+    # The other form of a description, base64 of JSON, was tried before.
+    links = ", links have # and digits" if prefix == PREFIX else " or eyJ"
     raise MalformedCode(f"this is not a code: codes begin with {prefix}{links}")
 
 
 def _body(text: str) -> str:
-    """Return what is left without clutter, page and command; at least one character."""
+    """Return *text* without ignored characters, page URL and command; at least one character."""
     if len(text) > MAX_TEXT:
         raise MalformedCode(f"this is not a code: it has {len(text)} characters")
     squashed = squash(text)
@@ -116,12 +134,12 @@ def _body(text: str) -> str:
         if not body:
             raise MalformedCode("the code is missing at the end of the command")
     if not body:
-        raise MalformedCode("the link has no code in it: what belongs after the # is missing")
+        raise MalformedCode("the link has no code in it: the part after the # is missing")
     return body
 
 
 def squash(text: str) -> str:
-    """Return *text* in lower case, without what copying adds, white space above all."""
+    """Return *text* in lower case, without ignored characters and escape sequences."""
     text = _ENCODED_HASH.sub("#", _CONTROL_SEQUENCE.sub("", text))
     return "".join(
         char
@@ -133,9 +151,9 @@ def squash(text: str) -> str:
 def _from_digits(digits: str, largest: int) -> bytes:
     """Read the number of a link.
 
-    A missing digit moves all bits, so that only the checksum can tell.
+    A missing digit shifts all bits, so only the checksum can detect it.
     """
-    # The limit comes before int(), whose work grows with the square of the length.
+    # Checked before int(), whose time grows with the square of the length.
     if len(digits) > len(str(256**largest - 1)):
         raise MalformedCode(f"the code is damaged: it has {len(digits)} digits")
     number = int(digits)
@@ -143,13 +161,13 @@ def _from_digits(digits: str, largest: int) -> bytes:
 
 
 def _from_base32(body: str, largest: int, size_of: SizeOf) -> bytes:
-    """Read what follows the prefix of a code for people."""
+    """Read a code in base 32 without its prefix."""
     if any(char not in _VALUES for char in body):
         raise _foreign_character(body, _VALUES)
     size = 5 * len(body) // 8
     length = len(PREFIX) + len(body)
     if size < 2:
-        raise IncompleteCode(f"the code is damaged: only {length} characters of it are here")
+        raise IncompleteCode(f"the code is damaged: it has only {length} characters")
     if size > largest:
         raise MalformedCode(f"the code is damaged: it has {length} characters")
     number = 0
@@ -168,12 +186,12 @@ def _from_base32(body: str, largest: int, size_of: SizeOf) -> bytes:
 
 
 def _base32_length(size: int) -> int:
-    """Return how many base 32 characters *size* bytes need."""
+    """Return the number of base 32 characters for *size* bytes."""
     return -(-8 * size // 5)
 
 
 def _foreign_character(body: str, alphabet: Iterable[str]) -> MalformedCode:
-    """Return the refusal that names the first character outside *alphabet*."""
+    """Return the error for the first character outside *alphabet*."""
     known = frozenset(alphabet)
     char = next(char for char in body if char not in known)
-    return MalformedCode(f"the code has a character that no code has: {printable(char)}")
+    return MalformedCode(f"the code has an invalid character: {printable(char)}")

@@ -1,7 +1,7 @@
 """Session descriptions for data channels, as SDP (RFC 8866, RFC 8839, RFC 8841, RFC 8842).
 
-Writes the least that every agent takes; reads what browsers, Pion, aiortc and libwebrtc write, of
-which it needs eight lines. What comes is a stranger's text: nothing of it is trusted.
+Writes the minimum that all agents accept; reads the SDP of browsers, Pion, aiortc and libwebrtc.
+The input is untrusted.
 
 Must not import anything of dcsend but `description`, `errors` and `printable`.
 """
@@ -22,13 +22,13 @@ __all__ = ["MAX_CANDIDATES", "MAX_SDP", "check", "format_sdp", "parse_sdp", "usa
 MAX_SDP: Final = 65_536
 "Characters that are read; real ones have 400 to 4000."
 MAX_CANDIDATES: Final = 64
-"Candidates that are read; each one costs us checks."
+"Candidates that are read; each one causes connectivity checks."
 
 _DEFAULT_MESSAGE_SIZE: Final = 65_536
-"Where the attribute is missing (RFC 8841, 6.1)."
+"Used if the attribute is missing (RFC 8841, 6.1)."
 _LARGEST_MESSAGE: Final = 2**53
 _SCTP_PORT: Final = "5000"
-"What every agent uses; it is not carried in the compact form of a description."
+"Used by all agents; not part of the compact form of a description."
 _ICE_CHARS: Final = re.compile(r"[A-Za-z0-9+/]+", re.ASCII)
 _FINGERPRINT: Final = re.compile(r"sha-256\s+([0-9a-f]{2}(?::[0-9a-f]{2}){31})", re.I | re.ASCII)
 _CANDIDATE: Final = re.compile(
@@ -60,7 +60,7 @@ def format_sdp(description: Description) -> str:
         f"a=sctp-port:{_SCTP_PORT}",
         f"a=max-message-size:{description.max_message_size}",
         *(_candidate_line(*numbered) for numbered in enumerate(description.candidates)),
-        # All of them are here; there is no way to send more.
+        # There are no more candidates, since there is no signaling channel for trickle ICE.
         "a=end-of-candidates",
     ]
     return "".join(f"{line}\r\n" for line in lines)
@@ -73,7 +73,7 @@ def _candidate_line(number: int, candidate: Candidate) -> str:
     )
     if candidate.type is CandidateType.HOST:
         return line
-    # The base is nobody's business (RFC 8839, 5.1).
+    # The related address is not disclosed (RFC 8839, 5.1).
     anywhere = "::" if ":" in candidate.host else "0.0.0.0"
     return f"{line} raddr {anywhere} rport 9"
 
@@ -81,11 +81,11 @@ def _candidate_line(number: int, candidate: Candidate) -> str:
 def parse_sdp(type: SdpType, text: str) -> Description:
     """Read the SDP of an offer or an answer.
 
-    Candidates that can't be used are passed over: of other components, over TCP, of unknown kinds.
+    Ignores candidates that can't be used: of other components, over TCP, of unknown types.
 
     Raises:
-        MalformedCode: something that is needed is missing or wrong, or it is about more than data
-            channels.
+        MalformedCode: a required attribute is missing or invalid, or there is a media section that
+            is not for data channels.
     """
     if len(text) > MAX_SDP:
         raise _damaged(f"its SDP has {len(text)} characters")
@@ -106,7 +106,7 @@ def parse_sdp(type: SdpType, text: str) -> Description:
 
 
 def check(description: Description) -> None:
-    """Refuse what no ICE agent could use.
+    """Validate the fields of a description.
 
     Raises:
         MalformedCode: ufrag, password, mid or setup is out of its range.
@@ -116,15 +116,15 @@ def check(description: Description) -> None:
         ("ice-pwd", description.password, 22),
     ):
         if not least <= len(value) <= 256 or not _ICE_CHARS.fullmatch(value):
-            raise _damaged(f"its {name} is not one")
+            raise _damaged(f"its {name} is invalid")
     if not _MID.fullmatch(description.mid):
-        raise _damaged("its mid is not one")
+        raise _damaged("its mid is invalid")
     if description.setup not in _SETUPS[description.type]:
         raise _damaged(f"an {description.type} can't have a=setup:{description.setup}")
 
 
 def _sections(text: str) -> tuple[list[str], list[str]]:
-    """Return the lines of the session, and those of the one section that is for data channels."""
+    """Return the session-level lines, and those of the media section for data channels."""
     parts: list[list[str]] = [[]]
     for line in text.splitlines():
         line = line.strip()
@@ -135,21 +135,21 @@ def _sections(text: str) -> tuple[list[str], list[str]]:
     session, *sections = parts
     if not session or session[0] != "v=0":
         raise _damaged("there is no SDP in it")
-    # Port 0 is a section that was refused (RFC 8829, 5.2.2).
+    # Port 0 marks a rejected section (RFC 8829, 5.2.2).
     alive = [section for section in sections if section[0].split()[1:2] != ["0"]]
     data = [section for section in alive if section[0].startswith("m=application ")]
     if len(alive) > len(data):
         raise MalformedCode(
-            "the code also offers audio or video, and dcsend speaks data channels only",
-            "offer nothing but a data channel there",
+            "the code also offers audio or video, and dcsend supports data channels only",
+            "offer only a data channel in the other program",
         )
     if not data:
         raise MalformedCode(
-            "the code offers no data channel", "make one there before the offer is made"
+            "the code offers no data channel", "create a data channel before the offer"
         )
     section = data[0]
     words = section[0].split()
-    # Before RFC 8841 the port stood at the end of the m-line.
+    # In drafts before RFC 8841 the port was at the end of the m-line.
     old = words[-1] if words[2:3] == ["DTLS/SCTP"] else _SCTP_PORT
     port = next(_values(section, "sctp-port"), old)
     if port.strip() != _SCTP_PORT:
@@ -175,14 +175,14 @@ def _fingerprint(lines: list[str]) -> bytes:
     found = (_FINGERPRINT.fullmatch(value) for value in values)
     match = next((match for match in found if match), None)
     if match is None:
-        raise _damaged("its SHA-256 fingerprint is " + ("not one" if values else "missing"))
+        raise _damaged("its SHA-256 fingerprint is " + ("invalid" if values else "missing"))
     return bytes.fromhex(match[1].replace(":", ""))
 
 
 def _setup(lines: list[str], type: SdpType) -> Setup:
     value = next(_values(lines, "setup"), None)
     if value is None:
-        # RFC 4145, 4: an offerer that says nothing is active, an answerer passive.
+        # RFC 4145, 4: the default is active for an offer and passive for an answer.
         return Setup.ACTIVE if type is SdpType.OFFER else Setup.PASSIVE
     try:
         return Setup(value)
@@ -200,7 +200,7 @@ def _message_size(lines: list[str]) -> int:
 
 
 def _candidates(lines: list[str]) -> Iterator[Candidate]:
-    """Yield the candidates that can be used, each address once."""
+    """Yield the usable candidates, each address once."""
     seen: set[tuple[str, int]] = set()
     for value in _values(lines, "candidate"):
         candidate = _candidate(value)
@@ -213,7 +213,7 @@ def _candidates(lines: list[str]) -> Iterator[Candidate]:
 
 
 def _candidate(value: str) -> Candidate | None:
-    """Read one candidate; None if it is not for us."""
+    """Read one candidate; None if it can't be used."""
     match = _CANDIDATE.fullmatch(value)
     if match is None or match[1] != "1" or match[2].lower() != "udp":
         return None

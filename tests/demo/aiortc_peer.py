@@ -1,4 +1,4 @@
-"""A peer for tests that speaks aiortc as it is, and sends back what comes.
+"""A peer for tests on unmodified aiortc; it sends each message back.
 
 python tests/demo/aiortc_peer.py [--offer] [--label L] [--negotiated ID]
 """
@@ -20,7 +20,7 @@ MOST_BUFFERED: Final = 1 << 20
 "Bytes that wait in a channel before an echo waits, too."
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)  # noqa: T201
 
@@ -36,18 +36,18 @@ class Peer:
         self.over = asyncio.Event()
 
     def changed(self) -> None:
-        """Tell the state."""
-        say(f"Peer Connection State has changed: {self.connection.connectionState}")
+        """Print the state."""
+        print_line(f"Peer Connection State has changed: {self.connection.connectionState}")
         if self.connection.connectionState in ("failed", "closed"):
             self.over.set()
 
     def announced(self, channel: RTCDataChannel) -> None:
-        """Tell of a channel of the other side."""
-        say(f"New DataChannel {channel.label} {channel.id}")
+        """Print a channel that the peer has opened."""
+        print_line(f"New DataChannel {channel.label} {channel.id}")
         self.follow(channel)
 
     def follow(self, channel: RTCDataChannel) -> None:
-        """Send back what comes on a channel."""
+        """Send each message of a channel back."""
         self.channels.append(channel)
         waiting: deque[bytes | str] = deque()
 
@@ -62,12 +62,14 @@ class Peer:
             echo()
 
         def opened() -> None:
-            say(f"Data channel '{channel.label}'-'{channel.id}' open.")
+            print_line(f"Data channel '{channel.label}'-'{channel.id}' open.")
 
         channel.bufferedAmountLowThreshold = MOST_BUFFERED // 2
         channel.on("bufferedamountlow", echo)
         channel.on("message", message)
-        channel.on("close", lambda: say(f"Data channel '{channel.label}'-'{channel.id}' closed"))
+        channel.on(
+            "close", lambda: print_line(f"Data channel '{channel.label}'-'{channel.id}' closed")
+        )
         if channel.readyState == "open":
             opened()
         else:
@@ -95,9 +97,9 @@ class Peer:
         await self.connection.setLocalDescription(description)
         local = self.connection.localDescription
         text = json.dumps({"type": local.type, "sdp": local.sdp})
-        say(base64.b64encode(text.encode()).decode())
+        print_line(base64.b64encode(text.encode()).decode())
 
-    async def hear(self, line: str) -> None:
+    async def apply(self, line: str) -> None:
         """Take the other side's description."""
         fields = json.loads(base64.b64decode(line))
         await self.connection.setRemoteDescription(
@@ -123,9 +125,9 @@ async def main() -> None:
     if chosen.offer:
         peer.follow(peer.connection.createDataChannel(chosen.label))
         await peer.describe(await peer.connection.createOffer())
-        await peer.hear(await lines.get())
+        await peer.apply(await lines.get())
     else:
-        await peer.hear(await lines.get())
+        await peer.apply(await lines.get())
         await peer.describe(await peer.connection.createAnswer())
 
     async def obey() -> None:

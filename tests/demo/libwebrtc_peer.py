@@ -1,4 +1,4 @@
-"""A peer for tests that speaks libwebrtc, through `wrtc`: the same language as pion/main.go.
+"""A peer for tests on libwebrtc, through `wrtc`, with the commands and output of pion/main.go.
 
 python tests/demo/libwebrtc_peer.py [--offer] [--label L] [--negotiated ID] …
 """
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line at once."""
     print(line, flush=True)  # noqa: T201
 
@@ -56,20 +56,20 @@ class Peer:
         self.connection.on("datachannel", lambda event: self.announced(event.channel))
 
     def changed(self) -> None:
-        """Tell the state."""
+        """Print the state."""
         state = self.connection.connection_state
-        say(f"Peer Connection State has changed: {getattr(state, 'value', state)}")
+        print_line(f"Peer Connection State has changed: {getattr(state, 'value', state)}")
         if state in ("failed", "closed"):
             self.over.set()
 
     def announced(self, channel: Any) -> None:  # noqa: ANN401 - wrtc's
-        """Tell of a channel of the other side."""
-        say(f"New DataChannel {channel.label} {channel.id}")
+        """Print a channel that the peer has opened."""
+        print_line(f"New DataChannel {channel.label} {channel.id}")
 
         def number(value: int | None) -> str:
             return "none" if value is None else str(value)
 
-        say(
+        print_line(
             f"Options of '{channel.label}': ordered={str(channel.ordered).lower()} "
             f"retransmits={number(channel.max_retransmits)} "
             f"lifetime={number(channel.max_packet_life_time)} protocol='{channel.protocol}'"
@@ -77,10 +77,10 @@ class Peer:
         self.follow(channel)
 
     def follow(self, channel: Any) -> None:  # noqa: ANN401 - wrtc's
-        """Listen to a channel."""
+        """Add the handlers of a channel."""
 
         def opened(event: object = None) -> None:
-            say(f"Data channel '{channel.label}'-'{channel.id}' open.")
+            print_line(f"Data channel '{channel.label}'-'{channel.id}' open.")
             self.open.append(channel)
             if self.chosen.echo:
                 return
@@ -98,10 +98,10 @@ class Peer:
             else:
                 data = bytes(event.data)
                 said = f"{len(data)} bytes {data.hex()}"
-            say(f"Message from DataChannel '{channel.label}': {said}")
+            print_line(f"Message from DataChannel '{channel.label}': {said}")
 
         def closed(event: object = None) -> None:
-            say(f"Data channel '{channel.label}'-'{channel.id}' closed")
+            print_line(f"Data channel '{channel.label}'-'{channel.id}' closed")
             if channel in self.open:
                 self.open.remove(channel)
 
@@ -113,7 +113,7 @@ class Peer:
             channel.on("open", opened)
 
     def echo_on(self, channel: Any) -> Callable[[Any], None]:  # noqa: ANN401 - wrtc's
-        """Return what sends a message back when there is room."""
+        """Return a function that sends a message back when the buffer has room."""
         waiting: deque[Any] = deque()
 
         def flush(event: object = None) -> None:
@@ -133,7 +133,7 @@ class Peer:
         while channel in self.open:
             await asyncio.sleep(self.chosen.interval)
             letters = random_letters()
-            say(f"Sending '{letters}'")
+            print_line(f"Sending '{letters}'")
             channel.send(letters)
 
     def create(self, label: str, **options: Any) -> None:  # noqa: ANN401 - RTCDataChannelInit
@@ -157,9 +157,9 @@ class Peer:
         local: Any = self.connection.local_description
         kind = getattr(local.type, "value", local.type)
         text = json.dumps({"type": kind, "sdp": local.sdp})
-        say(base64.b64encode(text.encode()).decode())
+        print_line(base64.b64encode(text.encode()).decode())
 
-    async def hear(self, line: str) -> None:
+    async def apply(self, line: str) -> None:
         """Take the other side's description."""
         fields = json.loads(base64.b64decode(line))
         await self.connection.set_remote_description(
@@ -171,7 +171,7 @@ class Peer:
         command, _, rest = line.partition(" ")
         if command == "close":
             self.connection.close()
-            say("Peer Connection State has changed: closed")
+            print_line("Peer Connection State has changed: closed")
             self.over.set()
         elif command == "channel":
             self.create(rest)
@@ -216,9 +216,9 @@ async def main() -> None:
         peer.create(chosen.label, **options_of(chosen))
     if chosen.offer:
         await peer.describe(await peer.connection.create_offer())
-        await peer.hear(await lines.get())
+        await peer.apply(await lines.get())
     else:
-        await peer.hear(await lines.get())
+        await peer.apply(await lines.get())
         await peer.describe(await peer.connection.create_answer())
 
     async def obey() -> None:

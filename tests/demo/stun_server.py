@@ -1,4 +1,4 @@
-"""A STUN server for tests: tells who asks where from.
+"""A STUN server for tests: returns the source address of each request.
 
 python tests/demo/stun_server.py HOST PORT
 """

@@ -1,1 +1,1 @@
-"""Fuzzing: what a program invents for parsers and associations; see CONTRIBUTING.md."""
+"""Fuzzing of parsers and associations; see CONTRIBUTING.md."""

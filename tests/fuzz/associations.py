@@ -1,8 +1,8 @@
-"""What is fuzzed: an association that hears anything, and the parsers.
+"""What is fuzzed: an association that receives anything, and the parsers.
 
 Bytes are a script: a state to begin in, then steps. A step is a packet for the association, mostly
 with a right header and checksum so that it gets through, or something that the program around does.
-Needs nothing but `dcsend.sctp`, so that the fuzzer can run it without all of dcsend.
+Needs nothing of dcsend but `dcsend.sctp`, so that the fuzzer can run it without all of dcsend.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Final
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
-from dcsend.sctp.channels import Channel, Channels, Parameters
+from dcsend.sctp.bbr import Bbr
+from dcsend.sctp.channels import ChannelParameters, DataChannel, DataChannels
 from dcsend.sctp.events import Message
 from dcsend.sctp.handshake import Handshake, Peer
 from dcsend.sctp.queue import Reliability
@@ -22,6 +23,7 @@ from dcsend.sctp.reassembly import Limits, Violation
 from dcsend.sctp.states import State
 from dcsend.sctp.wire import Init, Malformed
 from tests.fuzz.script import Script
+from tests.sctp.cubic import Cubic
 
 __all__ = ["run"]
 
@@ -67,15 +69,15 @@ class _Play:
     def __init__(self, script: Script, how: int) -> None:
         self._script = script
         self._now = 10.0
-        bulk = bool(how & 0x80)
-        options = Options(_PORTS, bulk, _LIMITS, ("bbr", "cubic", "reno")[how >> 5 & 1], 0)
+        zero_checksum = bool(how & 0x80)
+        options = Options(_PORTS, zero_checksum, _LIMITS, (Bbr, Cubic)[how >> 5 & 1], 0)
         self.association = Association(options, self._now)
         self._takes = bool(how & 0x10)
-        self._bulk = bulk
+        self._zero_checksum = zero_checksum
         self._cookie = b""
         self._tag = self.association._handshake.tag
-        self._channels = Channels(self.association, is_client=True, announced=self._announced)
-        self._opened: list[Channel] = []
+        self._channels = DataChannels(self.association, is_client=True, on_channel=self._announced)
+        self._opened: list[DataChannel] = []
         self._begin(how & 0x0F)
 
     def run(self) -> None:
@@ -92,7 +94,7 @@ class _Play:
     def _begin(self, stage: int) -> None:
         """Bring the association where the script wants it."""
         association = self.association
-        peer = Handshake(100_000, bulk=self._bulk, tsn=0)
+        peer = Handshake(100_000, zero_checksum=self._zero_checksum, tsn=0)
         if stage == 0:
             return
         if stage != 1:
@@ -229,16 +231,16 @@ class _Play:
         if self._opened and number & 1:
             self._opened.pop().close()
         elif self.association.state is not State.ENDED:
-            parameters = Parameters("", number & 2 == 0, number >> 2 & 3)
+            parameters = ChannelParameters("", number & 2 == 0, number >> 2 & 3)
             self._opened.append(self._channels.open(parameters, self._now))
 
     # What comes of it
 
-    def _announced(self, channel: Channel) -> None:
+    def _announced(self, channel: DataChannel) -> None:
         self._opened.append(channel)
 
     def _poll(self) -> None:
-        """Do what `engines.bulk` does after every call."""
+        """Do what `peers.sctp_transport` does after every call."""
         association = self.association
         deadline = association.deadline()
         if deadline is not None and deadline <= self._now:
@@ -248,7 +250,7 @@ class _Play:
             try:
                 self._channels.handle(event, self._now)
             except Violation as exc:
-                association.violate(exc)
+                association.reject(exc)
             if isinstance(event, Message) and self._takes and event.protocol in (51, 53, 56, 57):
                 channel = self._channels._channels.get(event.stream)
                 if channel is not None and channel in self._opened:
@@ -262,7 +264,7 @@ class _Play:
         """See that it costs no more than its limits."""
         association = self.association
         assert not association._control
-        assert not association._alone
+        assert not association._ready
         deadline = association.deadline()
         assert deadline is None or deadline > self._now, "a timer that never rests"
         flight = association.transmission.flight

@@ -1,22 +1,24 @@
-"""Datagrams that come from anywhere: STUN, before and after it is found authentic, and DTLS."""
+"""Datagrams from any source: STUN before and after authentication, and DTLS."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 import struct
 import zlib
 from typing import Any, Final
 
 from aioice.stun import Message
 
-from dcsend.engines import checks, integrity, private, stun
-from dcsend.engines.checks import Refusal
-from dcsend.engines.dtls import _joined, _split
-from dcsend.engines.listener import Listener
-from dcsend.engines.origins import Origin
-from dcsend.engines.quota import Gate, SeenChecks
-from dcsend.engines.udp import Address, UdpPort
+from dcsend.dtls.transport import _joined, _split
+from dcsend.ice import agent, checks, integrity, stun
+from dcsend.ice.checks import Refusal
+from dcsend.ice.rate_limits import ReplayCache, RequestLimiter
+from dcsend.net.address import Address
+from dcsend.net.source_address import LocalAddress
+from dcsend.net.udp import UdpPort
+from dcsend.peers.listener import Listener
 from tests.fuzz.script import Script
 
 __all__ = ["answers", "listener", "messages", "records"]
@@ -42,7 +44,7 @@ def _datagram(script: Script) -> bytes:
         return script.piece()
     content = b""
     if how & 4:
-        # What a check of a dialer has to have.
+        # The attributes of a check by a dialer.
         content += (
             struct.pack("!HH", 0x0006, len(_USERNAME)) + _USERNAME + bytes(-len(_USERNAME) % 4)
         )
@@ -63,7 +65,7 @@ def _message(kind: int, transaction: bytes, content: bytes, more: int = 0) -> by
 
 
 def _signed(kind: int, transaction: bytes, content: bytes) -> bytes:
-    """Return an authentic message, as `integrity` wants it."""
+    """Return a message with MESSAGE-INTEGRITY as `integrity` selects."""
     digest = hmac.digest(_KEY, _message(kind, transaction, content, 24), "sha1")
     content += b"\0\x08\0\x14" + digest
     crc = zlib.crc32(_message(kind, transaction, content, 8)) ^ 0x5354554E
@@ -71,7 +73,7 @@ def _signed(kind: int, transaction: bytes, content: bytes) -> bytes:
 
 
 def messages(data: bytes) -> None:
-    """Read a datagram by each of the functions that look at one."""
+    """Parse a datagram with each function that parses one."""
     datagram = _datagram(Script(data))
     stun.is_binding_request(datagram)
     stun.mapped_address(datagram, datagram[8:20])
@@ -96,7 +98,7 @@ class _Port(UdpPort):
         super().__init__()
         self.sent = 0
 
-    def send(self, data: bytes, target: Address, origin: Origin | None = None) -> None:
+    def send(self, data: bytes, target: Address, local: LocalAddress | None = None) -> None:
         """Count it."""
         self.sent += len(data)
 
@@ -106,22 +108,22 @@ class _Port(UdpPort):
 
 
 def listener(data: bytes) -> None:
-    """Let a listener whose code has expired hear datagrams: it answers, and lets none in."""
+    """Give datagrams to a listener whose code has expired: it responds, and accepts none."""
     asyncio.run(_listen(Script(data)))
 
 
 async def _listen(script: Script) -> None:
     port = _Port()
     made: Any = None
-    hears: Listener[Any] = Listener(
+    expired: Listener[Any] = Listener(
         port, certificate=made, password=_KEY.decode(), make=made, stun_servers=[_SERVER]
     )
-    hears._loaded = True
-    hears._refusal = Refusal.EXPIRED
+    expired._loaded = True
+    expired._refusal = Refusal.EXPIRED
     future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-    hears.mapped._transactions[_TRANSACTION] = (_SERVER, future)
-    hears.mapped._kept[bytes(12)] = _SERVER
-    hears.mapped._origins[_SERVER] = False
+    expired.mapped._transactions[_TRANSACTION] = (_SERVER, future)
+    expired.mapped._keep_alives[bytes(12)] = _SERVER
+    expired.mapped._responders[_SERVER] = socket.AF_INET
     for number in range(50):
         if not script:
             break
@@ -129,48 +131,48 @@ async def _listen(script: Script) -> None:
         before = port.sent
         port.unknown(datagram, _SERVER if script.byte() & 1 else ("203.0.113.2", number + 1))
         assert port.sent - before <= len(datagram), "an answer longer than the question"
-    assert not hears._dials
+    assert not expired._dials
     future.cancel()
 
 
 class _Ice:
-    """What hears what a `JudgedProtocol` lets through."""
+    """The receiver of what a `FilteredStunProtocol` accepts."""
 
     remote_password = _KEY.decode()
 
     def data_received(self, data: bytes, component: int) -> None:
-        """Hear a datagram of the peer."""
+        """Accept a datagram of the peer."""
         assert 20 <= data[0] <= 63
 
     def request_received(self, message: Message, source: Address, protocol: object) -> None:
-        """Hear a check of the peer."""
+        """Accept a check of the peer."""
         assert "USERNAME" in message.attributes
 
 
 class _Transaction:
-    """A request of ours that waits for its answer."""
+    """A request that waits for its response."""
 
     def response_received(self, message: Message, source: Address) -> None:
-        """Hear the answer."""
+        """Accept the response."""
         assert message.transaction_id == _TRANSACTION
 
 
 def answers(data: bytes) -> None:
-    """Let what is between a port and ICE hear datagrams of a known source."""
+    """Give datagrams of a known source to the filter between a port and ICE."""
     asyncio.run(_answer(Script(data)))
 
 
 async def _answer(script: Script) -> None:
-    gate, now = Gate(SeenChecks(), 200), asyncio.get_running_loop().time
+    limiter, now = RequestLimiter(ReplayCache(), 200), asyncio.get_running_loop().time
     rejected: list[int] = []
 
-    def judge(data: bytes, source: Address) -> Message | None:
-        if not integrity.is_authentic(data, _KEY) or not gate.admits(data, source, now()):
+    def validate(data: bytes, source: Address) -> Message | None:
+        if not integrity.is_authentic(data, _KEY) or not limiter.admits(data, source, now()):
             return None
         return checks.parse_request(data, "ICE-CONTROLLING")
 
     ice: Any = _Ice()
-    protocol = private.JudgedProtocol(ice, judge, rejected.append)
+    protocol = agent.FilteredStunProtocol(ice, validate, rejected.append)
     waiting: Any = _Transaction()
     protocol.transactions[_TRANSACTION] = waiting
     for _ in range(50):
@@ -180,7 +182,7 @@ async def _answer(script: Script) -> None:
 
 
 def records(data: bytes) -> None:
-    """Sort datagrams that are said to be DTLS: none is lost, and none is put before another."""
+    """Sort datagrams as DTLS: none is lost, and their order is kept."""
     script = Script(data)
     arrived = []
     while script:

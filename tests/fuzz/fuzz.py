@@ -4,8 +4,7 @@
 
     .fuzz/bin/python tests/fuzz/fuzz.py names .fuzz/corpus/names -max_total_time=600
 
-The first argument is a name in `targets.py`, the others are libFuzzer's. What it finds becomes a
-test.
+The first argument is a name in `targets.py`, the others are libFuzzer's. A finding becomes a test.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 
 
 def main() -> None:
-    """Run until something is found, or as long as the arguments say."""
+    """Run until a finding, or for the time in the arguments."""
     import atheris  # type: ignore[import-not-found, import-untyped, unused-ignore]  # in an environment of its own
 
     sys.path.insert(0, str(ROOT))
-    # Not `import dcsend`, which loads all there is.
+    # Not `import dcsend`, which loads the whole package.
     package = types.ModuleType("dcsend")
     package.__path__ = [str(ROOT / "dcsend")]
     sys.modules["dcsend"] = package

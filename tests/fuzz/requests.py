@@ -1,4 +1,4 @@
-"""What a stranger sends to the server of the page, by way of aiohttp's parser."""
+"""Requests of any client to the server of the page, through the parser of aiohttp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIECES: Final = (
 
 
 class _Transport(asyncio.Transport):
-    """The connection to a stranger, who is sent nothing."""
+    """The connection to the client; discards the response."""
 
     def __init__(self) -> None:
         super().__init__({"peername": ("203.0.113.2", 5000), "sockname": ("203.0.113.1", 80)})
@@ -35,7 +35,7 @@ class _Transport(asyncio.Transport):
         self.written += data
 
     def is_closing(self) -> bool:
-        """Tell whether it was closed."""
+        """Return whether it was closed."""
         return self.closed
 
     def close(self) -> None:
@@ -53,12 +53,12 @@ class _Transport(asyncio.Transport):
         """Do nothing."""
 
     def get_write_buffer_size(self) -> int:
-        """Return that nothing waits."""
+        """Return 0."""
         return 0
 
 
 def request(data: bytes) -> None:
-    """Send bytes, in pieces; what is answered is a status line of HTTP, or nothing."""
+    """Send bytes, in pieces; the response has a status line of HTTP, or is empty."""
     asyncio.run(_serve(Script(data)))
 
 

@@ -25,7 +25,7 @@ class Script:
         return self._data[self._at - size : self._at]
 
     def piece(self) -> bytes:
-        """Return as many bytes as the next two say, fewer at the end."""
+        """Return bytes, their number in the next two bytes; fewer at the end."""
         return self.take(self.byte() << 8 | self.byte())
 
     def rest(self) -> bytes:
@@ -33,5 +33,5 @@ class Script:
         return self.take(len(self._data))
 
     def text(self) -> str:
-        """Return all that is left as text; what is not UTF-8 is kept as lone surrogates."""
+        """Return the rest as text; bytes that are not UTF-8 become lone surrogates."""
         return self.rest().decode("utf-8", "surrogateescape")

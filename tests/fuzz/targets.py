@@ -1,7 +1,7 @@
-"""What is fuzzed: every parser that a stranger's bytes reach, by name.
+"""The targets: each parser of bytes from an unauthenticated source, by name.
 
-A target takes any bytes. It fails with what its parser does not document to raise, with an
-AssertionError where something is not as it always must be, and where one input takes too long.
+A target takes any bytes. It fails with an exception that its parser does not document, with an
+AssertionError for a violated invariant, and if one input takes too long.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "records": "tests.fuzz.datagrams:records",
     "requests": "tests.fuzz.requests:request",
 }
-"Name -> module:function; a module is loaded with what it needs only if it is asked for."
+"Name -> module:function; the module is imported when its target is used."
 
 
 def load(name: str) -> Callable[[bytes], None]:

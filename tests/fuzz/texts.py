@@ -1,7 +1,7 @@
-"""Texts that come from strangers: codes, descriptions, names, messages, servers, journals.
+"""Texts from untrusted sources: codes, descriptions, names, messages, servers, journals.
 
-Each function takes the bytes of a fuzzer. It fails where a parser raises what it does not document,
-or accepts what does not survive being written and read again.
+Each function takes the bytes of a fuzzer. It fails if a parser raises an exception that it does not
+document, or accepts a value that differs after it was written and read again.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ from typing import Final
 from zlib import crc32
 
 from dcsend.description import SdpType
-from dcsend.engines.stun import parse_server
-from dcsend.engines.turn import parse_turn
-from dcsend.engines.ufrag import DialerCredentials, encode_ufrag
 from dcsend.errors import (
     IncompatibleVersion,
     IntegrityError,
@@ -25,6 +22,9 @@ from dcsend.errors import (
 )
 from dcsend.files.journal import parse_journal
 from dcsend.files.names import UnsafeName, safe_path, safe_target
+from dcsend.ice.stun import parse_server
+from dcsend.ice.turn_server import parse_turn
+from dcsend.ice.ufrag import DialerCredentials, encode_ufrag
 from dcsend.printable import printable
 from dcsend.protocol import frames, messages
 from dcsend.signaling import blob, dialcode, forgiving
@@ -37,9 +37,9 @@ __all__ = [
 ]
 
 _REFUSED: Final = (UsageError, IncompatibleVersion)
-"What a code may be refused with."
+"Errors of a refused code."
 _PATH_BYTES: Final = 4096
-"More than any system lets a path have."
+"Longer than a path on any system."
 
 
 def codes(data: bytes) -> None:
@@ -163,7 +163,7 @@ def names(data: bytes) -> None:
 
 
 def shown(data: bytes) -> None:
-    """Show a text: nothing of it may reach a terminal as anything but itself."""
+    """Display a text: it must not contain control sequences of a terminal."""
     text = Script(data).text()
     safe = printable(text)
     assert all(char.isprintable() for char in safe)

@@ -1,4 +1,4 @@
-"""Each side of a transfer, and a peer that says what the bytes of a fuzzer make it say."""
+"""Each side of a transfer, with a peer whose messages the bytes of a fuzzer choose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.protocol.frames import encode_abort, encode_bundle, encode_data, encode_hole
+from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole
 from dcsend.protocol.messages import CANCEL_REASONS, DECLINE_REASONS, STATUSES
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.sender import Sender
@@ -26,13 +26,13 @@ __all__ = ["receiver", "sender"]
 _STEPS: Final = 100
 "Of a script, at most."
 _REFUSED: Final = (RemoteProtocolError, IntegrityError, IncompatibleVersion, UsageError)
-"How a side may end because of what its peer says."
+"Errors of a side because of a message of its peer."
 _KINDS: Final = ("file", "directory", "link", "text")
 _SIZES: Final = (0, 1, 5, 100, 70_000, 1 << 40, None)
 
 
 def receiver(data: bytes) -> None:
-    """Let a receiver hear messages and frames, while it accepts, writes and judges."""
+    """Give messages and frames to a receiver while it accepts, writes and sends verdicts."""
     script = Script(data)
     side = Receiver(agent="fuzzer", window=100_000)
     side.start()
@@ -54,7 +54,7 @@ def receiver(data: bytes) -> None:
 
 
 def sender(data: bytes) -> None:
-    """Let a sender hear messages, while it sends."""
+    """Give messages to a sender while it sends."""
     script = Script(data)
     entries = [
         Entry("a", size=5),
@@ -86,7 +86,7 @@ def _hello(role: str) -> str:
 
 
 def _message(script: Script) -> str:
-    """Return a message: any text, or one with the right fields, whose values the script chooses."""
+    """Return a message: any text, or one with valid fields whose values the script chooses."""
     number = script.byte() | script.byte() << 8
     pairs = [[script.byte() & 7, number] for _ in range(script.byte() & 3)]
     last = bool(script.byte() & 1)
@@ -105,6 +105,7 @@ def _message(script: Script) -> str:
         {"type": "bye"},
         {"type": "cancel", "reason": _one_of(CANCEL_REASONS, number), "message": name},
         {"type": name, name: pairs},
+        {**json.loads(_hello("receiver" if last else "sender")), "name": name},
     )
     what = script.byte()
     if what < len(fields):
@@ -141,7 +142,7 @@ def _frame(script: Script) -> bytes:
                 return encode_data(number, offset, content, bytes(32))
             case 2:
                 count = script.byte() & 7
-                return encode_bundle(number, [content] * count, [bytes(32)] * count)
+                return encode_batch(number, [content] * count, [bytes(32)] * count)
             case 3:
                 return encode_hole(number, offset, len(content))
             case 4:
@@ -150,7 +151,7 @@ def _frame(script: Script) -> bytes:
 
 
 def _act(side: Receiver, script: Script, what: int) -> None:
-    """Do something that a receiver does; what is not its turn is refused to us."""
+    """Call a method of a receiver; a call in a wrong state raises."""
     number = script.byte() & 7
     with contextlib.suppress(LocalProtocolError):
         match what % 7:
@@ -172,7 +173,7 @@ def _act(side: Receiver, script: Script, what: int) -> None:
 
 
 def _send(side: Sender, script: Script, what: int) -> None:
-    """Do something that a sender does; what is not its turn is refused to us."""
+    """Call a method of a sender; a call in a wrong state raises."""
     number, size = script.byte() & 3, script.byte()
     with contextlib.suppress(LocalProtocolError):
         match what % 6:
@@ -185,6 +186,6 @@ def _send(side: Sender, script: Script, what: int) -> None:
             case 3:
                 side.abort(number, "gone")
             case 4:
-                side.bundle([0, 1], [bytes(5), b""], [bytes(32)] * 2)
+                side.batch([0, 1], [bytes(5), b""], [bytes(32)] * 2)
             case _:
                 side.end()

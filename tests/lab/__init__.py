@@ -1,12 +1,12 @@
 """A laboratory of networks: two hosts, a and b, in one of `TOPOLOGIES`, and a server that both use.
 
 ```
-topologies   the table of networks, as data         test_claims    is each what the table says?
-laboratory   Lab: programs on hosts, and events      test_ways      what connects in which
-building     namespaces, links, addresses            test_outages   what a transfer survives
+topologies   the table of networks, as data         test_claims    does each match the table?
+laboratory   Lab: programs on hosts, and events      test_ways      which way connects in which
+building     namespaces, links, addresses            test_outages   outages that a transfer survives
 rules        translators and firewalls, as nft text
 server       STUN and names        relays  coturn    link.c wires   slow links
-ways         two terminals meet: by dialling, by two codes, through a relay; pages  in a browser
+ways         two terminals connect: dial code, offer and answer, relay; pages  with a browser
 outages      the network changes in the middle of a transfer
 measure      all of it, and docs/networks.md: `make lab`
 ```

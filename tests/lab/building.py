@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests import netns
 from tests.lab import rules
 from tests.lab.topologies import Site, Topology
 from tests.lab.wires import Wire, wired
-from tests.netns import Host
+from tests.support import netns
+from tests.support.netns import Host
 
 __all__ = ["SERVER", "SERVER_2", "Net", "Plug", "Router", "hosts"]
 
@@ -48,16 +48,16 @@ class Plug:
     interface: str
     "Of the host."
     namespace: str
-    "Of what it is connected to."
+    "Of its other end."
     port: str
-    "The interface there."
+    "The interface at the other end."
     commands: list[str] = field(default_factory=list)
     "What `ip` was given for the addresses and routes; given again after the link was down."
 
 
 @dataclass(slots=True)
 class Router:
-    """A site's router, or a provider's: its namespace and what it does."""
+    """The router of a site or of a provider: its namespace and its function."""
 
     namespace: str
     site: Site
@@ -141,7 +141,7 @@ class Net:
         self.apply(router)
 
     def apply(self, router: Router) -> None:
-        """Set the rules of a router, in place of those it has."""
+        """Replace the rules of a router."""
         text = rules.router(router.site, router.public, router.hosts)
         if router.site.uplink == "dead":
             text += rules.SWALLOW
@@ -254,7 +254,7 @@ class Net:
 
 
 def hosts(net: Net, topology: Topology) -> tuple[Host, Host]:
-    """Make what a topology has; return `a` and `b`."""
+    """Make the network of a topology; return `a` and `b`."""
     made = {}
     for label in "ab":
         site = topology.site(label)

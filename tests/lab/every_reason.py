@@ -1,8 +1,8 @@
-"""Is each side told why it does not connect, in each network that is a reason? `make lab`.
+"""Does each side report why it does not connect, in each network? `make lab`.
 
     python -m pytest tests/lab/every_reason.py
 
-`test_reasons` has a sample, `tests/test_slow_wait.py` the sides that wait.
+`test_reasons` has a sample, `tests/programs/test_slow_wait.py` the sides that wait.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.engines.situations import Role, Situation
+from dcsend.peers.situations import Role, Situation
 from tests.lab.situations import CASES, Case
-from tests.lab.unmet import is_told, reason
+from tests.lab.unmet import reason, reports
 
 ROWS = [
     pytest.param(role, which, case, id=f"{role}: {which}: {case}")
@@ -24,9 +24,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("role", "which", "case"), ROWS)
-def test_side_that_tries_to_connect_is_told_why_it_does_not(
+def test_side_that_tries_to_connect_reports_why_it_does_not(
     role: Role, which: Situation, case: Case, tmp_path: Path
 ) -> None:
     told, status = reason(role, case, tmp_path)
-    assert is_told(told, role, which), told
+    assert reports(told, role, which), told
     assert (told["kind"], status) == ("connection", 5)

@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from tests import netns
 from tests.lab import building, relays, rules
 from tests.lab.building import SERVER, SERVER_2, Net, Plug
 from tests.lab.server import Server
 from tests.lab.topologies import TOPOLOGIES, Nat, Site, Topology
 from tests.lab.wires import Wire
-from tests.netns import Host
-from tests.processes import Program
+from tests.support import netns
+from tests.support.netns import Host
+from tests.support.processes import Program
 
 __all__ = ["DISTANT", "Lab"]
 
@@ -44,16 +44,16 @@ _numbers = itertools.count(1)
 
 
 class Lab:
-    """The network of one topology; a context manager that leaves nothing behind.
+    """The network of one topology; a context manager that removes it.
 
     Args:
-        topology: a name in `TOPOLOGIES`, or one of your own.
+        topology: a name in `TOPOLOGIES`, or a value.
         delays: seconds one way of the links to the internet of `a`, `b` and `server`; for hosts in
-            one LAN that of its router is the link of `a`.
-        rate: bits per second of the link of `a` to the internet; 0: as fast as this machine.
-        names: what the name server knows, in place of `NAMES`.
+            one LAN, the link of `a` is that of its router.
+        rate: bits per second of the link of `a` to the internet; 0: unlimited.
+        names: records of the name server, in place of `NAMES`.
 
-    Skips the test where this machine can't have network namespaces; fails it under CI=true.
+    Skips the test without network namespaces; with CI=true it fails.
     """
 
     a: Host
@@ -108,7 +108,7 @@ class Lab:
             for program in self._programs:
                 program.kill()
                 if kind is not None or "PYTEST_CURRENT_TEST" in os.environ:
-                    program.tell()
+                    program.report()
         finally:
             self._cleanup.close()
 
@@ -117,7 +117,7 @@ class Lab:
     def dcsend(self, host: Host, *arguments: str | Path, **options: Any) -> Program:  # noqa: ANN401
         """Start dcsend on a host; options are those of `Program`.
 
-        It asks the server for its addresses, as it does by default, and trusts its relays.
+        It uses the STUN server and trusts the certificates of the relays.
         """
         environment = {"DCSEND_STUN": "stun:stun.l.google.com:19302"}
         if self._relays:
@@ -191,7 +191,7 @@ class Lab:
             netns._batch(host.namespace, f"link set {plug.interface} up", *plug.commands)
 
     def renumber(self, host: Host, number: int = 100) -> None:
-        """Give a host in a LAN another address there, in place of those it had."""
+        """Replace the addresses of a host in its LAN by another one."""
         plug = self._plugs(host)[0]
         old, new = host.ipv4, f"{host.ipv4.rpartition('.')[0]}.{number}"
         plug.commands = [command.replace(old, new) for command in plug.commands]
@@ -200,7 +200,7 @@ class Lab:
         host.ipv4 = new
 
     def forget(self, host: Host) -> None:
-        """Have the translators of a host forget everything; Linux then gives the same ports."""
+        """Delete the mappings of the translators of a host; Linux then assigns the same ports."""
         for namespace in self._translators(host):
             subprocess.run(
                 ["ip", "netns", "exec", namespace, "conntrack", "-F"],
@@ -209,7 +209,7 @@ class Lab:
             )
 
     def rebind(self, host: Host) -> None:
-        """Have the translator of a host forget everything, and give other ports from now on."""
+        """Delete the mappings of the translator of a host, and assign other ports from now on."""
         router = self.net.routers[self._label(host)]
         router.site = dataclasses.replace(router.site, nat=Nat.SYMMETRIC)
         self.net.apply(router)

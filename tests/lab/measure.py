@@ -18,17 +18,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests import netns
 from tests.lab import DISTANT, TOPOLOGIES, Lab
 from tests.lab.outages import EVENTS, KINDS, PAGES, story
 from tests.lab.pages import dial_with_page, page_on, two_codes_with_page
 from tests.lab.ways import STUN, Meeting, dial, two_codes
+from tests.support import netns
 
 _REPORT: Final = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
 _AT_ONCE: Final = 4
 "Topologies that are measured at the same time; outages, which only wait, are twice as many."
 _PAUSE: Final = 8.0
-"Seconds that a person takes to carry the last code."
+"Seconds before the last code is pasted."
 _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
     "forgotten": (0,),
     "silent": (5, 10, 15, 20, 25),
@@ -45,10 +45,10 @@ Cell = tuple[str, str]
 
 
 def main() -> None:
-    """Measure what the command line names, or everything."""
+    """Measure the networks on the command line, or all."""
     if lacking := netns.missing():
         raise SystemExit(lacking)
-    # Those who run it may have settings of their own.
+    # The environment may contain other settings.
     for name in [name for name in os.environ if name.startswith("DCSEND_")]:
         del os.environ[name]
     os.environ["DCSEND_NO_PAGE"] = "1"
@@ -71,7 +71,7 @@ _WAYS: Final = (
 
 
 def _topology(name: str) -> list[Cell]:
-    """Measure all ways in one network; each has a laboratory of its own."""
+    """Measure all ways of connecting in one network, each in a separate laboratory."""
     relay = TOPOLOGIES[name].relay
     cells = []
     for way in (
@@ -122,11 +122,11 @@ def _networks(cells: Mapping[str, Sequence[Cell]]) -> str:
         "",
         f"Measured by `make lab` on Linux {platform.release().split('-')[0]} with "
         f"{os.cpu_count()} processors, several networks at the same time. Hosts are network",
-        "namespaces, address translation and firewalls are nftables. One way, the link of a has "
-        "10 ms, that of b 15 ms and that of the server",
-        "20 ms. Numbers are seconds from the last thing a person does: starting the program that "
-        "dials, pasting the last code (after 8 s),",
-        "opening the link; Python's or the page's start is in them where one dials. "
+        "namespaces; address translation and firewalls are nftables. The one-way delay of the link "
+        "of a is 10 ms, of b 15 ms, of the server 20 ms.",
+        "Numbers are seconds from the last action of a person: starting the program that dials, "
+        "pasting the last code (after 8 s), opening the",
+        "link. They include the start of Python or of the page where one dials. "
         "`python -m tests.lab.measure lan` measures one network.",
         "",
         "| network | |" + "|".join(f" {way} " for way in _WAYS) + "|",
@@ -135,7 +135,7 @@ def _networks(cells: Mapping[str, Sequence[Cell]]) -> str:
     for name, row in cells.items():
         shown = " | ".join(what for what, _ in row)
         lines.append(f"| {name} | {TOPOLOGIES[name].about} | {shown} |")
-    lines += ["", "## What is reported where nothing connects", ""]
+    lines += ["", "## Messages where no connection is made", ""]
     for name, row in cells.items():
         for way, (_, said) in zip(_WAYS, row, strict=True):
             if said:
@@ -159,14 +159,14 @@ def _outages() -> str:
         became = dict(zip(cases, pool.map(_outage, cases), strict=True))
     lines = [
         "",
-        "## What a transfer lives through",
+        "## Outages during a transfer",
         "",
-        "a is at home behind a translator, b has a public address; 8 Mbit/s. Numbers are seconds "
-        "without progress. *silent*: everything is lost;",
-        "*down*: the interface of a is switched off; *asleep*: the program on a is stopped; "
-        "*forgotten*: the translator forgets, then gives the same ports; *another port*: others. "
-        "Changes of address end a transfer today, but",
-        "for a browser that stays where it is.",
+        "Host a is behind NAT, b has a public address; 8 Mbit/s. Numbers are seconds without "
+        "progress. *silent*: all packets are lost; *down*: the interface of a is switched off; "
+        "*asleep*: the program on a is stopped;",
+        "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
+        "assigns others. A change of address ends a transfer today, except for a browser whose "
+        "host keeps its address.",
         "",
         "| event |"
         + "|".join(f" a {kind} " for kind in KINDS)
@@ -192,7 +192,7 @@ def _outage(case: tuple[str, str, float]) -> str:
     _note(f"{case}: {became}")
     if became.statuses == (0, 0):
         return f"{became.stall:.1f}"
-    said = " ".join("; ".join(became.said[-2:]).split())  # a page's words come in lines
+    said = " ".join("; ".join(became.said[-2:]).split())  # a message of the page has several lines
     return f"✗ {said}"
 
 

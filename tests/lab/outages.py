@@ -1,6 +1,6 @@
-"""What a transfer lives through: the network of host `a` changes in the middle of it.
+"""Outages in the middle of a transfer: the network of host `a` changes.
 
-`a` is at home behind a translator, `b` has a public address. Either may have a browser.
+`a` is behind a translator, `b` has a public address. Either may have a browser.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Final
 
 from tests.lab.laboratory import Lab
 from tests.lab.pages import answered, page_on
-from tests.netns import Host
-from tests.page import from_disk, random_file
-from tests.processes import PATIENCE, Event, Program
+from tests.support.netns import Host
+from tests.support.page import from_disk, random_file
+from tests.support.processes import PATIENCE, Event, Program
 
 __all__ = ["EVENTS", "KINDS", "PAGES", "Story", "story"]
 
@@ -29,7 +29,7 @@ _RATE: Final = 8e6
 _BEFORE: Final = 1_000_000
 "Bytes that have arrived when it happens."
 _SIZE: Final = 5_000_000
-"Bytes: what is left takes 4 s at least, once it goes on."
+"Bytes: the rest takes at least 4 s after the outage."
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
 
@@ -60,9 +60,9 @@ EVENTS: Final[Mapping[str, Happening]] = {
     "another address": lambda lab, _: _at_once(lab.move, lab.a),
     "another network": lambda lab, _: _at_once(lab.roam, lab.a),
 }
-"""What happens: everything is lost without an error; the interface of `a` is down; the program on
-`a` is stopped; the translator forgets and then gives the same ports, or others; it gets another
-public address; `a` changes to a mobile network."""
+"""The outages: all packets are lost without an error; the interface of `a` is down; the program on
+`a` is stopped; the translator loses its mappings and assigns the same ports, or others; it gets
+another public address; `a` changes to a mobile network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ PAGES: Final = ("page dials and receives", "page stays, a sends")
 
 
 def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
-    """Let something happen to a transfer, for so many seconds; return what became of it."""
+    """Run a transfer with an outage of *seconds*; return its result."""
     film = random_file(folder / "film", _SIZE)
     with Lab("restricted-public", rate=_RATE) as lab:
         if kind in PAGES:
@@ -147,11 +147,11 @@ async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Pat
 def _happen(
     lab: Lab, watched: Program, event: str, seconds: float, program: Program | None
 ) -> float:
-    """Wait until the transfer is on its way, and let it happen; return when it began."""
+    """Wait until the transfer is in progress, and cause the outage; return its begin."""
     watched.until(_has_come, f"{_BEFORE} bytes", _PATIENCE)
     start = time.monotonic()
     with EVENTS[event](lab, program):
-        # How long it lasts: it is what is tested.
+        # The length of the outage is the subject of the test.
         time.sleep(seconds)
     return start
 

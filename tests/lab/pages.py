@@ -1,6 +1,6 @@
-"""How a terminal on host `a` and the page in a browser on host `b` meet, and what comes of it.
+"""Connections between a terminal on host `a` and the page in a browser on host `b`.
 
-The page is opened from disk, so that it is there in every network.
+The page is opened from disk, so that it is available in each network.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.browsers import Browser
 from tests.lab.laboratory import Lab
 from tests.lab.ways import STUN
-from tests.netns import Host
-from tests.page import Page, from_disk, random_file
-from tests.processes import Program
+from tests.support.browsers import Browser
+from tests.support.netns import Host
+from tests.support.page import Page, from_disk, random_file
+from tests.support.processes import Program
 
 __all__ = ["Shown", "answered", "dial_with_page", "page_on", "two_codes_with_page"]
 
 _LIMIT: Final = 45.0
-"Seconds until a page that says nothing is given up."
+"Seconds without a message after which the attempt ends."
 _SIZE: Final = 300_000
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What came of it, as the page shows it."""
+    """The result, as the page shows it."""
 
     seconds: float | None
     "From opening the link, or pasting the last code, until the files were offered; None: never."
     said: str = ""
-    "What the page says instead."
+    "The message of the page instead."
 
 
 @asynccontextmanager
@@ -52,7 +52,7 @@ async def page_on(
 
 
 async def dial_with_page(lab: Lab, page: Page, folder: Path) -> Shown:
-    """Let `a` offer a file and the page dial."""
+    """Offer a file at `a`; the page dials."""
     film = random_file(folder / "film", _SIZE)
     sender = await asyncio.to_thread(lab.send, lab.a, film, *lab.topology.options)
     link = (await asyncio.to_thread(sender.event, "code"))["link"]
@@ -64,7 +64,7 @@ async def dial_with_page(lab: Lab, page: Page, folder: Path) -> Shown:
 async def two_codes_with_page(
     lab: Lab, page: Page, folder: Path, *, pause: float = 0.0, servers: Sequence[str] = (STUN,)
 ) -> Shown:
-    """Let the page make the first code, `a` answer, and a person carry the answer to the page."""
+    """Create the offer in the page and the answer at `a`, and paste the answer into the page."""
     film = random_file(folder / "film", _SIZE)
     await answered(lab, page, film, pause=pause, servers=servers)
     return await _offered(page, time.monotonic())
@@ -91,7 +91,7 @@ async def answered(
     await asyncio.to_thread(sender.event, "description")
     await asyncio.to_thread(sender.write, code.encode() + b"\n")
     theirs = await asyncio.to_thread(sender.event, "description", type="answer")
-    # What a person takes to carry a code: it is what is measured.
+    # The time before the code is pasted is a parameter of the measurement.
     await asyncio.sleep(pause)
     await page.tab.type("#answer", str(theirs["text"]))
     await page.tab.click("#exchange button.main")

@@ -1,6 +1,6 @@
-"""What a network does to packets, found by sending some: the questions of RFC 5780.
+"""Tests of NAT behaviour (RFC 5780) with packets that hosts send.
 
-Sockets of a host are made by a thread that enters its namespace; they stay there.
+A thread in the namespace of a host creates its sockets.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import dns.message
 
 from tests.lab.building import SERVER, SERVER_2
-from tests.netns import Host, enter
+from tests.support.netns import Host, enter
 
 __all__ = ["inside", "lets_in", "opens", "reaches", "resolves", "udp"]
 
@@ -59,7 +59,7 @@ def lets_in(host: Host, server: Host) -> tuple[str, str]:
         mapping = "one port" if first == second else "a port each"
         if first == (own, sock.getsockname()[1]):
             mapping = "none"
-        # The host has spoken to two ports of the server's first address, to none of its second.
+        # The host has sent to two ports of the first address of the server, to none of its second.
         words = {secrets.token_bytes(8): "address", secrets.token_bytes(8): "any"}
         for word, address in zip(words, (far, far_2), strict=True):
             with udp(server, address) as sender:
@@ -70,7 +70,7 @@ def lets_in(host: Host, server: Host) -> tuple[str, str]:
 
 
 def reaches(sender: Host, receiver: Host) -> bool:
-    """Tell whether a datagram out of the blue gets to any own address of a host."""
+    """Return whether an unsolicited datagram reaches an address of a host."""
     for version, (source, target) in enumerate(
         ((sender.ipv4, receiver.ipv4), (sender.ipv6, receiver.ipv6))
     ):
@@ -88,7 +88,7 @@ def reaches(sender: Host, receiver: Host) -> bool:
 
 
 def resolves(host: Host, name: str) -> bool:
-    """Tell whether a host gets an answer from the name server of the laboratory."""
+    """Return whether a host gets an answer from the name server of the laboratory."""
     version = 0 if host.ipv4 else 1
     with udp(host, ipv6=bool(version)) as sock:
         try:
@@ -99,7 +99,7 @@ def resolves(host: Host, name: str) -> bool:
 
 
 def opens(host: Host, port: int) -> bool:
-    """Tell whether a TCP connection to the server is refused or accepted, but not dropped."""
+    """Return whether a TCP connection to the server is refused or accepted, not dropped."""
     address = SERVER[0] if host.ipv4 else SERVER[1]
 
     def work() -> bool:
@@ -115,10 +115,10 @@ def opens(host: Host, port: int) -> bool:
 
 
 def _ask(sock: socket.socket, server: Address) -> tuple[Address | None, list[bytes]]:
-    """Ask a STUN server; return where it sees the socket, if it answers, and what else came.
+    """Send a Binding request; return the mapped address, if any, and the other datagrams.
 
-    The answer is a fence: what was sent to the socket before the question has come by then, or has
-    been dropped. Without an answer the limit is.
+    Datagrams that were sent to the socket before the request have arrived before the response, or
+    were dropped. Without a response, the time limit applies.
     """
     transaction = secrets.token_bytes(12)
     came: list[bytes] = []
@@ -127,9 +127,9 @@ def _ask(sock: socket.socket, server: Address) -> tuple[Address | None, list[byt
         while (data := sock.recv(2048))[8:20] != transaction:
             came.append(data)
     except OSError:
-        # Out of the network, rejected, or silent; in the first two cases nothing was waited for.
+        # No network, rejected, or no response; the first two cases do not wait.
         return None, came + _rest(sock)
-    # The laboratory's server answers with one attribute, XOR-MAPPED-ADDRESS.
+    # The server of the laboratory responds with one attribute, XOR-MAPPED-ADDRESS.
     port = struct.unpack_from("!H", data, 26)[0] ^ (_COOKIE >> 16)
     packed = bytes(a ^ b for a, b in zip(data[28:], data[4:20], strict=False))
     return (str(ipaddress.ip_address(packed)), port), came

@@ -23,15 +23,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tests.lab.building import SERVER
-from tests.netns import Host
-from tests.processes import PATIENCE
+from tests.support.netns import Host
+from tests.support.processes import PATIENCE
 
 __all__ = ["KINDS", "NAME", "SECRET", "Kind", "authority", "credentials", "start"]
 
 NAME: Final = "turn.lab.test"
 "The server's name, which its certificate has."
 SECRET: Final = "a-shared-secret"
-"What the servers that check time-limited credentials know."
+"Shared secret of the servers with time-limited credentials."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ def credentials(name: str = "name", seconds: int = 3600) -> tuple[str, str]:
 
 
 def start(server: Host, kind: Kind, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a relay and wait until it listens; skip the test where there is no coturn.
+    """Start a relay and wait until it accepts connections; skip the test without coturn.
 
     Args:
         server: the host it runs on.
-        kind: which port it listens on.
-        folder: for its files; `ca.pem`, which programs have to trust, is made there.
+        kind: selects its port.
+        folder: for its files, among them `ca.pem` for programs.
     """
     if shutil.which("turnserver") is None:
         reason = "relays need turnserver (coturn); see scripts/system-tools.sh"

@@ -1,4 +1,4 @@
-"""What routers and firewalls of the laboratory let through: texts for nft(8).
+"""Rules of the routers and firewalls of the laboratory, for nft(8).
 
 Interfaces: `wan` leads to the internet, `lan` and `lan-guests` to the hosts.
 """
@@ -13,11 +13,11 @@ from tests.lab.topologies import Nat, Site
 __all__ = ["HOST_FIREWALL", "PORTS", "SWALLOW", "cut_off", "router", "silence"]
 
 PORTS: Final[Mapping[str, tuple[int, int]]] = {"a": (20000, 29999), "b": (30000, 39999)}
-"""The local ports that each host uses for what names none. Linux' translator keeps ports; so a rule
-can be made before the hosts have spoken."""
+"""The ephemeral ports of each host. The translator of Linux keeps ports, so a rule can exist before
+the hosts send."""
 
 _DNS: Final = 53
-"Names can be looked up everywhere: where nothing gets out, the router does it."
+"Name resolution works in each network: if no packet leaves it, the router forwards queries."
 
 _BLOCKS: Final[Mapping[str, str]] = {
     "": "",
@@ -42,7 +42,7 @@ table inet host {
   }
 }
 """
-"A laptop's: what answers, pings and multicast come in."
+"Of a laptop: responses, pings and multicast are accepted."
 
 SWALLOW: Final = """
 table inet swallow {
@@ -51,16 +51,16 @@ table inet swallow {
   }
 }
 """
-"A router that forwards nothing and says nothing."
+"A router that drops all packets without an error."
 
 
 def router(site: Site, public: str, hosts: Mapping[str, str]) -> str:
     """Return the rules of a router.
 
     Args:
-        site: what it does.
+        site: its function.
         public: its IPv4 address on the internet.
-        hosts: IPv4 addresses of `a` and `b`, as far as they are behind it.
+        hosts: IPv4 addresses of `a` and `b`, if they are behind it.
     """
     accept_new = {"open": 'iifname "wan" meta nfproto ipv4 drop'}.get(
         site.ipv6, 'iifname "wan" drop'
@@ -129,7 +129,7 @@ table ip translator {{
 
 
 def cut_off(interface: str) -> str:
-    """Return a VPN's kill switch: nothing goes over *interface*, and nothing comes in there."""
+    """Return the rules of the kill switch of a VPN: drop all packets of *interface*."""
     return f"""
 table inet kill {{
   chain out {{

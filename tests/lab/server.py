@@ -14,14 +14,14 @@ import dns.rcode
 import dns.rrset
 
 from tests.demo.stun_server import HEADER, answer
-from tests.netns import Host, enter
+from tests.support.netns import Host, enter
 
 __all__ = ["Server"]
 
 _STUN: Final = (3478, 19302)
 _DNS: Final = 53
 _SECONDS: Final = 60
-"How long an answer of the name server may be kept."
+"Time to live of a DNS record, in seconds."
 
 Reply = Callable[[bytes, tuple[str, int]], bytes | None]
 
@@ -30,9 +30,9 @@ class Server:
     """STUN on UDP 3478 and 19302 and a name server on UDP 53, until it is closed.
 
     Args:
-        host: the namespace that its sockets are in.
-        addresses: where it answers.
-        names: name -> addresses; every other name does not exist.
+        host: the namespace of its sockets.
+        addresses: of its sockets.
+        names: name -> addresses; any other name does not exist.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Server:
         self._selector.register(sock, selectors.EVENT_READ, reply)
 
     def _resolve(self, data: bytes, source: tuple[str, int]) -> bytes:
-        """Answer a query: addresses of the family that it asks for, or no such name."""
+        """Return the response to a query: addresses of its family, or NXDOMAIN."""
         query = dns.message.from_wire(data)
         response = dns.message.make_response(query, recursion_available=True)
         (question,) = query.question

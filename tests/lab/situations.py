@@ -1,6 +1,6 @@
-"""Which network leads to which of the situations why two sides do not connect.
+"""The network that produces each situation in which two sides do not connect.
 
-docs/connecting.md names the topology of each; what else has happened stands behind it.
+docs/connecting.md shows the topology of each, with what else happens in the test.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dcsend.engines.situations import Role, Situation
+from dcsend.peers.situations import Role, Situation
 from tests.lab.topologies import TOPOLOGIES, Topology
 
 __all__ = ["CASES", "Case"]
@@ -18,22 +18,22 @@ __all__ = ["CASES", "Case"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One run in which one side is told a reason."""
+    """One run in which one side reports a reason."""
 
     topology: str
     told: str = "b"
     "The host that dials or offers; the other one listens or answers."
     also: str = ""
-    """What has happened besides: `ended`: the other program, right after it has shown its code;
-    `unplugged`: the host that is told has no address; `foreign`, `loopback`: the code is of a
-    machine elsewhere, or of one without a network; `large`: the other host loses what is larger
-    than checks; `stun`: the one STUN server that is named is out of order; `uplink`: that of the
-    host that is told is dead; `relay`: as `ended`, and the host that is told has a relay;
-    `relays`: both name a relay over UDP."""
+    """A further condition. `ended`: the other program ends after it has shown its code;
+    `unplugged`: the host *told* has no address; `foreign`, `loopback`: the code is from a machine
+    in another network, or without a network; `large`: the other host drops packets that are larger
+    than checks; `stun`: the only STUN server does not answer; `uplink`: the router of the host
+    *told* is dead; `relay`: as `ended`, and the host *told* has a relay; `relays`: both have a
+    relay over UDP."""
 
     @property
     def network(self) -> Topology:
-        """What is to be made."""
+        """The topology to build."""
         topology = TOPOLOGIES[self.topology]
         if self.also != "uplink":
             return topology
@@ -44,9 +44,9 @@ class Case:
         return dataclasses.replace(topology, sites=sites)
 
     def __str__(self) -> str:
-        """As the document has it."""
+        """Return the cell of docs/connecting.md."""
         besides = f"; {WORDS[self.also]}" if self.also else ""
-        return f"{self.topology}, {self.told} is told{besides}"
+        return f"{self.topology}, at {self.told}{besides}"
 
 
 WORDS: Final[Mapping[str, str]] = {

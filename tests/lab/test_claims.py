@@ -1,4 +1,4 @@
-"""Is each topology what the table says of it?"""
+"""Does each topology match its row of the table?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing is left of a laboratory, even where its process was killed."""
+"""A laboratory is removed, even if its process was killed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from pathlib import Path
 
 import psutil
 
-from tests import netns
-from tests.processes import PATIENCE, ROOT
+from tests.support import netns
+from tests.support.guard import unmarked
+from tests.support.processes import PATIENCE, ROOT
 
 _KEEPING = """
 import sys
-from tests import netns
 from tests.lab import DISTANT, Lab
-# No other run of tests takes these for something that it must remove.
-netns._PREFIX = "dcsendleft"
 with Lab("restricted-restricted", delays=DISTANT) as lab:
     asleep = lab.a.popen(["sleep", "1000"])
     print(asleep.pid, flush=True)
@@ -40,6 +38,8 @@ def test_nothing_is_left_of_a_laboratory_whose_process_is_killed() -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        # A run of its own, with a guard of its own.
+        env={**unmarked(), "TEST_NAMESPACES_OF_DCSEND": "dcsendleft"},
     )
     with process:
         assert process.stdout is not None

@@ -1,8 +1,8 @@
-"""Two codes after pauses, with and without relays, and what is reported of a network that is gone.
+"""Offer and answer after pauses, with and without relays, and reports about a lost network.
 
-Everything here waits, so all cases begin together, each in a laboratory of its own; the tests ask
-for what came of theirs. Only one of those that are timed connects at a time, several times each:
-the best time is what it takes, the others are those of a busy machine.
+All cases wait, so they start together, each in its own laboratory; a test checks the result of its
+case. Timed cases connect one at a time, several times each: the best time counts, since the others
+include the load of the machine.
 """
 
 from __future__ import annotations
@@ -21,22 +21,21 @@ from typing import Any, Final
 
 import pytest
 
-from tests.browsers import Browser, require
 from tests.lab import DISTANT, Lab
-from tests.page import Page, from_disk, random_file
-from tests.processes import Ended, Program
+from tests.support.browsers import Browser, require
+from tests.support.load import Stopwatch, slowness
+from tests.support.page import Page, from_disk, random_file
+from tests.support.processes import Ended, Program
 
 STUN: Final = "stun:stun.l.google.com:19302"
-SOON: Final = 0.5
-"Seconds from the last paste until both are connected."
-MARGIN: Final = 0.25
-"""Seconds that a busy machine may add to the best of several tries: with a load of 11 on two
-processors the slowest one of all cases took 0.64 s, on an idle machine 0.31, with a page 0.38."""
+SOON: Final = 0.75
+"""Seconds from the last paste until both are connected, in the best of several tries. On an idle
+machine it was 0.31, with a page 0.38; limits are stretched by the load."""
 LATE: Final = 2.5
-"""Seconds that any of them may take, on a busy machine. Without the repeated check the
-connection took half of the pause, or never came about: 11.6 s after 20, nothing after 32 to 48."""
-BUSY: Final = 4.0
-"Seconds that a busy machine may add to what else is timed."
+"""Seconds that each try may take. Without the repeated check the connection took half of the pause,
+or failed: 11.6 s after 20 s, no connection after 32 to 48 s."""
+REPORTED: Final = 4.0
+"Seconds after the 30 of a silence within which it is reported, and after that until the end."
 PAUSES: Final = (20.0, 60.0)
 TRIES: Final = 2
 SIZE: Final = 2_000_000
@@ -52,9 +51,9 @@ RELAYS: Final = ("udp", "tls")
 
 AT_ONCE: Final = 2
 STARTING: Final = threading.Semaphore(AT_ONCE)
-"Held while programs start: with all of them at once no STUN server answers in time."
+"Held while programs start: if all start at once, STUN responses are late."
 ONE: Final = threading.Lock()
-"Held by who wants all of them."
+"Held by a case that needs all of them."
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,15 @@ class Met:
 
     seconds: float
     "From the last paste until both were connected."
+    stretch: float
+    "How much slower the machine was than when idle."
     routes: tuple[str, ...]
     "Of each terminal: `direct` or `relayed`."
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Wait until no program starts, and nothing else is timed."""
+    """Wait until no program starts, and no other case is timed."""
     with ONE:
         for _ in range(AT_ONCE):
             STARTING.acquire()
@@ -80,7 +81,7 @@ def alone() -> Iterator[None]:
 
 
 def two_codes(lab: Lab, folder: Path, pause: float, *servers: str) -> Met:
-    """Let two terminals exchange codes and a file."""
+    """Exchange descriptions and a file between two terminals."""
     film = random_file(folder / "film", SIZE)
     options = ["--signal", "sdp", *(f"--ice-server={server}" for server in servers)]
     with STARTING:
@@ -88,14 +89,17 @@ def two_codes(lab: Lab, folder: Path, pause: float, *servers: str) -> Met:
         offer = sender.event("description")["text"]
         receiver = lab.receive(lab.b, offer, folder / "out", *options)
         answer = receiver.event("description")["text"]
-    time.sleep(pause)  # a person carries it
+    time.sleep(pause)  # before the paste
     with alone():
+        watch = Stopwatch()
         asked = time.monotonic()
         sender.write(answer.encode() + b"\n")
         met = [(program, program.event("connected")) for program in (sender, receiver)]
+        stretch = watch.stretch()
     assert (sender.end().status, receiver.end().status) == (0, 0)
     return Met(
         max(program.at(event) for program, event in met) - asked,
+        stretch,
         tuple(event["route"] for _, event in met),
     )
 
@@ -114,7 +118,7 @@ WITH_RELAY_NAMED: Final = -1.0
 
 
 def passed(lab: Lab) -> int:
-    """Return the bytes that have come to the server."""
+    """Return the bytes that have arrived at the server."""
     counter = "/sys/class/net/eth0/statistics/rx_bytes"
     return int(lab.server.run(["ip", "netns", "exec", lab.server.namespace, "cat", counter]).stdout)
 
@@ -142,7 +146,7 @@ async def holding(what: AbstractContextManager[object]) -> AsyncIterator[None]:
 async def with_page(
     lab: Lab, browser: Browser, folder: Path, pause: float, *servers: str, size: int = SIZE
 ) -> tuple[Met, Page, Program]:
-    """Let a page offer and a terminal answer and send."""
+    """Offer in a page; a terminal answers and sends."""
     await asyncio.to_thread(folder.mkdir)
     async with holding(STARTING):
         page = Page(await browser.open_tab(folder / "downloads"))
@@ -158,8 +162,9 @@ async def with_page(
     await asyncio.sleep(pause)
     async with holding(alone()):
         await page.tab.activate()
-        # The browser has as much to do when a tab comes to the front as when a person looks at it.
+        # The browser renders the tab in front, as for a user.
         await page.tab.call("() => new Promise((done) => setTimeout(done, 100))")
+        watch = Stopwatch()
         asked = time.monotonic()
         await page.tab.call(
             """(text) => {
@@ -170,8 +175,9 @@ async def with_page(
         )
         met = await asyncio.to_thread(sender.event, "connected")
         await page.until("offered")
+        stretch = watch.stretch()
     await page.accept("memory")
-    return Met(sender.at(met) - asked, (met["route"],)), page, sender
+    return Met(sender.at(met) - asked, stretch, (met["route"],)), page, sender
 
 
 async def done(page: Page, sender: Program) -> None:
@@ -181,7 +187,7 @@ async def done(page: Page, sender: Program) -> None:
 
 
 def pages(lab: Lab, folder: Path) -> Found:
-    """Let both browsers offer, with pauses, and with a relay named, each in a tab of its own."""
+    """Offer in both browsers, with pauses and with a relay, each in its own tab."""
     found: Found = {}
     servers = (STUN, lab.relay())
 
@@ -200,7 +206,7 @@ def pages(lab: Lab, folder: Path) -> Found:
                     group.create_task(meet(browser, (name, pause), place))
 
     async def both(browsers: dict[str, Browser]) -> None:
-        # For who waits in a thread; by default there are as few as processors.
+        # For waits in threads; the default number depends on the processors.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(40))
         async with asyncio.TaskGroup() as group:
             for name, browser in browsers.items():
@@ -216,7 +222,7 @@ def pages(lab: Lab, folder: Path) -> Found:
 
 
 def hidden(lab: Lab, folder: Path) -> Met:
-    """Let Chromium offer its `.local` names to a terminal behind a firewall."""
+    """Offer in Chromium with `.local` names, to a terminal behind a firewall."""
     browser = Browser("chromium", namespace=lab.b.namespace)
     try:
 
@@ -231,7 +237,7 @@ def hidden(lab: Lab, folder: Path) -> Met:
 
 
 def page_outage(lab: Lab, folder: Path) -> tuple[Ended, str]:
-    """Cut a page off; return how the terminal ended, and what the page shows."""
+    """Cut off a page; return the result of the terminal, and the text of the page."""
     browser = Browser("chromium", namespace=lab.b.namespace)
     try:
 
@@ -254,7 +260,7 @@ Gone = dict[str, list[tuple[float, float, Ended]]]
 
 
 def relays_gone(lab: Lab, folder: Path) -> Gone:
-    """Take the relays away; return for each when the error came, when the end, and how."""
+    """Stop the relays; return for each the times of the error and of the end, and the result."""
     running = {}
     for kind in RELAYS:
         place = folder / kind
@@ -332,11 +338,12 @@ Record = Callable[[str, object], None]
 
 
 def assert_soon(met: list[Met], record_property: Record) -> None:
-    """Check what several tries took, and have it told."""
-    times = sorted(one.seconds for one in met)
-    record_property("figure", " ".join(f"{1000 * seconds:.0f}" for seconds in times) + " ms")
-    assert times[0] < SOON + MARGIN, times
-    assert times[-1] < LATE, times
+    """Check the times of several tries, and record them for the summary."""
+    times = sorted((one.seconds, one.stretch) for one in met)
+    shown = [f"{1000 * seconds:.0f} ms ({stretch:.1f})" for seconds, stretch in times]
+    record_property("figure", ", ".join(shown))
+    assert any(seconds < SOON * stretch for seconds, stretch in times), times
+    assert all(seconds < LATE * stretch for seconds, stretch in times), times
 
 
 @pytest.mark.parametrize("pause", PAUSES)
@@ -388,8 +395,8 @@ def test_a_relay_that_is_gone_is_reported_within_thirty_seconds(became: Became, 
     for reported, over, ended in became("gone")[kind]:
         assert ended.status == 5
         assert "silent" in ended.fatal["message"], ended.fatal
-        assert reported < 30 + BUSY
-        assert over - reported < 1 + BUSY
+        assert reported < 30 + REPORTED * slowness()
+        assert over - reported < REPORTED * slowness()
 
 
 def test_after_an_outage_both_sides_name_the_browser_that_gave_up(became: Became) -> None:

@@ -1,6 +1,6 @@
-"""Is each side told why it does not connect, in the network that is the reason? A sample.
+"""Does each side report why it does not connect, in the network that is the reason? A sample.
 
-`every_reason` has all of them.
+`every_reason` has all reasons.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.engines.situations import Role, Situation
+from dcsend.peers.situations import Role, Situation
 from tests.lab.situations import CASES, Case
-from tests.lab.unmet import is_told, reason
+from tests.lab.unmet import reason, reports
 
 SAMPLE = (
     (Role.DIALER, Situation.SAME_NETWORK),
@@ -27,9 +27,9 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("role", "which", "case"), ROWS)
-def test_side_that_tries_to_connect_is_told_why_it_does_not(
+def test_side_that_tries_to_connect_reports_why_it_does_not(
     role: Role, which: Situation, case: Case, tmp_path: Path
 ) -> None:
     told, status = reason(role, case, tmp_path)
-    assert is_told(told, role, which), told
+    assert reports(told, role, which), told
     assert (told["kind"], status) == ("connection", 5)

@@ -1,6 +1,6 @@
-"""What networks there are: one table, as data. `building` makes them, `test_claims` checks them.
+"""The table of networks, as data. `building` makes them, `test_claims` checks them.
 
-Host `a` listens, sends and offers; `b` dials, or has the browser, unless a test does otherwise.
+By default, host `a` listens, sends and offers; `b` dials or has the browser.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Nat(StrEnum):
     ADDRESS = "address-restricted"
     "One port; those addresses get in to which something was sent, from any port."
     PORT = "port-restricted"
-    "One port; only what answers gets in, by address and port. What Linux does."
+    "One port for all destinations; address- and port-dependent filtering, as in Linux."
     SYMMETRIC = "symmetric"
-    "A port for each destination; only what answers gets in."
+    "A port for each destination; address- and port-dependent filtering."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +34,22 @@ class Site:
     hosts: str
     "`a`, `b` or `ab`: these are in one LAN."
     nat: Nat | None = Nat.PORT
-    "None: there is no router; the host itself has a public address."
+    "None: no router; the host has a public address."
     ipv4: bool = True
     ipv6: str = ""
-    "`open`, `firewall` (only what answers gets in), `broken` (addresses that lead nowhere), none."
+    "`open`, `firewall` (only responses enter), `broken` (addresses without a route), none."
     block: str = ""
     "What does not get out: `udp-drop`, `udp-reject` (with ICMP), `all-but-443` (TCP)."
     carrier: str = ""
     "Name of a provider's translator in between; sites with the same name share it."
     firewalls: str = ""
-    "Hosts whose own firewall lets in only what answers, pings and multicast."
+    "Hosts whose firewall accepts only responses, pings and multicast."
     isolated: bool = False
     "Hosts of the LAN reach the router, not each other: client isolation of a Wi-Fi."
     guests: bool = False
-    "`b` is in a second LAN, the guests'; nothing passes between the two."
+    "`b` is in a second LAN, for guests; no packet passes between the two."
     hairpin: bool = False
-    "What goes from inside to the router's own public address comes back in (RFC 4787, 6)."
+    "Hairpinning: packets from inside to the public address of the router return (RFC 4787, 6)."
     forwards: int = 0
     "A UDP port of the public address that is forwarded to `a`."
     uplink: str = "works"
@@ -58,7 +58,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topology:
-    """A network, and what is claimed of it."""
+    """A network, and its properties."""
 
     about: str
     sites: tuple[Site, ...]
@@ -66,7 +66,7 @@ class Topology:
     """`mesh`: both hosts are in one with MTU 1280; `exit`: the default route of `a` leads through
     one, to which UDP comes in only as an answer; `kill`: and its LAN is cut off from `a`."""
     second: str = ""
-    "Hosts whose default route leads over a second interface, to a router that is dead."
+    "Hosts whose default route leads over a second interface to a router that is down."
     reach: str = ""
     """Which own addresses can be reached from the other host, by a datagram out of the blue:
     `a`, `b` or `ab`."""
@@ -98,7 +98,7 @@ def _apart(
 
 
 def _blocked(a: Site, b: Site, about: str, *, relay: str) -> Topology:
-    """Two sites between which no UDP goes."""
+    """Two sites with no UDP between them."""
     return Topology(about=about, sites=(a, b), codes=False, relay=relay)
 
 

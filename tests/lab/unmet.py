@@ -1,4 +1,4 @@
-"""How two sides come not to connect, so that one is told why; `situations` has the table."""
+"""Attempts that do not connect, so that one side reports why; `situations` has the table."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
-from dcsend.engines.reasons import TABLE, question
-from dcsend.engines.situations import Role, Situation
+from dcsend.peers.reasons import TABLE, question
+from dcsend.peers.situations import Role, Situation
 from dcsend.signaling import blob
 from dcsend.signaling.dialcode import Address, DialCode
 from tests.lab.laboratory import Lab
 from tests.lab.situations import Case
 from tests.lab.ways import STUN
-from tests.netns import Host
-from tests.processes import Event, Program
+from tests.support.netns import Host
+from tests.support.processes import Event, Program
 
-__all__ = ["is_told", "reason"]
+__all__ = ["reason", "reports"]
 
 PATIENCE: Final = "--connect-timeout=2"
-"In place of 15 s: what is told does not depend on it."
+"In place of 15 s: the reports do not depend on it."
 SILENT: Final = "stun:203.0.113.10:9"
 "A STUN server of the laboratory that is out of order."
 _LARGE: Final = """table inet large {
@@ -40,8 +40,8 @@ def pattern(role: Role, which: Situation, *, hint: bool) -> str:
     return ".+".join(map(re.escape, parts))
 
 
-def is_told(event: Event, role: Role, which: Situation) -> bool:
-    """Tell whether an `error` event has the words of a reason."""
+def reports(event: Event, role: Role, which: Situation) -> bool:
+    """Return whether an `error` event has the message of a reason."""
     message, hint = event["message"], event["hint"] or ""
     return bool(
         re.fullmatch(pattern(role, which, hint=False), message)
@@ -50,13 +50,13 @@ def is_told(event: Event, role: Role, which: Situation) -> bool:
 
 
 def code(host: str) -> str:
-    """Return the code of a listener that is not there."""
+    """Return the code of a listener that does not exist."""
     addresses = (Address(host, 40_000),)
     return DialCode(bytes(16), bytes(32), 40_000, addresses, int(time.time()) + 3600).text()
 
 
 def answer(host: str) -> str:
-    """Return the answer of a peer that is not there."""
+    """Return the answer of a peer that does not exist."""
     candidates = (Candidate(CandidateType.HOST, host, 40_000, 1),)
     pwd = "p" * 22
     theirs = Description(SdpType.ANSWER, "abcd", pwd, bytes(32), Setup.ACTIVE, candidates)
@@ -64,7 +64,7 @@ def answer(host: str) -> str:
 
 
 def drop_large(lab: Lab, host: Host) -> None:
-    """Lose what is larger than checks: handshakes."""
+    """Drop packets that are larger than checks: handshakes."""
     lab.net.nft(host.namespace, _LARGE)
 
 
@@ -97,7 +97,7 @@ def dialed(lab: Lab, case: Case, folder: Path) -> Program:
 
 
 def offered(lab: Lab, case: Case, folder: Path) -> Program:
-    """Return an offerer that does not connect, though the answer was pasted."""
+    """Return an offerer that does not connect although the answer was pasted."""
     told, other = (lab.a, lab.b) if case.told == "a" else (lab.b, lab.a)
     options: dict[str, Any] = (
         {"environment": {"DCSEND_STUN": SILENT}} if case.also == "stun" else {}
@@ -109,7 +109,7 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
         both.append(f"--ice-server={STUN}")
     arguments = ("--signal=sdp", PATIENCE, *both)
     if case.also == "unplugged":
-        # It has no other address than loopback's when it begins.
+        # Its only address at the start is that of loopback.
         with lab.unplugged(told):
             offerer = lab.send(told, folder / "film", *arguments, stdin=subprocess.PIPE)
             offerer.event("description", type="offer")
@@ -132,7 +132,7 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
 
 
 def answered(lab: Lab, case: Case, folder: Path) -> Program:
-    """Return an answerer that hears the offerer, and does not connect until its code expires."""
+    """Return an answerer that gets checks, and does not connect until its code expires."""
     told, other = (lab.a, lab.b) if case.told == "a" else (lab.b, lab.a)
     drop_large(lab, told)
     arguments = ("--signal=sdp", "--connect-timeout=600")

@@ -1,4 +1,4 @@
-"""How two terminals meet, and what comes of it: by dialling or by two codes, with relays or not."""
+"""Connections between two terminals: dial code, or offer and answer; with or without relays."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Final
 
 from tests.lab.laboratory import Lab
-from tests.page import random_file
-from tests.processes import Event, Program
+from tests.support.page import random_file
+from tests.support.processes import Event, Program
 
 __all__ = ["LIMIT", "STUN", "Meeting", "Outcome", "dial", "two_codes"]
 
 LIMIT: Final = 40.0
-"Seconds after the last thing a person does, until a run that says nothing is given up."
+"Seconds without a message after the last user action, after which the attempt ends."
 
 STUN: Final = "stun:stun.l.google.com:19302"
 "The default, which has to be named where a relay is."
@@ -26,11 +26,11 @@ _SIZE: Final = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt to meet."""
+    """The result of an attempt to connect."""
 
     seconds: float | None
-    """From the last thing that a person did (started the dialer, pasted the last code) until both
-    sides had reported a connection; None: they had not."""
+    """Seconds from the last user action (start of the dialer, paste of the last code) until both
+    sides reported a connection; None if they did not."""
     routes: tuple[str, ...]
     "Route and address family as each terminal reported it, such as `direct IPv4`: a, b."
     statuses: tuple[int | None, ...]
@@ -45,7 +45,7 @@ class Meeting:
 
     programs: tuple[Program, ...]
     asked: float
-    "When the person did the last thing; seconds of the monotonic clock."
+    "The last user action; seconds of the monotonic clock."
 
     def outcome(self, limit: float = LIMIT) -> Outcome:
         """Wait until both are connected and done, or as many have given up as will."""
@@ -72,7 +72,7 @@ class Meeting:
         )
 
     def _said(self) -> Sequence[str]:
-        """Return what was reported as an error or a note after the last thing a person did."""
+        """Return the errors and notes after the last user action."""
         said = []
         for name, program in zip("ab", self.programs, strict=True):
             for event in program.so_far("error"):
@@ -83,7 +83,7 @@ class Meeting:
 
 
 def dial(lab: Lab, listener: str, folder: Path) -> Meeting:
-    """Let one host, `a` or `b`, offer a file and the other dial."""
+    """Offer a file at one host, `a` or `b`; the other one dials."""
     here, there = (lab.a, lab.b) if listener == "a" else (lab.b, lab.a)
     options = lab.topology.options if listener == "a" else ()
     film = random_file(folder / "film", _SIZE)
@@ -98,14 +98,14 @@ def dial(lab: Lab, listener: str, folder: Path) -> Meeting:
 def two_codes(
     lab: Lab, folder: Path, *, pause: float = 0.0, a: Sequence[str] = (), b: Sequence[str] = ()
 ) -> Meeting:
-    """Let `a` offer a file, `b` answer, and a person carry the answer back after a pause.
+    """Offer a file at `a`, answer at `b`, and paste the answer after a pause.
 
     Args:
-        lab: where.
+        lab: the network.
         folder: for files.
-        pause: seconds until the answer is pasted, after it was shown.
-        a: servers that `a` asks, in place of the default.
-        b: servers that `b` asks.
+        pause: seconds between the output of the answer and its paste.
+        a: servers of `a`, in place of the default.
+        b: servers of `b`.
     """
     film = random_file(folder / "film", _SIZE)
     options = [
@@ -115,7 +115,7 @@ def two_codes(
     offer = offerer.event("description")["text"]
     answerer = lab.receive(lab.b, offer, folder / f"out-{time.monotonic()}", *options[1])
     answer = answerer.event("description")["text"]
-    # What a person takes to carry a code: it is what is measured.
+    # The time before the code is pasted is a parameter of the measurement.
     time.sleep(pause)
     asked = time.monotonic()
     offerer.write(answer.encode() + b"\n")

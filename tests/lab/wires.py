@@ -20,7 +20,7 @@ _SOURCE: Final = Path(__file__).with_name("link.c")
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What a link does to packets; the same both ways."""
+    """Properties of a link, the same in both directions."""
 
     delay: float = 0.0
     "Seconds one way, without queueing."
@@ -29,7 +29,7 @@ class Wire:
     rate: float = 0.0
     "Bits per second; 0 for as fast as this machine."
     queue: int = 1 << 20
-    "Bytes that wait in front of the line; what comes then is dropped."
+    "Bytes of the queue; later packets are dropped."
 
 
 @functools.cache
@@ -44,13 +44,13 @@ def link_program() -> Path:
 
 @contextmanager
 def wired(one: str, other: str, wire: Wire, seed: int = 1) -> Iterator[None]:
-    """Join two namespaces by a pair of TUN devices that a link carries packets between.
+    """Join two namespaces by a pair of TUN devices with a link between them.
 
     Args:
-        one: NAMESPACE/DEVICE; the device is made, and is down.
+        one: NAMESPACE/DEVICE; the new device is down.
         other: the same for the other end.
-        wire: what the link does.
-        seed: which packets are lost.
+        wire: its properties.
+        seed: selects the lost packets.
     """
     numbers = (wire.delay * 1e6, wire.loss * 1e6, wire.rate, wire.queue, seed)
     link = subprocess.Popen(

@@ -1,8 +1,8 @@
-"""The least of a transport that a congestion controller can drive: numbered packets, no content.
+"""The simplest transport that a congestion controller can drive: numbered packets, without content.
 
-`Sender` sends each number once, whatever is lost goes again under another number, and loss is
-found as RACK does (RFC 8985). `Receiver` acknowledges every other packet, or, as a program in
-Python does, once for all it reads in one turn of its event loop.
+`Sender` sends each number once; lost data is sent again under another number, and loss is detected
+as in RACK (RFC 8985). `Receiver` acknowledges every other packet, or, as a program in Python does,
+once for all packets of one iteration of its event loop.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from dcsend.sctp.rate import RateSampler
 __all__ = ["PAYLOAD", "Receiver", "Sender"]
 
 PAYLOAD: Final = 1400
-"Bytes of every packet; nothing is taken off for headers."
+"Bytes of every packet, headers not counted."
 _NUMBER: Final = struct.Struct("!I")
 _PADDING: Final = bytes(PAYLOAD - _NUMBER.size)
 _QUANTUM: Final = 0.0015
-"Seconds of the pacing rate that are sent at once."
+"A burst in seconds of the pacing rate."
 _QUANTUM_MAX: Final = 64 * 1024
-"Bytes that are, at most."
+"Bytes of a burst, at most."
 _RTO_MIN: Final = 0.3
 _RTO_INITIAL: Final = 1.0
 _SACK_DELAY: Final = 0.2
@@ -35,7 +35,7 @@ _SACK_DELAY: Final = 0.2
 
 @dataclass(slots=True)
 class Packet:
-    """What the sender keeps of a packet in flight."""
+    """The state of a packet in flight."""
 
     size: int
     sent_time: float
@@ -80,10 +80,10 @@ class Sender:
         self.in_flight = 0
         self.sampler = RateSampler(start)
         self._next_send = start
-        "When pacing lets the next packet go."
+        "When pacing allows the next packet."
         self._busy_until = start
         self._rack_time = -math.inf
-        "When the packet was sent that is the newest acknowledged."
+        "Time of transmission of the newest acknowledged packet."
         self._rtt = math.inf
         self.srtt = 0.0
         self._rttvar = 0.0
@@ -102,7 +102,7 @@ class Sender:
 
     @property
     def is_done(self) -> bool:
-        """Whether all has been acknowledged."""
+        """Whether everything is acknowledged."""
         return self.sampler.delivered >= self.total
 
     def rate_between(self, start: float, end: float) -> float:
@@ -122,7 +122,7 @@ class Sender:
     # The endpoint
 
     def receive(self, packet: bytes, now: float) -> None:
-        """Take a SACK: the numbers it acknowledges."""
+        """Process a SACK: the numbers that it acknowledges."""
         prior = self.in_flight
         outstanding, acknowledged = self._outstanding, self.sampler.acknowledged
         delivered = 0
@@ -161,7 +161,7 @@ class Sender:
         self.log.append((now, total, rtt, prior))
 
     def packets(self, now: float) -> list[bytes]:
-        """Return what window and pacing let go, a quantum at most."""
+        """Return the packets that window and pacing allow, one burst at most."""
         while self._writes and self._writes[0][0] <= now:
             self._ready += self._writes.popleft()[1]
         controller, prior = self.controller, self.in_flight
@@ -192,14 +192,14 @@ class Sender:
         self.sent_packets += count
         self.controller.sent(now, count * PAYLOAD, prior)
         self._busy_until = now + count * self._cost
-        # A timer that fires late is made up for, but for no more than a quantum.
+        # A late timer is compensated, by one burst at most.
         since = max(self._next_send, now - _QUANTUM)
         self._next_send = since + count * PAYLOAD / self.controller.pacing_rate
         if math.isinf(self._rto_due):
             self._rto_due = now + self._rto()
 
     def deadline(self) -> float | None:
-        """Return when something is due: sending, a loss, a timeout."""
+        """Return the next deadline: sending, a loss, a timeout."""
         due = [self._rto_due, self._loss_due()]
         if self._writes:
             due.append(self._writes[0][0])
@@ -213,7 +213,7 @@ class Sender:
         return max(deadline, self._busy_until)
 
     def timeout(self, now: float) -> None:
-        """Find what is lost by now, or all of it."""
+        """Handle a loss timer, or a timeout."""
         if now >= self._rto_due:
             self.timeouts += 1
             self._lose(list(self._outstanding))
@@ -235,7 +235,7 @@ class Sender:
         return oldest.sent_time + self._rtt + self._window_for_reordering()
 
     def _detect_losses(self, now: float) -> int:
-        """Find what was sent well before something that was acknowledged."""
+        """Mark packets lost that were sent well before an acknowledged one."""
         rtt, patience = self._rtt, self._window_for_reordering()
         lost = []
         for number, packet in self._outstanding.items():
@@ -303,7 +303,7 @@ class Receiver:
         self.most_waiting = 0
 
     def receive(self, packet: bytes, now: float) -> None:
-        """Take a packet, or let it wait to be read."""
+        """Read a packet, or put it into the socket buffer."""
         if not self._cost:
             self._accept(packet, now)
         elif len(self._waiting) >= self._buffer:
@@ -325,7 +325,7 @@ class Receiver:
         return None if math.isinf(deadline) else deadline
 
     def timeout(self, now: float) -> None:
-        """Acknowledge what has been read, or what has waited long enough."""
+        """Acknowledge the packets that were read, or send the delayed SACK."""
         if now >= self._read_by:
             for _ in range(self._reading):
                 self._new.append(self._waiting.popleft()[: _NUMBER.size])

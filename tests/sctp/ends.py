@@ -16,11 +16,12 @@ from dcsend.sctp.association import Association, Options
 from dcsend.sctp.events import Ended, Established, Event, Message, Reset
 from dcsend.sctp.queue import RELIABLE, Reliability
 from dcsend.sctp.states import State
+from tests.sctp.reno import Reno
 
 __all__ = ["End", "Pair", "Storm", "check_books", "kinds", "make_pair"]
 
 BINARY: Final = 53
-PLAIN: Final = Options(congestion="reno")
+PLAIN: Final = Options(congestion=Reno)
 
 
 def kinds(packets: Iterable[bytes]) -> list[int]:
@@ -49,7 +50,7 @@ class Pair:
         return self.ends[0].state, self.ends[1].state
 
     def poll(self, which: int) -> list[bytes]:
-        """Let an end send what it wants; return it."""
+        """Process the events of an end; return the packets that it sends."""
         end = self.ends[which]
         while end.events:
             event = end.events.popleft()
@@ -61,7 +62,7 @@ class Pair:
         return packets
 
     def deliver(self, which: int) -> list[bytes]:
-        """Give an end all that is on its way to it, and let it answer; return that."""
+        """Deliver all packets in flight to an end; return the packets that it sends then."""
         packets = self.wire[which][:]
         self.wire[which].clear()
         for packet in packets:
@@ -69,13 +70,13 @@ class Pair:
         return self.poll(which)
 
     def lose(self, which: int) -> list[bytes]:
-        """Lose all that is on its way to an end; return it."""
+        """Drop all packets in flight to an end; return them."""
         packets = self.wire[which][:]
         self.wire[which].clear()
         return packets
 
     def settle(self) -> None:
-        """Move packets, at one instant, until none is left."""
+        """Deliver packets at one instant until none is in flight."""
         for _ in range(10_000):
             self.poll(0)
             self.poll(1)
@@ -83,10 +84,10 @@ class Pair:
                 return
             self.deliver(0)
             self.deliver(1)
-        raise AssertionError("they talk without end")
+        raise AssertionError("packets are exchanged endlessly")
 
     def wait(self, seconds: float = 0.0) -> None:
-        """Go on to the next timer of either, or by some seconds, and let it expire."""
+        """Advance to the next timer of either end, or by some seconds, and let it expire."""
         due = [end.deadline() for end in self.ends]
         soonest = min((time for time in due if time is not None), default=math.inf)
         self.now = max(self.now, soonest) if not seconds else self.now + seconds
@@ -96,7 +97,7 @@ class Pair:
                 end.timeout(self.now)
 
     def run(self, seconds: float = 60.0) -> None:
-        """Settle and wait by turns until nothing is due, or for some seconds."""
+        """Alternate `settle` and `wait` until no timer is set, or for some seconds."""
         until = self.now + seconds
         for _ in range(10_000):
             self.settle()
@@ -104,10 +105,10 @@ class Pair:
             if not due or min(due) > until:
                 return
             self.wait()
-        raise AssertionError("there is a timer storm")
+        raise AssertionError("timers expire endlessly")
 
     def messages(self, which: int) -> list[bytes]:
-        """Return what the application of an end has got."""
+        """Return the messages that an end has received."""
         return [event.data for event in self.events[which] if isinstance(event, Message)]
 
     def resets(self, which: int) -> list[Reset]:
@@ -143,7 +144,7 @@ def make_pair(
 
 
 def check_books(association: Association) -> None:
-    """Compare what is counted along the way with what is there."""
+    """Compare the counters of an association with its queues."""
     flight = association.transmission.flight
     records = list(flight._records.values())
     here = [r for r in records if not r.acknowledged]
@@ -190,7 +191,7 @@ class Storm:
         self._kept: list[bytes] = []
 
     def receive(self, packet: bytes, now: float) -> None:
-        """Let a packet through, or not."""
+        """Deliver, drop, damage or delay a packet."""
         if now >= self._until:
             self._release(now)
             self._end.receive(packet, now)
@@ -210,7 +211,7 @@ class Storm:
         self._end.receive(packet, now)
         if chance() < repeated:
             self._end.receive(packet, now)
-            self._kept.append(packet)  # and once more, late
+            self._kept.append(packet)  # and a late duplicate
         if chance() < 0.2:
             self._release(now)
 
@@ -225,11 +226,11 @@ class Storm:
         return self._end.packets(now)
 
     def deadline(self) -> float | None:
-        """Return when the end wants to be woken."""
+        """Return the deadline of the end."""
         return self._end.deadline()
 
     def timeout(self, now: float) -> None:
-        """Wake the end."""
+        """Call `timeout` of the end."""
         self._end.timeout(now)
 
 
@@ -251,7 +252,7 @@ class End:
         self.wakes = 0
         "How often `timeout` was called."
         self.most_held = 0
-        "Bytes that waited here, by the books, at most."
+        "The largest value of `Reassembly.held`."
         self._takes = takes
         self._waiting: list[Message] = []
         self._now = 0.0
@@ -267,7 +268,7 @@ class End:
         return self.association.packets(now)
 
     def deadline(self) -> float | None:
-        """Return when to wake it: by its timers, or to let the application take."""
+        """Return the deadline: of its timers, or of the application."""
         deadline = self.association.deadline()
         if self._waiting:
             tick = math.floor(self._now * 10 + 1) / 10 + 1e-6
@@ -275,7 +276,7 @@ class End:
         return deadline
 
     def timeout(self, now: float) -> None:
-        """Wake it."""
+        """Call `timeout`."""
         deadline = self.association.deadline()
         if deadline is not None and now >= deadline:
             self.wakes += 1
@@ -283,7 +284,7 @@ class End:
         self._look(now)
 
     def _look(self, now: float) -> None:
-        """See what has happened."""
+        """Process the events."""
         self._now = now
         reception = self.association._reception
         if reception is not None:

@@ -30,13 +30,13 @@ RECORD: Final = 16_384 - 12
 
 
 class Liar:
-    """An association of ours, and a peer that can say anything."""
+    """An association and a peer that sends arbitrary chunks."""
 
     def __init__(self, limits: Limits | None = None, *, extensions: bool = True) -> None:
         self.now = 10.0
         options = Options(limits=limits or Limits(window=100_000, message=30_000), first_tsn=0)
         self.association = Association(options, 0.0)
-        peer = Handshake(1 << 20, bulk=True, tsn=0)
+        peer = Handshake(1 << 20, zero_checksum=True, tsn=0)
         handshake = self.association._handshake
         self.association.associate(0.0)
         self.association.packets(0.0)
@@ -48,7 +48,7 @@ class Liar:
         self.association.events.clear()
 
     def say(self, *chunks: bytes, answer: bool = True) -> list[bytes]:
-        """Say chunks in one packet; return what comes back."""
+        """Send chunks in one packet; return the packets that come back."""
         packet = wire.packet(PORTS, self.tag, b"".join(chunks), checksum=True)
         self.association.receive(packet, self.now)
         return self.association.packets(self.now) if answer else []
@@ -56,7 +56,7 @@ class Liar:
     def data(
         self, tsn: int, content: bytes = b"x", flags: int = WHOLE, stream: int = 0, number: int = 0
     ) -> None:
-        """Say a DATA chunk."""
+        """Send a DATA chunk."""
         self.say(wire.data_chunk(flags, tsn & 0xFFFFFFFF, stream, number & 0xFFFF, 53, content))
 
     def take(self) -> list[bytes]:
@@ -71,34 +71,34 @@ class Liar:
 
     @property
     def held(self) -> int:
-        """Bytes that wait, by the books."""
+        """The value of `Reassembly.held`."""
         reception = self.association._reception
         assert reception is not None
         return reception._reassembly.held
 
     @property
     def is_well(self) -> bool:
-        """Whether the association goes on."""
+        """Whether the association has not ended."""
         check_books(self.association)
         return self.association.state is State.ESTABLISHED
 
 
 def sack(cumulative: int, window: int = 1 << 20, gaps: Iterable[tuple[int, int]] = ()) -> bytes:
-    """Return a SACK with anything in it."""
+    """Return a SACK with arbitrary fields."""
     runs = list(gaps)
     value = struct.pack("!LLHH", cumulative & 0xFFFFFFFF, window, len(runs), 0)
     return wire.chunk(wire.SACK, 0, value + b"".join(struct.pack("!HH", *run) for run in runs))
 
 
 class TraceFunction(Protocol):
-    """What `sys.settrace` takes."""
+    """The type of a trace function of `sys.settrace`."""
 
     def __call__(self, frame: FrameType, event: str, arg: object, /) -> TraceFunction:
-        """Look at a line, and say who looks at the next."""
+        """Count a line; return the trace function of the next."""
 
 
 def steps(work: Callable[[], object]) -> int:
-    """Count the instructions of the interpreter that some work takes."""
+    """Count the instructions that the interpreter runs for a call."""
     count = 0
 
     def trace(frame: FrameType, event: str, arg: object) -> TraceFunction:

@@ -1,8 +1,8 @@
-"""A path between two endpoints that exists as arithmetic only: no sockets, no clock.
+"""A simulated path between two endpoints, without sockets or a clock.
 
-Time is a number, and everything random comes from a seed, so a simulation of a minute takes a
-second and always ends the same way. An endpoint is anything sans-I/O with the four methods of
-`Endpoint`. Each direction is a `Link`, which several pairs may share:
+Time is a number, and random numbers come from a seed, so a simulation of a minute takes a second
+and always has the same result. An endpoint is any object with the four methods of `Endpoint`. Each
+direction is a `Link`, which several pairs may share:
 
     endpoint ──▶ queue (drop-tail) ──▶ bottleneck ──▶ loss ──▶ delay, jitter ──▶ endpoint
 """
@@ -21,23 +21,23 @@ from typing import Final, Protocol
 __all__ = ["Endpoint", "Link", "Simulation"]
 
 _PATIENCE: Final = 1000
-"Timeouts of one endpoint at one instant, after which it counts as caught in a loop."
+"Timeouts of one endpoint at one instant, after which it counts as an endless loop."
 
 
 class Endpoint(Protocol):
-    """What stands at an end of a path. Times are seconds."""
+    """An end of a path. Times are seconds."""
 
     def receive(self, packet: bytes, now: float) -> None:
-        """Take a packet that arrived."""
+        """Process a packet."""
 
     def packets(self, now: float) -> list[bytes]:
-        """Return what is to be sent now; called after everything that happened to it."""
+        """Return the packets to send; called after every other call."""
 
     def deadline(self) -> float | None:
-        """Return when `timeout` wants to be called; None for never."""
+        """Return when `timeout` must be called; None for never."""
 
     def timeout(self, now: float) -> None:
-        """Do what is due."""
+        """Handle the expired timers."""
 
 
 class Link:
@@ -53,6 +53,7 @@ class Link:
         reordered: part of the packets that are late.
         late: seconds by which these are.
         down: from when to when everything that is sent is lost.
+        narrow: from when to when packets that are longer than so many bytes are lost.
         overhead: bytes of each packet that the endpoints don't see, of UDP and IP.
         seed: of the random numbers.
     """
@@ -68,6 +69,7 @@ class Link:
         reordered: float = 0.0,
         late: float = 0.0,
         down: tuple[float, float] = (math.inf, math.inf),
+        narrow: tuple[float, float, int] = (math.inf, math.inf, 0),
         overhead: int = 0,
         seed: int = 1,
     ) -> None:
@@ -81,16 +83,17 @@ class Link:
         self.reordered = reordered
         self.late = late
         self.down = down
+        self.narrow = narrow
         self.overhead = overhead
         self._random = Random(seed)
         self._free = 0.0
-        "When the bottleneck has sent all that waits."
+        "When the bottleneck has sent all queued bytes."
         self._newest = 0.0
-        "When the last packet arrives."
+        "Arrival of the last packet."
         self.carried = self.lost = self.dropped = 0
-        "Packets that arrived, that were lost at random, and that found the queue full."
+        "Packets that arrived, that were lost at random, and that were dropped by the queue."
         self.longest_wait = 0.0
-        "Seconds in the queue, at most."
+        "Longest time in the queue, in seconds."
 
     def carry(self, size: int, now: float) -> float | None:
         """Return when a packet of *size* bytes, sent now, arrives; None if it doesn't."""
@@ -103,6 +106,8 @@ class Link:
             self.longest_wait = max(self.longest_wait, start - now)
         self._free = self._sent_by(start, size)
         away = self.down[0] <= now < self.down[1]
+        from_when, to_when, longest = self.narrow
+        away = away or (from_when <= now < to_when and size > longest)
         if away or (self.loss and self._random.random() < self.loss):
             self.lost += 1
             return None
@@ -149,10 +154,10 @@ class Link:
 class _End:
     endpoint: Endpoint
     link: Link
-    "That it sends to."
+    "The link on which it sends."
     peer: _End | None = None
     wake: float = math.inf
-    "When `timeout` is next looked at."
+    "When `timeout` is called next."
 
 
 class Simulation:
@@ -198,15 +203,16 @@ class Simulation:
                     raise RuntimeError(f"{end.endpoint!r} is caught in a loop at {self.now}")
                 end.endpoint.timeout(self.now)
             else:
-                continue  # it has asked for another time since
+                continue  # its deadline has changed
             self._poll(end)
         else:
-            return self.now if self._events or math.isinf(until) else until
+            if self._events or math.isinf(until):
+                return self.now
         self.now = until
         return until
 
     def _poll(self, end: _End) -> None:
-        """Send what is to be sent, and see when it wants to be woken."""
+        """Carry the packets of an end, and note its deadline."""
         now = self.now
         for packet in end.endpoint.packets(now):
             arrival = end.link.carry(len(packet), now)

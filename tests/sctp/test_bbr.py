@@ -73,7 +73,7 @@ class Feed:
 def feed() -> Feed:
     """A path that is known: the controller cruises."""
     feed = Feed()
-    feed.until(Phase.CRUISE)
+    feed.until(Phase.PROBE_BW_CRUISE)
     return feed
 
 
@@ -93,7 +93,7 @@ def test_startup_doubles_until_the_bandwidth_grows_no_more() -> None:
     assert feed.round().phase is Phase.STARTUP
     assert feed.round(in_flight=2 * BDP).phase is Phase.DRAIN
     assert feed.bbr.pacing_rate < RATE / 2
-    assert feed.round(in_flight=BDP).phase is Phase.CRUISE
+    assert feed.round(in_flight=BDP).phase is Phase.PROBE_BW_CRUISE
 
 
 def test_startup_is_not_over_because_the_application_is_slow() -> None:
@@ -125,38 +125,38 @@ def test_cruises_at_the_bandwidth_with_less_than_two_bdp_in_flight(feed: Feed) -
 
 
 def test_probes_up_and_then_down_and_cruises_again(feed: Feed) -> None:
-    feed.until(Phase.UP)
+    feed.until(Phase.PROBE_BW_UP)
     assert feed.bbr.pacing_rate == pytest.approx(1.25 * RATE, rel=0.02)
-    feed.until(Phase.DOWN, lambda: feed.round(in_flight=1.3 * BDP))
+    feed.until(Phase.PROBE_BW_DOWN, lambda: feed.round(in_flight=1.3 * BDP))
     assert feed.bbr.pacing_rate == pytest.approx(0.75 * RATE, rel=0.02)
-    feed.until(Phase.CRUISE)
+    feed.until(Phase.PROBE_BW_CRUISE)
 
 
 def test_up_lasts_until_it_can_show(feed: Feed) -> None:
-    feed.until(Phase.UP)
+    feed.until(Phase.PROBE_BW_UP)
     for _ in range(3):
-        assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.UP
-    assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.DOWN
+        assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.PROBE_BW_UP
+    assert feed.round(took=0.3 * RTT, in_flight=1.5 * BDP).phase is Phase.PROBE_BW_DOWN
 
 
 def test_up_ends_though_a_slow_sender_never_fills_the_path(feed: Feed) -> None:
-    feed.until(Phase.UP)
+    feed.until(Phase.PROBE_BW_UP)
     for _ in range(4):
         feed.round(in_flight=0.5 * BDP)
-    assert feed.bbr.phase is not Phase.UP
+    assert feed.bbr.phase is not Phase.PROBE_BW_UP
 
 
 def test_goes_up_again_soon_when_up_found_more(feed: Feed) -> None:
-    feed.until(Phase.UP)
-    feed.until(Phase.DOWN, lambda: feed.round(in_flight=1.3 * BDP))
-    feed.until(Phase.CRUISE, lambda: feed.round(1.25 * RATE, in_flight=BDP))
+    feed.until(Phase.PROBE_BW_UP)
+    feed.until(Phase.PROBE_BW_DOWN, lambda: feed.round(in_flight=1.3 * BDP))
+    feed.until(Phase.PROBE_BW_CRUISE, lambda: feed.round(1.25 * RATE, in_flight=BDP))
     feed.phases.clear()
-    feed.until(Phase.UP, lambda: feed.round(1.25 * RATE))
+    feed.until(Phase.PROBE_BW_UP, lambda: feed.round(1.25 * RATE))
     assert len(feed.phases) <= 2
-    feed.until(Phase.DOWN, lambda: feed.round(1.25 * RATE, in_flight=2 * BDP))
-    feed.until(Phase.CRUISE, lambda: feed.round(1.25 * RATE))
+    feed.until(Phase.PROBE_BW_DOWN, lambda: feed.round(1.25 * RATE, in_flight=2 * BDP))
+    feed.until(Phase.PROBE_BW_CRUISE, lambda: feed.round(1.25 * RATE))
     feed.phases.clear()
-    feed.until(Phase.UP, lambda: feed.round(1.25 * RATE))
+    feed.until(Phase.PROBE_BW_UP, lambda: feed.round(1.25 * RATE))
     assert len(feed.phases) >= 5
 
 
@@ -169,32 +169,32 @@ def test_cruises_for_random_times() -> None:
 
     feed = Feed()
     feed.bbr = Bbr(PAYLOAD, 0.0, uniform)
-    feed.until(Phase.CRUISE)
+    feed.until(Phase.PROBE_BW_CRUISE)
     assert asked == [(4, 8)]
 
 
 def test_a_lower_bandwidth_is_believed_after_two_cycles(feed: Feed) -> None:
     for _ in range(40):
         feed.round(RATE / 4, in_flight=RATE / 4 * RTT)
-    assert feed.bbr.bandwidth == pytest.approx(RATE / 4)
+    assert feed.bbr.max_bw == pytest.approx(RATE / 4)
 
 
 def test_an_application_that_is_slow_lowers_nothing(feed: Feed) -> None:
     for _ in range(200):
         feed.round(RATE / 100, app_limited=True, in_flight=0)
-    assert feed.bbr.bandwidth == pytest.approx(RATE)
+    assert feed.bbr.max_bw == pytest.approx(RATE)
 
 
 def test_an_application_limited_sample_raises_the_bandwidth(feed: Feed) -> None:
     feed.round(2 * RATE, app_limited=True)
-    assert feed.bbr.bandwidth == pytest.approx(2 * RATE)
+    assert feed.bbr.max_bw == pytest.approx(2 * RATE)
 
 
 def test_random_loss_changes_neither_rate_nor_window(feed: Feed) -> None:
     window = feed.round().window
     for _ in range(200):
         feed.round(lost=0.02)
-    assert feed.bbr.bandwidth == pytest.approx(RATE)
+    assert feed.bbr.max_bw == pytest.approx(RATE)
     assert feed.bbr.window >= window
     assert feed.bbr.inflight_hi == math.inf
 
@@ -202,10 +202,10 @@ def test_random_loss_changes_neither_rate_nor_window(feed: Feed) -> None:
 def test_much_loss_with_a_queue_bounds_what_is_in_flight_until_up(feed: Feed) -> None:
     feed.round(rtt=1.5 * RTT, took=RTT, lost=0.2)
     assert feed.bbr.window <= BDP * 1.01
-    feed.until(Phase.UP)
+    feed.until(Phase.PROBE_BW_UP)
     assert feed.bbr.window <= BDP * 1.01
     for _ in range(30):
-        feed.until(Phase.UP)
+        feed.until(Phase.PROBE_BW_UP)
         feed.round()
     assert feed.bbr.window > 1.7 * BDP
     assert feed.bbr.inflight_hi == math.inf
@@ -233,7 +233,9 @@ def test_half_the_bdp_for_a_while_when_the_queue_is_never_empty(feed: Feed) -> N
     before = feed.now
     feed.round(rtt=queue, in_flight=BDP)
     assert feed.bbr.window == pytest.approx(BDP / 2, rel=0.01)
-    feed.until(Phase.CRUISE, lambda: feed.round(rtt=1.25 * RTT, took=RTT, in_flight=BDP / 2))
+    feed.until(
+        Phase.PROBE_BW_CRUISE, lambda: feed.round(rtt=1.25 * RTT, took=RTT, in_flight=BDP / 2)
+    )
     assert 0.2 <= feed.now - before < 0.4
     # Others may have kept the queue full meanwhile: it grows by a tenth each time, no faster.
     assert feed.bbr.min_rtt == pytest.approx(1.1 * RTT)
@@ -243,7 +245,7 @@ def test_half_the_bdp_for_a_while_when_the_queue_is_never_empty(feed: Feed) -> N
 def test_a_path_that_has_become_much_longer_is_believed_at_once(feed: Feed) -> None:
     # As where a route changes: with a window for 40 ms, 200 ms would leave less and less.
     feed.until(Phase.PROBE_RTT, lambda: feed.round(rtt=5 * RTT, took=RTT))
-    feed.until(Phase.CRUISE, lambda: feed.round(rtt=5 * RTT, took=RTT, in_flight=BDP / 2))
+    feed.until(Phase.PROBE_BW_CRUISE, lambda: feed.round(rtt=5 * RTT, took=RTT, in_flight=BDP / 2))
     assert feed.bbr.min_rtt == pytest.approx(5 * RTT)
 
 
@@ -258,14 +260,14 @@ def test_after_a_long_pause_the_new_round_trip_is_taken_as_it_is(feed: Feed) -> 
     feed.now += 30.0
     feed.bbr.sent(feed.now, PAYLOAD, 0)
     feed.round(rtt=2 * RTT)
-    assert feed.bbr.phase is Phase.CRUISE
+    assert feed.bbr.phase is Phase.PROBE_BW_CRUISE
     assert feed.bbr.min_rtt == 2 * RTT
 
 
 def test_after_a_pause_it_goes_on_at_the_bandwidth(feed: Feed) -> None:
-    feed.until(Phase.UP)
+    feed.until(Phase.PROBE_BW_UP)
     feed.bbr.sent(feed.now + 1.0, PAYLOAD, 0)
-    assert feed.bbr.phase is Phase.CRUISE
+    assert feed.bbr.phase is Phase.PROBE_BW_CRUISE
     assert feed.bbr.pacing_rate == pytest.approx(RATE, rel=0.02)
 
 

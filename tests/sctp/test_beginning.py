@@ -10,6 +10,7 @@ from dcsend.sctp.events import Established
 from dcsend.sctp.handshake import Handshake
 from dcsend.sctp.states import State
 from tests.sctp.ends import Pair, kinds, make_pair
+from tests.sctp.reno import Reno
 
 UP = (State.ESTABLISHED, State.ESTABLISHED)
 HANDSHAKE = [wire.INIT, wire.INIT_ACK, wire.COOKIE_ECHO, wire.COOKIE_ACK]
@@ -106,7 +107,7 @@ def test_the_whole_handshake_may_come_again_later() -> None:
 def test_an_old_init_of_another_try_is_answered_and_changes_nothing() -> None:
     pair = begin(0, 1)
     pair.settle()
-    old = wire.packet((5000, 5000), 0, Handshake(9, bulk=True).init())
+    old = wire.packet((5000, 5000), 0, Handshake(9, zero_checksum=True).init())
     pair.ends[0].receive(old, pair.now)
     assert kinds(pair.ends[0].packets(pair.now)) == [wire.INIT_ACK]
     check_up(pair)
@@ -195,14 +196,16 @@ def test_what_is_sent_before_the_handshake_arrives_after_it() -> None:
     assert pair.messages(1) == [b"early"]
 
 
-@pytest.mark.parametrize("bulk", [(True, True), (True, False), (False, True), (False, False)])
-def test_checksums_are_left_out_only_if_both_sides_agree(bulk: tuple[bool, bool]) -> None:
-    plain = [Options(bulk=one, congestion="reno") for one in bulk]
+@pytest.mark.parametrize(
+    "zero_checksum", [(True, True), (True, False), (False, True), (False, False)]
+)
+def test_checksums_are_left_out_only_if_both_sides_agree(zero_checksum: tuple[bool, bool]) -> None:
+    plain = [Options(zero_checksum=one, congestion=Reno) for one in zero_checksum]
     pair = make_pair(plain[0], plain[1])
     for which in (0, 1):
         [packet] = pair.send(which, b"hello")
-        assert (packet[8:12] == bytes(4)) is all(bulk)
-        assert wire.has_checksum(packet) is not all(bulk)
+        assert (packet[8:12] == bytes(4)) is all(zero_checksum)
+        assert wire.has_checksum(packet) is not all(zero_checksum)
     pair.settle()
     assert pair.messages(0) == pair.messages(1) == [b"hello"]
 
@@ -220,3 +223,31 @@ def test_a_cookie_echo_has_a_checksum_and_comes_first_even_when_it_comes_again()
     [packet] = pair.poll(0)
     assert kinds([packet]) == [wire.COOKIE_ECHO, wire.HEARTBEAT_ACK]
     assert wire.has_checksum(packet)
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_peer_that_drops_what_it_does_not_know_is_met_and_one_of_ours_needs_no_checksums(
+    lost: int,
+) -> None:
+    """As Pion before 1.8.9 does, when it only answers."""
+    zero_checksum = Options(zero_checksum=True, congestion=Reno)
+    strict = make_pair(zero_checksum, zero_checksum, established=False)
+    strict.ends[0].associate(strict.now)
+    # With its length: random tags contain these two bytes in one run of some hundred.
+    parameter = wire.ZERO_CHECKSUM.to_bytes(2) + (8).to_bytes(2)
+    for _ in range(4):
+        strict.poll(0)
+        strict.wire[1][:] = [packet for packet in strict.wire[1] if parameter not in packet]
+        strict.settle()
+        strict.wait()
+    assert strict.states == (State.ESTABLISHED, State.ESTABLISHED)
+    ours = make_pair(zero_checksum, zero_checksum, established=False)
+    ours.ends[0].associate(ours.now)
+    ours.poll(0)
+    if lost:
+        ours.lose(1)
+        ours.wait()
+    ours.settle()
+    assert ours.states == (State.ESTABLISHED, State.ESTABLISHED)
+    [packet] = ours.send(0, b"x")
+    assert packet[8:12] == bytes(4)

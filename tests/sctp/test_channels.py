@@ -8,7 +8,7 @@ import pytest
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association
-from dcsend.sctp.channels import Channel, Channels, ChannelState, Parameters
+from dcsend.sctp.channels import ChannelParameters, ChannelState, DataChannel, DataChannels
 from dcsend.sctp.queue import Reliability
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.states import State
@@ -22,13 +22,13 @@ class Talk:
 
     def __init__(self, *, established: bool = True) -> None:
         self.pair = Pair(*(end._options for end in make_pair(established=False).ends))
-        self.announced: tuple[list[Channel], list[Channel]] = ([], [])
+        self.announced: tuple[list[DataChannel], list[DataChannel]] = ([], [])
         self.notes: list[tuple[str, object]] = []
         self.sides = tuple(
-            Channels(
+            DataChannels(
                 self.pair.ends[which],
                 is_client=which == 0,
-                announced=lambda channel, which=which: self._announced(channel, which),  # type: ignore[misc]
+                on_channel=lambda channel, which=which: self._announced(channel, which),  # type: ignore[misc]
             )
             for which in (0, 1)
         )
@@ -37,25 +37,25 @@ class Talk:
         if established:
             self.settle()
 
-    def _announced(self, channel: Channel, which: int) -> None:
+    def _announced(self, channel: DataChannel, which: int) -> None:
         self.announced[which].append(channel)
         self.watch(channel)
 
-    def watch(self, channel: Channel) -> Channel:
+    def watch(self, channel: DataChannel) -> DataChannel:
         """Note what happens to a channel."""
         label = channel.parameters.label
         channel.on_open = lambda: self.notes.append((label, "open"))
         channel.on_close = lambda: self.notes.append((label, "close"))
-        channel.on_message = lambda message: self.notes.append((label, message))
+        channel.on_message = lambda message, size: self.notes.append((label, message))
         return channel
 
-    def open(self, which: int, label: str = "a", **more: object) -> Channel:
+    def open(self, which: int, label: str = "a", **more: object) -> DataChannel:
         """Open a channel."""
-        parameters = Parameters(label, **more)  # type: ignore[arg-type]
+        parameters = ChannelParameters(label, **more)  # type: ignore[arg-type]
         return self.watch(self.sides[which].open(parameters, self.pair.now))
 
     def step(self, which: int) -> None:
-        """Handle the events of an end, as an engine does, and send what it wants to."""
+        """Handle the events of an end, and send its packets."""
         end = self.pair.ends[which]
         while end.events:
             event = end.events.popleft()
@@ -63,7 +63,7 @@ class Talk:
                 self.sides[which].handle(event, self.pair.now)
             except Violation as exc:
                 self.broken.append(exc)
-                end.violate(exc)
+                end.reject(exc)
         self.pair.wire[1 - which].extend(end.packets(self.pair.now))
 
     def settle(self) -> None:
@@ -147,7 +147,7 @@ def test_ids_can_be_used_up() -> None:
     talk = Talk()
     talk.sides[0]._next = 65_534
     assert talk.open(0).id == 65_534
-    with pytest.raises(ValueError, match="no stream is left"):
+    with pytest.raises(ValueError, match="no stream id is free"):
         talk.open(0)
 
 
@@ -367,7 +367,7 @@ def test_messages_for_a_channel_that_is_closing_are_passed_over() -> None:
     assert left._reception._reassembly.held == 0
 
 
-# Parameters
+# ChannelParameters
 
 
 @pytest.mark.parametrize("ordered", [False, True])
@@ -375,20 +375,20 @@ def test_messages_for_a_channel_that_is_closing_are_passed_over() -> None:
     "limit", [{}, {"max_retransmits": 0}, {"max_retransmits": 2**32 - 1}, {"max_lifetime": 1500}]
 )
 def test_parameters_are_read_as_they_were_written(*, ordered: bool, limit: dict[str, int]) -> None:
-    parameters = Parameters("lābel", ordered, protocol="proto", **limit)
-    assert Parameters.parse(parameters.encode()) == parameters
+    parameters = ChannelParameters("lābel", ordered, protocol="proto", **limit)
+    assert ChannelParameters.parse(parameters.encode()) == parameters
     seconds = limit["max_lifetime"] / 1000 if "max_lifetime" in limit else None
     assert parameters.reliability == Reliability(ordered, limit.get("max_retransmits"), seconds)
 
 
 @pytest.mark.parametrize(
-    "parameters", [Parameters("x" * 65_536), Parameters("x", max_retransmits=2**32)]
+    "parameters", [ChannelParameters("x" * 65_536), ChannelParameters("x", max_retransmits=2**32)]
 )
 def test_what_does_not_fit_an_opening_is_refused_and_uses_no_stream(
-    parameters: Parameters,
+    parameters: ChannelParameters,
 ) -> None:
     talk = Talk()
-    with pytest.raises(ValueError, match="can't be opened"):
+    with pytest.raises(ValueError, match="invalid channel parameters"):
         talk.sides[0].open(parameters, 0.0)
     assert talk.open(0).id == 0
 
@@ -398,6 +398,6 @@ def test_room_is_told_to_every_channel() -> None:
     channel = talk.open(0)
     told: list[str] = []
     channel.on_room = lambda: told.append("room")
-    talk.sides[0].room()
+    talk.sides[0].notify_room()
     assert told == ["room"]
-    assert channel.queued == len(Parameters("a").encode())
+    assert channel.queued == len(ChannelParameters("a").encode())

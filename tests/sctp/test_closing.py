@@ -1,4 +1,4 @@
-"""Channels over two associations, packet by packet: closing, and beginning again on the same id."""
+"""Closing channels over two associations, packet by packet, and using their ids again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
-from dcsend.sctp.channels import Channel, Channels, ChannelState, Parameters
+from dcsend.sctp.channels import ChannelParameters, ChannelState, DataChannel, DataChannels
 from dcsend.sctp.events import Ended
 
 
@@ -17,25 +17,27 @@ class End:
 
     def __init__(self, *, is_client: bool) -> None:
         self.association = Association(Options(), 0.0)
-        self.announced: list[Channel] = []
+        self.announced: list[DataChannel] = []
         self.messages: list[bytes | str] = []
-        self.closed: list[Channel] = []
-        self.channels = Channels(self.association, is_client=is_client, announced=self.announce)
+        self.closed: list[DataChannel] = []
+        self.channels = DataChannels(
+            self.association, is_client=is_client, on_channel=self.announce
+        )
         self.ended = False
 
-    def announce(self, channel: Channel) -> None:
+    def announce(self, channel: DataChannel) -> None:
         """Take a channel of the peer."""
         self.announced.append(self.follow(channel))
 
-    def follow(self, channel: Channel) -> Channel:
+    def follow(self, channel: DataChannel) -> DataChannel:
         """Keep what comes on a channel."""
-        channel.on_message = self.messages.append
+        channel.on_message = lambda message, size: self.messages.append(message)
         channel.on_close = lambda: self.closed.append(channel)
         return channel
 
-    def open(self, label: str, now: float, negotiated: int | None = None) -> Channel:
+    def open(self, label: str, now: float, negotiated: int | None = None) -> DataChannel:
         """Open a channel."""
-        return self.follow(self.channels.open(Parameters(label, negotiated=negotiated), now))
+        return self.follow(self.channels.open(ChannelParameters(label, negotiated=negotiated), now))
 
     def handle(self, now: float) -> None:
         """Take what has happened."""
@@ -98,7 +100,7 @@ def is_re_config(packet: bytes, kind: int) -> bool:
     )
 
 
-def states(*channels: Channel) -> set[ChannelState]:
+def states(*channels: DataChannel) -> set[ChannelState]:
     """Return the states that channels have."""
     return {channel.state for channel in channels}
 

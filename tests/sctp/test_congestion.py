@@ -15,9 +15,11 @@ from random import Random
 import pytest
 
 from dcsend.sctp.bbr import Bbr, Phase
-from dcsend.sctp.congestion import Acknowledgement, Controller, make_controller
+from dcsend.sctp.controller import Acknowledgement, Controller, MakeController
 from tests.sctp.abstract import PAYLOAD, Receiver, Sender
+from tests.sctp.cubic import Cubic
 from tests.sctp.path import Link, Simulation
+from tests.sctp.reno import Reno
 
 MBIT = 1e6 / 8
 MB = 1_000_000
@@ -30,13 +32,10 @@ class LinuxBbr(Bbr):
     _recovers = _conserves = False
     _before_recovery = 0
 
-    def _judge_losses(self) -> None:
+    def _check_excessive_loss(self) -> None:
         """Nothing is bounded."""
 
-    def _looks(self) -> bool:
-        return False
-
-    def _set_window(self, ack: Acknowledgement) -> None:
+    def _set_cwnd(self, ack: Acknowledgement) -> None:
         self.window = max(self.window - ack.lost, PAYLOAD)
         if ack.lost and not self._recovers:
             self._recovers = self._conserves = True
@@ -51,7 +50,7 @@ class LinuxBbr(Bbr):
         if self._conserves:
             self.window = max(self.window, ack.in_flight + ack.delivered)
         else:
-            target = 2 * self.bdp + self._extra.value
+            target = 2 * self.bdp + self._extra_acked.value
             self.window = int(min(self.window + ack.delivered, target))
         if self.phase is Phase.PROBE_RTT:
             self.window = min(self.window, 4 * PAYLOAD)
@@ -63,8 +62,8 @@ def controller(name: str, seed: int = 1) -> Controller:
     if name == "bbr":
         return Bbr(PAYLOAD, 0.0, Random(seed).uniform)
     if name == "linux-bbr":
-        return LinuxBbr(PAYLOAD, 0.0, Random(seed).uniform)
-    return make_controller(name, PAYLOAD, 0.0)
+        return LinuxBbr(PAYLOAD, 0.0, Random(seed).uniform, sharing=False)
+    return {"cubic": Cubic, "reno": Reno}[name](PAYLOAD, 0.0)
 
 
 def transfer(
@@ -114,6 +113,7 @@ class Path:
         return Link(self.rate, self.rtt / 2, self.queue, loss=self.loss)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "path",
     [
@@ -130,6 +130,7 @@ def test_sixty_megabytes_are_quick(path: Path) -> None:
     assert sender.timeouts == 0
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("loss", [0.001, 0.01])
 def test_a_sender_short_of_processor_time_uses_all_it_has_in_spite_of_loss(loss: float) -> None:
     cost = PAYLOAD / (33 * MB)
@@ -137,6 +138,7 @@ def test_a_sender_short_of_processor_time_uses_all_it_has_in_spite_of_loss(loss:
     assert sender.rate_between(1.0, 3.0) > 0.93 * 33 * MB
 
 
+@pytest.mark.full
 def test_loss_that_stops_cubic_does_not_stop_bbr() -> None:
     def rate(name: str) -> float:
         link = Link(100 * MBIT, 0.02, 500e3, loss=0.01)
@@ -179,22 +181,26 @@ def shares(
     return [rate / sum(rates) for rate in rates]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("other", ["bbr", "linux-bbr", "cubic"])
 def test_who_comes_second_gets_a_share(other: str) -> None:
     share, _ = shares(["bbr", other], starts=[2.0, 0.0], until=20.0)
     assert 0.3 < share < 0.7
 
 
+@pytest.mark.full
 def test_who_comes_first_gives_a_share() -> None:
     share, _ = shares(["bbr", "linux-bbr"], starts=[0.0, 2.0], until=20.0)
     assert 0.3 < share < 0.7
 
 
+@pytest.mark.full
 def test_cubic_has_its_share_in_the_long_run() -> None:
     share, _ = shares(["bbr", "cubic"], starts=[0.0, 0.1], until=30.0)
     assert 0.3 < share < 0.7
 
 
+@pytest.mark.full
 def test_a_short_queue_is_shared_without_losing_much() -> None:
     simulation = Simulation()
     link, back = Link(100 * MBIT, 0.02, 50e3), Link(delay=0.02)
@@ -210,6 +216,7 @@ def test_a_short_queue_is_shared_without_losing_much() -> None:
 # Paths that change
 
 
+@pytest.mark.full
 def test_a_rate_that_falls_to_a_quarter_is_found_within_a_second() -> None:
     sender = transfer(Link([(0, 100 * MBIT), (4, 25 * MBIT)], 0.02, 500e3), until=8.0)
     assert sender.rate_between(4.5, 8.0) > 0.95 * 25 * MBIT
@@ -217,11 +224,13 @@ def test_a_rate_that_falls_to_a_quarter_is_found_within_a_second() -> None:
     assert sender.timeouts == 0
 
 
+@pytest.mark.full
 def test_a_rate_that_grows_fourfold_is_found_within_a_second_and_a_half() -> None:
     sender = transfer(Link([(0, 25 * MBIT), (4, 100 * MBIT)], 0.02, 500e3), until=8.0)
     assert sender.rate_between(5.5, 8.0) > 0.95 * 100 * MBIT
 
 
+@pytest.mark.full
 def test_after_two_seconds_without_a_path_it_goes_on_at_the_old_rate() -> None:
     down = (3.0, 5.0)
     link = Link(100 * MBIT, 0.02, 500e3, down=down)
@@ -232,6 +241,7 @@ def test_after_two_seconds_without_a_path_it_goes_on_at_the_old_rate() -> None:
     assert sender.sent_packets < 1.1 * (sender.delivered / PAYLOAD)
 
 
+@pytest.mark.full
 def test_jitter_and_late_packets_cost_little() -> None:
     link = Link(100 * MBIT, 0.02, 500e3, jitter=0.01, reordered=0.01, late=0.01)
     sender = transfer(link, until=6.0, back=Link(delay=0.02, jitter=0.005, loss=0.01))
@@ -241,6 +251,7 @@ def test_jitter_and_late_packets_cost_little() -> None:
 # What the application and the peer do
 
 
+@pytest.mark.full
 def test_an_application_that_pauses_finds_the_rate_again_at_once() -> None:
     trickle = [(3.0 + 0.1 * number, 20_000) for number in range(70)]
     writes = [(0.0, 20 * MB), *trickle, (12.0, 40 * MB)]
@@ -255,6 +266,7 @@ def test_short_messages_before_a_file_do_not_slow_it_down() -> None:
     assert sender.rate_between(3.0, 5.0) > 0.95 * 100 * MBIT
 
 
+@pytest.mark.full
 def test_sixty_four_packets_in_one_acknowledgement_lose_nothing_of_the_rate() -> None:
     receiver = Receiver(cost=PAYLOAD / (101 * MBIT), batch=64)
     sender = transfer(Link(100 * MBIT, 0.02, 500e3), until=5.0, receiver=receiver)
@@ -274,6 +286,7 @@ def pauses(rate: float, longest: float, until: float) -> list[tuple[float, float
     return [((n + random.random() / 2) / rate, random.random() * longest) for n in range(count)]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stalls", [None, pauses(10, 0.01, 3.0)], ids=["steady", "pausing"])
 @pytest.mark.parametrize("speed", [60 * MB, 115 * MB], ids=["60MB/s", "115MB/s"])
 def test_on_a_lan_the_peers_processor_is_the_limit(
@@ -287,6 +300,7 @@ def test_on_a_lan_the_peers_processor_is_the_limit(
     assert sender.lost_packets < 0.01 * sender.sent_packets
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("stalls", [None, pauses(10, 0.01, 3.0)], ids=["steady", "pausing"])
 @pytest.mark.parametrize("batch", [2, 16, 64])
 def test_a_browsers_socket_buffer_does_not_overflow(
@@ -395,15 +409,10 @@ def test_slow_start_ends_before_a_deep_queue_is_full(name: str) -> None:
     assert sender.lost_packets == 0
 
 
-@pytest.mark.parametrize("name", ["bbr", "cubic", "reno"])
-def test_controllers_have_names(name: str) -> None:
-    control = make_controller(name, 1200, now=5.0)
+@pytest.mark.parametrize("make", [Bbr, Cubic, Reno])
+def test_the_first_window_is_ten_packets_of_any_size(make: MakeController) -> None:
+    control = make(1200, 5.0)
     assert control.window == 12_000
     control.resized(1400)
     assert control.window == 14_000
     control.sent(5.0, 1400, 0)
-
-
-def test_an_unknown_name_is_said() -> None:
-    with pytest.raises(ValueError, match="called vegas"):
-        make_controller("vegas", 1200, now=0.0)

@@ -10,6 +10,7 @@ from dcsend.sctp.queue import Reliability
 from dcsend.sctp.reassembly import Limits
 from dcsend.sctp.states import TRANSITIONS, Input, State
 from tests.sctp.ends import PLAIN, Pair, kinds, make_pair
+from tests.sctp.reno import Reno
 
 OVER = (State.ENDED, State.ENDED)
 
@@ -72,7 +73,7 @@ def test_all_that_is_queued_on_both_sides_arrives_before_the_end() -> None:
 
 def test_who_shuts_down_waits_as_long_as_the_peer_still_sends() -> None:
     # A window of a byte lets a packet go in each round trip.
-    pair = make_pair(Options(limits=Limits(window=1), congestion="reno"), PLAIN)
+    pair = make_pair(Options(limits=Limits(window=1), congestion=Reno), PLAIN)
     pair.ends[1].send(0, 53, bytes(120_000), pair.now)
     pair.ends[0].close(pair.now)
     start = pair.now
@@ -363,6 +364,6 @@ def test_every_state_is_reached_from_the_beginning() -> None:
 
 
 def test_options_are_those_of_each_side() -> None:
-    pair = make_pair(Options(ports=(5000, 7), congestion="reno"), Options(ports=(7, 5000)))
+    pair = make_pair(Options(ports=(5000, 7), congestion=Reno), Options(ports=(7, 5000)))
     assert pair.states == (State.ESTABLISHED, State.ESTABLISHED)
     assert PLAIN.ports == (5000, 5000)

@@ -159,7 +159,7 @@ def test_an_acknowledgement_too_quick_for_a_retransmission_is_of_the_first_one()
     sky.hear(0)
     sky.send(1)
     sky.now += 0.5
-    sky.flight.lose_all()
+    sky.flight.mark_all_lost()
     sky.resend()
     rack = sky.flight._rack
     sky.now += 0.01
@@ -172,7 +172,7 @@ def test_a_timeout_loses_everything_that_is_not_acknowledged() -> None:
     sky = Sky()
     sky.send(4)
     sky.hear(0, (2, 2))
-    assert sky.flight.lose_all() == 2 * SIZE
+    assert sky.flight.mark_all_lost() == 2 * SIZE
     sky.check()
     assert sky.flight.bytes == 0
     assert sky.resend() == [1, 3]
@@ -183,7 +183,7 @@ def test_what_the_peer_took_back_is_sent_again_after_a_timeout() -> None:
     sky.send(4)
     sky.hear(0, (2, 3))
     sky.hear(0, (3, 3))
-    assert sky.flight.lose_all() == 2 * SIZE
+    assert sky.flight.mark_all_lost() == 2 * SIZE
     sky.check()
     assert sky.resend() == [1, 2]
     assert sky.hear(3) == 2 * SIZE
@@ -195,7 +195,7 @@ def test_what_was_taken_back_can_be_acknowledged_again_beyond_a_gap() -> None:
     sky.send(4)
     sky.hear(-1, (1, 2))
     sky.hear(-1)
-    sky.flight.lose_all()
+    sky.flight.mark_all_lost()
     assert sky.resend() == [0, 1, 2, 3]
     assert sky.hear(-1, (1, 2)) == 2 * SIZE
 
@@ -217,7 +217,7 @@ def test_a_chunk_that_is_in_flight_no_more_is_not_recalled() -> None:
     [one, two] = sky.send(2)
     sky.hear(0)
     assert not sky.flight.recall(one)
-    sky.flight.lose_all()
+    sky.flight.mark_all_lost()
     assert not sky.flight.recall(two)
     sky.check()
     assert sky.flight.last() is None
@@ -229,10 +229,10 @@ def test_a_chunk_that_is_in_flight_no_more_is_not_recalled() -> None:
 def test_what_may_not_be_sent_again_is_given_up_when_it_is_lost() -> None:
     sky = Sky()
     sky.send(3, Reliability(max_retransmits=0))
-    sky.flight.lose_all()
-    hopeless = sky.flight.hopeless(sky.now)
-    assert len(hopeless) == 3
-    for record in hopeless:
+    sky.flight.mark_all_lost()
+    to_abandon = sky.flight.to_abandon(sky.now)
+    assert len(to_abandon) == 3
+    for record in to_abandon:
         sky.flight.abandon(record)
     sky.check()
     assert sky.flight.advance() == [(0, 0)]
@@ -244,19 +244,19 @@ def test_as_many_times_as_allowed_it_is_sent_again() -> None:
     sky = Sky()
     sky.send(1, Reliability(max_retransmits=2))
     for _ in range(2):
-        sky.flight.lose_all()
-        assert sky.flight.hopeless(sky.now) == []
+        sky.flight.mark_all_lost()
+        assert sky.flight.to_abandon(sky.now) == []
         assert sky.resend() == [0]
-    sky.flight.lose_all()
-    assert len(sky.flight.hopeless(sky.now)) == 1
+    sky.flight.mark_all_lost()
+    assert len(sky.flight.to_abandon(sky.now)) == 1
 
 
 def test_what_has_expired_is_given_up_when_it_is_lost() -> None:
     sky = Sky()
     sky.send(1, Reliability(max_lifetime=1.0))
-    sky.flight.lose_all()
-    assert sky.flight.hopeless(10.9) == []
-    assert len(sky.flight.hopeless(11.0)) == 1
+    sky.flight.mark_all_lost()
+    assert sky.flight.to_abandon(10.9) == []
+    assert len(sky.flight.to_abandon(11.0)) == 1
 
 
 def test_one_lost_fragment_gives_up_its_whole_message_and_no_other() -> None:
@@ -286,7 +286,7 @@ def test_what_the_peer_took_back_is_not_skipped() -> None:
     sky.flight.advance()
     sky.hear(-1, (2, 2))
     [last] = sky.send(1, Reliability(max_retransmits=0))
-    sky.flight.lose_all()
+    sky.flight.mark_all_lost()
     sky.flight.abandon(last)
     sky.flight.advance()
     assert sky.flight.advanced == 100
@@ -352,9 +352,9 @@ def acknowledge_some(sky: Sky, data: st.DataObject) -> None:
 
 
 def give_up_some(sky: Sky, data: st.DataObject) -> None:
-    """Give up what is hopeless."""
+    """Give up what is to_abandon."""
     flight = sky.flight
-    for record in flight.hopeless(sky.now):
+    for record in flight.to_abandon(sky.now):
         flight.abandon(record)
     flight.advance()
     assert flight.cumulative <= flight.advanced < flight.next
@@ -381,10 +381,11 @@ DEEDS = (
     probe_tail,
     lambda sky, data: sky.losses(),
     lambda sky, data: sky.resend(),
-    lambda sky, data: sky.flight.lose_all(),
+    lambda sky, data: sky.flight.mark_all_lost(),
 )
 
 
+@pytest.mark.full
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.data())
 def test_the_books_are_right_after_anything(data: st.DataObject) -> None:

@@ -19,7 +19,7 @@ def framing(*, zero_checksum: bool = True, met: bool = True, checksums: bool = F
     """Return ours, that knows its peer."""
     one = Framing(PORTS, TAG, zero_checksum=zero_checksum)
     if met:
-        one.meet(PEER_TAG, checksums=checksums)
+        one.set_peer(PEER_TAG, checksums=checksums)
     return one
 
 
@@ -76,7 +76,7 @@ def test_a_reflected_tag_is_the_peers_and_needs_its_flag(kind: int) -> None:
 @pytest.mark.parametrize("checksums", [False, True])
 def test_our_packets_have_the_peers_tag_and_a_checksum_if_it_wants_one(checksums: bool) -> None:
     one = framing(checksums=checksums)
-    for packet in (*one.wrap([DATA]), *one.bundle([DATA])):
+    for packet in (*one.packets([DATA]), *one.bundle([DATA])):
         assert wire.COMMON.unpack_from(packet)[:3] == (*PORTS, PEER_TAG)
         assert (packet[8:12] != bytes(4)) is checksums
         assert packet[12:] == DATA

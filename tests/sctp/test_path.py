@@ -83,6 +83,7 @@ def test_nothing_passes_while_the_link_is_down() -> None:
     assert [packet for _, packet in arrivals(link, *sent)] == [b"a", b"c"]
 
 
+@pytest.mark.full
 def test_loss_is_as_told_and_the_same_each_time() -> None:
     sent = [(i / 1000, bytes([i % 256])) for i in range(5000)]
     arrived = arrivals(Link(loss=0.1, seed=7), *sent)

@@ -16,6 +16,7 @@ from dcsend.sctp.reassembly import MAX_AHEAD, Limits, Message, Reassembly, Viola
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.wire import FIRST, LAST, UNORDERED
 from tests.sctp.ends import PLAIN, check_books, kinds, make_pair
+from tests.sctp.reno import Reno
 
 WHOLE = FIRST | LAST
 LIMITS = Limits(window=10_000, message=4000)
@@ -236,9 +237,9 @@ def test_too_many_streams_are_a_violation() -> None:
 # Acknowledgements
 
 
-def reception(*, rare: bool, limits: Limits = LIMITS) -> Reception:
+def reception(*, sack_each_read: bool, limits: Limits = LIMITS) -> Reception:
     """Return a reception that waits for TSN 1."""
-    return Reception(1, limits, lambda message: None, rare=rare)
+    return Reception(1, limits, lambda message: None, sack_each_read=sack_each_read)
 
 
 def feed(one: Reception, tsns: Iterable[int], flags: int = WHOLE) -> list[bool]:
@@ -247,12 +248,12 @@ def feed(one: Reception, tsns: Iterable[int], flags: int = WHOLE) -> list[bool]:
     for tsn in tsns:
         chunk = wire.data_chunk(flags, tsn, 0, tsn - 1, 53, b"x")
         one.data(chunk, 0, 17)
-        wants.append(one.packet_ended(1.0))
+        wants.append(one.on_packet_end(1.0))
     return wants
 
 
 def test_one_packet_waits_for_its_acknowledgement() -> None:
-    one = reception(rare=True)
+    one = reception(sack_each_read=True)
     feed(one, [1])
     assert one.deadline == pytest.approx(1.04)
     due = [one.is_due]
@@ -264,7 +265,7 @@ def test_one_packet_waits_for_its_acknowledgement() -> None:
 
 
 def test_every_second_packet_of_a_foreign_sender_is_acknowledged() -> None:
-    one = reception(rare=False)
+    one = reception(sack_each_read=False)
     sacks = 0
     for want in (feed(one, [tsn])[0] for tsn in range(1, 9)):
         if want:
@@ -274,7 +275,7 @@ def test_every_second_packet_of_a_foreign_sender_is_acknowledged() -> None:
 
 
 def test_one_acknowledgement_is_enough_for_all_packets_of_our_own() -> None:
-    one = reception(rare=True)
+    one = reception(sack_each_read=True)
     assert not any(feed(one, range(1, 9)))
     assert one.is_due
 
@@ -283,13 +284,13 @@ def test_one_acknowledgement_is_enough_for_all_packets_of_our_own() -> None:
     ("tsns", "flags"), [([2], WHOLE), ([1, 1], WHOLE), ([1], WHOLE | wire.IMMEDIATE)]
 )
 def test_a_gap_a_duplicate_and_a_wish_are_answered_at_once(tsns: list[int], flags: int) -> None:
-    one = reception(rare=True)
+    one = reception(sack_each_read=True)
     feed(one, tsns, flags)
     assert one.is_due
 
 
 def test_an_acknowledgement_tells_what_is_here() -> None:
-    one = reception(rare=True)
+    one = reception(sack_each_read=True)
     feed(one, [1, 3, 4, 7, 4])
     [(_, _, value)] = wire.chunks(bytes(12) + one.sack())
     told = wire.parse_sack(value)
@@ -301,7 +302,7 @@ def test_an_acknowledgement_tells_what_is_here() -> None:
 
 
 def test_a_window_that_opens_again_is_told_once() -> None:
-    one = reception(rare=True)
+    one = reception(sack_each_read=True)
     for tsn in range(1, 11):
         one.data(wire.data_chunk(WHOLE, tsn, 0, tsn - 1, 53, bytes(900)), 0, 916)
     one.sack()
@@ -324,7 +325,7 @@ def test_two_of_ours_answer_once_for_all_that_is_read_at_once() -> None:
 def test_a_foreign_sender_gets_an_acknowledgement_for_every_second_packet_read() -> None:
     pair = make_pair()
     assert pair.ends[1]._reception is not None
-    pair.ends[1]._reception._rare = False
+    pair.ends[1]._reception._sack_each_read = False
     pair.ends[0].transmission._controller.window = 100_000
     pair.send(0, bytes(11_600))
     assert len(pair.wire[1]) == 10
@@ -334,7 +335,7 @@ def test_a_foreign_sender_gets_an_acknowledgement_for_every_second_packet_read()
 def test_of_very_many_acknowledgements_the_last_one_is_not_missing() -> None:
     pair = make_pair()
     assert pair.ends[1]._reception is not None
-    pair.ends[1]._reception._rare = False
+    pair.ends[1]._reception._sack_each_read = False
     pair.ends[0].transmission._controller.window = 1_000_000
     pair.send(0, bytes(344 * 1160))  # an even number of packets: the last one asks for one
     pair.deliver(1)
@@ -346,7 +347,7 @@ def test_of_very_many_acknowledgements_the_last_one_is_not_missing() -> None:
 
 
 def test_a_window_that_closes_and_opens_lets_everything_arrive() -> None:
-    pair = make_pair(PLAIN, Options(limits=Limits(window=20_000), congestion="reno"))
+    pair = make_pair(PLAIN, Options(limits=Limits(window=20_000), congestion=Reno))
     pair.takes = False
     for number in range(100):
         pair.ends[0].send(0, 53, bytes([number]) * 1000, pair.now)
@@ -363,7 +364,7 @@ def test_a_window_that_closes_and_opens_lets_everything_arrive() -> None:
 
 
 def test_a_peer_whose_application_takes_nothing_for_an_hour_is_not_dead() -> None:
-    pair = make_pair(PLAIN, Options(limits=Limits(window=3000), congestion="reno"))
+    pair = make_pair(PLAIN, Options(limits=Limits(window=3000), congestion=Reno))
     pair.takes = False
     for _ in range(5):
         pair.ends[0].send(0, 53, bytes(1000), pair.now)
@@ -378,7 +379,7 @@ def test_a_peer_whose_application_takes_nothing_for_an_hour_is_not_dead() -> Non
 
 @pytest.mark.parametrize("left", [0, 1000], ids=["closed", "too small for a packet"])
 def test_a_lost_update_of_a_window_that_was_closed_for_long_costs_seconds(left: int) -> None:
-    pair = make_pair(PLAIN, Options(limits=Limits(window=3000 + left), congestion="reno"))
+    pair = make_pair(PLAIN, Options(limits=Limits(window=3000 + left), congestion=Reno))
     pair.takes = False
     for _ in range(5):
         pair.ends[0].send(0, 53, bytes(1000), pair.now)
@@ -395,7 +396,7 @@ def test_a_lost_update_of_a_window_that_was_closed_for_long_costs_seconds(left: 
 
 @pytest.mark.parametrize("window", [1, 500, 2000])
 def test_a_message_larger_than_the_window_arrives(window: int) -> None:
-    pair = make_pair(PLAIN, Options(limits=Limits(window=window), congestion="reno"))
+    pair = make_pair(PLAIN, Options(limits=Limits(window=window), congestion=Reno))
     pair.send(0, bytes(30_000))
     pair.send(0, bytes(10), how=Reliability(ordered=False))
     pair.run(30.0)

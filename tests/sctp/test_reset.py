@@ -11,6 +11,7 @@ from dcsend.sctp.reset import Reset, StreamResets
 from dcsend.sctp.transmission import Transmission
 from dcsend.sctp.wire import Malformed
 from tests.sctp.ends import kinds, make_pair
+from tests.sctp.reno import Reno
 
 OURS, THEIRS = 0xFFFFFFFF, 50
 
@@ -108,10 +109,10 @@ def test_lengths_that_are_wrong_are_malformed(value: bytes) -> None:
 
 def asked() -> tuple[StreamResets, Transmission]:
     """Return resets with a request on its way."""
-    resets, sending = StreamResets(OURS, THEIRS), Transmission(OURS, "reno", 0.0)
-    resets.want(3)
-    resets.want(3)
-    resets.want(5)
+    resets, sending = StreamResets(OURS, THEIRS), Transmission(OURS, Reno, 0.0)
+    resets.request(3)
+    resets.request(3)
+    resets.request(5)
     [chunk] = resets.requests(sending, 1.0)
     [(_, _, value)] = wire.chunks(bytes(12) + chunk)
     assert value == requested(OURS, OURS - 1, 3, 5)[:8] + struct.pack(
@@ -132,8 +133,8 @@ def test_a_request_goes_again_until_it_is_answered() -> None:
 
 def test_the_next_request_waits_for_the_answer_to_the_first() -> None:
     resets, sending = asked()
-    resets.want(7)
-    resets.want(3)
+    resets.request(7)
+    resets.request(3)
     resets.received(answered(OURS + 1), 0)
     assert resets.requests(sending, 1.5) == []
     resets.received(answered(OURS), 0)

@@ -42,15 +42,15 @@ def look(
     while not sharing.is_due():
         pass
     mine, bdp = share * LINE * usual, share * LINE * min_rtt
-    sharing.usual(usual, int(mine))
+    sharing.set_baseline(usual, int(mine))
     rtt = max(usual - (mine - bdp) / LINE, min_rtt)
     # What left before the queue was taken back tells nothing yet.
-    assert not sharing.look(ack(10_000_000, 2 * bdp, 9.0), bdp, min_rtt)
-    assert not sharing.look(ack(20_000_000, bdp, 0.001), bdp, min_rtt)
-    assert not sharing.look(ack(20_000_000 + int(bdp), bdp, 0.002), bdp, min_rtt)
-    assert not sharing.look(ack(20_000_000 + int(1.5 * bdp), bdp, rtt + 0.005), bdp, min_rtt)
-    assert not sharing.look(ack(20_000_000 + int(1.6 * bdp), bdp, None), bdp, min_rtt)
-    assert sharing.look(ack(20_000_000 + int(2 * bdp), bdp, rtt, now), bdp, min_rtt)
+    assert not sharing.probe(ack(10_000_000, 2 * bdp, 9.0), bdp, min_rtt)
+    assert not sharing.probe(ack(20_000_000, bdp, 0.001), bdp, min_rtt)
+    assert not sharing.probe(ack(20_000_000 + int(bdp), bdp, 0.002), bdp, min_rtt)
+    assert not sharing.probe(ack(20_000_000 + int(1.5 * bdp), bdp, rtt + 0.005), bdp, min_rtt)
+    assert not sharing.probe(ack(20_000_000 + int(1.6 * bdp), bdp, None), bdp, min_rtt)
+    assert sharing.probe(ack(20_000_000 + int(2 * bdp), bdp, rtt, now), bdp, min_rtt)
 
 
 def test_who_has_most_of_the_line_and_finds_somebody_twice_sends_at_less_than_half_of_it() -> None:
@@ -83,16 +83,16 @@ def test_who_is_alone_finds_nobody() -> None:
     for _ in range(5):
         look(sharing, 1.0, usual=0.042)
     assert sharing.ceiling == math.inf
-    assert not sharing.doubts
+    assert not sharing.min_rtt_is_doubtful
 
 
 def test_a_queue_that_is_all_ours_makes_the_empty_path_doubtful_now_and_then() -> None:
     sharing = new()
     doubts = []
     for now in (99.0, 100.0, 104.9, 105.0):
-        sharing.doubts = False
+        sharing.min_rtt_is_doubtful = False
         look(sharing, 1.0, now=now)
-        doubts.append(sharing.doubts)
+        doubts.append(sharing.min_rtt_is_doubtful)
     assert doubts == [False, True, False, True]
     assert sharing.ceiling == math.inf
 
@@ -109,10 +109,10 @@ def test_two_that_look_at_the_same_time_learn_nothing_of_the_line() -> None:
     for _ in range(5):
         while not sharing.is_due():
             pass
-        sharing.usual(0.07, 500_000)
+        sharing.set_baseline(0.07, 500_000)
         # If the line were all ours, what we took back would explain half of this.
         for total in (10_000_000, 10_400_000, 10_800_000):
-            sharing.look(ack(total, 390_000, 0.042), 400_000, 0.04)
+            sharing.probe(ack(total, 390_000, 0.042), 400_000, 0.04)
     assert sharing.ceiling == math.inf
 
 
@@ -128,9 +128,9 @@ def test_who_sends_nothing_learns_nothing() -> None:
     for _ in range(5):
         while not sharing.is_due():
             pass
-        sharing.usual(0.07, 0)
+        sharing.set_baseline(0.07, 0)
         for total in (10_000_000, 10_400_000, 10_800_000):
-            sharing.look(ack(total, 0, 0.042), 400_000, 0.04)
+            sharing.probe(ack(total, 0, 0.042), 400_000, 0.04)
     assert sharing.ceiling == math.inf
 
 
@@ -144,9 +144,9 @@ def test_nothing_that_can_be_seen_is_too_odd(usual: float, flight: int, min_rtt:
         for _ in range(3):
             while not sharing.is_due():
                 pass
-            sharing.usual(usual, flight)
+            sharing.set_baseline(usual, flight)
             for total in range(0, 40_000_000, 10_000_000):
-                done = sharing.look(ack(total, left, rtt), 10_000_000, min_rtt)
+                done = sharing.probe(ack(total, left, rtt), 10_000_000, min_rtt)
             assert done
             assert sharing.ceiling > 0
 
@@ -166,9 +166,9 @@ def test_the_ceiling_rises_slowly_and_faster_without_a_queue() -> None:
 def test_bbr_looks_with_a_bdp_in_flight_each_fourth_cycle() -> None:
     feed = Feed()
     for _ in range(300):
-        if feed.round(in_flight=1.3 * BDP if feed.bbr.phase is Phase.UP else BDP).phase is (
-            Phase.LOOK
-        ):
+        if feed.round(
+            in_flight=1.3 * BDP if feed.bbr.phase is Phase.PROBE_BW_UP else BDP
+        ).phase is (Phase.PROBE_QUEUE):
             assert feed.bbr.window <= BDP
             assert feed.bbr.pacing_rate == pytest.approx(RATE, rel=0.02)
     cycles, looks = (
@@ -176,7 +176,7 @@ def test_bbr_looks_with_a_bdp_in_flight_each_fourth_cycle() -> None:
             a is not phase and b is phase
             for a, b in zip(feed.phases, feed.phases[1:], strict=False)
         )
-        for phase in (Phase.UP, Phase.LOOK)
+        for phase in (Phase.PROBE_BW_UP, Phase.PROBE_QUEUE)
     )
     assert cycles > 20
     assert looks == pytest.approx(cycles / 4, abs=1.1)
@@ -184,20 +184,20 @@ def test_bbr_looks_with_a_bdp_in_flight_each_fourth_cycle() -> None:
 
 def test_bbr_sends_no_faster_than_the_ceiling_in_any_phase() -> None:
     feed = Feed()
-    feed.until(Phase.CRUISE)
+    feed.until(Phase.PROBE_BW_CRUISE)
     feed.bbr._sharing.ceiling = RATE / 2
     seen = set()
     for _ in range(60):
         seen.add(feed.round(RATE / 2, took=RTT / 10).phase)
         assert feed.bbr.pacing_rate < 0.56 * RATE
-    assert Phase.UP in seen
+    assert Phase.PROBE_BW_UP in seen
 
 
 def test_bbr_measures_the_empty_path_anew_when_it_is_in_doubt() -> None:
     feed = Feed()
-    feed.until(Phase.CRUISE)
-    feed.bbr._sharing.doubts = True
+    feed.until(Phase.PROBE_BW_CRUISE)
+    feed.bbr._sharing.min_rtt_is_doubtful = True
     assert feed.round(rtt=1.5 * RTT).phase is Phase.PROBE_RTT
-    feed.until(Phase.CRUISE, lambda: feed.round(rtt=0.8 * RTT, in_flight=0.4 * BDP))
+    feed.until(Phase.PROBE_BW_CRUISE, lambda: feed.round(rtt=0.8 * RTT, in_flight=0.4 * BDP))
     assert feed.bbr.min_rtt == pytest.approx(0.8 * RTT)
     assert Phase.PROBE_RTT not in [feed.round(rtt=1.5 * RTT).phase for _ in range(20)]

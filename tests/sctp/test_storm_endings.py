@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from dcsend.sctp.reassembly import Limits
 from dcsend.sctp.states import State
 from tests.sctp.ends import End, Storm, check_books
 from tests.sctp.path import Link, Simulation
+from tests.sctp.reno import Reno
 from tests.sctp.test_storm import FAIR, Weather, options, weathers
 
 
@@ -60,7 +62,7 @@ def play(plan: list[Deed], both: tuple[Options, Options], weather: Weather) -> t
     """Let two ends do what is planned, in a weather that becomes fair; return them."""
     random.seed(0)
     ends = End(both[0]), End(both[1])
-    flips = not (both[0].bulk and both[1].bulk)
+    flips = not (both[0].zero_checksum and both[1].zero_checksum)
     storms = [
         Storm(
             end,
@@ -98,6 +100,7 @@ calm = settings(
 )
 
 
+@pytest.mark.full
 @calm
 @given(st.lists(deeds, max_size=12), st.integers(0, 1), st.tuples(options(), options()), weathers)
 def test_after_a_close_both_sides_end_and_what_was_sent_has_arrived(
@@ -116,6 +119,7 @@ def test_after_a_close_both_sides_end_and_what_was_sent_has_arrived(
             assert came == promised
 
 
+@pytest.mark.full
 @calm
 @given(st.lists(any_deeds, min_size=1, max_size=15), st.tuples(options(), options()), weathers)
 def test_aborts_at_any_moment_leave_nothing_running_at_who_aborts(
@@ -130,7 +134,7 @@ def test_aborts_at_any_moment_leave_nothing_running_at_who_aborts(
 
 
 def test_both_may_close_while_windows_are_tiny() -> None:
-    tiny = Options(limits=Limits(window=1, message=30_000), congestion="reno")
+    tiny = Options(limits=Limits(window=1, message=30_000), congestion=Reno)
     plan = [
         Deed(4.0, 0, "send"),
         Deed(4.0, 1, "send"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsend.sctp import wire
-from dcsend.sctp.handshake import EXTENSIONS, RARE_SACKS, Handshake, Peer
+from dcsend.sctp.handshake import EXTENSIONS, Handshake, Peer
 from dcsend.sctp.wire import Init, Malformed, Sack
 
 quick = settings(max_examples=200, deadline=None, derandomize=True, database=None)
@@ -87,6 +87,7 @@ gap_lists = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), max_size
 )
 
 
+@pytest.mark.full
 @quick
 @given(u32, u32, gap_lists, st.lists(u32, max_size=16))
 def test_a_sack_is_read_as_it_was_written(
@@ -231,32 +232,32 @@ def test_data_is_padded_and_its_length_does_not_count_that(size: int) -> None:
         zero_checksum=st.booleans(),
         forward_tsn=st.booleans(),
         re_config=st.booleans(),
-        rare_sacks=st.booleans(),
+        bulk_extension=st.booleans(),
     )
 )
 def test_a_cookie_holds_all_of_a_peer(peer: Peer) -> None:
-    handshake = Handshake(1000, bulk=True)
+    handshake = Handshake(1000, zero_checksum=True)
     assert handshake.open_cookie(handshake._cookie(peer)) == peer
-    assert Handshake(1000, bulk=True).open_cookie(handshake._cookie(peer)) is None
+    assert Handshake(1000, zero_checksum=True).open_cookie(handshake._cookie(peer)) is None
 
 
-@pytest.mark.parametrize("bulk", [False, True])
-def test_an_init_says_what_we_can(bulk: bool) -> None:
-    handshake = Handshake(2**40, bulk=bulk, tsn=0xFFFFFFFF)
+@pytest.mark.parametrize("zero_checksum", [False, True])
+def test_an_init_says_what_we_can(zero_checksum: bool) -> None:
+    handshake = Handshake(2**40, zero_checksum=zero_checksum, tsn=0xFFFFFFFF)
     [(_, _, value)] = wire.chunks(bytes(12) + handshake.init())
     init = Init.parse(value)
     assert (init.tsn, init.window, init.tag) == (0xFFFFFFFF, 0xFFFFFFFF, handshake.tag)
     assert init.extensions == EXTENSIONS
-    assert init.zero_checksum is bulk
+    assert init.zero_checksum is zero_checksum
     peer = Peer.of(init)
     assert peer.forward_tsn
     assert peer.re_config
-    assert peer.rare_sacks
-    assert RARE_SACKS in init.extensions
+    assert peer.bulk_extension
+    assert wire.PART in init.extensions
 
 
 def test_tags_and_tsns_are_random_and_a_tag_is_never_zero() -> None:
-    ours = [Handshake(1, bulk=True) for _ in range(50)]
+    ours = [Handshake(1, zero_checksum=True) for _ in range(50)]
     assert len({handshake.tag for handshake in ours}) == 50
     assert len({handshake.tsn for handshake in ours}) == 50
     assert all(0 < handshake.tag <= 0xFFFFFFFF for handshake in ours)

@@ -1,27 +1,27 @@
 /**
- * The Vite plugin that turns the build into one html file without a request to anywhere.
+ * The Vite plugin that makes the build one html file, which sends no requests.
  *
- * The page's script, which is its workers' as well, is packed: deflated, as base64. src/unpack.ts,
- * in clear, unpacks and runs it; the policy names the hash of what comes out, so nothing else can.
- * Without that the page would have 154 KB, a tenth of it the SHA-256 of hash-wasm.
+ * The page's script, which is also that of its workers, is deflated, as base64. src/unpack.ts,
+ * uncompressed, inflates and runs it; the policy has the hash of the result, so no other script can
+ * run. Without that the page would have 154 KB, a tenth of it the SHA-256 of hash-wasm.
  */
 import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { deflateSync } from "node:zlib";
 import { build, type Plugin, type Rolldown } from "vite";
 
-/** Bytes that the page may have, before any compression. */
+/** The most bytes of the page, uncompressed. */
 const LIMIT = 100_000;
 
-/** Scripts that stand beside the page's own, by path. */
+/** Scripts that are added to the page's own, by path. */
 export interface Scripts {
-  /** Unpacks the page's script. */
+  /** Inflates the page's script. */
   readonly unpack: string;
-  /** The service worker of hosted copies: carried along as text, which the page never runs. */
+  /** The service worker of hosted copies: included as text, which the page never runs. */
   readonly serviceWorker: string;
 }
 
-/** Put script, style and policy into the html file, and leave nothing beside it. */
+/** Put script, style and policy into the html file, and emit no other file. */
 export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
   return {
     name: "one-page",
@@ -55,7 +55,7 @@ export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
   };
 }
 
-/** Find the page, its one script and its one style; take the latter two out of `bundle`. */
+/** Find the page, its one script and its one style; remove the latter two from `bundle`. */
 function parts(bundle: Rolldown.OutputBundle) {
   const files = Object.values(bundle);
   const html = files.find((file) => file.fileName.endsWith(".html"));
@@ -71,13 +71,13 @@ function parts(bundle: Rolldown.OutputBundle) {
 }
 
 /**
- * Under which nothing runs, loads or connects but what is in the file itself.
+ * Return the policy: only the content of the file itself runs, loads or connects.
  *
  * - script-src: the page's script and the one that unpacks it, by hash; `wasm-unsafe-eval` for
  *   SHA-256 in WebAssembly, which runs only code that is in this file.
  * - worker-src: the worker is a Blob of the page's script; `self` for the service worker of a
  *   hosted page. frame-src: the download that the service worker streams.
- * - require-trusted-types-for: no text becomes html or script, whoever wrote it.
+ * - require-trusted-types-for: no text becomes html or script, whatever its origin.
  */
 function policy(scripts: readonly string[], style: string): string {
   return [
@@ -94,7 +94,7 @@ function policy(scripts: readonly string[], style: string): string {
   ].join("; ");
 }
 
-/** A script of its own with all it imports, minified. */
+/** Bundle a script with its imports, minified. */
 async function bundled(entry: string): Promise<string> {
   const result = await build({
     configFile: false,

@@ -1,24 +1,24 @@
 /**
- * What the device can do beside connecting: stay awake, notify, copy, share. Each is checked for
- * and fails quietly: none of it is needed, and http pages have little of it. No elements here.
+ * Optional functions of the device: wake lock, notifications, clipboard, sharing. All of them fail
+ * silently where they are missing, as most are on http pages. Does not use elements of the page.
  */
 
-/** Seconds by which a timer is late when the page was asleep; busy pages are late by less. */
+/** Seconds by which a timer is late after the page was suspended; busy pages are late by less. */
 const LATE = 5;
-/** Seconds for which it explains a lost connection. */
+/** Seconds for which a suspension explains a lost connection. */
 const REMEMBERED = 60;
 
-/** Keeps the screen on while it is wanted. */
+/** Keeps the screen on while needed. */
 export class WakeLock {
   #wanted = false;
-  /** One request at a time: of two locks, one would never be released. */
+  /** Whether a request is pending: of two simultaneous locks, one would never be released. */
   #asking = false;
   #lock: { release(): Promise<void>; readonly released: boolean } | null = null;
 
-  /** Keep the screen on from now on; call again when the page is back in sight. */
+  /** Keep the screen on from now on; call again when the page becomes visible. */
   async renew(wanted = this.#wanted): Promise<void> {
     this.#wanted = wanted;
-    // Absent in http pages, whatever the types say.
+    // Undefined on http pages, contrary to the types.
     const wakeLock: Navigator["wakeLock"] | undefined = globalThis.navigator?.wakeLock;
     if (!wanted || wakeLock === undefined || this.#lock?.released === false) return;
     if (this.#asking) return;
@@ -28,13 +28,13 @@ export class WakeLock {
       this.#lock = lock;
       if (!this.#wanted) await lock.release();
     } catch {
-      // Out of sight, or the battery is low.
+      // The page is hidden, or the battery is low.
     } finally {
       this.#asking = false;
     }
   }
 
-  /** Let the screen go off again. */
+  /** Allow the screen to switch off. */
   release(): void {
     this.#wanted = false;
     this.#lock?.release().catch(() => undefined);
@@ -42,7 +42,7 @@ export class WakeLock {
   }
 }
 
-/** Whether it makes sense to ask for the permission to notify. */
+/** Return whether the permission for notifications can be requested. */
 export function canAskToNotify(): boolean {
   return (
     globalThis.isSecureContext === true &&
@@ -51,7 +51,7 @@ export function canAskToNotify(): boolean {
   );
 }
 
-/** Ask for the permission to notify; call from a click. Whether it was given. */
+/** Request the permission for notifications, in a click; return whether it was granted. */
 export async function askToNotify(): Promise<boolean> {
   try {
     return (await Notification.requestPermission()) === "granted";
@@ -60,19 +60,19 @@ export async function askToNotify(): Promise<boolean> {
   }
 }
 
-/** Notify, if that is permitted. */
+/** Show a notification if that is permitted. */
 export async function notify(title: string, body: string): Promise<void> {
   if (!("Notification" in globalThis) || Notification.permission !== "granted") return;
   try {
     new Notification(title, { body });
   } catch {
-    // Android knows only notifications of service workers.
+    // On Android only service workers can show notifications.
     const worker = await navigator.serviceWorker?.getRegistration().catch(() => undefined);
     await worker?.showNotification(title, { body }).catch(() => undefined);
   }
 }
 
-/** Copy `text`; false if the browser has no clipboard for this page. */
+/** Copy `text`; return false if the page may not use the clipboard. */
 export async function copy(text: string): Promise<boolean> {
   const clipboard: Clipboard | undefined = globalThis.navigator?.clipboard;
   if (clipboard === undefined) return false;
@@ -82,44 +82,44 @@ export async function copy(text: string): Promise<boolean> {
   );
 }
 
-/** Whether these can be handed to another app. */
+/** Return whether the files can be shared with another app. */
 export function canShare(files: readonly File[]): boolean {
   const device: Partial<Navigator> | undefined = globalThis.navigator;
   return files.length > 0 && device?.canShare?.({ files: [...files] }) === true;
 }
 
-/** Hand them to another app; call from a click. The person may change their mind. */
+/** Share files with another app, in a click; the user may cancel. */
 export async function share(files: readonly File[]): Promise<void> {
   await navigator.share({ files: [...files] }).catch(() => undefined);
 }
 
-/** Notices when the browser has put the page to sleep: then timers come late. */
+/** Detects that the browser has suspended the page, by late timers. */
 export class Sleep {
   readonly #now: () => number;
   #last: number;
   #woke = Number.NEGATIVE_INFINITY;
 
-  /** `now`: seconds on a clock that goes on in sleep. */
+  /** `now` returns the seconds of a clock that continues while the page is suspended. */
   constructor(now: () => number) {
     this.#now = now;
     this.#last = now();
   }
 
-  /** Call every second or so. */
+  /** To be called about every second. */
   tick(): void {
     const now = this.#now();
     if (now - this.#last > LATE) this.#woke = now;
     this.#last = now;
   }
 
-  /** Whether the page sleeps, as it were, or did so a moment ago. */
+  /** Return whether the page was suspended recently. */
   slept(): boolean {
     const now = this.#now();
     return now - this.#last > LATE || now - this.#woke < REMEMBERED;
   }
 }
 
-/** What browsers call themselves; of those that claim to be others, too, the first here counts. */
+/** User-agent tokens and names of browsers; the first match counts, since many have several tokens. */
 const BROWSERS = [
   ["Edg", "Edge"],
   ["OPR", "Opera"],
@@ -131,8 +131,21 @@ const BROWSERS = [
 ] as const;
 const SYSTEM = /Android|iPhone|iPad|Windows|Mac|Linux/;
 
-/** What we call ourselves: version, browser and system, nothing personal. */
+/** Return name and version of this program, with system and browser, without personal data. */
 export function agent(version: string, userAgent: string): string {
-  const browser = BROWSERS.find(([claim]) => userAgent.includes(claim))?.[1] ?? "browser";
-  return `dcsend/${version} (${SYSTEM.exec(userAgent)?.[0] ?? "unknown"}; ${browser})`;
+  return `dcsend/${version} (${system(userAgent) ?? "unknown"}; ${browser(userAgent) ?? "browser"})`;
+}
+
+/** Return a name for this device: browser and system. */
+export function deviceName(userAgent: string): string {
+  const [program, device] = [browser(userAgent) ?? "a browser", system(userAgent)];
+  return device === undefined ? program : `${program} on ${device}`;
+}
+
+function browser(userAgent: string): string | undefined {
+  return BROWSERS.find(([claim]) => userAgent.includes(claim))?.[1];
+}
+
+function system(userAgent: string): string | undefined {
+  return SYSTEM.exec(userAgent)?.[0];
 }

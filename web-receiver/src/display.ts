@@ -1,29 +1,30 @@
 /**
- * Everything a person sees and touches. With its folder the only part that knows of a document,
- * beside main.ts.
+ * The user interface. With display/ and main.ts the only part that uses the document.
  *
  *     paste ◄─► exchanging (two codes)
  *     paste ─► connecting ─┬─► offered ──────────────┬─► transferring ─┬─► done
  *                          └─► choosing ─► waiting ──┘                 ├─► partly
  *     unsupported                                                      └─► failed
  *
- * index.html holds all parts; a state shows those that name it in `data-for`. Every text enters the
- * page as text, never as html. Imports types, strings, device.ts and pure helpers.
+ * index.html holds all parts; a state shows those that have its name in `data-for`. Every text
+ * enters the page as text, never as html. Imports types, strings, device.ts and pure helpers.
  */
 import { askToNotify, canAskToNotify } from "./device.ts";
-import { append, copyFrom, element, on, part, say, show } from "./display/elements.ts";
-import { Downloads, listVerdicts, showProblem } from "./display/ending.ts";
+import { addDigest, addSnippet, linked } from "./display/arrived.ts";
+import { Downloads } from "./display/downloads.ts";
+import { append, element, head, on, part, say, show } from "./display/elements.ts";
+import { listVerdicts, showProblem } from "./display/ending.ts";
 import { Exchange } from "./display/exchange.ts";
+import { ExistingFiles } from "./display/existing.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
 import type { Entry } from "./entry.ts";
-import { DcsendError } from "./errors.ts";
+import { DcsendError, PeerCannotSave } from "./errors.ts";
 import { favicon, type Look } from "./favicon.ts";
-import type { Chosen } from "./files/operations.ts";
+import type { Chosen, Export } from "./files/contract.ts";
 import { printable } from "./printable.ts";
 import type {
   Connected,
-  FileFinished,
   Finished,
   ManifestKnown,
   Progressed,
@@ -36,10 +37,8 @@ import * as wording from "./wording.ts";
 
 /** Random messages that are kept: the last few minutes. */
 const MAX_RANDOM = 50;
-/** Digests that are listed; a page with 100 000 would freeze. */
-const MAX_DIGESTS = 200;
 
-/** What is on the screen; the same word is in `body[data-state]`. */
+/** The state of the page; also in `body[data-state]`. */
 export type State =
   | "paste"
   | "exchanging"
@@ -53,7 +52,7 @@ export type State =
   | "failed"
   | "unsupported";
 
-/** How the tab's picture tells of a state. */
+/** The icon of the tab in each state. */
 const LOOKS: Readonly<Partial<Record<State, Look>>> = {
   transferring: "busy",
   done: "done",
@@ -62,35 +61,44 @@ const LOOKS: Readonly<Partial<Record<State, Look>>> = {
   unsupported: "failed",
 };
 
-/** What the page does when a person asks for it. */
+/** The actions of the user. */
 export interface Handlers extends OfferHandlers, PickHandlers {
   /** A code or a link was entered. */
   connect(text: string): void;
-  /** Two codes in place of one: make the first, with these servers. */
+  /** Two codes in place of one: create the offer, with these servers. */
   exchange(servers: string): void;
-  /** The other side's half of two codes was entered. */
+  /** The answer of the other side was entered. */
   answer(text: string): void;
-  /** Once more, with the same code. */
+  /** Try again with the same code. */
   retry(): void;
-  /** From the beginning, with another code. */
+  /** Start anew with another code. */
   restart(): void;
   /** Whether the same code can be tried again. */
   canRetry(): boolean;
   stop(): void;
   say(line: string): void;
-  /** What the page knows of the moment when something went wrong. */
-  surroundings(): Pick<wording.Circumstances, "online" | "slept">;
+  /** The state of the device at the time of an error. */
+  surroundings(): Pick<wording.Circumstances, "isOnline" | "slept">;
 }
 
-/** Shows a run, asks what it needs to know, and tells `handlers` what the person wants. */
+/** How a run ended, and the state of the device at that time. */
+interface Ending {
+  readonly event: Finished;
+  readonly online: boolean;
+  readonly slept: boolean;
+}
+
+/** Shows a run, asks the user, and calls `handlers` for actions of the user. */
 export class Display implements Questions {
   readonly #handlers: Handlers;
   readonly #downloads = new Downloads();
+  readonly #existing = new ExistingFiles();
   readonly #picks: Picks;
   readonly #exchange: Exchange;
   #connection: Connected | null = null;
   #entries: readonly Entry[] = [];
   #error: DcsendError | null = null;
+  #ending: Ending | null = null;
   #declined = false;
   #silent = false;
   #accept: () => void = () => undefined;
@@ -110,13 +118,18 @@ export class Display implements Questions {
     on("stop", "click", () => handlers.stop());
     this.#exchange = new Exchange(handlers);
     on("two", "click", () => this.#exchange.begin());
-    on("retry", "click", () => handlers.retry());
-    on("restart", "click", () => handlers.restart());
+    on("retry", "click", () => {
+      handlers.retry();
+      this.#picks.keep();
+    });
+    on("restart", "click", () => {
+      if (this.confirmSwitch()) handlers.restart();
+    });
     on("tell", "click", () => tell());
     on("chat-form", "submit", () => this.#say());
   }
 
-  /** Ask for a code, and say why: what is wrong with the last one, or that it is used up. */
+  /** Ask for a code, and show why: the last one is wrong, or has been used. */
   paste(why: wording.Problem | "used" | null = null): void {
     this.#forget();
     this.#enter("paste", strings.paste, why === "used" ? strings.used : strings.aboutPaste);
@@ -126,8 +139,8 @@ export class Display implements Questions {
   }
 
   /**
-   * Show the first of two codes, or that it is being made, and ask for the second; and which
-   * servers were of no use to it.
+   * Show the offer, or that it is being created if `code` is empty, and ask for the answer; show
+   * which servers failed.
    */
   exchanging(code: string, problems: readonly DcsendError[] = []): void {
     if (this.#state() !== "exchanging") {
@@ -139,24 +152,24 @@ export class Display implements Questions {
     say("notice", wording.listed(said, " "));
   }
 
-  /** Fill in who is asked for addresses, where two codes are exchanged. */
+  /** Fill in the STUN and TURN servers for two codes. */
   servers(named: string): void {
     part<HTMLTextAreaElement>("servers").value = named;
   }
 
-  /** Say what is wrong with the second of two codes, or with the servers. */
+  /** Show what is wrong with the answer, or with the servers. */
   refuse(error: DcsendError): void {
     this.#exchange.refuse(wording.listed([error.message, error.hint].map(wording.sentence), " "));
   }
 
-  /** Say that the other side is being looked for, or will be once the page is `inSight`. */
+  /** Show that the page connects, or that it will when it is `inSight`. */
   connecting(inSight = true): void {
     this.#forget();
     const about = inSight ? strings.aboutConnecting : strings.outOfSight;
     this.#enter("connecting", strings.connecting, about);
   }
 
-  /** Say that this browser can't do it, or not in a frame. */
+  /** Show that this browser is not supported, or that the page is in a frame. */
   unsupported(why: "unsupported" | "framed" = "unsupported"): void {
     this.#enter("unsupported", troubles[why].title, "");
     showProblem(wording.trouble(why));
@@ -171,24 +184,43 @@ export class Display implements Questions {
     else if (event.type === "text") this.#text(event);
     else if (event.type === "failed") this.#error = event.error;
     else if (event.type === "done") this.#done(event);
-    else {
-      this.#silent = event.kind === "silent";
+    else if (event.kind === "silent") {
+      this.#silent = true;
+      say("notice", strings.silent);
+    } else {
+      this.#silent = false;
       say("notice", wording.listed([event.message, event.hint].map(wording.sentence), " "));
     }
   }
 
-  /** Show what is offered, and ask; null declines. */
-  decide({ entries }: ManifestKnown): Promise<Decision | null> {
+  /**
+   * Show the error again for the current circumstances: the device may be online again, or the code
+   * may have expired.
+   */
+  reconsider(): void {
+    if (this.#ending === null || this.#ending.event.ok) return;
+    const problem = this.#problem(this.#ending);
+    const partly = this.#state() === "partly";
+    if (!partly) head(problem.title, "");
+    showProblem(problem, partly && problem.title !== strings.partly);
+    show(problem.again, "retry");
+    show(["unreachable", "offline", "was-offline"].includes(problem.kind), "two");
+  }
+
+  /** Show the offer, and ask; null declines. */
+  decide({ entries, leftOut }: ManifestKnown): Promise<Decision | null> {
     this.#entries = entries;
     const address = printable(this.#connection?.address ?? "");
-    const title = strings.offered(wording.describeEntries(entries));
-    this.#enter("offered", title, strings.from(this.#peer(), address));
-    const offer = new Offer(entries, this.#handlers);
+    const title = wording.offerTitle(entries, entries);
+    const peer = this.#peer();
+    this.#enter("offered", title, strings.from(peer, address), peer);
+    say("left-out", wording.describeLeftOut(leftOut));
+    const offer = new Offer(entries, this.#handlers, this.#existing);
     return new Promise((resolve) => {
       const accept = async () => {
-        const destination = await offer.open();
-        // While the dialog was open, the offer may have come to an end, or another taken its place.
-        if (destination === null || this.#accept !== accept) return;
+        // While a dialog is open, the offer may be withdrawn or replaced.
+        const destination = await offer.open(() => this.#accept === accept);
+        if (destination === null) return;
         this.#enter("transferring", strings.receiving, "");
         resolve({ skip: offer.skip(), destination });
       };
@@ -203,11 +235,13 @@ export class Display implements Questions {
 
   /** Ask what to send. */
   choose(): Promise<readonly Chosen[] | null> {
-    this.#enter("choosing", strings.choosing, strings.to(this.#peer()));
+    const peer = this.#peer();
+    this.#enter("choosing", strings.choosing, strings.to(peer), peer);
     this.#picks.begin();
     return new Promise((resolve) => {
       this.#send = () => {
         const chosen = this.#picks.end();
+        this.#picks.mark([]);
         this.#entries = chosen.map((one) => one.entry);
         this.#enter("waiting", strings.waiting, strings.aboutWaiting);
         resolve(chosen);
@@ -217,34 +251,47 @@ export class Display implements Questions {
 
   /** Whether something would be lost with the page. */
   get busy(): boolean {
+    return this.#runs() || this.#picks.isPending;
+  }
+
+  /** Whether received files would be lost with the page. */
+  get unsaved(): boolean {
+    return this.#downloads.unsaved;
+  }
+
+  /** Ask whether to use another code if something would be lost; return the decision. */
+  confirmSwitch(): boolean {
+    if (this.busy) return confirm(this.#runs() ? strings.switchCode : strings.switchChosen);
+    return !this.unsaved || confirm(strings.leaveUnsaved);
+  }
+
+  #runs(): boolean {
     return this.#state() === "waiting" || this.#state() === "transferring";
   }
 
-  /** Ask, while a transfer runs, whether to leave it for another code. */
-  confirmSwitch(): boolean {
-    return confirm(strings.switchCode);
-  }
-
-  /** Let the browser download what the service worker serves at `url`. */
+  /** Start the download that the service worker serves at `url`. */
   startDownload(url: string): void {
     document.body.append(element("iframe", { hidden: "", src: url }));
   }
 
-  /** Let go of what was handed to the downloads: the page is going away. */
+  /** Hand one of several files to the downloads while others are being received. */
+  readonly handOver = (file: Export) => this.#downloads.add(file);
+
+  /** Release the object URLs of downloads, because the page is being closed. */
   leave(): void {
     this.#downloads.revoke();
   }
 
   #peer(): string {
-    return printable(this.#connection?.peer ?? "") || strings.them;
+    return this.#connection === null ? strings.them : wording.describePeer(this.#connection);
   }
 
   #state(): State | undefined {
     return document.body.dataset.state as State | undefined;
   }
 
-  /** Show the parts of a state, and go to its heading. */
-  #enter(state: State, title: string, about: string): void {
+  /** Show the elements of a state, and focus its heading. */
+  #enter(state: State, title: string, about: string, name = ""): void {
     const first = this.#state() === undefined;
     this.#picks.end();
     this.#accept = () => undefined;
@@ -252,34 +299,36 @@ export class Display implements Questions {
     for (const node of document.querySelectorAll<HTMLElement>("[data-for]")) {
       node.hidden = !node.dataset.for?.split(" ").includes(state);
     }
-    // What was said of an offer came right before it.
+    // A notice about an offer is shown right before the offer.
     if (state !== "offered") say("notice", "");
     delete part("problem").dataset.kind;
-    show(false, "problem", "hidden-names", "every", "ways", "doubt", "save", "share", "retry");
-    show(this.busy && canAskToNotify(), "tell");
+    show(false, "problem", "hidden-names", "left-out", "about-saving", "every", "ways", "doubt");
+    show(false, "existing", "save", "send", "unpick", "share", "retry");
+    show(true, "actions");
+    show(this.#runs() && canAskToNotify(), "tell");
     for (const id of ["files", "amount", "current"]) part(id).replaceChildren();
     part("progress").removeAttribute("value");
-    say("title", title);
-    say("about", about);
-    part("status").textContent = wording.listed([title, about], ". ");
+    head(title, about, name);
     this.#tab(0);
-    // Not when the page opens: a screen reader begins at its top by itself. Nor away from a line
-    // that is being typed.
+    // Not when the page opens, since a screen reader starts at its top, nor while the user types.
     const typing = document.activeElement === part("chat-input") && !part("chat-form").hidden;
     if (!first && !typing) part("title").focus();
   }
 
   #forget(): void {
+    this.#downloads.clear();
+    this.#picks.keep(false);
     this.#connection = null;
     this.#entries = [];
     this.#error = null;
+    this.#ending = null;
     this.#declined = false;
     this.#silent = false;
     for (const id of ["texts", "log", "facts", "digests", "random"]) part(id).replaceChildren();
     show(false, "chat", "chat-form", "details", "notice");
   }
 
-  /** Tell of the state, and of `done` percents, in the tab: it may be all that is in sight. */
+  /** Show the state, and the progress in percents, in title and icon of the tab. */
   #tab(done: number | null): void {
     const state = this.#state() ?? "paste";
     const what = this.#entries.length > 0 ? wording.titleOf(this.#entries) : "dcsend";
@@ -296,6 +345,7 @@ export class Display implements Questions {
     this.#connection = event;
     const facts = [
       [strings.route, wording.describeRoute(event)],
+      [strings.device, wording.describePeer(event)],
       [strings.peer, printable(event.peer)],
       [strings.here, `dcsend/${__VERSION__}`],
     ];
@@ -306,19 +356,19 @@ export class Display implements Questions {
       ]),
     );
     show(true, "chat", "chat-form", "details");
-    if (event.role === "receiver") say("about", strings.met);
+    if (event.role === "receiver") head(strings.connected, strings.met);
   }
 
   #progress(event: Progressed): void {
-    this.#heard();
-    const sending = this.#connection?.role === "sender";
-    const title = sending ? strings.sending : strings.receiving;
+    if (event.still === 0) this.#heard();
+    const role = this.#connection?.role ?? "receiver";
+    const title = role === "sender" ? strings.sending : strings.receiving;
     if (this.#state() !== "transferring") this.#enter("transferring", title, "");
     const done = wording.percent(event);
     const bar = part<HTMLProgressElement>("progress");
     bar.setAttribute("aria-label", title);
     if (done !== null) bar.value = done;
-    part("amount").textContent = wording.describeProgress(event);
+    part("amount").textContent = wording.describeProgress(event, role);
     part("current").textContent = printable(event.path);
     this.#tab(done);
   }
@@ -335,7 +385,7 @@ export class Display implements Questions {
       return;
     }
     const who = sent ? strings.you : strings.them;
-    const said = element("bdi", {}, text);
+    const said = element("bdi", {}, ...linked(text));
     const attributes = { "data-kind": kind, "data-sent": String(sent) };
     const line = element("li", attributes, element("b", {}, who), " ", said);
     if (kind === "random") append("random", line, MAX_RANDOM);
@@ -351,55 +401,46 @@ export class Display implements Questions {
 
   #done(event: Finished): void {
     const role = this.#connection?.role;
-    const good = event.files.some((file) => file.status === "ok");
+    const { isOnline, slept } = this.#handlers.surroundings();
+    this.#ending = { event, online: isOnline, slept };
     const texts = new Set(this.#entries.filter((e) => e.kind === "text").map((e) => e.path));
     const result = wording.describeResult(event, texts);
     show(false, "chat-form");
     if (event.ok) {
       const title = role === "sender" ? strings.sent : strings.received;
       this.#enter("done", title, `${result} ${strings.verified}`);
+    } else if (hasArrived(event)) {
+      this.#enter("partly", strings.partly, result);
     } else {
-      const problem = this.#problem();
-      const title = good ? strings.partly : problem.title;
-      this.#enter(good ? "partly" : "failed", title, good ? result : "");
-      showProblem(problem, good && problem.title !== title);
-      show(wording.isRepeatable(problem.kind) && this.#handlers.canRetry(), "retry");
-      show(problem.kind === "unreachable" || problem.kind === "offline", "two");
+      this.#enter("failed", this.#problem(this.#ending).title, "");
     }
+    this.reconsider();
+    if (this.#error instanceof PeerCannotSave) this.#picks.mark(this.#error.existing);
     show(part("log").childElementCount > 0, "chat");
-    listVerdicts(event.files);
     this.#downloads.offer(event.exports);
-    say("sum", this.#downloads.describe());
+    listVerdicts(event.files, this.#downloads);
+    say("left-out", wording.describeLeftOut(event.leftOut));
   }
 
-  #problem(): wording.Problem {
+  #problem({ event, online, slept }: Ending): wording.Problem {
     return wording.explain(this.#error ?? new DcsendError(""), {
       connected: this.#connection !== null,
       silent: this.#silent,
       declined: this.#declined,
+      some: hasArrived(event),
       canRetry: this.#handlers.canRetry(),
-      ...this.#handlers.surroundings(),
+      online,
+      isOnline: this.#handlers.surroundings().isOnline,
+      slept,
     });
   }
 }
 
-function addDigest({ path, sha256 }: FileFinished): void {
-  if (sha256 === "" || part("digests").childElementCount >= MAX_DIGESTS) return;
-  const name = element("bdi", {}, printable(path));
-  part("digests").append(element("li", {}, name, element("code", { dir: "ltr" }, sha256)));
+function hasArrived(event: Finished): boolean {
+  return event.files.some((file) => file.status === "ok");
 }
 
-/** Show a text that was sent as such, ready to be selected and copied. */
-function addSnippet(text: string): void {
-  const box = element("textarea", { readonly: "", dir: "auto", "aria-label": strings.snippet });
-  box.value = text;
-  box.rows = Math.min(8, Math.max(2, text.split("\n").length));
-  const button = element("button", { type: "button" }, strings.copy);
-  button.onclick = () => copyFrom(box, button);
-  part("texts").append(element("h2", {}, strings.snippet), box, button);
-}
-
-/** Ask for the permission to notify, and say what came of it. */
+/** Ask for the permission to show notifications, and show the result. */
 async function tell(): Promise<void> {
   const allowed = await askToNotify();
   show(false, "tell");

@@ -1,11 +1,11 @@
 /**
- * Everything that can go wrong, as one tree: that of `dcsend/errors.py`, without the exit statuses.
+ * All errors, as one tree of classes: that of `dcsend/errors.py`, without exit statuses.
  *
  * A message is lower case, has no full stop and names the thing; `hint` is the next step.
- * Text of a peer in a message has gone through `printable`. Imports nothing.
+ * Text from a peer in a message is escaped by `printable`. Imports nothing.
  */
 
-/** What kind of failure it is; the same words as in `dcsend --json`. */
+/** The kind of an error; the same words as in `dcsend --json`. */
 export type ErrorKind =
   | "unexpected"
   | "usage"
@@ -15,6 +15,7 @@ export type ErrorKind =
   | "connection"
   | "integrity"
   | "refused"
+  | "cannot-save"
   | "code-used"
   | "authentication"
   | "timeout"
@@ -25,11 +26,11 @@ export type ErrorKind =
   | "bug"
   | "protocol";
 
-/** The root of the tree. */
+/** The base class. */
 export class DcsendError extends Error {
-  /** The class of failure; decides which words a person sees. */
+  /** The kind of error, by which the page chooses its text. */
   readonly kind: ErrorKind = "unexpected";
-  /** What to do next; empty if there is nothing to do. */
+  /** The next step; empty if there is none. */
   readonly hint: string;
 
   constructor(message: string, hint = "") {
@@ -39,12 +40,12 @@ export class DcsendError extends Error {
   }
 }
 
-/** The person asked for something impossible. */
+/** The request of the user is impossible. */
 export class UsageError extends DcsendError {
   override readonly kind: ErrorKind = "usage";
 }
 
-/** The code is damaged, incomplete, or not a code at all. */
+/** The code is damaged, incomplete, or not a code. */
 export class MalformedCode extends UsageError {
   override readonly kind: ErrorKind = "code";
 }
@@ -54,52 +55,77 @@ export class SourceError extends DcsendError {
   override readonly kind: ErrorKind = "source";
 }
 
-/** The destination is full, refused, or can't be written. */
+/** The destination is full, refused, or can't be written to. */
 export class DestinationError extends DcsendError {
   override readonly kind: ErrorKind = "destination";
 }
 
-/** No path to the peer, nobody there, or the path was lost. */
+/** No connection could be made, or it was lost. */
 export class ConnectionFailed extends DcsendError {
   override readonly kind: ErrorKind = "connection";
 }
 
-/** Bytes arrived that are not the ones that were sent. */
+/** Received bytes differ from the sent ones. */
 export class IntegrityError extends DcsendError {
   override readonly kind: ErrorKind = "integrity";
 }
 
-/** The other side declined or cancelled. */
+/** The peer declined or cancelled. */
 export class PeerRefused extends DcsendError {
   override readonly kind: ErrorKind = "refused";
 }
 
-/** The code is too old. */
+/** The receiver can't save what is offered: files exist, or the disk is full. */
+export class PeerCannotSave extends PeerRefused {
+  override readonly kind: ErrorKind = "cannot-save";
+  /** Offered paths that exist there. */
+  readonly existing: readonly string[];
+  /** The number of further existing paths, which the receiver did not name. */
+  readonly unnamed: number;
+
+  constructor(message: string, existing: readonly string[] = [], unnamed = 0) {
+    super(message);
+    this.existing = existing;
+    this.unnamed = unnamed;
+  }
+}
+
+/** The listener refused the code, because it has been used or has expired. */
+export class CodeUsed extends DcsendError {
+  override readonly kind: ErrorKind = "code-used";
+}
+
+/** The peer ended the run after waiting for too long. */
+export class PeerGaveUp extends DcsendError {
+  override readonly kind: ErrorKind = "timeout";
+}
+
+/** The code has expired. */
 export class CodeExpired extends DcsendError {
   override readonly kind: ErrorKind = "code-expired";
 }
 
-/** The two sides, or the code and this page, share no version. */
+/** The two sides, or the code and this page, have no version in common. */
 export class IncompatibleVersion extends DcsendError {
   override readonly kind: ErrorKind = "version";
 }
 
-/** Some files are safe, others are not. */
+/** Some files were transferred and verified, others were not. */
 export class PartlyDone extends DcsendError {
   override readonly kind: ErrorKind = "partly";
 }
 
-/** The person, or the browser, ended it. */
+/** The user or the browser ended the run. */
 export class Interrupted extends DcsendError {
   override readonly kind: ErrorKind = "interrupted";
 }
 
-/** This page misused the protocol: a bug in dcsend. */
+/** This page violated the protocol: a bug in dcsend. */
 export class LocalProtocolError extends DcsendError {
   override readonly kind: ErrorKind = "bug";
 }
 
-/** The peer broke a rule of the protocol; the connection is not used further. */
+/** The peer violated the protocol; the connection is not used further. */
 export class RemoteProtocolError extends DcsendError {
   override readonly kind: ErrorKind = "protocol";
 }

@@ -1,11 +1,11 @@
-/** The picture in the tab: a ring that fills up. Pure; imports nothing. */
+/** The icon of the tab: a progress ring. Pure; imports nothing. */
 
 const COLOURS = { idle: "#64748b", busy: "#0d9488", done: "#15803d", failed: "#dc2626" };
 
-/** What the picture tells. */
+/** The state that the icon shows. */
 export type Look = keyof typeof COLOURS;
 
-/** Draw the ring as a `data:` URL; `fraction` of it, 0 to 1, in colour. */
+/** Return the icon as a `data:` URL; `fraction` of the ring, 0 to 1, is coloured. */
 export function favicon(look: Look, fraction = 1): string {
   const ring = (colour: string, part: number) =>
     `<circle cx="16" cy="16" r="12" fill="none" stroke="${colour}" stroke-width="7" pathLength="100" stroke-dasharray="${Math.round(100 * part)} 100" transform="rotate(-90 16 16)"/>`;

@@ -1,42 +1,57 @@
 /**
- * The page: reads the code, makes the parts of dcsend and puts them together.
+ * The page: reads the code, and connects display, session and files.
  *
- * The code comes in the fragment of the address, which no server sees, and is taken out of the address
- * bar at once. The browser's history keeps it: a browser writes the address down before a page runs,
- * and no page can change that entry (seen in Chromium 156).
+ * The code is in the fragment of the URL, which is not sent to the server, and is removed from the
+ * address bar at once. It stays in the history of the browser, since a browser stores the URL before
+ * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { agent, notify, Sleep, WakeLock } from "./device.ts";
+import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
-import type { Connection } from "./engines/base.ts";
-import { dial, type Offering, offer } from "./engines/browser.ts";
-import { DEFAULT_SERVER, parseServers } from "./engines/servers.ts";
-import { DcsendError } from "./errors.ts";
+import { DcsendError, type ErrorKind } from "./errors.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, probe, type World } from "./files/capabilities.ts";
 import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
+import { findExisting } from "./files/existing.ts";
 import { safePath } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
+import { dial, type Offering, offer } from "./peers/browser.ts";
+import type { Connection } from "./peers/contract.ts";
+import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import type { Event } from "./session/events.ts";
 import { type Run, startRun } from "./session/story.ts";
-import { decodeAnswer, encodeOffer } from "./signaling/blob.ts";
+import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
 import { endings } from "./strings.ts";
 import { explain } from "./wording.ts";
 
-/** The code, until it is used, so that the page can be loaded again before that; then USED. */
+/** Session storage key of the code, so that the page can be reloaded until the code is used; then USED. */
 const STORED = "dcsend";
 const USED = "used";
-/** Milliseconds to find out what the browser can do; a service worker may be slow to start. */
+/** Milliseconds for probing the browser; a service worker may start slowly. */
 const PROBING = 3000;
 
 /**
- * Milliseconds that a page which is going away holds on, for its last message to get past the file
- * that is being sent. Without, Chromium 156 drops it, and the other side waits half a minute.
+ * Milliseconds for which `pagehide` blocks, so that the last message is sent after the queued file
+ * data. Otherwise Chromium 156 drops it, and the other side waits for half a minute.
  */
 const LAST = 600;
 
+/** The longest delay of a timer, in milliseconds. */
+const MOST_DELAY = 2 ** 31 - 1;
+
+/** The circumstances of a code that can't be read. */
+const NOWHERE = {
+  ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
+  ...{ online: true, isOnline: true, slept: false },
+};
+
+/** Kinds of errors after which the other side has ended its run. */
+const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
+
 const NOTHING: World = {
+  origin: "http",
+  copyHelps: false,
   savePicker: false,
   folderPicker: false,
   private: false,
@@ -46,22 +61,27 @@ const NOTHING: World = {
 
 let world = NOTHING;
 let code = "";
-/** Whether a person, here or there, has answered: then the code serves no other run. */
+/** When the code expires, in seconds since 1970. */
+let expiry = Number.POSITIVE_INFINITY;
+let expiring: ReturnType<typeof setTimeout> | undefined;
+/** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
+/** Whether file data has been transferred in this run. */
+let isBegun = false;
 let run: Run | null = null;
-/** Ours of two codes, while it waits for the other. */
+/** The local offer of two codes, until the answer is entered. */
 let offering: Offering | null = null;
-/** Counts the runs: of one that was left for another code nobody wants to hear. */
+/** Number of the run; events of an earlier run are ignored. */
 let turn = 0;
-/** In a frame, the site around it could choose the code and have a person click unawares. */
+/** In a frame, the embedding site could choose the code and trick the user into clicking. */
 const isFramed = window.top !== window;
-/** Dials as soon as the page may; see `connectInSight`. */
+/** Dials when the page becomes visible; see `connectInSight`. */
 let whenInSight: (() => void) | null = null;
 const wakeLock = new WakeLock();
 const wallClock = () => Date.now() / 1000;
 const sleep = new Sleep(wallClock);
 
-/** Look again for each run: what the one before has saved takes room. */
+/** Probe the browser; again for each run, because saved files reduce the free space. */
 async function look(): Promise<void> {
   const late = new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING));
   world = await Promise.race([probe(), late]);
@@ -72,7 +92,7 @@ const display = new Display({
   exchange,
   answer,
   retry: () => connect(code),
-  canRetry: () => code !== "" && !isUsed,
+  canRetry: () => code !== "" && !isUsed && expiry > wallClock(),
   restart,
   stop() {
     if (whenInSight === null) run?.stop();
@@ -80,7 +100,8 @@ const display = new Display({
   },
   say: (line) => run?.say(line),
   destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
-  open: (type, entries, wanted) => ask(type, pack(entries, wanted)),
+  open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
+  existing: findExisting,
   gather: async (from, pasted) =>
     from instanceof FileList
       ? fromFiles(from)
@@ -91,11 +112,11 @@ const display = new Display({
 
 const hooks = {
   startDownload: (url: string) => display.startDownload(url),
-  // Of which unpack.ts has made an element.
+  // An element that unpack.ts creates.
   script: document.getElementById("script")?.textContent ?? "",
 };
 
-/** Decode what was scanned or typed, and dial. */
+/** Decode a scanned or typed code, and dial. */
 function connect(text: string): void {
   leave();
   let decoded: DialCode;
@@ -103,15 +124,19 @@ function connect(text: string): void {
     decoded = decode(text);
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
-    const nowhere = { connected: false, silent: false, declined: false, canRetry: false };
-    display.paste(explain(error, { ...nowhere, ...surroundings() }));
+    display.paste(explain(error, NOWHERE));
     return;
   }
   const { addresses, fingerprint, secret, expires } = decoded;
   const target = { addresses, fingerprint, password: icePassword(secret) };
   code = text;
-  isUsed = false;
-  store(text);
+  expiry = expires;
+  // By then an error may be shown that offers to try the code again.
+  clearTimeout(expiring);
+  const left = (expires - wallClock()) * 1000;
+  if (left < MOST_DELAY) expiring = setTimeout(() => display.reconsider(), Math.max(0, left) + 1);
+  isBegun = false;
+  unused();
   display.connecting();
   const server = location.hostname.replace(/^\[|\]$/g, "");
   begin((signal) => dial(target, { server, signal }), expires);
@@ -124,8 +149,8 @@ function restart(): void {
 }
 
 /**
- * Dial as soon as a person can see the page. A program that loads a link ahead of a person, and a tab
- * that is not in front yet, must not take the place of the person whom the code is for.
+ * Dial when the page becomes visible. A program that preloads links, or a background tab, must not
+ * use the code before the user does.
  */
 function connectInSight(text: string): void {
   if (isInSight()) {
@@ -139,7 +164,7 @@ function connectInSight(text: string): void {
 }
 
 function isInSight(): boolean {
-  // Not in the DOM's types: the page may be loaded ahead, in case a person opens the link.
+  // Not in TypeScript's DOM types: whether the browser preloads the page.
   const { prerendering = false } = document as Document & { readonly prerendering?: boolean };
   return document.visibilityState === "visible" && !prerendering;
 }
@@ -148,7 +173,7 @@ function sightChanged(): void {
   if (isInSight()) whenInSight?.();
 }
 
-/** Make the first of two codes, and show it. */
+/** Create the offer, the first of two codes, and show it. */
 async function exchange(servers: string): Promise<void> {
   leave();
   code = "";
@@ -167,12 +192,12 @@ async function exchange(servers: string): Promise<void> {
   }
 }
 
-/** Take the second of two codes, and connect. */
+/** Take the answer, the second of two codes, and connect. */
 function answer(text: string): void {
   if (offering === null) return;
   let sdp: string;
   try {
-    sdp = decodeAnswer(text, offering.mid);
+    sdp = decodeAnswer(text, offering.mid, markOf(offering.sdp));
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
     display.refuse(error);
@@ -181,7 +206,7 @@ function answer(text: string): void {
   const answered = offering;
   offering = null;
   display.connecting();
-  // These codes don't expire: who has shown one waits.
+  // Session descriptions don't expire: both sides wait.
   begin((signal) => answered.connect(sdp, { signal }), Number.POSITIVE_INFINITY);
 }
 
@@ -195,29 +220,37 @@ function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: n
     questions: {
       async decide(manifest) {
         await probing;
-        // It may have ended meanwhile, or been left: then nothing may be asked any more.
+        // The run may have ended or been replaced meanwhile.
         if (own !== turn || run === null) return null;
         const decision = await display.decide(manifest);
-        if (own === turn) usedUp();
+        if (own === turn && decision === null) usedUp();
         return decision;
       },
       choose: () => display.choose(),
     },
     agent: agent(__VERSION__, navigator.userAgent),
-    judge,
+    name: deviceName(navigator.userAgent),
+    validate,
     openSink: (destination, entries, wanted) => openSink(destination, entries, wanted, hooks),
+    handOver: async (file) => (own === turn ? display.handOver(file) : undefined),
     openSource: (chosen, skip) => openSource(chosen, skip, hooks),
     now: () => performance.now() / 1000,
     wallClock,
   });
 }
 
-/** Show an event, and do what goes with it. */
+/** Show an event, and update code, storage and wake lock. */
 function follow(event: Event): void {
-  // Until then a page that is loaded again dials again: the code is given back when this one goes.
-  if (event.type === "progress" || event.type === "file") usedUp();
-  if (event.type === "failed" && event.error.kind === "refused") usedUp();
-  // A phone that locks itself while somebody is asked would lose the connection, too.
+  // Until then the code works again after a reload, since the listener waits again.
+  if (event.type === "progress" || event.type === "file") {
+    isBegun = true;
+    usedUp();
+  }
+  // If an accepted offer could not be saved, the other side waits again.
+  if (event.type === "failed" && event.error.kind === "destination" && !isBegun) unused();
+  // The other side has ended its run.
+  if (event.type === "failed" && ENDED_THERE.includes(event.error.kind)) usedUp();
+  // Also during a question: a phone that locks itself loses the connection.
   if (event.type === "connected" || event.type === "progress") void wakeLock.renew(true);
   display.show(event);
   if (event.type !== "done") return;
@@ -228,7 +261,7 @@ function follow(event: Event): void {
   void notify(`dcsend: ${ending}`, document.title);
 }
 
-/** Leave the run, if there is one, for another. */
+/** End the current run, if there is one. */
 function leave(): void {
   turn += 1;
   whenInSight = null;
@@ -239,26 +272,31 @@ function leave(): void {
   wakeLock.release();
 }
 
-/** Whether a path may be saved: empty, or why not. */
-function judge(path: string): string {
+/** Return why a path may not be saved; empty if it may. */
+function validate(path: string): string {
   try {
     safePath(path);
     return "";
   } catch (error) {
-    return error instanceof Error ? error.message : "not a name";
+    return error instanceof Error ? error.message : "not a valid name";
   }
 }
 
 function surroundings() {
-  return { online: navigator.onLine, slept: sleep.slept() };
+  return { isOnline: navigator.onLine, slept: sleep.slept() };
 }
 
-/** Take the code out of the address bar; null if there is none. */
+/** Remove the code from the address bar and return it; null if there is none. */
 function takeFragment(): string | null {
   const fragment = location.hash.slice(1);
   if (fragment === "") return null;
   history.replaceState(null, "", location.pathname + location.search);
   return fragment;
+}
+
+function unused(): void {
+  isUsed = false;
+  store(code);
 }
 
 function usedUp(): void {
@@ -267,7 +305,7 @@ function usedUp(): void {
   store(USED);
 }
 
-// Storage throws where the person has forbidden it; then a reload asks for the code.
+// Storage throws if the user has disabled it; then a reload asks for the code.
 function store(text: string): void {
   try {
     sessionStorage.setItem(STORED, text);
@@ -287,7 +325,7 @@ function open(): void {
   const text = scanned ?? stored();
   if (typeof globalThis.RTCPeerConnection !== "function") display.unsupported();
   else if (text === USED) {
-    // Said once: who loads the page yet again wants to begin anew.
+    // Shown once: another reload starts anew.
     store("");
     display.paste("used");
   } else if (text) connectInSight(text);
@@ -297,12 +335,12 @@ function open(): void {
 addEventListener("hashchange", () => {
   if (isFramed) return;
   const text = takeFragment();
-  // The code of this very run, scanned once more: it would be used up for a second one.
+  // The code of the current run was scanned again; a code works once.
   if (text === null || (text === code && run !== null)) return;
-  if (!display.busy || display.confirmSwitch()) connectInSight(text);
+  if (display.confirmSwitch()) connectInSight(text);
 });
 addEventListener("beforeunload", (event) => {
-  if (display.busy) event.preventDefault();
+  if (display.busy || display.unsaved) event.preventDefault();
 });
 addEventListener("pagehide", () => {
   if (run !== null) {
@@ -316,6 +354,7 @@ document.addEventListener("visibilitychange", () => {
   sightChanged();
 });
 document.addEventListener("prerenderingchange", sightChanged);
+for (const type of ["online", "offline"]) addEventListener(type, () => display.reconsider());
 setInterval(() => sleep.tick(), 1000);
 if (isFramed) {
   display.unsupported("framed");

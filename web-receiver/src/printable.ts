@@ -1,4 +1,4 @@
-/** Make a stranger's text safe to show: as `dcsend/printable.py`. Imports nothing. */
+/** Escape untrusted text for display. As `dcsend/printable.py`. */
 
 /**
  * What must not reach the screen as it is: controls, format characters (which reorder or hide

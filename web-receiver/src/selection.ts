@@ -1,14 +1,14 @@
 /**
- * What a person picks from a list, as the session wants to hear it: pure, no DOM.
+ * The selection of entries from an offer, in the form that the session needs; pure, no DOM.
  *
  * Imports only leaves and types.
  */
 import type { Entry } from "./entry.ts";
-import type { Chosen } from "./files/operations.ts";
+import type { Chosen } from "./files/contract.ts";
 
-/** Which entries of an offer are wanted; all of them at first. */
+/** The wanted entries of an offer; at first all. */
 export class Selection {
-  /** Numbers of the entries that a person picks from; folders come with what is in them. */
+  /** Numbers of the entries that can be selected; folders are included with their content. */
   readonly listed: readonly number[];
   readonly #entries: readonly Entry[];
   readonly #unwanted = new Set<number>();
@@ -20,7 +20,7 @@ export class Selection {
     this.listed = files.length > 0 ? files : every;
   }
 
-  /** Want these, or don't. */
+  /** Select or deselect entries. */
   set(numbers: readonly number[], wanted: boolean): void {
     for (const number of numbers) {
       if (wanted) this.#unwanted.delete(number);
@@ -28,24 +28,24 @@ export class Selection {
     }
   }
 
-  /** Return the numbers of the entries that are wanted. */
+  /** Return the numbers of the wanted entries. */
   wanted(): ReadonlySet<number> {
     const skip = this.skip();
     return new Set([...this.#entries.keys()].filter((number) => !skip.has(number)));
   }
 
-  /** Return the others, and why. */
+  /** Return the numbers of the other entries, with reasons. */
   skip(): Map<number, string> {
     return skipped(this.#entries, this.#unwanted);
   }
 }
 
 /**
- * Return what to skip of a manifest, and why, when the entries in `unwanted` aren't wanted.
- * A folder of files goes with the last of them; one without files goes only with everything.
+ * Return the numbers of the entries to skip, with reasons. A folder with files is skipped if all of
+ * them are unwanted; an empty folder is skipped only if everything is.
  */
 function skipped(entries: readonly Entry[], unwanted: ReadonlySet<number>): Map<number, string> {
-  // What is asked first, and of lists with 100 000 entries.
+  // The first call, with up to 100 000 entries.
   if (unwanted.size === 0) return new Map();
   const all = entries.map(({ path, kind }, number) => ({
     number,
@@ -64,11 +64,11 @@ function skipped(entries: readonly Entry[], unwanted: ReadonlySet<number>): Map<
   return new Map(gone.map(({ number }) => [number, "declined"]));
 }
 
-/** Return the paths of all folders that these are in. */
+/** Return the paths of all folders that contain these entries. */
 function foldersAbove(things: readonly { readonly path: string }[]): Set<string> {
   const folders = new Set<string>();
   for (const thing of things) {
-    // Once a folder is known, those above it are, too.
+    // The folders above a known folder are known as well.
     for (let path = above(thing.path); path !== "" && !folders.has(path); path = above(path)) {
       folders.add(path);
     }
@@ -80,7 +80,7 @@ function above(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
 
-/** Return what was chosen by its first path component: a folder is one thing to a person. */
+/** Group the chosen files by their first path component, since a folder is one row in the list. */
 export function byTop(chosen: readonly Chosen[]): Map<string, Chosen[]> {
   const tops = new Map<string, Chosen[]>();
   for (const one of chosen) {

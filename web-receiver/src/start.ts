@@ -1,14 +1,14 @@
 /**
- * Where the page's script begins: in the page with the page, in a worker of it with the disk.
+ * The entry point of the script: starts the page, or in a worker the access to files.
  *
- * One script for both, so that what they share is in the page once.
+ * There is one script for both, so that shared modules are in the page once.
  */
 import { serve } from "./files/serving.ts";
 
 if ("document" in globalThis) {
   void import("./main.ts");
 } else {
-  // A handle that can't be passed on: the page hears of it as of any error here.
+  // A handle that can't be transferred is reported to the page like other errors.
   self.onmessageerror = () => {
     throw new Error("a message could not be read");
   };

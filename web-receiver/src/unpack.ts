@@ -1,11 +1,11 @@
 /**
- * Unpacks the page's script, which build/page.ts has deflated, and runs it.
+ * Decompresses and runs the script of the page, which build/page.ts has deflated.
  *
- * Where that can't be done, the page stays as it is in index.html, which says what is needed.
- * Imports nothing.
+ * If that fails, the page keeps the content of index.html, which names the requirements. Imports
+ * nothing.
  */
 
-/** What this needs of Trusted Types, which TypeScript doesn't know. */
+/** The used part of Trusted Types, which TypeScript's DOM types lack. */
 interface TrustedTypes {
   createPolicy(
     name: string,
@@ -21,7 +21,7 @@ async function unpack(): Promise<void> {
   const script = document.createElement("script");
   script.id = "script";
   script.type = "module";
-  // The page's policy runs it for its hash; this only says that a script is meant.
+  // The content security policy permits the script by its hash; this satisfies Trusted Types.
   const { trustedTypes } = globalThis as { trustedTypes?: TrustedTypes };
   const policy = trustedTypes?.createPolicy("dcsend-unpack", { createScript: (script) => script });
   script.text = (policy?.createScript(text) ?? text) as string;

@@ -1,29 +1,39 @@
 /**
- * How numbers, names and errors are said to a person: pure text, as `dcsend/display/wording.py`.
+ * Formats numbers, names and errors for the user; pure functions, as `dcsend/display/wording.py`.
  *
- * Sizes are decimal (1 MB = 1 000 000 bytes), as networks, disks and phones count.
+ * Sizes are decimal (1 MB = 1 000 000 bytes), as in networks, on disks and on phones.
  * Imports strings, leaves and types; no DOM.
  */
-import type { Entry } from "./entry.ts";
-import type { DcsendError, ErrorKind } from "./errors.ts";
+import type { Entry, LeftOut } from "./entry.ts";
+import { type DcsendError, type ErrorKind, PeerCannotSave } from "./errors.ts";
+import type { DestinationChoice } from "./files/capabilities.ts";
+import type { Problem as Unsendable } from "./files/choosing.ts";
 import { printable } from "./printable.ts";
 import type { Connected, FileFinished, Finished, Progressed } from "./session/events.ts";
 import {
   AGAIN,
   counts,
+  destinations,
+  fixed,
+  KEPT,
+  manyExist,
+  NONE,
   type Situation,
   STILL,
+  someExist,
+  standstills,
   strings,
+  type Trouble,
   troubles,
   verdicts,
   ways,
 } from "./strings.ts";
 
-/** A no-break space: a number and its unit stay together. */
+/** A no-break space between a number and its unit. */
 const GAP = "\u00a0";
 const UNITS = ["kB", "MB", "GB", "TB"] as const;
 
-/** Say a number of bytes: `0 B`, `1.5 kB`, `2.3 GB`; null is an unknown size. */
+/** Format a number of bytes: `0 B`, `1.5 kB`, `2.3 GB`; null is an unknown size. */
 export function size(count: number | null): string {
   if (count === null) return strings.unknownSize;
   if (count < 1000) return `${Math.round(count)}${GAP}B`;
@@ -36,12 +46,12 @@ export function size(count: number | null): string {
   return `${value.toFixed(1)}${GAP}${UNITS[place]}`;
 }
 
-/** Join those that aren't empty. */
+/** Join the texts that are not empty. */
 export function listed(parts: readonly string[], between = ", "): string {
   return parts.filter((part) => part !== "").join(between);
 }
 
-/** Say a time span: `0.4 s`, `10 s`, `1 min 15 s`, `1 h 2 min`, `3 d 1 h`. */
+/** Format a time span: `0.4 s`, `10 s`, `1 min 15 s`, `1 h 2 min`, `3 d 1 h`. */
 export function duration(seconds: number): string {
   if (seconds < 9.95) return `${seconds.toFixed(1)}${GAP}s`;
   if (seconds < 59.5) return `${seconds.toFixed(0)}${GAP}s`;
@@ -54,7 +64,7 @@ export function duration(seconds: number): string {
     : `${Math.floor(hours / 24)}${GAP}d ${hours % 24}${GAP}h`;
 }
 
-/** Say the time left, in steps that grow with it, so that it doesn't flicker. */
+/** Format a remaining time, in steps that grow with it, so that it changes rarely. */
 export function timeLeft(seconds: number): string {
   if (seconds <= 59) return `${Math.max(1, Math.ceil(seconds))}${GAP}s`;
   if (seconds < 600) return duration(Math.ceil(seconds / 5) * 5);
@@ -62,18 +72,18 @@ export function timeLeft(seconds: number): string {
   return minutes < 60 ? `${minutes}${GAP}min` : duration(60 * minutes);
 }
 
-/** Say how many: `1 file`, `3 folders`. */
+/** Format a number with its noun: `1 file`, `3 folders`. */
 export function counted(number: number, word: keyof typeof counts): string {
   return `${grouped(number)} ${counts[word][number === 1 ? 0 : 1]}`;
 }
 
-/** Say a large number readably: `99 800`. */
+/** Format a large number: `99 800`. */
 export function grouped(number: number): string {
-  // As ISO 80000-1 has it; a comma or a point means the opposite elsewhere.
+  // As in ISO 80000-1; comma and point have different meanings in different countries.
   return String(number).replace(/\B(?=(\d{3})+$)/g, GAP);
 }
 
-/** Bytes of all entries together; null if one is not known. */
+/** Return the bytes of all entries; null if a size is unknown. */
 export function total(entries: readonly Entry[]): number | null {
   let sum = 0;
   for (const entry of entries) {
@@ -83,11 +93,11 @@ export function total(entries: readonly Entry[]): number | null {
   return sum;
 }
 
-/** Say what a list of entries is made of: `2 files, 1 folder`. */
+/** Describe a list of entries: `2 files, 1 folder`. */
 export function describeEntries(entries: readonly Entry[]): string {
   const found = { file: 0, directory: 0, link: 0, text: 0 };
   for (const entry of entries) found[entry.kind] += 1;
-  // The folders that files are in go without saying.
+  // Folders are counted only if there are no files.
   const folders = found.file > 0 ? 0 : found.directory;
   return (
     listed([
@@ -99,10 +109,54 @@ export function describeEntries(entries: readonly Entry[]): string {
   );
 }
 
-/** Hidden names that are said. */
+/** Describe what the sender does not send; empty if it sends everything. */
+export function describeLeftOut({ links, others, unreadable }: LeftOut): string {
+  const parts = listed([
+    links > 0 ? counted(links, "symlink") : "",
+    others > 0 ? counted(others, "special") : "",
+    unreadable > 0 ? strings.unreadable(grouped(unreadable)) : "",
+  ]);
+  return parts === "" ? "" : strings.leftOut(parts);
+}
+
+/** Return the heading of an offer: the selected entries and their size. */
+export function offerTitle(wanted: readonly Entry[], all: readonly Entry[]): string {
+  if (wanted.length === 0) return strings.offeredNone(describeEntries(all));
+  return strings.offered(`${describePart(wanted, all)}, ${size(total(wanted))}`);
+}
+
+/** Describe how many of `all` are in `part`: `1 of 20 files`, or `20 files` if all are. */
+function describePart(part: readonly Entry[], all: readonly Entry[]): string {
+  const [some, every] = [part, all].map((entries) => {
+    const numbers = { file: 0, directory: 0, link: 0, text: 0 };
+    for (const { kind } of entries) numbers[kind] += 1;
+    return numbers;
+  });
+  if (some === undefined || every === undefined) return "";
+  const share = (kind: Entry["kind"], word: keyof typeof counts) => {
+    if (some[kind] === 0) return "";
+    const of = some[kind] < every[kind];
+    return of
+      ? strings.of(grouped(some[kind]), counted(every[kind], word))
+      : counted(some[kind], word);
+  };
+  // Folders are counted only if there are no files.
+  const folders = every.file > 0 ? "" : share("directory", "folder");
+  return (
+    listed([share("file", "file"), folders, share("link", "link"), share("text", "text")]) ||
+    describeEntries(part)
+  );
+}
+
+/** Describe the peer: the name of the device, or its kind. */
+export function describePeer({ name, isBrowser }: Pick<Connected, "name" | "isBrowser">): string {
+  return printable(name) || (isBrowser ? strings.aBrowser : strings.aComputer);
+}
+
+/** Hidden names that are listed. */
 const MAX_HIDDEN = 5;
 
-/** Say which names begin with a dot, those at the top first; empty if none does. */
+/** List the hidden names, which begin with a dot, top-level names first; empty if there are none. */
 export function hiddenNames(entries: readonly Entry[]): string {
   const found = new Set<string>();
   for (const { path, kind } of entries) {
@@ -123,13 +177,34 @@ function isHidden(name: string): boolean {
   return name.startsWith(".") && name !== "." && name !== "..";
 }
 
-/** Say what one entry measures. */
+/** Return the size of an entry, or its kind. */
 export function measure(entry: Entry): string {
   if (entry.kind === "directory") return strings.folder;
   return entry.kind === "link" ? `→ ${printable(entry.target)}` : size(entry.size);
 }
 
-/** Say the name for a tab's title: what all entries have in common at the top. */
+/** Describe a way to save, as an alternative to the others in `ways`. */
+export function describeWay(way: DestinationChoice, ways: readonly DestinationChoice[]): string {
+  const either = ways.some(({ each }) => each);
+  const form = way.each ? strings.oneByOne : way.zipped && either ? strings.asZip : "";
+  const place = destinations[way.type];
+  if (form === "") return place;
+  // The place is described only if there is a choice.
+  const alone = ways.every(({ type }) => type === way.type);
+  return alone ? form : strings.wayTo(form, place);
+}
+
+/** Describe what follows after accepting; empty if a file goes to the downloads. */
+export function describeSaving(way: DestinationChoice): string {
+  if (way.each) return strings.saveEach;
+  if (way.type === "folder") return strings.saveInFolder;
+  if (way.type === "picker") return strings.saveThere;
+  if (!way.zipped) return "";
+  const name = printable(way.name);
+  return way.folders ? strings.saveFolderZip(name) : strings.saveZip(name);
+}
+
+/** Return the title of the tab: the top-level name that all entries share, or a description. */
 export function titleOf(entries: readonly Entry[]): string {
   const named = entries.filter((entry) => entry.kind !== "text");
   const first = named[0]?.path.split("/")[0];
@@ -140,7 +215,7 @@ export function titleOf(entries: readonly Entry[]): string {
   return together ? printable(first) : describeEntries(entries);
 }
 
-/** Say by which way the other side is reached. */
+/** Describe the route to the other side. */
 export function describeRoute(event: Connected): string {
   const way = ways[event.path] ?? printable(event.path);
   return listed([
@@ -154,29 +229,35 @@ function milliseconds(seconds: number): string {
   return seconds < 0.001 ? `<1${GAP}ms` : `${(seconds * 1000).toFixed(0)}${GAP}ms`;
 }
 
-/** The whole percents that are done, 0 to 100, and 100 only if all is; null if nobody knows. */
+/** Return the progress in whole percents, 100 only if complete; null if the total is unknown. */
 export function percent(event: Progressed): number | null {
   if (event.total === null) return null;
   return event.total === 0 ? 100 : Math.min(100, Math.floor((100 * event.bytes) / event.total));
 }
 
-/** Say how far it is, how fast it goes and how long it will take. */
-export function describeProgress(event: Progressed): string {
+/** Seconds without progress after which rate and remaining time are not shown. */
+const STANDSTILL = 3;
+
+/** Describe amount, rate and remaining time, or that there is no progress. */
+export function describeProgress(event: Progressed, role: Connected["role"]): string {
   const complete = event.total !== null && event.bytes >= event.total;
   const share = percent(event);
+  const stands = event.still >= STANDSTILL && !complete;
+  const moves = !stands && !complete;
   return listed(
     [
       share === null ? "" : `${share}${GAP}%`,
       event.total === null ? size(event.bytes) : strings.of(size(event.bytes), size(event.total)),
-      event.rate > 0 && !complete ? strings.rate(size(event.rate)) : "",
-      event.eta !== null && !complete ? strings.left(timeLeft(event.eta)) : "",
+      event.rate > 0 && moves ? strings.rate(size(event.rate)) : "",
+      event.eta !== null && moves ? strings.left(timeLeft(event.eta)) : "",
+      stands ? standstills[event.waits][role](`${Math.floor(event.still)}${GAP}s`) : "",
       complete ? strings.checking : "",
     ],
     " · ",
   );
 }
 
-/** Say the verdict over one file, with its name here if that is another. */
+/** Describe the verdict of a file, with its local name if it differs. */
 export function describeFile(file: FileFinished): string {
   const verdict = verdicts[file.status];
   if (file.status === "ok") {
@@ -184,13 +265,13 @@ export function describeFile(file: FileFinished): string {
     const saved = renamed ? strings.savedAs(printable(file.saved)) : "";
     return listed([size(file.bytes), verdict, saved]);
   }
-  // Most reasons name the file themselves; once is enough.
+  // Most reasons begin with the path, which is already shown.
   const name = `${printable(file.path)}: `;
   const reason = file.reason.startsWith(name) ? file.reason.slice(name.length) : file.reason;
   return reason === "" ? verdict : `${verdict}: ${reason}`;
 }
 
-/** Say in one line what came over, and how fast; `texts` are the paths of those that are texts. */
+/** Describe the result in one line; `texts` has the paths of text entries. */
 export function describeResult(event: Finished, texts: ReadonlySet<string>): string {
   const good = event.files.filter((file) => file.status === "ok");
   const written = good.filter((file) => texts.has(file.path)).length;
@@ -204,79 +285,93 @@ export function describeResult(event: Finished, texts: ReadonlySet<string>): str
   return strings.rated(summary, strings.rate(size(event.bytes / event.seconds)));
 }
 
-/** What the page knows when something goes wrong, beside the error. */
+/** The circumstances of an error. */
 export interface Circumstances {
-  /** Whether the other side was ever there. */
+  /** Whether there was a connection. */
   readonly connected: boolean;
-  /** Whether nothing had been heard from it for a while. */
+  /** Whether no message had arrived for some seconds. */
   readonly silent: boolean;
-  /** Whether the person here said no. */
+  /** Whether the user of this page declined. */
   readonly declined: boolean;
-  /** Whether the code is not used up, since nothing has been accepted. */
+  /** Whether at least one file is complete and verified. */
+  readonly some: boolean;
+  /** Whether the code has neither been used nor expired. */
   readonly canRetry: boolean;
-  /** Whether the browser says that this device has a network. */
+  /** Whether this device was online at the time of the error (`navigator.onLine`). */
   readonly online: boolean;
-  /** Whether the browser had put the page to sleep shortly before. */
+  /** Whether it is online now. */
+  readonly isOnline: boolean;
+  /** Whether the browser had suspended the page shortly before. */
   readonly slept: boolean;
 }
 
-/** What a person is told of an error. */
+/** The description of an error for the user. */
 export interface Problem {
   readonly kind: ErrorKind | Situation;
   readonly title: string;
-  /** What exactly happened; empty if the title says it all. */
+  /** Details; empty if the title is sufficient. */
   readonly detail: string;
-  /** What to do, a sentence each. */
+  /** What to do, one sentence each. */
   readonly advice: readonly string[];
+  /** Whether to offer another try with the same code. */
+  readonly again: boolean;
+  /** The text of the button for that. */
+  readonly retry: string;
+  /** Whether that is the recommended action. */
+  readonly leads: boolean;
 }
 
-/** Kinds after which the same code may work, unless it is used up. */
-const REPEATABLE: readonly string[] = [
-  ...["unreachable", "offline", "connection", "peer-gone", "suspended", "timeout", "interrupted"],
-];
+/** Kinds for which no details are shown. */
+const PLAIN: readonly string[] = ["declined", "interrupted", "offline", "was-offline"];
 
-/** Say whether the same code may work after such a problem, unless it is used up. */
-export function isRepeatable(kind: Problem["kind"]): boolean {
-  return REPEATABLE.includes(kind);
-}
-
-/** Kinds whose title says it all. */
-const PLAIN: readonly string[] = ["declined", "interrupted", "offline"];
-
-/** Say what happened and what to do. */
+/** Describe an error and what to do. */
 export function explain(error: DcsendError, circumstances: Circumstances): Problem {
   const kind = situation(error, circumstances);
-  const { title } = troubles[kind];
-  const again = circumstances.canRetry && isRepeatable(kind) ? STILL : AGAIN;
-  const advice = troubles[kind].advice.map((line) => (line === AGAIN ? again : line));
-  if (PLAIN.includes(kind)) return { kind, title, detail: "", advice };
+  const words = wordsFor(kind, error);
+  const { title, retry = fixed.retry ?? "", leads = true } = words;
+  const again = circumstances.canRetry && words.again;
+  const instead: Readonly<Record<string, string>> = {
+    [AGAIN]: again ? (words.still ?? STILL) : AGAIN,
+    [KEPT]: circumstances.some ? KEPT : NONE,
+  };
+  // If the code still works, no transfer had begun, and there is nothing to keep.
+  const lines = words.advice.filter((line) => line !== KEPT || !again);
+  const advice = lines.map((line) => instead[line] ?? line);
+  if (PLAIN.includes(kind)) return { kind, title, detail: "", advice, again, retry, leads };
   const detail = sentence(error.message);
-  // What the error itself knows to do is better than what is said of its kind.
-  if (error.hint === "") return { kind, title, detail, advice };
+  // The hint of an error is more specific than the advice for its kind.
+  if (error.hint === "") return { kind, title, detail, advice, again, retry, leads };
   const hint = sentence(error.hint);
-  const last = advice.filter((line) => line === again && !/again|new/.test(hint));
-  return { kind, title, detail, advice: [hint, ...last] };
+  const last = advice.filter((line) => line === instead[AGAIN] && !/again|new/.test(hint));
+  return { kind, title, detail, advice: [hint, ...last], again, retry, leads };
 }
 
-/** Tell apart what one class of error has in common but a person deals with differently. */
+/** Return the text for an error. */
+function wordsFor(kind: ErrorKind | Situation, error: DcsendError): Trouble {
+  const exist = error instanceof PeerCannotSave && error.existing.length > 0;
+  return exist ? (error.unnamed > 0 ? manyExist : someExist) : troubles[kind];
+}
+
+/** Return the kind of an error, or a situation if the circumstances are more specific. */
 function situation(error: DcsendError, now: Circumstances): ErrorKind | Situation {
   if (error.kind === "refused" && now.declined) return "declined";
-  if (error.kind !== "connection" && error.kind !== "timeout") return error.kind;
-  if (!now.online) return "offline";
+  if (error.kind === "timeout" && now.slept) return "suspended";
+  if (error.kind !== "connection") return error.kind;
+  if (!now.online) return now.isOnline ? "was-offline" : "offline";
   if (!now.connected) return "unreachable";
   if (now.slept) return "suspended";
   return now.silent ? "peer-gone" : error.kind;
 }
 
-/** Say what `kind` of trouble it is without an error. */
+/** Describe a situation without an error. */
 export function trouble(kind: Situation): Problem {
-  return { kind, detail: "", ...troubles[kind] };
+  return { kind, detail: "", retry: fixed.retry ?? "", leads: true, ...troubles[kind] };
 }
 
-/** Bytes of a name: Chromium fails to save a download whose name is longer than about 244. */
+/** Bytes of a name: Chromium fails to save a download with a name of more than about 244. */
 const MAX_DOWNLOAD_NAME = 240;
 
-/** Shorten a name so that any browser can download under it; its extension stays. */
+/** Shorten a name so that all browsers can save a download with it; its extension is kept. */
 export function downloadName(name: string): string {
   const dot = name.lastIndexOf(".");
   const extension = dot > 0 && name.length - dot <= 20 ? name.slice(dot) : "";
@@ -286,7 +381,20 @@ export function downloadName(name: string): string {
   return whole();
 }
 
-/** Turn `some message` of an error into `Some message.` */
+/** Describe what can't be sent: the first entry and how many more; empty if there is none. */
+export function describeProblems(problems: readonly Unsendable[]): string {
+  const [first] = problems;
+  if (first === undefined) return "";
+  const text = sentence(strings.notSent(listed([printable(first.path), first.reason], ": ")));
+  return problems.length > 1
+    ? `${text} ${sentence(strings.more(grouped(problems.length - 1)))}`
+    : text;
+}
+
+/**
+ * Turn `some message` of an error into `Some message.` The message must not begin with a file name,
+ * an address or text from the peer, whose first letter would be capitalised.
+ */
 export function sentence(message: string): string {
   const end = message === "" || /[.!?]$/.test(message) ? "" : ".";
   return message.charAt(0).toUpperCase() + message.slice(1) + end;

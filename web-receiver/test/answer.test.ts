@@ -1,7 +1,7 @@
-/** The answer that is written for the listener, from the offers that browsers make. */
+/** The listener's answer, written from the offers of browsers. */
 import { expect, test } from "vitest";
-import { answer, type Target } from "../src/engines/answer.ts";
 import { ConnectionFailed } from "../src/errors.ts";
+import { answer, type Target } from "../src/peers/answer.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
 
 const TARGET: Target = {
@@ -13,7 +13,7 @@ const TARGET: Target = {
   fingerprint: Uint8Array.from({ length: 32 }, (_, number) => number),
 };
 
-// Bytes 0xe0 to 0xff, as Chromium's in fake-peer.ts.
+// Bytes 0xe0 to 0xff, as in Chromium's offer in fake-peer.ts.
 const OWN = Array.from({ length: 32 }, (_, n) => (n + 224).toString(16));
 const OWN_BASE64 = Buffer.from(OWN.join(""), "hex").toString("base64").replace("=", "");
 

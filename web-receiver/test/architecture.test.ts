@@ -1,6 +1,6 @@
 /**
- * The shape of src/, as files that are read: which layer imports which, who may touch the document,
- * and what no file may hold. An arrow that is missing here is a decision, not an oversight.
+ * The structure of src/: which layer imports which, which files use the document, and what no file
+ * contains. A missing arrow is a decision, not an oversight.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, normalize } from "node:path";
@@ -9,55 +9,54 @@ import { describe, expect, test } from "vitest";
 const SOURCES = join(import.meta.dirname, "..", "src");
 const PYTHON = join(SOURCES, "..", "..", "dcsend");
 
-/** Which layer each file belongs to; a folder is a layer. */
+/** The layer of each file; a folder is a layer. */
 const LAYERS: Readonly<Record<string, string>> = {
   "main.ts": "main",
   "start.ts": "main",
   "display.ts": "display",
   "device.ts": "helpers",
   "favicon.ts": "helpers",
+  "pieces.ts": "helpers",
   "selection.ts": "helpers",
   "strings.ts": "helpers",
   "wording.ts": "helpers",
+  "crc32.ts": "leaves",
   "entry.ts": "leaves",
   "errors.ts": "leaves",
   "printable.ts": "leaves",
   "unpack.ts": "unpack",
 };
 
-/** Which layers each may import, beside itself; types are judged by TYPES. */
+/** The layers that each may import, besides itself; TYPES has the rules for types. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  main: ["display", "helpers", "session", "signaling", "engines", "files", "leaves"],
+  main: ["display", "helpers", "session", "signaling", "peers", "files", "leaves"],
   display: ["helpers", "leaves"],
   helpers: ["leaves"],
   session: ["protocol", "leaves"],
   signaling: ["leaves"],
-  engines: ["leaves"],
+  peers: ["leaves"],
   protocol: ["leaves"],
   files: ["leaves"],
   leaves: [],
   unpack: [],
 };
 
-/** Whose types each may name, beside those it may import. */
+/** The layers whose types each may import in addition. */
 const TYPES: Readonly<Record<string, readonly string[]>> = {
   display: ["session", "files"],
   helpers: ["session", "files"],
-  session: ["engines", "files"],
+  session: ["peers", "files"],
 };
 
-/** The files in which a document is known. */
+/** The files that may use the document. */
 const DOM = /^(display\.ts|display\/.*|main\.ts|start\.ts|unpack\.ts)$/;
 
-/** What could turn a stranger's text into html or script. */
+/** Functions that could turn an untrusted text into html or script. */
 const DANGEROUS =
   /\b(innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|setHTMLUnsafe|parseFromString|srcdoc)\b|document\.write|\beval\(|\bnew Function\b|set(Timeout|Interval)\(\s*["'`]/;
 
 /** Lines that a file may have. */
 const MOST_LINES = 450;
-
-/** Protocol files without a twin in Python, whose standard library has it. */
-const WITHOUT_TWIN = ["crc32.ts"];
 
 const FILES = readdirSync(SOURCES, { recursive: true, encoding: "utf-8" }).filter(
   (path) => path.endsWith(".ts") && !path.endsWith(".d.ts"),
@@ -115,7 +114,7 @@ describe("layers", () => {
   });
 
   test("the four below the session never name each other, not even types", () => {
-    const below = ["signaling", "engines", "protocol", "files"];
+    const below = ["signaling", "peers", "protocol", "files"];
     const wrong = IMPORTS.filter(({ from, to }) => {
       const [one, other] = [layerOf(from), layerOf(to)];
       return below.includes(one) && below.includes(other) && one !== other;
@@ -136,7 +135,7 @@ describe("layers", () => {
   });
 });
 
-test.each(FILES.filter((path) => !DOM.test(path)))("%s knows no document", (path) => {
+test.each(FILES.filter((path) => !DOM.test(path)))("%s does not use the document", (path) => {
   // The protocol has a window, which is a number, and strict.ts reads documents: of neither is
   // anything asked, as it would be of the page's.
   const bare = code(path).replace(/"[^"\n]*"|'[^'\n]*'/g, '""');
@@ -159,9 +158,7 @@ test.each(FILES)("%s is no longer than can be read at once", (path) => {
 });
 
 test("each protocol module has its twin in Python", () => {
-  const names = FILES.filter((path) => path.startsWith("protocol/"))
-    .map((path) => basename(path))
-    .filter((name) => !WITHOUT_TWIN.includes(name));
+  const names = FILES.filter((path) => path.startsWith("protocol/")).map((path) => basename(path));
   expect(names.length).toBeGreaterThan(0);
   for (const name of names) {
     const twin = join(PYTHON, "protocol", name.replace(/\.ts$/, ".py"));

@@ -1,10 +1,10 @@
-/** The two codes of `--signal sdp`; the vectors are those of tests/test_blob.py. */
+/** Session descriptions (`--signal sdp`); the vectors are those of tests/signaling/test_blob.py. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { parseServers } from "../src/engines/servers.ts";
 import { IncompatibleVersion, MalformedCode, UsageError } from "../src/errors.ts";
+import { parseServers } from "../src/peers/servers.ts";
 import { checksum } from "../src/signaling/binary.ts";
-import { decodeAnswer, encodeOffer, isBlob } from "../src/signaling/blob.ts";
+import { decodeAnswer, encodeOffer, isBlob, markOf } from "../src/signaling/blob.ts";
 import { decode } from "../src/signaling/dialcode.ts";
 
 const OUTCOMES = { malformed: MalformedCode, version: IncompatibleVersion };
@@ -45,7 +45,7 @@ const VALID = readVectors("blob-valid.txt");
 const [HEADER, ...INPUTS] = readVectors("blob-inputs.txt");
 const ofType = (type: string) => VALID.filter((block) => field(block, "type") === type);
 
-/** What a browser would have written. */
+/** The SDP that a browser would have written. */
 function sdpOf(block: Block): string {
   const candidates = block.filter(([key]) => key === "candidate");
   return [
@@ -76,7 +76,7 @@ describe("the page's own code", () => {
     expect(encodeOffer(sdpOf(block)).length).toBeLessThanOrEqual(2 + Math.ceil((255 * 8) / 5));
   });
 
-  test("is not made of an offer that lacks something", () => {
+  test("is refused for an offer that lacks a field", () => {
     expect(() => encodeOffer("v=0\r\n")).toThrow("ice-ufrag");
   });
 });
@@ -100,6 +100,29 @@ describe("the other side's code", () => {
     );
     const priorities = found.map(([, priority]) => Number(priority));
     expect(priorities.every((priority) => priority > 0 && priority < 2 ** 31)).toBe(true);
+  });
+
+  test("is refused if it answers another offer", () => {
+    const [offer] = ofType("offer");
+    const [answer] = ofType("answer").filter((block) => block.some(([key]) => key === "mark"));
+    const mark = Number.parseInt(field(answer, "mark"), 16);
+    const text = field(answer, "text");
+    expect(decodeAnswer(text, "0", mark)).toBe(decodeAnswer(text, "0"));
+    const others = markOf(sdpOf(offer ?? []));
+    expect(() => decodeAnswer(text, "0", others)).toThrow("belongs to another code");
+    const sdp = `${decodeAnswer(text, "0")}a=dcsend-offer:${field(answer, "mark")}\r\n`;
+    const json = JSON.stringify({ type: "answer", sdp });
+    expect(decodeAnswer(json, "0", mark)).toBe(sdp);
+    expect(() => decodeAnswer(json, "0", others)).toThrow("belongs to another code");
+  });
+
+  test("is refused with both prefixes if it is no code", () => {
+    expect(() => decodeAnswer("garbage", "0")).toThrow(/codes begin with ds or eyJ$/);
+  });
+
+  test("has the same mark of its offer as in dcsend", () => {
+    const [answer] = ofType("answer").filter((block) => block.some(([key]) => key === "mark"));
+    expect(markOf(sdpOf(answer ?? []))).toBe(Number.parseInt(field(answer, "mark"), 16));
   });
 
   test.each(named(INPUTS))("has the outcome of the vectors: %s", (_comment, block) => {
@@ -146,7 +169,7 @@ describe("an answer in the demo's form", () => {
   });
 });
 
-test("the two kinds of codes are told apart, with what to do", () => {
+test("a code of the other kind is refused with the next step", () => {
   const code = field(HEADER, "code");
   expect(isBlob(code) && isBlob(`dcsend chat ${code}`) && isBlob("eyJ0eXBlIjoi")).toBe(true);
   expect(isBlob("dc058000820c20") || isBlob("http://192.0.2.1/#123")).toBe(false);
@@ -154,7 +177,7 @@ test("the two kinds of codes are told apart, with what to do", () => {
 });
 
 describe("servers", () => {
-  test("are read as people name them", () => {
+  test("are parsed in the form that people enter", () => {
     expect(
       parseServers(" stun:stun.example.org:3478\nturn:me:s%40cret@turn.example.org?transport=tcp"),
     ).toEqual([

@@ -1,9 +1,12 @@
-/** The browser engine over a scripted RTCPeerConnection; over real browsers: tests/. */
+/**
+ * Connections of src/peers/browser.ts over a scripted RTCPeerConnection; tests/pages has real
+ * browsers.
+ */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Target } from "../src/engines/answer.ts";
-import type { Connection } from "../src/engines/base.ts";
-import { dial } from "../src/engines/browser.ts";
-import { ConnectionFailed, type DcsendError } from "../src/errors.ts";
+import { ConnectionFailed, DcsendError } from "../src/errors.ts";
+import type { Target } from "../src/peers/answer.ts";
+import { dial } from "../src/peers/browser.ts";
+import type { Connection } from "../src/peers/contract.ts";
 import { CHECKS } from "./check-channel.ts";
 import { CHROMIUM_OFFER, type FakeChannel, FakePeer, linkedPeers } from "./fake-peer.ts";
 
@@ -26,13 +29,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Return a connection over a scripted peer, all open. */
+/** Return a connection over a scripted peer, with all channels open. */
 async function connected(peer = new FakePeer()): Promise<[Connection, FakePeer]> {
   peer.described = () => peer.open();
   return [await dial(TARGET, { peerConnection: peer.factory }), peer];
 }
 
-/** Dial, let the script run, and return the refusal. */
+/** Dial, let the script run, and return the error. */
 async function refused(script: (peer: FakePeer) => void, timeout = 15): Promise<DcsendError> {
   const peer = new FakePeer();
   peer.described = () => script(peer);
@@ -43,7 +46,7 @@ async function refused(script: (peer: FakePeer) => void, timeout = 15): Promise<
   );
   await vi.advanceTimersByTimeAsync(timeout * 1000);
   const error = await ended;
-  expect(error).toBeInstanceOf(ConnectionFailed);
+  expect(error).toBeInstanceOf(DcsendError);
   expect(peer.isClosed).toBe(true);
   return error as DcsendError;
 }
@@ -54,7 +57,7 @@ function channel(peer: FakePeer, label: string): FakeChannel {
   return found;
 }
 
-describe("browser engine keeps the contract", () => {
+describe("browser connection keeps the contract", () => {
   test.each(CHECKS.map((check) => [check.name, check] as const))("%s", async (_, check) => {
     const ends = linkedPeers().map((peer) => dial(TARGET, { peerConnection: peer.factory }));
     const [left, right] = await Promise.all(ends);
@@ -69,7 +72,7 @@ test("dialing opens the three channels in order", async () => {
   expect(peer.channels.every(({ binaryType }) => binaryType === "arraybuffer")).toBe(true);
 });
 
-test("dialing that is given up lets go of the listener at once", async () => {
+test("aborted dialing closes the connection at once", async () => {
   const peer = new FakePeer();
   const leaving = new AbortController();
   const dialing = dial(TARGET, { peerConnection: peer.factory, signal: leaving.signal });
@@ -78,7 +81,7 @@ test("dialing that is given up lets go of the listener at once", async () => {
   expect(peer.isClosed).toBe(true);
 });
 
-test("a connection outlives the patience of who dialed it", async () => {
+test("an abort signal after connecting has no effect", async () => {
   const peer = new FakePeer();
   const leaving = new AbortController();
   peer.described = () => peer.open();
@@ -87,17 +90,17 @@ test("a connection outlives the patience of who dialed it", async () => {
   expect(peer.isClosed).toBe(false);
 });
 
-test("dialing asks no server", async () => {
+test("dialing uses no server", async () => {
   const [, peer] = await connected();
   expect(peer.configuration).toEqual({ iceServers: [] });
 });
 
-test("local description is left as the browser made it", async () => {
+test("local description is not changed", async () => {
   const [, peer] = await connected();
   expect(peer.localDescription).toEqual({ type: "offer", sdp: CHROMIUM_OFFER });
 });
 
-test("connection is there only when all channels are open", async () => {
+test("dialing resolves only when all channels are open", async () => {
   const peer = new FakePeer();
   let done = false;
   const dialing = dial(TARGET, { peerConnection: peer.factory }).then(() => {
@@ -113,7 +116,7 @@ test("connection is there only when all channels are open", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("message before anybody receives is kept", async () => {
+test("message before the first receive is kept", async () => {
   const peer = new FakePeer();
   peer.described = () => {
     channel(peer, "control").onmessage({ data: "early" });
@@ -124,13 +127,13 @@ test("message before anybody receives is kept", async () => {
 });
 
 test("browser that sends nothing hints at its permission", async () => {
-  // Of addresses of both families it could have tried one.
+  // With addresses of both families it could have tried one.
   const error = await refused(() => {}, 3);
   expect(error.message).toBe("the browser did not try to reach 192.0.2.7, 2001:db8::7");
   expect(error.hint).toMatch(/local network/);
 });
 
-test("nobody there is told after the time for it", async () => {
+test("dialing without an answer ends at the timeout", async () => {
   const error = await refused((peer) => peer.become("checking", "connecting"));
   expect(error.message).toBe("no answer from 192.0.2.7, 2001:db8::7");
   expect(error.hint).toMatch(/open UDP port 40000/);
@@ -145,7 +148,7 @@ test("browser without a pair of addresses is given up after 3 s", async () => {
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("browser that has a pair but may not use it yet is waited for", async () => {
+test("browser with a candidate pair that is not in use yet is waited for", async () => {
   const peer = new FakePeer();
   peer.stats.set("1", { type: "candidate-pair", state: "waiting" });
   peer.described = () => setTimeout(() => peer.open(), 8000);
@@ -154,15 +157,16 @@ test("browser that has a pair but may not use it yet is waited for", async () =>
   await dialing;
 });
 
-test("refusal by the listener is told where the browser shows it", async () => {
+test("refusal by the listener is reported where the browser shows it", async () => {
   const error = await refused((peer) => {
     peer.become("checking", "connecting");
     peer.become("disconnected", "failed");
   });
-  expect(error.message).toBe("192.0.2.7, 2001:db8::7 refused the code");
+  expect(error.message).toBe("the code was refused by 192.0.2.7, 2001:db8::7");
+  expect(error.kind).toBe("code-used");
 });
 
-test("the same states late are nobody's refusal", async () => {
+test("the same states late are no refusal", async () => {
   const error = await refused((peer) => {
     peer.become("checking", "connecting");
     setTimeout(() => peer.become("disconnected", "failed"), 15_300);
@@ -173,8 +177,12 @@ test("the same states late are nobody's refusal", async () => {
 test.each<[RTCIceConnectionState, RTCPeerConnectionState, RegExp]>([
   ["failed", "failed", /^no answer from/],
   ["failed", "connecting", /^no answer from/],
-  ["connected", "failed", /^192\.0\.2\.7, 2001:db8::7 answered, but no encrypted/],
-])("ICE %s and connection %s are told at once", async (ice, connection, message) => {
+  [
+    "connected",
+    "failed",
+    /^an answer came from 192\.0\.2\.7, 2001:db8::7, but the encrypted connection failed/,
+  ],
+])("ICE %s and connection %s end the dial at once", async (ice, connection, message) => {
   const peer = new FakePeer();
   peer.described = () => {
     peer.become("checking", "connecting");
@@ -195,7 +203,7 @@ test("channel that is closed before all are open ends the attempt", async () => 
   await expect(dial(TARGET, { peerConnection: peer.factory })).rejects.toThrow(ConnectionFailed);
 });
 
-test("what the browser throws becomes an error of ours", async () => {
+test("error of the browser becomes a ConnectionFailed", async () => {
   const peer = new FakePeer();
   peer.described = () => {
     throw new DOMException("SDP is not good", "OperationError");
@@ -206,18 +214,18 @@ test("what the browser throws becomes an error of ours", async () => {
   expect(peer.isClosed).toBe(true);
 });
 
-test("browser that makes no connection at all becomes an error of ours", async () => {
+test("browser that creates no connection causes a ConnectionFailed", async () => {
   const peerConnection = () => {
     throw new DOMException("not allowed", "NotAllowedError");
   };
   await expect(dial(TARGET, { peerConnection })).rejects.toThrow(ConnectionFailed);
 });
 
-test("browser without WebRTC is told", async () => {
+test("browser without WebRTC is reported", async () => {
   await expect(dial(TARGET)).rejects.toThrow("this browser has no WebRTC");
 });
 
-test("send says no from 4 MiB on, and writable waits until 1 MiB is left", async () => {
+test("send returns false from 4 MiB on, and writable waits until 1 MiB is left", async () => {
   const [connection, peer] = await connected();
   const { data } = connection.channels;
   while (data.send(new Uint8Array(65_536)));
@@ -276,7 +284,7 @@ test.each(["onclose", "onerror"] as const)("%s of one channel ends all, soon", a
   const { control, data } = connection.channels;
   channel(peer, "data")[name]();
   await expect(data.receive()).rejects.toThrow("the other side closed the connection");
-  // What the end has overtaken on its way is not lost.
+  // Messages that the end has overtaken are not lost.
   await vi.advanceTimersByTimeAsync(50);
   channel(peer, "control").onmessage({ data: "bye" });
   await vi.advanceTimersByTimeAsync(1000);
@@ -357,7 +365,7 @@ describe("route", () => {
     });
   });
 
-  test("tells a relay", async () => {
+  test("reports a relay", async () => {
     const local = { type: "local-candidate", candidateType: "relay" };
     expect(await routeWith({ pair: PAIR, local, remote: HOST })).toMatchObject({ path: "relayed" });
   });

@@ -1,13 +1,13 @@
 /**
- * What every engine must do: the contract of src/engines/base.ts, as one table of checks.
+ * The contract of src/peers/contract.ts as a list of checks, for every implementation.
  *
- * As tests/check_channel.py. A check gets both ends of a new connection and may close them.
+ * As tests/support/check_channel.py. A check gets both ends of a new connection and may close them.
  */
 import { expect } from "vitest";
-import { type Channel, type Connection, LABELS, MAX_QUEUED } from "../src/engines/base.ts";
 import { ConnectionFailed, RemoteProtocolError } from "../src/errors.ts";
+import { type Channel, type Connection, LABELS, MAX_QUEUED } from "../src/peers/contract.ts";
 
-/** One check of the contract; its name says what it checks. */
+/** One check of the contract; its name states the requirement. */
 export type Check = (left: Connection, right: Connection) => Promise<void>;
 
 /** Bytes of the largest message that the protocol sends. */
@@ -23,7 +23,7 @@ async function take(channel: Channel, count: number): Promise<(Uint8Array | stri
   return taken;
 }
 
-/** Send until there is no room; return how many messages that were. */
+/** Send until there is no room; return the number of messages. */
 function fill(channel: Channel): number {
   for (let taken = 0; taken < 1000; taken++) {
     if (!channel.send(new Uint8Array(FRAME).fill(taken))) return taken;
@@ -31,7 +31,7 @@ function fill(channel: Channel): number {
   throw new Error("send never says no");
 }
 
-/** Expect a whole frame of this byte; `toEqual` takes a second for that many. */
+/** Expect a whole frame of this byte; `toEqual` takes a second for so many. */
 async function expectFrame(channel: Channel, byte: number): Promise<void> {
   const message = await channel.receive();
   if (typeof message === "string") throw new Error("text in place of bytes");

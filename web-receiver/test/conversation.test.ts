@@ -1,10 +1,10 @@
-/** What goes on beside the files, and how the two sides meet, with the clock held. */
+/** The text channel, deadlines, and how a run ends, with simulated time. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { memoryPair } from "../src/engines/memory.ts";
 import { CodeExpired, ConnectionFailed, UsageError } from "../src/errors.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Control } from "../src/session/control.ts";
 import { Tally } from "../src/session/outcome.ts";
+import { memoryPair } from "./memory-peers.ts";
 import {
   chosen,
   content,
@@ -29,7 +29,7 @@ const now = () => Date.now() / 1000;
 const never = () => new Promise<null>(() => undefined);
 const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
 
-/** A page that is connected and asks its person, and a peer that says nothing by itself. */
+/** A connected page whose person has not answered yet, and a peer that sends nothing by itself. */
 async function connected(options: Parameters<typeof startPage>[0] = {}) {
   const page = startPage({ now, wallClock: now, questions: { decide: never }, ...options });
   const peer = new SendingPeer(page.peer, [], []);
@@ -38,19 +38,19 @@ async function connected(options: Parameters<typeof startPage>[0] = {}) {
   return { page, peer };
 }
 
-/** Let time pass, and the peer say something every five seconds. */
+/** Advance the time; the peer sends a message every five seconds. */
 async function converse(page: ReturnType<typeof startPage>, seconds: number) {
   for (let second = 0; second < seconds; second += 5) {
     if (page.of("done").length > 0) return;
     try {
       page.peer.channels.text.send("abcdefghijklmno");
-    } catch {} // it has hung up
+    } catch {} // the page has closed the connection
     await pass(5);
   }
 }
 
-describe("the last word", () => {
-  /** A page that has received a file, and a peer that reads that after `seconds`. */
+describe("the last message", () => {
+  /** A page that has received a file, and a peer that reads the last message after `seconds`. */
   function received(seconds: number) {
     const page = startPage({ now, wallClock: now });
     const peer = new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
@@ -76,7 +76,7 @@ describe("the last word", () => {
   });
 });
 
-describe("signs of life", () => {
+describe("keep-alive messages", () => {
   test("one goes every five seconds, and theirs are shown", async () => {
     const { page } = await connected();
     await converse(page, 21);
@@ -96,7 +96,7 @@ describe("signs of life", () => {
     ]);
   });
 
-  test("after thirty seconds of silence it is given up, and the peer told", async () => {
+  test("after thirty seconds of silence the run ends, and Cancel is sent", async () => {
     const { page, peer } = await connected();
     await pass(29.9);
     expect(page.of("failed")).toEqual([]);
@@ -119,12 +119,14 @@ describe("signs of life", () => {
 
 describe("stopping", () => {
   test("takes less than a second, whatever the peer and the disk do", async () => {
-    // The peer never hangs up, and the disk never lets go.
+    // The peer never closes the connection, and the sink never ends.
     const page = startPage({
       now,
       wallClock: now,
       openSink: async (_destination, entries, wanted) =>
-        Object.assign(new TestSink(entries, wanted), { close: never }),
+        Object.assign(new TestSink(entries, wanted), {
+          close: () => new Promise<never>(() => undefined),
+        }),
     });
     new SendingPeer(page.peer, [entry("f", 1)], []);
     await pass(0.1);
@@ -135,7 +137,24 @@ describe("stopping", () => {
     expect(page.of("done")).toHaveLength(1);
   });
 
-  test("because of an error leaves the peer two seconds to read why", async () => {
+  test("leaves a slow sink time to return complete files, though the peer never closes", async () => {
+    const left = [{ name: "a.jpg", blob: new Blob(["photo"]) }];
+    const page = startPage({
+      now,
+      wallClock: now,
+      openSink: async (_destination, entries, wanted) =>
+        Object.assign(new TestSink(entries, wanted), {
+          close: () => new Promise((resolve) => setTimeout(() => resolve(left), 500)),
+        }),
+    });
+    new SendingPeer(page.peer, [entry("f", 1)], []);
+    await pass(0.1);
+    page.run.stop();
+    await pass(0.95);
+    expect(page.of("done")).toMatchObject([{ ok: false, exports: left }]);
+  });
+
+  test("because of an error leaves the peer two seconds to read the reason", async () => {
     const { page } = await connected();
     page.peer.channels.control.send("no message");
     await pass(1.9);
@@ -148,7 +167,7 @@ describe("stopping", () => {
 describe("a peer that lives and does nothing", () => {
   const failure = (page: ReturnType<typeof startPage>) => page.of("failed")[0]?.error.message;
 
-  test("has a minute for the next frame, or to say that it works", async () => {
+  test("has a minute for the next frame, or for Working", async () => {
     const page = startPage({ now, wallClock: now });
     const peer = new SendingPeer(page.peer, [entry("f", 1)], []);
     await converse(page, 55);
@@ -194,7 +213,7 @@ describe("a peer that lives and does nothing", () => {
     expect(failure(page)).toBe("the other side acknowledged nothing for too long");
   });
 
-  test("is told every twenty seconds that the disk here works", async () => {
+  test("gets Working every twenty seconds while the disk here works", async () => {
     const page = startPage({
       now,
       wallClock: now,
@@ -214,7 +233,7 @@ describe("a peer that lives and does nothing", () => {
     expect(failure(page)).toBe(undefined);
   });
 
-  test("is told every twenty seconds that the source here works", async () => {
+  test("gets Working every twenty seconds while the source here works", async () => {
     const page = startPage({
       now,
       wallClock: now,
@@ -260,7 +279,7 @@ describe("typed lines", () => {
 });
 
 describe("a page that the browser suspends", () => {
-  /** Let the device sleep: no timer comes meanwhile. */
+  /** Simulate a sleep of the device: no timer fires meanwhile. */
   const sleep = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000);
 
   test("is not taken for a silent peer", async () => {
@@ -284,7 +303,7 @@ describe("a page that the browser suspends", () => {
     expect(error?.hint).toMatch("keep this page in front");
   });
 
-  test("says so when the peer gave up", async () => {
+  test("reports the sleep when the peer gave up", async () => {
     const { page, peer } = await connected();
     sleep(40);
     peer.protocol.cancel("timeout", "silent for 30 s");
@@ -293,7 +312,7 @@ describe("a page that the browser suspends", () => {
     expect(page.of("failed")[0]?.error.message).toMatch("suspended this page");
   });
 
-  test("is noticed by the other clock, too", async () => {
+  test("is detected by the other clock, too", async () => {
     let wall = 1000;
     const { page } = await connected({ wallClock: () => wall });
     wall += 100;
@@ -327,18 +346,18 @@ describe("meeting", () => {
   const failing = (error: Error, expires: number) =>
     startPage({ connect: () => Promise.reject(error), expires, wallClock: () => 1000 });
 
-  test("nobody there: what can be checked is named", async () => {
+  test("no answer: the hint names what can be checked", async () => {
     const page = failing(new ConnectionFailed("no answer"), 2000);
     await page.run.finished;
     expect(page.of("failed")[0]?.error.message).toBe("no answer");
     expect(page.of("failed")[0]?.error.hint).toMatch(/still running.*unused.*same network/);
   });
 
-  test("nobody there and the code's time has passed: expired", async () => {
+  test("no answer after the expiry of the code: expired", async () => {
     const page = failing(new ConnectionFailed("no answer"), 999);
     await page.run.finished;
     expect(page.of("failed")[0]?.error).toEqual(
-      new CodeExpired("nobody answers, and the code has expired"),
+      new CodeExpired("no answer, and the code has expired"),
     );
   });
 
@@ -359,7 +378,7 @@ describe("meeting", () => {
     await expect(page.peer.channels.control.receive()).rejects.toThrow(ConnectionFailed);
   });
 
-  test("connected is told before anything is offered", async () => {
+  test("connected is emitted before anything is offered", async () => {
     const page = startPage({ now, questions: { choose: never } });
     new ReceivingPeer(page.peer);
     await pass(0);
@@ -367,8 +386,8 @@ describe("meeting", () => {
   });
 });
 
-describe("hanging up", () => {
-  test("who was told of the end doesn't wait", async () => {
+describe("closing", () => {
+  test("a side that received Cancel does not wait", async () => {
     const { page, peer } = await connected();
     peer.protocol.cancel("error");
     peer.flush();
@@ -376,7 +395,7 @@ describe("hanging up", () => {
     expect(page.of("done")).toHaveLength(1);
   });
 
-  test("who tells of the end waits for the other side to hang up, two seconds", async () => {
+  test("a side that sent Cancel waits two seconds for the peer to close", async () => {
     const page = startPage({ now });
     page.peer.channels.control.send('{"type":"bye"}');
     await pass(1.99);
@@ -385,7 +404,7 @@ describe("hanging up", () => {
     expect(page.of("done")).toHaveLength(1);
   });
 
-  test("the sender waits for the receiver to hang up, a second", async () => {
+  test("the sender waits one second for the receiver to close", async () => {
     const files = { a: new Uint8Array() };
     const { peer: far, ...page } = startPage({
       now,

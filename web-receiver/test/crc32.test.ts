@@ -1,6 +1,6 @@
-/** The checksum: known values, and every length and start against the plain loop. */
+/** CRC-32: known values, and every length and start against a simple loop. */
 import { expect, test } from "vitest";
-import { crc32 } from "../src/protocol/crc32.ts";
+import { crc32 } from "../src/crc32.ts";
 
 function plain(bytes: Uint8Array): number {
   let crc = -1;

@@ -1,22 +1,31 @@
 import { afterEach, expect, test, vi } from "vitest";
-import { agent, Sleep, WakeLock } from "../src/device.ts";
+import { agent, deviceName, Sleep, WakeLock } from "../src/device.ts";
 import { favicon } from "../src/favicon.ts";
 
 const CLAIMS = "Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36";
 
 test.each([
-  [CLAIMS, "dcsend/1.0 (Windows; Chrome)"],
-  [`${CLAIMS} Edg/140.0`, "dcsend/1.0 (Windows; Edge)"],
-  ["Mozilla/5.0 (Android 15; Mobile; rv:140.0) Firefox/140.0", "dcsend/1.0 (Android; Firefox)"],
-  ["Mozilla/5.0 (iPhone; like Mac OS X) Version/18 Safari/604.1", "dcsend/1.0 (iPhone; Safari)"],
-  ["", "dcsend/1.0 (unknown; browser)"],
-])("%s is %s", (userAgent, name) => {
-  expect(agent("1.0", userAgent)).toBe(name);
+  [CLAIMS, "Windows; Chrome", "Chrome on Windows"],
+  [`${CLAIMS} Edg/140.0`, "Windows; Edge", "Edge on Windows"],
+  [
+    "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Firefox/140.0",
+    "Android; Firefox",
+    "Firefox on Android",
+  ],
+  [
+    "Mozilla/5.0 (iPhone; like Mac OS X) Version/18 Safari/604.1",
+    "iPhone; Safari",
+    "Safari on iPhone",
+  ],
+  ["", "unknown; browser", "a browser"],
+])("%s is %s", (userAgent, facts, name) => {
+  expect(agent("1.0", userAgent)).toBe(`dcsend/1.0 (${facts})`);
+  expect(deviceName(userAgent)).toBe(name);
 });
 
 afterEach(() => vi.unstubAllGlobals());
 
-test("the screen may go off again, however often it was asked to stay on", async () => {
+test("the screen may switch off again, whatever the number of requests", async () => {
   const held = new Set<object>();
   const request = async () => {
     const lock = { released: false, release: async () => void held.delete(lock) };
@@ -31,7 +40,7 @@ test("the screen may go off again, however often it was asked to stay on", async
   expect(held.size).toBe(0);
 });
 
-/** A clock, and what watches it; ticks come every second. */
+/** A clock, and a `Sleep` with ticks of one second. */
 function watched() {
   let now = 1000;
   const sleep = new Sleep(() => now);

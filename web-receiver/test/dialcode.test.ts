@@ -1,4 +1,4 @@
-/** The dial code as people paste it; the vectors are those of tests/test_dialcode.py. */
+/** Dial codes as people paste them; the vectors are those of tests/signaling/test_dialcode.py. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { IncompatibleVersion, MalformedCode } from "../src/errors.ts";
@@ -9,7 +9,7 @@ const OUTCOMES = { malformed: MalformedCode, version: IncompatibleVersion };
 
 type Block = readonly (readonly [key: string, value: string])[];
 
-/** Read the blocks of a vector file; a key that the test would not look at is an error. */
+/** Read the blocks of a vector file; a key that the test does not use is an error. */
 function readVectors(name: string, keys: readonly string[]): Block[] {
   const text = readFileSync(`../tests/vectors/${name}`, "ascii");
   const lines = text.split("\n").filter((line) => !line.startsWith("#"));
@@ -41,7 +41,7 @@ function bytes(hex: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(Buffer.from(hex, "hex"));
 }
 
-/** Add the checksum, bit by bit from its definition. */
+/** Append the checksum, computed bit by bit from its definition. */
 function sealed(hex: string): Uint8Array<ArrayBuffer> {
   let crc = 0xffff;
   for (const byte of bytes(hex)) {
@@ -146,21 +146,21 @@ test.each([
   ["hello", "this is not a code: codes begin with dc, links have # and digits"],
   [CODE.slice(0, 50), `the code is damaged: 50 of ${CODE.length} characters`],
   [`${CODE}00`, `the code is damaged: ${CODE.length + 2} of ${CODE.length} characters`],
-  [`${CODE.slice(0, 50)}u${CODE.slice(51)}`, "the code has a character that no code has: u"],
-  [`${CODE.slice(0, 50)}\ue000`, "the code has a character that no code has: \\ue000"],
-  [`${CODE.slice(0, 50)}🎉`, "the code has a character that no code has: 🎉"],
+  [`${CODE.slice(0, 50)}u${CODE.slice(51)}`, "the code has an invalid character: u"],
+  [`${CODE.slice(0, 50)}\ue000`, "the code has an invalid character: \\ue000"],
+  [`${CODE.slice(0, 50)}🎉`, "the code has an invalid character: 🎉"],
   [CODE.slice(1), "this is not a code: codes begin with dc, links have # and digits"],
   [PAGE, "the link has no code in it: the # and what follows it are missing"],
-  [`${PAGE}#`, "the link has no code in it: what belongs after the # is missing"],
+  [`${PAGE}#`, "the link has no code in it: the part after the # is missing"],
   ["dcsend receive ", "the code is missing at the end of the command"],
   ["dcsend send PATH --to ", "the code is missing at the end of the command"],
   ["#12345678", "the code is damaged: its checksum is wrong"],
   ["0", "the code is damaged: its checksum is wrong"],
-  ["#1234567x", "the code has a character that no code has: x"],
+  ["#1234567x", "the code has an invalid character: x"],
   ["x".repeat(65_537), "this is not a code: it has 65537 characters"],
   ["🎉".repeat(65_537), "this is not a code: it has 65537 characters"],
   [`dc${"0".repeat(5000)}`, "the code is damaged: it has 5002 characters"],
-  ["dc00", "the code is damaged: only 4 characters of it are here"],
+  ["dc00", "the code is damaged: it has only 4 characters"],
   ["1".repeat(5000), "the code is damaged: it has 5000 digits"],
 ])("refusal names what is wrong: %.20s", (text, expected) => {
   expect(message(() => decode(text))).toBe(expected);
@@ -168,7 +168,7 @@ test.each([
 
 test("other version is named", () => {
   const whole = sealed(`02${field(VALID[0] ?? [], "binary").slice(2, -4)}`);
-  expect(() => decodeBytes(whole)).toThrow("the code has version 2, this page knows version 1");
+  expect(() => decodeBytes(whole)).toThrow("the code has version 2, this page supports version 1");
   expect(() => decodeBytes(whole)).toThrow(IncompatibleVersion);
 });
 

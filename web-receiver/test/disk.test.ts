@@ -2,14 +2,14 @@
 import { createHash } from "node:crypto";
 import { afterEach, expect, test, vi } from "vitest";
 import { DcsendError, DestinationError, LocalProtocolError } from "../src/errors.ts";
+import type { Block, Chosen, Source } from "../src/files/contract.ts";
 import { openSink, openSource } from "../src/files/disk.ts";
 import { hex } from "../src/files/hashing.ts";
-import type { Block, Chosen, Source } from "../src/files/operations.ts";
 import { answer, Caller } from "../src/files/rpc.ts";
 import { bytes, directory, file, text, whole, write } from "./entries.ts";
 
-// Node has no such workers, so that the work is done in the page; a script that could not be
-// started makes no difference.
+// Node has no such workers, so the work is done in the page, also with a script that can't be
+// started.
 const HOOKS = { script: "not run here" };
 
 afterEach(() => vi.unstubAllGlobals());
@@ -20,7 +20,7 @@ function chosen(path: string, content: Blob): Chosen {
 
 async function all(source: Source): Promise<Block[]> {
   const blocks: Block[] = [];
-  for (let block = await source.next(); block !== null; block = await source.next()) {
+  for (let block = await source.next(0); block !== null; block = await source.next(0)) {
     blocks.push(block);
   }
   source.close();
@@ -32,10 +32,15 @@ test.each([
   ["copied if they are small", 5, 5],
 ])("a sink works through the port, and payloads are %s", async (_, size, left) => {
   const content = "x".repeat(size);
-  const sink = await openSink({ type: "memory" }, [file("a", size)], new Set([0]), HOOKS);
-  const operations = whole(0, bytes(content));
-  expect(await sink.apply(operations)).toMatchObject([{ status: "ok", saved: "a" }]);
-  expect(operations[0]?.type === "write" && operations[0].payload.length).toBe(left);
+  const sink = await openSink(
+    { type: "memory", zipped: true },
+    [file("a", size)],
+    new Set([0]),
+    HOOKS,
+  );
+  const frames = whole(0, bytes(content));
+  expect(await sink.apply(frames)).toMatchObject([{ status: "ok", saved: "a" }]);
+  expect(frames[0]?.type === "data" && frames[0].payload.length).toBe(left);
   const { exports } = await sink.finish();
   await sink.close();
   await sink.close();
@@ -44,7 +49,12 @@ test.each([
 
 test("frames that are views of one buffer arrive", async () => {
   const content = "abcdef".repeat(1000);
-  const sink = await openSink({ type: "memory" }, [file("a", 6000)], new Set([0]), HOOKS);
+  const sink = await openSink(
+    { type: "memory", zipped: true },
+    [file("a", 6000)],
+    new Set([0]),
+    HOOKS,
+  );
   const buffer = bytes(`..${content}`);
   const views = [write(0, 0, buffer.subarray(2, 5)), write(0, 3, buffer.subarray(5))];
   const [, last] = whole(0, bytes(content));
@@ -56,7 +66,12 @@ test("frames that are views of one buffer arrive", async () => {
 
 test("several files become a zip of their common folder", async () => {
   const entries = [directory("d"), file("d/a", 1), file("d/b", 1), text("t", 2)];
-  const sink = await openSink({ type: "memory" }, entries, new Set([0, 1, 2, 3]), HOOKS);
+  const sink = await openSink(
+    { type: "memory", zipped: true },
+    entries,
+    new Set([0, 1, 2, 3]),
+    HOOKS,
+  );
   const batch = [...whole(1, bytes("a")), ...whole(2, bytes("b")), ...whole(3, bytes("hi"))];
   expect(await sink.apply(batch)).toMatchObject([{ number: 3, text: "hi" }]);
   const { outcomes, exports } = await sink.finish();
@@ -66,14 +81,19 @@ test("several files become a zip of their common folder", async () => {
 });
 
 test("a text alone leaves nothing to save", async () => {
-  const sink = await openSink({ type: "memory" }, [text("t", 2)], new Set([0]), HOOKS);
+  const sink = await openSink(
+    { type: "memory", zipped: true },
+    [text("t", 2)],
+    new Set([0]),
+    HOOKS,
+  );
   expect(await sink.apply(whole(0, bytes("hi")))).toMatchObject([{ text: "hi" }]);
   expect((await sink.finish()).exports).toEqual([]);
   await sink.close();
 });
 
 test("an error keeps its class and hint on the way", async () => {
-  const sink = await openSink({ type: "memory" }, [file("a", 1)], new Set(), HOOKS);
+  const sink = await openSink({ type: "memory", zipped: true }, [file("a", 1)], new Set(), HOOKS);
   await expect(sink.apply(whole(0, bytes("x")))).rejects.toThrow(LocalProtocolError);
   await sink.close();
 });
@@ -82,7 +102,7 @@ test("a destination that can't be opened is refused at once", async () => {
   vi.stubGlobal("navigator", {
     storage: { getDirectory: () => Promise.reject(new DOMException("", "SecurityError")) },
   });
-  const opened = openSink({ type: "private" }, [file("a", 1)], new Set([0]), HOOKS);
+  const opened = openSink({ type: "private", zipped: true }, [file("a", 1)], new Set([0]), HOOKS);
   await expect(opened).rejects.toThrow(DestinationError);
 });
 

@@ -1,4 +1,4 @@
-/** A download that is fed through a port: the stream target against the service worker's answer. */
+/** A download fed through a port: the stream target and the service worker's response. */
 import { expect, test } from "vitest";
 import { downloadResponse } from "../src/files/download.ts";
 import { inJavaScript } from "../src/files/hashing.ts";

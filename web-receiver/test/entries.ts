@@ -1,7 +1,7 @@
-/** Entries and operations for tests of sinks and sources. */
+/** Entries and content for tests of sinks and sources. */
 import { createHash } from "node:crypto";
 import type { Entry } from "../src/entry.ts";
-import type { Operation } from "../src/files/operations.ts";
+import type { Content } from "../src/files/contract.ts";
 
 const NO_TARGET = { target: "", stored: null };
 
@@ -21,23 +21,23 @@ export function bytes(content: string): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new TextEncoder().encode(content));
 }
 
-export function write(number: number, offset: number, payload: Uint8Array<ArrayBuffer>): Operation {
-  return { type: "write", number, offset, payload };
+export function write(number: number, offset: number, payload: Uint8Array<ArrayBuffer>): Content {
+  return { type: "data", number, offset, payload };
 }
 
 /** The end of a file whose content is `content`. */
-export function end(number: number, content: Uint8Array): Operation {
+export function end(number: number, content: Uint8Array): Content {
   const digest = new Uint8Array(createHash("sha256").update(content).digest());
   return { type: "end", number, size: content.length, digest };
 }
 
-/** All operations of a file, in frames of `frame` bytes. */
+/** The content of a file, in frames of `frame` bytes. */
 export function whole(
   number: number,
   content: Uint8Array<ArrayBuffer>,
   frame = 65536,
-): readonly Operation[] {
-  const writes: Operation[] = [];
+): readonly Content[] {
+  const writes: Content[] = [];
   for (let offset = 0; offset < content.length; offset += frame) {
     writes.push(write(number, offset, content.slice(offset, offset + frame)));
   }

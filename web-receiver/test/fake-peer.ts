@@ -1,9 +1,9 @@
 /**
- * A scripted RTCPeerConnection, as far as the browser engine uses one: node has none. Two can be
- * linked, and then carry messages as browsers do. Real browsers are in tests/.
+ * A scripted RTCPeerConnection with the parts that src/peers/browser.ts uses, since Node has none.
+ * Two can be linked, and then carry messages as browsers do. tests/pages has real browsers.
  */
 
-/** What Chromium's offer looks like. */
+/** An offer of Chromium. */
 export const CHROMIUM_OFFER = [
   "v=0",
   "o=- 4944869722615573422 2 IN IP4 127.0.0.1",
@@ -44,7 +44,7 @@ export class FakeChannel {
   onmessage = (_event: { data: Data }) => {};
   /** Thrown by the next `send`. */
   refusal: Error | null = null;
-  /** Where messages go; nowhere while null: they stay in the buffer. */
+  /** The channel that receives its messages; while null they stay in the buffer. */
   other: FakeChannel | null = null;
 
   constructor(label: string) {
@@ -62,7 +62,7 @@ export class FakeChannel {
     if (this.other !== null) queueMicrotask(() => this.#deliver(data, message.length));
   }
 
-  /** Let go of so many bytes of the buffer. */
+  /** Remove so many bytes from the buffer. */
   drain(size: number): void {
     const before = this.bufferedAmount;
     this.bufferedAmount -= size;
@@ -75,7 +75,7 @@ export class FakeChannel {
     this.onopen();
   }
 
-  /** The other side has closed it. */
+  /** Simulate that the peer has closed it. */
   closed(): void {
     if (this.readyState === "closed") return;
     this.readyState = "closed";
@@ -104,14 +104,14 @@ export class FakePeer {
   sctp = { maxMessageSize: 262_144 };
   stats = new Map<string, object>();
   isClosed = false;
-  /** Called when both descriptions are there. */
+  /** Called when both descriptions are set. */
   described = () => {};
 
   constructor(configuration: RTCConfiguration = {}) {
     this.configuration = configuration;
   }
 
-  /** As the engine takes it. */
+  /** In the form that `dial` and `offer` accept. */
   get factory(): (configuration: RTCConfiguration) => RTCPeerConnection {
     return (configuration) => {
       Object.assign(this.configuration, configuration);
@@ -149,7 +149,7 @@ export class FakePeer {
     for (const { other } of this.channels) queueMicrotask(() => other?.closed());
   }
 
-  /** Change what the browser says of the connection, and tell. */
+  /** Change the states of ICE and of the connection, and fire their events. */
   become(ice: RTCIceConnectionState, connection: RTCPeerConnectionState): void {
     if (ice !== this.iceConnectionState) {
       this.iceConnectionState = ice;
@@ -168,7 +168,7 @@ export class FakePeer {
   }
 }
 
-/** Return two that connect with each other once both are described. */
+/** Return two that connect with each other once both descriptions are set. */
 export function linkedPeers(): [FakePeer, FakePeer] {
   const [left, right] = [new FakePeer(), new FakePeer()];
   const described = () => {

@@ -1,4 +1,4 @@
-/** Frames: the shared vectors, damage at every byte, and what must never be made. */
+/** Frames: the shared vectors, damage at every byte, and frames that must not be encoded. */
 import { expect, test } from "vitest";
 import { IntegrityError, LocalProtocolError, RemoteProtocolError } from "../src/errors.ts";
 import {
@@ -25,13 +25,13 @@ function hex(data: Uint8Array): string {
   return Buffer.from(data).toString("hex");
 }
 
-/** A frame, as `fields` of a vector has it. */
+/** A frame in the form of `fields` of a vector. */
 function fieldsOf(frame: Frame): object {
   const digest = frame.digest && hex(frame.digest);
   return { ...frame, payload: hex(frame.payload), digest };
 }
 
-/** The same frame, made by us. */
+/** Encode the frame again. */
 function encodeAgain({ kind, number, offset, length, payload, digest }: Frame): Bytes {
   if (kind === "data") return encodeData(number, offset, payload, digest);
   if (kind === "hole") return encodeHole(number, offset, length);
@@ -47,8 +47,8 @@ test.each(OK)("frame $name is decoded", ({ payload, fields }) => {
   expect(fieldsOf(decodeFrame(bytes(payload)))).toEqual(fields);
 });
 
-// Of bundles there is only the receiving half here.
-test.each(OK.filter(({ fields }) => fields?.kind !== "bundle"))(
+// The page receives BATCH frames and sends none, so there is no encoder for them.
+test.each(OK.filter(({ fields }) => fields?.kind !== "batch"))(
   "frame $name is what we make ourselves",
   ({ payload }) => {
     expect(hex(encodeAgain(decodeFrame(bytes(payload))))).toBe(payload);
@@ -71,7 +71,7 @@ test.each(FRAMES.filter((vector) => vector.expect === "integrity-error"))(
 
 test.each(OK)("frame $name is refused wherever it is truncated", ({ payload }) => {
   const message = bytes(payload);
-  // The largest frame has as many truncations as bytes: its header, and every 997th.
+  // The largest frame has as many truncations as bytes: those of its header, and every 997th.
   for (let size = 0; size < message.length; size += size < 100 ? 1 : 997) {
     expect(() => decodeFrame(message.slice(0, size))).toThrow(
       size < 24 ? RemoteProtocolError : IntegrityError,
@@ -93,7 +93,7 @@ test.each(FRAMES.filter((vector) => vector.payload.length < 500))(
           caught = error;
         }
         const refused = caught instanceof RemoteProtocolError || caught instanceof IntegrityError;
-        // Only damage can turn a damaged vector into a whole frame.
+        // Only damage can turn a damaged vector into a valid frame.
         if (!refused && (caught !== null || expected !== "integrity-error")) {
           expect.fail(`byte ${place} as ${message[place]}: ${String(caught)}`);
         }

@@ -1,11 +1,11 @@
-/** A file system of handles in memory, as far as dcsend uses them. */
+/** An in-memory file system with the handles that dcsend uses. */
 
-/** A file: written through a swap copy or a synchronous handle. */
+/** A file, written through a swap copy or a synchronous handle. */
 export class FakeFile {
   readonly kind = "file";
   readonly name: string;
   content = new Uint8Array(0);
-  /** A swap copy or a synchronous handle is open. */
+  /** Whether a swap copy or a synchronous handle is open. */
   busy = false;
 
   constructor(name: string) {
@@ -88,7 +88,7 @@ export class FakeFolder {
     yield* [...this.inside.keys()];
   }
 
-  /** Everything below, as path -> content; folders end in a slash. */
+  /** The whole content, as path -> content; the paths of folders end in a slash. */
   tree(prefix = ""): Record<string, string> {
     const found: Record<string, string> = {};
     for (const [name, item] of this.inside) {
@@ -106,7 +106,7 @@ export class FakeFolder {
   }
 }
 
-/** Locks that pages hold, as `navigator.locks`. */
+/** Web Locks, as `navigator.locks`. */
 export class FakeLocks {
   readonly held = new Set<string>();
 

@@ -1,4 +1,4 @@
-/** Both implementations of SHA-256 give what Node's does. */
+/** Both implementations of SHA-256 against that of Node. */
 import { createHash } from "node:crypto";
 import { afterEach, expect, test, vi } from "vitest";
 import { hex, inJavaScript, loadHashing } from "../src/files/hashing.ts";

@@ -1,4 +1,7 @@
-/** Every number is that of PROTOCOL.md, which a Python test holds to `dcsend/protocol/limits.py`. */
+/**
+ * Every limit is that of PROTOCOL.md, which a Python test compares with
+ * `dcsend/protocol/limits.py`.
+ */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import * as limits from "../src/protocol/limits.ts";

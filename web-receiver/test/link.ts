@@ -1,8 +1,8 @@
 /**
- * A Sender and a Receiver joined by a wire that can be stopped anywhere.
+ * A Sender and a Receiver joined by a simulated network that can be stopped at any step.
  *
- * `step` does one thing: one message or frame delivered, one written, one made. `run` steps until
- * nothing is left to do. `cut` loses what is on the way and all that follows.
+ * `step` performs one action: one message or frame delivered, one written, one sent. `run` steps
+ * until no action is left. `cut` drops everything in transit and all later messages.
  */
 import { createHash } from "node:crypto";
 import type { Entry } from "../src/entry.ts";
@@ -14,15 +14,15 @@ import type { DeclineReason } from "../src/protocol/messages.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
 
-/** What the two sides do beyond the ordinary. */
+/** Special actions of the two sides. */
 export interface Plan {
   readonly skip?: ReadonlyMap<number, string>;
   readonly have?: ReadonlyMap<number, number>;
   /** File number -> position at which the sender gives it up. */
   readonly abort?: ReadonlyMap<number, number>;
-  /** Files whose content changes between the digest and the wire. */
+  /** Files whose content changes between the digest and the network. */
   readonly damaged?: readonly number[];
-  /** Files that the receiver can't write: it says so at their first frame. */
+  /** Files that the receiver can't write: it sends the verdict at their first frame. */
   readonly unsaved?: readonly number[];
   readonly decline?: DeclineReason;
   readonly window?: number;
@@ -37,7 +37,7 @@ export class Link {
   readonly receiverEvents: Event[] = [];
   /** The receiver's disk. */
   readonly saved = new Map<number, Bytes[]>();
-  /** Most bytes that were on the way or unwritten at any time. */
+  /** Most bytes in transit or unwritten at any time. */
   largestFlight = 0;
   readonly #entries: readonly Entry[];
   readonly #contents: readonly Uint8Array[];
@@ -51,7 +51,7 @@ export class Link {
   #next: (() => Bytes) | undefined;
   #isCut = false;
 
-  /** `contents` is what is in each entry, by number. */
+  /** `contents` has the content of each entry, by number. */
   constructor(entries: readonly Entry[], contents: readonly Uint8Array[], plan: Plan = {}) {
     this.#entries = entries;
     this.#contents = contents;
@@ -62,7 +62,7 @@ export class Link {
     this.sender.offer(entries);
   }
 
-  /** Do one of the things that can be done now; false if there is none. */
+  /** Perform one of the possible actions; return false if there is none. */
   step(choice = 0): boolean {
     this.#toReceiver.push(...this.sender.messagesToSend());
     this.#toSender.push(...this.receiver.messagesToSend());
@@ -76,18 +76,18 @@ export class Link {
     return actions.length > 0;
   }
 
-  /** Step until nothing is left to do; return how many steps that took. */
+  /** Step until no action is left; return the number of steps. */
   run(): number {
     for (let steps = 0; steps < 100_000; steps++) if (!this.step()) return steps;
     throw new Error("the two sides never come to an end");
   }
 
-  /** Lose everything on the way, now and from now on. */
+  /** Drop everything in transit, now and later. */
   cut(): void {
     this.#isCut = true;
   }
 
-  /** What is on the receiver's disk. */
+  /** The content of the receiver's disk. */
   get files(): Map<number, Buffer> {
     return new Map([...this.saved].map(([number, parts]) => [number, Buffer.concat(parts)]));
   }

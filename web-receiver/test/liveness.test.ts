@@ -1,8 +1,8 @@
-/** The three clocks of the text channel, and the notion of sleep, with the time passed in. */
+/** The three timers of the text channel, and the detection of sleep; time is passed in. */
 import { expect, test } from "vitest";
 import { isLine, Liveness, randomLetters, Wakefulness } from "../src/session/liveness.ts";
 
-test("nothing is due before the first sign of life", () => {
+test("nothing is due before the first keep-alive message", () => {
   expect(new Liveness(100).due(104.9)).toEqual([]);
 });
 
@@ -21,7 +21,7 @@ test("silence is reported once after twelve seconds", () => {
   expect(liveness.due(113)).toEqual([]);
 });
 
-test("silence is reported again after something was heard", () => {
+test("silence is reported again after a message", () => {
   const liveness = new Liveness(100);
   expect(liveness.due(112)).toContain("report");
   liveness.heard(113);
@@ -46,13 +46,13 @@ test.each([100, 105, 112, 129])("next due is never in the past once due was aske
   expect(liveness.nextDue()).toBeGreaterThan(now);
 });
 
-test("a sign of life is fifteen letters and another each time", () => {
+test("a keep-alive message is fifteen letters, different each time", () => {
   const made = new Set(Array.from({ length: 50 }, randomLetters));
   expect(made.size).toBe(50);
   for (const letters of made) expect(letters).toMatch(/^[A-Za-z]{15}$/);
 });
 
-test("a typed word of fifteen letters is not taken for a sign of life", () => {
+test("a typed word of fifteen letters is no keep-alive message", () => {
   expect(isLine("congratulations\n")).toBe(true);
   expect(isLine(randomLetters())).toBe(false);
 });
@@ -77,6 +77,6 @@ test("a sleep is remembered for a minute", () => {
   expect(wakefulness.slept(260, 1160)).toBe(false);
 });
 
-test("nobody slept before a timer was set", () => {
+test("no sleep is detected before a timer was set", () => {
   expect(new Wakefulness().slept(1e9, 1e9)).toBe(false);
 });

@@ -1,12 +1,12 @@
-/** The engine in memory, and the mailbox that all engines receive with. */
+/** The in-memory connection of the tests, and the mailbox of every channel. */
 import { describe, expect, test } from "vitest";
-import { MAX_QUEUED } from "../src/engines/base.ts";
-import { Mailbox } from "../src/engines/mailbox.ts";
-import { memoryPair } from "../src/engines/memory.ts";
 import { ConnectionFailed, LocalProtocolError, RemoteProtocolError } from "../src/errors.ts";
+import { MAX_QUEUED } from "../src/peers/contract.ts";
+import { Mailbox } from "../src/peers/mailbox.ts";
 import { CHECKS } from "./check-channel.ts";
+import { memoryPair } from "./memory-peers.ts";
 
-describe("memory engine keeps the contract", () => {
+describe("in-memory connection keeps the contract", () => {
   test.each(CHECKS.map((check) => [check.name, check] as const))("%s", async (_, check) => {
     await check(...memoryPair());
   });
@@ -69,7 +69,7 @@ test("mailbox keeps the first reason of its end", async () => {
   await expect(mailbox.get()).rejects.toThrow("first");
 });
 
-test("mailbox refuses two who wait, and the first gets the message", async () => {
+test("mailbox refuses a second caller, and the first gets the message", async () => {
   const mailbox = new Mailbox();
   const first = mailbox.get();
   await expect(mailbox.get()).rejects.toThrow(LocalProtocolError);

@@ -1,4 +1,4 @@
-/** Progress arithmetic, with the time passed in, and the events that come of it. */
+/** The arithmetic of progress, and its events; time is passed in. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Event } from "../src/session/events.ts";
 import { Meter } from "../src/session/meter.ts";
@@ -78,6 +78,40 @@ test("the last event is never a stale one, and nothing follows it", () => {
   shown.end();
   vi.advanceTimersByTime(1000);
   expect(events).toHaveLength(2);
+});
+
+test("progress that stands still is emitted every second, until the end", () => {
+  const { events, shown } = progress();
+  shown.add(entry("a"), 40);
+  shown.show();
+  vi.advanceTimersByTime(12_000);
+  expect(events).toHaveLength(13);
+  expect(events[0]).toMatchObject({ bytes: 40, still: 0, waits: "peer" });
+  expect(events.at(-1)).toMatchObject({ bytes: 40, still: 12, rate: 0, eta: null });
+  shown.add(entry("a"), 1);
+  shown.show();
+  vi.advanceTimersByTime(250);
+  expect(events.at(-1)).toMatchObject({ bytes: 41, still: 0 });
+  shown.close();
+  vi.advanceTimersByTime(12_000);
+  expect(events).toHaveLength(14);
+});
+
+test("what is waited for is asked anew for each event", () => {
+  const events: Event[] = [];
+  let waits: "peer" | "disk" = "peer";
+  const emit = (event: Event) => events.push(event);
+  const shown = new Progress(
+    1,
+    emit,
+    () => Date.now() / 1000,
+    () => waits,
+  );
+  shown.show();
+  waits = "disk";
+  vi.advanceTimersByTime(1000);
+  shown.close();
+  expect(events).toMatchObject([{ waits: "peer" }, { waits: "disk" }]);
 });
 
 test("a total is known if every wanted size is", () => {

@@ -1,33 +1,33 @@
 /**
- * Both ends of a run for tests: a page over the memory engine with a sink and a source in memory,
- * and a peer that drives the real protocol by hand.
+ * Both ends of a run: a page over an in-memory connection with a sink and a source in memory, and a
+ * peer that drives the real protocol.
  */
 import { createHash } from "node:crypto";
-import { type MemoryConnection, memoryPair } from "../src/engines/memory.ts";
 import type { Entry, Kind } from "../src/entry.ts";
 import { DestinationError } from "../src/errors.ts";
 import type {
   Block,
   Chosen,
+  Content,
   Export,
-  Operation,
   Outcome,
   Sink,
   Source,
-} from "../src/files/operations.ts";
+} from "../src/files/contract.ts";
 import type { Accepted, FrameEvent, Event as ProtocolEvent } from "../src/protocol/events.ts";
 import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
 import type { Event } from "../src/session/events.ts";
 import { type Run, type RunOptions, startRun } from "../src/session/story.ts";
+import { type MemoryConnection, memoryPair } from "./memory-peers.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 export const sha256 = (content: Uint8Array): Bytes =>
   new Uint8Array(createHash("sha256").update(content).digest());
 
-/** Bytes that are different everywhere. */
+/** Content without repetition. */
 export const content = (size: number, seed = 0): Bytes =>
   Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 8) + seed) & 255);
 
@@ -41,7 +41,7 @@ export const entry = (path: string, size: number | null = 0, kind: Kind = "file"
   stored: null,
 });
 
-/** Resolve when `condition` holds; the event loop turns meanwhile. */
+/** Resolve when `condition` holds; the event loop runs meanwhile. */
 export async function until(condition: () => boolean, what = "condition"): Promise<void> {
   for (let turn = 0; turn < 20_000; turn++) {
     if (condition()) return;
@@ -50,17 +50,19 @@ export async function until(condition: () => boolean, what = "condition"): Promi
   throw new Error(`waited in vain for ${what}`);
 }
 
-/** Keeps files in memory, as a sink of the page does. */
+/** A sink of the page that keeps files in memory. */
 export class TestSink implements Sink {
   readonly files = new Map<number, number[]>();
   readonly opened: { entries: readonly Entry[]; wanted: ReadonlySet<number> };
-  readonly batches: (readonly Operation[])[] = [];
+  readonly batches: (readonly Content[])[] = [];
   closed = 0;
   finished = 0;
-  /** Outcomes are given by finish, as for a zip. */
+  /** Whether outcomes wait for finish(), as for a zip. */
   withhold = false;
   extra: Outcome[] = [];
   exports: Export[] = [];
+  /** The result of close(): complete files of a run that failed. */
+  left: Export[] = [];
   /** Awaited before each batch. */
   ready: () => Promise<void> = () => Promise.resolve();
   #withheld: Outcome[] = [];
@@ -69,10 +71,10 @@ export class TestSink implements Sink {
     this.opened = { entries, wanted };
   }
 
-  async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
+  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
     this.batches.push(batch);
     await this.ready();
-    const outcomes = batch.flatMap((operation) => this.#carryOut(operation));
+    const outcomes = batch.flatMap((content) => this.#apply(content));
     if (!this.withhold) return outcomes;
     this.#withheld.push(...outcomes);
     return [];
@@ -83,28 +85,29 @@ export class TestSink implements Sink {
     return { outcomes: [...this.extra, ...this.#withheld], exports: this.exports };
   }
 
-  async close(): Promise<void> {
+  async close(): Promise<readonly Export[]> {
     this.closed += 1;
+    return this.left;
   }
 
-  #carryOut(operation: Operation): Outcome[] {
-    const { number } = operation;
+  #apply(content: Content): Outcome[] {
+    const { number } = content;
     const bytes = this.files.get(number) ?? [];
     this.files.set(number, bytes);
-    switch (operation.type) {
-      case "write":
-        if (bytes.length !== operation.offset) throw new Error("out of order");
-        for (const byte of operation.payload) bytes.push(byte);
-        // As a worker would: what was handed over is gone.
-        structuredClone(operation.payload, { transfer: [operation.payload.buffer] });
+    switch (content.type) {
+      case "data":
+        if (bytes.length !== content.offset) throw new Error("out of order");
+        for (const byte of content.payload) bytes.push(byte);
+        // As a worker would: a transferred buffer is empty.
+        structuredClone(content.payload, { transfer: [content.payload.buffer] });
         return [];
       case "hole":
-        bytes.push(...new Uint8Array(operation.length));
+        bytes.push(...new Uint8Array(content.length));
         return [];
       case "abort":
-        return [this.#outcome(number, "aborted", operation.reason)];
+        return [this.#outcome(number, "aborted", content.reason)];
       case "end": {
-        const same = Buffer.compare(sha256(Uint8Array.from(bytes)), operation.digest) === 0;
+        const same = Buffer.compare(sha256(Uint8Array.from(bytes)), content.digest) === 0;
         return [this.#outcome(number, same ? "ok" : "mismatch", same ? "" : "other bytes came")];
       }
     }
@@ -126,7 +129,7 @@ export class TestSink implements Sink {
   }
 }
 
-/** Gives blocks out of memory. */
+/** A source with content in memory. */
 export class TestSource implements Source {
   closed = false;
   readonly #blocks: Block[];
@@ -159,7 +162,7 @@ export function blocksOf(contents: readonly Uint8Array[], size = 100_000): Block
   return blocks;
 }
 
-/** A page that runs, with what it has told so far. */
+/** A running page, with its events so far. */
 export interface Page {
   readonly run: Run;
   readonly events: Event[];
@@ -170,7 +173,7 @@ export interface Page {
   of<T extends Event["type"]>(type: T): Extract<Event, { type: T }>[];
 }
 
-/** What a test changes of a page. */
+/** The options that a test changes. */
 export interface Changes extends Partial<Omit<RunOptions, "questions">> {
   readonly questions?: Partial<RunOptions["questions"]>;
   readonly pair?: [MemoryConnection, MemoryConnection];
@@ -179,7 +182,7 @@ export interface Changes extends Partial<Omit<RunOptions, "questions">> {
   readonly watch?: (event: Event) => void;
 }
 
-/** Start a page that accepts everything; never chooses anything. */
+/** Start a page that accepts everything, and never chooses anything. */
 export function startPage(changes: Changes = {}): Page {
   const { pair = memoryPair(), sink: prepare, blocks = [], watch, questions, ...options } = changes;
   const [connection, peer] = pair;
@@ -194,7 +197,9 @@ export function startPage(changes: Changes = {}): Page {
       watch?.(event);
     },
     agent: "page",
-    judge: (path) => (path.includes("..") ? "it leads out of the folder" : ""),
+    name: "Chrome on Android",
+    validate: (path) => (path.includes("..") ? "it leads out of the folder" : ""),
+    handOver: async () => undefined,
     openSink: async (_destination, entries, wanted) => {
       const sink = new TestSink(entries, wanted);
       prepare?.(sink);
@@ -210,7 +215,7 @@ export function startPage(changes: Changes = {}): Page {
     wallClock: () => 1e9,
     ...options,
     questions: {
-      decide: async () => ({ skip: new Map(), destination: { type: "memory" } }),
+      decide: async () => ({ skip: new Map(), destination: { type: "memory", zipped: true } }),
       choose: () => new Promise(() => undefined),
       ...questions,
     },
@@ -220,11 +225,11 @@ export function startPage(changes: Changes = {}): Page {
   return { run, events, connection, peer, sinks, sources, of };
 }
 
-/** A peer: takes events off the control channel until it is told to hang up. */
+/** A peer: processes events of the control channel until it closes the connection. */
 class Peer {
   readonly events: ProtocolEvent[] = [];
   readonly connection: MemoryConnection;
-  /** Awaited before it reads the last word. */
+  /** Awaited before it reads the last message. */
   busy: Promise<void> = Promise.resolve();
   readonly #side: Sender | Receiver;
 
@@ -274,7 +279,7 @@ class Peer {
 export class SendingPeer extends Peer {
   readonly protocol: Sender;
   readonly ended: Promise<void>;
-  /** What goes wrong: another digest, a file given up, a byte changed on the way. */
+  /** A fault: another digest, a file given up, a byte changed in transit. */
   wrong: "" | "digest" | "abort" = "";
   /** Most bytes that were in flight. */
   most = 0;
@@ -342,10 +347,12 @@ export class ReceivingPeer extends Peer {
   readonly ended: Promise<void>;
   readonly files = new Map<number, number[]>();
   readonly frames: number[] = [];
-  /** How it answers; called with the entries. */
+  /** Its answer; called with the entries. */
   answer: (entries: readonly Entry[]) => void = () => this.protocol.accept(new Map());
   judge: (number: number, ok: boolean) => "ok" | "mismatch" | "failed" = (_, ok) =>
     ok ? "ok" : "mismatch";
+  /** Numbers of files that fail at their first frame. */
+  readonly refuses = new Set<number>();
 
   constructor(connection: MemoryConnection, window = WINDOW) {
     const protocol = new Receiver("peer", window);
@@ -373,6 +380,12 @@ export class ReceivingPeer extends Peer {
   #write(frame: FrameEvent): void {
     const bytes = this.files.get(frame.number) ?? [];
     this.files.set(frame.number, bytes);
+    if (this.refuses.has(frame.number)) {
+      if (bytes.length === 0) this.protocol.verdict(frame.number, "failed");
+      bytes.push(...new Uint8Array(frame.cost));
+      this.protocol.written(frame.cost);
+      return;
+    }
     if ("payload" in frame) for (const byte of frame.payload) bytes.push(byte);
     this.protocol.written(frame.cost);
     if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
@@ -383,7 +396,7 @@ export class ReceivingPeer extends Peer {
   }
 }
 
-/** What a person chose, by name. */
+/** The choice of a person, by name. */
 export function chosen(contents: Readonly<Record<string, Uint8Array>>): Chosen[] {
   return Object.entries(contents).map(([path, bytes]) => ({
     entry: entry(path, bytes.length),
@@ -391,5 +404,5 @@ export function chosen(contents: Readonly<Record<string, Uint8Array>>): Chosen[]
   }));
 }
 
-/** A disk without room. */
+/** The error of a full disk. */
 export const noRoom = () => new DestinationError("no room for film.bin");

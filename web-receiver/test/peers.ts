@@ -1,7 +1,7 @@
-/** What the tests of both sides share: a peer's messages, and how a refusal looks. */
+/** Shared by the tests of both sides: a peer's messages, and checks of an error. */
 import { expect } from "vitest";
 import type { Entry } from "../src/entry.ts";
-import type { Input, Side, Transitions } from "../src/protocol/side.ts";
+import type { Side, TransferInput, Transitions } from "../src/protocol/side.ts";
 import { table } from "./vectors.ts";
 
 export const DIGEST = new Uint8Array(32);
@@ -45,7 +45,7 @@ export function accept(fields: object = {}): string {
 }
 
 /** A message for each input that a peer can cause on the control channel, from a peer of `role`. */
-export function peerInputs(role: string): [Input, string][] {
+export function peerInputs(role: string): [TransferInput, string][] {
   return [
     ["Hello", hello(role)],
     ["Manifest (more follow)", MANIFEST_PART],
@@ -74,19 +74,19 @@ export function bytes(text: string): Uint8Array<ArrayBuffer> {
   return new TextEncoder().encode(text);
 }
 
-/** The messages that now leave, as JSON. */
-export function told(side: Side): { type: string; reason?: string; message?: string }[] {
+/** The queued messages, as JSON. */
+export function queued(side: Side): { type: string; reason?: string; message?: string }[] {
   return side.messagesToSend().map((text) => JSON.parse(text));
 }
 
-/** The rows of a table, as PROTOCOL.md has them. */
+/** The rows of a table in the form of PROTOCOL.md. */
 function rows(transitions: Transitions): string[][] {
   return Object.entries(transitions).flatMap(([state, row]) =>
     Object.entries(row).map(([input, following]) => [state, input, following]),
   );
 }
 
-/** Expect the table below a heading of PROTOCOL.md, in any order of its rows. */
+/** Compare with the table below a heading of PROTOCOL.md, in any order of its rows. */
 export function expectTable(transitions: Transitions, title: string): void {
   const documented = table(title);
   expect(documented.length).toBeGreaterThan(20);

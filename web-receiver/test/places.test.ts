@@ -1,14 +1,18 @@
 /** Chosen folders, chosen files, and the private file system, on handles in memory. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Entry } from "../src/entry.ts";
+import type { Existing } from "../src/files/contract.ts";
+import { findExisting } from "../src/files/existing.ts";
 import { inJavaScript } from "../src/files/hashing.ts";
 import { FileSink } from "../src/files/sink.ts";
+import { EachPlace } from "../src/files/sinks/each.ts";
 import { FolderPlace } from "../src/files/sinks/folder.ts";
+import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Place } from "../src/files/sinks/output.ts";
 import { openPicked } from "../src/files/sinks/picker.ts";
 import { cleanPrivate, lockName, PrivateTarget } from "../src/files/sinks/private.ts";
 import { SinglePlace } from "../src/files/sinks/single.ts";
-import { bytes, directory, end, file, whole, write } from "./entries.ts";
+import { bytes, directory, end, file, text, whole, write } from "./entries.ts";
 import { FakeFile, FakeFolder, FakeLocks } from "./handles.ts";
 
 const WRONG = [write(0, 0, bytes("abc")), end(0, bytes("abd"))];
@@ -29,7 +33,14 @@ function sinkInto(place: Place, ...entries: Entry[]): FileSink {
 }
 
 function folderSink(folder: FakeFolder, ...entries: Entry[]): FileSink {
-  return sinkInto(new FolderPlace(folder as unknown as FileSystemDirectoryHandle), ...entries);
+  return sinkIntoFolder(folder, "rename", ...entries);
+}
+
+function sinkIntoFolder(folder: FakeFolder, existing: Existing, ...entries: Entry[]): FileSink {
+  return sinkInto(
+    new FolderPlace(folder as unknown as FileSystemDirectoryHandle, existing),
+    ...entries,
+  );
 }
 
 async function picked(handle: FakeFile, ...entries: Entry[]): Promise<FileSink> {
@@ -66,7 +77,7 @@ test("a wrong digest leaves nothing in a chosen folder", async () => {
   expect(folder.tree()).toEqual({});
 });
 
-test("an unsafe name is refused at the last door, too", async () => {
+test("an unsafe name is refused by the place, too", async () => {
   const folder = new FakeFolder("Downloads");
   const sink = folderSink(folder, file("../a", 3));
   expect(await sink.apply(whole(0, bytes("abc")))).toMatchObject([
@@ -126,7 +137,7 @@ test("a chosen file that held something keeps it when the digest is wrong", asyn
   expect(remove).not.toHaveBeenCalled();
 });
 
-test("an empty file that the picker made goes away again", async () => {
+test("an empty file that the picker created is removed", async () => {
   const remove = vi.fn(async () => undefined);
   const sink = await picked(Object.assign(new FakeFile("mine.bin"), { remove }), file("a", 3));
   await sink.apply(WRONG);
@@ -194,7 +205,7 @@ test("what the downloads may still be copying is kept for a while", async () => 
   expect(root.tree()).toEqual({ "dcsend/": "" });
 });
 
-test("a private folder that can't be deleted keeps no other", async () => {
+test("a private folder that can't be deleted does not prevent deleting others", async () => {
   await PrivateTarget.open("held", "a");
   await PrivateTarget.open("dead", "a");
   const top = await root.getDirectoryHandle("dcsend");
@@ -208,4 +219,91 @@ test("a private folder that can't be deleted keeps no other", async () => {
 test("cleaning where there is no private file system does nothing", async () => {
   vi.stubGlobal("navigator", {});
   await expect(cleanPrivate()).resolves.toBeUndefined();
+});
+
+test("loose files go into a target each, and one that fails leaves the others", async () => {
+  const each = new EachPlace((name, number) => PrivateTarget.open("id", name, `content-${number}`));
+  const sink = sinkInto(each, file("a?", 3), file("a*", 3), file("bad", 3));
+  const outcomes = await sink.apply([
+    ...whole(0, bytes("abc")),
+    ...whole(1, bytes("xyz")),
+    write(2, 0, bytes("abc")),
+    end(2, bytes("abd")),
+  ]);
+  expect(outcomes.map(({ status, saved, download }) => [status, saved, download?.name])).toEqual([
+    ["ok", "a_", "a_"],
+    ["ok", "a_ (1)", "a_ (1)"],
+    ["mismatch", "", undefined],
+  ]);
+  expect(await outcomes[0]?.download?.blob.text()).toBe("abc");
+  const { exports } = await sink.finish();
+  expect(exports.map(({ name }) => name)).toEqual(["a_", "a_ (1)"]);
+  expect(await Promise.all(exports.map(({ blob }) => blob.text()))).toEqual(["abc", "xyz"]);
+  // Also if the result of finish() was not used, because the person stopped the run.
+  expect((await sink.close()).map(({ name }) => name)).toEqual(["a_", "a_ (1)"]);
+  expect(root.tree()).toEqual({
+    "dcsend/": "",
+    "dcsend/id/": "",
+    "dcsend/id/content-0": "abc",
+    "dcsend/id/content-1": "xyz",
+    "dcsend/id/complete": "",
+  });
+});
+
+test("a loose file that can't be read afterwards fails alone, and by its name", async () => {
+  const each = new EachPlace((name, number) => PrivateTarget.open("id", name, `content-${number}`));
+  const sink = sinkInto(each, file("a", 3), file("b", 3), file("c", 3));
+  await sink.apply([...whole(0, bytes("abc")), write(1, 0, bytes("abc"))]);
+  const folder = await (await root.getDirectoryHandle("dcsend")).getDirectoryHandle("id");
+  const lost = await folder.getFileHandle("content-1");
+  lost.getFile = () => Promise.reject(new DOMException("", "NotFoundError"));
+  const outcomes = await sink.apply([end(1, bytes("abc")), ...whole(2, bytes("xyz"))]);
+  expect(outcomes.map(({ number, status, reason }) => [number, status, reason])).toEqual([
+    [1, "failed", "can't write b: its place has gone"],
+    [2, "ok", ""],
+  ]);
+  expect((await sink.finish()).exports.map(({ name }) => name)).toEqual(["a", "c"]);
+  expect((await sink.close()).map(({ name }) => name)).toEqual(["a", "c"]);
+});
+
+test("loose files that were complete are there when the run fails", async () => {
+  const each = new EachPlace(async (name) => new MemoryTarget(name));
+  const sink = sinkInto(each, file("a", 3), file("b", 3));
+  await sink.apply([...whole(0, bytes("abc")), write(1, 0, bytes("x"))]);
+  expect((await sink.close()).map(({ name }) => name)).toEqual(["a"]);
+});
+
+test("a file that exists is replaced if the person chooses that, once the new one is complete", async () => {
+  const folder = new FakeFolder("Downloads");
+  for (const name of ["a", "b"]) {
+    (await folder.getFileHandle(name, { create: true })).content = bytes("old");
+  }
+  const sink = sinkIntoFolder(folder, "overwrite", file("a", 3), file("A", 3), file("b", 3));
+  await sink.apply([write(0, 0, bytes("new"))]);
+  expect(folder.tree()).toEqual({ a: "old", b: "old" });
+  await sink.apply([
+    end(0, bytes("new")),
+    ...whole(1, bytes("two")),
+    write(2, 0, bytes("abc")),
+    end(2, bytes("abd")),
+  ]);
+  // A file of this run is not replaced, and a damaged one replaces nothing.
+  expect(folder.tree()).toEqual({ a: "new", A: "two", b: "old" });
+});
+
+test("files that exist are found, in folders too, and each folder is listed once", async () => {
+  const folder = new FakeFolder("Downloads");
+  const deep = await folder.getDirectoryHandle("d", { create: true });
+  await folder.getFileHandle("a", { create: true });
+  await folder.getDirectoryHandle("e", { create: true });
+  await deep.getFileHandle("b_", { create: true });
+  const listings = vi.spyOn(deep, "keys");
+  const entries = [
+    ...[file("a", 1), file("A", 1), directory("d"), file("d/b?", 1), file("d/c", 1)],
+    ...[file("e", 1), file("new/a", 1), file("../a", 1), text("a", 1)],
+  ];
+  const handle = folder as unknown as FileSystemDirectoryHandle;
+  expect(await findExisting(handle, entries, new Set(entries.keys()))).toEqual([0, 3]);
+  expect(await findExisting(handle, entries, new Set([4]))).toEqual([]);
+  expect(listings).toHaveBeenCalledTimes(2);
 });

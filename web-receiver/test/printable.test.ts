@@ -1,4 +1,4 @@
-/** What a stranger's text looks like on the page: the cases of `tests/test_printable.py`. */
+/** How the page shows untrusted text: the cases of `tests/test_printable.py`. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { printable } from "../src/printable.ts";

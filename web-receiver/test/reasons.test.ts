@@ -1,4 +1,4 @@
-/** What the page says where no connection comes about; in real networks: tests/lab. */
+/** The messages for failed connections; tests/lab has real networks. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -9,7 +9,7 @@ import {
   OFFERER,
   type Place,
   situation,
-} from "../src/engines/reasons.ts";
+} from "../src/peers/reasons.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
 
 const DOCUMENT = join(import.meta.dirname, "..", "..", "docs", "connecting.md");
@@ -78,11 +78,16 @@ test("a relay of the other side is none where UDP is blocked here", () => {
   expect(situation(facts).name).toBe("no STUN answer");
 });
 
+test.each([...DIALER, ...OFFERER])("$name: no sentence begins with an address", (row) => {
+  // It would get a capital letter: `Fd00::7 answered`.
+  for (const text of [row.message, row.hint]) expect(text).not.toMatch(/^[A-Z]{4}/);
+});
+
 test("the port is that of the address that is named", () => {
   const theirs = [...places("203.0.113.1"), { host: "192.168.1.7", port: 50_000 }];
   const error = failure({ ...dialed([]), theirs, server: "192.168.1.7" });
   expect(error.message).toBe(
-    "no answer from 192.168.1.7 over UDP, though this page came from there",
+    "no answer from 192.168.1.7 over UDP, although this page was loaded from there",
   );
   expect(error.hint).toMatch(/UDP port 50000/);
 });

@@ -1,12 +1,14 @@
-/** The receiver's side: one test for each row of its table, and each rule of its peer. */
+/** The receiver's side: one test for each row of its table, and for each rule of its peer. */
+
 import { describe, expect, test } from "vitest";
+import { crc32 } from "../src/crc32.ts";
+import { NOTHING_LEFT_OUT } from "../src/entry.ts";
 import { IncompatibleVersion, IntegrityError, UsageError } from "../src/errors.ts";
-import { crc32 } from "../src/protocol/crc32.ts";
 import { type Bytes, encodeAbort, encodeData, encodeHole } from "../src/protocol/frames.ts";
 import * as limits from "../src/protocol/limits.ts";
 import type { Status } from "../src/protocol/messages.ts";
 import { Receiver, TRANSITIONS } from "../src/protocol/receiver.ts";
-import type { State } from "../src/protocol/side.ts";
+import type { TransferState } from "../src/protocol/side.ts";
 import {
   BYE,
   bytes,
@@ -20,7 +22,7 @@ import {
   MANIFEST,
   MANIFEST_PART,
   peerInputs,
-  told,
+  queued,
 } from "./peers.ts";
 
 import {
@@ -32,7 +34,7 @@ import {
   receiverIn,
 } from "./receivers.ts";
 
-const STATES = Object.keys(TRANSITIONS) as State[];
+const STATES = Object.keys(TRANSITIONS) as TransferState[];
 const ALIVE = STATES.filter((state) => state !== "new" && TRANSITIONS[state]?.violation);
 
 describe("table", () => {
@@ -64,22 +66,25 @@ describe("table", () => {
     },
   );
 
-  test.each<State>(["done", "cancelled"])("receiver that is %s ignores everything", (state) => {
-    const receiver = receiverIn(state);
-    for (const text of [...peerInputs("sender").map(([, text]) => text), "nonsense"]) {
-      expect(receiver.receive(text)).toEqual([]);
-    }
-    expect(receiver.receiveFrame("nonsense")).toEqual([]);
-    receiver.verdict(1, "ok");
-    expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
-  });
+  test.each<TransferState>(["done", "cancelled"])(
+    "receiver that is %s ignores everything",
+    (state) => {
+      const receiver = receiverIn(state);
+      for (const text of [...peerInputs("sender").map(([, text]) => text), "nonsense"]) {
+        expect(receiver.receive(text)).toEqual([]);
+      }
+      expect(receiver.receiveFrame("nonsense")).toEqual([]);
+      receiver.verdict(1, "ok");
+      expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
+    },
+  );
 
-  test.each(STATES)("receiver that is %s can cancel until its last word", (state) => {
+  test.each(STATES)("receiver that is %s can cancel until its last message", (state) => {
     const receiver = receiverIn(state);
     receiver.cancel("destination", "x".repeat(501));
     if (TRANSITIONS[state]?.cancel) {
       const message = "x".repeat(500);
-      expect(told(receiver)).toEqual([{ type: "cancel", reason: "destination", message }]);
+      expect(queued(receiver)).toEqual([{ type: "cancel", reason: "destination", message }]);
       expect(receiver.state).toBe("cancelled");
     } else {
       expect([receiver.state, receiver.messagesToSend()]).toEqual([state, []]);
@@ -92,13 +97,13 @@ describe("greeting and manifest", () => {
     const receiver = new Receiver("page/1");
     receiver.start();
     expect(receiver.messagesToSend()).toEqual([
-      '{"type":"hello","versions":[1],"agent":"page/1","role":"receiver","features":[],"max_frame":64960}',
+      '{"type":"hello","versions":[1],"agent":"page/1","role":"receiver","features":["browser"],"max_frame":64960}',
     ]);
   });
 
   test("receiver introduces its peer", () => {
     expect(receiverIn("greeting").receive(HELLO)).toEqual([
-      { type: "peer-introduced", agent: "peer/1", version: 1, features: [] },
+      { type: "peer-introduced", agent: "peer/1", version: 1, features: [], name: "" },
     ]);
   });
 
@@ -128,7 +133,11 @@ describe("greeting and manifest", () => {
     const entries = [folder("d"), file("d/a", 5), file("d/b", null)];
     expect(receiver.receive(MANIFEST_PART)).toEqual([]);
     expect(receiver.receive(MANIFEST)).toEqual([
-      { type: "manifest-received", entries: [...entries, ...entries] },
+      {
+        type: "manifest-received",
+        entries: [...entries, ...entries],
+        leftOut: NOTHING_LEFT_OUT,
+      },
     ]);
   });
 
@@ -144,7 +153,7 @@ describe("greeting and manifest", () => {
 
   test("receiver refuses names of more than 8 MiB and 256 bytes for each entry", () => {
     const receiver = receiverIn("waiting");
-    // 2048 entries of 4096 + 256 bytes, 34 of whose characters are two bytes long, and one more byte.
+    // 2048 entries of 4096 + 256 bytes, 34 of whose characters have two bytes, and one more byte.
     const link = {
       kind: "link",
       size: 0,
@@ -198,9 +207,12 @@ describe("answer", () => {
     expect(receiver.receive(BYE)).toEqual([{ type: "peer-said-bye" }]);
   });
 
-  test.each<State>(["waiting", "receiving"])("receiver that is %s accepts nothing", (state) => {
-    expect(() => receiverIn(state).accept(NONE)).toThrow(`accept is impossible while ${state}`);
-  });
+  test.each<TransferState>(["waiting", "receiving"])(
+    "receiver that is %s accepts nothing",
+    (state) => {
+      expect(() => receiverIn(state).accept(NONE)).toThrow(`accept is impossible while ${state}`);
+    },
+  );
 
   test("receiver of nothing completes at once", () => {
     const receiver = receiverIn("deciding");
@@ -210,11 +222,11 @@ describe("answer", () => {
         [2, "exists"],
       ]),
     );
-    expect(told(receiver).map(({ type }) => type)).toEqual(["accept", "complete"]);
+    expect(queued(receiver).map(({ type }) => type)).toEqual(["accept", "complete"]);
   });
 });
 
-/** A receiver that awaits three files: of 5 bytes, of none, and of 2; then a stream. */
+/** A receiver that expects three files, of 5, 0 and 2 bytes, then a stream. */
 function receiverOfThree(have: Map<number, number> = new Map()): Receiver {
   const receiver = receiverIn("waiting");
   const entries = [
@@ -229,8 +241,8 @@ function receiverOfThree(have: Map<number, number> = new Map()): Receiver {
   return receiver;
 }
 
-/** A bundle as a terminal makes it; its digests are nobody's. */
-function bundle(number: number, ...contents: string[]): Bytes {
+/** A BATCH frame; its digests do not match its contents. */
+function batch(number: number, ...contents: string[]): Bytes {
   const content = bytes(contents.join(""));
   const frame = new Uint8Array(24 + content.length + 32 * contents.length);
   const view = new DataView(frame.buffer);
@@ -244,7 +256,7 @@ function bundle(number: number, ...contents: string[]): Bytes {
   return frame;
 }
 
-/** What a receiver says of a file that came whole. */
+/** The event of a receiver for a whole file. */
 function ended(number: number, content: string, cost: number): object {
   const payload = bytes(content);
   return {
@@ -303,7 +315,7 @@ describe("frames", () => {
 
   test("receiver takes whole files together", () => {
     const receiver = receiverOfThree();
-    expect(receiver.receiveFrame(bundle(0, "hello", "", "yo"))).toEqual([
+    expect(receiver.receiveFrame(batch(0, "hello", "", "yo"))).toEqual([
       ended(0, "hello", 61),
       ended(2, "", 32),
       ended(3, "yo", 34),
@@ -313,28 +325,28 @@ describe("frames", () => {
     expect(receiver.state).toBe("received");
   });
 
-  test("each file of a bundle can be handed over to a worker by itself", () => {
-    const events = receiverOfThree().receiveFrame(bundle(0, "hello", "", "yo"));
+  test("each file of a batch can be handed over to a worker by itself", () => {
+    const events = receiverOfThree().receiveFrame(batch(0, "hello", "", "yo"));
     const buffers = events.map((event) => "payload" in event && event.payload.buffer);
     expect(new Set(buffers).size).toBe(3);
   });
 
   test.each<[string, Bytes, Map<number, number>]>([
-    ["the first is not due", bundle(2, "", "yo"), new Map()],
-    ["other sizes", bundle(0, "hello", "", "y"), new Map()],
-    ["one is left out", bundle(0, "hello", "yo"), new Map()],
-    ["a stream has no size", bundle(0, "hello", "", "yo", ""), new Map()],
-    ["more than there are", bundle(0, "hello", "", "yo", "", ""), new Map()],
-    ["one is there in part", bundle(0, "hello", "", "yo"), new Map([[3, 1]])],
-    ["the first is there in part", bundle(0, "hello", ""), new Map([[0, 1]])],
-  ])("receiver refuses a bundle that is not due: %s", (_, frame, have) => {
+    ["the first is not due", batch(2, "", "yo"), new Map()],
+    ["other sizes", batch(0, "hello", "", "y"), new Map()],
+    ["one is left out", batch(0, "hello", "yo"), new Map()],
+    ["a stream has no size", batch(0, "hello", "", "yo", ""), new Map()],
+    ["more than there are", batch(0, "hello", "", "yo", "", ""), new Map()],
+    ["one is there in part", batch(0, "hello", "", "yo"), new Map([[3, 1]])],
+    ["the first is there in part", batch(0, "hello", ""), new Map([[0, 1]])],
+  ])("receiver refuses a batch that is not due: %s", (_, frame, have) => {
     expectFrameRefused(receiverOfThree(have), frame, "that is not due");
   });
 
-  test("receiver refuses a bundle in the middle of a file", () => {
+  test("receiver refuses a batch in the middle of a file", () => {
     const receiver = receiverOfThree();
     receiver.receiveFrame(encodeData(0, 0, bytes("he")));
-    expectFrameRefused(receiver, bundle(0, "llo"), "that is not due");
+    expectFrameRefused(receiver, batch(0, "llo"), "that is not due");
   });
 
   test.each<[string, Bytes | string]>([
@@ -350,7 +362,7 @@ describe("frames", () => {
     ["of 1 at 1, while 1 at 0 is due", encodeHole(1, 1, 1)],
     ["of 2 at 0, while 1 at 0 is due", encodeAbort(2, 0, "")],
     ["of 1 at 1, while 1 at 0 is due", encodeAbort(1, 1, "")],
-    ["data message of 0 bytes is no frame", bytes("")],
+    ["data message of 0 bytes is not a frame", bytes("")],
     ["text message on the data channel", "text"],
   ])("receiver refuses a frame out of turn: %s", (reason, frame) => {
     expectFrameRefused(receiverIn("receiving"), frame, reason);
@@ -388,8 +400,8 @@ describe("frames", () => {
   });
 });
 
-describe("verdicts and the last word", () => {
-  test("receiver says verdicts together after the acknowledgement", () => {
+describe("verdicts and the last message", () => {
+  test("receiver sends verdicts together after the acknowledgement", () => {
     const receiver = receiverIn("receiving");
     receiver.receiveFrame(encodeData(1, 0, bytes("hello"), DIGEST));
     receiver.verdict(1, "mismatch");
@@ -404,13 +416,23 @@ describe("verdicts and the last word", () => {
   test("receiver completes after the last verdict", () => {
     const receiver = receiverIn("received");
     receiver.verdict(2, "ok");
+    receiver.written(receiver.received);
     receiver.verdict(1, "ok");
     expect(receiver.messagesToSend()).toEqual([
+      `{"type":"ack","bytes":${receiver.received}}`,
       '{"type":"verdict","files":[[2,"ok"],[1,"ok"]]}',
       '{"type":"complete","ok":true,"files":2,"bytes":5}',
     ]);
-    receiver.written(10);
-    expect(receiver.messagesToSend()).toEqual([]);
+  });
+
+  test("receiver completes when the last frame is written", () => {
+    const receiver = receiverIn("received");
+    receiver.verdict(2, "ok");
+    receiver.verdict(1, "ok");
+    receiver.written(receiver.received - 1);
+    expect(receiver.state).toBe("received");
+    receiver.written(1);
+    expect(receiver.state).toBe("completed");
   });
 
   test("receiver counts the size of a stream", () => {
@@ -419,7 +441,8 @@ describe("verdicts and the last word", () => {
     receiver.receiveFrame(encodeData(2, 0, bytes("abc"), DIGEST));
     receiver.verdict(1, "ok");
     receiver.verdict(2, "ok");
-    expect(told(receiver).at(-1)).toMatchObject({ ok: true, files: 2, bytes: 8 });
+    receiver.written(receiver.received);
+    expect(queued(receiver).at(-1)).toMatchObject({ ok: true, files: 2, bytes: 8 });
   });
 
   test("receiver completes with a folder that could not be made", () => {
@@ -427,7 +450,9 @@ describe("verdicts and the last word", () => {
     receiver.verdict(0, "failed");
     receiver.verdict(1, "ok");
     receiver.verdict(2, "ok");
+    receiver.written(receiver.received);
     expect(receiver.messagesToSend()).toEqual([
+      `{"type":"ack","bytes":${receiver.received}}`,
       '{"type":"verdict","files":[[0,"failed"],[1,"ok"],[2,"ok"]]}',
       '{"type":"complete","ok":false,"files":2,"bytes":5}',
     ]);
@@ -440,7 +465,9 @@ describe("verdicts and the last word", () => {
     expect(receiver.state).toBe("receiving");
     receiver.receiveFrame(encodeAbort(1, 0, ""));
     receiver.receiveFrame(encodeData(2, 0, bytes("x"), DIGEST));
-    expect(told(receiver).at(-1)).toMatchObject({ ok: false, files: 0, bytes: 0 });
+    receiver.verdict(0, "failed"); // folders are created last
+    receiver.written(receiver.received);
+    expect(queued(receiver).at(-1)).toMatchObject({ ok: false, files: 0, bytes: 0 });
   });
 
   test.each<[number, Status, string]>([
@@ -449,23 +476,23 @@ describe("verdicts and the last word", () => {
     [-1, "ok", "verdict ok on -1, which is not to be sent"],
     [1, "ok", "verdict ok on 1, which has not ended"],
     [1, "mismatch", "verdict mismatch on 1, which has not ended"],
-  ])("receiver cannot judge %i as %s", (number, status, reason) => {
+  ])("receiver cannot give %i the verdict %s", (number, status, reason) => {
     expect(() => receiverIn("receiving").verdict(number, status)).toThrow(reason);
   });
 
-  test("receiver judges a file once", () => {
+  test("receiver gives a file one verdict", () => {
     const receiver = receiverIn("received");
     receiver.verdict(1, "ok");
     expect(() => receiver.verdict(1, "ok")).toThrow("verdict ok on 1, which has one");
   });
 
-  test("receiver is told why the sender cancels", () => {
+  test("receiver gets the reason of the sender's cancel", () => {
     expect(receiverIn("receiving").receive(CANCEL)).toEqual([
       { type: "cancelled", reason: "interrupted", message: "ctrl-c" },
     ]);
   });
 
-  test("cancel that crosses the last word counts as bye", () => {
+  test("cancel that crosses the last message counts as bye", () => {
     expect(receiverIn("completed").receive(CANCEL)).toEqual([{ type: "peer-said-bye" }]);
   });
 });

@@ -1,18 +1,18 @@
-/** Receivers in every state, and how one refuses. */
+/** Receivers in every state, and checks of their errors. */
 import { expect } from "vitest";
 import { RemoteProtocolError } from "../src/errors.ts";
 import { type Bytes, encodeData } from "../src/protocol/frames.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
-import type { State } from "../src/protocol/side.ts";
-import { BYE, bytes, DIGEST, hello, MANIFEST, told } from "./peers.ts";
+import type { TransferState } from "../src/protocol/side.ts";
+import { BYE, bytes, DIGEST, hello, MANIFEST, queued } from "./peers.ts";
 
 export const HELLO = hello("sender");
 /** The window of these receivers, in bytes. */
 export const WINDOW = 400;
 export const NONE = new Map<number, never>();
 
-/** What brings a receiver into each state, from the one before. */
-const WAY: [State, (receiver: Receiver) => unknown][] = [
+/** The calls that lead to each state from the one before. */
+const WAY: [TransferState, (receiver: Receiver) => unknown][] = [
   ["new", () => {}],
   ["greeting", (receiver) => receiver.start()],
   ["waiting", (receiver) => receiver.receive(HELLO)],
@@ -25,17 +25,24 @@ const WAY: [State, (receiver: Receiver) => unknown][] = [
       receiver.receiveFrame(encodeData(2, 0, bytes(""), DIGEST)),
     ],
   ],
-  ["completed", (receiver) => [receiver.verdict(1, "ok"), receiver.verdict(2, "ok")]],
+  [
+    "completed",
+    (receiver) => [
+      receiver.verdict(1, "ok"),
+      receiver.verdict(2, "ok"),
+      receiver.written(receiver.received),
+    ],
+  ],
   ["done", (receiver) => receiver.receive(BYE)],
 ];
-const ENDS: Partial<Record<State, (receiver: Receiver) => unknown>> = {
+const ENDS: Partial<Record<TransferState, (receiver: Receiver) => unknown>> = {
   declined: (receiver) => receiver.decline("declined"),
   cancelled: (receiver) => receiver.cancel("interrupted"),
   failed: (receiver) => expect(() => receiver.receive("nonsense")).toThrow(RemoteProtocolError),
 };
 
-/** A receiver that has come as far as `state`; its messages are taken out. */
-export function receiverIn(state: State): Receiver {
+/** A receiver in `state`; its messages have been taken. */
+export function receiverIn(state: TransferState): Receiver {
   const receiver = new Receiver("page/1", WINDOW);
   const end = ENDS[state];
   for (const [step, act] of WAY) {
@@ -49,14 +56,14 @@ export function receiverIn(state: State): Receiver {
   return receiver;
 }
 
-/** The peer is told once, and every further call throws the same. */
+/** The peer gets one message, and every further call throws the same. */
 export function expectFailed(
   receiver: Receiver,
   error: new (message: string) => Error,
   reason: string,
 ) {
   expect(receiver.state).toBe("failed");
-  expect(told(receiver).at(-1)).toMatchObject({ type: "cancel", reason });
+  expect(queued(receiver).at(-1)).toMatchObject({ type: "cancel", reason });
   const calls = [
     () => receiver.receive(BYE),
     () => receiver.receiveFrame(encodeData(1, 0, bytes("hello"))),

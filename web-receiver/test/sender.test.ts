@@ -1,11 +1,11 @@
-/** The sender's side: one test for each row of its table, and each rule of its peer. */
+/** The sender's side: one test for each row of its table, and for each rule of its peer. */
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { IncompatibleVersion, LocalProtocolError, UsageError } from "../src/errors.ts";
 import { abortReason, decodeFrame } from "../src/protocol/frames.ts";
 import * as limits from "../src/protocol/limits.ts";
 import { Sender, TRANSITIONS } from "../src/protocol/sender.ts";
-import type { State } from "../src/protocol/side.ts";
+import type { TransferState } from "../src/protocol/side.ts";
 import {
   accept,
   ack,
@@ -19,17 +19,26 @@ import {
   file,
   hello,
   peerInputs,
-  told,
+  queued,
   verdict,
 } from "./peers.ts";
 
 import { ENTRIES, expectDead, expectRefused, HELLO, senderIn } from "./senders.ts";
 
-const STATES = Object.keys(TRANSITIONS) as State[];
+const STATES = Object.keys(TRANSITIONS) as TransferState[];
 const ALIVE = STATES.filter((state) => state !== "new" && TRANSITIONS[state]?.violation);
-const OVER: State[] = ["done", "declined", "cancelled"];
+const OVER: TransferState[] = ["done", "declined", "cancelled"];
 
 describe("table", () => {
+  test("sides tell each other the names of their devices", () => {
+    const sender = new Sender("page/1", limits.WINDOW, "anna's phone");
+    sender.start();
+    const [sent = ""] = sender.messagesToSend();
+    expect(sent.endsWith(',"name":"anna\'s phone"}')).toBe(true);
+    const named = hello("receiver").replace(/}$/, ',"name":"ben"}');
+    expect(sender.receive(named)).toMatchObject([{ type: "peer-introduced", name: "ben" }]);
+  });
+
   test("table of the sender is that of PROTOCOL.md", () => {
     expectTable(TRANSITIONS, "### Sender");
   });
@@ -61,12 +70,12 @@ describe("table", () => {
     expect([sender.state, sender.messagesToSend()]).toEqual([state, []]);
   });
 
-  test.each(STATES)("sender that is %s can cancel until the last word", (state) => {
+  test.each(STATES)("sender that is %s can cancel until the last message", (state) => {
     const sender = senderIn(state);
     sender.cancel("source", "x".repeat(501));
     if (TRANSITIONS[state]?.cancel) {
       const message = "x".repeat(500);
-      expect(told(sender)).toEqual([{ type: "cancel", reason: "source", message }]);
+      expect(queued(sender)).toEqual([{ type: "cancel", reason: "source", message }]);
       expect(sender.state).toBe("cancelled");
     } else {
       expect([sender.state, sender.messagesToSend()]).toEqual([state, []]);
@@ -79,14 +88,14 @@ describe("greeting", () => {
     const sender = new Sender("page/1");
     sender.start();
     expect(sender.messagesToSend()).toEqual([
-      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":[],"max_frame":64960}',
+      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":["browser"],"max_frame":64960}',
     ]);
     expect(sender.messagesToSend()).toEqual([]);
   });
 
   test("sender introduces its peer", () => {
     expect(senderIn("greeting").receive(HELLO)).toEqual([
-      { type: "peer-introduced", agent: "peer/1", version: 1, features: [] },
+      { type: "peer-introduced", agent: "peer/1", version: 1, features: [], name: "" },
     ]);
   });
 
@@ -103,14 +112,14 @@ describe("greeting", () => {
   test("sender refuses a peer without a common version", () => {
     const sender = senderIn("greeting");
     expect(() => sender.receive(HELLO.replace("[1]", "[2]"))).toThrow(IncompatibleVersion);
-    expect(told(sender)).toMatchObject([{ type: "cancel", reason: "version" }]);
+    expect(queued(sender)).toMatchObject([{ type: "cancel", reason: "version" }]);
     expectDead(sender, IncompatibleVersion);
   });
 
   test("sender refuses a sender", () => {
     const sender = senderIn("greeting");
     expect(() => sender.receive(hello("sender"))).toThrow("both sides want to send");
-    expect(told(sender)).toMatchObject([{ type: "cancel", reason: "protocol" }]);
+    expect(queued(sender)).toMatchObject([{ type: "cancel", reason: "protocol" }]);
     expectDead(sender, UsageError);
   });
 
@@ -143,7 +152,7 @@ describe("offer", () => {
     expect(sender.messagesToSend()).toEqual([]);
     sender.receive(HELLO);
     const entries = ENTRIES.map(({ path, kind, size, mode }) => ({ path, kind, size, mode }));
-    expect(told(sender)).toEqual([{ type: "manifest", entries, last: true }]);
+    expect(queued(sender)).toEqual([{ type: "manifest", entries, last: true }]);
   });
 
   test("manifest goes with the offer, if the peer is known first", () => {
@@ -151,7 +160,7 @@ describe("offer", () => {
     sender.receive(HELLO);
     expect([sender.state, sender.messagesToSend()]).toEqual(["offering", []]);
     sender.offer(ENTRIES);
-    expect(told(sender)).toMatchObject([{ type: "manifest", last: true }]);
+    expect(queued(sender)).toMatchObject([{ type: "manifest", last: true }]);
     expect(sender.receive(accept())).toMatchObject([{ type: "accepted" }]);
   });
 
@@ -191,7 +200,7 @@ describe("offer", () => {
 });
 
 describe("answer", () => {
-  test("sender tells what is skipped and what is there", () => {
+  test("sender reports what is skipped and what the receiver has", () => {
     const sender = senderIn("offering");
     expect(sender.receive(accept({ skip: [[0, "unsafe"]], last: false }))).toEqual([]);
     const skip = new Map([
@@ -278,7 +287,7 @@ describe("frames", () => {
     expect(sender.state).toBe("sent");
   });
 
-  test.each<State>(["offering", "sent"])("sender makes no frame while %s", (state) => {
+  test.each<TransferState>(["offering", "sent"])("sender makes no frame while %s", (state) => {
     const sender = senderIn(state);
     expect(() => sender.data(1, 0, bytes("hello"))).toThrow(
       `send frame is impossible while ${state}`,
@@ -287,7 +296,7 @@ describe("frames", () => {
   });
 });
 
-describe("verdicts and the last word", () => {
+describe("verdicts and the last message", () => {
   test("sender passes verdicts on", () => {
     expect(senderIn("sent").receive(verdict([2, "ok"], [1, "mismatch"]))).toEqual([
       { type: "file-judged", number: 2, status: "ok" },
@@ -316,11 +325,11 @@ describe("verdicts and the last word", () => {
     expectRefused(senderIn("sent"), verdict(...files), reason);
   });
 
-  test("sender hears of a folder that could not be made", () => {
+  test("sender gets the verdict of a folder that could not be created", () => {
     const sender = senderIn("sent");
     expect(sender.receive(verdict([0, "failed"]))).toMatchObject([{ number: 0 }]);
     sender.receive(verdict([1, "ok"], [2, "ok"]));
-    // Which says that all is well.
+    // With `ok` true.
     expectRefused(sender, COMPLETE, "complete doesn't match the verdicts");
   });
 
@@ -349,7 +358,7 @@ describe("verdicts and the last word", () => {
     expect(sender.messagesToSend()).toEqual([BYE]);
   });
 
-  test("sender does not end before the last word", () => {
+  test("sender does not end before the last message", () => {
     expect(() => senderIn("sent").end()).toThrow("end is impossible while sent");
   });
 
@@ -363,7 +372,7 @@ describe("verdicts and the last word", () => {
     },
   );
 
-  test("sender is told why the receiver cancels", () => {
+  test("sender gets the reason of the receiver's cancel", () => {
     const sender = senderIn("sending");
     expect(sender.receive(CANCEL)).toEqual([
       { type: "cancelled", reason: "interrupted", message: "ctrl-c" },

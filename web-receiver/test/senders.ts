@@ -1,9 +1,9 @@
-/** Senders in every state, and how one refuses. */
+/** Senders in every state, and checks of their errors. */
 import { expect } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { type DcsendError, RemoteProtocolError } from "../src/errors.ts";
 import { Sender } from "../src/protocol/sender.ts";
-import type { State } from "../src/protocol/side.ts";
+import type { TransferState } from "../src/protocol/side.ts";
 import {
   accept,
   BYE,
@@ -14,15 +14,15 @@ import {
   file,
   folder,
   hello,
-  told,
+  queued,
   verdict,
 } from "./peers.ts";
 
 export const HELLO = hello("receiver");
 export const ENTRIES = [folder("d"), file("d/a", 5), file("d/b", 0)];
 
-/** What brings a sender into each state, from the one before. */
-const WAY: [State, (sender: Sender) => unknown][] = [
+/** The calls that lead to each state from the one before. */
+const WAY: [TransferState, (sender: Sender) => unknown][] = [
   ["new", () => {}],
   ["greeting", (sender) => sender.start()],
   ["offering", (sender) => sender.receive(HELLO)],
@@ -37,14 +37,14 @@ const WAY: [State, (sender: Sender) => unknown][] = [
   ],
   ["done", (sender) => sender.end()],
 ];
-const ENDS: Partial<Record<State, (sender: Sender) => unknown>> = {
+const ENDS: Partial<Record<TransferState, (sender: Sender) => unknown>> = {
   declined: (sender) => sender.receive(DECLINE),
   cancelled: (sender) => sender.cancel("interrupted"),
   failed: (sender) => expect(() => sender.receive("nonsense")).toThrow(RemoteProtocolError),
 };
 
-/** A sender that has come as far as `state`; its messages are taken out. */
-export function senderIn(state: State, entries: readonly Entry[] = ENTRIES): Sender {
+/** A sender in `state`; its messages have been taken. */
+export function senderIn(state: TransferState, entries: readonly Entry[] = ENTRIES): Sender {
   const sender = new Sender("page/1");
   sender.offer(entries);
   const end = ENDS[state];
@@ -75,10 +75,10 @@ export function expectDead(sender: Sender, error: new (message: string) => Dcsen
   expect(sender.sendable()).toBe(0);
 }
 
-/** The message is refused, the peer is told, and nothing works any more. */
+/** The message is refused, the peer gets the reason, and every further call throws. */
 export function expectRefused(sender: Sender, message: string | Uint8Array, reason: string): void {
   expect(() => sender.receive(message)).toThrow(reason);
   expect(sender.state).toBe("failed");
-  expect(told(sender)).toMatchObject([{ type: "cancel", reason: "protocol" }]);
+  expect(queued(sender)).toMatchObject([{ type: "cancel", reason: "protocol" }]);
   expectDead(sender, RemoteProtocolError);
 }

@@ -1,7 +1,7 @@
-/** What an offer says of servers that are of no use; with real servers and browsers: tests/. */
+/** The unusable servers of an offer; tests/pages has real servers and browsers. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { offer } from "../src/engines/browser.ts";
-import { parseServers, type ServerError, serverProblems } from "../src/engines/servers.ts";
+import { offer } from "../src/peers/browser.ts";
+import { parseServers, type ServerError, serverProblems } from "../src/peers/servers.ts";
 import { FakePeer } from "./fake-peer.ts";
 
 const STUN = "stun:stun.example.org";

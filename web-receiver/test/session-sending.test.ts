@@ -1,8 +1,8 @@
-/** The sending page, from the first word to the last, with a peer on the memory engine. */
+/** The sending page, from the first message to the last, with a peer in memory. */
 import { describe, expect, test } from "vitest";
-import { memoryPair } from "../src/engines/memory.ts";
-import { Interrupted, PeerRefused } from "../src/errors.ts";
+import { Interrupted, PeerCannotSave } from "../src/errors.ts";
 import { FRAME_HEADER, MAX_FRAME } from "../src/protocol/limits.ts";
+import { memoryPair } from "./memory-peers.ts";
 import {
   blocksOf,
   type Changes,
@@ -71,7 +71,7 @@ describe("files are sent", () => {
   });
 
   test.each([1, 500, MAX_FRAME, 3 * MAX_FRAME + 1])("within a window of %i", async (window) => {
-    // The peer's protocol refuses whoever sends more.
+    // The peer's protocol refuses more.
     const { page } = transfer(film, {}, window);
     expect((await page.run.finished).ok).toBe(true);
   });
@@ -121,7 +121,7 @@ describe("what the receiver does not want", () => {
       );
     await page.run.finished;
     expect(page.of("file").map(({ status, reason }) => [status, reason])).toEqual([
-      ["skipped", "the receiver did not want it"],
+      ["skipped", "the receiver did not accept it"],
       ["failed", "the receiver refuses this name"],
       ["ok", ""],
     ]);
@@ -134,7 +134,7 @@ describe("what the receiver does not want", () => {
     await page.run.finished;
     await peer.ended;
     expect(page.of("failed")[0]?.error).toEqual(
-      new PeerRefused("the other side declined: no room\\u202e"),
+      new PeerCannotSave("the other side can't save it: no room\\u202e"),
     );
     expect(peer.of("peer-said-bye")).toHaveLength(1);
   });
@@ -162,7 +162,7 @@ describe("what goes wrong", () => {
   });
 
   test.each([
-    ["mismatch", "integrity", "the receiver got other bytes"],
+    ["mismatch", "integrity", "the receiver received different bytes"],
     ["failed", "destination", "the receiver could not save it"],
   ] as const)("the verdict %s is an error of kind %s", async (status, kind, reason) => {
     const { page, peer } = transfer(film);
@@ -170,6 +170,23 @@ describe("what goes wrong", () => {
     await page.run.finished;
     expect(page.of("file")).toMatchObject([{ status, reason }]);
     expect(page.of("failed")[0]?.error.kind).toBe(kind);
+  });
+
+  test.each([0, 1])("a file that fails at the receiver is not sent to its end: %i", async (bad) => {
+    const names = bad === 0 ? ["large", "small"] : ["small", "large"];
+    const files = { large: content(3_000_000), small: content(20) };
+    const ordered = Object.fromEntries(
+      names.map((name) => [name, files[name as keyof typeof files]]),
+    );
+    const { page, peer } = transfer(ordered, {}, 4 * MAX_FRAME);
+    peer.refuses.add(bad);
+    await page.run.finished;
+    await peer.ended;
+    const statuses = page.of("file").map(({ path, status }) => `${path}: ${status}`);
+    expect(statuses.sort()).toEqual(["large: failed", "small: ok"]);
+    expect(peer.files.get(bad)?.length).toBeLessThan(1_000_000);
+    expect(peer.files.get(1 - bad)).toEqual([...content(20)]);
+    expect(peer.of("peer-said-bye")).toHaveLength(1);
   });
 
   test("a source that breaks cancels with the reason", async () => {
@@ -200,7 +217,7 @@ describe("what goes wrong", () => {
   });
 });
 
-/** Run transfers, and do something at the first, second, … message, until one ends before that. */
+/** Run transfers, and act at the first, second, … message, until one ends before that. */
 async function atEveryStep(act: (page: ReturnType<typeof startPage>) => void): Promise<number> {
   for (let step = 1; step < 200; step++) {
     let left = step;
@@ -215,7 +232,7 @@ async function atEveryStep(act: (page: ReturnType<typeof startPage>) => void): P
     expect(page.of("done")).toEqual([done]);
     expect(page.events.at(-1)).toBe(done);
     expect(page.of("failed")).toHaveLength(done.ok ? 0 : 1);
-    // Nothing is called done that the receiver hasn't judged.
+    // A run is ok only after the verdicts of the receiver.
     if (done.ok) expect(peer.protocol.state).toMatch(/completed|done/);
     if (left > 0) return step;
   }

@@ -1,9 +1,9 @@
-/** What a sink makes of operations, into memory and into one file. */
+/** How a sink writes content, into memory and into one file. */
 import { expect, test } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { DestinationError, LocalProtocolError } from "../src/errors.ts";
+import type { End } from "../src/files/contract.ts";
 import { hex, inJavaScript } from "../src/files/hashing.ts";
-import type { End } from "../src/files/operations.ts";
 import { FileSink } from "../src/files/sink.ts";
 import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Place, Target } from "../src/files/sinks/output.ts";
@@ -45,7 +45,7 @@ test("a wrong digest is a mismatch and nothing is kept", async () => {
   const sink = memorySink(file("a", 12));
   const [outcome] = await sink.apply([write(0, 0, HELLO.slice()), end(0, bytes("hello, WORLD"))]);
   expect(outcome).toMatchObject({ status: "mismatch", saved: "", size: 12 });
-  expect(outcome?.reason).toContain("digest");
+  expect(outcome?.reason).toContain("SHA-256 of the received bytes");
   expect(await contents(sink)).toEqual([]);
 });
 
@@ -57,7 +57,7 @@ test("a file that ends too early is a mismatch", async () => {
 test("bytes out of order fail the file", async () => {
   const sink = memorySink(file("a", 12));
   expect(await sink.apply([write(0, 1, bytes("x"))])).toMatchObject([
-    { status: "failed", reason: "a: byte 0 was due, byte 1 came" },
+    { status: "failed", reason: "a: received offset 1, expected 0" },
   ]);
 });
 
@@ -79,7 +79,7 @@ test("a file that the sender gave up is aborted, its reason made safe", async ()
   expect(outcome).toMatchObject({
     status: "aborted",
     size: 2,
-    reason: "a: the sender gave it up: gone\\u202e",
+    reason: "a: the sender aborted it: gone\\u202e",
   });
 });
 
@@ -155,7 +155,7 @@ test("a full disk ends the run, and every later call", async () => {
   await expect(sink.finish()).rejects.toThrow(DestinationError);
 });
 
-test("other trouble fails one file, in words", async () => {
+test("another error fails one file, with a text", async () => {
   const sink = sinkInto(failing(new DOMException("", "NotFoundError")), file("a\n", 3));
   expect(await sink.apply([write(0, 0, bytes("abc"))])).toMatchObject([
     { status: "failed", reason: "can't write a\\n: its place has gone" },
@@ -168,7 +168,7 @@ test("links fail, since browsers make none", async () => {
   expect((await sink.finish()).outcomes).toMatchObject([{ number: 0, status: "failed" }]);
 });
 
-test("more files than a call has arguments are told at the end of a zip", async () => {
+test("more files than a call has arguments are returned at the end of a zip", async () => {
   const count = 150_000;
   const output = {
     ...{ saved: "", write: async () => undefined, skip: async () => undefined },
@@ -181,11 +181,11 @@ test("more files than a call has arguments are told at the end of a zip", async 
       open: async () => output,
       makeFolder: async () => undefined,
     },
-    ...{ finish: async () => [], discard: async () => undefined },
+    ...{ finish: async () => [], discard: async () => [] },
   };
   const entries = Array.from({ length: count }, (_, number) => file(`${number}`, 0));
   const { digest } = end(0, bytes("")) as End;
-  // So many true digests take long.
+  // So many real digests would take long.
   const newHasher = () => ({ update: () => undefined, digest: () => digest });
   const sink = new FileSink(entries, new Set(entries.keys()), place, newHasher);
   await sink.apply(entries.map((_, number) => ({ type: "end", number, size: 0, digest })));

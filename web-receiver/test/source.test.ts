@@ -4,7 +4,7 @@ import { inJavaScript } from "../src/files/hashing.ts";
 import { FileSource } from "../src/files/source.ts";
 import { file } from "./entries.ts";
 
-/** A Blob of 20 bytes whose second half gives `second`. */
+/** A Blob of 20 bytes whose second half is the result of `second`. */
 function changing(second: () => Promise<ArrayBuffer>): Blob {
   const slice = (offset: number) => ({
     arrayBuffer: () => (offset === 0 ? Promise.resolve(new ArrayBuffer(10)) : second()),
@@ -26,8 +26,8 @@ test.each([
     { entry: file("b", 1), file: new Blob(["b"]) },
   ];
   const source = new FileSource(chosen, new Set(), 10, inJavaScript);
-  expect(await source.next()).toMatchObject({ number: 0, offset: 0, failure: "", digest: null });
-  expect(await source.next()).toMatchObject({ number: 0, offset: 10, failure, digest: null });
-  expect(await source.next()).toMatchObject({ number: 1, failure: "" });
-  expect(await source.next()).toBeNull();
+  expect(await source.next(0)).toMatchObject({ number: 0, offset: 0, failure: "", digest: null });
+  expect(await source.next(0)).toMatchObject({ number: 0, offset: 10, failure, digest: null });
+  expect(await source.next(0)).toMatchObject({ number: 1, failure: "" });
+  expect(await source.next(0)).toBeNull();
 });

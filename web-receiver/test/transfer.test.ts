@@ -1,6 +1,6 @@
-/** Whole transfers: Sender and Receiver joined by a Link, no engine, no disk. */
+/** Whole transfers: Sender and Receiver joined by a Link, without network and disk. */
 import { describe, expect, test } from "vitest";
-import type { Entry } from "../src/entry.ts";
+import { type Entry, NOTHING_LEFT_OUT } from "../src/entry.ts";
 import { UsageError } from "../src/errors.ts";
 import * as limits from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
@@ -11,7 +11,7 @@ import { bytes, file, folder } from "./peers.ts";
 
 const FULL = limits.MAX_PAYLOAD_WITH_DIGEST;
 
-/** A sequence of numbers below 2^32 that repeats nowhere near. */
+/** A sequence of numbers below 2^32 without a short period. */
 function* random(seed: number): Generator<number, never> {
   let state = seed * 2654435761 + 1;
   for (;;) {
@@ -20,26 +20,26 @@ function* random(seed: number): Generator<number, never> {
   }
 }
 
-/** Bytes that repeat nowhere near, none of them 0. */
+/** Bytes without a short period, none of them 0. */
 function content(size: number, seed = 0): Uint8Array {
   const numbers = random(seed + size);
   return Uint8Array.from({ length: size }, () => (numbers.next().value >>> 8) % 255 || 1);
 }
 
-/** A link about to send these contents. */
+/** A link that is about to send these contents. */
 function linkFor(contents: readonly Uint8Array[], plan: Plan = {}): Link {
   const entries = contents.map(({ length }, number) => file(`${number}.bin`, length));
   return new Link(entries, contents, plan);
 }
 
-/** Both sides ended as they should, with this last word. */
+/** Both sides have ended without an error, with this last message. */
 function expectDone(link: Link, ok: boolean, files: number, sum: number): void {
   expect([link.sender.state, link.receiver.state]).toEqual(["done", "done"]);
   expect(link.senderEvents.at(-1)).toEqual({ type: "completed", ok, files, bytes: sum });
   expect(link.receiverEvents.at(-1)).toEqual({ type: "peer-said-bye" });
 }
 
-/** These contents, and no others, are on the receiver's disk. */
+/** The receiver's disk has exactly these contents. */
 function expectSaved(link: Link, contents: Record<number, Uint8Array>): void {
   const { files } = link;
   expect([...files.keys()].map(String).sort()).toEqual(Object.keys(contents).sort());
@@ -84,7 +84,11 @@ describe("transfer", () => {
     const link = new Link(entries, contents);
     link.run();
     expectDone(link, true, 3, 14);
-    expect(link.receiverEvents).toContainEqual({ type: "manifest-received", entries });
+    expect(link.receiverEvents).toContainEqual({
+      type: "manifest-received",
+      entries,
+      leftOut: NOTHING_LEFT_OUT,
+    });
     expectSaved(link, { 1: bytes("abc"), 3: new Uint8Array(9), 4: bytes("hi") });
   });
 
@@ -210,14 +214,14 @@ describe("transfer", () => {
 });
 
 describe("end before the end", () => {
-  /** A transfer with a bit of everything, about forty steps long. */
+  /** A transfer with every kind of entry and message, about forty steps long. */
   function smallTransfer(): Link {
     const contents = ["abcdefghij", "", "givenup", "skipped", "x"].map(bytes);
     const abort = new Map([[2, 4]]);
     return linkFor(contents, { payload: 4, abort, skip: new Map([[3, "exists"]]), window: 100 });
   }
 
-  /** It, after so many steps. */
+  /** The same, after so many steps. */
   function linkAfter(steps: number): Link {
     const link = smallTransfer();
     for (let step = 0; step < steps; step++) expect(link.step()).toBe(true);
@@ -268,7 +272,7 @@ describe("end before the end", () => {
     }
   });
 
-  test("cancel tells the other side why", () => {
+  test("cancel carries the reason", () => {
     const link = linkAfter(1);
     link.receiver.cancel("destination", "disk full");
     link.run();
@@ -278,7 +282,7 @@ describe("end before the end", () => {
 });
 
 describe("roles", () => {
-  /** Let the two say hello; return what each of them throws. */
+  /** Let the two exchange Hello; return what each of them throws. */
   function exchange(first: Side, second: Side): unknown[] {
     first.start();
     second.start();

@@ -1,4 +1,4 @@
-/** The window: its arithmetic, and how each side keeps to it. */
+/** The window: its arithmetic, and its limits on each side. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { encodeData, encodeHole, holeCost } from "../src/protocol/frames.ts";
@@ -59,7 +59,7 @@ describe("arithmetic", () => {
 describe("sender", () => {
   test("sender waits when the window is full", () => {
     const sender = senderIn("sending", [file("x", 5000)]);
-    expect(sender.sendable()).toBe(limits.MAX_FRAME); // one frame always may
+    expect(sender.sendable()).toBe(limits.MAX_FRAME); // one frame is always allowed
     sender.data(0, 0, new Uint8Array(900));
     expect(sender.sendable()).toBe(1000 - 924);
     expect(() => sender.data(0, 900, new Uint8Array(100))).toThrow("doesn't fit the window");
@@ -107,7 +107,7 @@ describe("sender", () => {
 });
 
 describe("receiver", () => {
-  /** A receiver that waits for a stream, number 2. */
+  /** A receiver that expects a stream, number 2. */
   function receiverOfStream(): Receiver {
     const receiver = receiverIn("deciding");
     receiver.accept(new Map([[1, "exists"]]));

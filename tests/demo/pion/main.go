@@ -6,6 +6,8 @@
 //	close         say goodbye and end
 //	send TEXT     send a text on every open channel
 //	binary HEX    send bytes on every open channel
+//	say LABEL TEXT    send a text on one channel
+//	bytes LABEL HEX   send bytes on one channel
 //	channel LABEL open one more channel
 //	negotiate LABEL ID  open one that the other side opens, too
 //	shut LABEL    close channels
@@ -213,6 +215,20 @@ func obey(peer *webrtc.PeerConnection, input *bufio.Reader) {
 			for _, channel := range channels {
 				if channel.Label() == rest {
 					check(channel.Close())
+				}
+			}
+		case "say", "bytes":
+			label, content, _ := strings.Cut(rest, " ")
+			for _, channel := range channels {
+				if channel.Label() != label {
+					continue
+				}
+				if command == "say" {
+					check(channel.SendText(content))
+				} else {
+					data, err := hex.DecodeString(content)
+					check(err)
+					check(channel.Send(data))
 				}
 			}
 		case "send":

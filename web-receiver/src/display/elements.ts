@@ -1,26 +1,28 @@
 /**
- * The few verbs with which display.ts and its folder touch the document. Texts enter as text only.
+ * The functions with which display.ts and display/ change the document. Texts are inserted as text,
+ * never as HTML.
  *
  * Imports strings, device.ts and pure helpers.
  */
 import { copy } from "../device.ts";
+import { foreignIn } from "../pieces.ts";
 import { printable } from "../printable.ts";
 import { strings } from "../strings.ts";
-import { grouped } from "../wording.ts";
+import { grouped, listed, sentence } from "../wording.ts";
 
 /** Rows of a list that are shown; a page with 100 000 would freeze. */
 export const MAX_ROWS = 200;
-/** Lines of a log that are kept. */
+/** Lines of a log. */
 const MAX_LINES = 500;
 
-/** Find a part of index.html. */
+/** Find an element of index.html. */
 export function part<Kind extends HTMLElement = HTMLElement>(id: string): Kind {
   const found = document.getElementById(id);
   if (found === null) throw new Error(`no part ${id}`);
   return found as Kind;
 }
 
-/** Make an element. */
+/** Create an element. */
 export function element<Tag extends keyof HTMLElementTagNameMap>(
   tag: Tag,
   attributes: Readonly<Record<string, string>>,
@@ -32,47 +34,82 @@ export function element<Tag extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Listen to a part. */
+/** Listen to events of an element. */
 export function on(id: string, type: string, listener: () => void): void {
   part(id).addEventListener(type, (event) => {
-    // A form that was sent would load the page anew.
+    // Submitting a form would reload the page.
     if (type === "submit") event.preventDefault();
     listener();
   });
 }
 
-/** Show `text` in a part, or hide the part if there is none. */
-export function say(id: string, text: string): void {
-  part(id).textContent = text;
+/** Show `text`, which may contain the peer's `name`; hide the element if it is empty. */
+export function say(id: string, text: string, name = ""): void {
+  part(id).replaceChildren(...isolated(text, name));
   part(id).hidden = text === "";
 }
 
-/** Show parts, or hide them. */
+/**
+ * Return `text` with foreign parts isolated, so that their direction does not reorder adjacent text,
+ * and with options of commands that are not broken at hyphens.
+ */
+export function isolated(text: string, name = ""): readonly (Node | string)[] {
+  return foreignIn(text, name).flatMap((piece) =>
+    piece.foreign ? [element("bdi", {}, piece.text)] : withOptions(piece.text),
+  );
+}
+
+function withOptions(text: string): readonly (Node | string)[] {
+  return text
+    .split(/(--[a-z]{1,20})/)
+    .map((part, place) => (place % 2 === 1 ? element("span", { class: "option" }, part) : part));
+}
+
+/** Set the heading and the text below it, and announce both to screen readers. */
+export function head(title: string, about: string, name = ""): void {
+  say("title", title);
+  say("about", about, name);
+  const text = listed([title, about].map(sentence), " ");
+  // Setting the same text again would announce it again.
+  if (part("status").textContent !== text) part("status").replaceChildren(...isolated(text, name));
+}
+
+/**
+ * Change the heading without an announcement, since another live region announces the change. The old
+ * announcement is removed, so that no screen reader finds it.
+ */
+export function retitle(title: string): void {
+  if (part("title").textContent === title) return;
+  say("title", title);
+  part("status").textContent = "";
+}
+
+/** Show or hide elements. */
 export function show(shown: boolean, ...ids: readonly string[]): void {
   for (const id of ids) part(id).hidden = !shown;
 }
 
-/** Copy what stands in a text box, and say so on the button. */
+/** Copy the text of a box, and show that on the button. */
 export async function copyFrom(box: HTMLTextAreaElement, button: HTMLElement): Promise<void> {
   if (!(await copy(box.value))) {
-    // http pages have no clipboard; this old way works from a click.
+    // http pages have no clipboard API; execCommand works after a click.
     box.select();
     if (!document.execCommand("copy")) return;
   }
   button.textContent = strings.copied;
 }
 
-/** A stranger's name: escaped, and kept from reordering what stands beside it. */
+/** Return a name from the peer, escaped and isolated. */
 export function nameOf(path: string): HTMLElement {
   return element("bdi", {}, printable(path));
 }
 
-/** What is said of the thing at `path`: its name, and `said` in smaller letters. */
-export function described(path: string, said: string): readonly Node[] {
-  return [nameOf(path), element("small", {}, said)];
+/** Return the name of an entry, and a description in smaller letters. */
+export function described(path: string, about: string): readonly Node[] {
+  return [nameOf(path), element("small", {}, ...isolated(about))];
 }
 
-/** Fill a list with rows for the first of `items`; a last row tells how many more there are. */
+/** Fill a list with rows for the first of `items`; a last row has the number of further items. */
 export function fill<Item>(
   id: string,
   items: readonly Item[],
@@ -87,7 +124,7 @@ export function fill<Item>(
   part(id).replaceChildren(...rows);
 }
 
-/** Add a line to a log, forget the oldest, and keep the newest in sight. */
+/** Add a line to a log, remove the oldest if there are too many, and scroll to the new one. */
 export function append(id: string, line: HTMLElement, limit = MAX_LINES): void {
   const list = part(id);
   list.append(line);

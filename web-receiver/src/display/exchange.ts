@@ -1,16 +1,16 @@
 /**
- * Two codes: ours to give away, theirs to be pasted. Nothing that was pasted is lost to a mistake.
+ * Two codes: shows the local one, and takes that of the other side. A wrong text stays in its box.
  *
  * Imports strings and pure helpers.
  */
 import { strings } from "../strings.ts";
 import { copyFrom, on, part, say } from "./elements.ts";
 
-/** What happens here that somebody else does. */
+/** The actions of the user. */
 interface ExchangeHandlers {
-  /** Make a code, with these servers. */
+  /** Create an offer, with these servers. */
   exchange(servers: string): void;
-  /** The other side's code was entered. */
+  /** The code of the other side was entered. */
   answer(text: string): void;
 }
 
@@ -49,7 +49,7 @@ export class Exchange {
     if (code === "") part<HTMLTextAreaElement>("answer").value = "";
   }
 
-  /** Say what is wrong, beside the field; empty if nothing is. */
+  /** Show what is wrong, beside the field; nothing if `why` is empty. */
   refuse(why: string): void {
     say("answer-problem", why);
     part("answer").setAttribute("aria-invalid", String(why !== ""));

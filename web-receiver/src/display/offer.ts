@@ -1,43 +1,64 @@
 /**
- * The list of what is offered: which of it is wanted, and where it shall be saved.
+ * The list of an offer: which entries the user wants, and where they are saved.
  *
  * Imports types, strings and pure helpers.
  */
 import type { Entry } from "../entry.ts";
 import type { DestinationChoice } from "../files/capabilities.ts";
-import type { Destination } from "../files/operations.ts";
+import type { Destination } from "../files/contract.ts";
 import { Selection } from "../selection.ts";
-import { destinations, strings } from "../strings.ts";
-import { describeEntries, hiddenNames, measure, sentence, size, total } from "../wording.ts";
-import { described, element, fill, part, say, show } from "./elements.ts";
+import { advices, fixed, strings } from "../strings.ts";
+import {
+  describeEntries,
+  describeSaving,
+  describeWay,
+  hiddenNames,
+  measure,
+  offerTitle,
+  sentence,
+  size,
+  total,
+} from "../wording.ts";
+import { described, element, fill, part, retitle, say, show } from "./elements.ts";
+import type { ExistingFiles } from "./existing.ts";
 
-/** What an offer needs of the page. */
+/** The functions that an offer calls. */
 export interface OfferHandlers {
-  /** The ways to save what is wanted of the entries, by number; best first, at least one. */
+  /** Return the ways to save the `wanted` entries, best first, at least one. */
   destinations(
     entries: readonly Entry[],
     wanted: ReadonlySet<number>,
   ): readonly DestinationChoice[];
-  /** Called in a click, so that a dialog may open; AbortError if the person closes it. */
+  /** Open the destination, in a click, so that a dialog can open; AbortError if it is closed. */
   open(
-    type: Destination["type"],
+    way: DestinationChoice,
     entries: readonly Entry[],
     wanted: ReadonlySet<number>,
   ): Promise<Destination>;
+  /** Return the numbers of wanted files that exist in a chosen folder. */
+  existing(
+    folder: FileSystemDirectoryHandle,
+    entries: readonly Entry[],
+    wanted: ReadonlySet<number>,
+  ): Promise<readonly number[]>;
 }
 
-/** One offer on the screen. */
+/** An offer on the screen. */
 export class Offer {
   readonly #entries: readonly Entry[];
   readonly #handlers: OfferHandlers;
   readonly #selection: Selection;
   readonly #boxes: HTMLInputElement[] = [];
+  readonly #existing: ExistingFiles;
   #ways: readonly DestinationChoice[] = [];
-  #way: Destination["type"] | null = null;
+  #way: DestinationChoice | null = null;
+  /** Files that are left out since they exist. */
+  #present: readonly number[] = [];
 
-  /** Put it on the screen, with everything wanted. */
-  constructor(entries: readonly Entry[], handlers: OfferHandlers) {
+  /** Show the offer, with all entries selected. */
+  constructor(entries: readonly Entry[], handlers: OfferHandlers, existing: ExistingFiles) {
     this.#entries = entries;
+    this.#existing = existing;
     this.#handlers = handlers;
     this.#selection = new Selection(entries);
     const { listed } = this.#selection;
@@ -59,40 +80,86 @@ export class Offer {
     this.#update();
   }
 
-  /** What is not wanted, and why. */
+  /** Return the numbers of entries that are not wanted, with reasons. */
   skip(): ReadonlyMap<number, string> {
-    return this.#selection.skip();
+    const skip = this.#selection.skip();
+    for (const number of this.#present) skip.set(number, "exists");
+    return skip;
   }
 
-  /** Open the place to save it in; null if the person, or the browser, doesn't want to. */
-  async open(): Promise<Destination | null> {
-    const accept = part<HTMLButtonElement>("accept");
-    accept.disabled = true;
+  /**
+   * Open the destination; null if the user or the browser refuses, or if the offer no longer
+   * `stands`, since it may be withdrawn while a dialog is open.
+   */
+  async open(stands: () => boolean): Promise<Destination | null> {
+    // The selection must not change while the user is asked about it.
+    this.#hold(true);
     say("notice", "");
     try {
-      const way = this.#way ?? "memory";
-      return await this.#handlers.open(way, this.#entries, this.#selection.wanted());
+      if (this.#way === null) return null;
+      const wanted = this.#selection.wanted();
+      const opened = await this.#handlers.open(this.#way, this.#entries, wanted);
+      const settled =
+        opened.type === "folder" ? await this.#settle(opened, wanted, stands) : opened;
+      return stands() ? settled : null;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
+      if (!stands()) return null;
       if (error.name !== "AbortError") say("notice", sentence(error.message));
-      accept.disabled = false;
-      // A disabled button loses the focus, and a keyboard its place on the page.
-      accept.focus();
+      this.#resume();
       return null;
     } finally {
-      accept.disabled = false;
+      this.#hold(false);
     }
+  }
+
+  /** Prevent changes, and accepting again, while a dialog or a question is open. */
+  #hold(held: boolean): void {
+    for (const id of ["files", "every", "ways"]) part(id).inert = held;
+    part<HTMLButtonElement>("accept").disabled = held || !this.#acceptable();
+  }
+
+  /** Enable the buttons, and restore the focus, which a disabled or hidden button has lost. */
+  #resume(): void {
+    this.#hold(false);
+    part("accept").focus();
+  }
+
+  #acceptable(): boolean {
+    return this.#selection.wanted().size > 0;
+  }
+
+  /** Ask about files that exist in the chosen folder; null returns to the offer. */
+  async #settle(
+    opened: Extract<Destination, { type: "folder" }>,
+    wanted: ReadonlySet<number>,
+    stands: () => boolean,
+  ): Promise<Destination | null> {
+    this.#present = [];
+    const found = await this.#handlers.existing(opened.handle, this.#entries, wanted);
+    if (found.length === 0) return opened;
+    // In another state the question would hide the buttons of that state.
+    if (!stands()) return null;
+    const paths = found.map((number) => this.#entries[number]?.path ?? "");
+    const answer = await this.#existing.ask(paths, opened.handle.name);
+    if (answer === "back") {
+      this.#resume();
+      return null;
+    }
+    if (answer !== "skip") return { ...opened, existing: answer };
+    this.#present = found;
+    return opened;
   }
 
   #row(number: number, several: boolean): HTMLElement {
     const entry = this.#entries[number];
     if (entry === undefined) return element("li", {});
-    const said = described(entry.path, measure(entry));
-    const content = several ? this.#box([number], ...said) : element("div", {}, ...said);
+    const nodes = described(entry.path, measure(entry));
+    const content = several ? this.#box([number], ...nodes) : element("div", {}, ...nodes);
     return element("li", { "data-path": entry.path }, content);
   }
 
-  #box(numbers: readonly number[], ...said: readonly (Node | string)[]): HTMLElement {
+  #box(numbers: readonly number[], ...label: readonly (Node | string)[]): HTMLElement {
     const box = element("input", { type: "checkbox" });
     box.checked = true;
     box.onchange = () => {
@@ -100,7 +167,7 @@ export class Offer {
       this.#update();
     };
     this.#boxes.push(box);
-    return element("label", {}, box, ...said);
+    return element("label", {}, box, ...label);
   }
 
   #update(): void {
@@ -109,28 +176,49 @@ export class Offer {
     const bytes = size(total(entries));
     const sum = entries.length > 0 ? `${describeEntries(entries)}, ${bytes}` : strings.noneChosen;
     say("sum", this.#boxes.length > 0 ? sum : "");
-    part<HTMLButtonElement>("accept").disabled = entries.length === 0;
+    retitle(offerTitle(entries, this.#entries));
+    const accept = part<HTMLButtonElement>("accept");
+    const some = this.#boxes.length > 0 && entries.length > 0;
+    accept.textContent = some ? strings.acceptPart(describeEntries(entries)) : (fixed.accept ?? "");
+    accept.disabled = !this.#acceptable();
     part<HTMLInputElement>("all").checked = this.#boxes.every((box) => box.checked);
     this.#listWays(this.#handlers.destinations(this.#entries, wanted));
-    const way = this.#ways.find(({ type }) => type === this.#way);
-    say("doubt", way?.risky === true ? strings.doubt(bytes) : "");
+    const advice = this.#way?.advice ?? [];
+    const doubt = [strings.doubt(bytes), ...advice.map((each) => advices[each])];
+    say("doubt", advice.length > 0 ? doubt.join(" ") : "");
+    say(
+      "about-saving",
+      this.#way === null || entries.length === 0 ? "" : describeSaving(this.#way),
+    );
   }
 
   #listWays(ways: readonly DestinationChoice[]): void {
-    const before = this.#ways.map(({ type }) => type).join();
+    const before = this.#ways.map(keyOf).join();
     this.#ways = ways;
-    if (before === ways.map(({ type }) => type).join()) return;
-    this.#way = ways[0]?.type ?? null;
-    const radios = ways.map(({ type }, place) => {
-      const radio = element("input", { type: "radio", name: "destination", value: type });
+    const kept = ways.find((way) => this.#way !== null && keyOf(way) === keyOf(this.#way));
+    this.#way = kept ?? ways[0] ?? null;
+    if (before === ways.map(keyOf).join()) return;
+    this.#way = ways[0] ?? null;
+    const radios = ways.map((way, place) => {
+      const key = keyOf(way);
+      const radio = element("input", { type: "radio", name: "destination", value: key });
       radio.checked = place === 0;
       radio.onchange = () => {
-        this.#way = type;
+        this.#way = this.#ways.find((one) => keyOf(one) === key) ?? null;
         this.#update();
       };
-      return element("label", {}, radio, destinations[type]);
+      return element("label", {}, radio, describeWay(way, ways));
     });
     part("radios").replaceChildren(...radios);
     show(ways.length > 1, "ways");
+    // The choice between a zip and single files is shown; the choice of the place is folded.
+    const isChoice = ways[0]?.each === true;
+    part<HTMLDetailsElement>("ways").open = isChoice;
+    say("ways-title", isChoice ? strings.howToSave : strings.differently);
   }
+}
+
+/** Return the key of a way to save. */
+function keyOf({ type, each }: DestinationChoice): string {
+  return each ? `${type}-each` : type;
 }

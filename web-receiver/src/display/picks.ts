@@ -1,46 +1,50 @@
 /**
- * Choosing what to send: file dialogs, drops anywhere on the page, pastes; and the list of it.
+ * The choice of what to send, by file dialogs, by dropping and by pasting, and its list.
  *
  * Imports types, strings and pure helpers.
  */
 import type { Choice } from "../files/choosing.ts";
 import { printable } from "../printable.ts";
-import { byTop } from "../selection.ts";
-import { strings } from "../strings.ts";
-import { describeEntries, grouped, listed, sentence, size, total } from "../wording.ts";
-import { described, element, fill, part, say } from "./elements.ts";
+import { byTop, Selection } from "../selection.ts";
+import { fixed, strings } from "../strings.ts";
+import { counted, describeEntries, describeProblems, listed, size, total } from "../wording.ts";
+import { described, element, fill, on, part, say, show } from "./elements.ts";
 
-/** What the choice needs of the page. */
+/** The functions that the choice calls. */
 export interface PickHandlers {
-  /** List what a dialog, a drop or a paste brought; called in that very event. */
+  /** List the files of a dialog, a drop or a paste; called in the handler of that event. */
   gather(from: FileList | DataTransfer, pasted: boolean): Promise<Choice>;
-  /** Join what was chosen one after another. */
+  /** Join two choices. */
   join(first: Choice, second: Choice): Choice;
 }
 
 const NOTHING: Choice = { chosen: [], problems: [] };
 
-/** What a person has chosen so far. */
+/** The current choice of the user. */
 export class Picks {
   readonly #handlers: PickHandlers;
   #choice = NOTHING;
   #active = false;
-  /** How many folders are being looked through. */
+  #kept = false;
+  /** Number of choices whose folders are being read. */
   #reading = 0;
+  /** Paths of files that exist on the other side. */
+  #existing: ReadonlySet<string> = new Set();
 
-  /** Listen to the whole page; nothing is taken before `begin`. */
+  /** Listen to the whole page; files are ignored before `begin`. */
   constructor(handlers: PickHandlers) {
     this.#handlers = handlers;
+    on("unpick", "click", () => this.#leaveOutExisting());
     for (const id of ["pick-files", "pick-folder"]) {
       const input = part<HTMLInputElement>(id);
       input.onchange = () => {
         if (input.files !== null && input.files.length > 0) this.#add(input.files);
-        // So that the same files can be chosen again after they were removed.
+        // Otherwise removed files could not be chosen again.
         input.value = "";
       };
     }
     document.addEventListener("dragover", (event) => {
-      // Otherwise the browser opens what is dropped, and the page is gone.
+      // Otherwise the browser opens the dropped file in place of the page.
       event.preventDefault();
       part("drop").classList.add("over");
     });
@@ -55,17 +59,47 @@ export class Picks {
     });
   }
 
-  /** Start with nothing chosen. */
+  /** Start with an empty choice, or with the kept one. */
   begin(): void {
     this.#active = true;
-    this.#choice = NOTHING;
+    this.#choice = this.#kept ? { chosen: this.#choice.chosen, problems: [] } : NOTHING;
+    if (!this.#kept) this.mark([]);
     this.#list();
   }
 
-  /** Take no more, and return what was chosen. */
+  /** Keep the choice for another try with the same code. */
+  keep(kept = true): void {
+    this.#kept = kept;
+  }
+
+  /** Mark the paths that exist on the other side. */
+  mark(existing: readonly string[]): void {
+    this.#existing = new Set(existing);
+  }
+
+  /** Whether files have been chosen and not been sent. */
+  get isPending(): boolean {
+    return this.#active && this.#choice.chosen.length > 0;
+  }
+
+  /** Stop accepting files, and return the chosen ones. */
   end(): Choice["chosen"] {
     this.#active = false;
     return this.#choice.chosen;
+  }
+
+  /** Remove the files that exist on the other side, and folders that become empty. */
+  #leaveOutExisting(): void {
+    const { chosen } = this.#choice;
+    const selection = new Selection(chosen.map(({ entry }) => entry));
+    const present = chosen.flatMap(({ entry }, number) =>
+      this.#existing.has(entry.path) ? [number] : [],
+    );
+    selection.set(present, false);
+    const wanted = selection.wanted();
+    this.#choice = { chosen: chosen.filter((_one, number) => wanted.has(number)), problems: [] };
+    this.#list();
+    part("title").focus();
   }
 
   async #add(from: FileList | DataTransfer, pasted = false): Promise<void> {
@@ -88,7 +122,12 @@ export class Picks {
     fill("files", tops, ([top, group]) => {
       const entries = group.map((one) => one.entry);
       const bytes = size(total(entries));
-      const said = group.length > 1 ? `${describeEntries(entries)}, ${bytes}` : bytes;
+      const present = entries.filter(({ path }) => this.#existing.has(path)).length;
+      const parts = [
+        group.length > 1 ? describeEntries(entries) : "",
+        bytes,
+        present === 0 ? "" : group.length > 1 ? strings.existsOf(present) : strings.exists,
+      ];
       const label = strings.removeNamed(printable(top));
       const remove = element("button", { type: "button", "aria-label": label }, strings.remove);
       remove.onclick = () => {
@@ -97,26 +136,28 @@ export class Picks {
         this.#list();
         part("title").focus();
       };
+      const attributes = { "data-path": top, ...(present > 0 ? { "data-status": "exists" } : {}) };
       return element(
         "li",
-        { "data-path": top },
-        element("div", {}, ...described(top, said)),
+        attributes,
+        element("div", {}, ...described(top, listed(parts))),
         remove,
       );
     });
     const entries = chosen.map((one) => one.entry);
     const sum = `${describeEntries(entries)}, ${size(total(entries))}`;
     say("sum", this.#reading > 0 ? strings.reading : chosen.length > 0 ? sum : "");
-    say("notice", describeProblems(problems));
-    part<HTMLButtonElement>("send").disabled = chosen.length === 0 || this.#reading > 0;
+    // One button is highlighted: to choose, to leave out existing files, or to send.
+    const some = chosen.length > 0;
+    const present = entries.filter(({ path }) => this.#existing.has(path)).length;
+    say("notice", describeProblems(problems) || (present > 0 ? strings.markedExist : ""));
+    show(present > 0, "unpick");
+    part("unpick").textContent = strings.leaveOutExisting(counted(present, "file"));
+    part("send").classList.toggle("main", present === 0);
+    part("pick-first").classList.toggle("main", !some);
+    part("pick-label").textContent = (some ? strings.filesMore : fixed.files) ?? "";
+    part("send").hidden = !some;
+    part("send").textContent = strings.sendPart(describeEntries(entries));
+    part<HTMLButtonElement>("send").disabled = this.#reading > 0;
   }
-}
-
-function describeProblems(problems: Choice["problems"]): string {
-  const [first] = problems;
-  if (first === undefined) return "";
-  const said = sentence(listed([printable(first.path), first.reason], ": "));
-  return problems.length > 1
-    ? `${said} ${sentence(strings.more(grouped(problems.length - 1)))}`
-    : said;
 }

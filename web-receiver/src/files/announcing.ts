@@ -1,6 +1,6 @@
 /**
- * The page's side of a download that the service worker streams: registers it, tells it of the
- * download, and keeps it alive.
+ * The page's side of a download that the service worker streams: registers the worker, announces
+ * the download, and keeps the worker alive.
  */
 import { DestinationError } from "../errors.ts";
 import { type Announcement, DOWNLOADS } from "./download.ts";
@@ -8,32 +8,35 @@ import { trustedUrl } from "./trusted.ts";
 
 /** Beside the page, where it is hosted. */
 const SCRIPT = "dcsend-service-worker.js";
-/** Milliseconds between signs of life: Firefox ends a service worker that hears nothing for 30 s. */
+/**
+ * Milliseconds between keep-alive messages: Firefox ends a service worker after 30 s without
+ * events.
+ */
 const PING = 5000;
 
 /**
- * Milliseconds for the service worker to come and to start: less than the page takes to find out
- * what works, lest a network that doesn't answer costs it the other ways, too.
+ * Milliseconds for the service worker to load and start: less than `probe` may take in total, so
+ * that a network that does not answer does not prevent the other destinations.
  */
 const PATIENCE = 2500;
 
 /** Register the service worker; rejects where there is none. */
 export async function register(): Promise<ServiceWorkerRegistration> {
   const { serviceWorker } = navigator;
-  // Without a service worker it is never ready, so that comes second.
+  // `ready` never resolves without a service worker, so `register` comes first.
   return inTime(serviceWorker.register(trustedUrl(SCRIPT)).then(() => serviceWorker.ready));
 }
 
-/** A download that only waits for the browser to navigate to it. */
+/** A download that waits for the browser to navigate to it. */
 export interface Announced {
   readonly url: string;
   /** The writing end. */
   readonly port: MessagePort;
-  /** Let the service worker sleep again. */
+  /** Stop the keep-alive messages. */
   stop(): void;
 }
 
-/** Tell the service worker of a download. */
+/** Announce a download to the service worker. */
 export async function announce({ id, name, size }: Announcement): Promise<Announced> {
   const { active, scope } = await register();
   if (active === null) throw new DestinationError("the browser's service worker does not start");

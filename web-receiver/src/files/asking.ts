@@ -1,12 +1,11 @@
 /**
- * The dialogs in which a person chooses a place. Call from a click: browsers open none otherwise.
- *
- * Imports types and packing.ts only.
+ * The dialogs in which a person chooses a destination. Call in a click handler: browsers open no
+ * dialog otherwise.
  */
-import type { Destination } from "./operations.ts";
+import type { Destination } from "./contract.ts";
 import type { Packing } from "./packing.ts";
 
-/** What the types of the standard library lack: Chromium alone has it. */
+/** Methods that TypeScript's DOM types lack, because only Chromium has them. */
 interface Pickers {
   showSaveFilePicker(options: {
     suggestedName: string;
@@ -19,8 +18,14 @@ interface Pickers {
   }): Promise<FileSystemDirectoryHandle>;
 }
 
-/** Open the dialog that `type` needs, if any; AbortError if the person closes it. */
-export async function ask(type: Destination["type"], packing: Packing): Promise<Destination> {
+/** The fields of a `DestinationChoice` that a dialog needs. */
+interface Way {
+  readonly type: Destination["type"];
+  readonly zipped: boolean;
+}
+
+/** Open the dialog of a destination, if it has one; AbortError if the person closes it. */
+export async function ask({ type, zipped }: Way, packing: Packing): Promise<Destination> {
   const browser = globalThis as unknown as Pickers;
   const startIn = "downloads";
   if (type === "picker") {
@@ -29,7 +34,8 @@ export async function ask(type: Destination["type"], packing: Packing): Promise<
   }
   if (type === "folder") {
     const options = { id: "dcsend", mode: "readwrite", startIn };
-    return { type, handle: await browser.showDirectoryPicker(options) };
+    // Unless the person chooses otherwise, no file is replaced.
+    return { type, handle: await browser.showDirectoryPicker(options), existing: "rename" };
   }
-  return { type };
+  return type === "stream" ? { type } : { type, zipped };
 }

@@ -1,65 +1,114 @@
 /**
- * Which destinations this browser and this page's origin can do, best first.
+ * The destinations that this browser supports for a page from this origin, best first.
  *
- * `probe` looks, `destinations` decides; the second is pure.
+ * `probe` tests the browser, `destinations` decides; the second is pure.
  */
 import { register } from "./announcing.ts";
-import type { Destination } from "./operations.ts";
+import type { Destination } from "./contract.ts";
 import type { Packing } from "./packing.ts";
 
-/** Bytes above which memory is a risk: tabs of phones end somewhere there. */
+/** Bytes above which memory is a risk: phones end a tab at about this size. */
 export const MUCH_MEMORY = 500_000_000;
 
-/** What the browser can do for this page. */
+/** The capabilities of browser and origin. */
 export interface World {
+  /** The origin of the page: untrusted `http`, a file, or a trusted origin. */
+  readonly origin: "http" | "file" | "https";
+  /** Whether this browser can write to disk for a copy of the page that is opened from a file. */
+  readonly copyHelps: boolean;
   readonly savePicker: boolean;
   readonly folderPicker: boolean;
-  /** The private file system can be used; some refuse it to file pages, or in private windows. */
+  /**
+   * Whether the private file system is usable; some browsers refuse it to file pages, or in private
+   * windows.
+   */
   readonly private: boolean;
-  /** Bytes that the private file system may still take; null if the browser doesn't say. */
+  /** Bytes left in the private file system; null if the browser does not report it. */
   readonly room: number | null;
-  /** The service worker is beside the page and runs. */
+  /** Whether the service worker is available and runs. */
   readonly stream: boolean;
 }
 
-/** One way to receive. */
+/** One destination to offer. */
 export interface DestinationChoice {
   readonly type: Destination["type"];
-  /** Whether a person has to choose a place first, in answer to a click. */
+  /** Whether a person has to choose a place first, in a click. */
   readonly asks: boolean;
-  /** Several things become one zip. */
+  /** Whether several files become one zip. */
   readonly zipped: boolean;
-  /** More is to be kept in memory than may work. */
-  readonly risky: boolean;
+  /** Whether several files are saved one by one, with a click each, or one for all. */
+  readonly each: boolean;
+  /** Whether there are folders among the content of a zip. */
+  readonly folders: boolean;
+  /** Safe name of the file or the zip. */
+  readonly name: string;
+  /** If more is kept in memory than may work: what helps, at least one item; otherwise empty. */
+  readonly advice: readonly Advice[];
 }
 
-/** The ways to receive what `offered` comes to, best first; memory, which is last, always works. */
+/**
+ * What helps against too much in memory, in this browser, from this origin, for these files:
+ * another destination that the page offers; a copy of the page from https, or also from a file;
+ * more room on the disk; a window that is not private; fewer files at a time; dcsend on a computer.
+ */
+export type Advice = "another" | "https" | "copy" | "room" | "window" | "fewer" | "computer";
+
+/** Return the destinations for `offered`, best first; memory, the last one, always works. */
 export function destinations(world: World, offered: Packing): readonly DestinationChoice[] {
-  const { form, bytes } = offered;
-  const zipped = form === "zip";
-  const choice = (type: Destination["type"], asks: boolean): DestinationChoice => ({
-    type,
-    asks,
-    zipped: zipped && type !== "folder",
-    // Nobody knows what a stream comes to.
-    risky: type === "memory" && (bytes === null || bytes > MUCH_MEMORY),
-  });
-  const fits = world.room === null || (bytes ?? 0) <= world.room;
-  const found: DestinationChoice[] = [];
-  if (form !== "nothing") {
-    if (world.savePicker && form === "file") found.push(choice("picker", true));
-    if (world.folderPicker && zipped) found.push(choice("folder", true));
-    if (world.private && fits) found.push(choice("private", false));
-    if (world.stream) found.push(choice("stream", false));
-  }
-  return [...found, choice("memory", false)];
+  const found = offered.form === "nothing" ? [] : onDisk(world, offered);
+  // The size of a stream is unknown.
+  const risky = offered.bytes === null || offered.bytes > MUCH_MEMORY;
+  const advice = risky ? helpful(world, offered, found.length > 0) : [];
+  return [...found, ...inDownloads("memory", offered).map((way) => ({ ...way, advice }))];
 }
 
-/** Find out what works here. `hosted`: whether the service worker's script may be beside the page. */
+/** Return the destinations that need no memory. */
+function onDisk(world: World, offered: Packing): DestinationChoice[] {
+  const several = offered.form === "zip";
+  const fits = world.room === null || (offered.bytes ?? 0) <= world.room;
+  const picker = { ...way("picker", offered), asks: true };
+  const folder = { ...way("folder", offered), asks: true, zipped: false };
+  return [
+    ...(world.savePicker && !several ? [picker] : []),
+    ...(world.folderPicker && several ? [folder] : []),
+    ...(world.private && fits ? inDownloads("private", offered) : []),
+    ...(world.stream ? [way("stream", offered)] : []),
+  ];
+}
+
+/** Return one destination, or two for loose files: one by one, or as a zip. */
+function inDownloads(type: "private" | "memory", offered: Packing): DestinationChoice[] {
+  const whole = way(type, offered);
+  return offered.loose ? [{ ...whole, zipped: false, each: true }, whole] : [whole];
+}
+
+function way(type: Destination["type"], { form, name, nested }: Packing): DestinationChoice {
+  const zipped = form === "zip";
+  return { type, asks: false, zipped, each: false, folders: nested, name, advice: [] };
+}
+
+function helpful(world: World, { files, largest }: Packing, hasOther: boolean): Advice[] {
+  const advice: Advice[] = [];
+  if (hasOther) advice.push("another");
+  else if (world.origin === "http") advice.push(world.copyHelps ? "copy" : "https");
+  else if (world.private) advice.push("room");
+  else advice.push(world.origin === "file" ? "https" : "window");
+  if (files > 1 && largest !== null && largest <= MUCH_MEMORY) advice.push("fewer");
+  return [...advice, "computer"];
+}
+
+/** Return whether a page from a file can write to disk in the browser with this user agent. */
+export function copyHelps(userAgent: string): boolean {
+  return !/Android|iPhone|iPad|Mobile/.test(userAgent) && /Chrome\/|Firefox\//.test(userAgent);
+}
+
+/** Test the browser. `hosted`: whether the service worker's script may be beside the page. */
 export async function probe(hosted = location.protocol === "https:"): Promise<World> {
   const secure = globalThis.isSecureContext === true;
   const usable = secure && (await privateWorks());
   return {
+    origin: originOf(secure),
+    copyHelps: copyHelps(globalThis.navigator?.userAgent ?? ""),
     savePicker: secure && "showSaveFilePicker" in globalThis,
     folderPicker: secure && "showDirectoryPicker" in globalThis,
     private: usable,
@@ -68,10 +117,15 @@ export async function probe(hosted = location.protocol === "https:"): Promise<Wo
   };
 }
 
+function originOf(secure: boolean): World["origin"] {
+  if (!secure) return "http";
+  return globalThis.location?.protocol === "file:" ? "file" : "https";
+}
+
 async function privateWorks(): Promise<boolean> {
   try {
     await navigator.storage.getDirectory();
-    // Without it no worker could write there synchronously either.
+    // Only workers can write there synchronously.
     return typeof Worker === "function";
   } catch {
     return false;

@@ -1,20 +1,22 @@
 /**
- * From what a person picks, drops or pastes to the list of what is sent: as
- * `dcsend/files/manifest.py`. Lists only; reads no file. A folder comes before what is in it.
+ * List what a person picks, drops or pastes, in the order of sending. As
+ * `dcsend/files/manifest.py`.
+ *
+ * Reads no file. A folder comes before its content.
  */
 import type { Entry } from "../entry.ts";
+import type { Chosen } from "./contract.ts";
 import { numbered, safePath } from "./names.ts";
-import type { Chosen } from "./operations.ts";
 
-/** A thing that should have been sent and can't be. */
+/** A file or folder that can't be sent. */
 export interface Problem {
-  /** As the manifest would name it; not safe to show. */
+  /** As in a manifest; not safe to show. */
   readonly path: string;
-  /** Safe to show; does not hold the path. */
+  /** Safe to show; does not contain the path. */
   readonly reason: string;
 }
 
-/** What was found. */
+/** The files and folders that were chosen. */
 export interface Choice {
   readonly chosen: readonly Chosen[];
   readonly problems: readonly Problem[];
@@ -26,17 +28,17 @@ interface Found {
   readonly file: File | null;
 }
 
-/** What the elements of a drop or a paste tell; a part of DataTransferItem. */
+/** The used part of a DataTransferItem of a drop or a paste. */
 export type Item = Pick<DataTransferItem, "kind" | "getAsFile" | "webkitGetAsEntry">;
 
 /** Nothing chosen. */
 export const NOTHING: Choice = { chosen: [], problems: [] };
 
-/** List the files of a file input; with folders where the input chooses folders. */
+/** List the files of a file input, with folders where the input chooses folders. */
 export function fromFiles(files: Iterable<File>): Choice {
   const taken = new Set<string>();
   const found = Array.from(files, (file) => {
-    // Two inputs in one may give two files of one name.
+    // Two selections in one input may contain two files of one name.
     const path = file.webkitRelativePath || claimed(file.name, taken);
     return { path, file };
   });
@@ -44,11 +46,11 @@ export function fromFiles(files: Iterable<File>): Choice {
 }
 
 /**
- * List what was dropped, or pasted. Call it in the event itself: its items are gone afterwards.
- * `pastedAt`: names pictures, which come without a name of their own when pasted.
+ * List what was dropped, or pasted. Call it in the event handler: the items are gone afterwards.
+ * `pastedAt` gives names to pasted pictures, which have none of their own.
  */
 export async function fromItems(items: Iterable<Item>, pastedAt?: Date): Promise<Choice> {
-  // Everything up to the first await happens in the event.
+  // Everything up to the first `await` runs in the event handler.
   const tops = Array.from(items)
     .filter(({ kind }) => kind === "file")
     .map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
@@ -67,14 +69,14 @@ export async function fromItems(items: Iterable<Item>, pastedAt?: Date): Promise
   return { ...choice, problems: [...problems, ...choice.problems] };
 }
 
-/** List a snippet of text, to be shown at the other end and not saved. */
+/** List a text, which is shown at the other side and not saved. */
 export function fromText(text: string): Choice {
   const file = new Blob([text]);
   const entry = { ...entryOf("text", null), kind: "text" as const, size: file.size, mode: 0o644 };
   return { chosen: [{ entry, file }], problems: [] };
 }
 
-/** Join what was chosen one after another; a name at the top that comes again gets a number. */
+/** Join two choices; a name at the top that occurs again gets a number. */
 export function joinedChoices(first: Choice, second: Choice): Choice {
   const taken = new Set(first.chosen.filter(isTop).map(({ entry }) => entry.path));
   const names = new Map<string, string>();
@@ -96,7 +98,7 @@ function isTop({ entry }: Chosen): boolean {
   return entry.kind !== "text" && !entry.path.includes("/");
 }
 
-/** `name`, or with a number if something from elsewhere has it; taken from now on. */
+/** Return `name`, with a number if it is taken, and add it to `taken`. */
 function claimed(name: string, taken: Set<string>): string {
   let free = name;
   for (let number = 1; taken.has(free); number++) free = numbered(name, number);
@@ -104,7 +106,7 @@ function claimed(name: string, taken: Set<string>): string {
   return free;
 }
 
-/** Judge what was found, add the folders that only its paths tell of, and sort each tree. */
+/** Validate the paths of `found`, add the folders that occur only in paths, and sort each tree. */
 function listed(found: readonly Found[]): Choice {
   const problems: Problem[] = [];
   const tree = new Map<string, Chosen>();
@@ -123,7 +125,9 @@ function listed(found: readonly Found[]): Choice {
   return { chosen: sorted([...tree.values()]), problems };
 }
 
-/** Things at the top as they were chosen; below, each folder before what is in it, by name. */
+/**
+ * Sort the content of each tree by name, folders before their content; keep the order of the trees.
+ */
 function sorted(chosen: readonly Chosen[]): readonly Chosen[] {
   const tops = new Map<string, Chosen[]>();
   for (const item of chosen) {
@@ -132,7 +136,7 @@ function sorted(chosen: readonly Chosen[]): readonly Chosen[] {
     if (tree === undefined) tops.set(top, [item]);
     else tree.push(item);
   }
-  // No name holds a zero, so that what is in `a` comes right after `a` and before `a b`.
+  // No name contains NUL, so the content of `a` sorts right after `a`, before `a b`.
   const key = ({ entry }: Chosen) => entry.path.replaceAll("/", "\0");
   return [...tops.values()].flatMap((tree) =>
     tree
@@ -155,7 +159,7 @@ function entryOf(path: string, file: File | null): Entry {
   };
 }
 
-/** List the folder `top`, which shall be called `name`, with all that is in it. */
+/** Add the folder `top`, under the name `name`, with its whole content. */
 async function walk(
   top: FileSystemDirectoryEntry,
   name: string,
@@ -163,7 +167,7 @@ async function walk(
   problems: Problem[],
 ): Promise<void> {
   const pending: FileSystemEntry[] = [top];
-  // Without recursion: trees may be deep.
+  // No recursion: trees may be deep.
   for (let entry = pending.pop(); entry !== undefined; entry = pending.pop()) {
     const path = name + entry.fullPath.slice(top.fullPath.length);
     try {
@@ -185,12 +189,12 @@ async function readFolder(folder: FileSystemDirectoryEntry): Promise<FileSystemE
   const reader = folder.createReader();
   const all: FileSystemEntry[] = [];
   for (;;) {
-    // Chromium gives at most 100 at a time; the end is an empty batch.
+    // Chromium returns at most 100 at a time; an empty batch is the end.
     const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => {
       reader.readEntries(resolve, reject);
     });
     if (batch.length === 0) return all;
-    for (const entry of batch) all.push(entry); // Firefox gives all of them at once
+    for (const entry of batch) all.push(entry); // Firefox returns all of them at once
   }
 }
 
@@ -200,7 +204,7 @@ function readFile(entry: FileSystemFileEntry): Promise<File> {
   });
 }
 
-/** The name of a file; of a pasted picture, which browsers all call `image.png`, the time. */
+/** Return the name of a file; of a pasted picture, which browsers call `image.png`, the time. */
 function pastedName(file: File, pastedAt: Date | undefined): string {
   const extension = /^image(\.\w+)$/.exec(file.name)?.[1];
   if (pastedAt === undefined || extension === undefined) return file.name;

@@ -1,12 +1,21 @@
 /**
- * The page's side of sinks and sources: each has a worker of its own, which does all the work.
+ * The page's side of sinks and sources: each has a worker, which does all the work.
  *
- * Payloads are handed over, not copied: who gives them away can't use them any more.
+ * Payloads are transferred, not copied: the caller can't use them afterwards.
  */
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, SourceError } from "../errors.ts";
 import { announce } from "./announcing.ts";
-import type { Block, Chosen, Destination, Operation, Outcome, Sink, Source } from "./operations.ts";
+import type {
+  Block,
+  Chosen,
+  Content,
+  Destination,
+  Export,
+  Outcome,
+  Sink,
+  Source,
+} from "./contract.ts";
 import { pack } from "./packing.ts";
 import { Caller } from "./rpc.ts";
 import { type SinkRequest, type SourceRequest, type Spot, serve } from "./serving.ts";
@@ -16,26 +25,26 @@ import { trustedUrl } from "./trusted.ts";
 
 export { cleanPrivate } from "./sinks/private.ts";
 
-/** Bytes of a block: 16 frames, each of which has room for a digest. */
+/** Bytes of a block: 16 frames, each with room for a digest. */
 export const BLOCK_SIZE = 16 * 64904;
 
-/** What a page does for its disk, since it takes elements. */
+/** What the page provides to sinks and sources. */
 export interface DiskHooks {
   /** Navigate a hidden frame to `url`, which is a download. */
   startDownload?(url: string): void;
-  /** The page's own script, which in a worker serves the disk (src/start.ts). */
+  /** The page's own script, which serves the disk when run in a worker (src/start.ts). */
   readonly script?: string;
 }
 
-/** How a source reads. */
+/** Options of a source. */
 export interface SourceOptions extends DiskHooks {
-  /** Bytes of a block at most; BLOCK_SIZE by default. */
+  /** Bytes of a block at most; default BLOCK_SIZE. */
   readonly blockSize?: number;
-  /** Blocks asked for before somebody wants them; 2 by default. */
+  /** Blocks that are read ahead; default 2. */
   readonly readAhead?: number;
 }
 
-/** A worker, or what stands for it. */
+/** A worker, or its replacement in the page. */
 interface Helper {
   readonly caller: Caller;
   end(): void;
@@ -60,7 +69,7 @@ export async function openSink(
     const transfer = ready.spot.type === "stream" ? [ready.spot.port] : [];
     const opened = helper.caller.call("openSink", request, transfer);
     opened.catch(() => undefined);
-    // The worker waits for the download to begin, so it has to be told first.
+    // The worker waits for the download to begin, so the browser must navigate first.
     ready.begin();
     await opened;
   } catch (error) {
@@ -80,8 +89,8 @@ export function openSource(
   return new WorkerSource(chosen, skip, options);
 }
 
-/** Bytes. */
-const WORTH_HANDING_OVER = 4096;
+/** Bytes of a buffer that is transferred rather than copied. */
+const MIN_TRANSFERRED = 4096;
 
 class WorkerSink implements Sink {
   readonly #helper: Helper;
@@ -93,14 +102,14 @@ class WorkerSink implements Sink {
     this.#stop = stop;
   }
 
-  async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
-    // Payloads may be views of one buffer, which can be handed over once. Small ones are copied:
-    // Chromium looks each one up in the list of those that are handed over.
+  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
+    // Payloads may be views of one buffer, which can be transferred once. Small ones are copied:
+    // Chromium looks each one up in the list of transferred buffers.
     const buffers = new Set<ArrayBuffer>();
-    for (const operation of batch) {
-      if (operation.type !== "write") continue;
-      const { buffer } = operation.payload;
-      if (buffer.byteLength >= WORTH_HANDING_OVER) buffers.add(buffer);
+    for (const content of batch) {
+      if (content.type !== "data") continue;
+      const { buffer } = content.payload;
+      if (buffer.byteLength >= MIN_TRANSFERRED) buffers.add(buffer);
     }
     const outcomes = await this.#helper.caller.call("apply", batch, [...buffers]);
     return outcomes as readonly Outcome[];
@@ -110,13 +119,14 @@ class WorkerSink implements Sink {
     return (await this.#helper.caller.call("finish", null)) as Awaited<ReturnType<Sink["finish"]>>;
   }
 
-  async close(): Promise<void> {
-    if (this.#closed) return;
+  async close(): Promise<readonly Export[]> {
+    if (this.#closed) return [];
     this.#closed = true;
-    // A worker that is gone has nothing left to let go of.
-    await this.#helper.caller.call("close", null).catch(() => undefined);
+    // A worker that has ended holds no resources.
+    const left = await this.#helper.caller.call("close", null).catch(() => []);
     this.#stop();
     this.#helper.end();
+    return left as readonly Export[];
   }
 }
 
@@ -136,8 +146,8 @@ class WorkerSource implements Source {
     this.#helper.catch(() => undefined);
   }
 
-  next(): Promise<Block | null> {
-    while (this.#ahead.length <= this.#readAhead) this.#ahead.push(this.#ask());
+  next(due: number): Promise<Block | null> {
+    while (this.#ahead.length <= this.#readAhead) this.#ahead.push(this.#ask(due));
     const [block] = this.#ahead.splice(0, 1);
     return block ?? Promise.resolve(null);
   }
@@ -152,14 +162,14 @@ class WorkerSource implements Source {
     );
   }
 
-  #ask(): Promise<Block | null> {
-    const block = this.#helper.then(({ caller }) => caller.call("next", null));
+  #ask(due: number): Promise<Block | null> {
+    const block = this.#helper.then(({ caller }) => caller.call("next", due));
     block.catch(() => undefined);
     return block as Promise<Block | null>;
   }
 }
 
-/** Make a worker; where there is none, do its work in the page. */
+/** Start a worker; where that fails, do its work in the page. */
 async function start({ script }: DiskHooks): Promise<Helper> {
   try {
     if (script === undefined) throw new DestinationError("no script for a worker");
@@ -190,7 +200,7 @@ function startWorker(script: string): Helper {
   return { caller, end: () => worker.terminate() };
 }
 
-/** What has to be done in the page before the worker can open a destination. */
+/** What the page prepares before the worker can open a destination. */
 interface Prepared {
   readonly spot: Spot;
   begin(): void;
@@ -207,25 +217,25 @@ async function prepare(
   if (destination.type === "private") {
     const id = randomId();
     await holdLock(id);
-    return { spot: { type: "private", id }, ...nothing };
+    return { spot: { type: "private", id, zipped: destination.zipped }, ...nothing };
   }
   if (destination.type !== "stream") return { spot: destination, ...nothing };
   const { form, name, bytes } = pack(entries, wanted);
-  if (form === "nothing") return { spot: { type: "memory" }, ...nothing };
+  if (form === "nothing") return { spot: { type: "memory", zipped: true }, ...nothing };
   if (startDownload === undefined) throw new DestinationError("this page starts no downloads");
   const size = form === "file" ? bytes : null;
   const { url, port, stop } = await announce({ id: randomId(), name, size });
   return { spot: { type: "stream", port }, begin: () => startDownload(url), stop };
 }
 
-/** Hold the lock of a private folder for as long as this page lives: what it exports is in there. */
+/** Hold the lock of a private folder until the page is closed: the exported files are in it. */
 async function holdLock(id: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const held = navigator.locks?.request(lockName(id), () => {
       resolve();
       return new Promise<void>(() => undefined);
     });
-    // Without locks nobody cleans up either.
+    // Without locks no page cleans up either.
     if (held === undefined) resolve();
     else held.catch(reject);
   });

@@ -1,6 +1,6 @@
 /**
- * A download whose bytes come from the page through a port: what both sides say, and the answer
- * that the service worker gives to the browser. Imports nothing.
+ * A download whose bytes come from the page through a port: the messages of both sides, and the
+ * response of the service worker to the browser.
  */
 
 /** From the page to the download. */
@@ -9,10 +9,10 @@ export type ToDownload =
   | { readonly type: "end" }
   | { readonly type: "abort" };
 
-/** From the download: one more piece is wanted, or nobody wants it any more. */
+/** From the download: a request for one more piece, or its cancellation. */
 export type FromDownload = "more" | "cancelled";
 
-/** What the page announces before it navigates. */
+/** Sent by the page before it navigates. */
 export interface Announcement {
   readonly id: string;
   readonly name: string;
@@ -20,10 +20,10 @@ export interface Announcement {
   readonly size: number | null;
 }
 
-/** Last folder of the address of a download, below the page's. */
+/** Last folder of the URL of a download, below the page's. */
 export const DOWNLOADS = "dcsend-download";
 
-/** The answer to the navigation: a download named `name`, fed through `port`. */
+/** Return the response to the navigation: a download named `name`, with bytes from `port`. */
 export function downloadResponse({ name, size }: Announcement, port: MessagePort): Response {
   const tell = (message: FromDownload) => port.postMessage(message);
   const body = new ReadableStream<Uint8Array>(
@@ -38,7 +38,7 @@ export function downloadResponse({ name, size }: Announcement, port: MessagePort
       pull: () => tell("more"),
       cancel: () => tell("cancelled"),
     },
-    // Ask only when the browser wants bytes: nothing is queued here.
+    // A request only when the browser wants bytes: nothing is queued here.
     { highWaterMark: 0 },
   );
   const headers = new Headers({
@@ -51,7 +51,9 @@ export function downloadResponse({ name, size }: Announcement, port: MessagePort
   return new Response(body, { headers });
 }
 
-/** `text` as in RFC 8187: what encodeURIComponent leaves alone and a header may not hold, too. */
+/**
+ * Encode `text` by RFC 8187, including the characters that encodeURIComponent leaves as they are.
+ */
 function extended(text: string): string {
   return encodeURIComponent(text).replace(
     /['()*!]/g,

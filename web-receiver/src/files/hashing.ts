@@ -1,7 +1,6 @@
 /**
- * SHA-256 of what comes piece by piece: in WebAssembly where it runs, else in JavaScript, about
- * half as fast (WebAssembly is off in the lockdown modes of phones). Must not import the rest of
- * `files`.
+ * Incremental SHA-256: in WebAssembly where it runs, otherwise in JavaScript, about half as fast
+ * (the lockdown modes of phones disable WebAssembly).
  */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { createSHA256, type IHasher } from "hash-wasm";
@@ -9,14 +8,14 @@ import { createSHA256, type IHasher } from "hash-wasm";
 /** A running SHA-256; unusable after `digest`. */
 export interface Hasher {
   update(bytes: Uint8Array): void;
-  /** The 32 bytes of the digest. */
+  /** Return the digest, 32 bytes. */
   digest(): Uint8Array<ArrayBuffer>;
 }
 
 /** Begins a hasher. Only the last one that it began may be used: files are hashed one by one. */
 export type NewHasher = () => Hasher;
 
-/** Find out which implementation works here, by trying it. */
+/** Return the implementation that works here, by trying it. */
 export async function loadHashing(): Promise<NewHasher> {
   try {
     const hasher = await createSHA256();
@@ -50,7 +49,7 @@ function inWebAssembly(instance: IHasher): Hasher {
   };
 }
 
-/** A digest as lower case hexadecimal. */
+/** Return a digest in lower case hexadecimal. */
 export function hex(digest: Uint8Array): string {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,33 +1,41 @@
 /**
- * The only judge of a name that a peer, or a disk, gave for a file: as `dcsend/files/names.py`.
+ * Validates the names of files from a peer or a disk; no other module does. As
+ * `dcsend/files/names.py`.
  *
- * The rules are the same on every system. What Windows alone can't store is let in and changed when
- * it is saved (`savedName`), since a browser doesn't tell where it saves. Must not import the rest
- * of `files`.
+ * A name that is invalid only on Windows is accepted, and changed when it is saved (`savedName`),
+ * since a browser does not report where it saves.
  */
 import { DestinationError } from "../errors.ts";
 
 /** Bytes of a whole path in UTF-8: PATH_MAX of Linux. */
 export const MAX_PATH = 4096;
-/** Names in a path; each but the last is a folder to be made. */
+/** Names in a path; each but the last is a folder to be created. */
 export const MAX_LEVELS = 128;
-/** Bytes of one name in UTF-8: NAME_MAX of nearly every file system. */
+/** Bytes of one name in UTF-8: NAME_MAX of Linux, and of most file systems of Unix. */
 export const MAX_COMPONENT = 255;
+/** UTF-16 code units of one name: the limit of NTFS, exFAT, VFAT and APFS. */
+const MAX_UNITS = 255;
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 const DRIVE = /^[A-Za-z]:/;
-// Windows opens a device for these whatever the extension, in any folder.
+// Windows opens a device for these names, with any extension, in any folder.
 const DEVICE = /^(CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³]|CONIN\$|CONOUT\$) *([.:]|$)/i;
-// Unfinished files of dcsend, and of Chromium, which writes beside the target. Windows drops dots
-// and spaces at the end.
+// Unfinished files of dcsend, and of Chromium, which writes them beside the target. Windows drops
+// dots and spaces at the end.
 const RESERVED = /\.(dcsend-part|dcsend-journal|crswap)[. ]*$/i;
 const MAX_KEPT_EXTENSION = 64;
 
-/** A name that could leave the folder, reach a device, or that no system can store; holds no name itself. */
+/**
+ * A name that could lead out of the folder, reach a device, or that no system can store; the
+ * message does not contain it.
+ */
 export class UnsafeName extends DestinationError {}
 
-/** The components of `path`, relative and joined by `/`, as the peer said it; or UnsafeName. */
+/**
+ * Return the components of `path`, which the peer sent: relative and joined by `/`. Throws
+ * UnsafeName.
+ */
 export function safePath(path: string): readonly string[] {
   if (path === "") throw new UnsafeName("the name is empty");
   checkText(path);
@@ -38,14 +46,15 @@ export function safePath(path: string): readonly string[] {
   return components;
 }
 
-/** `component`, which `safePath` let through, as every file system and zip program can take it. */
+/** Return `component`, accepted by `safePath`, in a form for every file system and zip program. */
 export function savedName(component: string): string {
   return component
+    .replace(DEVICE, "_$&")
     .replace(/[<>:"|?*]/g, "_")
     .replace(/[. ]+$/, (ending) => "_".repeat(ending.length));
 }
 
-/** `name` with a number before its extension, within the length of a name: `film (1).mkv`. */
+/** Return `name` with a number before its extension, within the length limit: `film (1).mkv`. */
 export function numbered(name: string, number: number): string {
   const dot = name.lastIndexOf(".");
   const hidden = /^\.*$/.test(name.slice(0, Math.max(dot, 0)));
@@ -54,6 +63,35 @@ export function numbered(name: string, number: number): string {
   const tail = ` (${number})${kept}`;
   const stem = name.slice(0, name.length - extension.length);
   return cut(stem, MAX_COMPONENT - byteLength(tail)) + tail;
+}
+
+/**
+ * Returns each name once. `savedName` may make two names equal, and some systems treat different
+ * names as one.
+ */
+export class FreeNames {
+  /** The last number that each name was given. */
+  readonly #taken = new Map<string, number>();
+
+  /** Return `path`, with a number in its last name if it was returned before. */
+  take(path: string): string {
+    const slash = path.lastIndexOf("/") + 1;
+    const wanted = folded(path);
+    let name = path;
+    let number = this.#taken.get(wanted) ?? 0;
+    // From the last number on: of a million equal names each would otherwise try all others.
+    for (; this.#taken.has(folded(name)); number++) {
+      name = path.slice(0, slash) + numbered(path.slice(slash), number + 1);
+    }
+    this.#taken.set(folded(name), 0);
+    if (number > 0) this.#taken.set(wanted, number);
+    return name;
+  }
+}
+
+/** Return `name` as a file system without case and normalization has it. */
+export function folded(name: string): string {
+  return name.normalize("NFC").toLowerCase();
 }
 
 function checkText(path: string): void {
@@ -73,17 +111,16 @@ function checkComponent(component: string): void {
   if (component === "." || component === "..") {
     throw new UnsafeName(`the path holds '${component}'`);
   }
-  if (isLonger(component, MAX_COMPONENT)) {
-    throw new UnsafeName(`a name in the path is longer than ${MAX_COMPONENT} bytes`);
+  if (component.length > MAX_UNITS) {
+    throw new UnsafeName(`a name in the path is longer than ${MAX_UNITS} characters`);
   }
-  if (DEVICE.test(component)) throw new UnsafeName("the name is a device on Windows");
   if (RESERVED.test(component)) throw new UnsafeName("the name is reserved for unfinished files");
 }
 
-/** Say whether `text` has more than `most` bytes in UTF-8. */
+/** Return whether `text` has more than `most` bytes in UTF-8. */
 function isLonger(text: string, most: number): boolean {
-  // One to three bytes for each UTF-16 unit: that is enough to know of nearly every name, and of a
-  // million paths the encoder alone took 7 s, in which the page did nothing else.
+  // One to three bytes for each UTF-16 unit: this decides nearly every name. For a million paths
+  // the encoder alone took 7 s, during which the page was blocked.
   return text.length > most || (3 * text.length > most && byteLength(text) > most);
 }
 

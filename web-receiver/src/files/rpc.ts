@@ -1,7 +1,7 @@
 /**
- * Requests and answers over a port: a worker, or one end of a MessageChannel.
+ * Requests and replies over a port: a worker, or one end of a MessageChannel.
  *
- * Errors travel as kind, message and hint. Must not import the rest of `files`.
+ * Errors are sent as kind, message and hint.
  */
 import {
   DcsendError,
@@ -12,19 +12,19 @@ import {
   SourceError,
 } from "../errors.ts";
 
-/** What a Worker, a worker's own scope and a MessagePort have in common. */
+/** The common part of a Worker, a worker's global scope and a MessagePort. */
 export interface Port {
   postMessage(message: unknown, transfer: Transferable[]): void;
   onmessage: ((event: MessageEvent) => void) | null;
 }
 
-/** An answer, and what of it is handed over instead of copied. */
+/** A reply, and what of it is transferred instead of copied. */
 export interface Answer {
   readonly value: unknown;
   readonly transfer?: readonly Transferable[];
 }
 
-/** What can be asked for, by name. */
+/** The methods that can be called, by name. */
 export type Methods = Readonly<Record<string, (argument: never) => Promise<Answer>>>;
 
 interface Request {
@@ -39,7 +39,7 @@ interface Reply {
   readonly error?: { readonly kind: ErrorKind; readonly message: string; readonly hint: string };
 }
 
-/** The first message of who answers; nothing is asked before. */
+/** The first message of the serving end; no request is sent before. */
 const READY: Reply = { id: 0 };
 
 const CLASSES: Partial<Record<ErrorKind, typeof DcsendError>> = {
@@ -49,9 +49,9 @@ const CLASSES: Partial<Record<ErrorKind, typeof DcsendError>> = {
   bug: LocalProtocolError,
 };
 
-/** The asking end. */
+/** The calling end. */
 export class Caller {
-  /** Resolves when the other end is there. */
+  /** Resolves when the other end is ready. */
   readonly ready: Promise<void>;
   readonly #port: Port;
   readonly #waiting = new Map<number, (reply: Reply | DcsendError) => void>();
@@ -61,7 +61,7 @@ export class Caller {
   constructor(port: Port) {
     this.#port = port;
     this.ready = this.#wait(READY.id).then(() => undefined);
-    // Who doesn't wait for it learns of the failure by the first call.
+    // A caller that does not await it gets the failure from its first call.
     this.ready.catch(() => undefined);
     port.onmessage = ({ data }: MessageEvent<Reply>) => {
       this.#waiting.get(data.id)?.(data);
@@ -69,7 +69,7 @@ export class Caller {
     };
   }
 
-  /** Ask for `method`; `transfer` lists what of `argument` is handed over. */
+  /** Call `method`; `transfer` lists what of `argument` is transferred. */
   call(method: string, argument: unknown, transfer: Transferable[] = []): Promise<unknown> {
     const id = ++this.#last;
     const answer = this.#wait(id);
@@ -80,7 +80,7 @@ export class Caller {
     return answer;
   }
 
-  /** The other end is gone: reject all that is and will be asked. */
+  /** The other end is gone: reject all open and later calls. */
   fail(failure: DcsendError): void {
     this.#failure ??= failure;
     for (const settle of this.#waiting.values()) settle(this.#failure);
@@ -100,7 +100,7 @@ export class Caller {
   }
 }
 
-/** Answer what comes through `port` by `methods`, each call on its own. */
+/** Serve the requests that come through `port` with `methods`, concurrently. */
 export function answer(port: Port, methods: Methods): void {
   port.onmessage = async ({ data: { id, method, argument } }: MessageEvent<Request>) => {
     try {

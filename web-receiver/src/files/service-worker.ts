@@ -1,8 +1,8 @@
 /**
- * The service worker of a hosted page, served beside it as `dcsend-service-worker.js`: answers a
- * navigation to `dcsend-download/ID` with a download whose bytes come through a port of the page.
+ * The service worker of a hosted page, served beside it as `dcsend-service-worker.js`: responds to
+ * a navigation to `dcsend-download/ID` with a download whose bytes come through a port of the page.
  *
- * A script of its own, which nothing imports. Touches no other request and keeps nothing.
+ * A script of its own, which no module imports. Handles no other request and stores nothing.
  */
 import { DOWNLOADS, downloadResponse } from "./download.ts";
 
@@ -10,7 +10,7 @@ function install(worker: ServiceWorkerGlobalScope): void {
   const waiting = new Map<string, Response>();
   worker.addEventListener("install", () => worker.skipWaiting());
   worker.addEventListener("message", ({ data, ports, origin }) => {
-    // Anything else is the page's sign of life, which keeps this worker alive by arriving.
+    // Other messages are the page's keep-alive; their arrival is enough.
     const [port] = ports;
     if (port === undefined || origin !== worker.location.origin) return;
     waiting.set(data.id, downloadResponse(data, port));

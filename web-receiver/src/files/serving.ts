@@ -1,11 +1,12 @@
 /** The worker's side of disk.ts: one sink or one source, behind a port. */
 import type { Entry } from "../entry.ts";
 import { LocalProtocolError } from "../errors.ts";
+import type { Block, Chosen, Content, Existing } from "./contract.ts";
 import { loadHashing } from "./hashing.ts";
-import type { Block, Chosen, Operation } from "./operations.ts";
 import { pack } from "./packing.ts";
 import { type Answer, answer, type Port } from "./rpc.ts";
 import { FileSink } from "./sink.ts";
+import { EachPlace } from "./sinks/each.ts";
 import { FolderPlace } from "./sinks/folder.ts";
 import { MemoryTarget } from "./sinks/memory.ts";
 import type { Place, Target } from "./sinks/output.ts";
@@ -17,35 +18,39 @@ import { ZipPlace } from "./sinks/zip.ts";
 import { FileSource } from "./source.ts";
 import { explain } from "./trouble.ts";
 
-/** A destination as the worker needs it. */
+/** A destination in the form that the worker needs. */
 export type Spot =
   | { readonly type: "picker"; readonly handle: FileSystemFileHandle }
-  | { readonly type: "folder"; readonly handle: FileSystemDirectoryHandle }
+  | {
+      readonly type: "folder";
+      readonly handle: FileSystemDirectoryHandle;
+      readonly existing: Existing;
+    }
   /** `id` of the folder, whose lock the page holds. */
-  | { readonly type: "private"; readonly id: string }
+  | { readonly type: "private"; readonly id: string; readonly zipped: boolean }
   /** The writing end of an announced download. */
   | { readonly type: "stream"; readonly port: MessagePort }
-  | { readonly type: "memory" };
+  | { readonly type: "memory"; readonly zipped: boolean };
 
-/** What `openSink` takes. */
+/** The arguments of `openSink`. */
 export interface SinkRequest {
   readonly spot: Spot;
   readonly entries: readonly Entry[];
   readonly wanted: readonly number[];
 }
 
-/** What `openSource` takes. */
+/** The arguments of `openSource`. */
 export interface SourceRequest {
   readonly chosen: readonly Chosen[];
   readonly skip: readonly number[];
   readonly blockSize: number;
 }
 
-/** Answer the requests of one sink or one source that come through `port`. */
+/** Serve the requests for one sink or one source that come through `port`. */
 export function serve(port: Port): void {
   let sink: FileSink | null = null;
   let source: FileSource | null = null;
-  // One batch after another, whatever the caller does; closing alone comes in between.
+  // One batch after another; only close() runs beside them.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
     const result = turn.then(action);
@@ -57,22 +62,21 @@ export function serve(port: Port): void {
       sink = await openSink(request);
       return { value: null };
     },
-    async apply(batch: readonly Operation[]): Promise<Answer> {
+    async apply(batch: readonly Content[]): Promise<Answer> {
       return { value: await inTurn(() => needed(sink).apply(batch)) };
     },
     async finish(): Promise<Answer> {
       return { value: await inTurn(() => needed(sink).finish()) };
     },
     async close(): Promise<Answer> {
-      await sink?.close();
-      return { value: null };
+      return { value: (await sink?.close()) ?? [] };
     },
     async openSource({ chosen, skip, blockSize }: SourceRequest): Promise<Answer> {
       source = new FileSource(chosen, new Set(skip), blockSize, await loadHashing());
       return { value: null };
     },
-    async next(): Promise<Answer> {
-      const block: Block | null = await needed(source).next();
+    async next(due: number): Promise<Answer> {
+      const block: Block | null = await needed(source).next(due);
       return { value: block, transfer: block === null ? [] : [block.payload.buffer] };
     },
   });
@@ -98,16 +102,23 @@ async function openPlace(
   entries: readonly Entry[],
   wanted: ReadonlySet<number>,
 ): Promise<Place> {
-  if (spot.type === "folder") return new FolderPlace(spot.handle);
-  const { form, name } = pack(entries, wanted);
-  // With nothing to save the target is never written to, so it must leave no trace either.
+  if (spot.type === "folder") return new FolderPlace(spot.handle, spot.existing);
+  const { form, name, loose } = pack(entries, wanted);
+  if (loose && (spot.type === "private" || spot.type === "memory") && !spot.zipped) {
+    return new EachPlace((saved, number) => openTarget(spot, saved, `content-${number}`));
+  }
+  // With nothing to save the target is never written, so it must not be created either.
   const target = form === "nothing" ? new MemoryTarget(name) : await openTarget(spot, name);
   return form === "zip" ? new ZipPlace(target) : new SinglePlace(target);
 }
 
-async function openTarget(spot: Exclude<Spot, { type: "folder" }>, name: string): Promise<Target> {
+async function openTarget(
+  spot: Exclude<Spot, { type: "folder" }>,
+  name: string,
+  content?: string,
+): Promise<Target> {
   if (spot.type === "picker") return openPicked(spot.handle);
-  if (spot.type === "private") return PrivateTarget.open(spot.id, name);
+  if (spot.type === "private") return PrivateTarget.open(spot.id, name, content);
   if (spot.type === "memory") return new MemoryTarget(name);
   const target = new StreamTarget(name, spot.port);
   await target.started();

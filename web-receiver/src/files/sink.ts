@@ -1,23 +1,23 @@
 /**
- * Carry out operations on entries, in the worker: as `dcsend/files/sink.py`.
+ * Writes content into a place, in the worker. As `dcsend/files/directory_sink.py`.
  *
- * Each file is put in place when its digest matches. Trouble with one file fails that file alone; a
+ * Each file is put in place when its digest matches. An error of one file fails that file alone; a
  * destination that is full or gone ends the run. Texts are kept in memory.
  */
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, LocalProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import type { Content, End, Export, Outcome } from "./contract.ts";
 import type { NewHasher } from "./hashing.ts";
 import { Intake } from "./intake.ts";
-import type { End, Export, Operation, Outcome } from "./operations.ts";
 import type { Bytes, Output, Place } from "./sinks/output.ts";
 import { TextOutput } from "./sinks/text.ts";
 import { DestinationLost, explain } from "./trouble.ts";
 
-/** Bytes of neighbouring frames that are written in one go. */
+/** Bytes of consecutive frames that are written together. */
 const MAX_PENDING = 1 << 20;
 
-/** The file that is arriving: the protocol sends one after another. */
+/** The file that is being received: the protocol sends one after another. */
 interface Current {
   readonly number: number;
   readonly entry: Entry;
@@ -52,8 +52,8 @@ export class FileSink {
   }
 
   /** See `Sink.apply`. */
-  async apply(batch: readonly Operation[]): Promise<readonly Outcome[]> {
-    for (const operation of batch) await this.#carryOut(operation);
+  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
+    for (const content of batch) await this.#apply(content);
     await this.#guard(this.#current?.number, () => this.#flush());
     return this.#take();
   }
@@ -63,15 +63,13 @@ export class FileSink {
     if (this.#lost !== null) throw this.#lost;
     if (this.#current !== null) {
       const { number, entry } = this.#current;
-      await this.#fail(
-        number,
-        new DestinationError(`${printable(entry.path)} never came to its end`),
-      );
+      const reason = `${printable(entry.path)}: its end was not received`;
+      await this.#fail(number, new DestinationError(reason));
     }
     for (const number of this.#wanted) await this.#make(number);
     try {
       const exports = await this.#place.finish();
-      // No spread: a hundred thousand arguments are more than a call can have.
+      // No spread: a call can't have a hundred thousand arguments.
       for (const outcome of this.#withheld) this.#outcomes.push(outcome);
       return { outcomes: this.#take(), exports };
     } catch (error) {
@@ -80,27 +78,27 @@ export class FileSink {
   }
 
   /** See `Sink.close`. */
-  async close(): Promise<void> {
+  async close(): Promise<readonly Export[]> {
     this.#lost ??= new DestinationLost("the destination was closed");
     await this.#current?.output.discard();
-    await this.#place.discard();
+    return this.#place.discard();
   }
 
-  async #carryOut(operation: Operation): Promise<void> {
-    const { number } = operation;
+  async #apply(content: Content): Promise<void> {
+    const { number } = content;
     if (this.#lost !== null) throw this.#lost;
     const kind = this.#wanted.has(number) ? this.#entries[number]?.kind : undefined;
     if (kind !== "file" && kind !== "text") {
-      throw new LocalProtocolError(`bytes for entry ${number}, which was not accepted`);
+      throw new LocalProtocolError(`content for entry ${number}, which was not accepted`);
     }
     if (this.#ended.has(number)) return;
     await this.#guard(number, async () => {
-      if (operation.type === "abort") await this.#abort(number, operation.reason);
-      else await this.#write(await this.#open(number), operation);
+      if (content.type === "abort") await this.#abort(number, content.reason);
+      else await this.#write(await this.#open(number), content);
     });
   }
 
-  /** Run `action` for a file; what goes wrong fails the file, or all. */
+  /** Run `action` for a file; an error fails the file, or ends the run. */
   async #guard(number: number | undefined, action: () => Promise<void>): Promise<void> {
     try {
       await action();
@@ -116,7 +114,7 @@ export class FileSink {
   async #open(number: number): Promise<Current> {
     if (this.#current !== null) {
       if (this.#current.number === number) return this.#current;
-      throw new LocalProtocolError(`entry ${number} came before the end of another`);
+      throw new LocalProtocolError(`content of entry ${number} before the end of another`);
     }
     const entry = this.#entries[number];
     if (entry === undefined) throw new LocalProtocolError(`no entry ${number}`);
@@ -127,23 +125,23 @@ export class FileSink {
     return this.#current;
   }
 
-  async #write(current: Current, operation: Exclude<Operation, { type: "abort" }>): Promise<void> {
+  async #write(current: Current, content: Exclude<Content, { type: "abort" }>): Promise<void> {
     const { intake, output } = current;
-    if (operation.type === "write") {
-      intake.check(operation.offset, operation.payload.length);
-      intake.count(operation.payload);
-      current.pending.push(operation.payload);
-      current.size += operation.payload.length;
+    if (content.type === "data") {
+      intake.check(content.offset, content.payload.length);
+      intake.count(content.payload);
+      current.pending.push(content.payload);
+      current.size += content.payload.length;
       if (current.size >= MAX_PENDING) await this.#flush();
       return;
     }
-    if (operation.type === "hole") intake.check(operation.offset, operation.length);
+    if (content.type === "hole") intake.check(content.offset, content.length);
     await this.#flush();
-    if (operation.type === "hole") {
-      intake.countZeros(operation.length);
-      await output.skip(operation.length);
+    if (content.type === "hole") {
+      intake.countZeros(content.length);
+      await output.skip(content.length);
     } else {
-      await this.#end(current, operation);
+      await this.#end(current, content);
     }
   }
 
@@ -166,6 +164,7 @@ export class FileSink {
     this.#current = null;
     this.#ended.add(number);
     const text = output instanceof TextOutput ? output.text() : null;
+    const download = await this.#place.handOver?.(output);
     const outcome = {
       ...failed(number),
       status: "ok" as const,
@@ -173,39 +172,39 @@ export class FileSink {
       size: intake.position,
       sha256: intake.sha256(),
       text,
+      ...(download === undefined ? {} : { download }),
     };
     (this.#place.withholds && text === null ? this.#withheld : this.#outcomes).push(outcome);
   }
 
   async #abort(number: number, given: string): Promise<void> {
     const name = printable(this.#entries[number]?.path ?? "");
-    const reason = `${name}: the sender gave it up: ${printable(given) || "no reason given"}`;
+    const reason = `${name}: the sender aborted it: ${printable(given) || "no reason given"}`;
     await this.#fail(number, new DestinationError(reason), "aborted");
   }
 
-  /** End one entry for good, and remove what there is of it. */
+  /** End an entry, and remove what was written of it. */
   async #fail(number: number, error: Error, status: Outcome["status"] = "failed"): Promise<void> {
     this.#ended.add(number);
     const current = this.#current?.number === number ? this.#current : null;
     const outcome = { ...failed(number), status, reason: error.message };
-    if (current === null) {
-      this.#outcomes.push(outcome);
-      return;
+    if (current === null) this.#outcomes.push(outcome);
+    else {
+      this.#current = null;
+      const { intake, output } = current;
+      await output.discard();
+      this.#outcomes.push({ ...outcome, size: intake.position, sha256: intake.sha256() });
     }
-    this.#current = null;
-    const { intake, output } = current;
-    await output.discard();
-    this.#outcomes.push({ ...outcome, size: intake.position, sha256: intake.sha256() });
     const reason = this.#place.spoiled;
     if (reason === "") return;
-    // What it has spoiled is told at once: nothing can save it any more.
+    // The entries that are lost with it are reported at once.
     for (const good of this.#withheld) {
       this.#outcomes.push({ ...good, status: "failed", saved: "", reason });
     }
     this.#withheld = [];
   }
 
-  /** Make the folder `number`; links, which a browser can't make, fail. */
+  /** Create the folder `number`; links fail, because a browser can't create them. */
   async #make(number: number): Promise<void> {
     const entry = this.#entries[number];
     await this.#guard(number, async () => {

@@ -1,6 +1,6 @@
 /**
- * What a browser's errors mean for a run that writes files: trouble of one file, after which the
- * others go on, or the loss of the whole destination. As `dcsend/files/disk.py`. Imports leaves only.
+ * The effect of a browser's errors on a run that writes files: one file fails and the others go on,
+ * or the whole destination is lost. As `dcsend/files/disk.py`.
  */
 import { DestinationError } from "../errors.ts";
 import { printable } from "../printable.ts";
@@ -13,10 +13,10 @@ const REASONS: Readonly<Record<string, string>> = {
   TypeMismatchError: "something else of that name is in the way",
   NoModificationAllowedError: "something else is writing it",
 };
-// Firefox gives a full disk the second name.
+// The name for a full disk; the second is Firefox's.
 const FULL = ["QuotaExceededError", "NS_ERROR_FILE_NO_DEVICE_SPACE"];
 
-/** What the browser threw while `path` was written, as one of dcsend's own errors. */
+/** Return what the browser threw while `path` was written as an error of dcsend. */
 export function explain(error: unknown, path: string): DestinationError {
   if (error instanceof DestinationError) return error;
   const name = errorName(error);
@@ -34,7 +34,7 @@ export function explain(error: unknown, path: string): DestinationError {
   return new DestinationError(`can't write ${file}: ${reason}`);
 }
 
-/** The name that says which DOMException or Error it is; empty for anything else. */
+/** Return the name of a DOMException or Error; empty for other values. */
 export function errorName(error: unknown): string {
   return error instanceof Error ? error.name : "";
 }

@@ -1,6 +1,6 @@
 /**
- * The page's one Trusted Types policy. It lets no text become html, and only scripts of its own
- * become workers: with `require-trusted-types-for` nothing else can.
+ * The page's Trusted Types policy: with `require-trusted-types-for`, no text can become html, and
+ * only scripts of the page can become workers.
  */
 
 interface Policy {
@@ -13,7 +13,7 @@ interface Factory {
 
 let policy: Policy | null = null;
 
-// A policy can be made once only.
+// A policy can be created only once.
 function dcsendPolicy(): Policy | null {
   const { trustedTypes } = globalThis as { trustedTypes?: Factory };
   const asIs = (text: string) => text;
@@ -21,7 +21,7 @@ function dcsendPolicy(): Policy | null {
   return policy;
 }
 
-/** `url`, of a script of this page, as `new Worker` and `register` take it. */
+/** Return `url`, of a script of this page, in the type that `new Worker` and `register` accept. */
 export function trustedUrl(url: string): string {
   return (dcsendPolicy()?.createScriptURL(url) ?? url) as string;
 }

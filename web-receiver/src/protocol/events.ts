@@ -1,41 +1,45 @@
 /**
- * What happened: the values that `Sender.receive` and `Receiver.receive…` return.
+ * Events: the values that `Sender.receive` and `Receiver.receive…` return.
  *
- * Past tense and immutable. Text in them is as the peer sent it: `printable()` it before it is
- * shown. Imports only types.
+ * Immutable. Text in them is as the peer sent it: pass it to `printable()` before it is shown.
+ * Imports only types.
  */
-import type { Entry } from "../entry.ts";
+import type { Entry, LeftOut } from "../entry.ts";
 import type { Bytes } from "./frames.ts";
 import type { CancelReason, DeclineReason, Status } from "./messages.ts";
 
-/** The peer's Hello came, and it fits. */
+/** A valid Hello of the peer has arrived. */
 export interface PeerIntroduced {
   readonly type: "peer-introduced";
   /** Name and version of its program. */
   readonly agent: string;
-  /** The protocol version that both use from now on. */
+  /** The protocol version of the connection. */
   readonly version: number;
-  /** Optional abilities it named, known or not. */
+  /** Its optional capabilities, known or not. */
   readonly features: readonly string[];
+  /** Name of the device; empty for none. */
+  readonly name: string;
 }
 
-/** The whole manifest is here: accept or decline it. */
+/** The whole manifest has arrived: accept or decline it. */
 export interface ManifestReceived {
   readonly type: "manifest-received";
-  /** Everything that is offered; paths not yet judged safe. */
+  /** Everything that is offered; paths are not validated yet. */
   readonly entries: readonly Entry[];
+  /** What the sender found and does not offer. */
+  readonly leftOut: LeftOut;
 }
 
 /** The receiver wants the files: send them. */
 export interface Accepted {
   readonly type: "accepted";
-  /** Entries it doesn't want, with one of SKIP_REASONS. */
+  /** Entries that it does not want, each with one of SKIP_REASONS. */
   readonly skip: ReadonlyMap<number, string>;
-  /** Where to start in files that it has the beginning of, in bytes. */
+  /** Offset at which to start each file that it has in part, in bytes. */
   readonly have: ReadonlyMap<number, number>;
 }
 
-/** The receiver wants none of it; nothing more happens. */
+/** The receiver wants nothing of the offer; the transfer has ended. */
 export interface Declined {
   readonly type: "declined";
   readonly reason: DeclineReason;
@@ -43,14 +47,14 @@ export interface Declined {
   readonly message: string;
 }
 
-/** More may be sent. */
+/** The receiver has written more content. */
 export interface Acknowledged {
   readonly type: "acknowledged";
   /** Bytes of data messages whose content the receiver has written. */
   readonly bytes: number;
 }
 
-/** The receiver said what became of a file. */
+/** The status of a file has arrived. */
 export interface FileJudged {
   readonly type: "file-judged";
   /** The entry's number. */
@@ -58,18 +62,18 @@ export interface FileJudged {
   readonly status: Status;
 }
 
-/** The receiver's last word came: call `end`. */
+/** Complete has arrived: call `end`. */
 export interface Completed {
   readonly type: "completed";
-  /** Whether every accepted file is safe. */
+  /** Whether every accepted entry is ok. */
   readonly ok: boolean;
-  /** How many are. */
+  /** Number of files and texts with the status ok. */
   readonly files: number;
-  /** Their sizes, summed. */
+  /** Sum of their sizes. */
   readonly bytes: number;
 }
 
-/** The peer ended it; nothing more happens. */
+/** The peer has cancelled; the transfer has ended. */
 export interface Cancelled {
   readonly type: "cancelled";
   readonly reason: CancelReason;
@@ -77,45 +81,45 @@ export interface Cancelled {
   readonly message: string;
 }
 
-/** The sender knows the receiver's last word; both may close. */
+/** The sender has received Complete or Decline; both sides may close. */
 export interface PeerSaidBye {
   readonly type: "peer-said-bye";
 }
 
-/** Content to write. */
+/** Content to be written. */
 export interface DataReceived {
   readonly type: "data-received";
   /** The entry's number. */
   readonly number: number;
-  /** Where it belongs, in bytes. */
+  /** Its offset in the file, in bytes. */
   readonly offset: number;
-  /** The content; a view into the message that was given in. */
+  /** The content; a view into the frame. */
   readonly payload: Bytes;
   /** What to pass to `Receiver.written` when it is written, in bytes. */
   readonly cost: number;
 }
 
-/** Zeros to leave out. */
+/** A hole: zeros that need not be written. */
 export interface HoleReceived {
   readonly type: "hole-received";
   /** The entry's number. */
   readonly number: number;
-  /** Where they begin, in bytes. */
+  /** Its offset in the file, in bytes. */
   readonly offset: number;
-  /** How many, in bytes. */
+  /** Number of zeros. */
   readonly length: number;
   /** What to pass to `Receiver.written`, in bytes. */
   readonly cost: number;
 }
 
-/** The last content of a file: write it, compare the digest, give a verdict. */
+/** The last content of a file: write it, compare the digest, pass the status to `verdict`. */
 export interface FileEnded {
   readonly type: "file-ended";
   /** The entry's number. */
   readonly number: number;
-  /** Where the payload belongs, in bytes. */
+  /** Offset of the payload in the file, in bytes. */
   readonly offset: number;
-  /** The last content, often empty; may be a view into the message that was given in. */
+  /** The last content, often empty; may be a view into the frame. */
   readonly payload: Bytes;
   /** Length of the whole file, in bytes. */
   readonly size: number;
@@ -125,7 +129,7 @@ export interface FileEnded {
   readonly cost: number;
 }
 
-/** The sender gave a file up: give the verdict `failed`. */
+/** The sender has given a file up: its status is `failed`. */
 export interface FileAborted {
   readonly type: "file-aborted";
   /** The entry's number. */

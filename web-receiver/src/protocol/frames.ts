@@ -1,30 +1,31 @@
 /**
- * Data frames: a 24-byte header, then the payload; PROTOCOL.md draws them.
+ * Data frames: a 24-byte header, then the payload, as in PROTOCOL.md.
  *
- * Network byte order. The CRC covers the header with its own field as zero, and all that follows.
- * Knows the layout only; order and windows are judged by `ledger` and `window`.
+ * Network byte order. The CRC covers the header, with its own field as zero, and all that follows.
+ * This module has the layout only; `ledger` validates the order of frames, `window` their amount.
  */
+
+import { crc32 } from "../crc32.ts";
 import { IntegrityError, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
-import { crc32 } from "./crc32.ts";
 import * as limits from "./limits.ts";
 
 /** Bytes in a buffer of their own or a part of one. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** One frame, as it arrived. */
+/** One frame that has arrived. */
 export interface Frame {
-  readonly kind: "data" | "hole" | "abort" | "bundle";
-  /** The entry's number in the manifest; of a bundle that of its first file. */
+  readonly kind: "data" | "hole" | "abort" | "batch";
+  /** Number of the entry; of a BATCH that of its first file. */
   readonly number: number;
-  /** Where in the file it belongs, in bytes; of a bundle how many files it holds. */
+  /** Offset of the content in the file, in bytes; of a BATCH the number of its files. */
   readonly offset: number;
-  /** Bytes of content: of the payload, or zeros of a hole; of the reason in an abort. */
+  /** Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason. */
   readonly length: number;
   /** Content or reason; a view into the message, not a copy. */
   readonly payload: Bytes;
   /**
-   * SHA-256 of the whole file if this is its last frame, of a bundle those of all its files; a copy,
-   * which outlives the message.
+   * SHA-256 of the whole file, with END only; of a BATCH those of all its files. A copy, not a view
+   * into the message.
    */
   readonly digest: Bytes | null;
 }
@@ -32,9 +33,9 @@ export interface Frame {
 const DATA = 1;
 const HOLE = 2;
 const ABORT = 3;
-/** Whole files; never made here, since a browser reads one file after the other. */
-const BUNDLE = 4;
-/** Flag of a DATA frame: the last of its file, the digest follows the payload. */
+/** Whole files; not sent by the page, which reads one file after the other. */
+const BATCH = 4;
+/** Flag of a DATA frame that is the last of its file: the digest follows the payload. */
 const END = 1;
 const CRC_AT = 20;
 const HEADER = limits.FRAME_HEADER;
@@ -46,7 +47,7 @@ const reasons = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /**
  * Make a DATA frame; with `digest` (32 bytes) it is the last of its file.
  *
- * Throws LocalProtocolError: it is empty without being the last, too long, or out of range.
+ * Throws LocalProtocolError: it is empty and not the last, too long, or out of range.
  */
 export function encodeData(
   number: number,
@@ -64,10 +65,10 @@ export function encodeData(
   if (digest.length === limits.DIGEST) {
     return encode(DATA, END, number, offset, length, payload, digest);
   }
-  throw new LocalProtocolError(`digest of ${digest.length} bytes is no SHA-256`);
+  throw new LocalProtocolError(`digest of ${digest.length} bytes is not a SHA-256`);
 }
 
-/** How many bytes of the window a hole of `length` bytes takes. */
+/** Return the bytes of the window that a hole of `length` bytes takes. */
 export function holeCost(length: number): number {
   return limits.FRAME_HEADER + Math.floor(length / limits.HOLE_UNIT);
 }
@@ -85,8 +86,8 @@ export function encodeHole(number: number, offset: number, length: number): Byte
 }
 
 /**
- * Make an ABORT frame: the sender gave the file up at `offset`. A reason that is longer than 500
- * bytes is cut at a character.
+ * Make an ABORT frame: the sender gives the file up at `offset`. A reason of more than 500 bytes is
+ * cut between two characters.
  *
  * Throws LocalProtocolError: a number is out of range.
  */
@@ -97,24 +98,23 @@ export function encodeAbort(number: number, offset: number, reason: string): Byt
 }
 
 /**
- * Take a message of the data channel apart.
+ * Read a message of the data channel.
  *
- * Throws IntegrityError: its checksum is wrong. RemoteProtocolError: it is no frame, or breaks a
- * rule of PROTOCOL.md.
+ * Throws IntegrityError: its checksum is wrong. RemoteProtocolError: it breaks a rule of PROTOCOL.md.
  */
 export function decodeFrame(message: Bytes): Frame {
   const size = message.length;
   if (size < HEADER || size > limits.MAX_FRAME) {
-    throw new RemoteProtocolError(`data message of ${size} bytes is no frame`);
+    throw new RemoteProtocolError(`data message of ${size} bytes is not a frame`);
   }
   const view = new DataView(message.buffer, message.byteOffset, size);
-  // First of all, so that damage is called damage whatever field it hits.
+  // First, so that every damaged field is reported as damage.
   const crc = crc32(view, HEADER, size, crc32(NO_CRC, 0, 4, crc32(view, 0, CRC_AT)));
   if (crc !== view.getUint32(CRC_AT)) throw new IntegrityError("a frame was damaged on its way");
   const type = view.getUint8(0);
   const flags = view.getUint8(1);
   const number = view.getUint32(4);
-  // Not exact above MAX_SAFE, but above it all the same.
+  // Above MAX_SAFE it is not exact, but still above MAX_SAFE.
   const offset = view.getUint32(8) * 2 ** 32 + view.getUint32(12);
   const length = view.getUint32(16);
   if (
@@ -127,12 +127,12 @@ export function decodeFrame(message: Bytes): Frame {
   const ends = type === DATA && flags === END;
   const content = type === HOLE ? 0 : length;
   const kind = kindOf(type, length);
-  const digests = type === BUNDLE ? offset : Number(ends);
+  const digests = type === BATCH ? offset : Number(ends);
   if (
     kind === null ||
     (flags !== 0 && !ends) ||
     (type === DATA && length === 0 && !ends) ||
-    (type === BUNDLE && offset === 0) ||
+    (type === BATCH && offset === 0) ||
     size !== HEADER + content + digests * limits.DIGEST
   ) {
     throw new RemoteProtocolError(
@@ -154,10 +154,10 @@ export function abortReason(payload: Uint8Array): string {
   }
 }
 
-/** The kind of a type; null if there is none, or none of this length. */
+/** Return the kind of a type; null if the type or the length is not valid. */
 function kindOf(type: number, length: number): Frame["kind"] | null {
   if (type === DATA) return "data";
-  if (type === BUNDLE) return "bundle";
+  if (type === BATCH) return "batch";
   if (type === HOLE && length >= 1 && length <= limits.MAX_HOLE) return "hole";
   if (type === ABORT && length <= limits.MAX_MESSAGE) return "abort";
   return null;

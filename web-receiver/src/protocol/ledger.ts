@@ -1,35 +1,35 @@
 /**
- * The ledger: which byte of which file comes next, and what became of each file.
+ * The ledger: the file and the offset that are due next, and the status of each file.
  *
- * Both sides keep one, from the same manifest and the same Accept, so that they agree on every
- * number in it: the sender not to break a rule, the receiver to notice who does. One byte of memory
- * per entry. Methods that judge return what is wrong, or "".
+ * Both sides keep one, from the same manifest and the same Accept: the sender so as to keep the
+ * rules, the receiver to detect violations. It takes one byte for each entry. Methods whose name
+ * ends in `Fault` return what is wrong, or "".
  */
 import type { Entry } from "../entry.ts";
 import * as limits from "./limits.ts";
 import type { Complete, Status } from "./messages.ts";
 
-/** Expected, and not yet ended. */
+/** Expected, and not ended yet. */
 const COMING = 1;
-/** Its last frame has passed. */
+/** Its last frame has been sent or received. */
 const ENDED = 2;
 /** Given up by the sender. */
 const ABORTED = 4;
-/** Has a verdict. */
+/** It has a status. */
 const JUDGED = 8;
-/** A folder or a link: no frames; a verdict only if it could not be made. */
+/** A directory or a link: no frames; a status only if it could not be made. */
 const PLAIN = 16;
 
-/** Say whether an entry has content that travels as frames. */
+/** Return whether an entry has content, which is sent in frames. */
 export function hasFrames(entry: Entry): boolean {
   return entry.kind === "file" || entry.kind === "text";
 }
 
 /** The state of all files of a transfer. */
 export class Ledger {
-  /** The file whose frames pass now; the number of entries when all have passed. */
+  /** The file whose frames are due; the number of entries when all have ended. */
   number = -1;
-  /** Where its next frame begins, in bytes. */
+  /** Offset of its next frame, in bytes. */
   position = 0;
   readonly #entries: readonly Entry[];
   readonly #have: ReadonlyMap<number, number>;
@@ -39,14 +39,14 @@ export class Ledger {
   #goodFiles = 0;
   #goodBytes = 0;
   #allGood = true;
-  /** Only of streams that ended and are not yet judged: the manifest knows the others. */
+  /** Of streams that have ended and have no status yet; other sizes are in the manifest. */
   readonly #sizes = new Map<number, number>();
   #limit = 0;
   #known = true;
-  /** Zeros that the current file has had as holes. */
+  /** Zeros of the current file that were holes. */
   #holes = 0;
 
-  /** `skip` are numbers that are not sent, `have` offsets at which files begin that are there. */
+  /** `skip` are numbers that are not sent, `have` the first offset of files that exist in part. */
   constructor(
     entries: readonly Entry[],
     skip: ReadonlyMap<number, string>,
@@ -66,19 +66,25 @@ export class Ledger {
     return this.#coming === 0;
   }
 
-  /** Whether each expected file has ended or was aborted, and has its verdict. */
+  /** Whether each expected file has ended or was aborted, and has its status. */
   get allJudged(): boolean {
     return this.#coming === 0 && this.#unjudged === 0;
   }
 
-  /** Say what is wrong with DATA or HOLE of `length` bytes as the next frame. */
+  /** Return whether a file has its status before its last frame: no more content is needed. */
+  isRefused(number: number): boolean {
+    // A directory has no frames, although it may have a status.
+    return this.#mark(number) === (COMING | JUDGED);
+  }
+
+  /** Return what is wrong with DATA or HOLE of `length` bytes as the next frame. */
   frameFault(number: number, offset: number, length: number, ends: boolean): string {
     const end = offset + length;
     const fits = end < this.#limit ? !(ends && this.#known) : end === this.#limit;
     return this.placeFault(number, offset) || (fits ? "" : this.#sizeFault(end));
   }
 
-  /** Say what is wrong with `length` more zeros as a hole, beside `frameFault`. */
+  /** Return what is wrong with `length` more zeros as a hole, in addition to `frameFault`. */
   holeFault(length: number): string {
     const content = this.position - this.#holes;
     if (this.#known || this.#holes + length <= content + limits.MAX_HOLE) return "";
@@ -86,8 +92,8 @@ export class Ledger {
   }
 
   /**
-   * Number and size of the next `count` files, as far as each can come whole: one can't that has
-   * begun, is there in part, or has a size that nobody knows.
+   * Return number and size of the next `count` files; fewer if one can't be in a BATCH, since it has
+   * begun, the receiver has a part, or its size is unknown.
    */
   nextWhole(count: number): [number, number][] {
     const files: [number, number][] = [];
@@ -101,7 +107,7 @@ export class Ledger {
     return files;
   }
 
-  /** Say what is wrong with `number` and `offset` in the next frame. */
+  /** Return what is wrong with `number` and `offset` of the next frame. */
   placeFault(number: number, offset: number): string {
     if (number === this.number && offset === this.position) return "";
     return `frame of ${number} at ${offset}, while ${this.number} at ${this.position} is due`;
@@ -118,7 +124,7 @@ export class Ledger {
     this.#holes += length;
   }
 
-  /** The current file has ended; turn to the next. */
+  /** End the current file; the next one is due. */
   passEnd(): void {
     if (!this.#known && !(this.#mark(this.number) & JUDGED)) {
       this.#sizes.set(this.number, this.position);
@@ -126,17 +132,17 @@ export class Ledger {
     this.#pass(ENDED);
   }
 
-  /** Count files of `nextWhole`, each with all that it has. */
+  /** End files of `nextWhole`. */
   passWhole(files: readonly [number, number][]): void {
     for (const _ of files) this.#pass(ENDED);
   }
 
-  /** The current file was aborted; turn to the next. */
+  /** Abort the current file; the next one is due. */
   passAbort(): void {
     this.#pass(ABORTED);
   }
 
-  /** Say what is wrong with a verdict. */
+  /** Return what is wrong with a status. */
   verdictFault(number: number, status: Status): string {
     const mark = this.#mark(number);
     let rule = "";
@@ -148,7 +154,7 @@ export class Ledger {
     return rule && `verdict ${status} on ${number}, which ${rule}`;
   }
 
-  /** Note a verdict that has no fault. */
+  /** Record a status that has no fault. */
   judge(number: number, status: Status): void {
     const mark = this.#mark(number);
     this.#marks[number] = mark | JUDGED;
@@ -162,7 +168,7 @@ export class Ledger {
     this.#sizes.delete(number);
   }
 
-  /** The last word that follows from all verdicts. */
+  /** Return the Complete that follows from all statuses. */
   totals(): Complete {
     return {
       type: "complete",
@@ -188,7 +194,7 @@ export class Ledger {
   }
 
   #openNext(): void {
-    // Of files ahead, none has any other mark than COMING or JUDGED (failed early) with it.
+    // Files that are not due yet have no mark but COMING, or with it JUDGED (failed early).
     do this.number++;
     while (this.number < this.#marks.length && !(this.#mark(this.number) & COMING));
     const entry = this.#entries[this.number];
@@ -200,7 +206,7 @@ export class Ledger {
   }
 }
 
-/** Say what is wrong with the `skip` and `have` of an Accept for these entries. */
+/** Return what is wrong with the `skip` and `have` of an Accept for these entries. */
 export function answerFault(
   entries: readonly Entry[],
   skip: ReadonlyMap<number, string>,

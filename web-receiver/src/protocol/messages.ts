@@ -1,13 +1,14 @@
 /**
- * The control messages: what they hold, and their JSON form.
+ * The control messages: their fields and their JSON form.
  *
- * `decode` is the only door from the wire: what it returns has been checked field by field, and
- * whatever it doesn't like it throws as RemoteProtocolError. `encode` passes its own work through
- * that door, so nothing leaves that a peer would have to refuse. Must not import files or engines.
+ * `decode` validates every field and throws RemoteProtocolError for a violation. `encode` decodes
+ * its own result, so that no message is sent that a peer would have to refuse. Must not import files
+ * or peers.
  */
-import type { Entry, Kind } from "../entry.ts";
+import type { Entry, Kind, LeftOut } from "../entry.ts";
 import { IncompatibleVersion, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { DEVICE_NAME } from "./device.ts";
 import * as limits from "./limits.ts";
 import {
   array,
@@ -19,13 +20,16 @@ import {
   integer,
   LONE_SURROGATE,
   parse,
+  type Shape,
   text,
   utf8Length,
   type Values,
 } from "./strict.ts";
 
+/** Feature of a peer in a browser, which ends a silent connection by itself. */
+export const BROWSER = "browser";
 export const ROLES = ["sender", "receiver"] as const;
-export const SKIP_REASONS = ["exists", "unsafe", "declined", "unsupported"] as const;
+export const SKIP_REASONS = ["exists", "unsafe", "declined", "unsupported", "failed"] as const;
 export const DECLINE_REASONS = [
   "declined",
   "destination",
@@ -55,40 +59,44 @@ export type CancelReason = (typeof CANCEL_REASONS)[number];
 /** The first message of either side. */
 export interface Hello {
   readonly type: "hello";
-  /** Protocol versions it speaks, 1 to 16 of them. */
+  /** Protocol versions that the program supports, 1 to 16 of them. */
   readonly versions: readonly number[];
   /** Name and version of the program, at most 128 code points; shown, never interpreted. */
   readonly agent: string;
   readonly role: Role;
-  /** Optional abilities, at most 64; unknown ones are ignored. */
+  /** Optional capabilities, at most 64; unknown ones are ignored. */
   readonly features: readonly string[];
-  /** Largest data message it can receive, in bytes, 1024 or more; `max_frame` on the wire. */
+  /** Bytes of the longest data message that it accepts, 1024 or more; `max_frame` on the wire. */
   readonly maxFrame: number;
+  /** Name that people use for the device, see DEVICE_NAME; empty for none. */
+  readonly name: string;
 }
 
-/** Everything the sender offers; long ones come in several messages. */
+/** Everything that the sender offers; a long one is divided into several messages. */
 export interface Manifest {
   readonly type: "manifest";
-  /** Numbered from 0, counted on over all Manifest messages. */
+  /** Numbered from 0, counted over all Manifest messages. */
   readonly entries: readonly Entry[];
-  /** Whether the manifest is now complete. */
+  /** Whether no other Manifest follows. */
   readonly last: boolean;
+  /** What the sender found and does not offer; only in the last message, missing for nothing. */
+  readonly leftOut?: LeftOut;
 }
 
-/** The receiver wants the files; long ones come in several messages. */
+/** The receiver wants the files; a long one is divided into several messages. */
 export interface Accept {
   readonly type: "accept";
-  /** Data-message bytes that may be in flight; the same in each message. */
+  /** Bytes of data messages that may be in flight; the same in each message. */
   readonly window: number;
   /** [entry number, one of SKIP_REASONS]. */
   readonly skip: readonly (readonly [number, string])[];
   /** [file number, bytes that the receiver already holds, verified]. */
   readonly have: readonly (readonly [number, number])[];
-  /** Whether the answer is now complete. */
+  /** Whether no other Accept follows. */
   readonly last: boolean;
 }
 
-/** The receiver wants none of it. */
+/** The receiver wants nothing of the offer. */
 export interface Decline {
   readonly type: "decline";
   readonly reason: DeclineReason;
@@ -96,42 +104,42 @@ export interface Decline {
   readonly message: string;
 }
 
-/** Content is written, more may come. */
+/** Content is written, so that more may be sent. */
 export interface Ack {
   readonly type: "ack";
-  /** Bytes of data messages, headers included, since the beginning. */
+  /** Bytes of data messages since the beginning, headers included. */
   readonly bytes: number;
 }
 
-/** What became of files. */
+/** The results of files. */
 export interface Verdict {
   readonly type: "verdict";
   /** [file number, status]; each file once. */
   readonly files: readonly (readonly [number, Status])[];
 }
 
-/** The receiver's last word. */
+/** The last message of the receiver. */
 export interface Complete {
   readonly type: "complete";
-  /** Whether every accepted file is ok. */
+  /** Whether every accepted entry is ok. */
   readonly ok: boolean;
-  /** How many are. */
+  /** Number of files and texts with the status ok. */
   readonly files: number;
-  /** Their sizes, summed. */
+  /** Sum of their sizes. */
   readonly bytes: number;
 }
 
-/** The disk, the source or the pipe of this side takes its time, so nothing else is sent. */
+/** The disk, the source or the pipe of this side has not finished yet. */
 export interface Working {
   readonly type: "working";
 }
 
-/** The sender has read the last word; both may close. */
+/** The sender has received Complete or Decline; both sides may close. */
 export interface Bye {
   readonly type: "bye";
 }
 
-/** It ends here; either side, any time. */
+/** The transfer ends; from either side, at any time before Complete. */
 export interface Cancel {
   readonly type: "cancel";
   readonly reason: CancelReason;
@@ -152,14 +160,18 @@ export type Message =
   | Cancel;
 
 /**
- * Turn a message into the text that goes on the control channel.
+ * Return the JSON text of a message.
  *
- * Throws LocalProtocolError: the message holds something that a peer must refuse.
+ * Throws LocalProtocolError: the message contains something that a peer must refuse.
  */
 export function encode(message: Message): string {
   const encoded = JSON.stringify(wireForm(message));
   try {
-    decode(encoded);
+    const decoded = decode(encoded);
+    // A name that is not valid and an unknown reason are read as something else, without an error.
+    if (message.type !== "manifest" && JSON.stringify(wireForm(decoded)) !== encoded) {
+      throw new RemoteProtocolError("a peer would read something else");
+    }
   } catch (error) {
     const rule = error instanceof RemoteProtocolError ? error.message : "";
     throw new LocalProtocolError(`can't send this ${message.type}: ${rule}`);
@@ -168,9 +180,9 @@ export function encode(message: Message): string {
 }
 
 /**
- * Turn what arrived on the control channel into a message.
+ * Read a message of the control channel.
  *
- * Throws RemoteProtocolError: it is no message, or breaks a rule of PROTOCOL.md.
+ * Throws RemoteProtocolError: it breaks a rule of PROTOCOL.md.
  */
 export function decode(encoded: string): Message {
   const values = parse(encoded);
@@ -185,9 +197,9 @@ export function decode(encoded: string): Message {
 }
 
 /**
- * Look into the first message of a peer for what it wants to do.
+ * Return the role of a peer from its first message.
  *
- * Throws RemoteProtocolError: it is no Hello.
+ * Throws RemoteProtocolError: it is not a Hello.
  */
 export function peekRole(message: string | Uint8Array): Role {
   const hello = typeof message === "string" ? decode(message) : null;
@@ -195,28 +207,28 @@ export function peekRole(message: string | Uint8Array): Role {
   throw new RemoteProtocolError("the first message is no hello");
 }
 
-/** Choose the highest version that both sides speak. Throws IncompatibleVersion: there is none. */
+/** Return the highest version that both sides support. Throws IncompatibleVersion: none. */
 export function chooseVersion(hello: Hello): number {
   const common = hello.versions.filter((version) => limits.VERSIONS.includes(version));
   if (common.length > 0) return Math.max(...common);
   const theirs = hello.versions.join(", ");
   throw new IncompatibleVersion(
-    `the other side speaks protocol version ${theirs}, this side ${limits.VERSIONS.join(", ")}`,
+    `the other side supports protocol version ${theirs}, this side ${limits.VERSIONS.join(", ")}`,
   );
 }
 
-/** Shorten an explanation to what Cancel and Decline may hold. */
+/** Return the text, cut to what Cancel and Decline may contain. */
 export function clip(explanation: string): string {
   const unicode = explanation.replace(new RegExp(LONE_SURROGATE, "gu"), "\ufffd");
   return [...unicode].slice(0, limits.MAX_MESSAGE).join("");
 }
 
-/** Bytes of UTF-8 that the path and the target of an entry have. */
+/** Return the bytes of the path and the target of an entry in UTF-8. */
 export function namesOf({ path, target }: Entry): number {
   return utf8Length(path) + (target === "" ? 0 : utf8Length(target));
 }
 
-/** Divide all entries into messages of about 48 KiB (or one entry, if it is longer). */
+/** Divide all entries into messages of about 48 KiB, or of one entry that is longer. */
 export function* splitManifest(entries: Iterable<Entry>): Generator<Manifest> {
   let part: Entry[] = [];
   let room = limits.SPLIT_CONTROL;
@@ -233,7 +245,7 @@ export function* splitManifest(entries: Iterable<Entry>): Generator<Manifest> {
   yield { type: "manifest", entries: part, last: true };
 }
 
-/** Divide an answer into messages of at most 1000 pairs. */
+/** Divide the answer to an offer into messages of at most 1000 pairs. */
 export function* splitAccept(
   window: number,
   skip: ReadonlyMap<number, string>,
@@ -270,14 +282,15 @@ export function* splitVerdict(files: Verdict["files"]): Generator<Verdict> {
 
 function wireForm(message: Message): object {
   if (message.type === "manifest") {
-    return { ...message, entries: message.entries.map(entryFields) };
+    const { leftOut, ...others } = message;
+    return { ...others, entries: message.entries.map(entryFields), left_out: leftOut };
   }
   if (message.type !== "hello") return message;
-  const { maxFrame, ...others } = message;
-  return { ...others, max_frame: maxFrame };
+  const { maxFrame, name, ...others } = message;
+  return { ...others, max_frame: maxFrame, name: name || undefined };
 }
 
-/** What an entry doesn't have is undefined, and so left out. */
+/** A field that an entry does not have is undefined, and so not in the JSON text. */
 function entryFields(entry: Entry): object {
   return {
     path: entry.path,
@@ -290,7 +303,7 @@ function entryFields(entry: Entry): object {
   };
 }
 
-// --- what each field must hold
+// --- the values that each field may have
 
 const MESSAGE = text(limits.MAX_MESSAGE);
 const PATH = text(limits.MAX_PATH);
@@ -311,18 +324,15 @@ const FEATURES = array(0, limits.MAX_FEATURES, text(limits.MAX_FEATURE));
 const AGENT = text(limits.MAX_AGENT);
 const ROLE = choice(ROLES);
 const FRAME = integer(limits.MIN_FRAME, limits.MAX_FRAME_LIMIT);
-const ENTRIES = array(0, limits.MAX_ENTRIES, {
+const OBJECT: Shape<Values> = {
   name: "an object",
   fits: (value): value is Values => value instanceof Map,
-});
-const SKIP = byNumber(0, choice(SKIP_REASONS));
+};
+const ENTRIES = array(0, limits.MAX_ENTRIES, OBJECT);
 const HAVE = byNumber(0, POSITIVE);
-const FILES = byNumber(1, choice(STATUSES));
 const COUNT = integer(0, limits.MAX_ENTRIES);
-const WHY_DECLINE = choice(DECLINE_REASONS);
-const WHY_CANCEL = choice(CANCEL_REASONS);
 
-/** One reader per message: fields in, the message out. */
+/** One function for each message: fields in, message out. */
 const READERS: {
   readonly [type in Message["type"]]: (fields: Fields) => Message;
 } = {
@@ -334,28 +344,34 @@ const READERS: {
       role: fields.read("role", ROLE),
       features: fields.read("features", FEATURES),
       maxFrame: fields.read("max_frame", FRAME),
+      // It is only shown: an invalid one must not end the transfer.
+      name: fields.lenient("name", DEVICE_NAME),
     };
   },
   manifest(fields) {
     const entries = fields.read("entries", ENTRIES).map(readEntry);
-    return { type: "manifest", entries, last: readLast(fields, entries.length) };
+    const last = readLast(fields, entries.length);
+    return { type: "manifest", entries, last, ...readLeftOut(fields, last) };
   },
   accept(fields) {
     const window = fields.read("window", POSITIVE);
-    const skip = fields.read("skip", SKIP);
+    const skip = fields.reasonsByNumber("skip", 0, SKIP_REASONS, "failed");
     const have = fields.read("have", HAVE);
     const last = readLast(fields, skip.length + have.length);
     return { type: "accept", window, skip, have, last };
   },
   decline(fields) {
-    const reason = fields.read("reason", WHY_DECLINE);
+    const reason = fields.reason("reason", DECLINE_REASONS, "error");
     return { type: "decline", reason, message: fields.read("message", MESSAGE) };
   },
   ack(fields) {
     return { type: "ack", bytes: fields.read("bytes", AMOUNT) };
   },
   verdict(fields) {
-    return { type: "verdict", files: fields.read("files", FILES) };
+    return {
+      type: "verdict",
+      files: fields.reasonsByNumber("files", 1, STATUSES, "failed"),
+    };
   },
   complete(fields) {
     return {
@@ -372,7 +388,7 @@ const READERS: {
     return { type: "bye" };
   },
   cancel(fields) {
-    const reason = fields.read("reason", WHY_CANCEL);
+    const reason = fields.reason("reason", CANCEL_REASONS, "error");
     return { type: "cancel", reason, message: fields.read("message", MESSAGE) };
   },
 };
@@ -381,11 +397,27 @@ function isType(name: unknown): name is Message["type"] {
   return typeof name === "string" && Object.hasOwn(READERS, name);
 }
 
-/** Read whether this part is the last; one with nothing in it must be. */
+/** Read whether this part is the last; an empty one must be. */
 function readLast(fields: Fields, count: number): boolean {
   const last = fields.read("last", BOOLEAN);
   if (last || count > 0) return last;
   throw fields.refusal("last", "is false after nothing");
+}
+
+/** Read what is not offered; nothing where all counts are 0. */
+function readLeftOut(manifest: Fields, last: boolean): Pick<Manifest, "leftOut"> {
+  const values = manifest.optional("left_out", OBJECT);
+  if (values === null) return {};
+  const fields = new Fields("left_out", values);
+  const count = (kind: keyof LeftOut) => fields.optional(kind, AMOUNT) ?? 0;
+  const leftOut = {
+    links: count("links"),
+    others: count("others"),
+    unreadable: count("unreadable"),
+  };
+  if (leftOut.links + leftOut.others + leftOut.unreadable === 0) return {};
+  if (!last) throw manifest.refusal("left_out", "comes before the last message");
+  return { leftOut };
 }
 
 function readEntry(values: Values): Entry {

@@ -8,10 +8,10 @@
  *                          done <--Bye-- completed <--verdicts----|---------------- received
  *                            ^------------------Bye---------- declined
  *
- * Feed `receive` and `receiveFrame`, send what `messagesToSend` gives, report with `written` and
- * `verdict`. Imports no engine, no files.
+ * Pass what arrives to `receive` and `receiveFrame`, send what `messagesToSend` returns, and report
+ * with `written` and `verdict`. Imports no peers, no files.
  */
-import type { Entry } from "../entry.ts";
+import { type Entry, NOTHING_LEFT_OUT } from "../entry.ts";
 import { RemoteProtocolError } from "../errors.ts";
 import type { Event, FrameEvent } from "./events.ts";
 import { abortReason, type Bytes, decodeFrame, type Frame, holeCost } from "./frames.ts";
@@ -32,7 +32,7 @@ import { ANY_TIME, check, refuse, Side, type Transitions } from "./side.ts";
 import { utf8Length } from "./strict.ts";
 import { Window } from "./window.ts";
 
-/** What moves a receiver from state to state. */
+/** The state that follows each input in each state. */
 export const TRANSITIONS: Transitions = {
   new: { start: "greeting", cancel: "cancelled" },
   greeting: { Hello: "waiting", ...ANY_TIME },
@@ -46,7 +46,7 @@ export const TRANSITIONS: Transitions = {
     "all frames passed": "received",
     ...ANY_TIME,
   },
-  // The last frames may overtake Working, which comes on another channel.
+  // The last frames may arrive before a Working, which is on another channel.
   received: {
     verdict: "received",
     Working: "received",
@@ -54,7 +54,7 @@ export const TRANSITIONS: Transitions = {
     "all files judged": "completed",
     ...ANY_TIME,
   },
-  // The last word is said: a Cancel that crosses it changes nothing and counts as Bye.
+  // Complete is sent: a Cancel that crosses it changes nothing and counts as Bye.
   completed: { Working: "completed", Bye: "done", Cancel: "done", violation: "failed" },
   declined: { Bye: "done", Cancel: "done", violation: "failed" },
   done: {},
@@ -62,7 +62,7 @@ export const TRANSITIONS: Transitions = {
   failed: {},
 };
 
-/** Takes an offer and its files, and says what became of each. */
+/** Receives an offer and its files, and sends the status of each. */
 export class Receiver extends Side {
   readonly #window: Window;
   readonly #entries: Entry[] = [];
@@ -74,29 +74,29 @@ export class Receiver extends Side {
   #verdicts: [number, Status][] = [];
 
   /**
-   * `agent` is name and version of this program, at most 128 code points; `window` how many bytes
-   * of data messages may be in flight.
+   * `agent` is name and version of this program, at most 128 code points; `window` the bytes of data
+   * messages that may be in flight; `name` that of this device, see DEVICE_NAME, empty for none.
    */
-  constructor(agent: string, window: number = limits.WINDOW) {
-    super(TRANSITIONS, "receiver", agent);
+  constructor(agent: string, window: number = limits.WINDOW, name = "") {
+    super(TRANSITIONS, "receiver", agent, name);
     this.#window = new Window(window);
   }
 
-  /** Entries of the manifest that are here so far. */
+  /** Entries of the manifest that have arrived. */
   get offered(): number {
     return this.#entries.length;
   }
 
-  /** Data-message bytes that have arrived. */
+  /** Bytes of data messages that have arrived. */
   get received(): number {
     return this.#window.sent;
   }
 
   /**
-   * Queue Accept; without anything to receive, Complete follows at once.
+   * Queue Accept; Complete follows at once if there is nothing to receive.
    *
-   * `skip` are entries not wanted, with one of SKIP_REASONS; `have` the bytes already there and
-   * verified, by file number; at least 1 each.
+   * `skip` are the entries that are not wanted, each with one of SKIP_REASONS; `have` the verified
+   * bytes that exist of a file, at least 1.
    *
    * Throws LocalProtocolError: there is no manifest to accept, or a number or reason is wrong.
    */
@@ -106,10 +106,11 @@ export class Receiver extends Side {
     for (const part of splitAccept(this.#window.size, skip, have)) this.send(part);
     this.#ledger = new Ledger(this.#entries, skip, have);
     this.#afterFile();
+    this.#conclude();
   }
 
   /**
-   * Queue Decline: none of it is wanted. `message` is for people, and is cut at 500 code points.
+   * Queue Decline: nothing of the offer is wanted. `message` is for people, cut at 500 code points.
    *
    * Throws LocalProtocolError: there is no manifest to decline.
    */
@@ -119,11 +120,11 @@ export class Receiver extends Side {
   }
 
   /**
-   * Take a message of the data channel in, and return what to do with it, in order; nothing if it
-   * doesn't matter any more. Payloads may be views into `message`: don't change it afterwards.
+   * Receive a message of the data channel; return its events in order, none if the transfer has
+   * ended. Payloads may be views into `message`: don't change it afterwards.
    *
-   * Throws RemoteProtocolError: the peer broke a rule. IntegrityError: the frame is damaged. A
-   * Cancel is queued for both.
+   * Throws RemoteProtocolError: it is a violation. IntegrityError: the frame is damaged. A Cancel is
+   * queued for both.
    */
   receiveFrame(message: Bytes | string): FrameEvent[] {
     if (this.isOver()) return [];
@@ -154,14 +155,15 @@ export class Receiver extends Side {
   written(cost: number): void {
     check(this.#written + cost <= this.received ? "" : "wrote more than received");
     this.#written += cost;
+    this.#conclude();
   }
 
   /**
-   * Say what became of a file; goes with the next messages. After the last one Complete goes too.
-   * `failed` is possible before the file has ended, and is the verdict on an aborted one. When it
-   * is over it has no effect.
+   * Queue the status of a file for the next messages; Complete follows the last one when all frames
+   * are written. `failed` is possible before the file has ended, and is the status of an aborted one.
+   * It has no effect when the transfer has ended.
    *
-   * Throws LocalProtocolError: there is no such file to judge now.
+   * Throws LocalProtocolError: this file can have no status now.
    */
   verdict(number: number, status: Status): void {
     if (this.isOver()) return;
@@ -169,7 +171,7 @@ export class Receiver extends Side {
     check(this.#ledger.verdictFault(number, status));
     this.#ledger.judge(number, status);
     this.#verdicts.push([number, status]);
-    this.#afterVerdict();
+    this.#conclude();
   }
 
   override messagesToSend(): string[] {
@@ -177,23 +179,23 @@ export class Receiver extends Side {
     return super.messagesToSend();
   }
 
-  // --- what the peer says
+  // --- messages of the peer
 
   protected override onHello(): void {
-    // Nothing in it concerns a receiver.
+    // A receiver uses nothing of it.
   }
 
   protected override onMessage(message: Message, text: string): Event[] {
     if (message.type === "manifest") return this.#onManifest(message, utf8Length(text));
     if (message.type === "bye") return [{ type: "peer-said-bye" }];
-    throw new RemoteProtocolError("unexpected message"); // the table lets nothing else through
+    throw new RemoteProtocolError("unexpected message"); // the table allows no other message
   }
 
   protected override onCancel(cancel: Cancel): Event[] {
     return this.state === "done" ? [{ type: "peer-said-bye" }] : super.onCancel(cancel);
   }
 
-  #onManifest({ entries, last }: Manifest, size: number): Event[] {
+  #onManifest({ entries, last, leftOut }: Manifest, size: number): Event[] {
     for (const entry of entries) {
       this.#entries.push(entry);
       this.#namesLeft += limits.NAMES_PER_ENTRY - namesOf(entry);
@@ -211,7 +213,9 @@ export class Receiver extends Side {
     if (this.#manifestSize > limits.MAX_MANIFEST) {
       throw new RemoteProtocolError(`manifest is longer than ${limits.MAX_MANIFEST} bytes`);
     }
-    return last ? [{ type: "manifest-received", entries: this.#entries }] : [];
+    if (!last) return [];
+    const offered = { entries: this.#entries, leftOut: leftOut ?? NOTHING_LEFT_OUT };
+    return [{ type: "manifest-received", ...offered }];
   }
 
   #onFrame(frame: Frame, cost: number): FrameEvent[] {
@@ -223,7 +227,7 @@ export class Receiver extends Side {
       this.#afterFile();
       return [{ type: "file-aborted", number, reason: abortReason(payload), cost }];
     }
-    if (kind === "bundle") return this.#onBundle(frame);
+    if (kind === "batch") return this.#onBatch(frame);
     refuse(ledger.frameFault(number, offset, length, digest !== null));
     if (kind === "hole") {
       refuse(ledger.holeFault(length));
@@ -240,16 +244,16 @@ export class Receiver extends Side {
     return [{ type: "data-received", number, offset, payload, cost }];
   }
 
-  #onBundle({ number: first, offset: count, length, payload, digest }: Frame): FrameEvent[] {
+  #onBatch({ number: first, offset: count, length, payload, digest }: Frame): FrameEvent[] {
     const files = this.#ledger.nextWhole(count);
     const sizes = files.reduce((sum, [, size]) => sum + size, 0);
     if (files.length !== count || files[0]?.[0] !== first || sizes !== length) {
-      throw new RemoteProtocolError(`bundle of ${count} files from ${first} that is not due`);
+      throw new RemoteProtocolError(`batch of ${count} files from ${first} that is not due`);
     }
     this.#ledger.passWhole(files);
     let at = 0;
     const events = files.map(([number, size], place): FrameEvent => {
-      // In buffers of their own: a worker takes a buffer as a whole, and not each at the same time.
+      // Each in a buffer of its own: a buffer is transferred to a worker as a whole.
       const content = payload.slice(at, at + size);
       const from = place * limits.DIGEST;
       const sha256 = digest?.slice(from, from + limits.DIGEST) ?? new Uint8Array();
@@ -272,19 +276,20 @@ export class Receiver extends Side {
   // --- private
 
   #afterFile(): void {
-    if (!this.#ledger.allPassed) return;
-    this.step("all frames passed");
-    this.#afterVerdict();
+    if (this.#ledger.allPassed) this.step("all frames passed");
   }
 
-  #afterVerdict(): void {
-    if (!this.#ledger.allJudged) return;
+  #conclude(): void {
+    // A file that fails early has its status before its last frame, and before the status of
+    // directories is known: so it is complete only when that frame is written, too.
+    if (this.state !== "received" || !this.#ledger.allJudged) return;
+    if (this.#written !== this.received) return;
     this.#flush();
     this.step("all files judged");
     this.send(this.#ledger.totals());
   }
 
-  /** Queue what has gathered, if it still matters: one Ack, then the verdicts. */
+  /** Queue one Ack, then the statuses that are not sent yet, unless the transfer has ended. */
   #flush(): void {
     if (this.state !== "receiving" && this.state !== "received") return;
     if (this.#written > this.#window.acknowledged) {

@@ -7,9 +7,9 @@
  *                                           v                                      v
  *                                       declined                   done <--end-- completed
  *
- * Feed `receive`, `offer` what a person chooses whenever that is, send what `messagesToSend` gives,
- * and while `sendable` has room make frames with `data` and `abort`. No holes: a browser doesn't
- * tell where a file has them. Imports no engine, no files.
+ * Pass what arrives to `receive`, what a person chooses to `offer`, at any time; send what
+ * `messagesToSend` returns, and while `sendable` has room make frames with `data` and `abort`. There
+ * are no holes, since a browser does not show where a file has them. Imports no peers, no files.
  */
 import type { Entry } from "../entry.ts";
 import { RemoteProtocolError, UsageError } from "../errors.ts";
@@ -25,10 +25,10 @@ import {
   namesOf,
   splitManifest,
 } from "./messages.ts";
-import { ANY_TIME, check, type Input, refuse, Side, type Transitions } from "./side.ts";
+import { ANY_TIME, check, refuse, Side, type TransferInput, type Transitions } from "./side.ts";
 import { Window } from "./window.ts";
 
-/** What moves a sender from state to state. */
+/** The state that follows each input in each state. */
 export const TRANSITIONS: Transitions = {
   new: { start: "greeting", cancel: "cancelled" },
   greeting: { Hello: "offering", ...ANY_TIME },
@@ -63,36 +63,37 @@ export class Sender extends Side {
   #maxFrame = limits.MAX_FRAME;
   readonly #skip = new Map<number, string>();
   readonly #have = new Map<number, number>();
-  /** Until the answer is complete there is nothing to send. */
+  /** Empty until Accept is complete. */
   #ledger = new Ledger([], this.#skip, this.#have);
 
   /**
-   * `agent` is name and version of this program, at most 128 code points; `window` how many bytes
-   * of data messages may be in flight; the receiver's counts if it is smaller.
+   * `agent` is name and version of this program, at most 128 code points; `window` the bytes of data
+   * messages that may be in flight, unless the receiver's is smaller; `name` that of this device, see
+   * DEVICE_NAME, empty for none.
    */
-  constructor(agent: string, window: number = limits.WINDOW) {
-    super(TRANSITIONS, "sender", agent);
+  constructor(agent: string, window: number = limits.WINDOW, name = "") {
+    super(TRANSITIONS, "sender", agent, name);
     this.#window = new Window(window);
   }
 
-  /** Whether a part of the answer is here, and another must follow. */
+  /** Whether a part of Accept has arrived, and another must follow. */
   get answering(): boolean {
     return this.state === "offering" && this.#skip.size + this.#have.size > 0;
   }
 
-  /** Data-message bytes whose content the receiver has written. */
+  /** Bytes of data messages whose content the receiver has written. */
   get acknowledged(): number {
     return this.#window.acknowledged;
   }
 
-  /** Largest payload of a frame, in bytes; with the digest 32 less. */
+  /** Longest payload of a frame, in bytes; 32 less with the digest. */
   get maxPayload(): number {
     return this.#maxFrame - limits.FRAME_HEADER;
   }
 
   /**
-   * Offer these entries, once; an entry's number is its place here. The manifest is queued as soon
-   * as the peer is known. When it is over it has no effect.
+   * Offer these entries, once; the number of an entry is its place here. The manifest is queued as
+   * soon as Hello has arrived. It has no effect when the transfer has ended.
    *
    * Throws UsageError: more entries than a transfer may have. LocalProtocolError: an offer has been
    * made.
@@ -120,9 +121,21 @@ export class Sender extends Side {
     if (this.state === "offering") this.#sendManifest(entries);
   }
 
+  /** Number of the file whose frame is due; that of no entry when all have ended. */
+  get due(): number {
+    return this.#ledger.number;
+  }
+
   /**
-   * Count the bytes of data messages that may go now; a frame may go if it isn't longer.
-   * 0: wait for Acknowledged, or there is nothing (more) to send in this state.
+   * Return whether the receiver has given up a file that has not ended: `abort` it when it is due.
+   */
+  isRefused(number: number): boolean {
+    return this.state === "sending" && this.#ledger.isRefused(number);
+  }
+
+  /**
+   * Return the longest frame that may be sent now, in bytes. 0: wait for Acknowledged, or there is
+   * nothing to send in this state.
    */
   sendable(): number {
     return this.state === "sending" ? this.#window.room(this.#maxFrame) : 0;
@@ -131,7 +144,7 @@ export class Sender extends Side {
   /**
    * Make the next frame: content, and with `digest` (SHA-256) the end of the file.
    *
-   * Throws LocalProtocolError: it is not this frame's turn, or the window is full.
+   * Throws LocalProtocolError: the frame is not due, or the window is full.
    */
   data(
     number: number,
@@ -151,7 +164,7 @@ export class Sender extends Side {
   }
 
   /**
-   * Make the next frame: the current file is given up; the others go on. `reason` is for people.
+   * Make the next frame: the current file is given up; the others continue. `reason` is for people.
    *
    * Throws LocalProtocolError: as `data`.
    */
@@ -166,24 +179,24 @@ export class Sender extends Side {
   }
 
   /**
-   * Queue Bye, once Completed has been dealt with.
+   * Queue Bye, after Completed.
    *
-   * Throws LocalProtocolError: the last word has not come.
+   * Throws LocalProtocolError: Complete has not arrived.
    */
   end(): void {
     this.step("end");
     this.send({ type: "bye" });
   }
 
-  // --- what the peer says
+  // --- messages of the peer
 
   protected override onHello(hello: Hello): void {
     this.#maxFrame = Math.min(limits.MAX_FRAME, hello.maxFrame);
     if (this.#entries !== null) this.#sendManifest(this.#entries);
   }
 
-  protected override stepByPeer(input: Input): void {
-    // Nothing can be the answer to a manifest that hasn't gone yet.
+  protected override stepByPeer(input: TransferInput): void {
+    // An answer to a manifest that has not been sent is a violation.
     if (this.state === "offering" && this.#entries === null && input !== "Cancel") {
       throw new RemoteProtocolError(`${input} is not allowed before the manifest`);
     }
@@ -195,7 +208,7 @@ export class Sender extends Side {
       case "accept":
         return this.#onAccept(message);
       case "decline":
-        // So that the receiver knows that it was read, and may close.
+        // After it the receiver may close.
         this.send({ type: "bye" });
         return [{ type: "declined", reason: message.reason, message: message.message }];
       case "ack":
@@ -210,7 +223,7 @@ export class Sender extends Side {
         });
       case "complete":
         return [this.#onComplete(message)];
-      default: // the table lets nothing else through
+      default: // the table allows no other message
         throw new RemoteProtocolError("unexpected message");
     }
   }

@@ -1,9 +1,9 @@
 /**
- * What sender and receiver share: states, the queue of messages, and how it ends.
+ * The common part of sender and receiver: states, the queue of messages, and the ends.
  *
  *     new -> greeting -> … -> completed -> done        each by its own TRANSITIONS table
- *               any of these -> cancelled              either side cancelled
- *               any of these -> failed                 the peer broke a rule
+ *               any of these -> cancelled              either side has cancelled
+ *               any of these -> failed                 a violation of the peer
  *
  * Sans-I/O: text and bytes go in, events and text come out. No clock, no channel.
  */
@@ -11,6 +11,7 @@ import { DcsendError, LocalProtocolError, RemoteProtocolError, UsageError } from
 import type { Event } from "./events.ts";
 import * as limits from "./limits.ts";
 import {
+  BROWSER,
   type Cancel,
   type CancelReason,
   chooseVersion,
@@ -23,24 +24,24 @@ import {
 } from "./messages.ts";
 
 /**
- * Where a transfer stands.
+ * The state of a transfer.
  *
- * new         nothing has happened; `start` it
- * greeting    Hello is sent, the peer's is awaited
- * offering    sender: the peer is known, its answer to the manifest is awaited
- * sending     sender: frames may go
- * sent        sender: all frames are gone, the last word is awaited
- * waiting     receiver: the manifest is awaited
- * deciding    receiver: the manifest is here, the answer is not given
- * receiving   receiver: frames are awaited
- * received    receiver: all frames are here, verdicts are due
- * completed   the last word is sent or received, Bye is due
- * declined    the receiver wanted none of it
- * done        Bye is sent or received
- * cancelled   one side cancelled; whatever still arrives is ignored
- * failed      the peer broke a rule; every further call throws the same error
+ * new         not started
+ * greeting    Hello is sent, that of the peer has not arrived
+ * offering    sender: Hello has arrived, the answer to the manifest has not
+ * sending     sender: frames may be sent
+ * sent        sender: all frames are sent, Complete has not arrived
+ * waiting     receiver: the manifest has not arrived
+ * deciding    receiver: the manifest has arrived, it is not answered
+ * receiving   receiver: not all frames have arrived
+ * received    receiver: all frames have arrived, statuses are due
+ * completed   Complete is sent or has arrived, Bye is due
+ * declined    the receiver wants nothing of the offer
+ * done        Bye is sent or has arrived
+ * cancelled   one side has cancelled; what arrives is ignored
+ * failed      a violation of the peer; every further call throws the same error
  */
-export type State =
+export type TransferState =
   | "new"
   | "greeting"
   | "offering"
@@ -57,10 +58,10 @@ export type State =
   | "failed";
 
 /**
- * What moves a transfer from state to state. As in PROTOCOL.md, messages of the peer have a capital
- * letter, the rest is something that happens on this side.
+ * An input of the state machines. As in PROTOCOL.md, messages of the peer have a capital letter,
+ * actions of this side do not.
  */
-export type Input =
+export type TransferInput =
   | "Hello"
   | "Manifest (more follow)"
   | "Manifest (last)"
@@ -86,31 +87,33 @@ export type Input =
   | "cancel"
   | "violation";
 
-/** Each state that a side knows, and where each input that is possible there leads. */
+/** The states of a side, and the state that follows each possible input. */
 export type Transitions = {
-  readonly [state in State]?: { readonly [input in Input]?: State };
+  readonly [state in TransferState]?: { readonly [input in TransferInput]?: TransferState };
 };
 
-/** What may happen in each state between new and completed. */
+/** Inputs that are possible in each state between new and completed. */
 export const ANY_TIME = { Cancel: "cancelled", cancel: "cancelled", violation: "failed" } as const;
 
-/** One end of a transfer; see `Sender` and `Receiver`. */
+/** One side of a transfer; see `Sender` and `Receiver`. */
 export abstract class Side {
   readonly #transitions: Transitions;
   readonly #role: Role;
   readonly #agent: string;
-  #state: State = "new";
+  readonly #name: string;
+  #state: TransferState = "new";
   #queue: string[] = [];
   #failure: DcsendError | null = null;
 
-  constructor(transitions: Transitions, role: Role, agent: string) {
+  constructor(transitions: Transitions, role: Role, agent: string, name: string) {
     this.#transitions = transitions;
     this.#role = role;
     this.#agent = agent;
+    this.#name = name;
   }
 
-  /** Where the transfer stands. */
-  get state(): State {
+  /** The state of the transfer. */
+  get state(): TransferState {
     return this.#state;
   }
 
@@ -126,17 +129,18 @@ export abstract class Side {
       versions: limits.VERSIONS,
       agent: this.#agent,
       role: this.#role,
-      features: [],
+      features: [BROWSER],
       maxFrame: limits.MAX_FRAME,
+      name: this.#name,
     });
   }
 
   /**
-   * Take a message of the control channel in; afterwards call `messagesToSend`. When it is over
-   * nothing matters any more and it returns nothing.
+   * Receive a message of the control channel; call `messagesToSend` afterwards. Returns no events
+   * when the transfer has ended.
    *
-   * Throws RemoteProtocolError: the peer broke a rule. IncompatibleVersion: it speaks no version
-   * that we do. UsageError: it wants to send, or receive, as we do. A Cancel is queued for each.
+   * Throws RemoteProtocolError: it is a violation. IncompatibleVersion: there is no common version.
+   * UsageError: both sides have the same role. A Cancel is queued for each.
    */
   receive(message: string | Uint8Array): Event[] {
     if (this.isOver()) return [];
@@ -155,7 +159,7 @@ export abstract class Side {
     }
   }
 
-  /** Hand out, once, what must now go to the control channel, in this order. */
+  /** Return, once, the messages to be sent now on the control channel, in this order. */
   messagesToSend(): string[] {
     const queue = this.#queue;
     this.#queue = [];
@@ -163,8 +167,8 @@ export abstract class Side {
   }
 
   /**
-   * End it and tell the peer; without effect when it has ended anyway. `message` is for people, and
-   * is cut at 500 code points.
+   * End the transfer with Cancel; no effect if it has ended. `message` is for people, cut at 500 code
+   * points.
    */
   cancel(reason: CancelReason, message = ""): void {
     if (this.#following("cancel") === undefined) return;
@@ -172,7 +176,7 @@ export abstract class Side {
     this.send({ type: "cancel", reason, message: clip(message) });
   }
 
-  /** Queue Working, where this side may be what the peer waits for; else without effect. */
+  /** Queue Working, if the state allows it; otherwise no effect. */
   working(): void {
     if (this.#following("working") === undefined) return;
     this.step("working");
@@ -181,13 +185,13 @@ export abstract class Side {
 
   // --- for Sender and Receiver
 
-  /** The peer is known and fits. */
+  /** Handle a valid Hello. */
   protected abstract onHello(hello: Hello): void;
 
-  /** A message came that the table allows; the state has moved on already. */
+  /** Handle a message that the table allows; the state has changed already. */
   protected abstract onMessage(message: Message, text: string): Event[];
 
-  /** The peer cancelled; the state has moved on already. */
+  /** Handle Cancel; the state has changed already. */
   protected onCancel(cancel: Cancel): Event[] {
     return [{ type: "cancelled", reason: cancel.reason, message: cancel.message }];
   }
@@ -197,16 +201,16 @@ export abstract class Side {
     this.#queue.push(encode(message));
   }
 
-  /** Whether what arrives is of no interest; throws again what went wrong. */
+  /** Return whether the transfer has ended; throw its error again, if there is one. */
   protected isOver(): boolean {
     if (this.#state === "new") throw new LocalProtocolError("received before start");
     if (this.#failure !== null) throw this.#failure;
-    // What begins and hasn't ended can go wrong.
+    // A violation is possible in every state between the first and the last.
     return this.#following("violation") === undefined;
   }
 
-  /** Move on by something that this side does. */
-  protected step(input: Input): void {
+  /** Change the state by an action of this side. */
+  protected step(input: TransferInput): void {
     const following = this.#following(input);
     if (following === undefined) {
       if (this.#failure !== null) throw this.#failure;
@@ -215,8 +219,8 @@ export abstract class Side {
     this.#state = following;
   }
 
-  /** Move on by something that the peer sent. */
-  protected stepByPeer(input: Input): void {
+  /** Change the state by a message of the peer. */
+  protected stepByPeer(input: TransferInput): void {
     const following = this.#following(input);
     if (following === undefined) {
       throw new RemoteProtocolError(`${input} is not allowed while ${this.#state}`);
@@ -224,7 +228,7 @@ export abstract class Side {
     this.#state = following;
   }
 
-  /** If the error is the peer's fault, tell it, and refuse everything from now on. */
+  /** End the transfer after a violation of the peer: queue Cancel, keep the error. */
   protected fail(error: unknown): unknown {
     if (error instanceof DcsendError && !(error instanceof LocalProtocolError)) {
       this.step("violation");
@@ -236,7 +240,7 @@ export abstract class Side {
     return error;
   }
 
-  #following(input: Input): State | undefined {
+  #following(input: TransferInput): TransferState | undefined {
     return this.#transitions[this.#state]?.[input];
   }
 
@@ -247,7 +251,8 @@ export abstract class Side {
       throw new UsageError(`both sides want to ${verb}`, "one of them must do the other");
     }
     this.onHello(hello);
-    return { type: "peer-introduced", agent: hello.agent, version, features: hello.features };
+    const { agent, features, name } = hello;
+    return { type: "peer-introduced", agent, version, features, name };
   }
 }
 
@@ -274,7 +279,7 @@ const INPUTS = {
   cancel: "Cancel",
 } as const;
 
-function inputOf(message: Message): Input {
+function inputOf(message: Message): TransferInput {
   if (!("last" in message)) return INPUTS[message.type];
   return `${INPUTS[message.type]} (${message.last ? "last" : "more follow"})`;
 }

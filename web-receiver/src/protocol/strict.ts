@@ -1,9 +1,9 @@
 /**
- * Reading JSON strictly: one object, each field of exactly the right type and range.
+ * Strict JSON: one object, whose fields have exactly the right type and range.
  *
- * `JSON.parse` lets duplicate keys through, and can't tell `1.0` and `1e3` from integers; hence a
- * parser of its own, which accepts exactly what `dcsend/protocol/strict.py` does. Everything here
- * throws RemoteProtocolError and nothing else. Knows no message.
+ * `JSON.parse` accepts duplicate keys and does not distinguish `1.0` and `1e3` from integers, so
+ * this module has a parser, which accepts exactly what `dcsend/protocol/strict.py` accepts. All
+ * functions throw RemoteProtocolError only. Independent of the messages.
  */
 import { RemoteProtocolError } from "../errors.ts";
 import * as limits from "./limits.ts";
@@ -11,26 +11,26 @@ import * as limits from "./limits.ts";
 /** A JSON object. Arrays are arrays, integers numbers; a number with `.` or `e` is NaN. */
 export type Values = ReadonlyMap<string, unknown>;
 
-/** Surrogates that are not part of a pair: text that isn't Unicode. */
+/** Surrogates that are not part of a pair, which are not valid Unicode. */
 export const LONE_SURROGATE = /\p{Cs}/u;
 
 /**
- * Levels that any acceptable message has at most: itself, an array of entries, an entry, and what
- * is in an unknown field of that. Bounds the recursion.
+ * Most levels of a valid message: the message, an array of entries, an entry, and an unknown field of
+ * the entry. Bounds the recursion.
  */
 const DEEPEST = 3 + limits.MAX_DEPTH;
 
-/** An integer of more digits is refused: Python refuses to read it. */
+/** Most digits of an integer: Python reads no more. */
 const MAX_DIGITS = 4300;
 
-// One way to match each character, so that no text makes them slow. STRING leaves out controls.
+// Each character can be matched in one way, so that no text makes them slow. No control characters.
 const SPACE = /[ \t\n\r]*/y;
 const STRING = /"[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[\da-fA-F]{4})[ !#-[\]-\uffff]*)*"/y;
 const SCALAR = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?/y;
 
 const encoder = new TextEncoder();
 
-/** Count the bytes of a text as UTF-8. */
+/** Return the bytes of a text in UTF-8. */
 export function utf8Length(text: string): number {
   return encoder.encode(text).length;
 }
@@ -46,8 +46,8 @@ export function parse(text: string): Values {
 }
 
 /**
- * Refuse deep nesting in what is not looked at otherwise: all fields but `except`. Those that are
- * known need no exception, since none of them is deep.
+ * Refuse deep nesting in all fields but `except`. Other known fields need no exception, since a valid
+ * one is not nested deeply.
  */
 export function checkDepth(where: string, values: Values, except = ""): void {
   let level: unknown[] = [];
@@ -60,7 +60,7 @@ export function checkDepth(where: string, values: Values, except = ""): void {
   }
 }
 
-/** What a field must hold: a test, and what it is for. */
+/** The values that a field may have: a test and its name for errors. */
 export interface Shape<T> {
   readonly name: string;
   readonly fits: (value: unknown) => value is T;
@@ -76,16 +76,16 @@ export const BOOLEAN: Shape<boolean> = {
 export function integer(low: number, high: number): Shape<number> {
   return {
     name: `an integer from ${low} to ${high}`,
-    // Whatever is a number and no NaN has been written as an integer.
+    // A number that was not written as an integer is NaN here.
     fits: (value): value is number => typeof value === "number" && low <= value && value <= high,
   };
 }
 
-/** Text of at most `longest` code points, without lone surrogates, which escapes can smuggle in. */
+/** Text of at most `longest` code points, without lone surrogates, which JSON escapes can make. */
 export function text(longest: number): Shape<string> {
   return {
     name: `text of at most ${longest} code points`,
-    // A code point takes one or two units: only what lies between has to be counted.
+    // A code point has one or two units: they are counted only where that does not decide.
     fits: (value): value is string =>
       typeof value === "string" &&
       value.length <= 2 * longest &&
@@ -127,13 +127,18 @@ export function byNumber<T>(
 }
 
 const NUMBER = integer(0, limits.MAX_ENTRIES - 1);
+const REASON = text(limits.MAX_REASON);
+
+function one<T extends string>(reason: string, known: readonly T[], otherwise: T): T {
+  return known.find((each) => each === reason) ?? otherwise;
+}
 
 /** The fields of one JSON object. */
 export class Fields {
   readonly #name: string;
   readonly #values: Values;
 
-  /** `name` says what the object is, in errors. */
+  /** `name` is that of the object, for error messages. */
   constructor(name: string, values: Values) {
     this.#name = name;
     this.#values = values;
@@ -151,18 +156,40 @@ export class Fields {
     return (this.#values.get(key) ?? null) === null ? null : this.read(key, shape);
   }
 
-  /** Say whether a field is there, whatever it holds. */
+  /** Read a text of a shape; empty for anything else. */
+  lenient(key: string, shape: Shape<string>): string {
+    const value = this.#values.get(key);
+    return shape.fits(value) ? value : "";
+  }
+
+  /** Read one of `known`; `otherwise` for another text, which a later version may define. */
+  reason<T extends string>(key: string, known: readonly T[], otherwise: T): T {
+    return one(this.read(key, REASON), known, otherwise);
+  }
+
+  /** Read at least `least` times [entry number, reason]. */
+  reasonsByNumber<T extends string>(
+    key: string,
+    least: number,
+    known: readonly T[],
+    otherwise: T,
+  ): (readonly [number, T])[] {
+    const pairs = this.read(key, byNumber(least, REASON));
+    return pairs.map(([number, reason]) => [number, one(reason, known, otherwise)]);
+  }
+
+  /** Return whether a field is there, with any value. */
   has(key: string): boolean {
     return this.#values.has(key);
   }
 
-  /** The error that says which field is wrong, and how. */
+  /** Return the error for a field. */
   refusal(key: string, rule: string): RemoteProtocolError {
     return fault(`${this.#name}: ${key} ${rule}`);
   }
 }
 
-/** Reads RFC 8259 and nothing else, each character once. */
+/** A parser of RFC 8259 that reads each character once. */
 class Parser {
   readonly #text: string;
   #at = 0;
@@ -177,7 +204,7 @@ class Parser {
     throw notJson();
   }
 
-  /** Read a value in which `room` levels of arrays and objects may be. */
+  /** Read a value with at most `room` levels of arrays and objects. */
   #value(room: number): unknown {
     const next = this.#next();
     if (next === '"') return this.#string();

@@ -1,26 +1,31 @@
 /**
- * The control channel of either half: the protocol's messages go in and out in order, whoever has
- * made them, up to the last word. Imports engine and protocol types, leaves, session.
+ * The control channel of a transfer, for both halves: protocol messages in order, up to the end. As
+ * `dcsend/session/control.py`.
  */
-import type { Channel, Connection, Route } from "../engines/base.ts";
+
 import type { DcsendError } from "../errors.ts";
+import type { Channel, Connection, Route } from "../peers/contract.ts";
 import type { Event } from "../protocol/events.ts";
 import { WORKING_SECONDS } from "../protocol/limits.ts";
+import { BROWSER } from "../protocol/messages.ts";
 import type { Side } from "../protocol/side.ts";
 import { cancelReason, peerCancelled, type Tally } from "./outcome.ts";
 
 type Message = Uint8Array | string;
 
-/** What was there before a half was: the connection, its peer's first message, its route. */
+/** A connected peer: what is there before a half of a transfer is. */
 export interface Meeting {
   readonly connection: Connection;
   readonly hello: Message;
   readonly route: Route;
-  /** Told whenever something comes, on whatever channel. */
+  /** Called for each message that arrives, on any channel. */
   readonly heard: () => void;
-  /** Gives the peer a minute for its next step; `missed` completes "the other side …". */
+  /**
+   * Sets the deadline of the peer's next step to 60 s from now; `missed` completes "the other side
+   * …".
+   */
   readonly expect: (missed: string) => void;
-  /** Gives the peer as much time as it takes. */
+  /** Removes that deadline. */
   readonly lift: () => void;
 }
 
@@ -40,7 +45,7 @@ export class Control {
   readonly #tally: Tally;
   #sent: Promise<void> = Promise.resolve();
   #followed: Promise<void> = Promise.resolve();
-  #toldUs = false;
+  #peerEnded = false;
 
   constructor(meeting: Meeting, side: Side, role: "sender" | "receiver", tally: Tally) {
     this.#meeting = meeting;
@@ -50,19 +55,19 @@ export class Control {
     this.#tally = tally;
   }
 
-  /** Ends with the last message of the peer, or its fault. */
+  /** Settles with the last message of the peer; rejects if the peer has broken a rule. */
   get followed(): Promise<void> {
     return this.#followed;
   }
 
-  /** Whether all files are judged: nothing can be cancelled any more. */
-  get lastWordSaid(): boolean {
+  /** Whether every file has a verdict: the transfer can no longer be cancelled. */
+  get isComplete(): boolean {
     return this.#side.state === "completed" || this.#side.state === "done";
   }
 
   /**
-   * Say hello and follow the peer, from its Hello on, until `handle` says that it is the end; call
-   * `taken` after each message.
+   * Send Hello, and process the peer's messages, its Hello first, until `handle` returns true.
+   * `taken` is called after each message. Rejects with a DcsendError.
    */
   follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
     this.#side.start();
@@ -70,29 +75,29 @@ export class Control {
     return this.#followed;
   }
 
-  /** Send what the protocol wants to send; in order, whoever calls. */
+  /** Send what the protocol has queued; calls keep their order. */
   flush(): Promise<void> {
     const messages = this.#side.messagesToSend();
     this.#sent = this.#sent.then(() => sendAll(this.#channel, messages));
     return this.#sent;
   }
 
-  /** Say now and then that this side is what the peer waits for, while `works`; until it is over. */
+  /** Send Working in intervals while `works`; return a function that ends this. */
   reassure(works: () => boolean): () => void {
     const timer = setInterval(() => {
       if (!works()) return;
       this.#side.working();
-      // A lost connection is told by the control channel.
+      // `follow` reports a lost connection.
       this.flush().catch(() => undefined);
     }, WORKING_SECONDS * 1000);
     return () => clearInterval(timer);
   }
 
-  /** Tell the peer why we stop, and wait until it has hung up; not if it told us. */
-  async farewell(error: DcsendError): Promise<void> {
+  /** Send Cancel, and wait until the peer closes, unless the peer has ended the transfer. */
+  async cancel(error: DcsendError): Promise<void> {
     this.#side.cancel(cancelReason(error), error.message);
     await this.flush();
-    if (this.#toldUs) return;
+    if (this.#peerEnded) return;
     const over = await this.#followed.then(
       () => true,
       () => false,
@@ -100,13 +105,13 @@ export class Control {
     while (!over) await this.#channel.receive();
   }
 
-  /** Tell the peer, before this call returns, that the page is going away; if there is room. */
+  /** Send Cancel before this call returns, if there is room: the page is being closed. */
   leave(message: string): void {
     this.#side.cancel("interrupted", message);
     try {
       for (const text of this.#side.messagesToSend()) this.#channel.send(text);
     } catch {
-      // Nobody is there to be told.
+      // The connection is lost: there is no peer to inform.
     }
   }
 
@@ -121,16 +126,19 @@ export class Control {
     }
   }
 
-  /** Deal with what means the same to both halves. */
+  /** Process what means the same to both halves. */
   #attend(event: Event): false {
     if (event.type === "cancelled") {
-      this.#toldUs = true;
+      this.#peerEnded = true;
       throw peerCancelled(event.reason, event.message);
     }
     if (event.type === "peer-introduced") {
       const { path, family, remote: address, rtt } = this.#meeting.route;
       const role = this.#role;
-      this.#tally.emit({ type: "connected", path, family, address, peer: event.agent, rtt, role });
+      const { agent: peer, name, features } = event;
+      const isBrowser = features.includes(BROWSER);
+      const there = { path, family, address, peer, name, isBrowser, rtt };
+      this.#tally.emit({ type: "connected", ...there, role });
     }
     return false;
   }

@@ -1,9 +1,10 @@
 /**
- * What goes on beside the files: signs of life, typed lines, and an orderly end. As
- * `dcsend/session/conversation.py`. Imports engine types, protocol/limits.ts, leaves, session.
+ * The text channel of a transfer: keep-alive messages, typed lines, and an orderly end. As
+ * `dcsend/session/conversation.py`.
  */
-import type { Channel, Connection } from "../engines/base.ts";
+
 import { ConnectionFailed, type DcsendError } from "../errors.ts";
+import type { Channel, Connection } from "../peers/contract.ts";
 import { MAX_TEXT, PROGRESS_SECONDS } from "../protocol/limits.ts";
 import { type Control, sendAll } from "./control.ts";
 import { Deadline, isLine, Liveness, randomLetters, type Sign, Wakefulness } from "./liveness.ts";
@@ -11,40 +12,39 @@ import type { RunOptions } from "./options.ts";
 import { asError, suspended, type Tally } from "./outcome.ts";
 import { race, within } from "./waiting.ts";
 
-/** Seconds from Stop to the end of the run, whatever peer and disk do; a second is promised. */
+/** Seconds from the Stop button to the end of the run, whatever peer and disk do; at most 1. */
 const STOPPING = 0.9;
 
 /**
- * Seconds for the last message to arrive before the connection is torn down. Waited in full only where
- * the peer is gone; half a second is too short on a busy machine: the peer then reports a lost
- * connection in place of the error.
+ * Seconds for Cancel to arrive before the connection is closed. Waited in full only where the peer
+ * is gone; on a busy machine 0.5 is too short: the peer then reports a lost connection instead.
  */
-const FAREWELL = 2;
+export const FAREWELL = 2;
 
-/** Seconds for the last word to arrive when somebody stops what is complete. */
-const LAST_WORD = 0.5;
+/** Seconds for the last message to arrive when a person stops a complete transfer. */
+const LAST_MESSAGE = 0.5;
 
-/** Seconds for the disk to let go; a slow one goes on by itself. */
+/** Seconds for the sink to close after Cancel; closing then continues in the worker. */
 const CLOSING = 1;
 
-/** Of these, seconds that a stop leaves it at least. */
-const CLOSING_AT_LEAST = 0.1;
-
-/** Cuts a line into messages: a character has four bytes at most, and the line end needs room. */
+/** Cuts a line into messages: a character has at most four bytes, and the line end needs one. */
 const PIECES = new RegExp(`[^]{1,${MAX_TEXT / 4 - 1}}`, "gu");
 
 /** The sending or the receiving half of a transfer. */
-export interface Party {
-  /** Carry the transfer through. */
+export interface TransferHalf {
+  /** Carry the transfer out. */
   run(): Promise<void>;
-  /** Whether all files are judged and both sides know it, or will: a lost connection is harmless. */
+  /**
+   * Whether every file has a verdict that both sides have or will have: a lost connection is
+   * harmless.
+   */
   readonly safe: boolean;
   readonly control: Control;
-  /** Let go of the disk, once the peer knows how it ended. */
-  putAway(): Promise<void>;
+  /** Release the disk, and collect what is complete; called once, while Cancel is being sent. */
+  close(): Promise<void>;
 }
 
-/** Keeps the text channel of one connection. */
+/** The text channel of one connection, the peer's deadlines, and how a transfer ends. */
 export class Conversation {
   readonly #text: Channel;
   readonly #tally: Tally;
@@ -68,57 +68,60 @@ export class Conversation {
     this.#liveness = new Liveness(now());
   }
 
-  /** Note that something has come from the peer, on whatever channel. */
+  /** Note that a message has arrived, on any channel. */
   heard(): void {
     this.#liveness.heard(this.#now());
   }
 
   /**
-   * Give the peer a minute for its next step, or the run ends; `missed` completes "the other side …".
-   * Looked at with each sign of life of ours, so that it may take one interval longer.
+   * Set the deadline of the peer's next step to 60 s from now; the run ends if it is missed.
+   * `missed` completes "the other side …".
    */
   expect(missed: string): void {
     this.#deadline.expect(this.#now(), PROGRESS_SECONDS, missed);
   }
 
-  /** Give the peer as much time for its next step as it takes. */
+  /** Remove the deadline. */
   lift(): void {
     this.#deadline.lift();
   }
 
-  /** Send a line, after those before it. */
+  /** Send a line, after earlier ones. */
   say(line: string): void {
-    // A lost connection is told by the control channel.
+    // `Control.follow` reports a lost connection.
     this.#said = this.#said.then(() => this.#say(line)).catch(() => undefined);
   }
 
   /**
-   * Carry a transfer through with the text channel beside it; `stopped` rejects when it shall end.
-   * Rejects with what ended it early, after the peer was told.
+   * Carry a transfer out with the text channel beside it; `stopped` rejects when a person ends it.
+   * Rejects with the error that ended it early, after Cancel was sent.
    */
-  async run(party: Party, stopped: Promise<never>): Promise<void> {
+  async run(half: TransferHalf, stopped: Promise<never>): Promise<void> {
     const silent = new Promise<never>((_, reject) => this.#beat(reject));
-    const running = party.run();
+    const running = half.run();
     let until = Number.POSITIVE_INFINITY;
     const left = (seconds: number) => Math.min(seconds, Math.max(0, until - this.#now()));
+    let closing: Promise<void> | null = null;
     try {
       await race(running, this.#receive(), silent, stopped);
     } catch (thrown) {
       const error = asError(thrown);
       const interrupted = error.kind === "interrupted";
       if (interrupted) until = this.#now() + STOPPING;
-      if (interrupted && party.control.lastWordSaid) await within(LAST_WORD, running);
-      if (party.safe && (interrupted || error.kind === "connection")) return;
+      if (interrupted && half.control.isComplete) await within(LAST_MESSAGE, running);
+      if (half.safe && (interrupted || error.kind === "connection")) return;
       this.#tally.seal();
       const slept = this.#wakefulness.slept(this.#now(), this.#wallClock());
-      await within(
-        left(FAREWELL + CLOSING_AT_LEAST) - CLOSING_AT_LEAST,
-        party.control.farewell(error),
-      );
+      const sent = half.control.cancel(error);
+      // At the same time as Cancel: a peer that does not close would use up the time, and the
+      // complete files would be lost.
+      closing = half.close();
+      closing.catch(() => undefined);
+      await within(left(FAREWELL), sent);
       throw slept ? suspended(error) : error;
     } finally {
       clearTimeout(this.#timer);
-      await within(left(CLOSING), party.putAway());
+      await within(left(CLOSING), closing ?? half.close());
     }
   }
 
@@ -133,19 +136,19 @@ export class Conversation {
         this.#tally.emit({ type: "text", text, sent: false, kind });
       }
     } catch (error) {
-      // The control channel says it better.
+      // The control channel has the better error.
       if (!(error instanceof ConnectionFailed)) throw error;
     }
   }
 
-  /** Do what is due, and come again; `fail` is called when the peer is gone. */
+  /** Set a timer for what is due next; `fail` is called when the peer is gone. */
   #beat(fail: (error: DcsendError) => void): void {
     const due = Math.min(this.#liveness.nextDue(), this.#deadline.due);
     const delay = Math.max(0, due - this.#now());
     this.#wakefulness.expect(this.#now(), this.#wallClock(), delay);
     this.#timer = setTimeout(() => {
       const now = this.#now();
-      // What the peer said meanwhile is still to be read.
+      // Messages that arrived during the sleep have not been read yet.
       const awake = !this.#wakefulness.tick(now, this.#wallClock());
       if (!awake) this.heard();
       const silence = Math.round(this.#liveness.silence(now));
@@ -168,13 +171,15 @@ export class Conversation {
     }
   }
 
-  /** Send a sign of life; a full buffer means that something is on its way already. */
+  /**
+   * Send a keep-alive message; not with a full buffer, whose content keeps the connection alive.
+   */
   #sign(): void {
     const text = randomLetters();
     try {
       if (!this.#text.send(text)) return;
     } catch {
-      return; // the control channel tells
+      return; // `Control.follow` reports it
     }
     this.#tally.emit({ type: "text", text, sent: true, kind: "random" });
   }

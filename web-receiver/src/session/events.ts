@@ -1,24 +1,28 @@
 /**
- * What happens in a run, as values, for whoever shows it. As `dcsend/session/events.py`.
+ * The events of a run, as values. As `dcsend/session/events.py`.
  *
- * Text that came from the peer is raw here; the display escapes it. Imports only leaves and types.
+ * Texts of the peer are not escaped here; the display escapes them.
  */
-import type { Entry } from "../entry.ts";
+import type { Entry, LeftOut } from "../entry.ts";
 import type { DcsendError } from "../errors.ts";
-import type { Export } from "../files/operations.ts";
+import type { Export } from "../files/contract.ts";
 
-/** The other side is there, and it is the right one. */
+/** The peer is connected and authenticated, and has sent Hello. */
 export interface Connected {
   readonly type: "connected";
   readonly path: string;
   /** `IPv4`, `IPv6` or empty. */
   readonly family: string;
   readonly address: string;
-  /** What the peer calls itself; a stranger's text. */
+  /** Name and version of the peer's program; untrusted. */
   readonly peer: string;
-  /** Round trip in seconds, or null. */
+  /** Name of the peer's device, empty if it sent none; untrusted. */
+  readonly name: string;
+  /** Whether the peer claims to run in a browser. */
+  readonly isBrowser: boolean;
+  /** Round trip in seconds; null if none has been measured. */
   readonly rtt: number | null;
-  /** What this page does: the opposite of the peer's role. */
+  /** Role of this page: the opposite of the peer's. */
   readonly role: "sender" | "receiver";
 }
 
@@ -26,36 +30,45 @@ export interface Connected {
 export interface ManifestKnown {
   readonly type: "manifest";
   readonly entries: readonly Entry[];
+  /** How much the sender found and does not offer. */
+  readonly leftOut: LeftOut;
 }
 
-/** Bytes that are written at the receiver: the truth on both sides. At most every 250 ms. */
+/** Bytes that are written at the receiver; the same on both sides. Every 0.25 s to 1 s. */
 export interface Progressed {
   readonly type: "progress";
   readonly bytes: number;
-  /** null if not known. */
+  /** Bytes; null if not known. */
   readonly total: number | null;
   /** Bytes per second over the last seconds. */
   readonly rate: number;
-  /** Seconds left at this rate; null if that can't be said. */
+  /** Seconds left at this rate; null if unknown. */
   readonly eta: number | null;
-  /** The file that is on the way now. */
+  /** The current file. */
   readonly path: string;
+  /** Seconds since `bytes` last grew. */
+  readonly still: number;
+  /** What the transfer waits for: the peer, or the disk of this device. */
+  readonly waits: "peer" | "disk";
 }
 
-/** The verdict over one file. */
+/** The verdict on one file. */
 export interface FileFinished {
   readonly type: "file";
   readonly path: string;
   readonly status: "ok" | "mismatch" | "failed" | "skipped";
   readonly bytes: number;
-  /** The name it was saved under here; empty if not here or not known. */
+  /**
+   * The name it was saved under here; empty on the sending side, and if the browser does not report
+   * it.
+   */
   readonly saved: string;
   readonly sha256: string;
-  /** Why it is not ok. */
+  /** The reason if the status is not ok. */
   readonly reason: string;
 }
 
-/** Something on the text channel, or a text that was sent as such (`snippet`). */
+/** A message of the text channel, or an entry of kind text (`snippet`). */
 export interface TextExchanged {
   readonly type: "text";
   readonly text: string;
@@ -63,7 +76,7 @@ export interface TextExchanged {
   readonly kind: "line" | "random" | "snippet";
 }
 
-/** Something to know that does not end the run. */
+/** A warning or a note; the run goes on. */
 export interface Warned {
   readonly type: "warning";
   readonly kind: string;
@@ -71,7 +84,7 @@ export interface Warned {
   readonly hint: string;
 }
 
-/** Why the run ended without being done. */
+/** Why the run failed. */
 export interface Failed {
   readonly type: "failed";
   readonly error: DcsendError;
@@ -82,10 +95,12 @@ export interface Finished {
   readonly type: "done";
   readonly ok: boolean;
   readonly bytes: number;
-  /** From the accepted manifest to the end. */
+  /** From acceptance to the end. */
   readonly seconds: number;
   readonly files: readonly FileFinished[];
-  /** What is to be handed to the browser's downloads. */
+  /** How much the sender found and did not offer. */
+  readonly leftOut: LeftOut;
+  /** Files for the browser's downloads. */
   readonly exports: readonly Export[];
 }
 
@@ -99,5 +114,5 @@ export type Event =
   | Failed
   | Finished;
 
-/** Told of every event, in order; must not block. */
+/** Called with every event, in order; must not block. */
 export type Emit = (event: Event) => void;

@@ -1,11 +1,10 @@
 /**
- * The receiving half: frames into operations, operations into the sink, verdicts back. As
- * `dcsend/session/incoming.py`.
+ * The receiving half of a transfer. As `dcsend/session/incoming.py`.
  *
- *     `data` channel ─ frames ─► pending ─ batch ─► sink ─► acknowledgements, verdicts
- *     `control` channel ─ manifest ─► judge ─► person ─► accept or decline
+ *     `data` channel ─ frames ─► pending ─ batch ─► sink ─► verdicts, acknowledgements
+ *     `control` channel ─ manifest ─► safe names ─► person ─► accept or decline
  *
- * What is pending is bounded by the window: nothing is acknowledged before it is written.
+ * The window bounds what is pending: nothing is acknowledged before it is written.
  */
 import type { Entry } from "../entry.ts";
 import {
@@ -15,26 +14,27 @@ import {
   LocalProtocolError,
   PeerRefused,
 } from "../errors.ts";
-import type { Operation, Outcome, Sink } from "../files/operations.ts";
+import type { Content, Outcome, Sink } from "../files/contract.ts";
 import { printable } from "../printable.ts";
 import type { Event, FrameEvent } from "../protocol/events.ts";
 import { WINDOW } from "../protocol/limits.ts";
 import { Receiver } from "../protocol/receiver.ts";
 import { Control, type Meeting } from "./control.ts";
-import type { Party } from "./conversation.ts";
+import type { TransferHalf } from "./conversation.ts";
+import type { ManifestKnown } from "./events.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, declineReason, type Fault, type Tally } from "./outcome.ts";
 import { Progress, totalSize } from "./progress.ts";
 import { Bell, race, within } from "./waiting.ts";
 
 /**
- * Seconds to wait for the sender's bye once every file is safe; then it is done all the same. Long,
- * since closing takes Complete from a sender that is slow to read it; shorter than the silence after
- * which a peer is taken for gone.
+ * Seconds to wait for the sender's Bye once every file is written; the run then succeeds without
+ * it. Longer than a slow sender needs to read Complete, which closing earlier would drop; shorter
+ * than the silence after which a peer counts as gone.
  */
-const BYE = 15;
+export const BYE = 15;
 
-/** Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming. */
+/** Bytes of frames in one batch: an eighth of the window, for frequent acknowledgements. */
 const BATCH = 1024 * 1024;
 
 const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
@@ -45,41 +45,39 @@ const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
 };
 
 /** Receives one manifest over one connection into one sink. */
-export class Incoming implements Party {
+export class Incoming implements TransferHalf {
   safe = false;
   readonly control: Control;
   readonly #meeting: Meeting;
   readonly #options: RunOptions;
   readonly #tally: Tally;
   readonly #protocol: Receiver;
-  /** Rings when something was added to what the peer has given. */
+  /** Rings when frames or a manifest have arrived. */
   readonly #arrived = new Bell();
-  #manifest: readonly Entry[] | null = null;
+  #manifest: ManifestKnown | null = null;
   /** Why the offer was declined. */
   #refusal: DcsendError | null = null;
   #entries: readonly Entry[] = [];
   #sink: Sink | null = null;
   #pending: FrameEvent[] = [];
-  /** Whether the disk is being waited for. */
+  /** Whether the sink is working. */
   #busy = false;
   #reassured = () => {};
-  /** Files that haven't ended. */
+  /** Number of files that have not ended. */
   #left = 0;
   /** Numbers of the files without a verdict. */
   readonly #unjudged = new Set<number>();
-  /** What became of the last file, if that is known, and told here, before its last frame. */
-  readonly #held: Outcome[] = [];
   #progress: Progress | null = null;
 
   constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
     this.#meeting = meeting;
     this.#options = options;
     this.#tally = tally;
-    this.#protocol = new Receiver(options.agent, options.window ?? WINDOW);
+    this.#protocol = new Receiver(options.agent, options.window ?? WINDOW, options.name);
     this.control = new Control(meeting, this.#protocol, "receiver", tally);
   }
 
-  /** Receive everything; resolve when the sender has said bye. */
+  /** Receive everything; resolve when the sender has sent Bye. */
   async run(): Promise<void> {
     await race(
       this.control.follow(
@@ -88,17 +86,19 @@ export class Incoming implements Party {
       ),
       this.#receive(),
     );
-    // The bye may be the answer to that, too.
+    // Bye may also answer Decline.
     if (this.#refusal !== null) throw this.#refusal;
   }
 
-  async putAway(): Promise<void> {
+  async close(): Promise<void> {
     this.#reassured();
     this.#progress?.close();
-    await this.#sink?.close();
+    const left = (await this.#sink?.close()) ?? [];
+    // Files that were complete before the run failed still go to the downloads.
+    if (this.#tally.exports.length === 0) this.#tally.exports = left;
   }
 
-  /** Give the sender time for its next message, if one is due. */
+  /** Set the deadline of the sender's next message, if one is due. */
   #expect(): void {
     const { state, offered } = this.#protocol;
     const { expect, lift } = this.#meeting;
@@ -108,24 +108,25 @@ export class Incoming implements Party {
     } else lift();
   }
 
-  // --- what is offered
+  // --- the offer
 
-  /** Act on one event; true if it was the last. */
+  /** Process one event; return whether it was the last. */
   #handle(event: Event): boolean {
     if (event.type === "manifest-received") {
-      this.#manifest = event.entries;
+      this.#manifest = { type: "manifest", entries: event.entries, leftOut: event.leftOut };
       this.#arrived.ring();
     }
     return event.type === "peer-said-bye";
   }
 
-  /** Ask, open the sink, accept; or decline with the reason. */
+  /** Get the person's decision, open the sink and accept; or decline with the reason. */
   async #agree(): Promise<void> {
     while (this.#manifest === null) await this.#arrived.wait();
-    this.#entries = this.#manifest;
-    const known = { type: "manifest", entries: this.#entries } as const;
+    const known = this.#manifest;
+    this.#entries = known.entries;
+    this.#tally.expect(known, known.leftOut.unreadable);
     this.#tally.emit(known);
-    const refused = this.#judgeNames();
+    const refused = this.#unsafeNames();
     const skip = new Map<number, string>();
     try {
       const decision = await this.#options.questions.decide(known);
@@ -135,7 +136,7 @@ export class Incoming implements Party {
         if (refused.has(number)) skip.set(number, kind === "link" ? "unsupported" : "unsafe");
       }
       await this.#open(decision.destination, skip);
-      // The answer completes a transfer without bytes, so what it makes must be there before it.
+      // Accept ends a transfer without bytes, so its folders must exist before.
       if (this.#left === 0) this.#conclude(await this.#finish(), skip);
     } catch (thrown) {
       const error = asError(thrown);
@@ -150,12 +151,12 @@ export class Incoming implements Party {
     await this.control.flush();
   }
 
-  /** Find what can't be saved in a browser: why, by number. */
-  #judgeNames(): Map<number, string> {
+  /** Return why entries can't be saved by a browser, by number. */
+  #unsafeNames(): Map<number, string> {
     const refused = new Map<number, string>();
     for (const [number, { kind, path }] of this.#entries.entries()) {
       if (kind === "text") continue;
-      const reason = kind === "link" ? "a browser can't make links" : this.#options.judge(path);
+      const reason = kind === "link" ? "a browser can't make links" : this.#options.validate(path);
       if (reason !== "") refused.set(number, reason);
     }
     const [first] = refused;
@@ -168,12 +169,12 @@ export class Incoming implements Party {
     return refused;
   }
 
-  /** Open the sink, before the sender hears that it may begin. */
+  /** Open the sink, before Accept lets the sender begin. */
   async #open(
     destination: Parameters<RunOptions["openSink"]>[0],
     skip: ReadonlyMap<number, string>,
   ): Promise<void> {
-    // The person may have answered when it was over already: then nothing must be made.
+    // The person may answer after the end of the run: then nothing must be created.
     if (this.#tally.sealed) throw new Interrupted("too late");
     const wanted = new Set<number>();
     for (const [number, { kind }] of this.#entries.entries()) {
@@ -186,11 +187,11 @@ export class Incoming implements Party {
     if (this.#tally.sealed) await this.#sink.close();
   }
 
-  /** Report what a transfer without bytes has made, and skip what could not be. */
+  /** Report what a transfer without bytes has created, and skip what failed. */
   #conclude(outcomes: readonly Outcome[], skip: Map<number, string>): void {
     for (const outcome of outcomes) {
       if (outcome.status === "ok") continue;
-      skip.set(outcome.number, "unsupported");
+      skip.set(outcome.number, "failed");
       this.#report(outcome);
     }
   }
@@ -198,33 +199,41 @@ export class Incoming implements Party {
   #begin(skip: ReadonlyMap<number, string>, refused: ReadonlyMap<number, string>): void {
     this.#tally.started = this.#options.now();
     const total = totalSize(this.#entries, (number) => !skip.has(number));
-    this.#progress = new Progress(total, this.#tally.emit, this.#options.now);
+    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
+      this.#busy ? "disk" : "peer",
+    );
+    this.#progress.show();
     for (const [number, reason] of skip) {
       const entry = this.#entries[number];
       const why = refused.get(number);
-      if (entry === undefined || (why === undefined && reason === "unsupported")) continue;
-      // A folder that nobody wants; no line for each.
+      if (entry === undefined || reason === "failed") continue;
+      // A folder that was declined has no line of its own.
       if (why === undefined && entry.kind === "directory") continue;
       const { path } = entry;
       const file = { type: "file", path, bytes: 0, saved: "", sha256: "" } as const;
-      if (why === undefined) this.#tally.report({ ...file, status: "skipped", reason: "" }, null);
-      else {
+      if (why === undefined) {
+        const said = reason === "exists" ? "a file of this name is there" : "";
+        this.#tally.report({ ...file, status: "skipped", reason: said }, null);
+      } else if (entry.kind === "link") {
+        // Skipped before acceptance: not a failure.
+        this.#tally.report({ ...file, status: "skipped", reason: why }, null);
+      } else {
         const reason = `refused: ${why}`;
-        this.#tally.report({ ...file, status: "failed", reason }, "destination");
+        this.#tally.report({ ...file, status: "failed", reason }, "destination", entry.kind);
       }
     }
   }
 
-  // --- what arrives
+  // --- the content
 
-  /** Agree, then take frames and write them, each as fast as it can. */
+  /** Agree, then take frames and write them, each as fast as possible. */
   async #receive(): Promise<void> {
     await this.#agree();
     this.#reassured = this.control.reassure(() => this.#busy);
     await race(this.#write(), this.#takeFrames());
     this.#meeting.lift();
     await within(BYE, this.control.followed);
-    throw new ConnectionFailed("the other side did not say bye");
+    throw new ConnectionFailed("the other side did not confirm the end of the transfer");
   }
 
   async #takeFrames(): Promise<void> {
@@ -234,17 +243,17 @@ export class Incoming implements Party {
         const message = await data.receive();
         this.#meeting.heard();
         const frames = this.#protocol.receiveFrame(message);
-        if (frames.length === 0) continue; // it is over; the control channel tells why
+        if (frames.length === 0) continue; // the run is over; the control channel has the reason
         this.#pending.push(...frames);
         this.#arrived.ring();
       }
     } catch (error) {
-      // The control channel may hold the reason.
+      // The control channel may have the reason.
       if (!(error instanceof ConnectionFailed)) throw error;
     }
   }
 
-  /** Hand over what is pending, batch after batch, until every file has ended. */
+  /** Write what is pending, batch after batch, until every file has ended. */
   async #write(): Promise<void> {
     while (this.#left > 0) {
       this.#expect();
@@ -259,23 +268,17 @@ export class Incoming implements Party {
         this.#tally.bytes += bytes;
       }
       this.#left -= ended.size;
-      // Folders and all come before the last file's verdict, which makes the transfer complete.
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
       if (this.#tally.sealed) return;
-      if (this.#left === 1) {
-        this.#hold(outcomes.filter(({ number }) => !ended.has(number)));
-        outcomes = outcomes.filter(({ number }) => ended.has(number));
-      }
-      this.#busy = false;
-      await this.#tell(outcomes, cost);
+      if (!(await this.#tell(outcomes, cost))) return;
     }
     if (this.#unjudged.size > 0) throw new LocalProtocolError("files without a verdict");
     this.safe = true;
   }
 
-  /** Take what is pending, as far as it goes into a batch, and count it while it is here. */
+  /** Take at most one batch of what is pending, and count it as progress. */
   #nextBatch() {
-    const batch: Operation[] = [];
+    const batch: Content[] = [];
     const counts = new Map<number, number>();
     const ended = new Set<number>();
     let [cost, taken] = [0, 0];
@@ -285,13 +288,13 @@ export class Incoming implements Party {
       cost += frame.cost;
       if (frame.type === "file-ended" || frame.type === "file-aborted") ended.add(frame.number);
       counts.set(frame.number, (counts.get(frame.number) ?? 0) + contentLength(frame));
-      addOperations(batch, frame);
+      addContent(batch, frame);
     }
     this.#pending = this.#pending.slice(taken);
     return { batch, cost, counts, ended };
   }
 
-  /** Let the sink conclude; what it withheld until now. */
+  /** Finish the sink; return the outcomes that it has withheld. */
   async #finish(): Promise<readonly Outcome[]> {
     if (this.#sink === null) return [];
     const { outcomes, exports } = await this.#sink.finish();
@@ -299,17 +302,28 @@ export class Incoming implements Party {
     return outcomes;
   }
 
-  /** Acknowledge, judge, report. */
-  async #tell(outcomes: readonly Outcome[], cost: number): Promise<void> {
-    this.#protocol.written(cost);
+  /**
+   * Pass each outcome to the downloads, the protocol and the display, then acknowledge `cost`
+   * bytes. Resolves to false if the run has ended before.
+   */
+  async #tell(outcomes: readonly Outcome[], cost: number): Promise<boolean> {
     for (const outcome of outcomes) {
+      const { download } = outcome;
+      // Before its verdict: a file that the sender counts as done must survive the end of this
+      // page.
+      if (download !== undefined) await this.#options.handOver(download);
+      if (this.#tally.sealed) return false;
       this.#judge(outcome);
       this.#report(outcome);
+      if (download !== undefined) await this.control.flush();
     }
-    if (this.#left === 0) for (const outcome of this.#held) this.#judge(outcome);
+    this.#busy = false;
+    // Last: it may complete the transfer.
+    this.#protocol.written(cost);
     if (this.#left > 0) this.#progress?.show();
     else this.#progress?.end();
     await this.control.flush();
+    return true;
   }
 
   #judge(outcome: Outcome): void {
@@ -322,45 +336,40 @@ export class Incoming implements Party {
     }
   }
 
-  /** Tell the person here, and the sender when the last frame has come. */
-  #hold(outcomes: readonly Outcome[]): void {
-    for (const outcome of outcomes) this.#report(outcome);
-    this.#held.push(...outcomes);
-  }
-
   #report({ number, status, size: bytes, saved, sha256, reason }: Outcome): void {
     const entry = this.#entries[number];
     if (entry === undefined) return;
-    // A folder; nobody wants a line for each.
+    // A folder has no line of its own.
     if (entry.kind === "directory" && status === "ok") return;
     const { path } = entry;
     const shown = status === "aborted" ? "failed" : status;
     this.#tally.report(
       { type: "file", path, status: shown, bytes, saved, sha256, reason },
       FAULTS[status],
+      entry.kind,
     );
   }
 }
 
-/** Bytes of content that a frame stands for. */
+/** Return the bytes of content that a frame stands for. */
 function contentLength(frame: FrameEvent): number {
   if (frame.type === "file-aborted") return 0;
   return frame.type === "hole-received" ? frame.length : frame.payload.length;
 }
 
-/** Add what a frame asks of the sink. */
-function addOperations(batch: Operation[], frame: FrameEvent): void {
+/** Append the content of a frame to `batch`. */
+function addContent(batch: Content[], frame: FrameEvent): void {
   const { number } = frame;
   switch (frame.type) {
     case "data-received":
-      batch.push({ type: "write", number, offset: frame.offset, payload: frame.payload });
+      batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       break;
     case "hole-received":
       batch.push({ type: "hole", number, offset: frame.offset, length: frame.length });
       break;
     case "file-ended":
       if (frame.payload.length > 0) {
-        batch.push({ type: "write", number, offset: frame.offset, payload: frame.payload });
+        batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       }
       batch.push({ type: "end", number, size: frame.size, digest: frame.digest });
       break;

@@ -1,33 +1,33 @@
 /**
- * Is the other side still there, and was this page awake? Decided from what arrives and when timers
- * come, with the time passed in: as `dcsend/session/liveness.py`. Imports only protocol/limits.ts.
+ * Whether the peer is alive and makes progress, by the messages that arrive, and whether this page
+ * was suspended; time is passed in. As `dcsend/session/liveness.py`.
  */
 import { LIVENESS_INTERVAL, LIVENESS_LETTERS } from "../protocol/limits.ts";
 
 /**
  * What is due now.
  *
- * send     send a random message
- * report   tell the person that the peer is silent
- * give-up  the peer is gone
+ * send     a keep-alive message
+ * report   a warning that the peer is silent
+ * give-up  the end: the peer is gone
  */
 export type Sign = "send" | "report" | "give-up";
 
-/** Seconds of silence after which the person is told. */
-const REPORT = 12;
+/** Seconds of silence before the warning. */
+export const REPORT = 12;
 
-/** Seconds of silence after which the peer is taken for gone. */
-const LIMIT = 30;
+/** Seconds of silence after which the peer counts as gone. */
+export const LIMIT = 30;
 
-/** Seconds a timer may be late on a busy device; more, and the browser had stopped the page. */
+/** Seconds that a timer may be late on a busy device; more means that the page was suspended. */
 const LATE = 10;
 
-/** Seconds for which a sleep may explain that the connection is lost: ICE takes half of it. */
+/** Seconds for which a suspension may explain a lost connection: ICE takes half of it. */
 const REMEMBERED = 60;
 
 const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/** Return a sign of life: fifteen letters, without a line end. */
+/** Return a keep-alive message: fifteen letters, without a line end. */
 export function randomLetters(): string {
   let letters = "";
   for (const byte of crypto.getRandomValues(new Uint8Array(LIVENESS_LETTERS))) {
@@ -36,12 +36,12 @@ export function randomLetters(): string {
   return letters;
 }
 
-/** Tell a line that somebody typed from a sign of life: only the former has a line end. */
+/** Return whether a message is a typed line: a keep-alive message has no line end. */
 export function isLine(message: string): boolean {
   return message.endsWith("\n");
 }
 
-/** Keeps the three clocks: next sign of ours, report, end. Times in seconds, any origin. */
+/** Three timers: next keep-alive message, report, end. Times in seconds, any origin. */
 export class Liveness {
   #nextSend: number;
   #heard: number;
@@ -52,18 +52,18 @@ export class Liveness {
     this.#heard = now;
   }
 
-  /** Note that something has arrived, on whatever channel. */
+  /** Note that a message has arrived, on any channel. */
   heard(now: number): void {
     this.#heard = now;
     this.#reported = false;
   }
 
-  /** For how many seconds nothing has arrived. */
+  /** Return the seconds since the last message. */
   silence(now: number): number {
     return now - this.#heard;
   }
 
-  /** What is due, each thing once. */
+  /** Return what is due, each once. */
   due(now: number): Sign[] {
     const signs: Sign[] = [];
     if (this.silence(now) >= LIMIT) return ["give-up"];
@@ -72,69 +72,69 @@ export class Liveness {
       signs.push("report");
     }
     if (now >= this.#nextSend) {
-      // From now, not from when it was due: after a suspended minute, not twelve at once.
+      // From now, not from when it was due: one message after a suspended minute, not twelve.
       this.#nextSend = now + LIVENESS_INTERVAL;
       signs.push("send");
     }
     return signs;
   }
 
-  /** When `due` should be asked again. */
+  /** Return when `due` should be called again. */
   nextDue(): number {
     return Math.min(this.#nextSend, this.#heard + (this.#reported ? LIMIT : REPORT));
   }
 }
 
-/** When the peer's next step is due, if it is due at all. Times in seconds, any origin. */
+/** The deadline of the peer's next step, if there is one. Times in seconds, any origin. */
 export class Deadline {
   #due = Number.POSITIVE_INFINITY;
   #missed = "";
 
-  /** Give the peer `seconds` from now; `missed` completes "the other side …". */
+  /** Set it to `seconds` from now; `missed` completes "the other side …". */
   expect(now: number, seconds: number, missed: string): void {
     this.#due = now + seconds;
     this.#missed = missed;
   }
 
-  /** Give the peer as much time as it takes. */
+  /** Remove it. */
   lift(): void {
     this.#due = Number.POSITIVE_INFINITY;
   }
 
-  /** What the peer has not done in time; empty if nothing is overdue. */
+  /** Return what the peer has missed; empty if the deadline has not passed. */
   missed(now: number): string {
     return now >= this.#due ? this.#missed : "";
   }
 
-  /** When `missed` should be asked again. */
+  /** When `missed` should be called again. */
   get due(): number {
     return this.#due;
   }
 }
 
 /**
- * Notices that the browser had stopped the page. Two clocks, in seconds: in some systems the
- * monotonic one stands still while the device sleeps, the other one doesn't.
+ * Detects that the browser has suspended the page. Two clocks, in seconds: on some systems the
+ * monotonic one stops while the device sleeps, the wall clock does not.
  */
 export class Wakefulness {
   #now = Number.POSITIVE_INFINITY;
   #wall = Number.POSITIVE_INFINITY;
   #woke = Number.NEGATIVE_INFINITY;
 
-  /** Note that a timer was set that comes in `delay` seconds. */
+  /** Note that a timer was set to fire in `delay` seconds. */
   expect(now: number, wall: number, delay: number): void {
     this.#now = now + delay;
     this.#wall = wall + delay;
   }
 
-  /** Note that the timer came; true if it is so late that the page was asleep. */
+  /** Note that the timer has fired; return whether it is so late that the page was suspended. */
   tick(now: number, wall: number): boolean {
     const late = this.#late(now, wall);
     if (late) this.#woke = now;
     return late;
   }
 
-  /** Whether the page was asleep a moment ago; also right before the late timer comes. */
+  /** Return whether the page was suspended recently, even if the late timer has not fired yet. */
   slept(now: number, wall: number): boolean {
     return this.#late(now, wall) || now - this.#woke < REMEMBERED;
   }

@@ -1,14 +1,12 @@
-/**
- * How the two sides meet: dial a code, and wait for the first word. As `dcsend/session/meeting.py`.
- * Imports engine types, protocol/limits.ts, leaves and session.
- */
-import type { Connection } from "../engines/base.ts";
+/** Dial a code, and wait for the peer's first message. As `dcsend/session/meeting.py`. */
+
 import { CodeExpired, ConnectionFailed } from "../errors.ts";
+import type { Connection } from "../peers/contract.ts";
 import { HELLO_SECONDS } from "../protocol/limits.ts";
 import type { RunOptions } from "./options.ts";
 import { asError } from "./outcome.ts";
 
-/** Dial, until `signal` says no. Rejects with CodeExpired or ConnectionFailed. */
+/** Dial, until `signal` aborts. Rejects with CodeExpired, CodeUsed or ConnectionFailed. */
 export async function meet(
   { connect, expires, wallClock }: Pick<RunOptions, "connect" | "expires" | "wallClock">,
   signal: AbortSignal,
@@ -17,9 +15,12 @@ export async function meet(
     return await connect(signal);
   } catch (thrown) {
     const error = asError(thrown);
-    if (error.kind !== "connection") throw error;
+    if (error.kind !== "connection" && error.kind !== "code-used") throw error;
     // Clocks differ between devices, so the time in the code only explains a failure.
-    if (expires < wallClock()) throw new CodeExpired("nobody answers, and the code has expired");
+    if (expires < wallClock()) {
+      const answer = error.kind === "code-used" ? "the other side refuses it" : "no answer";
+      throw new CodeExpired(`${answer}, and the code has expired`);
+    }
     if (error.hint !== "") throw error;
     throw new ConnectionFailed(
       error.message,

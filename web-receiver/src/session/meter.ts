@@ -1,19 +1,24 @@
 /**
- * How far, how fast, how long still: arithmetic over acknowledged bytes, time passed in. As
- * `dcsend/session/meter.py`. Imports only types.
+ * Progress, rate and time left of a transfer, from acknowledged bytes; time is passed in. As
+ * `dcsend/session/meter.py`.
  */
 import type { Progressed } from "./events.ts";
 
-/** Seconds the rate is averaged over: long enough to be readable, short enough to be true. */
+/** Seconds over which the rate is averaged. */
 const SPAN = 5;
+
+/** A progress event without what the transfer waits for. */
+type Measured = Omit<Progressed, "waits">;
 
 /** Turns counts of written bytes into `Progressed` events, a few per second at most. */
 export class Meter {
-  /** The file on the way. */
+  /** The current file. */
   path = "";
   readonly #total: number | null;
   readonly #interval: number;
   #bytes = 0;
+  /** When an event last found more bytes than the one before. */
+  #moved: number;
   /** [seconds, bytes at that time], oldest first. */
   readonly #points: [number, number][];
   #next: number;
@@ -24,6 +29,7 @@ export class Meter {
     this.#interval = interval;
     this.#points = [[now, 0]];
     this.#next = now;
+    this.#moved = now;
   }
 
   /** Count bytes that have been written at the receiver. */
@@ -31,15 +37,16 @@ export class Meter {
     this.#bytes += count;
   }
 
-  /** An event if the last one is old enough. */
-  due(now: number): Progressed | null {
+  /** Return an event if the last one is old enough. */
+  due(now: number): Measured | null {
     return now >= this.#next ? this.now(now) : null;
   }
 
-  /** An event in any case. */
-  now(now: number): Progressed {
+  /** Return an event in any case. */
+  now(now: number): Measured {
     this.#next = now + this.#interval;
     const points = this.#points;
+    if (this.#bytes > (points.at(-1)?.[1] ?? 0)) this.#moved = now;
     points.push([now, this.#bytes]);
     const oldest = () => points[0] ?? [now, 0];
     while (points.length > 2 && now - oldest()[0] > SPAN) points.shift();
@@ -48,6 +55,7 @@ export class Meter {
     const total = this.#total;
     const rate = now > then ? (bytes - count) / (now - then) : 0;
     const eta = total === null || rate <= 0 ? null : Math.max(0, (total - bytes) / rate);
-    return { type: "progress", bytes, total, rate, eta, path: this.path };
+    const still = now - this.#moved;
+    return { type: "progress", bytes, total, rate, eta, path: this.path, still };
   }
 }

@@ -1,44 +1,52 @@
-/** What a run needs, asks and offers: types only. Imports only types. */
-import type { Connection } from "../engines/base.ts";
+/** The inputs, questions and methods of a run: types only. */
+
 import type { Entry } from "../entry.ts";
 import type { DcsendError } from "../errors.ts";
-import type { Chosen, Destination, Sink, Source } from "../files/operations.ts";
+import type { Chosen, Destination, Export, Sink, Source } from "../files/contract.ts";
+import type { Connection } from "../peers/contract.ts";
 import type { Emit, Finished, ManifestKnown } from "./events.ts";
 
-/** What a person decided about an offer. */
+/** A person's answer to an offer. */
 export interface Decision {
-  /** Entries that are not wanted, with reason `declined`. */
+  /** Entries that are not received, with reason `declined`. */
   readonly skip: ReadonlyMap<number, string>;
   readonly destination: Destination;
 }
 
-/** What a person is asked; each at most once in a run, and maybe never answered. */
+/** The questions to a person; each at most once in a run, possibly never answered. */
 export interface Questions {
-  /** Take it, and where to? null declines. */
+  /** Whether to receive it, and to which destination; null declines. */
   decide(manifest: ManifestKnown): Promise<Decision | null>;
-  /** What to send? null, or nothing, cancels. */
+  /** What to send; null, or an empty list, cancels. */
   choose(): Promise<readonly Chosen[] | null>;
 }
 
-/** Everything that a run is given. */
+/** The inputs of a run. */
 export interface RunOptions {
-  /** Dial the code; called once, until `signal` says no. Rejects with ConnectionFailed. */
+  /** Dials the code; called once, ends when `signal` aborts. Rejects with ConnectionFailed. */
   readonly connect: (signal: AbortSignal) => Promise<Connection>;
   /** When the code expires; seconds since 1970. */
   readonly expires: number;
-  /** Told of every event; the last is `done`. */
+  /** Called with every event; the last is `done`. */
   readonly emit: Emit;
   readonly questions: Questions;
-  /** Name and version of this page, as the peer is told. */
+  /** Name and version of this page, for the peer. */
   readonly agent: string;
-  /** Whether a path may be saved: empty, or why not. */
-  readonly judge: (path: string) => string;
+  /** Name of this device, for the peer. */
+  readonly name: string;
+  /** Why a path can't be saved; empty if it can. */
+  readonly validate: (path: string) => string;
   /** As in files/disk.ts. */
   readonly openSink: (
     destination: Destination,
     entries: readonly Entry[],
     wanted: ReadonlySet<number>,
   ) => Promise<Sink>;
+  /**
+   * Passes a complete file to the browser's downloads while others are still arriving; resolves
+   * when they have it, or when the run is over. Never rejects.
+   */
+  readonly handOver: (file: Export) => Promise<void>;
   /** As in files/disk.ts. */
   readonly openSource: (chosen: readonly Chosen[], skip: ReadonlySet<number>) => Source;
   /** Monotonic seconds. */
@@ -49,14 +57,14 @@ export interface RunOptions {
   readonly window?: number;
 }
 
-/** A run that goes on. */
+/** A run in progress. */
 export interface Run {
-  /** Send a line to the other side; without effect while nobody is there. */
+  /** Send a line to the peer; without effect unless one is connected. */
   say(line: string): void;
-  /** The person cancels, or there is another reason. Without effect when it is over. */
+  /** End the run, because the person stops it or for `reason`. Without effect when it is over. */
   stop(reason?: DcsendError): void;
-  /** The page is going away: tell the peer at once, as far as that is possible. */
+  /** Send Cancel at once, as far as possible: the page is being closed. */
   leave(): void;
-  /** Resolves to the last event, which has been emitted then; never rejects. */
+  /** Resolves to the last event, after it was emitted; never rejects. */
   readonly finished: Promise<Finished>;
 }

@@ -1,14 +1,14 @@
 /**
- * The sending half: blocks from the disk into frames, as fast as acknowledgements come back. As
- * `dcsend/session/outgoing.py`.
+ * The sending half of a transfer. As `dcsend/session/outgoing.py`.
  *
  *     source ─ blocks ─► frames ─► `data` channel
  *     `control` channel ─ acks, verdicts ─► window, pace, progress, verdicts
  */
-import type { Channel } from "../engines/base.ts";
-import type { Entry } from "../entry.ts";
+
+import { type Entry, type Kind, NOTHING_LEFT_OUT } from "../entry.ts";
 import { ConnectionFailed, Interrupted } from "../errors.ts";
-import type { Block, Chosen, Source } from "../files/operations.ts";
+import type { Block, Chosen, Source } from "../files/contract.ts";
+import type { Channel } from "../peers/contract.ts";
 import type { Accepted, Event } from "../protocol/events.ts";
 import {
   DIGEST,
@@ -17,51 +17,55 @@ import {
   MAX_PAYLOAD_WITH_DIGEST,
   WINDOW,
 } from "../protocol/limits.ts";
-import { CAUTIOUS, Pace } from "../protocol/pace.ts";
 import { Sender } from "../protocol/sender.ts";
 import { Control, type Meeting } from "./control.ts";
-import type { Party } from "./conversation.ts";
+import type { TransferHalf } from "./conversation.ts";
 import type { FileFinished } from "./events.ts";
 import type { RunOptions } from "./options.ts";
 import { type Fault, peerDeclined, type Tally } from "./outcome.ts";
+import { Pace } from "./pace.ts";
 import { Progress, totalSize } from "./progress.ts";
 import { Bell, race, within } from "./waiting.ts";
 
-/** Seconds to wait for the receiver to hang up after the last word. */
-const HANG_UP = 1;
+/** Seconds to wait for the receiver to close the connection after Bye. */
+export const HANG_UP = 1;
 
-/** The longest frame without content, bytes. */
+/** Bytes of the longest frame without content. */
 const SHORT = FRAME_HEADER + MAX_MESSAGE;
 
-/** Acknowledged frames that are kept before they are cut off; one by one is slow. */
+/** Why sending a file ends that has the verdict `failed` before its end. */
+const REFUSED = "the receiver could not save it";
+
+/** Acknowledged frames that are kept before they are removed together; one by one is slow. */
 const MOST_DONE = 1024;
 
 /** A frame that may not be acknowledged yet. */
 interface Frame {
-  /** Bytes of `data` messages sent, this one included. */
+  /** Bytes of `data` messages sent, including this one. */
   readonly upto: number;
   readonly number: number;
   /** Bytes of content. */
   readonly content: number;
 }
 
-/** What is known of a file whose verdict is not there yet. */
+/** A file that was sent and has no verdict yet. */
 interface Sent {
   readonly bytes: number;
   readonly digest: Uint8Array;
   readonly failure: string;
 }
 
-/** What an entry that the receiver did not want is called: reason and fault. */
+/** Reason and fault of an entry that the receiver does not accept, by the reason in its Accept. */
 const SKIPPED: Readonly<Record<string, readonly [string, Fault | null]>> = {
   exists: ["the receiver has a file of this name", null],
-  declined: ["the receiver did not want it", null],
+  declined: ["the receiver did not accept it", null],
   unsafe: ["the receiver refuses this name", "destination"],
   unsupported: ["the receiver can't take this kind", "destination"],
+  failed: ["the receiver could not make it", "destination"],
 };
 
-/** Sends what a person chooses over one connection. */
-export class Outgoing implements Party {
+/** Sends the files that a person chooses over one connection. */
+export class Outgoing implements TransferHalf {
   safe = false;
   readonly control: Control;
   readonly #options: RunOptions;
@@ -70,16 +74,16 @@ export class Outgoing implements Party {
   readonly #pace: Pace;
   readonly #meeting: Meeting;
   readonly #channels: Readonly<Record<"control" | "data", Channel>>;
-  /** Rings when the receiver has answered, or acknowledged. */
+  /** Rings when an answer or an acknowledgement has arrived. */
   readonly #answered = new Bell();
   #entries: readonly Entry[] = [];
   #accepted: Accepted | null = null;
-  /** Whether the source is being waited for. */
+  /** Whether the source is reading. */
   #reading = false;
   #reassured = () => {};
   #source: Source | null = null;
   #progress: Progress | null = null;
-  /** Frames in flight, behind those that are done. */
+  /** Frames in flight, after those that are acknowledged. */
   readonly #frames: Frame[] = [];
   #done = 0;
   #sent = 0;
@@ -88,25 +92,25 @@ export class Outgoing implements Party {
   constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
     this.#options = options;
     this.#tally = tally;
-    this.#protocol = new Sender(options.agent, options.window ?? WINDOW);
-    this.#pace = new Pace(CAUTIOUS, options.window ?? WINDOW);
+    this.#protocol = new Sender(options.agent, options.window ?? WINDOW, options.name);
+    this.#pace = new Pace(options.window ?? WINDOW);
     this.control = new Control(meeting, this.#protocol, "sender", tally);
     this.#meeting = meeting;
     this.#channels = meeting.connection.channels;
   }
 
-  /** Send everything; resolve when the receiver has judged all of it. */
+  /** Send everything; resolve when the receiver has sent every verdict. */
   run(): Promise<void> {
     return race(this.#listen(), this.#pump());
   }
 
-  async putAway(): Promise<void> {
+  async close(): Promise<void> {
     this.#reassured();
     this.#progress?.close();
     this.#source?.close();
   }
 
-  /** Give the receiver time for its next message, if one is due. */
+  /** Set the deadline of the receiver's next message, if one is due. */
   #expect(): void {
     const { state, answering, acknowledged } = this.#protocol;
     const { expect, lift } = this.#meeting;
@@ -116,7 +120,7 @@ export class Outgoing implements Party {
     } else lift();
   }
 
-  // --- what comes back
+  // --- messages of the receiver
 
   async #listen(): Promise<void> {
     await this.control.follow(
@@ -125,20 +129,24 @@ export class Outgoing implements Party {
     );
     this.safe = true;
     this.#meeting.lift();
-    // The receiver, which then knows that we know, hangs up; a close here may drop the bye.
+    // The receiver closes after Bye; closing here may drop the Bye.
     this.#protocol.end();
     await this.control.flush();
     await within(HANG_UP, untilItEnds(this.#channels.control));
   }
 
-  /** Act on one event; true if it was the last. */
+  /** Process one event; return whether it was the last. */
   #handle(event: Event): boolean {
     switch (event.type) {
       case "accepted":
         this.#start(event);
         break;
       case "declined":
-        throw peerDeclined(event.reason, event.message);
+        throw peerDeclined(
+          event.reason,
+          event.message,
+          this.#entries.map(({ path }) => path),
+        );
       case "acknowledged":
         this.#acknowledge(event.bytes);
         break;
@@ -156,16 +164,21 @@ export class Outgoing implements Party {
     const { skip, have } = accepted;
     this.#tally.started = this.#options.now();
     let total = totalSize(this.#entries, (number) => !skip.has(number));
-    // What the receiver has is not sent.
+    // Bytes that the receiver already has are not sent.
     for (const offset of have.values()) total = total === null ? null : total - offset;
-    this.#progress = new Progress(total, this.#tally.emit, this.#options.now);
+    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
+      this.#reading ? "disk" : "peer",
+    );
     for (const [number, reason] of skip) {
       const entry = this.#entries[number];
       if (entry === undefined) continue;
       const [words, fault] = SKIPPED[reason] ?? [reason, "destination"];
       const status = fault === null ? "skipped" : "failed";
-      this.#report({ path: entry.path, status, bytes: entry.size ?? 0, reason: words }, fault);
+      const file = { path: entry.path, status, bytes: entry.size ?? 0, reason: words } as const;
+      this.#report(file, fault, entry.kind);
     }
+    // Shows that the offer was accepted, before the first acknowledgement, which may be slow.
+    this.#progress.show();
     this.#accepted = accepted;
     this.#answered.ring();
   }
@@ -200,26 +213,37 @@ export class Outgoing implements Party {
     } else if (status === "ok") {
       this.#report({ ...file, status }, null);
     } else if (status === "mismatch") {
-      this.#report({ ...file, status, reason: "the receiver got other bytes" }, "integrity");
+      this.#report(
+        { ...file, status, reason: "the receiver received different bytes" },
+        "integrity",
+      );
     } else {
-      this.#report({ ...file, status, reason: "the receiver could not save it" }, "destination");
+      const kind = this.#entries[number]?.kind;
+      this.#report({ ...file, status, reason: REFUSED }, "destination", kind);
     }
   }
 
   #report(
     file: Pick<FileFinished, "path" | "status" | "bytes"> & Partial<FileFinished>,
     fault: Fault | null,
+    kind?: Kind,
   ): void {
-    this.#tally.report({ type: "file", saved: "", sha256: "", reason: "", ...file }, fault);
+    this.#tally.report({ type: "file", saved: "", sha256: "", reason: "", ...file }, fault, kind);
   }
 
-  // --- what goes out
+  // --- content
 
-  /** Let the person choose, offer it, send every accepted file, block after block. */
+  /** Let the person choose, offer it, and send every accepted file, block after block. */
   async #pump(): Promise<void> {
     const chosen = await this.#choose();
     this.#protocol.offer(this.#entries);
-    this.#tally.emit({ type: "manifest", entries: this.#entries });
+    const offered = {
+      type: "manifest",
+      entries: this.#entries,
+      leftOut: NOTHING_LEFT_OUT,
+    } as const;
+    this.#tally.expect(offered, 0);
+    this.#tally.emit(offered);
     await this.control.flush();
     while (this.#accepted === null) await this.#answered.wait();
     const { skip, have } = this.#accepted;
@@ -229,14 +253,16 @@ export class Outgoing implements Party {
     try {
       for (;;) {
         this.#reading = true;
-        const block = await source.next();
+        const block = await source.next(this.#protocol.due);
         this.#reading = false;
+        await this.#giveUp();
         if (block === null) break;
+        if (block.number < this.#protocol.due) continue;
         if (block.failure !== "") await this.#sendAbort(block);
         else await this.#sendContent(block, have.get(block.number) ?? 0);
       }
     } catch (error) {
-      // A lost connection is told by the control channel, which may hold the reason, too.
+      // The control channel reports a lost connection, and may have the reason.
       if (!(error instanceof ConnectionFailed)) throw error;
     }
   }
@@ -248,17 +274,25 @@ export class Outgoing implements Party {
     return chosen;
   }
 
-  /** Give a file up. */
+  /** Give up the current file if the receiver has. */
+  async #giveUp(): Promise<void> {
+    const number = this.#protocol.due;
+    if (!this.#protocol.isRefused(number)) return;
+    await this.#room(SHORT);
+    await this.#put(this.#protocol.abort(number, REFUSED), number, 0);
+  }
+
+  /** Give up a file that can't be read. */
   async #sendAbort({ number, failure }: Block): Promise<void> {
     this.#unjudged.set(number, { bytes: 0, digest: new Uint8Array(), failure });
     await this.#room(SHORT);
     await this.#put(this.#protocol.abort(number, failure), number, 0);
   }
 
-  /** Send a block, without what is before `have`: the receiver holds that. */
+  /** Send a block, without the bytes before `have`, which the receiver already has. */
   async #sendContent({ number, failure, ...block }: Block, have: number): Promise<void> {
     const protocol = this.#protocol;
-    // A peer that takes only short frames gets short frames.
+    // Short frames for a peer that accepts only those.
     const step = Math.min(MAX_PAYLOAD_WITH_DIGEST, protocol.maxPayload - DIGEST);
     const { length } = block.payload;
     let at = Math.min(length, Math.max(0, have - block.offset));
@@ -271,24 +305,24 @@ export class Outgoing implements Party {
       if (digest !== null)
         this.#unjudged.set(number, { bytes: offset + part.length, digest, failure });
       const cost = FRAME_HEADER + part.length + (digest === null ? 0 : DIGEST);
-      // Nothing is awaited while there is room: that would take longer than to send.
+      // Without `await` while there is room: awaiting would take longer than sending.
       if (!this.#hasRoom(cost)) await this.#room(cost);
       const waiting = this.#put(protocol.data(number, offset, part, digest), number, part.length);
       if (waiting !== null) await waiting;
-    } while (at < length);
+    } while (at < length && !protocol.isRefused(number));
   }
 
-  /** Say whether the window and the pace let a frame of `cost` bytes go. */
+  /** Return whether the window and the pace allow a frame of `cost` bytes. */
   #hasRoom(cost: number): boolean {
     return this.#protocol.sendable() >= cost && this.#pace.allows(cost);
   }
 
-  /** Wait until a frame of `cost` bytes may go. */
+  /** Wait until a frame of `cost` bytes is allowed. */
   async #room(cost: number): Promise<void> {
     while (!this.#hasRoom(cost)) await this.#answered.wait();
   }
 
-  /** Send a frame; null if that is done. */
+  /** Send a frame; return null if that is done without waiting. */
   #put(frame: Uint8Array<ArrayBuffer>, number: number, content: number): Promise<void> | null {
     this.#pace.send(frame.length, this.#options.now());
     const wasIdle = this.#sent === this.#protocol.acknowledged;
@@ -309,7 +343,7 @@ function hex(bytes: Iterable<number>): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Read on until the other side hangs up. */
+/** Read until the peer closes. */
 async function untilItEnds(channel: Channel): Promise<never> {
   for (;;) await channel.receive();
 }

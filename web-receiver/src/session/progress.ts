@@ -1,64 +1,88 @@
 /**
- * Progress events: at most one per interval, and never a stale last one. As
- * `dcsend/session/progress.py`. Imports only leaves and session.
+ * Progress events: at most one per interval, the last one up to date. As
+ * `dcsend/session/progress.py`.
  */
 import type { Entry } from "../entry.ts";
-import type { Emit } from "./events.ts";
+import type { Emit, Progressed } from "./events.ts";
 import { Meter } from "./meter.ts";
 
 /** Seconds between two events, at least. */
 const INTERVAL = 0.25;
+/**
+ * Seconds between two events, at most: the display also shows how long progress has stood still.
+ */
+const LONGEST = 1;
 
-/** Counts written bytes of a transfer and emits what the meter says. */
+/** Counts written bytes of a transfer and emits events of its meter. */
 export class Progress {
   readonly #emit: Emit;
   readonly #now: () => number;
+  readonly #waits: () => Progressed["waits"];
   readonly #meter: Meter;
-  #later: ReturnType<typeof setTimeout> | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the timer is for bytes that have not been shown. */
+  #hurries = false;
   #closed = false;
 
-  /** `total` in bytes, null if not known; `now` gives seconds. */
-  constructor(total: number | null, emit: Emit, now: () => number) {
+  /**
+   * `total` in bytes, null if not known; `now` returns seconds, `waits` what the transfer waits
+   * for.
+   */
+  constructor(
+    total: number | null,
+    emit: Emit,
+    now: () => number,
+    waits: () => Progressed["waits"] = () => "peer",
+  ) {
     this.#emit = emit;
     this.#now = now;
+    this.#waits = waits;
     this.#meter = new Meter(total, now(), INTERVAL);
   }
 
-  /** Count bytes of `entry` that have been written. */
+  /** Count written bytes of `entry`. */
   add(entry: Entry | undefined, count: number): void {
     if (entry !== undefined) this.#meter.path = entry.path;
     this.#meter.add(count);
   }
 
-  /** Emit now, or when the interval is over: a stream that pauses shows where it stands. */
+  /** Emit now, or when the interval is over, so that a paused stream shows its progress. */
   show(): void {
     if (this.#closed) return;
-    const event = this.#meter.due(this.#now());
-    if (event !== null) this.#emit(event);
-    else this.#later ??= setTimeout(() => this.#showLate(), INTERVAL * 1000);
+    const measured = this.#meter.due(this.#now());
+    if (measured !== null) this.#tell(measured);
+    else if (!this.#hurries) {
+      this.#hurries = true;
+      this.#wake(INTERVAL);
+    }
   }
 
-  /** Emit the last event. */
+  /** Emit the last event, once. */
   end(): void {
     if (this.#closed) return;
+    this.#tell(this.#meter.now(this.#now()));
     this.close();
-    this.#emit(this.#meter.now(this.#now()));
   }
 
   /** Emit nothing more. */
   close(): void {
     this.#closed = true;
-    if (this.#later !== null) clearTimeout(this.#later);
-    this.#later = null;
+    clearTimeout(this.#timer);
   }
 
-  #showLate(): void {
-    this.#later = null;
-    this.#emit(this.#meter.now(this.#now()));
+  #tell(measured: Omit<Progressed, "waits">): void {
+    this.#hurries = false;
+    this.#wake(LONGEST);
+    this.#emit({ ...measured, waits: this.#waits() });
+  }
+
+  #wake(seconds: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#tell(this.#meter.now(this.#now())), seconds * 1000);
   }
 }
 
-/** Add the sizes of entries that will come, in bytes; null if one of them isn't known. */
+/** Return the sum of the sizes of the wanted entries, in bytes; null if one of them isn't known. */
 export function totalSize(
   entries: readonly Entry[],
   isWanted: (number: number) => boolean,

@@ -1,16 +1,16 @@
 /**
- * The story of a run: meet, talk, carry the files over, sum up. As `dcsend/session/story.py`.
+ * A whole run: connect, transfer, sum up. As `dcsend/session/story.py`.
  *
  *     connect ─► Hello ─► Incoming or Outgoing, in a Conversation ─► done
  *
- * What this page does is the opposite of what the peer's Hello says. Imports engine types,
- * protocol, leaves and session; no DOM, no files.
+ * The role of this page is the opposite of the one in the peer's Hello. No DOM, no files.
  */
-import type { Connection } from "../engines/base.ts";
+
 import { type DcsendError, Interrupted } from "../errors.ts";
+import type { Connection } from "../peers/contract.ts";
 import { peekRole } from "../protocol/messages.ts";
 import type { Meeting } from "./control.ts";
-import { Conversation, type Party } from "./conversation.ts";
+import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
 import { firstMessage, meet } from "./meeting.ts";
@@ -21,7 +21,7 @@ import { race } from "./waiting.ts";
 
 export type { Decision, Questions, Run, RunOptions } from "./options.ts";
 
-/** Begin a run; everything that happens is emitted, the last event is `done`. */
+/** Begin a run; all its results are events, the last of which is `done`. */
 export function startRun(options: RunOptions): Run {
   return new Story(options);
 }
@@ -34,7 +34,7 @@ class Story implements Run {
   readonly #stopped: Promise<never>;
   #stop: (reason: DcsendError) => void = () => undefined;
   #conversation: Conversation | null = null;
-  #party: Party | null = null;
+  #half: TransferHalf | null = null;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -56,12 +56,12 @@ class Story implements Run {
 
   leave(): void {
     const message = "the page was closed";
-    this.#party?.control.leave(message);
-    // The connection is left to the browser: closed here and now, it would drop that message.
+    this.#half?.control.leave(message);
+    // The browser ends the connection: closing it here would drop that message.
     this.#stop(new Interrupted(message));
   }
 
-  /** Run to the end; emit exactly one `Finished`, whatever happens. */
+  /** Run to the end; emit exactly one `Finished`, in any case. */
   async #conclude(): Promise<Finished> {
     const { emit, now } = this.#options;
     const tally = this.#tally;
@@ -77,22 +77,23 @@ class Story implements Run {
       bytes: tally.bytes,
       seconds: tally.started === null ? 0 : now() - tally.started,
       files: tally.files,
+      leftOut: tally.leftOut,
       exports: tally.exports,
     };
     emit(finished);
     return finished;
   }
 
-  /** Meet the peer and do what it wants us to do; hang up in any case. */
+  /** Connect and transfer; close the connection in any case. */
   async #carry(): Promise<void> {
     const leaving = new AbortController();
     const meeting = meet(this.#options, leaving.signal);
     try {
       await this.#converse(await race(meeting, this.#stopped));
     } finally {
-      // A dial that goes on would spend the code, which may be dialed again at once.
+      // An attempt that continues would use up the code, which the person may dial again at once.
       leaving.abort();
-      // Also one that comes about after the person has lost patience.
+      // Also a connection that opens after the person has stopped.
       meeting.then(
         (connection) => connection.close(),
         () => undefined,
@@ -104,7 +105,7 @@ class Story implements Run {
     const hello = await race(firstMessage(connection), this.#stopped);
     const route = await race(connection.route(), this.#stopped);
     const conversation = new Conversation(connection, this.#tally, this.#options);
-    const party = this.#newParty({
+    const half = this.#newHalf({
       connection,
       hello,
       route,
@@ -113,17 +114,19 @@ class Story implements Run {
       lift: () => conversation.lift(),
     });
     this.#conversation = conversation;
-    this.#party = party;
-    await conversation.run(party, this.#stopped);
+    this.#half = half;
+    await conversation.run(half, this.#stopped);
   }
 
-  #newParty(meeting: Meeting): Party {
+  #newHalf(meeting: Meeting): TransferHalf {
     const Half = wantsToReceive(meeting.hello) ? Outgoing : Incoming;
     return new Half(meeting, this.#options, this.#tally);
   }
 }
 
-/** Tell what the peer wants; of what is no Hello, the protocol says so. */
+/**
+ * Return whether the peer's Hello is a receiver's; the protocol refuses anything that is no Hello.
+ */
 function wantsToReceive(hello: Meeting["hello"]): boolean {
   try {
     return peekRole(hello) === "receiver";

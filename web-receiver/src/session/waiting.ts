@@ -1,6 +1,6 @@
-/** Waiting for one thing while others go on; promises can't be cancelled. Imports nothing. */
+/** Helpers to await promises, which can't be cancelled. */
 
-/** Wakes one who waits. Rings before somebody waits are not remembered: look first. */
+/** Wakes a task that waits. A ring before `wait` has no effect: check the condition first. */
 export class Bell {
   #wake = () => {};
 
@@ -11,15 +11,15 @@ export class Bell {
     });
   }
 
-  /** Let who waits go on. */
+  /** Resolve the promise of the last `wait`. */
   ring(): void {
     this.#wake();
   }
 }
 
 /**
- * Await `main` with `others` beside it: an error of any is the error of all; one of `others` that
- * resolves is just done. What comes later, errors too, is of no interest.
+ * Await `main` with `others` beside it: an error of any one is raised; one of `others` that
+ * resolves has no effect. Later results and errors are ignored.
  */
 export function race<T>(main: Promise<T>, ...others: Promise<unknown>[]): Promise<T> {
   return new Promise((resolve, reject) => {
@@ -28,7 +28,7 @@ export function race<T>(main: Promise<T>, ...others: Promise<unknown>[]): Promis
   });
 }
 
-/** Resolve when `work` has ended, in whatever way, or after `seconds`. */
+/** Resolve when `work` has settled, or after `seconds`. */
 export function within(seconds: number, work: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, seconds * 1000);

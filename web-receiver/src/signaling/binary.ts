@@ -1,6 +1,6 @@
-/** What the binary forms of both kinds of code have in common. Imports nothing. */
+/** Common parts of the binary forms of dial code and session description. */
 
-/** Unspecified, multicast, broadcast, or IPv4 in IPv6 clothing. */
+/** Unspecified, multicast, broadcast, or IPv4-mapped IPv6 addresses. */
 export const NOT_ONE_COMPUTER =
   /^(0\.0\.0\.0|255\.255\.255\.255|(22[4-9]|23\d)\..*|::|ff\w\w:.*|::ffff:\w+:\w+)$/;
 
@@ -14,7 +14,7 @@ export function checksum(bytes: Uint8Array): number {
   return crc;
 }
 
-/** Spell an IPv6 address as RFC 5952 says, which is how URLs spell it. */
+/** Return an IPv6 address as text (RFC 5952), as URLs have it. */
 export function ipv6(view: DataView): string {
   const groups = Array.from({ length: 8 }, (_, place) => view.getUint16(2 * place).toString(16));
   return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);

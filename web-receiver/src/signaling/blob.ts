@@ -1,8 +1,9 @@
 /**
- * The two codes of `--signal sdp`, as `dcsend/signaling/blob.py` (layout there and in PROTOCOL.md).
+ * The session descriptions of `--signal sdp`. As `dcsend/signaling/blob.py`; PROTOCOL.md has the
+ * layout.
  *
- * This page makes the first of the two, an offer, and reads the second, the answer: always in the
- * compact form, or in that of the Pion demo, base64 of JSON. Imports only errors.ts and signaling.
+ * This page writes the offer, always in the compact form, and reads the answer, also in the form of
+ * the Pion demo, base64 of JSON.
  */
 import { IncompatibleVersion, MalformedCode } from "../errors.ts";
 import { checksum, ipv6, NOT_ONE_COMPUTER } from "./binary.ts";
@@ -14,19 +15,21 @@ const VERSION = 1;
 const HEAD_SIZE = 37;
 const CRC_SIZE = 2;
 const LARGEST = 255;
-/** More only make the code longer. */
+/** More would only make the code longer. */
 const MAX_CANDIDATES = 8;
 const ANSWER = 0x01;
 const HEX = 0x08;
+const MARKED = 0x10;
+const MARK_SIZE = 2;
 const SETUPS = ["actpass", "active", "passive"] as const;
 const TYPES = ["host", "srflx", "prflx", "relay"] as const;
-/** Of these types (RFC 8445, 5.1.2.2). */
+/** Type preferences of host, srflx, prflx and relay candidates (RFC 8445, 5.1.2.2). */
 const PREFERENCES = [126, 100, 110, 0] as const;
 /** Bytes of an IPv4 address, an IPv6 address, and the UUID of an mDNS name. */
 const ADDRESS_SIZES = [4, 16, 16] as const;
 const MDNS = 2;
 const ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-/** The attribute with which a dcsend ends the demo's form. */
+/** The attribute with which dcsend ends the SDP of the demo's form. */
 const CHECKSUM = "a=dcsend-crc:";
 const HEX_CHARS = "0123456789abcdef";
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\.local$/;
@@ -35,8 +38,8 @@ const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]
 const CANDIDATE = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (host|srflx|prflx|relay)\b/gim;
 
 /**
- * Return the compact form of the browser's own offer; candidates that don't fit, from the end, are
- * left out. Throws MalformedCode where the offer lacks what the other side must know.
+ * Return the compact form of the browser's own offer; candidates that don't fit are omitted, from
+ * the end. Throws MalformedCode where the offer lacks a field that the other side needs.
  */
 export function encodeOffer(sdp: string): string {
   const ufrag = attribute(sdp, "ice-ufrag");
@@ -70,21 +73,43 @@ export function encodeOffer(sdp: string): string {
 /**
  * Return the SDP of the answer in `text`, however it was copied, for the media section `mid`.
  *
- * Throws MalformedCode where it is damaged, an offer, or something else, and IncompatibleVersion
- * where it is whole, but of another version.
+ * `offer` is the result of `markOf` for our offer. Throws MalformedCode for a damaged text, an
+ * offer, or another kind of text, and IncompatibleVersion for a whole description of another
+ * version.
  */
-export function decodeAnswer(text: string, mid: string): string {
-  const json = fromJson(text);
-  return json ?? unpackAnswer(read(text, LARGEST, sizeOf, DESCRIPTION), mid);
+export function decodeAnswer(text: string, mid: string, offer: number | null = null): string {
+  const json = fromJson(text, offer);
+  return json ?? unpackAnswer(read(text, LARGEST, sizeOf, DESCRIPTION), mid, offer);
 }
 
-/** Tell whether `text` is meant to be one of two codes, and not a dial code. */
+/** Return 16 bits that identify the browser's own offer; the answer of a dcsend repeats them. */
+export function markOf(sdp: string): number {
+  const fingerprint = attribute(sdp, "fingerprint", "sha-256 ([0-9A-Fa-f:]{95})").split(":");
+  const credentials = attribute(sdp, "ice-ufrag") + attribute(sdp, "ice-pwd");
+  return checksum(
+    Uint8Array.from([
+      ...fingerprint.map((pair) => Number.parseInt(pair, 16)),
+      ...new TextEncoder().encode(credentials),
+    ]),
+  );
+}
+
+/** Refuse an answer with a mark other than that of `offer`, if both are known. */
+function checkMark(mark: number, offer: number | null): void {
+  if (offer === null || mark === offer) return;
+  throw new MalformedCode(
+    "this answer belongs to another code",
+    "paste the code that you see here on the other side; the answer to it goes here",
+  );
+}
+
+/** Return whether `text` is meant to be a session description, and not a dial code. */
 export function isBlob(text: string): boolean {
   const plain = unwrapped(text);
   return /^(ds|\{|e[wy])/i.test(plain);
 }
 
-/** Return what is left without the command that it stands in, and without what copying adds. */
+/** Return `text` without the command around it, and without characters that copying adds. */
 function unwrapped(text: string): string {
   const bare = text.replace(
     /^\W*dcsend(?:\.exe)?\s+(?:chat|receive|send\s[\s\S]{0,999}?--to)[\s=]+/,
@@ -94,8 +119,8 @@ function unwrapped(text: string): string {
   return bare.replace(/\x1b\[[0-?]*[ -/]*[@-~]/g, "").replace(/^[\s'"`<>«»‹›“”„‟‘’‚‛]+/, "");
 }
 
-/** Return the SDP of an answer in the demo's form; null if it is not in that form. */
-function fromJson(text: string): string | null {
+/** Return the SDP of an answer in the demo's form; null if it has another form. */
+function fromJson(text: string, offer: number | null): string | null {
   let plain = unwrapped(text);
   if (!/^(\{|e[wy][\w+/-]{6})/.test(plain)) return null;
   if (!plain.startsWith("{")) {
@@ -114,13 +139,15 @@ function fromJson(text: string): string | null {
   }
   if (fields?.type === "offer") throw wrongHalf();
   if (fields?.type !== "answer" || typeof fields.sdp !== "string") {
-    throw damaged("it holds no session description");
+    throw damaged("it contains no session description");
   }
   checkSum(fields.sdp);
+  const mark = /^a=dcsend-offer:([0-9a-f]{4})\s*$/m.exec(fields.sdp)?.[1];
+  if (mark !== undefined) checkMark(Number.parseInt(mark, 16), offer);
   return fields.sdp;
 }
 
-/** Refuse the SDP of a dcsend that was changed on its way; that of others has no checksum. */
+/** Refuse a damaged SDP of a dcsend; that of other programs has no checksum. */
 function checkSum(sdp: string): void {
   const at = sdp.lastIndexOf(CHECKSUM);
   if (at < 0) return;
@@ -136,18 +163,18 @@ function wrongHalf(): MalformedCode {
   );
 }
 
-/** Return how many bytes a description has that begins so, null if its version is not ours. */
+/** Return the length of a description from its first bytes; null if it has another version. */
 function sizeOf([version, length = 0]: Uint8Array): number | null {
   return version === VERSION ? length : null;
 }
 
 /** Return the SDP of an answer from the bytes of the compact form. */
-function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string): string {
+function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string, offer: number | null): string {
   if (raw.length <= CRC_SIZE || checksum(raw) !== 0) throw damaged("its checksum is wrong");
   const [version, length, flags = 0, ufragSize = 0, passwordSize = 0] = raw;
   if (version !== VERSION) {
     throw new IncompatibleVersion(
-      `the code has version ${version}, this page knows version ${VERSION}`,
+      `the code has version ${version}, this page supports version ${VERSION}`,
       "reload the page, or get the one of a newer dcsend",
     );
   }
@@ -157,11 +184,13 @@ function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string): string {
   if (setup === undefined || setup === "actpass") throw damaged("its setup is unknown");
   const alphabet = flags & HEX ? HEX_CHARS : ICE_CHARS;
   const count = ufragSize + passwordSize;
-  const end = HEAD_SIZE + Math.ceil((count * Math.log2(alphabet.length)) / 8);
+  const start = HEAD_SIZE + (flags & MARKED ? MARK_SIZE : 0);
+  const end = start + Math.ceil((count * Math.log2(alphabet.length)) / 8);
   if (ufragSize < 4 || passwordSize < 22 || end > raw.length - CRC_SIZE) {
     throw damaged("its ice-ufrag and ice-pwd are not ones");
   }
-  const credentials = unpackCharacters(raw.subarray(HEAD_SIZE, end), count, alphabet);
+  if (flags & MARKED) checkMark(((raw[HEAD_SIZE] ?? 0) << 8) | (raw[HEAD_SIZE + 1] ?? 0), offer);
+  const credentials = unpackCharacters(raw.subarray(start, end), count, alphabet);
   const pairs = Array.from(raw.subarray(5, HEAD_SIZE), (byte) =>
     byte.toString(16).padStart(2, "0"),
   );
@@ -217,7 +246,7 @@ function unpackCharacters(raw: Uint8Array, count: number, alphabet: string): str
   return text;
 }
 
-/** Return one candidate; nothing for a name that is not the UUID of mDNS. */
+/** Return the bytes of a candidate; none for a name that is not the UUID of mDNS. */
 function packCandidate(type: string, host: string, port: number): number[] {
   const uuid = UUID.exec(host);
   let family = MDNS;
@@ -256,12 +285,12 @@ function unpackCandidates(bytes: Uint8Array<ArrayBuffer>): string[] {
     const type = TYPES[head >> 2];
     const size = ADDRESS_SIZES[head & 3];
     if (type === undefined || size === undefined || rest.length < size + 3) {
-      throw damaged("an address in it is not one");
+      throw damaged("an address in it is invalid");
     }
     const view = new DataView(rest.buffer, rest.byteOffset + 1, size + 2);
     const port = view.getUint16(size);
     const host = hostOf(rest.slice(1, 1 + size), head & 3);
-    if (port === 0 || NOT_ONE_COMPUTER.test(host)) throw damaged("an address in it is not one");
+    if (port === 0 || NOT_ONE_COMPUTER.test(host)) throw damaged("an address in it is invalid");
     const number = lines.length;
     // RFC 8445, 5.1.2.1
     const priority =
@@ -281,7 +310,7 @@ function hostOf(address: Uint8Array<ArrayBuffer>, family: number): string {
   return `${hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-")}.local`;
 }
 
-/** Return the first value of an attribute that has this form. */
+/** Return the value of the first attribute of this form. */
 function attribute(sdp: string, name: string, form = "(\\S+)"): string {
   const found = new RegExp(`^a=${name}:${form}[ \\t]*$`, "im").exec(sdp)?.[1];
   if (found === undefined) throw new MalformedCode(`the browser's offer has no usable ${name}`);

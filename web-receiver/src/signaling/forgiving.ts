@@ -1,56 +1,56 @@
 /**
- * Finds the bytes of a code in whatever was pasted, typed or scanned: of a dial code, or of a
- * session description.
+ * Finds the bytes of a dial code or a session description in a pasted, typed or scanned text.
  *
- * As `dcsend/signaling/forgiving.py`, and exactly as forgiving: what mail programs, chats, shells
- * and terminals add is passed over, what they damage is named. Knows nothing of what the bytes
- * mean: that is dialcode.ts. Imports only errors.ts and printable.ts.
+ * As `dcsend/signaling/forgiving.py`, with the same result for every text: what mail programs,
+ * chats, shells and terminals add is ignored, damage is reported. dialcode.ts and blob.ts parse the
+ * bytes.
  */
 import { MalformedCode } from "../errors.ts";
 import { printable } from "../printable.ts";
 
-/** What the text for people begins with. */
+/** The first characters of a dial code in base 32. */
 const PREFIX = "dc";
-/** The same of a session description, of which each side needs the other's. */
+/** The same of a session description. */
 export const DESCRIPTION = "ds";
 
-/** Prefix: what to say where it is that of the other kind. */
+/** Prefix of another kind of code than the wanted one: message and hint. */
 const MISTAKEN: Readonly<Record<string, readonly [string, string]>> = {
   [PREFIX]: [
     "this is a dial code, which needs no answer",
     "use it as it is: go back, and paste it there",
   ],
   [DESCRIPTION]: [
-    "this is one of two codes, each side needs the other's",
+    "this is one of two codes; each side needs the code of the other side",
     "choose “Use two codes” here, and give the code that you see to the other side first",
   ],
 };
 
-/** Characters that are looked at; more is a wrong file, not a code with some clutter. */
+/** Characters that are read; a longer text is a wrong file, not a code with clutter. */
 const MAX_TEXT = 65_536;
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const FOREIGN_TO_BASE32 = /[^0-9a-tv-z]/u;
 const FOREIGN_TO_DIGITS = /[^0-9]/u;
 
-// Listed, rather than "everything else", so that a foreign letter is named and not dropped.
+// A list, instead of "all other characters", so that a wrong letter is reported and not dropped.
 const CLUTTER = /[\p{Cc}\p{Cf}\p{Pd}\p{Z}'"`´<>.,;:!?*_~|=/\\()[\]{}$«»‹›“”„‟‘’‚‛·•−]/gu;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences begin with one
 const CONTROL_SEQUENCE = /\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~/g;
 const ENCODED_HASH = /%(?:25)*23/g;
-// `dcsend send PATH --to` has a path in it, of any letters; its length is limited so that no text
-// takes long.
+// `dcsend send PATH --to` contains a path of any letters; the limit of its length bounds the time.
 const COMMAND = /dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))/u;
 
-/** From the first two bytes or more: how many a code has that begins so; null if nobody knows. */
+/**
+ * Returns the length of a code from its first two bytes or more; null if the version is unknown.
+ */
 type SizeOf = (beginning: Uint8Array) => number | null;
 
 /**
- * Return the bytes that `text` carries, in either form; their checksum is not looked at.
+ * Return the bytes in `text`, in either form; the caller verifies their checksum.
  *
- * `largest` is the bytes of the longest code there is; `sizeOf` tells a text that was cut off from
- * one that was changed; `prefix` is what the wanted kind begins with. Throws MalformedCode where
- * there is no such code, or not all of one.
+ * `largest` is the length of the longest code in bytes; `sizeOf` distinguishes a truncated text
+ * from a changed one; `prefix` is that of the wanted kind. Throws MalformedCode where there is no
+ * such code, or only a part of one.
  */
 export function read(
   text: string,
@@ -69,11 +69,12 @@ export function read(
     throw linkWithout("the # and what follows it are missing");
   }
   if (/^[0-9]/.test(code)) refuseForeign(code, FOREIGN_TO_DIGITS);
-  const links = prefix === PREFIX ? ", links have # and digits" : "";
+  // A description may also have another form, base64 of JSON, which `decodeAnswer` tries first.
+  const links = prefix === PREFIX ? ", links have # and digits" : " or eyJ";
   throw new MalformedCode(`this is not a code: codes begin with ${prefix}${links}`);
 }
 
-/** Return the text for people: the prefix and base 32 (Crockford), lower case, no padding. */
+/** Return the text form: the prefix and base 32 (Crockford), lower case, no padding. */
 export function base32(raw: Uint8Array, prefix: string): string {
   let text = prefix;
   let held = 0;
@@ -85,7 +86,7 @@ export function base32(raw: Uint8Array, prefix: string): string {
   return bits === 0 ? text : text + ALPHABET[(held << (5 - bits)) & 31];
 }
 
-/** Return what is left without clutter, page and command; at least one character. */
+/** Return the text without clutter, the page's address and the command; at least one character. */
 function body(text: string): string {
   const length = codePoints(text);
   if (length > MAX_TEXT) throw new MalformedCode(`this is not a code: it has ${length} characters`);
@@ -102,14 +103,14 @@ function body(text: string): string {
     if (left === "") throw new MalformedCode("the code is missing at the end of the command");
   }
   if (left === "") {
-    throw linkWithout("what belongs after the # is missing");
+    throw linkWithout("the part after the # is missing");
   }
   return left;
 }
 
-/** Read the number of a link. A missing digit moves all bits: only the checksum can tell. */
+/** Read the number of a link. A missing digit changes all bits: only the checksum can detect it. */
 function fromDigits(digits: string, largest: number): Uint8Array<ArrayBuffer> {
-  // The limit comes before BigInt(), whose work grows faster than the length.
+  // The limit comes before BigInt(), whose time grows faster than the length.
   if (digits.length > Math.ceil(largest * 8 * Math.log10(2))) {
     throw damaged(`it has ${digits.length} digits`);
   }
@@ -118,13 +119,13 @@ function fromDigits(digits: string, largest: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
 }
 
-/** Read what follows the prefix of a code for people. */
+/** Read what follows the prefix of the text form. */
 function fromBase32(text: string, largest: number, sizeOf: SizeOf): Uint8Array<ArrayBuffer> {
   refuseForeign(text, FOREIGN_TO_BASE32);
   const size = Math.floor((5 * text.length) / 8);
   const length = PREFIX.length + text.length;
   if (size < 2) {
-    throw damaged(`only ${length} characters of it are here`);
+    throw damaged(`it has only ${length} characters`);
   }
   if (size > largest) throw damaged(`it has ${length} characters`);
   const raw = new Uint8Array(size);
@@ -154,16 +155,16 @@ function linkWithout(what: string): MalformedCode {
   return new MalformedCode(`the link has no code in it: ${what}`);
 }
 
-/** Return the refusal of what was changed or cut off on its way. */
+/** Return the error for a code that was changed or cut off on its way. */
 export function damaged(how: string): MalformedCode {
   return new MalformedCode(`the code is damaged: ${how}`);
 }
 
-/** Refuse the first character that is `foreign`, by name. */
+/** Throw for the first character that matches `foreign`, with its name. */
 function refuseForeign(text: string, foreign: RegExp): void {
   const found = foreign.exec(text);
   if (found !== null) {
-    throw new MalformedCode(`the code has a character that no code has: ${printable(found[0])}`);
+    throw new MalformedCode(`the code has an invalid character: ${printable(found[0])}`);
   }
 }
 

@@ -1,6 +1,7 @@
-/** Blob parts: works everywhere, and takes as much as the browser lends. */
+/** Blob parts: works in every browser, up to its limit of memory. */
+
+import type { Export } from "../contract.ts";
 import { zeros } from "../intake.ts";
-import type { Export } from "../operations.ts";
 import type { Bytes, Target } from "./output.ts";
 
 /** Bytes after which parts become one Blob, which Chromium can move out of memory. */
@@ -28,7 +29,7 @@ export class MemoryTarget implements Target {
 
   async skip(length: number): Promise<void> {
     this.#fold();
-    // Blobs of the same bytes can be named many times and are there once.
+    // One Blob can be part of others many times and needs its memory once.
     let whole: Blob | null = null;
     for (const block of zeros(length)) {
       if (whole?.size !== block.length) whole = new Blob([block]);

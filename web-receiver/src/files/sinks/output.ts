@@ -1,51 +1,58 @@
 /**
- * The seams inside a sink: one thing that is written (Output), and where things are put (Place).
- *
- * Everything here is the worker's side. Imports types only.
+ * The interfaces inside a sink: a file that is written (Output), and where files are put (Place).
+ * Used in the worker only.
  */
 import type { Entry } from "../../entry.ts";
-import type { Export } from "../operations.ts";
+import type { Export } from "../contract.ts";
 
-/** Bytes whose buffer may be posted elsewhere. */
+/** Bytes whose buffer may be transferred. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
-/** One thing that is written from its first byte to its last. Calls are made one after another. */
+/** A file that is written from its first byte to its last. One call at a time. */
 export interface Output {
   /** The name it will have. */
   readonly saved: string;
-  /** Append `pieces`; resolve when they are written. They belong to the output from now on. */
+  /** Append `pieces`, which the output owns from now on; resolve when they are written. */
   write(pieces: readonly Bytes[]): Promise<void>;
-  /** Append `length` zeros, which take neither room nor memory if that can be avoided. */
+  /** Append `length` zeros, which use neither disk nor memory where that is possible. */
   skip(length: number): Promise<void>;
-  /** It is complete: put it in place. */
+  /** Put the complete file in place. */
   finish(): Promise<void>;
-  /** Remove what there is of it. Never rejects; may come while another call is under way. */
+  /** Remove what was written. Never rejects; may be called during another call. */
   discard(): Promise<void>;
 }
 
-/** An output that may have to be handed to the browser's downloads. */
+/** An output that may go to the browser's downloads. */
 export interface Target extends Output {
-  /** After finish(): what is left to hand over; nothing after discard(). */
+  /**
+   * Return the files for the downloads: after finish() the complete one, after discard() none.
+   * Never rejects.
+   */
   exports(): Promise<readonly Export[]>;
 }
 
 /** Where the files of one manifest are put. */
 export interface Place {
-  /** Files are safe only when all are: their good outcomes wait for finish(). */
+  /** Whether files are safe only when all are: their outcomes `ok` wait for finish(). */
   readonly withholds: boolean;
-  /** Why nothing in it can be completed any more; empty while all is well. */
+  /** Why nothing can be completed any more; empty otherwise. */
   readonly spoiled: string;
-  /** Begin the file `entry`, whose name has not been judged yet. */
+  /** Begin the file `entry`, whose name has not been validated yet. */
   open(entry: Entry): Promise<Output>;
-  /** Make the folder `entry`. */
+  /** Create the folder `entry`. */
   makeFolder(entry: Entry): Promise<void>;
-  /** All is there: return what is left to hand to the downloads. */
+  /**
+   * Return the complete file `output` if it goes to the downloads alone, without waiting for the
+   * others. A place without this method returns all in finish().
+   */
+  handOver?(output: Output): Promise<Export | undefined>;
+  /** End the place; return all files for the downloads. */
   finish(): Promise<readonly Export[]>;
-  /** Remove what isn't finished. Never rejects. */
-  discard(): Promise<void>;
+  /** Remove unfinished files; return the complete ones for the downloads. Never rejects. */
+  discard(): Promise<readonly Export[]>;
 }
 
-/** `pieces` as one, without a copy if there is but one. */
+/** Return `pieces` as one; a single piece is not copied. */
 export function joined(pieces: readonly Bytes[]): Bytes {
   const [first] = pieces;
   if (first !== undefined && pieces.length === 1) return first;

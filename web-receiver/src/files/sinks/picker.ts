@@ -1,18 +1,18 @@
 /**
  * A file that a person chose in the save picker; also each file in a chosen folder.
  *
- * The browser writes into a swap file beside it, which takes its place at finish(). A page can't
- * set the time of a file.
+ * The browser writes a swap file beside it, and replaces the file in finish(). A page can't set the
+ * modification time.
  */
-import type { Export } from "../operations.ts";
+import type { Export } from "../contract.ts";
 import { type Bytes, joined, type Target } from "./output.ts";
 
-/** What Chromium has and the standard doesn't yet. */
+/** A method that Chromium has and the standard does not. */
 interface Removable {
   remove?(): Promise<void>;
 }
 
-/** Writes through a handle that the browser gave. */
+/** Writes through a handle of the browser. */
 export class HandleTarget implements Target {
   readonly saved: string;
   readonly #writable: FileSystemWritableFileStream;
@@ -20,7 +20,7 @@ export class HandleTarget implements Target {
   #position = 0;
   #done = false;
 
-  /** `remove` takes the file away, if this run has made it. */
+  /** `remove` deletes the file if this run has created it. */
   constructor(
     saved: string,
     writable: FileSystemWritableFileStream,
@@ -55,7 +55,7 @@ export class HandleTarget implements Target {
     await this.#remove().catch(() => undefined);
   }
 
-  /** Nothing: it is where the person wants it. */
+  /** Return no file: it is at the chosen place. */
   async exports(): Promise<readonly Export[]> {
     return [];
   }
@@ -63,7 +63,7 @@ export class HandleTarget implements Target {
 
 /** Open the file of a save picker. */
 export async function openPicked(handle: FileSystemFileHandle): Promise<Target> {
-  // The picker makes an empty file; one that held something was there before, and stays.
+  // The picker creates an empty file; a file with content existed before, and stays.
   const { size } = await handle.getFile();
   const remove = async () => {
     if (size === 0) await (handle as Removable).remove?.();

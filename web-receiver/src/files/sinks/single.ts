@@ -1,8 +1,8 @@
-/** One file and nothing else: the target itself. */
+/** A single file: the target itself. */
 import { LocalProtocolError } from "../../errors.ts";
 import type { Output, Place, Target } from "./output.ts";
 
-/** The place that is `target`. */
+/** The place that consists of `target`. */
 export class SinglePlace implements Place {
   readonly withholds = false;
   readonly spoiled = "";
@@ -13,21 +13,22 @@ export class SinglePlace implements Place {
     this.#target = target;
   }
 
-  /** Begin the one file, whatever its name: the target has its own. */
+  /** Begin the one file; its name is that of the target. */
   async open(): Promise<Output> {
     if (this.#opened) throw new LocalProtocolError("a second file where there is room for one");
     this.#opened = true;
     return this.#target;
   }
 
-  /** Do nothing: a file that is saved alone is saved without its folders. */
+  /** Do nothing: a single file is saved without its folders. */
   async makeFolder(): Promise<void> {}
 
   finish() {
     return this.#target.exports();
   }
 
-  discard() {
-    return this.#target.discard();
+  async discard() {
+    await this.#target.discard();
+    return this.#target.exports();
   }
 }

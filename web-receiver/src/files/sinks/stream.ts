@@ -1,15 +1,15 @@
 /**
  * A download that the service worker streams: bytes go to it through a port, one piece for each
- * time the browser asks, so that no more is on the way than the browser takes.
+ * request of the browser, so that no more is queued than the browser accepts.
  */
 
+import type { Export } from "../contract.ts";
 import type { FromDownload, ToDownload } from "../download.ts";
 import { zeros } from "../intake.ts";
-import type { Export } from "../operations.ts";
 import { DestinationLost } from "../trouble.ts";
 import { type Bytes, joined, type Target } from "./output.ts";
 
-/** Milliseconds for the browser to begin the download after it has been told to. */
+/** Milliseconds for the browser to begin the download. */
 const PATIENCE = 20_000;
 
 /** The writing end of a download. */
@@ -46,10 +46,10 @@ export class StreamTarget implements Target {
     const data = joined(pieces);
     await this.#demanded();
     this.#demand--;
-    // A view of shared zeros must not be taken away from others.
+    // A view of the shared zeros must not be transferred.
     const transfer = data.byteLength === data.buffer.byteLength ? [data.buffer] : [];
     this.#post({ type: "data", data }, transfer);
-    // Asked for more: this has been taken.
+    // The request for more means that this piece was taken.
     await this.#demanded();
   }
 
@@ -70,7 +70,7 @@ export class StreamTarget implements Target {
     this.#stop(new DestinationLost("the download was given up"));
   }
 
-  /** Nothing: it is with the downloads already. */
+  /** Return no file: the downloads have it already. */
   async exports(): Promise<readonly Export[]> {
     return [];
   }

@@ -18,7 +18,7 @@ export class TextOutput implements Output {
   }
 
   async skip(length: number): Promise<void> {
-    // One byte too many is as good as a GiB too many.
+    // One byte too many has the same effect as a GiB too many.
     await this.write([new Uint8Array(Math.min(length, MAX_TEXT + 1))]);
   }
 
@@ -28,7 +28,7 @@ export class TextOutput implements Output {
     this.#pieces = [];
   }
 
-  /** What has come, as UTF-8; what isn't is replaced. */
+  /** Decode the text as UTF-8; invalid bytes are replaced. */
   text(): string {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(joined(this.#pieces));
   }

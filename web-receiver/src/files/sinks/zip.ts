@@ -1,48 +1,39 @@
 /**
- * Several files as one zip, written as they come in front of any target.
+ * Several files as one zip, written to any target while they are received.
  *
- * A file of up to 8 MiB waits in memory for its digest, so that a bad one is simply left out. A
- * larger one goes into the zip as it comes; if it fails, the zip has failed: nothing can be taken
- * out of it again.
+ * A file of up to 8 MiB waits in memory for its digest, so that a damaged one can be left out. A
+ * larger one is written as it is received; if it fails, the whole zip has failed, because nothing
+ * can be removed from it.
  */
-import { makeZip } from "client-zip";
 import type { Entry } from "../../entry.ts";
 import { DestinationError } from "../../errors.ts";
+import type { Export } from "../contract.ts";
 import { zeros } from "../intake.ts";
-import { numbered, safePath, savedName } from "../names.ts";
-import type { Export } from "../operations.ts";
-import type { Bytes, Output, Place, Target } from "./output.ts";
+import { FreeNames, folded, safePath, savedName } from "../names.ts";
+import { ZipFormat } from "../zipformat.ts";
+import { type Bytes, joined, type Output, type Place, type Target } from "./output.ts";
 
 /** Bytes of one file that are held back at most. */
 const MAX_HELD = 8 << 20;
-/** Pieces of the zip's own, each of some bytes, that are written in one go. */
-const MAX_HEADERS = 1000;
-const SPOILED = "the zip is lost, since a large file in it could not be completed";
-
-interface Member {
-  readonly name: string;
-  readonly lastModified: Date;
-  readonly mode: number;
-  readonly input?: AsyncIterable<Uint8Array>;
-}
+/** Bytes of small files, and of records between them, that are written together. */
+const MAX_GATHERED = 1 << 20;
 
 /** Makes a zip in `target`. */
 export class ZipPlace implements Place {
   readonly withholds = true;
   readonly #target: Target;
-  readonly #members = new Handoff<Member | null>();
-  readonly #written = new Map<Uint8Array, () => void>();
-  readonly #done: Promise<void>;
-  readonly #taken = new Set<string>();
-  #error: unknown = null;
+  readonly #format = new ZipFormat();
+  readonly #names = new FreeNames();
+  /** Folded paths of the files and of the folders: a path that is both can't be unpacked. */
+  readonly #files = new Set<string>();
+  readonly #folders = new Set<string>();
+  #gathered: Bytes[] = [];
+  #size = 0;
   #spoiled = "";
   #empty = true;
 
   constructor(target: Target) {
     this.#target = target;
-    this.#done = this.#pump();
-    // It is awaited in finish(); until then `#error` tells.
-    this.#done.catch(() => undefined);
   }
 
   get spoiled(): string {
@@ -50,17 +41,28 @@ export class ZipPlace implements Place {
   }
 
   async open(entry: Entry): Promise<Output> {
-    const name = this.#freeName(safePath(entry.path).map(savedName).join("/"));
-    const held = entry.size === null || entry.size <= MAX_HELD;
-    return new ZipOutput(`${this.#target.saved}/${name}`, held, {
-      add: (content) => this.#add(name, entry, content),
-      put: (piece) => this.#put(piece),
-      spoil: () => this.#spoil(),
+    const path = safePath(entry.path).map(savedName);
+    this.#enter(path.slice(0, -1));
+    const name = this.#names.take(path.join("/"));
+    this.#files.add(folded(name));
+    const member = { name, mode: entry.mode, time: zipTime(entry.mtime) };
+    return new ZipOutput(`${this.#target.saved}/${name}`, entry.size, {
+      whole: (content) => this.#write([this.#format.whole(member, content), ...content]),
+      begin: () => this.#write([this.#format.begin(member, entry.size)]),
+      put: async (pieces) => {
+        for (const piece of pieces) this.#format.count(piece);
+        await this.#flush(pieces);
+      },
+      end: () => this.#write([this.#format.end()]),
+      spoil: () => this.#spoil("the zip is lost, since a large file in it could not be completed"),
     });
   }
 
-  async makeFolder(entry: Entry): Promise<void> {
-    this.#add(`${safePath(entry.path).map(savedName).join("/")}/`, entry);
+  async makeFolder({ path, mode, mtime }: Entry): Promise<void> {
+    const folders = safePath(path).map(savedName);
+    this.#enter(folders);
+    const name = `${folders.join("/")}/`;
+    await this.#write([this.#format.whole({ name, mode, time: zipTime(mtime) }, [])]);
   }
 
   async finish(): Promise<readonly Export[]> {
@@ -69,189 +71,142 @@ export class ZipPlace implements Place {
       await this.discard();
       return [];
     }
-    this.#members.give(null);
-    await this.#done;
+    await this.#flush(this.#format.finish());
     await this.#target.finish();
     return this.#target.exports();
   }
 
-  async discard(): Promise<void> {
-    this.#fail(new DestinationError("the zip was given up"));
+  async discard(): Promise<readonly Export[]> {
+    this.#gathered = [];
     await this.#target.discard();
+    return [];
   }
 
-  #add(name: string, { mode, mtime }: Entry, input?: AsyncIterable<Uint8Array>): void {
-    const member = { name, mode, lastModified: zipTime(mtime) };
+  /** Add a folder and its parents. Throws DestinationError if one has the name of a file. */
+  #enter(folders: readonly string[]): void {
+    if (folders.length === 0) return;
+    const path = folders.join("/");
+    const key = folded(path);
+    if (this.#folders.has(key)) return;
+    if (this.#files.has(key)) {
+      throw new DestinationError("something else of that name is in the way");
+    }
+    this.#enter(folders.slice(0, -1));
+    this.#folders.add(key);
+    // A file of that name gets a number.
+    this.#names.take(path);
+  }
+
+  /** Write `pieces`, now or with the next ones: the outcomes `ok` wait for finish(). */
+  async #write(pieces: readonly Bytes[]): Promise<void> {
     this.#empty = false;
-    this.#members.give(input === undefined ? member : { ...member, input });
+    const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (this.#size + size > MAX_GATHERED) {
+      await this.#flush(pieces);
+      return;
+    }
+    for (const piece of pieces) this.#gathered.push(piece);
+    this.#size += size;
   }
 
-  /** Resolve when the target has written `piece`, which `input` of a member gives. */
-  #put(piece: Bytes): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#error !== null) {
-        reject(this.#error);
-        return;
-      }
-      this.#written.set(piece, () => (this.#error === null ? resolve() : reject(this.#error)));
-    });
-  }
-
-  async #spoil(): Promise<void> {
-    this.#spoiled = SPOILED;
-    await this.discard();
-  }
-
-  #fail(error: unknown): void {
-    this.#error ??= error;
-    for (const settle of this.#written.values()) settle();
-    this.#written.clear();
-  }
-
-  async #pump(): Promise<void> {
+  /** Write what was gathered, and `pieces`. */
+  async #flush(pieces: readonly Bytes[]): Promise<void> {
+    const gathered = this.#gathered;
+    this.#gathered = [];
+    this.#size = 0;
+    const before = gathered.length > 0 ? [joined(gathered)] : [];
     try {
-      const reader = makeZip(this.#listed()).getReader();
-      let headers: Bytes[] = [];
-      for (;;) {
-        const { value = new Uint8Array(), done } = await reader.read();
-        if (this.#error !== null) throw this.#error;
-        // The zip hands pieces through as they are, so this is the very one that was put.
-        const settle = this.#written.get(value);
-        // Its own bytes are copied, since it looks at them again and a target may give them away.
-        headers.push(settle === undefined ? value.slice() : (value as Bytes));
-        if (settle === undefined && !done && headers.length < MAX_HEADERS) continue;
-        await this.#target.write(headers);
-        headers = [];
-        if (done) return;
-        this.#written.delete(value);
-        settle?.();
-      }
+      await this.#target.write([...before, ...pieces]);
     } catch (error) {
-      this.#fail(error);
+      await this.#spoil("the zip is lost, since a part of it could not be written");
       throw error;
     }
   }
 
-  async *#listed(): AsyncGenerator<Member> {
-    for (;;) {
-      const member = await this.#members.take();
-      if (member === null) return;
-      yield member;
-    }
-  }
-
-  // Two names may have become one by `savedName`, or be one where case doesn't count.
-  #freeName(path: string): string {
-    const slash = path.lastIndexOf("/") + 1;
-    let name = path;
-    for (let number = 1; this.#taken.has(name.toLowerCase()); number++) {
-      name = path.slice(0, slash) + numbered(path.slice(slash), number);
-    }
-    this.#taken.add(name.toLowerCase());
-    return name;
+  async #spoil(reason: string): Promise<void> {
+    this.#spoiled ||= reason;
+    await this.discard();
   }
 }
 
-/** What a file needs of its zip. */
+/** Operations of a file on its zip. */
 interface Zip {
-  add(content: AsyncIterable<Uint8Array>): void;
-  put(piece: Bytes): Promise<void>;
+  /** Write a complete file. */
+  whole(content: readonly Bytes[]): Promise<void>;
+  /** Begin a file, write pieces of it, end it. */
+  begin(): Promise<void>;
+  put(pieces: readonly Bytes[]): Promise<void>;
+  end(): Promise<void>;
+  /** Note that the zip can't be completed any more. */
   spoil(): Promise<void>;
 }
 
-/** One file of a zip: held back at first, or as a whole if it stays small. */
+/** One file of a zip: held back at first, or entirely if it stays small. */
 class ZipOutput implements Output {
   readonly saved: string;
   readonly #zip: Zip;
-  readonly #feed = new Handoff<Bytes | null>();
   #held: Bytes[] = [];
   #size = 0;
-  #state: "held" | "streaming" | "done" = "held";
+  /** Whether its first byte is in the zip; null when it has ended. */
+  #begun: boolean | null = false;
+  readonly #isLarge: boolean;
 
-  constructor(saved: string, held: boolean, zip: Zip) {
+  /** `size`: bytes announced; null if not known. */
+  constructor(saved: string, size: number | null, zip: Zip) {
     this.saved = saved;
     this.#zip = zip;
-    if (!held) this.#begin();
+    this.#isLarge = size !== null && size > MAX_HELD;
   }
 
   async write(pieces: readonly Bytes[]): Promise<void> {
-    if (this.#state === "held") {
-      this.#held.push(...pieces);
-      this.#size += pieces.reduce((sum, piece) => sum + piece.length, 0);
-      if (this.#size > MAX_HELD) await this.#release();
+    if (this.#begun === true) {
+      await this.#zip.put(pieces);
       return;
     }
-    for (const piece of pieces) await this.#put(piece);
+    for (const piece of pieces) {
+      this.#held.push(piece);
+      this.#size += piece.length;
+    }
+    if (this.#isLarge || this.#size > MAX_HELD) await this.#begin();
   }
 
   async skip(length: number): Promise<void> {
-    // Each block is made anew: one piece is written once, and is gone then.
+    // Each block is a new one: a piece is written once, and transferred.
     for (const { length: size } of zeros(length)) await this.write([new Uint8Array(size)]);
   }
 
   async finish(): Promise<void> {
-    if (this.#state === "held") await this.#release();
-    this.#feed.give(null);
-    this.#state = "done";
+    const held = this.#take();
+    if (this.#begun === true) await this.#zip.end();
+    else {
+      // From here on a failure leaves a part of it in the zip.
+      this.#begun = true;
+      await this.#zip.whole(held);
+    }
+    this.#begun = null;
   }
 
   async discard(): Promise<void> {
-    const streaming = this.#state === "streaming";
-    this.#state = "done";
-    this.#held = [];
-    if (streaming) await this.#zip.spoil();
+    const begun = this.#begun;
+    this.#begun = null;
+    this.#take();
+    if (begun === true) await this.#zip.spoil();
   }
 
-  async #release(): Promise<void> {
-    this.#begin();
+  async #begin(): Promise<void> {
+    this.#begun = true;
+    await this.#zip.begin();
+    await this.#zip.put(this.#take());
+  }
+
+  #take(): Bytes[] {
     const held = this.#held;
     this.#held = [];
-    for (const piece of held) await this.#put(piece);
-  }
-
-  #begin(): void {
-    this.#state = "streaming";
-    this.#zip.add(this.#content());
-  }
-
-  async #put(piece: Bytes): Promise<void> {
-    if (piece.length === 0) return;
-    const written = this.#zip.put(piece);
-    this.#feed.give(piece);
-    await written;
-  }
-
-  async *#content(): AsyncGenerator<Bytes> {
-    for (;;) {
-      const piece = await this.#feed.take();
-      if (piece === null) return;
-      yield piece;
-    }
+    return held;
   }
 }
 
-/** Values on their way from one side to another, which waits for them. */
-class Handoff<T> {
-  readonly #values: T[] = [];
-  #waiting: ((value: T) => void) | null = null;
-
-  give(value: T): void {
-    const waiting = this.#waiting;
-    this.#waiting = null;
-    if (waiting === null) this.#values.push(value);
-    else waiting(value);
-  }
-
-  async take(): Promise<T> {
-    const [value] = this.#values.splice(0, 1);
-    if (value !== undefined) return value;
-    return new Promise((resolve) => {
-      this.#waiting = resolve;
-    });
-  }
-}
-
-/** A time that a zip can hold, which begins in 1980 and ends in 2107. */
+/** Return a time within the years of a zip, 1980 to 2107. */
 function zipTime(mtime: number | null): Date {
   const time = new Date(mtime === null ? Date.now() : mtime / 1000);
   const year = time.getFullYear();

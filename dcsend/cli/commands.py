@@ -1,0 +1,98 @@
+"""The commands by name, and the short forms without one: `dcsend FILE`, `dcsend CODE`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from dcsend.printable import printable
+from dcsend.settings import STDIO
+
+__all__ = ["Commands", "behind", "joined", "owners", "rejoined"]
+
+
+class Commands(TyperGroup):
+    """Commands; `send` is optional before a path and `receive` before a code."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - click's classes, which typer does not export
+        """Look up a command: first by its name, then an existing path, then a code."""
+        if args[0] not in self.commands:
+            args = [*_implied(args[0]), *args]
+        if args[0] not in {*self.commands, "help"}:
+            from difflib import get_close_matches
+
+            if not args[0]:
+                ctx.fail("the name of the command, file or folder is empty")
+            if not get_close_matches(args[0], self.commands):  # otherwise click suggests one
+                ctx.fail(f"no such command, file or folder: {printable(args[0])}")
+        if args[0] == "help":
+            if args[1:2] and args[1] in self.commands:
+                args = [args[1], "--help"]
+            else:
+                from dcsend.display.streams import Stream
+
+                Stream.stdout().line(ctx.get_help())
+                raise typer.Exit
+        return super().resolve_command(ctx, args)
+
+
+def _implied(first: str) -> list[str]:
+    """Return the command for a path or a code; empty if *first* is neither."""
+    if first == STDIO or os.path.lexists(os.path.expanduser(first)):
+        return ["send"]
+    from dcsend.signaling.forgiving import resembles_code
+
+    return ["receive"] if first.startswith("@") or resembles_code(first) else []
+
+
+def joined(arguments: Iterable[str] | None) -> str:
+    """Return the code in several arguments: a shell splits a code with spaces in it."""
+    return " ".join(arguments or ())
+
+
+def behind(arguments: Sequence[str]) -> Sequence[str]:
+    """Return the arguments that follow a complete code; empty if all of them are the code."""
+    if not _is_code(joined(arguments)):
+        for end in range(1, len(arguments)):
+            if _is_code(joined(arguments[:end])):
+                return arguments[end:]
+    return ()
+
+
+def rejoined(code: str, paths: list[str]) -> tuple[str, list[str]]:
+    """Return a code with the parts that a shell has split off, and the remaining paths.
+
+    Only the last arguments are taken, only if no file of that name exists, and only if the code is
+    complete with them.
+    """
+    for last in range(len(paths) - 1, -1, -1):
+        if os.path.lexists(paths[last]):
+            break
+        whole = joined([code, *paths[last:]])
+        if _is_code(whole):
+            return whole, paths[:last]
+    return code, paths
+
+
+def _is_code(text: str) -> bool:
+    from dcsend.errors import DcsendError
+    from dcsend.signaling.dialcode import decode
+
+    try:
+        decode(text)
+    except DcsendError:
+        return False
+    return True
+
+
+def owners(option: str, group: TyperGroup) -> list[str]:
+    """Return the names of the commands that have an option such as `--rename`."""
+    return [
+        name
+        for name, command in group.commands.items()
+        if any(option in parameter.opts for parameter in command.params)
+    ]

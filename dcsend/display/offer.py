@@ -1,0 +1,99 @@
+"""The question whether to accept an offer, and what to do about existing files; pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dcsend.display.wording import counted, short
+from dcsend.entry import Existing
+from dcsend.session.events import ManifestKnown
+
+__all__ = ["Question", "question"]
+
+_MAX_NAMES: Final = 3
+"Names of existing files in the question."
+
+_YES: Final[dict[str, bool | Existing]] = {"y": True, "yes": True}
+_NO: Final = ("n", "no", "q", "quit")
+_DECLINES: Final[dict[str, bool | Existing]] = dict.fromkeys(_NO, False)
+_NOT_NOW: Final[dict[str, bool | Existing]] = dict.fromkeys(_NO, Existing.REFUSE)
+"""If files exist, `n` does not decline the offer, since the user may want another folder or option.
+It has the effect of `-y`: the offer is refused because of existing files, the code stays valid."""
+_POLICIES: Final[dict[str, bool | Existing]] = {
+    answer: policy
+    for policy in (Existing.OVERWRITE, Existing.RENAME, Existing.SKIP)
+    for answer in (policy.value[0], policy.value)
+}
+_DONE: Final = {
+    Existing.OVERWRITE: "replaced",
+    Existing.RENAME: "kept, what is sent gets another name",
+    Existing.SKIP: "skipped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question and its possible answers."""
+
+    facts: str
+    "Which offered files exist; empty if none does."
+    prompt: str
+    "One line; the answer is typed after it."
+    answers: Mapping[str, bool | Existing]
+    "Decisions by typed text in lower case; `n` is also used at the end of input."
+    reminder: str
+    "Shown after any other text."
+
+
+def question(
+    manifest: ManifestKnown, accept: str, place: str, *, is_file: bool, departed: bool
+) -> Question:
+    """Return the question about an offer.
+
+    Args:
+        manifest: the offer.
+        accept: the effect of a yes, as a question.
+        place: the path of the destination, escaped.
+        is_file: whether *place* is the path of the only offered file, not of a folder.
+        departed: whether a peer has left whose offer was asked about: Enter alone is then not
+            accepted as an answer, because it may be meant for the earlier question.
+    """
+    taken = manifest.taken
+    if taken and manifest.existing is Existing.REFUSE:
+        them = "it" if len(taken) == 1 else "them"
+        several = f"{_files(len(taken))} in {place} already: {_names(manifest)}"
+        return Question(
+            f"{place} exists already" if is_file else several,
+            f"overwrite, rename or skip {them}, or accept nothing now? [o/r/s/n, l lists all] ",
+            _POLICIES | _NOT_NOW,
+            f"type o to overwrite {them}, r to save beside {them}, s to skip {them}, "
+            "or n to accept nothing now",
+        )
+    facts = ""
+    if taken:
+        new = "none is new" if not manifest.fresh else f"{manifest.fresh} {_be(manifest.fresh)} new"
+        facts = f"{_files(len(taken))} and {_be(len(taken))} {_DONE[manifest.existing]}; {new}"
+    if departed:
+        why = "Enter alone does not count after a device has left"
+        return Question(
+            facts, f"{accept} [y/n, l lists all] ", _YES | _DECLINES, f"type y or n: {why}"
+        )
+    prompt = f"{accept} [Y/n, l lists all] "
+    return Question(facts, prompt, {"": True, **_YES, **_DECLINES}, "type y or n")
+
+
+def _files(number: int) -> str:
+    return f"{counted(number, 'file')} {'exists' if number == 1 else 'exist'}"
+
+
+def _be(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _names(manifest: ManifestKnown) -> str:
+    taken: Sequence[int] = manifest.taken
+    names = ", ".join(short(manifest.entries[number].path) for number in taken[:_MAX_NAMES])
+    more = len(taken) - _MAX_NAMES
+    return f"{names} and {more} more" if more > 0 else names

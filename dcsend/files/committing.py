@@ -1,0 +1,233 @@
+"""The queue of complete files: they are synced in groups, and then get their final names.
+
+    add ─> COMPLETE ─advance─> SYNCING ─advance─> NAMED, folder syncing ─advance─> committed
+
+A sync waits for the disk and uses little processor time, so it runs on other threads while the next
+files are written. `advance` ends the sync that the last call began, gives the files of that group
+their names, and begins the next sync: of the bytes of the following group and of the folders with
+the new names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from dcsend.entry import Existing
+from dcsend.errors import DcsendError
+from dcsend.files.folder import Folder
+from dcsend.files.incoming_file import IncomingFile
+from dcsend.files.placed_files import PlacedFiles
+from dcsend.files.syncing import (
+    MANY,
+    PendingSyncs,
+    SyncPool,
+    can_sync_file_systems,
+    sync_file_systems,
+)
+from dcsend.files.tmpfile import Tmpfile
+
+if sys.platform != "win32":
+    import resource
+
+__all__ = ["MAX_GROUP", "CommitQueue", "Committed", "FileSystemError"]
+
+logger = logging.getLogger(__name__)
+
+
+def _max_group() -> int:
+    """Return how many descriptors one group may hold.
+
+    Two groups of files and folders, one complete and one being synced, and the folders of a third
+    are open at one time.
+    """
+    if sys.platform != "win32":
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return 256 if allowed == resource.RLIM_INFINITY else max(16, min(256, allowed // 5))
+    else:
+        return 96
+
+
+MAX_GROUP: Final = _max_group()
+"Descriptors of a group; the time of a sync hardly depends on the number of files."
+
+
+class FileSystemError(OSError):
+    """A whole file system could not be synced; the file that failed is unknown."""
+
+
+class Committed(NamedTuple):
+    """The end of one file in the queue, successful or not."""
+
+    number: int
+    "As passed to `add`."
+    part: IncomingFile
+    "The file; still open if it has no name."
+    name: str
+    "The final name; empty if the file has none."
+    error: OSError | DcsendError | None
+    "Why it has no name or, for a file with a name, why the name may not survive a crash."
+
+
+@dataclass(slots=True)
+class _SyncBatch:
+    """One sync: of files without a name, and of the folders of files that have been named."""
+
+    parts: Sequence[tuple[int, IncomingFile]]
+    named: Sequence[Committed]
+    folders: Sequence[Folder]
+    faults: dict[int, OSError]
+    "Errors of files, by number, before the sync began."
+    by_file_system: bool
+    "One call syncs everything."
+    syncs: PendingSyncs
+
+    def errors(self) -> tuple[list[OSError | None], dict[int, OSError]]:
+        """Wait; return the error of each file, and of each folder that has one, by its `id`."""
+        errors = self.syncs.wait()
+        count = len(self.parts)
+        if self.by_file_system:
+            common = errors[0] and FileSystemError(errors[0].errno, errors[0].strerror)
+            errors = [common] * (count + len(self.folders))
+        pairs = zip(self.parts, errors[:count], strict=True)
+        files = [self.faults.get(number, error) for (number, _), error in pairs]
+        folders = zip(self.folders, errors[count:], strict=True)
+        return files, {id(folder): error for folder, error in folders if error is not None}
+
+    def release(self) -> None:
+        """Allow the folders to be closed."""
+        for folder in self.folders:
+            folder.users -= 1
+
+
+class CommitQueue:
+    """Complete files on the way to their final names.
+
+    Args:
+        existing: what to do about names that are taken.
+        placed: the files that this run has placed; see `IncomingFile.place`.
+        max_group: descriptors that a group holds before `is_full`.
+    """
+
+    def __init__(
+        self, existing: Existing, placed: PlacedFiles | None, max_group: int = MAX_GROUP
+    ) -> None:
+        self._existing = existing
+        self._placed = placed
+        self._max_group = max_group
+        self._complete: list[tuple[int, IncomingFile]] = []
+        self._held: dict[int, int] = {}
+        "Descriptors of complete files and of their folder, by `id` of the folder."
+        self._batch: _SyncBatch | None = None
+        self._pool = SyncPool()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every added file has been returned by `advance`."""
+        return not self._complete and self._batch is None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `advance` must be called before another file is added."""
+        return sum(self._held.values()) > self._max_group
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `advance` has something to do and would not wait."""
+        if self._batch is None:
+            return bool(self._complete)
+        return self._batch.syncs.is_done
+
+    def add(self, number: int, part: IncomingFile) -> None:
+        """Add a file whose content is complete and has the right digest."""
+        self._complete.append((number, part))
+        folder = id(part.folder)
+        self._held[folder] = self._held.get(folder, 1) + part.descriptor_count
+
+    def wait(self) -> None:
+        """Wait for the current sync."""
+        if self._batch is not None:
+            self._batch.syncs.wait()
+
+    def advance(self) -> list[Committed]:
+        """Take every group one step further; waits for the current sync.
+
+        Returns:
+            The files that have their names for good, and those that have failed.
+        """
+        committed: list[Committed] = []
+        named: list[Committed] = []
+        if self._batch is not None:
+            errors, folder_errors = self._batch.errors()
+            batch, self._batch = self._batch, None
+            batch.release()
+            for one in batch.named:
+                error = folder_errors.get(id(one.part.folder))
+                committed.append(one if error is None else one._replace(error=error))
+            for (number, part), fault in zip(batch.parts, errors, strict=True):
+                one = self._place(number, part, fault)
+                (named if one.name else committed).append(one)
+            logger.debug("synced %d files and %d folders", len(batch.parts), len(batch.folders))
+        parts, self._complete = self._complete, []
+        self._held.clear()
+        if parts or named:
+            self._batch = self._begin(parts, named)
+        return committed
+
+    def abandon(self) -> list[IncomingFile]:
+        """Empty the queue, end its threads, and return the files that have no name yet."""
+        batch, self._batch = self._batch, None
+        parts = [part for _, part in self._complete]
+        self._complete = []
+        if batch is not None:
+            # A file must not be closed while it is synced, even if the sync fails.
+            with contextlib.suppress(Exception):
+                batch.syncs.wait()
+            batch.release()
+            parts += [part for _, part in batch.parts]
+        self._pool.close()
+        return parts
+
+    def _place(self, number: int, part: IncomingFile, fault: OSError | None) -> Committed:
+        error: OSError | DcsendError
+        try:
+            if fault is not None:
+                raise fault
+            return Committed(number, part, part.place(self._existing, self._placed), None)
+        except (OSError, DcsendError) as caught:
+            error = caught
+        return Committed(number, part, "", error)
+
+    def _begin(
+        self, parts: Sequence[tuple[int, IncomingFile]], named: Sequence[Committed]
+    ) -> _SyncBatch:
+        folders = list({id(one.part.folder): one.part.folder for one in named}.values())
+        for folder in folders:
+            folder.users += 1  # it must stay open until it is synced
+        faults: dict[int, OSError] = {}
+        by_file_system = can_sync_file_systems() and _prefers_syncfs(parts)
+        if by_file_system:
+            for number, part in parts:
+                try:
+                    part.finish()
+                except OSError as error:
+                    faults[number] = error
+            # One file of each folder is enough: files are on the file system of their folder.
+            first: dict[int, int] = {}
+            for _, part in parts:
+                first.setdefault(id(part.folder), part.descriptor)
+            open_ = [*first.values(), *(one.fd for one in folders if one.fd is not None)]
+            syncs = self._pool.submit([lambda: sync_file_systems(open_)])
+        else:
+            calls = [part.sync for _, part in parts]
+            syncs = self._pool.submit(calls + [folder.sync for folder in folders])
+        return _SyncBatch(parts, named, folders, faults, by_file_system, syncs)
+
+
+def _prefers_syncfs(parts: Sequence[tuple[int, IncomingFile]]) -> bool:
+    # After `fsync` of a file without a name, some file systems do not keep its size.
+    return len(parts) >= MANY or any(isinstance(part, Tmpfile) for _, part in parts)

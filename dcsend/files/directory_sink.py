@@ -1,0 +1,162 @@
+"""The sink for a folder of this machine: the states of a run; `FolderWriter` does the work.
+
+NEW ──plan──> PLANNED ──apply──> WRITING ──finish──> FINISHED
+ └───────────────┴────────────────┴──── close ─────────┴──> CLOSED
+                                  └ disk lost ─> LOST ──────────┘
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from dcsend.content import Content
+from dcsend.entry import Entry, Existing
+from dcsend.errors import DcsendError, LocalProtocolError
+from dcsend.files.committing import MAX_GROUP
+from dcsend.files.disk import DestinationLost, explain
+from dcsend.files.folder import USE_DESCRIPTORS
+from dcsend.files.folder_writer import FolderWriter
+from dcsend.files.planning import plan_folder
+from dcsend.files.sink import Outcome, Plan
+from dcsend.listing import Entries, Index
+
+__all__ = ["DirectorySink"]
+
+logger = logging.getLogger(__name__)
+
+
+class _SinkState(enum.Enum):
+    """See the diagram above."""
+
+    NEW = "new"
+    PLANNED = "planned"
+    WRITING = "being written"
+    FINISHED = "finished"
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+_TRANSITIONS: Final = {
+    (_SinkState.NEW, "plan"): _SinkState.PLANNED,
+    (_SinkState.PLANNED, "apply"): _SinkState.WRITING,
+    (_SinkState.WRITING, "apply"): _SinkState.WRITING,
+    (_SinkState.PLANNED, "finish"): _SinkState.FINISHED,
+    (_SinkState.WRITING, "finish"): _SinkState.FINISHED,
+    (_SinkState.WRITING, "lose"): _SinkState.LOST,
+    (_SinkState.FINISHED, "lose"): _SinkState.LOST,
+    **{(state, "close"): _SinkState.CLOSED for state in _SinkState},
+}
+
+
+class DirectorySink:
+    """A `Sink` that writes into a folder.
+
+    Args:
+        root: the chosen folder; created at the first write if it is missing.
+        existing: what to do about names that are taken.
+        unattended: the names are accepted without being shown to a person.
+        descriptors: whether to open folders by descriptor, which is safer; not on Windows.
+        max_group: see `CommitQueue`.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        existing: Existing,
+        unattended: bool = False,
+        descriptors: bool = USE_DESCRIPTORS,
+        max_group: int = MAX_GROUP,
+    ) -> None:
+        self._root = Path(os.path.abspath(root))
+        self._existing = existing
+        self._unattended = unattended
+        self._state = _SinkState.NEW
+        self._make_writer = partial(
+            FolderWriter,
+            self._root,
+            existing=existing,
+            descriptors=descriptors,
+            max_group=max_group,
+        )
+        self._writer = self._make_writer(Entries(), Index(Entries()), Plan())
+
+    @property
+    def kept(self) -> Sequence[str]:
+        """Paths of the unfinished files that stay; complete once it is closed."""
+        return self._writer.kept
+
+    def plan(self, entries: Sequence[Entry]) -> Plan:
+        """Examine a manifest before anything is accepted; see `Sink.plan`."""
+        self._advance("plan")
+        manifest = entries if isinstance(entries, Entries) else Entries(entries)
+        index = Index(manifest)
+        try:
+            plan = plan_folder(
+                manifest, index, self._root, self._existing, unattended=self._unattended
+            )
+        except OSError as error:
+            raise explain(error, str(self._root)) from None
+        logger.debug(
+            "destination %s: %d entries, %d skipped", self._root, len(manifest), len(plan.skip)
+        )
+        self._writer = self._make_writer(manifest, index, plan)
+        return plan
+
+    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Carry out *batch* in this thread; see `Sink.apply`."""
+        self._advance("apply")
+        with self._abort_run_when_lost():
+            self._writer.apply(batch, more=more)
+        return self._writer.table.take_outcomes()
+
+    def finish(self) -> list[Outcome]:
+        """Make folders and links, and set the times of folders; see `Sink.finish`."""
+        self._advance("finish")
+        with self._abort_run_when_lost():
+            self._writer.finish()
+        return self._writer.table.take_outcomes()
+
+    def close(self) -> list[Outcome]:
+        """Close all files, keeping parts and journals; see `Sink.close`."""
+        # The fast part first: the process may exit before the rest is done.
+        self._writer.keep_open_files()
+        try:
+            if self._state is _SinkState.WRITING:
+                # Complete files whose sync is running should get their names.
+                with contextlib.suppress(DcsendError, OSError):
+                    self._writer.commit_all()
+        finally:
+            self._advance("close")
+            self._writer.close()
+        return self._writer.table.take_outcomes()
+
+    @contextlib.contextmanager
+    def _abort_run_when_lost(self) -> Iterator[None]:
+        """End the run, keeping all parts, when the destination is lost.
+
+        Raises:
+            DestinationLost: it is, or an error belongs to no entry.
+        """
+        try:
+            yield
+        except (DestinationLost, OSError) as error:
+            self._advance("lose")
+            logger.debug("destination lost: %s", error)
+            if isinstance(error, DestinationLost):
+                raise
+            failure = explain(error, str(self._root))
+            raise DestinationLost(failure.message, failure.hint) from error
+
+    def _advance(self, event: str) -> None:
+        following = _TRANSITIONS.get((self._state, event))
+        if following is None:
+            raise LocalProtocolError(f"{event} on a folder that is {self._state.value}")
+        self._state = following

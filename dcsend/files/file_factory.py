@@ -1,0 +1,100 @@
+"""Creating the file of an entry, when its first bytes are received: as a part or without a name."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+from dcsend.entry import Entry
+from dcsend.errors import DestinationError
+from dcsend.files.disk import ends_run
+from dcsend.files.folder import Folder, Tree
+from dcsend.files.incoming_file import IncomingFile
+from dcsend.files.manifest import manifest_id
+from dcsend.files.names import PART_SUFFIX, safe_path
+from dcsend.files.part import PartFile, PartOfThisRun, remove_stale
+from dcsend.files.tmpfile import MAX_SIZE, TmpfileFactory
+from dcsend.listing import Entries
+
+__all__ = ["FileFactory"]
+
+
+class FileFactory:
+    """Creates files, each as a part or without a name.
+
+    Args:
+        tree: the chosen folder.
+        entries: the manifest.
+        commit_all: waits until all complete files have their names.
+    """
+
+    def __init__(self, tree: Tree, entries: Entries, commit_all: Callable[[], None]) -> None:
+        self._tree = tree
+        self._entries = entries
+        self._commit_all = commit_all
+        self._many = False
+        self._manifest = ""
+        "The manifest id, once a part with a journal needs it; computing it takes time."
+        self._tmpfiles = TmpfileFactory()
+        self._own_parts: set[str] = set()
+        "The open parts of this run; see `PartFile`."
+
+    def begin_batch(self, *, many: bool) -> None:
+        """Prepare for the next batch.
+
+        Args:
+            many: so many files end in this batch that they are synced by file system.
+        """
+        self._many = many
+        self._tmpfiles.recheck_folders()
+
+    def remove_stale_parts(self, numbers: Iterable[int]) -> None:
+        """Remove the parts of these entries that an earlier run has left, as far as possible."""
+        for number in numbers:
+            *parents, name = safe_path(self._entries.path(number))
+            try:
+                with contextlib.suppress(DestinationError):
+                    remove_stale(self._tree.folder(tuple(parents)), name, self._own_parts)
+            except OSError as error:
+                if ends_run(error):
+                    raise
+            self._tree.trim()
+
+    def create(self, entry: Entry) -> IncomingFile:
+        """Create the file of *entry*.
+
+        Raises:
+            DestinationError: it can't get its name, or something else has the name of its part.
+            OSError: a system call failed.
+        """
+        *parents, name = safe_path(entry.path)
+        try:
+            return self._create(tuple(parents), name, entry)
+        except PartOfThisRun:
+            # Two names of the manifest are one here: place the earlier file first.
+            self._commit_all()
+        except FileNotFoundError:
+            self._tree.check_exists()
+            # A folder was removed while it was open: make it again.
+            self._commit_all()  # until then the folder is in use, and stays open
+            self._tree.forget()
+        return self._create(tuple(parents), name, entry)
+
+    def _create(self, parents: tuple[str, ...], name: str, entry: Entry) -> IncomingFile:
+        folder = self._tree.folder(parents)
+        small = entry.size is not None and entry.size <= MAX_SIZE
+        # If a part exists, `PartFile` removes it, or detects that another run is writing it.
+        if self._many and small and (folder.made or not _has_part(folder, name)):
+            file = self._tmpfiles.create(folder, name, entry)
+            if file is not None:
+                return file
+        return PartFile(folder, name, entry, self._manifest_id, self._own_parts)
+
+    def _manifest_id(self) -> str:
+        if not self._manifest:
+            self._manifest = manifest_id(self._entries)
+        return self._manifest
+
+
+def _has_part(folder: Folder, name: str) -> bool:
+    return folder.lstat(folder.beside(name, PART_SUFFIX)) is not None

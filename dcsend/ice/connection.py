@@ -1,0 +1,418 @@
+"""ICE where aioice 0.13 differs from RFC 8445 and 7675: checks, nomination, consent, the end.
+
+aioice has the candidates and the check list, and responds to the peer. It differs in that
+
+- a request for a pair in progress triggers no check (7.3.1.4), so that behind two NATs the pair
+  succeeds with the next retransmission only, and their intervals grow;
+- the pair that is nominated last is used (8.1.1 has one), so that a relay replaces a direct path;
+- it accepts a response for half a second only, and its consent checks have doubling intervals;
+- its `close` waits 63 s for a TURN server that does not respond.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from aioice import Candidate, Connection
+from aioice.ice import ICE_COMPLETED, CandidatePair, StunProtocol, candidate_pair_priority
+from aioice.stun import Class, Message
+
+from dcsend.ice.consent import Consent
+
+__all__ = ["COMPONENT", "IceConnection", "is_relayed"]
+
+logger = logging.getLogger(__name__)
+
+COMPONENT: Final = 1
+"The only one, since RTP is not used (RFC 8445, 4)."
+_BACKLOG: Final = 8192
+"Datagrams that wait for DTLS, at most, until ICE and the handshake are complete."
+_LONGEST_WAITING: Final = 2048
+"""Bytes of the longest of them. A handshake has none that exceeds the MTU of an Ethernet; probes of
+the path MTU follow later. UDP allows 65 507, which any host could send with a forged source."""
+_FIRST: Final = 0.1
+"""Seconds until the first retransmission of a check; then doubled. RFC 8445, 14.3 has at least 0.5,
+for whole check lists; browsers have 0.05 (Chromium 156). The first check of one side is lost while
+the NAT of the other has no mapping for it."""
+_LONGEST: Final = 5.0
+"Seconds between two checks of a pair, at most."
+_PACE: Final = 0.005
+"Seconds between the first checks of two pairs: the minimum of Ta (RFC 8445, 14.2)."
+_MIN_INTERVAL: Final = 0.02
+"Seconds between two checks of one pair, at least, also if the peer triggers more."
+_OUTSTANDING: Final = 16
+"The latest requests of a pair, whose responses are accepted: those of at least 16 s."
+_RELAY_DELAY: Final = 0.3
+"""Seconds after the first valid relayed pair in which a direct pair is preferred. A direct path is
+shorter; its response is later only if one of its first checks was lost."""
+
+
+class _Requests:
+    """Binding requests of one pair, each with its own transaction id; one response is enough.
+
+    It takes the place of aioice's `Transaction` in `StunProtocol.transactions`, which accepts no
+    response after its last retransmission.
+    """
+
+    def __init__(
+        self,
+        connection: IceConnection,
+        pair: CandidatePair,
+        answered: Callable[[bool], None],
+        *,
+        nominate: bool = False,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            connection: has the credentials and the role.
+            pair: has the protocol and the remote address.
+            answered: called for each valid response from that address, with whether it is a success
+                response.
+            nominate: whether the requests carry USE-CANDIDATE.
+        """
+        self._connection = connection
+        self._pair = pair
+        self._answered = answered
+        self._nominate = nominate
+        self._ids: deque[bytes] = deque()
+
+    def send(self) -> None:
+        """Send a request."""
+        request = self._connection.build_request(self._pair, nominate=self._nominate)
+        request.add_message_integrity(str(self._connection.remote_password).encode())
+        transactions = cast(dict[bytes, Any], self._pair.protocol.transactions)
+        transactions[request.transaction_id] = self
+        self._ids.append(request.transaction_id)
+        if len(self._ids) > _OUTSTANDING:
+            transactions.pop(self._ids.popleft(), None)
+        self._pair.protocol.send_stun(request, self._pair.remote_addr)
+
+    def response_received(self, message: Message, source: tuple[str, int]) -> None:
+        """Handle an authentic response (`agent.FilteredStunProtocol` passes on no others).
+
+        One from another address does not validate the pair (RFC 8445, 7.2.5.2.1), and an attacker
+        on the path can change the address: it is ignored, and the right one still counts.
+        """
+        if source == self._pair.remote_addr:
+            self._answered(message.message_class is Class.RESPONSE)
+
+    def stop(self) -> None:
+        """Accept no more responses; idempotent."""
+        while self._ids:
+            self._pair.protocol.transactions.pop(self._ids.popleft(), None)
+
+
+class _Check:
+    """A connectivity check (RFC 8445, 7.2): retransmitted until it is answered or stopped."""
+
+    def __init__(self, requests: _Requests) -> None:
+        self._requests = requests
+        self._loop = asyncio.get_running_loop()
+        self._wait = _FIRST
+        self._sent = self._loop.time()
+        self._timer = self._loop.call_later(self._wait, self._send)
+        requests.send()
+
+    def _send(self) -> None:
+        self._sent = self._loop.time()
+        self._wait = min(2 * self._wait, _LONGEST)
+        self._timer = self._loop.call_later(self._wait, self._send)
+        self._requests.send()
+
+    def repeat(self) -> None:
+        """Send the check again at once, and then with the intervals of a new one.
+
+        Earlier requests stay valid: if each side discarded its pending check because of that of the
+        other, neither would accept the responses on the path.
+        """
+        self._timer.cancel()
+        self._wait = _FIRST / 2
+        self._timer = self._loop.call_at(
+            max(self._loop.time(), self._sent + _MIN_INTERVAL), self._send
+        )
+
+    def stop(self) -> None:
+        """Send no more requests and accept no more responses; idempotent."""
+        self._timer.cancel()
+        self._requests.stop()
+
+
+class IceConnection(Connection):
+    """An ICE connection that can pass datagrams to DTLS without a queue."""
+
+    direct: Callable[[bytes], None] | None = None
+    "Called with each datagram that is not STUN; None for aioice's queue."
+    received_at: float = math.inf
+    """When the last authentic datagram arrived, in seconds of the loop's clock, up to half a second
+    late. Infinite before a pair is nominated."""
+    expired = False
+    "Whether it has ended because the peer has not responded for `consent.EXPIRES` seconds."
+
+    def __init__(
+        self,
+        *,
+        ice_controlling: bool,
+        local_username: str | None = None,
+        local_password: str | None = None,
+    ) -> None:
+        """Prepare; see aioice for the arguments."""
+        super().__init__(
+            ice_controlling=ice_controlling,
+            local_username=local_username,
+            local_password=local_password,
+        )
+        self._checks: dict[CandidatePair, _Check] = {}
+        "The checks in progress."
+        self._pacing: asyncio.TimerHandle | None = None
+        "Until the next check starts."
+        self._nomination: _Check | None = None
+        "The check with USE-CANDIDATE of the controlling side."
+        self._relay_timer: asyncio.TimerHandle | None = None
+        "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
+
+    # Datagrams
+
+    @property
+    def arrived(self) -> int:
+        """The number of authentic datagrams from the peer."""
+        return sum(cast(Any, protocol).arrived for protocol in self._protocols)
+
+    def data_received(self, data: bytes, component: int) -> None:
+        """Pass on a datagram, or queue it for the handshake."""
+        if self.direct is not None:
+            self.direct(data)
+        elif len(data) <= _LONGEST_WAITING and self._queue.qsize() < _BACKLOG:
+            super().data_received(data, component)
+
+    def drop_queued(self) -> None:
+        """Discard the queued datagrams; an end that is queued is kept."""
+        ended = False
+        while not self._queue.empty():
+            ended |= self._queue.get_nowait() is None
+        if ended:
+            self.end_queue()
+
+    def end_queue(self) -> None:
+        """Queue the end: the reader of the queue gets no further datagram."""
+        self._queue.put_nowait(None)
+
+    # Checks
+
+    async def add_remote_candidate(self, remote_candidate: Candidate | None) -> None:
+        """Add a candidate of the peer with an IP address, at any time; None for the end of them."""
+        if remote_candidate is not None:
+            ipaddress.ip_address(remote_candidate.host)  # aioice would resolve a name
+            logger.debug("remote candidate: %s", remote_candidate.to_sdp())
+        await super().add_remote_candidate(remote_candidate)
+        self._begin_checks()
+
+    async def connect(self) -> None:
+        """Return when a pair is nominated.
+
+        aioice polls 50 times a second; here each check has a timer.
+
+        Raises:
+            ConnectionError: all checks failed, or the connection was closed.
+        """
+        for candidate in self._local_candidates:
+            logger.debug("local candidate: %s", candidate.to_sdp())
+        for candidate in self._remote_candidates:
+            self._pair_remote_candidate(candidate)
+        self.sort_check_list()
+        early = list(self._early_checks)
+        self._early_checks.clear()
+        self._early_checks_done = True
+        self._begin_checks()
+        for check in early:
+            self.check_incoming(*check)
+        if await self._check_list_state.get() != ICE_COMPLETED:
+            raise ConnectionError("ICE negotiation failed")
+        self._query_consent_task = asyncio.create_task(self.query_consent())
+
+    def _begin_checks(self) -> None:
+        """Start the check of the best pair without one, and then of the others one by one."""
+        if self._pacing is None and self._early_checks_done and not self._check_list_done:
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        self._pacing = None
+        waiting = (CandidatePair.State.WAITING, CandidatePair.State.FROZEN)
+        pair = next((pair for pair in self._check_list if pair.state in waiting), None)
+        if pair is not None and not self._check_list_done:
+            self.check_start_task(pair)
+            self._pacing = asyncio.get_running_loop().call_later(_PACE, self._begin_next)
+
+    def check_start_task(self, pair: CandidatePair) -> None:
+        """Start the check of a pair, unless it is in progress."""
+        if pair in self._checks:
+            return
+        self.check_state(pair, CandidatePair.State.IN_PROGRESS)
+        requests = _Requests(self, pair, lambda success: self._check_answered(pair, success))
+        self._checks[pair] = _Check(requests)
+
+    def check_incoming(
+        self, message: Message, addr: tuple[str, int], protocol: StunProtocol
+    ) -> None:
+        """Handle a request of the peer; repeat our check of the same pair (RFC 8445, 7.3.1.4)."""
+        for pair, check in self._checks.items():
+            if pair.protocol is protocol and pair.remote_addr == addr:
+                check.repeat()
+                break
+        super().check_incoming(message, addr, protocol)
+
+    def _check_answered(self, pair: CandidatePair, success: bool) -> None:
+        check = self._checks.pop(pair, None)
+        if check is not None:
+            check.stop()
+        logger.debug("check of %s: %s", pair, "succeeded" if success else "failed")
+        if not success:
+            self.check_state(pair, CandidatePair.State.FAILED)
+        else:
+            self.check_state(pair, CandidatePair.State.SUCCEEDED)
+            pair.nominated = pair.remote_nominated
+            if self.ice_controlling:
+                self._choose()
+        self.check_complete(pair)
+
+    # Nomination (RFC 8445, 8)
+
+    def check_complete(self, pair: CandidatePair) -> None:
+        """Handle the result of a check; of several nominated pairs the best one is used.
+
+        A controlling browser nominates a pair before it has checked better ones, which it nominates
+        later (Chromium 156, Firefox 153).
+        """
+        before = self._nominated.get(COMPONENT)
+        super().check_complete(pair)
+        if before is not None and self._rank(before) > self._rank(pair):
+            self._nominated[COMPONENT] = before
+        if (after := self._nominated.get(COMPONENT)) is not before:
+            logger.debug("nominated: %s", after)
+        self._stop_needless()
+
+    def _rank(self, pair: CandidatePair) -> tuple[bool, int]:
+        """Return the rank of a pair: direct pairs first, then by priority (RFC 8445, 6.1.2.3)."""
+        priority = candidate_pair_priority(
+            pair.local_candidate, pair.remote_candidate, self.ice_controlling
+        )
+        return not is_relayed(pair), priority
+
+    def _choose(self) -> None:
+        """Nominate, as the controlling side, the first valid direct pair, or a relayed one.
+
+        A nominated direct pair is kept, so that both sides use the same one; a relayed pair is
+        replaced by a direct one that becomes valid later.
+        """
+        current = self._nominated.get(COMPONENT)
+        if current is not None and not is_relayed(current):
+            return
+        valid = [p for p in self._check_list if p.state is CandidatePair.State.SUCCEEDED]
+        best = max(valid, key=self._rank)
+        if not is_relayed(best):
+            self._nominate(best)
+        elif self._relay_timer is None:
+            loop = asyncio.get_running_loop()
+            self._relay_timer = loop.call_later(_RELAY_DELAY, self._take_relay)
+
+    def _take_relay(self) -> None:
+        if COMPONENT not in self._nominated:
+            valid = [p for p in self._check_list if p.state is CandidatePair.State.SUCCEEDED]
+            self._nominate(max(valid, key=self._rank))
+
+    def _nominate(self, pair: CandidatePair) -> None:
+        """Use a pair from now on, and send USE-CANDIDATE until the peer has responded."""
+        if self._nomination is not None:
+            self._nomination.stop()
+        self._nomination = _Check(_Requests(self, pair, self._nomination_answered, nominate=True))
+        pair.nominated = True
+        self.check_complete(pair)
+
+    def _nomination_answered(self, success: bool) -> None:
+        if self._nomination is not None:
+            self._nomination.stop()
+
+    def _stop_needless(self) -> None:
+        """Stop checks without effect: those of relayed pairs, and all once a direct one is used."""
+        current = self._nominated.get(COMPONENT)
+        if current is None:
+            return
+        for pair in list(self._checks):
+            if not is_relayed(current) or is_relayed(pair):
+                self._checks.pop(pair).stop()
+                # A request of the peer starts it again.
+                self.check_state(pair, CandidatePair.State.WAITING)
+
+    # Consent (RFC 7675)
+
+    async def query_consent(self) -> None:
+        """Send consent checks; close when consent expires.
+
+        Each check has a new transaction id, and a late response counts: aioice closes a connection
+        over a link with a long queue, or a satellite, after 32 s (measured). The checks of the
+        controlling side have USE-CANDIDATE, as those of Chromium do.
+        """
+        clock = asyncio.get_running_loop().time
+        consent = Consent(clock())
+        requests: _Requests | None = None
+        checked: CandidatePair | None = None
+        count = self.arrived
+        self.received_at = clock()
+        try:
+            while clock() < consent.expires:
+                await asyncio.sleep(consent.wait(clock()))
+                count, before = self.arrived, count
+                if count != before:
+                    self.received_at = clock()
+                    consent.received(self.received_at)
+                pair = self._nominated.get(COMPONENT)
+                if pair is None:
+                    return
+                if pair is not checked:
+                    if requests is not None:
+                        requests.stop()
+                    requests = _Requests(
+                        self,
+                        pair,
+                        lambda success: consent.answered(clock()) if success else None,
+                        nominate=self.ice_controlling,
+                    )
+                    checked = pair
+                if requests is not None and consent.is_due(clock()):
+                    requests.send()
+        finally:
+            if requests is not None:
+                requests.stop()
+        self.expired = True
+        logger.debug("consent has expired")
+        # At once, since a TURN server may respond late.
+        self._nominated.clear()
+        self.end_queue()
+        # `close` would cancel the task that this runs in.
+        self._query_consent_task = None
+        await self.close()
+
+    async def close(self) -> None:
+        """Close; takes at most half a second, for the response of a TURN server; idempotent."""
+        for timer in (self._relay_timer, self._pacing):
+            if timer is not None:
+                timer.cancel()
+        for check in (*self._checks.values(), self._nomination):
+            if check is not None:
+                check.stop()
+        self._checks.clear()
+        # No check starts from now on. aioice would wait for one TURN server after the other.
+        self._closing = True
+        await asyncio.gather(*(protocol.close() for protocol in self._protocols))
+        await super().close()
+
+
+def is_relayed(pair: CandidatePair) -> bool:
+    """Return whether either end of a pair is an address at a TURN server."""
+    return "relay" in (pair.remote_candidate.type, pair.local_candidate.type)

@@ -1,0 +1,59 @@
+"""When a consent check is due (RFC 7675, 5.1).
+
+No input, output or clock: the time is a parameter, in seconds with any origin.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+__all__ = ["Consent"]
+
+INTERVAL: Final = 5.0
+"Seconds between two checks, times a random factor of 0.8 to 1.2 (RFC 7675, 5.1)."
+EXPIRES: Final = 30.0
+"Seconds after the last response until consent expires (RFC 7675, 5.1)."
+SILENCE: Final = 2.0
+"Seconds without a datagram of the peer after which checks are sent more often."
+SILENT_INTERVAL: Final = 1.0
+"""Seconds between two checks then. The end of an outage is detected by a check; with `INTERVAL` one
+of 20 s could last five seconds longer, and one of 25 s could end the connection."""
+
+POLL: Final = 0.5
+"Seconds between two tests of whether a datagram has arrived."
+
+
+class Consent:
+    """The timer of one connection."""
+
+    def __init__(self, now: float) -> None:
+        self.expires = now + EXPIRES
+        self._received = now
+        self._sent = now
+        self._next = now + self._interval()
+
+    def _interval(self) -> float:
+        """Return the seconds until the next check, random so that checks do not synchronise."""
+        return INTERVAL * random.uniform(0.8, 1.2)
+
+    def received(self, now: float) -> None:
+        """Note that an authentic datagram has arrived."""
+        self._received = now
+
+    def answered(self, now: float) -> None:
+        """Note the response to a check: consent is valid for `EXPIRES` seconds from now."""
+        self.expires = now + EXPIRES
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until `is_due` has to be called again."""
+        return max(0.0, min(self._next - now, POLL))
+
+    def is_due(self, now: float) -> bool:
+        """Return whether a check is to be sent; if so, it is taken as sent."""
+        silent = now - self._received >= SILENCE and now - self._sent >= SILENT_INTERVAL
+        if now < self._next and not silent:
+            return False
+        self._sent = now
+        self._next = now + self._interval()
+        return True

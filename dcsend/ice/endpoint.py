@@ -1,0 +1,178 @@
+"""ICE with one peer on the shared UDP port; used by the listener, the dialer and offer/answer.
+
+    datagram ─ source has a route ─ Binding request ─► request filter ─► aioice
+             │                    └ anything else ───► answers to our checks, DTLS
+             └ unknown source ───── valid request ───► answered; the source has a route from then on
+
+Imports aioice, so it is imported only after `peers.loading.load_aiortc`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from dcsend.ice import agent
+from dcsend.ice.checks import parse_request
+from dcsend.ice.request_filter import RequestFilter
+from dcsend.ice.stun import is_binding_request
+from dcsend.ice.turn_server import TurnServer
+from dcsend.net.address import Address, family
+from dcsend.net.udp import UdpPort
+
+if TYPE_CHECKING:
+    from aioice.stun import Message
+
+__all__ = ["MAX_SOURCES", "IceEndpoint"]
+
+logger = logging.getLogger(__name__)
+
+MAX_SOURCES: Final = 16
+"Source addresses of one peer besides its candidates; a browser sends from each of its interfaces."
+
+
+class IceEndpoint:
+    """The ICE connection to one peer, its request filter, and its routes on the port."""
+
+    def __init__(
+        self,
+        port: UdpPort,
+        *,
+        controlling: bool,
+        credentials: tuple[str, str] | None = None,
+        requests: RequestFilter | None = None,
+        drops_early: bool = False,
+        rejected: Callable[[int], None] = lambda code: None,
+    ) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            port: the shared port; its owner passes datagrams of unknown sources to
+                `received_unknown` or `add_source`.
+            controlling: the ICE role of this side.
+            credentials: our ice-ufrag and ice-pwd; None for random ones.
+            requests: the filter; None for one that validates by our ice-pwd and the peer's role.
+            drops_early: whether the first valid request discards the datagrams that wait for DTLS:
+                a peer sends requests before it starts a handshake, so they are forged.
+            rejected: called with the error code of each local check that the peer refuses.
+        """
+        self._port = port
+        self.connection, self._protocols = agent.port_connection(
+            port,
+            controlling=controlling,
+            validate=self._validate,
+            credentials=credentials,
+            rejected=rejected,
+        )
+        self._requests = requests or RequestFilter(self.connection.local_password, self._parse)
+        self._drops_early = drops_early
+        self._sources = 0
+
+    @property
+    def has_received(self) -> bool:
+        """Whether a valid request of the peer has arrived."""
+        return self._requests.has_received
+
+    @property
+    def received_at(self) -> float:
+        """When an authentic datagram of the peer last arrived; see `IceConnection.received_at`."""
+        return self.connection.received_at
+
+    @property
+    def is_nominated(self) -> bool:
+        """Whether ICE has nominated a pair."""
+        return agent.is_nominated(self.connection)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ICE has nominated a direct pair, which is not replaced by another one."""
+        return agent.is_settled(self.connection)
+
+    def set_controlling(self, controlling: bool) -> None:
+        """Set the ICE role of this side, before the connection is established."""
+        self.connection.ice_controlling = controlling
+
+    async def add_candidate(self, kind: str, host: str, port: int, priority: int) -> Address | None:
+        """Add a candidate of the peer and a route for it; None without a socket of its family.
+
+        Args:
+            kind: `host`, `srflx` or `relay`.
+            host: an IP address.
+            port: of the peer.
+            priority: as the peer has set it (RFC 8445, 5.1.2).
+        """
+        address = (str(ipaddress.ip_address(host)), port)
+        await agent.add_remote(self.connection, kind, *address, priority)
+        protocol = self._protocols.get(family(address[0]))
+        if protocol is None:
+            return None
+        self._port.route(address, protocol.datagram_received)
+        return address
+
+    async def end_candidates(self) -> None:
+        """Note that the peer has no more candidates: ICE fails once all checks have failed."""
+        await self.connection.add_remote_candidate(None)
+
+    async def add_relay(self, server: TurnServer) -> Address:
+        """Allocate an address at a TURN server (RFC 8656) and add it to our candidates.
+
+        Takes at most 6 s.
+
+        Raises:
+            ConnectionFailed: the server provides none.
+        """
+        return await agent.add_relay(self.connection, self._validate, server)
+
+    def received_unknown(self, data: bytes, source: Address) -> None:
+        """Handle a datagram of a source without a route."""
+        if self.is_settled or self._sources >= MAX_SOURCES or not is_binding_request(data):
+            return
+        message = self._filtered(self._requests.from_unknown, data, source)
+        if message is not None:
+            self.add_source(message, source)
+
+    def add_source(self, message: Message, source: Address) -> bool:
+        """Answer a valid request of a source without a route, and add the route.
+
+        Returns:
+            False if nothing was done: ICE is settled, or there are `MAX_SOURCES` sources.
+        """
+        if self.is_settled or self._sources >= MAX_SOURCES:
+            return False
+        self._sources += 1
+        logger.debug("new source of the peer: %s", source)
+        protocol = self._protocols[family(source[0])]
+        self._port.route(source, protocol.datagram_received)
+        protocol.answer(message, source)
+        return True
+
+    def has_route(self, source: Address) -> bool:
+        """Return whether datagrams of *source* are passed to this endpoint."""
+        return any(protocol.has_route(source) for protocol in self._protocols.values())
+
+    def mute(self) -> None:
+        """Remove all routes, and discard everything that is sent from now on."""
+        for protocol in self._protocols.values():
+            protocol.mute()
+
+    async def close(self) -> None:
+        """Close the ICE connection and remove its routes; idempotent. The port stays open."""
+        await self.connection.close()
+
+    def _parse(self, data: bytes) -> Message | None:
+        """Return the request of a peer that has the other role."""
+        controlling = self.connection.ice_controlling
+        return parse_request(data, "ICE-CONTROLLED" if controlling else "ICE-CONTROLLING")
+
+    def _validate(self, data: bytes, source: Address) -> Message | None:
+        """Return the request of a routed source, or None."""
+        return self._filtered(self._requests.from_routed, data, source)
+
+    def _filtered(self, validate: agent.Validate, data: bytes, source: Address) -> Message | None:
+        is_first = not self._requests.has_received
+        message = validate(data, source)
+        if is_first and self._drops_early and self._requests.has_received:
+            self.connection.drop_queued()
+        return message

@@ -1,0 +1,114 @@
+"""Resolves the `.local` names that browsers use in place of their addresses (RFC 6762).
+
+The resolver of aioice sends one query, for IPv4, on one interface, and with dnspython 2.9 it
+discards every response of Chromium (which has a compressed NSEC record, as RFC 6762, 18.14 allows).
+So zeroconf is used. Its import takes 0.16 s of processor time (Python 3.11), hence it is imported
+only when there is a name to resolve.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from zeroconf.asyncio import AsyncZeroconf
+
+__all__ = ["is_local", "resolve"]
+
+logger = logging.getLogger(__name__)
+
+_QUERY_TIME: Final = 3_600_000
+"Milliseconds for which zeroconf repeats one query."
+_RETRY: Final = 5.0
+"Seconds until the next attempt, for a name without an address or a machine without multicast."
+
+
+def is_local(host: str) -> bool:
+    """Return whether *host* is a name of mDNS, not an address."""
+    return host.endswith(".local")
+
+
+async def resolve(names: Iterable[str], found: Callable[[str, str], Awaitable[None]]) -> None:
+    """Query *names* on all interfaces, for IPv4 and IPv6, until each has an address.
+
+    zeroconf sends a query at once, after 0.2 s, and then every second. There is no timeout; the
+    caller cancels the task. A machine without multicast is no error, since it may get an interface.
+
+    Args:
+        names: such as `2ee1….local`.
+        found: awaited with a name and its address, once for each name.
+    """
+    # In a thread, so that the import does not block the loop.
+    await asyncio.to_thread(_load)
+    while (network := _open()) is None:
+        logger.debug("mDNS: there is no multicast")
+        await asyncio.sleep(_RETRY)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(_query(network, name, found))
+    finally:
+        await _close(network)
+
+
+async def _close(network: AsyncZeroconf) -> None:
+    """Close the sockets, also if the task is cancelled again meanwhile.
+
+    zeroconf opens them in a task of its own, so that an interrupted close would leave them open.
+    Takes at most a second.
+    """
+    closing = asyncio.create_task(network.async_close())
+    while not closing.done():
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await asyncio.shield(closing)
+
+
+def _load() -> None:
+    import zeroconf.asyncio  # noqa: F401
+
+
+def _open() -> AsyncZeroconf | None:
+    """Join the multicast groups; return None if there are none."""
+    from zeroconf import InterfaceChoice, IPVersion
+    from zeroconf.asyncio import AsyncZeroconf
+
+    for version in (IPVersion.All, IPVersion.V4Only):  # the kernel may have no IPv6
+        # RuntimeError if no interface has an address.
+        with contextlib.suppress(OSError, RuntimeError):
+            return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=version)
+    return None
+
+
+async def _query(
+    network: AsyncZeroconf, name: str, found: Callable[[str, str], Awaitable[None]]
+) -> None:
+    """Query both families, in a datagram each, since Chromium reads one question of a datagram."""
+    from zeroconf import (  # type: ignore[attr-defined] # two are not in its __all__
+        AddressResolverIPv4,
+        AddressResolverIPv6,
+        IPVersion,
+        ServiceInfo,
+    )
+
+    async def query(resolver: ServiceInfo) -> str:
+        # Returns at once if the response was that there is no address of this family.
+        while not await resolver.async_request(network.zeroconf, _QUERY_TIME):  # noqa: ASYNC110
+            await asyncio.sleep(_RETRY)
+        return str(resolver.ip_addresses_by_version(IPVersion.All)[0])
+
+    queries = [
+        asyncio.create_task(query(kind(f"{name}.")))
+        for kind in (AddressResolverIPv4, AddressResolverIPv6)
+    ]
+    try:
+        done, _ = await asyncio.wait(queries, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in queries:
+            task.cancel()
+    address = done.pop().result()
+    logger.debug("mDNS: %s has the address %s", name, address)
+    await found(name, address)

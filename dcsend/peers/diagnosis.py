@@ -1,0 +1,180 @@
+"""Collects the facts by which `situations` decides why two sides do not connect.
+
+STUN servers are queried after a failure only, from the port of the failed connection, so that their
+responses have the address that the peer would have seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ipaddress
+import logging
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from dcsend.ice.stun import MappedAddresses, binding_indication
+from dcsend.net.address import Address
+from dcsend.net.interfaces import has_route, interfaces, route_sources
+from dcsend.net.udp import UdpPort
+from dcsend.peers.situations import Facts, IPInterface, RemoteAddress, Role
+
+__all__ = ["LIMIT", "Diagnosis", "local_facts"]
+
+logger = logging.getLogger(__name__)
+
+LIMIT: Final = 2.0
+"Seconds of a diagnosis, at most, since the user waits for it."
+_TCP_AFTER: Final = 0.75
+"Seconds without a STUN response until TCP is tried: three requests over UDP."
+TCP_PORT: Final = 443
+"Tried besides the port of the server: firewalls rarely block it."
+_ICMP: Final = 1.0
+"Seconds until the ICMP message of a closed port has arrived."
+
+
+def local_facts(role: Role, theirs: Iterable[RemoteAddress], *, relay: bool = False) -> Facts:
+    """Return the facts that are known without sending anything.
+
+    Args:
+        role: of this side.
+        theirs: addresses of the other side; for a listener, those in its own code.
+        relay: whether this side has a relayed candidate.
+    """
+    places = tuple(theirs)
+    hosts = {place.host for place in places if not place.host.endswith(".local")}
+    routed = frozenset(host for host in hosts if has_route(host))
+    return Facts(role, places, tuple(_own()), routed=routed, relay=relay)
+
+
+def _own() -> list[IPInterface]:
+    found = {one.address: one.prefix for one in interfaces()}
+    for source in route_sources():  # the only ones if interfaces can't be listed
+        found.setdefault(source, 0)
+    own = []
+    for address, prefix in found.items():
+        ip = ipaddress.ip_address(address)
+        if not ip.is_loopback:
+            own.append(ipaddress.ip_interface(f"{address}/{prefix or ip.max_prefixlen}"))
+    return own
+
+
+class Diagnosis:
+    """The tests after a failure, from one port."""
+
+    def __init__(
+        self, port: UdpPort, servers: Sequence[Address], *, tcp_port: int = TCP_PORT
+    ) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            port: of the failed connection.
+            servers: STUN servers; may be empty.
+            tcp_port: tried besides the ports of the servers.
+        """
+        self._tcp_port = tcp_port
+        self._servers = servers
+        self._mapped = MappedAddresses(port, servers)
+
+    def received(self, data: bytes, source: Address) -> bool:
+        """Handle a datagram of a source without a route; return whether it was a STUN response."""
+        return self._mapped.received(data, source)
+
+    async def complete(self, facts: Facts) -> Facts:
+        """Return *facts* with the results of the tests, within `LIMIT` seconds."""
+        closed, tcp, _ = await asyncio.gather(
+            _closed_ports(facts.theirs), self._try_tcp(), self._mapped.survey(LIMIT)
+        )
+        resolved = set(self._mapped.asked.values())
+        asked = [server for server in self._servers if server in resolved] or self._servers
+        complete = replace(
+            facts,
+            servers=tuple(f"{host}:{port}" for host, port in asked),
+            mapped=tuple(self._mapped.answers.values()),
+            tcp=tcp,
+            closed=frozenset(closed),
+        )
+        logger.debug("diagnosis: %s", complete)
+        return complete
+
+    async def _try_tcp(self) -> bool:
+        """Return whether a server is reachable over TCP; False if one responds over UDP."""
+        if not self._servers:
+            return False
+        await asyncio.sleep(_TCP_AFTER)
+        if self._mapped.answers:
+            return False
+        try:
+            async with asyncio.timeout(LIMIT - _TCP_AFTER):
+                await self._mapped.resolved.wait()  # a name server may respond late
+                return await self._any_by_tcp()
+        except TimeoutError:
+            return False
+
+    async def _any_by_tcp(self) -> bool:
+        places = {
+            (host, port) for host, own in self._mapped.asked for port in (own, self._tcp_port)
+        }
+        tries = [asyncio.create_task(_reaches(place)) for place in places]
+        try:
+            for one in asyncio.as_completed(tries):
+                if await one:
+                    return True
+            return False
+        finally:
+            for task in tries:
+                task.cancel()
+            await asyncio.gather(*tries, return_exceptions=True)
+
+
+async def _reaches(place: Address) -> bool:
+    """Return whether a TCP connection is accepted or refused. No data is sent."""
+    try:
+        _, writer = await asyncio.open_connection(*place)
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
+    return True
+
+
+async def _closed_ports(theirs: Iterable[RemoteAddress]) -> set[str]:
+    """Return the hosts that respond with an ICMP message: port unreachable."""
+    closed: set[str] = set()
+    loop = asyncio.get_running_loop()
+    transports = []
+    for place in theirs:
+        if place.relayed or place.host.endswith(".local"):
+            continue
+        with contextlib.suppress(OSError):  # there is no route
+            transport, _ = await loop.create_datagram_endpoint(
+                functools.partial(_Probe, closed, place.host),
+                remote_addr=(place.host, place.port),
+            )
+            transports.append(transport)
+            # Without effect on a STUN agent (RFC 8489, 6.3.2).
+            transport.sendto(binding_indication(secrets.token_bytes(12)))
+    if transports:
+        await asyncio.sleep(_ICMP)
+    for transport in transports:
+        transport.close()
+    return closed
+
+
+class _Probe(asyncio.DatagramProtocol):
+    """The protocol of a connected socket; the system reports ICMP messages to no others."""
+
+    def __init__(self, closed: set[str], host: str) -> None:
+        self._closed = closed
+        self._host = host
+
+    def error_received(self, exc: Exception) -> None:
+        """Note that the port is closed."""
+        if isinstance(exc, ConnectionRefusedError | ConnectionResetError):  # POSIX; Windows
+            self._closed.add(self._host)

@@ -1,0 +1,235 @@
+"""The side that was given a dial code: it connects to the addresses in the code.
+
+The dialer needs no answer of the listener, since the code contains its parameters. Those of the
+dialer are in the USERNAME of its checks (`ice.ufrag`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final, Generic
+
+from dcsend.dtls.certificate import Certificate
+from dcsend.errors import (
+    AuthenticationFailed,
+    CodeExpired,
+    CodeUsed,
+    ConnectionFailed,
+    DcsendError,
+)
+from dcsend.ice.ufrag import encode_ufrag
+from dcsend.net.address import Address, family
+from dcsend.net.udp import UdpPort
+from dcsend.peers import reasons
+from dcsend.peers.diagnosis import Diagnosis, local_facts
+from dcsend.peers.loading import Make, Peer, load_aiortc
+from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
+
+__all__ = ["GRACE", "dial"]
+
+logger = logging.getLogger(__name__)
+
+GRACE: Final = 1.5
+"""Seconds between a refused secret and the error: another address in the code may be that of the
+listener, since a private address is another host in each network."""
+_PAUSE: Final = 1.0
+"Seconds until the next attempt while another dialer is connected."
+_PRIORITY: Final = 2_130_706_431
+"Of the first address: that of a host candidate (RFC 8445, 5.1.2.1)."
+
+
+async def dial(
+    addresses: Sequence[Address],
+    *,
+    password: str,
+    fingerprint: bytes,
+    timeout: float,
+    make: Make[Peer],
+    port: int = 0,
+    servers: Sequence[Address] = (),
+    certificate: Certificate | None = None,
+    announced: bytes | None = None,
+    grace: float = GRACE,
+) -> Peer:
+    """Connect to the listener at one of *addresses*.
+
+    Args:
+        addresses: host and port, best first.
+        password: the ice-pwd derived from the code's secret.
+        fingerprint: SHA-256 of the listener's certificate, from the code; 32 bytes.
+        timeout: seconds for all attempts.
+        make: of `loading`: makes the connection, which owns its port.
+        port: our UDP port; 0 for a random one.
+        servers: STUN servers for the diagnosis after a failure; empty for none.
+        certificate: ours; None for a new one.
+        announced: the fingerprint that the checks contain, if not that of the certificate; tests
+            of hostile dialers use it.
+        grace: seconds between a refused secret and the error.
+
+    Raises:
+        AuthenticationFailed: the listener has another secret, or another certificate.
+        CodeUsed: another dialer has used the code.
+        CodeExpired: the code has expired.
+        ConnectionFailed: another dialer is connected and was not accepted in time; or no address
+            responds. The message has the reason if it is known. At once if this machine has no
+            route to any address, otherwise up to `diagnosis.LIMIT` seconds after *timeout*.
+        UsageError: *port* can't be used.
+    """
+    places = (RemoteAddress(str(ipaddress.ip_address(host)), number) for host, number in addresses)
+    facts = local_facts(Role.DIALER, places)
+    if why := foreseen(facts):
+        raise reasons.error(facts, why)
+    await load_aiortc()
+    certificate = certificate or Certificate.generate()
+    clock = asyncio.get_running_loop().time
+    end = clock() + timeout
+    was_cut_off = was_busy = False
+    while True:
+        logger.debug("dialing %s", ", ".join(f"{one.host} port {one.port}" for one in facts.theirs))
+        own_port = await UdpPort.open(port)
+        attempt: _Attempt[Peer] | None = None
+        try:
+            attempt = _Attempt(own_port, certificate, facts, make, servers, grace)
+            own = announced or certificate.fingerprint
+            await attempt.run(password, fingerprint, own, end - clock())
+        except ConnectionFailed as error:
+            await own_port.close()
+            # Of several dialers all but one are disconnected without a reason.
+            cut_off = attempt is not None and attempt.is_settled
+            is_busy = isinstance(error, _Busy)
+            again = is_busy or (cut_off and not was_cut_off)
+            if not again or clock() + _PAUSE >= end:
+                if was_busy and not is_busy and not cut_off:
+                    raise _Followed from error
+                raise
+            was_cut_off |= cut_off
+            was_busy |= is_busy
+        except BaseException:
+            await own_port.close()
+            raise
+        else:
+            attempt.connection.owned = own_port
+            return attempt.connection
+        await asyncio.sleep(_PAUSE)
+
+
+class _Busy(ConnectionFailed):
+    """Another dialer is connected and not accepted yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another device is connected with this code, and has not been accepted yet",
+            "accept or decline there, or end it there, then run this again; "
+            "if you know of no other device, ask for a new code",
+        )
+
+
+class _Followed(ConnectionFailed):
+    """Another dialer was connected, and the listener has not responded since."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another device was connected with this code, and there is no answer now",
+            "it has probably used the code: ask the other side for a new one; if you know of no "
+            "other device, ask in another way",
+        )
+
+
+class _Attempt(Generic[Peer]):
+    """One attempt to reach the listener at all its addresses at the same time."""
+
+    def __init__(
+        self,
+        port: UdpPort,
+        certificate: Certificate,
+        facts: Facts,
+        make: Make[Peer],
+        servers: Sequence[Address],
+        grace: float,
+    ) -> None:
+        from dcsend.ice.endpoint import IceEndpoint
+        from dcsend.peers import peer
+
+        self._loop = asyncio.get_running_loop()
+        self._facts = facts
+        addresses = ((one.host, one.port) for one in facts.theirs)
+        self._addresses = [one for one in addresses if family(one[0]) in port.families]
+        self._diagnosis = Diagnosis(port, servers)
+        self._grace = grace
+        self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
+        self._endpoint = IceEndpoint(port, controlling=True, rejected=self._rejected)
+        port.unknown = self._received_unknown
+        role = peer.Role(published=False, dtls_server=False, opens=True)
+        self.connection = make(self._endpoint.connection, certificate, role)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether ICE has nominated a pair."""
+        return self._endpoint.is_nominated
+
+    async def run(
+        self, password: str, fingerprint: bytes, announced: bytes, timeout: float
+    ) -> None:
+        """Connect; see `dial`."""
+        from dcsend.peers.peer import Remote
+
+        for rank, (host, port) in enumerate(self._addresses):
+            await self._endpoint.add_candidate("host", host, port, _PRIORITY - rank)
+        await self._endpoint.end_candidates()
+        ufrag = encode_ufrag(announced, self._endpoint.connection.local_password)
+        establishing = asyncio.create_task(
+            self.connection.establish(Remote(ufrag, password, fingerprint))
+        )
+        try:
+            either: set[asyncio.Future[Any]] = {establishing, self._rejection}
+            await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            connected = establishing.done() and establishing.exception() is None
+            if self._rejection.done() and not connected:
+                raise self._rejection.result()
+            if not establishing.done():
+                raise await self._why()
+            establishing.result()
+        except BaseException:
+            establishing.cancel()
+            await self.connection.close()
+            await asyncio.gather(establishing, return_exceptions=True)
+            raise
+
+    async def _why(self) -> ConnectionFailed:
+        """Return the error that explains why there is no connection."""
+        facts = replace(self._facts, heard=self._endpoint.is_nominated)
+        facts = await self._diagnosis.complete(facts)
+        return reasons.error(facts, reasons.situation(facts))
+
+    def _received_unknown(self, data: bytes, source: Address) -> None:
+        """Handle a datagram of a source without a route: the listener may have more addresses."""
+        if not self._diagnosis.received(data, source):
+            self._endpoint.received_unknown(data, source)
+
+    def _rejected(self, code: int) -> None:
+        """Handle the refusal of a check; its code is one of `ice.checks.Refusal`."""
+        logger.debug("a check was refused: error %d", code)
+        if code == 401:
+            error = AuthenticationFailed(
+                "the other side expects another secret",
+                "the code is from an earlier run, or was changed; ask for the current one",
+            )
+            self._loop.call_later(self._grace, self._reject_unless_settled, error)
+        elif code == 430:
+            self._reject(CodeExpired("the code has expired"))
+        elif code == 500:
+            self._reject(_Busy())
+        elif code == 486:
+            self._reject(CodeUsed("another device has already connected with this code"))
+
+    def _reject_unless_settled(self, error: DcsendError) -> None:
+        if not self.is_settled:
+            self._reject(error)
+
+    def _reject(self, error: DcsendError) -> None:
+        if not self._rejection.done():
+            self._rejection.set_result(error)

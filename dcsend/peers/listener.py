@@ -1,0 +1,373 @@
+"""The side that published a dial code: it waits on its UDP port for a dialer with the secret.
+
+    datagram ─ source has a route ─────────────────────► the ICE endpoint of its dial
+             └ unknown ─ response of a STUN server ────► mapped addresses
+                       └ check with the right secret ──► a new dial, or a new source of a dial
+                       └ anything else ────────────────► discarded, or refused in one datagram
+
+The secret is verified over the bytes of a datagram, before anything is parsed. The constants below
+bound what unauthenticated hosts can make it store or do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Generic
+
+from dcsend.dtls.certificate import Certificate
+from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.ice.integrity import is_authentic, is_signed
+from dcsend.ice.rate_limits import ReplayCache, RequestLimiter, TokenBucket
+from dcsend.ice.request_filter import CHECKS_PER_SECOND, RequestFilter
+from dcsend.ice.stun import MappedAddresses, is_binding_request
+from dcsend.ice.ufrag import TAG
+from dcsend.net.address import Address
+from dcsend.net.source_address import LocalAddress
+from dcsend.net.udp import UdpPort
+from dcsend.peers.diagnosis import local_facts
+from dcsend.peers.incoming_dial import IncomingDial
+from dcsend.peers.loading import Make, Peer, load_aiortc
+from dcsend.peers.situations import Facts, RemoteAddress, Role
+
+if TYPE_CHECKING:
+    from aioice.stun import Message
+
+    from dcsend.ice.checks import Check, Refusal
+
+__all__ = ["Listener"]
+
+logger = logging.getLogger(__name__)
+
+MAX_HALF_OPEN: Final = 8
+"Dials between their first check and open channels; each uses about 100 KB."
+MAX_ABANDONED: Final = 64
+"Names of abandoned dials that are kept; a delayed datagram arrives within a minute."
+MAX_EARLY: Final = 16
+"Datagrams that are kept until aiortc is loaded; dialers retransmit theirs."
+HALF_OPEN_SECONDS: Final = 10.0
+"Until a dial without open channels is dropped; on a LAN they open within 0.1 s."
+REFUSALS_PER_SECOND: Final = 50
+"Checks with a wrong secret that are answered; a dialer needs one answer."
+GONE_SECONDS: Final = 3.5
+"""Without a datagram of the accepted dialer until another dialer can replace it. By then consent
+has been checked every second (`ice.consent`), and every ICE agent responds to that."""
+KEEP_ALIVE_SECONDS: Final = 10.0
+"Between the requests that keep a NAT mapping (RFC 8445, 11: at most 15 s)."
+
+
+class Listener(Generic[Peer]):
+    """Accepts one dialer at a time until the code is used up, and refuses all others."""
+
+    def __init__(
+        self,
+        port: UdpPort,
+        *,
+        certificate: Certificate,
+        password: str,
+        make: Make[Peer],
+        stun_servers: Sequence[Address] = (),
+        stun_chosen: bool = True,
+        failed: Callable[[DcsendError], None] = lambda error: None,
+        half_open_seconds: float = HALF_OPEN_SECONDS,
+        max_half_open: int = MAX_HALF_OPEN,
+    ) -> None:
+        """Receive from *port* from now on.
+
+        Args:
+            port: the UDP port; closed together with the listener.
+            certificate: the code contains its fingerprint.
+            password: the ice-pwd that both sides derive from the secret in the code.
+            make: of `loading`: makes the connection to a dialer.
+            stun_servers: STUN servers, for the public addresses of this side.
+            stun_chosen: whether the user has named them.
+            failed: called when a dialer with the right secret fails to connect.
+            half_open_seconds: until a dial without open channels is dropped.
+            max_half_open: the number of such dials.
+        """
+        self.port = port
+        self.mapped = MappedAddresses(port, stun_servers, chosen=stun_chosen)
+        self._certificate = certificate
+        self._password = password
+        self._key = password.encode()
+        self._make = make
+        self._failed = failed
+        self._half_open_seconds = half_open_seconds
+        self._max_half_open = max_half_open
+        self._early: deque[tuple[bytes, Address, LocalAddress | None]] = deque(maxlen=MAX_EARLY)
+        self._loaded = False
+        self.heard = False
+        "Whether a check with the right secret has arrived."
+        self._refusal: Refusal | None = None
+        self._giving_back = False
+        "Whether the accepted connection is being closed, after which another dialer can connect."
+        self._dials: dict[str, IncomingDial[Peer]] = {}
+        self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
+        "Names of dials that were replaced by one from the same address."
+        self._accepted: asyncio.Future[IncomingDial[Peer]]
+        self._accepted = asyncio.get_running_loop().create_future()
+        self.asked = asyncio.Event()
+        """Set when a dialer with the right secret is refused because one is accepted. A copy of a
+        handled check does not set it."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cache = ReplayCache()
+        self._limiter = RequestLimiter(self._cache, CHECKS_PER_SECOND)
+        "Of checks of unknown sources with the right secret."
+        self._refusals = TokenBucket(REFUSALS_PER_SECOND)
+        port.unknown = self._received_unknown
+
+    async def accept(self) -> Peer:
+        """Wait for a dialer; others are refused as busy until `use_up` or `give_back`.
+
+        Raises:
+            ConnectionFailed: the listener was closed.
+            ImportError: aiortc can't be loaded.
+        """
+        await load_aiortc()
+        self._loaded = True
+        for datagram in self._early:
+            self.port.redeliver(*datagram)
+        self._early.clear()
+        keep_alive = asyncio.create_task(self._keep_alive())
+        try:
+            dial = await asyncio.shield(self._accepted)
+        finally:
+            keep_alive.cancel()
+            await asyncio.wait({keep_alive})
+        return dial.connection
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether the accepted dialer no longer responds."""
+        now = asyncio.get_running_loop().time()
+        return now - self._accepted.result().endpoint.received_at >= GONE_SECONDS
+
+    def use_up(self) -> None:
+        """Refuse all dialers but the accepted one from now on: the code is used."""
+        from dcsend.ice.checks import Refusal
+
+        self._refuse_all(Refusal.USED, keep=self._accepted.result())
+
+    async def give_back(self) -> None:
+        """Close the accepted connection, and accept dialers again."""
+        dial = self._accepted.result()
+        # A delayed datagram of this dialer must not start a dial.
+        self._abandoned.append(dial.name)
+        self._giving_back = True
+        try:
+            await dial.connection.close()
+        finally:
+            self._giving_back = False
+        self._dials.pop(dial.name, None)
+        self._accepted = asyncio.get_running_loop().create_future()
+        self._refusal = None
+
+    def facts(self) -> Facts:
+        """Return what is known about how this side can be reached."""
+        facts = local_facts(Role.LISTENER, ())
+        return replace(
+            facts,
+            theirs=tuple(RemoteAddress(str(one.ip), self.port.port) for one in facts.own),
+            heard=self.heard,
+            servers=tuple(f"{host}:{port}" for host, port in self.mapped.servers),
+            mapped=tuple(self.mapped.answers.values()),
+        )
+
+    async def expire(self) -> None:
+        """Refuse all dialers that are not connected: the code has expired."""
+        await load_aiortc()
+        from dcsend.ice.checks import Refusal
+
+        if not self._accepted.done():
+            self._refuse_all(Refusal.EXPIRED)
+        await self._end_tasks()
+
+    async def close(self) -> None:
+        """Close every connection and the port; idempotent."""
+        self.port.unknown = lambda data, source: None
+        if not self._accepted.done():
+            self._accepted.set_exception(ConnectionFailed("the listener is closed"))
+            self._accepted.exception()  # it may not be awaited
+        try:
+            for dial in self._dials.values():
+                dial.cancel()
+            await self._end_tasks()
+            for dial in list(self._dials.values()):
+                await dial.connection.close()
+        finally:
+            await self.port.close()
+
+    async def _end_tasks(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _refuse_all(self, refusal: Refusal, keep: IncomingDial[Peer] | None = None) -> None:
+        """Answer new dialers with *refusal* from now on; cancel all dials but *keep*."""
+        logger.debug("dialers are refused from now on: %s", refusal.name)
+        self._refusal = refusal
+        for dial in self._dials.values():
+            if dial is not keep:
+                dial.cancel()
+
+    async def _keep_alive(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            self.mapped.keep_alive()
+
+    # Datagrams
+
+    def _received_unknown(self, data: bytes, source: Address) -> None:
+        """Handle a datagram of a source without a route; the cheapest test is the first."""
+        if self.mapped.received(data, source):
+            return
+        if not is_binding_request(data) or not is_signed(data):
+            return
+        if not is_authentic(data, self._key):
+            self._refuse_secret(data, source)
+        elif not self._loaded:
+            if all(data != early for early, *_ in self._early):
+                self._early.append((data, source, self.port.arrival(source)))
+        elif self._limiter.admits(data, source, asyncio.get_running_loop().time()):
+            self._received_check(data, source)
+
+    def _refuse_secret(self, data: bytes, source: Address) -> None:
+        """Answer a check with a wrong secret."""
+        if not self._loaded or TAG.encode() not in data:
+            return
+        if self._refusals.take(asyncio.get_running_loop().time()):
+            from dcsend.ice.checks import Refusal, parse_check, refuse
+
+            check = parse_check(data)
+            if check is not None:
+                logger.debug("check from %s: refused, wrong secret", source)
+                self.port.reply(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+
+    def _received_check(self, data: bytes, source: Address) -> None:
+        """Handle an authentic check of a source without a route."""
+        from dcsend.ice.checks import Refusal, parse_check
+
+        check = parse_check(data)
+        if check is None:
+            return
+        name, transaction_id = check.credentials.local_ufrag, check.message.transaction_id
+        if name in self._abandoned:
+            return  # delayed, or duplicated on the path
+        if (dial := self._dials.get(name)) is not None:
+            self._add_source(dial, check, source)
+        elif self._giving_back:
+            # The dialer can connect with its next check. After a refusal Firefox 153 would send
+            # none: it takes the candidate pair for failed.
+            return
+        elif self._refusal is not None:
+            if self._refusal is Refusal.BUSY:
+                # A copy of a handled check must not replace the accepted dialer.
+                if self._cache.is_new(transaction_id):
+                    self.asked.set()
+                if self.is_deserted:
+                    return  # not refused: the dialer can connect with its next check
+            self._refuse(check, self._refusal, source)
+        elif self._cache.is_new(transaction_id) and len(self._dials) < self._max_half_open:
+            self._begin(check, source)
+
+    def _refuse(self, check: Check, refusal: Refusal, source: Address) -> None:
+        """Answer a check with the right secret by an error response."""
+        from dcsend.ice.checks import refuse
+
+        logger.debug("check from %s: refused, %s", source, refusal.name)
+        self._cache.add(check.message.transaction_id, source)
+        self.port.reply(refuse(check, refusal, self._password), source)
+
+    def _add_source(self, dial: IncomingDial[Peer], check: Check, source: Address) -> None:
+        if dial.endpoint.add_source(check.message, source):
+            self._cache.add(check.message.transaction_id, source)
+
+    # Dials
+
+    def _begin(self, check: Check, source: Address) -> None:
+        self.heard = True
+        logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
+        for old in self._dials.values():
+            if old.endpoint.has_route(source):
+                self._abandoned.append(old.name)
+                old.abandon()
+        dial = self._new_dial(check)
+        self._dials[dial.name] = dial
+        self._add_source(dial, check, source)
+        task = asyncio.create_task(self._establish(dial))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _new_dial(self, check: Check) -> IncomingDial[Peer]:
+        from dcsend.ice.endpoint import IceEndpoint
+        from dcsend.peers import peer
+
+        name = check.credentials.local_ufrag
+        endpoint = IceEndpoint(
+            self.port,
+            controlling=False,
+            credentials=(name, self._password),
+            requests=self._request_filter(name),
+        )
+        role = peer.Role(published=True, dtls_server=True, opens=False)
+        connection = self._make(endpoint.connection, self._certificate, role)
+        theirs = check.credentials
+        remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)
+        return IncomingDial(name, endpoint, connection, remote)
+
+    def _request_filter(self, name: str) -> RequestFilter:
+        """Return the filter for the requests that arrive from the sources of one dial."""
+        from dcsend.ice.checks import parse_check
+
+        def parse(data: bytes) -> Message | None:
+            check = parse_check(data)
+            is_own = check is not None and check.credentials.local_ufrag == name
+            return check.message if check is not None and is_own else None
+
+        def belongs(data: bytes, source: Address) -> bool:
+            if name.encode() in data:
+                return True
+            # A new dial from the port of this one: handled as one of an unknown source.
+            self._received_unknown(data, source)
+            return False
+
+        def forged(data: bytes, source: Address) -> None:
+            if is_signed(data):
+                self._refuse_secret(data, source)
+
+        return RequestFilter(
+            self._password, parse, cache=self._cache, belongs=belongs, forged=forged
+        )
+
+    async def _establish(self, dial: IncomingDial[Peer]) -> None:
+        """Connect one dial up to open channels, or drop it."""
+        error: DcsendError | None = None
+        won = False
+        try:
+            async with asyncio.timeout(self._half_open_seconds):
+                await dial.establish()
+            won = self._win(dial)
+        except TimeoutError:
+            error = ConnectionFailed("a dialer with the right secret did not finish connecting")
+        except DcsendError as exc:
+            error = exc
+        finally:
+            if not won:
+                self._dials.pop(dial.name, None)
+                await dial.connection.close()
+        logger.debug("dial: %s", "accepted" if won else error or "another one is accepted")
+        if error is not None:
+            self._failed(error)
+
+    def _win(self, dial: IncomingDial[Peer]) -> bool:
+        """Accept *dial*, unless another one is accepted."""
+        from dcsend.ice.checks import Refusal
+
+        if self._accepted.done():
+            return False
+        self._accepted.set_result(dial)
+        self.asked.clear()
+        self._refuse_all(Refusal.BUSY, keep=dial)
+        return True

@@ -1,0 +1,91 @@
+"""The manifest as a whole: its limits, and its division into messages.
+
+Must not import asyncio, files or peers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from dcsend.entry import NOTHING, Entry, LeftOut
+from dcsend.errors import UsageError
+from dcsend.listing import Entries
+from dcsend.protocol import limits
+from dcsend.protocol.messages import Manifest, encode
+
+__all__ = ["check_offer", "encode_manifest", "manifest_fault", "split_manifest"]
+
+
+def manifest_fault(entries: Entries, start: int = 0) -> str:
+    """Return what is wrong with the entries of a manifest that have arrived; "" if nothing is.
+
+    Args:
+        entries: all that have arrived.
+        start: how many of them were validated before.
+    """
+    if len(entries) > limits.MAX_ENTRIES:
+        return f"manifest has more than {limits.MAX_ENTRIES} entries"
+    most = limits.MAX_NAMES + start * limits.NAMES_PER_ENTRY
+    if entries.names <= most:
+        return ""
+    for number in range(start + 1, len(entries) + 1):
+        if entries.names_before(number) > limits.MAX_NAMES + number * limits.NAMES_PER_ENTRY:
+            return (
+                f"manifest has names of more than {limits.MAX_NAMES} bytes "
+                f"and {limits.NAMES_PER_ENTRY} for each entry"
+            )
+    return ""
+
+
+def check_offer(entries: Sequence[Entry]) -> None:
+    """Validate the limits of an offer.
+
+    Raises:
+        UsageError: there are too many entries, or their names are too long together.
+    """
+    hint = "send it in parts, or as one archive"
+    if len(entries) > limits.MAX_ENTRIES:
+        raise UsageError(
+            f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer", hint
+        )
+    most, names = limits.MAX_NAMES, 0
+    for entry in entries:
+        most += limits.NAMES_PER_ENTRY
+        names += len(entry.path.encode("utf-8", "surrogatepass"))
+        names += len(entry.target.encode("utf-8", "surrogatepass"))
+        if names > most:
+            raise UsageError(
+                f"the paths of {len(entries)} entries are longer together than one transfer takes",
+                hint,
+            )
+
+
+def encode_manifest(entries: Sequence[Entry], left_out: LeftOut = NOTHING) -> list[str]:
+    """Return the Manifest messages of all entries; takes 4 to 9 µs for each entry.
+
+    Raises:
+        LocalProtocolError: an entry contains something that a peer must refuse.
+    """
+    return [encode(part) for part in split_manifest(entries, left_out)]
+
+
+def split_manifest(entries: Iterable[Entry], left_out: LeftOut = NOTHING) -> Iterator[Manifest]:
+    """Divide all entries into messages of at most 48 KiB, or of one entry that is longer."""
+    part: list[Entry] = []
+    room = limits.SPLIT_CONTROL
+    for entry in entries:
+        cost = _most_bytes(entry)
+        if part and cost > room:
+            yield Manifest(tuple(part), last=False)
+            part, room = [], limits.SPLIT_CONTROL
+        part.append(entry)
+        room -= cost
+    yield Manifest(tuple(part), True, left_out)
+
+
+def _most_bytes(entry: Entry) -> int:
+    """Return an upper bound of the bytes of an entry in a message, without encoding it."""
+    names = entry.path + entry.target
+    size = len(names.encode("utf-8", "surrogatepass"))
+    # Visible characters take at most a backslash more, others become \\u0000.
+    return 160 + size * (2 if names.isprintable() else 6)

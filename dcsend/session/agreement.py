@@ -1,0 +1,77 @@
+"""What a receiver takes of an offer: plan, question, and a new plan if the answer changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+from typing import Protocol, TypeVar
+
+from dcsend.entry import Existing, Kind
+from dcsend.errors import PeerRefused
+from dcsend.files.sink import Plan, Sink
+from dcsend.session.events import Emit, ManifestKnown, Warned
+
+__all__ = ["Decide", "agree"]
+
+T = TypeVar("T")
+
+Decide = Callable[[ManifestKnown], Awaitable[bool | Existing]]
+"""Called once, with the offer and what of it exists already. False declines, True accepts; a policy
+accepts, too, and replaces that of the settings. `Existing.REFUSE` accepts unless files exist; if
+some do, the offer is refused as without a question, and the code works again."""
+
+
+class _InThread(Protocol):
+    """Runs a function that reads the disk in a thread."""
+
+    async def __call__(self, job: Callable[[], T], /) -> T: ...
+
+
+async def agree(
+    known: ManifestKnown,
+    sink: Sink,
+    anew: Callable[[Existing], Sink] | None,
+    *,
+    decide: Decide,
+    existing: Existing,
+    run: _InThread,
+    emit: Emit,
+) -> tuple[Sink, Plan]:
+    """Return what of an offer is received, and by which sink.
+
+    Args:
+        known: the offer.
+        sink: made for *existing*.
+        anew: makes a sink for another policy; None: the policy is fixed.
+        decide: returns whether to accept.
+        existing: what to do about files that exist, unless *decide* returns a policy.
+        run: runs a function in the disk thread.
+        emit: gets notes on what is not received.
+
+    Raises:
+        DestinationError: it can't be saved, or files exist and no policy was chosen.
+        PeerRefused: *decide* has declined.
+    """
+    plan = await run(partial(sink.plan, known.entries))
+    notes = plan.notes
+    for note in notes:
+        emit(Warned("refused", note))
+    unwanted = plan.skip.keys() | set(plan.taken)
+    fresh = sum(
+        kind is not Kind.DIRECTORY and number not in unwanted
+        for number, kind in enumerate(known.kinds())
+    )
+    answer = await decide(replace(known, taken=plan.taken, existing=existing, fresh=fresh))
+    if not answer:
+        raise PeerRefused("you declined")
+    if isinstance(answer, Existing) and answer is not existing and anew is not None:
+        await run(sink.close)
+        sink = await run(partial(anew, answer))
+        plan = await run(partial(sink.plan, known.entries))
+        for note in plan.notes:
+            if note not in notes:
+                emit(Warned("refused", note))
+    if plan.refusal is not None:
+        raise plan.refusal
+    return sink, plan

@@ -1,0 +1,69 @@
+"""The verdict, on either side, on an entry that the receiver does not take.
+
+A link that is not made is announced before the receiver accepts, so leaving it out is no failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from dcsend.entry import Entry, Kind
+from dcsend.errors import DestinationError
+from dcsend.session.verdicts import FileFinished
+
+__all__ = ["skipped"]
+
+_Words = Mapping[str, str]
+
+_LEFT_OUT: Final[Mapping[str, _Words]] = {
+    "receiver": {
+        "exists": "a file of this name exists",
+        "declined": "not wanted",
+    },
+    "sender": {
+        "exists": "the receiver has a file of this name",
+        "declined": "the receiver did not accept it",
+    },
+}
+"By role and by the reason in Accept; these are no failures."
+_LINK: Final[_Words] = {
+    "receiver": "this link is not created: its target is refused",
+    "sender": "the receiver does not make this link",
+}
+_LOST: Final[Mapping[str, _Words]] = {
+    "receiver": {
+        "unsafe": "its name is refused",
+        "unsupported": "it can't be shown",
+        "failed": "it could not be made",
+    },
+    "sender": {
+        "unsafe": "the receiver refuses this name",
+        "unsupported": "the receiver can't take this kind",
+        "failed": "the receiver could not make it",
+    },
+}
+"By role and reason; these are failures."
+
+
+def skipped(role: str, entry: Entry, reason: str) -> FileFinished:
+    """Return the verdict on an entry that is not taken.
+
+    Args:
+        role: `sender` or `receiver`: the side that reports it.
+        entry: of the manifest.
+        reason: one of SKIP_REASONS.
+    """
+    size = entry.size or 0 if role == "sender" else 0
+    why = _LEFT_OUT[role].get(reason, "")
+    if entry.kind is Kind.LINK and reason == "unsupported":
+        why = _LINK[role]
+    if why:
+        return FileFinished(entry.path, "skipped", size, reason=why)
+    return FileFinished(
+        entry.path,
+        "failed",
+        size,
+        reason=_LOST[role][reason],
+        exit=DestinationError.exit_status,
+    )

@@ -1,0 +1,219 @@
+"""The surroundings of a run: display, keyboard, events as JSON, signals, the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dcsend.display.log import log_event
+from dcsend.display.streams import Stream, enable_escapes, is_terminal, written_aside
+from dcsend.ending import watch_for_the_end
+from dcsend.errors import DcsendError
+from dcsend.session.events import CodeReady, Event, Failed, Finished
+from dcsend.session.story import OwnOutput
+from dcsend.settings import Settings
+
+if TYPE_CHECKING:
+    from dcsend.description import SdpType
+    from dcsend.display.base import Display
+    from dcsend.display.editing import Console, Piped
+    from dcsend.display.jsonlines import JsonDisplay
+    from dcsend.display.keyboard import Keyboard
+    from dcsend.display.qr import Request
+    from dcsend.session.conversation import Room
+
+__all__ = ["DisplayOptions", "Stage", "event_writer", "run_loop", "run_on_stage", "typed_input"]
+
+
+@dataclass(frozen=True, slots=True)
+class DisplayOptions:
+    """What a run shows, asks and writes besides the transfer."""
+
+    qr: Request = "auto"
+    qr_file: Path | None = None
+    quiet: bool = False
+    json: bool = False
+    verbose: bool = False
+    yes: bool = False
+    events: Stream | None = None
+    "Events as JSON besides the display (`--json-to`)."
+    log: Stream | None = None
+    "The log for developers (`--debug`)."
+
+
+def typed_input() -> Console | Piped | None:
+    """Start reading standard input, a terminal or not; None where it is closed."""
+    from dcsend.display.editing import Console, Piped
+
+    if sys.stdin is None:
+        return None
+    return Console() if is_terminal(sys.stdin) else Piped()
+
+
+@dataclass(slots=True)
+class Stage:
+    """What surrounds one run."""
+
+    display: Display
+    events: JsonDisplay | None
+    interrupt: asyncio.Future[int]
+    room: Room
+    keyboard: Keyboard | None
+    qr_file: Path | None
+
+    @property
+    def lines(self) -> asyncio.Queue[str] | None:
+        """Typed lines."""
+        return self.keyboard.lines if self.keyboard else None
+
+    async def ask(self, wanted: SdpType | None, validate: Callable[[str], object]) -> str:
+        """Ask for the other side's session description; see `Asker`."""
+        from dcsend.display.asking import Asker
+
+        if self.keyboard is not None:
+            self.keyboard.pause()
+        source = typed_input()
+        try:
+            asker = Asker(source, Stream.stderr(), interactive=is_terminal(sys.stdin))
+            text = await asker(wanted, validate)
+        finally:
+            if source is not None:
+                source.close()
+            if self.keyboard is not None:
+                self.keyboard.resume()
+        self.display.description_entered()
+        return text
+
+    def show(self, event: Event) -> None:
+        """Show an event; write the QR code to its file."""
+        log_event(event)
+        self.display.show(event)
+        if isinstance(event, Failed) and isinstance(event.error, OwnOutput):
+            self.events = None  # or events would be written into the file that is to be sent
+        if self.events is not None:
+            self.events.show(event)
+        if isinstance(event, CodeReady) and self.qr_file is not None:
+            from dcsend.display.qr import write_qr_file
+
+            write_qr_file(event.link, self.qr_file)
+
+
+def run_on_stage(
+    run: Callable[[Stage], Awaitable[Finished]],
+    settings: Settings,
+    options: DisplayOptions,
+    *,
+    sends: bool = False,
+    uses_stdin: bool = False,
+) -> int:
+    """Run with a display, a keyboard and signals; return the exit status.
+
+    Args:
+        run: a transfer; its errors have been shown when it raises them.
+        settings: of the run.
+        options: of the display.
+        sends: whether this side sends.
+        uses_stdin: whether standard input is what is sent.
+    """
+    qr_file = None if settings.code else options.qr_file
+    if qr_file is not None:
+        from dcsend.display.qr import check_qr_file
+
+        check_qr_file(qr_file)
+
+    async def stage_run(interrupt: asyncio.Future[int], room: Room) -> int:
+        keyboard = None if uses_stdin else _keyboard()
+        display = _display(settings, options, keyboard, sends=sends)
+        events = event_writer(options, verbose=options.verbose)
+        stage = Stage(display, events, interrupt, room, keyboard, qr_file)
+        try:
+            return (await run(stage)).exit
+        except DcsendError as exc:
+            return exc.exit_status  # the display has shown it
+        finally:
+            display.close()
+            if events is not None:
+                events.close()
+            if keyboard is not None:
+                keyboard.close()
+
+    return run_loop(stage_run)
+
+
+def run_loop(run: Callable[[asyncio.Future[int], Room], Awaitable[int]]) -> int:
+    """Run the event loop; return the exit status.
+
+    Args:
+        run: called with a future that is set when the run is to end, and with a function that
+            waits for the readers of its output.
+    """
+
+    async def main() -> int:
+        interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        with watch_for_the_end(interrupt), written_aside() as outlets:
+            try:
+                return await run(interrupt, outlets.room)
+            finally:
+                await outlets.finish(interrupt, Stream.stderr().line)
+
+    # aiortc and asyncio log faults of peers; the display reports them.
+    logging.lastResort = None
+    try:
+        return asyncio.run(main())
+    finally:
+        # Otherwise the interpreter collects garbage for 0.2 s before it exits.
+        gc.freeze()
+
+
+def event_writer(options: DisplayOptions, *, verbose: bool) -> JsonDisplay | None:
+    """Return the writer of `--json-to`, if that is given."""
+    if options.events is None:
+        return None
+    from dcsend.display.jsonlines import JsonDisplay
+
+    return JsonDisplay(options.events, verbose=verbose)
+
+
+def _keyboard() -> Keyboard | None:
+    """Start reading typed lines, if standard input is a terminal."""
+    if not is_terminal(sys.stdin):
+        return None
+    from dcsend.display.keyboard import Keyboard
+
+    keyboard = Keyboard()
+    keyboard.start()
+    return keyboard
+
+
+def _display(
+    settings: Settings, options: DisplayOptions, keyboard: Keyboard | None, *, sends: bool
+) -> Display:
+    """Return the display; no other is imported, which would delay the code."""
+    out, err = Stream.stdout(), Stream.stderr()
+    if options.json:
+        from dcsend.display.jsonlines import JsonDisplay
+
+        return JsonDisplay(out, verbose=options.verbose)
+    if options.quiet:
+        from dcsend.display.quiet import QuietDisplay
+
+        return QuietDisplay(None if settings.destination is None else out, err)
+    from dcsend.display.terminal import TerminalDisplay, TerminalOptions
+
+    enable_escapes()
+    chosen = TerminalOptions(
+        options.qr,
+        verbose=options.verbose,
+        sends=sends,
+        dials=bool(settings.code),
+        hosted=bool(settings.page_url),
+        names_file=settings.names_file,
+        output=settings.output,
+    )
+    return TerminalDisplay(out, err, chosen, keyboard)

@@ -1,0 +1,46 @@
+"""Receive into a folder, show the progress, and accept at most 1 GB.
+
+python receive_folder.py CODE FOLDER
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import dcsend
+
+LIMIT = 1_000_000_000
+"Bytes."
+
+
+async def accept(manifest: dcsend.ManifestKnown) -> dcsend.Existing | bool:
+    """Decline what is too large or of unknown size; existing files are kept."""
+    if manifest.bytes is None or manifest.bytes > LIMIT:
+        return False
+    return dcsend.Existing.RENAME
+
+
+def show(event: dcsend.Event) -> None:
+    """Print the progress and each saved file."""
+    match event:
+        case dcsend.Connected():
+            print(f"connected to {event.address} ({event.route})")
+        case dcsend.Progressed(total=total) if total:
+            print(f"{event.bytes / total:4.0%}, {event.rate / 1e6:.1f} MB/s")
+        case dcsend.FileFinished():
+            print(f"{event.status}: {event.saved or event.path} {event.sha256}")
+
+
+async def main(code: str, folder: str) -> int:
+    """Receive what the code offers; return the exit status."""
+    try:
+        done = await dcsend.receive(code, output=folder, accept=accept, on_event=show)
+    except dcsend.DcsendError as error:
+        print(f"{error}; {error.hint}" if error.hint else error, file=sys.stderr)
+        return error.exit_status
+    return done.exit
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main(*sys.argv[1:3])))

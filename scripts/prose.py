@@ -1,0 +1,61 @@
+"""Find words that dcsend's documents, docstrings, comments and messages do not use.
+
+    python scripts/prose.py
+
+ARCHITECTURE.md has the words that are used in their place. Prints file, line and word, and exits
+with 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+__all__ = ["find"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_PLACES: Final = (
+    *("*.md", "*.py", "docs/**/*.md", "dcsend/**/*.py", "web-receiver/src/**/*.ts"),
+    *("bench/**/*.py", "scripts/*.py", "examples/*.py"),
+)
+_HERE: Final = Path(__file__).name
+BANNED: Final = re.compile(
+    r"\b(?:"
+    r"nobody|somebody|who (?:gets|comes|has|is)\b(?! who)|(?:is|are|was|were) told|tells|hears"
+    r"|(?:sender|receiver|listener|dialer|side|peer|program|machine|page|browser) (?:says|knows)"
+    r"|of ours|goodbye|good-bye|strangers?|one's own|the other one's"
+    r")\b",
+    re.IGNORECASE,
+)
+"Persons for machines, and words that name nothing."
+
+
+def find(text: str) -> Iterator[tuple[int, str]]:
+    r"""Yield the number of each line with such a word, and the word.
+
+    >>> list(find("The peer says nothing,\nand nobody asks."))
+    [(1, 'peer says'), (2, 'nobody')]
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        for match in BANNED.finditer(line):
+            yield number, match[0]
+
+
+def main() -> int:
+    """Check every file; return the exit status."""
+    found = 0
+    for place in _PLACES:
+        for path in sorted(ROOT.glob(place)):
+            if path.name == _HERE:
+                continue
+            for number, word in find(path.read_text(encoding="utf-8")):
+                print(f"{path.relative_to(ROOT)}:{number}: {word!r} is not used in dcsend's texts")
+                found += 1
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

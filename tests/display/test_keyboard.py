@@ -1,0 +1,164 @@
+"""What is typed at a real terminal: lines, answers, the end of input, a job in the background."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from dcsend.display.keyboard import Keyboard
+from tests.support.screens import Pty
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+
+
+@pytest.fixture
+def pty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pty]:
+    """Give a terminal that is standard input, and whose foreground job we are."""
+    terminal = Pty()
+    with open(terminal.file.fileno(), encoding="utf-8", closefd=False) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
+        yield terminal
+    terminal.close()
+
+
+@pytest.fixture
+async def keyboard(pty: Pty) -> Keyboard:
+    """Give a keyboard that reads the terminal; closed by whoever uses it, or with the loop."""
+    keyboard = Keyboard()
+    keyboard.start()
+    return keyboard
+
+
+async def within(seconds: float, keyboard: Keyboard) -> str:
+    """Return the next line that answers no question."""
+    async with asyncio.timeout(seconds):
+        return await keyboard.lines.get()
+
+
+async def test_typed_lines_come_without_their_ends(pty: Pty, keyboard: Keyboard) -> None:
+    pty.type("hellö\n\nwörld\n")
+    assert [await within(150, keyboard) for _ in range(2)] == ["hellö", "wörld"]
+    keyboard.close()
+
+
+async def test_line_that_is_not_finished_waits(pty: Pty, keyboard: Keyboard) -> None:
+    pty.type("hel\x04")  # Ctrl-D hands over what is there
+    pty.type("lo\n")
+    assert await within(150, keyboard) == "hello"
+    keyboard.close()
+
+
+async def test_answer_goes_to_the_question_and_the_next_line_does_not(
+    pty: Pty, keyboard: Keyboard
+) -> None:
+    async with asyncio.timeout(150):
+        answer = asyncio.create_task(keyboard.ask())
+        await asyncio.sleep(0)
+        pty.type("yes\nhello\n")
+        assert await answer == "yes"
+        assert await keyboard.lines.get() == "hello"
+    keyboard.close()
+
+
+async def test_enter_is_an_empty_answer(pty: Pty, keyboard: Keyboard) -> None:
+    async with asyncio.timeout(150):
+        answer = asyncio.create_task(keyboard.ask())
+        await asyncio.sleep(0)
+        pty.type("\n")
+        assert await answer == ""
+    keyboard.close()
+
+
+async def test_enter_pressed_too_early_answers_nothing(pty: Pty, keyboard: Keyboard) -> None:
+    pty.type("\nmarker\n")
+    assert await within(150, keyboard) == "marker"
+    answer = asyncio.create_task(keyboard.ask())
+    await asyncio.sleep(0)
+    assert not answer.done()
+    pty.type("n\n")
+    assert await answer == "n"
+    keyboard.close()
+
+
+async def test_end_of_input_is_no_answer_now_and_later(pty: Pty, keyboard: Keyboard) -> None:
+    async with asyncio.timeout(150):
+        answer = asyncio.create_task(keyboard.ask())
+        await asyncio.sleep(0)
+        pty.type("\x04")
+        assert await answer is None
+        assert await keyboard.ask() is None
+
+
+async def test_closed_terminal_is_no_answer(pty: Pty, keyboard: Keyboard) -> None:
+    async with asyncio.timeout(150):
+        answer = asyncio.create_task(keyboard.ask())
+        await asyncio.sleep(0)
+        os.close(pty.eyes)
+        assert await answer is None
+
+
+async def test_job_in_the_background_leaves_the_terminal_alone_until_it_is_back(
+    pty: Pty, keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = asyncio.Event()
+
+    def another(fd: int) -> int:
+        looked.set()
+        return -1
+
+    monkeypatch.setattr(os, "tcgetpgrp", another)
+    pty.type("for the shell\n")
+    async with asyncio.timeout(150):
+        await looked.wait()
+    assert keyboard.lines.empty()
+    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
+    os.kill(os.getpid(), signal.SIGCONT)
+    assert await within(150, keyboard) == "for the shell"
+    keyboard.close()
+
+
+async def test_closed_keyboard_reads_no_more(pty: Pty, keyboard: Keyboard) -> None:
+    keyboard.close()
+    keyboard.close()
+    pty.type("hello\n")
+    await asyncio.sleep(0)
+    assert keyboard.lines.empty()
+
+
+async def test_console_that_a_loop_cannot_wait_for_is_read_by_a_thread(
+    pty: Pty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_reader", missing)
+    keyboard = Keyboard()
+    keyboard.start()
+    pty.type("hellö\n\x04")
+    assert await within(150, keyboard) == "hellö"
+    async with asyncio.timeout(150):
+        assert await keyboard.ask() is None
+
+
+async def test_job_that_ran_on_in_the_background_reads_again_without_a_signal(
+    pty: Pty, keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = asyncio.Event()
+
+    def another(fd: int) -> int:
+        looked.set()
+        return -1
+
+    monkeypatch.setattr(os, "tcgetpgrp", another)
+    pty.type("y\n")
+    async with asyncio.timeout(150):
+        await looked.wait()
+    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
+    assert await within(150, keyboard) == "y"
+    keyboard.close()

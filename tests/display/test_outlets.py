@@ -1,0 +1,143 @@
+"""Output that is not read: it is kept in order, progress replaces itself, and nothing waits."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+
+from dcsend.display import outlets
+from dcsend.display.outlets import Outlets
+from dcsend.display.streams import Stream, put, written_aside
+from tests.support.load import Stopwatch
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes as Unix has them")
+
+FULL = 1 << 20
+"Bytes that no pipe holds."
+
+
+class Pipe:
+    """A pipe, two streams into it, and what can be read from it."""
+
+    def __init__(self) -> None:
+        self.end, writing = os.pipe()
+        self.files: list[TextIO] = [
+            open(descriptor, "w", encoding="utf-8")  # noqa: SIM115 - closed below
+            for descriptor in (writing, os.dup(writing))
+        ]
+        self.out, self.err = Stream(self.files[0]), Stream(self.files[1])
+
+    async def read(self, size: int) -> str:
+        """Read so many bytes."""
+
+        def take() -> str:
+            taken = b""
+            while len(taken) < size:
+                taken += os.read(self.end, size - len(taken))
+            return taken.decode()
+
+        return await asyncio.to_thread(take)
+
+    def close(self) -> None:
+        """Let go of all ends."""
+        for file in self.files:
+            file.close()
+        os.close(self.end)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """Give a pipe that is not read."""
+    pipe = Pipe()
+    yield pipe
+    pipe.close()
+
+
+def never() -> asyncio.Future[int]:
+    """Return what is never set: no signal comes."""
+    return asyncio.get_running_loop().create_future()
+
+
+async def everything(pipe: Pipe, written: Outlets, size: int) -> str:
+    """Return what is read while the end of the run waits for it."""
+    text, _ = await asyncio.gather(pipe.read(size), written.finish(never()))
+    return text
+
+
+async def test_writer_does_not_wait_and_the_order_of_both_streams_is_kept(pipe: Pipe) -> None:
+    with written_aside() as written:
+        pipe.out.write("x" * FULL)
+        pipe.err.line("second")
+        put(pipe.files[0].fileno(), b"third\n")
+        pipe.out.feed(iter(["fourth", "\n"]))
+        text = await everything(pipe, written, FULL + len("second\nthird\nfourth\n"))
+    assert text.lstrip("x") == "second\nthird\nfourth\n"
+
+
+async def test_of_what_is_passing_the_newest_is_written(pipe: Pipe) -> None:
+    with written_aside() as written:
+        pipe.out.write("x" * FULL)
+        for number in range(1000):
+            pipe.out.write(f"progress {number}\n", passing=True)
+        pipe.out.line("event")
+        pipe.out.write("progress!\n", passing=True)
+        text = await everything(pipe, written, FULL + len("event\nprogress!\n"))
+    assert text.lstrip("x") == "event\nprogress!\n"
+
+
+async def test_room_is_awaited_until_enough_is_read(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlets, "MAX_QUEUED", FULL)
+    with written_aside() as written:
+        for _ in range(3):
+            pipe.out.write("x" * FULL)
+        waiting = asyncio.create_task(written.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await pipe.read(2 * FULL)
+        await asyncio.wait_for(waiting, 20)
+        await everything(pipe, written, FULL)
+
+
+async def test_end_waits_for_the_reader_and_after_a_signal_hardly(pipe: Pipe) -> None:
+    with written_aside() as written:
+        pipe.out.write("x" * FULL)
+        interrupt = never()
+        ending = asyncio.create_task(written.finish(interrupt))
+        _, pending = await asyncio.wait({ending}, timeout=0.3)
+        assert pending
+        watch = Stopwatch()
+        interrupt.set_result(2)
+        await asyncio.wait_for(ending, 150)
+        watch.assert_within(1)
+        await pipe.read(FULL)
+
+
+async def test_pipe_that_is_closed_takes_everything_and_holds_nobody_up(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlets, "MAX_QUEUED", 1000)
+    with written_aside() as written:
+        pipe.out.write("x" * FULL)
+        waiting = asyncio.create_task(written.room())
+        await asyncio.sleep(0)
+        os.close(pipe.end)
+        await asyncio.wait_for(waiting, 20)
+        pipe.out.line("lost")
+        await written.finish(never())
+    pipe.end = os.open(os.devnull, os.O_RDONLY)
+
+
+async def test_pipe_that_another_program_made_non_blocking_loses_nothing(pipe: Pipe) -> None:
+    os.set_blocking(pipe.files[0].fileno(), False)
+    with written_aside() as written:
+        pipe.out.write("x" * FULL)
+        pipe.out.line("end")
+        text = await everything(pipe, written, FULL + 4)
+    assert text.endswith("xend\n")

@@ -1,0 +1,455 @@
+"""Codes from files, pipes and terminals; the terminal is a real one, with a real process at it."""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import io
+import json
+import operator
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+
+import dcsend
+from dcsend.display import paste
+from dcsend.display.editing import MORE
+from dcsend.display.paste import MAX_INPUT, PROMPT, resolve_code_argument
+from dcsend.errors import DcsendError, Interrupted, UsageError
+from dcsend.signaling.dialcode import Address, DialCode, decode
+
+CODE = DialCode(
+    bytes(range(16)), bytes(range(32)), 40417, (Address("192.0.2.7", 40417),), 2_000_000_000
+)
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(dcsend.__file__).parents[1])}
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+
+READER = """
+import json, sys
+from dcsend.display.paste import resolve_code_argument
+from dcsend.errors import DcsendError, Interrupted
+from dcsend.signaling.dialcode import decode
+
+def complete(text):
+    try:
+        decode(text)
+    except DcsendError:
+        return False
+    return True
+
+try:
+    text = resolve_code_argument("@-", sys.stdin, complete=complete, stderr=sys.stderr)
+    print(json.dumps(text))
+except KeyboardInterrupt:
+    print(json.dumps("KeyboardInterrupt"))
+except DcsendError as error:
+    print(json.dumps([type(error).__name__, error.message, error.exit_status]))
+"""
+
+TAKE_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+
+# What a shell does with a job: give it the terminal, see it stop, wake it again.
+SHELL = (
+    TAKE_TERMINAL
+    + """
+import os, signal, subprocess, sys
+
+def give_terminal(group):
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    os.tcsetpgrp(0, group)
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+
+job = subprocess.Popen(
+    [sys.executable, "-c", sys.argv[1]],
+    process_group=0,
+    preexec_fn=lambda: give_terminal(os.getpid()),
+)
+_, status = os.waitpid(job.pid, os.WUNTRACED)
+give_terminal(os.getpid())
+print("stopped" if os.WIFSTOPPED(status) else "ended", flush=True)
+sys.stdin.readline()
+give_terminal(job.pid)
+os.killpg(job.pid, signal.SIGCONT)
+os.waitpid(job.pid, 0)
+"""
+)
+
+
+class Terminal:
+    """A terminal with a program at its other end that asks for a code."""
+
+    def __init__(self, program: str = TAKE_TERMINAL + READER, *arguments: str) -> None:
+        self._keyboard, self._computer_side = os.openpty()
+        self.settings_before = self.settings()
+        self._screen = bytearray()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            stdin=self._computer_side,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            start_new_session=True,
+        )
+        self._eyes = threading.Thread(target=self._watch)
+        self._eyes.start()
+
+    def __enter__(self) -> Terminal:
+        assert self.next_message() == PROMPT
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+        self._process.wait()
+        os.close(self._computer_side)
+        self._eyes.join()
+        os.close(self._keyboard)
+
+    def settings(self) -> list[object]:
+        """Return the settings of the terminal."""
+        import termios
+
+        return termios.tcgetattr(self._computer_side)
+
+    def type(self, text: str) -> None:
+        """Type or paste *text*."""
+        rest = text.encode()
+        while rest:
+            rest = rest[os.write(self._keyboard, rest) :]
+
+    def next_message(self) -> str:
+        """Wait for a line on the program's stderr."""
+        assert self._process.stderr is not None
+        return self._process.stderr.readline().decode().strip()
+
+    def next_output(self) -> str:
+        """Wait for a line on the program's stdout."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().decode().strip()
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
+    def outcome(self) -> object:
+        """Wait for the end of the program and return what it printed."""
+        output, errors = self._process.communicate(timeout=150)
+        assert self._process.returncode == 0, errors.decode()
+        assert self.settings() == self.settings_before
+        return json.loads(output)
+
+    @property
+    def screen(self) -> str:
+        """What the terminal was told to show; complete only after `__exit__`."""
+        return self._screen.decode().replace("\r\n", "\n")
+
+    def _watch(self) -> None:
+        # Linux says EIO when nobody is at the other end any more, macOS end of file.
+        try:
+            while seen := os.read(self._keyboard, 4096):
+                self._screen += seen
+        except OSError:
+            pass
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """Give a terminal at which the program has asked."""
+    with Terminal() as found:
+        yield found
+
+
+def complete(text: str) -> bool:
+    """Tell whether *text* is a whole code."""
+    try:
+        decode(text)
+    except DcsendError:
+        return False
+    return True
+
+
+def wrapped(text: str, size: int, columns: int) -> str:
+    """Return *text* in lines of *columns*, indented so that it has *size* characters."""
+    lines = [text[place : place + columns] for place in range(0, len(text), columns)]
+    indent, rest = divmod(size - len("\n".join(lines)), len(lines))
+    return " " * rest + "\n".join(" " * indent + line for line in lines)
+
+
+def resolve(argument: str, stdin: bytes = b"") -> str:
+    """Resolve without a terminal."""
+    file = io.TextIOWrapper(io.BytesIO(stdin), encoding="ascii")
+    return resolve_code_argument(argument, file, complete=complete, stderr=io.StringIO())
+
+
+@pytest.mark.full
+@on_posix
+@pytest.mark.parametrize("columns", [10, 9000], ids=["wrapped", "one-line"])
+def test_paste_longer_than_a_terminal_line_arrives_whole(terminal: Terminal, columns: int) -> None:
+    pasted = wrapped(CODE.link("https://dcsend.example/"), 9000, columns)
+    assert len(pasted) == 9000
+    terminal.type(pasted + "\n")
+    assert terminal.outcome() == pasted + "\n"
+
+
+@pytest.mark.full
+@on_posix
+def test_code_needs_no_enter(terminal: Terminal) -> None:
+    terminal.type(CODE.text())
+    assert terminal.outcome() == CODE.text()
+
+
+@pytest.mark.full
+@on_posix
+def test_code_may_come_in_pieces(terminal: Terminal) -> None:
+    terminal.type(CODE.text()[:40] + "\n")
+    assert terminal.next_message() == MORE
+    terminal.type(CODE.text()[40:])
+    assert terminal.outcome() == CODE.text()[:40] + "\n" + CODE.text()[40:]
+
+
+@pytest.mark.full
+@on_posix
+@pytest.mark.parametrize("typed", ["\n", "hello\n\n", "hello\r\r", "a\n \t\n"])
+def test_enter_on_an_empty_line_ends_the_input(terminal: Terminal, typed: str) -> None:
+    terminal.type(typed)
+    assert terminal.outcome() == typed.replace("\r", "\n")
+
+
+@pytest.mark.full
+@on_posix
+def test_empty_line_within_a_paste_does_not_end_it(terminal: Terminal) -> None:
+    pasted = "\n\n   \n" + CODE.text()
+    terminal.type(pasted)
+    assert terminal.outcome() == pasted
+
+
+@pytest.mark.full
+@on_posix
+def test_control_d_ends_the_input(terminal: Terminal) -> None:
+    terminal.type("hello\x04")
+    assert terminal.outcome() == "hello"
+
+
+@pytest.mark.full
+@on_posix
+def test_backspace_and_control_u_take_back_what_was_typed(terminal: Terminal) -> None:
+    terminal.type("ä€\x7f\x08\x7fhellx\x7fo\nwrong\x15world\x04")
+    assert terminal.outcome() == "hello\nworld"
+
+
+@pytest.mark.full
+@on_posix
+def test_what_is_typed_is_seen_but_nothing_else_is_sent_to_the_terminal() -> None:
+    with Terminal() as terminal:
+        terminal.type("hellx\x7fo\x1b[2J\x07\n\n")
+        terminal.outcome()
+    assert terminal.screen == "hellx\b \bo[2J\n\n"
+
+
+@pytest.mark.full
+@on_posix
+def test_control_c_raises_and_puts_the_terminal_back(terminal: Terminal) -> None:
+    terminal.type("hello")
+    terminal.type("\x03")
+    assert terminal.outcome() == "KeyboardInterrupt"
+
+
+@pytest.mark.full
+@on_posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_signal_raises_and_puts_the_terminal_back(terminal: Terminal, name: str) -> None:
+    import signal
+
+    number = signal.Signals[name]
+    terminal.signal(number)
+    assert terminal.outcome() == ["Interrupted", "interrupted", 128 + number]
+
+
+@pytest.mark.full
+@on_posix
+def test_control_z_puts_the_terminal_back_until_the_program_goes_on() -> None:
+    with Terminal(SHELL, READER) as terminal:
+        terminal.type(CODE.text()[:40] + "\n")
+        assert terminal.next_message() == MORE
+        assert terminal.settings() != terminal.settings_before
+        terminal.type("\x1a")
+        assert terminal.next_output() == "stopped"
+        assert terminal.settings() == terminal.settings_before
+        terminal.type("fg\n")
+        terminal.type(CODE.text()[40:])
+        assert terminal.outcome() == CODE.text()[:40] + "\n" + CODE.text()[40:]
+
+
+@on_posix
+def test_signal_just_before_the_wait_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The interpreter checks for signals between two of its instructions. `map` makes both calls
+    # in one of them: the signal arrives, and then the system call begins.
+    import ctypes
+    import select
+    import signal
+
+    arrive = functools.partial(ctypes.CDLL(None)["raise"], int(signal.SIGTERM))
+    wait = select.select
+
+    def select_after_signal(
+        inputs: list[int], outputs: list[int], errors: list[int], _seconds: float = 0
+    ) -> object:
+        calls = (arrive, functools.partial(wait, inputs, outputs, errors, 60))
+        _, ready = map(operator.call, calls)
+        return ready
+
+    keyboard, computer_side = os.openpty()
+    with open(computer_side, encoding="utf-8") as stdin, os.fdopen(keyboard, "wb"):
+        monkeypatch.setattr(select, "select", select_after_signal)
+        start = time.monotonic()
+        with pytest.raises(Interrupted):
+            resolve_code_argument("@-", stdin, complete=complete, stderr=io.StringIO())
+        assert time.monotonic() - start < 30
+
+
+@pytest.mark.full
+@on_posix
+def test_endless_paste_is_refused_and_swallowed(terminal: Terminal) -> None:
+    # Nobody would take the second half out of the terminal if it were not swallowed.
+    terminal.type("no code\n" * (MAX_INPUT // 4))
+    message = "this is too large to be a code: more than 65536 bytes"
+    assert terminal.outcome() == ["UsageError", message, 2]
+
+
+@on_posix
+def test_signal_handlers_are_put_back() -> None:
+    import signal
+
+    keyboard, computer_side = os.openpty()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+    before = [signal.getsignal(number) for number in numbers]
+    os.write(keyboard, b"hello\n\n")
+    with open(computer_side, encoding="utf-8") as stdin:
+        errors = io.StringIO()
+        text = resolve_code_argument("@-", stdin, complete=complete, stderr=errors)
+    os.close(keyboard)
+    assert (text, errors.getvalue()) == ("hello\n\n", PROMPT + "\n")
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+@pytest.mark.parametrize("argument", ["", "dc0123", "-", "https://dcsend.example/#1", "a@-"])
+def test_argument_without_an_at_sign_is_the_text(argument: str) -> None:
+    assert resolve(argument, b"not read") == argument
+
+
+def test_pipe_is_read_to_its_end() -> None:
+    assert resolve("@-", b"one\n\ntwo\n") == "one\n\ntwo\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"code\r\n",
+        codecs.BOM_UTF8 + b"code\r\n",
+        "\ufeffcode\r\n".encode("utf-16-le"),
+        "\ufeffcode\r\n".encode("utf-16-be"),
+    ],
+    ids=["plain", "utf-8-bom", "utf-16-le", "utf-16-be"],
+)
+def test_file_is_read_in_the_encodings_that_editors_and_shells_write(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "code.txt").write_bytes(content)
+    assert resolve(f"@{tmp_path}/code.txt") == "code\r\n"
+
+
+def test_bytes_that_are_no_text_are_left_to_the_decoder(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8\xff\x00")
+    assert not complete(resolve(f"@{tmp_path}/photo.jpg"))
+
+
+@on_posix
+def test_file_may_be_a_named_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(b"a" * 60_000))
+    writer.start()
+    assert resolve(f"@{tmp_path}/pipe") == "a" * 60_000
+    writer.join()
+
+
+def test_file_in_the_home_directory_may_be_named_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    (tmp_path / "code").write_text("dc0")
+    assert resolve("@~/code") == "dc0"
+
+
+@pytest.mark.parametrize("name", ["missing", ".", "missing\x1b[2J", "nul\0"])
+def test_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="can't read the code from") as refusal:
+        resolve(f"@{tmp_path / name}")
+    assert refusal.value.message.isprintable()
+    assert str(tmp_path) in refusal.value.message
+
+
+def test_file_without_a_name_is_refused() -> None:
+    with pytest.raises(UsageError, match="@ has no file name after it"):
+        resolve("@")
+
+
+def test_large_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "film.mkv"
+    path.write_bytes(b"a" * MAX_INPUT)
+    assert len(resolve(f"@{path}")) == MAX_INPUT
+    path.write_bytes(b"a" * (MAX_INPUT + 1))
+    with pytest.raises(UsageError, match=r"film\.mkv is too large to be a code"):
+        resolve(f"@{path}")
+
+
+def test_large_pipe_is_refused() -> None:
+    with pytest.raises(UsageError, match="standard input is too large"):
+        resolve("@-", b"a" * (MAX_INPUT + 1))
+
+
+@pytest.mark.full
+@on_posix
+def test_directory_as_standard_input_is_refused(tmp_path: Path) -> None:
+    # Python itself refuses a directory when it starts, so that one is opened later.
+    program = f"import os; os.dup2(os.open({str(tmp_path)!r}, os.O_RDONLY), 0)\n{READER}"
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
+    name, message, status = json.loads(found.stdout)
+    assert (name, status) == ("UsageError", 2)
+    assert message == "can't read the code from standard input: Is a directory"
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        (CODE.text() + "\nrest\n", CODE.text() + "\n"),
+        (CODE.text()[:9] + "\n" + CODE.text()[9:] + "\n", None),
+        ("hello\n\nrest\n", "hello\n\n"),
+        ("hello", "hello"),
+        ("", ""),
+    ],
+)
+def test_console_without_termios_is_read_line_by_line(typed: str, read: str | None) -> None:
+    errors = io.StringIO()
+    assert paste._read_lines(io.StringIO(typed), complete, errors) == (read or typed)
+    assert errors.getvalue() == PROMPT + "\n"

@@ -1,0 +1,306 @@
+"""Events on a pseudo-terminal whose screen is rendered, and off a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcsend.display import standstill
+from dcsend.entry import Entry, Kind
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    IntegrityError,
+    Interrupted,
+    PeerRefused,
+)
+from dcsend.session.events import (
+    Connected,
+    DescriptionReady,
+    Failed,
+    FileFinished,
+    ManifestKnown,
+    Progressed,
+    TextExchanged,
+    Warned,
+)
+from tests.display.seats import (
+    CONNECTED,
+    DIAL,
+    HOSTILE,
+    MANIFEST,
+    NOW,
+    Seat,
+    code,
+    done,
+    moved,
+    plainly,
+)
+from tests.support.screens import Pty
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+
+
+def test_status_gives_way_to_what_happens(seat: Seat) -> None:
+    rows = seat.after(code(), CONNECTED, qr="none")
+    assert rows[-1] == "connected to anna (192.0.2.1, direct over IPv4, 4 ms)"
+    assert not any("waiting" in row for row in rows)
+
+
+def test_dialing_side_is_told_that_it_connects(seat: Seat) -> None:
+    assert seat.after(dials=True) == ["connecting ..."]
+
+
+def test_sender_is_told_that_the_other_side_must_accept(seat: Seat) -> None:
+    rows = seat.after(MANIFEST, sends=True)
+    assert rows == [
+        "sending 2 files (100.0 MB): a.txt, b.txt",
+        "waiting for the other side to accept",
+    ]
+
+
+def test_bars_are_replaced_and_lines_stay_above_them(seat: Seat) -> None:
+    rows = seat.after(
+        MANIFEST,
+        moved(10_000_000),
+        FileFinished("a.txt", "ok", 5),
+        moved(20_000_000),
+        moved(30_000_000),
+    )
+    assert rows[:2] == ["offered: 2 files (100.0 MB): a.txt, b.txt", "ok       a.txt (5 B)"]
+    assert rows[2].startswith("total             30% |")
+    assert rows[3].startswith("b.txt             30% |")
+    assert len(rows) == 4
+
+
+def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:
+    display = seat.display()
+    display.show(MANIFEST)
+    display.show(moved(10_000_000))
+    seat.pty.type_and_see("hel")
+    assert seat.pty.look()[-1] == "hel"
+    display.show(moved(20_000_000))
+    assert seat.pty.look()[-1] == "hel"
+    seat.pty.type_and_see("lo")
+    assert seat.pty.look()[-1] == "hello"
+    seat.pty.type_and_see("\n")
+    display.show(TextExchanged("hello", sent=True, kind="line"))
+    rows = seat.pty.look()
+    assert [row.split()[0] for row in rows] == ["offered:", "you:", "total", "b.txt"]
+    assert rows[1] == "you: hello"
+
+
+def test_bars_at_the_lower_edge_scroll_with_the_rest(seat: Seat) -> None:
+    display = seat.display()
+    for number in range(40):
+        display.show(TextExchanged(str(number), sent=False, kind="line"))
+    display.show(MANIFEST)
+    display.show(moved(10_000_000))
+    display.show(TextExchanged("bye", sent=False, kind="line"))
+    display.show(moved(20_000_000))
+    rows = seat.pty.look()
+    assert rows[-4:-2] == ["offered: 2 files (100.0 MB): a.txt, b.txt", "other side: bye"]
+    assert rows[-2].startswith("total             20% |")
+    assert sum("|" in row for row in rows) == 2
+
+
+def test_end_leaves_no_bar_and_tells_where_the_files_are(seat: Seat) -> None:
+    saved = FileFinished("b.txt", "ok", 10**8, where="out/b.txt")
+    rows = seat.after(moved(10**8), saved, done(saved), output="out")
+    assert (
+        rows
+        == [
+            "ok       b.txt (100.0 MB)",
+            "received and verified 1 file, 100.0 MB in 2.0 s, 50.0 MB/s",
+            f"saved in {Path('out').absolute()}",
+        ]
+        or "".join(rows[2:]) == f"saved in {Path('out').absolute()}"
+    )
+
+
+def test_many_files_are_not_listed_but_those_that_failed_are(seat: Seat) -> None:
+    many = ManifestKnown([Entry(f"{number}", size=1) for number in range(21)])
+    good = [FileFinished(f"{number}", "ok", 1) for number in range(20)]
+    bad = FileFinished("20", "failed", 0, reason="disk full", exit=4)
+    rows = seat.after(many, *good, bad, done(*good, bad, status=11))
+    assert rows == [
+        "offered: 21 files (21 B): 0, 1, 2 and 18 more",
+        "failed   20: disk full",
+        "20 files received and verified",
+    ]
+
+
+def test_every_file_is_listed_with_v() -> None:
+    many = ManifestKnown([Entry(f"{number}", size=1) for number in range(21)])
+    good = [FileFinished(f"{number}", "ok", 1) for number in range(21)]
+    lines, _ = plainly(many, *good, verbose=True)
+    assert len(lines) == 22
+
+
+def test_interrupted_receiver_is_told_the_next_command(seat: Seat) -> None:
+    hint = "to get the rest, ask for a new code, then run: dcsend receive CODE --skip -o 'my files'"
+    interrupted = Failed(Interrupted(2, hint), ("my files/film.mkv.dcsend-part",))
+    rows = seat.after(MANIFEST, moved(20_000_000), interrupted, done(status=130), output="my files")
+    assert rows[1:] == [
+        "stopped at 20.0 MB of 100.0 MB; the unfinished file stays as .dcsend-part",
+        "dcsend: interrupted",
+        "dcsend: hint: to get the rest, ask for a new code, then run: dcsend receive CODE",
+        "  --skip -o 'my files'",
+    ]
+
+
+def test_home_folder_is_shown_whole() -> None:
+    good = FileFinished("b.txt", "ok", 10**8, where="b.txt")
+    lines, _ = plainly(MANIFEST, good, done(good), output="~/inbox")
+    assert lines[-1] == f"saved in {Path.home() / 'inbox'}"
+
+
+@pytest.mark.parametrize("kind", [IntegrityError, PeerRefused, ConnectionFailed])
+def test_hint_is_that_of_the_error(kind: type[DcsendError]) -> None:
+    lines, _ = plainly(moved(20), Failed(kind("bad", "again")))
+    assert lines[-1] == "dcsend: hint: again"
+
+
+def test_nothing_a_peer_says_reaches_the_terminal_unescaped(seat: Seat) -> None:
+    entries = [Entry(HOSTILE + kind, kind, target=HOSTILE) for kind in Kind]
+    seat.after(
+        Connected("direct", "IPv4", "192.0.2.1", HOSTILE, 100, HOSTILE),
+        ManifestKnown(entries),
+        Warned("refused", HOSTILE, HOSTILE),
+        Progressed(10**6, 10**7, 1e6, HOSTILE, 1, 2),
+        FileFinished(HOSTILE, "failed", 0, reason=HOSTILE),
+        *(TextExchanged(HOSTILE, sent=False, kind=kind) for kind in ("line", "random", "snippet")),
+        Failed(PeerRefused(HOSTILE, HOSTILE)),
+        verbose=True,
+        shared=True,
+    )
+    for sequence in ("\x1b[2J", "\x1b]0", "\x07", "\u202e"):
+        assert sequence not in seat.pty.written
+
+
+def test_signs_of_life_are_shown_with_v_in_the_demos_words() -> None:
+    signs = [TextExchanged("abc", sent=sent, kind="random") for sent in (True, False)]
+    assert plainly(*signs) == ([], "")
+    assert plainly(*signs, verbose=True)[0] == [
+        "Sending 'abc'",
+        "Message from DataChannel 'text': 'abc'",
+    ]
+
+
+def test_received_text_goes_to_standard_output() -> None:
+    event = TextExchanged("one\ntwo", sent=False, kind="snippet")
+    assert plainly(event) == ([], "one\ntwo\n")
+    assert plainly(event, output="-") == ([], "")
+
+
+def test_received_text_is_announced_on_a_terminal(seat: Seat) -> None:
+    text = TextExchanged("one\n\ntwo", sent=False, kind="snippet")
+    assert seat.after(text, shared=True) == ["the other side sends a text:", "one", "", "two"]
+
+
+def test_off_a_terminal_each_state_is_one_plain_line() -> None:
+    saved = FileFinished("a.txt", "ok", 5, where="a.txt")
+    lines, out = plainly(code(), CONNECTED, MANIFEST, moved(20), saved, done(saved))
+    assert out == f"{DIAL.text()}\n"
+    assert lines == [
+        f"on the other machine, run: dcsend receive {DIAL.text()}",
+        f"waiting for the other side; the code works once, until {NOW:%H:%M}",
+        "connected to anna (192.0.2.1, direct over IPv4, 4 ms)",
+        "offered: 2 files (100.0 MB): a.txt, b.txt",
+        "ok       a.txt (5 B)",
+        "received and verified 1 file, 5 B in 2.0 s, 2 B/s",
+        f"saved in {Path.cwd()}",
+    ]
+
+
+def test_dumb_terminal_gets_text_only(seat: Seat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    seat.after(code(), CONNECTED, MANIFEST, moved(10**7), moved(2 * 10**7), dials=True, sends=True)
+    assert "\x1b" not in seat.pty.written
+    assert "\r" not in seat.pty.written.replace("\r\n", "")
+    assert "waiting for the other side to accept" in seat.pty.written
+
+
+@pytest.mark.parametrize(("value", "drawn"), [("1", False), ("", True)])
+def test_no_color_counts_where_it_is_not_empty(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch, value: str, drawn: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", value)
+    seat.after(code())
+    assert ("\x1b[48;5;" in seat.pty.written) is drawn
+
+
+def test_console_without_unicode_has_plain_bars_and_wide_modules() -> None:
+    pty = Pty(120, 60, encoding="cp1252")
+    Seat(pty).after(code(), MANIFEST, moved(10**7))
+    assert "\\u" not in pty.written
+    assert "##" in pty.written
+    assert "\x1b[48;5;" in pty.written
+    pty.close()
+
+
+def test_closed_terminal_takes_everything(seat: Seat) -> None:
+    display = seat.display()
+    display.show(MANIFEST)
+    display.show(moved(10**7))
+    seat.pty.close()
+    for event in (code(), moved(2 * 10**7), Failed(Interrupted(1)), done(status=129)):
+        display.show(event)
+    display.close()
+    display.close()
+
+
+def test_refused_files_get_twenty_lines_and_a_count(seat: Seat) -> None:
+    bad = [FileFinished(f"f{n}", "failed", 0, reason="refused: unsafe") for n in range(1000)]
+    rows = seat.after(MANIFEST, *bad, done(*bad, status=4))
+    assert sum(row.startswith("failed") for row in rows) == 20
+    assert "and 980 more that are not ok (-v shows all)" in rows
+
+
+def test_skipped_files_are_three_and_a_count_and_a_failed_one_is_in_sight(seat: Seat) -> None:
+    many = ManifestKnown([Entry(str(number), size=1) for number in range(500)])
+    failed = FileFinished("bad", "failed", 0, reason="no", exit=4)
+    skipped = [FileFinished(str(n), "skipped", 0, reason="it is there") for n in range(499)]
+    rows = seat.after(many, failed, *skipped, done(failed, status=11))
+    assert sum(row.startswith("skipped") for row in rows) == 3
+    assert any(row.startswith("failed   bad") for row in rows)
+    assert "and 496 more skipped (-v shows all)" in rows
+
+
+def test_receiver_of_a_page_is_told_that_files_are_being_chosen(seat: Seat) -> None:
+    page = Connected("direct", "IPv4", "192.0.2.1", "dcsend/1 (Android)", 4, is_browser=True)
+    rows = seat.after(code(role="receiver"), page, qr="none")
+    assert rows[-1] == "waiting for the other side to choose files"
+
+
+def test_receiver_of_a_terminal_is_told_nothing_of_the_kind(seat: Seat) -> None:
+    rows = seat.after(code(role="receiver"), CONNECTED, qr="none")
+    assert rows[-1].startswith("connected to anna")
+
+
+def test_pasted_code_is_followed_by_what_is_going_on(seat: Seat) -> None:
+    display = seat.display()
+    display.show(DescriptionReady("offer", "ds0"))
+    display.description_entered()
+    assert seat.pty.look()[-1] == "connecting ..."
+
+
+async def test_progress_that_stands_still_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standstill, "_TOLERATED", 0.02)
+    monkeypatch.setattr(standstill, "_STEP", 0.02)
+    pty = Pty(80, 24)
+    display = Seat(pty).display()
+    display.show(MANIFEST)
+    display.show(moved(10_000_000))
+    assert "/s" in pty.look()[-2]
+    async with asyncio.timeout(150):
+        while "stalled for 1 s" not in pty.look()[-2]:  # noqa: ASYNC110 - a screen has no events
+            await asyncio.sleep(0.01)
+    assert "/s" not in pty.look()[-2]
+    display.show(moved(11_000_000))
+    assert "/s" in pty.look()[-2]
+    display.close()
+    pty.close()

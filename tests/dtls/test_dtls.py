@@ -1,0 +1,199 @@
+"""Records that `DtlsTransport` reads: forged ones affect no others; connections are separate."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from dcsend.dtls.transport import DtlsTransport, _split
+from dcsend.peers.contract import Connection
+from dcsend.peers.transfer import TransferConnection
+from tests.support.peers import published, transfer
+
+SEQUENCE: Final = b"\0\0\0\0\xff\xff"
+"Further on than any record of these tests."
+
+
+def dtls_of(connection: Connection) -> DtlsTransport:
+    assert isinstance(connection, TransferConnection)
+    return connection._dtls
+
+
+def encrypted(dtls: DtlsTransport, packets: Sequence[bytes]) -> list[bytes]:
+    """Return the records in which one side would send *packets*."""
+    assert dtls._ssl is not None
+    records = []
+    for packet in packets:
+        dtls._ssl.send(packet)
+        records += _split(dtls._ssl.bio_read(65_536))
+    return records
+
+
+class Ends:
+    """A dialer that encrypts, and a listener that reads what a test gives it."""
+
+    def __init__(self, dialer: Connection, listener: Connection) -> None:
+        self.dialer = dialer
+        self.listener = listener
+        self._count = 0
+
+    def genuine(self, count: int) -> list[bytes]:
+        """Return records that are the peer's."""
+        packets = [b"genuine %d" % (self._count + number) for number in range(count)]
+        self._count += count
+        return encrypted(dtls_of(self.dialer), packets)
+
+    def arrive(self, datagrams: Sequence[bytes]) -> int:
+        """Let datagrams come in one turn of the loop; return how many genuine packets they gave."""
+        reader, got = dtls_of(self.listener), list[bytes]()
+        receiver, reader._receiver = reader._receiver, got.extend
+        reader._datagrams += datagrams
+        reader._decrypt()
+        reader._receiver = receiver
+        return sum(packet.startswith(b"genuine ") for packet in got)
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    async with published() as here:
+        yield Ends(*await here.pair())
+
+
+PROFILES: Final = {b"SRTP_AES128_CM_SHA1_80", b"SRTP_AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM"}
+"As OpenSSL names them."
+
+
+async def test_dtls_has_the_version_suites_and_profile_of_protocol_md(ends: Ends) -> None:
+    for connection in (ends.dialer, ends.listener):
+        ssl = dtls_of(connection)._ssl
+        assert ssl is not None
+        assert ssl.get_protocol_version_name() == "DTLSv1.2"
+        suites = [name for name in ssl.get_cipher_list() if not name.startswith("TLS_")]
+        assert {name.partition("-AES")[0].partition("-CHACHA")[0] for name in suites} == {
+            "ECDHE-ECDSA"
+        }
+        assert ssl.get_selected_srtp_profile() in PROFILES
+        certificate = ssl.get_peer_certificate(as_cryptography=True)
+        assert certificate is not None
+        key = certificate.public_key()
+        assert isinstance(key, ec.EllipticCurvePublicKey)
+        assert key.curve.name == "secp256r1"
+
+
+def record(
+    body: bytes,
+    *,
+    kind: int = 23,
+    version: int = 0xFEFD,
+    epoch: int = 1,
+    length: int | None = None,
+) -> bytes:
+    """Return a record that its sender has no key for."""
+    size = len(body) if length is None else length
+    return struct.pack("!BHH", kind, version, epoch) + SEQUENCE + struct.pack("!H", size) + body
+
+
+HEADER: Final = record(b"", length=0x4000)
+"A body that is the header of a record which never ends."
+
+
+def forgeries() -> Iterator[bytes]:
+    """Return datagrams of which each might make OpenSSL pass over what follows."""
+    bodies = (HEADER, bytes(40), HEADER * 3)
+    for body in bodies:
+        yield from (record(body, kind=kind) for kind in range(20, 64))
+        versions = (0x0101, 0x0303, 0xFEFF, 0xFEFC, 0xFEFE, 0, 0xFFFF)
+        yield from (record(body, version=version) for version in versions)
+        yield from (record(body, epoch=epoch) for epoch in (0, 2, 3, 0xFFFF))
+        yield from (record(body, length=size) for size in (0, 1, 13, 39, 41, 0x4000, 0xFFFF))
+        for kind in (20, 21, 22):
+            yield from (record(body, kind=kind, epoch=epoch) for epoch in (0, 2))
+            yield record(body, kind=kind, version=0xFEFF, epoch=0)
+    yield from (record(bytes(size)) for size in (*range(40), 16_371, 16_384, 16_500, 18_500))
+    yield record(b"") * 2 + HEADER
+    yield record(bytes(40)) + HEADER
+    yield record(bytes(40)) + record(bytes(5), version=0x0101) + HEADER
+    yield record(b"\2\x28", kind=21, epoch=0)  # a fatal alert
+    yield record(b"\1\0", kind=21, epoch=0)  # close_notify
+    yield record(b"\2\x28", kind=21)
+    yield record(b"\1", kind=20, epoch=0)  # ChangeCipherSpec
+    yield record(bytes(12), kind=22, epoch=0)  # HelloRequest
+    yield b"\x17"
+    yield HEADER[:12]
+
+
+async def test_forged_records_harm_none_that_come_with_them(ends: Ends) -> None:
+    harmful = []
+    for forged in forgeries():
+        before, between, after = (ends.genuine(2) for _ in range(3))
+        if ends.arrive([*before, forged, *between, forged, *after]) != 6:
+            harmful.append(forged[:40].hex())
+    assert not harmful
+    await transfer(ends.dialer, ends.listener, 5)
+    await transfer(ends.listener, ends.dialer, 5)
+
+
+async def test_genuine_record_that_was_changed_harms_no_other(ends: Ends) -> None:
+    harmful = []
+    for position in range(40):
+        (changed,) = ends.genuine(1)
+        for bit in (1, 128):
+            forged = bytearray(changed)
+            forged[position % len(changed)] ^= bit
+            good = ends.genuine(4)
+            if ends.arrive([bytes(forged), *good[:2], bytes(forged), *good[2:]]) != 4:
+                harmful.append((position, bit))
+    assert not harmful
+    await transfer(ends.dialer, ends.listener, 5)
+
+
+async def test_record_sent_twice_counts_once(ends: Ends) -> None:
+    good = ends.genuine(4)
+    assert ends.arrive([*good[:2], *good, *good]) == 4
+
+
+# Two connections in two threads: the interpreter lock is released while OpenSSL decrypts
+
+PACKETS: Final = 3000
+
+
+async def read_own(marker: int, together: threading.Barrier, wrong: list[int]) -> None:
+    """Decrypt many packets at the time another thread does; note those that are not ours."""
+    async with published() as here:
+        dialer, accepted = await here.pair()
+        reader, got = dtls_of(accepted), list[bytes]()
+        content = bytes([marker]) * 1100
+        records = encrypted(dtls_of(dialer), [content] * PACKETS)
+        receiver, reader._receiver = reader._receiver, got.extend
+        together.wait(30)
+        for start in range(0, PACKETS, 30):
+            reader._datagrams += records[start : start + 30]
+            reader._decrypt()
+        reader._receiver = receiver
+        wrong.append(sum(packet != content for packet in got if len(packet) == len(content)))
+        assert len(got) >= PACKETS
+
+
+def test_threads_do_not_read_each_others_packets() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    together, wrong = threading.Barrier(2), list[int]()
+    threads = [
+        threading.Thread(target=lambda m=marker: asyncio.run(read_own(m, together, wrong)))
+        for marker in (1, 2)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert wrong == [0, 0]

@@ -1,0 +1,244 @@
+"""Addresses at TURN servers, and what is said where there is none: coturn on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aioice.stun
+import pytest
+
+from dcsend.errors import ConnectionFailed
+from dcsend.ice import relay
+from dcsend.ice.relay import allocate
+from dcsend.ice.turn_server import TurnServer, parse_turn
+from dcsend.net.address import Address
+from tests.support.coturn import Coturn, rest_account
+from tests.support.junk import JUNK, attribute, stun
+from tests.support.load import Stopwatch
+from tests.support.peers import Stranger, unresolved, until
+
+
+class Nothing(asyncio.DatagramProtocol):
+    """Uses a relayed address for nothing."""
+
+    def __init__(self) -> None:
+        self.lost = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: D102
+        self.lost.set_result(exc)
+
+
+async def relayed(uri: str) -> str:
+    """Return the host of an address that the server gave; give it back."""
+    transport, protocol = await allocate(parse_turn(uri), Nothing)
+    host = str(transport.get_extra_info("sockname")[0])
+    transport.close()
+    await asyncio.wait_for(protocol.lost, 10)
+    return host
+
+
+async def refused(uri: str, seconds: float = 2.0) -> ConnectionFailed:
+    """Return why the server gives no address, within so many seconds."""
+    watch = Stopwatch()
+    with pytest.raises(ConnectionFailed) as caught:
+        await allocate(parse_turn(uri), Nothing)
+    watch.assert_within(seconds)
+    said = f"{caught.value.message} {caught.value.hint}"
+    assert "Errno" not in said
+    assert "[SSL" not in said
+    assert "secret" not in said
+    return caught.value
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_relay_gives_an_address(coturn: Coturn, transport: str) -> None:
+    server = f"turn:user:password@{coturn.host}:{coturn.port}?transport={transport}"
+    assert await relayed(server) == coturn.host
+
+
+async def test_temporary_account_is_named_as_it_was_given(coturn: Coturn) -> None:
+    user, password = rest_account("me@example.org")
+    assert user.count(":") == 1
+    server = f"turn:{user}:{password}@{coturn.host}:{coturn.rest_port}"
+    assert await relayed(server) == coturn.host
+
+
+async def test_relay_over_tls_is_trusted_with_a_private_authority(
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(coturn.authority))
+    assert await relayed(f"turns:user:password@localhost:{coturn.tls_port}") == coturn.host
+
+
+async def test_private_authority_is_named_with_the_way_to_trust_it(coturn: Coturn) -> None:
+    error = await refused(f"turns:user:secret@localhost:{coturn.tls_port}")
+    assert (
+        "certificate of the TURN server localhost is not signed by a trusted authority"
+        in error.message
+    )
+    assert "SSL_CERT_FILE" in error.hint
+
+
+async def test_certificate_of_another_name_is_named(
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(coturn.authority))
+    error = await refused(f"turns:user:secret@127.0.0.2:{coturn.tls_port}")
+    # coturn listens on 127.0.0.1 alone; a name that leads there and is not in the certificate.
+    assert "does not listen" in error.message
+    monkeypatch.setattr(relay, "resolve", lambda server: _found(("127.0.0.1", coturn.tls_port)))
+    error = await refused(f"turns:user:secret@turn.example.org:{coturn.tls_port}")
+    assert error.message == "the certificate of the TURN server turn.example.org has another name"
+
+
+async def _found(*addresses: Address) -> list[Address]:
+    return list(addresses)
+
+
+async def test_port_without_tls_is_named() -> None:
+    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+        error = await refused(f"turns:user:secret@127.0.0.1:{port}")
+    assert error.message == f"the TURN server 127.0.0.1 does not support TLS on port {port}"
+
+
+async def test_connection_that_is_closed_counts_at_once() -> None:
+    async with answering(b"") as port:
+        error = await refused(f"turn:user:secret@127.0.0.1:{port}?transport=tcp")
+    assert "closed the connection" in error.message
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[int]:
+    """Run a TCP server that sends one message and closes; yield its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_wrong_password_is_a_matter_of_the_password(coturn: Coturn) -> None:
+    error = await refused(f"turn:user:secret@{coturn.host}:{coturn.port}")
+    assert error.message == "the TURN server 127.0.0.1 refuses this user or password (401)"
+    assert "password" in error.hint
+
+
+async def test_expired_account_is_named(coturn: Coturn) -> None:
+    user, password = rest_account(seconds=-60)
+    error = await refused(f"turn:{user}:{password}@{coturn.host}:{coturn.rest_port}")
+    assert "expired" in error.hint
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_port_where_nothing_listens_is_known_at_once(transport: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    error = await refused(f"turn:user:secret@127.0.0.1:{port}?transport={transport}")
+    assert f"does not listen on {transport.upper()} port {port}" in error.message
+    assert "user" not in error.hint
+    assert "turns:" in error.hint
+
+
+async def test_server_that_is_silent_is_given_up_before_the_code_is_late() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        error = await refused(f"turn:user:secret@127.0.0.1:{port}", 4.5)
+    assert f"does not answer on UDP port {port}" in error.message
+    assert "if UDP is blocked here" in error.hint
+
+
+async def test_address_that_leads_nowhere_does_not_lose_the_other(
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        nowhere = silent.getsockname()
+        monkeypatch.setattr(relay, "resolve", lambda s: _found(nowhere, (coturn.host, coturn.port)))
+        watch = Stopwatch()
+        assert await relayed("turn:user:password@turn.example.org") == coturn.host
+        watch.assert_within(2)
+
+
+@pytest.mark.parametrize(
+    ("exists_not", "said"), [(True, "no such name"), (False, "no name server answers")]
+)
+async def test_name_without_an_address_is_named(
+    exists_not: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "resolve", unresolved(exists_not=exists_not))
+    assert said in (await refused("turn:user:secret@turn.example.org")).message
+
+
+@pytest.mark.parametrize(
+    ("uri", "user", "password"),
+    [
+        ("turn:1764400000:me:bm8+b2/l=@turn.example.org", "1764400000:me", "bm8+b2/l="),
+        ("turn:1764400000:me@example.org:pw@turn.example.org", "1764400000:me@example.org", "pw"),
+        ("turn:1764400000%3Ame:p%3Aw@turn.example.org", "1764400000:me", "p:w"),
+        ("turn:me:@turn.example.org", "me", ""),
+    ],
+)
+def test_user_may_have_colons(uri: str, user: str, password: str) -> None:
+    server = parse_turn(uri)
+    assert (server.user, server.password) == (user, password)
+    assert server.address == ("turn.example.org", 3478)
+
+
+async def test_end_waits_half_a_second_for_a_server_that_is_gone() -> None:
+    """By aioice alone its last request would be repeated for 63 s."""
+    async with Stranger.open() as server:
+        account = TurnServer(server.address, "user", "password")
+        client, transport = await relay._connected(account, server.address)
+        watch = Stopwatch()
+        await client.delete()
+        watch.assert_within(1)
+        await until(lambda: bool(server.received))
+        assert transport.is_closing()
+
+
+def test_password_is_in_no_representation() -> None:
+    assert "secret" not in repr(TurnServer(("192.0.2.1", 3478), "me", "secret"))
+
+
+async def test_junk_with_the_address_of_a_relay_is_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither an error in the loop, nor more parsing than a real answer costs."""
+    raised: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
+    async with Stranger.open() as server:
+        account = TurnServer(server.address, "user", "password")
+        client, transport = await relay._connected(account, server.address)
+        assert isinstance(client, relay._UdpClient)
+        client.transport.sendto(b"here")
+        await until(lambda: bool(server.received))
+        place = server.received[0][1]
+        seen: list[bytes] = []
+        parse = aioice.stun.parse_message
+
+        def noting(data: bytes) -> aioice.stun.Message:
+            seen.append(data)
+            return parse(data)
+
+        monkeypatch.setattr(aioice.stun, "parse_message", noting)
+        indication = stun(attribute(0x24, b"\0"), kind=0x0017)
+        for data in (
+            *JUNK.values(),
+            indication,
+            stun(attribute(0x8028, bytes(4)) * 100, kind=0x17),
+        ):
+            server.transport.sendto(data, place)
+        answer = stun(b"", kind=0x0101)
+        server.transport.sendto(answer, place)
+        await until(lambda: answer in seen)
+        assert not raised
+        assert not [data for data in seen if data.count(b"\x80\x28\0\4") > 1]
+        transport.close()

@@ -1,0 +1,1 @@
+"""Other implementations, written from PROTOCOL.md alone."""

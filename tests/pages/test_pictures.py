@@ -1,0 +1,60 @@
+"""Screenshots of the page in each state, for manual review, in build/screenshots.
+
+`BROWSER-STATE-SCREEN-SCHEME.png`; the tests check what can be checked automatically.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tests.support.page import Page
+from tests.support.page_states import walk
+from tests.support.processes import ROOT
+
+FOLDER: Final = ROOT / "build" / "screenshots"
+
+SCREENS: Final = {"phone": (390, 844, 2.0), "desktop": (1280, 800, 1.0)}
+
+OVERFLOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+CUT: Final = """[...document.querySelectorAll("button, input, a, summary, h1")]
+  .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+  .filter((element) => !element.matches(".unseen, .unseen *, [type=file]"))
+  .map((element) => [element.id || element.tagName, element.getBoundingClientRect()])
+  .filter(([, box]) => box.left < 0 || box.right > innerWidth + 1)
+  .map(([name]) => name)"""
+
+SMALL: Final = """[...document.querySelectorAll("button, summary, label.button")]
+  .filter((element) => element.checkVisibility({ visibilityProperty: true }))
+  .filter((element) => element.getBoundingClientRect().height < 24)
+  .map((element) => element.id || element.textContent)"""
+
+
+MOVING: Final = "document.getAnimations().filter((a) => a.playState === 'running').length"
+
+
+async def test_every_state_fits_every_screen(page: Page, tmp_path: Path) -> None:
+    """Check that nothing overflows sideways, and that targets are large enough (WCAG 2.5.8).
+
+    With `prefers-reduced-motion`, also that nothing moves.
+    """
+    found = {}
+
+    async def look(name: str) -> None:
+        for screen, (width, height, ratio) in SCREENS.items():
+            await page.tab.viewport(width, height, ratio)
+            for scheme in ("light", "dark"):
+                await page.tab.look(scheme)
+                picture = f"{page.tab.browser.name}-{name}-{screen}-{scheme}.png"
+                await page.tab.screenshot(FOLDER / picture, whole=True)
+            wrong = [await page.tab.evaluate(what) for what in (OVERFLOW, CUT, SMALL)]
+            if wrong != [0, [], []]:
+                found[f"{name} {screen}"] = wrong
+        await page.tab.look(reduced_motion=True)
+        if count := await page.tab.evaluate(MOVING):
+            found[f"{name} moves"] = [count]
+        await page.tab.look()
+
+    await walk(page, tmp_path, look)
+    assert found == {}

@@ -1,0 +1,91 @@
+"""The log of connections at DEBUG: what happens is in it, and no secret is."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from dcsend.description import SdpType
+from dcsend.ice.connection import IceConnection
+from dcsend.peers.contract import Connection
+from dcsend.peers.loading import load_aiortc, transfer_peer
+from dcsend.peers.offer_answer import Negotiation, Servers
+from dcsend.peers.transfer import TransferConnection
+from tests.support.peers import LOCAL, PASSWORD, Stranger, check, published, transfer
+
+SENT = "a line that is sent"
+
+
+@pytest.fixture(autouse=True)
+def _debug(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "dcsend")
+
+
+def ice(connection: Connection) -> IceConnection:
+    assert isinstance(connection, TransferConnection)
+    return connection._ice_connection
+
+
+async def exchange(left: Connection, right: Connection) -> list[str]:
+    """Send a line and some data; return what must not be logged of the two ends."""
+    left.channels["text"].send(SENT)
+    assert await right.channels["text"].receive() == SENT
+    await transfer(left, right, 2)
+    secrets = [SENT]
+    for end in (ice(left), ice(right)):
+        secrets += [end.local_password, str(end.remote_password)]
+    return secrets
+
+
+def assert_log(caplog: pytest.LogCaptureFixture, secrets: list[str], *parts: str) -> None:
+    """Assert that the log of dcsend has each of *parts* and no secret."""
+    records = [r for r in caplog.get_records("call") if r.name.startswith("dcsend.")]
+    text = "\n".join(record.getMessage() for record in records)
+    for part in parts:
+        assert part in text, text
+    for secret in secrets:
+        assert secret not in text
+
+
+async def test_dial_is_logged_without_its_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    async with published() as here, Stranger.open() as stranger:
+        dialer, listener = await here.pair()
+        secrets = [*await exchange(dialer, listener), PASSWORD]
+        username = check().attributes["USERNAME"]
+        stranger.send(bytes(check(username=username)), here.number)
+        await stranger.silence(here.number, here.listener)
+        secrets += [username.partition(":")[0]]
+    assert_log(
+        caplog,
+        secrets,
+        f"UDP port {here.number} is open",
+        f"dialing {LOCAL} port {here.number}",
+        "a new dial, besides 0",
+        "remote candidate: ",
+        "local candidate: ",
+        "nominated: ",
+        "DTLS is connected",
+        "dial: accepted",
+        "refused, USED",
+        "refused, wrong secret",
+        f"UDP port {here.number} is closed",
+    )
+
+
+async def test_exchange_of_descriptions_is_logged_without_its_secrets(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    await load_aiortc()
+    left = await Negotiation.open(Servers(), addresses=[LOCAL])
+    right = await Negotiation.open(Servers(), addresses=[LOCAL])
+    offer = left.describe(SdpType.OFFER)
+    answer = right.describe(SdpType.ANSWER, offer)
+    ends = await asyncio.gather(
+        left.connect(offer, answer, transfer_peer, timeout=30),
+        right.connect(answer, offer, transfer_peer, timeout=30),
+    )
+    secrets = await exchange(*ends)
+    await asyncio.gather(*(end.close() for end in ends))
+    assert_log(caplog, secrets, "gathered: ", "request from", "nominated: ", "DTLS is closed")

@@ -1,0 +1,52 @@
+"""A whole transfer and a raw connection on both event loops, and where sockets can't be watched."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import dcsend
+from dcsend.net import sockets
+from tests.support.peers import published, transfer
+
+UVLOOP: Final = True
+
+
+@pytest.fixture(params=["watched", "endpoint"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loop watch sockets, or have asyncio's own transport read them."""
+    if request.param == "endpoint":
+        monkeypatch.setattr(sockets, "_CAN_WATCH", False)
+    elif sys.platform == "win32":
+        pytest.skip("Windows can't watch sockets")
+
+
+@pytest.mark.usefixtures("_way")
+async def test_both_directions_of_a_connection() -> None:
+    async with published() as here:
+        dialer, listener = await here.pair()
+        # 10 MB each way.
+        await asyncio.gather(transfer(dialer, listener, 160), transfer(listener, dialer, 160))
+
+
+@pytest.mark.full
+@pytest.mark.usefixtures("_way")
+async def test_file_arrives(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(20_000_000)
+    (tmp_path / "file").write_bytes(content)
+    code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def on_event(event: dcsend.Event) -> None:
+        if isinstance(event, dcsend.CodeReady):
+            code.set_result(event.code)
+
+    settings = dcsend.Settings(stun=(), addresses=("127.0.0.1",))
+    async with asyncio.timeout(150), asyncio.TaskGroup() as group:
+        group.create_task(dcsend.send(tmp_path / "file", settings=settings, on_event=on_event))
+        group.create_task(dcsend.receive(await code, output=tmp_path / "in", settings=settings))
+    assert (tmp_path / "in" / "file").read_bytes() == content

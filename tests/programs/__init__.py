@@ -1,0 +1,1 @@
+"""Tests of whole programs: real processes, files and networks."""

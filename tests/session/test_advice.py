@@ -1,0 +1,161 @@
+"""What to do after a run that ended in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from dcsend.entry import Entry, LeftOut
+from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone, PeerRefused
+from dcsend.session.advice import how_to_go_on
+from dcsend.session.conclusion import conclude
+from dcsend.session.events import Event, Failed, FileFinished
+from dcsend.session.outcome import Tally
+from dcsend.settings import Settings
+
+DIALS, LISTENS = Settings(code="dc1"), Settings()
+
+
+def tally_of(*files: FileFinished) -> Tally:
+    """Return the tally of a run that has begun."""
+    tally = Tally(lambda event: None)
+    tally.begin(1.0)
+    for file in files:
+        tally.report(file)
+    return tally
+
+
+PART = tally_of(FileFinished("a", "failed", 0))
+SOME = tally_of(FileFinished("a", "ok", 5))
+NONE = Tally(lambda event: None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "role", "tally", "words"),
+    [
+        (LISTENS, "sender", NONE, ""),
+        (
+            *(Settings(code="dc1", output="my files"), "receiver", SOME),
+            "to get the rest, ask for a new code, then run: "
+            "dcsend receive CODE --skip -o 'my files'; an unfinished file begins from its start",
+        ),
+        (
+            LISTENS,
+            "receiver",
+            SOME,
+            "to get the rest, run: dcsend receive --skip; an unfinished file begins from its start",
+        ),
+        (
+            *(LISTENS, "sender", SOME),
+            "to send the rest, run this again; an unfinished file begins from its start",
+        ),
+        (
+            *(DIALS, "sender", SOME),
+            "to send the rest, ask for a new code, then run this again; "
+            "an unfinished file begins from its start",
+        ),
+        # One large file is sent whole again, and --skip would be of no use.
+        (LISTENS, "sender", PART, "run it again on both sides; it begins from the start"),
+        (
+            *(DIALS, "receiver", PART),
+            "ask for a new code, then run it again on both sides; it begins from the start",
+        ),
+        (
+            *(Settings(code="dc1", output="-"), "receiver", SOME),
+            "ask for a new code, then run it again on both sides; it begins from the start",
+        ),
+    ],
+)
+def test_advice_fits_what_is_complete(
+    settings: Settings, role: str, tally: Tally, words: str
+) -> None:
+    for error in (Interrupted(2), ConnectionFailed("it was lost")):
+        assert how_to_go_on(settings, role, tally, error) == words
+
+
+def test_interruption_before_anything_was_accepted_leaves_the_code_of_the_other_side() -> None:
+    words = "nothing was accepted: the code works while the other side waits"
+    assert how_to_go_on(DIALS, "receiver", NONE, Interrupted(2)) == words
+    assert how_to_go_on(DIALS, "receiver", NONE, ConnectionFailed("it was lost")) == ""
+    # A session description works once.
+    assert how_to_go_on(Settings(code="ds1"), "receiver", NONE, Interrupted(2)) == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "role", "lasting", "words"),
+    [
+        (LISTENS, "sender", False, "the others are safe; remove the cause, then run it again"),
+        (
+            *(LISTENS, "receiver", False),
+            "the others are safe; remove the cause, then run: dcsend receive --skip",
+        ),
+        (
+            *(Settings(code="dc1", output="my files"), "receiver", False),
+            "the others are safe; remove the cause, then run: "
+            "dcsend receive CODE --skip -o 'my files'",
+        ),
+        # A further run would refuse the same names.
+        (
+            *(LISTENS, "receiver", True),
+            "the others are safe; rename what was refused for its name",
+        ),
+        (
+            *(LISTENS, "sender", True),
+            "the others are safe; rename what was refused for its name",
+        ),
+    ],
+)
+def test_advice_after_a_part_is_for_the_side_that_reads_it(
+    settings: Settings, role: str, lasting: bool, words: str
+) -> None:
+    tally = tally_of()
+    tally.expect([Entry("a"), Entry("b")], LeftOut())
+    tally.files.add(FileFinished("a", "ok", 5), 0)
+    tally.files.add(FileFinished("b", "failed", 0, exit=4), 1, lasting=lasting)
+    assert how_to_go_on(settings, role, tally, PartlyDone("1 of 2")) == words
+    if role == "sender":
+        assert "--" not in words
+
+
+def test_error_that_knows_its_own_hint_keeps_it() -> None:
+    assert how_to_go_on(LISTENS, "receiver", SOME, PeerRefused("no", "ask why")) == ""
+
+
+async def ended_by(error: DcsendError | None, *, begun: bool) -> str:
+    """Return the hint of a run that ends by *error*, or by Ctrl-C."""
+    interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    events: list[Event] = []
+
+    async def story(tally: Tally) -> None:
+        if begun:
+            tally.begin(1.0)
+        if error is not None:
+            raise error
+        interrupt.set_result(signal.SIGINT)
+        await asyncio.Event().wait()
+
+    def advise(tally: Tally, error: DcsendError) -> str:
+        return how_to_go_on(LISTENS, "sender", tally, error)
+
+    with pytest.raises(DcsendError):
+        await conclude(story, events.append, "sender", interrupt, advise=advise)
+    (failed,) = (event for event in events if isinstance(event, Failed))
+    return str(failed.as_json()["hint"])
+
+
+async def test_every_reader_of_events_gets_the_advice() -> None:
+    advice = "run it again on both sides; it begins from the start"
+    assert await ended_by(ConnectionFailed("it was lost"), begun=True) == advice
+    assert await ended_by(None, begun=True) == advice
+
+
+async def test_error_keeps_its_hint_where_nothing_had_begun() -> None:
+    assert await ended_by(ConnectionFailed("nobody", "is it on?"), begun=False) == "is it on?"
+    assert await ended_by(None, begun=False) == "None"
+    assert await ended_by(PeerRefused("no", "ask why"), begun=True) == "ask why"
+
+
+def test_an_interruption_has_no_hint_of_its_own() -> None:
+    assert Interrupted(2).hint == ""

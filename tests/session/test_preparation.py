@@ -1,0 +1,91 @@
+"""What a sender does while its peer is awaited."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dcsend.entry import Entry
+from dcsend.files.manifest import Scan, scan
+from dcsend.protocol.messages import Manifest, decode
+from dcsend.session import preparation
+from dcsend.session.events import CodeReady, Event, Warned
+from dcsend.session.outcome import Tally
+from dcsend.session.preparation import Preparation
+from dcsend.session.worker import Worker
+from dcsend.settings import Settings
+
+CODE = CodeReady("dc0", "dcsend:#1", datetime.datetime.now(datetime.UTC), "sender")
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker("test")
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def found(tmp_path: Path) -> Scan:
+    (tmp_path / "a").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("a")
+    return scan([tmp_path])
+
+
+def prepared(found: Scan, worker: Worker) -> tuple[Preparation, list[Event]]:
+    events: list[Event] = []
+    return Preparation(found, Settings(), Tally(events.append), worker), events
+
+
+async def test_manifest_is_encoded_after_the_code_which_has_the_size_of_the_offer(
+    found: Scan, worker: Worker
+) -> None:
+    mine, events = prepared(found, worker)
+    assert await mine.result() == ()
+    mine.announce(CODE)
+    code, note = events
+    assert isinstance(code, CodeReady)
+    assert (code.files, code.bytes) == (1, 3)
+    assert isinstance(note, Warned)
+    (text,) = await mine.result()
+    assert decode(text) == Manifest(tuple(found.entries), True, found.left_out)
+    await mine.close()
+
+
+async def test_what_is_left_out_is_reported_once(found: Scan, worker: Worker) -> None:
+    mine, events = prepared(found, worker)
+    mine.start()
+    mine.announce(CODE)
+    mine.announce(CODE)
+    assert [type(event) for event in events] == [Warned, CodeReady, CodeReady]
+    await mine.close()
+
+
+async def test_manifest_of_very_many_entries_is_encoded_while_it_is_sent(
+    found: Scan, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparation, "_MOST", 1)
+    mine, _ = prepared(found, worker)
+    mine.start()
+    assert list(await mine.result()) == []
+
+
+async def test_entry_that_can_not_be_encoded_is_an_error_when_it_is_sent(
+    found: Scan, worker: Worker
+) -> None:
+    entries = [Entry("a\udcff")] * len(found.entries)
+    mine, _ = prepared(replace(found, entries=entries), worker)
+    mine.start()
+    assert list(await mine.result()) == []
+
+
+async def test_released_manifest_is_gone(found: Scan, worker: Worker) -> None:
+    mine, _ = prepared(found, worker)
+    mine.start()
+    assert await mine.result()
+    mine.release()
+    assert await mine.result() == ()

@@ -1,0 +1,63 @@
+"""The timers are those of tests/vectors/timers.txt, as are the page's and those of PROTOCOL.md."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from dcsend.ice import consent
+from dcsend.peers import listener
+from dcsend.protocol import limits
+from dcsend.session import arrivals, conversation, incoming, outgoing
+from dcsend.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+OURS: Final = {
+    "code-life": Settings().expires,
+    "dial": Settings().connect_timeout,
+    "half-open": listener.HALF_OPEN_SECONDS,
+    "consent-interval": consent.INTERVAL,
+    "consent-silence": consent.SILENCE,
+    "consent-expires": consent.EXPIRES,
+    "hello": limits.HELLO_SECONDS,
+    "progress": limits.PROGRESS_SECONDS,
+    "bye": incoming.BYE_SECONDS,
+    "working": limits.WORKING_SECONDS,
+    "liveness-interval": limits.LIVENESS_INTERVAL,
+    "silence-report": Settings().silence_report,
+    "silence-limit": Settings().silence_limit,
+    "farewell": conversation.FAREWELL,
+    "hang-up": outgoing.HANG_UP_SECONDS,
+    "hold": arrivals.HOLD_SECONDS,
+    "gone": listener.GONE_SECONDS,
+}
+
+
+def timers() -> list[tuple[str, str, float, list[str]]]:
+    """Return rule, name, seconds and programs of each timer."""
+    text = (ROOT / "tests" / "vectors" / "timers.txt").read_text(encoding="utf-8")
+    lines = [line.split() for line in text.partition("\n\n")[2].splitlines()]
+    return [(rule, name, float(seconds), programs) for rule, name, seconds, *programs in lines]
+
+
+def test_timers_are_those_of_the_table() -> None:
+    assert {n: s for _, n, s, programs in timers() if "python" in programs} == OURS
+
+
+def test_random_messages_are_sent_as_often_as_the_protocol_has_it() -> None:
+    assert Settings().heartbeat == limits.LIVENESS_INTERVAL
+
+
+@pytest.mark.parametrize(("rule", "name", "seconds", "programs"), timers())
+def test_protocol_md_has_each_timer(
+    rule: str, name: str, seconds: float, programs: list[str]
+) -> None:
+    protocol = (ROOT / "PROTOCOL.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| {rule} \|[^|]*\|([^|]*)\|", protocol, re.MULTILINE)
+    assert found, f"{name}: no rule {rule}"
+    assert f"{seconds:g}" in re.findall(r"[\d.]+", found[1]), f"{name}: {found[0]}"
+    assert programs

@@ -1,0 +1,60 @@
+/**
+ * The interface of connected, ordered, reliable channels. As `dcsend/peers/contract.py`.
+ *
+ * test/check-channel.ts tests every implementation against it.
+ */
+
+/** The channels of every connection, in the order in which the dialer opens them. */
+export const LABELS = ["control", "data", "text"] as const;
+
+/** The label of one of the three channels. */
+export type Label = (typeof LABELS)[number];
+
+/**
+ * Bytes received but not yet taken, for one channel. No browser can slow a peer down
+ * (w3c/webrtc-pc#2086), so a peer that ignores the protocol's window is disconnected here.
+ */
+export const MAX_QUEUED = 32 * 1024 * 1024;
+
+/** One ordered, reliable, bidirectional channel of messages (RFC 8831). */
+export interface Channel {
+  readonly label: Label;
+  /** Bytes; the most that the peer accepts. */
+  readonly maxMessageSize: number;
+  /**
+   * Queue a message, or return false and queue nothing because the buffer is full.
+   * After false, await `writable()` and send the same message again. True promises nothing
+   * about delivery. Throws ConnectionFailed when the connection has ended.
+   */
+  send(message: Uint8Array<ArrayBuffer> | string): boolean;
+  /**
+   * Resolve when `send` may succeed; possibly too early, never too late. Rejects with
+   * ConnectionFailed.
+   */
+  writable(): Promise<void>;
+  /**
+   * Resolve to the next message; those that arrived before the end come first. One caller at a
+   * time. Rejects with ConnectionFailed at the end, RemoteProtocolError past MAX_QUEUED.
+   */
+  receive(): Promise<Uint8Array<ArrayBuffer> | string>;
+}
+
+/** The path of a connection. */
+export interface Route {
+  readonly path: "direct" | "relayed" | "memory";
+  /** `IPv4`, `IPv6` or empty. */
+  readonly family: string;
+  /** The peer's address; empty if the browser does not report it. */
+  readonly remote: string;
+  /** Round trip in seconds; null if not measured yet. */
+  readonly rtt: number | null;
+}
+
+/** A connected peer. */
+export interface Connection {
+  readonly channels: Readonly<Record<Label, Channel>>;
+  /** Return the path that is used now. */
+  route(): Promise<Route>;
+  /** End the connection at once, and drop what is buffered; idempotent. */
+  close(): void;
+}

@@ -1,0 +1,223 @@
+/**
+ * Why the page and the other side do not connect: facts in, message and next step out. As
+ * `dcsend/peers/situations.py` and `dcsend/peers/reasons.py`, for the situations that a page can
+ * detect.
+ *
+ * Pure. docs/connecting.md shows the table; a test compares them.
+ */
+import { CodeUsed, ConnectionFailed } from "../errors.ts";
+
+/** The facts known to the page after a failed attempt. */
+export interface Facts {
+  /** Whether it dialed with one code, or made the offer of two descriptions. */
+  readonly role: "dialer" | "offerer";
+  /** Addresses of the other side, from its code. */
+  readonly theirs: readonly Place[];
+  /** The browser's own description, with the candidates that it found. */
+  readonly own: string;
+  /** Whether a STUN or TURN server was configured. */
+  readonly asked: boolean;
+  /** The last state of ICE before the end; `new` where the browser has not sent any check. */
+  readonly ice: RTCIceConnectionState;
+  /** Whether it ended so early that the listener must have refused; only Chromium shows it. */
+  readonly early: boolean;
+  /** The host that has served this page over the network; empty if it came from another source. */
+  readonly server: string;
+}
+
+/** A transport address of the other side. */
+export interface Place {
+  /** An IP address, or a name that ends with `.local`. */
+  readonly host: string;
+  readonly port: number;
+  readonly relayed?: boolean;
+}
+
+/** A situation: when it applies, the message, and the next step. The first that applies decides. */
+interface Situation {
+  readonly name: string;
+  applies(facts: Facts): boolean;
+  /** `HOSTS`, `PORT`, `PUBLIC`, `FAMILY` and `SERVER` are replaced by values of the facts. */
+  readonly message: string;
+  readonly hint: string;
+  /** Whether the listener has answered that the code no longer works. */
+  readonly isRefusal?: true;
+}
+
+const CANDIDATE = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (\w+)/gim;
+/** RFC 1918, 6598, 3927, 4193 and 4291, and loopback. */
+const PRIVATE =
+  /^(10\.|127\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:|::1$)/i;
+
+/** An offer can be answered once. */
+const ANEW = "start again with two new codes";
+const RELAY = `${ANEW}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
+const TLS = `${ANEW}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
+const WAITING =
+  "another device may be connected with this code, or it is used up, or the program there has ended: if so, make a new code there.";
+
+/** Return the browser's candidates of one type. */
+function found(own: string, type: string): string[] {
+  return [...own.matchAll(CANDIDATE)].filter((match) => match[3] === type).map((m) => m[1] ?? "");
+}
+
+const isPublic = ({ host }: Place) => !host.endsWith(".local") && !PRIVATE.test(host);
+const isIPv6 = ({ host }: Place) => host.includes(":");
+const isOneFamily = ({ theirs }: Facts) =>
+  theirs.length > 0 &&
+  (theirs.every(isIPv6) || theirs.every((place) => /^[\d.]+$/.test(place.host)));
+const shared = ({ own, theirs }: Facts) =>
+  found(own, "srflx").find((host) => !host.includes(":") && theirs.some((p) => p.host === host));
+const isConnected = ({ ice }: Facts) => ice === "connected" || ice === "completed";
+
+/** With one code. */
+export const DIALER: readonly Situation[] = [
+  {
+    name: "checks arrive, no connection",
+    applies: isConnected,
+    message: "an answer came from HOSTS, but the encrypted connection failed",
+    hint: "the code is from an earlier run, or was changed; ask for the current one",
+  },
+  {
+    name: "code refused",
+    applies: ({ ice, early }) => early && ice === "disconnected",
+    message: "the code was refused by HOSTS",
+    hint: "it has been used or has expired; ask for a new one",
+    isRefusal: true,
+  },
+  {
+    name: "no address here",
+    applies: ({ ice, own }) => ice === "new" && found(own, "host").length === 0,
+    message: "the browser has found no address of this device that it can use",
+    // Firefox 153 uses only the address of the default route, except for a page from the network.
+    hint:
+      "open the link of the other side, or give this device an IPv4 address (for Chromium) and a " +
+      "default route (for Firefox), or use two codes",
+  },
+  {
+    name: "no common address family",
+    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+    message: "the code has FAMILY addresses only, and the browser found none here",
+    hint: "give this device an FAMILY address, or use two codes and a relay",
+  },
+  {
+    name: "not tried",
+    applies: ({ ice }) => ice === "new",
+    message: "the browser did not try to reach HOSTS",
+    hint: "allow the browser and this page to use the local network, in the settings",
+  },
+  {
+    name: "firewall there, page served",
+    applies: ({ server, theirs }) => theirs.some(({ host }) => host === server),
+    message: "no answer from SERVER over UDP, although this page was loaded from there",
+    hint: `${WAITING} If not, a firewall there has to open UDP port PORT, too; or use two codes`,
+  },
+  {
+    name: "private addresses there",
+    applies: ({ theirs }) => !theirs.some(isPublic),
+    message: "no answer from HOSTS",
+    hint: `${WAITING} If not, and both are in the same network, a firewall there has to open UDP port PORT; from another network, use two codes`,
+  },
+  {
+    name: "firewall there",
+    applies: ({ theirs }) => theirs.every(isPublic),
+    message: "no answer from HOSTS",
+    hint: `${WAITING} If not, a firewall there has to open UDP port PORT; or use two codes`,
+  },
+  {
+    name: "NAT there",
+    applies: () => true,
+    message: "no answer from HOSTS",
+    hint: `${WAITING} If not, and both are in the same network, a firewall there has to open UDP port PORT; from outside it, use two codes`,
+  },
+];
+
+/** With two descriptions. */
+export const OFFERER: readonly Situation[] = [
+  {
+    name: "checks arrive, no connection",
+    applies: isConnected,
+    message: "an answer came from HOSTS, but the encrypted connection failed",
+    hint: ANEW,
+  },
+  {
+    name: "no address here",
+    applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
+    message: "the browser has found no address of this device that it can use",
+    hint: `${ANEW}, and a STUN server under Servers`,
+  },
+  {
+    name: "no common address family",
+    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+    message: "the other side has FAMILY addresses only, and the browser found none here",
+    hint: `${RELAY}, on the side with IPv6 only`,
+  },
+  {
+    name: "relay without effect",
+    // Without UDP here, a relay of the other side is unreachable, too.
+    applies: (facts) =>
+      found(facts.own, "relay").length > 0 ||
+      (facts.theirs.some(({ relayed }) => relayed) && !isUnanswered(facts)),
+    message: "no answer from HOSTS, directly or through the relay",
+    hint: `if the other side has ended, ${ANEW}`,
+  },
+  {
+    name: "same public address",
+    applies: (facts) => shared(facts) !== undefined,
+    message: "no answer from HOSTS: both sides have the public address PUBLIC",
+    hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${RELAY}`,
+  },
+  {
+    name: "no STUN answer",
+    applies: isUnanswered,
+    message: "no answer from HOSTS, and none from a STUN server",
+    hint: `if UDP is blocked in this network, ${TLS}`,
+  },
+  {
+    name: "private addresses there",
+    applies: ({ theirs }) => theirs.length > 0 && !theirs.some(isPublic),
+    message: "no answer from HOSTS, which are private addresses",
+    hint: `if UDP is blocked there, the other side needs a relay over TLS: turns:USER:PASSWORD@HOST:443`,
+  },
+  {
+    name: "not known",
+    applies: () => true,
+    message: "no answer from HOSTS",
+    hint: `check that the other side still waits; between two strict networks, ${RELAY}`,
+  },
+];
+
+/** Return whether servers were configured, and none has answered. */
+function isUnanswered({ own, asked }: Facts): boolean {
+  return asked && found(own, "srflx").length === 0 && !hasPublic(own);
+}
+
+function hasPublic(own: string): boolean {
+  return found(own, "host").some((host) => isPublic({ host, port: 0 }));
+}
+
+/** Return the error that ends the attempt. */
+export function failure(facts: Facts): CodeUsed | ConnectionFailed {
+  const { message, hint, isRefusal } = situation(facts);
+  return new (isRefusal ? CodeUsed : ConnectionFailed)(filled(message, facts), filled(hint, facts));
+}
+
+/** Return the first situation that applies; the last one always does. */
+export function situation(facts: Facts): Situation {
+  const table = facts.role === "dialer" ? DIALER : OFFERER;
+  const [first = table[table.length - 1]] = table.filter((one) => one.applies(facts));
+  return first as Situation;
+}
+
+function filled(text: string, facts: Facts): string {
+  const { theirs, server } = facts;
+  const [first] = theirs.filter(({ host }) => host === server).concat(theirs);
+  const values: Readonly<Record<string, string>> = {
+    HOSTS: theirs.map(({ host }) => host).join(", ") || "anywhere",
+    PORT: String(first?.port ?? ""),
+    PUBLIC: shared(facts) ?? "",
+    FAMILY: theirs.some(isIPv6) ? "IPv6" : "IPv4",
+    SERVER: server,
+  };
+  return text.replace(/\b(HOSTS|PORT|PUBLIC|FAMILY|SERVER)\b/g, (name) => values[name] ?? name);
+}

@@ -1,0 +1,42 @@
+/**
+ * The timers are those of tests/vectors/timers.txt, which a Python test compares with PROTOCOL.md.
+ */
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { DIAL } from "../src/peers/browser.ts";
+import {
+  HELLO_SECONDS,
+  LIVENESS_INTERVAL,
+  PROGRESS_SECONDS,
+  WORKING_SECONDS,
+} from "../src/protocol/limits.ts";
+import { FAREWELL } from "../src/session/conversation.ts";
+import { BYE } from "../src/session/incoming.ts";
+import { LIMIT, REPORT } from "../src/session/liveness.ts";
+import { HANG_UP } from "../src/session/outgoing.ts";
+
+const TABLE = new URL("../../tests/vectors/timers.txt", import.meta.url);
+
+const OURS = {
+  dial: DIAL,
+  hello: HELLO_SECONDS,
+  progress: PROGRESS_SECONDS,
+  bye: BYE,
+  working: WORKING_SECONDS,
+  "liveness-interval": LIVENESS_INTERVAL,
+  "silence-report": REPORT,
+  "silence-limit": LIMIT,
+  farewell: FAREWELL,
+  "hang-up": HANG_UP,
+};
+
+test("timers are those of the table", () => {
+  const [, lines = ""] = readFileSync(TABLE, "utf-8").split("\n\n");
+  const timers = lines
+    .trimEnd()
+    .split("\n")
+    .map((line) => line.split(" "))
+    .filter((words) => words.slice(3).includes("page"))
+    .map(([, name, seconds]) => [name, Number(seconds)]);
+  expect(Object.fromEntries(timers)).toEqual(OURS);
+});
