@@ -118,7 +118,7 @@ async def test_code_that_is_used_is_not_to_be_tried_again(
     second = Page(await browsers(page.tab.browser.name).open_tab(page.tab.downloads))
     await second.open(str(sender.event("code")["link"]))
     await second.until("failed")
-    assert await second.problem() == "code-used"
+    assert await second.problem() == "code-used", await second.text("#problem")
     assert await second.tab.evaluate("document.querySelector('#retry').hidden")
     second.check()
     await page.tab.activate()

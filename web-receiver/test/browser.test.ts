@@ -157,14 +157,17 @@ test("browser with a candidate pair that is not in use yet is waited for", async
   await dialing;
 });
 
-test("refusal by the listener is reported where the browser shows it", async () => {
-  const error = await refused((peer) => {
-    peer.become("checking", "connecting");
-    peer.become("disconnected", "failed");
-  });
-  expect(error.message).toBe("the code was refused by 192.0.2.7, 2001:db8::7");
-  expect(error.kind).toBe("code-used");
-});
+test.each<RTCIceConnectionState>(["disconnected", "checking"])(
+  "refusal by the listener is reported while ICE is %s",
+  async (ice) => {
+    const error = await refused((peer) => {
+      peer.become("checking", "connecting");
+      peer.become(ice, "failed");
+    });
+    expect(error.message).toBe("the code was refused by 192.0.2.7, 2001:db8::7");
+    expect(error.kind).toBe("code-used");
+  },
+);
 
 test("the same states late are no refusal", async () => {
   const error = await refused((peer) => {

@@ -37,6 +37,8 @@ function dialed(hosts: string[], more: Partial<Facts> = {}): Facts {
 test.each<[string[], Partial<Facts>, string]>([
   [["192.168.1.7"], { ice: "connected" }, "checks arrive, no connection"],
   [["192.168.1.7"], { ice: "disconnected", early: true }, "code refused"],
+  [["192.168.1.7"], { ice: "checking", early: true }, "code refused"],
+  [["192.168.1.7"], { ice: "checking" }, "private addresses there"],
   [["2001:db8::7"], { ice: "new", own: WITHOUT }, "no address here"],
   [["2001:db8::7"], { ice: "new" }, "no common address family"],
   [["192.168.1.7"], { ice: "new" }, "no common address family"],

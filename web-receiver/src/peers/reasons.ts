@@ -80,7 +80,8 @@ export const DIALER: readonly Situation[] = [
   },
   {
     name: "code refused",
-    applies: ({ ice, early }) => early && ice === "disconnected",
+    // Chromium 156 reports the failed connection before or after ICE leaves `checking`.
+    applies: ({ ice, early }) => early && (ice === "checking" || ice === "disconnected"),
     message: "the code was refused by HOSTS",
     hint: "it has been used or has expired; ask for a new one",
     isRefusal: true,
