@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bench import results
+from bench.compare import ratios
 from bench.contenders import CONTENDERS
 from bench.fairness import arrived_at
 from bench.files import require_room
@@ -54,6 +55,12 @@ def test_a_spread_has_as_many_digits_as_make_sense() -> None:
     assert str(Spread.of([1.0, 2.5, 2.0])) == "2.00 (1.00–2.50)"
     assert str(Spread.of([99.0, 240.4, 301.0])) == "240 (99–301)"
     assert Spread.of([]).median == 0.0
+
+
+def test_ratios_of_trees_are_medians_of_rounds() -> None:
+    """The ratio of the medians, 60 to 20, would say 3."""
+    rates = {"old": [10.0, 20.0, 100.0, 1.0], "new": [20.0, 60.0, 100.0, 0.0]}
+    assert ratios(rates) == {"new": 2.0}
 
 
 def test_ratios_are_of_rounds_and_leave_out_what_got_nothing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ def send_path(
     destination: Path,
     limit: float,
     ports: tuple[int, int] = (0, 0),
+    programs: tuple[Sequence[str], Sequence[str]] = (PROGRAM, PROGRAM),
+    environment: Mapping[str, str] = ENVIRONMENT,
 ) -> Result:
     """Move a file or a folder; Ctrl-C at the receiver after *limit* seconds of transfer.
 
@@ -37,15 +40,17 @@ def send_path(
         destination: where it goes.
         limit: seconds.
         ports: the UDP ports of both; 0 for random ones.
+        programs: the commands of both, without their arguments.
+        environment: variables added for both.
     """
     sending, receiving = (("--port", str(port)) if port else () for port in ports)
-    command = Hosts.on(hosts.left, *PROGRAM, "send", str(source), "--json", *sending)
-    with Running(command, environment=ENVIRONMENT) as sender:
+    command = Hosts.on(hosts.left, *programs[0], "send", str(source), "--json", *sending)
+    with Running(command, environment=environment) as sender:
         line, _ = sender.until('"event": ?"code"')
         code = json.loads(line.text)["code"]
         options = ("-o", str(destination), "-y", "--json", *receiving)
-        command = Hosts.on(hosts.right, *PROGRAM, "receive", code, *options)
-        with Running(command, environment=ENVIRONMENT) as receiver:
+        command = Hosts.on(hosts.right, *programs[1], "receive", code, *options)
+        with Running(command, environment=environment) as receiver:
             accepted, _ = receiver.until('"event": ?"manifest"')
             over = False
             try:
