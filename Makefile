@@ -39,7 +39,7 @@ check: venv ## formatting, lint and types only
 	$(PY) scripts/prose.py
 	@$(PY) scripts/page.py check
 
-fuzz: ## run a fuzzer on each parser that strangers can reach; see CONTRIBUTING.md
+fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
 
 faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes

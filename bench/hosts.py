@@ -22,7 +22,7 @@ from tests.support import netns
 __all__ = ["Hosts", "cable", "congestion_control", "named", "requirements"]
 
 MTU: Final = 1500
-"An Ethernet's; loopback's 65 536 would flatter whoever sends large packets."
+"That of an Ethernet; the 65 536 of loopback would favour programs that send large packets."
 
 _ALLOWED: Final = Path("/proc/sys/net/ipv4/tcp_allowed_congestion_control")
 

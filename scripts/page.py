@@ -101,12 +101,12 @@ def _install_node() -> Path:
 
 
 def _npm(tools: Path, *arguments: str) -> None:
-    """Run npm on the page, its packages installed as the lock file says."""
+    """Run npm on the page, with the packages of the lock file."""
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}
     npm = shutil.which("npm", path=str(tools)) or "npm"
 
     def run(*command: str) -> None:
-        # Standard output belongs to whoever builds a wheel.
+        # The tool that builds a wheel may read standard output.
         subprocess.run([npm, *command], cwd=PAGE, env=environment, check=True, stdout=sys.stderr)
 
     if not _is_installed():

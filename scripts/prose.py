@@ -18,13 +18,15 @@ __all__ = ["find"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PLACES: Final = (
-    *("*.md", "*.py", "docs/**/*.md", "dcsend/**/*.py", "web-receiver/src/**/*.ts"),
-    *("bench/**/*.py", "scripts/*.py", "examples/*.py"),
+    *("*.md", "*.py", "*.toml", "Makefile", "docs/**/*.md", "dcsend/**/*.py"),
+    *("web-receiver/*.html", "web-receiver/src/**/*.ts", "web-receiver/build/*.ts"),
+    *("bench/**/*.py", "scripts/*.py", "scripts/*.sh", "examples/*.py"),
 )
 _HERE: Final = Path(__file__).name
 BANNED: Final = re.compile(
     r"\b(?:"
-    r"nobody|somebody|who (?:gets|comes|has|is)\b(?! who)|(?:is|are|was|were) told|tells|hears"
+    r"nobody|somebody|whoever|who (?:gets|comes|has|is)\b(?! who)"
+    r"|(?:is|are|was|were) told|tells|hears"
     r"|(?:sender|receiver|listener|dialer|side|peer|program|machine|page|browser) (?:says|knows)"
     r"|of ours|goodbye|good-bye|strangers?|one's own|the other one's"
     r")\b",

@@ -12,12 +12,12 @@ from dcsend.cli.commands import joined
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
+    ChatPort,
     Debug,
     Expires,
     IceServer,
     Json,
     JsonTo,
-    Port,
     Timeout,
     finite,
     option,
@@ -88,7 +88,8 @@ def chat(
         ),
     ] = None,
     protocol: Annotated[
-        str, option("--protocol", help="Subprotocol of the channels that we open.", metavar="P")
+        str,
+        option("--protocol", help="Subprotocol of the channels that this side opens.", metavar="P"),
     ] = "",
     negotiated: Annotated[
         int | None,
@@ -125,7 +126,7 @@ def chat(
     no_copy: Annotated[
         bool, option("--no-copy", help="Do not copy the printed code to the clipboard.")
     ] = False,
-    port: Port = 0,
+    port: ChatPort = 0,
     address: Addresses = None,
     expires: Expires = "1h",
     connect_timeout: Timeout = 15.0,

@@ -18,6 +18,7 @@ from dcsend.settings import DEFAULT_STUN, Signal
 __all__ = [
     "Addresses",
     "As",
+    "ChatPort",
     "Debug",
     "Expires",
     "IceServer",
@@ -82,16 +83,12 @@ def option(*names: str, help: str, env: str = "", **more: Any) -> Any:  # noqa: 
     )
 
 
-Port = Annotated[
-    int,
-    option(
-        "--port",
-        help="UDP port, and TCP port of the page [random].",
-        metavar="PORT",
-        min=0,
-        max=65535,
-    ),
-]
+def _port(help: str) -> Any:  # noqa: ANN401
+    return option("--port", help=help, metavar="PORT", min=0, max=65535)
+
+
+Port = Annotated[int, _port("UDP port, and TCP port of the page [random].")]
+ChatPort = Annotated[int, _port("UDP port [random].")]
 Addresses = Annotated[
     list[str] | None,
     option(

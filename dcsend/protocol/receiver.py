@@ -8,7 +8,7 @@
                             ^------------------Bye---------- DECLINED
 
 Pass what arrives to `receive` and `receive_frame`, send what `messages_to_send` returns, and report
-with `written` and `verdict`. Imports no engine, no files, no asyncio.
+with `written` and `verdict`. Must not import asyncio, files or peers.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Receiver(Side):
 
     Args:
         agent: name and version of this program, at most 128 code points.
-        name: of this device, see `is_device_name`; empty to tell none.
+        name: of this device, see `is_device_name`; empty to send none.
         window: data-message bytes that may be in flight, in bytes.
     """
 

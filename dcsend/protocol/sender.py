@@ -7,7 +7,7 @@
                                        DECLINED                   DONE <--end-- COMPLETED
 
 Pass what arrives to `receive`, send what `messages_to_send` returns, and while `sendable` has room
-make frames with `data`, `batch`, `hole` and `abort`. Imports no engine, no files, no asyncio.
+make frames with `data`, `batch`, `hole` and `abort`. Must not import asyncio, files or peers.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The only place that knows more than one layer: meeting, talking, carrying files over.
+"""One run: it connects to a peer and transfers files. The only package that joins the layers below.
 
-`story` has the two stories, `meeting` how the sides find each other, `conversation` the
-text channel, `outgoing` and `incoming` the two halves of a transfer. Prints nothing.
+`story` has the course of a run for each role, `meeting` connects the two sides, `conversation` has
+the text channel, `outgoing` and `incoming` are the two halves of a transfer. Prints nothing.
 """

@@ -1,7 +1,7 @@
 """The events of a run: for the display, for `--json`, for users of the API.
 
 Every event has `as_json()`: the fields of its line of `--json`, without the envelope.
-Imports only leaves.
+Imports only leaves and `verdicts`.
 """
 
 from __future__ import annotations

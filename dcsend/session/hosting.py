@@ -113,7 +113,7 @@ class Hosting:
             self._emit(Warned("page", why, "choose another --port; dcsend itself connects to it"))
 
     async def _start(self, page: Page) -> None:
-        with contextlib.suppress(ImportError):  # told by whoever can't do without
+        with contextlib.suppress(ImportError):  # the connection that needs it reports it
             await load_aiortc()
         worker = Worker("dcsend-load-aiohttp")
         try:

@@ -276,7 +276,9 @@ class Incoming:
             self._busy = False
 
     async def _take(self, job: asyncio.Task[list[Outcome]]) -> None:
-        self._outcomes += await asyncio.shield(job)
+        # Two steps: `+=` would read the list before the wait and could restore reported outcomes.
+        outcomes = await asyncio.shield(job)
+        self._outcomes += outcomes
         self._job = None
 
     def _take_outcomes(self) -> list[Outcome]:
