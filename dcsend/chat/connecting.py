@@ -16,13 +16,13 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.chat.connection import ChatConnection
     from dcsend.ice.connection import IceConnection
-    from dcsend.peers.peer import Role
+    from dcsend.peers.peer import ConnectionRole
     from dcsend.session.exchange import Ask
 
 __all__ = ["chat_peer", "connect"]
 
 
-def chat_peer(ice: IceConnection, certificate: Certificate, role: Role) -> ChatConnection:
+def chat_peer(ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> ChatConnection:
     """Make a connection with the channels that either side opens; called after `load_aiortc`."""
     from dcsend.chat.connection import ChatConnection
 

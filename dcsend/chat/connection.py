@@ -18,7 +18,7 @@ from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice.connection import IceConnection
 from dcsend.peers.channel import Channel, ChannelParameters
-from dcsend.peers.peer import PeerConnection, Remote, Role
+from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.reassembly import Limits
 
@@ -77,7 +77,7 @@ class Observer(Protocol):
 class ChatConnection(PeerConnection):
     """All data channels of one peer, and the state of the connection."""
 
-    def __init__(self, ice: IceConnection, certificate: Certificate, role: Role) -> None:
+    def __init__(self, ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> None:
         self._observer: Observer | None = None
         self._missed: list[Callable[[Observer], None]] = []
         self.max_message_size = 0

@@ -422,7 +422,7 @@ def _tops(listed: Scan) -> list[str]:
 def _refuse_same_name(name: str, names: set[str]) -> None:
     if name in names:
         raise UsageError(
-            f"two things called {printable(name)} can't be sent at once",
+            f"two files or folders with the name {printable(name)} can't be sent together",
             "rename one, or send the folder that holds it",
         )
     names.add(name)

@@ -58,7 +58,7 @@ def parse_turn(uri: str) -> TurnServer:
         before, _, host = uri.rpartition("@")
         shown = printable(host[:80] if before else "turn:…")
         raise UsageError(
-            f"the TURN server {shown!r} is not named in full",
+            f"the TURN server {shown!r} is incomplete",
             "write turn:USER:PASSWORD@HOST or turn:USER:PASSWORD@HOST:PORT?transport=tcp",
         )
     tls = scheme == "turns"

@@ -163,7 +163,7 @@ class _Attempt(Generic[Peer]):
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
         self._endpoint = IceEndpoint(port, controlling=True, rejected=self._rejected)
         port.unknown = self._received_unknown
-        role = peer.Role(published=False, dtls_server=False, opens=True)
+        role = peer.ConnectionRole(published=False, dtls_server=False, opens=True)
         self.connection = make(self._endpoint.connection, certificate, role)
 
     @property

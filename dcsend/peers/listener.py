@@ -311,7 +311,7 @@ class Listener(Generic[Peer]):
             credentials=(name, self._password),
             requests=self._request_filter(name),
         )
-        role = peer.Role(published=True, dtls_server=True, opens=False)
+        role = peer.ConnectionRole(published=True, dtls_server=True, opens=False)
         connection = self._make(endpoint.connection, self._certificate, role)
         theirs = check.credentials
         remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)

@@ -15,7 +15,7 @@ from dcsend.dtls.certificate import Certificate
 
 if TYPE_CHECKING:
     from dcsend.ice.connection import IceConnection
-    from dcsend.peers.peer import PeerConnection, Role
+    from dcsend.peers.peer import ConnectionRole, PeerConnection
     from dcsend.peers.transfer import TransferConnection
 
 __all__ = ["Make", "Peer", "load_aiortc", "transfer_peer"]
@@ -23,7 +23,7 @@ __all__ = ["Make", "Peer", "load_aiortc", "transfer_peer"]
 logger = logging.getLogger(__name__)
 
 Peer = TypeVar("Peer", bound="PeerConnection")
-Make = Callable[["IceConnection", Certificate, "Role"], Peer]
+Make = Callable[["IceConnection", Certificate, "ConnectionRole"], Peer]
 "Makes a peer connection of one kind; called after `load_aiortc`."
 
 _LOADED: threading.Event = threading.Event()
@@ -69,7 +69,9 @@ async def load_aiortc() -> None:
     await done
 
 
-def transfer_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TransferConnection:
+def transfer_peer(
+    ice: IceConnection, certificate: Certificate, role: ConnectionRole
+) -> TransferConnection:
     """Make a connection with the three channels of a transfer."""
     from dcsend.peers.transfer import TransferConnection
 

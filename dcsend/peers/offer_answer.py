@@ -167,14 +167,14 @@ class Negotiation:
 
     def prepare(self, ours: Description, theirs: Description, make: Make[Peer]) -> Peer:
         """Return the connection for `establish`; it closes the port when it is closed."""
-        from dcsend.peers.peer import Role
+        from dcsend.peers.peer import ConnectionRole
 
         # The offerer controls (RFC 8445, 6.1.1), and opens the channels.
         offers = ours.type is SdpType.OFFER
         self._ice.set_controlling(offers)
         answer = theirs if offers else ours
         server = (answer.setup is Setup.ACTIVE) is offers
-        role = Role(published=False, dtls_server=server, opens=offers)
+        role = ConnectionRole(published=False, dtls_server=server, opens=offers)
         connection = make(self._ice.connection, self._certificate, role)
         connection.owned = self._port
         return connection

@@ -32,7 +32,7 @@ from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.reassembly import Limits
 
-__all__ = ["PeerConnection", "Remote", "Role"]
+__all__ = ["ConnectionRole", "PeerConnection", "Remote"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Remote:
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
+class ConnectionRole:
     """The parts of connecting that only one side has."""
 
     published: bool
@@ -71,7 +71,7 @@ class PeerConnection:
         self,
         ice: IceConnection,
         certificate: Certificate,
-        role: Role,
+        role: ConnectionRole,
         *,
         limits: Limits,
         zero_checksum: bool,

@@ -17,7 +17,7 @@ from dcsend.ice.connection import IceConnection
 from dcsend.net.interfaces import route_mtu
 from dcsend.peers.channel import Channel, ChannelParameters
 from dcsend.peers.contract import LABELS, Path
-from dcsend.peers.peer import PeerConnection, Remote, Role
+from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.printable import printable
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.probing import payloads
@@ -39,7 +39,7 @@ _LIMITS: Final = Limits(message=MAX_MESSAGE_SIZE, streams=32, stream_ids=32)
 class TransferConnection(PeerConnection):
     """A peer and the three channels of a transfer."""
 
-    def __init__(self, ice: IceConnection, certificate: Certificate, role: Role) -> None:
+    def __init__(self, ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> None:
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._channels: dict[str, Channel] = {}
         self.channels: Mapping[str, Channel] = self._channels

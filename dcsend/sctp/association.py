@@ -20,7 +20,7 @@ from dcsend.sctp.events import Ended, Established, Event
 from dcsend.sctp.framing import Framing
 from dcsend.sctp.handshake import Handshake, Peer
 from dcsend.sctp.options import Options
-from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
+from dcsend.sctp.queue import RELIABLE, QueuedMessage, Reliability
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
@@ -107,7 +107,7 @@ class Association:
     ) -> None:
         """Queue a message of at least one byte; possible before the handshake, too."""
         if self.state in (_S.CLOSED, _S.COOKIE_WAIT, _S.COOKIE_ECHOED, _S.ESTABLISHED):
-            self.transmission.put(Outgoing(stream, protocol, data, how, now))
+            self.transmission.put(QueuedMessage(stream, protocol, data, how, now))
 
     def queued(self, stream: int) -> int:
         """Return the queued bytes of a stream, which no packet contains yet."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Final
 
-from dcsend.sctp.queue import Outgoing
+from dcsend.sctp.queue import QueuedMessage
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.timing import RoundTrip
 from dcsend.sctp.wire import UNORDERED
@@ -55,7 +55,7 @@ class Sent:
     first_sent_time: float
     app_limited: bool
 
-    def __init__(self, tsn: int, chunk: bytes, size: int, message: Outgoing) -> None:
+    def __init__(self, tsn: int, chunk: bytes, size: int, message: QueuedMessage) -> None:
         self.tsn = tsn
         self.chunk = chunk
         "The encoded chunk."
@@ -133,7 +133,7 @@ class Flight:
 
     # Sending
 
-    def add(self, chunk: bytes, size: int, message: Outgoing) -> Sent:
+    def add(self, chunk: bytes, size: int, message: QueuedMessage) -> Sent:
         """Add a new chunk with TSN `next`; call `transmitted` next."""
         record = Sent(self.next, chunk, size, message)
         self._records[self.next] = record
@@ -351,7 +351,7 @@ class Flight:
         if not record.lost:
             self.bytes -= record.size
 
-    def add_unsent(self, message: Outgoing) -> None:
+    def add_unsent(self, message: QueuedMessage) -> None:
         """Add a TSN for the rest of a message that was abandoned before all of it was sent.
 
         Without it the peer could acknowledge all TSNs, and keep an incomplete message.

@@ -13,7 +13,7 @@ from typing import Final
 
 from dcsend.sctp.wire import FIRST, LAST, UNORDERED
 
-__all__ = ["RELIABLE", "Outgoing", "Reliability", "SendQueue"]
+__all__ = ["RELIABLE", "QueuedMessage", "Reliability", "SendQueue"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Reliability:
 RELIABLE: Final = Reliability()
 
 
-class Outgoing:
+class QueuedMessage:
     """A message that is sent, with its state."""
 
     __slots__ = (
@@ -73,7 +73,7 @@ class _Stream:
     __slots__ = ("messages", "next", "queued")
 
     def __init__(self) -> None:
-        self.messages: deque[Outgoing] = deque()
+        self.messages: deque[QueuedMessage] = deque()
         self.next = 0
         "Stream sequence number of the next ordered message, 16 bits."
         self.queued = 0
@@ -96,7 +96,7 @@ class SendQueue:
         state = self._streams.get(stream)
         return state.queued if state else 0
 
-    def put(self, message: Outgoing) -> None:
+    def put(self, message: QueuedMessage) -> None:
         """Queue a message of at least one byte."""
         stream = self._streams.setdefault(message.stream, _Stream())
         if not stream.messages:
@@ -104,7 +104,7 @@ class SendQueue:
         stream.messages.append(message)
         stream.queued += message.size
 
-    def cut(self, size: int, now: float) -> tuple[Outgoing, int, int, memoryview] | None:
+    def cut(self, size: int, now: float) -> tuple[QueuedMessage, int, int, memoryview] | None:
         """Return the next fragment, and remove it from the queue.
 
         Args:

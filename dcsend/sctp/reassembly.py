@@ -227,7 +227,7 @@ class Reassembly:
                 run.size += behind.size
         limit = self._limits.message
         if run.size > limit or (len(run.parts) - _LEAST_FRAGMENT) * _LEAST_FRAGMENT > limit:
-            raise Violation("a message is too long, or in too many pieces")
+            raise Violation("a message is too long, or has too many fragments")
         if run.flags & 3 == FIRST | LAST:
             del self._starts[run.start]
             self.held -= (len(run.parts) - 1) * _COST
@@ -250,7 +250,7 @@ class Reassembly:
         self, flags: int, stream_id: int, sequence: int, protocol: int, data: bytes
     ) -> None:
         if len(data) > self._limits.message:
-            raise Violation("a message is too long, or in too many pieces")
+            raise Violation("a message is too long, or has too many fragments")
         message = Message(stream_id, protocol, data)
         stream = self._streams.get(stream_id)
         if stream is None:
@@ -267,7 +267,7 @@ class Reassembly:
 
     def _new_stream(self, stream_id: int) -> _Stream:
         if stream_id >= self._limits.stream_ids or len(self._streams) >= self._limits.streams:
-            raise Violation("a stream too many")
+            raise Violation("more streams than allowed")
         return self._streams.setdefault(stream_id, _Stream())
 
     def _deliver_waiting(self, stream: _Stream) -> None:

@@ -17,7 +17,7 @@ from dcsend.sctp.controller import Acknowledgement, MakeController
 from dcsend.sctp.flight import Flight, Sent
 from dcsend.sctp.parts import split
 from dcsend.sctp.probing import BASE_PAYLOAD, MAX_PAYLOAD, MAX_STANDARD_PAYLOAD, Probing
-from dcsend.sctp.queue import Outgoing, SendQueue
+from dcsend.sctp.queue import QueuedMessage, SendQueue
 from dcsend.sctp.rate import RateSample, RateSampler
 from dcsend.sctp.reassembly import unwrap
 from dcsend.sctp.timing import MAX_BURST, MAX_BURST_BULK, Pacer, RoundTrip
@@ -109,7 +109,7 @@ class Transmission:
         """Whether the peer has acknowledged everything."""
         return not self.queue and self.flight.is_empty
 
-    def put(self, message: Outgoing) -> None:
+    def put(self, message: QueuedMessage) -> None:
         """Queue a message."""
         self._may_abandon = self._may_abandon or not message.is_reliable
         self.queue.put(message)

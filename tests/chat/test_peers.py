@@ -236,7 +236,7 @@ def test_offer_on_the_command_line(programs: Programs, peer: Start) -> None:
         (("--unordered",), "channels that this side opens"),
         (("--compact",), "is for an offer"),
         (("--listen", "--ice-server", "turn:a:b@192.0.2.1"), "TURN"),
-        (("--offer", "--ice-server", "turn:192.0.2.1"), "not named in full"),
+        (("--offer", "--ice-server", "turn:192.0.2.1"), "is incomplete"),
         (("--offer", "--ice-server", "@/does/not/exist"), "can't read the servers"),
         (("hello",), "not a code"),
         (("--offer", "--save", "/dev/null"), "choose another with --save"),

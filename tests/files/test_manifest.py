@@ -238,7 +238,7 @@ def test_path_with_a_zero_byte_is_a_source_error() -> None:
 
 def test_two_paths_with_one_name_are_refused(tmp_path: Path) -> None:
     make_tree(tmp_path, "a/x", "b/x")
-    with pytest.raises(UsageError, match="two things called x"):
+    with pytest.raises(UsageError, match="two files or folders with the name x"):
         scan([tmp_path / "a" / "x", tmp_path / "b" / "x"])
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsend.sctp.flight import Flight, Sent
-from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability
+from dcsend.sctp.queue import RELIABLE, QueuedMessage, Reliability
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.timing import RoundTrip
 
@@ -27,7 +27,7 @@ class Sky:
         self, count: int = 1, how: Reliability = RELIABLE, *, stream: int = 0, at: float = 0.0
     ) -> list[Sent]:
         """Send chunks of a message, at once or so many seconds apart."""
-        message = Outgoing(stream, 53, bytes(SIZE), how, self.now)
+        message = QueuedMessage(stream, 53, bytes(SIZE), how, self.now)
         records = []
         for _ in range(count):
             record = self.flight.add(b"chunk", SIZE, message)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from dcsend.sctp.queue import RELIABLE, Outgoing, Reliability, SendQueue
+from dcsend.sctp.queue import RELIABLE, QueuedMessage, Reliability, SendQueue
 from dcsend.sctp.wire import FIRST, LAST, UNORDERED
 
 
 def put(
     queue: SendQueue, stream: int, data: bytes, how: Reliability = RELIABLE, now: float = 0.0
-) -> Outgoing:
+) -> QueuedMessage:
     """Queue a message."""
-    message = Outgoing(stream, 53, data, how, now)
+    message = QueuedMessage(stream, 53, data, how, now)
     queue.put(message)
     return message
 

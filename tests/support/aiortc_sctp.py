@@ -20,7 +20,7 @@ from aiortc import (
 
 from dcsend.dtls.certificate import Certificate
 from dcsend.ice.connection import IceConnection
-from dcsend.peers.peer import PeerConnection, Role
+from dcsend.peers.peer import ConnectionRole, PeerConnection
 from dcsend.peers.transfer import TransferConnection
 from dcsend.sctp.channels import ChannelParameters
 
@@ -126,7 +126,9 @@ class _AiortcTransfer(TransferConnection):
     transport_type = AiortcTransport  # type: ignore[assignment]
 
 
-def aiortc_peer(ice: IceConnection, certificate: Certificate, role: Role) -> TransferConnection:
+def aiortc_peer(
+    ice: IceConnection, certificate: Certificate, role: ConnectionRole
+) -> TransferConnection:
     """Make a connection with the three channels of a transfer."""
     return _AiortcTransfer(ice, certificate, role)
 

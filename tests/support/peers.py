@@ -33,7 +33,7 @@ from dcsend.peers.contract import LABELS, Connection
 from dcsend.peers.dialer import GRACE, dial
 from dcsend.peers.listener import HALF_OPEN_SECONDS, MAX_HALF_OPEN, Listener
 from dcsend.peers.loading import transfer_peer
-from dcsend.peers.peer import Role
+from dcsend.peers.peer import ConnectionRole
 from dcsend.peers.transfer import TransferConnection
 
 __all__ = [
@@ -46,7 +46,7 @@ LOCAL: Final = "127.0.0.1"
 AGES: Final = 61.5
 "Seconds: more than any test takes, and no timeout of the program."
 
-MakeTransfer = Callable[[IceConnection, Certificate, Role], TransferConnection]
+MakeTransfer = Callable[[IceConnection, Certificate, ConnectionRole], TransferConnection]
 "`transfer_peer` for our SCTP, `aiortc_sctp.aiortc_peer` for aiortc's."
 
 

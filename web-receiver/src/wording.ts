@@ -7,7 +7,7 @@
 import type { Entry, LeftOut } from "./entry.ts";
 import { type DcsendError, type ErrorKind, PeerCannotSave } from "./errors.ts";
 import type { DestinationChoice } from "./files/capabilities.ts";
-import type { Problem as Unsendable } from "./files/choosing.ts";
+import type { Unsendable } from "./files/choosing.ts";
 import { printable } from "./printable.ts";
 import type { Connected, FileFinished, Finished, Progressed } from "./session/events.ts";
 import {

@@ -1,10 +1,10 @@
 /** The listener's answer, written from the offers of browsers. */
 import { expect, test } from "vitest";
 import { ConnectionFailed } from "../src/errors.ts";
-import { answer, type Target } from "../src/peers/answer.ts";
+import { answer, type DialTarget } from "../src/peers/answer.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
 
-const TARGET: Target = {
+const TARGET: DialTarget = {
   addresses: [
     { host: "192.0.2.7", port: 40_000 },
     { host: "2001:db8::7", port: 40_001 },

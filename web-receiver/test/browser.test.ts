@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ConnectionFailed, DcsendError } from "../src/errors.ts";
-import type { Target } from "../src/peers/answer.ts";
+import type { DialTarget } from "../src/peers/answer.ts";
 import { dial } from "../src/peers/browser.ts";
 import type { Connection } from "../src/peers/contract.ts";
 import { CHECKS } from "./check-channel.ts";
@@ -12,7 +12,7 @@ import { CHROMIUM_OFFER, type FakeChannel, FakePeer, linkedPeers } from "./fake-
 
 const MIB = 1024 * 1024;
 
-const TARGET: Target = {
+const TARGET: DialTarget = {
   addresses: [
     { host: "192.0.2.7", port: 40_000 },
     { host: "2001:db8::7", port: 40_000 },

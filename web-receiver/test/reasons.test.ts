@@ -7,7 +7,7 @@ import {
   type Facts,
   failure,
   OFFERER,
-  type Place,
+  type RemoteAddress,
   situation,
 } from "../src/peers/reasons.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
@@ -17,7 +17,7 @@ const SRFLX = "a=candidate:2 1 udp 1677729535 203.0.113.1 5000 typ srflx raddr 0
 const RELAY = "a=candidate:3 1 udp 33562623 198.51.100.9 5000 typ relay raddr 0.0.0.0 rport 0";
 const WITHOUT = CHROMIUM_OFFER.replace(/^a=candidate.*\r\n/m, "");
 
-function places(...hosts: string[]): Place[] {
+function places(...hosts: string[]): RemoteAddress[] {
   return hosts.map((host) => ({ host, port: 40_000 }));
 }
 

@@ -9,7 +9,7 @@ import type { Chosen } from "./contract.ts";
 import { numbered, safePath } from "./names.ts";
 
 /** A file or folder that can't be sent. */
-export interface Problem {
+export interface Unsendable {
   /** As in a manifest; not safe to show. */
   readonly path: string;
   /** Safe to show; does not contain the path. */
@@ -19,7 +19,7 @@ export interface Problem {
 /** The files and folders that were chosen. */
 export interface Choice {
   readonly chosen: readonly Chosen[];
-  readonly problems: readonly Problem[];
+  readonly problems: readonly Unsendable[];
 }
 
 /** A file, or a folder where `file` is null, at a path. */
@@ -55,7 +55,7 @@ export async function fromItems(items: Iterable<Item>, pastedAt?: Date): Promise
     .filter(({ kind }) => kind === "file")
     .map((item) => ({ entry: item.webkitGetAsEntry?.() ?? null, file: item.getAsFile() }));
   const found: Found[] = [];
-  const problems: Problem[] = [];
+  const problems: Unsendable[] = [];
   const taken = new Set<string>();
   for (const { entry, file } of tops) {
     if (entry?.isDirectory) {
@@ -108,7 +108,7 @@ function claimed(name: string, taken: Set<string>): string {
 
 /** Validate the paths of `found`, add the folders that occur only in paths, and sort each tree. */
 function listed(found: readonly Found[]): Choice {
-  const problems: Problem[] = [];
+  const problems: Unsendable[] = [];
   const tree = new Map<string, Chosen>();
   for (const { path, file } of found) {
     try {
@@ -164,7 +164,7 @@ async function walk(
   top: FileSystemDirectoryEntry,
   name: string,
   found: Found[],
-  problems: Problem[],
+  problems: Unsendable[],
 ): Promise<void> {
   const pending: FileSystemEntry[] = [top];
   // No recursion: trees may be deep.

@@ -10,7 +10,7 @@ import { ConnectionFailed } from "../errors.ts";
 const TAG = "dc1/";
 
 /** A listener, as its code describes it. */
-export interface Target {
+export interface DialTarget {
   /** IP addresses and UDP ports, best first; at least one. */
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
   /** The ice-pwd derived from the code's secret. */
@@ -27,7 +27,7 @@ export const MAX_MESSAGE_SIZE = 262_144;
  *
  * Throws ConnectionFailed where the offer lacks a field that the listener needs.
  */
-export function answer(offer: string, target: Target): string {
+export function answer(offer: string, target: DialTarget): string {
   const mid = attribute(offer, "mid", "(\\S+)");
   // Browsers refuse a bundle without the offer's mid, or one that was not offered.
   const bundled = /^a=group:BUNDLE /im.test(offer);

@@ -5,13 +5,13 @@
  * other. The only user of RTCPeerConnection; needs no secure context and no DOM.
  */
 import { ConnectionFailed, DcsendError } from "../errors.ts";
-import { answer, MAX_MESSAGE_SIZE, type Target } from "./answer.ts";
+import { answer, type DialTarget, MAX_MESSAGE_SIZE } from "./answer.ts";
 import { type Channel, type Connection, LABELS, type Label, type Route } from "./contract.ts";
 import { Mailbox, type Message } from "./mailbox.ts";
-import { type Facts, failure, type Place } from "./reasons.ts";
+import { type Facts, failure, type RemoteAddress } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
-export type { Target } from "./answer.ts";
+export type { DialTarget } from "./answer.ts";
 
 /**
  * Bytes in the browser's buffer from which `send` returns false. Chromium's limit is 16 MiB, and
@@ -75,7 +75,7 @@ export interface DialOptions {
  * Rejects with CodeUsed where the browser shows that the listener has refused the code, otherwise
  * with ConnectionFailed, whose message has what is known; the connection is closed then.
  */
-export async function dial(target: Target, options: DialOptions = {}): Promise<Connection> {
+export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Connection> {
   const { timeout = DIAL, server = "", signal, peerConnection = ownPeerConnection } = options;
   let connection: BrowserConnection | undefined;
   const abort = () => connection?.close();
@@ -394,7 +394,7 @@ class BrowserChannel implements Channel {
 }
 
 /** Return the transport addresses in the peer's answer. */
-function places(sdp: string): Place[] {
+function places(sdp: string): RemoteAddress[] {
   const candidates = sdp.matchAll(/^a=candidate:(?:\S+ ){4}(\S+) (\d+) typ (\S+)/gim);
   return [...candidates].map(([, host = "", port, type]) => {
     return { host, port: Number(port), relayed: type === "relay" };

@@ -12,7 +12,7 @@ export interface Facts {
   /** Whether it dialed with one code, or made the offer of two descriptions. */
   readonly role: "dialer" | "offerer";
   /** Addresses of the other side, from its code. */
-  readonly theirs: readonly Place[];
+  readonly theirs: readonly RemoteAddress[];
   /** The browser's own description, with the candidates that it found. */
   readonly own: string;
   /** Whether a STUN or TURN server was configured. */
@@ -26,7 +26,7 @@ export interface Facts {
 }
 
 /** A transport address of the other side. */
-export interface Place {
+export interface RemoteAddress {
   /** An IP address, or a name that ends with `.local`. */
   readonly host: string;
   readonly port: number;
@@ -61,8 +61,8 @@ function found(own: string, type: string): string[] {
   return [...own.matchAll(CANDIDATE)].filter((match) => match[3] === type).map((m) => m[1] ?? "");
 }
 
-const isPublic = ({ host }: Place) => !host.endsWith(".local") && !PRIVATE.test(host);
-const isIPv6 = ({ host }: Place) => host.includes(":");
+const isPublic = ({ host }: RemoteAddress) => !host.endsWith(".local") && !PRIVATE.test(host);
+const isIPv6 = ({ host }: RemoteAddress) => host.includes(":");
 const isOneFamily = ({ theirs }: Facts) =>
   theirs.length > 0 &&
   (theirs.every(isIPv6) || theirs.every((place) => /^[\d.]+$/.test(place.host)));
