@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import abc
 import enum
+import logging
 from collections.abc import Mapping
 from typing import Final, NoReturn
 
@@ -39,6 +40,8 @@ from dcsend.protocol.messages import (
 )
 
 __all__ = ["ANY_TIME", "Side", "TransferInput", "TransferState", "Transitions"]
+
+logger = logging.getLogger(__name__)
 
 
 class TransferState(enum.StrEnum):
@@ -233,14 +236,19 @@ class Side(abc.ABC):
             if self._failure is not None:
                 self._raise_failure(self._failure)
             raise LocalProtocolError(f"{step} is impossible while {self._state}")
-        self._state = following
+        self._enter(following, step)
 
     def _step_by_peer(self, step: TransferInput) -> None:
         """Change the state by a message of the peer."""
         following = self._transitions[self._state].get(step)
         if following is None:
             raise RemoteProtocolError(f"{step} is not allowed while {self._state}")
-        self._state = following
+        self._enter(following, step)
+
+    def _enter(self, state: TransferState, step: TransferInput) -> None:
+        if state is not self._state:  # most steps are frames and acknowledgements
+            logger.debug("%s: %s: %s -> %s", self._role, step, self._state, state)
+            self._state = state
 
     def _fail(self, error: DcsendError) -> None:
         """End the transfer after a violation of the peer: queue Cancel, keep the error."""
@@ -258,6 +266,7 @@ class Side(abc.ABC):
         if hello.role == self._role:
             verb = "send" if self._role == "sender" else "receive"
             raise UsageError(f"both sides want to {verb}", "one of them must do the other")
+        logger.debug("peer: version %d, features %s", version, list(hello.features))
         self._on_hello(hello)
         return PeerIntroduced(hello.agent, version, hello.features, hello.name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,8 @@ from dcsend.files.sink import Plan, Sink
 from dcsend.session.events import Emit, ManifestKnown, Warned
 
 __all__ = ["Decide", "agree"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -72,6 +75,8 @@ async def agree(
         for note in plan.notes:
             if note not in notes:
                 emit(Warned("refused", note))
+    skipped, taken = len(plan.skip), len(plan.taken)
+    logger.debug("%d entries, %d skipped, %d exist", len(known.entries), skipped, taken)
     if plan.refusal is not None:
         raise plan.refusal
     return sink, plan

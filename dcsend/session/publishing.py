@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -29,6 +30,8 @@ from dcsend.settings import Settings
 from dcsend.signaling.dialcode import MAX_TIME, Address, DialCode, select_addresses
 
 __all__ = ["ChangeNotes", "Publication", "canonical"]
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 2.0
 """Between two reads of the addresses of this machine; a change counts when two reads agree. One
@@ -205,6 +208,7 @@ class Publication(Generic[Peer]):
         when = datetime.datetime.fromtimestamp(self._expires, tz=datetime.UTC).astimezone()
         links = self._page.links(code, self._steady.own)
         self._shown = addresses
+        logger.debug("addresses in the code: %s", [(one.host, one.port) for one in addresses])
         self._emit(CodeReady(code.text(), links[0].url, when, self._role, links))
         if not self._chosen and (note := _about_default(self._steady.own)):
             self._note(*note)

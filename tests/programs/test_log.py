@@ -48,6 +48,11 @@ def check(logs: list[Path], codes: list[str], password: str = "password") -> Non
         assert b"\x1b" not in content
 
 
+def layers_of(log: Path) -> set[str]:
+    """Return the packages of dcsend that have written records to *log*."""
+    return set(re.findall(r" DEBUG dcsend\.(\w+)\.", log.read_text(encoding="utf-8")))
+
+
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
     """Make a folder to send."""
@@ -66,6 +71,9 @@ def test_log_of_a_dial_code_has_no_secret(stage: Stage, tmp_path: Path, film: Pa
     assert (receiver.end().status, sender.end().status) == (0, 0)
     check(logs, [code])
     assert logs[0].stat().st_mode & 0o777 == 0o600
+    layers = {"net", "ice", "dtls", "sctp", "peers", "protocol", "session"}
+    assert layers <= layers_of(logs[0])
+    assert {*layers, "files"} <= layers_of(logs[1])
 
 
 def test_log_of_an_offer_and_an_answer_over_a_relay_has_no_secret(
