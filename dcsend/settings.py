@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dcsend.entry import Existing
 
-__all__ = ["DEFAULT_STUN", "SECOND_STUN", "STDIO", "Settings", "Signal"]
+__all__ = ["DEFAULT_STUN", "SECOND_STUN", "STDIO", "Deadlines", "Settings", "Signal"]
 
 STDIO = "-"
 "As a source, standard input; as a destination, standard output."
@@ -34,6 +34,30 @@ class Signal(enum.StrEnum):
     "A dial code, in one direction."
     SDP = "sdp"
     "An offer and an answer, one in each direction."
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds for the steps of a peer that do not depend on a person (PROTOCOL.md, Timers).
+
+    Args:
+        hello: From open channels to the peer's Hello.
+        progress: To the peer's next step: the next part of a Manifest or an Accept, a frame, an
+            Ack, a Verdict, Complete; or to Working.
+        working: Between two Working of this side while its disk, source or pipe has not finished.
+        bye: After the last verdict, to the sender's Bye; the run succeeds without it. Long, since
+            closing takes Complete from a sender that is slow to read it; shorter than the silence
+            after which a peer is taken for gone.
+        hold: For which a peer that is not accepted keeps its place while another dialer waits. A
+            person needs less to read an offer; a program that only keeps the connection open must
+            not block others.
+    """
+
+    hello: float = 15.0
+    progress: float = 60.0
+    working: float = 20.0
+    bye: float = 15.0
+    hold: float = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +107,7 @@ class Settings:
         silence_limit: Seconds without any message until the run ends; ICE consent takes about as
             long (RFC 7675).
         progress_interval: Seconds between progress events, at least.
+        deadlines: Seconds for the steps of the peer.
     """
 
     # Connecting
@@ -118,6 +143,7 @@ class Settings:
     silence_report: float = 12.0
     silence_limit: float = 30.0
     progress_interval: float = 0.25
+    deadlines: Deadlines = Deadlines()
 
     @property
     def diagnosing(self) -> Sequence[str]:

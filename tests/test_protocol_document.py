@@ -15,8 +15,7 @@ from dcsend.description import SdpType
 from dcsend.ice import consent
 from dcsend.ice.ufrag import DialerCredentials
 from dcsend.peers import listener
-from dcsend.protocol import limits
-from dcsend.session import arrivals, conversation, incoming, outgoing
+from dcsend.session import conversation, outgoing
 from dcsend.settings import Settings
 from dcsend.signaling.sdp import format_sdp, parse_sdp
 
@@ -113,16 +112,16 @@ TIMERS: Final = {
         consent.SILENT_INTERVAL,
         consent.EXPIRES,
     ],
-    "D-5": [limits.HELLO_SECONDS],
-    "D-6": [limits.PROGRESS_SECONDS],
-    "D-7": [limits.PROGRESS_SECONDS],
-    "D-8": [limits.PROGRESS_SECONDS],
-    "D-9": [incoming.BYE_SECONDS],
-    "D-13": [limits.WORKING_SECONDS],
+    "D-5": [SETTINGS.deadlines.hello],
+    "D-6": [SETTINGS.deadlines.progress],
+    "D-7": [SETTINGS.deadlines.progress],
+    "D-8": [SETTINGS.deadlines.progress],
+    "D-9": [SETTINGS.deadlines.bye],
+    "D-13": [SETTINGS.deadlines.working],
     "D-14": [SETTINGS.heartbeat, SETTINGS.silence_report, SETTINGS.silence_limit],
     "D-15": [conversation.FAREWELL],
     "D-16": [outgoing.HANG_UP_SECONDS],
-    "D-17": [arrivals.HOLD_SECONDS, listener.GONE_SECONDS],
+    "D-17": [SETTINGS.deadlines.hold, listener.GONE_SECONDS],
 }
 
 

@@ -111,18 +111,6 @@ MAX_TEXT_ENTRY: Final = 1024 * 1024
 WINDOW: Final = 8 * 1024 * 1024
 "Bytes of data messages in flight: 8 MiB fill 1 Gbit/s at a round trip of 64 ms."
 
-# --- deadlines
-
-HELLO_SECONDS: Final = 15.0
-"From open channels to the peer's Hello."
-
-PROGRESS_SECONDS: Final = 60.0
-"""To the peer's next step that does not depend on a person: the next part of a Manifest or an
-Accept, a frame, an Ack, a Verdict, Complete; or to Working."""
-
-WORKING_SECONDS: Final = 20.0
-"Between two Working of a side whose disk, source or pipe has not finished."
-
 # --- text channel
 
 MAX_TEXT: Final = 16 * 1024

@@ -28,15 +28,6 @@ __all__ = ["Arrivals", "Awaited", "Dialed", "Met"]
 
 MAX_RETURNS: Final = 5
 "How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
-HOLD_SECONDS: Final = 120.0
-"""For which a peer that is not accepted keeps its place while another dialer waits. A person needs
-less to read an offer; a program that only keeps the connection open must not block others."""
-_BUSY: Final = Warned(
-    "code-busy",
-    "another device with the code wants to connect",
-    "it can connect when the connected device has left, or if nothing is accepted within "
-    f"{HOLD_SECONDS:.0f} s",
-)
 _FOR_ANOTHER: Final = "run it again for a new code"
 _SOON: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
@@ -139,6 +130,7 @@ class Awaited:
         listener: Listener[TransferConnection],
         wait: Callable[[], Awaitable[Connection]],
         emit: Emit,
+        hold: float,
     ) -> None:
         """Use a listener.
 
@@ -146,10 +138,12 @@ class Awaited:
             listener: already listening.
             wait: returns its next dialer; raises TimedOut when the code has expired.
             emit: gets Arrived and Left.
+            hold: as in `Deadlines`.
         """
         self._listener = listener
         self._wait = wait
         self._emit = emit
+        self._hold = hold
         self._clock = asyncio.get_running_loop().time
         self._returns = MAX_RETURNS
         self._accepted = False
@@ -211,15 +205,22 @@ class Awaited:
                 self._vanished = True
                 await self._connection.close()  # which ends the conversation without Cancel
                 return
-            if self._clock() >= self._since + HOLD_SECONDS:
+            if self._clock() >= self._since + self._hold:
                 raise ConnectionFailed(
                     "another device with the code has taken its place: nothing was accepted within "
-                    f"{HOLD_SECONDS:.0f} s",
+                    f"{self._hold:.0f} s",
                     "run it again",
                 )
             if not reported:
                 reported = True
-                self._emit(_BUSY)
+                self._emit(
+                    Warned(
+                        "code-busy",
+                        "another device with the code wants to connect",
+                        "it can connect when the connected device has left, or if nothing is "
+                        f"accepted within {self._hold:.0f} s",
+                    )
+                )
 
 
 def _advise(error: DcsendError, code: str) -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from dcsend.errors import DcsendError
 from dcsend.peers.contract import Channel, Connection, Route
 from dcsend.protocol.events import Cancelled, Event, PeerIntroduced, PeerSaidBye
-from dcsend.protocol.limits import HELLO_SECONDS, WORKING_SECONDS
 from dcsend.protocol.messages import BROWSER
 from dcsend.protocol.side import Side, TransferState
 from dcsend.session.events import Connected
@@ -84,7 +83,9 @@ class Control:
             DcsendError: the peer has cancelled or broken a rule, or the connection is lost.
         """
         self._side.start()
-        self._conversation.expect("did not introduce itself in time", HELLO_SECONDS)
+        self._conversation.expect(
+            "did not introduce itself in time", self._conversation.deadlines.hello
+        )
         await self.flush()
         while True:
             message = await self._channel.receive()
@@ -105,7 +106,7 @@ class Control:
     async def reassure(self, works: Callable[[], bool]) -> None:
         """Send Working in intervals while *works* or a full display makes the peer wait."""
         while True:
-            await asyncio.sleep(WORKING_SECONDS)
+            await asyncio.sleep(self._conversation.deadlines.working)
             if works() or self._conversation.held_up:
                 self._side.working()
                 await self.flush()

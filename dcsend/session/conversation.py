@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.peers.contract import Connection
-from dcsend.protocol.limits import MAX_TEXT, PROGRESS_SECONDS
+from dcsend.protocol.limits import MAX_TEXT
 from dcsend.protocol.messages import BROWSER
 from dcsend.session.control import Control, send_all
 from dcsend.session.events import Emit, TextExchanged, Warned
@@ -91,6 +91,7 @@ class Conversation:
         lines: asyncio.Queue[str] | None = None,
         room: Room | None = None,
     ) -> None:
+        self.deadlines: Final = settings.deadlines
         self._text = connection.channels["text"]
         self._emit = emit
         self._lines = lines
@@ -127,9 +128,9 @@ class Conversation:
 
         Args:
             missed: completes "the other side …" in the error.
-            seconds: from now; None for PROGRESS_SECONDS.
+            seconds: from now; None for the `progress` of the deadlines.
         """
-        allowed = PROGRESS_SECONDS if seconds is None else seconds
+        allowed = self.deadlines.progress if seconds is None else seconds
         self._deadline.expect(self._loop.time(), allowed, missed)
 
     def lift(self) -> None:

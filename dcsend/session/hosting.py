@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -40,13 +40,25 @@ _INSIDE: Final = ipaddress.ip_network("192.0.0.0/29")
 
 
 @asynccontextmanager
-async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
+async def hosting(
+    settings: Settings,
+    emit: Emit,
+    *,
+    built: Page | None = None,
+    load: Callable[[], type[PageServer]] | None = None,
+) -> AsyncIterator[Hosting]:
     """Yield the page of a run that publishes a code; serving ends with the context.
+
+    Args:
+        settings: of the run.
+        emit: gets warnings.
+        built: the page to serve; None for the one that was built.
+        load: imports the server; None for `load_server`.
 
     Raises:
         UsageError: the page was never built, its port is taken, or its URL is invalid.
     """
-    page = Hosting(settings, emit)
+    page = Hosting(settings, emit, built, load or load_server)
     try:
         yield page
     finally:
@@ -56,8 +68,15 @@ async def hosting(settings: Settings, emit: Emit) -> AsyncIterator[Hosting]:
 class Hosting:
     """Makes the link; serves the page if this run does."""
 
-    def __init__(self, settings: Settings, emit: Emit) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        emit: Emit,
+        built: Page | None,
+        load: Callable[[], type[PageServer]],
+    ) -> None:
         self._emit = emit
+        self._load = load
         self._url = page_base(settings.page_url) if settings.page_url else ""
         self._port = settings.port
         self._page: Page | None = None
@@ -68,7 +87,7 @@ class Hosting:
             from dcsend.serving.page import read_page
             from dcsend.serving.port import listen
 
-            self._page = read_page()
+            self._page = built or read_page()
             self._sockets = listen(settings.port)
 
     def links(self, code: DialCode, names: Mapping[str, str]) -> tuple[Link, ...]:
@@ -117,7 +136,7 @@ class Hosting:
             await load_aiortc()
         worker = Worker("dcsend-load-aiohttp")
         try:
-            server_class = await worker.run(_load)
+            server_class = await worker.run(self._load)
             self._server = server_class(page)
             await self._server.start(self._sockets)
         except Exception as exc:  # noqa: BLE001 - the code can be used without a page
@@ -177,7 +196,7 @@ def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]
     return list(best.values())
 
 
-def _load() -> type[PageServer]:
+def load_server() -> type[PageServer]:
     """Import aiohttp; it takes 0.2 s, too long for the thread of the loop."""
     from dcsend.serving.server import PageServer
 

@@ -44,15 +44,11 @@ from dcsend.settings import Settings
 
 __all__ = ["Incoming"]
 
-BYE_SECONDS: Final = 15.0
-"""Seconds to wait for the sender's Bye after the last verdict; the run succeeds without it. Long,
-since closing takes Complete from a sender that is slow to read it; shorter than the silence after
-which a peer is taken for gone."""
 _BATCH: Final = 1024 * 1024
 """Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming where
 the disk is slow. Where it is fast a batch is a frame or two."""
-_CLOSING: Final = 0.7
-"Seconds for the disk thread to finish its job; a pipe that is not read may block it longer."
+CLOSING_SECONDS: Final = 0.7
+"For the disk thread to finish its job at the end; a pipe that is not read may block it longer."
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 "Kinds of entries that have frames and always a verdict."
 _FAULTS = {
@@ -74,6 +70,7 @@ class Incoming:
         anew: makes a sink for a policy that *decide* has chosen; None: the policy is fixed.
         agent: name and version of this program.
         accepted: called on acceptance.
+        closing: seconds for the disk thread to finish its job at the end.
     """
 
     def __init__(
@@ -87,6 +84,7 @@ class Incoming:
         anew: Callable[[Existing], Sink] | None = None,
         agent: str,
         accepted: Callable[[], None] = lambda: None,
+        closing: float = CLOSING_SECONDS,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
@@ -101,6 +99,7 @@ class Incoming:
         self._decide = decide
         self._anew = anew
         self._on_accepted = accepted
+        self._closing = closing
         root = settings.destination
         if root is not None and settings.names_file:
             root = root.parent
@@ -145,7 +144,7 @@ class Incoming:
         if self._progress is not None:
             self._progress.close()
         with contextlib.suppress(TimeoutError, DcsendError):
-            async with asyncio.timeout(_CLOSING):
+            async with asyncio.timeout(self._closing):
                 if self._job is not None:
                     with contextlib.suppress(Exception):  # `run` has raised it
                         await self._take(self._job)
@@ -235,7 +234,7 @@ class Incoming:
         await self._agree()
         await race(self._write(), self._take_frames(), self.control.reassure(lambda: self._busy))
         self._conversation.lift()
-        await asyncio.sleep(BYE_SECONDS)
+        await asyncio.sleep(self._settings.deadlines.bye)
         raise ConnectionFailed("the other side did not confirm the end of the transfer")
 
     async def _take_frames(self) -> None:

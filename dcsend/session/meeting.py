@@ -19,7 +19,7 @@ from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit, Warned
 from dcsend.session.hosting import Hosting, hosting
-from dcsend.session.publishing import Publication, canonical
+from dcsend.session.publishing import WATCH, Publication, Watch, canonical
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
@@ -71,17 +71,17 @@ async def meet(
         finally:
             await dialed.close()
     else:
-        async with _published(settings, emit, role, transfer_peer) as (listener, wait):
-            yield Awaited(listener, wait, emit)
+        async with _published(settings, emit, role, transfer_peer, WATCH) as (listener, wait):
+            yield Awaited(listener, wait, emit, settings.deadlines.hold)
 
 
 @asynccontextmanager
 async def by_code(
-    settings: Settings, emit: Emit, role: str, make: Make[Peer]
+    settings: Settings, emit: Emit, role: str, make: Make[Peer], *, watch: Watch = WATCH
 ) -> AsyncIterator[Peer]:
     """Yield a connection by a dial code: that of the settings, or a new one.
 
-    The first dialer uses up a new code.
+    The first dialer uses up a new code. *watch* is how changed addresses are looked for.
     """
     if settings.code:
         with reported_first(emit):
@@ -92,7 +92,7 @@ async def by_code(
         finally:
             await connection.close()
     else:
-        async with _published(settings, emit, role, make) as (listener, wait):
+        async with _published(settings, emit, role, make, watch) as (listener, wait):
             connection = await wait()
             listener.use_up()
             yield connection
@@ -100,11 +100,11 @@ async def by_code(
 
 @asynccontextmanager
 async def _published(
-    settings: Settings, emit: Emit, role: str, make: Make[Peer]
+    settings: Settings, emit: Emit, role: str, make: Make[Peer], watch: Watch
 ) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
     async with hosting(settings, emit) as page:
-        listener, publication = await _listen(settings, emit, role, page, make)
+        listener, publication = await _listen(settings, emit, role, page, make, watch)
         expires = asyncio.get_running_loop().time() + settings.expires
 
         async def wait() -> Peer:
@@ -151,7 +151,7 @@ async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
 
 
 async def _listen(
-    settings: Settings, emit: Emit, role: str, page: Hosting, make: Make[Peer]
+    settings: Settings, emit: Emit, role: str, page: Hosting, make: Make[Peer], watch: Watch
 ) -> tuple[Listener[Peer], Publication[Peer]]:
     """Open the port, publish the code."""
     chosen = [canonical(address) for address in settings.addresses]
@@ -166,10 +166,10 @@ async def _listen(
         make=make,
         stun_servers=servers,
         stun_chosen=settings.stun_chosen,
-        failed=_teller(emit),
+        failed=failed_dials(emit),
     )
     try:
-        publication = Publication(settings, emit, role, page, listener, secret, certificate)
+        publication = Publication(settings, emit, role, page, listener, secret, certificate, watch)
         await publication.publish()
     except BaseException:
         await listener.close()
@@ -177,11 +177,11 @@ async def _listen(
     return listener, publication
 
 
-def _teller(emit: Emit) -> Callable[[DcsendError], None]:
+def failed_dials(emit: Emit) -> Callable[[DcsendError], None]:
     """Return a function that reports failed dials: the first ones each, then one last line."""
     count = 0
 
-    def tell(error: DcsendError) -> None:
+    def report(error: DcsendError) -> None:
         nonlocal count
         count += 1
         if count <= _MAX_FAILED:
@@ -189,7 +189,7 @@ def _teller(emit: Emit) -> Callable[[DcsendError], None]:
         elif count == _MAX_FAILED + 1:
             emit(Warned(error.kind, "more devices with the code fail; they are not reported"))
 
-    return tell
+    return report
 
 
 async def _wait(listener: Listener[Peer], settings: Settings, expires: float) -> Peer:

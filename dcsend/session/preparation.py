@@ -21,7 +21,7 @@ from dcsend.settings import Settings
 
 __all__ = ["Loading", "Preparation", "load_receiver"]
 
-_MOST: Final = 20_000
+MOST_ENCODED: Final = 20_000
 "Entries of a manifest that is encoded in advance; more would take too much memory."
 
 
@@ -74,9 +74,19 @@ class Preparation:
         settings: of the run.
         tally: of the run.
         worker: a thread for it.
+        most: entries of a manifest that is encoded in advance.
     """
 
-    def __init__(self, found: Scan, settings: Settings, tally: Tally, worker: Worker) -> None:
+    def __init__(
+        self,
+        found: Scan,
+        settings: Settings,
+        tally: Tally,
+        worker: Worker,
+        *,
+        most: int = MOST_ENCODED,
+    ) -> None:
+        self._most = most
         self._found = found
         self._settings = settings
         self._tally = tally
@@ -122,7 +132,7 @@ class Preparation:
 
     def _encode(self) -> list[str]:
         found = self._found
-        if len(found.entries) > _MOST:
+        if len(found.entries) > self._most:
             return []
         from dcsend.protocol.manifest_messages import encode_manifest
 

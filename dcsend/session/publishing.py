@@ -14,8 +14,9 @@ import datetime
 import ipaddress
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, Generic
 
 from dcsend.dtls.certificate import Certificate
@@ -29,29 +30,43 @@ from dcsend.session.hosting import Hosting
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import MAX_TIME, Address, DialCode, select_addresses
 
-__all__ = ["ChangeNotes", "Publication", "canonical"]
+__all__ = ["WATCH", "ChangeNotes", "Publication", "Watch", "canonical"]
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS: Final = 2.0
-"""Between two reads of the addresses of this machine; a change counts when two reads agree. One
-takes 0.7 ms (4 addresses, Linux 6.18, a busy machine). Notifications differ on each system."""
-ASK_SECONDS: Final = 15.0
-"Between two requests to STUN servers none of which has answered yet."
-PAUSE_SECONDS: Final = 10.0
-"Between two codes, at least: an unstable network must not fill the screen."
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How and how often changed addresses are looked for; in seconds.
+
+    Args:
+        read: returns the addresses of this machine, address -> interface, best first.
+        poll: between two reads; a change counts when two reads agree. One takes 0.7 ms (4
+            addresses, Linux 6.18, a busy machine). Notifications differ on each system.
+        ask: between two requests to STUN servers none of which has answered yet.
+        pause: between two codes, at least: an unstable network must not fill the screen.
+    """
+
+    read: Callable[[], Mapping[str, str]] = own_addresses
+    poll: float = 2.0
+    ask: float = 15.0
+    pause: float = 10.0
+
+
+WATCH: Final = Watch()
+"That of every run."
 
 
 class _Steady:
     """The addresses of this machine; a change counts when it was read twice."""
 
-    def __init__(self) -> None:
-        self.own = self._seen = own_addresses()
-        "Address -> interface, best first."
+    def __init__(self, read: Callable[[], Mapping[str, str]]) -> None:
+        self._read = read
+        self.own = self._seen = read()
 
     def changed(self) -> bool:
         """Read them again; return whether `own` has changed."""
-        before, self._seen = self._seen, own_addresses()
+        before, self._seen = self._seen, self._read()
         if list(before) != list(self._seen) or list(before) == list(self.own):
             return False
         self.own = self._seen
@@ -70,6 +85,7 @@ class Publication(Generic[Peer]):
         listener: Listener[Peer],
         secret: bytes,
         certificate: Certificate,
+        watch: Watch = WATCH,
     ) -> None:
         """Take the parts of a code; `publish` emits it.
 
@@ -81,6 +97,7 @@ class Publication(Generic[Peer]):
             listener: has the port and the public addresses.
             secret: of the code.
             certificate: for the fingerprint in the code.
+            watch: how changed addresses are looked for.
         """
         self._settings = settings
         self._emit = emit
@@ -89,10 +106,11 @@ class Publication(Generic[Peer]):
         self._listener = listener
         self._secret = secret
         self._certificate = certificate
+        self._watch = watch
         self._chosen = [canonical(address) for address in settings.addresses]
         self._expires = 0.0
         self._shown: tuple[Address, ...] = ()
-        self._steady = _Steady()
+        self._steady = _Steady(watch.read)
         self._alone = False
         "Whether this machine is in no network."
 
@@ -126,7 +144,7 @@ class Publication(Generic[Peer]):
 
         Not if the user has chosen the addresses.
         """
-        watching = asyncio.create_task(self._watch())
+        watching = asyncio.create_task(self._follow_changes())
         try:
             yield
         finally:
@@ -134,14 +152,15 @@ class Publication(Generic[Peer]):
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
 
-    async def _watch(self) -> None:
+    async def _follow_changes(self) -> None:
         clock = asyncio.get_running_loop().time
         mapped = self._listener.mapped
         asked = clock()
         while not self._chosen:
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(self._watch.poll)
             # A network may block everything before the user has signed in, or was down.
-            again = mapped.is_silent and not self._alone and clock() - asked >= ASK_SECONDS
+            is_due = clock() - asked >= self._watch.ask
+            again = is_due and mapped.is_silent and not self._alone
             if not self._steady.changed() and not mapped.moved and not again:
                 continue
             asked = clock()
@@ -151,7 +170,7 @@ class Publication(Generic[Peer]):
                 self._note(f"the code could not be renewed: {exc.message}", exc.hint)
                 continue
             if renewed:
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._watch.pause)
 
     async def _follow(self) -> bool:
         """Process changed addresses; return whether there is a new code."""
@@ -223,10 +242,11 @@ class ChangeNotes:
     A context manager that can be entered several times, while a person is awaited.
     """
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, watch: Watch = WATCH) -> None:
         self._emit = emit
-        self._steady = _Steady()
-        self._told = False
+        self._poll = watch.poll
+        self._steady = _Steady(watch.read)
+        self._noted = False
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
@@ -239,10 +259,10 @@ class ChangeNotes:
             await self._watching
 
     async def _watch(self) -> None:
-        while not self._told:
-            await asyncio.sleep(POLL_SECONDS)
-            self._told = self._steady.changed()
-            if self._told:
+        while not self._noted:
+            await asyncio.sleep(self._poll)
+            self._noted = self._steady.changed()
+            if self._noted:
                 self._emit(
                     Warned(
                         "network",

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+import dcsend
 from dcsend.entry import Entry
 from dcsend.protocol.messages import Bye, Cancel, Complete, Decline, Hello, Manifest, Verdict
+from dcsend.settings import Deadlines
 from dcsend.signaling import forgiving
 from dcsend.signaling.dialcode import Address, DialCode, decode, new_secret
 from tests.support.processes import Stage
@@ -363,16 +365,15 @@ def test_reader_of_standard_output_that_goes_away_is_reported(stage: Stage, tmp_
     assert b"the program that reads the output has ended" in received.err
 
 
-@pytest.mark.slow
-async def test_sender_without_bye_changes_nothing(stage: Stage, tmp_path: Path) -> None:
-    before = "from dcsend.session import incoming\nincoming.BYE_SECONDS = 2.0"
-    receiver = stage.receive("", tmp_path, before=before)
-    async with dialing(receiver.code) as peer:
-        await peer.offer(Entry("good", size=4))
-        await peer.send(0, b"good")
-        await peer.expect(Complete)
-        await peer.ended()
-    assert (await asyncio.to_thread(receiver.end)).status == 0
+async def test_sender_without_bye_changes_nothing(tmp_path: Path) -> None:
+    settings = dcsend.Settings(stun=(), addresses=("127.0.0.1",), deadlines=Deadlines(bye=0.2))
+    async with dcsend.invite(output=tmp_path, settings=settings) as invitation:
+        async with dialing(invitation.code) as peer:
+            await peer.offer(Entry("good", size=4))
+            await peer.send(0, b"good")
+            await peer.expect(Complete)
+            await peer.ended()
+        assert (await invitation.finished()).exit == 0
     assert os.listdir(tmp_path) == ["good"]
 
 

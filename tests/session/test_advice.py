@@ -152,7 +152,7 @@ async def test_every_reader_of_events_gets_the_advice() -> None:
 
 
 async def test_error_keeps_its_hint_where_nothing_had_begun() -> None:
-    assert await ended_by(ConnectionFailed("nobody", "is it on?"), begun=False) == "is it on?"
+    assert await ended_by(ConnectionFailed("no answer", "is it on?"), begun=False) == "is it on?"
     assert await ended_by(None, begun=False) == "None"
     assert await ended_by(PeerRefused("no", "ask why"), begun=True) == "ask why"
 

@@ -25,10 +25,9 @@ from dcsend.protocol.messages import (
     Message,
     Verdict,
 )
-from dcsend.session import arrivals, control, conversation
 from dcsend.session.arrivals import MAX_RETURNS, Met
 from dcsend.session.events import Arrived, CodeReady, Event, Failed, Left, Warned
-from dcsend.settings import Settings
+from dcsend.settings import Deadlines, Settings
 from tests.support.memory import connected_pair
 from tests.support.peers import until
 from tests.support.processes import Program, Stage
@@ -68,8 +67,8 @@ async def test_peer_that_only_looks_gives_the_code_back(stage: Stage, tmp_path: 
     ended = await asyncio.to_thread(sender.end)
     assert ended.status == 0
     shown = ("arrived", "connected", "manifest", "left", "file")
-    told = [event["event"] for event in ended.events if event["event"] in shown]
-    assert told == ["arrived", "connected", "manifest", "left", *told[:3], "file"]
+    kinds = [event["event"] for event in ended.events if event["event"] in shown]
+    assert kinds == ["arrived", "connected", "manifest", "left", *kinds[:3], "file"]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +87,9 @@ async def test_peer_that_ends_it_before_acceptance_gives_the_code_back(
     (tmp_path / "file").write_bytes(b"x")
     sender = stage.send(tmp_path / "file")
     async with dialing(await asyncio.to_thread(lambda: sender.code)) as peer:
-        told = leave(peer)
-        assert asyncio.iscoroutine(told)
-        await told
+        leaving = leave(peer)
+        assert asyncio.iscoroutine(leaving)
+        await leaving
         await peer.ended()
     assert (await asyncio.to_thread(sender.event, "left"))["kind"] == kind
     await take(sender.code, b"x")
@@ -158,7 +157,7 @@ async def leave_often(program: Program, role: str) -> None:
 
 
 @pytest.mark.parametrize("listens", ["sender", "receiver"])
-async def test_sixth_receiver_that_can_not_save_it_is_told_that_the_code_is_used_up(
+async def test_sixth_receiver_that_can_not_save_it_reports_that_the_code_is_used_up(
     stage: Stage, tmp_path: Path, listens: str
 ) -> None:
     (tmp_path / "file").write_bytes(b"new")
@@ -237,7 +236,7 @@ async def test_second_dialer_waits_and_is_let_in_when_the_first_leaves(
     assert (await asyncio.to_thread(sender.end)).status == 0
 
 
-async def test_second_dialer_is_told_that_another_one_is_connected(
+async def test_second_dialer_reports_that_another_one_is_connected(
     stage: Stage, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"x")
@@ -287,12 +286,10 @@ async def code_of(events: list[Event]) -> str:
     ids=["no Hello", "half a list"],
 )
 async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, messages: tuple[Message, ...], missed: str
+    tmp_path: Path, messages: tuple[Message, ...], missed: str
 ) -> None:
-    monkeypatch.setattr(control, "HELLO_SECONDS", 1.0)
-    monkeypatch.setattr(conversation, "PROGRESS_SECONDS", 1.0)
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1)
+    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=1.0, progress=1.0))
     receiving = asyncio.create_task(
         dcsend.receive(output=tmp_path, settings=settings, on_event=events.append)
     )
@@ -309,13 +306,10 @@ async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
 
 
 @pytest.mark.full
-async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(control, "HELLO_SECONDS", 5.0)
+async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1)
+    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=5.0))
     sending = asyncio.create_task(
         dcsend.send(tmp_path / "file", settings=settings, on_event=events.append)
     )
@@ -330,12 +324,10 @@ async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(
     await sending
 
 
-async def test_peer_that_is_not_accepted_makes_room_after_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arrivals, "HOLD_SECONDS", 1.0)
+async def test_peer_that_is_not_accepted_makes_room_after_a_while(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     events: list[Event] = []
+    settings = replace(LOCAL, deadlines=Deadlines(hold=1.0))
     code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     def on_event(event: Event) -> None:
@@ -343,7 +335,9 @@ async def test_peer_that_is_not_accepted_makes_room_after_a_while(
         if isinstance(event, CodeReady):
             code.set_result(event.code)
 
-    sending = asyncio.create_task(dcsend.send(tmp_path / "file", settings=LOCAL, on_event=on_event))
+    sending = asyncio.create_task(
+        dcsend.send(tmp_path / "file", settings=settings, on_event=on_event)
+    )
     async with dialing(await code) as first:
         await first.send_control(HELLO)
         await first.expect(Manifest)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from dcsend.protocol.messages import (
     Working,
     decode,
 )
-from dcsend.session import control, conversation, incoming
 from dcsend.session.control import Meeting
 from dcsend.session.conversation import Conversation, Room
 from dcsend.session.events import Emit, Event, FileFinished, ManifestKnown, TextExchanged
@@ -36,19 +36,13 @@ from dcsend.session.incoming import Incoming
 from dcsend.session.liveness import Deadline, random_letters
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing
-from dcsend.settings import Settings
+from dcsend.settings import Deadlines, Settings
 from tests.support.memory import MemoryConnection, connected_pair
 from tests.support.scripted_peer import Peer, file_frames
 
-SETTINGS = Settings(heartbeat=0.02, silence_report=5, silence_limit=10)
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every deadline come within a second, and Working well before it."""
-    monkeypatch.setattr(control, "HELLO_SECONDS", 1.0)
-    monkeypatch.setattr(conversation, "PROGRESS_SECONDS", 1.0)
-    monkeypatch.setattr(control, "WORKING_SECONDS", 0.1)
+SOON = Deadlines(hello=1.0, progress=1.0, working=0.1)
+"Every deadline comes within a second, and Working well before it."
+SETTINGS = Settings(heartbeat=0.02, silence_report=5, silence_limit=10, deadlines=SOON)
 
 
 async def accept(manifest: ManifestKnown) -> bool:
@@ -99,20 +93,20 @@ async def lively(connection: MemoryConnection) -> AsyncIterator[Peer]:
 
 
 async def given_up(peer: Peer, run: Coroutine[Any, Any, None], *, missed: str) -> None:
-    """Expect the run to end by itself, and the peer to be told why."""
+    """Expect the run to end by itself, and to send the peer the reason."""
 
-    async def told() -> Cancel:
+    async def reason() -> Cancel:
         while True:
             message = await peer.control.receive()
             assert isinstance(message, str)
             if isinstance(heard := decode(message), Cancel):
                 return heard
 
-    telling = asyncio.create_task(told())
+    reading = asyncio.create_task(reason())
     async with asyncio.timeout(150):
         with pytest.raises(ConnectionFailed, match=missed):
             await run
-        assert (await telling).reason == "timeout"
+        assert (await reading).reason == "timeout"
 
 
 async def test_peer_that_never_introduces_itself_is_given_up(tmp_path: Path) -> None:
@@ -202,13 +196,11 @@ async def test_receiver_that_never_says_its_last_word_is_given_up(tmp_path: Path
             await run
 
 
-async def test_receiver_that_gets_no_bye_ends_well(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(incoming, "BYE_SECONDS", 0.2)
+async def test_receiver_that_gets_no_bye_ends_well(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
+    settings = replace(SETTINGS, deadlines=replace(SOON, bye=0.2))
     async with lively(theirs) as peer:
-        run = asyncio.create_task(receiving(ours, tmp_path))
+        run = asyncio.create_task(receiving(ours, tmp_path, settings=settings))
         await peer.offer(Entry("a", size=1))
         await peer.put(*file_frames(0, b"x"))
         await peer.expect(Complete)
@@ -237,7 +229,7 @@ async def test_pipe_that_is_not_read_is_waited_for(tmp_path: Path) -> None:
     left, right = connected_pair()
     events: list[Event] = []
     with os.fdopen(writing, "wb", buffering=0) as stdout:
-        settings = Settings(heartbeat=0.02, output="-")
+        settings = replace(SETTINGS, output="-")
         both = asyncio.gather(
             sending(left, scan([tmp_path / "file"])),
             receiving(right, StreamSink(stdout), settings=settings, emit=events.append),
@@ -302,18 +294,20 @@ async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fa
         await read.wait()
 
     peer = Peer(theirs)
-    told: list[Event] = []
-    impatient = Settings(heartbeat=0.05, silence_report=0.2, silence_limit=0.4)
-    run = asyncio.create_task(receiving(ours, tmp_path, room, settings=impatient, emit=told.append))
+    events: list[Event] = []
+    settings = Settings(heartbeat=0.05, silence_report=0.2, silence_limit=0.4)
+    run = asyncio.create_task(
+        receiving(ours, tmp_path, room, settings=settings, emit=events.append)
+    )
     await peer.send_control(Hello((1,), "peer", "sender"))
     peer.text.send("hello\n")
     _, pending = await asyncio.wait({run}, timeout=0.8)
     assert pending
-    assert not any(isinstance(event, TextExchanged) and not event.sent for event in told)
+    assert not any(isinstance(event, TextExchanged) and not event.sent for event in events)
     read.set()
     with pytest.raises(ConnectionFailed, match="silent"):
         await run
-    assert any(isinstance(event, TextExchanged) and not event.sent for event in told)
+    assert any(isinstance(event, TextExchanged) and not event.sent for event in events)
 
 
 def _read(descriptor: int, size: int) -> int:

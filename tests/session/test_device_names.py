@@ -1,4 +1,4 @@
-"""What a device is called: chosen, the host name, or nothing; told to the other side."""
+"""What a device is called: chosen, the host name, or nothing; sent to the other side."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def file(tmp_path: Path) -> Path:
         ("x" * 65, ""),
     ],
 )
-def test_host_name_is_told_without_the_domain(
+def test_host_name_is_sent_without_the_domain(
     monkeypatch: pytest.MonkeyPatch, host: str, name: str
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: host)
     assert host_name() == name
 
 
-def test_program_is_told_without_the_version_of_python() -> None:
+def test_agent_does_not_contain_the_version_of_python() -> None:
     assert "Python" not in agent()
 
 
@@ -50,7 +50,7 @@ def test_name_that_no_device_can_have_is_refused(name: str) -> None:
     assert "64 characters" in caught.value.hint
 
 
-def test_each_side_is_told_the_name_of_the_other(stage: Stage, tmp_path: Path, file: Path) -> None:
+def test_each_side_gets_the_name_of_the_other(stage: Stage, tmp_path: Path, file: Path) -> None:
     sender = stage.send(file, "--as", "anna's \N{PERSONAL COMPUTER}")
     receiver = stage.receive(sender.code, tmp_path, "--rename", environment={"DCSEND_AS": "ben"})
     assert receiver.event("connected")["name"] == "anna's \N{PERSONAL COMPUTER}"

@@ -1,4 +1,4 @@
-"""Two codes: what is judged where the other side's is pasted."""
+"""Two codes: what is checked where the other side's is pasted."""
 
 from __future__ import annotations
 

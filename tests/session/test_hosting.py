@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from dcsend.errors import UsageError
-from dcsend.serving.page import Page
-from dcsend.session.events import Event
+from dcsend.serving.server import PageServer
+from dcsend.session.events import Emit, Event
 from dcsend.session.hosting import Hosting, hosting, page_hosts
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import Address, DialCode
 from tests.serving.client import Client, until
 from tests.serving.sample_page import PAGE
+from tests.support.peers import has_ipv6
 
 MAPPED = 5000
 "A port of a NAT."
@@ -58,11 +61,17 @@ def test_addresses_that_no_browser_can_use_are_refused(hosts: list[str], mapped:
     assert "--no-page" in caught.value.hint
 
 
-@pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> Page:
-    """Stand in for a built page."""
-    monkeypatch.setattr("dcsend.serving.page.read_page", lambda: PAGE)
-    return PAGE
+def serving(
+    emit: Emit = print, load: Callable[[], type[PageServer]] | None = None
+) -> AbstractAsyncContextManager[Hosting]:
+    """Host a page that needs no build."""
+    return hosting(Settings(page=True), emit, built=PAGE, load=load)
+
+
+def port_of(page: Hosting) -> int:
+    """Return the port in the link."""
+    base = page.links(code(["127.0.0.1"]), {})[0].url.partition("#")[0]
+    return int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
 
 
 async def test_link_without_a_page_opens_nothing() -> None:
@@ -87,13 +96,14 @@ async def test_link_of_a_hosted_page_points_there_and_nothing_is_served() -> Non
         *("https://x.example/#y", "https://x.example/ ", "http://[::1", "https://x.example:99999/"),
     ],
 )
-def test_url_of_no_page_is_told_before_anything_is_opened(url: str) -> None:
+async def test_url_of_no_page_is_refused_before_anything_is_opened(url: str) -> None:
     with pytest.raises(UsageError, match="the page's URL"):
-        Hosting(Settings(page_url=url), print)
+        async with hosting(Settings(page_url=url), print):
+            pass
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "warnings"),
     [
         (Settings(page_url="https://x.example/", port=81), 1),
         (Settings(page_url="https://x.example/", port=6000), 0),
@@ -101,73 +111,74 @@ def test_url_of_no_page_is_told_before_anything_is_opened(url: str) -> None:
         (Settings(port=81), 0),
     ],
 )
-async def test_port_that_browsers_do_not_dial_is_told_to_who_waits_for_one(
-    settings: Settings, told: int
+async def test_port_that_browsers_do_not_dial_causes_a_warning_where_a_page_is_used(
+    settings: Settings, warnings: int
 ) -> None:
     events: list[Event] = []
     async with hosting(settings, events.append) as page:
         page.links(code(["192.168.1.7"]), {})
         assert not events  # the code comes first
         page.start()
-    assert [event.as_json()["fatal"] for event in events] == [False] * told
+    assert [event.as_json()["fatal"] for event in events] == [False] * warnings
 
 
-async def test_page_is_served_where_the_link_points_until_the_end(built: Page) -> None:
+async def test_page_is_served_where_the_link_points_until_the_end() -> None:
     dial = code(["127.0.0.1"])
-    async with hosting(Settings(page=True), print) as page:
+    async with serving() as page:
         base, _, digits = page.links(dial, {})[0].url.partition("#")
         assert digits == str(int.from_bytes(dial.encode()))
         page.start()
         port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
         client = Client(port)
-        assert (await client.get()).body == built.content
+        assert (await client.get()).body == PAGE.content
     with pytest.raises(ConnectionRefusedError):
         await client.get()
 
 
-@pytest.mark.usefixtures("built")
 async def test_end_while_the_server_is_loaded_leaves_nothing_behind() -> None:
-    async with hosting(Settings(page=True), print) as page:
+    async with serving() as page:
         page.start()
 
 
-@pytest.mark.usefixtures("built")
-async def test_server_that_can_not_be_loaded_is_told_and_the_code_still_works(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def broken() -> None:
+async def test_server_that_can_not_be_loaded_is_reported_and_the_code_still_works() -> None:
+    def broken() -> type[PageServer]:
         raise ImportError("no module named aiohttp")
 
-    monkeypatch.setattr("dcsend.session.hosting._load", broken)
-    told: list[Event] = []
-    async with hosting(Settings(page=True), told.append) as page:
-        base = page.links(code(["127.0.0.1"]), {})[0].url.partition("#")[0]
+    events: list[Event] = []
+    async with serving(events.append, broken) as page:
         page.start()
-        port = int(base.removeprefix("http://127.0.0.1:").removesuffix("/"))
         with pytest.raises(ConnectionError):  # the one that waited, and every later one
-            await Client(port).get()
-    (event,) = told
+            await Client(port_of(page)).get()
+    (event,) = events
     assert event.as_json()["message"] == "the page can't be served: no module named aiohttp"
     assert not event.as_json()["fatal"]
 
 
-@pytest.mark.usefixtures("built")
-async def test_server_that_starts_on_one_socket_alone_is_told_and_closed() -> None:
-    told: list[Event] = []
-    async with hosting(Settings(page=True), told.append) as page:
-        if len(page._sockets) < 2:
-            pytest.skip("no IPv6 here")
-        port = page._sockets[0].getsockname()[1]
-        page._sockets[1].close()
+class HalfServer(PageServer):
+    """A server that starts on the first socket only."""
+
+    async def start(self, sockets: Sequence[socket.socket]) -> None:
+        """Fail at the second socket."""
+        first, second = sockets
+        second.close()
+        await super().start([first, second])
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_server_that_starts_on_one_socket_alone_is_reported_and_closed() -> None:
+    events: list[Event] = []
+    async with serving(events.append, lambda: HalfServer) as page:
+        client = Client(port_of(page))
         page.start()
-        await until(lambda: told)
+        await until(lambda: events)
+        assert "the page can't be served" in events[0].as_json()["message"]
         with pytest.raises(ConnectionError):
-            await Client(port).get()
+            await client.get()
 
 
-async def test_port_of_a_page_that_can_not_be_used_is_told_first(built: Page) -> None:
-    first = Hosting(Settings(page=True), print)
-    port = int(first.links(code(["127.0.0.1"]), {})[0].url.split(":")[2].partition("/")[0])
-    with pytest.raises(UsageError, match=f"TCP port {port}"):
-        Hosting(Settings(page=True, port=port), print)
-    await first.close()
+async def test_port_of_a_page_that_can_not_be_used_is_reported_before_the_code() -> None:
+    async with serving() as first:
+        port = port_of(first)
+        with pytest.raises(UsageError, match=f"TCP port {port}"):
+            async with hosting(Settings(page=True, port=port), print, built=PAGE):
+                pass

@@ -1,26 +1,30 @@
-"""What goes into the code, and what happens when nobody comes."""
+"""What goes into the code, and what is shown when no peer connects or a connection ends."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import TypeVar
 
 import pytest
 
 from dcsend.description import SdpType
-from dcsend.errors import ConnectionFailed, DcsendError, TimedOut, UsageError
-from dcsend.peers.listener import Listener
-from dcsend.peers.loading import load_aiortc
+from dcsend.errors import ConnectionFailed, TimedOut, UsageError
+from dcsend.peers.contract import Connection
+from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
-from dcsend.session import meeting
-from dcsend.session.arrivals import Awaited
-from dcsend.session.events import CodeReady, Event, Failed, Warned
-from dcsend.session.meeting import meet
+from dcsend.session.events import CodeReady, DescriptionReady, Event, Failed, Warned
+from dcsend.session.meeting import failed_dials, meet
 from dcsend.session.publishing import chosen_addresses
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 from dcsend.signaling.dialcode import decode
+
+E = TypeVar("E", CodeReady, DescriptionReady)
 
 LOCAL = Settings(stun=(), addresses=("127.0.0.1",))
 
@@ -51,7 +55,7 @@ def test_an_address_named_twice_is_shown_once() -> None:
     assert [a.host for a in chosen_addresses(chosen, [], [], 5000)] == ["10.0.0.1", "10.0.0.2"]
 
 
-async def test_nobody_comes() -> None:
+async def test_wait_without_a_peer_ends_with_the_code() -> None:
     events: list[Event] = []
     settings = Settings(stun=(), addresses=("127.0.0.1",), expires=0.05)
     with pytest.raises(TimedOut, match="no device connected with the code within"):
@@ -96,17 +100,15 @@ async def test_a_bad_address_is_named() -> None:
             pass
 
 
-async def test_dialers_that_fail_are_told_of_only_so_many_times() -> None:
-    """Who has the code can begin connections without end, and fail in each of them."""
+def test_only_the_first_failed_dials_are_reported_each() -> None:
+    """A peer with the code can begin connections without end, and fail in each of them."""
     events: list[Event] = []
-    settings = Settings(addresses=("127.0.0.1",), page=False)
-    async with meet(settings, events.append, "sender") as arrivals:
-        assert isinstance(arrivals, Awaited)
-        for _ in range(100):
-            arrivals._listener._failed(ConnectionFailed("it did not finish connecting"))
-    told = [event.message for event in events if isinstance(event, Warned)]
-    assert told[:-1] == ["it did not finish connecting"] * 20
-    assert "they are not reported" in told[-1]
+    report = failed_dials(events.append)
+    for _ in range(100):
+        report(ConnectionFailed("it did not finish connecting"))
+    notes = [event.message for event in events if isinstance(event, Warned)]
+    assert notes[:-1] == ["it did not finish connecting"] * 20
+    assert "they are not reported" in notes[-1]
 
 
 # Errors are shown before anything is closed because of them: that may take a while
@@ -115,82 +117,113 @@ async def test_dialers_that_fail_are_told_of_only_so_many_times() -> None:
 LOST = ConnectionFailed("the connection to the other side was lost")
 
 
-class Closing:
-    """Notes what has been reported when something is closed."""
+class Shown:
+    """The events of a run, and whether its connection was open when an error was shown."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.before: list[DcsendError] | None = None
-        "Errors that were reported by then."
+        self.is_open: Callable[[], bool] = lambda: False
+        self.was_open: list[bool] = []
+        "One for each error."
+        self._changed = asyncio.Event()
 
-    def note(self) -> None:
-        """Note it, the first time."""
-        if self.before is None:
-            self.before = [event.error for event in self.events if isinstance(event, Failed)]
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        self.events.append(event)
+        if isinstance(event, Failed):
+            self.was_open.append(self.is_open())
+        self._changed.set()
 
-    async def close(self) -> None:
-        """As that of a connection."""
-        self.note()
-
-    def watch(self, monkeypatch: pytest.MonkeyPatch, closed: type[Any]) -> None:
-        """Note the end of all that are of that class."""
-        close = closed.close
-
-        async def noting(it: object) -> None:
-            self.note()
-            await close(it)
-
-        monkeypatch.setattr(closed, "close", noting)
-
-    async def lose(self, settings: Settings) -> None:
-        """Meet somebody, and lose the connection, if there is one."""
-        with pytest.raises(ConnectionFailed):
-            async with meet(settings, self.events.append, "receiver"):
-                raise LOST
+    async def first(self, kind: type[E]) -> E:
+        """Return the first event of a kind."""
+        while True:
+            for event in self.events:
+                if isinstance(event, kind):
+                    return event
+            self._changed.clear()
+            await self._changed.wait()
 
 
-async def test_error_is_reported_before_a_dialed_connection_is_closed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    closing = Closing()
-
-    async def dial(*arguments: object) -> Closing:
-        return closing
-
-    monkeypatch.setattr(meeting, "_dial", dial)
-    await closing.lose(replace(LOCAL, code="dc1"))
-    assert closing.before == [LOST]
+def is_bound(port: int) -> bool:
+    """Return whether a socket has this UDP port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False
 
 
-async def test_error_is_reported_before_a_listener_is_closed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    closing = Closing()
-    closing.watch(monkeypatch, Listener)
-    await closing.lose(LOCAL)
-    assert closing.before == [LOST]
+def sends(connection: Connection) -> bool:
+    """Return whether the connection has not been closed here."""
+    try:
+        return connection.channels["text"].send("x")
+    except ConnectionFailed:
+        return False
+
+
+async def test_error_is_reported_before_a_dialed_connection_is_closed() -> None:
+    listens, dials = Shown(), Shown()
+
+    async def listen() -> None:
+        async with meet(LOCAL, listens, "sender") as arrivals:
+            connection = await arrivals.next()
+            with contextlib.suppress(ConnectionFailed):  # the end of the dialer
+                await connection.channels["control"].receive()
+
+    listening = asyncio.create_task(listen())
+    settings = replace(LOCAL, code=(await listens.first(CodeReady)).code)
+
+    async def dial() -> None:
+        async with meet(settings, dials, "receiver") as arrivals:
+            dials.is_open = partial(sends, await arrivals.next())
+            raise LOST
+
+    with pytest.raises(ConnectionFailed):
+        await dial()
+    assert dials.was_open == [True]
+    assert not dials.is_open()
+    await listening
+
+
+async def test_error_is_reported_before_a_listener_is_closed() -> None:
+    shown = Shown()
+
+    async def listen() -> None:
+        async with meet(LOCAL, shown, "receiver"):
+            shown.is_open = partial(is_bound, decode((await shown.first(CodeReady)).code).port)
+            raise LOST
+
+    with pytest.raises(ConnectionFailed):
+        await listen()
+    assert shown.was_open == [True]
+    assert not shown.is_open()
 
 
 @pytest.mark.parametrize("connects", [True, False])
-async def test_error_is_reported_before_a_connection_by_two_codes_is_closed(
-    monkeypatch: pytest.MonkeyPatch, connects: bool
-) -> None:
-    closing = Closing()
-
-    async def establish(endpoint: Negotiation, *arguments: object, timeout: float) -> None:
-        await endpoint._end_tasks()
-        if not connects:
-            raise LOST
-
+async def test_error_is_reported_before_a_connection_by_two_codes_is_closed(connects: bool) -> None:
+    shown = Shown()
     await load_aiortc()
     other = await Negotiation.open(Servers(), addresses=LOCAL.addresses)
-    try:
-        offer = blob.encode(other.describe(SdpType.OFFER))
-        monkeypatch.setattr(Negotiation, "establish", establish)
-        from dcsend.peers.transfer import TransferConnection
+    offer = other.describe(SdpType.OFFER)
 
-        closing.watch(monkeypatch, TransferConnection)
-        await closing.lose(replace(LOCAL, code=offer))
+    async def answer() -> None:
+        settings = replace(LOCAL, code=blob.encode(offer), expires=150.0 if connects else 0.05)
+        async with meet(settings, shown, "receiver"):
+            raise LOST
+
+    answering = asyncio.create_task(answer())
+    try:
+        theirs = blob.decode((await shown.first(DescriptionReady)).text)
+        (port,) = {candidate.port for candidate in theirs.candidates}
+        shown.is_open = partial(is_bound, port)
+        if connects:
+            peer = other.prepare(offer, theirs, transfer_peer)
+            await other.establish(peer, theirs, timeout=150.0)
+            await peer.close()
+        with pytest.raises(ConnectionFailed if connects else TimedOut):
+            await answering
     finally:
         await other.close()
-    assert closing.before == [LOST]
+    assert shown.was_open == [True]
+    assert not shown.is_open()

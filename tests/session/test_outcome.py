@@ -141,7 +141,7 @@ def test_what_the_peer_cancels_for_decides_our_status(reason: str, kind: type[Dc
     assert type(peer_cancelled(reason, "disk full")) is kind
 
 
-def test_a_page_that_was_closed_is_told_apart_from_a_person_who_cancels() -> None:
+def test_a_page_that_was_closed_is_distinguished_from_a_person_who_cancels() -> None:
     page = Path(__file__).parents[2] / "web-receiver" / "src" / "session" / "story.ts"
     message = "the page was closed"
     assert f'"{message}"' in page.read_text()

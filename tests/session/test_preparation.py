@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import overload
 
 import pytest
 
 from dcsend.entry import Entry
 from dcsend.files.manifest import Scan, scan
 from dcsend.protocol.messages import Manifest, decode
-from dcsend.session import preparation
 from dcsend.session.events import CodeReady, Event, Warned
 from dcsend.session.outcome import Tally
 from dcsend.session.preparation import Preparation
@@ -66,12 +68,46 @@ async def test_what_is_left_out_is_reported_once(found: Scan, worker: Worker) ->
 
 
 async def test_manifest_of_very_many_entries_is_encoded_while_it_is_sent(
-    found: Scan, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    found: Scan, worker: Worker
 ) -> None:
-    monkeypatch.setattr(preparation, "_MOST", 1)
-    mine, _ = prepared(found, worker)
+    tally = Tally(lambda event: None)
+    mine = Preparation(found, Settings(), tally, worker, most=len(found.entries) - 1)
     mine.start()
     assert list(await mine.result()) == []
+
+
+class Endless(Sequence[Entry]):
+    """Entries whose encoding does not end until `end` is set."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.begun, self.end = threading.Event(), threading.Event()
+
+    @overload
+    def __getitem__(self, number: int) -> Entry: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Entry]: ...
+    def __getitem__(self, number: int | slice) -> Entry | Sequence[Entry]:
+        """As a list."""
+        self.begun.set()
+        self.end.wait()
+        return self.entries[number]
+
+    def __len__(self) -> int:
+        """As a list."""
+        return len(self.entries)
+
+
+async def test_end_of_a_run_does_not_wait_for_the_encoding(found: Scan, worker: Worker) -> None:
+    endless = Endless(found.entries)
+    mine, _ = prepared(replace(found, entries=endless), worker)
+    mine.start()
+    await asyncio.to_thread(endless.begun.wait)
+    async with asyncio.timeout(150):
+        await mine.close()
+    worker.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    endless.end.set()
 
 
 async def test_entry_that_can_not_be_encoded_is_an_error_when_it_is_sent(

@@ -1,4 +1,4 @@
-"""When progress is told."""
+"""When progress is reported."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_a_stream_that_pauses_shows_where_it_stands() -> None:
     assert counts(events) == [10, 30]
 
 
-async def test_the_end_is_told_at_once_and_nothing_after_it() -> None:
+async def test_the_end_is_reported_at_once_and_nothing_after_it() -> None:
     events: list[Event] = []
     progress = Progress(100, events.append, 0.01)
     for count in (60, 40):

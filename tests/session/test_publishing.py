@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-import dcsend
-from dcsend.chat.settings import ChatSettings
-from dcsend.session import publishing
-from dcsend.session.events import CodeReady, Warned
-from dcsend.session.publishing import ChangeNotes
+from dcsend.errors import ConnectionFailed, TimedOut
+from dcsend.peers.loading import transfer_peer
+from dcsend.session.events import CodeReady, Emit, Event, Warned
+from dcsend.session.meeting import by_code
+from dcsend.session.publishing import ChangeNotes, Watch
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import decode
 from tests.ice.test_stun import SHOWN, response
 from tests.support.peers import Stranger, until
+from tests.support.scripted_peer import dialing
 
 HOME = {"192.168.1.7": "wlan0"}
 MOBILE = {"10.64.0.9": "wwan0"}
 NONE = {"127.0.0.1": "lo"}
+CONNECTED = "connected"
+"The first message of a listener."
 
 
 class Machine:
@@ -43,25 +47,32 @@ class Machine:
         enough = self.looks + times
         await until(lambda: self.looks >= enough)
 
+    def watch(self) -> Watch:
+        """Return how these interfaces are watched: often."""
+        return Watch(self.look, poll=0.001, ask=0.001, pause=0.001)
+
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    made = Machine()
-    monkeypatch.setattr(publishing, "own_addresses", made.look)
-    monkeypatch.setattr(publishing, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(publishing, "PAUSE_SECONDS", 0.001)
-    monkeypatch.setattr(publishing, "ASK_SECONDS", 0.001)
-    return made
+def machine() -> Machine:
+    return Machine()
+
+
+async def listen(machine: Machine, settings: Settings, emit: Emit) -> None:
+    """Publish a code; when a dialer has connected, wait until it has left."""
+    async with by_code(
+        settings, emit, "sender", transfer_peer, watch=machine.watch()
+    ) as connection:
+        connection.channels["control"].send(CONNECTED)
+        with contextlib.suppress(ConnectionFailed):
+            await connection.channels["control"].receive()
 
 
 @asynccontextmanager
-async def waiting(*stun: str) -> AsyncIterator[list[dcsend.Event]]:
-    """Run a listener that nobody has dialed; yield its events."""
-    events: list[dcsend.Event] = []
+async def waiting(machine: Machine, *stun: str) -> AsyncIterator[list[Event]]:
+    """Run a listener; yield its events."""
+    events: list[Event] = []
     settings = Settings(stun=stun, stun_timeout=0.3)
-    listening = asyncio.create_task(
-        dcsend.chat(choices=ChatSettings(listens=True), settings=settings, on_event=events.append)
-    )
+    listening = asyncio.create_task(listen(machine, settings, events.append))
     try:
         await until(lambda: bool(codes(events)))
         yield events
@@ -74,7 +85,7 @@ def _uri(server: Stranger) -> str:
     return f"stun:127.0.0.1:{server.address[1]}"
 
 
-def codes(events: list[dcsend.Event]) -> list[CodeReady]:
+def codes(events: list[Event]) -> list[CodeReady]:
     return [event for event in events if isinstance(event, CodeReady)]
 
 
@@ -82,12 +93,12 @@ def hosts(event: CodeReady) -> list[str]:
     return [address.host for address in decode(event.code).addresses]
 
 
-def notes(events: list[dcsend.Event]) -> list[str]:
+def notes(events: list[Event]) -> list[str]:
     return [event.message for event in events if isinstance(event, Warned)]
 
 
 async def test_changed_address_makes_a_new_code_with_the_same_secret(machine: Machine) -> None:
-    async with waiting() as events:
+    async with waiting(machine) as events:
         machine.own = MOBILE
         await until(lambda: len(codes(events)) == 2)
         first, second = (decode(code.code) for code in codes(events))
@@ -104,7 +115,7 @@ async def test_changed_address_makes_a_new_code_with_the_same_secret(machine: Ma
 
 
 async def test_stun_server_that_answers_late_makes_a_new_code(machine: Machine) -> None:
-    async with Stranger.open() as server, waiting(_uri(server)) as events:
+    async with Stranger.open() as server, waiting(machine, _uri(server)) as events:
         asked = len(server.received)
         await until(lambda: len(server.received) > asked)
         assert len(codes(events)) == 1
@@ -118,7 +129,7 @@ async def test_stun_server_that_answers_late_makes_a_new_code(machine: Machine) 
 
 
 async def test_address_that_is_seen_once_changes_nothing(machine: Machine) -> None:
-    async with waiting() as events:
+    async with waiting(machine) as events:
         for _ in range(5):
             machine.once = MOBILE
             await machine.looked_at(2)
@@ -127,7 +138,7 @@ async def test_address_that_is_seen_once_changes_nothing(machine: Machine) -> No
 
 
 async def test_cable_that_is_out_for_a_while_makes_notes_and_no_code(machine: Machine) -> None:
-    async with waiting() as events:
+    async with waiting(machine) as events:
         machine.own = NONE
         await until(lambda: len(notes(events)) == 1)
         await machine.looked_at()
@@ -141,7 +152,7 @@ async def test_cable_that_is_out_for_a_while_makes_notes_and_no_code(machine: Ma
 
 async def test_start_without_a_network_is_noted_and_its_end_makes_a_code(machine: Machine) -> None:
     machine.own = NONE
-    async with waiting() as events:
+    async with waiting(machine) as events:
         assert hosts(codes(events)[0]) == ["127.0.0.1"]
         await machine.looked_at()
         assert ["in no network; the code works on" in note for note in notes(events)] == [True]
@@ -153,43 +164,28 @@ async def test_start_without_a_network_is_noted_and_its_end_makes_a_code(machine
 
 async def test_no_new_code_after_the_other_side_has_connected(machine: Machine) -> None:
     machine.own = NONE
-    settings = Settings(stun=())
-    async with waiting() as events:
-        connected = asyncio.Event()
-
-        def follow(event: dcsend.Event) -> None:
-            if event.event == "open":
-                connected.set()
-
-        code = codes(events)[0].code
-        dialing = asyncio.create_task(dcsend.chat(code, settings=settings, on_event=follow))
-        async with asyncio.timeout(150):
-            await connected.wait()
-            # The dialer's channel is open when the listener has accepted it, or a moment before.
-            await until(lambda: any(event.event == "state" for event in events))
-        looks = machine.looks
-        machine.own = HOME
-        dialing.cancel()
-        await asyncio.gather(dialing, return_exceptions=True)
+    async with waiting(machine) as events:
+        async with dialing(codes(events)[0].code) as peer:
+            assert await peer.control.receive() == CONNECTED
+            looks = machine.looks
+            machine.own = HOME
         assert machine.looks == looks
         assert len(codes(events)) == 1
 
 
 async def test_named_addresses_are_not_looked_at(machine: Machine) -> None:
-    events: list[dcsend.Event] = []
+    events: list[Event] = []
     settings = Settings(stun=(), addresses=("127.0.0.1",), expires=0.2)
     machine.own = MOBILE
-    with pytest.raises(dcsend.DcsendError):
-        await dcsend.chat(
-            choices=ChatSettings(listens=True), settings=settings, on_event=events.append
-        )
+    with pytest.raises(TimedOut):
+        await listen(machine, settings, events.append)
     assert [hosts(code) for code in codes(events)] == [["127.0.0.1"]]
     assert notes(events) == []
 
 
 async def test_two_codes_are_noted_once(machine: Machine) -> None:
-    events: list[dcsend.Event] = []
-    changes = ChangeNotes(events.append)
+    events: list[Event] = []
+    changes = ChangeNotes(events.append, machine.watch())
     async with changes:
         await machine.looked_at()
         assert not events

@@ -11,7 +11,7 @@ import pytest
 from dcsend.ice import consent
 from dcsend.peers import listener
 from dcsend.protocol import limits
-from dcsend.session import arrivals, conversation, incoming, outgoing
+from dcsend.session import conversation, outgoing
 from dcsend.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -23,16 +23,16 @@ OURS: Final = {
     "consent-interval": consent.INTERVAL,
     "consent-silence": consent.SILENCE,
     "consent-expires": consent.EXPIRES,
-    "hello": limits.HELLO_SECONDS,
-    "progress": limits.PROGRESS_SECONDS,
-    "bye": incoming.BYE_SECONDS,
-    "working": limits.WORKING_SECONDS,
+    "hello": Settings().deadlines.hello,
+    "progress": Settings().deadlines.progress,
+    "bye": Settings().deadlines.bye,
+    "working": Settings().deadlines.working,
     "liveness-interval": limits.LIVENESS_INTERVAL,
     "silence-report": Settings().silence_report,
     "silence-limit": Settings().silence_limit,
     "farewell": conversation.FAREWELL,
     "hang-up": outgoing.HANG_UP_SECONDS,
-    "hold": arrivals.HOLD_SECONDS,
+    "hold": Settings().deadlines.hold,
     "gone": listener.GONE_SECONDS,
 }
 

@@ -23,7 +23,7 @@ FILES = st.builds(
 
 @pytest.mark.full
 @given(st.lists(FILES, max_size=10))
-def test_what_is_told_is_what_was_added(files: list[FileFinished]) -> None:
+def test_what_is_returned_is_what_was_added(files: list[FileFinished]) -> None:
     verdicts = Verdicts()
     verdicts.entries = [Entry(file.path) for file in files]
     for number, file in enumerate(files):

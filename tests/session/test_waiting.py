@@ -6,70 +6,59 @@ import asyncio
 import ipaddress
 from dataclasses import replace
 
-import pytest
-
 from dcsend.peers.situations import Facts, Role
-from dcsend.session import waiting
 from dcsend.session.events import Event, Warned
-from dcsend.session.waiting import noting
-from tests.support.peers import until
+from dcsend.session.waiting import NO_CHECK_SECONDS, noting
+
+VIRTUAL_TIME = True
 
 ANSWERER = Facts(Role.ANSWERER, (), (ipaddress.ip_interface("192.168.1.7/24"),))
 LISTENER = Facts(Role.LISTENER, (), (ipaddress.ip_interface("192.168.1.7/24"),))
 
 
-async def told(facts: Facts) -> list[str]:
-    """Return the notes during a wait that is long enough for all."""
+async def notes(facts: Facts, seconds: float = NO_CHECK_SECONDS + 1) -> list[str]:
+    """Return the notes during a wait."""
     events: list[Event] = []
     async with noting(lambda: facts, events.append):
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await asyncio.sleep(seconds)
     return [event.message for event in events if isinstance(event, Warned)]
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "NO_CHECK_SECONDS", 0.0)
-    monkeypatch.setattr(waiting, "STUCK_SECONDS", 0.0)
-    monkeypatch.setattr(waiting, "_LOOK", 0.0)
-
-
-async def test_wait_without_a_check_is_told() -> None:
-    assert await told(LISTENER) == ["no check has arrived for 60 s"]
+async def test_wait_without_a_check_is_noted() -> None:
+    assert await notes(LISTENER) == ["no check has arrived for 60 s"]
 
 
 async def test_check_that_has_come_ends_the_notes() -> None:
-    assert await told(replace(LISTENER, heard=True)) == []
+    assert await notes(replace(LISTENER, heard=True)) == []
 
 
-async def test_nat_is_told_before_that() -> None:
+async def test_nat_is_noted_before_that() -> None:
     behind = replace(LISTENER, servers=("s:1",), mapped=(("203.0.113.1", 5),))
-    first, second = await told(behind)
+    first, second = await notes(behind)
     assert first.startswith("from outside this network, use --signal sdp")
     assert second == "no check has arrived for 60 s; this machine is behind a NAT"
 
 
-async def test_answerer_is_told_that_checks_came_and_no_connection() -> None:
-    assert await told(replace(ANSWERER, heard=True)) == [
+async def test_answerer_notes_that_checks_came_and_no_connection() -> None:
+    assert await notes(replace(ANSWERER, heard=True)) == [
         "the other side answers, but the connection failed"
     ]
 
 
-async def test_answerer_is_told_so_however_late_the_first_check_comes() -> None:
-    looks = iter([False] * 3)
+async def test_answerer_notes_it_however_late_the_first_check_comes() -> None:
+    looks = iter([False] * 15)  # each 5 s
     events: list[Event] = []
 
     def facts() -> Facts:
         return replace(ANSWERER, heard=next(looks, True))
 
     async with noting(facts, events.append):
-        await until(lambda: len(events) == 2)
+        await asyncio.sleep(100)
     assert [event.message for event in events if isinstance(event, Warned)] == [
         "no check has arrived for 60 s",
         "the other side answers, but the connection failed",
     ]
 
 
-async def test_nothing_is_told_once_the_wait_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "NO_CHECK_SECONDS", 60.0)
-    assert await told(LISTENER) == []
+async def test_nothing_is_noted_after_the_wait() -> None:
+    assert await notes(LISTENER, NO_CHECK_SECONDS - 1) == []

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import threading
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from dcsend.content import Content
+from dcsend.entry import Existing
 from dcsend.errors import ConnectionFailed
+from dcsend.files.directory_sink import DirectorySink
+from dcsend.files.sink import Outcome
 from dcsend.protocol.limits import MAX_FRAME
-from dcsend.session import incoming
-from dcsend.session.incoming import Incoming
+from dcsend.session.control import Control
+from dcsend.session.conversation import TransferHalf
 from tests.support.halves import SETTINGS, both, receiver, sender
 from tests.support.memory import connected_pair
 
@@ -45,82 +48,100 @@ async def test_holes_fit_any_window(tmp_path: Path, window: int) -> None:
     assert sending.tally.files[0].sha256 == receiving.tally.files[0].sha256
 
 
-async def test_a_slow_disk_holds_no_more_than_the_window(
-    tmp_path: Path, source_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Delivered:
+    """Counts the bytes of the frames that were delivered to the receiver."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.each: Callable[[], None] = lambda: None
+        "Called after each frame."
+        self._changed = threading.Condition()
+
+    def __call__(self, message: bytes | str) -> bytes | str:
+        """Count a message if it is a frame; for `connected_pair`."""
+        if isinstance(message, bytes):
+            with self._changed:
+                self.bytes += len(message)
+                self._changed.notify_all()
+            self.each()
+        return message
+
+    def wait(self, count: int) -> None:
+        """Wait, in another thread, until so many bytes were delivered."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.bytes >= count, 150)
+
+
+class Folder(DirectorySink):
+    """A folder with operations before and after each write, in the disk thread."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, existing=Existing.REFUSE)
+        self.costs: list[int] = []
+        "Bytes of frames of each batch that was written."
+        self.more: list[bool] = []
+        self.before: Callable[[], None] = lambda: None
+        self.after: Callable[[list[Outcome]], None] = lambda outcomes: None
+
+    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """As that of the sink."""
+        self.before()
+        outcomes = super().apply(batch, more=more)
+        self.costs.append(sum(content.cost for content in batch))
+        self.more.append(more)
+        self.after(outcomes)
+        return outcomes
+
+
+async def test_a_slow_disk_holds_no_more_than_the_window(tmp_path: Path, source_file: Path) -> None:
     window = 200_000
     settings = dataclasses.replace(SETTINGS, window=window)
-    left, right = connected_pair()
-    sending = sender(left, source_file, settings)
-    receiving = receiver(right, tmp_path / "in", settings)
-    half = receiving.half
-    assert isinstance(half, Incoming)
+    delivered, sink = Delivered(), Folder(tmp_path / "in")
     held: list[int] = []
-    tell = half._tell
-
-    async def watch(cost: int) -> None:
-        held.append(half._protocol.received - half._protocol._written)
-        await tell(cost)
-
-    monkeypatch.setattr(half, "_tell", watch)
+    delivered.each = lambda: held.append(delivered.bytes - sum(sink.costs))
+    left, right = connected_pair(delivered)
+    sending = sender(left, source_file, settings)
+    receiving = receiver(right, tmp_path / "in", settings, sink=sink)
     assert await both(sending, receiving) == (None, None)
-    assert held
-    assert max(held) <= window
+    assert window // 2 < max(held) <= window
 
 
-async def test_a_slow_disk_acknowledges_in_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_slow_disk_acknowledges_in_pieces(tmp_path: Path) -> None:
     """Frames received during a slow write are written and acknowledged by the MiB."""
     source_file = tmp_path / "large"
     source_file.write_bytes(bytes(range(256)) * 20_000)
-    left, right = connected_pair()
+    size = source_file.stat().st_size
+    delivered, sink = Delivered(), Folder(tmp_path / "in")
+    sink.before = lambda: delivered.wait(min(size, sum(sink.costs) + 3_000_000))
+    left, right = connected_pair(delivered)
     sending = sender(left, source_file, SETTINGS)
-    receiving = receiver(right, tmp_path / "in", SETTINGS)
-    half = receiving.half
-    assert isinstance(half, Incoming)
-    costs: list[int] = []
-    behind: list[bool] = []
-    tell, apply = half._tell, half._sink.apply
-
-    async def watch(cost: int) -> None:
-        costs.append(cost)
-        await tell(cost)
-
-    def late(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
-        behind.append(more)
-        time.sleep(0.1)
-        return apply(operations, more=more)
-
-    monkeypatch.setattr(half, "_tell", watch)
-    monkeypatch.setattr(half._sink, "apply", late)
+    receiving = receiver(right, tmp_path / "in", SETTINGS, sink=sink)
     assert await both(sending, receiving) == (None, None)
-    assert max(costs[:-1]) > 500_000
-    assert max(costs) < 1024 * 1024 + MAX_FRAME
-    assert any(behind), "the sink did not get more=True"
-    assert not behind[-1]
+    assert max(sink.costs[:-1]) > 500_000
+    assert max(sink.costs) < 1024 * 1024 + MAX_FRAME
+    assert any(sink.more), "the sink did not get more=True"
+    assert not sink.more[-1]
 
 
-async def test_complete_files_are_saved_and_reported_after_an_early_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(incoming, "_CLOSING", 150.0)  # the disk of a busy machine is slow
+class LostWhileSyncing(DirectorySink):
+    """A folder whose first batch is being synced when the connection is lost."""
+
+    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Write, return no outcome."""
+        assert super().apply(batch, more=True) == []
+        raise ConnectionFailed("lost while they are being synced")
+
+
+async def test_complete_files_are_saved_and_reported_after_an_early_end(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     for name in "abc":
         (folder / name).write_text(name)
     left, right = connected_pair()
-    sending, receiving = sender(left, folder), receiver(right, tmp_path / "in")
-    half = receiving.half
-    assert isinstance(half, Incoming)
-    apply = half._sink.apply
-
-    def cut(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
-        assert apply(operations, more=True) == []
-        raise ConnectionFailed("lost while they are being synced")
-
-    monkeypatch.setattr(half._sink, "apply", cut)
-    _, error = await both(sending, receiving)
+    sink = LostWhileSyncing(tmp_path / "in", existing=Existing.REFUSE)
+    # The disk of a busy machine is slow.
+    receiving = receiver(right, tmp_path / "in", sink=sink, closing=150.0)
+    _, error = await both(sender(left, folder), receiving)
     assert isinstance(error, ConnectionFailed)
     assert sorted(file.path for file in receiving.tally.files) == [
         "folder/a",
@@ -133,33 +154,48 @@ async def test_complete_files_are_saved_and_reported_after_an_early_end(
         assert file.saved.read_text() == file.path[-1]
 
 
+class Closing:
+    """A half that sets an event when it is closed."""
+
+    def __init__(self, half: TransferHalf[None]) -> None:
+        self.half = half
+        self.closes = threading.Event()
+
+    @property
+    def control(self) -> Control:
+        """As that of the half."""
+        return self.half.control
+
+    async def run(self) -> None:
+        """As that of the half."""
+        await self.half.run()
+
+    async def close(self) -> None:
+        """As that of the half."""
+        self.closes.set()
+        await self.half.close()
+
+
 async def test_a_file_that_is_written_during_a_cancel_is_reported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source_file: Path
+    tmp_path: Path, source_file: Path
 ) -> None:
     left, right = connected_pair()
-    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in")
-    half = receiving.half
-    assert isinstance(half, Incoming)
-    monkeypatch.setattr(incoming, "_CLOSING", 150.0)
-    loop, ending = asyncio.get_running_loop(), threading.Event()
-    apply, close = half._sink.apply, half.close
+    sink = Folder(tmp_path / "in")
+    sending = sender(left, source_file)
+    receiving = receiver(right, tmp_path / "in", sink=sink, closing=150.0)
+    half = Closing(receiving.half)
+    loop = asyncio.get_running_loop()
 
-    def late(operations: Any, *, more: bool) -> Any:  # noqa: ANN401
-        outcomes = apply(operations, more=more)
+    def cancel(outcomes: list[Outcome]) -> None:
         if outcomes:
             loop.call_soon_threadsafe(receives.cancel)
-            assert ending.wait(20)
-        return outcomes
+            assert half.closes.wait(150)
 
-    async def end() -> None:
-        ending.set()
-        await close()
-
-    monkeypatch.setattr(half._sink, "apply", late)
-    monkeypatch.setattr(half, "close", end)
+    sink.after = cancel
     sends = asyncio.create_task(sending.run())
-    receives = asyncio.create_task(receiving.run())
+    receives = asyncio.create_task(receiving.conversation.run(half))
     with pytest.raises(asyncio.CancelledError):
         await receives
+    await receiving.connection.close()
     await sends
     assert [(file.path, file.status) for file in receiving.tally.files] == [("film.bin", "ok")]

@@ -12,11 +12,12 @@ from dcsend.entry import Existing
 from dcsend.errors import DcsendError
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.manifest import Scan, scan
+from dcsend.files.sink import Sink
 from dcsend.files.source import FileSource
 from dcsend.session.control import Meeting
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
-from dcsend.session.incoming import Incoming
+from dcsend.session.incoming import CLOSING_SECONDS, Incoming
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
@@ -70,6 +71,9 @@ def receiver(
     settings: Settings = SETTINGS,
     decide: Callable[[ManifestKnown], Coroutine[Any, Any, bool]] | None = None,
     emit: Emit | None = None,
+    *,
+    sink: Sink | None = None,
+    closing: float = CLOSING_SECONDS,
 ) -> Side:
     async def accept(manifest: ManifestKnown) -> bool:
         return True
@@ -78,9 +82,16 @@ def receiver(
     events: list[Event] = []
     tally = Tally(emit or events.append)
     lines: asyncio.Queue[str] = asyncio.Queue()
-    sink = DirectorySink(root, existing=Existing.REFUSE)
     talk = Conversation(connection, settings, tally.emit, lines)
-    half = Incoming(Meeting(connection, talk), sink, settings, tally, decide or accept, agent="b")
+    half = Incoming(
+        Meeting(connection, talk),
+        sink or DirectorySink(root, existing=Existing.REFUSE),
+        settings,
+        tally,
+        decide or accept,
+        agent="b",
+        closing=closing,
+    )
     return Side(half, talk, events, tally, lines, connection)
 
 
