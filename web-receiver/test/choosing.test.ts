@@ -1,12 +1,6 @@
 /** The manifest of picked, dropped and pasted things. */
 import { expect, test } from "vitest";
-import {
-  type Choice,
-  fromFiles,
-  fromItems,
-  fromText,
-  joinedChoices,
-} from "../src/files/choosing.ts";
+import { type Choice, fromFiles, fromItems, joinedChoices } from "../src/files/choosing.ts";
 
 const TIME = 1_700_000_000_123;
 
@@ -157,12 +151,6 @@ test("a pasted picture is named by the time", async () => {
     "pasted 2026-08-07 09.05.03.png",
   ]);
   expect(paths(await fromItems([item("photo.png", "x")], at))).toEqual(["photo.png"]);
-});
-
-test("a text is a text", async () => {
-  const [chosen] = fromText("grüß").chosen;
-  expect(chosen?.entry).toMatchObject({ path: "text", kind: "text", size: 6, mtime: null });
-  expect(await chosen?.file?.text()).toBe("grüß");
 });
 
 test("a later choice of the same name gets a number", () => {

@@ -69,13 +69,6 @@ export async function fromItems(items: Iterable<Item>, pastedAt?: Date): Promise
   return { ...choice, problems: [...problems, ...choice.problems] };
 }
 
-/** List a text, which is shown at the other side and not saved. */
-export function fromText(text: string): Choice {
-  const file = new Blob([text]);
-  const entry = { ...entryOf("text", null), kind: "text" as const, size: file.size, mode: 0o644 };
-  return { chosen: [{ entry, file }], problems: [] };
-}
-
 /** Join two choices; a name at the top that occurs again gets a number. */
 export function joinedChoices(first: Choice, second: Choice): Choice {
   const taken = new Set(first.chosen.filter(isTop).map(({ entry }) => entry.path));
@@ -84,7 +77,6 @@ export function joinedChoices(first: Choice, second: Choice): Choice {
     names.set(entry.path, claimed(entry.path, taken));
   }
   const renamed = second.chosen.map(({ entry, file }) => {
-    if (entry.kind === "text") return { entry, file };
     const [top = "", ...rest] = entry.path.split("/");
     return { entry: { ...entry, path: [names.get(top) ?? top, ...rest].join("/") }, file };
   });
@@ -95,7 +87,7 @@ export function joinedChoices(first: Choice, second: Choice): Choice {
 }
 
 function isTop({ entry }: Chosen): boolean {
-  return entry.kind !== "text" && !entry.path.includes("/");
+  return !entry.path.includes("/");
 }
 
 /** Return `name`, with a number if it is taken, and add it to `taken`. */

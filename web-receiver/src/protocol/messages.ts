@@ -51,7 +51,6 @@ export const CANCEL_REASONS = [
 ] as const;
 
 export type Role = (typeof ROLES)[number];
-export type SkipReason = (typeof SKIP_REASONS)[number];
 export type DeclineReason = (typeof DECLINE_REASONS)[number];
 export type Status = (typeof STATUSES)[number];
 export type CancelReason = (typeof CANCEL_REASONS)[number];

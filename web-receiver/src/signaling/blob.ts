@@ -103,12 +103,6 @@ function checkMark(mark: number, offer: number | null): void {
   );
 }
 
-/** Return whether `text` is meant to be a session description, and not a dial code. */
-export function isBlob(text: string): boolean {
-  const plain = unwrapped(text);
-  return /^(ds|\{|e[wy])/i.test(plain);
-}
-
 /** Return `text` without the command around it, and without characters that copying adds. */
 function unwrapped(text: string): string {
   const bare = text.replace(
