@@ -19,7 +19,7 @@ from pathlib import Path as FilePath
 from typing import Final
 
 from bench import results
-from bench.contenders.whole import PROGRAM, judge
+from bench.contenders.whole import PROGRAM, summarise
 from bench.delays import beside
 from bench.emulation import Hosts, Path, joined, requirements
 from bench.files import random_file, workshop
@@ -76,7 +76,7 @@ async def _upload(
             raise Failed(str(error)) from error
         finally:
             await asyncio.to_thread(browser.close)
-    return judge(accepted, receiver, limit, (watch.cost, cost))
+    return summarise(accepted, receiver, limit, (watch.cost, cost))
 
 
 def _transfer(

@@ -15,7 +15,7 @@ from bench.hosts import Hosts
 from bench.results import MEGABYTE, Result, progress
 from bench.running import Cost, Failed, Line, Running
 
-__all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "judge", "send_path"]
+__all__ = ["DCSEND", "ENVIRONMENT", "PROGRAM", "send_path", "summarise"]
 
 ENVIRONMENT: Final = {"DCSEND_STUN": "none", "DCSEND_NO_PAGE": "1"}
 "Without STUN and without the page."
@@ -59,13 +59,13 @@ def send_path(
                 over = True
             # The receiver first: it ends last.
             received = receiver.end(interrupt=over)
-            return judge(accepted, receiver, limit, (sender.end(interrupt=over), received))
+            return summarise(accepted, receiver, limit, (sender.end(interrupt=over), received))
 
 
-def judge(
+def summarise(
     accepted: Line, receiver: Running, limit: float, costs: tuple[Cost | None, Cost | None]
 ) -> Result:
-    """Sum up what `dcsend receive --json`, which has ended, has told.
+    """Return the result that the events of `dcsend receive --json`, which has ended, contain.
 
     Args:
         accepted: its line about the manifest.
@@ -74,7 +74,7 @@ def judge(
         costs: of the sender and of the receiver.
 
     Raises:
-        Failed: it has not told how it ended.
+        Failed: it has written no event about its end.
     """
     events = [(line.at, json.loads(line.text)) for line in receiver.lines]
     at, done = events[-1]

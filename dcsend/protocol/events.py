@@ -20,10 +20,10 @@ __all__ = [
     "Completed",
     "Declined",
     "Event",
-    "FileJudged",
     "ManifestReceived",
     "PeerIntroduced",
     "PeerSaidBye",
+    "VerdictReceived",
 ]
 
 
@@ -79,7 +79,7 @@ class Acknowledged:
     "Bytes of data messages whose content the receiver has written."
 
 
-class FileJudged(NamedTuple):
+class VerdictReceived(NamedTuple):
     """The status of a file has arrived."""
 
     number: int
@@ -124,7 +124,7 @@ Event = (
     | Accepted
     | Declined
     | Acknowledged
-    | FileJudged
+    | VerdictReceived
     | Completed
     | Cancelled
     | PeerSaidBye

@@ -22,7 +22,7 @@ _ENDED: Final = 2
 "Its last frame has been sent or received."
 _ABORTED: Final = 4
 "Given up by the sender."
-_JUDGED: Final = 8
+_HAS_VERDICT: Final = 8
 "It has a status."
 _PLAIN: Final = 16
 "A directory or a link: no frames; a status only if it could not be made."
@@ -51,7 +51,7 @@ class Ledger:
             0 if number in skip else _COMING if has_frames(entry) else _PLAIN
             for number, entry in enumerate(entries)
         )
-        self._coming = self._unjudged = self._marks.count(_COMING)
+        self._coming = self._without_verdict = self._marks.count(_COMING)
         self._good_files = 0
         self._good_bytes = 0
         self._all_good = True
@@ -73,16 +73,16 @@ class Ledger:
         return not self._coming
 
     @property
-    def all_judged(self) -> bool:
+    def all_verdicts_given(self) -> bool:
         """Whether each expected file has ended or was aborted, and has its status."""
-        return not self._coming and not self._unjudged
+        return not self._coming and not self._without_verdict
 
     def is_refused(self, number: int) -> bool:
         """Return whether a file has its status before its last frame: no more content is needed."""
         if not 0 <= number < len(self._marks):
             return False
         # A directory or a link has no frames, although it may have a status.
-        return self._marks[number] & ~_COMING == _JUDGED
+        return self._marks[number] & ~_COMING == _HAS_VERDICT
 
     def frame_fault(self, number: int, offset: int, length: int, ends: bool) -> str:
         """Return what is wrong with DATA or HOLE of *length* bytes as the next frame."""
@@ -142,7 +142,7 @@ class Ledger:
 
     def pass_end(self) -> None:
         """End the current file; the next one is due."""
-        if not self._known and not self._marks[self.number] & _JUDGED:
+        if not self._known and not self._marks[self.number] & _HAS_VERDICT:
             self._sizes[self.number] = self.position
         self._pass(_ENDED)
 
@@ -163,7 +163,7 @@ class Ledger:
         mark = self._marks[number] if 0 <= number < len(self._marks) else 0
         if not mark:
             return f"verdict on {number}, which is not a file to be sent"
-        if mark & _JUDGED:
+        if mark & _HAS_VERDICT:
             return f"second verdict on {number}"
         if mark & _PLAIN:
             return "" if status == "failed" else f"verdict {status} on {number}, which is no file"
@@ -171,14 +171,14 @@ class Ledger:
             return f"verdict {status} on file {number}, which has not ended"
         return ""
 
-    def judge(self, number: int, status: str) -> None:
+    def record_verdict(self, number: int, status: str) -> None:
         """Record a status that has no fault."""
         if self._marks[number] & _PLAIN:
-            self._marks[number] |= _JUDGED
+            self._marks[number] |= _HAS_VERDICT
             self._all_good = False
             return
-        self._marks[number] |= _JUDGED
-        self._unjudged -= 1
+        self._marks[number] |= _HAS_VERDICT
+        self._without_verdict -= 1
         streamed = self._sizes.pop(number, 0)
         if status == "ok":
             self._good_files += 1
@@ -196,7 +196,7 @@ class Ledger:
         self._open_next()
 
     def _open_next(self) -> None:
-        # Files that are not due yet have no mark but _COMING, or with it _JUDGED (failed early).
+        # Files that are not due yet have no mark but _COMING, or _HAS_VERDICT too (failed early).
         number = self.number + 1
         while number < len(self._marks) and not self._marks[number] & _COMING:
             number += 1

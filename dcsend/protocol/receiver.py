@@ -223,7 +223,7 @@ class Receiver(Side):
             return
         self._step(TransferInput.SEND_VERDICT)
         self._check(self._ledger.verdict_fault(number, status))
-        self._ledger.judge(number, status)
+        self._ledger.record_verdict(number, status)
         self._verdicts.append((number, status))
         self._conclude()
 
@@ -314,7 +314,7 @@ class Receiver(Side):
     def _conclude(self) -> None:
         # A file that fails early has its status before its last frame, and before the status of
         # directories and links is known: so it is complete only when that frame is written, too.
-        done = self._ledger.all_judged and self._written == self.received
+        done = self._ledger.all_verdicts_given and self._written == self.received
         if done and self._state is TransferState.RECEIVED:
             self._flush()
             self._step(TransferInput.ALL_VERDICTS)

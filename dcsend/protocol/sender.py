@@ -24,7 +24,7 @@ from dcsend.protocol.events import (
     Completed,
     Declined,
     Event,
-    FileJudged,
+    VerdictReceived,
 )
 from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
@@ -316,13 +316,13 @@ class Sender(Side):
         self._after_file()
         return [Accepted(self._skip, self._have)]
 
-    def _on_verdict(self, number: int, status: str) -> FileJudged:
+    def _on_verdict(self, number: int, status: str) -> VerdictReceived:
         self._refuse(self._ledger.verdict_fault(number, status))
-        self._ledger.judge(number, status)
-        return FileJudged(number, status)
+        self._ledger.record_verdict(number, status)
+        return VerdictReceived(number, status)
 
     def _on_complete(self, complete: Complete) -> Completed:
-        if not self._ledger.all_judged:
+        if not self._ledger.all_verdicts_given:
             raise RemoteProtocolError("complete before all verdicts")
         if complete != self._ledger.totals():
             raise RemoteProtocolError("complete doesn't match the verdicts")

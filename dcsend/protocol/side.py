@@ -103,7 +103,7 @@ class TransferInput(enum.StrEnum):
     ALL_FRAMES = "all frames passed"
     SEND_VERDICT = "verdict"
     SEND_WORKING = "working"
-    ALL_VERDICTS = "all files judged"
+    ALL_VERDICTS = "all verdicts given"
     END = "end"
     SEND_CANCEL = "cancel"
     VIOLATION = "violation"

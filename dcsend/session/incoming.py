@@ -320,13 +320,13 @@ class Incoming:
         elif self._progress is not None:
             self._progress.end()
         for outcome in self._take_outcomes():
-            self._judge(outcome)
+            self._send_verdict(outcome)
             self._report(outcome)
         # Last: it may complete the transfer.
         self._protocol.written(cost)
         await self.control.flush()
 
-    def _judge(self, outcome: Outcome) -> None:
+    def _send_verdict(self, outcome: Outcome) -> None:
         """Send the verdict."""
         entry = self._entries[outcome.number]
         if outcome.text is not None and outcome.status == "ok":

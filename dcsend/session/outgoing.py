@@ -124,7 +124,7 @@ class Outgoing:
         self._news = asyncio.Event()
         "Set when there is a batch to be sent, or a file to be given up."
         self._in_flight = InFlight()
-        self._unjudged: dict[int, _SentFile] = {}
+        self._without_verdict: dict[int, _SentFile] = {}
         "Files without a verdict, by number; as many as the window holds."
         self._progress: Progress | None = None
         self._reading = False
@@ -183,8 +183,8 @@ class Outgoing:
                 raise refusal
             case protocol_events.Acknowledged(total):
                 self._acknowledge(total)
-            case protocol_events.FileJudged(number, status):
-                self._judge(number, status)
+            case protocol_events.VerdictReceived(number, status):
+                self._report_verdict(number, status)
             case protocol_events.Completed():
                 if self._progress is not None:
                     self._progress.end()
@@ -217,8 +217,8 @@ class Outgoing:
             else:
                 self._progress.show()
 
-    def _judge(self, number: int, status: str) -> None:
-        sent = self._unjudged.pop(number, _SentFile())
+    def _report_verdict(self, number: int, status: str) -> None:
+        sent = self._without_verdict.pop(number, _SentFile())
         self._news.set()  # it may be the file of which frames are sent
         if sent.failure:
             status, reason, fault = "failed", sent.failure, SourceError.exit_status
@@ -295,7 +295,7 @@ class Outgoing:
         contents = [block.payload for block in blocks]
         digests = [block.digest or b"" for block in blocks]
         for number, content, digest in zip(numbers, contents, digests, strict=True):
-            self._unjudged[number] = _SentFile(len(content), digest.hex())
+            self._without_verdict[number] = _SentFile(len(content), digest.hex())
         await self._room(FRAME_HEADER + sum(map(len, contents)) + DIGEST * len(blocks))
         frame = self._protocol.batch(numbers, contents, digests)
         await self._put(frame, *((block.number, len(block.payload)) for block in blocks))
@@ -307,7 +307,7 @@ class Outgoing:
         if number < protocol.due or await self._give_up():
             return
         if block.failure:
-            self._unjudged[number] = _SentFile(failure=block.failure)
+            self._without_verdict[number] = _SentFile(failure=block.failure)
             await self._room(_SHORT)
             await self._put(protocol.abort(number, block.failure), (number, 0))
             return
@@ -324,7 +324,7 @@ class Outgoing:
             digest = block.digest if start + step >= len(payload) else None
             offset = block.offset + start
             if digest is not None:
-                self._unjudged[number] = _SentFile(offset + len(part), digest.hex())
+                self._without_verdict[number] = _SentFile(offset + len(part), digest.hex())
             await self._room(len(part) + FRAME_HEADER + DIGEST)
             if protocol.is_refused(number):
                 await self._give_up()

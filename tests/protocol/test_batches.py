@@ -135,7 +135,7 @@ async def test_what_travels_together_is_told_of_each(
                 counted = event.bytes
             elif isinstance(event, FileFinished) and side is sending:
                 finished += event.bytes
-                assert counted >= finished  # written before it is judged
+                assert counted >= finished  # written before its verdict
     for number, size in enumerate(sizes):
         arrived = (tmp_path / "in" / "tree" / f"{number:03}").read_bytes()
         assert arrived == bytes([number]) * size

@@ -156,11 +156,11 @@ def test_receiver_completes_after_the_last_verdict() -> None:
 
 def test_receiver_completes_when_the_last_frame_is_written() -> None:
     receiver = receiver_in(TransferState.RECEIVED)
-    judged = receiver.received
+    arrived = receiver.received
     receiver.verdict(2, "ok")
     receiver.verdict(1, "ok")
     states = []
-    for cost in (judged - 1, 1):
+    for cost in (arrived - 1, 1):
         receiver.written(cost)
         states.append(receiver.state)
     assert states == [TransferState.RECEIVED, TransferState.COMPLETED]
@@ -202,12 +202,12 @@ def test_receiver_completes_after_the_last_frame_of_a_failed_file() -> None:
         (1, "mismatch", "verdict mismatch on file 1, which has not ended"),
     ],
 )
-def test_receiver_cannot_judge(number: int, status: str, reason: str) -> None:
+def test_receiver_cannot_give_a_verdict(number: int, status: str, reason: str) -> None:
     with pytest.raises(LocalProtocolError, match=reason):
         receiver_in(TransferState.RECEIVING).verdict(number, status)
 
 
-def test_receiver_judges_a_file_once() -> None:
+def test_receiver_gives_a_file_one_verdict() -> None:
     receiver = receiver_in(TransferState.RECEIVED)
     receiver.verdict(1, "ok")
     with pytest.raises(LocalProtocolError, match="second verdict on 1"):

@@ -14,7 +14,7 @@ from dcsend.errors import (
 from dcsend.protocol.events import (
     Cancelled,
     Completed,
-    FileJudged,
+    VerdictReceived,
 )
 from dcsend.protocol.frames import decode_frame
 from dcsend.protocol.messages import Bye, Cancel, Decline, Message, decode, encode
@@ -110,8 +110,8 @@ def test_sender_makes_no_frame_in_another_state(state: TransferState) -> None:
 def test_sender_passes_verdicts_on() -> None:
     sender = sender_in(TransferState.SENT)
     assert sender.receive(verdict((2, "ok"), (1, "mismatch"))) == [
-        FileJudged(2, "ok"),
-        FileJudged(1, "mismatch"),
+        VerdictReceived(2, "ok"),
+        VerdictReceived(1, "mismatch"),
     ]
 
 
@@ -130,7 +130,7 @@ def test_sender_refuses_a_verdict_on(files: list[tuple[int, str]], reason: str) 
 
 def test_sender_hears_of_a_folder_that_could_not_be_made() -> None:
     sender = sender_in(TransferState.SENT)
-    assert sender.receive(verdict((0, "failed"))) == [FileJudged(0, "failed")]
+    assert sender.receive(verdict((0, "failed"))) == [VerdictReceived(0, "failed")]
     sender.receive(verdict((1, "ok"), (2, "ok")))
     with pytest.raises(RemoteProtocolError, match="complete doesn't match the verdicts"):
         sender.receive(COMPLETE)  # which says that all is well
@@ -150,7 +150,7 @@ def test_sender_refuses_ok_for_an_aborted_file() -> None:
 
 def test_sender_takes_an_early_failure() -> None:
     sender = sender_in(TransferState.SENDING)
-    assert sender.receive(verdict((1, "failed"))) == [FileJudged(1, "failed")]
+    assert sender.receive(verdict((1, "failed"))) == [VerdictReceived(1, "failed")]
     sender.data(1, 0, b"hello", DIGEST)
 
 

@@ -134,7 +134,7 @@ def test_transfer_of_whole_files_together_is_that_of_each(size: int) -> None:
     link.run()
     expected = {number: one for number, one in enumerate(contents) if number != 3}
     assert link.saved == expected
-    assert link.judged == dict.fromkeys(expected, "ok")
+    assert link.verdicts == dict.fromkeys(expected, "ok")
     total = sum(map(len, expected.values()))
     assert_done(link, Completed(ok=True, files=19, bytes=total))
     frames = -(-19 // size)
@@ -151,14 +151,14 @@ def test_transfer_of_whole_files_goes_around_one_that_is_there_in_part() -> None
 def test_transfer_notices_a_file_of_a_batch_that_changed() -> None:
     link = link_for(b"one", b"two", b"three", plan=Plan(damaged=frozenset({2}), batch=3))
     link.run()
-    assert link.judged == {0: "ok", 1: "ok", 2: "mismatch"}
+    assert link.verdicts == {0: "ok", 1: "ok", 2: "mismatch"}
 
 
 def test_transfer_goes_on_after_an_aborted_file() -> None:
     link = link_for(content(FULL + 1), b"whole", content(9), plan=Plan(abort={0: FULL, 2: 0}))
     link.run()
     assert_done(link, Completed(ok=False, files=1, bytes=5))
-    assert link.judged == {0: "failed", 1: "ok", 2: "failed"}
+    assert link.verdicts == {0: "failed", 1: "ok", 2: "failed"}
 
 
 def test_transfer_leaves_out_what_is_skipped() -> None:
@@ -199,7 +199,7 @@ def test_transfer_notices_a_file_that_changed() -> None:
     link = link_for(content(9), content(8), plan=Plan(damaged=frozenset({0})))
     link.run()
     assert_done(link, Completed(ok=False, files=1, bytes=8))
-    assert link.judged == {0: "mismatch", 1: "ok"}
+    assert link.verdicts == {0: "mismatch", 1: "ok"}
 
 
 def test_transfer_goes_on_after_a_file_that_cannot_be_saved() -> None:
@@ -207,7 +207,7 @@ def test_transfer_goes_on_after_a_file_that_cannot_be_saved() -> None:
     link = link_for(content(3 * FULL), content(8), content(7), plan=plan)
     link.run()
     assert_done(link, Completed(ok=False, files=1, bytes=8))
-    assert link.judged == {0: "failed", 1: "ok", 2: "failed"}
+    assert link.verdicts == {0: "failed", 1: "ok", 2: "failed"}
 
 
 def test_declined_transfer_ends_with_bye() -> None:

@@ -19,7 +19,7 @@ from dcsend.protocol.events import (
     Accepted,
     Completed,
     Event,
-    FileJudged,
+    VerdictReceived,
 )
 from dcsend.protocol.ledger import has_frames
 from dcsend.protocol.receiver import Receiver
@@ -104,10 +104,10 @@ class Link:
         self._is_cut = True
 
     @property
-    def judged(self) -> dict[int, str]:
+    def verdicts(self) -> dict[int, str]:
         """Verdicts that have reached the sender."""
-        judged = (event for event in self.sender_events if isinstance(event, FileJudged))
-        return {event.number: event.status for event in judged}
+        verdicts = (event for event in self.sender_events if isinstance(event, VerdictReceived))
+        return {event.number: event.status for event in verdicts}
 
     # --- one step
 

@@ -93,9 +93,9 @@ export class Link {
   }
 
   /** Verdicts that have reached the sender. */
-  get judged(): Map<number, string> {
-    const judged = this.senderEvents.filter((event) => event.type === "file-judged");
-    return new Map(judged.map(({ number, status }) => [number, status]));
+  get verdicts(): Map<number, string> {
+    const verdicts = this.senderEvents.filter((event) => event.type === "verdict-received");
+    return new Map(verdicts.map(({ number, status }) => [number, status]));
   }
 
   #actions(): (() => void)[] {

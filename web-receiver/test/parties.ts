@@ -349,7 +349,7 @@ export class ReceivingPeer extends Peer {
   readonly frames: number[] = [];
   /** Its answer; called with the entries. */
   answer: (entries: readonly Entry[]) => void = () => this.protocol.accept(new Map());
-  judge: (number: number, ok: boolean) => "ok" | "mismatch" | "failed" = (_, ok) =>
+  verdictOf: (number: number, ok: boolean) => "ok" | "mismatch" | "failed" = (_, ok) =>
     ok ? "ok" : "mismatch";
   /** Numbers of files that fail at their first frame. */
   readonly refuses = new Set<number>();
@@ -391,7 +391,7 @@ export class ReceivingPeer extends Peer {
     if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
     if (frame.type === "file-ended") {
       const ok = Buffer.compare(sha256(Uint8Array.from(bytes)), frame.digest) === 0;
-      this.protocol.verdict(frame.number, this.judge(frame.number, ok));
+      this.protocol.verdict(frame.number, this.verdictOf(frame.number, ok));
     }
   }
 }

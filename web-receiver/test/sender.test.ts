@@ -299,8 +299,8 @@ describe("frames", () => {
 describe("verdicts and the last message", () => {
   test("sender passes verdicts on", () => {
     expect(senderIn("sent").receive(verdict([2, "ok"], [1, "mismatch"]))).toEqual([
-      { type: "file-judged", number: 2, status: "ok" },
-      { type: "file-judged", number: 1, status: "mismatch" },
+      { type: "verdict-received", number: 2, status: "ok" },
+      { type: "verdict-received", number: 1, status: "mismatch" },
     ]);
   });
 

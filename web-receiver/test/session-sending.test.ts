@@ -166,7 +166,7 @@ describe("what goes wrong", () => {
     ["failed", "destination", "the receiver could not save it"],
   ] as const)("the verdict %s is an error of kind %s", async (status, kind, reason) => {
     const { page, peer } = transfer(film);
-    peer.judge = () => status;
+    peer.verdictOf = () => status;
     await page.run.finished;
     expect(page.of("file")).toMatchObject([{ status, reason }]);
     expect(page.of("failed")[0]?.error.kind).toBe(kind);

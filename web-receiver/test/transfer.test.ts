@@ -121,7 +121,7 @@ describe("transfer", () => {
     const link = linkFor([content(FULL + 1), bytes("whole"), content(9)], { abort });
     link.run();
     expectDone(link, false, 1, 5);
-    expect(Object.fromEntries(link.judged)).toEqual({ 0: "failed", 1: "ok", 2: "failed" });
+    expect(Object.fromEntries(link.verdicts)).toEqual({ 0: "failed", 1: "ok", 2: "failed" });
   });
 
   test("what is skipped is left out", () => {
@@ -170,14 +170,14 @@ describe("transfer", () => {
     const link = linkFor([content(9), content(8)], { damaged: [0] });
     link.run();
     expectDone(link, false, 1, 8);
-    expect(Object.fromEntries(link.judged)).toEqual({ 0: "mismatch", 1: "ok" });
+    expect(Object.fromEntries(link.verdicts)).toEqual({ 0: "mismatch", 1: "ok" });
   });
 
   test("file that can't be saved leaves the others", () => {
     const link = linkFor([content(3 * FULL), content(8), content(7)], { unsaved: [0, 2] });
     link.run();
     expectDone(link, false, 1, 8);
-    expect(Object.fromEntries(link.judged)).toEqual({ 0: "failed", 1: "ok", 2: "failed" });
+    expect(Object.fromEntries(link.verdicts)).toEqual({ 0: "failed", 1: "ok", 2: "failed" });
   });
 
   test("declined transfer ends with bye", () => {

@@ -313,8 +313,8 @@ func (s *session) parse(m *message) {
 	}
 }
 
-// judge says what became of an entry (C-26); with one that has failed nothing more is done.
-func (s *session) judge(n int, status string, err error) {
+// conclude reports the status of an entry (C-26); after a failure nothing more is done with it.
+func (s *session) conclude(n int, status string, err error) {
 	if err != nil {
 		fmt.Printf("%s: %+q (%+q)\n", status, s.entries[n].Path, err.Error())
 		s.failed, s.entries[n].Kind = s.failed+1, ""
@@ -400,7 +400,7 @@ func (s *session) receive(n int) {
 		must(e.Size == nil || f.kind == abortFrame || next+f.length <= *e.Size, "more content than the file has")
 		switch f.kind {
 		case abortFrame: // F-10
-			s.judge(n, status, fmt.Errorf("given up by the sender: %s", f.payload))
+			s.conclude(n, status, fmt.Errorf("given up by the sender: %s", f.payload))
 			return
 		case holeFrame:
 			must(e.Size != nil || holes+f.length <= next-holes+1<<30, "too many zeros in a stream") // F-8
@@ -429,7 +429,7 @@ func (s *session) receive(n int) {
 	if failed == nil {
 		s.files, s.bytes, status = s.files+1, s.bytes+next, "ok"
 	}
-	s.judge(n, status, failed)
+	s.conclude(n, status, failed)
 }
 
 // transfer is the side of a receiver, from Hello to Bye.
@@ -445,15 +445,15 @@ func (s *session) transfer() {
 		case "file":
 			s.receive(n)
 		case "directory":
-			s.judge(n, "failed", os.MkdirAll(s.folder+e.Path, os.FileMode(*e.Mode|0o700)))
+			s.conclude(n, "failed", os.MkdirAll(s.folder+e.Path, os.FileMode(*e.Mode|0o700)))
 		case "link":
-			s.judge(n, "failed", os.MkdirAll(path.Dir(s.folder+e.Path), 0o755))
+			s.conclude(n, "failed", os.MkdirAll(path.Dir(s.folder+e.Path), 0o755))
 		}
 	}
 	must(len(s.batch.digests) == 0, "a batch has too many files")
 	for n, e := range s.entries { // links come last, so nothing is written through them (N-9)
 		if e.Kind == "link" {
-			s.judge(n, "failed", os.Symlink(e.Target, s.folder+e.Path))
+			s.conclude(n, "failed", os.Symlink(e.Target, s.folder+e.Path))
 		}
 	}
 	s.send("ack", map[string]any{"bytes": s.written})

@@ -55,8 +55,8 @@ export interface Acknowledged {
 }
 
 /** The status of a file has arrived. */
-export interface FileJudged {
-  readonly type: "file-judged";
+export interface VerdictReceived {
+  readonly type: "verdict-received";
   /** The entry's number. */
   readonly number: number;
   readonly status: Status;
@@ -148,7 +148,7 @@ export type Event =
   | Accepted
   | Declined
   | Acknowledged
-  | FileJudged
+  | VerdictReceived
   | Completed
   | Cancelled
   | PeerSaidBye;

@@ -16,7 +16,7 @@ const ENDED = 2;
 /** Given up by the sender. */
 const ABORTED = 4;
 /** It has a status. */
-const JUDGED = 8;
+const HAS_VERDICT = 8;
 /** A directory or a link: no frames; a status only if it could not be made. */
 const PLAIN = 16;
 
@@ -35,7 +35,7 @@ export class Ledger {
   readonly #have: ReadonlyMap<number, number>;
   readonly #marks: Uint8Array;
   #coming: number;
-  #unjudged: number;
+  #withoutVerdict: number;
   #goodFiles = 0;
   #goodBytes = 0;
   #allGood = true;
@@ -57,7 +57,7 @@ export class Ledger {
     this.#marks = Uint8Array.from(entries, (entry, number) =>
       skip.has(number) ? 0 : hasFrames(entry) ? COMING : PLAIN,
     );
-    this.#coming = this.#unjudged = this.#marks.filter((mark) => mark === COMING).length;
+    this.#coming = this.#withoutVerdict = this.#marks.filter((mark) => mark === COMING).length;
     this.#openNext();
   }
 
@@ -67,14 +67,14 @@ export class Ledger {
   }
 
   /** Whether each expected file has ended or was aborted, and has its status. */
-  get allJudged(): boolean {
-    return this.#coming === 0 && this.#unjudged === 0;
+  get allVerdictsGiven(): boolean {
+    return this.#coming === 0 && this.#withoutVerdict === 0;
   }
 
   /** Return whether a file has its status before its last frame: no more content is needed. */
   isRefused(number: number): boolean {
     // A directory has no frames, although it may have a status.
-    return this.#mark(number) === (COMING | JUDGED);
+    return this.#mark(number) === (COMING | HAS_VERDICT);
   }
 
   /** Return what is wrong with DATA or HOLE of `length` bytes as the next frame. */
@@ -126,7 +126,7 @@ export class Ledger {
 
   /** End the current file; the next one is due. */
   passEnd(): void {
-    if (!this.#known && !(this.#mark(this.number) & JUDGED)) {
+    if (!this.#known && !(this.#mark(this.number) & HAS_VERDICT)) {
       this.#sizes.set(this.number, this.position);
     }
     this.#pass(ENDED);
@@ -147,7 +147,7 @@ export class Ledger {
     const mark = this.#mark(number);
     let rule = "";
     if (mark === 0) rule = "is not to be sent";
-    else if (mark & JUDGED) rule = "has one";
+    else if (mark & HAS_VERDICT) rule = "has one";
     else if (status === "failed") return "";
     else if (mark & PLAIN) rule = "is no file";
     else if (!(mark & ENDED)) rule = "has not ended";
@@ -155,12 +155,12 @@ export class Ledger {
   }
 
   /** Record a status that has no fault. */
-  judge(number: number, status: Status): void {
+  recordVerdict(number: number, status: Status): void {
     const mark = this.#mark(number);
-    this.#marks[number] = mark | JUDGED;
+    this.#marks[number] = mark | HAS_VERDICT;
     if (status !== "ok") this.#allGood = false;
     if (mark & PLAIN) return;
-    this.#unjudged--;
+    this.#withoutVerdict--;
     if (status === "ok") {
       this.#goodFiles++;
       this.#goodBytes += this.#entries[number]?.size ?? this.#sizes.get(number) ?? 0;
@@ -194,7 +194,7 @@ export class Ledger {
   }
 
   #openNext(): void {
-    // Files that are not due yet have no mark but COMING, or with it JUDGED (failed early).
+    // Files that are not due yet have no mark but COMING, or HAS_VERDICT too (failed early).
     do this.number++;
     while (this.number < this.#marks.length && !(this.#mark(this.number) & COMING));
     const entry = this.#entries[this.number];

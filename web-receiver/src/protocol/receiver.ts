@@ -51,7 +51,7 @@ export const TRANSITIONS: Transitions = {
     verdict: "received",
     Working: "received",
     working: "received",
-    "all files judged": "completed",
+    "all verdicts given": "completed",
     ...ANY_TIME,
   },
   // Complete is sent: a Cancel that crosses it changes nothing and counts as Bye.
@@ -169,7 +169,7 @@ export class Receiver extends Side {
     if (this.isOver()) return;
     this.step("verdict");
     check(this.#ledger.verdictFault(number, status));
-    this.#ledger.judge(number, status);
+    this.#ledger.recordVerdict(number, status);
     this.#verdicts.push([number, status]);
     this.#conclude();
   }
@@ -282,10 +282,10 @@ export class Receiver extends Side {
   #conclude(): void {
     // A file that fails early has its status before its last frame, and before the status of
     // directories is known: so it is complete only when that frame is written, too.
-    if (this.state !== "received" || !this.#ledger.allJudged) return;
+    if (this.state !== "received" || !this.#ledger.allVerdictsGiven) return;
     if (this.#written !== this.received) return;
     this.#flush();
-    this.step("all files judged");
+    this.step("all verdicts given");
     this.send(this.#ledger.totals());
   }
 

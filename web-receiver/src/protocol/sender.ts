@@ -218,8 +218,8 @@ export class Sender extends Side {
       case "verdict":
         return message.files.map(([number, status]) => {
           refuse(this.#ledger.verdictFault(number, status));
-          this.#ledger.judge(number, status);
-          return { type: "file-judged", number, status };
+          this.#ledger.recordVerdict(number, status);
+          return { type: "verdict-received", number, status };
         });
       case "complete":
         return [this.#onComplete(message)];
@@ -249,7 +249,7 @@ export class Sender extends Side {
   }
 
   #onComplete(complete: Complete): Event {
-    refuse(this.#ledger.allJudged ? "" : "complete before all verdicts");
+    refuse(this.#ledger.allVerdictsGiven ? "" : "complete before all verdicts");
     const { ok, files, bytes } = this.#ledger.totals();
     if (complete.ok !== ok || complete.files !== files || complete.bytes !== bytes) {
       throw new RemoteProtocolError("complete doesn't match the verdicts");

@@ -82,7 +82,7 @@ export type TransferInput =
   | "all frames passed"
   | "verdict"
   | "working"
-  | "all files judged"
+  | "all verdicts given"
   | "end"
   | "cancel"
   | "violation";

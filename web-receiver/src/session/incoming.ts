@@ -66,7 +66,7 @@ export class Incoming implements TransferHalf {
   /** Number of files that have not ended. */
   #left = 0;
   /** Numbers of the files without a verdict. */
-  readonly #unjudged = new Set<number>();
+  readonly #withoutVerdict = new Set<number>();
   #progress: Progress | null = null;
 
   constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
@@ -180,9 +180,9 @@ export class Incoming implements TransferHalf {
     for (const [number, { kind }] of this.#entries.entries()) {
       if (skip.has(number)) continue;
       wanted.add(number);
-      if (kind === "file" || kind === "text") this.#unjudged.add(number);
+      if (kind === "file" || kind === "text") this.#withoutVerdict.add(number);
     }
-    this.#left = this.#unjudged.size;
+    this.#left = this.#withoutVerdict.size;
     this.#sink = await this.#options.openSink(destination, this.#entries, wanted);
     if (this.#tally.sealed) await this.#sink.close();
   }
@@ -272,7 +272,7 @@ export class Incoming implements TransferHalf {
       if (this.#tally.sealed) return;
       if (!(await this.#tell(outcomes, cost))) return;
     }
-    if (this.#unjudged.size > 0) throw new LocalProtocolError("files without a verdict");
+    if (this.#withoutVerdict.size > 0) throw new LocalProtocolError("files without a verdict");
     this.safe = true;
   }
 
@@ -313,7 +313,7 @@ export class Incoming implements TransferHalf {
       // page.
       if (download !== undefined) await this.#options.handOver(download);
       if (this.#tally.sealed) return false;
-      this.#judge(outcome);
+      this.#sendVerdict(outcome);
       this.#report(outcome);
       if (download !== undefined) await this.control.flush();
     }
@@ -326,12 +326,12 @@ export class Incoming implements TransferHalf {
     return true;
   }
 
-  #judge(outcome: Outcome): void {
+  #sendVerdict(outcome: Outcome): void {
     const { number, status, text } = outcome;
     if (text !== null && status === "ok") {
       this.#tally.emit({ type: "text", text, sent: false, kind: "snippet" });
     }
-    if (this.#unjudged.delete(number) || status !== "ok") {
+    if (this.#withoutVerdict.delete(number) || status !== "ok") {
       this.#protocol.verdict(number, status === "aborted" ? "failed" : status);
     }
   }

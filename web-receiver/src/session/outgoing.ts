@@ -87,7 +87,7 @@ export class Outgoing implements TransferHalf {
   readonly #frames: Frame[] = [];
   #done = 0;
   #sent = 0;
-  readonly #unjudged = new Map<number, Sent>();
+  readonly #withoutVerdict = new Map<number, Sent>();
 
   constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
     this.#options = options;
@@ -150,8 +150,8 @@ export class Outgoing implements TransferHalf {
       case "acknowledged":
         this.#acknowledge(event.bytes);
         break;
-      case "file-judged":
-        this.#judge(event.number, event.status);
+      case "verdict-received":
+        this.#reportVerdict(event.number, event.status);
         break;
       case "completed":
         this.#progress?.end();
@@ -200,9 +200,9 @@ export class Outgoing implements TransferHalf {
     this.#progress?.show();
   }
 
-  #judge(number: number, status: "ok" | "mismatch" | "failed"): void {
-    const sent = this.#unjudged.get(number);
-    this.#unjudged.delete(number);
+  #reportVerdict(number: number, status: "ok" | "mismatch" | "failed"): void {
+    const sent = this.#withoutVerdict.get(number);
+    this.#withoutVerdict.delete(number);
     const file = {
       path: this.#entries[number]?.path ?? "",
       bytes: sent?.bytes ?? 0,
@@ -284,7 +284,7 @@ export class Outgoing implements TransferHalf {
 
   /** Give up a file that can't be read. */
   async #sendAbort({ number, failure }: Block): Promise<void> {
-    this.#unjudged.set(number, { bytes: 0, digest: new Uint8Array(), failure });
+    this.#withoutVerdict.set(number, { bytes: 0, digest: new Uint8Array(), failure });
     await this.#room(SHORT);
     await this.#put(this.#protocol.abort(number, failure), number, 0);
   }
@@ -303,7 +303,7 @@ export class Outgoing implements TransferHalf {
       const digest = at === length ? block.digest : null;
       if (part.length === 0 && digest === null) return;
       if (digest !== null)
-        this.#unjudged.set(number, { bytes: offset + part.length, digest, failure });
+        this.#withoutVerdict.set(number, { bytes: offset + part.length, digest, failure });
       const cost = FRAME_HEADER + part.length + (digest === null ? 0 : DIGEST);
       // Without `await` while there is room: awaiting would take longer than sending.
       if (!this.#hasRoom(cost)) await this.#room(cost);
