@@ -96,6 +96,16 @@ def test_error_of_a_full_disk_mentions_unfinished_files(small_disk: Path) -> Non
     assert (small_disk / "out/b.dcsend-part").exists(), "nothing is removed before it is accepted"
 
 
+def test_part_with_a_second_name_makes_no_room(small_disk: Path) -> None:
+    first = sink_on(small_disk)
+    first.plan([Entry("b", size=700_000)])
+    first.apply([Data(0, 0, bytes(600_000))])
+    first.close()
+    (small_disk / "second name").hardlink_to(small_disk / "out/b.dcsend-part")
+    with pytest.raises(DestinationError, match="not enough room"):
+        sink_on(small_disk).plan([Entry("a", size=600_000), Entry("b", size=300_000)])
+
+
 # Real drivers.
 
 

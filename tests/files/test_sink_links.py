@@ -71,6 +71,17 @@ def test_part_swapped_for_another_file_is_not_given_the_name(
     assert not (tmp_path / "out/f").exists()
 
 
+def test_file_in_the_place_of_the_part_is_not_removed(make_sink: MakeSink, tmp_path: Path) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=1)])
+    sink.apply([Data(0, 0, b"x")])
+    part = tmp_path / "out/f.dcsend-part"
+    part.unlink()
+    part.write_bytes(b"precious")
+    assert statuses(sink.apply(whole(0, b"y")[1:])) == ["mismatch"]
+    assert part.read_bytes() == b"precious"
+
+
 def test_links_are_made_after_everything_else(make_sink: MakeSink, tmp_path: Path) -> None:
     sink = make_sink()
     sink.plan(
@@ -138,6 +149,16 @@ def test_target_through_a_folder_in_the_place_of_a_link_is_resolved(
     sink = make_sink(Existing.OVERWRITE)
     sink.plan([Entry("m", Kind.LINK, target="x"), Entry("n", Kind.LINK, target="m/old")])
     assert statuses(sink.finish()) == ["failed", "failed"]
+
+
+def test_target_passes_forty_links_and_no_more(make_sink: MakeSink) -> None:
+    sink = make_sink()
+    # The target of link n passes the links n + 1 to 41.
+    targets = [*(f"l{number + 1}" for number in range(41)), "file"]
+    sink.plan([Entry(f"l{n}", Kind.LINK, target=target) for n, target in enumerate(targets)])
+    outcomes = sink.finish()
+    assert [one.number for one in outcomes if one.status != "ok"] == [0]
+    assert "through too many links" in str(outcomes[0].error)
 
 
 def test_links_in_a_circle_are_not_made(make_sink: MakeSink) -> None:

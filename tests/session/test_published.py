@@ -1,0 +1,37 @@
+"""A run whose code a program waits for: the newest code counts."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+
+from dcsend.session.events import CodeReady, Emit, Event, Finished, Link
+from dcsend.session.published import published
+
+DONE = Finished(ok=True, exit=0, bytes=0, seconds=0.0)
+
+
+def ready(code: str) -> CodeReady:
+    link = f"dcsend:#{code}"
+    when = datetime.datetime.now(datetime.UTC)
+    return CodeReady(code, link, when, "sender", (Link(link, "eth0"),))
+
+
+async def test_renewed_code_replaces_the_first_with_its_links() -> None:
+    renew, shown = asyncio.Event(), asyncio.Event()
+    events: list[Event] = []
+
+    async def run(emit: Emit) -> Finished:
+        emit(ready("one"))
+        await renew.wait()
+        emit(ready("two"))
+        shown.set()
+        return DONE
+
+    async with published(run, events.append) as value:
+        assert (value.code, value.link) == ("one", "dcsend:#one")
+        renew.set()
+        await shown.wait()
+        assert (value.code, value.link) == ("two", "dcsend:#two")
+        assert [link.url for link in value.links] == ["dcsend:#two"]
+    assert len(events) == 2
