@@ -139,6 +139,12 @@ def test_missing_link_folder_and_pipe_are_no_journals(tmp_path: Path) -> None:
         assert read_journal(tmp_path / name) is None
 
 
+def test_file_longer_than_any_journal_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(HEADER_LINE + POINT_LINE)
+    os.truncate(tmp_path / "long", (256 << 20) + 1)
+    assert read_journal(tmp_path / "long") is None
+
+
 def test_only_large_files_and_streams_have_a_journal() -> None:
     assert not wants_journal(Entry("a", size=MIN_SIZE - 1))
     assert wants_journal(Entry("a", size=MIN_SIZE))

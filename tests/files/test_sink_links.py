@@ -167,6 +167,16 @@ def test_links_in_a_circle_are_not_made(make_sink: MakeSink) -> None:
     assert statuses(sink.finish()) == ["failed", "failed"]
 
 
+def test_reasons_of_very_many_links_that_are_not_made_take_bounded_memory(
+    make_sink: MakeSink,
+) -> None:
+    sink = make_sink()
+    sink.plan([Entry(f"l{n}", Kind.LINK, target=f"l{n}") for n in range(1002)])
+    reasons = [str(one.error) for one in sink.finish()]
+    assert len(set(reasons[:1000])) == 1000
+    assert set(reasons[1000:]) == {"it could not be made, like many others"}
+
+
 @pytest.mark.parametrize(
     ("existing", "status", "names"),
     [

@@ -21,7 +21,7 @@ from dcsend.errors import (
     PeerRefused,
 )
 from dcsend.files.manifest import scan
-from dcsend.protocol.limits import MAX_FRAME
+from dcsend.protocol.limits import MAX_FRAME, MAX_TEXT
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Connected, Event, ManifestKnown, Progressed, TextExchanged
 from dcsend.session.outcome import exit_status
@@ -153,6 +153,34 @@ async def test_typed_lines_appear_on_the_other_side_while_the_person_decides(
     assert [(e.text, e.sent) for e in lines] == [("congratulations", False)]
     randoms = [e for e in receiving.events if isinstance(e, TextExchanged) and e.kind == "random"]
     assert all(len(e.text) == 15 for e in randoms)
+
+
+async def test_a_long_typed_line_arrives_whole_in_messages_of_the_allowed_length(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    line = "".join(chr(0x1F400 + number % 64) for number in range(2 * MAX_TEXT))
+    heard = ""
+    arrived = asyncio.Event()
+
+    async def decide_after_the_line(manifest: ManifestKnown) -> bool:
+        await arrived.wait()
+        return True
+
+    def listen(event: Event) -> None:
+        nonlocal heard
+        if isinstance(event, TextExchanged) and event.kind == "line":
+            assert len(f"{event.text}\n".encode()) <= MAX_TEXT
+            heard += event.text
+            if len(heard) >= len(line):
+                arrived.set()
+
+    sending = sender(left, source_file)
+    sending.lines.put_nowait(line)
+    receiving = receiver(right, tmp_path / "in", decide=decide_after_the_line, emit=listen)
+    async with asyncio.timeout(60):
+        assert await both(sending, receiving) == (None, None)
+    assert heard == line
 
 
 async def test_a_manifest_that_can_not_be_encoded_is_reported_on_both_sides(
