@@ -36,13 +36,13 @@ from dcsend.net.address import Address, is_ipv6
 from dcsend.net.resolving import NameUnknownError, resolve
 from dcsend.printable import printable
 
-__all__ = ["allocate"]
+__all__ = ["LIMIT", "allocate"]
 
 logger = logging.getLogger(__name__)
 
 _SILENCE: Final = 3.0
 "Seconds without a response until an attempt fails: the request is sent three times."
-_LIMIT: Final = 6.0
+LIMIT: Final = 6.0
 "Seconds for all attempts: TCP, TLS and two requests take about five round trips."
 _STAGGER: Final = 0.3
 "Seconds until the next address of the name is tried as well (RFC 8305, 5 has 0.25)."
@@ -151,7 +151,7 @@ async def allocate(
     """
     try:
         addresses = _alternating(await _looked_up(server.address))[:_ATTEMPTS]
-        async with asyncio.timeout(_LIMIT):
+        async with asyncio.timeout(LIMIT):
             transport, protocol = await _first(server, addresses, make)
     except (OSError, TimeoutError, TransactionError, NameUnknownError) as exc:
         failure = _explained(server, exc)

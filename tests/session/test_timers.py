@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from dcsend.ice import consent
+from dcsend.ice import consent, relay
 from dcsend.peers import listener
 from dcsend.protocol import limits
 from dcsend.session import conversation, outgoing
@@ -26,6 +26,8 @@ OURS: Final = {
     "hello": Settings().deadlines.hello,
     "progress": Settings().deadlines.progress,
     "bye": Settings().deadlines.bye,
+    "gathering": Settings().stun_timeout,
+    "gathering-relay": relay.LIMIT,
     "working": Settings().deadlines.working,
     "liveness-interval": limits.LIVENESS_INTERVAL,
     "silence-report": Settings().silence_report,

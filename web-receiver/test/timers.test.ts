@@ -3,16 +3,17 @@
  */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { DIAL } from "../src/peers/browser.ts";
-import {
-  HELLO_SECONDS,
-  LIVENESS_INTERVAL,
-  PROGRESS_SECONDS,
-  WORKING_SECONDS,
-} from "../src/protocol/limits.ts";
+import { DIAL, GATHERING, RELAYING } from "../src/peers/browser.ts";
+import { LIVENESS_INTERVAL } from "../src/protocol/limits.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
 import { BYE } from "../src/session/incoming.ts";
-import { LIMIT, REPORT } from "../src/session/liveness.ts";
+import {
+  HELLO_SECONDS,
+  LIMIT,
+  PROGRESS_SECONDS,
+  REPORT,
+  WORKING_SECONDS,
+} from "../src/session/liveness.ts";
 import { HANG_UP } from "../src/session/outgoing.ts";
 
 const TABLE = new URL("../../tests/vectors/timers.txt", import.meta.url);
@@ -22,6 +23,8 @@ const OURS = {
   hello: HELLO_SECONDS,
   progress: PROGRESS_SECONDS,
   bye: BYE,
+  "gathering-page": GATHERING,
+  "gathering-relay-page": RELAYING,
   working: WORKING_SECONDS,
   "liveness-interval": LIVENESS_INTERVAL,
   "silence-report": REPORT,

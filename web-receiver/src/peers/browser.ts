@@ -57,6 +57,11 @@ const ANEW = "start again with two new codes";
 /** Seconds until a dial is given up. Chromium itself gives up after 15, Firefox after 11. */
 export const DIAL = 15;
 
+/** Seconds to gather candidates; a dead server must not delay the code. */
+export const GATHERING = 2.5;
+/** The same with a TURN server, until there is a relayed candidate: TLS takes round trips. */
+export const RELAYING = 4;
+
 /** Options of a dial. */
 export interface DialOptions {
   /** Seconds until it is given up. */
@@ -110,9 +115,9 @@ function ownPeerConnection(configuration: RTCConfiguration): RTCPeerConnection {
 export interface OfferOptions {
   /** STUN and TURN servers. */
   readonly iceServers?: RTCIceServer[];
-  /** Seconds to gather candidates; a dead server must not delay the code. */
+  /** In place of GATHERING. */
   readonly gathering?: number;
-  /** The same with a TURN server, until there is a relayed candidate: TLS takes round trips. */
+  /** In place of RELAYING. */
   readonly relaying?: number;
   /** Replaces the browser's own in tests. */
   readonly peerConnection?: (configuration: RTCConfiguration) => RTCPeerConnection;
@@ -134,7 +139,7 @@ export interface Offering {
 
 /** Make an offer, for the exchange of two descriptions. Rejects with ConnectionFailed. */
 export async function offer(options: OfferOptions = {}): Promise<Offering> {
-  const { iceServers = [], gathering = 2.5, relaying = 4 } = options;
+  const { iceServers = [], gathering = GATHERING, relaying = RELAYING } = options;
   const { peerConnection = ownPeerConnection } = options;
   const errors: ServerError[] = [];
   let connection: BrowserConnection | undefined;

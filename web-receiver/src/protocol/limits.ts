@@ -76,15 +76,6 @@ export const MAX_TEXT_ENTRY = 1048576;
 /** Bytes of data messages in flight. */
 export const WINDOW = 8388608;
 
-// --- deadlines
-
-/** From open channels to the peer's Hello. */
-export const HELLO_SECONDS = 15;
-/** To the peer's next step that does not depend on a person. */
-export const PROGRESS_SECONDS = 60;
-/** Between two Working of a side whose disk, source or pipe has not finished. */
-export const WORKING_SECONDS = 20;
-
 // --- text channel
 
 /** Longest message of the text channel, in UTF-8. */

@@ -6,9 +6,9 @@
 import type { DcsendError } from "../errors.ts";
 import type { Channel, Connection, Route } from "../peers/contract.ts";
 import type { Event } from "../protocol/events.ts";
-import { WORKING_SECONDS } from "../protocol/limits.ts";
 import { BROWSER } from "../protocol/messages.ts";
 import type { Side } from "../protocol/side.ts";
+import { WORKING_SECONDS } from "./liveness.ts";
 import { cancelReason, peerCancelled, type Tally } from "./outcome.ts";
 
 type Message = Uint8Array | string;

@@ -5,9 +5,17 @@
 
 import { ConnectionFailed, type DcsendError } from "../errors.ts";
 import type { Channel, Connection } from "../peers/contract.ts";
-import { MAX_TEXT, PROGRESS_SECONDS } from "../protocol/limits.ts";
+import { MAX_TEXT } from "../protocol/limits.ts";
 import { type Control, sendAll } from "./control.ts";
-import { Deadline, isLine, Liveness, randomLetters, type Sign, Wakefulness } from "./liveness.ts";
+import {
+  Deadline,
+  isLine,
+  Liveness,
+  PROGRESS_SECONDS,
+  randomLetters,
+  type Sign,
+  Wakefulness,
+} from "./liveness.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, suspended, type Tally } from "./outcome.ts";
 import { race, within } from "./waiting.ts";

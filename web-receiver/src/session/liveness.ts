@@ -13,6 +13,15 @@ import { LIVENESS_INTERVAL, LIVENESS_LETTERS } from "../protocol/limits.ts";
  */
 export type Sign = "send" | "report" | "give-up";
 
+/** Seconds from open channels to the peer's Hello (PROTOCOL.md, Timers). */
+export const HELLO_SECONDS = 15;
+
+/** Seconds to the peer's next step that does not depend on a person. */
+export const PROGRESS_SECONDS = 60;
+
+/** Seconds between two Working of this side while it reads or writes. */
+export const WORKING_SECONDS = 20;
+
 /** Seconds of silence before the warning. */
 export const REPORT = 12;
 

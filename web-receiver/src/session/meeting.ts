@@ -2,7 +2,7 @@
 
 import { CodeExpired, ConnectionFailed } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
-import { HELLO_SECONDS } from "../protocol/limits.ts";
+import { HELLO_SECONDS } from "./liveness.ts";
 import type { RunOptions } from "./options.ts";
 import { asError } from "./outcome.ts";
 
