@@ -15,6 +15,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from dcsend.entry import Existing
@@ -23,11 +24,11 @@ from dcsend.files.folder import Folder
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.syncing import (
+    FILE_SYSTEM_SYNC,
     MANY,
+    FileSystemSync,
     PendingSyncs,
     SyncPool,
-    can_sync_file_systems,
-    sync_file_systems,
 )
 from dcsend.files.tmpfile import Tmpfile
 
@@ -111,14 +112,20 @@ class CommitQueue:
         existing: what to do about names that are taken.
         placed: the files that this run has placed; see `IncomingFile.place`.
         max_group: descriptors that a group holds before `is_full`.
+        file_system_sync: as `sync_file_systems`; None: each file is synced by itself.
     """
 
     def __init__(
-        self, existing: Existing, placed: PlacedFiles | None, max_group: int = MAX_GROUP
+        self,
+        existing: Existing,
+        placed: PlacedFiles | None,
+        max_group: int = MAX_GROUP,
+        file_system_sync: FileSystemSync | None = FILE_SYSTEM_SYNC,
     ) -> None:
         self._existing = existing
         self._placed = placed
         self._max_group = max_group
+        self._file_system_sync = file_system_sync
         self._complete: list[tuple[int, IncomingFile]] = []
         self._held: dict[int, int] = {}
         "Descriptors of complete files and of their folder, by `id` of the folder."
@@ -209,8 +216,8 @@ class CommitQueue:
         for folder in folders:
             folder.users += 1  # it must stay open until it is synced
         faults: dict[int, OSError] = {}
-        by_file_system = can_sync_file_systems() and _prefers_syncfs(parts)
-        if by_file_system:
+        sync = self._file_system_sync if _prefers_syncfs(parts) else None
+        if sync is not None:
             for number, part in parts:
                 try:
                     part.finish()
@@ -221,11 +228,11 @@ class CommitQueue:
             for _, part in parts:
                 first.setdefault(id(part.folder), part.descriptor)
             open_ = [*first.values(), *(one.fd for one in folders if one.fd is not None)]
-            syncs = self._pool.submit([lambda: sync_file_systems(open_)])
+            syncs = self._pool.submit([partial(sync, open_)])
         else:
             calls = [part.sync for _, part in parts]
             syncs = self._pool.submit(calls + [folder.sync for folder in folders])
-        return _SyncBatch(parts, named, folders, faults, by_file_system, syncs)
+        return _SyncBatch(parts, named, folders, faults, sync is not None, syncs)
 
 
 def _prefers_syncfs(parts: Sequence[tuple[int, IncomingFile]]) -> bool:

@@ -25,6 +25,7 @@ from dcsend.files.folder import USE_DESCRIPTORS
 from dcsend.files.folder_writer import FolderWriter
 from dcsend.files.planning import plan_folder
 from dcsend.files.sink import Outcome, Plan
+from dcsend.files.syncing import FILE_SYSTEM_SYNC, FileSystemSync
 from dcsend.listing import Entries, Index
 
 __all__ = ["DirectorySink"]
@@ -64,6 +65,7 @@ class DirectorySink:
         unattended: the names are accepted without being shown to a person.
         descriptors: whether to open folders by descriptor, which is safer; not on Windows.
         max_group: see `CommitQueue`.
+        file_system_sync: see `CommitQueue`.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class DirectorySink:
         unattended: bool = False,
         descriptors: bool = USE_DESCRIPTORS,
         max_group: int = MAX_GROUP,
+        file_system_sync: FileSystemSync | None = FILE_SYSTEM_SYNC,
     ) -> None:
         self._root = Path(os.path.abspath(root))
         self._existing = existing
@@ -85,6 +88,7 @@ class DirectorySink:
             existing=existing,
             descriptors=descriptors,
             max_group=max_group,
+            file_system_sync=file_system_sync,
         )
         self._writer = self._make_writer(Entries(), Index(Entries()), Plan())
 

@@ -26,15 +26,19 @@ class FileFactory:
         tree: the chosen folder.
         entries: the manifest.
         commit_all: waits until all complete files have their names.
+        tmpfiles: whether many small files are created without a name.
     """
 
-    def __init__(self, tree: Tree, entries: Entries, commit_all: Callable[[], None]) -> None:
+    def __init__(
+        self, tree: Tree, entries: Entries, commit_all: Callable[[], None], *, tmpfiles: bool
+    ) -> None:
         self._tree = tree
         self._entries = entries
         self._commit_all = commit_all
         self._many = False
         self._manifest = ""
         "The manifest id, once a part with a journal needs it; computing it takes time."
+        self._use_tmpfiles = tmpfiles
         self._tmpfiles = TmpfileFactory()
         self._own_parts: set[str] = set()
         "The open parts of this run; see `PartFile`."
@@ -45,7 +49,7 @@ class FileFactory:
         Args:
             many: so many files end in this batch that they are synced by file system.
         """
-        self._many = many
+        self._many = many and self._use_tmpfiles
         self._tmpfiles.recheck_folders()
 
     def remove_stale_parts(self, numbers: Iterable[int]) -> None:

@@ -31,7 +31,7 @@ from dcsend.files.part import PartFile
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.planned_folders import PlannedFolders
 from dcsend.files.sink import Plan
-from dcsend.files.syncing import MANY
+from dcsend.files.syncing import MANY, FileSystemSync
 from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
@@ -52,6 +52,7 @@ class FolderWriter:
         existing: what to do about names that are taken.
         descriptors: see `Tree`.
         max_group: see `CommitQueue`.
+        file_system_sync: see `CommitQueue`.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class FolderWriter:
         existing: Existing,
         descriptors: bool,
         max_group: int,
+        file_system_sync: FileSystemSync | None,
     ) -> None:
         collisions = NameCollisions(entries, root)
         self.table = EntryTable(entries, plan.skip, collisions)
@@ -76,8 +78,10 @@ class FolderWriter:
         self._stale: Sequence[int] = plan.stale
         "Entries whose parts of an earlier run are removed before the first write."
         self._placed = PlacedFiles(collisions) if existing is Existing.OVERWRITE else None
-        self._queue = CommitQueue(existing, self._placed, max_group)
-        self._factory = FileFactory(self._tree, entries, self.commit_all)
+        self._queue = CommitQueue(existing, self._placed, max_group, file_system_sync)
+        # After `fsync` of a file without a name, some file systems do not keep its size.
+        tmpfiles = file_system_sync is not None
+        self._factory = FileFactory(self._tree, entries, self.commit_all, tmpfiles=tmpfiles)
         self._open: dict[int, IncomingFile | TextIntake] = {}
         self._links = PlannedLinks(entries, index)
 

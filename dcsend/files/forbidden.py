@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Set
 from importlib.machinery import all_suffixes
 from pathlib import Path
 from typing import Final
@@ -36,14 +37,17 @@ class ForbiddenPlaces:
     Args:
         root: the chosen folder.
         unattended: the names are accepted without being shown to a person.
+        loaded: top-level modules that Python loads from files before dcsend.
     """
 
-    def __init__(self, root: Path, *, unattended: bool) -> None:
+    def __init__(
+        self, root: Path, *, unattended: bool, loaded: Set[str] = importing.BEFORE_US
+    ) -> None:
         self._root = os.path.realpath(root)
         self._modules = [
             _Below(below) for folder in importing.folders() if (below := self._below(folder))
         ]
-        self._names = importing.BEFORE_US if self._is_started_here() else frozenset()
+        self._names = loaded if self._is_started_here() else frozenset[str]()
         self._home: _Below | None = None
         if unattended:
             home = os.path.realpath(os.path.expanduser("~"))

@@ -29,15 +29,9 @@ from dcsend.listing import Entries
 from dcsend.printable import printable
 
 __all__ = [
-    "SPARSE_MARGIN",
-    "Omission",
     "Origin",
-    "Problem",
-    "Scan",
-    "manifest_id",
-    "scan",
-    "scan_stream",
-    "scan_text",
+    *("SPARSE_MARGIN", "Omission", "Problem", "Scan"),
+    *("manifest_id", "scan", "scan_stream", "scan_text"),
 ]
 
 SPARSE_MARGIN: Final = 64 << 10
@@ -153,19 +147,26 @@ class Scan:
         )
 
 
-def scan(paths: Iterable[str | Path], *, exclude: Sequence[str] = (), links: bool = False) -> Scan:
+def scan(
+    paths: Iterable[str | Path],
+    *,
+    exclude: Sequence[str] = (),
+    links: bool = False,
+    descriptors: bool = USE_DESCRIPTORS,
+) -> Scan:
     """List everything at *paths*.
 
     Args:
         paths: of files and folders, and of devices and pipes, which are sent as streams.
         exclude: patterns, see `Exclusion`.
         links: whether symbolic links in trees are sent; otherwise they are omitted.
+        descriptors: whether the system can open files below a descriptor.
 
     Raises:
         SourceError: one of *paths* does not exist or may not be read.
         UsageError: two of them have the same name, or one has no usable name.
     """
-    lister = _Lister(Exclusion(exclude), links)
+    lister = _Lister(Exclusion(exclude), links=links, descriptors=descriptors)
     for path in paths:
         lister.add(os.fspath(path))
     return lister.result()
@@ -210,9 +211,10 @@ def manifest_id(entries: Iterable[Entry]) -> str:
 class _Lister:
     """A scan in progress."""
 
-    def __init__(self, exclusion: Exclusion, links: bool) -> None:
+    def __init__(self, exclusion: Exclusion, *, links: bool, descriptors: bool) -> None:
         self._exclusion = exclusion
         self._links = links
+        self._descriptors = descriptors
         self._entries = Entries()
         self._origins = Origins(self._entries)
         self._devices = array("Q")
@@ -264,7 +266,7 @@ class _Lister:
         them, so that a link that replaces a folder meanwhile is not followed.
         """
         try:
-            levels = [_Level(top, name, None)]
+            levels = [_Level(top, name, None, self._descriptors)]
         except OSError as error:
             raise _missing(top, error) from None
         try:
@@ -346,6 +348,7 @@ class _Level:
         place: its path on this machine; that of the top may be a link.
         path: its path in the manifest.
         above: its parent; None for the top.
+        descriptors: whether to open the top, and what is below it relative to it.
 
     Raises:
         OSError: it can't be read, or was replaced by a link.
@@ -353,14 +356,16 @@ class _Level:
 
     __slots__ = ("_inside", "fd", "items", "path")
 
-    def __init__(self, place: str, path: str, above: _Level | None) -> None:
+    def __init__(
+        self, place: str, path: str, above: _Level | None, descriptors: bool = False
+    ) -> None:
         self.path = path
         self._inside = os.path.join(place, "x")[:-1]
         self.fd: int | None = None
         "None if the system has no `dir_fd`."
-        if USE_DESCRIPTORS and above is None:
+        if above is None and descriptors:
             self.fd = os.open(place, _FOLDER & ~NOFOLLOW)
-        elif USE_DESCRIPTORS and above is not None:
+        elif above is not None and above.fd is not None:
             self.fd = os.open(os.path.basename(place), _FOLDER, dir_fd=above.fd)
         try:
             with os.scandir(place if self.fd is None else self.fd) as items:

@@ -19,7 +19,7 @@ from dcsend.entry import Entry
 from dcsend.files.disk import close_quietly
 from dcsend.files.folder import Identity, identity
 from dcsend.files.manifest import SPARSE_MARGIN, Origin
-from dcsend.files.verified_open import NOWHERE, FileReplaced, open_listed
+from dcsend.files.verified_open import NOWHERE, FileReplaced, OpenListed
 
 __all__ = [
     "MAX_HOLE",
@@ -63,7 +63,9 @@ class Reader(Protocol):
         """Close the source; never raises, because the content has been read."""
 
 
-def open_reader(entry: Entry, origin: Origin, listed: Identity, block_size: int) -> Reader:
+def open_reader(
+    entry: Entry, origin: Origin, listed: Identity, block_size: int, open_file: OpenListed
+) -> Reader:
     """Open the source of *entry*.
 
     Args:
@@ -71,6 +73,7 @@ def open_reader(entry: Entry, origin: Origin, listed: Identity, block_size: int)
         origin: path, stream or text.
         listed: device and inode that the scan found.
         block_size: bytes read at once.
+        open_file: opens a file.
 
     Raises:
         CantRead: it has been replaced since.
@@ -82,7 +85,7 @@ def open_reader(entry: Entry, origin: Origin, listed: Identity, block_size: int)
         return StreamReader(origin, block_size)
     if entry.size is None:
         return StreamReader(_open_stream(origin, listed), block_size, owned=True)
-    return FileReader(origin, entry, listed, block_size)
+    return FileReader(origin, entry, listed, block_size, open_file)
 
 
 class TextReader:
@@ -153,16 +156,19 @@ class FileReader:
         entry: as announced to the receiver, with its size.
         listed: device and inode that the scan found.
         block_size: bytes read at once.
+        open_file: opens it.
 
     Raises:
         CantRead: it has been replaced, or has another size or time.
         OSError: it can't be opened.
     """
 
-    def __init__(self, path: str, entry: Entry, listed: Identity, block_size: int) -> None:
+    def __init__(
+        self, path: str, entry: Entry, listed: Identity, block_size: int, open_file: OpenListed
+    ) -> None:
         size = self._size = entry.size or 0
         self._block_size = block_size
-        self._fd, self._before = open_listed(path, entry.path.count("/"), listed)
+        self._fd, self._before = open_file(path, entry.path.count("/"), listed)
         try:
             _check_listed(self._before, size, entry.mtime)
         except CantRead:

@@ -15,6 +15,7 @@ from dcsend.entry import Entry, Kind
 from dcsend.files.intake import zeros
 from dcsend.files.manifest import Origin, Scan
 from dcsend.files.reading import CantRead, Piece, open_reader, reason
+from dcsend.files.verified_open import OpenListed, open_listed
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -53,11 +54,18 @@ class FileSource:
     Args:
         scanned: what `scan` returned.
         block_size: maximum bytes of a block; a multiple of the payload of a frame.
+        open_file: opens a file that was listed.
     """
 
-    def __init__(self, scanned: Scan, block_size: int = BLOCK_SIZE) -> None:
+    def __init__(
+        self,
+        scanned: Scan,
+        block_size: int = BLOCK_SIZE,
+        open_file: OpenListed = open_listed,
+    ) -> None:
         self._scan = scanned
         self._block_size = block_size
+        self._open_file = open_file
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -102,7 +110,8 @@ class FileSource:
         try:
             if entry.size is not None and start > entry.size:
                 raise CantRead("the receiver has more bytes than the file")
-            with closing(open_reader(entry, origin, listed, self._block_size)) as reader:
+            opened = open_reader(entry, origin, listed, self._block_size, self._open_file)
+            with closing(opened) as reader:
                 ended = False
                 for piece in reader.pieces(start):
                     if number < due():

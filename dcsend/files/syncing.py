@@ -20,12 +20,13 @@ from typing import Final, TypeAlias
 from dcsend.files.disk import NO_SYNC
 
 __all__ = [
+    "FILE_SYSTEM_SYNC",
     "MANY",
     "SYNCFS",
     "THREADS",
+    "FileSystemSync",
     "PendingSyncs",
     "SyncPool",
-    "can_sync_file_systems",
     "sync_file_systems",
 ]
 
@@ -57,32 +58,37 @@ SYNCFS: Final = _find_syncfs()
 "The system call `syncfs`; None on systems without a usable one."
 
 
-def can_sync_file_systems() -> bool:
-    """Return whether `sync_file_systems` works on this system."""
-    return SYNCFS is not None
-
-
-def sync_file_systems(descriptors: Iterable[int]) -> None:
+def sync_file_systems(
+    descriptors: Iterable[int], syncfs: Callable[[int], int] | None = SYNCFS
+) -> None:
     """Write all unwritten data of the file systems of these open files.
 
     Args:
         descriptors: open files. The first one of each file system is used; the system reports
             errors since that file was opened, so the one that was opened first comes first.
+        syncfs: the system call.
 
     Raises:
         OSError: data could not be written, or this system has no `syncfs`.
     """
-    if SYNCFS is None:
+    if syncfs is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     first: dict[int, int] = {}
     for descriptor in descriptors:
         first.setdefault(os.fstat(descriptor).st_dev, descriptor)
     for descriptor in first.values():
-        if SYNCFS(descriptor):
+        if syncfs(descriptor):
             error = ctypes.get_errno()
             if error in NO_SYNC:
                 continue  # as in `disk.sync`
             raise OSError(error, os.strerror(error))
+
+
+FileSystemSync: TypeAlias = Callable[[Sequence[int]], None]
+"As `sync_file_systems`, with the descriptors."
+
+FILE_SYSTEM_SYNC: Final[FileSystemSync | None] = None if SYNCFS is None else sync_file_systems
+"`sync_file_systems`; None on systems without `syncfs`."
 
 
 class PendingSyncs:

@@ -23,7 +23,7 @@ from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.names import PART_SUFFIX
 from dcsend.files.part import check_replaceable, claim_name, locked_error, remove_stale, try_lock
 from dcsend.files.placed_files import PlacedFiles
-from dcsend.files.syncing import can_sync_file_systems
+from dcsend.files.syncing import FILE_SYSTEM_SYNC
 
 __all__ = ["MAX_SIZE", "SUPPORTED", "Tmpfile", "TmpfileFactory", "open_tmpfile"]
 
@@ -178,7 +178,7 @@ def _is_supported() -> bool:
     if sys.platform != "linux" or not hasattr(os, "O_TMPFILE"):
         return False
     release = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
-    return release >= _MIN_LINUX and can_sync_file_systems()
+    return release >= _MIN_LINUX and FILE_SYSTEM_SYNC is not None
 
 
 SUPPORTED: Final = _is_supported()

@@ -16,7 +16,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, close_quietly
 from dcsend.files.folder import USE_DESCRIPTORS, Identity, identity, is_link
@@ -24,6 +25,7 @@ from dcsend.files.folder import USE_DESCRIPTORS, Identity, identity, is_link
 __all__ = [
     "NOWHERE",
     "FileReplaced",
+    "OpenListed",
     "file_system_types",
     "has_stable_inodes",
     "open_listed",
@@ -45,13 +47,30 @@ class FileReplaced(OSError):
     """The file at this path is not the one that was listed."""
 
 
-def open_listed(path: str, levels: int, listed: Identity) -> tuple[int, os.stat_result]:
+class OpenListed(Protocol):
+    """Opens a file that was listed, as `open_listed` does."""
+
+    def __call__(self, path: str, levels: int, listed: Identity) -> tuple[int, os.stat_result]:
+        """Return the descriptor and the status of the file."""
+        ...
+
+
+def open_listed(
+    path: str,
+    levels: int,
+    listed: Identity,
+    *,
+    stable: Callable[[int], bool] | None = None,
+    descriptors: bool = USE_DESCRIPTORS,
+) -> tuple[int, os.stat_result]:
     """Open a file, and return its descriptor and its status.
 
     Args:
         path: absolute.
         levels: number of components below the folder that the user has named.
         listed: device and inode at the scan.
+        stable: whether inode numbers of a device do not change; None for `has_stable_inodes`.
+        descriptors: whether the system can open files below a descriptor.
 
     Raises:
         FileReplaced: another file has its path.
@@ -62,23 +81,25 @@ def open_listed(path: str, levels: int, listed: Identity) -> tuple[int, os.stat_
         status = os.fstat(fd)
         if identity(status) == listed != NOWHERE:
             return fd, status
-        if listed != NOWHERE and has_stable_inodes(status.st_dev):
+        if listed != NOWHERE and (stable or has_stable_inodes)(status.st_dev):
             raise FileReplaced("was replaced by another file before it was sent")
     except BaseException:
         close_quietly(fd)
         raise
     close_quietly(fd)
-    return _open_beneath(path, levels, listed[0])
+    return _open_beneath(path, levels, listed[0], descriptors=descriptors)
 
 
-def _open_beneath(path: str, levels: int, device: int) -> tuple[int, os.stat_result]:
+def _open_beneath(
+    path: str, levels: int, device: int, *, descriptors: bool
+) -> tuple[int, os.stat_result]:
     """Open *path* without following a link in its last *levels* folders and the file itself."""
     root, names = path, list[str]()
     for _ in range(levels + 1):
         root, name = os.path.split(root)
         names.append(name)
     *folders, name = reversed(names)
-    fd = _walk(root, folders, name) if USE_DESCRIPTORS else _look(root, folders, path)
+    fd = _walk(root, folders, name) if descriptors else _look(root, folders, path)
     try:
         status = os.fstat(fd)
         if status.st_nlink > 1 or device not in (0, status.st_dev):
@@ -127,11 +148,17 @@ def _refuse_links(root: str, folders: list[str]) -> None:
             raise FileReplaced("was replaced by a symbolic link")
 
 
-def has_stable_inodes(device: int) -> bool:
-    """Return whether the file system of *device* never changes inode numbers while mounted."""
+def has_stable_inodes(device: int, types: Mapping[str, str] | None = None) -> bool:
+    """Return whether the file system of *device* never changes inode numbers while mounted.
+
+    Args:
+        device: of a file.
+        types: of the mounted file systems; None for `file_system_types`.
+    """
     if sys.platform != "linux":
         return False  # unknown
-    kind = file_system_types().get(f"{os.major(device)}:{os.minor(device)}", "")
+    types = file_system_types() if types is None else types
+    kind = types.get(f"{os.major(device)}:{os.minor(device)}", "")
     return kind not in _DYNAMIC_INODES and not kind.startswith("fuse")
 
 

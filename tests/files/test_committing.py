@@ -5,28 +5,33 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import stat
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from dcsend.content import Content
 from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import DestinationError
-from dcsend.files import committing, syncing
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.disk import close_quietly
-from dcsend.files.folder import HELD_OPEN, Folder
-from dcsend.files.incoming_file import IncomingFile
-from dcsend.files.part import PartFile
+from dcsend.files.folder import HELD_OPEN, USE_DESCRIPTORS
 from dcsend.files.sink import Outcome
-from dcsend.files.syncing import MANY, PendingSyncs
+from dcsend.files.syncing import (
+    FILE_SYSTEM_SYNC,
+    MANY,
+    FileSystemSync,
+    PendingSyncs,
+    sync_file_systems,
+)
 from tests.support.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
 __all__ = ["make_sink"]
 
+T = TypeVar("T")
 NOTHING: list[Content] = []
 
 
@@ -43,26 +48,29 @@ class Disk:
         """End all syncs, later ones at once."""
         self._go.set()
 
-    def sync(self, real: Callable[[int], int | None]) -> Callable[[int], int | None]:
-        """Return a replacement of a system call."""
+    def sync(self, real: Callable[[T], None]) -> Callable[[T], None]:
+        """Return a replacement of `os.fsync`, or of the sync of file systems."""
 
-        def call(fd: int) -> int | None:
+        def call(what: T) -> None:
             self.begun.release()
             assert self._go.wait(20), "the test has not called go()"
             if self.error:
                 raise OSError(self.error, os.strerror(self.error))
-            return real(fd)
+            real(what)
 
         return call
+
+    @property
+    def file_system_sync(self) -> FileSystemSync | None:
+        """The argument of the sink."""
+        return None if FILE_SYSTEM_SYNC is None else self.sync(FILE_SYSTEM_SYNC)
 
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    """Replace the syncs of files and of file systems."""
+    """Replace the syncs of files."""
     disk = Disk()
     monkeypatch.setattr("os.fsync", disk.sync(os.fsync))
-    if syncing.SYNCFS is not None:
-        monkeypatch.setattr(syncing, "SYNCFS", disk.sync(syncing.SYNCFS))
     yield disk
     disk.go()
 
@@ -102,7 +110,7 @@ def numbers(outcomes: list[Outcome]) -> list[int]:
 def test_next_files_are_written_while_the_last_are_synced(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     assert sink.apply(batch(0), more=True) == []
     assert disk.begun.acquire(timeout=150)
@@ -116,16 +124,15 @@ def test_next_files_are_written_while_the_last_are_synced(
 
 
 def test_durable_files_are_reported_with_a_later_batch(make_sink: MakeSink, disk: Disk) -> None:
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, MANY)
     disk.go()
-    told = sink.apply(batch(0), more=True)
-    end = time.monotonic() + 20
-    while not told and time.monotonic() < end:
+    outcomes = sink.apply(batch(0), more=True)
+    while not outcomes:
         # No call waits for a sync that is running.
-        told = sink.apply(NOTHING, more=True)
-    assert numbers(told) == list(range(MANY))
-    assert set(statuses(told)) == {"ok"}
+        outcomes = sink.apply(NOTHING, more=True)
+    assert numbers(outcomes) == list(range(MANY))
+    assert set(statuses(outcomes)) == {"ok"}
 
 
 def test_a_sync_that_takes_long_gathers_one_group_and_no_more(
@@ -134,27 +141,29 @@ def test_a_sync_that_takes_long_gathers_one_group_and_no_more(
     seen: list[int] = []
     full = threading.Event()
 
-    def sync(part: PartFile) -> None:
-        seen.append(len(tree(tmp_path / "out")))
-        assert full.wait(20), "the next group was not written beside the sync"
+    def sync(fd: int) -> None:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            seen.append(len(tree(tmp_path / "out")))
+            assert full.wait(20), "the next group was not written beside the sync"
 
-    def add(self: committing.CommitQueue, number: int, part: IncomingFile) -> None:
-        real(self, number, part)
-        if number == 7:
+    def written(fd: int, content: bytes | memoryview) -> int:
+        if content == b"7":
             full.set()
+        return write(fd, content)
 
-    real = committing.CommitQueue.add
-    monkeypatch.setattr(PartFile, "sync", sync)
-    monkeypatch.setattr(committing.CommitQueue, "add", add)
-    outcomes = receive(make_sink(max_group=4), *((f"f{number}", b"x") for number in range(16)))
-    assert set(statuses(outcomes)) == {"ok"}
+    write = os.write
+    monkeypatch.setattr("os.fsync", sync)
+    monkeypatch.setattr("os.write", written)
+    files = [(f"f{number}", f"{number:x}".encode()) for number in range(16)]
+    assert set(statuses(receive(make_sink(max_group=4), *files))) == {"ok"}
+    assert len(seen) == 16
     # Four files for each sync; when it begins, those of the next have not been written.
     assert max(seen[:4]) <= 8
     assert max(seen[4:8]) <= 12
 
 
 def test_finish_waits_for_running_syncs(make_sink: MakeSink, disk: Disk) -> None:
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     sink.plan([Entry("f", size=1), Entry("d", Kind.DIRECTORY)])
     assert sink.apply(whole(0, b"x"), more=True) == []
     disk.go()
@@ -164,7 +173,7 @@ def test_finish_waits_for_running_syncs(make_sink: MakeSink, disk: Disk) -> None
 def test_close_commits_complete_files(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     sink.apply(batch(0), more=True)
     sink.apply(batch(1), more=True)
@@ -178,7 +187,7 @@ def test_failing_sync_ends_the_run_with_a_later_batch(
 ) -> None:
     before = open_files()
     disk.error = errno.EIO
-    sink = make_sink(Existing.RENAME)
+    sink = make_sink(Existing.RENAME, file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     assert sink.apply(batch(0), more=True) == []
     disk.go()
@@ -189,19 +198,15 @@ def test_failing_sync_ends_the_run_with_a_later_batch(
     assert open_files() == before
 
 
-def test_nothing_is_named_after_a_sync_has_failed(
-    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_named_after_a_sync_has_failed(make_sink: MakeSink, tmp_path: Path) -> None:
     """Linux reports a failed write once; the next call of syncfs succeeds."""
     errors = [OSError(errno.EIO, "broken disk")]
 
-    def once(descriptors: Iterable[int]) -> None:
+    def once(descriptors: Sequence[int]) -> None:
         while errors:
             raise errors.pop()
 
-    monkeypatch.setattr(committing, "can_sync_file_systems", lambda: True)
-    monkeypatch.setattr(committing, "sync_file_systems", once)
-    sink = make_sink(max_group=MANY)
+    sink = make_sink(max_group=MANY, file_system_sync=once)
     batch = planned(sink, MANY)
     with pytest.raises(DestinationError, match="can't write"):
         sink.apply([*batch(0), *batch(1), *batch(2)])
@@ -212,45 +217,53 @@ def test_nothing_is_named_after_a_sync_has_failed(
 def test_file_whose_finish_fails_is_the_only_failure(
     make_sink: MakeSink, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finish = IncomingFile.finish
+    """Network file systems report some errors of a file when one of its descriptors is closed."""
+    dup, close = os.dup, os.close
+    refused: set[int] = set()
 
-    def refuse(part: IncomingFile) -> None:
-        if part.entry.path.endswith("f1"):
+    def duplicate(fd: int) -> int:
+        copy = dup(fd)
+        if os.fstat(fd).st_size == 2:
+            refused.add(copy)
+        return copy
+
+    def refuse(fd: int) -> None:
+        close(fd)
+        if fd in refused:
+            refused.remove(fd)
             raise OSError(errno.EPERM, "no")
-        finish(part)
 
-    monkeypatch.setattr(IncomingFile, "finish", refuse)
-    sink = make_sink()
-    outcomes = sink.apply(planned(sink, count)(0))
+    monkeypatch.setattr("os.dup", duplicate)
+    monkeypatch.setattr("os.close", refuse)
+    contents = [b"xx" if number == 1 else b"x" for number in range(count)]
+    outcomes = receive(make_sink(), *((f"d/f{n}", c) for n, c in enumerate(contents)))
     assert {outcome.number for outcome in outcomes if outcome.status == "failed"} == {1}
     assert len(names(tmp_path / "out")) == count - 1
 
 
+@pytest.mark.skipif(not USE_DESCRIPTORS, reason="this system can't sync folders")
 def test_folder_that_can_not_be_synced_ends_the_run_and_its_files_are_reported(
-    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(folder: Folder) -> None:
-        raise OSError(errno.EIO, "broken disk")
+    def fail(fd: int) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(errno.EIO, "broken disk")
 
-    monkeypatch.setattr(Folder, "sync", fail)
-    sink = make_sink()
+    monkeypatch.setattr("os.fsync", fail)
+    sink = DirectorySink(tmp_path, existing=Existing.REFUSE, descriptors=True)
     with pytest.raises(DestinationError, match="can't write"):
         sink.apply(planned(sink, 3)(0))
     assert statuses(sink.close()) == ["ok"] * 3
 
 
-def test_one_sync_is_for_the_next_files_and_the_names_of_the_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_sync_is_for_the_next_files_and_the_names_of_the_last(tmp_path: Path) -> None:
     """They may be on two file systems, because a folder can be a mount point."""
     synced: list[list[int]] = []
 
-    def sync(descriptors: Iterable[int]) -> None:
+    def sync(descriptors: Sequence[int]) -> None:
         synced.append([os.fstat(one).st_ino for one in descriptors])
 
-    monkeypatch.setattr(committing, "can_sync_file_systems", lambda: True)
-    monkeypatch.setattr(committing, "sync_file_systems", sync)
-    sink = DirectorySink(tmp_path, existing=Existing.REFUSE)
+    sink = DirectorySink(tmp_path, existing=Existing.REFUSE, file_system_sync=sync)
     batch = planned(sink, MANY)
     sink.apply(batch(0), more=True)
     outcomes = [*sink.apply(batch(1)), *sink.close()]
@@ -263,17 +276,13 @@ def test_one_sync_is_for_the_next_files_and_the_names_of_the_last(
     assert synced[1] == [later.stat().st_ino, (tmp_path / "d").stat().st_ino]
 
 
-def test_one_file_of_every_folder_is_passed_to_syncfs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_file_of_every_folder_is_passed_to_syncfs(tmp_path: Path) -> None:
     synced: list[int] = []
 
-    def sync(descriptors: Iterable[int]) -> None:
+    def sync(descriptors: Sequence[int]) -> None:
         synced.extend(os.fstat(one).st_ino for one in descriptors)
 
-    monkeypatch.setattr(committing, "can_sync_file_systems", lambda: True)
-    monkeypatch.setattr(committing, "sync_file_systems", sync)
-    sink = DirectorySink(tmp_path, existing=Existing.REFUSE)
+    sink = DirectorySink(tmp_path, existing=Existing.REFUSE, file_system_sync=sync)
     paths = [f"{folder}/f{number}" for folder in "de" for number in range(MANY)]
     sink.plan([Entry(path, size=1) for path in paths])
     sink.apply([one for number in range(2 * MANY) for one in whole(number, b"x")])
@@ -281,9 +290,7 @@ def test_one_file_of_every_folder_is_passed_to_syncfs(
     assert {(tmp_path / name).stat().st_ino for name in ("d/f0", "e/f0")} <= set(synced)
 
 
-def test_syncfs_gets_the_descriptor_that_was_opened_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_syncfs_gets_the_descriptor_that_was_opened_first(tmp_path: Path) -> None:
     """A descriptor opened later would not report an error that another program has received."""
     asked: list[int] = []
 
@@ -291,20 +298,18 @@ def test_syncfs_gets_the_descriptor_that_was_opened_first(
         asked.append(fd)
         return 0
 
-    monkeypatch.setattr(syncing, "SYNCFS", sync)
     with (tmp_path / "a").open("w") as first, (tmp_path / "b").open("w") as second:
-        syncing.sync_file_systems([first.fileno(), second.fileno()])
+        sync_file_systems([first.fileno(), second.fileno()], sync)
         assert asked == [first.fileno()]
 
 
 def test_folder_that_is_removed_while_its_names_are_synced_is_made_again(
-    make_sink: MakeSink, tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+    make_sink: MakeSink, tmp_path: Path, count: int
 ) -> None:
     sink = make_sink()
     batch = planned(sink, count)
     sink.apply(batch(0), more=True)
-    end = time.monotonic() + 150
-    while len(names(tmp_path / "out")) < count and time.monotonic() < end:
+    while len(names(tmp_path / "out")) < count:
         assert sink.apply(NOTHING, more=True) == [], "reported before their folder is synced"
     shutil.rmtree(tmp_path / "out/d")
     assert set(statuses(sink.apply(batch(1)))) == {"ok"}
@@ -315,7 +320,7 @@ def test_disk_that_is_lost_while_a_folder_is_made_again_ends_the_run(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
     """It does not only fail the file for which the folder is made."""
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     disk.error = errno.EIO
     sink.apply(batch(0), more=True)
@@ -347,7 +352,7 @@ def test_unexpected_error_leaves_no_descriptor_open(
 def test_folder_that_is_moved_while_files_are_synced_ends_the_run(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     sink.apply(batch(0), more=True)
     assert disk.begun.acquire(timeout=150)
@@ -377,7 +382,7 @@ def test_no_file_is_closed_while_it_is_synced(
 
     monkeypatch.setattr(PendingSyncs, "wait", waited)
     monkeypatch.setattr("dcsend.files.incoming_file.close_quietly", closed)
-    sink = make_sink()
+    sink = make_sink(file_system_sync=disk.file_system_sync)
     batch = planned(sink, count)
     disk.error = errno.EIO
     sink.apply(batch(0), more=True)
@@ -394,21 +399,21 @@ def test_open_files_are_limited_to_two_groups_and_folders_of_a_third(
     make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, size: int | None
 ) -> None:
     most = 0
-    add, fsync = committing.CommitQueue.add, os.fsync
+    write, fsync = os.write, os.fsync
 
     def look() -> None:
         nonlocal most
         most = max(most, open_files())
 
-    def added(self: committing.CommitQueue, number: int, part: IncomingFile) -> None:
+    def written(fd: int, content: bytes | memoryview) -> int:
         look()
-        add(self, number, part)
+        return write(fd, content)
 
     def slow(fd: int) -> None:
         look()
         fsync(fd)
 
-    monkeypatch.setattr(committing.CommitQueue, "add", added)
+    monkeypatch.setattr("os.write", written)
     monkeypatch.setattr("os.fsync", slow)
     before = open_files()
     sink = make_sink(max_group=60)

@@ -125,13 +125,15 @@ def test_module_that_python_would_load_at_the_next_start_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, refused: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(importing, "BEFORE_US", frozenset({"functools", "dcsend"}))
-    assert not is_refused(ForbiddenPlaces(tmp_path, unattended=False), path)
+    loaded = frozenset({"functools", "dcsend"})
+    assert not is_refused(ForbiddenPlaces(tmp_path, unattended=False, loaded=loaded), path)
     module = ModuleType("__main__")
     module.__spec__ = SimpleNamespace(name="dcsend.__main__")  # type: ignore[assignment]
     monkeypatch.setitem(sys.modules, "__main__", module)
-    assert is_refused(ForbiddenPlaces(tmp_path, unattended=False), path) == refused
-    assert not is_refused(ForbiddenPlaces(tmp_path / "out", unattended=False), path)
+    here = ForbiddenPlaces(tmp_path, unattended=False, loaded=loaded)
+    assert is_refused(here, path) == refused
+    below = ForbiddenPlaces(tmp_path / "out", unattended=False, loaded=loaded)
+    assert not is_refused(below, path)
 
 
 @pytest.mark.parametrize("folder", ["", "tqdm", "new/folder"])

@@ -11,7 +11,8 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,8 @@ import pytest
 from dcsend.content import Content, Data, End, Hole
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError, LocalProtocolError
-from dcsend.files import syncing, tmpfile
-from dcsend.files.folder import Folder
 from dcsend.files.journal import INTERVAL, read_journal
-from dcsend.files.syncing import MANY
+from dcsend.files.syncing import MANY, SYNCFS, sync_file_systems
 from dcsend.files.tmpfile import MAX_SIZE
 from tests.support.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
@@ -326,36 +325,34 @@ def test_many_files_are_synced_by_one_call_where_the_system_can(
     make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch, can: bool
 ) -> None:
     calls: list[str] = []
-    fsync, syncfs = os.fsync, syncing.SYNCFS
-    assert syncfs is not None, "a Linux before 5.8?"
+    fsync = os.fsync
+    assert SYNCFS is not None, "a Linux before 5.8?"
 
     def noted(fd: int) -> None:
-        if stat.S_ISREG(os.fstat(fd).st_mode):
-            calls.append("fsync")
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            calls.append("fsync" if status.st_nlink else "fsync of a file without a name")
         fsync(fd)
 
-    def noted_once(fd: int) -> int:
+    def noted_once(descriptors: Sequence[int]) -> None:
         calls.append("syncfs")
-        return syncfs(fd)
+        sync_file_systems(descriptors)
 
     monkeypatch.setattr("os.fsync", noted)
-    monkeypatch.setattr(syncing, "SYNCFS", noted_once if can else None)
-    monkeypatch.setattr(tmpfile, "SUPPORTED", can and tmpfile.SUPPORTED)
-    sink = make_sink()
+    sink = make_sink(file_system_sync=noted_once if can else None)
     outcomes = receive(sink, *((f"f{n}", b"x") for n in range(MANY)))
     assert set(statuses(outcomes)) == {"ok"}
     assert calls == (["syncfs"] if can else ["fsync"] * MANY)
 
 
 def test_file_system_that_can_not_be_synced_ends_the_run_and_keeps_the_parts(
-    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_sink: MakeSink, tmp_path: Path
 ) -> None:
     def fail(fd: int) -> int:
         ctypes.set_errno(errno.EIO)
         return -1
 
-    monkeypatch.setattr(syncing, "SYNCFS", fail)
-    sink = make_sink()
+    sink = make_sink(file_system_sync=partial(sync_file_systems, syncfs=fail))
     with pytest.raises(DestinationError):
         receive(sink, *((f"f{n}", bytes(MAX_SIZE + 1)) for n in range(MANY)))
     sink.close()
@@ -381,14 +378,14 @@ def test_error_of_a_system_call_fails_that_file_only(
     make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Root ignores permission bits, so the error is simulated.
-    real = Folder.open
+    real = os.open
 
-    def open_(self: Folder, name: str, flags: int, mode: int = 0o600) -> int:
-        if name.startswith("bad"):
+    def open_(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if os.path.basename(path).startswith("bad"):
             raise PermissionError(errno.EACCES, "no")
-        return real(self, name, flags, mode)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
-    monkeypatch.setattr(Folder, "open", open_)
+    monkeypatch.setattr("os.open", open_)
     sink = make_sink()
     sink.plan([Entry("bad", size=2), Entry("good", size=1)])
     outcomes = sink.apply([Data(0, 0, b"x"), Data(0, 1, b"x"), *whole(1, b"y")])

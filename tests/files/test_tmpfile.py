@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,11 @@ import pytest
 from dcsend.content import Data, End
 from dcsend.entry import Entry, Existing
 from dcsend.errors import DestinationError
-from dcsend.files import syncing, tmpfile
+from dcsend.files import tmpfile
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.folder import Folder
-from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.sink import Outcome
-from dcsend.files.syncing import MANY
+from dcsend.files.syncing import MANY, sync_file_systems
 from tests.support.sinks import receive, statuses, tree, whole
 
 if sys.platform != "win32":
@@ -35,37 +34,32 @@ OTHERS = tuple((f"other{number}", b"x") for number in range(MANY))
 "So many files that the other files of their batch are written without a name, too."
 
 MakeSink = Callable[..., DirectorySink]
-Hook = Callable[[Callable[[], None]], None]
 
 
 @pytest.fixture
 def make_sink(tmp_path: Path) -> Iterator[MakeSink]:
-    """Return a function that makes sinks for `tmp_path/out`, by descriptor."""
+    """Return a function that makes sinks for `tmp_path/out`, by descriptor.
+
+    Its argument *before_sync* is called just before the file system is synced.
+    """
     sinks: list[DirectorySink] = []
 
-    def make(existing: Existing = Existing.REFUSE) -> DirectorySink:
-        sinks.append(DirectorySink(tmp_path / "out", existing=existing, descriptors=True))
-        return sinks[-1]
+    def make(
+        existing: Existing = Existing.REFUSE, before_sync: Callable[[], None] = lambda: None
+    ) -> DirectorySink:
+        def sync(descriptors: Sequence[int]) -> None:
+            before_sync()
+            sync_file_systems(descriptors)
+
+        sink = DirectorySink(
+            tmp_path / "out", existing=existing, descriptors=True, file_system_sync=sync
+        )
+        sinks.append(sink)
+        return sink
 
     yield make
     for sink in sinks:
         sink.close()
-
-
-@pytest.fixture
-def before_sync(monkeypatch: pytest.MonkeyPatch) -> Hook:
-    """Return a function that registers a call for the time just before the sync."""
-    real = syncing.SYNCFS
-    assert real is not None
-
-    def hook(act: Callable[[], None]) -> None:
-        def sync(fd: int) -> int:
-            act()
-            return real(fd)
-
-        monkeypatch.setattr(syncing, "SYNCFS", sync)
-
-    return hook
 
 
 def first(outcomes: list[Outcome]) -> Outcome:
@@ -75,11 +69,10 @@ def first(outcomes: list[Outcome]) -> Outcome:
 
 
 def test_many_small_files_have_no_name_before_they_are_synced(
-    make_sink: MakeSink, tmp_path: Path, before_sync: Hook
+    make_sink: MakeSink, tmp_path: Path
 ) -> None:
-    sink = make_sink()
     seen: list[dict[str, bytes | None]] = []
-    before_sync(lambda: seen.append(tree(tmp_path / "out")))
+    sink = make_sink(before_sync=lambda: seen.append(tree(tmp_path / "out")))
     assert set(statuses(receive(sink, *OTHERS))) == {"ok"}
     assert seen == [{}]
     assert tree(tmp_path / "out") == dict(OTHERS)
@@ -103,11 +96,10 @@ def test_unnamed_files_get_mode_time_and_holes(make_sink: MakeSink, tmp_path: Pa
 
 @pytest.mark.parametrize("existing", list(Existing))
 def test_name_taken_meanwhile_is_handled_by_policy(
-    make_sink: MakeSink, tmp_path: Path, before_sync: Hook, existing: Existing
+    make_sink: MakeSink, tmp_path: Path, existing: Existing
 ) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
-    sink = make_sink(existing)
-    before_sync(lambda: (tmp_path / "out/f").symlink_to("../victim"))
+    sink = make_sink(existing, lambda: (tmp_path / "out/f").symlink_to("../victim"))
     outcome = first(receive(sink, ("f", b"new"), *OTHERS))
     now = tree(tmp_path / "out")
     if existing is Existing.OVERWRITE:
@@ -150,7 +142,6 @@ def test_parts_are_written_where_unnamed_files_are_not_supported(
     make_sink: MakeSink,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    before_sync: Hook,
     call: str,
 ) -> None:
     real_open, real_link = os.open, os.link
@@ -169,10 +160,9 @@ def test_parts_are_written_where_unnamed_files_are_not_supported(
         real_link(old, new, **rest)  # type: ignore[arg-type]
 
     seen: list[list[str]] = []
-    sink = make_sink()
+    sink = make_sink(before_sync=lambda: seen.append(sorted(tree(tmp_path / "out"))))
     monkeypatch.setattr("os.open", open_)
     monkeypatch.setattr("os.link", link)
-    before_sync(lambda: seen.append(sorted(tree(tmp_path / "out"))))
     assert set(statuses(receive(sink, *OTHERS))) == {"ok"}
     assert seen == [sorted(f"{name}.dcsend-part" for name, _ in OTHERS)]
     assert tree(tmp_path / "out") == dict(OTHERS)
@@ -200,17 +190,15 @@ def test_file_that_another_run_is_writing_is_refused(make_sink: MakeSink, tmp_pa
 
 @pytest.mark.parametrize("existing", list(Existing))
 def test_link_planted_as_the_part_is_not_followed_by_an_unnamed_file(
-    make_sink: MakeSink, tmp_path: Path, before_sync: Hook, existing: Existing
+    make_sink: MakeSink, tmp_path: Path, existing: Existing
 ) -> None:
     (tmp_path / "victim").write_bytes(b"precious")
-    sink = make_sink(existing)
 
     def plant() -> None:
         (tmp_path / "out/f.dcsend-part").symlink_to("../victim")
         (tmp_path / "out/f").write_bytes(b"in the way")
 
-    before_sync(plant)
-    receive(sink, ("f", b"new"), *OTHERS)
+    receive(make_sink(existing, plant), ("f", b"new"), *OTHERS)
     assert (tmp_path / "victim").read_bytes() == b"precious"
     assert (tmp_path / "out/f").read_bytes() == b"in the way"
 
@@ -229,13 +217,13 @@ def test_wrong_or_unfinished_unnamed_file_leaves_no_file(
 
 
 def test_unnamed_file_that_can_not_be_synced_gets_no_name(
-    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_sink: MakeSink, tmp_path: Path
 ) -> None:
-    sink = make_sink()
-    monkeypatch.setattr(syncing, "SYNCFS", lambda fd: -1)
-    monkeypatch.setattr("ctypes.get_errno", lambda: errno.EIO)
+    def fail() -> None:
+        raise OSError(errno.EIO, "broken disk")
+
     with pytest.raises(DestinationError):
-        receive(sink, *OTHERS)
+        receive(make_sink(before_sync=fail), *OTHERS)
     assert tree(tmp_path / "out") == {}
 
 
@@ -260,14 +248,14 @@ def test_folder_of_unnamed_files_removed_in_a_batch_is_made_again(
     with contextlib.closing(gone), contextlib.suppress(OSError):
         os.close(tmpfile.open_tmpfile(gone, 0o600))
         pytest.skip("this file system lets one write into a folder that has been removed")
-    write = IncomingFile.write
+    write = os.write
 
-    def removing(file: IncomingFile, payload: bytes | memoryview) -> None:
+    def removing(fd: int, payload: bytes | memoryview) -> int:
         if bytes(payload) == b"!":
             shutil.rmtree(tmp_path / "out/d")
-        write(file, payload)
+        return write(fd, payload)
 
-    monkeypatch.setattr(IncomingFile, "write", removing)
+    monkeypatch.setattr("os.write", removing)
     sink = make_sink()
     sink.plan([Entry(f"d/f{number}", size=1) for number in range(MANY)])
     batch = [each for n in range(MANY) for each in whole(n, b"!" if n == 4 else b"x")]
@@ -276,11 +264,10 @@ def test_folder_of_unnamed_files_removed_in_a_batch_is_made_again(
 
 
 def test_few_unnamed_files_are_synced_with_their_file_system(
-    make_sink: MakeSink, before_sync: Hook
+    make_sink: MakeSink,
 ) -> None:
     synced: list[bool] = []
-    before_sync(lambda: synced.append(True))
-    sink = make_sink()
+    sink = make_sink(before_sync=lambda: synced.append(True))
     sink.plan([Entry(f"f{number}", size=1) for number in range(MANY)])
     wrong = [End(number, 1, bytes(32)) for number in range(1, MANY)]
     assert statuses(sink.apply([*whole(0, b"x"), *wrong])).count("ok") == 1

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from dcsend.files import manifest, verified_open
-from dcsend.files.exclusion import Exclusion
 from dcsend.files.manifest import SPARSE_MARGIN, Scan, scan
 from dcsend.files.source import Block, FileSource
+from dcsend.files.verified_open import (
+    OpenListed,
+    file_system_types,
+    has_stable_inodes,
+    open_listed,
+)
 from tests.support.processes import Stage
 
 SIZES: Final = (5, SPARSE_MARGIN * 3)
@@ -29,15 +35,37 @@ def size(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-@pytest.fixture(params=["inodes", "no inodes", "no descriptors"])
-def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A file system with stable inode numbers, one without, and a system like Windows."""
-    if request.param != "inodes":
-        monkeypatch.setattr(verified_open, "has_stable_inodes", lambda device: False)
-    if request.param == "no descriptors":
-        monkeypatch.setattr(verified_open, "USE_DESCRIPTORS", False)
-        monkeypatch.setattr(manifest, "USE_DESCRIPTORS", False)
-    return str(request.param)
+def no_stable_inodes(device: int) -> bool:
+    """Return what `has_stable_inodes` does of FAT."""
+    return False
+
+
+@dataclasses.dataclass(frozen=True)
+class System:
+    """How files are listed and opened on a system."""
+
+    scan: Callable[[Sequence[Path]], Scan] = scan
+    open_file: OpenListed = open_listed
+
+    def read(self, found: Scan) -> list[Block]:
+        """Read all files."""
+        return list(FileSource(found, open_file=self.open_file).blocks(frozenset(), {}))
+
+
+SYSTEMS: Final = {
+    "inodes": System(),
+    "no inodes": System(open_file=partial(open_listed, stable=no_stable_inodes)),
+    "no descriptors": System(
+        partial(scan, descriptors=False),
+        partial(open_listed, stable=no_stable_inodes, descriptors=False),
+    ),
+}
+"File systems with and without stable inode numbers, and a system like Windows."
+
+
+@pytest.fixture(params=SYSTEMS)
+def system(request: pytest.FixtureRequest) -> System:
+    return SYSTEMS[request.param]
 
 
 def shared(tmp_path: Path, size: int) -> Path:
@@ -50,10 +78,6 @@ def shared(tmp_path: Path, size: int) -> Path:
         os.utime(path, ns=(1_000_000_000, 1_000_000_000))
     (home / "f").chmod(SECRET)
     return folder
-
-
-def read(found: Scan) -> list[Block]:
-    return list(FileSource(found).blocks(frozenset(), {}))
 
 
 def by_folder(folder: Path) -> None:
@@ -73,12 +97,12 @@ def by_hard_link(folder: Path) -> None:
 
 @pytest.mark.parametrize("swap", [by_folder, by_link, by_hard_link])
 def test_private_file_swapped_in_is_not_sent(
-    tmp_path: Path, size: int, system: str, swap: Callable[[Path], None]
+    tmp_path: Path, size: int, system: System, swap: Callable[[Path], None]
 ) -> None:
     folder = shared(tmp_path, size)
-    found = scan([folder])
+    found = system.scan([folder])
     swap(folder)
-    (block,) = read(found)
+    (block,) = system.read(found)
     assert "replaced" in block.failure
     assert block.payload == b""
 
@@ -87,48 +111,48 @@ def test_file_moved_in_under_the_same_name_is_not_sent(tmp_path: Path, size: int
     folder = shared(tmp_path, size)
     found = scan([folder])
     (folder.parent / "home" / "f").replace(folder / "sub" / "f")
-    (block,) = read(found)
+    (block,) = System().read(found)
     assert block.failure == "was replaced by another file before it was sent"
 
 
-def test_listed_file_is_sent(tmp_path: Path, size: int, system: str) -> None:
+def test_listed_file_is_sent(tmp_path: Path, size: int, system: System) -> None:
     folder = shared(tmp_path, size)
-    blocks = read(scan([folder, folder / "sub" / "f"]))
+    blocks = system.read(system.scan([folder, folder / "sub" / "f"]))
     assert b"".join(block.payload for block in blocks) == 2 * size * b"p"
     assert not any(block.failure for block in blocks)
 
 
-def test_folders_of_a_named_path_may_be_links(tmp_path: Path, size: int, system: str) -> None:
+def test_folders_of_a_named_path_may_be_links(tmp_path: Path, size: int, system: System) -> None:
     folder = shared(tmp_path, size)
     (tmp_path / "link").symlink_to(folder)
     (tmp_path / "file").symlink_to(folder / "sub" / "f")
-    blocks = read(scan([tmp_path / "link", tmp_path / "file"]))
+    blocks = system.read(system.scan([tmp_path / "link", tmp_path / "file"]))
     assert b"".join(block.payload for block in blocks) == 2 * size * b"p"
 
 
 def test_file_with_a_new_inode_number_is_sent_where_numbers_are_dynamic(
-    tmp_path: Path, size: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, size: int
 ) -> None:
     folder = shared(tmp_path, size)
     found = scan([folder])
     found.inodes[:] = type(found.inodes)("Q", [inode + 1 for inode in found.inodes])
-    assert "replaced" in read(found)[0].failure
-    monkeypatch.setattr(verified_open, "has_stable_inodes", lambda device: False)
-    assert b"".join(block.payload for block in read(found)) == size * b"p"
+    assert "replaced" in System().read(found)[0].failure
+    blocks = SYSTEMS["no inodes"].read(found)
+    assert b"".join(block.payload for block in blocks) == size * b"p"
 
 
 def test_folder_swapped_while_it_is_listed_is_not_entered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = shared(tmp_path, 5)
-    real = Exclusion.matches
+    real = os.open
 
-    def matches(self: Exclusion, name: str, path: str, is_folder: bool) -> bool:
-        if name == "sub":
+    def open_(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == "sub":
             by_folder(folder)
-        return real(self, name, path, is_folder)
+        return real(path, flags, mode, dir_fd=dir_fd)
 
-    monkeypatch.setattr(Exclusion, "matches", matches)
+    monkeypatch.setattr("os.open", open_)
     found = scan([folder])
     assert [entry.path for entry in found.entries] == ["t", "t/sub"]
     assert [problem.path for problem in found.problems] == ["t/sub"]
@@ -148,21 +172,18 @@ def test_pipe_that_became_a_file_is_not_sent(tmp_path: Path) -> None:
     (tmp_path / "pipe").unlink()
     (tmp_path / "secret").write_bytes(b"S")
     (tmp_path / "pipe").symlink_to("secret")
-    (block,) = read(found)
+    (block,) = System().read(found)
     assert block.failure == "was replaced before it was sent"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there is /proc/self/mountinfo")
-def test_stable_inodes_depend_on_the_type_of_the_file_system(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stable_inodes_depend_on_the_type_of_the_file_system(tmp_path: Path) -> None:
     device = os.stat(tmp_path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"
-    assert verified_open.has_stable_inodes(device)
-    assert "proc" in verified_open.file_system_types().values()
+    assert has_stable_inodes(device)
+    assert "proc" in file_system_types().values()
     for kind, keeps in (("ext4", True), ("vfat", False), ("fuse.sshfs", False), ("cifs", False)):
-        monkeypatch.setattr(verified_open, "file_system_types", lambda kind=kind: {number: kind})
-        assert verified_open.has_stable_inodes(device) == keeps
+        assert has_stable_inodes(device, {number: kind}) == keeps
 
 
 def test_folder_swapped_before_a_receiver_connects_is_not_sent(

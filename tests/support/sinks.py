@@ -14,6 +14,7 @@ from dcsend.files.committing import MAX_GROUP
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.folder import USE_DESCRIPTORS
 from dcsend.files.sink import Outcome
+from dcsend.files.syncing import FILE_SYSTEM_SYNC, FileSystemSync
 
 __all__ = [
     "MakeSink",
@@ -40,12 +41,17 @@ def make_sink(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeSi
         existing: Existing = Existing.REFUSE,
         root: Path | None = None,
         max_group: int = MAX_GROUP,
+        file_system_sync: FileSystemSync | None = FILE_SYSTEM_SYNC,
     ) -> DirectorySink:
-        place = tmp_path / "out" if root is None else root
-        sinks.append(
-            DirectorySink(place, existing=existing, descriptors=request.param, max_group=max_group)
+        sink = DirectorySink(
+            tmp_path / "out" if root is None else root,
+            existing=existing,
+            descriptors=request.param,
+            max_group=max_group,
+            file_system_sync=file_system_sync,
         )
-        return sinks[-1]
+        sinks.append(sink)
+        return sink
 
     yield make
     for sink in sinks:
