@@ -132,11 +132,11 @@ class DataChannel:
         self.on_close: Callable[[], None] = _ignore
         self.on_room: Callable[[], None] = _ignore
         "Fewer bytes may be queued than before."
-        self._channels = channels
-        self._reset_by = set[bool]()
+        self.reset_by = set[bool]()
         "The side that has reset the stream: the peer (True) or this side (False)."
-        self._is_confirmed = parameters.negotiated is not None
+        self.is_confirmed = parameters.negotiated is not None
         "Whether the peer has the channel. Until then all messages are ordered (RFC 8832, 6)."
+        self._channels = channels
 
     @property
     def is_open(self) -> bool:
@@ -168,7 +168,7 @@ class DataChannel:
             raise ValueError("the message is longer than the peer accepts")
         if not data:  # SCTP has no empty messages (RFC 8831, 6.6)
             protocol, data = empty, b"\0"
-        how = self.parameters.reliability if self._is_confirmed else RELIABLE
+        how = self.parameters.reliability if self.is_confirmed else RELIABLE
         self._channels.association.send(self.id, protocol, data, now, how)
 
     def close(self) -> None:
@@ -304,7 +304,7 @@ class DataChannels:
             return
         if message.data[0] != _OPEN:
             return  # of a later version
-        if channel is not None and True in channel._reset_by:
+        if channel is not None and True in channel.reset_by:
             # The peer uses the id again, so only its response to our request is missing.
             self.association.assume_reset(message.stream)
             self._closed(channel)
@@ -318,14 +318,14 @@ class DataChannels:
         channel = DataChannel(self, parameters)
         channel.id = message.stream
         channel.state = ChannelState.OPEN
-        channel._is_confirmed = True
+        channel.is_confirmed = True
         self._channels[channel.id] = channel
         self.association.send(channel.id, PayloadProtocol.CONTROL, _ACK, now)
         logger.debug("channel %s is opened by the peer", channel.id)
         self._on_channel(channel)
 
     def _opened(self, channel: DataChannel) -> None:
-        channel._is_confirmed = True
+        channel.is_confirmed = True
         if channel.state is ChannelState.CONNECTING:
             channel.state = ChannelState.OPEN
             logger.debug("channel %s is open", channel.id)
@@ -335,10 +335,10 @@ class DataChannels:
         channel = self._channels.get(reset.stream)
         if channel is None:
             return
-        channel._reset_by.add(reset.by_peer)
+        channel.reset_by.add(reset.by_peer)
         if reset.by_peer:
             channel.close()
-        if len(channel._reset_by) == 2:  # the id is free from now on (RFC 8831, 6.7)
+        if len(channel.reset_by) == 2:  # the id is free from now on (RFC 8831, 6.7)
             self._closed(channel)
 
     def _closed(self, channel: DataChannel) -> None:
