@@ -19,6 +19,8 @@ from tests.support.guard import watch
 from tests.support.netns import lan
 from tests.support.page import film, page, served
 from tests.support.processes import stage
+from tests.support.quiet import no_warnings, nothing_raised
+from tests.support.unwatched import unwatched
 from tests.support.virtual_time import VirtualTimeLoop
 
 __all__ = [
@@ -26,6 +28,8 @@ __all__ = [
     "coturn",
     "film",
     "lan",
+    "no_warnings",
+    "nothing_raised",
     "page",
     "pion",
     "programs",
@@ -101,7 +105,8 @@ def pytest_asyncio_loop_factories(
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run a test on the loop of asyncio, and on uvloop, too, if its module has `UVLOOP = True`.
 
-    A module with `VIRTUAL_TIME = True` has a loop that does not wait for its timers.
+    A module with `VIRTUAL_TIME = True` has a loop that does not wait for its timers. A test that is
+    marked `unwatched` runs on loops that can't watch sockets, too.
     """
     if getattr(getattr(item, "module", None), "VIRTUAL_TIME", False):
         return {"virtual": VirtualTimeLoop}
@@ -112,6 +117,10 @@ def pytest_asyncio_loop_factories(
         import uvloop
 
         factories["uvloop"] = uvloop.new_event_loop
+        if item.get_closest_marker("unwatched"):
+            factories["uvloop-unwatched"] = unwatched(uvloop.Loop)
+    if item.get_closest_marker("unwatched"):
+        factories["asyncio-unwatched"] = unwatched(asyncio.SelectorEventLoop)
     return factories
 
 

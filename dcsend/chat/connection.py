@@ -120,7 +120,7 @@ class ChatConnection(PeerConnection):
         Raises:
             UsageError: the stream id is in use.
         """
-        return self._add(self._sctp.open_channel(parameters))
+        return self._add(self.sctp.open_channel(parameters))
 
     async def over(self) -> DcsendError | None:
         """Wait for the end; return its reason, or None if one of the sides closed it."""
@@ -131,7 +131,7 @@ class ChatConnection(PeerConnection):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_DRAIN):
                 # SCTP has no event for an empty queue.
-                while not self._sctp.is_drained and not self._over.done():  # noqa: ASYNC110
+                while not self.sctp.is_drained and not self._over.done():  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
 
     async def _open_channels(self, remote: Remote) -> None:
@@ -145,7 +145,7 @@ class ChatConnection(PeerConnection):
 
     def _add(self, data_channel: DataChannel, *, announce: bool = False) -> Channel:
         channel = Channel(
-            self._sctp,
+            self.sctp,
             data_channel,
             max_message_size=self.max_message_size,
             high_water=_HIGH_WATER,
@@ -167,16 +167,16 @@ class ChatConnection(PeerConnection):
         if self._over.done():
             return
         self._emit(lambda to: to.closed(channel))
-        if self._sctp.is_closed:  # the association has ended, not this channel alone
+        if self.sctp.is_closed:  # the association has ended, not this channel alone
             self._end(ConnectionFailed("the other side closed the connection"), orderly=True)
 
     async def _watch(self) -> None:
         """Update the state by the datagrams that arrive."""
         clock = asyncio.get_running_loop().time
-        before = self._ice_connection.arrived
+        before = self.ice.arrived
         while not self._over.done():
             await asyncio.sleep(_PRESENCE_INTERVAL)
-            count = self._ice_connection.arrived
+            count = self.ice.arrived
             # It decreases when ICE closes, which is no sign of the peer.
             if count > before:
                 self._presence.arrived(clock())
@@ -195,7 +195,7 @@ class ChatConnection(PeerConnection):
 
     def _on_dtls_state(self) -> None:
         # close_notify arrives with a recent datagram; consent expires without one.
-        if self._dtls.state == "closed" and self._state is not ConnectionState.CONNECTING:
+        if self.dtls.state == "closed" and self._state is not ConnectionState.CONNECTING:
             if self._presence.is_away(asyncio.get_running_loop().time()):
                 self._end(self._silent())  # ICE and this class stop at about the same time
             else:

@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from OpenSSL import _util
 
@@ -69,6 +70,11 @@ class DtlsTransport(RTCDtlsTransport):
         "Of this turn of the event loop."
         self._sending: asyncio.Handle | None = None
         self.on("statechange", self._log_state)
+
+    @property
+    def peer_certificate(self) -> x509.Certificate | None:
+        """The certificate that the peer has presented; None before it has."""
+        return self._ssl.get_peer_certificate(as_cryptography=True) if self._ssl else None
 
     def _log_state(self) -> None:
         logger.debug("DTLS is %s", self.state)
@@ -237,7 +243,7 @@ def dtls_transport(
     return dtls
 
 
-def peer_certificate_differs(dtls: RTCDtlsTransport, fingerprint: bytes) -> bool:
+def peer_certificate_differs(dtls: DtlsTransport, fingerprint: bytes) -> bool:
     """Return whether the peer has sent a certificate with another SHA-256 fingerprint."""
-    certificate = dtls._ssl.get_peer_certificate(as_cryptography=True) if dtls._ssl else None
+    certificate = dtls.peer_certificate
     return certificate is not None and certificate.fingerprint(hashes.SHA256()) != fingerprint

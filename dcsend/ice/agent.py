@@ -245,14 +245,12 @@ def port_connection(
         )
         for family in port.families
     }
-    # `gather_candidates` would set these after it has opened sockets of its own.
-    connection._protocols = list(protocols.values())
-    connection._local_candidates = [p.local_candidate for p in protocols.values()]
-    connection._local_candidates_start = connection._local_candidates_end = True
+    for protocol in protocols.values():
+        connection.add_protocol(protocol)
     return connection, protocols
 
 
-async def add_relay(connection: Connection, validate: Validate, server: TurnServer) -> Address:
+async def add_relay(connection: IceConnection, validate: Validate, server: TurnServer) -> Address:
     """Add an address at a TURN server (RFC 8656) to our candidates; return it.
 
     Takes at most 6 s.
@@ -265,8 +263,7 @@ async def add_relay(connection: Connection, validate: Validate, server: TurnServ
     )
     host, port = protocol.transport.get_extra_info("sockname")
     protocol.local_candidate = _candidate("relay", host, port)
-    connection._protocols.append(protocol)
-    connection._local_candidates.append(protocol.local_candidate)
+    connection.add_protocol(protocol)
     return host, port
 
 

@@ -22,7 +22,7 @@ __all__ = ["CheckSources"]
 
 MAX_CANDIDATES: Final = 4
 "Candidate local addresses for one address of the peer; the first ones are kept."
-_REMEMBERED: Final = 512
+MAX_REMEMBERED: Final = 512
 "Checks whose responses can verify an address; a pair has a few outstanding."
 _SIGNATURE: Final = ("MESSAGE-INTEGRITY", "FINGERPRINT")
 
@@ -64,7 +64,7 @@ class CheckSources:
             check = message if known is None or known[1] == local else _copy(message, key)
             self._sent[check.transaction_id] = (message.transaction_id, local)
             outgoing.append((check, local))
-        while len(self._sent) > _REMEMBERED:
+        while len(self._sent) > MAX_REMEMBERED:
             del self._sent[next(iter(self._sent))]
         self._unanswered.add(target)
         return outgoing

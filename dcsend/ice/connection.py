@@ -25,13 +25,13 @@ from aioice.stun import Class, Message
 
 from dcsend.ice.consent import Consent
 
-__all__ = ["COMPONENT", "IceConnection", "is_relayed"]
+__all__ = ["COMPONENT", "MAX_QUEUED", "IceConnection", "is_relayed"]
 
 logger = logging.getLogger(__name__)
 
 COMPONENT: Final = 1
 "The only one, since RTP is not used (RFC 8445, 4)."
-_BACKLOG: Final = 8192
+MAX_QUEUED: Final = 8192
 "Datagrams that wait for DTLS, at most, until ICE and the handshake are complete."
 _LONGEST_WAITING: Final = 2048
 """Bytes of the longest of them. A handshake has none that exceeds the MTU of an Ethernet; probes of
@@ -177,6 +177,13 @@ class IceConnection(Connection):
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
 
+    def add_protocol(self, protocol: StunProtocol) -> None:
+        """Use a protocol and its local candidate; aioice would gather others."""
+        assert protocol.local_candidate is not None
+        self._protocols.append(protocol)
+        self._local_candidates.append(protocol.local_candidate)
+        self._local_candidates_start = self._local_candidates_end = True
+
     # Datagrams
 
     @property
@@ -184,11 +191,16 @@ class IceConnection(Connection):
         """The number of authentic datagrams from the peer."""
         return sum(cast(Any, protocol).arrived for protocol in self._protocols)
 
+    @property
+    def queued(self) -> int:
+        """Datagrams that wait for DTLS; the end counts as one."""
+        return self._queue.qsize()
+
     def data_received(self, data: bytes, component: int) -> None:
         """Pass on a datagram, or queue it for the handshake."""
         if self.direct is not None:
             self.direct(data)
-        elif len(data) <= _LONGEST_WAITING and self._queue.qsize() < _BACKLOG:
+        elif len(data) <= _LONGEST_WAITING and self.queued < MAX_QUEUED:
             super().data_received(data, component)
 
     def drop_queued(self) -> None:

@@ -33,7 +33,7 @@ from dcsend.errors import ConnectionFailed
 from dcsend.ice.integrity import is_bounded
 from dcsend.ice.turn_server import TurnServer
 from dcsend.net.address import Address, is_ipv6
-from dcsend.net.resolving import NameUnknownError, resolve
+from dcsend.net.resolving import NameUnknownError, Resolve, resolve
 from dcsend.printable import printable
 
 __all__ = ["LIMIT", "allocate"]
@@ -138,19 +138,20 @@ class _TcpClient(_Client, TurnClientTcpProtocol):
 
 
 async def allocate(
-    server: TurnServer, make: Callable[[], _Protocol]
+    server: TurnServer, make: Callable[[], _Protocol], *, resolve: Resolve = resolve
 ) -> tuple[TurnTransport, _Protocol]:
     """Allocate an address; return a transport that relays through it, and its protocol.
 
     Args:
         server: the server and the account.
         make: returns the protocol; called for each attempt.
+        resolve: returns the addresses of the server.
 
     Raises:
         ConnectionFailed: there is none; the message has the reason.
     """
     try:
-        addresses = _alternating(await _looked_up(server.address))[:_ATTEMPTS]
+        addresses = _alternating(await _looked_up(server.address, resolve))[:_ATTEMPTS]
         async with asyncio.timeout(LIMIT):
             transport, protocol = await _first(server, addresses, make)
     except (OSError, TimeoutError, TransactionError, NameUnknownError) as exc:
@@ -161,7 +162,7 @@ async def allocate(
     return transport, protocol
 
 
-async def _looked_up(address: Address) -> list[Address]:
+async def _looked_up(address: Address, resolve: Resolve) -> list[Address]:
     try:
         async with asyncio.timeout(_SILENCE):
             return await resolve(address)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from dcsend.errors import ConnectionFailed, UsageError
 from dcsend.net.address import Address, family
-from dcsend.net.resolving import NameUnknownError, resolve
+from dcsend.net.resolving import NameUnknownError, Resolve, resolve
 from dcsend.net.udp import UdpPort
 from dcsend.printable import printable
 
@@ -132,15 +132,24 @@ def _unxor(value: bytes, key: bytes) -> Address | None:
 class MappedAddresses:
     """The addresses that STUN servers report for a port, and the requests that keep the mapping."""
 
-    def __init__(self, port: UdpPort, servers: Sequence[Address], *, chosen: bool = True) -> None:
+    def __init__(
+        self,
+        port: UdpPort,
+        servers: Sequence[Address],
+        *,
+        chosen: bool = True,
+        resolve: Resolve = resolve,
+    ) -> None:
         """Prepare.
 
         Args:
             port: from which requests are sent.
             servers: host name or IP address, and port.
             chosen: whether the user has named the servers, and may have misspelt them.
+            resolve: returns the addresses of a server.
         """
         self._port = port
+        self._resolve = resolve
         self._chosen = chosen
         self.servers = servers
         self._transactions: dict[bytes, tuple[Address, asyncio.Future[Address]]] = {}
@@ -286,7 +295,7 @@ class MappedAddresses:
 
     async def _query(self, server: Address) -> None:
         try:
-            targets = await _resolve(server, self._port.families)
+            targets = self._one_of_each_family(await self._resolve(server))
         except NameUnknownError as exc:
             self._lookups[server] = exc
             return
@@ -296,6 +305,13 @@ class MappedAddresses:
                 self._resolved[target] = server
                 self.resolved.set()
                 queries.create_task(self._transact(target))
+
+    def _one_of_each_family(self, addresses: Sequence[Address]) -> list[Address]:
+        found: dict[socket.AddressFamily, Address] = {}
+        for address in addresses:
+            if (version := family(address[0])) in self._port.families:
+                found.setdefault(version, address)
+        return list(found.values())
 
     async def _transact(self, target: Address) -> None:
         transaction_id = secrets.token_bytes(12)
@@ -317,12 +333,3 @@ class MappedAddresses:
                     return
         finally:
             del self._transactions[transaction_id]
-
-
-async def _resolve(server: Address, families: frozenset[socket.AddressFamily]) -> list[Address]:
-    """Return one address of *server* for each family."""
-    found: dict[socket.AddressFamily, Address] = {}
-    for address in await resolve(server):
-        if (version := family(address[0])) in families:
-            found.setdefault(version, address)
-    return list(found.values())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncZeroconf
 
-__all__ = ["is_local", "resolve"]
+__all__ = ["is_local", "join_groups", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,23 @@ def is_local(host: str) -> bool:
     return host.endswith(".local")
 
 
-async def resolve(names: Iterable[str], found: Callable[[str, str], Awaitable[None]]) -> None:
+def join_groups() -> AsyncZeroconf | None:
+    """Join the multicast groups; return None if there are none."""
+    from zeroconf import InterfaceChoice, IPVersion
+    from zeroconf.asyncio import AsyncZeroconf
+
+    for version in (IPVersion.All, IPVersion.V4Only):  # the kernel may have no IPv6
+        # RuntimeError if no interface has an address.
+        with contextlib.suppress(OSError, RuntimeError):
+            return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=version)
+    return None
+
+
+async def resolve(
+    names: Iterable[str],
+    found: Callable[[str, str], Awaitable[None]],
+    join: Callable[[], AsyncZeroconf | None] = join_groups,
+) -> None:
     """Query *names* on all interfaces, for IPv4 and IPv6, until each has an address.
 
     zeroconf sends a query at once, after 0.2 s, and then every second. There is no timeout; the
@@ -41,10 +57,11 @@ async def resolve(names: Iterable[str], found: Callable[[str, str], Awaitable[No
     Args:
         names: such as `2ee1….local`.
         found: awaited with a name and its address, once for each name.
+        join: joins the multicast groups; returns None if there are none.
     """
     # In a thread, so that the import does not block the loop.
     await asyncio.to_thread(_load)
-    while (network := _open()) is None:
+    while (network := join()) is None:
         logger.debug("mDNS: there is no multicast")
         await asyncio.sleep(_RETRY)
     try:
@@ -69,18 +86,6 @@ async def _close(network: AsyncZeroconf) -> None:
 
 def _load() -> None:
     import zeroconf.asyncio  # noqa: F401
-
-
-def _open() -> AsyncZeroconf | None:
-    """Join the multicast groups; return None if there are none."""
-    from zeroconf import InterfaceChoice, IPVersion
-    from zeroconf.asyncio import AsyncZeroconf
-
-    for version in (IPVersion.All, IPVersion.V4Only):  # the kernel may have no IPv6
-        # RuntimeError if no interface has an address.
-        with contextlib.suppress(OSError, RuntimeError):
-            return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=version)
-    return None
 
 
 async def _query(

@@ -6,11 +6,12 @@ import asyncio
 import logging
 import socket
 import threading
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from dcsend.net.address import Address
 
-__all__ = ["NameUnknownError", "resolve"]
+__all__ = ["NameUnknownError", "Resolve", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,10 @@ _NO_SUCH_NAME: Final = {
 }
 """Errors of getaddrinfo after a response: the name does not exist, or has no address of a family of
 this machine. All others mean that there was no usable response."""
+
+
+Resolve = Callable[[Address], Awaitable[list[Address]]]
+"As `resolve`."
 
 
 class NameUnknownError(Exception):

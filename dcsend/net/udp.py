@@ -20,17 +20,51 @@ from dcsend.net.address import Address, family
 from dcsend.net.sockets import UdpSocket, attach
 from dcsend.net.source_address import LocalAddress, SourceAddresses
 
-__all__ = ["Handler", "UdpPort"]
+__all__ = ["Bind", "Handler", "UdpPort", "bind_family"]
 
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[bytes, Address], None]
 "Called with a datagram and its source."
 
+Bind = Callable[[socket.AddressFamily, int], socket.socket | None]
+"Returns a socket of a family with a port, 0 for a random one; None if there is no such family."
+
 _BUFFER: Final = 4 * 1024 * 1024
 "Bytes of SO_RCVBUF and SO_SNDBUF that are requested; the system may provide less."
 _PORT_TRIES: Final = 8
 "Random ports that are tried until one is free in both families."
+
+
+def bind_family(family: socket.AddressFamily, port: int) -> socket.socket | None:
+    """Return a bound socket, or None if this machine does not support *family*.
+
+    Raises:
+        OSError: the port is in use, or needs more rights.
+    """
+    try:
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError:
+        return None
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            # macOS refuses a size above its limit; Linux reduces it.
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        if sys.platform == "win32":
+            # Otherwise another program could bind the same port and receive its datagrams.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        sock.setblocking(False)
+        sock.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+    except OSError as exc:
+        sock.close()
+        if exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            logger.debug("%s is not available: %s", family.name, exc)
+            return None  # the kernel has IPv6, but it is disabled
+        raise
+    return sock
 
 
 class UdpPort:
@@ -44,18 +78,19 @@ class UdpPort:
         "Handler of datagrams whose source has no route."
 
     @classmethod
-    async def open(cls, port: int = 0) -> Self:
+    async def open(cls, port: int = 0, bind: Bind = bind_family) -> Self:
         """Bind the port on every address of this machine.
 
         Args:
             port: 1 to 65535, or 0 for a random one.
+            bind: opens the socket of one family.
 
         Raises:
             UsageError: the port is in use, or needs more rights.
             ConnectionFailed: this machine has no network.
         """
         self = cls()
-        waiting = _bind(port)
+        waiting = _bind(port, bind)
         try:
             while waiting:
                 address_family, sock = waiting.popitem()
@@ -161,7 +196,7 @@ class UdpPort:
         self._sockets.clear()
 
 
-def _bind(port: int) -> dict[socket.AddressFamily, socket.socket]:
+def _bind(port: int, bind: Bind) -> dict[socket.AddressFamily, socket.socket]:
     """Return bound sockets, one for each family that works here, all with the same port."""
     if not 0 <= port <= 65535:
         raise UsageError(f"{port} is not a UDP port", "choose a --port from 1024 to 65535")
@@ -170,7 +205,7 @@ def _bind(port: int) -> dict[socket.AddressFamily, socket.socket]:
         try:
             for family in (socket.AF_INET, socket.AF_INET6):
                 taken = port or next((s.getsockname()[1] for s in sockets.values()), 0)
-                if (sock := _bind_family(family, taken)) is not None:
+                if (sock := bind(family, taken)) is not None:
                     sockets[family] = sock
         except OSError as exc:
             for sock in sockets.values():
@@ -182,33 +217,6 @@ def _bind(port: int) -> dict[socket.AddressFamily, socket.socket]:
             return sockets
         break
     raise ConnectionFailed("this machine has no network", "connect it to a network first")
-
-
-def _bind_family(family: socket.AddressFamily, port: int) -> socket.socket | None:
-    """Return a bound socket, or None if this machine does not support *family*."""
-    try:
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError:
-        return None
-    try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            # macOS refuses a size above its limit; Linux reduces it.
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-        if sys.platform == "win32":
-            # Otherwise another program could bind the same port and receive its datagrams.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        sock.setblocking(False)
-        sock.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
-    except OSError as exc:
-        sock.close()
-        if exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-            logger.debug("%s is not available: %s", family.name, exc)
-            return None  # the kernel has IPv6, but it is disabled
-        raise
-    return sock
 
 
 def _port_error(port: int, exc: OSError) -> UsageError:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dcsend.errors import ConnectionFailed, DcsendError, UsageError
+from dcsend.peers.contract import MAX_QUEUED
 from dcsend.peers.mailbox import Mailbox
 from dcsend.sctp.channels import ChannelParameters, DataChannel
 
@@ -42,6 +43,7 @@ class Channel:
         *,
         max_message_size: int,
         high_water: int,
+        max_queued: int = MAX_QUEUED,
         on_message: Callable[[Channel, bytes | str], None] | None = None,
     ) -> None:
         """Wrap *channel*.
@@ -52,6 +54,7 @@ class Channel:
             max_message_size: bytes that the peer accepts in one message; 0 for any number.
             high_water: bytes in the send queue from which on `send` returns False. `writable`
                 returns at half of them.
+            max_queued: bytes that wait for `receive`, at most.
             on_message: receives each message in place of `receive`. It must not block.
         """
         self.label = channel.parameters.label
@@ -60,7 +63,7 @@ class Channel:
         self._channel = channel
         self._high_water = high_water
         self._on_message = on_message
-        self._mailbox = Mailbox()
+        self._mailbox = Mailbox(max_queued)
         self._end: DcsendError | None = None
         self._room = asyncio.Event()
         channel.on_message = self._mailbox.put if on_message is None else self._pass_on

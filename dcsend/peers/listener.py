@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from dcsend.ice.checks import Check, Refusal
 
-__all__ = ["Listener"]
+__all__ = ["Listener", "half_open_timeout"]
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ KEEP_ALIVE_SECONDS: Final = 10.0
 "Between the requests that keep a NAT mapping (RFC 8445, 11: at most 15 s)."
 
 
+def half_open_timeout() -> asyncio.Timeout:
+    """Return the timeout of a dial that has no open channels yet."""
+    return asyncio.timeout(HALF_OPEN_SECONDS)
+
+
 class Listener(Generic[Peer]):
     """Accepts one dialer at a time until the code is used up, and refuses all others."""
 
@@ -72,7 +77,7 @@ class Listener(Generic[Peer]):
         stun_servers: Sequence[Address] = (),
         stun_chosen: bool = True,
         failed: Callable[[DcsendError], None] = lambda error: None,
-        half_open_seconds: float = HALF_OPEN_SECONDS,
+        half_open: Callable[[], asyncio.Timeout] = half_open_timeout,
         max_half_open: int = MAX_HALF_OPEN,
     ) -> None:
         """Receive from *port* from now on.
@@ -85,8 +90,8 @@ class Listener(Generic[Peer]):
             stun_servers: STUN servers, for the public addresses of this side.
             stun_chosen: whether the user has named them.
             failed: called when a dialer with the right secret fails to connect.
-            half_open_seconds: until a dial without open channels is dropped.
-            max_half_open: the number of such dials.
+            half_open: makes the timeout for each dial until its channels are open.
+            max_half_open: the number of dials without open channels, at most.
         """
         self.port = port
         self.mapped = MappedAddresses(port, stun_servers, chosen=stun_chosen)
@@ -95,7 +100,7 @@ class Listener(Generic[Peer]):
         self._key = password.encode()
         self._make = make
         self._failed = failed
-        self._half_open_seconds = half_open_seconds
+        self._half_open = half_open
         self._max_half_open = max_half_open
         self._early: deque[tuple[bytes, Address, LocalAddress | None]] = deque(maxlen=MAX_EARLY)
         self._loaded = False
@@ -138,6 +143,11 @@ class Listener(Generic[Peer]):
             keep_alive.cancel()
             await asyncio.wait({keep_alive})
         return dial.connection
+
+    @property
+    def dials(self) -> Sequence[IncomingDial[Peer]]:
+        """The dials in progress, and the accepted one; oldest first."""
+        return tuple(self._dials.values())
 
     @property
     def is_deserted(self) -> bool:
@@ -346,7 +356,7 @@ class Listener(Generic[Peer]):
         error: DcsendError | None = None
         won = False
         try:
-            async with asyncio.timeout(self._half_open_seconds):
+            async with self._half_open():
                 await dial.establish()
             won = self._win(dial)
         except TimeoutError:

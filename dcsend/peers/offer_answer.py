@@ -66,7 +66,7 @@ class Negotiation:
         """Receive from *port* from now on; `open` opens one and gathers candidates."""
         from dcsend.ice.endpoint import IceEndpoint
 
-        self._port = port
+        self.port = port
         self._servers = servers
         self._addresses = addresses
         self._certificate = Certificate.generate()
@@ -78,7 +78,7 @@ class Negotiation:
         self._tasks: set[asyncio.Task[None]] = set()
         self.problems: list[DcsendError] = []
         "The errors of STUN and TURN servers."
-        self._ice = IceEndpoint(port, controlling=True, drops_early=True)
+        self.ice = IceEndpoint(port, controlling=True, drops_early=True)
         port.unknown = self._received_unknown
 
     @classmethod
@@ -126,8 +126,8 @@ class Negotiation:
             setup = Setup.ACTIVE if active else Setup.PASSIVE
         return Description(
             type=type,
-            ufrag=self._ice.connection.local_username,
-            password=self._ice.connection.local_password,
+            ufrag=self.ice.connection.local_username,
+            password=self.ice.connection.local_password,
             fingerprint=self._certificate.fingerprint,
             setup=setup,
             candidates=tuple(self._candidates),
@@ -171,12 +171,12 @@ class Negotiation:
 
         # The offerer controls (RFC 8445, 6.1.1), and opens the channels.
         offers = ours.type is SdpType.OFFER
-        self._ice.set_controlling(offers)
+        self.ice.set_controlling(offers)
         answer = theirs if offers else ours
         server = (answer.setup is Setup.ACTIVE) is offers
         role = ConnectionRole(published=False, dtls_server=server, opens=offers)
-        connection = make(self._ice.connection, self._certificate, role)
-        connection.owned = self._port
+        connection = make(self.ice.connection, self._certificate, role)
+        connection.owned = self.port
         return connection
 
     async def establish(self, connection: Peer, theirs: Description, *, timeout: float) -> None:
@@ -203,8 +203,8 @@ class Negotiation:
     async def close(self) -> None:
         """Close the port, unless a connection owns it; idempotent."""
         await self._end_tasks()
-        await self._ice.close()
-        await self._port.close()
+        await self.ice.close()
+        await self.port.close()
 
     def facts(self, theirs: Description) -> Facts:
         """Return what is known without sending anything."""
@@ -215,7 +215,7 @@ class Negotiation:
         asked = () if self._addresses else self._servers.stun
         return replace(
             local_facts(role, places, relay=relay),
-            heard=self._ice.has_received or self._ice.is_nominated,
+            heard=self.ice.has_received or self.ice.is_nominated,
             servers=tuple(f"{host}:{port}" for host, port in asked),
             mapped=tuple(self._mapped.answers.values()),
         )
@@ -234,7 +234,7 @@ class Negotiation:
     async def _gather(self) -> None:
         """Gather our candidates; servers that do not respond delay it by their timeouts only."""
         hosts = list(self._addresses) or list(own_addresses())
-        places: list[_Gathered] = [(CandidateType.HOST, host, self._port.port) for host in hosts]
+        places: list[_Gathered] = [(CandidateType.HOST, host, self.port.port) for host in hosts]
         relays = (self._relay(server) for server in self._servers.turn)
         # Addresses that the user has named replace those of STUN.
         uses_stun = not self._addresses
@@ -261,7 +261,7 @@ class Negotiation:
 
     async def _relay(self, server: TurnServer) -> list[_Gathered]:
         try:
-            place = await self._ice.add_relay(server)
+            place = await self.ice.add_relay(server)
         except DcsendError as exc:
             self.problems.append(exc)
             return []
@@ -285,7 +285,7 @@ class Negotiation:
 
     async def _add(self, candidate: Candidate, host: str) -> None:
         place = (candidate.type.value, host, candidate.port, candidate.priority)
-        if (address := await self._ice.add_candidate(*place)) is not None:
+        if (address := await self.ice.add_candidate(*place)) is not None:
             self._peers.add(address)
 
     async def _keep_open(self) -> None:
@@ -294,15 +294,15 @@ class Negotiation:
             self._mapped.keep_alive()
 
     async def _punch(self) -> None:
-        while not self._ice.is_nominated:
+        while not self.ice.is_nominated:
             for address in self._peers:
-                self._port.send(binding_indication(secrets.token_bytes(12)), address)
+                self.port.send(binding_indication(secrets.token_bytes(12)), address)
             await asyncio.sleep(_PUNCH)
 
     def _received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route."""
         if not (self._mapped.received(data, source) or self._diagnosis.received(data, source)):
-            self._ice.received_unknown(data, source)
+            self.ice.received_unknown(data, source)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)

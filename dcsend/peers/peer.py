@@ -86,11 +86,13 @@ class PeerConnection:
             zero_checksum: see `dcsend.sctp.association.Options`.
         """
         self._role = role
-        self._ice_connection = ice
-        self._ice = agent.ice_transport(ice)
-        self._dtls = transport.dtls_transport(ice, self._ice, certificate, server=role.dtls_server)
-        self._sctp = self.transport_type(
-            self._dtls,
+        self.ice = ice
+        self._ice_transport = agent.ice_transport(ice)
+        self.dtls = transport.dtls_transport(
+            ice, self._ice_transport, certificate, server=role.dtls_server
+        )
+        self.sctp = self.transport_type(
+            self.dtls,
             self._on_violation,
             self._on_channel,
             is_client=not role.dtls_server,
@@ -100,18 +102,18 @@ class PeerConnection:
         self._stopping: asyncio.Task[None] | None = None
         self.owned: UdpPort | None = None
         "A port that only this connection uses; `close` closes it, too."
-        self._dtls.on("statechange", self._on_dtls_state)
+        self.dtls.on("statechange", self._on_dtls_state)
 
     @property
     def route(self) -> Route:
         """The nominated candidate pair, as seen from this side."""
-        remote = agent.remote_address(self._ice_connection)
+        remote = agent.remote_address(self.ice)
         host, relayed = remote or ("", False)
         return Route(
             path=Path.RELAYED if relayed else Path.DIRECT,
             family="IPv6" if ":" in host else "IPv4" if host else "",
             remote=host,
-            rtt=self._sctp.round_trip,
+            rtt=self.sctp.round_trip,
         )
 
     async def establish(self, remote: Remote) -> None:
@@ -128,24 +130,24 @@ class PeerConnection:
             raise ConnectionFailed("the connection was lost while it was set up") from None
 
     async def _establish(self, remote: Remote) -> None:
-        await self._ice.start(RTCIceParameters(remote.ufrag, remote.password))
-        logger.debug("ICE is %s", self._ice.state)
-        if self._ice.state != "completed":
+        await self._ice_transport.start(RTCIceParameters(remote.ufrag, remote.password))
+        logger.debug("ICE is %s", self._ice_transport.state)
+        if self._ice_transport.state != "completed":
             raise ConnectionFailed("no answer from any address of the other side")
         if not self._role.dtls_server:
             # The client sends first, so packets that are queued now were for an earlier connection.
-            self._ice_connection.drop_queued()
+            self.ice.drop_queued()
         fingerprint = remote.fingerprint.hex(":").upper()
-        await self._dtls.start(RTCDtlsParameters([RTCDtlsFingerprint("sha-256", fingerprint)]))
-        logger.debug("DTLS is %s, %s", self._dtls.state, self.route)
-        if self._dtls.state != "connected":
+        await self.dtls.start(RTCDtlsParameters([RTCDtlsFingerprint("sha-256", fingerprint)]))
+        logger.debug("DTLS is %s, %s", self.dtls.state, self.route)
+        if self.dtls.state != "connected":
             raise self._handshake_error(remote.fingerprint)
         # No await before this: INIT of the peer would be lost, and repeated after 3 s only.
-        await self._sctp.start(remote.max_message_size)
+        await self.sctp.start(remote.max_message_size)
         await self._open_channels(remote)
 
     def _handshake_error(self, fingerprint: bytes) -> DcsendError:
-        if not transport.peer_certificate_differs(self._dtls, fingerprint):
+        if not transport.peer_certificate_differs(self.dtls, fingerprint):
             return ConnectionFailed("the encrypted connection could not be set up")
         if self._role.published:
             return AuthenticationFailed(
@@ -175,15 +177,15 @@ class PeerConnection:
         raise NotImplementedError
 
     def _on_dtls_state(self) -> None:
-        if self._dtls.state == "closed":
+        if self.dtls.state == "closed":
             logger.debug("DTLS is closed")
             self._end(self._lost())
             # Otherwise SCTP sends retransmissions until the connection is closed.
-            self._sctp.give_up()
+            self.sctp.give_up()
 
     def _lost(self) -> ConnectionFailed:
         """Return why DTLS has closed, which this side did not do."""
-        if self._ice_connection.expired:
+        if self.ice.expired:
             seconds = consent.EXPIRES
             message = f"the other side has been silent for {seconds:.0f} s"
         else:
@@ -204,7 +206,7 @@ class PeerConnection:
 
     async def _stop(self) -> None:
         try:
-            for stop in (self._sctp.stop, self._dtls.stop, self._ice.stop):
+            for stop in (self.sctp.stop, self.dtls.stop, self._ice_transport.stop):
                 with contextlib.suppress(ConnectionError):
                     await stop()
         finally:

@@ -48,10 +48,10 @@ class SctpTransport:
         self._dtls = dtls
         self._on_violation = on_violation
         self._loop = asyncio.get_running_loop()
-        self._association = Association(
+        self.association = Association(
             Options(limits=limits, zero_checksum=zero_checksum), self._loop.time()
         )
-        self._channels = DataChannels(self._association, is_client=is_client, on_channel=on_channel)
+        self._channels = DataChannels(self.association, is_client=is_client, on_channel=on_channel)
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
@@ -64,12 +64,12 @@ class SctpTransport:
     @property
     def is_drained(self) -> bool:
         """Whether the peer has acknowledged everything that was sent."""
-        return self._association.is_drained
+        return self.association.is_drained
 
     @property
     def round_trip(self) -> float | None:
         """Smoothed round trip in seconds (RFC 9260, 6.3.1); None before the first measurement."""
-        return self._association.transmission.round_trip.smoothed
+        return self.association.transmission.round_trip.smoothed
 
     def now(self) -> float:
         """Return the time in seconds of the loop's clock."""
@@ -83,7 +83,7 @@ class SctpTransport:
         """
         self._channels.max_message_size = max_message_size
         self._dtls.attach(self._receive)
-        self._association.associate(self._loop.time())
+        self.association.associate(self._loop.time())
         self._send()
 
     def open_channel(self, parameters: ChannelParameters) -> DataChannel:
@@ -101,24 +101,24 @@ class SctpTransport:
 
     def probe(self, payloads: Sequence[int]) -> None:
         """Find out which of these payloads of a packet, in bytes, reach the peer."""
-        self._association.probe(payloads, self._loop.time())
+        self.association.probe(payloads, self._loop.time())
         self.send_soon()
 
     def release(self, size: int) -> None:
         """Note that the application has taken a message of *size* bytes."""
-        self._association.release(size)
-        if self._association.needs_sack:
+        self.association.release(size)
+        if self.association.needs_sack:
             self.send_soon()
 
     def give_up(self) -> None:
         """End, and close all channels, without a packet to the peer."""
-        self._association.abort()
-        self._association.packets(self._loop.time())
+        self.association.abort()
+        self.association.packets(self._loop.time())
         self._handle_events()
 
     async def stop(self) -> None:
         """End with ABORT to the peer."""
-        self._association.abort()
+        self.association.abort()
         self._send()
 
     def send_soon(self) -> None:
@@ -128,7 +128,7 @@ class SctpTransport:
 
     def _receive(self, packets: list[bytes]) -> None:
         now = self._loop.time()
-        receive = self._association.receive
+        receive = self.association.receive
         for packet in packets:
             receive(packet, now)
         self._send()
@@ -139,7 +139,7 @@ class SctpTransport:
             self._soon.cancel()
             self._soon = None
         now = self._loop.time()
-        association = self._association
+        association = self.association
         deadline = association.deadline()
         if deadline is not None and deadline <= now:
             association.timeout(now)
@@ -152,7 +152,7 @@ class SctpTransport:
         self._set_timer()
 
     def _handle_events(self) -> None:
-        events = self._association.events
+        events = self.association.events
         now = self._loop.time()
         while events:
             event = events.popleft()
@@ -161,11 +161,11 @@ class SctpTransport:
             try:
                 self._channels.handle(event, now)
             except Violation as exc:
-                self._association.reject(exc)
+                self.association.reject(exc)
 
     def _on_end(self, event: Ended) -> None:
         self._closed = True
-        sending = self._association.transmission
+        sending = self.association.transmission
         logger.debug("SCTP ended, %d chunks retransmitted", sending.retransmitted)
         if self._timer is not None:
             self._timer.cancel()
@@ -175,7 +175,7 @@ class SctpTransport:
 
     def _set_timer(self) -> None:
         # A timer that fires too early costs less than a new one for each packet.
-        deadline = self._association.deadline()
+        deadline = self.association.deadline()
         if deadline is None or self._closed:
             return
         if self._timer is not None:

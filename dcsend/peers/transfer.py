@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from dcsend.description import MAX_MESSAGE_SIZE
@@ -16,7 +16,7 @@ from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice.connection import IceConnection
 from dcsend.net.interfaces import route_mtu
 from dcsend.peers.channel import Channel, ChannelParameters
-from dcsend.peers.contract import LABELS, Path
+from dcsend.peers.contract import LABELS, MAX_QUEUED, Path
 from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.printable import printable
 from dcsend.sctp.channels import DataChannel
@@ -39,7 +39,26 @@ _LIMITS: Final = Limits(message=MAX_MESSAGE_SIZE, streams=32, stream_ids=32)
 class TransferConnection(PeerConnection):
     """A peer and the three channels of a transfer."""
 
-    def __init__(self, ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> None:
+    def __init__(
+        self,
+        ice: IceConnection,
+        certificate: Certificate,
+        role: ConnectionRole,
+        *,
+        mtu: Callable[[str], int | None] = route_mtu,
+        max_queued: int = MAX_QUEUED,
+    ) -> None:
+        """Prepare; nothing is sent before `establish`.
+
+        Args:
+            ice: the connection of an `IceEndpoint`.
+            certificate: of this side.
+            role: which of the two sides this is.
+            mtu: returns the MTU of the route to a host, in bytes; None if unknown.
+            max_queued: bytes of each channel that wait for `receive`, at most.
+        """
+        self._mtu = mtu
+        self._max_queued = max_queued
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._channels: dict[str, Channel] = {}
         self.channels: Mapping[str, Channel] = self._channels
@@ -49,13 +68,13 @@ class TransferConnection(PeerConnection):
         self._largest = min(remote.max_message_size or MAX_MESSAGE_SIZE, MAX_MESSAGE_SIZE)
         if self._role.opens:
             for label in LABELS:
-                self._add(self._sctp.open_channel(ChannelParameters(label)))
+                self._add(self.sctp.open_channel(ChannelParameters(label)))
         await self._open
         logger.debug("all channels are open")
         route = self.route
         # A relay adds bytes to each packet that are not known here.
         if route.family and route.path is Path.DIRECT:
-            self._sctp.probe(payloads(route_mtu(route.remote), is_ipv6=route.family == "IPv6"))
+            self.sctp.probe(payloads(self._mtu(route.remote), is_ipv6=route.family == "IPv6"))
 
     def _on_channel(self, channel: DataChannel) -> None:
         label = channel.parameters.label
@@ -68,7 +87,11 @@ class TransferConnection(PeerConnection):
 
     def _add(self, channel: DataChannel) -> None:
         self._channels[channel.parameters.label] = Channel(
-            self._sctp, channel, max_message_size=self._largest, high_water=_HIGH_WATER
+            self.sctp,
+            channel,
+            max_message_size=self._largest,
+            high_water=_HIGH_WATER,
+            max_queued=self._max_queued,
         )
         channel.on_open = self._check_open
         channel.on_close = self._on_close

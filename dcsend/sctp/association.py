@@ -87,6 +87,16 @@ class Association:
     # Calls of the application
 
     @property
+    def tag(self) -> int:
+        """Our verification tag: that of the packets from the peer (RFC 9260, 3.1)."""
+        return self._handshake.tag
+
+    @property
+    def held(self) -> int:
+        """Bytes that are kept of the data of the peer, delivered ones until `release`."""
+        return 0 if self._reception is None else self._reception.held
+
+    @property
     def is_drained(self) -> bool:
         """Whether the peer has acknowledged everything that was sent."""
         return self.transmission.is_drained

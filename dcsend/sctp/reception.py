@@ -55,6 +55,11 @@ class Reception:
         "The a_rwnd of the last SACK."
 
     @property
+    def held(self) -> int:
+        """Bytes that are kept; see `Reassembly.held`."""
+        return self._reassembly.held
+
+    @property
     def cumulative(self) -> int:
         """Cumulative TSN, 32 bits."""
         return self._reassembly.cumulative & 0xFFFFFFFF

@@ -75,7 +75,7 @@ class Transmission:
         "Whether a message that may be abandoned was ever queued."
         self._max_fragment = self.probing.payload
         "Bytes of a message in one chunk, at most."
-        self._timeouts = 0
+        self.timeouts = 0
         "Expirations of T3-rtx in a row."
         self._silent_since = 0.0
         "When the first of them was."
@@ -129,7 +129,7 @@ class Transmission:
         if sack.window < self.probing.payload:
             # The peer is reachable and its window is full. If the SACK that opens the window is
             # lost, the next try must follow soon.
-            self._timeouts = 0
+            self.timeouts = 0
             self.round_trip.backoff = min(self.round_trip.backoff, _FULL_BACKOFF)
         gaps = [(cumulative + first, cumulative + last) for first, last in sack.gaps]
         self._update(cumulative, gaps, now)
@@ -155,7 +155,7 @@ class Transmission:
         if delivered or lost:
             self._update_controller(before, delivered, lost, now)
         if delivered or moved:  # it may move over abandoned chunks
-            self._timeouts = 0
+            self.timeouts = 0
             # A second probe after an ambiguous answer would postpone T3-rtx.
             self._probed = self._probed and flight.is_ambiguous
             self._restart_timers(now)
@@ -271,13 +271,13 @@ class Transmission:
             self._tail_probe = self.flight.last()
 
     def _t3_expired(self, now: float) -> None:
-        self._timeouts += 1
-        logger.debug("T3-rtx expired (%d), %d bytes in flight", self._timeouts, self.flight.bytes)
+        self.timeouts += 1
+        logger.debug("T3-rtx expired (%d), %d bytes in flight", self.timeouts, self.flight.bytes)
         self.round_trip.backoff += 1
         self._t3 = now + self.round_trip.timeout
         self._probe_at = None
         self._tail_probe = None
-        if self._timeouts == 1:
+        if self.timeouts == 1:
             self._silent_since = now
         if now - self._silent_since >= _DEAD:
             self.is_unreachable = True

@@ -29,7 +29,7 @@ __all__ = ["Arrivals", "Awaited", "Dialed", "Met"]
 MAX_RETURNS: Final = 5
 "How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
 _FOR_ANOTHER: Final = "run it again for a new code"
-_SOON: Final = 5.0
+SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
 
 
@@ -95,16 +95,22 @@ class Met:
 class Dialed(Met):
     """The listener of a code, dialed here; once more if it was faster with another dialer."""
 
-    def __init__(self, connection: Connection, dial: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        dial: Callable[[], Awaitable[Connection]],
+        soon: float = SOON_SECONDS,
+    ) -> None:
         """Take over a connection.
 
         Args:
             connection: of the first dial.
             dial: dials again.
+            soon: seconds from now; see `SOON_SECONDS`.
         """
         super().__init__(connection)
         self._dial = dial
-        self._dialed_at = asyncio.get_running_loop().time()
+        self._soon_until = asyncio.get_running_loop().time() + soon
         self._again = True
 
     async def close(self) -> None:
@@ -113,7 +119,7 @@ class Dialed(Met):
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`: the listener answers the next dial with the state of the code."""
-        late = asyncio.get_running_loop().time() > self._dialed_at + _SOON
+        late = asyncio.get_running_loop().time() > self._soon_until
         if introduced or late or not self._again or not isinstance(error, ConnectionFailed):
             _advise(error, "ask for a new code" if is_last else "the same code works again")
             raise error

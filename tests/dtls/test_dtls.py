@@ -23,7 +23,7 @@ SEQUENCE: Final = b"\0\0\0\0\xff\xff"
 
 def dtls_of(connection: Connection) -> DtlsTransport:
     assert isinstance(connection, TransferConnection)
-    return connection._dtls
+    return connection.dtls
 
 
 def encrypted(dtls: DtlsTransport, packets: Sequence[bytes]) -> list[bytes]:

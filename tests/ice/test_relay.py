@@ -11,14 +11,14 @@ import aioice.stun
 import pytest
 
 from dcsend.errors import ConnectionFailed
-from dcsend.ice import relay
 from dcsend.ice.relay import allocate
 from dcsend.ice.turn_server import TurnServer, parse_turn
 from dcsend.net.address import Address
+from dcsend.net.resolving import Resolve, resolve
 from tests.support.coturn import Coturn, rest_account
 from tests.support.junk import JUNK, attribute, stun
 from tests.support.load import Stopwatch
-from tests.support.peers import Stranger, unresolved, until
+from tests.support.peers import LOCAL, Relay, unresolved, until
 
 
 class Nothing(asyncio.DatagramProtocol):
@@ -31,20 +31,20 @@ class Nothing(asyncio.DatagramProtocol):
         self.lost.set_result(exc)
 
 
-async def relayed(uri: str) -> str:
+async def relayed(uri: str, resolve: Resolve = resolve) -> str:
     """Return the host of an address that the server gave; give it back."""
-    transport, protocol = await allocate(parse_turn(uri), Nothing)
+    transport, protocol = await allocate(parse_turn(uri), Nothing, resolve=resolve)
     host = str(transport.get_extra_info("sockname")[0])
     transport.close()
     await asyncio.wait_for(protocol.lost, 10)
     return host
 
 
-async def refused(uri: str, seconds: float = 2.0) -> ConnectionFailed:
+async def refused(uri: str, seconds: float = 2.0, resolve: Resolve = resolve) -> ConnectionFailed:
     """Return why the server gives no address, within so many seconds."""
     watch = Stopwatch()
     with pytest.raises(ConnectionFailed) as caught:
-        await allocate(parse_turn(uri), Nothing)
+        await allocate(parse_turn(uri), Nothing, resolve=resolve)
     watch.assert_within(seconds)
     said = f"{caught.value.message} {caught.value.hint}"
     assert "Errno" not in said
@@ -89,8 +89,10 @@ async def test_certificate_of_another_name_is_named(
     error = await refused(f"turns:user:secret@127.0.0.2:{coturn.tls_port}")
     # coturn listens on 127.0.0.1 alone; a name that leads there and is not in the certificate.
     assert "does not listen" in error.message
-    monkeypatch.setattr(relay, "resolve", lambda server: _found(("127.0.0.1", coturn.tls_port)))
-    error = await refused(f"turns:user:secret@turn.example.org:{coturn.tls_port}")
+    error = await refused(
+        f"turns:user:secret@turn.example.org:{coturn.tls_port}",
+        resolve=lambda server: _found(("127.0.0.1", coturn.tls_port)),
+    )
     assert error.message == "the certificate of the TURN server turn.example.org has another name"
 
 
@@ -155,26 +157,26 @@ async def test_server_that_is_silent_is_given_up_before_the_code_is_late() -> No
     assert "if UDP is blocked here" in error.hint
 
 
-async def test_address_that_leads_nowhere_does_not_lose_the_other(
-    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_address_that_leads_nowhere_does_not_lose_the_other(coturn: Coturn) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         nowhere = silent.getsockname()
-        monkeypatch.setattr(relay, "resolve", lambda s: _found(nowhere, (coturn.host, coturn.port)))
         watch = Stopwatch()
-        assert await relayed("turn:user:password@turn.example.org") == coturn.host
+        host = await relayed(
+            "turn:user:password@turn.example.org",
+            lambda server: _found(nowhere, (coturn.host, coturn.port)),
+        )
+        assert host == coturn.host
         watch.assert_within(2)
 
 
 @pytest.mark.parametrize(
     ("exists_not", "said"), [(True, "no such name"), (False, "no name server answers")]
 )
-async def test_name_without_an_address_is_named(
-    exists_not: bool, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay, "resolve", unresolved(exists_not=exists_not))
-    assert said in (await refused("turn:user:secret@turn.example.org")).message
+async def test_name_without_an_address_is_named(exists_not: bool, said: str) -> None:
+    resolve = unresolved(exists_not=exists_not)
+    error = await refused("turn:user:secret@turn.example.org", resolve=resolve)
+    assert said in error.message
 
 
 @pytest.mark.parametrize(
@@ -192,35 +194,37 @@ def test_user_may_have_colons(uri: str, user: str, password: str) -> None:
     assert server.address == ("turn.example.org", 3478)
 
 
-async def test_end_waits_half_a_second_for_a_server_that_is_gone() -> None:
+async def test_end_waits_half_a_second_for_a_server_that_is_gone(coturn: Coturn) -> None:
     """By aioice alone its last request would be repeated for 63 s."""
-    async with Stranger.open() as server:
-        account = TurnServer(server.address, "user", "password")
-        client, transport = await relay._connected(account, server.address)
+    async with Relay.open(coturn.port, coturn.host) as between:
+        account = TurnServer((LOCAL, between.port), "user", "password")
+        transport, protocol = await allocate(account, Nothing)
+        requests: list[bytes] = []
+
+        def loses(data: bytes) -> bool:
+            requests.append(data)
+            return False
+
+        between.passes = loses
         watch = Stopwatch()
-        await client.delete()
+        transport.close()
+        await protocol.lost
         watch.assert_within(1)
-        await until(lambda: bool(server.received))
-        assert transport.is_closing()
+        assert requests
 
 
 def test_password_is_in_no_representation() -> None:
     assert "secret" not in repr(TurnServer(("192.0.2.1", 3478), "me", "secret"))
 
 
+@pytest.mark.usefixtures("nothing_raised")
 async def test_junk_with_the_address_of_a_relay_is_dropped(
-    monkeypatch: pytest.MonkeyPatch,
+    coturn: Coturn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither an error in the loop, nor more parsing than a real answer costs."""
-    raised: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
-    async with Stranger.open() as server:
-        account = TurnServer(server.address, "user", "password")
-        client, transport = await relay._connected(account, server.address)
-        assert isinstance(client, relay._UdpClient)
-        client.transport.sendto(b"here")
-        await until(lambda: bool(server.received))
-        place = server.received[0][1]
+    async with Relay.open(coturn.port, coturn.host) as between:
+        account = TurnServer((LOCAL, between.port), "user", "password")
+        transport, protocol = await allocate(account, Nothing)
         seen: list[bytes] = []
         parse = aioice.stun.parse_message
 
@@ -235,10 +239,10 @@ async def test_junk_with_the_address_of_a_relay_is_dropped(
             indication,
             stun(attribute(0x8028, bytes(4)) * 100, kind=0x17),
         ):
-            server.transport.sendto(data, place)
+            between.outer.sendto(data, between.dialer)
         answer = stun(b"", kind=0x0101)
-        server.transport.sendto(answer, place)
+        between.outer.sendto(answer, between.dialer)
         await until(lambda: answer in seen)
-        assert not raised
         assert not [data for data in seen if data.count(b"\x80\x28\0\4") > 1]
         transport.close()
+        await protocol.lost

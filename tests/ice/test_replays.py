@@ -6,48 +6,38 @@ Real sockets on loopback, one for each unknown host.
 from __future__ import annotations
 
 import asyncio
-import logging
-import socket
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Any
 
 import pytest
 from aioice.stun import parse_message
 
 from dcsend.ice import endpoint
+from dcsend.ice.agent import nominated
 from dcsend.ice.checks import parse_check
+from dcsend.ice.connection import MAX_QUEUED
 from dcsend.ice.stun import is_binding_request
+from dcsend.net.address import Address
 from tests.support.junk import JUNK, stun
 from tests.support.peers import (
-    AGES,
+    HalfOpen,
     Published,
     Relay,
-    Stranger,
+    UdpClient,
     check,
-    half_open,
     published,
     signed_answer,
     transfer,
     until,
 )
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_raised(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test in which a datagram raised into the loop, or logged a warning."""
-    raised: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
-    yield
-    assert not raised
-    assert not [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.WARNING]
+pytestmark = pytest.mark.usefixtures("nothing_raised")
 
 
-async def replayers(stack: AsyncExitStack, count: int, password: str) -> list[Stranger]:
+async def replayers(stack: AsyncExitStack, count: int, password: str) -> list[UdpClient]:
     """Open hosts that have the password of the dialer, which each of its checks contains."""
-    opened = [await stack.enter_async_context(Stranger.open()) for _ in range(count)]
-    for stranger in opened:
-        stranger.answer = signed_answer(password)
+    opened = [await stack.enter_async_context(UdpClient.open()) for _ in range(count)]
+    for client in opened:
+        client.answer = signed_answer(password)
     return opened
 
 
@@ -61,77 +51,78 @@ async def test_replayed_checks_neither_open_dials_nor_draw_the_transfer_away() -
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(published())
         relay = await stack.enter_async_context(Relay.open(here.number))
-        strangers = await stack.enter_async_context(_Replay(relay, here))
+        clients = await stack.enter_async_context(_Replay(relay, here))
         # During: each check goes out again from many addresses as soon as it is seen.
         dialer, accepted = await here.pair_over(relay)
-        await strangers.replay()
-        assert len(here.listener._dials) == 1
+        await clients.replay()
+        assert len(here.listener.dials) == 1
         # After: with and without the flag that nominates.
         await transfer(dialer, accepted, 10)
-        await strangers.replay()
+        await clients.replay()
         await transfer(accepted, dialer, 10)
-        assert len(here.listener._dials) == 1
-        assert set(here.listener.port._routes) == {relay.inner.get_extra_info("sockname")}
+        assert len(here.listener.dials) == 1
+        assert here.listener.dials[0].endpoint.has_route(relay.inner.get_extra_info("sockname"))
         assert accepted.route.remote == "127.0.0.1"
-        assert not strangers.got_dtls
+        assert not clients.have_route
+        assert not clients.got_dtls
 
 
 async def test_replay_from_a_source_that_came_in_before_does_not_draw_the_dial_away() -> None:
     username = check().attributes["USERNAME"]
     answer = signed_answer(password_in(bytes(check(username=username))))
-    async with published() as here, Stranger.open() as dialer, Stranger.open() as other:
+    async with published() as here, UdpClient.open() as dialer, UdpClient.open() as other:
         dialer.answer = other.answer = answer
         other.send(bytes(check(username=username, without="USE-CANDIDATE")), here.number)
-        await until(lambda: bool(here.listener._dials))
-        (dial,) = here.listener._dials.values()
+        await until(lambda: bool(here.listener.dials))
+        (dial,) = here.listener.dials
         nominating = bytes(check(username=username))
         dialer.send(nominating, here.number)
         await until(lambda: dial.endpoint.is_settled)
         await until(lambda: len(other.received) > 1)
         other.send(nominating, here.number)
         await dialer.silence(here.number, here.listener)
-        (pair,) = dial.endpoint.connection._nominated.values()
+        pair = nominated(dial.endpoint.connection)
+        assert pair is not None
         assert pair.remote_addr == dialer.address
 
 
 async def test_new_source_of_a_settled_dial_is_ignored() -> None:
     username = check().attributes["USERNAME"]
     answer = signed_answer(password_in(bytes(check(username=username))))
-    async with published() as here, Stranger.open() as dialer, Stranger.open() as other:
+    async with published() as here, UdpClient.open() as dialer, UdpClient.open() as other:
         dialer.answer = other.answer = answer
         dialer.send(bytes(check(username=username)), here.number)
-        await until(lambda: bool(here.listener._dials))
-        (dial,) = here.listener._dials.values()
+        await until(lambda: bool(here.listener.dials))
+        (dial,) = here.listener.dials
         await until(lambda: dial.endpoint.is_settled)
         other.send(bytes(check(username=username)), here.number)
         await other.silence(here.number, here.listener)
         assert other.received == []
-        assert set(here.listener.port._routes) == {dialer.address}
+        assert here.listener.port.routed(other.address) is None
+        assert dial.endpoint.has_route(dialer.address)
 
 
-async def test_replayed_check_of_an_ended_try_opens_no_dial(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expire = half_open(monkeypatch)
-    async with published(half_open_seconds=AGES) as here, AsyncExitStack() as stack:
-        first, second = [await stack.enter_async_context(Stranger.open()) for _ in range(2)]
+async def test_replayed_check_of_an_ended_try_opens_no_dial() -> None:
+    half_open = HalfOpen()
+    async with published(half_open=half_open) as here, AsyncExitStack() as stack:
+        first, second = [await stack.enter_async_context(UdpClient.open()) for _ in range(2)]
         recorded = bytes(check())
         first.send(recorded, here.number)
-        await until(lambda: bool(here.listener._dials))
-        expire()
+        await until(lambda: bool(here.listener.dials))
+        half_open.expire()
         await until(lambda: bool(here.errors))
-        for stranger in (first, second):
-            stranger.received.clear()
-            stranger.send(recorded, here.number)
-            await stranger.silence(here.number, here.listener)
-            assert stranger.received == []
-        assert not here.listener._dials
+        for client in (first, second):
+            client.received.clear()
+            client.send(recorded, here.number)
+            await client.silence(here.number, here.listener)
+            assert client.received == []
+        assert not here.listener.dials
         await here.pair()
 
 
 async def test_replayed_check_asks_for_no_place() -> None:
     """Otherwise a replay could replace the connected dialer."""
-    async with published() as here, Stranger.open() as other:
+    async with published() as here, UdpClient.open() as other:
         here.accepting.cancel()
         await asyncio.wait({here.accepting})
         await asyncio.gather(here.dial(), here.listener.accept())
@@ -151,14 +142,15 @@ async def test_sources_of_one_dial_are_few() -> None:
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(published())
         username = check().attributes["USERNAME"]
+        sources: list[Address] = []
         for _ in range(endpoint.MAX_SOURCES + 5):
-            stranger = await stack.enter_async_context(Stranger.open())
-            stranger.send(bytes(check(username=username)), here.number)
-            await stranger.silence(here.number, here.listener)
-        assert len(here.listener._dials) == 1
-        assert len(here.listener.port._routes) == endpoint.MAX_SOURCES
-        (dial,) = here.listener._dials.values()
-        assert len(dial.endpoint.connection._remote_candidates) <= endpoint.MAX_SOURCES
+            client = await stack.enter_async_context(UdpClient.open())
+            client.send(bytes(check(username=username)), here.number)
+            await client.silence(here.number, here.listener)
+            sources.append(client.address)
+        (dial,) = here.listener.dials
+        assert sum(map(dial.endpoint.has_route, sources)) == endpoint.MAX_SOURCES
+        assert len(dial.endpoint.connection.remote_candidates) <= endpoint.MAX_SOURCES
 
 
 # Datagrams with the address of the peer
@@ -169,7 +161,7 @@ async def test_spoofed_datagrams_from_the_peers_address_do_not_end_the_transfer(
         here = await stack.enter_async_context(published())
         relay = await stack.enter_async_context(Relay.open(here.number))
         dialer, accepted = await here.pair_over(relay)
-        (dial,) = here.listener._dials.values()
+        (dial,) = here.listener.dials
         genuine = relay.checks[0]
         dtls = next(d for d in relay.seen if d and d[0] == 23)
         forged = [
@@ -194,22 +186,20 @@ async def test_spoofed_datagrams_from_the_peers_address_do_not_end_the_transfer(
             await asyncio.sleep(0)
         await sending
         await transfer(accepted, dialer, 10)
-        assert list(here.listener._dials.values()) == [dial]
-        assert len(dial.endpoint.connection._remote_candidates) == 1
-        assert len(dial.endpoint.connection._check_list) == 1
+        assert here.listener.dials == (dial,)
+        assert len(dial.endpoint.connection.remote_candidates) == 1
 
 
-async def test_what_anybody_could_have_sent_is_no_sign_of_life() -> None:
-    async with published() as here, Stranger.open() as peer:
+async def test_datagrams_that_are_not_authentic_are_not_counted_as_of_the_peer() -> None:
+    async with published() as here, UdpClient.open() as peer:
         genuine = bytes(check())
         peer.send(genuine, here.number)
-        await until(lambda: bool(here.listener._dials))
-        (dial,) = here.listener._dials.values()
+        await until(lambda: bool(here.listener.dials))
+        (dial,) = here.listener.dials
         await until(lambda: any(is_binding_request(data) for data, _ in peer.received))
         triggered = next(data for data, _ in peer.received if is_binding_request(data))
-        protocol = dial.endpoint._protocols[socket.AF_INET]
-        before = protocol.arrived
-        assert before == 1
+        ice = dial.endpoint.connection
+        assert ice.arrived == 1
         forged = [
             *JUNK.values(),
             bytes(check(password="x" * 24, username=parse_message(genuine).attributes["USERNAME"])),
@@ -220,21 +210,21 @@ async def test_what_anybody_could_have_sent_is_no_sign_of_life() -> None:
         for data in forged:
             peer.send(data, here.number)
         await peer.silence(here.number, here.listener)
-        assert protocol.arrived == before
+        assert ice.arrived == 1
 
 
 async def test_datagrams_before_dtls_are_kept_only_so_many() -> None:
-    async with published() as here, Stranger.open() as stranger:
-        stranger.send(bytes(check()), here.number)
-        await until(lambda: bool(here.listener._dials))
-        (dial,) = here.listener._dials.values()
-        (protocol,) = {h.__self__ for h in here.listener.port._routes.values()}  # type: ignore[attr-defined]
+    async with published() as here, UdpClient.open() as client:
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(here.listener.dials))
+        (dial,) = here.listener.dials
+        received, ice = here.listener.port.received, dial.endpoint.connection
         for _ in range(20_000):
-            protocol.datagram_received(bytes([22]) * 60_000, stranger.address)
-        assert dial.endpoint.connection._queue.qsize() == 0
+            received(bytes([22]) * 60_000, client.address)
+        assert ice.queued == 0
         for _ in range(20_000):
-            protocol.datagram_received(bytes([22]) * 1500, stranger.address)
-        assert dial.endpoint.connection._queue.qsize() == 8192
+            received(bytes([22]) * 1500, client.address)
+        assert ice.queued == MAX_QUEUED
 
 
 class _Replay:
@@ -244,10 +234,10 @@ class _Replay:
         self._relay = relay
         self._here = here
         self._stack = AsyncExitStack()
-        self._strangers: list[Stranger] = []
+        self._clients: list[UdpClient] = []
 
     async def __aenter__(self) -> _Replay:
-        self._strangers = await replayers(self._stack, 20, "unknown yet+unknown yet")
+        self._clients = await replayers(self._stack, 20, "unknown yet+unknown yet")
         pass_on = self._relay.inner.sendto
 
         def both(data: bytes, target: tuple[str, int]) -> None:
@@ -262,17 +252,22 @@ class _Replay:
         await self._stack.aclose()
 
     def _send(self, data: bytes) -> None:
-        for stranger in self._strangers:
-            stranger.answer = signed_answer(password_in(data))
-            stranger.send(data, self._here.number)
+        for client in self._clients:
+            client.answer = signed_answer(password_in(data))
+            client.send(data, self._here.number)
 
     async def replay(self) -> None:
         """Send a copy of every check of the dialer, and wait until the listener has read it."""
         for data in self._relay.checks:
             self._send(data)
-        await self._strangers[0].silence(self._here.number, self._here.listener)
+        await self._clients[0].silence(self._here.number, self._here.listener)
+
+    @property
+    def have_route(self) -> bool:
+        """Whether one of them has a route on the port of the listener."""
+        return any(self._here.listener.port.routed(one.address) for one in self._clients)
 
     @property
     def got_dtls(self) -> bool:
         """Whether one of them has received DTLS for the dialer."""
-        return any(d[0] >= 20 for s in self._strangers for d, _ in s.received)
+        return any(d[0] >= 20 for s in self._clients for d, _ in s.received)

@@ -16,9 +16,10 @@ from dcsend.errors import UsageError
 from dcsend.ice import stun
 from dcsend.ice.stun import MappedAddresses, binding_request, mapped_address, parse_server
 from dcsend.net.address import Address
+from dcsend.net.resolving import Resolve, resolve
 from dcsend.net.udp import UdpPort
 from tests.support.load import Stopwatch
-from tests.support.peers import Stranger, has_ipv6, unresolved, until
+from tests.support.peers import UdpClient, has_ipv6, unresolved, until
 
 COOKIE = 0x2112A442
 SHOWN: Address = ("198.51.100.7", 40_000)
@@ -45,15 +46,22 @@ async def port() -> AsyncIterator[UdpPort]:
     await opened.close()
 
 
-def asking(port: UdpPort, *servers: Address) -> MappedAddresses:
-    """Return a query whose answers find their way as in a listener."""
-    mapped = MappedAddresses(port, servers)
+class Asking(MappedAddresses):
+    """Queries whose responses are passed to it as in a listener, and counted."""
 
-    def received(data: bytes, source: Address) -> None:
-        mapped.received(data, source)
+    def __init__(
+        self,
+        port: UdpPort,
+        *servers: Address,
+        chosen: bool = True,
+        resolve: Resolve = resolve,
+    ) -> None:
+        super().__init__(port, servers, chosen=chosen, resolve=resolve)
+        self.responses = 0
+        port.unknown = self._unknown
 
-    port.unknown = received
-    return mapped
+    def _unknown(self, data: bytes, source: Address) -> None:
+        self.responses += self.received(data, source)
 
 
 async def timed(mapped: MappedAddresses, timeout: float) -> tuple[list[Address], Stopwatch]:
@@ -61,24 +69,24 @@ async def timed(mapped: MappedAddresses, timeout: float) -> tuple[list[Address],
     return await mapped.query(timeout), watch
 
 
-async def test_server_tells_the_mapped_address_at_once(port: UdpPort) -> None:
-    async with Stranger.open() as server:
+async def test_server_responds_with_the_mapped_address_at_once(port: UdpPort) -> None:
+    async with UdpClient.open() as server:
         server.answer = response
-        found, watch = await timed(asking(port, server.address), 5)
+        found, watch = await timed(Asking(port, server.address), 5)
         assert found == [SHOWN]
         watch.assert_within(1)
         assert server.received[0][1] == ("127.0.0.1", port.port)
 
 
 async def test_no_server_takes_no_time(port: UdpPort) -> None:
-    found, watch = await timed(asking(port), 5)
+    found, watch = await timed(Asking(port), 5)
     assert found == []
     watch.assert_within(1)
 
 
 async def test_dead_server_is_given_up_in_time(port: UdpPort) -> None:
-    async with Stranger.open() as server:
-        found, watch = await timed(asking(port, server.address), 0.4)
+    async with UdpClient.open() as server:
+        found, watch = await timed(Asking(port, server.address), 0.4)
         assert found == []
         assert watch.seconds > 0.3
         watch.assert_within(1)
@@ -88,9 +96,9 @@ async def test_dead_server_is_given_up_in_time(port: UdpPort) -> None:
 
 
 async def test_dead_server_beside_a_good_one_costs_little(port: UdpPort) -> None:
-    async with Stranger.open() as dead, Stranger.open() as good:
+    async with UdpClient.open() as dead, UdpClient.open() as good:
         good.answer = response
-        found, watch = await timed(asking(port, dead.address, good.address), 5)
+        found, watch = await timed(Asking(port, dead.address, good.address), 5)
         assert found == [SHOWN]
         watch.assert_within(2)
 
@@ -98,11 +106,11 @@ async def test_dead_server_beside_a_good_one_costs_little(port: UdpPort) -> None
 @pytest.mark.parametrize(
     ("exists_not", "said"), [(True, "no such name"), (False, "no name server answers")]
 )
-async def test_unknown_name_is_told_from_a_missing_name_server(
-    port: UdpPort, exists_not: bool, said: str, monkeypatch: pytest.MonkeyPatch
+async def test_unknown_name_differs_from_a_missing_name_server(
+    port: UdpPort, exists_not: bool, said: str
 ) -> None:
-    monkeypatch.setattr(stun, "resolve", unresolved(exists_not=exists_not))
-    mapped = asking(port, ("stun.example.org", 3478))
+    resolve = unresolved(exists_not=exists_not)
+    mapped = Asking(port, ("stun.example.org", 3478), resolve=resolve)
     assert await mapped.query(5) == []
     (problem,) = mapped.problems
     assert "stun.example.org" in problem.message
@@ -110,65 +118,61 @@ async def test_unknown_name_is_told_from_a_missing_name_server(
 
 
 @pytest.mark.parametrize("exists_not", [True, False])
-async def test_default_server_without_internet_is_not_said_to_be_misspelt(
-    port: UdpPort, exists_not: bool, monkeypatch: pytest.MonkeyPatch
+async def test_error_of_a_default_server_without_internet_names_no_misspelling(
+    port: UdpPort, exists_not: bool
 ) -> None:
-    monkeypatch.setattr(stun, "resolve", unresolved(exists_not=exists_not))
-    mapped = MappedAddresses(port, [("stun.example.org", 3478)], chosen=False)
+    resolve = unresolved(exists_not=exists_not)
+    mapped = Asking(port, ("stun.example.org", 3478), chosen=False, resolve=resolve)
     assert await mapped.query(5) == []
     (problem,) = mapped.problems
     assert problem.message == "no STUN server can be found (no internet here?)"
     assert problem.hint == "the code has no public address: it may work inside this network only"
 
 
-async def test_name_server_that_does_not_answer_in_time_is_named(
-    port: UdpPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def late(server: Address) -> list[Address]:
-        await asyncio.sleep(60)
-        return []
+async def test_name_server_that_does_not_answer_in_time_is_named(port: UdpPort) -> None:
+    async def never(server: Address) -> list[Address]:
+        found: asyncio.Future[list[Address]] = asyncio.get_running_loop().create_future()
+        return await found
 
-    monkeypatch.setattr(stun, "resolve", late)
-    mapped = asking(port, ("stun.example.org", 3478))
+    mapped = Asking(port, ("stun.example.org", 3478), resolve=never)
     assert await mapped.query(0.1) == []
     assert ["no name server answers" in p.message for p in mapped.problems] == [True]
 
 
 async def test_silent_server_is_named_unless_another_one_answers(port: UdpPort) -> None:
-    async with Stranger.open() as dead, Stranger.open() as good:
+    async with UdpClient.open() as dead, UdpClient.open() as good:
         good.answer = response
-        mapped = asking(port, dead.address)
+        mapped = Asking(port, dead.address)
         await mapped.query(0.3)
         assert [p.message for p in mapped.problems] == [
             "the STUN server 127.0.0.1 does not answer; the code has no public address"
         ]
-        mapped = asking(port, dead.address, good.address)
+        mapped = Asking(port, dead.address, good.address)
         await mapped.query(5)
         assert mapped.problems == []
 
 
-async def test_family_that_leads_nowhere_does_not_lose_the_other(
-    port: UdpPort, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with Stranger.open() as dead, Stranger.open() as good:
+@pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
+async def test_family_that_leads_nowhere_does_not_lose_the_other(port: UdpPort) -> None:
+    async with UdpClient.open("::1") as dead, UdpClient.open() as good:
         good.answer = response
 
-        async def both(server: Address, families: object) -> list[Address]:
+        async def both(server: Address) -> list[Address]:
             return [dead.address, good.address]
 
-        monkeypatch.setattr(stun, "_resolve", both)
-        found, watch = await timed(asking(port, ("two.families.example", 3478)), 5)
+        mapped = Asking(port, ("two.families.example", 3478), resolve=both)
+        found, watch = await timed(mapped, 5)
         assert found == [SHOWN]
         watch.assert_within(2)
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 async def test_one_address_of_each_family_is_found(port: UdpPort) -> None:
-    async with Stranger.open() as four, Stranger.open("::1") as six, Stranger.open() as other:
+    async with UdpClient.open() as four, UdpClient.open("::1") as six, UdpClient.open() as other:
         four.answer = response
         six.answer = lambda data: response(data, ("2001:db8::7", 1))
         other.answer = lambda data: response(data, ("198.51.100.8", 2))
-        found = await asking(port, four.address, six.address, other.address).query(5)
+        found = await Asking(port, four.address, six.address, other.address).query(5)
         assert len(found) == 2
         assert ("2001:db8::7", 1) in found
 
@@ -181,7 +185,7 @@ async def test_one_address_of_each_family_is_found(port: UdpPort) -> None:
 async def test_name_that_can_not_be_resolved_is_no_answer(
     port: UdpPort, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    mapped = asking(port, (name, 3478))
+    mapped = Asking(port, (name, 3478))
     found, watch = await timed(mapped, 1)
     assert found == []
     watch.assert_within(2)
@@ -212,15 +216,15 @@ BAD: dict[str, Callable[[bytes], bytes | None]] = {
 async def test_malformed_answer_is_none_and_a_good_one_after_it_counts(
     port: UdpPort, name: str
 ) -> None:
-    async with Stranger.open() as server:
+    async with UdpClient.open() as server:
         answers = [BAD[name], response]
         server.answer = lambda data: answers.pop(0)(data) if answers else None
-        assert await asking(port, server.address).query(3) == [SHOWN]
+        assert await Asking(port, server.address).query(3) == [SHOWN]
 
 
 async def test_answer_from_another_source_than_was_asked_is_none(port: UdpPort) -> None:
-    async with Stranger.open() as server, Stranger.open() as other:
-        mapped = asking(port, server.address)
+    async with UdpClient.open() as server, UdpClient.open() as other:
+        mapped = Asking(port, server.address)
         query = asyncio.create_task(mapped.query(5))
         await until(lambda: bool(server.received))
         question = server.received[0][0]
@@ -229,12 +233,12 @@ async def test_answer_from_another_source_than_was_asked_is_none(port: UdpPort) 
         assert await query == [SHOWN]
 
 
-async def test_keep_alive_asks_again_without_waiting_and_the_answer_hurts_nobody(
+async def test_keep_alive_sends_again_without_waiting_and_late_answers_are_ignored(
     port: UdpPort,
 ) -> None:
-    async with Stranger.open() as server:
+    async with UdpClient.open() as server:
         server.answer = response
-        mapped = asking(port, server.address)
+        mapped = Asking(port, server.address)
         await mapped.query(5)
         await mapped.query(5)
         before = len(server.received)
@@ -247,13 +251,13 @@ async def test_keep_alive_asks_again_without_waiting_and_the_answer_hurts_nobody
         assert not mapped.received(response(questions[1]), server.address)
 
 
-async def answered(mapped: MappedAddresses, server: Stranger, shown: Address | None) -> None:
+async def answered(mapped: Asking, server: UdpClient, shown: Address | None) -> None:
     """Keep the mapping open once, and return when the answer, if there is one, is there."""
-    before = len(server.received)
+    before, responses = len(server.received), mapped.responses
     server.answer = lambda query: None if shown is None else response(query, shown)
     mapped.keep_alive()
     await until(lambda: len(server.received) > before)
-    await until(lambda: shown is None or not mapped._keep_alives)
+    await until(lambda: shown is None or mapped.responses > responses)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +274,9 @@ async def answered(mapped: MappedAddresses, server: Stranger, shown: Address | N
 async def test_new_mapping_counts_when_it_was_seen_twice(
     port: UdpPort, later: list[Address | None], moved: bool
 ) -> None:
-    async with Stranger.open() as server:
+    async with UdpClient.open() as server:
         server.answer = response
-        mapped = asking(port, server.address)
+        mapped = Asking(port, server.address)
         await mapped.query(5)
         for shown in later:
             await answered(mapped, server, shown)
@@ -283,14 +287,14 @@ async def test_new_mapping_counts_when_it_was_seen_twice(
 
 
 async def test_query_can_be_cancelled(port: UdpPort) -> None:
-    async with Stranger.open() as server:
-        mapped = asking(port, server.address)
+    async with UdpClient.open() as server:
+        mapped = Asking(port, server.address)
         query = asyncio.create_task(mapped.query(60))
         await until(lambda: bool(server.received))
         query.cancel()
         with pytest.raises(asyncio.CancelledError):
             await query
-        assert not mapped._transactions
+        assert not mapped.received(response(server.received[0][0]), server.address)
 
 
 @given(st.binary(max_size=200), st.binary(min_size=12, max_size=12))

@@ -130,7 +130,7 @@ def test_a_name_is_asked_for_again(lan: MakeLan) -> None:
     assert found == ["10.1.0.3"]
 
 
-def test_waiting_for_a_name_that_nobody_has_is_cheap_and_ends_when_it_is_cancelled(
+def test_waiting_for_a_name_that_no_host_has_is_cheap_and_ends_when_it_is_cancelled(
     lan: MakeLan,
 ) -> None:
     host = lan(hosts=1).hosts[0]
@@ -154,23 +154,20 @@ def descriptors() -> int:
 
 
 def test_sockets_are_closed_although_it_is_cancelled_twice_while_they_are_opened(
-    lan: MakeLan, monkeypatch: pytest.MonkeyPatch
+    lan: MakeLan,
 ) -> None:
     """As where a signal comes while a connection that has failed is being closed."""
     host = lan(hosts=1).hosts[0]
     tasks: list[asyncio.Task[None]] = []
-    open_, close = mdns._open, AsyncZeroconf.async_close
 
-    def opened() -> AsyncZeroconf | None:
+    class Network(AsyncZeroconf):
+        async def async_close(self) -> None:
+            tasks[0].cancel()
+            await super().async_close()
+
+    def join() -> Network:
         tasks[0].cancel()
-        return open_()
-
-    async def closing(network: AsyncZeroconf) -> None:
-        tasks[0].cancel()
-        await close(network)
-
-    monkeypatch.setattr(mdns, "_open", opened)
-    monkeypatch.setattr(AsyncZeroconf, "async_close", closing)
+        return Network()
 
     async def main() -> None:
         before = descriptors()
@@ -178,7 +175,7 @@ def test_sockets_are_closed_although_it_is_cancelled_twice_while_they_are_opened
         async def note(name: str, where: str) -> None:
             raise AssertionError
 
-        tasks.append(asyncio.create_task(mdns.resolve([NAME], note)))
+        tasks.append(asyncio.create_task(mdns.resolve([NAME], note, join)))
         await asyncio.wait(tasks)
         assert tasks[0].cancelled()
         # zeroconf finishes what it had begun by then.

@@ -20,7 +20,6 @@ from dcsend.description import SdpType
 from dcsend.ice import check_sources
 from dcsend.ice.check_sources import CheckSources
 from dcsend.ice.stun import is_binding_request
-from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
 from dcsend.peers.loading import load_aiortc
 from dcsend.peers.offer_answer import Negotiation, Servers
@@ -31,7 +30,7 @@ from tests.support.peers import (
     LOCAL,
     PASSWORD,
     Relay,
-    Stranger,
+    UdpClient,
     check,
     published,
     signed_answer,
@@ -45,12 +44,12 @@ pytestmark = pytest.mark.skipif(
 
 DIALED, OTHER = "127.0.0.2", "127.0.0.3"
 "Two addresses of the listener; the routing table prefers neither for a peer at 127.0.0.1."
-STRANGERS = 2000
+SOURCES = 2000
 
 
 async def flood(port: int, host: str) -> None:
     """Send junk from many source addresses."""
-    for _ in range(STRANGERS):
+    for _ in range(SOURCES):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind((LOCAL, 0))
             sock.sendto(b"junk", (host, port))
@@ -86,7 +85,7 @@ def test_the_same_over_ipv6(lan: MakeLan) -> None:
     host.inside(lambda: spoofing_moves_nothing(ours[0], ours[1], host.ipv6))
 
 
-async def test_listener_sends_from_where_it_was_dialed_however_many_strangers_come() -> None:
+async def test_listener_sends_from_where_it_was_dialed_however_many_hosts_send() -> None:
     async with published() as here, Relay.open(here.number, DIALED) as relay:
         dialer, accepted = await here.pair_over(relay)
         await flood(here.number, DIALED)
@@ -108,10 +107,9 @@ async def test_dialer_sends_from_where_it_dialed_whatever_claims_to_be_the_liste
         assert relay.dialers == {address}
 
 
-def known(end: Negotiation) -> dict[Address, object]:
-    sources = end._port._sources((LOCAL, 0))
-    assert sources is not None
-    return dict(sources._kept)
+def sources(end: Negotiation, other: Negotiation) -> list[bytes | None]:
+    """Return from where one end sends to each address of the other."""
+    return [end.port.kept((host, other.port.port)) for host in (LOCAL, DIALED, OTHER)]
 
 
 async def test_neither_end_of_two_codes_sends_from_elsewhere_because_of_the_other() -> None:
@@ -127,25 +125,25 @@ async def test_neither_end_of_two_codes_sends_from_elsewhere_because_of_the_othe
             left.establish(ends[0], answer, timeout=PATIENCE),
             right.establish(ends[1], offer, timeout=PATIENCE),
         )
-        kept = [known(end) for end in (left, right)]
-        assert all(kept)
+        kept = [sources(left, right), sources(right, left)]
+        assert all(any(each) for each in kept)
         for sender, receiver in ((left, right), (right, left)):
             for data in (b"\0", *JUNK.values()):
-                sender._port.send(data, (OTHER, receiver._port.port))
+                sender.port.send(data, (OTHER, receiver.port.port))
         channel = await followed[0].open("one way")
         theirs = await followed[1].channel("one way")
         channel.send(b"there")
         assert await followed[1].take(theirs) == b"there"
         theirs.send(b"and back")
         assert await followed[0].take(channel) == b"and back"
-        assert kept == [known(left), known(right)]
+        assert kept == [sources(left, right), sources(right, left)]
     finally:
         for end in ends:
             await end.close()
 
 
 async def test_check_is_answered_from_where_it_came_to_and_ours_leaves_from_there() -> None:
-    async with published() as here, Stranger.open() as dialer:
+    async with published() as here, UdpClient.open() as dialer:
         asked = bytes(check())
         dialer.transport.sendto(asked, (DIALED, here.number))
         await until(lambda: any(is_binding_request(data) for data, _ in dialer.received))
@@ -153,7 +151,7 @@ async def test_check_is_answered_from_where_it_came_to_and_ours_leaves_from_ther
 
 
 async def test_refusal_leaves_from_where_the_check_came_to() -> None:
-    async with published() as here, Stranger.open() as dialer:
+    async with published() as here, UdpClient.open() as dialer:
         dialer.transport.sendto(bytes(check(password="x" * 24)), (DIALED, here.number))
         await until(lambda: bool(dialer.received))
         assert [source for _, source in dialer.received] == [(DIALED, here.number)]
@@ -163,59 +161,61 @@ async def test_refusal_leaves_from_where_the_check_came_to() -> None:
 
 
 class Asked:
-    """A port that sends checks to a stranger."""
+    """A port that sends checks to a UDP client."""
 
-    def __init__(self, port: UdpPort, stranger: Stranger) -> None:
+    def __init__(self, port: UdpPort, client: UdpClient) -> None:
         self.port = port
         self.asking = CheckSources(port)
-        self.stranger = stranger
+        self.client = client
+        self.requests = 0
         self.proofs: list[bool] = []
         port.unknown = self._received
 
     def _received(self, data: bytes, source: tuple[str, int]) -> None:
         if is_binding_request(data):
             self.asking.request_received(source)
+            self.requests += 1
         else:
             self.proofs.append(self.asking.answered(data[8:20], source))
 
     async def receive_at(self, host: str) -> None:
-        """Send a valid check from the stranger to *host*."""
-        before = len(self.asking._candidates.get(self.stranger.address, ()))
-        self.stranger.transport.sendto(bytes(check()), (host, self.port.port))
-        await until(lambda: len(self.asking._candidates.get(self.stranger.address, ())) > before)
+        """Send a valid check from the client to *host*."""
+        before = self.requests
+        self.client.transport.sendto(bytes(check()), (host, self.port.port))
+        await until(lambda: self.requests > before)
 
     async def ask(self, count: int) -> list[tuple[bytes, str]]:
         """Send a check; return the *count* datagrams of it that come, and where from."""
-        self.stranger.received.clear()
+        self.client.received.clear()
         message = Message(Method.BINDING, Class.REQUEST, attributes={"PRIORITY": 1})
         message.add_message_integrity(PASSWORD.encode())
-        for copy, local in self.asking.outgoing(message, self.stranger.address, PASSWORD.encode()):
-            self.port.send(bytes(copy), self.stranger.address, local)
-        await until(lambda: len(self.stranger.received) >= count)
-        assert len(self.stranger.received) == count
-        return [(data, source[0]) for data, source in self.stranger.received]
+        for copy, local in self.asking.outgoing(message, self.client.address, PASSWORD.encode()):
+            self.port.send(bytes(copy), self.client.address, local)
+        await until(lambda: len(self.client.received) >= count)
+        assert len(self.client.received) == count
+        return [(data, source[0]) for data, source in self.client.received]
 
     async def answer(self, data: bytes, to: str) -> bool:
         """Send the response to *data* to one of our addresses; return whether it was accepted."""
         answer = signed_answer(PASSWORD)(data)
         assert answer is not None
         before = len(self.proofs)
-        self.stranger.transport.sendto(answer, (to, self.port.port))
+        self.client.transport.sendto(answer, (to, self.port.port))
         await until(lambda: len(self.proofs) > before)
         return self.proofs[-1]
 
     @property
     def kept(self) -> str | None:
         """The verified local address."""
-        kept = self.port.kept(self.stranger.address)
+        kept = self.port.kept(self.client.address)
         return None if kept is None else socket.inet_ntoa(kept)
 
 
 @pytest.fixture
 async def asked() -> AsyncIterator[Asked]:
     port = await UdpPort.open()
-    async with Stranger.open() as stranger:
-        yield Asked(port, stranger)
+    async with UdpClient.open() as client:
+        yield Asked(port, client)
     await port.close()
 
 
@@ -280,14 +280,19 @@ async def test_proven_address_is_replaced_once_it_is_silent_and_another_is_answe
 async def test_candidates_are_few_and_the_first_ones_stay(asked: Asked) -> None:
     for number in range(2, 2 + check_sources.MAX_CANDIDATES):
         await asked.receive_at(f"127.0.0.{number}")
-    asked.stranger.transport.sendto(bytes(check()), ("127.0.0.99", asked.port.port))
+    asked.client.transport.sendto(bytes(check()), ("127.0.0.99", asked.port.port))
     sent = await asked.ask(check_sources.MAX_CANDIDATES)
     assert [source for _, source in sent] == ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]
 
 
 async def test_checks_are_remembered_only_so_many(asked: Asked) -> None:
     await asked.receive_at(DIALED)
-    for _ in range(600):
+    await asked.receive_at(OTHER)
+    copies: list[bytes] = []
+    for _ in range(check_sources.MAX_REMEMBERED):
         message = Message(Method.BINDING, Class.REQUEST)
-        asked.asking.outgoing(message, asked.stranger.address, b"")
-    assert len(asked.asking._sent) == check_sources._REMEMBERED
+        _, (copy, _) = asked.asking.outgoing(message, asked.client.address, b"")
+        assert asked.asking.original(copy.transaction_id) == message.transaction_id
+        copies.append(copy.transaction_id)
+    remembered = [copy for copy in copies if asked.asking.original(copy) != copy]
+    assert remembered == copies[-check_sources.MAX_REMEMBERED // 2 :]

@@ -15,7 +15,7 @@ from dcsend.net.address import Address
 from dcsend.net.segmentation import Segmentation
 from dcsend.net.udp import UdpPort
 from tests.support.peers import until
-from tests.support.udp import Full, Log, WithoutGro, bound
+from tests.support.udp import Counting, Full, Log, WithoutGro, bound
 
 UVLOOP: Final = True
 
@@ -52,19 +52,10 @@ def test_the_first_refusal_is_the_last_try_but_no_room_is_no_refusal() -> None:
 
 @LINUX
 @pytest.mark.parametrize("joins", [True, False], ids=["joined", "refused"])
-async def test_train_arrives_as_single_datagrams_in_order(
-    joins: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reads: list[int] = []
-    deliver = sockets._WatchedSocket._deliver
-
-    def counted(self: sockets._WatchedSocket, count: int, size: int, source: Address) -> None:
-        reads.append(count)
-        deliver(self, count, size, source)
-
-    monkeypatch.setattr(sockets._WatchedSocket, "_deliver", counted)
+async def test_train_arrives_as_single_datagrams_in_order(joins: bool) -> None:
     log = Log()
-    receiver = bound() if joins else bound(WithoutGro)
+    receiver = bound(Counting if joins else WithoutGro)
+    assert isinstance(receiver, Counting)
     address = receiver.getsockname()
     watched = await sockets.attach(receiver, log.handle)
     with bound() as sender:
@@ -79,7 +70,7 @@ async def test_train_arrives_as_single_datagrams_in_order(
         await until(lambda: len(log.got) >= len(expected))
         assert [data for data, _ in log.got] == expected
         assert {source for _, source in log.got} == {sender.getsockname()}
-    assert (len(reads) < 10) is joins
+    assert (receiver.reads < 10) is joins
     await watched.close()
 
 
@@ -128,9 +119,10 @@ async def test_socket_that_is_full_can_be_closed() -> None:
     sending.send(b"late", ("127.0.0.1", 9))
 
 
-async def test_reading_goes_on_after_an_icmp_error(way: str) -> None:
+@pytest.mark.unwatched
+async def test_reading_goes_on_after_an_icmp_error() -> None:
     """Linux reports it to connected sockets only, which those of a port are not."""
-    if way == "watched" and type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
+    if type(asyncio.get_running_loop()).__module__.startswith("uvloop"):
         pytest.skip("uvloop watches no socket any more that has an error")
     log = Log()
     with bound() as peer:

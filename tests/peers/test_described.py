@@ -14,6 +14,7 @@ from OpenSSL import SSL
 from dcsend.description import SdpType, Setup
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
+from tests.support.peers import until
 
 LOCAL = "127.0.0.1"
 
@@ -56,9 +57,8 @@ async def test_handshake_that_came_before_any_check_spoils_nothing() -> None:
         await asyncio.sleep(0)
         # Any host can send this with the source address of the offerer.
         for _ in range(3):
-            left._port.send(_client_hello(), (LOCAL, right._port.port))
-        while right._ice.connection._queue.qsize() < 3:  # noqa: ASYNC110 - there is no notification
-            await asyncio.sleep(0.001)
+            left.port.send(_client_hello(), (LOCAL, right.port.port))
+        await until(lambda: right.ice.connection.queued == 3)
         opening = await left.connect(offer, answer, transfer_peer, timeout=30)
         await waiting
         await asyncio.gather(opening.close(), accepting.close())

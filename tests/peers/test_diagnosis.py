@@ -15,7 +15,7 @@ from dcsend.peers.situations import Facts, RemoteAddress, Role
 from dcsend.settings import Settings
 from tests.ice.test_stun import response
 from tests.support.load import Stopwatch
-from tests.support.peers import Stranger
+from tests.support.peers import UdpClient
 
 NEAR = ("192.0.2.9", 40_000)
 
@@ -42,7 +42,7 @@ async def found(
 
 
 async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> None:
-    async with Stranger.open() as one, Stranger.open() as two:
+    async with UdpClient.open() as one, UdpClient.open() as two:
         one.answer = response
         two.answer = lambda request: response(request, ("198.51.100.7", 40_001))
         facts = await found(port, one.address, two.address)
@@ -54,14 +54,14 @@ async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> N
 async def test_servers_that_are_there_but_do_not_answer_over_udp_are_found_by_tcp(
     port: UdpPort,
 ) -> None:
-    async with Stranger.open() as one, Stranger.open() as two:
+    async with UdpClient.open() as one, UdpClient.open() as two:
         with socket.create_server(one.address):
             facts = await found(port, one.address, two.address, tcp_port=9)
     assert (facts.is_silent, facts.tcp, len(facts.servers)) == (True, True, 2)
 
 
 async def test_server_that_answers_is_not_tried_by_tcp(port: UdpPort) -> None:
-    async with Stranger.open() as server:
+    async with UdpClient.open() as server:
         server.answer = response
         with socket.create_server(server.address) as listening:
             facts = await found(port, server.address)
@@ -88,14 +88,14 @@ async def test_no_server_is_asked_if_none_is_named(port: UdpPort) -> None:
 
 
 async def test_port_that_is_closed_is_noticed(port: UdpPort) -> None:
-    async with Stranger.open() as gone:
+    async with UdpClient.open() as gone:
         place = gone.address
     facts = await found(port, theirs=place)
     assert facts.closed == {place[0]}
 
 
 async def test_port_that_is_open_gets_nothing_that_has_an_effect(port: UdpPort) -> None:
-    async with Stranger.open() as there:
+    async with UdpClient.open() as there:
         facts = await found(port, theirs=there.address)
         assert facts.closed == frozenset()
         assert [data[:2] for data, _ in there.received] == [b"\x00\x11"]  # an indication

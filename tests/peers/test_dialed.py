@@ -19,8 +19,7 @@ from dcsend.peers.contract import Connection
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.transfer import TransferConnection
-from dcsend.session import arrivals
-from dcsend.session.arrivals import Dialed
+from dcsend.session.arrivals import SOON_SECONDS, Dialed
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import Address, DialCode, ice_password, new_secret
 
@@ -39,7 +38,7 @@ class Closing:
         self.closed = True
 
 
-def dialed() -> tuple[Dialed, list[Closing]]:
+def dialed(soon: float = SOON_SECONDS) -> tuple[Dialed, list[Closing]]:
     """Return what was dialed, and its connections so far."""
     made = [Closing()]
 
@@ -47,7 +46,7 @@ def dialed() -> tuple[Dialed, list[Closing]]:
         made.append(Closing())
         return cast(Connection, made[-1])
 
-    return Dialed(cast(Connection, made[0]), again), made
+    return Dialed(cast(Connection, made[0]), again, soon), made
 
 
 async def test_connection_that_is_cut_off_before_hello_is_dialed_once_more() -> None:
@@ -69,11 +68,8 @@ async def test_connection_that_is_cut_off_before_hello_is_dialed_once_more() -> 
         (RemoteProtocolError("no"), False, 5.0),
     ],
 )
-async def test_any_other_end_is_the_end(
-    error: DcsendError, introduced: bool, soon: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(arrivals, "_SOON", soon)
-    peer, made = dialed()
+async def test_any_other_end_is_the_end(error: DcsendError, introduced: bool, soon: float) -> None:
+    peer, made = dialed(soon)
     with pytest.raises(type(error)):
         await peer.parted(error, introduced=introduced)
     assert len(made) == 1
@@ -98,22 +94,24 @@ async def listening() -> AsyncIterator[tuple[Listener[TransferConnection], str]]
         await listener.close()
 
 
-async def test_who_lost_the_race_is_told_that_the_code_is_used(tmp_path: Path) -> None:
+async def test_dialer_that_lost_the_race_gets_the_error_that_the_code_is_used(
+    tmp_path: Path,
+) -> None:
     async with listening() as (listener, code):
         receiving = asyncio.create_task(
             dcsend.receive(code, output=tmp_path, settings=Settings(stun=()))
         )
-        await listener.accept()
-        await listener.give_back()
-        # In the meantime another device has been accepted.
-        from dcsend.ice.checks import Refusal
-
-        listener._refuse_all(Refusal.USED)
+        # Disconnected, as where another dialer has been accepted.
+        connection = await listener.accept()
+        listener.use_up()
+        await connection.close()
         with pytest.raises(CodeUsed):
             await receiving
 
 
-async def test_who_lost_the_race_gets_in_where_the_place_is_free_again(tmp_path: Path) -> None:
+async def test_dialer_that_lost_the_race_connects_once_the_code_is_given_back(
+    tmp_path: Path,
+) -> None:
     async with listening() as (listener, code):
         receiving = asyncio.create_task(
             dcsend.receive(code, output=tmp_path, settings=Settings(stun=()))

@@ -7,7 +7,6 @@ what the relay sends stands for datagrams with a forged source address.
 from __future__ import annotations
 
 import asyncio
-import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
@@ -21,18 +20,18 @@ from dcsend.ice import checks, rate_limits
 from dcsend.ice.agent import nominated
 from dcsend.ice.integrity import MAX_ATTRIBUTES, is_authentic, is_bounded, is_signed
 from dcsend.ice.rate_limits import RecentSet, ReplayCache, RequestLimiter
+from dcsend.ice.request_filter import RequestFilter
 from dcsend.ice.stun import binding_request, is_binding_request
 from dcsend.ice.ufrag import DialerCredentials
 from dcsend.peers import listener
 from dcsend.peers.loading import load_aiortc
 from dcsend.peers.offer_answer import Negotiation, Servers
-from dcsend.peers.transfer import TransferConnection
 from tests.support.junk import JUNK, attribute, stun
 from tests.support.peers import (
     PASSWORD,
     Published,
     Relay,
-    Stranger,
+    UdpClient,
     check,
     published,
     signed_answer,
@@ -120,9 +119,7 @@ class Pair:
 
     def genuine(self, end: str) -> bytes:
         """Return a consent check of the other end."""
-        other = self.dialer if end == "listener" else self.accepted
-        assert isinstance(other, TransferConnection)
-        ice = other._ice_connection
+        ice = (self.dialer if end == "listener" else self.accepted).ice
         pair = nominated(ice)
         assert pair is not None
         request = ice.build_request(pair, nominate=False)
@@ -213,21 +210,21 @@ async def test_dial_begins_in_the_middle_of_a_flood(kind: str) -> None:
     """The check is sent once: a dialer would retransmit it, but a flood may not end."""
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(published())
-        stranger, first, dialer = [
-            await stack.enter_async_context(Stranger.open()) for _ in range(3)
+        client, first, dialer = [
+            await stack.enter_async_context(UdpClient.open()) for _ in range(3)
         ]
         recorded = bytes(check())
         first.send(recorded, here.number)
-        await until(lambda: len(here.listener._dials) == 1)
+        await until(lambda: len(here.listener.dials) == 1)
         forged = {
             "bare": binding_request(bytes(12)),
             "wrong secret": wrong(),
             "fingerprints": fingerprints(),
             "replayed": recorded,
         }[kind]
-        await send_all(lambda data: stranger.send(data, here.number), [forged] * COUNT)
+        await send_all(lambda data: client.send(data, here.number), [forged] * COUNT)
         dialer.send(bytes(check()), here.number)
-        await until(lambda: len(here.listener._dials) == 2)
+        await until(lambda: len(here.listener.dials) == 2)
 
 
 async def test_dial_begins_while_a_check_that_came_late_is_replayed() -> None:
@@ -237,59 +234,65 @@ async def test_dial_begins_while_a_check_that_came_late_is_replayed() -> None:
     assert credentials is not None
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(published())
-        first, stranger, dialer = [
-            await stack.enter_async_context(Stranger.open()) for _ in range(3)
+        first, client, dialer = [
+            await stack.enter_async_context(UdpClient.open()) for _ in range(3)
         ]
         first.answer = signed_answer(credentials.password)
         first.send(bytes(check(username=username)), here.number)
-        await until(lambda: any(dial.endpoint.is_settled for dial in here.listener._dials.values()))
+        await until(lambda: any(dial.endpoint.is_settled for dial in here.listener.dials))
         recorded = bytes(check(username=username))
-        await send_all(lambda data: stranger.send(data, here.number), [recorded] * COUNT)
+        await send_all(lambda data: client.send(data, here.number), [recorded] * COUNT)
         dialer.send(bytes(check()), here.number)
-        await until(lambda: len(here.listener._dials) == 2)
+        await until(lambda: len(here.listener.dials) == 2)
 
 
-async def test_stranger_with_a_wrong_secret_is_answered_only_so_many_times() -> None:
-    async with published() as here, Stranger.open() as stranger:
+async def test_checks_with_a_wrong_secret_are_answered_only_so_many_times() -> None:
+    async with published() as here, UdpClient.open() as client:
         loop = asyncio.get_running_loop()
         begin = loop.time()
-        await send_all(lambda data: stranger.send(data, here.number), [wrong()] * COUNT)
-        stranger.send(bytes(check()), here.number)
-        await until(lambda: bool(here.listener._dials))
+        await send_all(lambda data: client.send(data, here.number), [wrong()] * COUNT)
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(here.listener.dials))
         most = listener.REFUSALS_PER_SECOND * (2 + loop.time() - begin)
-        assert 0 < len(stranger.received) <= most
+        assert 0 < len(client.received) <= most
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known", "stranger"])
-async def test_description_alone_lets_nobody_make_its_owner_parse(
-    known: bool, parsed: Parsed
-) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["candidate", "unknown"])
+async def test_requests_without_the_password_are_not_parsed(known: bool, parsed: Parsed) -> None:
     await load_aiortc()
     waiting = await Negotiation.open(Servers())
     waiting.describe(SdpType.OFFER)
     try:
-        async with Stranger.open() as stranger:
+        async with UdpClient.open() as client:
             if known:
-                protocol = waiting._ice._protocols[socket.AF_INET]
-                waiting._port.route(stranger.address, protocol.datagram_received)
-            number = waiting._port.port
-            username = f"{waiting._ice.connection.local_username}:abcd"
+                await waiting.ice.add_candidate("host", *client.address, 1)
+            number, ice = waiting.port.port, waiting.ice.connection
+            username = f"{ice.local_username}:abcd"
             for forged in (fingerprints(), wrong(username), binding_request(bytes(12))):
-                await send_all(lambda data: stranger.send(data, number), [forged] * 300)
-            genuine = check(password=waiting._ice.connection.local_password, username=username)
-            stranger.send(bytes(genuine), number)
-            role = "ICE-CONTROLLED"
-            genuine = check(
-                password=waiting._ice.connection.local_password, username=username, role=role
-            )
-            stranger.send(bytes(genuine), number)
-            await until(lambda: bool(stranger.received))
+                await send_all(lambda data: client.send(data, number), [forged] * 300)
+            for role in ("ICE-CONTROLLING", "ICE-CONTROLLED"):
+                genuine = check(password=ice.local_password, username=username, role=role)
+                client.send(bytes(genuine), number)
+            await until(lambda: bool(client.received))
             assert parsed.count <= 2
     finally:
         await waiting.close()
 
 
 # The parts
+
+
+async def test_forged_requests_are_not_remembered() -> None:
+    cache, source = ReplayCache(), ("192.0.2.1", 1)
+    requests = RequestFilter(PASSWORD, checks.parse_answer, cache=cache)
+    for receive in (requests.from_routed, requests.from_unknown):
+        genuine = bytes(check())
+        assert receive(genuine, source) is not None
+        before = len(cache)
+        for forged in (*JUNK.values(), wrong(), genuine[:-9] + bytes(1) + genuine[-8:]):
+            assert receive(forged, ("192.0.2.2", 1)) is None
+        assert len(cache) == before
+        assert cache.first(genuine[8:20]) == source
 
 
 def test_copies_do_not_use_up_the_limit_for_new_requests() -> None:

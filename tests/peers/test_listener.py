@@ -6,11 +6,9 @@ Real sockets on loopback, one for each unknown host.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from typing import Any
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from aioice.stun import Message, parse_message
@@ -20,42 +18,35 @@ from dcsend.errors import ConnectionFailed
 from dcsend.ice.checks import Refusal, parse_check, refuse
 from dcsend.ice.rate_limits import ReplayCache, TokenBucket
 from dcsend.ice.stun import is_binding_request
+from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
 from dcsend.peers import listener
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import transfer_peer
+from dcsend.peers.transfer import TransferConnection
 from tests.support.junk import JUNK
 from tests.support.peers import (
-    AGES,
     PASSWORD,
+    HalfOpen,
     Relay,
-    Stranger,
+    UdpClient,
     check,
-    half_open,
     published,
     transfer,
     until,
 )
 
-
-@pytest.fixture(autouse=True)
-async def _nothing_raised(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Fail a test in which a datagram raised into the loop, or logged a warning."""
-    raised: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: raised.append(context))
-    yield
-    assert not raised
-    assert not [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.WARNING]
+pytestmark = pytest.mark.usefixtures("nothing_raised")
 
 
 @pytest.mark.parametrize("name", JUNK)
 async def test_junk_is_not_answered(name: str) -> None:
-    async with published() as here, Stranger.open() as stranger:
-        stranger.send(JUNK[name], here.number)
-        await stranger.silence(here.number, here.listener)
-        assert stranger.received == []
-        assert not here.listener._dials
-        assert not here.listener.port._routes
+    async with published() as here, UdpClient.open() as client:
+        client.send(JUNK[name], here.number)
+        await client.silence(here.number, here.listener)
+        assert client.received == []
+        assert not here.listener.dials
+        assert here.listener.port.routed(client.address) is None
 
 
 MALFORMED: dict[str, Message] = {
@@ -72,11 +63,11 @@ MALFORMED: dict[str, Message] = {
 
 @pytest.mark.parametrize("malformed", MALFORMED)
 async def test_signed_check_that_is_no_dial_is_not_answered(malformed: str) -> None:
-    async with published() as here, Stranger.open() as stranger:
-        stranger.send(bytes(MALFORMED[malformed]), here.number)
-        await stranger.silence(here.number, here.listener)
-        assert stranger.received == []
-        assert not here.listener._dials
+    async with published() as here, UdpClient.open() as client:
+        client.send(bytes(MALFORMED[malformed]), here.number)
+        await client.silence(here.number, here.listener)
+        assert client.received == []
+        assert not here.listener.dials
 
 
 @pytest.mark.parametrize("refusal", Refusal)
@@ -90,11 +81,11 @@ def test_refusal_is_never_longer_than_the_request(refusal: Refusal, username: st
 
 
 async def test_answers_to_a_dial_that_never_finishes_stay_few() -> None:
-    async with published() as here, Stranger.open() as stranger:
+    async with published() as here, UdpClient.open() as client:
         request = bytes(check())
-        stranger.send(request, here.number)
-        await until(lambda: len(stranger.received) >= 2)
-        answer, triggered = (data for data, _ in stranger.received[:2])
+        client.send(request, here.number)
+        await until(lambda: len(client.received) >= 2)
+        answer, triggered = (data for data, _ in client.received[:2])
         assert len(answer) <= len(request)
         assert is_binding_request(triggered)
 
@@ -104,16 +95,15 @@ async def test_flood_of_junk_leaves_a_running_transfer_alone() -> None:
     junk = [*JUNK.values(), *(noise.randbytes(noise.randrange(1, 200)) for _ in range(200))]
     junk += [bytes(check(password="x" * 24)) for _ in range(50)]
     junk += [bytes(check()) for _ in range(50)]
-    async with published() as here, Stranger.open() as stranger:
+    async with published() as here, UdpClient.open() as client:
         dialer, accepted = await here.pair()
-        routes, seen = len(here.listener.port._routes), len(here.listener._cache)
         sent = 0
 
         async def flood() -> None:
             nonlocal sent
             while sent < 20_000:
                 for data in noise.choices(junk, k=100):
-                    stranger.send(data, here.number)
+                    client.send(data, here.number)
                 sent += 100
                 await asyncio.sleep(0)
 
@@ -121,56 +111,53 @@ async def test_flood_of_junk_leaves_a_running_transfer_alone() -> None:
         await transfer(dialer, accepted, 40)
         await flooding
         await transfer(accepted, dialer, 10)
-        assert len(here.listener._dials) == 1
-        assert len(here.listener.port._routes) == routes
-        assert len(here.listener._cache) <= seen + 60  # the authentic ones, and the dialer
-        assert not here.listener._tasks
-
-
-async def test_half_open_dials_are_few_and_end_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    expire = half_open(monkeypatch)
-    async with published(half_open_seconds=AGES) as here, AsyncExitStack() as stack:
-        for _ in range(100):
-            stranger = await stack.enter_async_context(Stranger.open())
-            stranger.send(bytes(check()), here.number)
-        await stranger.silence(here.number, here.listener)
-        assert len(here.listener._dials) == listener.MAX_HALF_OPEN
+        assert len(here.listener.dials) == 1
+        assert here.listener.port.routed(client.address) is None
         assert not here.errors
-        expire()
-        await until(lambda: not here.listener._tasks)
-        assert not here.listener._dials
-        assert not here.listener.port._routes
+
+
+async def test_half_open_dials_are_few_and_end_by_time() -> None:
+    half_open = HalfOpen()
+    async with published(half_open=half_open) as here, AsyncExitStack() as stack:
+        clients: list[UdpClient] = []
+        for _ in range(100):
+            client = await stack.enter_async_context(UdpClient.open())
+            client.send(bytes(check()), here.number)
+            clients.append(client)
+        await client.silence(here.number, here.listener)
+        assert len(here.listener.dials) == listener.MAX_HALF_OPEN
+        assert not here.errors
+        half_open.expire()
+        await until(lambda: len(here.errors) == listener.MAX_HALF_OPEN)
         assert {type(e) for e in here.errors} == {ConnectionFailed}
-        assert len(here.errors) == listener.MAX_HALF_OPEN
+        assert not here.listener.dials
+        assert not any(here.listener.port.routed(one.address) for one in clients)
         await here.pair()
 
 
 async def test_one_source_has_one_half_open_dial() -> None:
-    async with published(half_open_seconds=AGES) as here, Stranger.open() as stranger:
+    async with published(half_open=HalfOpen()) as here, UdpClient.open() as client:
         for _ in range(100):
-            stranger.send(bytes(check()), here.number)
-        await stranger.silence(here.number, here.listener)
-        await until(lambda: len(here.listener._tasks) == 1)
-        assert len(here.listener._dials) == 1
+            client.send(bytes(check()), here.number)
+        await client.silence(here.number, here.listener)
+        await until(lambda: len(here.listener.dials) == 1)
         assert not here.errors
         await here.pair()
 
 
-async def test_dial_that_found_no_room_comes_in_when_there_is_some(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expire = half_open(monkeypatch)
+async def test_dial_that_found_no_room_begins_when_there_is_some() -> None:
+    half_open = HalfOpen()
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(published(half_open_seconds=AGES, max_half_open=1))
-        stranger = await stack.enter_async_context(Stranger.open())
+        here = await stack.enter_async_context(published(half_open=half_open, max_half_open=1))
+        client = await stack.enter_async_context(UdpClient.open())
         relay = await stack.enter_async_context(Relay.open(here.number))
-        stranger.send(bytes(check()), here.number)
-        await until(lambda: bool(here.listener._dials))
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(here.listener.dials))
         pairing = asyncio.create_task(here.pair_over(relay))
         await until(lambda: bool(relay.checks))
-        await stranger.silence(here.number, here.listener)
+        await client.silence(here.number, here.listener)
         # Repeats its check with the same transaction id until the slot is free.
-        expire()
+        half_open.expire()
         await pairing
 
 
@@ -178,7 +165,7 @@ async def test_check_is_not_refused_while_the_code_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Firefox sends no more checks to an address that has refused one."""
-    async with published() as here, Stranger.open() as stranger:
+    async with published() as here, UdpClient.open() as client:
         _, accepted = await here.pair()
         closing, close = asyncio.Event(), accepted.close
 
@@ -190,69 +177,105 @@ async def test_check_is_not_refused_while_the_code_is_given_back(
         giving_back = asyncio.create_task(here.listener.give_back())
         request = bytes(check())
         try:
-            stranger.send(request, here.number)
-            await stranger.silence(here.number, here.listener)
-            assert stranger.received == []
+            client.send(request, here.number)
+            await client.silence(here.number, here.listener)
+            assert client.received == []
         finally:
             closing.set()
             await giving_back
-        stranger.send(request, here.number)
-        await until(lambda: bool(stranger.received))
-        assert parse_message(stranger.received[0][0]).error_code is None
+        client.send(request, here.number)
+        await until(lambda: bool(client.received))
+        assert parse_message(client.received[0][0]).error_code is None
 
 
 async def test_expiry_and_close_end_half_open_dials() -> None:
-    async with published() as here, Stranger.open() as stranger:
-        stranger.send(bytes(check()), here.number)
-        await until(lambda: bool(here.listener._dials))
+    async with published() as here, UdpClient.open() as client:
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(here.listener.dials))
         await here.listener.expire()
-        assert not here.listener._dials
-        assert not here.listener.port._routes
+        assert not here.listener.dials
+        assert here.listener.port.routed(client.address) is None
         assert not here.errors
-        stranger.received.clear()
-        stranger.send(bytes(check()), here.number)
-        await until(lambda: bool(stranger.received))
-        assert parse_message(stranger.received[0][0]).error_code == 430
+        client.received.clear()
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(client.received))
+        assert parse_message(client.received[0][0]).error_code == 430
 
 
 async def test_dial_that_is_ended_before_it_began_is_closed() -> None:
     async with published() as here:
-        parsed = parse_check(bytes(check()))
-        assert parsed is not None
-        here.listener._begin(parsed, ("127.0.0.1", 9))
+        source = ("127.0.0.1", 9)
+        here.listener.port.received(bytes(check()), source)
+        assert len(here.listener.dials) == 1
         async with asyncio.timeout(listener.HALF_OPEN_SECONDS / 2):
             await here.listener.expire()
-        assert not here.listener._dials
-        assert not here.listener.port._routes
+        assert not here.listener.dials
+        assert here.listener.port.routed(source) is None
 
 
 # Before aiortc is loaded, and the parts
 
 
-async def test_checks_that_come_before_aiortc_is_loaded_are_few_and_not_lost() -> None:
+@asynccontextmanager
+async def unloaded() -> AsyncIterator[tuple[Listener[TransferConnection], list[Address]]]:
+    """Yield a listener that does not accept yet, and the sources of all datagrams so far."""
+    sources: list[Address] = []
     instance = Listener(
         await UdpPort.open(),
         certificate=Certificate.generate(),
         password=PASSWORD,
         make=transfer_peer,
+        max_half_open=100,
     )
-    async with Stranger.open() as stranger:
-        recorded = bytes(check())
-        for data in (recorded, *(recorded,) * 40, *JUNK.values(), bytes(check(password="x" * 24))):
-            stranger.send(data, instance.port.port)
-        for _ in range(listener.MAX_EARLY + 20):
-            stranger.send(bytes(check()), instance.port.port)
-        await until(lambda: len(instance._early) == listener.MAX_EARLY)
-        early = [data for data, *_ in instance._early]
-        assert len(set(early)) == listener.MAX_EARLY
-        assert stranger.received == []
-        accepting = asyncio.create_task(instance.accept())
-        await until(lambda: len(instance._dials) == 1)
-        assert not instance._early
-        accepting.cancel()
-        await asyncio.wait({accepting})
-    await instance.close()
-    await instance.close()
+    unknown = instance.port.unknown
+
+    def counted(data: bytes, source: Address) -> None:
+        sources.append(source)
+        unknown(data, source)
+
+    instance.port.unknown = counted
+    try:
+        yield instance, sources
+    finally:
+        await instance.close()
+        await instance.close()
+
+
+@asynccontextmanager
+async def accepting(instance: Listener[TransferConnection]) -> AsyncIterator[None]:
+    """Let a listener accept until the end of the block."""
+    task = asyncio.create_task(instance.accept())
+    yield
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_checks_that_come_before_aiortc_is_loaded_are_few_and_not_lost() -> None:
+    async with unloaded() as (instance, sources), AsyncExitStack() as stack:
+        count = listener.MAX_EARLY + 20
+        for _ in range(count):
+            client = await stack.enter_async_context(UdpClient.open())
+            client.send(bytes(check()), instance.port.port)
+        await until(lambda: len(sources) == count)
+        async with accepting(instance):
+            await until(lambda: len(instance.dials) == listener.MAX_EARLY)
+            await client.silence(instance.port.port, instance)
+            assert len(instance.dials) == listener.MAX_EARLY
+
+
+async def test_copies_and_junk_before_aiortc_is_loaded_displace_no_check() -> None:
+    async with unloaded() as (instance, sources), AsyncExitStack() as stack:
+        first, client = [await stack.enter_async_context(UdpClient.open()) for _ in range(2)]
+        first.send(bytes(check()), instance.port.port)
+        copies = [bytes(check())] * 40
+        others = [*copies, *filter(None, JUNK.values()), bytes(check(password="x" * 24))]
+        for data in others:
+            client.send(data, instance.port.port)
+        await until(lambda: len(sources) == 1 + len(others))
+        assert first.received == client.received == []
+        async with accepting(instance):
+            await until(lambda: len(instance.dials) == 2)
+            assert all(instance.port.routed(one.address) for one in (first, client))
 
 
 async def test_cancelled_accept_can_be_called_again() -> None:

@@ -8,12 +8,10 @@ import logging
 import pytest
 
 from dcsend.description import SdpType
-from dcsend.ice.connection import IceConnection
-from dcsend.peers.contract import Connection
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.peers.transfer import TransferConnection
-from tests.support.peers import LOCAL, PASSWORD, Stranger, check, published, transfer
+from tests.support.peers import LOCAL, PASSWORD, UdpClient, check, published, transfer
 
 SENT = "a line that is sent"
 
@@ -23,19 +21,14 @@ def _debug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "dcsend")
 
 
-def ice(connection: Connection) -> IceConnection:
-    assert isinstance(connection, TransferConnection)
-    return connection._ice_connection
-
-
-async def exchange(left: Connection, right: Connection) -> list[str]:
+async def exchange(left: TransferConnection, right: TransferConnection) -> list[str]:
     """Send a line and some data; return what must not be logged of the two ends."""
     left.channels["text"].send(SENT)
     assert await right.channels["text"].receive() == SENT
     await transfer(left, right, 2)
     secrets = [SENT]
-    for end in (ice(left), ice(right)):
-        secrets += [end.local_password, str(end.remote_password)]
+    for ice in (left.ice, right.ice):
+        secrets += [ice.local_password, str(ice.remote_password)]
     return secrets
 
 
@@ -50,12 +43,12 @@ def assert_log(caplog: pytest.LogCaptureFixture, secrets: list[str], *parts: str
 
 
 async def test_dial_is_logged_without_its_secrets(caplog: pytest.LogCaptureFixture) -> None:
-    async with published() as here, Stranger.open() as stranger:
+    async with published() as here, UdpClient.open() as client:
         dialer, listener = await here.pair()
         secrets = [*await exchange(dialer, listener), PASSWORD]
         username = check().attributes["USERNAME"]
-        stranger.send(bytes(check(username=username)), here.number)
-        await stranger.silence(here.number, here.listener)
+        client.send(bytes(check(username=username)), here.number)
+        await client.silence(here.number, here.listener)
         secrets += [username.partition(":")[0]]
     assert_log(
         caplog,

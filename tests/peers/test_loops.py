@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 import dcsend
-from dcsend.net import sockets
 from tests.support.peers import published, transfer
 
 UVLOOP: Final = True
 
 
-@pytest.fixture(params=["watched", "endpoint"])
-def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the loop watch sockets, or have asyncio's own transport read them."""
-    if request.param == "endpoint":
-        monkeypatch.setattr(sockets, "_CAN_WATCH", False)
-    elif sys.platform == "win32":
-        pytest.skip("Windows can't watch sockets")
-
-
-@pytest.mark.usefixtures("_way")
+@pytest.mark.unwatched
 async def test_both_directions_of_a_connection() -> None:
     async with published() as here:
         dialer, listener = await here.pair()
@@ -35,7 +24,7 @@ async def test_both_directions_of_a_connection() -> None:
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("_way")
+@pytest.mark.unwatched
 async def test_file_arrives(tmp_path: Path) -> None:
     content = random.Random(1).randbytes(20_000_000)
     (tmp_path / "file").write_bytes(content)

@@ -73,17 +73,15 @@ async def library() -> Library:
 
 # name, where it is used, how to reach it, its type
 ATTRIBUTES: Final[list[tuple[str, str, Callable[[Library], Any], type]]] = [
-    ("Connection._protocols", PRIVATE, lambda x: x.connection._protocols, list),
-    ("Connection._local_candidates", PRIVATE, lambda x: x.connection._local_candidates, list),
     (
         "Connection._local_candidates_start",
-        PRIVATE,
+        ICE,
         lambda x: x.connection._local_candidates_start,
         bool,
     ),
     (
         "Connection._local_candidates_end",
-        PRIVATE,
+        ICE,
         lambda x: x.connection._local_candidates_end,
         bool,
     ),
@@ -219,9 +217,9 @@ async def test_ice_transport_copies_the_methods_of_the_connection_when_it_is_bui
 
 def test_ice_reads_what_gathering_would_have_set() -> None:
     source = inspect.getsource(aioice.Connection.connect)
-    assert "_local_candidates_end" in source, f"port_connection() in {PRIVATE}"
+    assert "_local_candidates_end" in source, f"add_protocol() in {ICE}"
     source = inspect.getsource(aioice.Connection.gather_candidates)
-    assert "_local_candidates_start" in source, f"port_connection() in {PRIVATE}"
+    assert "_local_candidates_start" in source, f"add_protocol() in {ICE}"
 
 
 class Names(ast.NodeVisitor):

@@ -289,7 +289,7 @@ async def window_overrun(peer: Peer) -> None:
     for offset in range(0, limits.WINDOW + step, step):
         await peer.put(encode_data(0, offset, bytes(step)))
     # Messages of different channels are not ordered.
-    await until(lambda: peer.connection._sctp.is_drained)  # type: ignore[attr-defined]
+    await until(lambda: peer.connection.sctp.is_drained)  # type: ignore[attr-defined]
     await peer.send_control(Manifest((Entry("file", size=2 * limits.WINDOW),), last=True))
 
 

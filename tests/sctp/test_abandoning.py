@@ -61,7 +61,7 @@ def test_a_peer_that_only_hears_what_to_skip_is_not_dead() -> None:
         pair.settle()
         assert pair.ends[0].is_drained
     assert not pair.endings(0)
-    assert pair.ends[0].transmission._timeouts == 0
+    assert pair.ends[0].transmission.timeouts == 0
 
 
 def test_what_expires_while_it_waits_to_be_sent_again_is_not() -> None:

@@ -96,7 +96,7 @@ def test_an_answer_in_time_saves_a_peer_from_being_dead() -> None:
         pair.poll(0)
     pair.settle()
     assert pair.messages(1) == [b"hello"]
-    assert pair.ends[0].transmission._timeouts == 0
+    assert pair.ends[0].transmission.timeouts == 0
 
 
 @pytest.mark.full

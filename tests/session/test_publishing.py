@@ -17,7 +17,7 @@ from dcsend.session.publishing import ChangeNotes, Watch
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import decode
 from tests.ice.test_stun import SHOWN, response
-from tests.support.peers import Stranger, until
+from tests.support.peers import UdpClient, until
 from tests.support.scripted_peer import dialing
 
 HOME = {"192.168.1.7": "wlan0"}
@@ -81,7 +81,7 @@ async def waiting(machine: Machine, *stun: str) -> AsyncIterator[list[Event]]:
         await asyncio.gather(listening, return_exceptions=True)
 
 
-def _uri(server: Stranger) -> str:
+def _uri(server: UdpClient) -> str:
     return f"stun:127.0.0.1:{server.address[1]}"
 
 
@@ -115,7 +115,7 @@ async def test_changed_address_makes_a_new_code_with_the_same_secret(machine: Ma
 
 
 async def test_stun_server_that_answers_late_makes_a_new_code(machine: Machine) -> None:
-    async with Stranger.open() as server, waiting(machine, _uri(server)) as events:
+    async with UdpClient.open() as server, waiting(machine, _uri(server)) as events:
         asked = len(server.received)
         await until(lambda: len(server.received) > asked)
         assert len(codes(events)) == 1

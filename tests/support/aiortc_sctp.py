@@ -20,6 +20,7 @@ from aiortc import (
 
 from dcsend.dtls.certificate import Certificate
 from dcsend.ice.connection import IceConnection
+from dcsend.peers.contract import MAX_QUEUED
 from dcsend.peers.peer import ConnectionRole, PeerConnection
 from dcsend.peers.transfer import TransferConnection
 from dcsend.sctp.channels import ChannelParameters
@@ -127,10 +128,14 @@ class _AiortcTransfer(TransferConnection):
 
 
 def aiortc_peer(
-    ice: IceConnection, certificate: Certificate, role: ConnectionRole
+    ice: IceConnection,
+    certificate: Certificate,
+    role: ConnectionRole,
+    *,
+    max_queued: int = MAX_QUEUED,
 ) -> TransferConnection:
     """Make a connection with the three channels of a transfer."""
-    return _AiortcTransfer(ice, certificate, role)
+    return _AiortcTransfer(ice, certificate, role, max_queued=max_queued)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from dcsend.errors import ConnectionFailed, DcsendError
-from dcsend.peers.contract import LABELS, Path, Route
+from dcsend.peers.contract import LABELS, MAX_QUEUED, Path, Route
 from dcsend.peers.mailbox import Mailbox
 
 __all__ = ["MemoryChannel", "MemoryConnection", "connected_pair"]
@@ -24,11 +24,13 @@ class MemoryChannel:
 
     max_message_size = 262_144
 
-    def __init__(self, label: str, filter_: Callable[[bytes | str], bytes | str]) -> None:
+    def __init__(
+        self, label: str, filter_: Callable[[bytes | str], bytes | str], max_queued: int
+    ) -> None:
         self.label = label
         self.peer: MemoryChannel
         self._filter = filter_
-        self._mailbox = Mailbox()
+        self.mailbox = Mailbox(max_queued)
         self._in_flight = 0
         self._held: deque[bytes | str] | None = None
         self._room = asyncio.Event()
@@ -66,7 +68,7 @@ class MemoryChannel:
         if self._in_flight <= _HIGH_WATER // 2:
             self._room.set()
         message = self._filter(message)
-        self.peer._mailbox.put(message, len(message))
+        self.peer.mailbox.put(message, len(message))
 
     async def writable(self) -> None:
         """See `Channel.writable`."""
@@ -76,20 +78,22 @@ class MemoryChannel:
 
     async def receive(self) -> bytes | str:
         """See `Channel.receive`."""
-        return (await self._mailbox.get())[0]
+        return (await self.mailbox.get())[0]
 
     def end(self, reason: DcsendError) -> None:
         """End both directions of this end."""
         self._end = self._end or reason
-        self._mailbox.end(reason)
+        self.mailbox.end(reason)
         self._room.set()
 
 
 class MemoryConnection:
     """One end of a connection in memory."""
 
-    def __init__(self, filter_: Callable[[bytes | str], bytes | str]) -> None:
-        self.memory_channels = {label: MemoryChannel(label, filter_) for label in LABELS}
+    def __init__(self, filter_: Callable[[bytes | str], bytes | str], max_queued: int) -> None:
+        self.memory_channels = {
+            label: MemoryChannel(label, filter_, max_queued) for label in LABELS
+        }
         self.channels: Mapping[str, MemoryChannel] = self.memory_channels
         self.peer: MemoryConnection
 
@@ -113,9 +117,11 @@ class MemoryConnection:
 
 def connected_pair(
     filter_: Callable[[bytes | str], bytes | str] = lambda message: message,
+    *,
+    max_queued: int = MAX_QUEUED,
 ) -> tuple[MemoryConnection, MemoryConnection]:
     """Return two joined ends; *filter_* gets each message, and may change it."""
-    left, right = MemoryConnection(filter_), MemoryConnection(filter_)
+    left, right = MemoryConnection(filter_, max_queued), MemoryConnection(filter_, max_queued)
     left.peer, right.peer = right, left
     for label in LABELS:
         left.memory_channels[label].peer = right.memory_channels[label]

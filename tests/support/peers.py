@@ -8,11 +8,10 @@ import contextlib
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-import pytest
 from aioice.stun import Class, Message, Method, parse_message
 from aiortc import (
     RTCConfiguration,
@@ -27,27 +26,62 @@ from dcsend.ice.connection import IceConnection
 from dcsend.ice.stun import is_binding_request
 from dcsend.ice.ufrag import encode_ufrag
 from dcsend.net.address import Address
-from dcsend.net.resolving import NameUnknownError
-from dcsend.net.udp import UdpPort
+from dcsend.net.resolving import NameUnknownError, Resolve
+from dcsend.net.udp import Bind, UdpPort, bind_family
 from dcsend.peers.contract import LABELS, Connection
 from dcsend.peers.dialer import GRACE, dial
-from dcsend.peers.listener import HALF_OPEN_SECONDS, MAX_HALF_OPEN, Listener
-from dcsend.peers.loading import transfer_peer
+from dcsend.peers.listener import MAX_HALF_OPEN, Listener, half_open_timeout
+from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.peer import ConnectionRole
+from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.peers.transfer import TransferConnection
 
 __all__ = [
-    *("AGES", "PASSWORD", "Browser", "MakeTransfer", "Published", "Relay", "Stranger"),
-    *("browser", "check", "has_ipv6", "published", "signed_answer", "transfer", "until"),
+    *("HalfOpen", "PASSWORD", "Browser", "MakeTransfer", "NotingConnection", "Published", "Relay"),
+    *("UdpClient", "browser", "check", "ethernet", "has_ipv6", "over_mtu", "published"),
+    *("signed_answer", "transfer", "until"),
 ]
 
 PASSWORD: Final = "the+secret/of+this+test0"
 LOCAL: Final = "127.0.0.1"
-AGES: Final = 61.5
-"Seconds: more than any test takes, and no timeout of the program."
 
 MakeTransfer = Callable[[IceConnection, Certificate, ConnectionRole], TransferConnection]
 "`transfer_peer` for our SCTP, `aiortc_sctp.aiortc_peer` for aiortc's."
+
+
+class _NotingTransport(SctpTransport):
+    """Our SCTP, which stores the packets that arrive."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of the base
+        self.arrived: list[bytes] = []
+        super().__init__(*arguments, **options)
+
+    def _receive(self, packets: list[bytes]) -> None:
+        self.arrived += packets
+        super()._receive(packets)
+
+
+class NotingConnection(TransferConnection):
+    """A connection that stores the SCTP packets that arrive."""
+
+    transport_type = _NotingTransport
+
+    @property
+    def arrived(self) -> list[bytes]:
+        """The packets."""
+        assert isinstance(self.sctp, _NotingTransport)
+        return self.sctp.arrived
+
+
+def over_mtu(mtu: int) -> MakeTransfer:
+    """Return a function that makes connections as over a route with this MTU."""
+    return lambda ice, certificate, role: TransferConnection(
+        ice, certificate, role, mtu=lambda host: mtu
+    )
+
+
+ethernet: Final = over_mtu(1500)
+"Makes connections as over an Ethernet: the packets of loopback are longer."
 
 
 def has_ipv6() -> bool:
@@ -72,23 +106,22 @@ async def until(condition: Callable[[], bool], seconds: float = 150.0) -> None:
             await _turn()
 
 
-def half_open(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return a function that ends the time of dials of a listener with `half_open_seconds=AGES`."""
-    timeout, waiting = asyncio.timeout, list[asyncio.Timeout]()
+class HalfOpen:
+    """The timeouts of the dials of a listener; they expire when a test calls `expire`."""
 
-    def noting(seconds: float | None) -> asyncio.Timeout:
-        one = timeout(seconds)
-        if seconds == AGES:
-            waiting.append(one)
-        return one
+    def __init__(self) -> None:
+        self._timeouts: list[asyncio.Timeout] = []
 
-    def expire() -> None:
-        for one in waiting:
-            one.reschedule(asyncio.get_running_loop().time())
-        waiting.clear()
+    def __call__(self) -> asyncio.Timeout:
+        """Return the timeout of one dial."""
+        self._timeouts.append(asyncio.timeout(None))
+        return self._timeouts[-1]
 
-    monkeypatch.setattr(asyncio, "timeout", noting)
-    return expire
+    def expire(self) -> None:
+        """Let the timeouts of all present dials expire."""
+        for timeout in self._timeouts:
+            timeout.reschedule(asyncio.get_running_loop().time())
+        self._timeouts.clear()
 
 
 @dataclass
@@ -100,7 +133,7 @@ class Published:
     errors: list[DcsendError]
     "The arguments of `failed`."
     accepting: asyncio.Task[TransferConnection]
-    dialed: list[Connection] = field(default_factory=list)
+    dialed: list[TransferConnection] = field(default_factory=list)
 
     @property
     def number(self) -> int:
@@ -119,7 +152,7 @@ class Published:
         announced: bytes | None = None,
         grace: float = GRACE,
         make: MakeTransfer = transfer_peer,
-    ) -> Connection:
+    ) -> TransferConnection:
         """Dial it; the default of each argument is valid."""
         connection = await dial(
             addresses or [(host, self.number)],
@@ -134,14 +167,17 @@ class Published:
         self.dialed.append(connection)
         return connection
 
-    async def pair_over(self, relay: Relay) -> tuple[Connection, Connection]:
+    async def pair_over(
+        self, relay: Relay, make: MakeTransfer = transfer_peer
+    ) -> tuple[TransferConnection, TransferConnection]:
         """Return both ends of a connection that goes through *relay*."""
         host = relay.outer.get_extra_info("sockname")[0]
-        return await self.dial(addresses=[(host, relay.port)]), await self.accepting
+        dialer = await self.dial(addresses=[(host, relay.port)], make=make)
+        return dialer, await self.accepting
 
     async def pair(
         self, *, host: str = LOCAL, make: MakeTransfer = transfer_peer
-    ) -> tuple[Connection, Connection]:
+    ) -> tuple[TransferConnection, TransferConnection]:
         """Return both ends of a connection: the dialer's, the listener's."""
         return await self.dial(host=host, make=make), await self.accepting
 
@@ -151,19 +187,21 @@ async def published(
     make: MakeTransfer = transfer_peer,
     *,
     password: str = PASSWORD,
-    half_open_seconds: float = HALF_OPEN_SECONDS,
+    half_open: Callable[[], asyncio.Timeout] = half_open_timeout,
     max_half_open: int = MAX_HALF_OPEN,
+    bind: Bind = bind_family,
 ) -> AsyncIterator[Published]:
     """Wait for a dialer, with aiortc loaded."""
+    await load_aiortc()
     certificate = Certificate.generate()
     errors: list[DcsendError] = []
     listener = Listener(
-        await UdpPort.open(),
+        await UdpPort.open(bind=bind),
         certificate=certificate,
         password=password,
         make=make,
         failed=errors.append,
-        half_open_seconds=half_open_seconds,
+        half_open=half_open,
         max_half_open=max_half_open,
     )
 
@@ -176,7 +214,7 @@ async def published(
     accepting = asyncio.create_task(accept())
     here = Published(listener, certificate, errors, accepting)
     try:
-        await until(lambda: listener._loaded)
+        await asyncio.sleep(0)  # the turn in which `accept` begins, since aiortc is loaded
         yield here
     finally:
         accepting.cancel()
@@ -186,7 +224,7 @@ async def published(
         await listener.close()
 
 
-def unresolved(*, exists_not: bool) -> Callable[[Address], Awaitable[list[Address]]]:
+def unresolved(*, exists_not: bool) -> Resolve:
     """Return a resolver that finds no name; see `NameUnknownError` for *exists_not*."""
 
     async def resolve(server: Address) -> list[Address]:
@@ -195,7 +233,7 @@ def unresolved(*, exists_not: bool) -> Callable[[Address], Awaitable[list[Addres
     return resolve
 
 
-class Stranger(asyncio.DatagramProtocol):
+class UdpClient(asyncio.DatagramProtocol):
     """A UDP socket with an address that the listener does not know; records datagrams."""
 
     def __init__(self) -> None:
@@ -205,7 +243,7 @@ class Stranger(asyncio.DatagramProtocol):
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, host: str = LOCAL) -> AsyncIterator[Stranger]:
+    async def open(cls, host: str = LOCAL) -> AsyncIterator[UdpClient]:
         """Bind a random port."""
         transport, self = await asyncio.get_running_loop().create_datagram_endpoint(
             cls, local_addr=(host, 0)
@@ -276,8 +314,8 @@ class Relay:
         """Relay to *port* of *host*, from and to the address *at*."""
         self = cls((host, port))
         loop = asyncio.get_running_loop()
-        self.outer, outer = await loop.create_datagram_endpoint(Stranger, local_addr=(at, 0))
-        self.inner, inner = await loop.create_datagram_endpoint(Stranger, local_addr=(at, 0))
+        self.outer, outer = await loop.create_datagram_endpoint(UdpClient, local_addr=(at, 0))
+        self.inner, inner = await loop.create_datagram_endpoint(UdpClient, local_addr=(at, 0))
 
         def from_dialer(data: bytes, source: tuple[str, int]) -> None:
             self.dialer = source[:2]

@@ -7,7 +7,7 @@ from typing import Any
 
 from dcsend.net.address import Address
 
-__all__ = ["Full", "Log", "WithoutGro", "bound"]
+__all__ = ["Counting", "Full", "Log", "WithoutGro", "bound"]
 
 
 class Log:
@@ -39,7 +39,19 @@ class Full(socket.socket):
         return super().sendmsg(*arguments)
 
 
-class WithoutGro(socket.socket):
+class Counting(socket.socket):
+    """A socket that counts the datagrams and trains that are read from it."""
+
+    reads = 0
+
+    def recvmsg_into(self, *arguments: Any) -> Any:  # noqa: ANN401 - those of socket
+        """Read, and count."""
+        result = super().recvmsg_into(*arguments)
+        self.reads += 1
+        return result
+
+
+class WithoutGro(Counting):
     """A socket of a kernel without UDP_GRO."""
 
     def setsockopt(self, level: int, *arguments: Any) -> None:  # noqa: ANN401 - those of socket
