@@ -24,7 +24,7 @@ from dcsend.sctp.queue import RELIABLE, QueuedMessage, Reliability
 from dcsend.sctp.reassembly import Violation
 from dcsend.sctp.reception import Reception
 from dcsend.sctp.reset import StreamResets
-from dcsend.sctp.states import TRANSITIONS, Input, State
+from dcsend.sctp.states import RECEIVING, SENDING, TRANSITIONS, Input, State
 from dcsend.sctp.timing import RetransmissionTimer
 from dcsend.sctp.transmission import Transmission
 from dcsend.sctp.wire import Init, Malformed
@@ -34,9 +34,6 @@ __all__ = ["Association", "Options"]
 logger = logging.getLogger(__name__)
 
 _S = State
-_SENDING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_RECEIVED})
-"States in which DATA may be sent."
-_RECEIVING: Final = frozenset({_S.ESTABLISHED, _S.SHUTDOWN_PENDING, _S.SHUTDOWN_SENT})
 _COMPLETE: Final = wire.chunk(wire.SHUTDOWN_COMPLETE, 0)
 _MAX_CONTROL: Final = 64
 "Replies that are queued, at most; further chunks of the peer are not answered."
@@ -52,9 +49,9 @@ class Association:
         self._handshake = Handshake(
             options.limits.window, zero_checksum=options.zero_checksum, tsn=options.first_tsn
         )
-        self._framing = Framing(
-            options.ports, self._handshake.tag, zero_checksum=options.zero_checksum
-        )
+        self.tag = self._handshake.tag
+        "Our verification tag: that of the packets from the peer (RFC 9260, 3.1)."
+        self._framing = Framing(options.ports, self.tag, zero_checksum=options.zero_checksum)
         self.transmission = Transmission(self._handshake.tsn, options.congestion, now)
         self._reception: Reception | None = None
         self._resets: StreamResets | None = None
@@ -72,10 +69,10 @@ class Association:
             wire.SACK: self._on_sack,
             wire.HEARTBEAT: self._on_heartbeat,
             wire.HEARTBEAT_ACK: self._on_heartbeat_ack,
-            wire.ABORT: self._on_abort,
+            wire.ABORT: lambda *_: self._end("the peer aborted the association"),
             wire.SHUTDOWN: self._on_shutdown,
             wire.SHUTDOWN_ACK: self._on_shutdown_ack,
-            wire.ERROR: lambda flags, value, now: None,
+            wire.ERROR: lambda *_: None,
             wire.COOKIE_ECHO: self._on_cookie_echo,
             wire.COOKIE_ACK: self._on_cookie_ack,
             wire.SHUTDOWN_COMPLETE: self._on_shutdown_complete,
@@ -85,11 +82,6 @@ class Association:
         }
 
     # Calls of the application
-
-    @property
-    def tag(self) -> int:
-        """Our verification tag: that of the packets from the peer (RFC 9260, 3.1)."""
-        return self._handshake.tag
 
     @property
     def held(self) -> int:
@@ -212,16 +204,16 @@ class Association:
                 self._on_packet_end(now)
 
     def _on_data(self, data: bytes, at: int, length: int) -> None:
-        if self._reception is not None and self.state in _RECEIVING:
+        if self._reception is not None and self.state in RECEIVING:
             self._reception.data(data, at, length)
 
     def _on_part(self, flags: int, value: bytes, now: float) -> None:
-        if self._reception is not None and self.state in _RECEIVING:
+        if self._reception is not None and self.state in RECEIVING:
             self._reception.part(flags, value)
             self._on_packet_end(now)
 
     def _on_packet_end(self, now: float) -> None:
-        if self._reception is None or self.state not in _RECEIVING:
+        if self._reception is None or self.state not in RECEIVING:
             return
         # If the queue is full, the SACK stays due.
         if self._reception.on_packet_end(now) and len(self._control) < _MAX_CONTROL:
@@ -305,7 +297,7 @@ class Association:
     # Other chunks
 
     def _on_sack(self, flags: int, value: bytes, now: float) -> None:
-        if self.state in _SENDING:
+        if self.state in SENDING:
             self.transmission.acknowledge(wire.parse_sack(value), now)
             self._check_drained(now)
 
@@ -317,7 +309,7 @@ class Association:
             self.transmission.use_proven_size()
 
     def _on_forward_tsn(self, flags: int, value: bytes, now: float) -> None:
-        if self._reception is not None and self.state in _RECEIVING:
+        if self._reception is not None and self.state in RECEIVING:
             self._reception.skip(*wire.parse_forward_tsn(value))
 
     def _on_re_config(self, flags: int, value: bytes, now: float) -> None:
@@ -335,12 +327,9 @@ class Association:
 
     # Shutdown and abort
 
-    def _on_abort(self, flags: int, value: bytes, now: float) -> None:
-        self._end("the peer aborted the association")
-
     def _on_shutdown(self, flags: int, value: bytes, now: float) -> None:
         cumulative = wire.parse_shutdown(value)
-        if self.state in _SENDING:
+        if self.state in SENDING:
             self.transmission.acknowledge_cumulatively(cumulative, now)
         if self._enter(Input.SHUTDOWN) and self.state is State.SHUTDOWN_ACK_SENT:
             self._send_shutdown(now)
@@ -436,14 +425,14 @@ class Association:
     def packets(self, now: float) -> list[bytes]:
         """Return the packets to send now, and remove them."""
         out, self._ready = self._ready, []
-        if self.needs_sack and self.state in _RECEIVING and self._reception is not None:
+        if self.needs_sack and self.state in RECEIVING and self._reception is not None:
             self._control.append(self._reception.sack())
             if self.state is State.SHUTDOWN_SENT:
                 self._control.append(self._shutdown_chunk())  # RFC 9260, 9.2
         if self.state is State.ESTABLISHED and self._resets is not None:
             self._control += self._resets.requests(self.transmission, now)
         contents: list[bytes] = []
-        if self.state in _SENDING:
+        if self.state in SENDING:
             contents = self.transmission.contents(now)
             if self.transmission.forward_tsn_chunk is not None:
                 self._control.append(self.transmission.forward_tsn_chunk)

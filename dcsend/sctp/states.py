@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-__all__ = ["TRANSITIONS", "Input", "State"]
+__all__ = ["RECEIVING", "SENDING", "TRANSITIONS", "Input", "State"]
 
 
 class State(enum.Enum):
@@ -38,6 +38,11 @@ class Input(enum.Enum):
     ABORT = enum.auto()
     "ABORT of either side, or too many timeouts."
 
+
+SENDING: Final = frozenset({State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED})
+"States in which DATA may be sent."
+RECEIVING: Final = frozenset({State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_SENT})
+"States in which DATA is received."
 
 TRANSITIONS: Final[dict[State, dict[Input, State]]] = {
     State.CLOSED: {
