@@ -64,7 +64,7 @@ def _followed(path: Path) -> Path:
         OSError: the links form a loop.
     """
     shown = printable(str(path))
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MOST_LINKS + 1):
         status = _lstat(path)
         if status is None or not stat.S_ISLNK(status.st_mode):
             return path

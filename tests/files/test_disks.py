@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from dcsend.content import Data, End
 from dcsend.entry import Entry, Kind
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.disk import DestinationLost
+from dcsend.files.folder import HELD_OPEN
 from dcsend.files.manifest import scan
 from dcsend.files.sink import Outcome
 from dcsend.files.source import FileSource
@@ -212,6 +214,24 @@ def test_folder_that_may_not_be_entered_fails_its_content_only(
     assert received.files["source/file"]["ok"]
     for name in ("shut", "shut/file", "shut/link"):
         assert received.files[f"source/{name}"]["reason"].endswith(": permission denied")
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes root's rights away")
+def test_folders_in_a_folder_that_is_closed_to_its_owner_get_their_modes(
+    stage: Stage, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    # More than stay open.
+    names = [f"shut/{number}" for number in range(4 * HELD_OPEN)]
+    for name in names:
+        (source / name).mkdir(parents=True)
+        (source / name).chmod(0o500)
+    (source / "shut").chmod(0)
+    sender = stage.send(source)
+    received = stage.receive(sender.code, out, launcher=CLOSED).end()
+    assert (sender.end().status, received.status) == (0, 0)
+    paths = [out / "source" / name for name in ("shut", *names)]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0, *[0o500] * len(names)]
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv takes root's rights away")

@@ -96,6 +96,22 @@ def test_error_of_a_full_disk_mentions_unfinished_files(small_disk: Path) -> Non
     assert (small_disk / "out/b.dcsend-part").exists(), "nothing is removed before it is accepted"
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_room_is_enough_to_the_last_byte(small_disk: Path, more: int) -> None:
+    first = sink_on(small_disk)
+    first.plan([Entry("b", size=700_000)])
+    first.apply([Data(0, 0, bytes(600_000))])
+    first.close()
+    free = shutil.disk_usage(small_disk).free
+    taken = (small_disk / "out/b.dcsend-part").stat().st_blocks * 512
+    entries = [Entry("a", size=free + more), Entry("b", size=taken)]
+    if more:
+        with pytest.raises(DestinationError, match="not enough room"):
+            sink_on(small_disk).plan(entries)
+    else:
+        assert sink_on(small_disk).plan(entries).stale == [1]
+
+
 def test_part_with_a_second_name_makes_no_room(small_disk: Path) -> None:
     first = sink_on(small_disk)
     first.plan([Entry("b", size=700_000)])

@@ -192,6 +192,20 @@ def test_root_that_is_moved_ends_the_run_and_keeps_the_part(
     assert tree(tmp_path / "moved") == {"f.dcsend-part": b"x"}
 
 
+def test_root_that_is_replaced_by_another_folder_ends_the_run(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    sink = make_sink()
+    sink.plan([Entry("f", size=1)])
+    sink.apply([Data(0, 0, b"x")])
+    (tmp_path / "out").rename(tmp_path / "moved")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(DestinationError, match="was removed or moved"):
+        sink.apply(whole(0, b"x")[1:])
+    assert tree(tmp_path / "moved") == {"f.dcsend-part": b"x"}
+    assert tree(tmp_path / "out") == {}
+
+
 def test_folder_removed_in_between_is_made_again(make_sink: MakeSink, tmp_path: Path) -> None:
     sink = make_sink()
     sink.plan([Entry("d/f", size=1), Entry("d/g", size=1)])

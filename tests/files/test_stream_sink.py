@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,7 +13,10 @@ from dcsend.content import Abort, Content, Data, End, Hole
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError
 from dcsend.files.stream_sink import StreamSink
-from tests.support.sinks import statuses
+from tests.support.sinks import statuses, whole
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def test_stream_gets_the_bytes_and_the_zeros() -> None:
@@ -60,6 +64,20 @@ def test_error_of_a_stream_is_reported(batch: list[Content], status: str) -> Non
     [outcome] = sink.apply(batch)
     assert outcome.status == status
     assert outcome.error is not None
+
+
+def test_stream_that_takes_a_part_of_each_write_gets_all_bytes() -> None:
+    class Narrow(io.BytesIO):
+        """As a raw pipe whose buffer is nearly full."""
+
+        def write(self, data: ReadableBuffer) -> int:
+            return super().write(memoryview(data)[:3])
+
+    out, content = Narrow(), b"0123456789"
+    sink = StreamSink(out)
+    sink.plan([Entry("f", size=10)])
+    assert statuses(sink.apply(whole(0, content))) == ["ok"]
+    assert out.getvalue() == content
 
 
 def test_stream_without_an_end_fails_at_the_finish() -> None:

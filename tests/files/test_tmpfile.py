@@ -19,6 +19,7 @@ from dcsend.errors import DestinationError
 from dcsend.files import tmpfile
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.folder import Folder
+from dcsend.files.part import remove_stale
 from dcsend.files.sink import Outcome
 from dcsend.files.syncing import MANY, sync_file_systems
 from tests.support.sinks import receive, statuses, tree, whole
@@ -135,6 +136,25 @@ def test_overwrite_never_replaces_an_unnamed_file_of_this_run(
     rest = [0, *range(MANY + 2, 2 * MANY + 2)]
     assert first(sink.apply([each for n in rest for each in whole(n, b"2")])).status == "failed"
     assert (tmp_path / "out/f").read_bytes() == b"1"
+
+
+def test_other_runs_do_not_remove_the_part_that_an_unnamed_file_becomes(
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/f").write_bytes(b"old")
+    real, refused = Folder.replace, list[DestinationError]()
+
+    def replace(folder: Folder, old: str, new: str) -> None:
+        with pytest.raises(DestinationError, match="another dcsend is receiving") as caught:
+            remove_stale(folder, new)
+        refused.append(caught.value)
+        real(folder, old, new)
+
+    monkeypatch.setattr(Folder, "replace", replace)
+    assert first(receive(make_sink(Existing.OVERWRITE), ("f", b"new"), *OTHERS)).status == "ok"
+    assert len(refused) == 1
+    assert (tmp_path / "out/f").read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("call", ["open", "link"])

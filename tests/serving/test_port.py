@@ -46,6 +46,15 @@ def test_port_that_is_taken_is_named() -> None:
     assert "--no-page" in caught.value.hint
 
 
+def test_port_that_is_taken_for_ipv6_is_left_free_for_ipv4() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"TCP port {port}: in use"):
+            listen(port)
+        with socket.create_server(("0.0.0.0", port)) as free:
+            assert free.getsockname()[1] == port
+
+
 def test_chosen_port_is_used(unused: int) -> None:
     sockets = listen(unused)
     assert {sock.getsockname()[1] for sock in sockets} == {unused}

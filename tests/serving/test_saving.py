@@ -106,6 +106,20 @@ def test_file_is_created_at_the_target_of_a_dangling_link(tmp_path: Path, overwr
     assert (tmp_path / "folder" / "page.html").read_bytes() == HTML
 
 
+@pytest.mark.parametrize(("count", "followed"), [(40, True), (41, False)])
+def test_forty_links_in_a_row_are_followed(tmp_path: Path, count: int, followed: bool) -> None:
+    for number in range(count):
+        (tmp_path / f"l{number}").symlink_to(
+            f"l{number + 1}" if number + 1 < count else "page.html"
+        )
+    if followed:
+        save(HTML, tmp_path / "l0")
+        assert (tmp_path / "page.html").read_bytes() == HTML
+    else:
+        with pytest.raises(DestinationError, match="symbolic links"):
+            save(HTML, tmp_path / "l0")
+
+
 def as_another_user(tmp_path: Path, link: Path) -> None:
     """Give *link* to another user, in a world-writable folder like /tmp."""
     if sys.platform == "win32" or os.geteuid() != 0:
@@ -128,6 +142,15 @@ def test_link_of_another_user_is_not_followed(tmp_path: Path, overwrite: bool, t
         save(HTML, tmp_path / "page.html", overwrite=overwrite)
     assert private.exists() == there
     assert not there or private.read_text() == "mine"
+
+
+def test_page_in_place_of_a_file_of_another_user_has_not_its_permissions(tmp_path: Path) -> None:
+    (tmp_path / "page.html").touch()
+    as_another_user(tmp_path, tmp_path / "page.html")
+    (tmp_path / "page.html").chmod(0o6777)
+    save(HTML, tmp_path / "page.html", overwrite=True)
+    (tmp_path / "new").touch()
+    assert (tmp_path / "page.html").stat().st_mode == (tmp_path / "new").stat().st_mode
 
 
 def test_link_of_another_user_behind_an_own_link_is_not_followed(tmp_path: Path) -> None:

@@ -74,8 +74,17 @@ async def test_root_is_the_page_with_its_headers(client: Client) -> None:
 @pytest.mark.parametrize(
     ("host", "policy"),
     [
-        *((host, "same-origin") for host in ("localhost:7000", "127.0.0.1", "[::1]:7000")),
-        *((host, None) for host in ("192.168.1.7:7000", "[fd00::7]", "localhost.example", "", "x")),
+        *(
+            (host, "same-origin")
+            for host in ("localhost:7000", "a.localhost", "127.0.0.1", "[::1]:7000")
+        ),
+        *(
+            (host, None)
+            for host in (
+                *("192.168.1.7:7000", "[fd00::7]", "localhost.example", "", "x"),
+                *("evillocalhost", "1127.0.0.1", "127.0.0.1.example", "a.localhost.example"),
+            )
+        ),
     ],
 )
 async def test_opener_policy_is_sent_to_trustworthy_hosts_only(
