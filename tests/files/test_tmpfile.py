@@ -19,7 +19,6 @@ from dcsend.errors import DestinationError
 from dcsend.files import tmpfile
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.folder import Folder
-from dcsend.files.part import remove_stale
 from dcsend.files.sink import Outcome
 from dcsend.files.syncing import MANY, sync_file_systems
 from tests.support.sinks import receive, statuses, tree, whole
@@ -138,22 +137,22 @@ def test_overwrite_never_replaces_an_unnamed_file_of_this_run(
     assert (tmp_path / "out/f").read_bytes() == b"1"
 
 
-def test_other_runs_do_not_remove_the_part_that_an_unnamed_file_becomes(
+def test_part_that_an_unnamed_file_becomes_is_locked_against_other_runs(
     make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/f").write_bytes(b"old")
-    real, refused = Folder.replace, list[DestinationError]()
+    real, replaced = os.replace, list[str]()
 
-    def replace(folder: Folder, old: str, new: str) -> None:
-        with pytest.raises(DestinationError, match="another dcsend is receiving") as caught:
-            remove_stale(folder, new)
-        refused.append(caught.value)
-        real(folder, old, new)
+    def replace(old: str, new: str, **folders: int) -> None:
+        replaced.append(new)
+        with (tmp_path / "out" / old).open("rb") as part, pytest.raises(BlockingIOError):
+            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        real(old, new, **folders)
 
-    monkeypatch.setattr(Folder, "replace", replace)
+    monkeypatch.setattr("os.replace", replace)
     assert first(receive(make_sink(Existing.OVERWRITE), ("f", b"new"), *OTHERS)).status == "ok"
-    assert len(refused) == 1
+    assert replaced == ["f"]
     assert (tmp_path / "out/f").read_bytes() == b"new"
 
 
