@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import json
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, TypeGuard
 
 from dcsend.display.base import AnyEvent, Display
@@ -36,10 +36,19 @@ _FEW: Final = 100
 
 
 class JsonDisplay(Display):
-    """Writes `{"v":1,"event":…}` lines; the last one is `done`, which is written exactly once."""
+    """Writes `{"v":1,"event":…}` lines; the last one is `done`, which is written exactly once.
 
-    def __init__(self, out: Stream, *, verbose: bool = False) -> None:
+    Args:
+        out: for the lines.
+        verbose: whether keep-alive messages are written, too.
+        hurries: returns whether long output must be truncated, because a signal has come.
+    """
+
+    def __init__(
+        self, out: Stream, *, verbose: bool = False, hurries: Callable[[], bool] = is_hurrying
+    ) -> None:
         self._out = out
+        self._hurries = hurries
         self._verbose = verbose
         self._held: deque[tuple[str, AnyEvent]] = deque()
         "Events that are not written yet, with their times."
@@ -95,7 +104,7 @@ class JsonDisplay(Display):
             when, event = self._held[0]
             if _is_long(event):
                 self._held.popleft()
-                self._out.feed(_manifest_line(when, event))
+                self._out.feed(_manifest_line(when, event, self._hurries))
             elif isinstance(event, Progressed):
                 self._held.popleft()
                 self._out.write(json.dumps(_object(when, event)) + "\n", passing=True)
@@ -130,19 +139,19 @@ def _is_long(event: AnyEvent) -> TypeGuard[ManifestKnown]:
     return isinstance(event, ManifestKnown) and len(event.entries) > _FEW
 
 
-def _manifest_line(when: str, event: ManifestKnown) -> Iterator[str]:
+def _manifest_line(when: str, event: ManifestKnown, hurries: Callable[[], bool]) -> Iterator[str]:
     """Encode a manifest in pieces, since its line may have a gigabyte.
 
     After a signal the line ends with the current piece, so that the process can end in time.
     """
-    if is_hurrying():
+    if hurries():
         return
     line = _object(when, ManifestKnown([], event.left_out))
     line |= {"files": event.files, "bytes": event.bytes}
     yield json.dumps(line).removesuffix("]}")
     separator = ""
     for some in _portions(event.entries):
-        if is_hurrying():
+        if hurries():
             yield "\n"
             return
         yield separator + json.dumps([ManifestKnown.listed(entry) for entry in some])[1:-1]

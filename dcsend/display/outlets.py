@@ -157,9 +157,9 @@ class Outlets:
                 self._outlets[key] = self._by_descriptor[descriptor] = outlet
             return self._outlets[key]
 
-    async def room(self) -> None:
-        """Wait until no queue has more than MAX_QUEUED bytes."""
-        await self._until(MAX_QUEUED)
+    async def room(self, most: int = MAX_QUEUED) -> None:
+        """Wait until no queue has more than *most* bytes."""
+        await self._until(most)
 
     async def finish(
         self, interrupt: asyncio.Future[int], tell: Callable[[str], None] | None = None

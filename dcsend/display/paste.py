@@ -29,7 +29,7 @@ from dcsend.display.streams import put
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable
 
-__all__ = ["MAX_INPUT", "PROMPT", "resolve_code_argument"]
+__all__ = ["MAX_INPUT", "PROMPT", "read_code_lines", "resolve_code_argument"]
 
 MAX_INPUT: Final = 65536
 "Bytes that are read at most; more is not a code but a wrong file."
@@ -104,8 +104,8 @@ def _decoded(content: bytes) -> str:
     return content.decode("utf-16" if utf16 else "utf-8-sig", "replace")
 
 
-def _read_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
-    """Read a code line by line, up to an empty line."""
+def read_code_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
+    """Read a code line by line, up to an empty line: what Windows consoles permit."""
     print(PROMPT, file=stderr, flush=True)
     text = ""
     while not complete(text) and len(text) <= MAX_INPUT:
@@ -120,7 +120,7 @@ if sys.platform == "win32":
 
     def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
         """Read a code from a Windows console."""
-        return _read_lines(stdin, complete, stderr)
+        return read_code_lines(stdin, complete, stderr)
 
 else:
     import select

@@ -18,7 +18,7 @@ def rows(event: Progressed, *, several: bool = False, columns: int = 80) -> list
     return bar_rows(event, several=several, columns=columns, smooth=True)
 
 
-def test_bar_tells_name_share_bytes_rate_and_time_left() -> None:
+def test_bar_shows_name_share_bytes_rate_and_time_left() -> None:
     (row,) = rows(HALF)
     assert row.startswith("film.mkv  50% |██████")
     assert row.endswith("  | 50.0 MB of 100.0 MB, 5.0 MB/s, 10 s left")

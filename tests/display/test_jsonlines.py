@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from dcsend.display import jsonlines
 from dcsend.display.jsonlines import JsonDisplay
 from dcsend.display.streams import Stream, written_aside
 from dcsend.entry import Entry, LeftOut
@@ -197,7 +196,7 @@ def test_run_that_never_began_ends_with_error_and_done() -> None:
     assert (done["event"], done["ok"], done["exit"]) == ("done", False, 2)
 
 
-async def test_nobody_is_asked() -> None:
+async def test_question_is_an_error() -> None:
     with pytest.raises(UsageError, match="--json"):
         await JsonDisplay(Stream(io.StringIO())).decide(ManifestKnown([]))
 
@@ -230,22 +229,33 @@ def test_files_that_end_together_are_written_at_once_and_before_what_follows() -
     assert names == [*(f"f{number}" for number in range(300)), "last", None]
 
 
-async def test_what_is_offered_is_written_soon_or_before_what_follows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    out = io.StringIO()
+class Awaited(io.StringIO):
+    """A stream that sets an event when it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        """Set the event."""
+        self.written.set()
+        return super().write(text)
+
+
+async def test_what_is_offered_is_written_soon_or_before_what_follows() -> None:
+    out = Awaited()
     display = JsonDisplay(Stream(out))
     display.show(ManifestKnown([Entry("a", size=3)]))
     display.show(FileFinished("a", "ok", 3))
     assert not out.getvalue()
     display.show(Warned("silent", "nothing"))
-    told = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
-    assert told == ["manifest", "file", "error"]
-    monkeypatch.setattr(jsonlines, "_PAUSE", 0.001)
+    kinds = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert kinds == ["manifest", "file", "error"]
+    out.written.clear()
     display.show(ManifestKnown([]))
-    async with asyncio.timeout(5):
-        while len(out.getvalue().splitlines()) < 4:  # noqa: ASYNC110 - of a text nobody tells
-            await asyncio.sleep(0)
+    assert not out.written.is_set()
+    await asyncio.wait_for(out.written.wait(), 5)
+    assert len(out.getvalue().splitlines()) == 4
 
 
 def test_files_that_are_held_are_written_at_the_close() -> None:
@@ -273,7 +283,7 @@ async def test_long_manifest_is_one_line_made_as_it_is_read_while_others_have_th
     ):
         display = JsonDisplay(Stream(out))
         display.show(offered)
-        display.show(Warned("silent", "nothing"))  # returns, although nobody reads yet
+        display.show(Warned("silent", "nothing"))  # returns, although nothing is read yet
         assert outlets.of(writing).size < 1000
         line, after = await asyncio.to_thread(lambda: (pipe.readline(), pipe.readline()))
         await outlets.finish(asyncio.get_running_loop().create_future())
@@ -283,13 +293,12 @@ async def test_long_manifest_is_one_line_made_as_it_is_read_while_others_have_th
     assert json.loads(after)["message"] == "nothing"
 
 
-@pytest.mark.parametrize(("entries", "told"), [(1, ["manifest", "error"]), (500, ["error"])])
+@pytest.mark.parametrize(("entries", "written"), [(1, ["manifest", "error"]), (500, ["error"])])
 def test_after_a_signal_a_short_manifest_is_written_whole_and_a_long_one_not_begun(
-    monkeypatch: pytest.MonkeyPatch, entries: int, told: list[str]
+    entries: int, written: list[str]
 ) -> None:
     out = io.StringIO()
-    display = JsonDisplay(Stream(out))
-    monkeypatch.setattr(jsonlines, "is_hurrying", lambda: True)
+    display = JsonDisplay(Stream(out), hurries=lambda: True)
 
     async def end() -> None:
         display.show(ManifestKnown([Entry(str(number), size=3) for number in range(entries)]))
@@ -297,4 +306,4 @@ def test_after_a_signal_a_short_manifest_is_written_whole_and_a_long_one_not_beg
         display.close()
 
     asyncio.run(end())
-    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == told
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == written

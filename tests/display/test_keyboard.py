@@ -29,7 +29,7 @@ def pty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pty]:
 
 @pytest.fixture
 async def keyboard(pty: Pty) -> Keyboard:
-    """Give a keyboard that reads the terminal; closed by whoever uses it, or with the loop."""
+    """Give a keyboard that reads the terminal; closed by the test, or with the loop."""
     keyboard = Keyboard()
     keyboard.start()
     return keyboard
@@ -39,6 +39,13 @@ async def within(seconds: float, keyboard: Keyboard) -> str:
     """Return the next line that answers no question."""
     async with asyncio.timeout(seconds):
         return await keyboard.lines.get()
+
+
+async def asked(keyboard: Keyboard) -> asyncio.Task[str | None]:
+    """Ask a question; return its answer."""
+    answer = asyncio.create_task(keyboard.ask())
+    await asyncio.sleep(0)  # the turn in which it asks
+    return answer
 
 
 async def test_typed_lines_come_without_their_ends(pty: Pty, keyboard: Keyboard) -> None:
@@ -58,8 +65,7 @@ async def test_answer_goes_to_the_question_and_the_next_line_does_not(
     pty: Pty, keyboard: Keyboard
 ) -> None:
     async with asyncio.timeout(150):
-        answer = asyncio.create_task(keyboard.ask())
-        await asyncio.sleep(0)
+        answer = await asked(keyboard)
         pty.type("yes\nhello\n")
         assert await answer == "yes"
         assert await keyboard.lines.get() == "hello"
@@ -68,8 +74,7 @@ async def test_answer_goes_to_the_question_and_the_next_line_does_not(
 
 async def test_enter_is_an_empty_answer(pty: Pty, keyboard: Keyboard) -> None:
     async with asyncio.timeout(150):
-        answer = asyncio.create_task(keyboard.ask())
-        await asyncio.sleep(0)
+        answer = await asked(keyboard)
         pty.type("\n")
         assert await answer == ""
     keyboard.close()
@@ -78,8 +83,7 @@ async def test_enter_is_an_empty_answer(pty: Pty, keyboard: Keyboard) -> None:
 async def test_enter_pressed_too_early_answers_nothing(pty: Pty, keyboard: Keyboard) -> None:
     pty.type("\nmarker\n")
     assert await within(150, keyboard) == "marker"
-    answer = asyncio.create_task(keyboard.ask())
-    await asyncio.sleep(0)
+    answer = await asked(keyboard)
     assert not answer.done()
     pty.type("n\n")
     assert await answer == "n"
@@ -88,8 +92,7 @@ async def test_enter_pressed_too_early_answers_nothing(pty: Pty, keyboard: Keybo
 
 async def test_end_of_input_is_no_answer_now_and_later(pty: Pty, keyboard: Keyboard) -> None:
     async with asyncio.timeout(150):
-        answer = asyncio.create_task(keyboard.ask())
-        await asyncio.sleep(0)
+        answer = await asked(keyboard)
         pty.type("\x04")
         assert await answer is None
         assert await keyboard.ask() is None
@@ -97,29 +100,55 @@ async def test_end_of_input_is_no_answer_now_and_later(pty: Pty, keyboard: Keybo
 
 async def test_closed_terminal_is_no_answer(pty: Pty, keyboard: Keyboard) -> None:
     async with asyncio.timeout(150):
-        answer = asyncio.create_task(keyboard.ask())
-        await asyncio.sleep(0)
+        answer = await asked(keyboard)
         os.close(pty.eyes)
         assert await answer is None
 
 
+class Job:
+    """The process group of the test, in the foreground of the terminal or not."""
+
+    def __init__(self) -> None:
+        self.is_foreground = True
+        self.looked = asyncio.Event()
+
+    def tcgetpgrp(self, fd: int) -> int:
+        """As `os.tcgetpgrp`."""
+        self.looked.set()
+        return os.getpgrp() if self.is_foreground else -1
+
+    async def read_in_background(self, pty: Pty, text: str) -> None:
+        """Move to the background, and return when the keyboard has refused to read *text* there."""
+        self.is_foreground = False
+        self.looked.clear()
+        pty.type(text)
+        async with asyncio.timeout(150):
+            await self.looked.wait()
+        self.is_foreground = True
+
+
+@pytest.fixture
+async def job(pty: Pty, monkeypatch: pytest.MonkeyPatch) -> Job:
+    job = Job()
+    monkeypatch.setattr(os, "tcgetpgrp", job.tcgetpgrp)
+    return job
+
+
 async def test_job_in_the_background_leaves_the_terminal_alone_until_it_is_back(
-    pty: Pty, keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch
+    pty: Pty, job: Job, keyboard: Keyboard
 ) -> None:
-    looked = asyncio.Event()
-
-    def another(fd: int) -> int:
-        looked.set()
-        return -1
-
-    monkeypatch.setattr(os, "tcgetpgrp", another)
-    pty.type("for the shell\n")
-    async with asyncio.timeout(150):
-        await looked.wait()
+    await job.read_in_background(pty, "for the shell\n")
     assert keyboard.lines.empty()
-    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
     os.kill(os.getpid(), signal.SIGCONT)
     assert await within(150, keyboard) == "for the shell"
+    keyboard.close()
+
+
+async def test_job_that_ran_on_in_the_background_reads_again_without_a_signal(
+    pty: Pty, job: Job, keyboard: Keyboard
+) -> None:
+    await job.read_in_background(pty, "y\n")
+    assert await within(150, keyboard) == "y"
     keyboard.close()
 
 
@@ -144,21 +173,3 @@ async def test_console_that_a_loop_cannot_wait_for_is_read_by_a_thread(
     assert await within(150, keyboard) == "hellö"
     async with asyncio.timeout(150):
         assert await keyboard.ask() is None
-
-
-async def test_job_that_ran_on_in_the_background_reads_again_without_a_signal(
-    pty: Pty, keyboard: Keyboard, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looked = asyncio.Event()
-
-    def another(fd: int) -> int:
-        looked.set()
-        return -1
-
-    monkeypatch.setattr(os, "tcgetpgrp", another)
-    pty.type("y\n")
-    async with asyncio.timeout(150):
-        await looked.wait()
-    monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp())
-    assert await within(150, keyboard) == "y"
-    keyboard.close()

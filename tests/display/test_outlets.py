@@ -10,7 +10,6 @@ from typing import TextIO
 
 import pytest
 
-from dcsend.display import outlets
 from dcsend.display.outlets import Outlets
 from dcsend.display.streams import Stream, put, written_aside
 from tests.support.load import Stopwatch
@@ -90,14 +89,11 @@ async def test_of_what_is_passing_the_newest_is_written(pipe: Pipe) -> None:
     assert text.lstrip("x") == "event\nprogress!\n"
 
 
-async def test_room_is_awaited_until_enough_is_read(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outlets, "MAX_QUEUED", FULL)
+async def test_room_is_awaited_until_enough_is_read(pipe: Pipe) -> None:
     with written_aside() as written:
         for _ in range(3):
             pipe.out.write("x" * FULL)
-        waiting = asyncio.create_task(written.room())
+        waiting = asyncio.create_task(written.room(FULL))
         await asyncio.sleep(0)
         assert not waiting.done()
         await pipe.read(2 * FULL)
@@ -119,13 +115,10 @@ async def test_end_waits_for_the_reader_and_after_a_signal_hardly(pipe: Pipe) ->
         await pipe.read(FULL)
 
 
-async def test_pipe_that_is_closed_takes_everything_and_holds_nobody_up(
-    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outlets, "MAX_QUEUED", 1000)
+async def test_output_to_a_closed_pipe_is_discarded_without_a_wait(pipe: Pipe) -> None:
     with written_aside() as written:
         pipe.out.write("x" * FULL)
-        waiting = asyncio.create_task(written.room())
+        waiting = asyncio.create_task(written.room(1000))
         await asyncio.sleep(0)
         os.close(pipe.end)
         await asyncio.wait_for(waiting, 20)

@@ -1,4 +1,4 @@
-"""`-q`, and how an error is told."""
+"""`-q`, and how an error is shown."""
 
 from __future__ import annotations
 
@@ -104,6 +104,6 @@ def test_complaint_is_one_line_elsewhere() -> None:
     assert err.getvalue().count("\n") == 1
 
 
-async def test_nobody_is_asked() -> None:
+async def test_question_is_an_error() -> None:
     with pytest.raises(UsageError, match="-q"):
         await QuietDisplay(None, Stream(None)).decide(ManifestKnown([]))

@@ -77,7 +77,7 @@ def test_missing_stream_takes_everything(gone: str | None) -> None:
 
 @pytest.mark.full
 @on_posix
-def test_pipe_that_nobody_reads_is_given_up_and_the_status_kept() -> None:
+def test_pipe_without_a_reader_is_given_up_and_the_status_kept() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     source = "out = Stream.stdout()\nfor n in range(9): out.line('x' * 99999)"
@@ -87,7 +87,7 @@ def test_pipe_that_nobody_reads_is_given_up_and_the_status_kept() -> None:
 
 @pytest.mark.full
 @on_posix
-def test_rest_in_a_buffer_that_nobody_takes_does_not_change_the_status() -> None:
+def test_rest_in_a_buffer_without_a_reader_does_not_change_the_status() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     assert run("sys.stdout.write('rest')", stdout=writing) == (7, b"")
@@ -114,7 +114,7 @@ def test_hung_up_terminal_is_given_up(pty: Pty) -> None:
 
 
 @on_posix
-def test_terminal_tells_its_size(pty: Pty) -> None:
+def test_window_has_the_size_of_the_terminal(pty: Pty) -> None:
     assert Stream(pty.file).window == (72, 30)
 
 

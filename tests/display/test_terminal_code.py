@@ -81,7 +81,7 @@ def test_window_that_has_room_for_both_shows_command_and_qr_code_whole(height: i
     pty.close()
 
 
-def test_waiting_receiver_tells_how_to_send(seat: Seat) -> None:
+def test_waiting_receiver_shows_how_to_send(seat: Seat) -> None:
     rows = seat.after(code(role="receiver"))
     assert f"dcsend send PATH --to {DIAL.text()}"[:80] in rows
 
@@ -273,7 +273,7 @@ def test_code_is_not_repeated_off_a_terminal_when_a_device_leaves() -> None:
     assert [line.startswith("waiting") for line in lines].count(True) == 2
 
 
-def test_receiver_is_told_what_to_do_about_files_that_exist() -> None:
+def test_receiver_shows_what_to_do_about_files_that_exist() -> None:
     hint = "run it again with --overwrite, --rename or --skip"
     left = Left("10.0.0.9", DestinationError("a exists in /x already", hint), again=True)
     lines, _ = plainly(code(role="receiver"), Arrived("10.0.0.9"), left)

@@ -164,6 +164,6 @@ async def test_question_left_without_answer_stays_above_the_error(seat: Seat) ->
     ]
 
 
-async def test_without_a_keyboard_nobody_is_asked(seat: Seat) -> None:
+async def test_question_without_a_keyboard_is_an_error(seat: Seat) -> None:
     with pytest.raises(UsageError, match="standard input is not a terminal"):
         await seat.display().decide(MANIFEST)

@@ -1,4 +1,4 @@
-"""What is said to people: nothing a stranger wrote gets through unescaped."""
+"""Texts for people: nothing that a peer has sent is shown unescaped."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_wrapped_prose_keeps_a_code_in_one_piece() -> None:
     assert rows == ["run dcsend receive", "  " + "x" * 90]
 
 
-def test_connection_tells_device_address_route_family_and_round_trip() -> None:
+def test_connection_shows_device_address_route_family_and_round_trip() -> None:
     event = Connected("direct", "IPv6", "2001:db8::1", "dcsend/1", 42.1, "anna's laptop")
     assert wording.describe_connection(event) == (
         "connected to anna's laptop (2001:db8::1, direct over IPv6, 42 ms)"
@@ -74,7 +74,7 @@ def test_connection_tells_device_address_route_family_and_round_trip() -> None:
     )
 
 
-def test_device_without_a_name_is_told_by_its_address() -> None:
+def test_device_without_a_name_is_shown_by_its_address() -> None:
     event = Connected("direct", "IPv4", "192.0.2.1", "dcsend/1", 42.1)
     said = "connected to 192.0.2.1 (direct over IPv4, 42 ms)"
     assert wording.describe_connection(event) == said
@@ -141,7 +141,7 @@ def test_verdict_escapes_what_the_peer_said() -> None:
     assert said.isprintable()
 
 
-def test_result_tells_files_bytes_time_and_rate() -> None:
+def test_result_shows_files_bytes_time_and_rate() -> None:
     files = (FileFinished("a", "ok", 10**6), FileFinished("text", "ok", 3))
     event = Finished(True, 0, 10**6 + 3, 2.0, files, "receiver")
     assert wording.describe_result(event, {hash("text")}) == (
@@ -149,7 +149,7 @@ def test_result_tells_files_bytes_time_and_rate() -> None:
     )
 
 
-def test_result_of_a_failure_tells_what_is_safe() -> None:
+def test_result_of_a_failure_shows_what_is_safe() -> None:
     files = (FileFinished("a", "ok", 1), FileFinished("b", "mismatch", 1, exit=6))
     event = Finished(False, 6, 2, 2.0, files, "sender")
     assert wording.describe_result(event) == "1 file sent and verified"
