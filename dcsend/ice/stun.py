@@ -23,6 +23,7 @@ from dcsend.net.udp import UdpPort
 from dcsend.printable import printable
 
 __all__ = [
+    "KEEP_ALIVE_SECONDS",
     "MappedAddresses",
     "binding_indication",
     "binding_request",
@@ -37,6 +38,8 @@ _HEADER: Final = struct.Struct("!HHI12s")
 _COOKIE: Final = 0x2112A442
 _REQUEST, _INDICATION, _SUCCESS = 0x0001, 0x0011, 0x0101
 _XOR_MAPPED_ADDRESS: Final = 0x0020
+KEEP_ALIVE_SECONDS: Final = 10.0
+"Between the requests that keep a NAT mapping (RFC 8445, 11: at most 15 s)."
 _RETRY: Final = 0.25
 "Seconds between retransmissions: half of the RTO of RFC 8489, since the time is limited."
 _OTHERS: Final = 0.3

@@ -23,7 +23,7 @@ from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.ice.integrity import is_authentic, is_signed
 from dcsend.ice.rate_limits import ReplayCache, RequestLimiter, TokenBucket
 from dcsend.ice.request_filter import CHECKS_PER_SECOND, RequestFilter
-from dcsend.ice.stun import MappedAddresses, is_binding_request
+from dcsend.ice.stun import KEEP_ALIVE_SECONDS, MappedAddresses, is_binding_request
 from dcsend.ice.ufrag import TAG
 from dcsend.net.address import Address
 from dcsend.net.source_address import LocalAddress
@@ -55,8 +55,6 @@ REFUSALS_PER_SECOND: Final = 50
 GONE_SECONDS: Final = 3.5
 """Without a datagram of the accepted dialer until another dialer can replace it. By then consent
 has been checked every second (`ice.consent`), and every ICE agent responds to that."""
-KEEP_ALIVE_SECONDS: Final = 10.0
-"Between the requests that keep a NAT mapping (RFC 8445, 11: at most 15 s)."
 
 
 def half_open_timeout() -> asyncio.Timeout:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, TimedOut
-from dcsend.ice.stun import MappedAddresses, binding_indication
+from dcsend.ice.stun import KEEP_ALIVE_SECONDS, MappedAddresses, binding_indication
 from dcsend.ice.turn_server import TurnServer
 from dcsend.net.address import Address
 from dcsend.net.interfaces import own_addresses
@@ -31,14 +31,12 @@ from dcsend.peers.diagnosis import Diagnosis, local_facts
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
 
-__all__ = ["Negotiation", "Servers"]
+__all__ = ["PUNCH_SECONDS", "Negotiation", "Servers"]
 
 logger = logging.getLogger(__name__)
 
-_KEEP_ALIVE: Final = 10.0
-"Seconds between the requests that keep a NAT mapping (RFC 8445, 11: at most 15 s)."
-_PUNCH: Final = 5.0
-"""Seconds between the datagrams that keep the mappings of our NAT for the peer. Its user may paste
+PUNCH_SECONDS: Final = 5.0
+"""Between the datagrams that keep the mappings of our NAT for the peer. Its user may paste
 our description minutes after our last check; NATs keep a mapping for 30 s or more (RFC 4787)."""
 _Gathered = tuple[CandidateType, str, int]
 "Type, host and port of a candidate."
@@ -290,14 +288,14 @@ class Negotiation:
 
     async def _keep_open(self) -> None:
         while True:
-            await asyncio.sleep(_KEEP_ALIVE)
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
             self._mapped.keep_alive()
 
     async def _punch(self) -> None:
         while not self.ice.is_nominated:
             for address in self._peers:
                 self.port.send(binding_indication(secrets.token_bytes(12)), address)
-            await asyncio.sleep(_PUNCH)
+            await asyncio.sleep(PUNCH_SECONDS)
 
     def _received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route."""

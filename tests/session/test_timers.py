@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
-from dcsend.ice import consent, relay
-from dcsend.peers import listener
+from dcsend.ice import consent, relay, stun
+from dcsend.peers import listener, offer_answer
 from dcsend.protocol import limits
 from dcsend.session import conversation, outgoing
 from dcsend.settings import Settings
@@ -28,6 +28,8 @@ OURS: Final = {
     "bye": Settings().deadlines.bye,
     "gathering": Settings().stun_timeout,
     "gathering-relay": relay.LIMIT,
+    "keep-mapping": stun.KEEP_ALIVE_SECONDS,
+    "keep-peer-mapping": offer_answer.PUNCH_SECONDS,
     "working": Settings().deadlines.working,
     "liveness-interval": limits.LIVENESS_INTERVAL,
     "silence-report": Settings().silence_report,
