@@ -22,6 +22,9 @@ UVLOOP: Final = True
 _SO_NO_CHECK: Final = 11
 "From asm-generic/socket.h; Python has no name for it."
 
+PATIENCE: Final = 30.0
+"Seconds in which a datagram arrives on loopback, however busy the machine is."
+
 WATCHED = pytest.mark.skipif(sys.platform == "win32", reason="Windows can't watch sockets")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone joins datagrams")
 
@@ -48,6 +51,21 @@ def test_the_first_refusal_is_the_last_try_but_no_room_is_no_refusal() -> None:
         sender.setsockopt(socket.SOL_SOCKET, _SO_NO_CHECK, 1)  # segments need checksums
         assert segmentation.send([b"a", b"b"], ("127.0.0.1", 9)) == 0
         assert not segmentation.works
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone sends several at once")
+@pytest.mark.parametrize("size", [1200, 4094, 4110, 6550, 13_100, 21_900, 32_700])
+def test_one_call_has_no_more_bytes_than_a_datagram_can_have(size: int) -> None:
+    """The kernel refuses more, after which all datagrams would leave one by one."""
+    with bound() as receiver, bound() as sender:
+        receiver.settimeout(PATIENCE)
+        # No more than a receive buffer of the default size has room for.
+        count = min(16, 150_000 // size)
+        datagrams = [bytes([number]) * size for number in range(count)]
+        segmentation = Segmentation(sender)
+        assert segmentation.send(datagrams, receiver.getsockname()) == count
+        assert segmentation.works
+        assert [receiver.recv(65_535) for _ in datagrams] == datagrams
 
 
 @LINUX
@@ -117,6 +135,21 @@ async def test_socket_that_is_full_can_be_closed() -> None:
     await sending.close()
     sender.full = False
     sending.send(b"late", ("127.0.0.1", 9))
+
+
+@WATCHED
+async def test_closing_sends_the_waiting_datagrams_that_the_system_takes() -> None:
+    with bound() as receiver:
+        receiver.settimeout(PATIENCE)
+        sender = bound(Full)
+        assert isinstance(sender, Full)
+        sending = await sockets.attach(sender, lambda data, source: None)
+        sender.full = True
+        for data in (b"one", b"two"):
+            sending.send(data, receiver.getsockname())
+        sender.full = False
+        await sending.close()
+        assert [receiver.recv(100) for _ in range(2)] == [b"one", b"two"]
 
 
 @pytest.mark.unwatched

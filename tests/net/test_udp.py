@@ -237,6 +237,18 @@ async def test_address_that_is_not_ours_any_more_is_left_to_the_routing_table() 
 
 
 @LINUX
+async def test_error_that_does_not_concern_our_address_leaves_it_kept() -> None:
+    port = await UdpPort.open()
+    async with UdpClient.open() as peer:
+        port.keep(peer.address, socket.inet_aton("127.0.0.2"))
+        port.send(bytes(65_535), peer.address)  # more than UDP takes
+        port.send(b"sent", peer.address)
+        await until(lambda: bool(peer.received))
+        assert peer.received == [(b"sent", ("127.0.0.2", port.port))]
+    await port.close()
+
+
+@LINUX
 async def test_unroute_forgets_where_we_send_from() -> None:
     port, log = await UdpPort.open(), Log()
     peer = ("127.0.0.1", 9)
