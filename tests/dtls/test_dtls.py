@@ -13,10 +13,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from dcsend.dtls.transport import DtlsTransport, _split
+from dcsend.errors import ConnectionFailed
+from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
 from dcsend.peers.transfer import TransferConnection
-from tests.support.peers import published, transfer
+from dcsend.sctp import timing
+from tests.support.peers import Relay, published, transfer
 
+PATIENCE: Final = 20.0
+"Seconds; consent expires after 30."
 SEQUENCE: Final = b"\0\0\0\0\xff\xff"
 "Further on than any record of these tests."
 
@@ -157,6 +162,49 @@ async def test_genuine_record_that_was_changed_harms_no_other(ends: Ends) -> Non
 async def test_record_sent_twice_counts_once(ends: Ends) -> None:
     good = ends.genuine(4)
     assert ends.arrive([*good[:2], *good, *good]) == 4
+
+
+async def test_packets_of_the_peer_are_signs_of_life_and_forged_ones_are_not(ends: Ends) -> None:
+    assert isinstance(ends.listener, TransferConnection)
+    ice = ends.listener.ice
+    genuine = ends.genuine(5)
+    before = ice.arrived
+    ends.arrive([*forgeries()])
+    assert ice.arrived == before
+    assert ends.arrive(genuine) == 5
+    assert ice.arrived == before + 5
+
+
+# The begin and the end, over a path that loses datagrams
+
+
+async def test_close_notify_alone_ends_the_connection() -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        dialer, accepted = await here.pair_over(relay)
+        relay.passes = lambda data: data[0] != 23  # all that SCTP sends
+        await accepted.close()
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(ConnectionFailed):
+                await dialer.channels["text"].receive()
+
+
+@pytest.mark.full
+async def test_last_flight_is_sent_again_when_the_client_repeats_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timing, "_T1", 60.0)  # otherwise retransmissions of INIT take it along
+    async with published() as here, Relay.open(here.number) as relay:
+        pass_on, lost = relay.outer.sendto, list[bytes]()
+
+        def lossy(data: bytes, target: Address) -> None:
+            if data[0] == 20 and not lost:  # ChangeCipherSpec
+                lost.append(data)
+            else:
+                pass_on(data, target)
+
+        monkeypatch.setattr(relay.outer, "sendto", lossy)
+        await here.pair_over(relay)
+        assert lost
 
 
 # Two connections in two threads: the interpreter lock is released while OpenSSL decrypts

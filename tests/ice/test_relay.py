@@ -101,29 +101,36 @@ async def _found(*addresses: Address) -> list[Address]:
 
 
 async def test_port_without_tls_is_named() -> None:
-    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
+    async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as (port, _):
         error = await refused(f"turns:user:secret@127.0.0.1:{port}")
     assert error.message == f"the TURN server 127.0.0.1 does not support TLS on port {port}"
 
 
 async def test_connection_that_is_closed_counts_at_once() -> None:
-    async with answering(b"") as port:
+    async with answering(b"") as (port, _):
         error = await refused(f"turn:user:secret@127.0.0.1:{port}?transport=tcp")
     assert "closed the connection" in error.message
 
 
 @asynccontextmanager
-async def answering(answer: bytes) -> AsyncIterator[int]:
-    """Run a TCP server that sends one message and closes; yield its port."""
+async def answering(
+    answer: bytes, host: str = "127.0.0.1"
+) -> AsyncIterator[tuple[int, list[Address]]]:
+    """Run a TCP server that sends one message and closes.
+
+    Yield its port, and a list to which the address is added at which each connection arrives.
+    """
+    arrivals: list[Address] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrivals.append(writer.get_extra_info("sockname"))
         await reader.read(1)
         writer.write(answer)
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, host, 0)
     async with server:
-        yield server.sockets[0].getsockname()[1]
+        yield server.sockets[0].getsockname()[1], arrivals
 
 
 async def test_wrong_password_is_a_matter_of_the_password(coturn: Coturn) -> None:
@@ -168,6 +175,17 @@ async def test_address_that_leads_nowhere_does_not_lose_the_other(coturn: Coturn
         )
         assert host == coturn.host
         watch.assert_within(2)
+
+
+async def test_of_a_name_with_many_addresses_four_are_tried() -> None:
+    async with answering(b"", "0.0.0.0") as (port, arrivals):
+        places = [(f"127.0.0.{number}", port) for number in range(1, 9)]
+        error = await refused(
+            "turn:user:secret@turn.example.org?transport=tcp",
+            resolve=lambda server: _found(*places),
+        )
+    assert "closed the connection" in error.message
+    assert sorted(arrivals) == places[:4]
 
 
 @pytest.mark.parametrize(
