@@ -233,6 +233,17 @@ async def test_of_racing_dialers_exactly_one_wins() -> None:
         await until(lambda: len(here.listener.dials) == 1)
 
 
+@pytest.mark.full
+async def test_listener_that_answers_later_than_another_one_is_reached() -> None:
+    async with (
+        published(password="q" * 24) as other,
+        published() as here,
+        Relay.open(here.number) as relay,
+    ):
+        relay.delay = 0.1
+        await here.dial(addresses=[("127.0.0.1", other.number), ("127.0.0.1", relay.port)])
+
+
 async def test_cancelled_dial_leaves_nothing_and_the_code_usable() -> None:
     async with published() as here:
         attempt = asyncio.create_task(here.dial())

@@ -287,6 +287,13 @@ async def test_cancelled_accept_can_be_called_again() -> None:
         assert set((await again).channels) == {"control", "data", "text"}
 
 
+async def test_dial_has_ten_seconds_until_its_channels_are_open() -> None:
+    async with listener.half_open_timeout() as timeout:
+        deadline = timeout.when()
+        assert deadline is not None
+        assert 9 < deadline - asyncio.get_running_loop().time() <= listener.HALF_OPEN_SECONDS
+
+
 def test_token_bucket_gives_a_seconds_worth_at_once_and_fills_up() -> None:
     bucket = TokenBucket(10)
     assert [bucket.take(100.0) for _ in range(11)] == [True] * 10 + [False]

@@ -8,7 +8,7 @@ import contextlib
 import re
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -190,6 +190,7 @@ async def published(
     half_open: Callable[[], asyncio.Timeout] = half_open_timeout,
     max_half_open: int = MAX_HALF_OPEN,
     bind: Bind = bind_family,
+    stun_servers: Sequence[Address] = (),
 ) -> AsyncIterator[Published]:
     """Wait for a dialer, with aiortc loaded."""
     await load_aiortc()
@@ -203,6 +204,7 @@ async def published(
         failed=errors.append,
         half_open=half_open,
         max_half_open=max_half_open,
+        stun_servers=stun_servers,
     )
 
     async def accept() -> TransferConnection:
