@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -64,9 +65,12 @@ def test_every_link_leads_to_a_file_and_a_heading(document: Path) -> None:
 def test_architecture_has_every_module_and_is_short() -> None:
     text = read("ARCHITECTURE.md")
     assert len(text.splitlines()) <= 220
-    named = set(re.findall(r"[\w-]+", " ".join(re.findall(r"```.*?```|`[^`]+`", text, re.DOTALL))))
-    modules = {path.stem for path in (ROOT / "dcsend").rglob("*.py")} - {"__init__"}
-    assert modules - named == set()
+    tables = [line for line in text.partition("## The page")[0].splitlines() if line[:1] == "|"]
+    # Several packages have a module `events`: the table of each must name its own.
+    named = Counter(re.findall(r"`(\w+)`", "\n".join(tables)))
+    modules = Counter(path.stem for path in (ROOT / "dcsend").rglob("*.py"))
+    del modules["__init__"]
+    assert modules - named == Counter()
 
 
 def test_architecture_has_every_script_of_the_page_without_a_twin() -> None:

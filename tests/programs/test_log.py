@@ -80,7 +80,8 @@ def test_log_of_an_offer_and_an_answer_over_a_relay_has_no_secret(
     stage: Stage, tmp_path: Path, film: Path, coturn: Coturn
 ) -> None:
     logs = [tmp_path / "sender.log", tmp_path / "receiver.log"]
-    user, password = (quote(part, safe="") for part in rest_account())
+    account = rest_account()
+    user, password = (quote(part, safe="") for part in account)
     servers = ("--signal", "sdp", f"--stun=turn:{user}:{password}@{coturn.host}:{coturn.rest_port}")
     sender = stage.run("send", film, "--json", *servers, "--debug", logs[0], stdin=-1)
     offer = str(sender.event("description")["text"])
@@ -93,6 +94,7 @@ def test_log_of_an_offer_and_an_answer_over_a_relay_has_no_secret(
     sender.write(f"{answer}\n".encode())
     assert (receiver.end().status, sender.end().status) == (0, 0)
     check(logs, [offer, answer], password)
+    check(logs, [offer, answer], account[1])
 
 
 def test_log_of_a_chat_has_no_secret(stage: Stage, tmp_path: Path) -> None:

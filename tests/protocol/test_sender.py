@@ -224,6 +224,12 @@ def test_sides_tell_each_other_the_names_of_their_devices() -> None:
     assert sender.receive(named) == [PeerIntroduced("page/1", 1, (), "ben")]
 
 
+def test_features_of_the_peer_are_those_of_its_hello() -> None:
+    sender = sender_in(TransferState.GREETING)
+    hello = HELLO.replace('"features":[]', '"features":["browser","later"]')
+    assert sender.receive(hello) == [PeerIntroduced("page/1", 1, ("browser", "later"))]
+
+
 def test_sender_answers_hello_with_its_manifest() -> None:
     sender = sender_in(TransferState.GREETING)
     assert sender.receive(HELLO) == [PeerIntroduced("page/1", 1, ())]

@@ -111,6 +111,16 @@ def test_what_left_after_it_is_not() -> None:
     assert sky.losses() == 0
 
 
+def test_what_is_lost_in_a_train_is_found_by_what_left_in_the_same_call() -> None:
+    sky = Sky()
+    sky.send(4)
+    sky.now = 10.1
+    sky.hear(0, (2, 2))
+    sky.now = 10.2
+    assert sky.losses() == SIZE
+    assert sky.resend() == [1]
+
+
 def test_a_packet_that_is_a_little_late_is_not_lost_and_teaches_patience() -> None:
     sky = Sky()
     sky.send(2, at=0.01)
