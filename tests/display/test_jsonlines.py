@@ -229,6 +229,16 @@ def test_files_that_end_together_are_written_at_once_and_before_what_follows() -
     assert names == [*(f"f{number}" for number in range(300)), "last", None]
 
 
+async def test_number_of_events_that_are_held_is_limited() -> None:
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out))
+    for number in range(2500):  # in one turn of the loop
+        display.show(FileFinished(f"f{number}", "ok", 1))
+        assert number + 1 - len(out.getvalue().splitlines()) <= 1000
+    display.close()
+    assert len(out.getvalue().splitlines()) == 2500
+
+
 class Awaited(io.StringIO):
     """A stream that sets an event when it is written."""
 
@@ -307,3 +317,15 @@ def test_after_a_signal_a_short_manifest_is_written_whole_and_a_long_one_not_beg
 
     asyncio.run(end())
     assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == written
+
+
+def test_signal_ends_the_line_of_a_long_manifest_with_the_present_piece() -> None:
+    out = io.StringIO()
+    display = JsonDisplay(Stream(out), hurries=lambda: "f0" in out.getvalue())
+    display.show(ManifestKnown([Entry(f"f{number}" * 100) for number in range(5000)]))
+    display.show(Warned("silent", "nothing"))
+    display.close()
+    begun, after = out.getvalue().splitlines()
+    assert begun.startswith('{"v": 1, "event": "manifest"')
+    assert "f4999" not in begun
+    assert json.loads(after)["message"] == "nothing"

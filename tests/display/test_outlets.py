@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import TextIO
 
 import pytest
 
-from dcsend.display.outlets import Outlets
+from dcsend.display.outlets import Outlet, Outlets
 from dcsend.display.streams import Stream, put, written_aside
+from dcsend.threads import call_in_loop
 from tests.support.load import Stopwatch
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes as Unix has them")
@@ -134,3 +136,49 @@ async def test_pipe_that_another_program_made_non_blocking_loses_nothing(pipe: P
         pipe.out.line("end")
         text = await everything(pipe, written, FULL + 4)
     assert text.endswith("xend\n")
+
+
+async def lost(descriptor: int, size: int = FULL) -> list[str]:
+    """Write to a file in a thread; return the lines about lost output at the end."""
+    lines: list[str] = []
+    with written_aside() as written:
+        put(descriptor, b"x" * size)
+        await written.finish(never(), lines.append)
+    return lines
+
+
+async def test_output_without_a_reader_is_not_reported_as_incomplete(pipe: Pipe) -> None:
+    os.close(pipe.end)
+    assert await lost(pipe.files[0].fileno()) == []
+    pipe.end = os.open(os.devnull, os.O_RDONLY)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device here")
+async def test_output_on_a_full_disk_is_reported_as_incomplete() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    message = "dcsend: the output of --json-to is incomplete: no space left on device"
+    assert await lost(full) == [message]
+    os.close(full)
+
+
+async def test_nothing_is_written_after_a_lost_piece() -> None:
+    turns: asyncio.Queue[None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def turn() -> None:
+        call_in_loop(loop, turns.put_nowait, None)
+
+    outlet = Outlet("test", turn)
+    written: list[bytes] = []
+
+    def fail(piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space")
+
+    outlet.put(fail, [b"first"], 5, passing=False)
+    await turns.get()
+    outlet.put(written.append, [b"second"], 6, passing=False)
+    assert (outlet.size, outlet.loss) == (0, "no space left on device")
+    other = Outlet("other", turn)
+    other.put(written.append, [b"other"], 5, passing=False)
+    await turns.get()
+    assert written == [b"other"]
