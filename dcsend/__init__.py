@@ -61,7 +61,7 @@ from dcsend.session.events import (
 )
 from dcsend.session.events import Event as TransferEvent
 from dcsend.session.published import Published
-from dcsend.settings import Settings, Signal
+from dcsend.settings import Deadlines, Settings, Signal
 
 __all__ = [
     "Arrived",
@@ -76,6 +76,7 @@ __all__ = [
     "Connected",
     "ConnectionFailed",
     "DcsendError",
+    "Deadlines",
     "DescriptionReady",
     "DestinationError",
     "Entry",

@@ -107,7 +107,7 @@ class Settings:
         silence_limit: Seconds without any message until the run ends; ICE consent takes about as
             long (RFC 7675).
         progress_interval: Seconds between progress events, at least.
-        deadlines: Seconds for the steps of the peer.
+        deadlines: Seconds for the steps of the peer; see `Deadlines`.
     """
 
     # Connecting

@@ -151,7 +151,7 @@ async def test_stream_that_is_missing_is_a_mistake() -> None:
         dcsend.offer("f", settings=dcsend.Settings(signal=dcsend.Signal.SDP))
 
 
-@pytest.mark.parametrize("settings", [dcsend.Settings, dcsend.ChatSettings])
+@pytest.mark.parametrize("settings", [dcsend.Settings, dcsend.ChatSettings, dcsend.Deadlines])
 def test_every_setting_is_explained_by_help(settings: type) -> None:
     shown = pydoc.render_doc(settings, renderer=pydoc.TextDoc())
     explained = shown.partition("Args:")[2].partition("Methods defined")[0]

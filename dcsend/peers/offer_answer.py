@@ -36,8 +36,8 @@ __all__ = ["PUNCH_SECONDS", "Negotiation", "Servers"]
 logger = logging.getLogger(__name__)
 
 PUNCH_SECONDS: Final = 5.0
-"""Between the datagrams that keep the mappings of our NAT for the peer. Its user may paste
-our description minutes after our last check; NATs keep a mapping for 30 s or more (RFC 4787)."""
+"""Between the datagrams that keep the mappings of our NAT for the peer. Its user may paste our
+description minutes after our last check; NATs keep a mapping for 30 s or more (RFC 4787)."""
 _Gathered = tuple[CandidateType, str, int]
 "Type, host and port of a candidate."
 _TYPE_PREFERENCE: Final = {CandidateType.HOST: 126, CandidateType.SERVER_REFLEXIVE: 100}
