@@ -98,7 +98,7 @@ class Conversation:
         self._room = room
         self._waiting_for_room = 0
         "Number of tasks that wait for room."
-        self._deaf = False
+        self._text_paused = False
         "Whether the task that reads the text channel is one of them."
         # A line that was typed before was for no peer, or for a shell.
         while lines is not None and not lines.empty():
@@ -155,7 +155,9 @@ class Conversation:
     async def run(self, half: TransferHalf[T], *others: Coroutine[Any, Any, None]) -> T:
         """Carry a transfer out with the text channel, and *others*, beside it."""
         try:
-            return await race(half.run(), self._receive(), self._beat(), self._say(), *others)
+            return await race(
+                half.run(), self._receive(), self._beat(), self._send_lines(), *others
+            )
         except (DcsendError, asyncio.CancelledError) as exc:
             if isinstance(exc, ConnectionFailed):
                 self._explain(exc)
@@ -190,11 +192,11 @@ class Conversation:
 
     async def _room_for_text(self) -> None:
         """Wait for room; meanwhile no keep-alive message is read, so silence means nothing."""
-        self._deaf = True
+        self._text_paused = True
         try:
             await self.room()
         finally:
-            self._deaf = False
+            self._text_paused = False
             self.heard()
 
     async def _beat(self) -> None:
@@ -202,7 +204,7 @@ class Conversation:
         while True:
             due = min(liveness.next_due(), self._deadline.due)
             await asyncio.sleep(max(0.0, due - self._loop.time()))
-            if self._deaf:
+            if self._text_paused:
                 self.heard()
             for sign in liveness.due(self._loop.time()):
                 self._act(sign)
@@ -224,7 +226,7 @@ class Conversation:
             if self._text.send(letters):
                 self._emit(TextExchanged(letters, sent=True, kind="random"))
 
-    async def _say(self) -> None:
+    async def _send_lines(self) -> None:
         if self._lines is None:
             return
         with contextlib.suppress(ConnectionFailed):

@@ -262,7 +262,7 @@ class Incoming:
             self._left -= ended
             if not self._left:
                 await self._work(self._sink.finish)
-            await self._tell(cost)
+            await self._send_verdicts(cost)
         self._safe = True
 
     async def _work(self, job: Callable[[], list[Outcome]]) -> None:
@@ -308,7 +308,7 @@ class Incoming:
                 self._progress.add(entry, size)
             self._tally.count(size)
 
-    async def _tell(self, cost: int) -> None:
+    async def _send_verdicts(self, cost: int) -> None:
         """Send and report the verdicts, and acknowledge *cost* bytes, once events have room."""
         self._busy = True
         try:

@@ -12,7 +12,7 @@
 import { askToNotify, canAskToNotify } from "./device.ts";
 import { addDigest, addSnippet, linked } from "./display/arrived.ts";
 import { Downloads } from "./display/downloads.ts";
-import { append, element, head, on, part, say, show } from "./display/elements.ts";
+import { append, element, head, on, part, show, showText } from "./display/elements.ts";
 import { listVerdicts, showProblem } from "./display/ending.ts";
 import { Exchange } from "./display/exchange.ts";
 import { ExistingFiles } from "./display/existing.ts";
@@ -76,7 +76,7 @@ export interface Handlers extends OfferHandlers, PickHandlers {
   /** Whether the same code can be tried again. */
   canRetry(): boolean;
   stop(): void;
-  say(line: string): void;
+  sendLine(line: string): void;
   /** The state of the device at the time of an error. */
   surroundings(): Pick<wording.Circumstances, "isOnline" | "slept">;
 }
@@ -125,8 +125,8 @@ export class Display implements Questions {
     on("restart", "click", () => {
       if (this.confirmSwitch()) handlers.restart();
     });
-    on("tell", "click", () => tell());
-    on("chat-form", "submit", () => this.#say());
+    on("notify", "click", () => allowNotifications());
+    on("chat-form", "submit", () => this.#sendLine());
   }
 
   /** Ask for a code, and show why: the last one is wrong, or has been used. */
@@ -149,7 +149,7 @@ export class Display implements Questions {
     }
     this.#exchange.show(code);
     const said = problems.flatMap(({ message, hint }) => [message, hint].map(wording.sentence));
-    say("notice", wording.listed(said, " "));
+    showText("notice", wording.listed(said, " "));
   }
 
   /** Fill in the STUN and TURN servers for two codes. */
@@ -186,10 +186,10 @@ export class Display implements Questions {
     else if (event.type === "done") this.#done(event);
     else if (event.kind === "silent") {
       this.#silent = true;
-      say("notice", strings.silent);
+      showText("notice", strings.silent);
     } else {
       this.#silent = false;
-      say("notice", wording.listed([event.message, event.hint].map(wording.sentence), " "));
+      showText("notice", wording.listed([event.message, event.hint].map(wording.sentence), " "));
     }
   }
 
@@ -214,7 +214,7 @@ export class Display implements Questions {
     const title = wording.offerTitle(entries, entries);
     const peer = this.#peer();
     this.#enter("offered", title, strings.from(peer, address), peer);
-    say("left-out", wording.describeLeftOut(leftOut));
+    showText("left-out", wording.describeLeftOut(leftOut));
     const offer = new Offer(entries, this.#handlers, this.#existing);
     return new Promise((resolve) => {
       const accept = async () => {
@@ -300,12 +300,12 @@ export class Display implements Questions {
       node.hidden = !node.dataset.for?.split(" ").includes(state);
     }
     // A notice about an offer is shown right before the offer.
-    if (state !== "offered") say("notice", "");
+    if (state !== "offered") showText("notice", "");
     delete part("problem").dataset.kind;
     show(false, "problem", "hidden-names", "left-out", "about-saving", "every", "ways", "doubt");
     show(false, "existing", "save", "send", "unpick", "share", "retry");
     show(true, "actions");
-    show(this.#runs() && canAskToNotify(), "tell");
+    show(this.#runs() && canAskToNotify(), "notify");
     for (const id of ["files", "amount", "current"]) part(id).replaceChildren();
     part("progress").removeAttribute("value");
     head(title, about, name);
@@ -374,7 +374,7 @@ export class Display implements Questions {
   }
 
   #heard(): void {
-    if (this.#silent) say("notice", "");
+    if (this.#silent) showText("notice", "");
     this.#silent = false;
   }
 
@@ -392,10 +392,10 @@ export class Display implements Questions {
     else append("log", line);
   }
 
-  #say(): void {
+  #sendLine(): void {
     const input = part<HTMLInputElement>("chat-input");
     if (input.value.trim() === "") return;
-    this.#handlers.say(input.value);
+    this.#handlers.sendLine(input.value);
     input.value = "";
   }
 
@@ -419,7 +419,7 @@ export class Display implements Questions {
     show(part("log").childElementCount > 0, "chat");
     this.#downloads.offer(event.exports);
     listVerdicts(event.files, this.#downloads);
-    say("left-out", wording.describeLeftOut(event.leftOut));
+    showText("left-out", wording.describeLeftOut(event.leftOut));
   }
 
   #problem({ event, online, slept }: Ending): wording.Problem {
@@ -441,8 +441,8 @@ function hasArrived(event: Finished): boolean {
 }
 
 /** Ask for the permission to show notifications, and show the result. */
-async function tell(): Promise<void> {
+async function allowNotifications(): Promise<void> {
   const allowed = await askToNotify();
-  show(false, "tell");
-  say("notice", wording.sentence(allowed ? strings.willTell : strings.wontTell));
+  show(false, "notify");
+  showText("notice", wording.sentence(allowed ? strings.willNotify : strings.wontNotify));
 }

@@ -98,7 +98,7 @@ const display = new Display({
     if (whenInSight === null) run?.stop();
     else restart();
   },
-  say: (line) => run?.say(line),
+  sendLine: (line) => run?.sendLine(line),
   destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
   open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
   existing: findExisting,

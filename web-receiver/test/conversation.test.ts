@@ -152,9 +152,9 @@ describe("a peer that lives and does nothing", () => {
 describe("typed lines", () => {
   test("go with a line feed, in pieces if they are long", async () => {
     const { page } = await connected();
-    page.run.say("congratulations");
-    page.run.say("");
-    page.run.say("🦕".repeat(5000));
+    page.run.sendLine("congratulations");
+    page.run.sendLine("");
+    page.run.sendLine("🦕".repeat(5000));
     await pass(0);
     const { text } = page.peer.channels;
     expect(await text.receive()).toBe("congratulations\n");

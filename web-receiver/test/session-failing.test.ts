@@ -209,7 +209,7 @@ describe("ended early", () => {
     });
     page.run.leave();
     page.run.stop();
-    page.run.say("nobody hears it");
+    page.run.sendLine("nobody hears it");
     expect((await page.run.finished).ok).toBe(false);
     expect(page.events.map(({ type }) => type)).toEqual(["failed", "done"]);
     answer();
@@ -236,7 +236,7 @@ describe("ended early", () => {
     const { length } = page.events;
     page.run.stop();
     page.run.leave();
-    page.run.say("late");
+    page.run.sendLine("late");
     await new Promise((resolve) => setImmediate(resolve));
     expect(page.events).toHaveLength(length);
   });

@@ -9,7 +9,7 @@ import type { Export } from "../files/contract.ts";
 import { printable } from "../printable.ts";
 import { strings } from "../strings.ts";
 import { downloadName, grouped } from "../wording.ts";
-import { element, on, part, say, show } from "./elements.ts";
+import { element, on, part, show, showText } from "./elements.ts";
 
 /**
  * Milliseconds between two downloads. Without a pause, a browser may cancel the first download in
@@ -45,7 +45,7 @@ export class Downloads {
     await this.#pause();
     if (own !== this.#turn) return;
     this.#hand(one);
-    say("notice", strings.handing);
+    showText("notice", strings.handing);
   }
 
   /**
@@ -155,15 +155,18 @@ export class Downloads {
     if (count === 0) return;
     if (count < 2) {
       button.textContent = strings.saveAgain;
-      say("sum", only === undefined || handed === 0 ? "" : strings.handed(printable(only.name)));
+      showText(
+        "sum",
+        only === undefined || handed === 0 ? "" : strings.handed(printable(only.name)),
+      );
       return;
     }
     const left = count - handed;
     if (left === 0) button.textContent = strings.saveAllAgain;
     else button.textContent = (handed > 0 ? strings.saveOthers : strings.saveAll)(grouped(left));
-    say("about-saving", strings.handedOf(grouped(handed), grouped(count)));
+    showText("about-saving", strings.handedOf(grouped(handed), grouped(count)));
     // Read aloud by screen readers, so without the number, which changes twice a second.
-    say("notice", left > 0 ? strings.handing : strings.allThere);
+    showText("notice", left > 0 ? strings.handing : strings.allThere);
   }
 
   #files(): File[] {

@@ -44,7 +44,7 @@ export function on(id: string, type: string, listener: () => void): void {
 }
 
 /** Show `text`, which may contain the peer's `name`; hide the element if it is empty. */
-export function say(id: string, text: string, name = ""): void {
+export function showText(id: string, text: string, name = ""): void {
   part(id).replaceChildren(...isolated(text, name));
   part(id).hidden = text === "";
 }
@@ -67,8 +67,8 @@ function withOptions(text: string): readonly (Node | string)[] {
 
 /** Set the heading and the text below it, and announce both to screen readers. */
 export function head(title: string, about: string, name = ""): void {
-  say("title", title);
-  say("about", about, name);
+  showText("title", title);
+  showText("about", about, name);
   const text = listed([title, about].map(sentence), " ");
   // Setting the same text again would announce it again.
   if (part("status").textContent !== text) part("status").replaceChildren(...isolated(text, name));
@@ -80,7 +80,7 @@ export function head(title: string, about: string, name = ""): void {
  */
 export function retitle(title: string): void {
   if (part("title").textContent === title) return;
-  say("title", title);
+  showText("title", title);
   part("status").textContent = "";
 }
 

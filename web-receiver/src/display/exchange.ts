@@ -4,7 +4,7 @@
  * Imports strings and pure helpers.
  */
 import { strings } from "../strings.ts";
-import { copyFrom, on, part, say } from "./elements.ts";
+import { copyFrom, on, part, showText } from "./elements.ts";
 
 /** The actions of the user. */
 interface ExchangeHandlers {
@@ -51,7 +51,7 @@ export class Exchange {
 
   /** Show what is wrong, beside the field; nothing if `why` is empty. */
   refuse(why: string): void {
-    say("answer-problem", why);
+    showText("answer-problem", why);
     part("answer").setAttribute("aria-invalid", String(why !== ""));
     if (why !== "") part("answer").focus();
   }

@@ -7,7 +7,7 @@ import type { Existing } from "../files/contract.ts";
 import { printable } from "../printable.ts";
 import { strings } from "../strings.ts";
 import { counted, grouped } from "../wording.ts";
-import { nameOf, on, part, say, show } from "./elements.ts";
+import { nameOf, on, part, show, showText } from "./elements.ts";
 
 /** Names that are listed. */
 const MAX_NAMES = 3;
@@ -33,7 +33,7 @@ export class ExistingFiles {
       ...names.slice(1),
       more > 0 ? ` ${strings.more(grouped(more))}` : "",
     );
-    say("existing-title", strings.existing(counted(paths.length, "file"), printable(name)));
+    showText("existing-title", strings.existing(counted(paths.length, "file"), printable(name)));
     show(true, "existing");
     show(false, "actions");
     part("existing-title").focus();

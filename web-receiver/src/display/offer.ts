@@ -19,7 +19,7 @@ import {
   size,
   total,
 } from "../wording.ts";
-import { described, element, fill, part, retitle, say, show } from "./elements.ts";
+import { described, element, fill, part, retitle, show, showText } from "./elements.ts";
 import type { ExistingFiles } from "./existing.ts";
 
 /** The functions that an offer calls. */
@@ -62,7 +62,7 @@ export class Offer {
     this.#handlers = handlers;
     this.#selection = new Selection(entries);
     const { listed } = this.#selection;
-    say("hidden-names", hiddenNames(entries));
+    showText("hidden-names", hiddenNames(entries));
     fill(
       "files",
       listed,
@@ -94,7 +94,7 @@ export class Offer {
   async open(stands: () => boolean): Promise<Destination | null> {
     // The selection must not change while the user is asked about it.
     this.#hold(true);
-    say("notice", "");
+    showText("notice", "");
     try {
       if (this.#way === null) return null;
       const wanted = this.#selection.wanted();
@@ -105,7 +105,7 @@ export class Offer {
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       if (!stands()) return null;
-      if (error.name !== "AbortError") say("notice", sentence(error.message));
+      if (error.name !== "AbortError") showText("notice", sentence(error.message));
       this.#resume();
       return null;
     } finally {
@@ -175,7 +175,7 @@ export class Offer {
     const entries = this.#entries.filter((_entry, number) => wanted.has(number));
     const bytes = size(total(entries));
     const sum = entries.length > 0 ? `${describeEntries(entries)}, ${bytes}` : strings.noneChosen;
-    say("sum", this.#boxes.length > 0 ? sum : "");
+    showText("sum", this.#boxes.length > 0 ? sum : "");
     retitle(offerTitle(entries, this.#entries));
     const accept = part<HTMLButtonElement>("accept");
     const some = this.#boxes.length > 0 && entries.length > 0;
@@ -185,8 +185,8 @@ export class Offer {
     this.#listWays(this.#handlers.destinations(this.#entries, wanted));
     const advice = this.#way?.advice ?? [];
     const doubt = [strings.doubt(bytes), ...advice.map((each) => advices[each])];
-    say("doubt", advice.length > 0 ? doubt.join(" ") : "");
-    say(
+    showText("doubt", advice.length > 0 ? doubt.join(" ") : "");
+    showText(
       "about-saving",
       this.#way === null || entries.length === 0 ? "" : describeSaving(this.#way),
     );
@@ -214,7 +214,7 @@ export class Offer {
     // The choice between a zip and single files is shown; the choice of the place is folded.
     const isChoice = ways[0]?.each === true;
     part<HTMLDetailsElement>("ways").open = isChoice;
-    say("ways-title", isChoice ? strings.howToSave : strings.differently);
+    showText("ways-title", isChoice ? strings.howToSave : strings.differently);
   }
 }
 

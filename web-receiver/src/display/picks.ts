@@ -8,7 +8,7 @@ import { printable } from "../printable.ts";
 import { byTop, Selection } from "../selection.ts";
 import { fixed, strings } from "../strings.ts";
 import { counted, describeEntries, describeProblems, listed, size, total } from "../wording.ts";
-import { described, element, fill, on, part, say, show } from "./elements.ts";
+import { described, element, fill, on, part, show, showText } from "./elements.ts";
 
 /** The functions that the choice calls. */
 export interface PickHandlers {
@@ -146,11 +146,11 @@ export class Picks {
     });
     const entries = chosen.map((one) => one.entry);
     const sum = `${describeEntries(entries)}, ${size(total(entries))}`;
-    say("sum", this.#reading > 0 ? strings.reading : chosen.length > 0 ? sum : "");
+    showText("sum", this.#reading > 0 ? strings.reading : chosen.length > 0 ? sum : "");
     // One button is highlighted: to choose, to leave out existing files, or to send.
     const some = chosen.length > 0;
     const present = entries.filter(({ path }) => this.#existing.has(path)).length;
-    say("notice", describeProblems(problems) || (present > 0 ? strings.markedExist : ""));
+    showText("notice", describeProblems(problems) || (present > 0 ? strings.markedExist : ""));
     show(present > 0, "unpick");
     part("unpick").textContent = strings.leaveOutExisting(counted(present, "file"));
     part("send").classList.toggle("main", present === 0);

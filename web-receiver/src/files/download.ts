@@ -25,7 +25,7 @@ export const DOWNLOADS = "dcsend-download";
 
 /** Return the response to the navigation: a download named `name`, with bytes from `port`. */
 export function downloadResponse({ name, size }: Announcement, port: MessagePort): Response {
-  const tell = (message: FromDownload) => port.postMessage(message);
+  const post = (message: FromDownload) => port.postMessage(message);
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -35,8 +35,8 @@ export function downloadResponse({ name, size }: Announcement, port: MessagePort
           else controller.error(new Error("given up"));
         };
       },
-      pull: () => tell("more"),
-      cancel: () => tell("cancelled"),
+      pull: () => post("more"),
+      cancel: () => post("cancelled"),
     },
     // A request only when the browser wants bytes: nothing is queued here.
     { highWaterMark: 0 },

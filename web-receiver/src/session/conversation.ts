@@ -62,7 +62,7 @@ export class Conversation {
   readonly #deadline = new Deadline();
   readonly #wakefulness = new Wakefulness();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #said: Promise<void> = Promise.resolve();
+  #linesSent: Promise<void> = Promise.resolve();
 
   constructor(
     connection: Connection,
@@ -95,9 +95,9 @@ export class Conversation {
   }
 
   /** Send a line, after earlier ones. */
-  say(line: string): void {
+  sendLine(line: string): void {
     // `Control.follow` reports a lost connection.
-    this.#said = this.#said.then(() => this.#say(line)).catch(() => undefined);
+    this.#linesSent = this.#linesSent.then(() => this.#sendPieces(line)).catch(() => undefined);
   }
 
   /**
@@ -192,7 +192,7 @@ export class Conversation {
     this.#tally.emit({ type: "text", text, sent: true, kind: "random" });
   }
 
-  async #say(line: string): Promise<void> {
+  async #sendPieces(line: string): Promise<void> {
     for (const text of line.match(PIECES) ?? [""]) {
       await sendAll(this.#text, [`${text}\n`]);
       this.#tally.emit({ type: "text", text, sent: true, kind: "line" });

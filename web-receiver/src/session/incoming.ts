@@ -270,7 +270,7 @@ export class Incoming implements TransferHalf {
       this.#left -= ended.size;
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
       if (this.#tally.sealed) return;
-      if (!(await this.#tell(outcomes, cost))) return;
+      if (!(await this.#sendVerdicts(outcomes, cost))) return;
     }
     if (this.#withoutVerdict.size > 0) throw new LocalProtocolError("files without a verdict");
     this.safe = true;
@@ -306,7 +306,7 @@ export class Incoming implements TransferHalf {
    * Pass each outcome to the downloads, the protocol and the display, then acknowledge `cost`
    * bytes. Resolves to false if the run has ended before.
    */
-  async #tell(outcomes: readonly Outcome[], cost: number): Promise<boolean> {
+  async #sendVerdicts(outcomes: readonly Outcome[], cost: number): Promise<boolean> {
     for (const outcome of outcomes) {
       const { download } = outcome;
       // Before its verdict: a file that the sender counts as done must survive the end of this

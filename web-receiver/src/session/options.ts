@@ -60,7 +60,7 @@ export interface RunOptions {
 /** A run in progress. */
 export interface Run {
   /** Send a line to the peer; without effect unless one is connected. */
-  say(line: string): void;
+  sendLine(line: string): void;
   /** End the run, because the person stops it or for `reason`. Without effect when it is over. */
   stop(reason?: DcsendError): void;
   /** Send Cancel at once, as far as possible: the page is being closed. */

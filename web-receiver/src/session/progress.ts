@@ -50,7 +50,7 @@ export class Progress {
   show(): void {
     if (this.#closed) return;
     const measured = this.#meter.due(this.#now());
-    if (measured !== null) this.#tell(measured);
+    if (measured !== null) this.#report(measured);
     else if (!this.#hurries) {
       this.#hurries = true;
       this.#wake(INTERVAL);
@@ -60,7 +60,7 @@ export class Progress {
   /** Emit the last event, once. */
   end(): void {
     if (this.#closed) return;
-    this.#tell(this.#meter.now(this.#now()));
+    this.#report(this.#meter.now(this.#now()));
     this.close();
   }
 
@@ -70,7 +70,7 @@ export class Progress {
     clearTimeout(this.#timer);
   }
 
-  #tell(measured: Omit<Progressed, "waits">): void {
+  #report(measured: Omit<Progressed, "waits">): void {
     this.#hurries = false;
     this.#wake(LONGEST);
     this.#emit({ ...measured, waits: this.#waits() });
@@ -78,7 +78,7 @@ export class Progress {
 
   #wake(seconds: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#tell(this.#meter.now(this.#now())), seconds * 1000);
+    this.#timer = setTimeout(() => this.#report(this.#meter.now(this.#now())), seconds * 1000);
   }
 }
 

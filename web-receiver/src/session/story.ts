@@ -46,8 +46,8 @@ class Story implements Run {
     this.finished = this.#conclude();
   }
 
-  say(line: string): void {
-    this.#conversation?.say(line);
+  sendLine(line: string): void {
+    this.#conversation?.sendLine(line);
   }
 
   stop(reason: DcsendError = new Interrupted("you stopped it")): void {
