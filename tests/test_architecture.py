@@ -1,4 +1,4 @@
-"""The shape of the package, read from its syntax trees: who may import whom, who prints.
+"""The shape of the package, read from its syntax trees: permitted imports, modules that print.
 
 Three tables say what is allowed; ARCHITECTURE.md says why. `BROKEN` proves that each rule
 can fail.
@@ -39,7 +39,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "settings": LEAVES,
     "session": LEAVES | LAYERS | {"settings", "serving"},
     "display": LEAVES | {"files.names", "session.events"},
-    # The library stands beside the command line: both tell the session's story.
+    # The library stands beside the command line: both run the session.
     "api": LEAVES | {"settings", "session", "chat"},
     "": LEAVES
     | {
@@ -95,7 +95,7 @@ HARMLESS: Final = frozenset({"buffer", "encoding", "fileno", "isatty"})
 "What may be asked of sys.stdout and sys.stderr outside the display: it prints nothing."
 
 HANDS_STREAMS_OVER: Final = "runner"
-"The part that may pass the two to a call; it tells the display where to print."
+"The part that may pass the two to a call; it names the streams of the display."
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def test_ratios_are_of_rounds_and_leave_out_what_got_nothing(
     assert ratio(part["rows"][0], "libwebrtc") == "2.50"  # between 10/5 and 18/6
 
 
-def test_a_page_tells_medians_costs_shares_and_conditions(
+def test_a_page_has_medians_costs_shares_and_conditions(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, row: Row
 ) -> None:
     row.timing = {"dcsend": "from here to there"}
@@ -139,11 +139,11 @@ def test_a_series_begins_with_its_transfer() -> None:
     assert progress(10.0, [(9.0, 1), (10.5, 2)]) == [(0.5, 2)]
 
 
-def test_who_fails_has_a_rate_of_nothing_and_a_reason() -> None:
+def test_failed_program_has_the_rate_zero_and_a_reason() -> None:
     def fail() -> Result:
         raise Failed("no way")
 
-    failed = attempt("somebody", fail)
+    failed = attempt("program", fail)
     assert (failed.rate, failed.complete, failed.note) == (0.0, False, "no way")
 
 
@@ -152,7 +152,7 @@ def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
         require_room(tmp_path, 1 << 60)
 
 
-def test_everybody_says_what_is_timed() -> None:
+def test_every_program_states_what_is_timed() -> None:
     assert all("from the" in one.timing for one in CONTENDERS.values())
 
 
@@ -199,7 +199,7 @@ def test_one_that_never_ends_is_killed() -> None:
 
 @pytest.mark.full
 @linux
-def test_who_ignores_interrupts_starts_programs_that_do_not() -> None:
+def test_programs_started_by_one_that_ignores_interrupts_do_not_ignore_them() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         script = "import time; print('here', flush=True); time.sleep(1000)"

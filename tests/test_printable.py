@@ -1,4 +1,4 @@
-"""What a stranger's text looks like in a terminal; the same cases are run by the page."""
+"""What a text of a peer looks like in a terminal; the same cases are run by the page."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def missing(tests: list[str]) -> list[str]:
 
 
 def exists(test: str) -> bool:
-    """Tell whether `` `FILE::NAME` `` is a test function, or the title of a test in TypeScript."""
+    """Return whether `` `FILE::NAME` `` is a function, or the title of a test in TypeScript."""
     named = re.fullmatch(r"`(?P<file>[\w./-]+)::(?P<name>[^`]+)`", test)
     if named is None or not (path := ROOT / named["file"]).is_file():
         return False

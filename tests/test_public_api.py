@@ -101,12 +101,12 @@ async def test_failed_offer_ends_its_body(tmp_path: Path) -> None:
 
 async def test_body_that_fails_ends_the_offer_and_is_heard(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
-    told: list[dcsend.Event] = []
+    events: list[dcsend.Event] = []
     with pytest.raises(ZeroDivisionError):
-        async with dcsend.offer(tmp_path / "f", settings=LOCAL, on_event=told.append):
+        async with dcsend.offer(tmp_path / "f", settings=LOCAL, on_event=events.append):
             raise ZeroDivisionError
-    assert isinstance(told[-1], dcsend.Finished)
-    assert told[-1].exit == 130
+    assert isinstance(events[-1], dcsend.Finished)
+    assert events[-1].exit == 130
 
 
 async def test_cancelled_body_stays_cancelled(tmp_path: Path) -> None:
@@ -196,11 +196,11 @@ def test_event_has_the_fields_that_json_has(event: dcsend.Event) -> None:
 
 async def test_cancelling_a_send_that_waits_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
-    told: list[dcsend.Event] = []
+    events: list[dcsend.Event] = []
     published = asyncio.Event()
 
     def on_event(event: dcsend.Event) -> None:
-        told.append(event)
+        events.append(event)
         if isinstance(event, dcsend.CodeReady):
             published.set()
 
@@ -210,8 +210,8 @@ async def test_cancelling_a_send_that_waits_leaves_nothing_behind(tmp_path: Path
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert isinstance(told[-1], dcsend.Finished)
-    assert told[-1].exit == 130
+    assert isinstance(events[-1], dcsend.Finished)
+    assert events[-1].exit == 130
 
 
 async def test_the_accept_callback_says_what_to_do_with_files_that_exist(tmp_path: Path) -> None:

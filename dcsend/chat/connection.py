@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from dcsend.chat.presence import Presence
+from dcsend.chat.presence import AWAY_SECONDS, LOST_SECONDS, Presence
 from dcsend.description import MAX_MESSAGE_SIZE
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 _LIMITS: Final = Limits(streams=1024, message=MAX_MESSAGE_SIZE)
 "Chromium has the same limit of 1024 channels."
-_PRESENCE_INTERVAL: Final = 0.5
-"Seconds between two checks whether datagrams of the peer arrive."
+PRESENCE_SECONDS: Final = 0.5
+"Between two checks whether datagrams of the peer arrive."
 _MAX_MISSED: Final = 4096
 "Events that are kept for an observer that is added some iterations of the event loop later."
 _HIGH_WATER: Final = 128 * 1024
@@ -75,9 +75,27 @@ class Observer(Protocol):
 
 
 class ChatConnection(PeerConnection):
-    """All data channels of one peer, and the state of the connection."""
+    """All data channels of one peer, and the state of the connection.
 
-    def __init__(self, ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> None:
+    Args:
+        ice: see `PeerConnection`.
+        certificate: see `PeerConnection`.
+        role: see `PeerConnection`.
+        away: see `Presence`.
+        lost: see `Presence`.
+        interval: seconds between two checks whether datagrams of the peer arrive.
+    """
+
+    def __init__(
+        self,
+        ice: IceConnection,
+        certificate: Certificate,
+        role: ConnectionRole,
+        *,
+        away: float = AWAY_SECONDS,
+        lost: float = LOST_SECONDS,
+        interval: float = PRESENCE_SECONDS,
+    ) -> None:
         self._observer: Observer | None = None
         self._missed: list[Callable[[Observer], None]] = []
         self.max_message_size = 0
@@ -85,7 +103,8 @@ class ChatConnection(PeerConnection):
         self._state = ConnectionState.CONNECTING
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[DcsendError | None] = loop.create_future()
-        self._presence = Presence(loop.time())
+        self._presence = Presence(loop.time(), away=away, lost=lost)
+        self._interval = interval
         self._watching: asyncio.Task[None] | None = None
         super().__init__(ice, certificate, role, limits=_LIMITS, zero_checksum=False)
 
@@ -175,7 +194,7 @@ class ChatConnection(PeerConnection):
         clock = asyncio.get_running_loop().time
         before = self.ice.arrived
         while not self._over.done():
-            await asyncio.sleep(_PRESENCE_INTERVAL)
+            await asyncio.sleep(self._interval)
             count = self.ice.arrived
             # It decreases when ICE closes, which is no sign of the peer.
             if count > before:

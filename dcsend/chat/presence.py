@@ -14,10 +14,20 @@ LOST_SECONDS: Final = 30.0
 
 
 class Presence:
-    """Time of the last datagram of a peer. Times are in seconds, with any origin."""
+    """Time of the last datagram of a peer. Times are in seconds, with any origin.
 
-    def __init__(self, now: float) -> None:
+    Args:
+        now: the time.
+        away: seconds without a datagram after which the peer may be gone.
+        lost: seconds after which it is.
+    """
+
+    def __init__(
+        self, now: float, *, away: float = AWAY_SECONDS, lost: float = LOST_SECONDS
+    ) -> None:
         self._last_arrival = now
+        self._away = away
+        self._lost = lost
 
     def arrived(self, now: float) -> None:
         """Note that a datagram has arrived."""
@@ -29,8 +39,8 @@ class Presence:
 
     def is_away(self, now: float) -> bool:
         """Return whether the peer may be gone."""
-        return self.silence(now) >= AWAY_SECONDS
+        return self.silence(now) >= self._away
 
     def is_lost(self, now: float) -> bool:
         """Return whether the peer is gone."""
-        return self.silence(now) >= LOST_SECONDS
+        return self.silence(now) >= self._lost

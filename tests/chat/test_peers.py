@@ -34,7 +34,7 @@ Start = Callable[..., LineProgram]
 def meet(
     programs: Programs, peer: Start, kind: str, *, offers: bool, options: tuple[str, ...] = ()
 ) -> tuple[LineProgram, LineProgram]:
-    """Return dcsend and its peer, connected; *offers* tells whether dcsend does."""
+    """Return dcsend and its peer, connected; *offers*: whether dcsend offers."""
     if offers:
         ours, theirs = programs.chat("--offer", *options), peer(kind)
         programs.exchange(ours, theirs)

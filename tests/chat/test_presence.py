@@ -7,27 +7,29 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dcsend.chat import connection, presence
-from dcsend.chat.connecting import chat_peer
-from dcsend.chat.connection import ConnectionState
+from dcsend.chat.connection import ChatConnection, ConnectionState
 from dcsend.description import SdpType
+from dcsend.dtls.certificate import Certificate
 from dcsend.ice.connection import IceConnection
 from dcsend.peers.loading import load_aiortc
 from dcsend.peers.offer_answer import Negotiation, Servers
+from dcsend.peers.peer import ConnectionRole
 from tests.support.echoes import PATIENCE, Ours
 
 
+def impatient(ice: IceConnection, certificate: Certificate, role: ConnectionRole) -> ChatConnection:
+    """Make a connection with short timeouts."""
+    return ChatConnection(ice, certificate, role, away=0.2, lost=1.0, interval=0.02)
+
+
 @pytest.fixture
-async def ours(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ours]:
+async def ours() -> AsyncIterator[Ours]:
     """One end of a connection with short timeouts."""
-    monkeypatch.setattr(connection, "_PRESENCE_INTERVAL", 0.02)
-    monkeypatch.setattr(presence, "AWAY_SECONDS", 0.2)
-    monkeypatch.setattr(presence, "LOST_SECONDS", 1.0)
     await load_aiortc()
     left, right = await Negotiation.open(Servers()), await Negotiation.open(Servers())
     offer = left.describe(SdpType.OFFER)
     answer = right.describe(SdpType.ANSWER, offer)
-    ends = left.prepare(offer, answer, chat_peer), right.prepare(answer, offer, chat_peer)
+    ends = left.prepare(offer, answer, impatient), right.prepare(answer, offer, impatient)
     try:
         followed = Ours(ends[0])
         await asyncio.gather(

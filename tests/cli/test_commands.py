@@ -65,7 +65,7 @@ def test_command_comes_before_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (status, "nothing to send" in err) == (2, True)
 
 
-def test_damaged_code_is_judged_as_a_code() -> None:
+def test_damaged_code_is_treated_as_a_code() -> None:
     status, _, err = run(OLD_CODE[:70])
     assert status == 2
     assert f"the code is damaged: 70 of {len(OLD_CODE)} characters" in err
@@ -100,7 +100,7 @@ def test_code_in_place_of_a_path_names_the_right_command(code: str) -> None:
 
 
 @pytest.mark.parametrize("source", [subprocess.DEVNULL, subprocess.PIPE])
-def test_what_is_wrong_with_a_code_is_told_before_what_else_is_missing(source: int) -> None:
+def test_fault_of_a_code_is_reported_before_what_else_is_missing(source: int) -> None:
     status, _, err = run("receive", "small.txt", stdin=source)
     assert status == 2
     assert "this is not a code" in err

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.calls import ERRORS, LASTING, SHORT
-from tests.faults.judging import faults, outcome
+from tests.faults.invariants import faults, outcome
 from tests.faults.running import Case, Run, run
 from tests.faults.scenes import SCENES
 

@@ -138,10 +138,10 @@ async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Pat
         start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover)
         state = await page.until("done", "failed", timeout=_PATIENCE)
         shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
-        told = await asyncio.to_thread(_story, (sender,), sender, start)
+        story = await asyncio.to_thread(_story, (sender,), sender, start)
         done = 0 if state == "done" else 1
-        statuses = (told.statuses[0], done) if stays else (done, told.statuses[0])
-        return Story(statuses, told.stall, told.said + shown)
+        statuses = (story.statuses[0], done) if stays else (done, story.statuses[0])
+        return Story(statuses, story.stall, story.said + shown)
 
 
 def _happen(

@@ -39,9 +39,9 @@ class Server:
         self, host: Host, addresses: Sequence[str], names: Mapping[str, Sequence[str]]
     ) -> None:
         self._names = names
-        self._end, self._told = socket.socketpair()
+        self._end, self._wake = socket.socketpair()
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._told, selectors.EVENT_READ)
+        self._selector.register(self._wake, selectors.EVENT_READ)
         ready = threading.Event()
         self._thread = threading.Thread(
             target=self._serve, args=(host.namespace, addresses, ready), daemon=True
@@ -70,7 +70,7 @@ class Server:
             ready.set()
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj is self._told:
+                if key.fileobj is self._wake:
                     return
                 sock, reply = key.fileobj, key.data
                 assert isinstance(sock, socket.socket)

@@ -21,14 +21,14 @@ class Case:
     """One run in which one side reports a reason."""
 
     topology: str
-    told: str = "b"
+    reporter: str = "b"
     "The host that dials or offers; the other one listens or answers."
     also: str = ""
     """A further condition. `ended`: the other program ends after it has shown its code;
-    `unplugged`: the host *told* has no address; `foreign`, `loopback`: the code is from a machine
-    in another network, or without a network; `large`: the other host drops packets that are larger
-    than checks; `stun`: the only STUN server does not answer; `uplink`: the router of the host
-    *told* is dead; `relay`: as `ended`, and the host *told* has a relay; `relays`: both have a
+    `unplugged`: the host *reporter* has no address; `foreign`, `loopback`: the code is from a
+    machine in another network, or without a network; `large`: the other host drops packets that are
+    larger than checks; `stun`: the only STUN server does not answer; `uplink`: the router of the
+    host *reporter* is dead; `relay`: as `ended`, and *reporter* has a relay; `relays`: both have a
     relay over UDP."""
 
     @property
@@ -38,7 +38,7 @@ class Case:
         if self.also != "uplink":
             return topology
         sites = tuple(
-            dataclasses.replace(site, uplink="dead") if self.told in site.hosts else site
+            dataclasses.replace(site, uplink="dead") if self.reporter in site.hosts else site
             for site in topology.sites
         )
         return dataclasses.replace(topology, sites=sites)
@@ -46,7 +46,7 @@ class Case:
     def __str__(self) -> str:
         """Return the cell of docs/connecting.md."""
         besides = f"; {WORDS[self.also]}" if self.also else ""
-        return f"{self.topology}, at {self.told}{besides}"
+        return f"{self.topology}, at {self.reporter}{besides}"
 
 
 WORDS: Final[Mapping[str, str]] = {
@@ -62,15 +62,15 @@ WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def _cases(*topologies: str, told: str = "b", also: str = "") -> tuple[Case, ...]:
-    return tuple(Case(topology=name, told=told, also=also) for name in topologies)
+def _cases(*topologies: str, reporter: str = "b", also: str = "") -> tuple[Case, ...]:
+    return tuple(Case(topology=name, reporter=reporter, also=also) for name in topologies)
 
 
 CASES: Final[Mapping[tuple[Role, Situation], tuple[Case, ...]]] = {
     (Role.DIALER, Situation.NO_NETWORK): _cases("restricted-restricted", also="unplugged"),
     (Role.DIALER, Situation.NO_FAMILY): (
         *_cases("v4only-v6only"),
-        *_cases("v4only-v6only", told="a"),
+        *_cases("v4only-v6only", reporter="a"),
     ),
     (Role.DIALER, Situation.NO_ROUTE): _cases("lan-offline", also="foreign"),
     (Role.DIALER, Situation.HEARD): _cases("lan", also="large"),
@@ -90,11 +90,11 @@ CASES: Final[Mapping[tuple[Role, Situation], tuple[Case, ...]]] = {
         "restricted-restricted", "addrestricted-restricted", "cgnat-restricted", "dslite"
     ),
     (Role.DIALER, Situation.FIREWALL): _cases("v6-firewalls"),
-    (Role.DIALER, Situation.PRIVATE): _cases("public-udpdrop", told="a"),
+    (Role.DIALER, Situation.PRIVATE): _cases("public-udpdrop", reporter="a"),
     (Role.OFFERER, Situation.NO_NETWORK): _cases("restricted-restricted", also="unplugged"),
     (Role.OFFERER, Situation.NO_FAMILY): (
         *_cases("v4only-v6only"),
-        *_cases("v4only-v6only", told="a"),
+        *_cases("v4only-v6only", reporter="a"),
     ),
     (Role.OFFERER, Situation.NO_ROUTE): _cases("lan-offline", also="foreign"),
     (Role.OFFERER, Situation.HEARD): _cases("lan", also="large"),
@@ -111,8 +111,8 @@ CASES: Final[Mapping[tuple[Role, Situation], tuple[Case, ...]]] = {
     (Role.OFFERER, Situation.NO_INTERNET): _cases("restricted-restricted", also="uplink"),
     (Role.OFFERER, Situation.SYMMETRIC): _cases("restricted-symmetric", "symmetric-symmetric"),
     (Role.OFFERER, Situation.PRIVATE): (
-        *_cases("public-udpdrop", told="a"),
-        *_cases("public-udpdrop", told="a", also="relays"),
+        *_cases("public-udpdrop", reporter="a"),
+        *_cases("public-udpdrop", reporter="a", also="relays"),
     ),
     (Role.OFFERER, Situation.UNKNOWN): _cases("symmetric-restricted"),
     (Role.LISTENER, Situation.NAT_HERE): _cases("restricted-public"),

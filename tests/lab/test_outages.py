@@ -43,11 +43,11 @@ WITH_A_PAGE: Final = (
 )
 "Chromium follows a terminal that changes its network: a controlling side does."
 
-Told = Mapping[tuple[str, str, float], Future[Story]]
+Stories = Mapping[tuple[str, str, float], Future[Story]]
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
     """Begin all of them; each test waits for its own."""
     with ThreadPoolExecutor(len(SURVIVED)) as pool:
         yield {
@@ -57,9 +57,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), SURVIVED)
 def test_transfer_goes_on_soon_after_an_outage(
-    told: Told, kind: str, event: str, seconds: float
+    stories: Stories, kind: str, event: str, seconds: float
 ) -> None:
-    became = told[kind, event, seconds].result()
+    became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + SOON * slowness(), became
 

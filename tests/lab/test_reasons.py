@@ -30,6 +30,6 @@ ROWS = [
 def test_side_that_tries_to_connect_reports_why_it_does_not(
     role: Role, which: Situation, case: Case, tmp_path: Path
 ) -> None:
-    told, status = reason(role, case, tmp_path)
-    assert reports(told, role, which), told
-    assert (told["kind"], status) == ("connection", 5)
+    event, status = reason(role, case, tmp_path)
+    assert reports(event, role, which), event
+    assert (event["kind"], status) == ("connection", 5)

@@ -76,12 +76,12 @@ def end(program: Program) -> None:
 
 def dialed(lab: Lab, case: Case, folder: Path) -> Program:
     """Return a dialer that does not connect."""
-    told, other = (lab.a, lab.b) if case.told == "a" else (lab.b, lab.a)
+    reporter, other = (lab.a, lab.b) if case.reporter == "a" else (lab.b, lab.a)
     options: dict[str, Any] = (
         {"environment": {"DCSEND_STUN": SILENT}} if case.also == "stun" else {}
     )
     if case.also in ELSEWHERE:
-        return lab.receive(told, code(ELSEWHERE[case.also]), folder / "out", PATIENCE)
+        return lab.receive(reporter, code(ELSEWHERE[case.also]), folder / "out", PATIENCE)
     listener = lab.send(other, folder / "film")
     shown = listener.code
     if case.also == "ended":
@@ -89,16 +89,16 @@ def dialed(lab: Lab, case: Case, folder: Path) -> Program:
     if case.also == "large":
         drop_large(lab, other)
     if case.also == "unplugged":
-        with lab.unplugged(told):
-            dialer = lab.receive(told, shown, folder / "out", PATIENCE)
+        with lab.unplugged(reporter):
+            dialer = lab.receive(reporter, shown, folder / "out", PATIENCE)
             dialer.end()
             return dialer
-    return lab.receive(told, shown, folder / "out", PATIENCE, **options)
+    return lab.receive(reporter, shown, folder / "out", PATIENCE, **options)
 
 
 def offered(lab: Lab, case: Case, folder: Path) -> Program:
     """Return an offerer that does not connect although the answer was pasted."""
-    told, other = (lab.a, lab.b) if case.told == "a" else (lab.b, lab.a)
+    reporter, other = (lab.a, lab.b) if case.reporter == "a" else (lab.b, lab.a)
     options: dict[str, Any] = (
         {"environment": {"DCSEND_STUN": SILENT}} if case.also == "stun" else {}
     )
@@ -110,13 +110,13 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
     arguments = ("--signal=sdp", PATIENCE, *both)
     if case.also == "unplugged":
         # Its only address at the start is that of loopback.
-        with lab.unplugged(told):
-            offerer = lab.send(told, folder / "film", *arguments, stdin=subprocess.PIPE)
+        with lab.unplugged(reporter):
+            offerer = lab.send(reporter, folder / "film", *arguments, stdin=subprocess.PIPE)
             offerer.event("description", type="offer")
             offerer.write(answer(ELSEWHERE["foreign"]).encode() + b"\n")
             offerer.end()
             return offerer
-    offerer = lab.send(told, folder / "film", *arguments, stdin=subprocess.PIPE, **options)
+    offerer = lab.send(reporter, folder / "film", *arguments, stdin=subprocess.PIPE, **options)
     offer = str(offerer.event("description", type="offer")["text"])
     if case.also in ELSEWHERE:
         theirs = answer(ELSEWHERE[case.also])
@@ -133,12 +133,12 @@ def offered(lab: Lab, case: Case, folder: Path) -> Program:
 
 def answered(lab: Lab, case: Case, folder: Path) -> Program:
     """Return an answerer that gets checks, and does not connect until its code expires."""
-    told, other = (lab.a, lab.b) if case.told == "a" else (lab.b, lab.a)
-    drop_large(lab, told)
+    reporter, other = (lab.a, lab.b) if case.reporter == "a" else (lab.b, lab.a)
+    drop_large(lab, reporter)
     arguments = ("--signal=sdp", "--connect-timeout=600")
     offerer = lab.send(other, folder / "film", *arguments, stdin=subprocess.PIPE)
     offer = str(offerer.event("description", type="offer")["text"])
-    answerer = lab.receive(told, offer, folder / "out", "--expires=5s")
+    answerer = lab.receive(reporter, offer, folder / "out", "--expires=5s")
     answer = answerer.event("description", type="answer")
     offerer.write(str(answer["text"]).encode() + b"\n")
     return answerer
@@ -152,5 +152,5 @@ def reason(role: Role, case: Case, folder: Path) -> tuple[Event, int]:
     (folder / "film").write_bytes(b"film")
     with Lab(case.network) as lab:
         ended = _MAKERS[role](lab, case, folder).end()
-    (told,) = [event for event in ended.of("error") if event["fatal"]]
-    return told, ended.status
+    (event,) = [event for event in ended.of("error") if event["fatal"]]
+    return event, ended.status

@@ -112,10 +112,10 @@ _ONLINE = """(online) => {
   Object.defineProperty(navigator, "onLine", { value: online, configurable: true });
   dispatchEvent(new Event(online ? "online" : "offline"));
 }"""
-"What a browser says of the device; the network of this machine can't be taken away."
+"What a browser reports of the device; the network of this machine can't be taken away."
 
 
-async def test_device_that_was_offline_is_told_so_once_it_is_not(page: Page) -> None:
+async def test_device_that_was_offline_shows_it_afterwards(page: Page) -> None:
     async with hosting() as host:
         await page.open(host.link)
         peer = await host.peer()

@@ -28,7 +28,7 @@ def axe() -> str:
     return AXE.read_text(encoding="utf-8")
 
 
-async def judged(page: Page, axe: str) -> list[dict[str, Any]]:
+async def examined(page: Page, axe: str) -> list[dict[str, Any]]:
     """Return the serious and critical problems that axe finds."""
     if not await page.tab.evaluate("typeof axe === 'object'"):
         await page.tab.call(f"() => {{ {axe}\n }}")
@@ -44,7 +44,7 @@ async def test_axe_finds_nothing_serious(page: Page, tmp_path: Path, axe: str) -
     async def look(name: str) -> None:
         for scheme in ("light", "dark"):
             await page.tab.look(scheme)
-            if problems := await judged(page, axe):
+            if problems := await examined(page, axe):
                 found[f"{name} {scheme}"] = problems
         await page.tab.look()
 
@@ -57,7 +57,7 @@ async def test_axe_would_find_something(page: Page, tmp_path: Path, axe: str) ->
     path = tmp_path / "page.html"
     path.write_text("<!doctype html><title>x</title><img src='data:,'><input>", encoding="utf-8")
     await page.open(path.as_uri())
-    assert {problem["id"] for problem in await judged(page, axe)} >= {"image-alt", "label"}
+    assert {problem["id"] for problem in await examined(page, axe)} >= {"image-alt", "label"}
 
 
 async def test_keyboard_is_enough(page: Page, stage: Stage, tmp_path: Path) -> None:

@@ -230,11 +230,11 @@ async def test_browser_runs_in_a_network_of_its_own_and_leaves_nothing(
 
 
 @pytest.mark.parametrize("ci", [True, False])
-def test_missing_browser_is_told(ci: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_browser_is_reported(ci: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("CI", str(ci).lower())
     with pytest.raises(
         BaseException, match=r"not installed: chromium, chromedriver; .*\.sh"
-    ) as told:
+    ) as outcome:
         require("chromium")
-    assert type(told.value).__name__ == ("Failed" if ci else "Skipped")
+    assert type(outcome.value).__name__ == ("Failed" if ci else "Skipped")

@@ -113,7 +113,7 @@ async def test_server_that_is_none_is_named(page: Page, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tab", ["chromium"], indirect=True)
-async def test_answer_of_somebody_who_is_gone_offers_two_new_codes(
+async def test_answer_of_a_side_that_is_gone_offers_two_new_codes(
     page: Page, stage: Stage, tmp_path: Path
 ) -> None:
     sender = stage.send("--text", "hello", *SDP, *here(), stdin=subprocess.PIPE)

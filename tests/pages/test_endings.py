@@ -129,7 +129,7 @@ async def test_code_that_is_used_is_not_to_be_tried_again(
     assert (await asyncio.to_thread(sender.end)).status == 7
 
 
-async def test_damaged_code_is_told_apart(page: Page, stage: Stage, tmp_path: Path) -> None:
+async def test_damaged_code_has_its_own_message(page: Page, stage: Stage, tmp_path: Path) -> None:
     await page.open(from_disk(tmp_path, "#1234567890123456789012345678901234567890"))
     await page.until("paste", "failed")
     assert await page.problem() == "code"
@@ -172,7 +172,7 @@ async def test_other_side_stops_in_the_middle(page: Page, stage: Stage, film: Pa
     assert not saved_whole(page.tab.downloads, film)
 
 
-async def test_silence_is_told_apart(
+async def test_silence_has_its_own_message(
     page: Page, stage: Stage, tmp_path: Path, film: Path, browsers: Browsers
 ) -> None:
     """No listener, an expired code, a killed peer: in three tabs at the same time."""

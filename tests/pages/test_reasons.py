@@ -51,7 +51,7 @@ def only(host: Host, version: int, *, default_route: bool) -> None:
         ),
     ],
 )
-async def test_dial_that_the_browser_cannot_even_try_is_told_soon(
+async def test_dial_that_the_browser_cannot_even_try_is_reported_soon(
     name: str,
     here: int,
     default_route: bool,

@@ -117,9 +117,7 @@ async def test_file_that_shrinks_meanwhile_is_given_up(
     assert "fickle" not in os.listdir(tmp_path / "output")
 
 
-async def test_receiver_that_says_no_is_told_to_the_person(
-    page: Page, stage: Stage, tmp_path: Path
-) -> None:
+async def test_refusal_of_the_receiver_is_shown(page: Page, stage: Stage, tmp_path: Path) -> None:
     arguments = ("receive", "-o", tmp_path / "output", *here())
     receiver = stage.run(*arguments, terminal=True, listen=False)
     code = receiver.stdout.readline().decode().strip()

@@ -16,7 +16,7 @@ from tests.support.processes import Stage
 
 
 class _Silent(http.server.SimpleHTTPRequestHandler):
-    """Serves files with no header of ours, as any static host does."""
+    """Serves files without the headers of dcsend, as any static host does."""
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""

@@ -15,7 +15,7 @@ from tests.support.page_host import hosting
 AMOUNT: Final = "document.querySelector('#amount').textContent"
 
 
-async def test_receiving_page_says_that_nothing_arrives(page: Page) -> None:
+async def test_receiving_page_shows_that_nothing_arrives(page: Page) -> None:
     async with hosting() as host:
         await page.open(host.link)
         peer = await host.peer()
@@ -37,7 +37,7 @@ async def test_receiving_page_says_that_nothing_arrives(page: Page) -> None:
         await page.tab.wait_for(f"!{AMOUNT}.includes('arrived')")
 
 
-async def test_sending_page_says_that_nothing_is_confirmed(page: Page, tmp_path: Path) -> None:
+async def test_sending_page_shows_that_nothing_is_confirmed(page: Page, tmp_path: Path) -> None:
     async with hosting() as host:
         await page.open(host.link)
         peer = await host.peer()

@@ -36,7 +36,7 @@ def code(*hosts: str) -> str:
     ],
     ids=["IPv6 only", "IPv4 only", "no address", "no route"],
 )
-def test_code_that_leads_nowhere_from_here_is_told_at_once(
+def test_code_that_can_not_be_reached_from_here_is_reported_at_once(
     lan: MakeLan,
     programs: Programs,
     tmp_path: Path,
@@ -52,7 +52,7 @@ def test_code_that_leads_nowhere_from_here_is_told_at_once(
     assert dialer.end() == 5
 
 
-def test_two_codes_without_a_common_family_are_told_at_once_on_both_sides(
+def test_two_codes_without_a_common_family_are_reported_at_once_on_both_sides(
     lan: MakeLan, programs: Programs, tmp_path: Path
 ) -> None:
     (four,), (six,) = lan(1, ipv6=False).hosts, lan(1, ipv4=False).hosts

@@ -168,7 +168,7 @@ async def test_program_of_another_version_is_refused(stage: Stage, file: Path) -
     assert (left["kind"], left["again"]) == ("version", True)
 
 
-async def test_two_programs_that_both_send_are_told_so(stage: Stage, file: Path) -> None:
+async def test_two_programs_that_both_send_report_it(stage: Stage, file: Path) -> None:
     first = stage.send(file)
     second = stage.send(file, "--to", first.code)
     ended = await asyncio.to_thread(second.end)
@@ -399,7 +399,7 @@ UdpPort.received = received
 """
 
 
-def test_error_that_nobody_foresaw_in_a_callback_ends_the_run(stage: Stage, file: Path) -> None:
+def test_unexpected_error_in_a_callback_ends_the_run(stage: Stage, file: Path) -> None:
     sender = stage.send(file, before=_BUG)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.sendto(b"anything", ("127.0.0.1", decode(sender.code).port))

@@ -117,7 +117,7 @@ def test_hidden_names_are_named_before_the_question(stage: Stage, tmp_path: Path
     assert sender.end().status == 0
 
 
-def test_hidden_names_are_refused_in_the_home_folder_where_nobody_is_asked(
+def test_hidden_names_are_refused_in_the_home_folder_without_a_question(
     stage: Stage, tmp_path: Path
 ) -> None:
     sender = stage.send(*hidden_offer(tmp_path))

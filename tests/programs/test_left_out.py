@@ -80,7 +80,7 @@ def test_link_that_points_elsewhere_is_left_out_and_nothing_is_wrong(
     assert sorted(os.listdir(tmp_path / "out" / "tree")) == sorted([*names, "inside"])
 
 
-def test_receiver_knows_of_what_the_sender_could_not_read(stage: Stage, tmp_path: Path) -> None:
+def test_receiver_reports_what_the_sender_could_not_read(stage: Stage, tmp_path: Path) -> None:
     tree = made(tmp_path / "tree", "a", "back\\slash")
     (tree / "link").symlink_to("a")
     sent, received = stage.transfer(tree, "--links", output=tmp_path / "out")

@@ -128,7 +128,7 @@ def failed(*arguments: str) -> Ended:
     return ended
 
 
-def test_port_that_is_taken_is_told_before_any_code(note: Path) -> None:
+def test_port_that_is_taken_is_reported_before_any_code(note: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         number = taken.getsockname()[1]
         ended = failed("send", str(note), "--port", str(number))
@@ -176,7 +176,7 @@ def test_page_is_written_to_standard_output() -> None:
     assert (found.stdout, found.stderr) == (read_page().content, b"")
 
 
-@pytest.mark.parametrize("name", ["missing/page.html", "~nobody-of-this-name/page.html"])
+@pytest.mark.parametrize("name", ["missing/page.html", "~no-user-of-this-name/page.html"])
 def test_folder_that_is_missing_is_status_4(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +195,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
-def test_page_that_was_never_built_is_told_with_what_to_do(installed: Path, note: Path) -> None:
+def test_page_that_was_never_built_is_reported_with_what_to_do(installed: Path, note: Path) -> None:
     env = {"PYTHONPATH": str(installed.parent)}
     for arguments in (["page", "-o", "-"], ["send", str(note)]):
         status, _, err = run(*arguments, env=env)

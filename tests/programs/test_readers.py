@@ -49,11 +49,11 @@ def arrived(sender: Program, count: int) -> None:
 
 def test_events_that_are_read_late_are_all_there(stage: Stage, tmp_path: Path) -> None:
     receiver = unread(stage, offered(stage, tmp_path), tmp_path)
-    told = b""
+    read = b""
     while chunk := receiver.read(1 << 20):
-        told += chunk
+        read += chunk
     assert receiver.process.wait(PATIENCE) == 0
-    events = [json.loads(line) for line in told.splitlines()]
+    events = [json.loads(line) for line in read.splitlines()]
     assert sum(event["event"] == "file" for event in events) == FILES
     assert (events[-1]["event"], events[-1]["ok"]) == ("done", True)
 

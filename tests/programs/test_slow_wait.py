@@ -34,9 +34,9 @@ def note(program: Program, role: Role, which: Situation, patience: float) -> Eve
     def wanted(event: Event) -> bool:
         return event["event"] == "error" and reports(event, role, which)
 
-    told = program.until(wanted, f"note: {which}", patience)
-    assert (told["kind"], told["fatal"]) == ("waiting", False)
-    return told
+    event = program.until(wanted, f"note: {which}", patience)
+    assert (event["kind"], event["fatal"]) == ("waiting", False)
+    return event
 
 
 def test_side_that_waits_reports_what_may_keep_the_other_one_away(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_side_that_waits_reports_what_may_keep_the_other_one_away(tmp_path: Path
         note(behind, listener, Situation.NAT_HERE, PATIENCE)
         assert time.monotonic() - began < PATIENCE
         for program, role, which in waiting:
-            told = note(program, role, which, NO_CHECK_SECONDS + PATIENCE)
+            event = note(program, role, which, NO_CHECK_SECONDS + PATIENCE)
             shown = program.so_far("code") + program.so_far("description")
-            after = program.at(told) - program.at(shown[0])
+            after = program.at(event) - program.at(shown[0])
             assert after > NO_CHECK_SECONDS - 1

@@ -114,7 +114,7 @@ def test_notes_leave_no_copies_of_the_code_above_the_window(tmux: Tmux, tmp_path
     ]
 
 
-def test_code_that_leaves_no_room_for_the_command_is_whole_and_tells_where_it_is(
+def test_code_that_leaves_no_room_for_the_command_is_whole_and_names_its_place(
     tmux: Tmux, tmp_path: Path, note: str
 ) -> None:
     sender = tmux.window(tmp_path)

@@ -37,8 +37,8 @@ def faults(run: Run) -> list[str]:
     """Return the violations of a case; empty if there are none."""
     if run.hung:
         last = [[e["event"] for e in r.events][-6:] for r in (run.sender, run.receiver)]
-        return [f"it did not end: {_told(run)} {last}"]
-    return [f"{fault}: {_told(run)}" for fault in _judge(run)]
+        return [f"it did not end: {_cause(run)} {last}"]
+    return [f"{fault}: {_cause(run)}" for fault in _violations(run)]
 
 
 def outcome(run: Run) -> str:
@@ -46,7 +46,7 @@ def outcome(run: Run) -> str:
     return f"{'143' if run.stopped else run.sender.status}/{run.receiver.status}"
 
 
-def _judge(run: Run) -> Iterator[str]:
+def _violations(run: Run) -> Iterator[str]:
     for name, report in (("sender", run.sender), ("receiver", run.receiver)):
         said = (report.out + report.err).decode(errors="replace")
         for crash in _CRASHES:
@@ -86,7 +86,7 @@ def _statuses(run: Run) -> Iterator[str]:
 
 
 def _receiver_statuses(run: Run) -> Iterator[str]:
-    """Judge the end of a receiver that has accepted, and of which a call has failed."""
+    """Check the end of a receiver that has accepted, and of which a call has failed."""
     sender, receiver = run.sender.status, run.receiver.status
     number = getattr(errno, run.case.error)
     fit = (0, 4) if number in ENDING else (0, 4, 11) if number in MAY_END else (0, 11)
@@ -109,7 +109,7 @@ def _verdicts(run: Run) -> Iterator[str]:
             yield f"{path} is {theirs[path]['status']} and {ours[path]['status']}"
     complete = run.receiver.status in (0, 11) and not run.stopped
     if complete and theirs.keys() != ours.keys():
-        yield f"only one side judges {sorted(theirs.keys() ^ ours.keys())}"
+        yield f"only one side has a result of {sorted(theirs.keys() ^ ours.keys())}"
     bad = [path for path, file in ours.items() if not file["ok"]]
     if complete and not run.case.lasting and len(bad) > 1:
         yield f"one call failed, and {len(bad)} files did: {bad}"
@@ -159,7 +159,7 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _told(run: Run) -> str:
+def _cause(run: Run) -> str:
     said = [
         f"{name}: {event['message']}"
         for name, report in (("sender", run.sender), ("receiver", run.receiver))
