@@ -27,7 +27,8 @@ BANNED: Final = re.compile(
     r"\b(?:"
     r"nobody|somebody|whoever|who (?:gets|comes|has|is)\b(?! who)"
     r"|(?:is|are|was|were) told|tells|hears"
-    r"|(?:sender|receiver|listener|dialer|side|peer|program|machine|page|browser) (?:says|knows)"
+    r"|(?:sender|receiver|listener|dialer|side|peer|program|machine|page|browser)"
+    r" (?:says|knows|wants)"
     r"|of ours|goodbye|good-bye|strangers?|one's own|the other one's"
     r")\b",
     re.IGNORECASE,

@@ -53,17 +53,17 @@ class ManifestReceived:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The receiver wants the files: send them."""
+    """The receiver has accepted: the files can be sent."""
 
     skip: Mapping[int, str]
-    "Entries that it does not want, each with one of SKIP_REASONS."
+    "Entries that it does not accept, each with one of SKIP_REASONS."
     have: Mapping[int, int]
     "Offset at which to start each file that it has in part, in bytes."
 
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The receiver wants nothing of the offer; the transfer has ended."""
+    """The receiver has declined the offer; the transfer has ended."""
 
     reason: str
     "One of DECLINE_REASONS."

@@ -107,7 +107,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """The receiver wants the files; a long one is divided into several messages."""
+    """The receiver accepts files; a long one is divided into several messages."""
 
     window: int
     "Bytes of data messages that may be in flight; the same in each message."
@@ -121,7 +121,7 @@ class Accept:
 
 @dataclass(frozen=True, slots=True)
 class Decline:
-    """The receiver wants nothing of the offer."""
+    """The receiver declines the offer."""
 
     reason: str
     "One of DECLINE_REASONS."

@@ -68,7 +68,7 @@ class TransferState(enum.StrEnum):
     COMPLETED = "completed"
     "Complete is sent or has arrived, Bye is due."
     DECLINED = "declined"
-    "The receiver wants nothing of the offer."
+    "The receiver has declined the offer."
     DONE = "done"
     "Bye is sent or has arrived."
     CANCELLED = "cancelled"

@@ -38,7 +38,7 @@ export function downloadResponse({ name, size }: Announcement, port: MessagePort
       pull: () => post("more"),
       cancel: () => post("cancelled"),
     },
-    // A request only when the browser wants bytes: nothing is queued here.
+    // Bytes are requested only when the browser needs them: nothing is queued here.
     { highWaterMark: 0 },
   );
   const headers = new Headers({

@@ -30,16 +30,16 @@ export interface ManifestReceived {
   readonly leftOut: LeftOut;
 }
 
-/** The receiver wants the files: send them. */
+/** The receiver has accepted: the files can be sent. */
 export interface Accepted {
   readonly type: "accepted";
-  /** Entries that it does not want, each with one of SKIP_REASONS. */
+  /** Entries that it does not accept, each with one of SKIP_REASONS. */
   readonly skip: ReadonlyMap<number, string>;
   /** Offset at which to start each file that it has in part, in bytes. */
   readonly have: ReadonlyMap<number, number>;
 }
 
-/** The receiver wants nothing of the offer; the transfer has ended. */
+/** The receiver has declined the offer; the transfer has ended. */
 export interface Declined {
   readonly type: "declined";
   readonly reason: DeclineReason;

@@ -82,7 +82,7 @@ export interface Manifest {
   readonly leftOut?: LeftOut;
 }
 
-/** The receiver wants the files; a long one is divided into several messages. */
+/** The receiver accepts files; a long one is divided into several messages. */
 export interface Accept {
   readonly type: "accept";
   /** Bytes of data messages that may be in flight; the same in each message. */
@@ -95,7 +95,7 @@ export interface Accept {
   readonly last: boolean;
 }
 
-/** The receiver wants nothing of the offer. */
+/** The receiver declines the offer. */
 export interface Decline {
   readonly type: "decline";
   readonly reason: DeclineReason;

@@ -36,7 +36,7 @@ import {
  * receiving   receiver: not all frames have arrived
  * received    receiver: all frames have arrived, statuses are due
  * completed   Complete is sent or has arrived, Bye is due
- * declined    the receiver wants nothing of the offer
+ * declined    the receiver has declined the offer
  * done        Bye is sent or has arrived
  * cancelled   one side has cancelled; what arrives is ignored
  * failed      a violation of the peer; every further call throws the same error
