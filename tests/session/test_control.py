@@ -105,6 +105,14 @@ async def test_cancel_is_sent_with_its_reason_and_waits_until_the_peer_closes() 
     cancelling.exception()
 
 
+async def test_cancel_does_not_wait_for_a_peer_that_has_cancelled() -> None:
+    ours, theirs = connected_pair()
+    control, side = control_of(ours)
+    await greet(theirs, control)
+    side.receive(encode(Cancel("interrupted", "")))
+    await asyncio.wait_for(control.cancel(PeerRefused("the other side cancelled")), 5)
+
+
 async def test_answer_to_a_decline_shows_whether_the_code_works_again() -> None:
     for answer, is_used in ((Bye(), False), (Cancel("error", "no"), True)):
         ours, theirs = connected_pair()

@@ -54,6 +54,10 @@ def test_page_is_where_a_phone_in_the_same_network_finds_it(
     assert page_hosts(code(hosts, mapped), {})[0] == (host, "")
 
 
+def test_loopback_is_no_further_link_of_a_machine_in_a_network() -> None:
+    assert page_hosts(code(["192.168.1.7", "127.0.0.1"]), {}) == [("192.168.1.7", "")]
+
+
 @pytest.mark.parametrize(("hosts", "mapped"), [(["fe80::7"], []), ([], ["203.0.113.9"])])
 def test_addresses_that_no_browser_can_use_are_refused(hosts: list[str], mapped: list[str]) -> None:
     with pytest.raises(UsageError, match="served at any address") as caught:

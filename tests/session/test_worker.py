@@ -37,6 +37,8 @@ async def test_a_cancelled_call_does_not_disturb_the_next() -> None:
         loop.call_soon_threadsafe(started.set)
         go.wait()
 
+    problems: list[object] = []
+    loop.set_exception_handler(lambda _, problem: problems.append(problem))
     task = asyncio.create_task(worker.run(block))
     await started.wait()
     task.cancel()
@@ -44,6 +46,7 @@ async def test_a_cancelled_call_does_not_disturb_the_next() -> None:
         await task
     go.set()
     assert await worker.run(lambda: "next") == "next"
+    assert problems == []
     worker.close()
 
 

@@ -192,3 +192,11 @@ test("entries that aren't wanted don't count", () => {
     bytes: 7,
   });
 });
+
+test.each([
+  [200, true],
+  [201, false],
+])("%i files can be saved one by one: %s", (count, loose) => {
+  const entries = Array.from({ length: count }, (_, number) => file(`f${number}`, 1));
+  expect(pack(entries, new Set(entries.keys()))).toMatchObject({ form: "zip", loose });
+});

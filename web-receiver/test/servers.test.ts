@@ -1,5 +1,6 @@
 /** The unusable servers of an offer; tests/pages has real servers and browsers. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { UsageError } from "../src/errors.ts";
 import { offer } from "../src/peers/browser.ts";
 import { parseServers, type ServerError, serverProblems } from "../src/peers/servers.ts";
 import { FakePeer } from "./fake-peer.ts";
@@ -42,6 +43,23 @@ describe("what is wrong with a server", () => {
   ])("is said: %s %j", (server, errors, words) => {
     expect(said(server, errors)).toContain(words);
   });
+});
+
+test("an answer of a server that refuses is said although another relay works", () => {
+  expect(said(TURN, [error("turn:turn.example.org:3479?transport=udp", 486)], RELAY)).toContain(
+    "gives no address: error 486",
+  );
+});
+
+test.each([
+  "turn:me:secret@",
+  "turn:me:secret@turn.example.org/path",
+  "turn:me:secret",
+  "turns:me:secret@turn.example.org?transport=udp",
+  "stun:me:secret@stun.example.org",
+])("the error for %s does not contain the password", (server) => {
+  expect(() => parseServers(server)).toThrow(UsageError);
+  expect(() => parseServers(server)).not.toThrow(/secret/);
 });
 
 describe("an offer waits for a relay", () => {

@@ -172,13 +172,18 @@ describe("what goes wrong", () => {
     expect(page.of("failed")[0]?.error.kind).toBe(kind);
   });
 
-  test.each([0, 1])("a file that fails at the receiver is not sent to its end: %i", async (bad) => {
+  test.each([
+    [0, 100_000],
+    [1, 100_000],
+    [0, 4_000_000],
+  ])("a file that fails at the receiver is not sent to its end: %i", async (bad, blockSize) => {
     const names = bad === 0 ? ["large", "small"] : ["small", "large"];
     const files = { large: content(3_000_000), small: content(20) };
     const ordered = Object.fromEntries(
       names.map((name) => [name, files[name as keyof typeof files]]),
     );
-    const { page, peer } = transfer(ordered, {}, 4 * MAX_FRAME);
+    const blocks = blocksOf(Object.values(ordered), blockSize);
+    const { page, peer } = transfer(ordered, { blocks }, 4 * MAX_FRAME);
     peer.refuses.add(bad);
     await page.run.finished;
     await peer.ended;

@@ -73,6 +73,43 @@ describe("files arrive", () => {
   });
 });
 
+test("the verdict of a file is sent before the next file is handed over", async () => {
+  let write = () => {};
+  const written = new Promise<void>((resolve) => {
+    write = resolve;
+  });
+  let save = () => {};
+  const saved = new Promise<void>((resolve) => {
+    save = resolve;
+  });
+  const handed: string[] = [];
+  const { page, peer } = transfer(
+    ["a", "b", "c"].map((path) => [path, content(1)]),
+    {
+      sink: (sink) => {
+        sink.ready = () => written;
+        const apply = sink.apply.bind(sink);
+        sink.apply = async (batch) =>
+          (await apply(batch)).map((outcome) => ({
+            ...outcome,
+            download: { name: outcome.saved, blob: new Blob() },
+          }));
+      },
+      handOver: async ({ name }) => {
+        handed.push(name);
+        if (name === "c") await saved;
+      },
+    },
+  );
+  // Then "b" and "c" are one batch.
+  await until(() => peer.protocol.state === "sent", "all frames");
+  write();
+  await until(() => handed.includes("c"), "the last download");
+  await until(() => peer.of("verdict-received").length === 2, "two verdicts");
+  save();
+  expect((await page.run.finished).ok).toBe(true);
+});
+
 describe("what is not wanted", () => {
   test("declining sends Decline and opens nothing", async () => {
     const { page, peer } = transfer(FILM, { questions: { decide: async () => null } });

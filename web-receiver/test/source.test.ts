@@ -31,3 +31,20 @@ test.each([
   expect(await source.next(0)).toMatchObject({ number: 1, failure: "" });
   expect(await source.next(0)).toBeNull();
 });
+
+test("the rest of a file that is not due any more is not read", async () => {
+  let reads = 0;
+  const counting = changing(() => {
+    reads += 1;
+    return Promise.resolve(new ArrayBuffer(10));
+  });
+  const chosen = [
+    { entry: file("a", 40), file: Object.assign(counting, { size: 40 }) },
+    { entry: file("b", 1), file: new Blob(["b"]) },
+  ];
+  const source = new FileSource(chosen, new Set(), 10, inJavaScript);
+  expect(await source.next(0)).toMatchObject({ number: 0, offset: 0 });
+  expect(await source.next(1)).toMatchObject({ number: 1, failure: "" });
+  expect(await source.next(1)).toBeNull();
+  expect(reads).toBe(1); // one piece is read ahead
+});
