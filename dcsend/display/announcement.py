@@ -142,10 +142,12 @@ def _off_terminal(event: CodeReady, command: str, where: str, expiry: str) -> An
 
 
 def _offer(event: CodeReady) -> list[str]:
-    """Return a row with number and size of the files to send, if they are known."""
+    """Return a row with number and size of the files and texts to send, if they are known."""
     if event.files is None:
         return []
-    return [f"to send: {counted(event.files, 'file')} ({format_size(event.bytes)})"]
+    kinds = ((event.files - event.texts, "file"), (event.texts, "text"))
+    parts = [counted(number, word) for number, word in kinds if number]
+    return [f"to send: {', '.join(parts) or '0 files'} ({format_size(event.bytes)})"]
 
 
 def _broken(lines: Iterable[str], columns: int) -> list[str]:

@@ -42,7 +42,7 @@ class Screen:
         self._lasting = 0
         "How many of these, from the first, are the block."
         self._below = 0
-        "Rows from the last of these to the cursor: 1 for bars, otherwise 0."
+        "Rows from the last of these to the cursor: 1 where lines can be typed, otherwise 0."
         self._question = False
         self._block = (0, 0)
         "Columns of the window, and rows from the start of the last block to the temporary rows."
@@ -102,12 +102,12 @@ class Screen:
             # Enter has moved the cursor one row down.
             self._stream.write(self._up(1) + text + "\n" + self._drawn())
 
-    def status(self, text: str) -> None:
-        """Show a temporary row below all lines."""
+    def status(self, text: str, *, typing: bool = False) -> None:
+        """Show a temporary row below all lines; *typing*: the cursor is in the row below it."""
         if not self._stream.movable:
             self._stream.line(text)
             return
-        self._replace([clipped(text, self._stream.window[0] - 1)])
+        self._replace([clipped(text, self._stream.window[0] - 1)], below=int(typing))
 
     def block(self, lines: Sequence[str], status: str) -> None:
         """Keep *lines* visible above a status; they become permanent when the status is replaced.

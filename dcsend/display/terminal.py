@@ -282,8 +282,11 @@ class TerminalDisplay(Display):
         if not self._options.sends and (lost := wording.describe_left_out(event.left_out)):
             self._write(lost)
         if self._options.sends:
-            typing = "; what you type is sent as a message" if self._keyboard else ""
-            self._screen.status(f"waiting for the other side to accept{typing}")
+            waiting = "waiting for the other side to accept"
+            if self._keyboard is None:
+                self._screen.status(waiting)
+            else:
+                self._screen.status(f"{waiting}; what you type is sent as a message", typing=True)
 
     def _question(self) -> str:
         if not self._stdout_free:

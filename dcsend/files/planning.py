@@ -90,6 +90,8 @@ def check_root(root: Path, option: str = "--output") -> None:
     """
     name = printable(str(root))
     try:
+        root = Path(os.path.abspath(root))
+        name = printable(str(root))
         ancestor = _nearest(root)
         is_folder = ancestor.is_dir()
     except OSError as error:

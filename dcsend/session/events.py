@@ -71,6 +71,8 @@ class CodeReady:
     "Number of files and texts that are offered; None where this side receives."
     bytes: int | None = None
     "Their size; None if it is not known."
+    texts: int = 0
+    "How many of `files` are texts."
 
     def as_json(self) -> JsonObject:
         """Code, link, all links, when the code expires (ISO 8601), and a sender's offer."""

@@ -156,7 +156,10 @@ class Incoming:
 
     def _for_peer(self, error: BaseException) -> str:
         """Return the text of *error* without the path of the chosen folder."""
-        return str(error).replace(self._where, "the folder") if self._where else str(error)
+        if not self._where:
+            return str(error)
+        # A path inside becomes a relative path, the folder itself two words.
+        return str(error).replace(f"{self._where}{os.sep}", "").replace(self._where, "the folder")
 
     # --- the offer
 

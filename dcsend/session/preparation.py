@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from dcsend.entry import Kind
 from dcsend.errors import LocalProtocolError
 from dcsend.files.manifest import Scan
 from dcsend.session.events import CodeReady, DescriptionReady, Event, ManifestKnown
@@ -101,7 +102,8 @@ class Preparation:
         """Emit an event, the code with the size of the offer; start after it."""
         if isinstance(event, CodeReady):
             offer = ManifestKnown(self._found.entries)
-            event = replace(event, files=offer.files, bytes=offer.bytes)
+            texts = sum(kind is Kind.TEXT for kind in offer.kinds())
+            event = replace(event, files=offer.files, bytes=offer.bytes, texts=texts)
         self._loading.announce(event)
         if isinstance(event, CodeReady | DescriptionReady):
             self.start()

@@ -32,6 +32,7 @@ from tests.display.seats import (
     MANIFEST,
     NOW,
     Seat,
+    Typist,
     code,
     done,
     moved,
@@ -89,6 +90,18 @@ def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:
     rows = seat.pty.look()
     assert [row.split()[0] for row in rows] == ["offered:", "you:", "total", "b.txt"]
     assert rows[1] == "you: hello"
+
+
+def test_message_typed_while_the_other_side_is_asked_has_a_row_of_its_own(seat: Seat) -> None:
+    display = seat.display(keyboard=Typist(seat.pty, []), sends=True)  # type: ignore[arg-type]
+    display.show(MANIFEST)
+    waiting = "waiting for the other side to accept; what you type is sent as a message"
+    assert seat.pty.look()[-1] == waiting
+    seat.pty.type_and_see("hello")
+    assert seat.pty.look()[-2:] == [waiting, "hello"]
+    seat.pty.type_and_see("\n")
+    display.show(TextExchanged("hello", sent=True, kind="line"))
+    assert seat.pty.look()[-2:] == ["you: hello", waiting]
 
 
 def test_bars_at_the_lower_edge_scroll_with_the_rest(seat: Seat) -> None:

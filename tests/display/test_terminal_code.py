@@ -114,6 +114,20 @@ def test_page_has_its_word_link_and_code_in_one_window(role: str, advice: str) -
     pty.close()
 
 
+@pytest.mark.parametrize(
+    ("files", "texts", "offered"),
+    [
+        (1, 1, "to send: 1 text (16 B)"),
+        (3, 1, "to send: 2 files, 1 text (16 B)"),
+        (2, 0, "to send: 2 files (16 B)"),
+        (0, 0, "to send: 0 files (16 B)"),
+    ],
+)
+def test_texts_are_not_counted_as_files(files: int, texts: int, offered: str) -> None:
+    lines, _ = plainly(replace(code(), files=files, bytes=16, texts=texts))
+    assert lines[0] == offered
+
+
 def test_ordinary_window_has_qr_code_of_the_page_words_beside_it_and_the_command() -> None:
     pty = Pty(80, 24)
     rows = Seat(pty).after(replace(code(LOCAL_PAGE), files=3, bytes=5_000_000))

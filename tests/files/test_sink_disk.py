@@ -21,6 +21,7 @@ from dcsend.content import Content, Data, End, Hole
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError, LocalProtocolError
 from dcsend.files.journal import INTERVAL, read_journal
+from dcsend.files.planning import check_root
 from dcsend.files.syncing import MANY, SYNCFS, sync_file_systems
 from dcsend.files.tmpfile import MAX_SIZE
 from tests.support.sinks import MakeSink, make_sink, receive, statuses, tree, whole
@@ -265,6 +266,16 @@ def test_read_only_disk_is_refused_before(small_disk: Path, make_sink: MakeSink)
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(DestinationError, match="can't write in"):
         make_sink(root=small_disk).plan([Entry("a", size=1)])
+
+
+def test_refused_folder_is_named_with_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DestinationError) as caught:
+        check_root(Path("file"))
+    assert str(caught.value) == f"{tmp_path}/file is not a folder"
 
 
 @pytest.mark.full

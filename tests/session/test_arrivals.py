@@ -194,6 +194,19 @@ def test_code_works_again_after_files_that_exist(stage: Stage, tmp_path: Path) -
     assert (tmp_path / "in" / "file").read_bytes() == b"new"
 
 
+def test_reason_has_the_name_and_not_the_path_of_a_file_where_a_folder_is_needed(
+    stage: Stage, tmp_path: Path
+) -> None:
+    for name in ("file", "other", "in/film.iso"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"old")
+    sender = stage.send(tmp_path / "file", str(tmp_path / "other"))
+    refused = stage.receive(sender.code, tmp_path / "in" / "film.iso").end()
+    assert (refused.status, refused.fatal["kind"]) == (4, "destination")
+    reason = "film.iso is not a folder"
+    assert sender.event("left")["message"] == f"the other side can't save it: {reason}"
+
+
 def test_code_of_a_receiver_works_again_after_files_that_exist(
     stage: Stage, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from typing import overload
 import pytest
 
 from dcsend.entry import Entry
-from dcsend.files.manifest import Scan, scan
+from dcsend.files.manifest import Scan, scan, scan_text
 from dcsend.protocol.messages import Manifest, decode
 from dcsend.session.events import CodeReady, Event, Warned
 from dcsend.session.outcome import Tally
@@ -51,10 +51,19 @@ async def test_manifest_is_encoded_after_the_code_which_has_the_size_of_the_offe
     mine.announce(CODE)
     code, note = events
     assert isinstance(code, CodeReady)
-    assert (code.files, code.bytes) == (1, 3)
+    assert (code.files, code.bytes, code.texts) == (1, 3, 0)
     assert isinstance(note, Warned)
     (text,) = await mine.result()
     assert decode(text) == Manifest(tuple(found.entries), True, found.left_out)
+    await mine.close()
+
+
+async def test_code_has_the_number_of_texts(worker: Worker) -> None:
+    mine, events = prepared(scan_text("hello"), worker)
+    mine.announce(CODE)
+    (code,) = events
+    assert isinstance(code, CodeReady)
+    assert (code.files, code.texts) == (1, 1)
     await mine.close()
 
 

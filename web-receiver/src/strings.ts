@@ -93,7 +93,7 @@ export const strings = {
   unreadable: (count: string) => `${count} that could not be read`,
   noneChosen: "Nothing is selected.",
   doubt: (size: string) =>
-    `This browser keeps files in memory until they are complete. ${size} may be too much: then the page stops, and incomplete files are lost.`,
+    `This browser keeps files in memory until they are complete, and ${size} may be too much. Then the page stops, and incomplete files are lost.`,
   saveEach:
     "They go to your downloads one by one, each as soon as it has arrived. The browser may ask whether this page may download several files, or ask for each of them: allow it.",
   saveZip: (name: string) => `The files arrive as one zip: ${name}.`,
