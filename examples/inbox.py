@@ -27,10 +27,16 @@ def main(folder: str) -> int:
                 case "error":
                     print(f"{event['message']}; {event['hint'] or ''}", file=sys.stderr)
                 case "done":
-                    print(f"{event['files']} files, exit status {event['exit']}")
+                    print(f"files: {event['files']}, exit status: {event['exit']}")
             sys.stdout.flush()
     return dcsend.returncode
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    try:
+        sys.exit(main(sys.argv[1]))
+    except KeyboardInterrupt:
+        sys.exit(130)

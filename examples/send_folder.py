@@ -26,4 +26,10 @@ async def main(folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1])))
+    if len(sys.argv) != 2:
+        print(__doc__, file=sys.stderr)
+        sys.exit(2)
+    try:
+        sys.exit(asyncio.run(main(sys.argv[1])))
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,5 +115,33 @@ async def test_inbox_prints_code_and_saved_file(tmp_path: Path, folder: Path) ->
         assert (await dcsend.send(folder / "a.jpg", to=code, settings=LOCAL)).ok
         lines = shown.read().splitlines()
         assert process.wait(60) == 0
-    assert lines == [f"saved: {tmp_path / 'in' / 'a.jpg'}", "1 files, exit status 0"]
+    assert lines == [f"saved: {tmp_path / 'in' / 'a.jpg'}", "files: 1, exit status: 0"]
     assert (tmp_path / "in" / "a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["send_folder.py", "receive_folder.py", "inbox.py"])
+def test_example_without_arguments_shows_how_it_is_called(name: str) -> None:
+    command = [sys.executable, str(EXAMPLES / name)]
+    ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert f"python {name} " in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_control_c_ends_an_example_without_a_traceback(tmp_path: Path, folder: Path) -> None:
+    script = EXAMPLES / "send_folder.py"
+    with (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, str(script), str(folder)],
+            env=ENVIRONMENT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+        with process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("on the other machine: ")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+    assert (tmp_path / "errors").read_text() == ""
