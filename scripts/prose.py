@@ -1,4 +1,4 @@
-"""Find words that dcsend's documents, docstrings, comments and messages do not use.
+"""Find words that documents, docstrings, comments, messages and names of tests do not use.
 
     python scripts/prose.py
 
@@ -22,6 +22,13 @@ _PLACES: Final = (
     *("web-receiver/*.html", "web-receiver/src/**/*.ts", "web-receiver/build/*.ts"),
     *("bench/**/*.py", "scripts/*.py", "scripts/*.sh", "examples/*.py"),
 )
+_TESTS: Final = (
+    "tests/*.py",
+    *(f"tests/{folder}/*.py" for folder in ("chat", "cli", "display", "dtls", "faults", "files")),
+    *(f"tests/{folder}/*.py" for folder in ("ice", "lab", "pages", "programs", "serving")),
+    "tests/session/*.py",
+)
+"Their names are sentences, so the words of names are checked, too."
 _HERE: Final = Path(__file__).name
 BANNED: Final = re.compile(
     r"\b(?:"
@@ -36,25 +43,31 @@ BANNED: Final = re.compile(
 "Persons for machines, and words that name nothing."
 
 
-def find(text: str) -> Iterator[tuple[int, str]]:
+def find(text: str, *, names: bool = False) -> Iterator[tuple[int, str]]:
     r"""Yield the number of each line with such a word, and the word.
+
+    Args:
+        text: of a file.
+        names: whether names such as `test_peer_is_told` are read as words.
 
     >>> list(find("The peer says nothing,\nand nobody asks."))
     [(1, 'peer says'), (2, 'nobody')]
+    >>> list(find("def test_peer_is_told() -> None:", names=True))
+    [(1, 'is told')]
     """
     for number, line in enumerate(text.splitlines(), 1):
-        for match in BANNED.finditer(line):
+        for match in BANNED.finditer(line.replace("_", " ") if names else line):
             yield number, match[0]
 
 
 def main() -> int:
     """Check every file; return the exit status."""
     found = 0
-    for place in _PLACES:
+    for place in (*_PLACES, *_TESTS):
         for path in sorted(ROOT.glob(place)):
             if path.name == _HERE:
                 continue
-            for number, word in find(path.read_text(encoding="utf-8")):
+            for number, word in find(path.read_text(encoding="utf-8"), names=place in _TESTS):
                 print(f"{path.relative_to(ROOT)}:{number}: {word!r} is not used in dcsend's texts")
                 found += 1
     return 1 if found else 0

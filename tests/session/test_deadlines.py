@@ -127,7 +127,7 @@ async def test_manifest_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> 
         await given_up(peer, receiving(ours, tmp_path), missed="did not complete its list")
 
 
-async def test_person_who_has_not_chosen_yet_is_waited_for(tmp_path: Path) -> None:
+async def test_choice_of_a_person_is_waited_for(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:
         run = asyncio.create_task(receiving(ours, tmp_path))
