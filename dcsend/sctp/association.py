@@ -47,7 +47,10 @@ class Association:
         self.events: deque[Event] = deque()
         self._options = options
         self._handshake = Handshake(
-            options.limits.window, zero_checksum=options.zero_checksum, tsn=options.first_tsn
+            options.limits.window,
+            zero_checksum=options.zero_checksum,
+            extensions=options.extensions,
+            tsn=options.first_tsn,
         )
         self.tag = self._handshake.tag
         "Our verification tag: that of the packets from the peer (RFC 9260, 3.1)."
@@ -67,7 +70,9 @@ class Association:
             wire.INIT: self._on_init,
             wire.INIT_ACK: self._on_init_ack,
             wire.SACK: self._on_sack,
-            wire.HEARTBEAT: self._on_heartbeat,
+            wire.HEARTBEAT: lambda _, value, __: self._reply(
+                wire.chunk(wire.HEARTBEAT_ACK, 0, value)
+            ),
             wire.HEARTBEAT_ACK: self._on_heartbeat_ack,
             wire.ABORT: lambda *_: self._end("the peer aborted the association"),
             wire.SHUTDOWN: self._on_shutdown,
@@ -300,9 +305,6 @@ class Association:
         if self.state in SENDING:
             self.transmission.acknowledge(wire.parse_sack(value), now)
             self._check_drained(now)
-
-    def _on_heartbeat(self, flags: int, value: bytes, now: float) -> None:
-        self._reply(wire.chunk(wire.HEARTBEAT_ACK, 0, value))
 
     def _on_heartbeat_ack(self, flags: int, value: bytes, now: float) -> None:
         if self.transmission.probing.on_heartbeat_ack(value):

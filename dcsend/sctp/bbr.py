@@ -179,7 +179,7 @@ class Bbr:
         "BBR.inflight_hi: bytes that may be in flight without excessive loss."
         self._uniform = uniform
         self._shares = sharing
-        self._sharing = Sharing(now, uniform)
+        self.sharing = Sharing(now, uniform)
         self._max_bw_filter = _MaxFilter()
         self._phase_start = now
         self._phase_end = math.inf
@@ -277,8 +277,8 @@ class Bbr:
             self._min_rtt_stamp = ack.now
             if rtt < self.min_rtt or stale:
                 self.min_rtt = rtt
-        elif (stale or self._sharing.min_rtt_is_doubtful) and self.phase is not Phase.PROBE_RTT:
-            self._sharing.min_rtt_is_doubtful = False
+        elif (stale or self.sharing.min_rtt_is_doubtful) and self.phase is not Phase.PROBE_RTT:
+            self.sharing.min_rtt_is_doubtful = False
             self._enter(Phase.PROBE_RTT, ack.now)
             self._prior_cwnd = max(self.window, self._prior_cwnd)
             self._probe_rtt_min_delay = rtt
@@ -306,7 +306,7 @@ class Bbr:
             self.window = max(self.window, self._prior_cwnd)
             self._prior_cwnd = 0
         self._check_excessive_loss()
-        self._sharing.round_ended(ack.now, self._round_rtt, self.min_rtt)
+        self.sharing.round_ended(ack.now, self._round_rtt, self.min_rtt)
         self._last_round_rtt = self._round_rtt
         self._delivered_in_last_round = self._delivered_in_round
         if not self._full_bw_reached and not ack.app_limited:
@@ -365,7 +365,7 @@ class Bbr:
                 self._start_cruise(now)
             case Phase.PROBE_BW_CRUISE if self._is_time_to_probe_bw(now):
                 self._max_bw_before_up = self._max_bw_filter.value
-                self._sharing.set_baseline(self._last_round_rtt, ack.in_flight)
+                self.sharing.set_baseline(self._last_round_rtt, ack.in_flight)
                 self._enter(Phase.PROBE_BW_UP, now, _UP_RTTS)
             case Phase.PROBE_BW_UP if self._is_time_to_go_down(ack):
                 self._enter(Phase.PROBE_BW_DOWN, now, _DOWN_RTTS)
@@ -376,7 +376,7 @@ class Bbr:
                 else:
                     self._start_cruise(now)
             case Phase.PROBE_QUEUE:
-                if self._sharing.probe(ack, self.bdp, self.min_rtt) or now >= self._phase_end:
+                if self.sharing.probe(ack, self.bdp, self.min_rtt) or now >= self._phase_end:
                     self._start_cruise(now)
             case Phase.PROBE_RTT:
                 self._check_probe_rtt(ack)
@@ -384,7 +384,7 @@ class Bbr:
     def _is_time_to_probe_queue(self) -> bool:
         """Return whether PROBE_QUEUE follows."""
         is_large = self.bdp > _PROBE_QUEUE_PACKETS * self.payload
-        return self._shares and is_large and self._sharing.is_due()
+        return self._shares and is_large and self.sharing.is_due()
 
     def _is_time_to_probe_bw(self, now: float) -> bool:
         """Return whether UP follows; soon, if the last one found more bandwidth."""
@@ -427,7 +427,7 @@ class Bbr:
     # Pacing rate and window
 
     def _set_pacing_rate(self) -> None:
-        rate = min(_PACING_GAINS[self.phase] * self._max_bw_filter.value, self._sharing.ceiling)
+        rate = min(_PACING_GAINS[self.phase] * self._max_bw_filter.value, self.sharing.ceiling)
         rate *= _PACING_MARGIN
         if rate and (self._full_bw_reached or rate > self.pacing_rate):
             self.pacing_rate = rate

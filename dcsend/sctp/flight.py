@@ -121,6 +121,10 @@ class Flight:
         """Return the number of chunks that are not cumulatively acknowledged."""
         return len(self._records)
 
+    def __iter__(self) -> Iterator[Sent]:
+        """Iterate over those chunks, in the order of their TSNs."""
+        return iter(self._records.values())
+
     @property
     def is_empty(self) -> bool:
         """Whether everything that was sent is acknowledged or abandoned."""

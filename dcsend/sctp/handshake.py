@@ -66,18 +66,27 @@ class Peer:
 class Handshake:
     """Our tag, first TSN, and the key of our cookies."""
 
-    def __init__(self, window: int, *, zero_checksum: bool, tsn: int | None = None) -> None:
+    def __init__(
+        self,
+        window: int,
+        *,
+        zero_checksum: bool,
+        extensions: frozenset[int] = EXTENSIONS,
+        tsn: int | None = None,
+    ) -> None:
         """Choose them at random.
 
         Args:
             window: the first a_rwnd, in bytes.
             zero_checksum: whether to announce that packets need no checksum.
+            extensions: the chunk types to announce.
             tsn: the first TSN; None for a random one.
         """
         self.tag = secrets.randbelow(0xFFFFFFFF) + 1
         self.tsn = secrets.randbits(32) if tsn is None else tsn
         self._window = window
         self._zero_checksum = zero_checksum
+        self._extensions = extensions
         self._key = secrets.token_bytes(32)
         self._inits = 0
 
@@ -109,7 +118,7 @@ class Handshake:
             _STREAMS,
             self.tsn,
             cookie,
-            EXTENSIONS,
+            self._extensions,
             zero_checksum,
         ).encode(kind)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from dcsend.sctp.bbr import Bbr
 from dcsend.sctp.controller import MakeController
+from dcsend.sctp.handshake import EXTENSIONS
 from dcsend.sctp.reassembly import Limits
 
 __all__ = ["Options"]
@@ -25,3 +26,5 @@ class Options:
     "The class of the congestion controller, or a function that makes one."
     first_tsn: int | None = None
     "32 bits; None for a random one. Tests set it to let TSNs wrap around soon."
+    extensions: frozenset[int] = EXTENSIONS
+    "The chunk types that are announced as supported."

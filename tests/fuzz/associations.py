@@ -75,7 +75,7 @@ class _Play:
         self._takes = bool(how & 0x10)
         self._zero_checksum = zero_checksum
         self._cookie = b""
-        self._tag = self.association._handshake.tag
+        self._tag = self.association.tag
         self._channels = DataChannels(self.association, is_client=True, on_channel=self._announced)
         self._opened: list[DataChannel] = []
         self._begin(how & 0x0F)

@@ -14,6 +14,7 @@ from dcsend.peers.transfer import TransferConnection
 from dcsend.sctp import wire
 from dcsend.sctp.probing import BASE_PAYLOAD, MAX_STANDARD_PAYLOAD, payloads
 from dcsend.sctp.transmission import Transmission
+from tests.sctp.ends import probe_token
 from tests.support.aiortc_sctp import aiortc_peer
 from tests.support.peers import (
     NotingConnection,
@@ -117,14 +118,6 @@ async def test_peer_can_not_have_sizes_that_were_not_probed() -> None:
         await transfer(listener, dialer, 1)
         assert payload(dialer) == LARGEST
         await transfer(dialer, listener, 3)
-
-
-def probe_token(packet: bytes) -> bytes:
-    """Return what a probe has in front of its size; empty if a packet is no probe."""
-    for kind, _, value in wire.chunks(packet):
-        if kind == wire.HEARTBEAT:
-            return next(info[:-4] for _, info in wire.parameters(value))
-    return b""
 
 
 async def test_aiortc_gets_no_packets_beyond_those_of_an_ethernet() -> None:

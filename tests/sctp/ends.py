@@ -8,25 +8,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from random import Random
 from typing import Final
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
+from dcsend.sctp.controller import Controller
 from dcsend.sctp.events import Ended, Established, Event, Message, Reset
+from dcsend.sctp.handshake import BULK_EXTENSION, EXTENSIONS
 from dcsend.sctp.queue import RELIABLE, Reliability
 from dcsend.sctp.states import State
+from dcsend.sctp.wire import Init
 from tests.sctp.reno import Reno
 
-__all__ = ["End", "Pair", "Storm", "check_books", "kinds", "make_pair"]
+__all__ = [
+    *("WITHOUT_BULK", "End", "Pair", "Storm", "check_books", "cookie_of", "kinds", "make_pair"),
+    "probe_token",
+]
 
 BINARY: Final = 53
 PLAIN: Final = Options(congestion=Reno)
+WITHOUT_BULK: Final = EXTENSIONS - {BULK_EXTENSION}
+"What a stack other than dcsend's announces."
 
 
 def kinds(packets: Iterable[bytes]) -> list[int]:
     """Return the types of all chunks in some packets."""
     return [kind for packet in packets for kind, _, _ in wire.chunks(packet)]
+
+
+def probe_token(packet: bytes) -> bytes:
+    """Return what a probe has in front of its size; empty if a packet is no probe."""
+    for kind, _, value in wire.chunks(packet):
+        if kind == wire.HEARTBEAT:
+            return next(info[:-4] for _, info in wire.parameters(value))
+    return b""
+
+
+def cookie_of(init_ack: bytes) -> bytes:
+    """Return the cookie in an INIT ACK chunk."""
+    [(_, _, value)] = wire.chunks(bytes(12) + init_ack)
+    return Init.parse(value).cookie
 
 
 class Pair:
@@ -37,12 +60,26 @@ class Pair:
 
     def __init__(self, left: Options, right: Options) -> None:
         self.now = 100.0
-        self.ends = (Association(left, self.now), Association(right, self.now))
+        self.controllers: list[Controller] = []
+        "The congestion controller of each end."
+        self.ends = (
+            Association(self._kept(left), self.now),
+            Association(self._kept(right), self.now),
+        )
         self.wire: tuple[list[bytes], list[bytes]] = ([], [])
         "Packets on their way to `ends[0]` and to `ends[1]`."
         self.events: tuple[list[Event], list[Event]] = ([], [])
         self.takes = True
         "Whether the applications take their messages."
+
+    def _kept(self, options: Options) -> Options:
+        """Return options with which the controller is added to `controllers`."""
+
+        def make(payload: int, now: float) -> Controller:
+            self.controllers.append(options.congestion(payload, now))
+            return self.controllers[-1]
+
+        return replace(options, congestion=make)
 
     @property
     def states(self) -> tuple[State, State]:
@@ -146,11 +183,10 @@ def make_pair(
 def check_books(association: Association) -> None:
     """Compare the counters of an association with its queues."""
     flight = association.transmission.flight
-    records = list(flight._records.values())
-    here = [r for r in records if not r.acknowledged]
+    here = [r for r in flight if not r.acknowledged]
     assert flight.outstanding == sum(r.size for r in here)
     assert flight.bytes == sum(r.size for r in here if not r.lost)
-    assert sorted(flight._records) == list(range(flight.cumulative + 1, flight.next))
+    assert [r.tsn for r in flight] == list(range(flight.cumulative + 1, flight.next))
     reception = association._reception
     if reception is None:
         return
@@ -239,10 +275,11 @@ class End:
 
     Args:
         options: of the association.
-        takes: says whether the application takes messages at a time; else they wait.
+        takes: returns whether the application takes messages at a time; otherwise they wait.
     """
 
     def __init__(self, options: Options, takes: Callable[[float], bool] = lambda now: True) -> None:
+        self.options = options
         self.association = Association(options, 0.0)
         self.messages: list[Message] = []
         self.sent: list[State] = []
@@ -252,7 +289,7 @@ class End:
         self.wakes = 0
         "How often `timeout` was called."
         self.most_held = 0
-        "The largest value of `Reassembly.held`."
+        "The largest value of `Association.held`."
         self._takes = takes
         self._waiting: list[Message] = []
         self._now = 0.0
@@ -286,9 +323,7 @@ class End:
     def _look(self, now: float) -> None:
         """Process the events."""
         self._now = now
-        reception = self.association._reception
-        if reception is not None:
-            self.most_held = max(self.most_held, reception._reassembly.held)
+        self.most_held = max(self.most_held, self.association.held)
         events = self.association.events
         while events:
             event = events.popleft()

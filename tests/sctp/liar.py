@@ -1,6 +1,6 @@
-"""A peer that can say anything, and what that costs, for the tests of it.
+"""A peer that can send anything, and what that costs, for the tests of it.
 
-It has shown a certificate like anybody else. Costs are counted in instructions of the interpreter,
+Its certificate is valid. Costs are counted in instructions of the interpreter,
 not in seconds, so that a busy machine changes nothing.
 """
 
@@ -14,6 +14,8 @@ from typing import Final, Protocol
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
+from dcsend.sctp.bbr import Bbr
+from dcsend.sctp.controller import MakeController
 from dcsend.sctp.events import Message
 from dcsend.sctp.handshake import Handshake, Peer
 from dcsend.sctp.reassembly import Limits
@@ -32,22 +34,26 @@ RECORD: Final = 16_384 - 12
 class Liar:
     """An association and a peer that sends arbitrary chunks."""
 
-    def __init__(self, limits: Limits | None = None, *, extensions: bool = True) -> None:
+    def __init__(self, limits: Limits | None = None, *, congestion: MakeController = Bbr) -> None:
         self.now = 10.0
-        options = Options(limits=limits or Limits(window=100_000, message=30_000), first_tsn=0)
+        options = Options(
+            limits=limits or Limits(window=100_000, message=30_000),
+            congestion=congestion,
+            first_tsn=0,
+        )
         self.association = Association(options, 0.0)
         peer = Handshake(1 << 20, zero_checksum=True, tsn=0)
-        handshake = self.association._handshake
         self.association.associate(0.0)
-        self.association.packets(0.0)
-        ours = Init.parse(handshake.init()[4:])
-        self.tag = handshake.tag
-        self.say(peer.init_ack(Peer.of(ours)))
-        self.say(wire.chunk(wire.COOKIE_ACK, 0))
+        [packet] = self.association.packets(0.0)
+        [(_, _, init)] = wire.chunks(packet)
+        ours = Init.parse(init)
+        self.tag = ours.tag
+        self.send(peer.init_ack(Peer.of(ours)))
+        self.send(wire.chunk(wire.COOKIE_ACK, 0))
         assert self.association.state is State.ESTABLISHED
         self.association.events.clear()
 
-    def say(self, *chunks: bytes, answer: bool = True) -> list[bytes]:
+    def send(self, *chunks: bytes, answer: bool = True) -> list[bytes]:
         """Send chunks in one packet; return the packets that come back."""
         packet = wire.packet(PORTS, self.tag, b"".join(chunks), checksum=True)
         self.association.receive(packet, self.now)
@@ -57,7 +63,7 @@ class Liar:
         self, tsn: int, content: bytes = b"x", flags: int = WHOLE, stream: int = 0, number: int = 0
     ) -> None:
         """Send a DATA chunk."""
-        self.say(wire.data_chunk(flags, tsn & 0xFFFFFFFF, stream, number & 0xFFFF, 53, content))
+        self.send(wire.data_chunk(flags, tsn & 0xFFFFFFFF, stream, number & 0xFFFF, 53, content))
 
     def take(self) -> list[bytes]:
         """Take all messages, as an application does."""
@@ -71,10 +77,8 @@ class Liar:
 
     @property
     def held(self) -> int:
-        """The value of `Reassembly.held`."""
-        reception = self.association._reception
-        assert reception is not None
-        return reception._reassembly.held
+        """The value of `Association.held`."""
+        return self.association.held
 
     @property
     def is_well(self) -> bool:

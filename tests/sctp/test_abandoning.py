@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dcsend.sctp import wire
 from dcsend.sctp.association import Options
+from dcsend.sctp.handshake import EXTENSIONS
 from dcsend.sctp.queue import Reliability
 from tests.sctp.ends import PLAIN, kinds, make_pair
 from tests.sctp.reno import Reno
@@ -21,13 +24,12 @@ def test_a_message_that_is_given_up_lets_the_next_one_through(*, ordered: bool, 
     pair.run(10.0)
     assert pair.messages(1) == [b"next"]
     assert pair.ends[0].is_drained
-    assert pair.ends[1]._reception is not None
-    assert pair.ends[1]._reception._reassembly.held == 0
+    assert pair.ends[1].held == 0
 
 
 def test_half_a_message_that_expires_does_not_stop_its_stream() -> None:
     pair = make_pair(PLAIN, Options(congestion=Reno))
-    pair.ends[0].transmission._controller.window = 1200
+    pair.controllers[0].window = 1200
     pair.send(0, bytes(9000), how=Reliability(max_lifetime=0.05))
     pair.now += 0.1
     pair.ends[0].send(0, 53, b"next", pair.now)
@@ -38,7 +40,7 @@ def test_half_a_message_that_expires_does_not_stop_its_stream() -> None:
 
 def test_half_a_message_that_is_given_up_does_not_stop_its_stream_whatever_is_lost() -> None:
     pair = make_pair()
-    pair.ends[0].transmission._controller.window = 2400
+    pair.controllers[0].window = 2400
     pair.send(0, bytes(9000), how=Reliability(max_retransmits=0))
     first = pair.lose(1)
     pair.wait()
@@ -72,13 +74,12 @@ def test_what_expires_while_it_waits_to_be_sent_again_is_not() -> None:
     pair.poll(0)
     pair.lose(1)
     pair.now += 0.8
-    pair.ends[0].transmission._controller.window = 100_000
+    pair.controllers[0].window = 100_000
     assert kinds(pair.poll(0)) == [wire.FORWARD_TSN]
 
 
 def test_a_peer_without_forward_tsn_gets_everything() -> None:
-    pair = make_pair()
-    pair.ends[0].transmission._peer_forward_tsn = False
+    pair = make_pair(PLAIN, replace(PLAIN, extensions=EXTENSIONS - {wire.FORWARD_TSN}))
     pair.send(0, bytes(3000), how=Reliability(max_retransmits=0))
     pair.lose(1)
     pair.run(10.0)

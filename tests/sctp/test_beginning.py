@@ -173,7 +173,7 @@ def test_an_init_ack_without_a_cookie_is_no_answer() -> None:
     pair = begin(0)
     pair.poll(0)
     naked = wire.Init(7, 9, 1, 1, 0).encode(wire.INIT_ACK)
-    tag = pair.ends[0]._handshake.tag
+    tag = pair.ends[0].tag
     pair.ends[0].receive(wire.packet((5000, 5000), tag, naked), pair.now)
     assert pair.states[0] is State.COOKIE_WAIT
 
@@ -181,7 +181,7 @@ def test_an_init_ack_without_a_cookie_is_no_answer() -> None:
 def test_nothing_but_the_handshake_is_answered_before_there_is_a_peer() -> None:
     pair = begin(0)
     pair.poll(0)
-    tag = pair.ends[0]._handshake.tag
+    tag = pair.ends[0].tag
     for kind in (wire.HEARTBEAT, wire.SACK, wire.DATA, 0x7F, wire.RE_CONFIG, wire.SHUTDOWN_ACK):
         packet = wire.packet((5000, 5000), tag, wire.chunk(kind, 0, bytes(24)))
         pair.ends[0].receive(packet, pair.now)
@@ -216,7 +216,7 @@ def test_a_cookie_echo_has_a_checksum_and_comes_first_even_when_it_comes_again()
     pair.deliver(1)
     pair.deliver(0)
     pair.lose(1)
-    tag = pair.ends[0]._handshake.tag
+    tag = pair.ends[0].tag
     heartbeat = wire.packet((5000, 5000), tag, wire.chunk(wire.HEARTBEAT, 0, b"abcd"))
     pair.ends[0].receive(heartbeat, pair.now)
     pair.wait()

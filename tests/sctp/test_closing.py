@@ -12,6 +12,17 @@ from dcsend.sctp.channels import ChannelParameters, ChannelState, DataChannel, D
 from dcsend.sctp.events import Ended
 
 
+class Reusing(DataChannels):
+    """Channels of a stack that uses stream ids again."""
+
+    reused: int | None = None
+    "The id of the next channel; None for one that was not used before."
+
+    def _free_id(self) -> int:
+        reused, self.reused = self.reused, None
+        return super()._free_id() if reused is None else reused
+
+
 class End:
     """An association with its channels."""
 
@@ -20,9 +31,7 @@ class End:
         self.announced: list[DataChannel] = []
         self.messages: list[bytes | str] = []
         self.closed: list[DataChannel] = []
-        self.channels = DataChannels(
-            self.association, is_client=is_client, on_channel=self.announce
-        )
+        self.channels = Reusing(self.association, is_client=is_client, on_channel=self.announce)
         self.ended = False
 
     def announce(self, channel: DataChannel) -> None:
@@ -48,7 +57,7 @@ class End:
 
 
 class Pair:
-    """Two ends; `passes` judges each packet, of the left one if the second argument is true."""
+    """Two ends; `passes` drops packets: of the left one if its second argument is true."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -63,7 +72,7 @@ class Pair:
         yield from (self.left, self.right)
 
     def exchange(self) -> bool:
-        """Carry over what both want to send; tell whether there was anything."""
+        """Deliver the packets of both; return whether there were any."""
         moved = False
         for source, target in ((self.left, self.right), (self.right, self.left)):
             for packet in source.association.packets(self.now):
@@ -93,7 +102,7 @@ def pair() -> Pair:
 
 
 def is_re_config(packet: bytes, kind: int) -> bool:
-    """Tell whether a packet has a RE-CONFIG with a parameter of a kind: 13 asks, 16 answers."""
+    """Return whether a packet has a RE-CONFIG with a parameter of a kind: 13 asks, 16 answers."""
     return any(
         chunk == wire.RE_CONFIG and any(found == kind for found, _ in wire.parameters(value))
         for chunk, _, value in wire.chunks(packet)
@@ -141,8 +150,8 @@ def test_id_can_be_used_again_though_the_answer_to_our_reset_was_lost(pair: Pair
     pair.run(0.2)
     assert states(theirs) == {ChannelState.CLOSING}
     assert pair.left.closed == [channel]
-    # As the next free id would be chosen by those who use them again.
-    pair.left.channels._next = channel.id or 0
+    # As by a stack that chooses the lowest free id.
+    pair.left.channels.reused = channel.id
     second = pair.left.open("b", pair.now)
     assert second.id == theirs.id
     pair.run(0.1)

@@ -13,13 +13,14 @@ from dcsend.sctp.reassembly import MAX_AHEAD, Limits
 from dcsend.sctp.states import State
 from dcsend.sctp.wire import FIRST, LAST, UNORDERED
 from tests.sctp.liar import RECORD, WHOLE, Liar, sack, steps
+from tests.sctp.reno import Reno
 
 # Acknowledgements
 
 
 def test_who_acknowledges_what_was_not_sent_is_left() -> None:
     liar = Liar()
-    liar.say(sack(5))
+    liar.send(sack(5))
     assert liar.association.state is State.ENDED
 
 
@@ -27,7 +28,7 @@ def test_who_acknowledges_what_was_not_sent_in_a_gap_is_left() -> None:
     liar = Liar()
     liar.association.send(0, 53, bytes(3000), liar.now)
     liar.association.packets(liar.now)
-    liar.say(sack(-1, gaps=[(2, 60_000)]))
+    liar.send(sack(-1, gaps=[(2, 60_000)]))
     [ended] = [event for event in liar.association.events if isinstance(event, Ended)]
     assert ended.violation
 
@@ -38,7 +39,7 @@ def test_gap_blocks_out_of_order_are_not_read(gaps: list[tuple[int, int]]) -> No
     liar.association.send(0, 53, bytes(12_000), liar.now)
     liar.association.packets(liar.now)
     before = liar.association.transmission.flight.bytes
-    liar.say(sack(-1, gaps=gaps))
+    liar.send(sack(-1, gaps=gaps))
     assert liar.association.transmission.flight.bytes == before
     assert liar.is_well
 
@@ -47,8 +48,8 @@ def test_a_cumulative_tsn_that_goes_back_changes_nothing() -> None:
     liar = Liar()
     liar.association.send(0, 53, bytes(12_000), liar.now)
     liar.association.packets(liar.now)
-    liar.say(sack(3))
-    liar.say(sack(1, window=0))
+    liar.send(sack(3))
+    liar.send(sack(1, window=0))
     assert liar.association.transmission.flight.cumulative == 3
     assert liar.association.transmission.peer_window
     assert liar.is_well
@@ -58,12 +59,12 @@ def test_a_cumulative_tsn_that_goes_back_changes_nothing() -> None:
 def test_no_advertised_window_breaks_the_sender(window: int) -> None:
     liar = Liar()
     liar.association.send(0, 53, bytes(12_000), liar.now)
-    liar.say(sack(-1, window=window))
+    liar.send(sack(-1, window=window))
     for _ in range(8):
         liar.now = max(liar.now, liar.association.deadline() or 0)
         liar.association.timeout(liar.now)
         liar.association.packets(liar.now)
-        liar.say(sack(-1, window=window))
+        liar.send(sack(-1, window=window))
     assert liar.is_well
 
 
@@ -72,7 +73,7 @@ def test_optimistic_acknowledgements_only_cost_the_peer_its_data() -> None:
     for _ in range(200):
         liar.association.send(0, 53, bytes(6000), liar.now)
         liar.association.packets(liar.now)
-        liar.say(sack(liar.association.transmission.flight.next - 1))
+        liar.send(sack(liar.association.transmission.flight.next - 1))
         liar.now += 0.001
     assert liar.is_well
 
@@ -85,48 +86,50 @@ def test_an_acknowledgement_taken_back_again_and_again_breaks_nothing() -> None:
         liar.association.packets(liar.now)
         last = flight.next - 1 - flight.cumulative
         if last > 3:
-            liar.say(sack(flight.cumulative, gaps=[(2, last)]))
-            liar.say(sack(flight.cumulative, gaps=[(2 + turn % 2, 3)]))
+            liar.send(sack(flight.cumulative, gaps=[(2, last)]))
+            liar.send(sack(flight.cumulative, gaps=[(2 + turn % 2, 3)]))
         liar.now = max(liar.now, liar.association.deadline() or 0)
         liar.association.timeout(liar.now)
         liar.association.packets(liar.now)
         assert liar.is_well or liar.association.transmission.is_unreachable
 
 
+class Unlimited(Reno):
+    """Congestion control that limits nothing."""
+
+    def __init__(self, payload: int, now: float) -> None:
+        super().__init__(payload, now)
+        self.window = 1 << 30
+
+
 def test_a_sack_costs_about_as_much_as_it_is_long() -> None:
-    liar = Liar()
+    liar = Liar(congestion=Unlimited)
     # As many chunks in flight as a peer can make us send.
-    transmission = liar.association.transmission
-    flight = transmission.flight
-    transmission._controller.window = 1 << 30
-    transmission._pacer.credit = float("inf")
-    transmission._controller.pacing_rate = float("inf")
+    flight = liar.association.transmission.flight
     liar.association.send(0, 53, bytes(900_000), liar.now)
     liar.association.packets(liar.now)
     assert flight.next > 600
     most = (flight.next - 1 - flight.cumulative) // 2 - 1
     one = sack(flight.cumulative, gaps=[(2 * n, 2 * n) for n in range(1, most)])
     other = sack(flight.cumulative, gaps=[(2 * n + 1, 2 * n + 1) for n in range(1, most)])
-    liar.say(one)
-    liar.say(other)
+    liar.send(one)
+    liar.send(other)
     for chunk in (one, other):
-        cost = steps(lambda chunk=chunk: liar.say(chunk))  # type: ignore[misc]
+        cost = steps(lambda chunk=chunk: liar.send(chunk))  # type: ignore[misc]
         assert cost < 250 * most + 5000
     many = [sack(flight.cumulative) for _ in range(RECORD // 16)]
-    assert steps(lambda: liar.say(*many)) < 2000 * len(many)
+    assert steps(lambda: liar.send(*many)) < 2000 * len(many)
 
 
 def test_telling_a_long_run_again_and_again_costs_little() -> None:
-    liar = Liar()
-    transmission = liar.association.transmission
-    transmission._controller.window = transmission.peer_window = 1 << 30
-    transmission._controller.pacing_rate = transmission._pacer.credit = float("inf")
+    liar = Liar(congestion=Unlimited)
+    liar.send(sack(-1, window=1 << 30))
     liar.association.send(0, 53, bytes(2_000_000), liar.now)
     liar.association.packets(liar.now)
     long, short = sack(-1, gaps=[(2, 1500)]), sack(-1)
-    liar.say(long)
+    liar.send(long)
     many = [short, long] * 200
-    assert steps(lambda: liar.say(*many)) < 2000 * len(many)
+    assert steps(lambda: liar.send(*many)) < 2000 * len(many)
     assert liar.is_well
 
 
@@ -238,7 +241,7 @@ def test_a_stream_id_beyond_the_last_is_a_violation() -> None:
 @pytest.mark.parametrize("value", [b"", b"\0" * 3, b"\0" * 12])
 def test_data_without_data_is_a_violation(value: bytes) -> None:
     liar = Liar()
-    liar.say(wire.chunk(wire.DATA, WHOLE, value))
+    liar.send(wire.chunk(wire.DATA, WHOLE, value))
     assert liar.association.state is State.ENDED
 
 
@@ -254,7 +257,7 @@ def test_gaps_without_end_are_bounded_and_answered_quickly() -> None:
     liar = Liar(Limits())
     for tsn in range(2, MAX_AHEAD + 1000, 2):
         packet = wire.data_chunk(WHOLE, tsn, 0, 1, 53, b"x")
-        liar.say(packet, answer=False)
+        liar.send(packet, answer=False)
     packets = liar.association.packets(liar.now)
     assert len(packets) == 1
     assert len(packets[0]) < 1400

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsend.sctp import wire
-from dcsend.sctp.association import Association, Options
+from dcsend.sctp.association import Options
 from dcsend.sctp.handshake import EXTENSIONS
 from dcsend.sctp.parts import Parts, split
 from dcsend.sctp.probing import BASE_PAYLOAD, MAX_PAYLOAD
 from dcsend.sctp.queue import RELIABLE, Reliability
 from dcsend.sctp.states import State
-from tests.sctp.ends import End, check_books
+from tests.sctp.ends import WITHOUT_BULK, End, check_books, kinds
 from tests.sctp.liar import Liar
 from tests.sctp.path import Link, Simulation
 
@@ -62,9 +62,9 @@ def test_parts_of_several_chunks_are_kept_apart_and_not_without_end() -> None:
     chunks = [values(data(2000, tsn)) for tsn in range(100)]
     for first, _ in chunks:
         assert together.add(*first) is None
-    assert len(together._waiting) <= 16
-    assert together.add(*chunks[0][1]) is None  # its first part was given up
-    assert together.add(*chunks[99][1]) is not None
+    made = [together.add(*last) is not None for _, last in reversed(chunks)]
+    # The first parts of all others were dropped.
+    assert made == [True] * 16 + [False] * 84
 
 
 def impossible() -> list[tuple[int, bytes]]:
@@ -86,7 +86,7 @@ def test_an_impossible_part_is_dropped(part: tuple[int, bytes]) -> None:
     with pytest.raises(wire.Malformed):
         Parts().add(*part)
     liar = Liar()
-    liar.say(wire.chunk(wire.PART, *part))
+    liar.send(wire.chunk(wire.PART, *part))
     assert liar.association.state is State.ESTABLISHED
 
 
@@ -95,31 +95,20 @@ def test_an_impossible_part_is_dropped(part: tuple[int, bytes]) -> None:
 SMALL = 12 + wire.DATA_HEADER.size + BASE_PAYLOAD
 
 
-@pytest.fixture
-def foreign(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each end be another implementation for the other one."""
-    monkeypatch.setattr("dcsend.sctp.handshake.EXTENSIONS", EXTENSIONS - {wire.PART})
-    monkeypatch.setattr(Association, "_on_part", lambda *_: None)
-
-
-@pytest.fixture(params=["dcsend", "foreign"])
-def peer(request: pytest.FixtureRequest) -> None:
-    """Let each end be a dcsend for the other one, or another implementation."""
-    if request.param == "foreign":
-        request.getfixturevalue("foreign")
-
-
 class Recorded(End):
     """Keeps the packets with DATA that it has sent, and when."""
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.log: list[tuple[float, bytes]] = []
+        self.parts = 0
+        "PART chunks so far."
 
     def packets(self, now: float) -> list[bytes]:
         """Return what is to be sent."""
         packets = super().packets(now)
         self.log += [(now, packet) for packet in packets if packet[12] == wire.DATA]
+        self.parts += kinds(packets).count(wire.PART)
         return packets
 
     def between(self, start: float, end: float) -> list[bytes]:
@@ -136,12 +125,17 @@ class Flow:
     """Ten megabytes, or so, over a path that takes less from some moment on."""
 
     def __init__(
-        self, there: Link, back: Link | None = None, payloads: tuple[int, ...] = (1404,)
+        self,
+        there: Link,
+        back: Link | None = None,
+        payloads: tuple[int, ...] = (1404,),
+        *,
+        foreign: bool = False,
     ) -> None:
-        self.left, self.right = (
-            Recorded(Options(zero_checksum=True)),
-            End(Options(zero_checksum=True)),
-        )
+        """Connect the two; each is another implementation for the other one if *foreign*."""
+        self.foreign = foreign
+        options = Options(extensions=WITHOUT_BULK if foreign else EXTENSIONS)
+        self.left, self.right = Recorded(options), End(options)
         self.simulation = Simulation()
         self.simulation.connect(self.left, self.right, there, back or Link(1e7, 0.01))
         self.sent: list[bytes] = []
@@ -165,6 +159,7 @@ class Flow:
         assert self.left.ended is self.right.ended is None
         assert [message.data for message in self.right.messages] == self.sent
         check_books(self.left.association)
+        assert not (self.foreign and self.left.parts)
         return end
 
 
@@ -179,9 +174,9 @@ def test_a_transfer_survives_that_the_path_takes_less(payload: int, loss: float)
     assert flow.transmission.probing.payload == BASE_PAYLOAD
 
 
-@pytest.mark.usefixtures("peer")
-def test_small_messages_that_arrive_do_not_hide_that_large_ones_do_not() -> None:
-    flow = Flow(Link(1e7, 0.01, narrow=(1.0, math.inf, SMALL)))
+@pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
+def test_small_messages_that_arrive_do_not_hide_that_large_ones_do_not(foreign: bool) -> None:
+    flow = Flow(Link(1e7, 0.01, narrow=(1.0, math.inf, SMALL)), foreign=foreign)
     flow.simulation.run(1.0)
     flow.send(1, 1384)
     for number in range(50):
@@ -201,9 +196,9 @@ def test_after_an_outage_packets_become_large_again() -> None:
     flow.arrives(60)
 
 
-@pytest.mark.usefixtures("peer")
-def test_a_path_that_loses_packets_is_not_taken_for_one_that_takes_less() -> None:
-    flow = Flow(Link(1e7, 0.01, 1e6, loss=0.05))
+@pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
+def test_a_path_that_loses_packets_is_not_taken_for_one_that_takes_less(foreign: bool) -> None:
+    flow = Flow(Link(1e7, 0.01, 1e6, loss=0.05), foreign=foreign)
     assert flow.transmission.probing.payload == 1404
     flow.send(40)
     flow.arrives(300)
@@ -213,9 +208,9 @@ def test_a_path_that_loses_packets_is_not_taken_for_one_that_takes_less() -> Non
         assert flow.transmission.probing.payload == 1404
 
 
-@pytest.mark.usefixtures("peer")
-def test_messages_that_are_given_up_show_that_the_path_takes_less() -> None:
-    flow = Flow(Link(1e7, 0.01, narrow=(1.0, math.inf, SMALL)))
+@pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
+def test_messages_that_are_given_up_show_that_the_path_takes_less(foreign: bool) -> None:
+    flow = Flow(Link(1e7, 0.01, narrow=(1.0, math.inf, SMALL)), foreign=foreign)
     flow.simulation.run(1.0)
     for _ in range(80):
         flow.send(1, 1400, Reliability(max_retransmits=0))
@@ -224,18 +219,24 @@ def test_messages_that_are_given_up_show_that_the_path_takes_less() -> None:
     assert flow.right.messages[-1].data == flow.sent[-1]
 
 
-@pytest.mark.usefixtures("peer")
-def test_small_messages_that_share_large_packets_show_that_the_path_takes_less() -> None:
-    flow = Flow(Link(1e6, 0.01, narrow=(1.0, math.inf, SMALL)))
+@pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
+def test_small_messages_that_share_large_packets_show_that_the_path_takes_less(
+    foreign: bool,
+) -> None:
+    flow = Flow(Link(1e6, 0.01, narrow=(1.0, math.inf, SMALL)), foreign=foreign)
     flow.send(4000, 600)
     assert flow.arrives(20) < 8
     assert flow.transmission.probing.payload == BASE_PAYLOAD
 
 
-@pytest.mark.usefixtures("peer")
-def test_large_packets_that_still_arrive_do_not_hide_that_larger_ones_do_not() -> None:
+@pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
+def test_large_packets_that_still_arrive_do_not_hide_that_larger_ones_do_not(
+    foreign: bool,
+) -> None:
     """The packets with the ends of messages are not full."""
-    flow = Flow(Link(1e6, 0.02, 40_000, narrow=(1.0, math.inf, 1300)), Link(1e7, 0.02))
+    flow = Flow(
+        Link(1e6, 0.02, 40_000, narrow=(1.0, math.inf, 1300)), Link(1e7, 0.02), foreign=foreign
+    )
     flow.simulation.run(0.95)
     flow.send(1000, 5000)
     assert flow.arrives(200) < 12
@@ -248,9 +249,8 @@ LARGE = 12 + wire.DATA_HEADER.size + 1404
 
 
 @pytest.mark.full
-@pytest.mark.usefixtures("foreign")
 def test_another_implementation_gets_two_chunks_that_fit_every_path_in_each_large_packet() -> None:
-    flow = Flow(Link(1e6, 0.01, 1e5, narrow=(2.0, 6.0, SMALL)))
+    flow = Flow(Link(1e6, 0.01, 1e5, narrow=(2.0, 6.0, SMALL)), foreign=True)
     flow.send(200)
     end = flow.arrives(60)
     for times in ((1.0, 2.0), (end - 1, end - 0.1)):
@@ -263,14 +263,13 @@ def test_another_implementation_gets_two_chunks_that_fit_every_path_in_each_larg
     assert max(map(len, everything)) <= LARGE
 
 
-@pytest.mark.usefixtures("foreign")
 @pytest.mark.parametrize(("rate", "delay"), [(5e4, 0.001), (1e6, 0.02)])
 @pytest.mark.parametrize("loss", [0.0, 0.05])
 def test_a_transfer_to_another_implementation_survives_that_the_path_takes_less(
     rate: float, delay: float, loss: float
 ) -> None:
     there = Link(rate, delay, max(rate / 10, 20_000), loss=loss, narrow=(1.0, math.inf, SMALL))
-    flow = Flow(there, Link(rate, delay))
+    flow = Flow(there, Link(rate, delay), foreign=True)
     flow.send(int(rate * 3) // 5000, 5000)
     flow.simulation.run(0.9)
     assert flow.transmission.probing.payload == 1404
@@ -278,10 +277,9 @@ def test_a_transfer_to_another_implementation_survives_that_the_path_takes_less(
     assert flow.transmission.probing.payload == BASE_PAYLOAD
 
 
-@pytest.mark.usefixtures("foreign")
 def test_an_outage_alone_leaves_the_packets_to_another_implementation_large() -> None:
     """Nothing is sent in large packets again, so one loss of all in flight is all there is."""
-    flow = Flow(Link(2e5, 0.01, 1e5, down=(1.0, 4.0)))
+    flow = Flow(Link(2e5, 0.01, 1e5, down=(1.0, 4.0)), foreign=True)
     flow.send(30)
     while not flow.left.association.is_drained:
         flow.simulation.run(flow.simulation.now + 0.1)
@@ -289,10 +287,9 @@ def test_an_outage_alone_leaves_the_packets_to_another_implementation_large() ->
     flow.arrives(60)
 
 
-@pytest.mark.usefixtures("foreign")
 def test_the_answer_to_a_tail_loss_probe_shows_losses_though_it_is_quick() -> None:
     """The probe is a smaller packet than those whose round trips are known."""
-    flow = Flow(Link(1e5, 0.01, narrow=(2.0, math.inf, SMALL)), Link(1e7, 0.01))
+    flow = Flow(Link(1e5, 0.01, narrow=(2.0, math.inf, SMALL)), Link(1e7, 0.01), foreign=True)
     flow.send(5, 1384)
     flow.simulation.run(2.0)
     assert flow.left.association.is_drained
@@ -300,9 +297,8 @@ def test_the_answer_to_a_tail_loss_probe_shows_losses_though_it_is_quick() -> No
     assert flow.arrives(20) < 2.3  # the timer T3 takes 0.3 s at least
 
 
-@pytest.mark.usefixtures("foreign")
 def test_another_implementation_gets_no_probes_of_packets_that_it_may_not_read() -> None:
-    flow = Flow(Link(1e7, 0.01), payloads=(8904, 1404))
+    flow = Flow(Link(1e7, 0.01), payloads=(8904, 1404), foreign=True)
     assert flow.transmission.probing.payload == 1404
     flow.send(1)
     flow.arrives(10)

@@ -7,7 +7,7 @@ import pytest
 from dcsend.sctp import wire
 from dcsend.sctp.probing import BASE_PAYLOAD, Probing, payloads
 from dcsend.sctp.wire import Malformed
-from tests.sctp.ends import make_pair
+from tests.sctp.ends import make_pair, probe_token
 
 
 def test_probes_prove_the_largest_size_that_comes_back() -> None:
@@ -63,7 +63,9 @@ def test_an_echo_that_is_broken_is_malformed_and_a_foreign_one_proves_nothing() 
     with pytest.raises(Malformed):
         probing.on_heartbeat_ack(b"\0\1\0\x20")
     assert not probing.on_heartbeat_ack(wire.parameter(wire.HEARTBEAT_INFO, b""))
-    assert not probing.on_heartbeat_ack(wire.parameter(9, probing._token + (1404).to_bytes(4)))
+    [probe] = probing.probes(0.0)
+    token = probe_token(bytes(12) + probe)
+    assert not probing.on_heartbeat_ack(wire.parameter(9, token + (1404).to_bytes(4)))
     assert not probing.on_heartbeat_ack(b"")
 
 

@@ -61,7 +61,7 @@ def test_a_probe_whose_chunk_arrived_meanwhile_is_not_sent() -> None:
     pair.send(0, bytes(3000))
     pair.now += 0.05
     pair.deliver(1)
-    deadline = pair.ends[0].transmission._probe_at
+    _, deadline, *_ = pair.ends[0].transmission.deadlines()
     assert deadline is not None
     pair.now = deadline
     pair.ends[0].timeout(pair.now)

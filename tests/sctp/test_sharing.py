@@ -1,4 +1,4 @@
-"""What a look at the queue tells: who else is there, and how much of the line is ours."""
+"""Probing the queue of a path: whether there are other flows, and our share of the bandwidth."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def look(
     mine, bdp = share * LINE * usual, share * LINE * min_rtt
     sharing.set_baseline(usual, int(mine))
     rtt = max(usual - (mine - bdp) / LINE, min_rtt)
-    # What left before the queue was taken back tells nothing yet.
+    # What left before the queue was taken back shows nothing yet.
     assert not sharing.probe(ack(10_000_000, 2 * bdp, 9.0), bdp, min_rtt)
     assert not sharing.probe(ack(20_000_000, bdp, 0.001), bdp, min_rtt)
     assert not sharing.probe(ack(20_000_000 + int(bdp), bdp, 0.002), bdp, min_rtt)
@@ -71,14 +71,14 @@ def test_who_has_half_of_the_line_gives_nothing() -> None:
     assert sharing.ceiling == math.inf
 
 
-def test_one_look_between_that_finds_nobody_is_a_doubt() -> None:
+def test_one_probe_between_that_finds_no_other_flow_is_a_doubt() -> None:
     sharing = new()
     for share in (0.8, 0.5, 0.8):
         look(sharing, share)
     assert sharing.ceiling == math.inf
 
 
-def test_who_is_alone_finds_nobody() -> None:
+def test_a_flow_that_is_alone_finds_no_other() -> None:
     sharing = new()
     for _ in range(5):
         look(sharing, 1.0, usual=0.042)
@@ -116,14 +116,14 @@ def test_two_that_look_at_the_same_time_learn_nothing_of_the_line() -> None:
     assert sharing.ceiling == math.inf
 
 
-def test_little_that_is_taken_back_tells_nothing() -> None:
+def test_little_that_is_taken_back_changes_nothing() -> None:
     sharing = new()
     for _ in range(5):
         look(sharing, 0.8, usual=0.049)
     assert sharing.ceiling == math.inf
 
 
-def test_who_sends_nothing_learns_nothing() -> None:
+def test_a_probe_without_data_in_flight_changes_nothing() -> None:
     sharing = new()
     for _ in range(5):
         while not sharing.is_due():
@@ -185,7 +185,7 @@ def test_bbr_looks_with_a_bdp_in_flight_each_fourth_cycle() -> None:
 def test_bbr_sends_no_faster_than_the_ceiling_in_any_phase() -> None:
     feed = Feed()
     feed.until(Phase.PROBE_BW_CRUISE)
-    feed.bbr._sharing.ceiling = RATE / 2
+    feed.bbr.sharing.ceiling = RATE / 2
     seen = set()
     for _ in range(60):
         seen.add(feed.round(RATE / 2, took=RTT / 10).phase)
@@ -196,7 +196,7 @@ def test_bbr_sends_no_faster_than_the_ceiling_in_any_phase() -> None:
 def test_bbr_measures_the_empty_path_anew_when_it_is_in_doubt() -> None:
     feed = Feed()
     feed.until(Phase.PROBE_BW_CRUISE)
-    feed.bbr._sharing.min_rtt_is_doubtful = True
+    feed.bbr.sharing.min_rtt_is_doubtful = True
     assert feed.round(rtt=1.5 * RTT).phase is Phase.PROBE_RTT
     feed.until(Phase.PROBE_BW_CRUISE, lambda: feed.round(rtt=0.8 * RTT, in_flight=0.4 * BDP))
     assert feed.bbr.min_rtt == pytest.approx(0.8 * RTT)

@@ -188,7 +188,7 @@ def run(
     simulation.run(until=simulation.now + 30.0)
     for end in ends:
         assert end.wakes < 1000 * simulation.now + 1000, "a timer storm"
-        limits = end.association._options.limits
+        limits = end.options.limits
         assert end.most_held <= 2 * limits.window + 2 * limits.message + 200_000
     return both
 
