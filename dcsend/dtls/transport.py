@@ -23,7 +23,10 @@ from dcsend.ice.agent import FilteredStunProtocol, nominated
 from dcsend.ice.connection import IceConnection
 from dcsend.net.segmentation import BURST
 
-__all__ = ["DtlsTransport", "dtls_transport", "peer_certificate_differs"]
+__all__ = [
+    *("DtlsTransport", "dtls_transport", "join_records", "peer_certificate_differs"),
+    "split_records",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +105,7 @@ class DtlsTransport(RTCDtlsTransport):
             return
         size = _SSL.BIO_read(self._ssl._from_ssl, self._records, _RECORDS)
         if size > 0:
-            records = _split(_FFI.buffer(self._records, size)[:])
+            records = split_records(_FFI.buffer(self._records, size)[:])
             cast(FilteredStunProtocol, pair.protocol).send_all(records, pair.remote_addr)
         else:
             _SSL.ERR_clear_error()
@@ -138,7 +141,7 @@ class DtlsTransport(RTCDtlsTransport):
         ssl = self._ssl._ssl
         packets: list[bytes] = []
         is_closed = False
-        for records in _joined(datagrams):
+        for records in join_records(datagrams):
             self._ssl.bio_write(records)
             while (size := _SSL.SSL_read(ssl, self._packet, _MAX_PACKET)) > 0:
                 packets.append(_FFI.buffer(self._packet, size)[:])
@@ -168,7 +171,7 @@ class DtlsTransport(RTCDtlsTransport):
         ssl = self._ssl._ssl
         count = size = 0
         for packet in packets:
-            # Records are read at once: with a part of a record, `_split` would fail.
+            # Records are read at once: with a part of a record, `split_records` would fail.
             if count == BURST or size + len(packet) > _MAX_BURST:
                 self._send_records()
                 count = size = 0
@@ -179,7 +182,7 @@ class DtlsTransport(RTCDtlsTransport):
         self._send_records()
 
 
-def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
+def join_records(datagrams: Sequence[bytes]) -> Iterator[bytes]:
     r"""Join datagrams of one record each into inputs that OpenSSL reads at once.
 
     OpenSSL reads as many bytes as its longest record has. It may skip a record of another type,
@@ -188,7 +191,7 @@ def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
     alone, so that they do not affect the datagrams after them.
 
     >>> record = b"\x17\xfe\xfd\0\1" + bytes(7) + b"\1a"
-    >>> [len(records) for records in _joined([record, record, b"junk", record])]
+    >>> [len(records) for records in join_records([record, record, b"junk", record])]
     [28, 4, 14]
     """
     batch: list[bytes] = []
@@ -212,10 +215,10 @@ def _joined(datagrams: Sequence[bytes]) -> Iterator[bytes]:
         yield b"".join(batch)
 
 
-def _split(records: bytes) -> list[bytes]:
+def split_records(records: bytes) -> list[bytes]:
     r"""Split the output of OpenSSL into its records (RFC 6347, 4.1), each for one datagram.
 
-    >>> [len(record) for record in _split(bytes(12) + b"\1a" + bytes(12) + b"\2bc")]
+    >>> [len(record) for record in split_records(bytes(12) + b"\1a" + bytes(12) + b"\2bc")]
     [14, 15]
     """
     split = []

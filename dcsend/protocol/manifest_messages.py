@@ -6,6 +6,8 @@ Must not import asyncio, files or peers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import UsageError
@@ -13,47 +15,63 @@ from dcsend.listing import Entries
 from dcsend.protocol import limits
 from dcsend.protocol.messages import Manifest, encode
 
-__all__ = ["check_offer", "encode_manifest", "manifest_fault", "split_manifest"]
+__all__ = [
+    *("LIMITS", "ManifestLimits", "check_offer", "encode_manifest", "manifest_fault"),
+    "split_manifest",
+]
 
 
-def manifest_fault(entries: Entries, start: int = 0) -> str:
+@dataclass(frozen=True, slots=True)
+class ManifestLimits:
+    """The limits of a manifest; see `limits` for each."""
+
+    entries: int = limits.MAX_ENTRIES
+    size: int = limits.MAX_MANIFEST
+    names: int = limits.MAX_NAMES
+    names_per_entry: int = limits.NAMES_PER_ENTRY
+
+
+LIMITS: Final = ManifestLimits()
+
+
+def manifest_fault(entries: Entries, start: int = 0, most: ManifestLimits = LIMITS) -> str:
     """Return what is wrong with the entries of a manifest that have arrived; "" if nothing is.
 
     Args:
         entries: all that have arrived.
         start: how many of them were validated before.
+        most: the limits.
     """
-    if len(entries) > limits.MAX_ENTRIES:
-        return f"manifest has more than {limits.MAX_ENTRIES} entries"
-    most = limits.MAX_NAMES + start * limits.NAMES_PER_ENTRY
-    if entries.names <= most:
+    if len(entries) > most.entries:
+        return f"manifest has more than {most.entries} entries"
+    if entries.names <= most.names + start * most.names_per_entry:
         return ""
     for number in range(start + 1, len(entries) + 1):
-        if entries.names_before(number) > limits.MAX_NAMES + number * limits.NAMES_PER_ENTRY:
+        if entries.names_before(number) > most.names + number * most.names_per_entry:
             return (
-                f"manifest has names of more than {limits.MAX_NAMES} bytes "
-                f"and {limits.NAMES_PER_ENTRY} for each entry"
+                f"manifest has names of more than {most.names} bytes "
+                f"and {most.names_per_entry} for each entry"
             )
     return ""
 
 
-def check_offer(entries: Sequence[Entry]) -> None:
+def check_offer(entries: Sequence[Entry], most: ManifestLimits = LIMITS) -> None:
     """Validate the limits of an offer.
 
     Raises:
         UsageError: there are too many entries, or their names are too long together.
     """
     hint = "send it in parts, or as one archive"
-    if len(entries) > limits.MAX_ENTRIES:
+    if len(entries) > most.entries:
         raise UsageError(
-            f"{len(entries)} entries are more than the {limits.MAX_ENTRIES} of one transfer", hint
+            f"{len(entries)} entries are more than the {most.entries} of one transfer", hint
         )
-    most, names = limits.MAX_NAMES, 0
+    room, names = most.names, 0
     for entry in entries:
-        most += limits.NAMES_PER_ENTRY
+        room += most.names_per_entry
         names += len(entry.path.encode("utf-8", "surrogatepass"))
         names += len(entry.target.encode("utf-8", "surrogatepass"))
-        if names > most:
+        if names > room:
             raise UsageError(
                 f"the paths of {len(entries)} entries are longer together than one transfer takes",
                 hint,

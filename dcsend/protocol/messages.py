@@ -229,16 +229,16 @@ def decode(text: str) -> Message:
     return _READERS[name](Fields(name, values))
 
 
-def choose_version(hello: Hello) -> int:
-    """Return the highest version that both sides support.
+def choose_version(hello: Hello, versions: Sequence[int] = limits.VERSIONS) -> int:
+    """Return the highest version that both sides support; *versions* are those of this side.
 
     Raises:
         IncompatibleVersion: there is none.
     """
-    common = set(hello.versions) & set(limits.VERSIONS)
+    common = set(hello.versions) & set(versions)
     if not common:
         theirs = ", ".join(map(str, hello.versions))
-        ours = ", ".join(map(str, limits.VERSIONS))
+        ours = ", ".join(map(str, versions))
         raise IncompatibleVersion(
             f"the other side supports protocol version {theirs}, this side {ours}"
         )

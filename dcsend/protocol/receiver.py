@@ -27,7 +27,7 @@ from dcsend.protocol.events import (
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
-from dcsend.protocol.manifest_messages import manifest_fault
+from dcsend.protocol.manifest_messages import LIMITS, ManifestLimits, manifest_fault
 from dcsend.protocol.messages import (
     DECLINE_REASONS,
     STATUSES,
@@ -107,10 +107,19 @@ class Receiver(Side):
         agent: name and version of this program, at most 128 code points.
         name: of this device, see `is_device_name`; empty to send none.
         window: data-message bytes that may be in flight, in bytes.
+        most: the limits of the manifest.
     """
 
-    def __init__(self, *, agent: str, name: str = "", window: int = limits.WINDOW) -> None:
+    def __init__(
+        self,
+        *,
+        agent: str,
+        name: str = "",
+        window: int = limits.WINDOW,
+        most: ManifestLimits = LIMITS,
+    ) -> None:
         super().__init__(TRANSITIONS, "receiver", agent, name)
+        self._most = most
         self._window = Window(window)
         self._entries = Entries()
         self._manifest_size = 0
@@ -250,9 +259,9 @@ class Receiver(Side):
         before = len(self._entries)
         self._entries.extend(manifest.entries)
         self._manifest_size += size
-        self._refuse(manifest_fault(self._entries, before))
-        if self._manifest_size > limits.MAX_MANIFEST:
-            raise RemoteProtocolError(f"manifest is longer than {limits.MAX_MANIFEST} bytes")
+        self._refuse(manifest_fault(self._entries, before, self._most))
+        if self._manifest_size > self._most.size:
+            raise RemoteProtocolError(f"manifest is longer than {self._most.size} bytes")
         if not manifest.last:
             return []
         return [ManifestReceived(self._entries, manifest.left_out)]

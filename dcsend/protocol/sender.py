@@ -28,7 +28,12 @@ from dcsend.protocol.events import (
 )
 from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole, hole_cost
 from dcsend.protocol.ledger import Ledger, answer_fault
-from dcsend.protocol.manifest_messages import check_offer, split_manifest
+from dcsend.protocol.manifest_messages import (
+    LIMITS,
+    ManifestLimits,
+    check_offer,
+    split_manifest,
+)
 from dcsend.protocol.messages import (
     Accept,
     Ack,
@@ -105,6 +110,7 @@ class Sender(Side):
         manifest: what `encode_manifest` returned for the entries; empty: they are encoded while
             they are sent.
         is_last: whether a receiver that can't save the offer is sent that the code works no more.
+        most: the limits of the manifest.
 
     Raises:
         UsageError: more entries, or longer names, than a transfer may have.
@@ -120,9 +126,10 @@ class Sender(Side):
         window: int = limits.WINDOW,
         manifest: Sequence[str] = (),
         is_last: bool = False,
+        most: ManifestLimits = LIMITS,
     ) -> None:
         super().__init__(TRANSITIONS, "sender", agent, name)
-        check_offer(entries)
+        check_offer(entries, most)
         self._entries = entries
         self._left_out = left_out
         self._is_last = is_last

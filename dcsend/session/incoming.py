@@ -44,7 +44,7 @@ from dcsend.settings import Settings
 
 __all__ = ["Incoming"]
 
-_BATCH: Final = 1024 * 1024
+BATCH: Final = 1024 * 1024
 """Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming where
 the disk is slow. Where it is fast a batch is a frame or two."""
 CLOSING_SECONDS: Final = 0.7
@@ -71,6 +71,7 @@ class Incoming:
         agent: name and version of this program.
         accepted: called on acceptance.
         closing: seconds for the disk thread to finish its job at the end.
+        batch: bytes of frames in one job of the disk thread, or one frame.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Incoming:
         agent: str,
         accepted: Callable[[], None] = lambda: None,
         closing: float = CLOSING_SECONDS,
+        batch: int = BATCH,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
@@ -100,6 +102,7 @@ class Incoming:
         self._anew = anew
         self._on_accepted = accepted
         self._closing = closing
+        self._batch = batch
         root = settings.destination
         if root is not None and settings.names_file:
             root = root.parent
@@ -292,7 +295,7 @@ class Incoming:
         """Take what is pending, up to the size of a batch; return it and its cost in bytes."""
         batch: list[Content] = []
         cost = 0
-        while self._pending and cost < _BATCH:
+        while self._pending and cost < self._batch:
             batch.append(self._pending.popleft())
             cost += batch[-1].cost
         if not self._pending:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dcsend.dtls.transport import DtlsTransport, _split
+from dcsend.dtls.transport import DtlsTransport, split_records
 from dcsend.errors import ConnectionFailed
 from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
@@ -37,7 +37,7 @@ def encrypted(dtls: DtlsTransport, packets: Sequence[bytes]) -> list[bytes]:
     records = []
     for packet in packets:
         dtls._ssl.send(packet)
-        records += _split(dtls._ssl.bio_read(65_536))
+        records += split_records(dtls._ssl.bio_read(65_536))
     return records
 
 

@@ -15,7 +15,7 @@ from typing import Final
 from dcsend.sctp import wire
 from dcsend.sctp.association import Association, Options
 from dcsend.sctp.bbr import Bbr
-from dcsend.sctp.channels import ChannelParameters, DataChannel, DataChannels
+from dcsend.sctp.channels import ChannelParameters, ChannelState, DataChannel, DataChannels
 from dcsend.sctp.events import Message
 from dcsend.sctp.handshake import Handshake, Peer
 from dcsend.sctp.queue import Reliability
@@ -64,7 +64,7 @@ def _parse(script: Script) -> None:
 
 
 class _Play:
-    """One association, and a peer that says what the script wants."""
+    """One association, and a peer that sends what the script has."""
 
     def __init__(self, script: Script, how: int) -> None:
         self._script = script
@@ -92,19 +92,21 @@ class _Play:
     # Where it begins
 
     def _begin(self, stage: int) -> None:
-        """Bring the association where the script wants it."""
+        """Bring the association into the state that the script has."""
         association = self.association
         peer = Handshake(100_000, zero_checksum=self._zero_checksum, tsn=0)
         if stage == 0:
             return
+        sent = []
         if stage != 1:
             association.associate(self._now)
-            association.packets(self._now)
+            sent = association.packets(self._now)
         if stage <= 2:
             self._hear(peer.init(), tag=0)
             self._poll()
             return
-        ours = Init.parse(association._handshake.init()[4:])
+        [(_, _, init)] = wire.chunks(sent[0])
+        ours = Init.parse(init)
         self._hear(peer.init_ack(Peer.of(ours)))
         self._poll()
         if stage == 3:
@@ -199,7 +201,7 @@ class _Play:
         self._hear(wire.sack_chunk(last & 0xFFFFFFFF, self._script.byte() << 6, (), ()))
 
     def _say(self, what: int) -> None:
-        """Hear chunks with right lengths, bundled if the script wants it."""
+        """Receive chunks with right lengths, bundled if the script has that."""
         content = b""
         while True:
             flags, size = self._script.byte(), self._script.byte()
@@ -252,8 +254,8 @@ class _Play:
             except Violation as exc:
                 association.reject(exc)
             if isinstance(event, Message) and self._takes and event.protocol in (51, 53, 56, 57):
-                channel = self._channels._channels.get(event.stream)
-                if channel is not None and channel in self._opened:
+                live = (one for one in self._opened if one.state is not ChannelState.CLOSED)
+                if event.stream in (one.id for one in live):
                     association.release(len(event.data))
         for packet in association.packets(self._now):
             for kind, _, value in wire.chunks(packet):
@@ -273,7 +275,7 @@ class _Play:
         reception = association._reception
         if reception is not None and association.state is not State.ENDED:
             book = reception._reassembly
-            assert book.held <= 4 * (_LIMITS.window + _LIMITS.message) + 4096
+            assert association.held <= 4 * (_LIMITS.window + _LIMITS.message) + 4096
             assert len(book._starts) == len(book._ends) <= 200
             assert sum(len(s.waiting) for s in book._streams.values()) <= 200
             assert len(book.gaps) <= 200

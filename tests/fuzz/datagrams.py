@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from aioice.stun import Message
 
-from dcsend.dtls.transport import _joined, _split
+from dcsend.dtls.transport import join_records, split_records
 from dcsend.ice import agent, checks, integrity, stun
 from dcsend.ice.checks import Refusal
 from dcsend.ice.rate_limits import ReplayCache, RequestLimiter
@@ -19,6 +19,7 @@ from dcsend.net.address import Address
 from dcsend.net.source_address import LocalAddress
 from dcsend.net.udp import UdpPort
 from dcsend.peers.listener import Listener
+from dcsend.peers.loading import load_aiortc
 from tests.fuzz.script import Script
 
 __all__ = ["answers", "listener", "messages", "records"]
@@ -118,8 +119,10 @@ async def _listen(script: Script) -> None:
     expired: Listener[Any] = Listener(
         port, certificate=made, password=_KEY.decode(), make=made, stun_servers=[_SERVER]
     )
-    expired._loaded = True
-    expired._refusal = Refusal.EXPIRED
+    await load_aiortc()
+    accepting = asyncio.create_task(expired.accept())
+    await asyncio.sleep(0)  # the turn in which it begins
+    await expired.expire()
     future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
     expired.mapped._transactions[_TRANSACTION] = (_SERVER, future)
     expired.mapped._keep_alives[bytes(12)] = _SERVER
@@ -131,7 +134,9 @@ async def _listen(script: Script) -> None:
         before = port.sent
         port.unknown(datagram, _SERVER if script.byte() & 1 else ("203.0.113.2", number + 1))
         assert port.sent - before <= len(datagram), "an answer longer than the question"
-    assert not expired._dials
+    assert not expired.dials
+    accepting.cancel()
+    await asyncio.wait({accepting})
     future.cancel()
 
 
@@ -193,8 +198,8 @@ def records(data: bytes) -> None:
             size = len(content) + (how >> 3 & 1)
             content = kind + b"\xfe\xfd\0\1" + bytes(6) + (size & 0xFFFF).to_bytes(2) + content
         arrived.append(content)
-    joined = list(_joined(arrived))
+    joined = list(join_records(arrived))
     assert b"".join(joined) == b"".join(arrived)
     sound = [d for d in arrived if len(d) > 13 and len(d) == 13 + int.from_bytes(d[11:13])]
     if len(sound) == len(arrived):
-        assert [r for records in joined for r in _split(records)] == sound
+        assert [r for records in joined for r in split_records(records)] == sound

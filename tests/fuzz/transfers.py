@@ -38,6 +38,7 @@ def receiver(data: bytes) -> None:
     side.start()
     if script.byte() & 1:
         side.receive(_hello("sender"))
+    written = 0
     with contextlib.suppress(*_REFUSED):
         for _ in range(_STEPS):
             if not script:
@@ -48,9 +49,9 @@ def receiver(data: bytes) -> None:
             elif what & 3 == 1:
                 side.receive_frame(_frame(script))
             else:
-                _act(side, script, what >> 2)
+                written += _act(side, script, what >> 2)
             side.messages_to_send()
-            assert side.received - side._written <= 100_000
+            assert side.received - written <= 100_000
 
 
 def sender(data: bytes) -> None:
@@ -150,8 +151,8 @@ def _frame(script: Script) -> bytes:
     return script.piece()
 
 
-def _act(side: Receiver, script: Script, what: int) -> None:
-    """Call a method of a receiver; a call in a wrong state raises."""
+def _act(side: Receiver, script: Script, what: int) -> int:
+    """Call a method of a receiver; return the bytes that it wrote. A wrong call raises."""
     number = script.byte() & 7
     with contextlib.suppress(LocalProtocolError):
         match what % 7:
@@ -162,7 +163,9 @@ def _act(side: Receiver, script: Script, what: int) -> None:
             case 2:
                 side.accept({}, {number: 1 + script.byte()})
             case 3:
-                side.written(script.byte() << (number << 1))
+                cost = script.byte() << (number << 1)
+                side.written(cost)
+                return cost
             case 4:
                 side.verdict(number, _one_of(STATUSES, script.byte()))
             case 5:
@@ -170,6 +173,7 @@ def _act(side: Receiver, script: Script, what: int) -> None:
             case _:
                 if number == 7:  # seldom, since little follows
                     side.decline("declined")
+    return 0
 
 
 def _send(side: Sender, script: Script, what: int) -> None:

@@ -173,7 +173,7 @@ def test_interface_whose_line_is_down_is_left_out(lan: MakeLan) -> None:
     assert chosen_on(host) == ["127.0.0.1"]
 
 
-def test_tunnel_of_any_name_is_told_from_a_lan(lan: MakeLan) -> None:
+def test_tunnel_of_any_name_is_distinguished_from_a_lan(lan: MakeLan) -> None:
     host = lan(hosts=1, ipv6=False).hosts[0]
     ip(host, "tuntap add corp0 mode tun")
     script = "[print(is_point_to_point(name)) for name in ('corp0', 'eth0', 'lo', 'none')]"

@@ -87,7 +87,7 @@ NAT_THERE: Final = ("10.9.9.9", "198.51.100.1")
         (["192.168.1.9"], {"heard": True}, Situation.HEARD),
     ],
 )  # fmt: skip
-def test_what_keeps_a_dialer_out_is_told_apart(
+def test_reasons_of_a_failed_dial_are_distinguished(
     theirs: list[str], more: dict[str, Any], expected: Situation
 ) -> None:
     assert situation(facts(Role.DIALER, *theirs, **more)) is expected
@@ -113,7 +113,7 @@ def test_what_keeps_a_dialer_out_is_told_apart(
         (["10.9.9.9"], {"relay": True}, Situation.PRIVATE),
     ],
 )
-def test_what_keeps_an_offerer_apart_is_told_apart(
+def test_reasons_of_a_failed_offer_are_distinguished(
     theirs: list[str], more: dict[str, Any], expected: Situation
 ) -> None:
     assert situation(facts(Role.OFFERER, *theirs, **more)) is expected
@@ -158,7 +158,7 @@ def test_what_is_known_at_once(
         assert foreseen(known) is expected
 
 
-def test_a_listener_behind_a_nat_is_told_at_once() -> None:
+def test_a_listener_behind_a_nat_gets_the_reason_at_once() -> None:
     behind = facts(Role.LISTENER, "192.168.1.7", **seen(("203.0.113.1", 5)))
     assert foreseen_while_waiting(behind) is Situation.NAT_HERE
     assert situation_while_waiting(behind) is Situation.NO_CHECK_NAT
@@ -182,7 +182,7 @@ def test_nothing_is_claimed_of_a_listener_that_may_be_reachable(
     assert foreseen_while_waiting(listener) is None
 
 
-def test_an_answerer_is_told_at_once_of_no_common_family_and_later_of_no_check() -> None:
+def test_an_answerer_gets_the_reason_at_once_without_a_common_family_else_later() -> None:
     other = facts(Role.ANSWERER, "2001:db8::9", routed=frozenset())
     assert foreseen_while_waiting(other) is Situation.NO_FAMILY
     assert situation_while_waiting(other) is Situation.NO_CHECK

@@ -14,7 +14,6 @@ from dcsend.protocol.limits import MAX_FRAME, MAX_PAYLOAD_WITH_DIGEST, WINDOW
 from dcsend.protocol.messages import Accept, Hello, Manifest
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
-from dcsend.session import incoming
 from dcsend.session.events import FileFinished, Progressed
 from tests.protocol.test_receiver import DIGEST, assert_frame_refused, receiver_in
 from tests.support.halves import both, receiver, sender
@@ -114,14 +113,12 @@ async def test_small_files_travel_together_in_frames_that_the_peer_takes(
 
 
 @pytest.mark.parametrize("size", [1 << 20, 5000])
-async def test_what_travels_together_is_told_of_each(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int
-) -> None:
-    # What is written and acknowledged at once may end in the middle of a BATCH frame.
-    monkeypatch.setattr(incoming, "_BATCH", size)
+async def test_files_of_a_batch_are_reported_one_by_one(tmp_path: Path, size: int) -> None:
     left, right = connected_pair()
     sizes = _tree(tmp_path / "tree")
-    sending, receiving = sender(left, tmp_path / "tree"), receiver(right, tmp_path / "in")
+    # What is written and acknowledged at once may end in the middle of a BATCH frame.
+    receiving = receiver(right, tmp_path / "in", batch=size)
+    sending = sender(left, tmp_path / "tree")
     assert await both(sending, receiving) == (None, None)
     for side in (sending, receiving):
         assert [file.bytes for file in side.tally.files] == sizes

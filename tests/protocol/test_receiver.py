@@ -16,13 +16,13 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.listing import Entries
-from dcsend.protocol import limits
 from dcsend.protocol.events import (
     ManifestReceived,
     PeerIntroduced,
     PeerSaidBye,
 )
 from dcsend.protocol.frames import encode_data
+from dcsend.protocol.manifest_messages import LIMITS, ManifestLimits
 from dcsend.protocol.messages import Manifest, encode
 from dcsend.protocol.receiver import TRANSITIONS, Receiver
 from dcsend.protocol.side import TransferInput, TransferState
@@ -61,9 +61,9 @@ def break_a_rule(receiver: Receiver) -> None:
         receiver.receive("nonsense")
 
 
-def receiver_in(state: TransferState) -> Receiver:
+def receiver_in(state: TransferState, most: ManifestLimits = LIMITS) -> Receiver:
     """A receiver that has come as far as *state*; its messages are taken out."""
-    receiver = Receiver(agent="dcsend/1", window=WINDOW)
+    receiver = Receiver(agent="dcsend/1", window=WINDOW, most=most)
     way: dict[TransferState, Callable[[], object]] = {
         TransferState.NEW: lambda: None,
         TransferState.GREETING: receiver.start,
@@ -97,8 +97,8 @@ def receiver_in(state: TransferState) -> Receiver:
 def assert_failed(receiver: Receiver, error: type[DcsendError], reason: str) -> None:
     """One Cancel is sent, and every further call raises the same error."""
     assert receiver.state is TransferState.FAILED
-    *_, told = map(json.loads, receiver.messages_to_send())
-    assert (told["type"], told["reason"]) == ("cancel", reason)
+    *_, sent = map(json.loads, receiver.messages_to_send())
+    assert (sent["type"], sent["reason"]) == ("cancel", reason)
     calls: list[Callable[[], object]] = [
         lambda: receiver.receive(BYE),
         lambda: receiver.receive_frame(encode_data(1, 0, b"hello")),
@@ -183,8 +183,8 @@ def test_receiver_can_cancel_until_its_last_word(state: TransferState) -> None:
     receiver = receiver_in(state)
     receiver.cancel("destination", "x" * 501)
     if TransferInput.SEND_CANCEL in TRANSITIONS[state]:
-        [told] = map(json.loads, receiver.messages_to_send())
-        assert told == {"type": "cancel", "reason": "destination", "message": "x" * 500}
+        [sent] = map(json.loads, receiver.messages_to_send())
+        assert sent == {"type": "cancel", "reason": "destination", "message": "x" * 500}
         assert receiver.state is TransferState.CANCELLED
     else:
         assert (receiver.state, receiver.messages_to_send()) == (state, [])
@@ -243,30 +243,27 @@ def test_receiver_joins_the_parts_of_the_manifest() -> None:
     assert receiver.receive(MANIFEST) == [ManifestReceived(Entries(entries * 2))]
 
 
-def test_receiver_refuses_a_manifest_with_too_many_entries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_ENTRIES", 5)
-    receiver = receiver_in(TransferState.WAITING)
+def test_receiver_refuses_a_manifest_with_too_many_entries() -> None:
+    receiver = receiver_in(TransferState.WAITING, ManifestLimits(entries=5))
     receiver.receive(MANIFEST_PART)
     assert_refused(receiver, MANIFEST_PART, "manifest has more than 5 entries")
 
 
-def test_receiver_refuses_a_manifest_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_MANIFEST", 2 * len(MANIFEST_PART))
-    receiver = receiver_in(TransferState.WAITING)
+def test_receiver_refuses_a_manifest_that_is_too_long() -> None:
+    most = ManifestLimits(size=2 * len(MANIFEST_PART))
+    receiver = receiver_in(TransferState.WAITING, most)
     receiver.receive(MANIFEST_PART)
     receiver.receive(MANIFEST_PART)
     assert_refused(receiver, MANIFEST_PART, "manifest is longer than")
 
 
-def test_receiver_refuses_names_that_are_too_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_NAMES", 10)
-    monkeypatch.setattr(limits, "NAMES_PER_ENTRY", 4)
-
+def test_receiver_refuses_names_that_are_too_long_together() -> None:
     def part(*names: tuple[str, str]) -> str:
         links = (Entry(path, Kind.LINK, target=target) for path, target in names)
         return encode(Manifest(tuple(links), last=False))
 
-    receiver = receiver_in(TransferState.WAITING)
+    most = ManifestLimits(names=10, names_per_entry=4)
+    receiver = receiver_in(TransferState.WAITING, most)
     receiver.receive(part(("a" * 10, "\U0001f389")))  # 14 bytes, of 10 and 4
     receiver.receive(part(("b", "c"), ("d", "é")))  # 19, of 10 and 12
     # The first four have 27 bytes, of 10 and 16.

@@ -73,13 +73,14 @@ def test_receiver_refuses_a_frame_out_of_turn(frame: bytes | str, reason: str) -
 
 
 def test_receiver_refuses_a_stream_of_holes() -> None:
-    """Its length is unknown, so nobody has agreed to more zeros than there is content."""
+    """Its length is unknown: more zeros than content were not agreed."""
     receiver = receiver_in(TransferState.DECIDING)
     receiver.accept({1: "exists"}, {})
 
     def take(frame: bytes) -> None:
+        before = receiver.received
         receiver.receive_frame(frame)
-        receiver.written(receiver.received - receiver._written)
+        receiver.written(receiver.received - before)
         receiver.messages_to_send()
 
     at = limits.MAX_HOLE
@@ -214,7 +215,7 @@ def test_receiver_gives_a_file_one_verdict() -> None:
         receiver.verdict(1, "ok")
 
 
-def test_receiver_is_told_why_the_sender_cancels() -> None:
+def test_receiver_gets_the_reason_of_the_senders_cancel() -> None:
     assert receiver_in(TransferState.RECEIVING).receive(CANCEL) == [
         Cancelled("interrupted", "ctrl-c")
     ]

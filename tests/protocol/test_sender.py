@@ -21,6 +21,7 @@ from dcsend.protocol.events import (
     Declined,
     PeerIntroduced,
 )
+from dcsend.protocol.manifest_messages import ManifestLimits
 from dcsend.protocol.sender import TRANSITIONS, Sender
 from dcsend.protocol.side import TransferInput, TransferState
 from tests.protocol.test_messages import table
@@ -101,12 +102,12 @@ def test_manifest_written_before_is_sent_as_it_is() -> None:
 
 
 def assert_refused(sender: Sender, message: str | bytes, reason: str) -> None:
-    """The message is refused, the peer is told, and nothing works any more."""
+    """The message is refused, the peer gets the reason, and nothing works any more."""
     with pytest.raises(RemoteProtocolError, match=reason):
         sender.receive(message)
     assert sender.state is TransferState.FAILED
-    [told] = map(json.loads, sender.messages_to_send())
-    assert (told["type"], told["reason"]) == ("cancel", "protocol")
+    [sent] = map(json.loads, sender.messages_to_send())
+    assert (sent["type"], sent["reason"]) == ("cancel", "protocol")
     assert_dead(sender, RemoteProtocolError)
 
 
@@ -195,8 +196,8 @@ def test_sender_can_cancel_until_the_last_word(state: TransferState) -> None:
     sender = sender_in(state)
     sender.cancel("source", "x" * 501)
     if TransferInput.SEND_CANCEL in TRANSITIONS[state]:
-        [told] = map(json.loads, sender.messages_to_send())
-        assert told == {"type": "cancel", "reason": "source", "message": "x" * 500}
+        [sent] = map(json.loads, sender.messages_to_send())
+        assert sent == {"type": "cancel", "reason": "source", "message": "x" * 500}
         assert sender.state is TransferState.CANCELLED
     else:
         assert (sender.state, sender.messages_to_send()) == (state, [])
@@ -275,16 +276,15 @@ def test_sender_takes_at_most_a_million_entries() -> None:
         Sender([Entry("x")] * (limits.MAX_ENTRIES + 1), agent="a")
 
 
-def test_sender_refuses_names_that_are_too_long_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_NAMES", 10)
-    monkeypatch.setattr(limits, "NAMES_PER_ENTRY", 4)
+def test_sender_refuses_names_that_are_too_long_together() -> None:
+    most = ManifestLimits(names=10, names_per_entry=4)
     fits = [Entry("a" * 10), Entry("é" * 2), Entry("l", Kind.LINK, target="b" * 7)]
-    Sender(fits, agent="a")
+    Sender(fits, agent="a", most=most)
     with pytest.raises(UsageError, match="the paths of 4 entries are longer together"):
-        Sender([*fits, Entry("abcde")], agent="a")
+        Sender([*fits, Entry("abcde")], agent="a", most=most)
     # Only behind what allows them: the receiver looks at each part as it comes.
     with pytest.raises(UsageError, match="longer together"):
-        Sender([Entry("a" * 15), Entry("b"), Entry("c")], agent="a")
+        Sender([Entry("a" * 15), Entry("b"), Entry("c")], agent="a", most=most)
 
 
 def test_sender_makes_frames_as_small_as_the_peer_wants() -> None:

@@ -177,7 +177,7 @@ def test_sender_refuses_a_last_word_that_contradicts_the_verdicts(wrong: dict[st
     assert_refused(sender, last_word, "complete doesn't match the verdicts")
 
 
-def test_sender_is_told_why_the_receiver_cancels() -> None:
+def test_sender_gets_the_reason_of_the_receivers_cancel() -> None:
     sender = sender_in(TransferState.SENDING)
     assert sender.receive(CANCEL) == [Cancelled("interrupted", "ctrl-c")]
     assert sender.messages_to_send() == []

@@ -146,7 +146,7 @@ def test_a_cookie_of_an_older_try_is_passed_over_while_ours_is_on_its_way() -> N
     assert pair.states[0] is State.COOKIE_ECHOED
 
 
-def test_who_gets_no_answer_gives_up_after_nine_tries() -> None:
+def test_an_end_without_an_answer_gives_up_after_nine_tries() -> None:
     pair = begin(0)
     tries = kinds(pair.poll(0))
     while pair.states[0] is State.COOKIE_WAIT:

@@ -183,13 +183,13 @@ def shares(
 
 @pytest.mark.full
 @pytest.mark.parametrize("other", ["bbr", "linux-bbr", "cubic"])
-def test_who_comes_second_gets_a_share(other: str) -> None:
+def test_the_second_flow_gets_a_share(other: str) -> None:
     share, _ = shares(["bbr", other], starts=[2.0, 0.0], until=20.0)
     assert 0.3 < share < 0.7
 
 
 @pytest.mark.full
-def test_who_comes_first_gives_a_share() -> None:
+def test_the_first_flow_gives_a_share() -> None:
     share, _ = shares(["bbr", "linux-bbr"], starts=[0.0, 2.0], until=20.0)
     assert 0.3 < share < 0.7
 

@@ -71,7 +71,7 @@ def test_all_that_is_queued_on_both_sides_arrives_before_the_end() -> None:
     assert pair.messages(0) == pair.messages(1) == [bytes(300_000)]
 
 
-def test_who_shuts_down_waits_as_long_as_the_peer_still_sends() -> None:
+def test_the_end_that_shuts_down_waits_while_the_peer_still_sends() -> None:
     # A window of a byte lets a packet go in each round trip.
     pair = make_pair(Options(limits=Limits(window=1), congestion=Reno), PLAIN)
     pair.ends[1].send(0, 53, bytes(120_000), pair.now)

@@ -18,13 +18,13 @@ from tests.sctp.reno import Reno
 # Acknowledgements
 
 
-def test_who_acknowledges_what_was_not_sent_is_left() -> None:
+def test_acknowledging_a_tsn_that_was_not_sent_ends_the_association() -> None:
     liar = Liar()
     liar.send(sack(5))
     assert liar.association.state is State.ENDED
 
 
-def test_who_acknowledges_what_was_not_sent_in_a_gap_is_left() -> None:
+def test_acknowledging_a_gap_that_was_not_sent_ends_the_association() -> None:
     liar = Liar()
     liar.association.send(0, 53, bytes(3000), liar.now)
     liar.association.packets(liar.now)

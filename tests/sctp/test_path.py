@@ -84,7 +84,7 @@ def test_nothing_passes_while_the_link_is_down() -> None:
 
 
 @pytest.mark.full
-def test_loss_is_as_told_and_the_same_each_time() -> None:
+def test_loss_is_as_configured_and_the_same_each_time() -> None:
     sent = [(i / 1000, bytes([i % 256])) for i in range(5000)]
     arrived = arrivals(Link(loss=0.1, seed=7), *sent)
     assert len(arrived) == pytest.approx(4500, rel=0.02)
@@ -108,7 +108,7 @@ def test_an_endpoint_that_never_rests_is_found_out() -> None:
         simulation.run(until=1.0)
 
 
-def test_time_ends_where_it_was_told_to() -> None:
+def test_time_ends_at_the_given_limit() -> None:
     simulation = Simulation()
     simulation.connect(Recorder((5.0, b"late")), Recorder(), Link(), Link())
     assert simulation.run(until=1.0) == simulation.now == 1.0

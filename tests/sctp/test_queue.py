@@ -79,7 +79,7 @@ def test_what_has_begun_goes_on_though_it_expires() -> None:
     assert cut_all(queue, 9, now=5.0) == [(0, LAST, 0, b"cd")]
 
 
-def test_the_rest_of_what_was_given_up_is_told_and_not_sent() -> None:
+def test_the_rest_of_an_abandoned_message_is_returned_and_not_sent() -> None:
     queue = SendQueue()
     message = put(queue, 0, b"abcd", Reliability(max_retransmits=0))
     queue.cut(2, 0.0)

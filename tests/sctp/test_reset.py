@@ -181,6 +181,6 @@ def test_a_request_or_its_answer_may_be_lost(lost: int) -> None:
     assert pair.resets(0) == [Reset(4, by_peer=False)]
 
 
-def test_a_peer_that_cant_be_told_is_not_asked() -> None:
+def test_a_reset_before_the_handshake_is_not_requested() -> None:
     pair = make_pair(established=False)
     assert not pair.ends[0].reset(1)

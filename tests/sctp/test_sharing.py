@@ -53,7 +53,7 @@ def look(
     assert sharing.probe(ack(20_000_000 + int(2 * bdp), bdp, rtt, now), bdp, min_rtt)
 
 
-def test_who_has_most_of_the_line_and_finds_somebody_twice_sends_at_less_than_half_of_it() -> None:
+def test_a_flow_with_most_of_the_bandwidth_that_finds_another_twice_halves_its_rate() -> None:
     sharing = new()
     look(sharing, 0.8)
     assert sharing.ceiling == math.inf
@@ -64,7 +64,7 @@ def test_who_has_most_of_the_line_and_finds_somebody_twice_sends_at_less_than_ha
     assert sharing.ceiling == pytest.approx(0.42 * LINE, rel=0.01)
 
 
-def test_who_has_half_of_the_line_gives_nothing() -> None:
+def test_a_flow_with_half_of_the_bandwidth_gives_nothing() -> None:
     sharing = new()
     for _ in range(5):
         look(sharing, 0.55)

@@ -53,7 +53,7 @@ def comment_of(block: Block) -> str:
 
 
 def from_vector(block: Block) -> Description:
-    """Build the description that a block tells of."""
+    """Build the description of a block."""
     fields = dict(block)
     preferences = {"host": 126, "srflx": 100, "prflx": 110, "relay": 0}
     candidates = []
@@ -73,11 +73,12 @@ def from_vector(block: Block) -> Description:
 
 
 def test_an_answer_of_ours_names_its_offer_in_both_forms() -> None:
-    offer = blob._example()
+    offer = from_vector(VALID[0])
+    assert offer.type is SdpType.OFFER
     answer = replace(offer, type=SdpType.ANSWER, setup=Setup.PASSIVE, offer_mark=blob.mark(offer))
     for text in (blob.encode(answer), blob.encode_json(answer)):
         assert blob.decode(text).offer_mark == blob.mark(offer)
-    # Who copies an offer changes nothing in what identifies it.
+    # A copied offer has the same mark.
     assert blob.mark(blob.decode(blob.encode_json(offer))) == blob.mark(offer)
     assert blob.mark(replace(offer, password=offer.password[::-1])) != blob.mark(offer)
     # An offer has no mark, whatever it holds.
@@ -105,7 +106,7 @@ def test_pasted_text_has_the_outcome_of_the_vectors(block: Block) -> None:
     assert refused.value.hint
 
 
-def test_what_is_no_code_is_told_both_beginnings() -> None:
+def test_error_of_a_text_that_is_no_code_has_both_beginnings() -> None:
     with pytest.raises(MalformedCode, match=r"codes begin with ds or eyJ$"):
         blob.decode("garbage")
 
@@ -188,7 +189,7 @@ def test_whole_command_is_read(command: str, encode: object) -> None:
     assert blob.decode(command.format(text)) == description
 
 
-def test_kinds_of_codes_are_told_apart() -> None:
+def test_kinds_of_codes_are_distinguished() -> None:
     compact, demo = (encode(from_vector(VALID[0])) for encode in (blob.encode, blob.encode_json))
     assert [blob.is_blob(text) for text in (compact, demo, DIAL_CODE, "", "http://a/#12")] == [
         *(True, True),

@@ -158,7 +158,7 @@ def test_what_is_wrong_is_named(old: str, new: str, named: str) -> None:
     assert refused.value.hint
 
 
-def test_answer_must_say_who_begins() -> None:
+def test_answer_must_have_a_role_of_dtls() -> None:
     with pytest.raises(MalformedCode, match="actpass"):
         parse_sdp(SdpType.ANSWER, CHROMIUM)
 

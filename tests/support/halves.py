@@ -17,7 +17,7 @@ from dcsend.files.source import FileSource
 from dcsend.session.control import Meeting
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
-from dcsend.session.incoming import CLOSING_SECONDS, Incoming
+from dcsend.session.incoming import BATCH, CLOSING_SECONDS, Incoming
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
@@ -74,6 +74,7 @@ def receiver(
     *,
     sink: Sink | None = None,
     closing: float = CLOSING_SECONDS,
+    batch: int = BATCH,
 ) -> Side:
     async def accept(manifest: ManifestKnown) -> bool:
         return True
@@ -90,6 +91,7 @@ def receiver(
         tally,
         decide or accept,
         agent="b",
+        batch=batch,
         closing=closing,
     )
     return Side(half, talk, events, tally, lines, connection)

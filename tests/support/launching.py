@@ -47,9 +47,9 @@ _CHROMIUM_FLAGS: Final = {
     "--disable-component-update": "no downloads of its own",
     "--disable-sync": "no account",
     "--disable-default-apps": "nothing installed at first start",
-    "--disable-breakpad": "crashes are told to nobody",
-    "--metrics-recording-only": "usage is told to nobody",
-    "--disable-domain-reliability": "errors are told to nobody",
+    "--disable-breakpad": "no report of crashes",
+    "--metrics-recording-only": "no report of usage",
+    "--disable-domain-reliability": "no report of errors",
     "--hide-scrollbars": "pictures have the size that was asked for",
     "--password-store=basic": "no question of a key ring",
     # Without these a tab that another one covers is slowed down; tests open several.
@@ -76,7 +76,7 @@ _FIREFOX_PREFS: Final[dict[str, tuple[bool | int | str, str]]] = {
     "toolkit.telemetry.unified": (False, "nothing about us to anyone"),
     "toolkit.telemetry.server": ("", "nothing about us to anyone"),
     "browser.safebrowsing.blockedURIs.enabled": (False, "no lists fetched"),
-    "browser.safebrowsing.downloads.enabled": (False, "no download told to anyone"),
+    "browser.safebrowsing.downloads.enabled": (False, "no report of downloads"),
     "browser.safebrowsing.malware.enabled": (False, "no lists fetched"),
     "browser.safebrowsing.phishing.enabled": (False, "no lists fetched"),
     "network.captive-portal-service.enabled": (False, "no request to find out about the net"),
@@ -91,9 +91,9 @@ _FIREFOX_PREFS: Final[dict[str, tuple[bool | int | str, str]]] = {
     "browser.search.update": (False, "no updates"),
     "browser.topsites.contile.enabled": (False, "no lists fetched"),
     "network.trr.mode": (5, "names are asked of the system"),
-    "network.prefetch-next": (False, "no request that nobody asked for"),
-    "network.dns.disablePrefetch": (True, "no question that nobody asked"),
-    "network.http.speculative-parallel-limit": (0, "no connection that nobody asked for"),
+    "network.prefetch-next": (False, "no request without a cause in the test"),
+    "network.dns.disablePrefetch": (True, "no DNS query without a cause in the test"),
+    "network.http.speculative-parallel-limit": (0, "no connection without a cause in the test"),
 }
 "Preference -> value, reason. None concerns WebRTC, whose behaviour the tests check."
 

@@ -155,7 +155,7 @@ def missing() -> str:
     elif shutil.which("ip") is None:
         lacking = "network namespaces need ip (iproute2)"
     elif not _allowed():
-        lacking = "this machine, perhaps a container, lets nobody make network namespaces"
+        lacking = "this machine, perhaps a container, permits no network namespaces"
     else:
         remove_abandoned()
         watch()

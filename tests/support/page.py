@@ -32,10 +32,10 @@ STATES: Final = (
     *("paste", "connecting", "offered", "choosing", "waiting", "transferring"),
     *FINAL,
 )
-"What the page may say of itself."
+"The states of the page."
 
 _OF_FIREFOX: Final = "WebRTC: ICE failed"
-"What it says by itself, as an error, where nobody answers."
+"What Firefox logs as an error if no address answers."
 
 _PICKERS: Final = """() => {
   window.dcsendPicked = [];

@@ -92,10 +92,10 @@ async def _codes(page: Page, look: Look) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
             silent.bind((lan_address(), 0))
             port = silent.getsockname()[1]
-            nobody = dataclasses.replace(
+            unreachable = dataclasses.replace(
                 decode(host.link), port=port, addresses=(Address(lan_address(), port),)
             )
-            await page.open(nobody.link(base))
+            await page.open(unreachable.link(base))
             await page.until("connecting")
             await look("connecting")
 
