@@ -7,68 +7,95 @@ import struct
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from dcsend.dtls.transport import DtlsTransport, split_records
 from dcsend.errors import ConnectionFailed
 from dcsend.net.address import Address
-from dcsend.peers.contract import Connection
+from dcsend.net.segmentation import BURST
 from dcsend.peers.transfer import TransferConnection
 from dcsend.sctp import timing
-from tests.support.peers import Relay, published, transfer
+from tests.support.peers import NotingConnection, Relay, published, transfer, until
 
 PATIENCE: Final = 20.0
 "Seconds; consent expires after 30."
+OVERHEAD: Final = 13 + 8 + 16
+"Bytes of a record besides its content, with AES-GCM (RFC 5288)."
 SEQUENCE: Final = b"\0\0\0\0\xff\xff"
 "Further on than any record of these tests."
 
 
-def dtls_of(connection: Connection) -> DtlsTransport:
-    assert isinstance(connection, TransferConnection)
-    return connection.dtls
-
-
-def encrypted(dtls: DtlsTransport, packets: Sequence[bytes]) -> list[bytes]:
-    """Return the records in which one side would send *packets*."""
-    assert dtls._ssl is not None
-    records = []
-    for packet in packets:
-        dtls._ssl.send(packet)
-        records += split_records(dtls._ssl.bio_read(65_536))
-    return records
+GENUINE: Final = b"genuine %06d"
+"A packet of the peer; SCTP has none of such a length, which is no multiple of four."
 
 
 class Ends:
     """A dialer that encrypts, and a listener that reads what a test gives it."""
 
-    def __init__(self, dialer: Connection, listener: Connection) -> None:
+    def __init__(
+        self, dialer: TransferConnection, listener: NotingConnection, relay: Relay
+    ) -> None:
         self.dialer = dialer
         self.listener = listener
+        self._relay = relay
         self._count = 0
 
-    def genuine(self, count: int) -> list[bytes]:
-        """Return records that are the peer's."""
-        packets = [b"genuine %d" % (self._count + number) for number in range(count)]
-        self._count += count
-        return encrypted(dtls_of(self.dialer), packets)
+    async def encrypted(self, packets: Sequence[bytes]) -> list[bytes]:
+        """Return the records in which the dialer sends *packets*, of one length; none arrives."""
+        records: list[bytes] = []
 
-    def arrive(self, datagrams: Sequence[bytes]) -> int:
-        """Let datagrams come in one turn of the loop; return how many genuine packets they gave."""
-        reader, got = dtls_of(self.listener), list[bytes]()
-        receiver, reader._receiver = reader._receiver, got.extend
-        reader._datagrams += datagrams
-        reader._decrypt()
-        reader._receiver = receiver
-        return sum(packet.startswith(b"genuine ") for packet in got)
+        def passes(data: bytes) -> bool:
+            if len(data) != len(packets[0]) + OVERHEAD:
+                return True
+            records.append(data)
+            return False
+
+        self._relay.passes = passes
+        for start in range(0, len(packets), BURST):
+            some = packets[start : start + BURST]
+            self.dialer.dtls.send_packets(some)
+            end = start + len(some)
+            await until(lambda end=end: len(records) == end)  # type: ignore[misc]
+        return records
+
+    async def genuine(self, count: int) -> list[bytes]:
+        """Return records that are the peer's."""
+        numbers = range(self._count, self._count + count)
+        self._count += count
+        return await self.encrypted([GENUINE % number for number in numbers])
+
+    async def arrive(self, datagrams: Sequence[bytes]) -> list[bytes]:
+        """Let datagrams arrive in one turn of the loop; return the packets in them."""
+        receive = self.listener.ice.direct
+        assert receive is not None
+        before = len(self.listener.arrived)
+        for datagram in datagrams:
+            receive(datagram)
+        await asyncio.sleep(0)  # the turn in which they are decrypted
+        return self.listener.arrived[before:]
+
+    async def arrive_genuine(self, datagrams: Sequence[bytes]) -> int:
+        """Let datagrams arrive; return how many genuine packets are in them."""
+        packets = await self.arrive(datagrams)
+        return sum(packet.startswith(b"genuine ") for packet in packets)
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[Ends]:
+    """Connect a dialer and a listener over a relay."""
+    async with published(NotingConnection) as here, Relay.open(here.number) as relay:
+        dialer, listener = await here.pair_over(relay)
+        assert isinstance(listener, NotingConnection)
+        yield Ends(dialer, listener, relay)
 
 
 @pytest.fixture
 async def ends() -> AsyncIterator[Ends]:
-    async with published() as here:
-        yield Ends(*await here.pair())
+    async with connected() as made:
+        yield made
 
 
 PROFILES: Final = {b"SRTP_AES128_CM_SHA1_80", b"SRTP_AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM"}
@@ -77,7 +104,7 @@ PROFILES: Final = {b"SRTP_AES128_CM_SHA1_80", b"SRTP_AEAD_AES_128_GCM", b"SRTP_A
 
 async def test_dtls_has_the_version_suites_and_profile_of_protocol_md(ends: Ends) -> None:
     for connection in (ends.dialer, ends.listener):
-        ssl = dtls_of(connection)._ssl
+        ssl = connection.dtls._ssl
         assert ssl is not None
         assert ssl.get_protocol_version_name() == "DTLSv1.2"
         suites = [name for name in ssl.get_cipher_list() if not name.startswith("TLS_")]
@@ -85,7 +112,7 @@ async def test_dtls_has_the_version_suites_and_profile_of_protocol_md(ends: Ends
             "ECDHE-ECDSA"
         }
         assert ssl.get_selected_srtp_profile() in PROFILES
-        certificate = ssl.get_peer_certificate(as_cryptography=True)
+        certificate = connection.dtls.peer_certificate
         assert certificate is not None
         key = certificate.public_key()
         assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -137,8 +164,8 @@ def forgeries() -> Iterator[bytes]:
 async def test_forged_records_harm_none_that_come_with_them(ends: Ends) -> None:
     harmful = []
     for forged in forgeries():
-        before, between, after = (ends.genuine(2) for _ in range(3))
-        if ends.arrive([*before, forged, *between, forged, *after]) != 6:
+        good = await ends.genuine(6)
+        if await ends.arrive_genuine([*good[:2], forged, *good[2:4], forged, *good[4:]]) != 6:
             harmful.append(forged[:40].hex())
     assert not harmful
     await transfer(ends.dialer, ends.listener, 5)
@@ -148,30 +175,30 @@ async def test_forged_records_harm_none_that_come_with_them(ends: Ends) -> None:
 async def test_genuine_record_that_was_changed_harms_no_other(ends: Ends) -> None:
     harmful = []
     for position in range(40):
-        (changed,) = ends.genuine(1)
+        (changed,) = await ends.genuine(1)
         for bit in (1, 128):
             forged = bytearray(changed)
             forged[position % len(changed)] ^= bit
-            good = ends.genuine(4)
-            if ends.arrive([bytes(forged), *good[:2], bytes(forged), *good[2:]]) != 4:
+            good = await ends.genuine(4)
+            arriving = [bytes(forged), *good[:2], bytes(forged), *good[2:]]
+            if await ends.arrive_genuine(arriving) != 4:
                 harmful.append((position, bit))
     assert not harmful
     await transfer(ends.dialer, ends.listener, 5)
 
 
 async def test_record_sent_twice_counts_once(ends: Ends) -> None:
-    good = ends.genuine(4)
-    assert ends.arrive([*good[:2], *good, *good]) == 4
+    good = await ends.genuine(4)
+    assert await ends.arrive_genuine([*good[:2], *good, *good]) == 4
 
 
 async def test_packets_of_the_peer_are_signs_of_life_and_forged_ones_are_not(ends: Ends) -> None:
-    assert isinstance(ends.listener, TransferConnection)
     ice = ends.listener.ice
-    genuine = ends.genuine(5)
+    genuine = await ends.genuine(5)
     before = ice.arrived
-    ends.arrive([*forgeries()])
+    await ends.arrive([*forgeries()])
     assert ice.arrived == before
-    assert ends.arrive(genuine) == 5
+    assert await ends.arrive_genuine(genuine) == 5
     assert ice.arrived == before + 5
 
 
@@ -214,17 +241,13 @@ PACKETS: Final = 3000
 
 async def read_own(marker: int, together: threading.Barrier, wrong: list[int]) -> None:
     """Decrypt many packets at the time another thread does; note those that are not ours."""
-    async with published() as here:
-        dialer, accepted = await here.pair()
-        reader, got = dtls_of(accepted), list[bytes]()
-        content = bytes([marker]) * 1100
-        records = encrypted(dtls_of(dialer), [content] * PACKETS)
-        receiver, reader._receiver = reader._receiver, got.extend
+    async with connected() as ends:
+        content = bytes([marker]) * 1102
+        records = await ends.encrypted([content] * PACKETS)
         together.wait(30)
+        got: list[bytes] = []
         for start in range(0, PACKETS, 30):
-            reader._datagrams += records[start : start + 30]
-            reader._decrypt()
-        reader._receiver = receiver
+            got += await ends.arrive(records[start : start + 30])
         wrong.append(sum(packet != content for packet in got if len(packet) == len(content)))
         assert len(got) >= PACKETS
 
