@@ -6,6 +6,7 @@ No input, output or clock: the time is a parameter, in seconds with any origin.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Final
 
 __all__ = ["Consent"]
@@ -27,7 +28,10 @@ POLL: Final = 0.5
 class Consent:
     """The timer of one connection."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(
+        self, now: float, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._uniform = uniform
         self.expires = now + EXPIRES
         self._received = now
         self._sent = now
@@ -35,7 +39,7 @@ class Consent:
 
     def _interval(self) -> float:
         """Return the seconds until the next check, random so that checks do not synchronise."""
-        return INTERVAL * random.uniform(0.8, 1.2)
+        return INTERVAL * self._uniform(0.8, 1.2)
 
     def received(self, now: float) -> None:
         """Note that an authentic datagram has arrived."""

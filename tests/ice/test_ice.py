@@ -7,7 +7,6 @@ that a test selects, and has several addresses for each side.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
@@ -436,11 +435,8 @@ async def test_unsigned_error_responses_are_read_only_so_many_times(both: Both) 
     await asyncio.wait({connecting})
 
 
-def test_consent_is_asked_for_every_five_seconds_and_every_second_in_silence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)
-    clock = consent.Consent(100.0)
+def test_consent_is_asked_for_every_five_seconds_and_every_second_in_silence() -> None:
+    clock = consent.Consent(100.0, lambda low, high: 1.0)
     due = []
     for tick in range(1, 61):
         now = 100.0 + tick / 2

@@ -161,19 +161,17 @@ async def test_dial_that_found_no_room_begins_when_there_is_some() -> None:
         await pairing
 
 
-async def test_check_is_not_refused_while_the_code_is_given_back(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_check_is_not_refused_while_the_code_is_given_back() -> None:
     """Firefox sends no more checks to an address that has refused one."""
-    async with published() as here, UdpClient.open() as client:
-        _, accepted = await here.pair()
-        closing, close = asyncio.Event(), accepted.close
+    closing = asyncio.Event()
 
-        async def close_late() -> None:
+    class ClosesLate(TransferConnection):
+        async def close(self) -> None:
             await closing.wait()
-            await close()
+            await super().close()
 
-        monkeypatch.setattr(accepted, "close", close_late)
+    async with published(ClosesLate) as here, UdpClient.open() as client:
+        await here.pair()
         giving_back = asyncio.create_task(here.listener.give_back())
         request = bytes(check())
         try:
