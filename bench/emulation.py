@@ -62,15 +62,15 @@ def joined(path: Path, *, mtu: int = 1500, seed: int = 1) -> Iterator[Hosts]:
     with contextlib.ExitStack() as cleanup:
         hosts = plain.named("path")
         for namespace in (hosts.left, hosts.right):
-            cleanup.callback(netns._remove, namespace)
-            netns._add(namespace, ipv6=False)
+            cleanup.callback(netns.remove_namespace, namespace)
+            netns.add_namespace(namespace, ipv6=False)
         wire = Wire(path.rtt / 2, path.loss, path.rate, path.queue)
         cleanup.enter_context(wired(f"{hosts.left}/tun0", f"{hosts.right}/tun0", wire, seed))
         for namespace, address in (
             (hosts.left, hosts.left_address),
             (hosts.right, hosts.right_address),
         ):
-            netns._batch(
+            netns.batch(
                 namespace,
                 f"address add {address}/24 dev tun0",
                 f"link set tun0 up mtu {mtu} txqueuelen {_BUFFER}",

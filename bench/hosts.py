@@ -56,7 +56,7 @@ def requirements() -> list[str]:
 
 def named(kind: str) -> Hosts:
     """Return two hosts, not made yet, with names that `netns` takes for this process's own."""
-    start = f"{netns._PREFIX}-{os.getpid()}-{kind}{next(_numbers)}"
+    start = f"{netns.PREFIX}-{os.getpid()}-{kind}{next(_numbers)}"
     return Hosts(f"{start}-a", f"{start}-b")
 
 
@@ -68,16 +68,16 @@ def cable() -> Iterator[Hosts]:
     hosts = named("cable")
     with contextlib.ExitStack() as cleanup:
         for namespace in (hosts.left, hosts.right):
-            cleanup.callback(netns._remove, namespace)
-            netns._add(namespace, ipv6=False)
-        netns._batch(
+            cleanup.callback(netns.remove_namespace, namespace)
+            netns.add_namespace(namespace, ipv6=False)
+        netns.batch(
             hosts.left, f"link add eth0 mtu {MTU} type veth peer name eth0 netns {hosts.right}"
         )
         for namespace, address in (
             (hosts.left, hosts.left_address),
             (hosts.right, hosts.right_address),
         ):
-            netns._batch(
+            netns.batch(
                 namespace,
                 f"address add {address}/24 dev eth0",
                 f"link set eth0 up mtu {MTU}",

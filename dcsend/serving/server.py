@@ -91,7 +91,7 @@ class PageServer:
         loop = asyncio.get_running_loop()
         for sock in sockets:
             server = await loop.create_server(
-                self._connection, sock=sock, backlog=BACKLOG, start_serving=False
+                self.new_connection, sock=sock, backlog=BACKLOG, start_serving=False
             )
             # Appended before the await, so that `close` finds it if this task is cancelled.
             self._servers.append(server)
@@ -109,7 +109,8 @@ class PageServer:
                 transport.abort()
         self._servers.clear()
 
-    def _connection(self) -> asyncio.Protocol:
+    def new_connection(self) -> asyncio.Protocol:
+        """Return the protocol of a connection that was accepted."""
         if len(self.connections) >= self._max_connections:
             logger.debug("connection refused: %d are open", len(self.connections))
             return _ExcessConnection()

@@ -66,7 +66,7 @@ async def _serve(script: Script) -> None:
     failed: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
     server = PageServer(Page(_PAGE))
-    connection, transport = server._connection(), _Transport()
+    connection, transport = server.new_connection(), _Transport()
     assert isinstance(connection, asyncio.Protocol)
     connection.connection_made(transport)
     try:

@@ -93,21 +93,21 @@ class Net:
         self.routers: dict[str, Router] = {}
         "By host, and by the name of a provider."
         self.internet = self._space("inet", forward=True)
-        netns._batch(self.internet, f"address add {_GATEWAY}/32 dev lo")
+        netns.batch(self.internet, f"address add {_GATEWAY}/32 dev lo")
         self.server = self.host("server", *SERVER)
         self._attach(self.server.namespace, "server", "eth0", *SERVER)
         port = self.plugs[self.server.namespace][0].port
         for address, way in zip(SERVER_2, ("", "via fe80::2 "), strict=True):
-            netns._batch(self.server.namespace, f"address add {address} dev eth0")
-            netns._batch(self.internet, f"route add {address} {way}dev {port}")
+            netns.batch(self.server.namespace, f"address add {address} dev eth0")
+            netns.batch(self.internet, f"route add {address} {way}dev {port}")
 
     # --- parts
 
     def host(self, label: str, ipv4: str = "", ipv6: str = "", *, has_ipv6: bool = True) -> Host:
         """Make a host without an interface."""
         made = Host(f"{self._start}-{label}", ipv4, ipv6)
-        self._cleanup.callback(made._end)
-        netns._add(made.namespace, ipv6=has_ipv6)
+        self._cleanup.callback(made.end)
+        netns.add_namespace(made.namespace, ipv6=has_ipv6)
         return made
 
     def router(self, label: str, site: Site, number: int, lan: str = "") -> Router:
@@ -115,7 +115,7 @@ class Net:
         namespace = self._space(label, forward=True)
         prefix6 = f"2001:db8:{number:x}" if site.ipv6 else ""
         made = Router(namespace, site, lan or f"10.{number}.0", prefix6)
-        netns._batch(
+        netns.batch(
             namespace,
             "link add lan type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
             "link set lan up",
@@ -156,7 +156,7 @@ class Net:
         site = router.site
         port = f"l{number}"
         _veth(namespace, interface, router.namespace, port)
-        netns._batch(router.namespace, f"link set {port} master lan up")
+        netns.batch(router.namespace, f"link set {port} master lan up")
         if site.isolated:
             _run(router.namespace, "bridge", "link", "set", "dev", port, "isolated", "on")
         plug = Plug(interface, router.namespace, port)
@@ -177,7 +177,7 @@ class Net:
     def guest(self, namespace: str, router: Router) -> str:
         """Connect a host to a router's guests' LAN; return its address."""
         _veth(namespace, "eth0", router.namespace, "lan-guests")
-        netns._batch(
+        netns.batch(
             router.namespace, "address add 10.3.0.1/24 dev lan-guests", "link set lan-guests up"
         )
         plug = Plug("eth0", router.namespace, "lan-guests")
@@ -204,8 +204,8 @@ class Net:
 
     def _space(self, label: str, *, forward: bool) -> str:
         namespace = f"{self._start}-{label}"
-        self._cleanup.callback(netns._remove, namespace)
-        netns._add(namespace, ipv6=True)
+        self._cleanup.callback(netns.remove_namespace, namespace)
+        netns.add_namespace(namespace, ipv6=True)
         if forward:
             _run(namespace, "sh", "-ec", _FORWARD)
         return namespace
@@ -213,7 +213,7 @@ class Net:
     def _take(self, namespace: str, plug: Plug) -> None:
         """Use a plug: switch it on, with its addresses and routes."""
         self.plugs.setdefault(namespace, []).append(plug)
-        netns._batch(namespace, f"link set {plug.interface} up txqueuelen {_QUEUE}", *plug.commands)
+        netns.batch(namespace, f"link set {plug.interface} up txqueuelen {_QUEUE}", *plug.commands)
 
     def _attach(
         self, namespace: str, label: str, interface: str, v4: str, v6: str, prefix6: str = ""
@@ -249,7 +249,7 @@ class Net:
             ]
         if prefix6:
             there.append(f"route add {prefix6} via fe80::2 dev {port}")
-        netns._batch(self.internet, *there)
+        netns.batch(self.internet, *there)
         self._take(namespace, plug)
 
 
@@ -319,19 +319,19 @@ def _make_vpn(net: Net, topology: Topology, made: Mapping[str, Host]) -> None:
         pairs = [(made["a"].namespace, ends["a"]), (exit_.namespace, "100.101.0.254")]
     net._cleanup.enter_context(wired(f"{pairs[0][0]}/tun0", f"{pairs[1][0]}/tun0", Wire()))
     for namespace, address in pairs:
-        netns._batch(
+        netns.batch(
             namespace,
             f"address add {address}/24 dev tun0",
             f"link set tun0 mtu {_VPN_MTU} up",
         )
     if topology.vpn in ("exit", "kill"):
-        netns._batch(made["a"].namespace, "route replace default dev tun0")
+        netns.batch(made["a"].namespace, "route replace default dev tun0")
     if topology.vpn == "kill":
         net.nft(made["a"].namespace, rules.cut_off("eth0"))
 
 
 def _veth(one: str, interface: str, other: str, port: str) -> None:
-    netns._batch(one, f"link add {interface} type veth peer name {port} netns {other}")
+    netns.batch(one, f"link add {interface} type veth peer name {port} netns {other}")
 
 
 def _run(namespace: str, *argv: str, stdin: str = "") -> None:

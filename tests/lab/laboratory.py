@@ -80,8 +80,8 @@ class Lab:
         self._relays: set[int] = set()
 
     def __enter__(self) -> Lab:
-        netns._require()
-        start = f"{netns._PREFIX}-{os.getpid()}-lab{next(_numbers)}"
+        netns.require_namespaces()
+        start = f"{netns.PREFIX}-{os.getpid()}-lab{next(_numbers)}"
         try:
             folder = self._cleanup.enter_context(tempfile.TemporaryDirectory(prefix="dcsend-lab-"))
             self.folder = Path(folder)
@@ -90,7 +90,7 @@ class Lab:
             self.a, self.b = building.hosts(self.net, self.topology)
             resolver = "".join(f"nameserver {address}\n" for address in SERVER)
             for host in (self.a, self.b, self.server):
-                netns._settle(host.namespace, resolv_conf=resolver, hosts=_HOSTS)
+                netns.settle(host.namespace, resolv_conf=resolver, hosts=_HOSTS)
             server = Server(self.server, (*SERVER, *SERVER_2), self._names)
             self._cleanup.callback(server.close)
         except BaseException:
@@ -172,31 +172,31 @@ class Lab:
     def down(self, host: Host) -> Iterator[None]:
         """Switch a host's interfaces off for that long; then they have what they had before."""
         for plug in self._plugs(host):
-            netns._batch(host.namespace, f"link set {plug.interface} down")
+            netns.batch(host.namespace, f"link set {plug.interface} down")
         yield
         for plug in self._plugs(host):
-            netns._batch(host.namespace, f"link set {plug.interface} up", *plug.commands)
+            netns.batch(host.namespace, f"link set {plug.interface} up", *plug.commands)
 
     @contextmanager
     def unplugged(self, host: Host) -> Iterator[None]:
         """Take a host's interfaces out of their network, addresses and all, for that long."""
         for plug in self._plugs(host):
-            netns._batch(
+            netns.batch(
                 host.namespace,
                 f"address flush dev {plug.interface}",
                 f"link set {plug.interface} down",
             )
         yield
         for plug in self._plugs(host):
-            netns._batch(host.namespace, f"link set {plug.interface} up", *plug.commands)
+            netns.batch(host.namespace, f"link set {plug.interface} up", *plug.commands)
 
     def renumber(self, host: Host, number: int = 100) -> None:
         """Replace the addresses of a host in its LAN by another one."""
         plug = self._plugs(host)[0]
         old, new = host.ipv4, f"{host.ipv4.rpartition('.')[0]}.{number}"
         plug.commands = [command.replace(old, new) for command in plug.commands]
-        netns._batch(host.namespace, f"address flush dev {plug.interface} scope global")
-        netns._batch(host.namespace, *plug.commands)
+        netns.batch(host.namespace, f"address flush dev {plug.interface} scope global")
+        netns.batch(host.namespace, *plug.commands)
         host.ipv4 = new
 
     def forget(self, host: Host) -> None:
@@ -221,10 +221,10 @@ class Lab:
         port, old = self.net.port_of(router), router.public
         (plug,) = (p for p in self.net.plugs[router.namespace] if p.interface == "wan")
         router.public = f"203.0.113.5{old.rpartition('.')[2]}"
-        netns._batch(self.net.internet, f"route add {router.public}/32 dev {port}")
-        netns._batch(self.net.internet, f"route del {old}/32 dev {port}")
+        netns.batch(self.net.internet, f"route add {router.public}/32 dev {port}")
+        netns.batch(self.net.internet, f"route del {old}/32 dev {port}")
         plug.commands = [command.replace(old, router.public) for command in plug.commands]
-        netns._batch(router.namespace, f"address del {old}/32 dev wan", *plug.commands)
+        netns.batch(router.namespace, f"address del {old}/32 dev wan", *plug.commands)
         self.net.apply(router)
         self.forget(host)
 
@@ -234,7 +234,7 @@ class Lab:
         As clients of DHCP do, it loses its address with the old network.
         """
         for plug in self._plugs(host):
-            netns._batch(
+            netns.batch(
                 host.namespace,
                 f"address flush dev {plug.interface}",
                 f"link set {plug.interface} down",

@@ -31,7 +31,7 @@ def left(pid: int) -> list[str]:
 
 
 def test_nothing_is_left_of_a_laboratory_whose_process_is_killed() -> None:
-    netns._require()
+    netns.require_namespaces()
     process = subprocess.Popen(
         [sys.executable, "-c", _KEEPING],
         stdin=subprocess.PIPE,

@@ -57,7 +57,7 @@ MakeNats = Callable[..., Nats]
 @pytest.fixture
 def nats() -> Iterator[MakeNats]:
     """Make the network; it is removed with its processes at the end of the test."""
-    netns._require()
+    netns.require_namespaces()
     if shutil.which("nft") is None:
         message = "address translation needs nft (nftables)"
         if os.environ.get("CI") == "true":
@@ -72,11 +72,11 @@ def nats() -> Iterator[MakeNats]:
 
 
 def _make(cleanup: contextlib.ExitStack, how: str) -> Nats:
-    start = f"{netns._PREFIX}-{os.getpid()}-nat{next(netns._numbers)}"
+    start = f"{netns.PREFIX}-{os.getpid()}-nat{next(netns.NUMBERS)}"
     server = Host(f"{start}-s", "203.0.113.10", "")
-    cleanup.callback(server._end)
-    netns._add(server.namespace, ipv6=False)
-    netns._batch(
+    cleanup.callback(server.end)
+    netns.add_namespace(server.namespace, ipv6=False)
+    netns.batch(
         server.namespace,
         "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         "address add 203.0.113.10/24 dev br0",
@@ -86,11 +86,11 @@ def _make(cleanup: contextlib.ExitStack, how: str) -> Nats:
     for number in (1, 2):
         host = Host(f"{start}-h{number}", f"10.{number}.0.2", "")
         nat = f"{start}-n{number}"
-        cleanup.callback(netns._remove, nat)
-        cleanup.callback(host._end)
+        cleanup.callback(netns.remove_namespace, nat)
+        cleanup.callback(host.end)
         for namespace in (host.namespace, nat):
-            netns._add(namespace, ipv6=False)
-        netns._batch(
+            netns.add_namespace(namespace, ipv6=False)
+        netns.batch(
             nat,
             f"link add lan type veth peer name eth0 netns {host.namespace}",
             f"link add wan type veth peer name p{number} netns {server.namespace}",
@@ -99,8 +99,8 @@ def _make(cleanup: contextlib.ExitStack, how: str) -> Nats:
             "link set lan up",
             "link set wan up",
         )
-        netns._batch(server.namespace, f"link set p{number} master br0 up")
-        netns._batch(
+        netns.batch(server.namespace, f"link set p{number} master br0 up")
+        netns.batch(
             host.namespace,
             f"address add 10.{number}.0.2/24 dev eth0",
             "link set eth0 up",

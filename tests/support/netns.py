@@ -32,7 +32,7 @@ from tests.support.guard import watch
 
 __all__ = ["Host", "Lan", "MakeLan", "enter", "lan", "missing", "remove_abandoned"]
 
-_PREFIX = os.environ.get("TEST_NAMESPACES_OF_DCSEND", "dcsend")
+PREFIX = os.environ.get("TEST_NAMESPACES_OF_DCSEND", "dcsend")
 """Start of every namespace's name; the process id follows. A test of what is left sets another one,
 so that no other run removes it."""
 
@@ -49,7 +49,7 @@ _CLONE_NEWNET = 0x40000000
 _RUN_SECONDS = 60.0
 "What `Host.run` grants a program."
 
-_numbers = itertools.count(1)
+NUMBERS = itertools.count(1)
 
 
 @dataclass(slots=True)
@@ -98,7 +98,8 @@ class Host:
         """Return what runs *argv* on this host; `ip` becomes it, with the same process id."""
         return ["ip", "netns", "exec", self.namespace, *map(str, argv)]
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Kill its programs and remove its namespace."""
         for process in self._started:
             process.kill()
             process.wait()
@@ -106,7 +107,7 @@ class Host:
                 if pipe is not None:
                     with contextlib.suppress(BrokenPipeError):
                         pipe.close()
-        _remove(self.namespace)
+        remove_namespace(self.namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,11 @@ MakeLan = Callable[..., Lan]
 @pytest.fixture
 def lan() -> Iterator[MakeLan]:
     """Make networks; they are removed with their processes at the end of the test."""
-    _require()
+    require_namespaces()
     with contextlib.ExitStack() as cleanup:
 
         def make(hosts: int = 2, *, ipv4: bool = True, ipv6: bool = True) -> Lan:
-            return _make(cleanup, hosts, ipv4=ipv4, ipv6=ipv6)
+            return make_lan(cleanup, hosts, ipv4=ipv4, ipv6=ipv6)
 
         yield make
 
@@ -162,7 +163,7 @@ def missing() -> str:
     return lacking
 
 
-def _require() -> None:
+def require_namespaces() -> None:
     if not (lacking := missing()):
         return
     if os.environ.get("CI") == "true":
@@ -172,22 +173,22 @@ def _require() -> None:
 
 def _allowed() -> bool:
     """Try it: root in a container often may not."""
-    name = f"{_PREFIX}-{os.getpid()}-try{next(_numbers)}"
+    name = f"{PREFIX}-{os.getpid()}-try{next(NUMBERS)}"
     if subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
         return False
-    _remove(name)
+    remove_namespace(name)
     return True
 
 
-def _make(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) -> Lan:
-    number = next(_numbers)
-    start = f"{_PREFIX}-{os.getpid()}-{number}"
+def make_lan(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) -> Lan:
+    number = next(NUMBERS)
+    start = f"{PREFIX}-{os.getpid()}-{number}"
     # Addresses need to be unique within one bridge only; the number makes them easier to read.
     net = number % 250
     bridge = f"{start}-br"
-    cleanup.callback(_remove, bridge)
-    _add(bridge, ipv6=False)
-    _batch(
+    cleanup.callback(remove_namespace, bridge)
+    add_namespace(bridge, ipv6=False)
+    batch(
         bridge,
         "link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
         "link set br0 up",
@@ -199,14 +200,14 @@ def _make(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) 
             f"10.77.{net}.{index + 1}" if ipv4 else "",
             f"fd77:{net:x}::{index + 1:x}" if ipv6 else "",
         )
-        cleanup.callback(host._end)
-        _add(host.namespace, ipv6=ipv6)
-        _batch(
+        cleanup.callback(host.end)
+        add_namespace(host.namespace, ipv6=ipv6)
+        batch(
             bridge,
             f"link add p{index} type veth peer name eth0 netns {host.namespace}",
             f"link set p{index} master br0 up",
         )
-        _batch(
+        batch(
             host.namespace,
             *([f"address add {host.ipv4}/24 dev eth0"] if ipv4 else []),
             *([f"address add {host.ipv6}/64 dev eth0 nodad"] if ipv6 else []),
@@ -216,7 +217,7 @@ def _make(cleanup: contextlib.ExitStack, count: int, *, ipv4: bool, ipv6: bool) 
     return Lan(tuple(made), bridge)
 
 
-def _add(namespace: str, *, ipv6: bool) -> None:
+def add_namespace(namespace: str, *, ipv6: bool) -> None:
     """Make a namespace in which IPv6 addresses are usable at once, or absent."""
     _ip("netns", "add", namespace)
     # Duplicate address detection holds an address back for a second or more. `default` is what
@@ -231,10 +232,10 @@ def _add(namespace: str, *, ipv6: bool) -> None:
     # A kernel without IPv6 does not have this file.
     script = f"test -d /proc/sys/net/ipv6 || exit 0\nset -e\n{script}"
     _ip("netns", "exec", namespace, "sh", "-c", script)
-    _batch(namespace, "link set lo up")
+    batch(namespace, "link set lo up")
 
 
-def _remove(namespace: str) -> None:
+def remove_namespace(namespace: str) -> None:
     """Kill what runs in a namespace and delete it; an absent one is fine."""
     if not (_FOLDER / namespace).exists():
         return
@@ -247,16 +248,16 @@ def _remove(namespace: str) -> None:
 
 def remove_abandoned(ended: int = 0) -> None:
     """Remove the namespaces of ended test processes, and of the process *ended*."""
-    for entry in _FOLDER.glob(f"{_PREFIX}-*-*"):
+    for entry in _FOLDER.glob(f"{PREFIX}-*-*"):
         owner = entry.name.split("-")[1]
         gone = owner == str(ended) or not Path("/proc", owner).exists()
         if owner.isdecimal() and gone:
             # Another test process may do the same just now.
             with contextlib.suppress(AssertionError):
-                _remove(entry.name)
+                remove_namespace(entry.name)
 
 
-def _settle(namespace: str, **files: str) -> None:
+def settle(namespace: str, **files: str) -> None:
     """Give the programs of a namespace files of /etc of their own: `resolv_conf`, `hosts`."""
     folder = _SETTINGS / namespace
     folder.mkdir(parents=True, exist_ok=True)
@@ -264,7 +265,7 @@ def _settle(namespace: str, **files: str) -> None:
         (folder / name.replace("_", ".")).write_text(content, encoding="utf-8")
 
 
-def _batch(namespace: str, *commands: str) -> None:
+def batch(namespace: str, *commands: str) -> None:
     """Run `ip` commands in a namespace, in one process."""
     _ip("-n", namespace, "-batch", "-", stdin="\n".join(commands) + "\n")
 

@@ -26,7 +26,7 @@ started = [subprocess.Popen(forever, start_new_session=True)]
 namespaces = []
 with contextlib.ExitStack() as stack:
     if sys.argv[1] == "namespaces":
-        hosts = netns._make(stack, 1, ipv4=True, ipv6=False).hosts
+        hosts = netns.make_lan(stack, 1, ipv4=True, ipv6=False).hosts
         started += [host.popen(forever) for host in hosts]
         namespaces += [host.namespace for host in hosts]
     print(json.dumps([[one.pid for one in started], namespaces]), flush=True)
