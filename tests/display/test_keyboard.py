@@ -61,6 +61,19 @@ async def test_line_that_is_not_finished_waits(pty: Pty, keyboard: Keyboard) -> 
     keyboard.close()
 
 
+async def test_forgotten_key_presses_are_no_part_of_the_next_line(
+    pty: Pty, keyboard: Keyboard
+) -> None:
+    pty.type("first\ny\x04")  # Ctrl-D hands over what is there
+    assert await within(150, keyboard) == "first"
+    for _ in range(10):  # turns of the loop, in which the rest is read
+        await asyncio.sleep(0)
+    keyboard.forget()
+    pty.type("no\n")
+    assert await within(150, keyboard) == "no"
+    keyboard.close()
+
+
 async def test_answer_goes_to_the_question_and_the_next_line_does_not(
     pty: Pty, keyboard: Keyboard
 ) -> None:

@@ -163,6 +163,11 @@ def test_interrupted_receiver_shows_the_next_command(seat: Seat) -> None:
     ]
 
 
+def test_interruption_without_an_unfinished_file_mentions_none(seat: Seat) -> None:
+    rows = seat.after(MANIFEST, moved(20_000_000), Failed(Interrupted(2)), done(status=130))
+    assert rows[1:] == ["stopped at 20.0 MB of 100.0 MB", "dcsend: interrupted"]
+
+
 def test_home_folder_is_shown_whole() -> None:
     good = FileFinished("b.txt", "ok", 10**8, where="b.txt")
     lines, _ = plainly(MANIFEST, good, done(good), output="~/inbox")

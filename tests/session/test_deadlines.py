@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -162,6 +163,33 @@ async def test_sender_that_works_is_waited_for(tmp_path: Path) -> None:
         await peer.send_control(Bye())
         await run
     assert (tmp_path / "a").read_bytes() == b"x"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has pipes of a chosen size")
+async def test_sender_owes_no_frame_while_the_output_is_not_read(tmp_path: Path) -> None:
+    import fcntl
+
+    ours, theirs = connected_pair()
+    reading, writing = os.pipe()
+    # Shorter than a frame, so that nothing is pending while it is written.
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    settings = replace(SETTINGS, output="-")
+    with os.fdopen(writing, "wb", buffering=0) as stdout, os.fdopen(reading, "rb") as output:
+        async with lively(theirs) as peer:
+            run = asyncio.create_task(receiving(ours, StreamSink(stdout), settings=settings))
+            await peer.offer(Entry("a", size=120_000))
+            first, *others = file_frames(0, bytes(120_000))
+            await peer.put(first)
+            assert await asyncio.to_thread(output.read, 1)  # it is being written
+            await peer.send_control(Working())
+            done, _ = await asyncio.wait({run}, timeout=1.6)
+            reader = asyncio.create_task(asyncio.to_thread(output.read, 119_999))
+            if not done:
+                await peer.put(*others)
+                await peer.expect(Complete)
+                await peer.send_control(Bye())
+            await run
+            assert len(await reader) == 119_999
 
 
 async def test_answer_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> None:
