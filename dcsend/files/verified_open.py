@@ -81,6 +81,9 @@ def open_listed(
         status = os.fstat(fd)
         if identity(status) == listed != NOWHERE:
             return fd, status
+        # Whatever has the path now may have the inode number of the removed file, or another one.
+        if not stat.S_ISREG(status.st_mode):
+            raise FileReplaced("is not a file any more")
         if listed != NOWHERE and (stable or has_stable_inodes)(status.st_dev):
             raise FileReplaced("was replaced by another file before it was sent")
     except BaseException:

@@ -359,6 +359,16 @@ def test_folder_in_place_of_a_file_is_given_up(tmp_path: Path, length: int) -> N
     assert_given_up(read(found), *NO_FILE)
 
 
+def test_folder_in_place_of_a_file_with_another_inode_is_given_up_for_the_same_reason(
+    tmp_path: Path, length: int
+) -> None:
+    found = two_files(tmp_path, length)
+    (tmp_path / "folder").mkdir()  # the inode of the file is in use
+    (tmp_path / "a").unlink()
+    (tmp_path / "folder").rename(tmp_path / "a")
+    assert_given_up(read(found), "is not a file any more")
+
+
 def test_file_removed_while_open_is_read_completely(
     tmp_path: Path, length: int, changing: Change
 ) -> None:
