@@ -22,7 +22,7 @@ test: page ## set up, then run every check and every test
 	@$(PY) -m scripts.tests
 
 quick: venv ## the tests that need no root, browser, other process or wait; under a minute
-	$(PY) -m pytest -q --numprocesses=2 --dist=worksteal -m "not full and not slow" tests dcsend
+	@$(PY) -m scripts.tests quick
 
 pythons: venv ## the same on CPython 3.12 and 3.13
 	@sh scripts/pythons.sh 3.12 3.13

