@@ -40,6 +40,9 @@ __all__ = [
 
 # A busy machine makes single examples slow; the timeout of pytest applies.
 hypothesis.settings.register_profile("dcsend", deadline=None, print_blob=True)
+hypothesis.settings.register_profile(
+    "quick", hypothesis.settings.get_profile("dcsend"), max_examples=25
+)
 hypothesis.settings.load_profile("dcsend")
 
 
@@ -65,6 +68,7 @@ def pytest_configure(config: pytest.Config) -> None:
     watch()
     if "not full" in config.option.markexpr:
         config.pluginmanager.register(_NoProcess())
+        hypothesis.settings.load_profile("quick")
 
 
 _FULL_FOLDERS = ("programs", "pages", "lab", "chat")

@@ -301,6 +301,7 @@ def test_no_module(rule: Callable[[Module], Iterator[str]]) -> None:
     assert not faults, "\n" + "\n".join(faults)
 
 
+@pytest.mark.full
 def test_every_permission_to_import_is_used() -> None:
     used = {(module.part, name) for module in MODULES for name in imported(module)}
     unused = [

@@ -157,6 +157,7 @@ async def test_job_in_the_background_leaves_the_terminal_alone_until_it_is_back(
     keyboard.close()
 
 
+@pytest.mark.full
 async def test_job_that_ran_on_in_the_background_reads_again_without_a_signal(
     pty: Pty, job: Job, keyboard: Keyboard
 ) -> None:

@@ -103,6 +103,7 @@ async def test_room_is_awaited_until_enough_is_read(pipe: Pipe) -> None:
         await everything(pipe, written, FULL)
 
 
+@pytest.mark.full
 async def test_end_waits_for_the_reader_and_after_a_signal_hardly(pipe: Pipe) -> None:
     with written_aside() as written:
         pipe.out.write("x" * FULL)

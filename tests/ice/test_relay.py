@@ -155,6 +155,7 @@ async def test_port_where_nothing_listens_is_known_at_once(transport: str) -> No
     assert "turns:" in error.hint
 
 
+@pytest.mark.full
 async def test_server_that_is_silent_is_given_up_before_the_code_is_late() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -212,6 +213,7 @@ def test_user_may_have_colons(uri: str, user: str, password: str) -> None:
     assert server.address == ("turn.example.org", 3478)
 
 
+@pytest.mark.full
 async def test_end_waits_half_a_second_for_a_server_that_is_gone(coturn: Coturn) -> None:
     """By aioice alone its last request would be repeated for 63 s."""
     async with Relay.open(coturn.port, coturn.host) as between:

@@ -84,6 +84,7 @@ async def test_no_server_takes_no_time(port: UdpPort) -> None:
     watch.assert_within(1)
 
 
+@pytest.mark.full
 async def test_dead_server_is_given_up_in_time(port: UdpPort) -> None:
     async with UdpClient.open() as server:
         found, watch = await timed(Asking(port, server.address), 0.4)
@@ -95,6 +96,7 @@ async def test_dead_server_is_given_up_in_time(port: UdpPort) -> None:
         assert len({data for data, _ in server.received}) == 1
 
 
+@pytest.mark.full
 async def test_dead_server_beside_a_good_one_costs_little(port: UdpPort) -> None:
     async with UdpClient.open() as dead, UdpClient.open() as good:
         good.answer = response
@@ -139,6 +141,7 @@ async def test_name_server_that_does_not_answer_in_time_is_named(port: UdpPort) 
     assert ["no name server answers" in p.message for p in mapped.problems] == [True]
 
 
+@pytest.mark.full
 async def test_silent_server_is_named_unless_another_one_answers(port: UdpPort) -> None:
     async with UdpClient.open() as dead, UdpClient.open() as good:
         good.answer = response
@@ -152,6 +155,7 @@ async def test_silent_server_is_named_unless_another_one_answers(port: UdpPort) 
         assert mapped.problems == []
 
 
+@pytest.mark.full
 @pytest.mark.skipif(not has_ipv6(), reason="no IPv6 here")
 async def test_family_that_leads_nowhere_does_not_lose_the_other(port: UdpPort) -> None:
     async with UdpClient.open("::1") as dead, UdpClient.open() as good:
@@ -212,6 +216,7 @@ BAD: dict[str, Callable[[bytes], bytes | None]] = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", BAD)
 async def test_malformed_answer_is_none_and_a_good_one_after_it_counts(
     port: UdpPort, name: str

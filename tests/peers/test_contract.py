@@ -37,6 +37,10 @@ PAIRS: Final[dict[str, tuple[MakeTransfer, MakeTransfer]]] = {
     "aiortc-dials-ours": (aiortc_peer, transfer_peer),
 }
 "What the dialer and the listener are made with."
+MARKED_PAIRS: Final = [
+    pair if pair == "ours" else pytest.param(pair, marks=pytest.mark.full) for pair in PAIRS
+]
+"aiortc waits for its timers."
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ async def test_pair_in_memory_keeps_the_contract(check: Check) -> None:
 
 
 @pytest.mark.parametrize("from_", ["dialer", "listener"])
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", MARKED_PAIRS)
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_connected_pair_keeps_the_contract(check: Check, pair: str, from_: str) -> None:
     await run(check, *PAIRS[pair], from_)
@@ -61,6 +65,7 @@ async def test_our_association_holds_back_a_peer_whose_messages_are_not_read(fro
     await run(a_peer_whose_messages_are_not_read_is_held_back, *PAIRS["ours"], from_)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("from_", ["dialer", "listener"])
 async def test_peer_that_ignores_the_window_of_aiortc_is_cut_off(from_: str) -> None:
     aiortc = functools.partial(aiortc_peer, max_queued=FEW_QUEUED)

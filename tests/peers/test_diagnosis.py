@@ -20,6 +20,12 @@ from tests.support.peers import UdpClient
 NEAR = ("192.0.2.9", 40_000)
 
 
+@pytest.fixture(autouse=True)
+def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less for ICMP messages, which loopback delivers before `sendto` returns."""
+    monkeypatch.setattr(diagnosis, "_ICMP", 0.1)
+
+
 @pytest.fixture
 async def port() -> AsyncIterator[UdpPort]:
     """Give the port from which a connection was tried."""
@@ -41,6 +47,7 @@ async def found(
     return await asking.complete(local_facts(Role.DIALER, [RemoteAddress(*theirs)]))
 
 
+@pytest.mark.full
 async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> None:
     async with UdpClient.open() as one, UdpClient.open() as two:
         one.answer = response
@@ -51,6 +58,7 @@ async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> N
         assert {source[1] for server in (one, two) for _, source in server.received} == {port.port}
 
 
+@pytest.mark.full
 async def test_servers_that_are_there_but_do_not_answer_over_udp_are_found_by_tcp(
     port: UdpPort,
 ) -> None:
@@ -60,6 +68,7 @@ async def test_servers_that_are_there_but_do_not_answer_over_udp_are_found_by_tc
     assert (facts.is_silent, facts.tcp, len(facts.servers)) == (True, True, 2)
 
 
+@pytest.mark.full
 async def test_server_that_answers_is_not_tried_by_tcp(port: UdpPort) -> None:
     async with UdpClient.open() as server:
         server.answer = response
@@ -71,6 +80,7 @@ async def test_server_that_answers_is_not_tried_by_tcp(port: UdpPort) -> None:
     assert not facts.tcp
 
 
+@pytest.mark.full
 async def test_server_without_an_address_takes_no_longer_than_the_limit(port: UdpPort) -> None:
     watch = Stopwatch()
     facts = await found(port, ("no-such-name.invalid", 3478))

@@ -116,6 +116,7 @@ async def test_expiry_leaves_the_accepted_connection_alone() -> None:
             await here.dial()
 
 
+@pytest.mark.full
 async def test_silent_address_is_an_error_within_the_timeout() -> None:
     silent = await UdpPort.open()
     watch = Stopwatch()
@@ -133,6 +134,7 @@ async def test_silent_address_is_an_error_within_the_timeout() -> None:
         await silent.close()
 
 
+@pytest.mark.full
 async def test_error_after_a_busy_listener_has_gone_names_the_other_dialer() -> None:
     async with published() as here:
         here.accepting.cancel()  # which would use the code up
@@ -164,6 +166,7 @@ async def test_one_right_address_among_several_is_found() -> None:
         await silent.close()
 
 
+@pytest.mark.full
 async def test_another_listener_among_the_addresses_does_not_end_the_try(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -254,6 +257,7 @@ async def test_cancelled_dial_leaves_nothing_and_the_code_usable() -> None:
         await here.pair()
 
 
+@pytest.mark.full
 async def test_closing_the_listener_ends_accept_and_dials() -> None:
     async with published() as here:
         attempt = asyncio.create_task(here.dial(timeout=1))

@@ -146,6 +146,7 @@ async def test_messages_that_can_not_be_sent_are_usage_errors(ends: tuple[End, E
     assert ends[1].messages == [bytes(262_144), ""]
 
 
+@pytest.mark.full
 async def test_what_is_lost_while_the_wire_is_cut_comes_after_it(ends: tuple[End, End]) -> None:
     await start(*ends)
     channel = ends[0].open(ChannelParameters("a"))

@@ -57,6 +57,7 @@ def is_dtls(data: bytes) -> bool:
     return 20 <= data[0] <= 63
 
 
+@pytest.mark.full
 async def test_packets_grow_to_what_the_path_takes(here: Published, relay: Relay) -> None:
     dialer, listener = await here.pair_over(relay, ethernet)
     await until(lambda: payload(dialer) == LARGEST)
@@ -74,6 +75,7 @@ async def test_packets_of_loopback_are_as_long_as_a_record_can_be() -> None:
             await transfer(one, other, 20)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("most", "largest"), [(1452, 1324), (1400, 1324), (1389, 1324), (1388, None), (1232, None)]
 )
@@ -97,6 +99,7 @@ async def test_packets_stay_below_what_the_path_swallows(
     assert payload(dialer) == (largest or BASE_PAYLOAD)
 
 
+@pytest.mark.full
 async def test_lost_probes_are_sent_again(here: Published, relay: Relay) -> None:
     probes = itertools.count()
     # The first try of both sides.
@@ -120,6 +123,7 @@ async def test_peer_can_not_have_sizes_that_were_not_probed() -> None:
         await transfer(dialer, listener, 3)
 
 
+@pytest.mark.full
 async def test_aiortc_gets_no_packets_beyond_those_of_an_ethernet() -> None:
     """It reads 1500 bytes of a record, and the rest in place of the next one."""
     assert MAX_STANDARD_PAYLOAD in payloads(65_536, is_ipv6=False)
@@ -130,6 +134,7 @@ async def test_aiortc_gets_no_packets_beyond_those_of_an_ethernet() -> None:
         assert max(map(len, relay.seen)) == MAX_STANDARD_PAYLOAD + AROUND
 
 
+@pytest.mark.full
 async def test_a_path_that_takes_less_in_mid_transfer_gets_smaller_packets(
     here: Published, relay: Relay
 ) -> None:
@@ -170,6 +175,7 @@ async def test_lost_packet_among_others_waits_for_no_timer(here: Published, rela
     assert sender.timeouts == sender.round_trip.backoff == 0
 
 
+@pytest.mark.full
 async def test_lost_last_packet_is_sent_again_soon(here: Published, relay: Relay) -> None:
     dialer, listener = await here.pair_over(relay, ethernet)
     await transfer(dialer, listener, 5)
@@ -188,6 +194,7 @@ async def test_lost_last_packet_is_sent_again_soon(here: Published, relay: Relay
     assert lost
 
 
+@pytest.mark.full
 async def test_timer_backs_off_while_nothing_comes_back(here: Published, relay: Relay) -> None:
     """Otherwise each packet would expire on a path whose round trip is longer than the timer."""
     dialer, listener = await here.pair_over(relay, ethernet)

@@ -83,6 +83,7 @@ def test_frame_vectors_are_refused_wherever_they_are_truncated(vector: Vector) -
             decode_frame(data[:size])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("vector", [v for v in FRAMES if len(v.payload) < 2000], ids=str)
 def test_every_changed_byte_of_a_frame_is_caught(vector: Vector) -> None:
     data = bytearray.fromhex(vector.payload)

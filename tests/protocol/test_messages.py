@@ -158,6 +158,7 @@ def test_message_is_refused_wherever_it_is_truncated(vector: Vector) -> None:
             decode(vector.payload[:size])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("vector", SHORT, ids=str)
 def test_every_changed_character_is_refused_or_harmless(vector: Vector) -> None:
     text = vector.payload

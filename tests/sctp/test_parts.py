@@ -163,6 +163,7 @@ class Flow:
         return end
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("payload", [1404, 8904, MAX_PAYLOAD])
 @pytest.mark.parametrize("loss", [0.0, 0.05])
 def test_a_transfer_survives_that_the_path_takes_less(payload: int, loss: float) -> None:
@@ -196,6 +197,7 @@ def test_after_an_outage_packets_become_large_again() -> None:
     flow.arrives(60)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
 def test_a_path_that_loses_packets_is_not_taken_for_one_that_takes_less(foreign: bool) -> None:
     flow = Flow(Link(1e7, 0.01, 1e6, loss=0.05), foreign=foreign)
@@ -219,6 +221,7 @@ def test_messages_that_are_given_up_show_that_the_path_takes_less(foreign: bool)
     assert flow.right.messages[-1].data == flow.sent[-1]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
 def test_small_messages_that_share_large_packets_show_that_the_path_takes_less(
     foreign: bool,
@@ -229,6 +232,7 @@ def test_small_messages_that_share_large_packets_show_that_the_path_takes_less(
     assert flow.transmission.probing.payload == BASE_PAYLOAD
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("foreign", [False, True], ids=["dcsend", "foreign"])
 def test_large_packets_that_still_arrive_do_not_hide_that_larger_ones_do_not(
     foreign: bool,
@@ -263,6 +267,7 @@ def test_another_implementation_gets_two_chunks_that_fit_every_path_in_each_larg
     assert max(map(len, everything)) <= LARGE
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("rate", "delay"), [(5e4, 0.001), (1e6, 0.02)])
 @pytest.mark.parametrize("loss", [0.0, 0.05])
 def test_a_transfer_to_another_implementation_survives_that_the_path_takes_less(

@@ -14,12 +14,12 @@ from dcsend.sctp.handshake import EXTENSIONS, Handshake, Peer
 from dcsend.sctp.wire import Init, Malformed, Sack
 from tests.sctp.ends import cookie_of
 
-quick = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+twice = settings(max_examples=2 * settings().max_examples, derandomize=True, database=None)
 u32 = st.integers(0, 2**32 - 1)
 u16 = st.integers(0, 2**16 - 1)
 
 
-@quick
+@twice
 @given(
     st.builds(
         Init,
@@ -89,7 +89,7 @@ gap_lists = st.lists(st.tuples(st.integers(1, 50), st.integers(0, 50)), max_size
 
 
 @pytest.mark.full
-@quick
+@twice
 @given(u32, u32, gap_lists, st.lists(u32, max_size=16))
 def test_a_sack_is_read_as_it_was_written(
     cumulative: int, window: int, gaps: list[tuple[int, int]], again: list[int]
@@ -131,7 +131,7 @@ def test_a_sack_that_contradicts_itself_is_malformed(value: bytes) -> None:
         wire.parse_sack(value)
 
 
-@quick
+@twice
 @given(u32, st.lists(st.tuples(u16, u16), max_size=20))
 def test_a_forward_tsn_is_read_as_it_was_written(tsn: int, streams: list[tuple[int, int]]) -> None:
     [(kind, _, value)] = wire.chunks(bytes(12) + wire.forward_tsn_chunk(tsn, streams))
@@ -152,7 +152,7 @@ def test_a_shutdown_of_a_wrong_length_is_malformed(value: bytes) -> None:
     assert wire.parse_shutdown(wire.shutdown_chunk(77)[4:]) == 77
 
 
-@quick
+@twice
 @given(
     st.lists(
         st.tuples(st.integers(0, 255), st.integers(0, 255), st.binary(max_size=40)), max_size=6
@@ -179,7 +179,7 @@ def test_a_chunk_whose_length_is_wrong_is_malformed_after_those_before(tail: byt
         next(reader)
 
 
-@quick
+@twice
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
     for parse in (
@@ -196,7 +196,7 @@ def test_any_bytes_are_read_or_malformed(data: bytes) -> None:
             assert str(exc)  # noqa: PT017 - there need not be one
 
 
-@quick
+@twice
 @given(st.binary(min_size=16, max_size=60), st.data())
 def test_one_flipped_bit_makes_a_checksum_wrong(content: bytes, data: st.DataObject) -> None:
     packet = bytearray(wire.packet((5000, 5000), 1, content))
@@ -222,7 +222,7 @@ def test_data_is_padded_and_its_length_does_not_count_that(size: int) -> None:
 # The handshake's own part
 
 
-@quick
+@twice
 @given(
     st.builds(
         Peer,

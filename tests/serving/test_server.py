@@ -210,6 +210,7 @@ async def test_one_connection_is_one_request(client: Client) -> None:
     assert (await client.raw(request * 3)).count(b"HTTP/1.1 200") == 1
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     "beginning",
     [

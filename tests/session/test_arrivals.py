@@ -287,6 +287,7 @@ async def code_of(events: list[Event]) -> str:
     return next(event.code for event in events if isinstance(event, CodeReady))
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("messages", "missed"),
     [
@@ -337,6 +338,7 @@ async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(tmp_path: 
     await sending
 
 
+@pytest.mark.full
 async def test_peer_that_is_not_accepted_makes_room_after_a_while(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     events: list[Event] = []

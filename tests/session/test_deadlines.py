@@ -110,6 +110,7 @@ async def given_up(peer: Peer, run: Coroutine[Any, Any, None], *, missed: str) -
         assert (await reading).reason == "timeout"
 
 
+@pytest.mark.full
 async def test_peer_that_never_introduces_itself_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for role in (receiving, None):
@@ -119,6 +120,7 @@ async def test_peer_that_never_introduces_itself_is_given_up(tmp_path: Path) -> 
             await given_up(peer, run, missed="did not introduce itself")
 
 
+@pytest.mark.full
 async def test_manifest_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:
@@ -140,6 +142,7 @@ async def test_choice_of_a_person_is_waited_for(tmp_path: Path) -> None:
             await run
 
 
+@pytest.mark.full
 async def test_sender_that_sends_no_frame_is_given_up(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:
@@ -149,6 +152,7 @@ async def test_sender_that_sends_no_frame_is_given_up(tmp_path: Path) -> None:
         await given_up(peer, receiving(ours, tmp_path), missed="sent nothing for too long")
 
 
+@pytest.mark.full
 async def test_sender_that_works_is_waited_for(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:
@@ -192,6 +196,7 @@ async def test_sender_owes_no_frame_while_the_output_is_not_read(tmp_path: Path)
             assert len(await reader) == 119_999
 
 
+@pytest.mark.full
 async def test_answer_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).write_text("x")
@@ -203,6 +208,7 @@ async def test_answer_that_stops_in_the_middle_is_given_up(tmp_path: Path) -> No
         await given_up(peer, sending(ours, found), missed="did not complete its answer")
 
 
+@pytest.mark.full
 async def test_receiver_that_acknowledges_nothing_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(1000))
     ours, theirs = connected_pair()
@@ -212,6 +218,7 @@ async def test_receiver_that_acknowledges_nothing_is_given_up(tmp_path: Path) ->
         await given_up(peer, run, missed="acknowledged nothing")
 
 
+@pytest.mark.full
 async def test_receiver_that_never_says_its_last_word_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     ours, theirs = connected_pair()
@@ -236,6 +243,7 @@ async def test_receiver_that_gets_no_bye_ends_well(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"x"
 
 
+@pytest.mark.full
 async def test_source_that_pauses_is_waited_for(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as stdin:
@@ -251,6 +259,7 @@ async def test_source_that_pauses_is_waited_for(tmp_path: Path) -> None:
     assert (tmp_path / "stream").read_bytes() == b"first, second"
 
 
+@pytest.mark.full
 async def test_pipe_that_is_not_read_is_waited_for(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(1_000_000))
     reading, writing = os.pipe()
@@ -272,6 +281,7 @@ async def test_pipe_that_is_not_read_is_waited_for(tmp_path: Path) -> None:
     assert any(isinstance(event, FileFinished) and event.status == "ok" for event in events)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("slow", ["receiver", "sender"])
 async def test_events_that_are_not_read_hold_the_transfer_up_and_do_not_end_it(
     tmp_path: Path, slow: str
@@ -312,6 +322,7 @@ async def test_nothing_is_acknowledged_while_events_are_not_read(tmp_path: Path)
         await run
 
 
+@pytest.mark.full
 async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fault(
     tmp_path: Path,
 ) -> None:

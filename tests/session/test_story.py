@@ -144,6 +144,7 @@ def long_names(folder: Path, count: int) -> None:
     os.close(above)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("code", ["", "dc1"])
 async def test_names_that_are_too_long_together_are_refused_before_there_is_a_code(
     tmp_path: Path, code: str

@@ -116,6 +116,7 @@ def test_description_of_a_browser_is_short() -> None:
     assert max(sizes) <= 110
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("block", VALID[:4], ids=comment_of)
 def test_no_code_damaged_in_any_one_character_is_accepted(block: Block) -> None:
     code = dict(block)["text"]
