@@ -291,6 +291,14 @@ test("a file that exists is replaced if the person chooses that, once the new on
   expect(folder.tree()).toEqual({ a: "new", A: "two", b: "old" });
 });
 
+test("a file of this run is not replaced by another one that is saved under the same name", async () => {
+  const folder = new FakeFolder("Downloads");
+  (await folder.getFileHandle("b_", { create: true })).content = bytes("old");
+  const sink = sinkIntoFolder(folder, "overwrite", file("b?", 3), file("b*", 3));
+  await sink.apply([...whole(0, bytes("one")), ...whole(1, bytes("two"))]);
+  expect(folder.tree()).toEqual({ b_: "one", "b_ (1)": "two" });
+});
+
 test("files that exist are found, in folders too, and each folder is listed once", async () => {
   const folder = new FakeFolder("Downloads");
   const deep = await folder.getDirectoryHandle("d", { create: true });
