@@ -65,10 +65,11 @@ def test_receiver_refuses_a_batch_that_is_not_due(
     assert_frame_refused(of_three(have), frame, "that is not due")
 
 
-def test_receiver_refuses_a_batch_in_the_middle_of_a_file() -> None:
+@pytest.mark.parametrize("content", [b"llo", b"hello"], ids=["rest", "whole"])
+def test_receiver_refuses_a_batch_in_the_middle_of_a_file(content: bytes) -> None:
     receiver = of_three()
     receiver.receive_frame(encode_data(0, 0, b"he"))
-    assert_frame_refused(receiver, encode_batch(0, (b"llo",), (DIGEST,)), "that is not due")
+    assert_frame_refused(receiver, encode_batch(0, (content,), (DIGEST,)), "that is not due")
 
 
 def _tree(root: Path) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Final
 
 import pytest
 
@@ -239,6 +240,40 @@ def test_sender_answers_hello_with_its_manifest() -> None:
     assert manifest["last"] is True
 
 
+LONG: Final = [Entry(f"{number:0200}") for number in range(5000)]
+"A megabyte of paths."
+
+
+def test_long_manifest_is_returned_in_portions() -> None:
+    sender = sender_in(TransferState.GREETING, LONG)
+    sender.receive(HELLO)
+    portions = list(iter(sender.messages_to_send, []))
+    sizes = [sum(map(len, portion)) for portion in portions]
+    assert len(sizes) > 3
+    assert max(sizes) < 256 * 1024 + limits.MAX_CONTROL
+    parts = [json.loads(message) for portion in portions for message in portion]
+    assert [entry["path"] for part in parts for entry in part["entries"]] == [e.path for e in LONG]
+    assert [part["last"] for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [lambda sender: sender.cancel("interrupted"), lambda sender: sender.receive(DECLINE)],
+    ids=["cancelled", "declined"],
+)
+def test_rest_of_a_long_manifest_is_not_sent_after_the_end(
+    ends: Callable[[Sender], object],
+) -> None:
+    sender = sender_in(TransferState.GREETING, LONG)
+    sender.receive(HELLO)
+    sender.messages_to_send()
+    ends(sender)
+    assert [
+        json.loads(message)["type"] in ("cancel", "bye") for message in sender.messages_to_send()
+    ] == [True]
+    assert sender.messages_to_send() == []
+
+
 def test_sender_starts_only_once() -> None:
     with pytest.raises(LocalProtocolError, match="start is impossible while greeting"):
         sender_in(TransferState.GREETING).start()
@@ -323,6 +358,15 @@ def test_sender_tells_what_is_skipped_and_what_is_there() -> None:
 )
 def test_sender_refuses_an_answer_to_another_offer(fields: dict[str, object], reason: str) -> None:
     assert_refused(sender_in(TransferState.OFFERING), accept(**fields), reason)
+
+
+def test_sender_has_part_of_the_answer_until_the_last_part() -> None:
+    sender = sender_in(TransferState.OFFERING)
+    answering = [sender.answering]
+    for part in (accept(skip=[[1, "exists"]], last=False), accept()):
+        sender.receive(part)
+        answering.append(sender.answering)
+    assert answering == [False, True, False]
 
 
 def test_sender_refuses_a_number_that_two_parts_name() -> None:

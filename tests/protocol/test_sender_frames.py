@@ -148,6 +148,22 @@ def test_sender_refuses_ok_for_an_aborted_file() -> None:
     assert_refused(sender, verdict((1, "ok")), "which has not ended")
 
 
+def test_file_is_refused_from_its_early_failure_until_it_ends() -> None:
+    sender = sender_in(TransferState.SENDING)
+    assert [sender.is_refused(number) for number in range(-1, 4)] == [False] * 5
+    sender.receive(verdict((1, "failed")))
+    sender.receive(verdict((0, "failed")))  # a folder, which has no frames
+    assert [sender.is_refused(number) for number in range(-1, 4)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+    sender.abort(1, "not wanted")
+    assert not sender.is_refused(1)
+
+
 def test_sender_takes_an_early_failure() -> None:
     sender = sender_in(TransferState.SENDING)
     assert sender.receive(verdict((1, "failed"))) == [VerdictReceived(1, "failed")]

@@ -54,6 +54,19 @@ def test_half_a_message_that_is_given_up_does_not_stop_its_stream_whatever_is_lo
     assert pair.ends[0].is_drained
 
 
+def test_a_lost_forward_tsn_is_sent_again_though_nothing_else_is_sent() -> None:
+    pair = make_pair()
+    pair.send(0, b"lost", how=Reliability(max_retransmits=0))
+    pair.lose(1)
+    told = list[int]()
+    while wire.FORWARD_TSN not in told:
+        pair.wait()
+        told = kinds(pair.poll(0))
+        pair.lose(1)
+    pair.run(10.0)
+    assert pair.ends[0].is_drained
+
+
 def test_a_peer_that_only_hears_what_to_skip_is_not_dead() -> None:
     pair = make_pair()
     for _ in range(12):
