@@ -202,6 +202,17 @@ async def test_packets_of_the_peer_are_signs_of_life_and_forged_ones_are_not(end
     assert ice.arrived == before + 5
 
 
+async def test_more_records_than_are_read_at_once_are_sent_whole(ends: Ends) -> None:
+    packets = [bytes([number]) * 16_000 for number in range(5)]
+    ends.dialer.dtls.send_packets(packets)
+
+    def long() -> list[bytes]:
+        return [packet for packet in ends.listener.arrived if len(packet) == len(packets[0])]
+
+    await until(lambda: len(long()) == len(packets))
+    assert long() == packets
+
+
 # The begin and the end, over a path that loses datagrams
 
 

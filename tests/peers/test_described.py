@@ -12,6 +12,7 @@ import pytest
 from OpenSSL import SSL
 
 from dcsend.description import SdpType, Setup
+from dcsend.errors import TimedOut
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
 from tests.support.peers import until
@@ -62,6 +63,14 @@ async def test_handshake_that_came_before_any_check_spoils_nothing() -> None:
         opening = await left.connect(offer, answer, transfer_peer, timeout=30)
         await waiting
         await asyncio.gather(opening.close(), accepting.close())
+
+
+async def test_answerer_without_a_check_reports_that_the_other_side_did_not_connect() -> None:
+    async with ends() as (left, right):
+        offer = left.describe(SdpType.OFFER)
+        answer = right.describe(SdpType.ANSWER, offer)
+        with pytest.raises(TimedOut, match="did not connect in time"):
+            await right.connect(answer, offer, transfer_peer, timeout=0.05)
 
 
 def _client_hello() -> bytes:

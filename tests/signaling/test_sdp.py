@@ -185,6 +185,8 @@ def test_refused_audio_does_no_harm_and_old_ports_are_read() -> None:
         "1 1 udp 1 fe80::1%eth0 5 typ host",
         "1 1 udp 1 example.org 5 typ host",
         "1 1 udp 1 192.0.2.1 5 typ odd",
+        "1 2 udp 1 192.0.2.1 5 typ host",
+        "1 1 tcp 1 192.0.2.1 5 typ host",
         "1 1 udp",
         "",
     ],
@@ -192,6 +194,23 @@ def test_refused_audio_does_no_harm_and_old_ports_are_read() -> None:
 def test_candidate_that_can_not_be_used_is_passed_over(candidate: str) -> None:
     sdp = PION.replace("a=end-of-candidates", f"a=candidate:{candidate}")
     assert len(parse_sdp(SdpType.ANSWER, sdp).candidates) == 2
+
+
+def test_candidate_that_is_named_twice_is_one() -> None:
+    again = PION[PION.index("a=candidate") :]
+    assert len(parse_sdp(SdpType.ANSWER, PION + again).candidates) == 2
+
+
+def test_message_size_beyond_what_json_can_express_is_bounded() -> None:
+    sdp = CHROMIUM.replace("a=max-message-size:262144", "a=max-message-size:" + "9" * 19)
+    assert parse_sdp(SdpType.OFFER, sdp).max_message_size == 2**53
+
+
+def test_password_is_in_no_representation_and_the_related_address_in_no_sdp() -> None:
+    read = parse_sdp(SdpType.OFFER, CHROMIUM)
+    assert read.password not in repr(read)
+    (line,) = (line for line in format_sdp(read).splitlines() if " typ srflx" in line)
+    assert line.endswith("198.51.100.7 51472 typ srflx raddr 0.0.0.0 rport 9")
 
 
 def test_a_flood_costs_little() -> None:
