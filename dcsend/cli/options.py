@@ -178,8 +178,9 @@ Debug = Annotated[
     ),
 ]
 EPILOG = (
-    "Each option can be set by an environment variable: DCSEND_EXPIRES=10m sets --expires, and so "
-    "on. {others} In a variable, spaces separate the values of a repeatable option. "
+    "An environment variable can set each option of send, receive and chat: DCSEND_EXPIRES=10m "
+    "sets --expires, and so on. {others} In a variable, spaces separate the values of a repeatable "
+    "option. "
     "The command line overrides the environment."
 )
 "End of the help of `send`, `receive` and `chat`; *others* are variables with another name."

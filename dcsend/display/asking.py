@@ -14,8 +14,8 @@ from dcsend.errors import DcsendError, IncompleteCode, UsageError
 __all__ = ["Asker", "Source"]
 
 _PROMPTS: Final = {
-    SdpType.OFFER: "paste the other side's offer, then press Enter",
-    SdpType.ANSWER: "paste the other side's answer, then press Enter",
+    SdpType.OFFER: "paste the other side's code (its offer), then press Enter",
+    SdpType.ANSWER: "paste the other side's code (its answer), then press Enter",
     None: "paste what the other side shows, then press Enter",
 }
 

@@ -70,7 +70,7 @@ export const strings = {
   used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
   exchanging: "Two codes",
   aboutExchanging:
-    "For networks in which one code is not enough. Send your code to the other side, for example in a messenger, and enter the code that it shows. There is no time limit.",
+    "For networks in which one code is not enough. Send your code to the other side, for example in a messenger, and enter the code that it shows. A terminal waits for an hour for your code, unless it was started with --expires.",
   making: "Creating the code",
   connecting: "Connecting",
   aboutConnecting: "Looking for the other device.",
