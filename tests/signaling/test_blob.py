@@ -169,6 +169,12 @@ def test_description_of_the_demo_itself_has_no_checksum_and_is_read() -> None:
     assert blob.decode(base64.b64encode(json.dumps(fields).encode()).decode()) == description
 
 
+def test_mark_in_an_offer_is_ignored() -> None:
+    offer = from_vector(VALID[0])
+    assert offer.type is SdpType.OFFER
+    assert blob.decode(blob.encode_json(replace(offer, offer_mark=7))).offer_mark is None
+
+
 def test_form_of_the_demo_is_base64_of_json() -> None:
     description = from_vector(VALID[0])
     fields = json.loads(base64.b64decode(blob.encode_json(description), validate=True))
