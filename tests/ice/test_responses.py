@@ -60,6 +60,7 @@ async def test_copy_of_a_consent_check_or_its_response_is_no_sign_of_life(
     await connected(both)
     await asyncio.sleep(4 * consent.INTERVAL)
     recorded = [sent for sent in both.network.sent if sent[2][:2] == kind and sent[1][0] == PEER_A]
+    await asyncio.sleep(2 * both.network.delay)  # the last of them has arrived, too
     both.network.passes = lambda source, target, data: False
     arrived = both.a.ice.arrived
     for _ in range(2):
