@@ -170,7 +170,7 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
         ["receiver"],
         False,
     ),
-    # What such a receiver must have; it is no base of ours.
+    # What such a receiver must have; it is not a base class of dcsend.
     ("DataReceiver._handle_data", DTLS, RTCSctpTransport._handle_data, ["data"], True),
     ("TurnTransport._connect", RELAY, TurnTransport._connect, ["protocol"], True),
     ("StunProtocol.connection_lost", PRIVATE, StunProtocol.connection_lost, ["exc"], False),

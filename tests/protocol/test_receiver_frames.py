@@ -131,7 +131,7 @@ def test_receiver_refuses_a_damaged_frame() -> None:
 # --- verdicts and the last word
 
 
-def test_receiver_says_verdicts_together_after_the_acknowledgement() -> None:
+def test_verdicts_follow_the_acknowledgement_in_one_message() -> None:
     receiver = receiver_in(TransferState.RECEIVING)
     receiver.receive_frame(encode_data(1, 0, b"hello", DIGEST))
     receiver.verdict(1, "mismatch")

@@ -322,7 +322,7 @@ def test_sender_refuses_names_that_are_too_long_together() -> None:
         Sender([Entry("a" * 15), Entry("b"), Entry("c")], agent="a", most=most)
 
 
-def test_sender_makes_frames_as_small_as_the_peer_wants() -> None:
+def test_frames_are_as_small_as_the_peer_requires() -> None:
     sender = sender_in(TransferState.GREETING, [Entry("x", size=5000)])
     sender.receive(HELLO.replace("64960", "2000"))
     sender.receive(ACCEPT)
@@ -335,7 +335,7 @@ def test_sender_makes_frames_as_small_as_the_peer_wants() -> None:
 # --- the answer
 
 
-def test_sender_tells_what_is_skipped_and_what_is_there() -> None:
+def test_sender_reports_entries_that_are_skipped_or_exist() -> None:
     sender = sender_in(TransferState.OFFERING)
     assert sender.receive(accept(skip=[[0, "unsafe"]], last=False)) == []
     assert sender.receive(accept(skip=[[2, "exists"]], have=[[1, 3]])) == [

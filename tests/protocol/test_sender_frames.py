@@ -128,7 +128,7 @@ def test_sender_refuses_a_verdict_on(files: list[tuple[int, str]], reason: str) 
     assert_refused(sender_in(TransferState.SENT), verdict(*files), reason)
 
 
-def test_sender_hears_of_a_folder_that_could_not_be_made() -> None:
+def test_sender_reports_a_folder_that_the_receiver_could_not_create() -> None:
     sender = sender_in(TransferState.SENT)
     assert sender.receive(verdict((0, "failed"))) == [VerdictReceived(0, "failed")]
     sender.receive(verdict((1, "ok"), (2, "ok")))

@@ -316,7 +316,7 @@ def test_cut_at_every_step_is_never_taken_for_done(steps: int) -> None:
         assert link.receiver.state is not TransferState.DONE
 
 
-def test_cancel_tells_the_other_side_why() -> None:
+def test_cancel_carries_the_reason() -> None:
     link = small_transfer()
     link.step()
     link.receiver.cancel("destination", "disk full")

@@ -67,7 +67,7 @@ def test_a_lost_forward_tsn_is_sent_again_though_nothing_else_is_sent() -> None:
     assert pair.ends[0].is_drained
 
 
-def test_a_peer_that_only_hears_what_to_skip_is_not_dead() -> None:
+def test_a_peer_that_acknowledges_forward_tsn_only_is_alive() -> None:
     pair = make_pair()
     for _ in range(12):
         pair.send(0, b"lost", how=Reliability(max_retransmits=0))

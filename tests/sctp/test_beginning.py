@@ -226,7 +226,7 @@ def test_a_cookie_echo_has_a_checksum_and_comes_first_even_when_it_comes_again()
 
 
 @pytest.mark.parametrize("lost", [0, 1])
-def test_a_peer_that_drops_what_it_does_not_know_is_met_and_one_of_ours_needs_no_checksums(
+def test_unknown_parameters_are_left_out_for_a_peer_that_drops_them_and_dcsend_needs_no_checksums(
     lost: int,
 ) -> None:
     """As Pion before 1.8.9 does, when it only answers."""

@@ -166,7 +166,7 @@ def test_a_negotiated_channel_opens_on_each_side_by_itself(established: bool) ->
     assert ("n", b"x") in talk.notes
 
 
-def test_a_message_tells_that_a_channel_is_open_if_its_acknowledgement_is_late() -> None:
+def test_a_message_opens_a_channel_whose_acknowledgement_is_late() -> None:
     talk = Talk()
     channel = talk.open(0, ordered=False)
     talk.step(0)

@@ -118,7 +118,7 @@ def test_channel_is_closed_only_when_the_peer_has_closed_it_too(pair: Pair) -> N
     ours = pair.left.open("a", pair.now, negotiated=7)
     theirs = pair.right.open("a", pair.now, negotiated=7)
     pair.run()
-    # The right one's own request is late.
+    # The request of the right end is late.
     pair.passes = lambda packet, of_left: of_left or not is_re_config(packet, 13)
     ours.close()
     pair.run(0.2)

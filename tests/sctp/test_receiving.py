@@ -288,7 +288,7 @@ def test_a_gap_a_duplicate_and_a_wish_are_answered_at_once(tsns: list[int], flag
     assert one.is_due
 
 
-def test_an_acknowledgement_tells_what_is_here() -> None:
+def test_a_sack_lists_what_has_arrived() -> None:
     one = reception(sack_each_read=True)
     feed(one, [1, 3, 4, 7, 4])
     [(_, _, value)] = wire.chunks(bytes(12) + one.sack())
@@ -314,7 +314,7 @@ def test_a_window_that_opens_again_makes_one_sack_due() -> None:
     assert due == 1
 
 
-def test_two_of_ours_answer_once_for_all_that_is_read_at_once() -> None:
+def test_between_two_dcsend_ends_one_sack_answers_all_packets_of_one_read() -> None:
     pair = make_pair()
     pair.controllers[0].window = 100_000
     pair.send(0, bytes(50_000))

@@ -72,7 +72,7 @@ def from_vector(block: Block) -> Description:
     )
 
 
-def test_an_answer_of_ours_names_its_offer_in_both_forms() -> None:
+def test_an_answer_names_its_offer_in_both_forms() -> None:
     offer = from_vector(VALID[0])
     assert offer.type is SdpType.OFFER
     answer = replace(offer, type=SdpType.ANSWER, setup=Setup.PASSIVE, offer_mark=blob.mark(offer))

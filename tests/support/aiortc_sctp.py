@@ -1,4 +1,4 @@
-"""aiortc's SCTP with the interface of ours: the other implementation for tests.
+"""aiortc's SCTP with the interface of dcsend's: the other implementation for tests.
 
 `aiortc_peer` makes a peer of a transfer with it. `python -m tests.support.aiortc_sctp ARGUMENTS`
 runs dcsend with it. aiortc does not limit the memory that a peer can use, and a hostile peer can

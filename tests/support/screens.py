@@ -157,7 +157,7 @@ class Tmux:
             "LC_ALL": "C.UTF-8",
             **(variables or {}),
         }
-        # The window tells its size itself.
+        # The window reports its size.
         shell = [
             "env",
             "-u",

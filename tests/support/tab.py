@@ -78,7 +78,7 @@ class Tab:
 
     @property
     def problems(self) -> list[Logged]:
-        """What no page of ours may cause: warnings, errors, exceptions, breaches of its policy."""
+        """What a page of dcsend may not cause: warnings, errors, exceptions, breaches of policy."""
         return [entry for entry in self.logged if entry.level not in ("debug", "info")]
 
     async def open(self, url: str) -> None:
