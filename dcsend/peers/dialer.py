@@ -99,7 +99,7 @@ async def dial(
         except ConnectionFailed as error:
             await own_port.close()
             # Of several dialers all but one are disconnected without a reason.
-            cut_off = attempt is not None and attempt.is_settled
+            cut_off = attempt is not None and attempt.was_settled
             is_busy = isinstance(error, _Busy)
             again = is_busy or (cut_off and not was_cut_off)
             if not again or clock() + _PAUSE >= end:
@@ -160,6 +160,8 @@ class _Attempt(Generic[Peer]):
         self._addresses = [one for one in addresses if family(one[0]) in port.families]
         self._diagnosis = Diagnosis(port, servers)
         self._grace = grace
+        self.was_settled = False
+        "Whether ICE had nominated a pair when the attempt failed."
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
         self._endpoint = IceEndpoint(port, controlling=True, rejected=self._rejected)
         port.unknown = self._received_unknown
@@ -194,6 +196,7 @@ class _Attempt(Generic[Peer]):
                 raise await self._why()
             establishing.result()
         except BaseException:
+            self.was_settled = self.is_settled  # closing clears it
             establishing.cancel()
             await self.connection.close()
             await asyncio.gather(establishing, return_exceptions=True)

@@ -34,6 +34,9 @@ from tests.support.peers import (
 
 pytestmark = pytest.mark.usefixtures("no_warnings")
 
+APPLICATION_DATA = 23
+"Content type of the DTLS records with packets of SCTP."
+
 
 async def test_right_secret_connects_both_ways() -> None:
     async with published() as here:
@@ -234,6 +237,34 @@ async def test_of_racing_dialers_exactly_one_wins() -> None:
             winners += 1
         assert winners == 1
         await until(lambda: len(here.listener.dials) == 1)
+
+
+@pytest.mark.full
+async def test_dialer_that_is_disconnected_by_a_faster_one_dials_again() -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        relay.passes = lambda data: data[0] != APPLICATION_DATA
+        slow = asyncio.create_task(here.dial(addresses=[("127.0.0.1", relay.port)]))
+        await until(lambda: any(data[0] == APPLICATION_DATA for data in relay.seen))
+        await here.pair()
+        with pytest.raises(CodeUsed):
+            await slow
+        assert len(relay.dialers) == 2
+
+
+@pytest.mark.full
+async def test_dialer_that_is_disconnected_twice_gives_up() -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        relay.passes = lambda data: data[0] != APPLICATION_DATA
+        slow = asyncio.create_task(here.dial(addresses=[("127.0.0.1", relay.port)]))
+        for _ in range(2):
+            await until(lambda: any(data[0] == APPLICATION_DATA for data in relay.seen))
+            (losing,) = here.listener.dials
+            losing.cancel()
+            await until(lambda: not here.listener.dials)
+            relay.seen.clear()
+        with pytest.raises(ConnectionFailed, match="lost"):
+            await slow
+        assert len(relay.dialers) == 2
 
 
 @pytest.mark.full
