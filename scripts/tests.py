@@ -52,7 +52,10 @@ _WAITING: Final = (
 )
 "The longest first: each begins when one before it has ended."
 _QUICK: Final = (*_PYTEST, "-q", "-m", "not full and not slow")
-_HALF: Final = ("tests/files", "tests/protocol", "tests/sctp", "tests/signaling")
+_HALF: Final = (
+    *("tests/display", "tests/files", "tests/ice"),
+    *("tests/protocol", "tests/sctp", "tests/signaling"),
+)
 "They take half of the time of the quick tests."
 _PYTHONS: Final = ("3.11", "3.12", "3.13")
 "The versions of CPython on which the tests must pass."
