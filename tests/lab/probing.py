@@ -20,8 +20,9 @@ from tests.support.netns import Host, enter
 
 __all__ = ["inside", "lets_in", "opens", "reaches", "resolves", "udp"]
 
-_LIMIT: Final = 0.3
-"Seconds that a datagram may take; one that is dropped takes as long."
+_LIMIT: Final = 1.5
+"""Seconds that a datagram may take; one that is dropped takes as long. Beside the tests of browsers
+a process of the laboratory got no processor for more than 0.3 s."""
 _HEADER: Final = struct.Struct("!HHI12s")
 _COOKIE: Final = 0x2112A442
 
