@@ -65,7 +65,7 @@ def lets_in(host: Host, server: Host) -> tuple[str, str]:
         for word, address in zip(words, (far, far_2), strict=True):
             with udp(server, address) as sender:
                 sender.sendto(word, first)
-        _, came = _ask(sock, (far, 19302))
+        came = _ask(sock, (far, 19302))[1] + _rest(sock)
     found = [name for word, name in words.items() if word in came]
     return mapping, found[-1] if found else "address and port"
 
@@ -83,7 +83,7 @@ def reaches(sender: Host, receiver: Host) -> bool:
                 ours.sendto(word, theirs.getsockname())
             except OSError:
                 continue
-            if word in _ask(theirs, (SERVER[version], 19302))[1]:
+            if word in _ask(theirs, (SERVER[version], 19302))[1] + _rest(theirs):
                 return True
     return False
 
@@ -118,8 +118,7 @@ def opens(host: Host, port: int) -> bool:
 def _ask(sock: socket.socket, server: Address) -> tuple[Address | None, list[bytes]]:
     """Send a Binding request; return the mapped address, if any, and the other datagrams.
 
-    Datagrams that were sent to the socket before the request have arrived before the response, or
-    were dropped. Without a response, the time limit applies.
+    Without a response, the time limit applies.
     """
     transaction = secrets.token_bytes(12)
     came: list[bytes] = []
@@ -137,6 +136,11 @@ def _ask(sock: socket.socket, server: Address) -> tuple[Address | None, list[byt
 
 
 def _rest(sock: socket.socket) -> list[bytes]:
+    """Return the datagrams that arrive within the time limit.
+
+    A response of the server can overtake a datagram that was sent before the request: two
+    processors deliver them, and the one of a longer way may be busy.
+    """
     came = []
     try:
         while True:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from tests.support import netns
-from tests.support.guard import unmarked
+from tests.support.guard import unmarked, wait_until_ended
 from tests.support.processes import PATIENCE, ROOT
 
 _KEEPING = """
@@ -49,6 +49,5 @@ def test_nothing_is_left_of_a_laboratory_whose_process_is_killed() -> None:
         assert asleep in children
         assert left(process.pid)
         process.kill()
-    _, alive = psutil.wait_procs(children, timeout=PATIENCE)
-    assert not alive
+    assert not wait_until_ended(children, PATIENCE)
     assert left(process.pid) == []

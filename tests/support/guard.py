@@ -15,12 +15,14 @@ import contextlib
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-__all__ = ["unmarked", "watch"]
+__all__ = ["unmarked", "wait_until_ended", "watch"]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _VARIABLE: Final = "TEST_RUN_OF_DCSEND"
@@ -55,6 +57,21 @@ def unmarked() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != _VARIABLE}
 
 
+def wait_until_ended(processes: Iterable[psutil.Process], timeout: float) -> list[psutil.Process]:
+    """Wait for the end of all *processes*, *timeout* seconds at most; return those that still run.
+
+    `psutil.wait_procs` of psutil 7.2 raises FileNotFoundError on Linux 6.18: `pidfd_open` fails
+    with ENOENT if the process ends at that moment.
+    """
+    end = time.monotonic() + timeout
+    processes = list(processes)
+    for process in processes:
+        while process.is_running() and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(psutil.TimeoutExpired, FileNotFoundError):
+                process.wait(left)
+    return [process for process in processes if process.is_running()]
+
+
 def main(mark: str) -> None:
     """Wait for the end of the run with *mark*; then end its processes and remove its files."""
     sys.stdin.buffer.read()
@@ -63,7 +80,7 @@ def main(mark: str) -> None:
             with contextlib.suppress(psutil.Error):
                 sys.stderr.write(f"left by the tests, killed: {' '.join(process.cmdline())}\n")
                 process.kill()
-        if psutil.wait_procs(left, timeout=_SECONDS)[1]:
+        if wait_until_ended(left, _SECONDS):
             break
     from tests.support import launching, netns
 

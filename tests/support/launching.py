@@ -24,6 +24,7 @@ from typing import Any, Final
 import psutil
 
 from tests.support.bidi import BidiError, Json, Wire
+from tests.support.guard import wait_until_ended
 from tests.support.processes import PATIENCE
 
 __all__ = ["NAMES", "Launched", "missing_programs", "remove_abandoned"]
@@ -170,7 +171,7 @@ class Launched:
         if self.wire.alive:
             with contextlib.suppress(BidiError):
                 self.wire.submit(self.wire.command("browser.close", timeout=5)).result()
-            psutil.wait_procs(children, timeout=5)
+            wait_until_ended(children, 5)
         self.wire.close()
         if self.process is not None:
             self._kill(children)
@@ -191,7 +192,7 @@ class Launched:
             ):  # distinguishes it from a new process with this id
                 child.kill()
         self.process.wait()
-        psutil.wait_procs(children, timeout=5)
+        wait_until_ended(children, 5)
 
     def _start_chromium(self) -> str:
         """Start chromedriver, and have it start Chromium."""

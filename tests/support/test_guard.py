@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support import netns
-from tests.support.guard import unmarked
+from tests.support.guard import unmarked, wait_until_ended
 from tests.support.processes import PATIENCE, ROOT
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
@@ -57,8 +57,8 @@ def test_killed_run_leaves_neither_a_process_nor_a_namespace() -> None:
     )
     run.kill()
     run.communicate()
-    assert psutil.wait_procs(started, PATIENCE)[1] == []
-    psutil.wait_procs([guard], PATIENCE)
+    assert wait_until_ended(started, PATIENCE) == []
+    wait_until_ended([guard], PATIENCE)
     assert not any(Path("/run/netns", name).exists() for name in namespaces)
 
 
