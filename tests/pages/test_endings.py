@@ -43,6 +43,22 @@ async def sending(page: Page, stage: Stage, film: Path, output: Path) -> Program
     return receiver
 
 
+async def moving_file(
+    direction: str, page: Page, stage: Stage, film: Path, output: Path
+) -> Program:
+    """Receive in the page, or send from it, up to the middle of a large file."""
+    if direction == "receiving":
+        return await receiving(page, stage, film)
+    return await sending(page, stage, film, output)
+
+
+async def assert_broken_off(program: Program, watch: Stopwatch) -> None:
+    """Wait for the end of the program, which must come within 10 s of *watch*."""
+    ended = await asyncio.to_thread(program.end)
+    assert ended.status in BROKEN_OFF
+    watch.assert_within(10)
+
+
 def saved_whole(folder: Path, film: Path) -> bool:
     return any(path.stat().st_size == film.stat().st_size for path in folder.iterdir())
 
@@ -53,17 +69,12 @@ async def test_page_is_loaded_again_in_the_middle(
 ) -> None:
     """The program ends soon; the page reports that its code is used up."""
     output = tmp_path / "output"
-    if direction == "receiving":
-        program = await receiving(page, stage, film)
-    else:
-        program = await sending(page, stage, film, output)
+    program = await moving_file(direction, page, stage, film, output)
     await page.tab.reload()
     watch = Stopwatch()
     await page.until("paste")
     assert "has been used" in await page.text()
-    ended = await asyncio.to_thread(program.end)
-    assert ended.status in BROKEN_OFF
-    watch.assert_within(10)
+    await assert_broken_off(program, watch)
     assert not saved_whole(page.tab.downloads, film)
     assert direction == "receiving" or not saved_whole(output, film)
 
@@ -73,15 +84,10 @@ async def test_tab_is_closed_in_the_middle(
     page: Page, stage: Stage, tmp_path: Path, film: Path, direction: str
 ) -> None:
     output = tmp_path / "output"
-    if direction == "receiving":
-        program = await receiving(page, stage, film)
-    else:
-        program = await sending(page, stage, film, output)
+    program = await moving_file(direction, page, stage, film, output)
     await page.tab.close()
     watch = Stopwatch()
-    ended = await asyncio.to_thread(program.end)
-    assert ended.status in BROKEN_OFF
-    watch.assert_within(10)
+    await assert_broken_off(program, watch)
     assert not saved_whole(page.tab.downloads, film)
     assert direction == "receiving" or not saved_whole(output, film)
 
@@ -152,10 +158,7 @@ async def test_person_stops_in_the_middle(
     page: Page, stage: Stage, tmp_path: Path, film: Path, direction: str
 ) -> None:
     output = tmp_path / "output"
-    if direction == "receiving":
-        program = await receiving(page, stage, film)
-    else:
-        program = await sending(page, stage, film, output)
+    program = await moving_file(direction, page, stage, film, output)
     await page.tab.click("#stop")
     await page.until("failed")
     assert await page.problem() == "interrupted"

@@ -12,10 +12,9 @@ from dcsend.errors import (
 from dcsend.peers.contract import LABELS
 from dcsend.peers.transfer import TransferConnection
 from dcsend.sctp import wire
+from tests.support.page_dialer import Browser, browser
 from tests.support.peers import (
-    Browser,
     Published,
-    browser,
     published,
     until,
 )

@@ -209,7 +209,7 @@ describe("ended early", () => {
     });
     page.run.leave();
     page.run.stop();
-    page.run.sendLine("nobody hears it");
+    page.run.sendLine("after the end");
     expect((await page.run.finished).ok).toBe(false);
     expect(page.events.map(({ type }) => type)).toEqual(["failed", "done"]);
     answer();

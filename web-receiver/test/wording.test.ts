@@ -192,7 +192,7 @@ describe("progress", () => {
     ["peer", "sender", "the other side has confirmed nothing for 12 s"],
     ["disk", "receiver", "this device has been saving for 12 s"],
     ["disk", "sender", "this device has been reading for 12 s"],
-  ] as const)("one that waits for the %s says so at the %s", (waits, role, shown) => {
+  ] as const)("one that waits for the %s has a note at the %s", (waits, role, shown) => {
     // Rate and time left are the earlier ones.
     const stuck = progress({ bytes: 250, rate: 50, eta: 15, still: 12.9, waits });
     expect(plain(wording.describeProgress(stuck, role))).toBe(`25 % · 250 B of 1.0 kB · ${shown}`);
