@@ -16,10 +16,13 @@ INTERVAL: Final = 5.0
 EXPIRES: Final = 30.0
 "Seconds after the last response until consent expires (RFC 7675, 5.1)."
 SILENCE: Final = 2.0
-"Seconds without a datagram of the peer after which checks are sent more often."
+"""Seconds without a datagram of the peer, or without the response to a check, after which checks
+are sent more often."""
 SILENT_INTERVAL: Final = 1.0
 """Seconds between two checks then. The end of an outage is detected by a check; with `INTERVAL` one
-of 20 s could last five seconds longer, and one of 25 s could end the connection."""
+of 20 s could last five seconds longer, and one of 25 s could end the connection. The datagrams that
+arrive after an outage are no consent: if checks were rare again from the first one on, an outage of
+20 s soon after the connection was set up could end it."""
 
 POLL: Final = 0.5
 "Seconds between two tests of whether a datagram has arrived."
@@ -35,6 +38,8 @@ class Consent:
         self.expires = now + EXPIRES
         self._received = now
         self._sent = now
+        self._unanswered: float | None = None
+        "When the first check after the last response was sent."
         self._next = now + self._interval()
 
     def _interval(self) -> float:
@@ -48,6 +53,7 @@ class Consent:
     def answered(self, now: float) -> None:
         """Note the response to a check: consent is valid for `EXPIRES` seconds from now."""
         self.expires = now + EXPIRES
+        self._unanswered = None
 
     def wait(self, now: float) -> float:
         """Return the seconds until `is_due` has to be called again."""
@@ -55,9 +61,14 @@ class Consent:
 
     def is_due(self, now: float) -> bool:
         """Return whether a check is to be sent; if so, it is taken as sent."""
-        silent = now - self._received >= SILENCE and now - self._sent >= SILENT_INTERVAL
+        waited_since = self._received
+        if self._unanswered is not None:
+            waited_since = min(waited_since, self._unanswered)
+        silent = now - waited_since >= SILENCE and now - self._sent >= SILENT_INTERVAL
         if now < self._next and not silent:
             return False
         self._sent = now
+        if self._unanswered is None:
+            self._unanswered = now
         self._next = now + self._interval()
         return True

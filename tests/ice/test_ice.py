@@ -383,8 +383,24 @@ def test_consent_is_asked_for_every_five_seconds_and_every_second_in_silence() -
             clock.received(now)
         if clock.is_due(now):
             due.append(now)
+            if now <= 112:
+                clock.answered(now)
     assert due[:3] == [105.0, 110.0, 114.0]
     assert due[3:8] == [115.0, 116.0, 117.0, 118.0, 119.0]
+
+
+def test_consent_is_asked_for_every_second_until_a_check_is_answered() -> None:
+    clock = consent.Consent(100.0, lambda low, high: 1.0)
+    due = []
+    for tick in range(1, 41):
+        now = 100.0 + tick / 2
+        clock.received(now)
+        if clock.is_due(now):
+            due.append(now)
+            if now == 109:
+                clock.answered(now)
+    assert due[:4] == [105.0, 107.0, 108.0, 109.0]
+    assert due[4:7] == [114.0, 116.0, 117.0]
 
 
 def test_consent_expires_thirty_seconds_after_the_last_answer() -> None:
