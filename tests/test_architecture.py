@@ -83,11 +83,19 @@ NEEDS_NOTHING: Final = LEAVES | {"signaling", "protocol", "files"}
 
 WITHOUT_ASYNCIO: Final = LEAVES | {"protocol", "files", "sctp"}
 
-ENCAPSULATED: Final = frozenset({"session", "display", "protocol", "chat"})
+ENCAPSULATED: Final = frozenset(
+    {"chat", "display", "dtls", "ice", "net", "peers", "protocol", "session"}
+)
 "Parts in which no object is changed by assignments from outside."
 
-SETS_CALLBACKS: Final = "chat.connection"
-"Sets the callbacks of data channels, as `peers.transfer` does."
+SETTINGS: Final = frozenset(
+    {
+        *("on_open", "on_message", "on_close", "on_room", "max_message_size"),  # of dcsend.sctp
+        *("ice_controlling", "local_candidate", "nominated"),  # of aioice
+        "_connection",  # of aiortc
+    }
+)
+"Attributes that their classes document, or that these libraries have no method for."
 
 MAX_LINES: Final = 450
 
@@ -251,7 +259,7 @@ def assigns_from_outside(module: Module) -> Iterator[str]:
 
     An object that the module itself keeps, in a variable of the module, may be changed.
     """
-    if module.part not in ENCAPSULATED or module.name == SETS_CALLBACKS:
+    if module.part not in ENCAPSULATED:
         return
     own = {"self", "cls"} | {
         target.id
@@ -261,7 +269,7 @@ def assigns_from_outside(module: Module) -> Iterator[str]:
     }
     for node in ast.walk(module.tree):
         for target in _targets(node):
-            if isinstance(target, ast.Attribute):
+            if isinstance(target, ast.Attribute) and target.attr not in SETTINGS:
                 value = target.value
                 if not (isinstance(value, ast.Name) and value.id in own):
                     yield f"line {target.lineno}: assigns {ast.unparse(target)}"

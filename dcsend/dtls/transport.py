@@ -115,7 +115,7 @@ class DtlsTransport(RTCDtlsTransport):
         self._receiver = receiver
         # aiortc's loop passes what it takes from aioice's queue to `_handle_data`.
         self._register_data_receiver(self)
-        self._connection.direct = self._received
+        self._connection.pass_to(self._received)
         if self._ssl is not None:
             self._is_dtls_1_2 = self._ssl.get_protocol_version() == _DTLS_1_2
             version, cipher = self._ssl.get_protocol_version_name(), self._ssl.get_cipher_name()
@@ -155,14 +155,14 @@ class DtlsTransport(RTCDtlsTransport):
             self._send_records()  # the last flight of the handshake, retransmitted
         if is_closed:
             logger.debug("the peer has sent close_notify")
-            self._connection.direct = None
+            self._connection.pass_to(None)
             self._connection.end_queue()
 
     def _count_arrived(self, count: int) -> None:
         """Count authentic packets, which show that the peer is reachable."""
         pair = nominated(self._connection)
         if pair is not None:
-            cast(FilteredStunProtocol, pair.protocol).arrived += count
+            cast(FilteredStunProtocol, pair.protocol).count_arrived(count)
 
     def send_packets(self, packets: Sequence[bytes]) -> None:
         """Encrypt and send packets of at most 16 KiB each."""

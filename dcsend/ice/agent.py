@@ -68,6 +68,10 @@ class FilteredStunProtocol(StunProtocol):
         """Authentic datagrams of the peer so far. A copy of a handled one is not counted, since an
         attacker can send it."""
 
+    def count_arrived(self, count: int) -> None:
+        """Count authentic datagrams that are not STUN."""
+        self.arrived += count
+
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order."""
         for data in datagrams:
@@ -145,6 +149,10 @@ class PortStunProtocol(FilteredStunProtocol):
         self._transport = _PortTransport(self, port)
         # The cast: `_PortTransport` has what aioice uses of a transport.
         self.connection_made(cast(asyncio.BaseTransport, self._transport))
+
+    def count_arrived(self, count: int) -> None:
+        """Count authentic datagrams that are not STUN."""
+        self.arrived += count
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order, in as few system calls as possible."""

@@ -147,8 +147,7 @@ class _Check:
 class IceConnection(Connection):
     """An ICE connection that can pass datagrams to DTLS without a queue."""
 
-    direct: Callable[[bytes], None] | None = None
-    "Called with each datagram that is not STUN; None for aioice's queue."
+    _receiver: Callable[[bytes], None] | None = None
     received_at: float = math.inf
     """When the last authentic datagram arrived, in seconds of the loop's clock, up to half a second
     late. Infinite before a pair is nominated."""
@@ -198,10 +197,14 @@ class IceConnection(Connection):
 
     def data_received(self, data: bytes, component: int) -> None:
         """Pass on a datagram, or queue it for the handshake."""
-        if self.direct is not None:
-            self.direct(data)
+        if self._receiver is not None:
+            self._receiver(data)
         elif len(data) <= _LONGEST_WAITING and self.queued < MAX_QUEUED:
             super().data_received(data, component)
+
+    def pass_to(self, receiver: Callable[[bytes], None] | None) -> None:
+        """Call *receiver* with each datagram that is not STUN; None is aioice's queue."""
+        self._receiver = receiver
 
     def drop_queued(self) -> None:
         """Discard the queued datagrams; an end that is queued is kept."""

@@ -124,7 +124,7 @@ class _WatchedSocket:
             if level == socket.IPPROTO_UDP:
                 size = _SEGMENT_BYTES.unpack_from(data)[0]
         if self.sources is not None:
-            self.sources.arriving = control
+            self.sources.note_arrival(control)
         return count, size, source
 
     def send(self, data: bytes, target: Address, local: LocalAddress | None = None) -> None:

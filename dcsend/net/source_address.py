@@ -47,7 +47,7 @@ class SourceAddresses:
     """The local addresses at which datagrams arrived at a socket, and from which they leave."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.arriving: Sequence[Control] = ()
+        self._arriving: Sequence[Control] = ()
         "Control messages of the datagram that is being handled."
         self._kept: dict[Address, tuple[LocalAddress, tuple[Control]]] = {}
         self._family = sock.family
@@ -57,10 +57,14 @@ class SourceAddresses:
             else:
                 sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
+    def note_arrival(self, control: Sequence[Control]) -> None:
+        """Store the control messages of the datagrams that are handled next."""
+        self._arriving = control
+
     @property
     def arrival(self) -> LocalAddress | None:
         """The local address at which the datagram that is being handled arrived, if known."""
-        for level, _, data in self.arriving:
+        for level, _, data in self._arriving:
             if level == socket.IPPROTO_IPV6:
                 local, interface = _IPV6.unpack(data)
                 return _with_interface(local, interface)

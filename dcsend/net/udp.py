@@ -1,8 +1,8 @@
 """One UDP port for both address families, shared by all its users.
 
 Datagrams of a source with a route are passed to its handler, by one dictionary look-up; all others
-are passed to `unknown`, which decides whether to add a route. So a running transfer is not affected
-by datagrams of other sources.
+are passed to the handler of `route_unknown`, which decides whether to add a route. So a running
+transfer is not affected by datagrams of other sources.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ _BUFFER: Final = 4 * 1024 * 1024
 "Bytes of SO_RCVBUF and SO_SNDBUF that are requested; the system may provide less."
 _PORT_TRIES: Final = 8
 "Random ports that are tried until one is free in both families."
+
+
+def _discard(data: bytes, source: Address) -> None:
+    """Do nothing with a datagram."""
 
 
 def bind_family(family: socket.AddressFamily, port: int) -> socket.socket | None:
@@ -74,8 +78,8 @@ class UdpPort:
         self.port = 0
         self._sockets: dict[socket.AddressFamily, UdpSocket] = {}
         self._routes: dict[Address, Handler] = {}
-        self.unknown: Handler = lambda data, source: None
-        "Handler of datagrams whose source has no route."
+        self.unknown: Handler = _discard
+        "Handler of datagrams whose source has no route; see `route_unknown`."
 
     @classmethod
     async def open(cls, port: int = 0, bind: Bind = bind_family) -> Self:
@@ -138,6 +142,10 @@ class UdpPort:
         """Pass all datagrams of *source* to *handler* from now on."""
         self._routes[source] = handler
 
+    def route_unknown(self, handler: Handler | None) -> None:
+        """Pass datagrams of sources without a route to *handler*; None discards them."""
+        self.unknown = handler or _discard
+
     def unroute(self, handler: Handler) -> None:
         """Remove all routes to *handler*, and the source addresses that were kept for them."""
         for source in [a for a, h in self._routes.items() if h == handler]:
@@ -156,7 +164,7 @@ class UdpPort:
     def redeliver(self, data: bytes, source: Address, arrival: LocalAddress | None) -> None:
         """Handle a datagram that was stored; *arrival* is what `arrival` returned for it."""
         if (sources := self._sources(source)) is not None:
-            sources.arriving = () if arrival is None else sources.control(source, arrival)
+            sources.note_arrival(() if arrival is None else sources.control(source, arrival))
         self.received(data, source)
 
     # Source addresses; on systems other than Linux the routing table selects all of them
@@ -190,7 +198,7 @@ class UdpPort:
         if self._sockets:
             logger.debug("UDP port %d is closed", self.port)
         self._routes.clear()
-        self.unknown = lambda data, source: None
+        self.unknown = _discard
         for sock in list(self._sockets.values()):
             await sock.close()
         self._sockets.clear()

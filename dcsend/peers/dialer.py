@@ -112,7 +112,7 @@ async def dial(
             await own_port.close()
             raise
         else:
-            attempt.connection.owned = own_port
+            attempt.connection.own(own_port)
             return attempt.connection
         await asyncio.sleep(_PAUSE)
 
@@ -164,7 +164,7 @@ class _Attempt(Generic[Peer]):
         "Whether ICE had nominated a pair when the attempt failed."
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
         self._endpoint = IceEndpoint(port, controlling=True, rejected=self._rejected)
-        port.unknown = self._received_unknown
+        port.route_unknown(self._received_unknown)
         role = peer.ConnectionRole(published=False, dtls_server=False, opens=True)
         self.connection = make(self._endpoint.connection, certificate, role)
 

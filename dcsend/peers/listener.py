@@ -120,7 +120,7 @@ class Listener(Generic[Peer]):
         self._limiter = RequestLimiter(self._cache, CHECKS_PER_SECOND)
         "Of checks of unknown sources with the right secret."
         self._refusals = TokenBucket(REFUSALS_PER_SECOND)
-        port.unknown = self._received_unknown
+        port.route_unknown(self._received_unknown)
 
     async def accept(self) -> Peer:
         """Wait for a dialer; others are refused as busy until `use_up` or `give_back`.
@@ -195,7 +195,7 @@ class Listener(Generic[Peer]):
 
     async def close(self) -> None:
         """Close every connection and the port; idempotent."""
-        self.port.unknown = lambda data, source: None
+        self.port.route_unknown(None)
         if not self._accepted.done():
             self._accepted.set_exception(ConnectionFailed("the listener is closed"))
             self._accepted.exception()  # it may not be awaited

@@ -77,7 +77,7 @@ class Negotiation:
         self.problems: list[DcsendError] = []
         "The errors of STUN and TURN servers."
         self.ice = IceEndpoint(port, controlling=True, drops_early=True)
-        port.unknown = self._received_unknown
+        port.route_unknown(self._received_unknown)
 
     @classmethod
     async def open(
@@ -174,7 +174,7 @@ class Negotiation:
         server = (answer.setup is Setup.ACTIVE) is offers
         role = ConnectionRole(published=False, dtls_server=server, opens=offers)
         connection = make(self.ice.connection, self._certificate, role)
-        connection.owned = self.port
+        connection.own(self.port)
         return connection
 
     async def establish(self, connection: Peer, theirs: Description, *, timeout: float) -> None:

@@ -100,8 +100,8 @@ class PeerConnection:
             zero_checksum=zero_checksum,
         )
         self._stopping: asyncio.Task[None] | None = None
-        self.owned: UdpPort | None = None
-        "A port that only this connection uses; `close` closes it, too."
+        self.port: UdpPort | None = None
+        "A port that only this connection uses; see `own`."
         self.dtls.on("statechange", self._on_dtls_state)
 
     @property
@@ -195,6 +195,10 @@ class PeerConnection:
     def _on_violation(self) -> None:
         self._end(RemoteProtocolError("the peer violated the SCTP protocol"))
 
+    def own(self, port: UdpPort) -> None:
+        """Let `close` close this port, too: only this connection uses it."""
+        self.port = port
+
     async def close(self) -> None:
         """Send ABORT and close_notify, and leave the port; idempotent."""
         if self._stopping is None:
@@ -210,5 +214,5 @@ class PeerConnection:
                 with contextlib.suppress(ConnectionError):
                     await stop()
         finally:
-            if self.owned is not None:
-                await self.owned.close()
+            if self.port is not None:
+                await self.port.close()

@@ -58,7 +58,7 @@ class Asking(MappedAddresses):
     ) -> None:
         super().__init__(port, servers, chosen=chosen, resolve=resolve)
         self.responses = 0
-        port.unknown = self._unknown
+        port.route_unknown(self._unknown)
 
     def _unknown(self, data: bytes, source: Address) -> None:
         self.responses += self.received(data, source)

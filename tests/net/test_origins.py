@@ -169,7 +169,7 @@ class Asked:
         self.client = client
         self.requests = 0
         self.proofs: list[bool] = []
-        port.unknown = self._received
+        port.route_unknown(self._received)
 
     def _received(self, data: bytes, source: tuple[str, int]) -> None:
         if is_binding_request(data):

@@ -186,7 +186,7 @@ async def test_handler_may_close_the_port_in_the_middle_of_a_train() -> None:
         with pytest.raises(StopIteration):  # at once, without waiting for anything
             port.close().send(None)
 
-    port.unknown = close
+    port.route_unknown(close)
     with bound() as sender:
         assert Segmentation(sender).send([b"xx"] * 16, ("127.0.0.1", port.port)) == 16
         sender.sendto(b"more", ("127.0.0.1", port.port))

@@ -25,7 +25,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone reports 
 @pytest.mark.unwatched
 async def test_known_source_goes_to_its_handler_and_all_else_to_the_other() -> None:
     port, known, unknown = await UdpPort.open(), Log(), Log()
-    port.unknown = unknown.handle
+    port.route_unknown(unknown.handle)
     async with UdpClient.open() as one, UdpClient.open() as two:
         port.route(one.address, known.handle)
         one.send(b"from one", port.port)
@@ -56,7 +56,7 @@ async def test_unroute_leaves_the_sources_of_others() -> None:
 @pytest.mark.unwatched
 async def test_datagrams_keep_their_order_and_none_is_lost_in_a_burst() -> None:
     port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
+    port.route_unknown(log.handle)
     async with UdpClient.open() as client:
         expected = [number.to_bytes(2) for number in range(200)]
         for data in expected:
@@ -69,7 +69,7 @@ async def test_datagrams_keep_their_order_and_none_is_lost_in_a_burst() -> None:
 @WATCHED
 async def test_flood_lets_the_loop_do_other_things() -> None:
     port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
+    port.route_unknown(log.handle)
     async with UdpClient.open() as client:
         for _ in range(sockets.DRAIN * 3):
             client.send(b"x", port.port)
@@ -84,7 +84,7 @@ async def test_flood_lets_the_loop_do_other_things() -> None:
 @pytest.mark.unwatched
 async def test_both_families_share_one_port_number() -> None:
     port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
+    port.route_unknown(log.handle)
     expected = {socket.AF_INET, socket.AF_INET6} if has_ipv6() else {socket.AF_INET}
     assert port.families == expected
     if has_ipv6():
@@ -101,7 +101,7 @@ async def test_both_families_share_one_port_number() -> None:
 @pytest.mark.unwatched
 async def test_sending_to_addresses_without_a_receiver_is_no_error() -> None:
     port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
+    port.route_unknown(log.handle)
     async with UdpClient.open() as client:
         for target in [
             *[("127.0.0.1", 9), ("255.255.255.255", 9), ("192.0.2.1", 0), ("::1", 9)],
@@ -154,7 +154,7 @@ async def test_what_the_system_can_not_send_at_once_goes_one_by_one() -> None:
 async def test_handler_may_close_the_port() -> None:
     port = await UdpPort.open()
     closing: list[asyncio.Task[None]] = []
-    port.unknown = lambda data, source: closing.append(asyncio.create_task(port.close()))
+    port.route_unknown(lambda data, source: closing.append(asyncio.create_task(port.close())))
     async with UdpClient.open() as client:
         for _ in range(10):
             client.send(b"x", port.port)
@@ -176,7 +176,7 @@ async def test_close_is_idempotent_frees_the_port_and_silences_it() -> None:
 @LINUX
 async def test_reply_leaves_from_the_address_at_which_the_datagram_arrived() -> None:
     port = await UdpPort.open()
-    port.unknown = lambda data, source: port.reply(b"answer to " + data, source)
+    port.route_unknown(lambda data, source: port.reply(b"answer to " + data, source))
     async with UdpClient.open() as one, UdpClient.open() as two:
         # All of 127.0.0.0/8 is ours; what goes to 127.0.0.1 would leave from there.
         for client, target in ((one, "127.0.0.2"), (two, "127.0.0.3"), (one, "127.0.0.4")):
@@ -190,12 +190,12 @@ async def test_reply_leaves_from_the_address_at_which_the_datagram_arrived() -> 
 @LINUX
 async def test_reply_to_what_was_put_off_leaves_from_there_too() -> None:
     port, put_off = await UdpPort.open(), list[tuple[bytes, Address, bytes | None]]()
-    port.unknown = lambda data, source: put_off.append((data, source, port.arrival(source)))
+    port.route_unknown(lambda data, source: put_off.append((data, source, port.arrival(source))))
     async with UdpClient.open() as client:
         for target in ("127.0.0.2", "127.0.0.3"):
             client.transport.sendto(b"hello", (target, port.port))
         await until(lambda: len(put_off) == 2)
-        port.unknown = lambda data, source: port.reply(b"late", source)
+        port.route_unknown(lambda data, source: port.reply(b"late", source))
         for datagram in put_off:
             port.redeliver(*datagram)
         await until(lambda: len(client.received) == 2)
@@ -208,7 +208,7 @@ async def test_reply_to_what_was_put_off_leaves_from_there_too() -> None:
 @pytest.mark.parametrize("count", [1, 5], ids=["one", "train"])
 async def test_what_arrives_does_not_decide_where_we_send_from(count: int) -> None:
     port, log = await UdpPort.open(), Log()
-    port.unknown = log.handle
+    port.route_unknown(log.handle)
     packets = [bytes([number]) * 100 for number in range(count)]
     async with UdpClient.open() as peer:
         for kept, expected in ((None, "127.0.0.1"), ("127.0.0.2", "127.0.0.2")):
@@ -272,7 +272,7 @@ async def test_error_of_a_handler_is_reported_and_ends_nothing() -> None:
         if data == b"bad":
             raise ValueError("a handler's")
 
-    port.unknown = fail
+    port.route_unknown(fail)
     async with UdpClient.open() as client:
         client.send(b"bad", port.port)
         await until(lambda: bool(reported))

@@ -43,7 +43,7 @@ async def found(
     def received(data: bytes, source: Address) -> None:
         asking.received(data, source)
 
-    port.unknown = received
+    port.route_unknown(received)
     return await asking.complete(local_facts(Role.DIALER, [RemoteAddress(*theirs)]))
 
 

@@ -231,7 +231,7 @@ async def unloaded() -> AsyncIterator[tuple[Listener[TransferConnection], list[A
         sources.append(source)
         unknown(data, source)
 
-    instance.port.unknown = counted
+    instance.port.route_unknown(counted)
     try:
         yield instance, sources
     finally:

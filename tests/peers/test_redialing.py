@@ -79,7 +79,7 @@ async def test_dialer_ignores_an_alert_for_an_earlier_one() -> None:
             here.listener.port.send(alert, source)
             unknown(data, source)
 
-        here.listener.port.unknown = after_an_alert
+        here.listener.port.route_unknown(after_an_alert)
         await here.dial(port=number)
 
 

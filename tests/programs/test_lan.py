@@ -85,7 +85,7 @@ from dcsend.net.udp import UdpPort
 
 async def main(contacted, source):
     port = await UdpPort.open()
-    port.unknown = lambda data, source: port.reply(b"answer", source)
+    port.route_unknown(lambda data, source: port.reply(b"answer", source))
     peer = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
     peer.bind((source, 0))
     peer.sendto(b"hello", (contacted, port.port))

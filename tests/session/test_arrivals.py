@@ -330,8 +330,8 @@ async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(tmp_path: 
     code = await code_of(events)
     async with dialing(code) as peer:
         assert isinstance(peer.connection, TransferConnection)
-        assert peer.connection.owned is not None
-        await peer.connection.owned.close()  # nothing leaves this machine any more, no farewell
+        assert peer.connection.port is not None
+        await peer.connection.port.close()  # nothing leaves this machine any more, no farewell
         await until(lambda: any(isinstance(event, Left) for event in events))
     assert [event.again for event in events if isinstance(event, Left)] == [True]
     await take(code, b"x")
