@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["format_size", "printable"]
+__all__ = ["format_size", "printable", "system_reason"]
 
 # str.isprintable() is False for controls, format characters (Cf: bidirectional overrides,
 # zero-width characters, tags), surrogates, private use, unassigned characters, and every space
@@ -26,6 +26,17 @@ _BLANK = re.compile(
 )
 _EMOJI_STYLE = "\ufe0f"
 "VARIATION SELECTOR-16: requests the coloured form of the emoji before it."
+
+
+def system_reason(error: Exception, otherwise: str = "unknown error") -> str:
+    """Return the system's reason for an error, in lower case, as the other messages are.
+
+    Args:
+        error: an `OSError`, or an error of the arguments of the call.
+        otherwise: the reason of an error that has none of the system.
+    """
+    reason: str | None = getattr(error, "strerror", None)
+    return reason.lower() if reason else otherwise
 
 
 def printable(text: str) -> str:

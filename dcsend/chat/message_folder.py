@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from dcsend.errors import DestinationError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 __all__ = ["MessageFolder"]
 
@@ -48,7 +48,7 @@ class MessageFolder:
                 raise
         except OSError as exc:
             raise DestinationError(
-                f"can't save a message in {printable(str(self._root))}: {exc.strerror}",
+                f"can't save a message in {printable(str(self._root))}: {system_reason(exc)}",
                 "make room, or choose another folder with --save",
             ) from exc
         return path

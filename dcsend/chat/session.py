@@ -29,7 +29,7 @@ from dcsend.errors import ConnectionFailed, RemoteProtocolError, UsageError
 from dcsend.importing import keep_out
 from dcsend.peers.channel import Channel, ChannelParameters
 from dcsend.peers.contract import MAX_QUEUED
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 from dcsend.session.conclusion import conclude
 from dcsend.session.conversation import Room, race
 from dcsend.session.events import Finished, Warned
@@ -273,7 +273,7 @@ class _Chat:
             try:
                 await self._send_file(rest)
             except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
-                reason = getattr(exc, "strerror", None) or "can't be read"
+                reason = system_reason(exc, "can't be read")
                 self._emit(Warned("source", f"{printable(rest)}: {reason}"))
         elif command == "/help":
             self._emit(Warned("help", HELP))

@@ -106,13 +106,19 @@ def _explained(wrong: Any) -> UsageError:  # noqa: ANN401 - see _WrongUsage
     message = re.sub(r"a valid int(eger)?( range)?$", "a whole number", message)
     message = re.sub(r"a valid float( range)?$", "a number", message)
     context = getattr(wrong, "ctx", None)
-    command = context.command_path if context else "dcsend"
+    command = context.command_path if context else _named(sys.argv[1:])
     option = getattr(wrong, "option_name", "")  # of an option that the command does not have
     if option and context and (others := owners(option, context.find_root().command)):
         return UsageError(
             f"{option} is an option of dcsend {' and '.join(others)}", f"{command} --help"
         )
     return UsageError(message[:1].lower() + message[1:], f"{command} --help")
+
+
+def _named(arguments: Sequence[str]) -> str:
+    """Return the command of a command line whose error does not name it."""
+    names = {one.callback.__name__ for one in app.registered_commands if one.callback}
+    return " ".join(["dcsend", *(one for one in arguments[:1] if one in names)])
 
 
 def _wants_events(arguments: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from dcsend.errors import IncompleteCode, UsageError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 from dcsend.settings import DEFAULT_STUN, Signal
 
 __all__ = [
@@ -333,6 +333,6 @@ def _listed(name: str) -> list[str]:
     try:
         text = Path(name[1:]).expanduser().read_text(encoding="utf-8")
     except (OSError, ValueError, RuntimeError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is not UTF-8"
+        reason = system_reason(exc, "it is not UTF-8")
         raise UsageError(f"can't read the servers from {printable(name[1:])}: {reason}") from None
     return [line.strip() for line in text.splitlines() if line.strip()]

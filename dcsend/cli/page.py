@@ -10,7 +10,7 @@ import typer
 
 from dcsend.cli.leaving import leave
 from dcsend.errors import DestinationError, UsageError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 from dcsend.settings import STDIO
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _write(output: str, *, overwrite: bool, service_worker: bool) -> int:
         except BrokenPipeError:
             pass  # the reader has closed the pipe
         except OSError as exc:
-            raise DestinationError(f"can't write to standard output: {exc.strerror}") from exc
+            raise DestinationError(f"can't write to standard output: {system_reason(exc)}") from exc
     else:
         # Unlike Path.expanduser, it does not fail for the home of an unknown user.
         save(content, Path(os.path.expanduser(output)), overwrite=overwrite)

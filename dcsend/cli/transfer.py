@@ -114,6 +114,8 @@ def send(
         two_codes = by_descriptions(signal, dialed)
         refuse_idle_options(context, dials=bool(dialed), two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(dialed))
+        if text == "":
+            raise UsageError("the text for --text is empty", "give a text, or leave out --text")
         if "name" in typed(context) and STDIO not in sources:
             raise UsageError(
                 "--name is for what comes from standard input", "add - to what is sent"

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from dcsend.printable import system_reason
 from dcsend.threads import begin, call_in_loop
 
 __all__ = ["DRAIN_SECONDS", "MAX_QUEUED", "Outlet", "Outlets", "Write"]
@@ -118,7 +119,7 @@ class Outlet:
     def _fail(self, error: OSError | ValueError) -> None:
         with self._news:
             if isinstance(error, OSError) and error.errno and error.errno not in _UNREAD:
-                self.loss = os.strerror(error.errno).lower()
+                self.loss = system_reason(error)
             self._closed = True
             self._items.clear()
             self._passing = None

@@ -27,7 +27,7 @@ from dcsend.display.editing import MORE, PAUSE, Complete, Typed
 from dcsend.display.modes import restore, save
 from dcsend.display.streams import put
 from dcsend.errors import Interrupted, UsageError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 __all__ = ["MAX_INPUT", "PROMPT", "read_code_lines", "resolve_code_argument"]
 
@@ -94,7 +94,7 @@ def _limited(file: BinaryIO, shown: str) -> bytes:
 
 def _unreadable(shown: str, error: Exception) -> UsageError:
     """Return the error for a file that can't be read."""
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = system_reason(error, str(error))
     return UsageError(f"can't read the code from {shown}: {reason}")
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from dcsend.errors import DestinationError, UsageError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 if TYPE_CHECKING:
     from qrcode.image.base import BaseImage
@@ -188,7 +188,7 @@ def _image_suffix(path: Path) -> str:
 
 def _unwritable(path: Path, error: Exception) -> DestinationError:
     """Return the error for a file that can't be written."""
-    reason = getattr(error, "strerror", None) or str(error)
+    reason = system_reason(error, str(error))
     return DestinationError(f"can't write {printable(str(path))}: {reason}")
 
 

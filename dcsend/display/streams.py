@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, TextIO
 
 from dcsend.errors import UsageError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 if TYPE_CHECKING:
     from dcsend.display.outlets import Outlets, Write
@@ -98,7 +98,7 @@ def open_output(target: str, option: str, what: str, *, stdout_taken: bool) -> S
             os.write(descriptor, b"")  # fails if the descriptor is read-only
         file = os.fdopen(descriptor, "w", encoding="utf-8")
     except (OSError, OverflowError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or "neither a descriptor nor a path"
+        reason = system_reason(exc, "neither a descriptor nor a path")
         shown = printable(target) if number is None else f"descriptor {number}"
         raise UsageError(
             f"can't write {what} to {shown}: {reason}",

@@ -14,7 +14,7 @@ import os
 from typing import Final
 
 from dcsend.errors import DestinationError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 __all__ = [
     "BINARY",
@@ -108,7 +108,7 @@ def explain(error: OSError, name: str) -> DestinationError:
         error: of a system call.
         name: the path that was being written; escaped here.
     """
-    reason = os.strerror(error.errno).lower() if error.errno else "unknown error"
+    reason = system_reason(error)
     sort = DestinationLost if ends_run(error) else DestinationError
     hint = _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[1]
     return sort(f"can't write {printable(name)}: {reason}", hint)

@@ -26,7 +26,7 @@ from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
 from dcsend.files.origins import Origin, Origins
 from dcsend.files.verified_open import NOWHERE
 from dcsend.listing import Entries
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 __all__ = [
     "Origin",
@@ -278,7 +278,7 @@ class _Lister:
                     try:
                         levels.append(_Level(level.place(item), f"{level.path}/{item.name}", level))
                     except OSError as error:
-                        self._problem(f"{level.path}/{item.name}", _reason(error))
+                        self._problem(f"{level.path}/{item.name}", system_reason(error))
         finally:
             for level in levels:
                 level.close()
@@ -296,7 +296,7 @@ class _Lister:
             self._problem(path, str(error), lasting=True)
             return False
         except OSError as error:
-            self._problem(path, _reason(error))
+            self._problem(path, system_reason(error))
             return False
         if is_folder:
             self._append(_entry(path, Kind.DIRECTORY, status), status)
@@ -318,7 +318,7 @@ class _Lister:
             target = os.readlink(item.path, dir_fd=level.fd)
             size = len(target.encode())
         except OSError as error:
-            self._problem(path, _reason(error))
+            self._problem(path, system_reason(error))
         except UnicodeEncodeError:
             self._problem(path, "the link's target is not valid Unicode")
         else:
@@ -398,6 +398,9 @@ def _top_name(path: str) -> str:
     name = os.path.basename(path.rstrip("/" + os.sep))
     if name in ("", ".", ".."):
         name = os.path.basename(os.path.realpath(path))
+    if not name:
+        reason = "the root of a file system has no name"
+        raise UsageError(f"can't send {printable(path)}: {reason}", "name the folders in it")
     _usable_top(name, path)
     return name
 
@@ -436,12 +439,8 @@ def _refuse_same_name(name: str, names: set[str]) -> None:
 def _missing(path: str, error: OSError | ValueError) -> SourceError:
     if isinstance(error, FileNotFoundError):
         return SourceError(f"no such file or folder: {printable(path)}")
-    reason = _reason(error) if isinstance(error, OSError) else "not a path"
+    reason = system_reason(error, "not a path")
     return SourceError(f"can't read {printable(path)}: {reason}")
-
-
-def _reason(error: OSError) -> str:
-    return os.strerror(error.errno).lower() if error.errno else "unknown error"
 
 
 def _mtime(status: os.stat_result) -> int | None:

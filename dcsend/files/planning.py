@@ -34,7 +34,7 @@ from dcsend.files.names import (
 from dcsend.files.sink import Plan
 from dcsend.importing import holds_modules, is_named
 from dcsend.listing import Entries, Index
-from dcsend.printable import format_size, printable
+from dcsend.printable import format_size, printable, system_reason
 
 __all__ = ["check_file", "check_room", "check_root", "plan_folder"]
 
@@ -95,10 +95,7 @@ def check_root(root: Path, option: str = "--output") -> None:
         ancestor = _nearest(root)
         is_folder = ancestor.is_dir()
     except OSError as error:
-        reason = os.strerror(error.errno or 0).lower()
-        raise DestinationError(
-            f"can't use {name}: {reason}", f"choose another folder with {option}"
-        ) from None
+        raise _unusable(name, error, option) from None
     if os.path.islink(root) and ancestor != root:
         raise DestinationError(f"{name} is not a folder", f"choose another with {option}")
     if not is_folder:
@@ -117,6 +114,29 @@ def check_root(root: Path, option: str = "--output") -> None:
             raise DestinationError(
                 f"can't {verb} {printable(str(ancestor))}", f"choose another folder with {option}"
             )
+    if ancestor != root:
+        try:
+            _try_to_create(ancestor / root.relative_to(ancestor).parts[0])
+        except OSError as error:
+            raise _unusable(name, error, option) from None
+
+
+def _try_to_create(folder: Path) -> None:
+    """Create a folder and remove it: rights do not show that none can be created in /proc.
+
+    Raises:
+        OSError: it can't be created.
+    """
+    with contextlib.suppress(FileExistsError):  # another program has just created it
+        folder.mkdir()
+        with contextlib.suppress(OSError):  # another program uses it already
+            folder.rmdir()
+
+
+def _unusable(name: str, error: OSError, option: str) -> DestinationError:
+    return DestinationError(
+        f"can't use {name}: {system_reason(error)}", f"choose another folder with {option}"
+    )
 
 
 def check_file(path: Path, existing: Existing) -> None:

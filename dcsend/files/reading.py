@@ -20,6 +20,7 @@ from dcsend.files.disk import close_quietly
 from dcsend.files.folder import Identity, identity
 from dcsend.files.manifest import SPARSE_MARGIN, Origin
 from dcsend.files.verified_open import NOWHERE, FileReplaced, OpenListed
+from dcsend.printable import system_reason
 
 __all__ = [
     "MAX_HOLE",
@@ -295,6 +296,4 @@ def reason(error: CantRead | OSError) -> str:
         return str(error)
     if error.errno == errno.ELOOP:
         return "was replaced by a symbolic link"
-    if error.errno:
-        return os.strerror(error.errno).lower()
-    return "can't be read"
+    return system_reason(error, "can't be read")

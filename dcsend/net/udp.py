@@ -19,6 +19,7 @@ from dcsend.errors import ConnectionFailed, UsageError
 from dcsend.net.address import Address, family
 from dcsend.net.sockets import UdpSocket, attach
 from dcsend.net.source_address import LocalAddress, SourceAddresses
+from dcsend.printable import system_reason
 
 __all__ = ["Bind", "Handler", "UdpPort", "bind_family"]
 
@@ -234,5 +235,5 @@ def _port_error(port: int, exc: OSError) -> UsageError:
             "choose another --port, or leave it out",
         )
     return UsageError(
-        f"UDP port {port} can't be used: {exc.strerror}", "choose a --port from 1024 to 65535"
+        f"UDP port {port} can't be used: {system_reason(exc)}", "choose a --port from 1024 to 65535"
     )

@@ -13,6 +13,7 @@ import sys
 from typing import Final
 
 from dcsend.errors import ConnectionFailed, UsageError
+from dcsend.printable import system_reason
 
 __all__ = ["BACKLOG", "blocked_port", "listen"]
 
@@ -112,7 +113,7 @@ def _listen_family(family: socket.AddressFamily, port: int) -> socket.socket | N
 
 def _listen_error(port: int, exc: OSError) -> UsageError:
     what = f"TCP port {port}" if port else "a TCP port"
-    why = "in use by another program" if exc.errno == errno.EADDRINUSE else exc.strerror
+    why = "in use by another program" if exc.errno == errno.EADDRINUSE else system_reason(exc)
     return UsageError(
         f"the page can't be served at {what}: {why}",
         "choose another --port, or serve no page: --no-page",

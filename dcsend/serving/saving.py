@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from dcsend.errors import DestinationError
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 __all__ = ["save"]
 
@@ -49,7 +49,7 @@ def save(content: bytes, path: Path, *, overwrite: bool = False) -> None:
     except FileExistsError as exc:
         raise DestinationError(f"{shown} exists", "replace it with --overwrite") from exc
     except (OSError, ValueError) as exc:  # ValueError: a NUL in the name
-        reason = getattr(exc, "strerror", None) or str(exc)
+        reason = system_reason(exc, str(exc))
         raise DestinationError(f"can't write {shown}: {reason}", "name another file") from exc
 
 

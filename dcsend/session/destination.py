@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.errors import DestinationError, UsageError
 from dcsend.files.folder import Identity
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 from dcsend.session.offering import OwnOutput
 from dcsend.settings import Settings
 
@@ -65,7 +65,8 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
             return into(root, existing=settings.existing, unattended=unattended)
         except OSError as exc:
             raise DestinationError(
-                f"can't use {printable(str(root))}: {exc.strerror}", "choose another with --output"
+                f"can't use {printable(str(root))}: {system_reason(exc)}",
+                "choose another with --output",
             ) from exc
     if stdout is None:
         raise UsageError("output '-' without a stream to write to", "pass stdout=…")

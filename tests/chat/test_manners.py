@@ -104,7 +104,7 @@ def test_only_regular_files_are_sent(programs: Programs, tmp_path: Path) -> None
     errors = "\n".join(dialer.errors)
     assert errors.count("is not a file") == 2
     assert "can't be read" in errors
-    assert "nothing: No such file" in errors
+    assert "nothing: no such file" in errors
 
 
 def test_half_a_character_in_a_description_is_refused(programs: Programs) -> None:

@@ -43,6 +43,6 @@ def test_message_is_not_written_through_a_link(tmp_path: Path) -> None:
 
 def test_message_that_does_not_fit_on_the_disk_leaves_no_file(small_disk: Path) -> None:
     folder = MessageFolder(small_disk / "saved")
-    with pytest.raises(DestinationError, match="No space left"):
+    with pytest.raises(DestinationError, match="no space left"):
         folder.save("data", bytes(2 << 20))
     assert list((small_disk / "saved").iterdir()) == []

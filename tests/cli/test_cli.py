@@ -99,6 +99,8 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["receive", "-y", "-o", ""], "the path to save in is empty", "name a folder"),
         (["send", "x", ""], "a path to send is empty", "name a file or a folder"),
         (["page", "-o", ""], "the path for --output is empty", "name a file"),
+        (["send", "--text", ""], "the text for --text is empty", "give a text"),
+        (["send", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["chat", "--save", ""], "the folder for --save is empty", "name a folder"),
         (["page"], "missing option '--output'", "dcsend page --help"),
     ],

@@ -173,7 +173,7 @@ async def test_nothing_is_written_after_a_lost_piece() -> None:
     written: list[bytes] = []
 
     def fail(piece: bytes) -> None:
-        raise OSError(errno.ENOSPC, "no space")
+        raise OSError(errno.ENOSPC, "no space left on device")
 
     outlet.put(fail, [b"first"], 5, passing=False)
     await turns.get()

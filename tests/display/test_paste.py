@@ -429,7 +429,7 @@ def test_directory_as_standard_input_is_refused(tmp_path: Path) -> None:
     )
     name, message, status = json.loads(found.stdout)
     assert (name, status) == ("UsageError", 2)
-    assert message == "can't read the code from standard input: Is a directory"
+    assert message == "can't read the code from standard input: is a directory"
 
 
 @pytest.mark.parametrize(

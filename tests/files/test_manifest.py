@@ -251,7 +251,7 @@ def test_joined_lists_refuse_one_name_twice(tmp_path: Path) -> None:
 
 
 def test_root_of_the_disk_has_no_name() -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="root of a file system"):
         scan(["/"])
 
 

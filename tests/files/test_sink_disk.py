@@ -278,6 +278,18 @@ def test_refused_folder_is_named_with_its_whole_path(
     assert str(caught.value) == f"{tmp_path}/file is not a folder"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc of Linux")
+def test_folder_that_cannot_be_created_is_refused() -> None:
+    with pytest.raises(DestinationError) as caught:
+        check_root(Path("/proc/new/folder"))
+    assert str(caught.value) == "can't use /proc/new/folder: no such file or directory"
+
+
+def test_folder_that_does_not_exist_yet_is_not_created_before_it_is_needed(tmp_path: Path) -> None:
+    check_root(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.full
 def test_disk_that_becomes_read_only_ends_the_run(small_disk: Path, make_sink: MakeSink) -> None:
     sink = make_sink(root=small_disk)

@@ -183,7 +183,7 @@ def test_folder_that_is_missing_is_status_4(
     monkeypatch.chdir(tmp_path)
     status, out, err = run("page", "-o", name)
     assert (status, out) == (4, "")
-    assert "No such file or directory" in err
+    assert "no such file or directory" in err
 
 
 @pytest.fixture

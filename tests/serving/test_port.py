@@ -21,7 +21,7 @@ def test_limit_of_open_files_is_named() -> None:
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
-        with pytest.raises(UsageError, match="Too many open files"):
+        with pytest.raises(UsageError, match="too many open files"):
             listen()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -33,9 +33,9 @@ def test_file_that_exists_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing/page.html", "No such file or directory"),
+        ("missing/page.html", "no such file or directory"),
         ("folder", "is not a file"),
-        ("file/page.html", "Not a directory"),
+        ("file/page.html", "not a directory"),
         ("a\0b", "embedded null"),
         ("circle", "ymbolic link|loop"),
         pytest.param(
@@ -67,7 +67,7 @@ def test_failed_write_leaves_no_file(tmp_path: Path, overwrite: bool) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(HTML) - 1, limits[1]))
     try:
-        with pytest.raises(DestinationError, match="File too large"):
+        with pytest.raises(DestinationError, match="file too large"):
             save(HTML, tmp_path / "page.html", overwrite=overwrite)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
