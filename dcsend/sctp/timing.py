@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from typing import Final
 
-__all__ = ["MAX_BURST", "MAX_BURST_BULK", "Pacer", "RetransmissionTimer", "RoundTrip"]
+__all__ = [
+    "MAX_BURST",
+    "MAX_BURST_BULK",
+    "T1",
+    "T1_MAX",
+    "Pacer",
+    "RetransmissionTimer",
+    "RoundTrip",
+]
 
 _RTO_INITIAL: Final = 1.0
 _RTO_MIN: Final = 0.3
@@ -21,12 +29,12 @@ _SACK_DELAY: Final = 0.2
 _MIN_WINDOW: Final = 10.0
 "Seconds for which a smallest round trip is valid: the path may change."
 
-_T1: Final = 0.5
+T1: Final = 0.5
 """First interval of T1 in seconds. RFC 9260 has 1 s for the Internet; here DTLS has just measured
 the path, and a lost packet is mostly our INIT to a peer whose SCTP has not started."""
-_T1_MAX: Final = 4.0
+T1_MAX: Final = 4.0
 _T2_MAX: Final = 10.0
-"Longest intervals in seconds."
+"Longest intervals of T1 and T2 in seconds."
 _MAX_INIT_RETRANSMITS: Final = 8
 _MAX_SHUTDOWN_RETRANSMITS: Final = 5
 "Retransmissions before the peer counts as unreachable (RFC 9260, 16)."
@@ -89,7 +97,7 @@ class RetransmissionTimer:
 
     def start_t1(self, now: float) -> None:
         """Start T1, for INIT and COOKIE ECHO."""
-        self._start(now, _T1, _T1_MAX, _MAX_INIT_RETRANSMITS)
+        self._start(now, T1, T1_MAX, _MAX_INIT_RETRANSMITS)
 
     def start_t2(self, now: float, rto: float) -> None:
         """Start T2, for SHUTDOWN and SHUTDOWN ACK, with the RTO in seconds."""

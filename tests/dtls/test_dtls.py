@@ -228,7 +228,7 @@ async def test_close_notify_alone_ends_the_connection() -> None:
 async def test_last_flight_is_sent_again_when_the_client_repeats_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timing, "_T1", 60.0)  # otherwise retransmissions of INIT take it along
+    monkeypatch.setattr(timing, "T1", 60.0)  # otherwise retransmissions of INIT take it along
     async with published() as here, Relay.open(here.number) as relay:
         pass_on, lost = relay.outer.sendto, list[bytes]()
 

@@ -11,6 +11,7 @@ import pytest
 from dcsend.ice import consent, relay, stun
 from dcsend.peers import listener, offer_answer
 from dcsend.protocol import limits
+from dcsend.sctp import timing
 from dcsend.session import conversation, outgoing
 from dcsend.settings import Settings
 
@@ -25,6 +26,8 @@ OURS: Final = {
     "consent-expires": consent.EXPIRES,
     "hello": Settings().deadlines.hello,
     "progress": Settings().deadlines.progress,
+    "progress-of-frames": Settings().deadlines.progress,
+    "progress-of-acks": Settings().deadlines.progress,
     "bye": Settings().deadlines.bye,
     "gathering": Settings().stun_timeout,
     "gathering-relay": relay.LIMIT,
@@ -38,6 +41,8 @@ OURS: Final = {
     "hang-up": outgoing.HANG_UP_SECONDS,
     "hold": Settings().deadlines.hold,
     "gone": listener.GONE_SECONDS,
+    "init": timing.T1,
+    "init-longest": timing.T1_MAX,
 }
 
 

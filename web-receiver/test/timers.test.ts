@@ -22,6 +22,8 @@ const OURS = {
   dial: DIAL,
   hello: HELLO_SECONDS,
   progress: PROGRESS_SECONDS,
+  "progress-of-frames": PROGRESS_SECONDS,
+  "progress-of-acks": PROGRESS_SECONDS,
   bye: BYE,
   "gathering-page": GATHERING,
   "gathering-relay-page": RELAYING,
