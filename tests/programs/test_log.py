@@ -111,6 +111,24 @@ def test_log_of_a_chat_has_no_secret(stage: Stage, tmp_path: Path) -> None:
     check(logs, [code])
 
 
+def test_log_of_a_chat_by_descriptions_has_no_secret(stage: Stage, tmp_path: Path) -> None:
+    logs = [tmp_path / "offerer.log", tmp_path / "answerer.log"]
+    common = ("chat", "--json", "--stun", "none", "--debug")
+    offerer = stage.run(*common, logs[0], "--offer", stdin=-1)
+    answerer = stage.run(*common, logs[1], stdin=-1)
+    offer = str(offerer.event("description")["text"])
+    answerer.write(f"{offer}\n".encode())
+    answer = str(answerer.event("description")["text"])
+    offerer.write(f"{answer}\n".encode())
+    answerer.event("open")
+    answerer.write(TYPED + b"\n")
+    offerer.event("message", text=TYPED.decode())
+    answerer.process.send_signal(signal.SIGINT)
+    assert answerer.end().status == 130
+    offerer.end()
+    check(logs, [offer, answer])
+
+
 def test_log_goes_to_standard_error_beside_the_messages(stage: Stage, film: Path) -> None:
     sender = stage.run("send", film, "--debug", "2", "--expires", "1s")
     ended = sender.end()
