@@ -155,7 +155,8 @@ class ChatDisplay(Display):
         )
 
     def _show_code(self, event: CodeReady) -> None:
-        self._note(f"on the other side, run: dcsend chat {event.code}")
+        # In one piece, since it is copied.
+        self._notes.line(f"on the other side, run: dcsend chat {event.code}")
         if not (self._out.terminal and self._err.terminal):  # otherwise the line above has it
             self._out.line(event.code)
         self._draw(event.link)
@@ -190,9 +191,10 @@ class ChatDisplay(Display):
             self._err.line(line)
 
     def _note(self, text: str, hint: str = "") -> None:
-        self._notes.line(text)
-        if hint:
-            self._notes.line(f"hint: {printable(hint)}")
+        for line in [text, f"hint: {printable(hint)}"] if hint else [text]:
+            rows = wording.wrapped(line, self._err.window[0]) if self._err.terminal else [line]
+            for row in rows:
+                self._notes.line(row)
 
 
 def _describe(event: MessageExchanged) -> str:

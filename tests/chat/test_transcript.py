@@ -10,6 +10,7 @@ import pytest
 from dcsend.chat.events import ChannelAnnounced, ChannelClosed, ChannelOpened, MessageExchanged
 from dcsend.chat.transcript import ChatDisplay, ChatOptions
 from dcsend.display.streams import Stream
+from dcsend.session.events import Warned
 from tests.display.seats import HOSTILE
 
 
@@ -48,3 +49,23 @@ def test_long_binary_message_is_cut_after_32_bytes() -> None:
     assert whole.endswith(f"32 bytes {'00' * 32}\n")
     assert f"33 bytes {'00' * 32}" in cut
     assert "00" * 33 not in cut
+
+
+class Window(io.StringIO):
+    """A terminal; `COLUMNS` has its width."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
+def test_note_in_a_terminal_breaks_between_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    err = Window()
+    display = ChatDisplay(Stream(io.StringIO()), Stream(err), ChatOptions())
+    display.show(Warned("network", "no STUN server can be found, as without internet", "go on"))
+    assert err.getvalue().splitlines() == [
+        "note: no STUN server can be found, as",
+        "  without internet",
+        "hint: go on",
+    ]
