@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test quick pythons coverage check fuzz faults lab bench report paths pictures build lock clean
+.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -16,10 +16,13 @@ page: venv ## build the page for browsers if its sources have changed
 demo: venv ## send a real file between two processes and compare the digests
 	@$(PY) bench/demo.py
 
-test: page ## set up, then run every check and every test
-	@sh scripts/system-tools.sh
+test: ## set up, then run every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 page tools
 	@$(MAKE) --no-print-directory check
 	@$(PY) -m scripts.tests
+
+tools: ## install the system tools that tests use, as root with apt-get
+	@sh scripts/system-tools.sh
 
 quick: venv ## the tests that need no root, browser, other process or wait; under a minute
 	@$(PY) -m scripts.tests quick
@@ -33,11 +36,15 @@ coverage: venv ## branch coverage of the tests without browsers
 check: venv ## formatting, lint and types only
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
-	$(PY) -m mypy
-	$(PY) -m mypy -p dcsend --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32
-	$(PY) -m mypy -p dcsend --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin
+	@$(MAKE) --no-print-directory --jobs=2 types types-win32 types-darwin
 	$(PY) scripts/prose.py
 	@$(PY) scripts/page.py check
+
+types:
+	$(PY) -m mypy
+
+types-%: # of the package on another system
+	$(PY) -m mypy -p dcsend --platform $* --no-warn-unreachable --cache-dir .mypy_cache/$*
 
 fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
@@ -45,13 +52,11 @@ fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTI
 faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes
 	$(PY) -m tests.faults $(if $(PART),--part $(PART))
 
-lab: page ## try every way of connecting in 37 networks; write docs/networks.md; 40 minutes
-	@sh scripts/system-tools.sh
+lab: page tools ## try every way of connecting in 37 networks; write docs/networks.md; 40 minutes
 	$(PY) -m pytest -q tests/lab/every_reason.py
 	$(PY) -m tests.lab.measure
 
-bench: page ## measure everything; write docs/performance.md; 3 hours, see bench/
-	@sh scripts/system-tools.sh
+bench: page tools ## measure everything; write docs/performance.md; 3 hours, see bench/
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
 	$(PY) -m bench.throughput
@@ -69,14 +74,12 @@ report: ## write docs/performance.md and its plots from the last measurements
 	@sh scripts/bench-venv.sh
 	build/bench-venv/bin/python -m bench.report
 
-paths: venv ## measure over emulated paths only: delay, loss, rate, queue; 45 minutes
-	@sh scripts/system-tools.sh
+paths: venv tools ## measure over emulated paths only: delay, loss, rate, queue; 45 minutes
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.paths
 	$(PY) -m bench.uploads
 
-pictures: page ## make the pictures of README from a real run
-	@sh scripts/system-tools.sh
+pictures: page tools ## make the pictures of README from a real run
 	@$(PY) -m scripts.pictures
 
 build: page ## build the wheel, install it in a fresh environment, start it

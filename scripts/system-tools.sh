@@ -9,7 +9,7 @@ tools='
 ip            iproute2         networks of their own for tests with several hosts
 nft           nftables         address translation between them
 conntrack     conntrack        makes them forget
-turnserver    coturn           a relay for them
+turnserver    coturn           the relay that most people run
 tmux          tmux             terminals to show the progress bar and the QR code in
 mount         mount            small file systems to fill up
 unshare       util-linux       mounts that only one test sees
@@ -24,7 +24,6 @@ chromedriver  chromium-driver  starts it and talks to it
 firefox-esr   firefox-esr      the page in another one
 go            golang-go        builds the peer that chats are tested with
 wormhole-william wormhole-william what the benchmark compares with
-turnserver    coturn           the relay that most people run
 unzip         unzip            reads the zips that the page makes
 cc            gcc              builds the emulated link of the benchmark
 groff         groff-base       renders the manual page
