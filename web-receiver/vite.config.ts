@@ -15,6 +15,12 @@ export default defineConfig({
     reportCompressedSize: false,
     rolldownOptions: { output: { codeSplitting: false } },
   },
-  // No test measures seconds: a busy machine takes ten times as long.
-  test: { include: ["test/**/*.test.ts"], testTimeout: 60_000 },
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Each module is loaded once in a process, not once for each file of tests. What a test puts in
+    // place of a global, `unstubAllGlobals` removes after it.
+    isolate: false,
+    // No test measures seconds: a busy machine takes ten times as long.
+    testTimeout: 60_000,
+  },
 });

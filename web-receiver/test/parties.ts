@@ -28,8 +28,15 @@ export const sha256 = (content: Uint8Array): Bytes =>
   new Uint8Array(createHash("sha256").update(content).digest());
 
 /** Content without repetition. */
-export const content = (size: number, seed = 0): Bytes =>
-  Uint8Array.from({ length: size }, (_, index) => (index * 31 + (index >> 8) + seed) & 255);
+export function content(size: number, seed = 0): Bytes {
+  const bytes = new Uint8Array(size); // `from` with a function takes ten times as long
+  for (let at = 0; at < size; at++) bytes[at] = at * 31 + (at >> 8) + seed;
+  return bytes;
+}
+
+/** Whether a file is there and has this content; `toEqual` takes 0.2 s for a million numbers. */
+export const has = (file: readonly number[] | undefined, wanted: Uint8Array): boolean =>
+  file !== undefined && Buffer.from(file).equals(wanted);
 
 export const entry = (path: string, size: number | null = 0, kind: Kind = "file"): Entry => ({
   path,

@@ -8,6 +8,7 @@ import {
   type Changes,
   chosen,
   content,
+  has,
   ReceivingPeer,
   sha256,
   startPage,
@@ -31,7 +32,7 @@ describe("files are sent", () => {
     const { page, peer } = transfer({ "film.bin": content(size) });
     const done = await page.run.finished;
     await peer.ended;
-    expect(peer.files.get(0)).toEqual([...content(size)]);
+    expect(has(peer.files.get(0), content(size))).toBe(true);
     expect(done).toMatchObject({ ok: true, bytes: size });
     const digest = Buffer.from(sha256(content(size))).toString("hex");
     expect(page.of("file")).toMatchObject([{ status: "ok", bytes: size, sha256: digest }]);
@@ -67,7 +68,7 @@ describe("files are sent", () => {
     const { page, peer } = transfer(film, { pair });
     expect((await page.run.finished).ok).toBe(true);
     expect(Math.max(...peer.frames)).toBeLessThanOrEqual(1024);
-    expect(peer.files.get(0)).toEqual([...content(1_000_000)]);
+    expect(has(peer.files.get(0), content(1_000_000))).toBe(true);
   });
 
   test.each([1, 500, MAX_FRAME, 3 * MAX_FRAME + 1])("within a window of %i", async (window) => {
@@ -95,7 +96,7 @@ describe("files are sent", () => {
         peer.protocol.accept(new Map(), new Map([[0, have]]));
       };
       expect((await page.run.finished).ok).toBe(true);
-      expect(peer.files.get(0)).toEqual([...content(1_000_000)]);
+      expect(has(peer.files.get(0), content(1_000_000))).toBe(true);
       const frames = peer.frames.reduce((sum, length) => sum + length - FRAME_HEADER, -32);
       expect(frames).toBe(1_000_000 - have);
       expect(page.of("progress").at(-1)).toMatchObject({
@@ -158,7 +159,7 @@ describe("what goes wrong", () => {
       ["a", "failed", "vanished"],
       ["b", "ok", ""],
     ]);
-    expect(peer.files.get(1)).toEqual([...content(20)]);
+    expect(has(peer.files.get(1), content(20))).toBe(true);
   });
 
   test.each([
@@ -190,7 +191,7 @@ describe("what goes wrong", () => {
     const statuses = page.of("file").map(({ path, status }) => `${path}: ${status}`);
     expect(statuses.sort()).toEqual(["large: failed", "small: ok"]);
     expect(peer.files.get(bad)?.length).toBeLessThan(1_000_000);
-    expect(peer.files.get(1 - bad)).toEqual([...content(20)]);
+    expect(has(peer.files.get(1 - bad), content(20))).toBe(true);
     expect(peer.of("peer-said-bye")).toHaveLength(1);
   });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { DestinationError, PeerRefused } from "../src/errors.ts";
 import type { Content } from "../src/files/contract.ts";
-import { content, entry, SendingPeer, startPage, until } from "./parties.ts";
+import { content, entry, has, SendingPeer, startPage, until } from "./parties.ts";
 import { FILM, type Offer, transfer, verdicts } from "./receiving.ts";
 
 describe("files arrive", () => {
@@ -10,7 +10,7 @@ describe("files arrive", () => {
     const { page, peer } = transfer([["film.bin", content(size)]]);
     const done = await page.run.finished;
     await peer.ended;
-    expect(page.sinks[0]?.files.get(0)).toEqual([...content(size)]);
+    expect(has(page.sinks[0]?.files.get(0), content(size))).toBe(true);
     expect(done).toMatchObject({ ok: true, bytes: size });
     expect(peer.of("completed")).toMatchObject([{ ok: true, files: 1, bytes: size }]);
   });

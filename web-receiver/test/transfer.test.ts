@@ -11,19 +11,21 @@ import { bytes, file, folder } from "./peers.ts";
 
 const FULL = limits.MAX_PAYLOAD_WITH_DIGEST;
 
-/** A sequence of numbers below 2^32 without a short period. */
-function* random(seed: number): Generator<number, never> {
+/** Return a function for numbers below 2^32 without a short period. */
+function random(seed: number): () => number {
   let state = seed * 2654435761 + 1;
-  for (;;) {
+  return () => {
     state = (Math.imul(state ^ (state >>> 15), 2246822519) + 374761393) >>> 0;
-    yield state;
-  }
+    return state;
+  };
 }
 
 /** Bytes without a short period, none of them 0. */
 function content(size: number, seed = 0): Uint8Array {
-  const numbers = random(seed + size);
-  return Uint8Array.from({ length: size }, () => (numbers.next().value >>> 8) % 255 || 1);
+  const next = random(seed + size);
+  const bytes = new Uint8Array(size); // `from` with a function takes ten times as long
+  for (let at = 0; at < size; at++) bytes[at] = (next() >>> 8) % 255 || 1;
+  return bytes;
 }
 
 /** A link that is about to send these contents. */
@@ -200,8 +202,8 @@ describe("transfer", () => {
 
   test("everything arrives in any order of events", () => {
     for (let seed = 0; seed < 100; seed++) {
-      const numbers = random(seed);
-      const below = (limit: number) => (numbers.next().value >>> 4) % limit;
+      const next = random(seed);
+      const below = (limit: number) => (next() >>> 4) % limit;
       const contents = Array.from({ length: below(7) }, () => content(below(41), seed));
       const link = linkFor(contents, { payload: 1 + below(20), window: 1 + below(300) });
       for (let steps = 0; steps < 300; steps++) link.step(below(7));
