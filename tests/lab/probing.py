@@ -54,9 +54,10 @@ def lets_in(host: Host, server: Host) -> tuple[str, str]:
     version = 0 if host.ipv4 else 1
     far, far_2, own = SERVER[version], SERVER_2[version], (host.ipv4, host.ipv6)[version]
     with udp(host, ipv6=bool(version)) as sock:
-        (first, _), (second, _) = _ask(sock, (far, 19302)), _ask(sock, (far, 3478))
+        first, _ = _ask(sock, (far, 19302))
         if first is None:
             return "blocked", "blocked"
+        second, _ = _ask(sock, (far, 3478))
         mapping = "one port" if first == second else "a port each"
         if first == (own, sock.getsockname()[1]):
             mapping = "none"
@@ -126,8 +127,10 @@ def _ask(sock: socket.socket, server: Address) -> tuple[Address | None, list[byt
         sock.sendto(_HEADER.pack(1, 0, _COOKIE, transaction), server)
         while (data := sock.recv(2048))[8:20] != transaction:
             came.append(data)
+    except TimeoutError:
+        return None, came
     except OSError:
-        # No network, rejected, or no response; the first two cases do not wait.
+        # No network, or rejected: neither has waited for what was sent before.
         return None, came + _rest(sock)
     # The server of the laboratory responds with one attribute, XOR-MAPPED-ADDRESS.
     port = struct.unpack_from("!H", data, 26)[0] ^ (_COOKIE >> 16)
