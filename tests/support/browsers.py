@@ -11,7 +11,9 @@ different ports, so different origins; pages from disk share their origin.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -44,6 +46,7 @@ class Browser(Launched):
             # The empty tab that it begins with stays, so that it never ends with its last tab.
             (first,) = self._now("browsingContext.getTree")["contexts"]
             self._first = first["context"]
+            self._before: dict[int, int] = {}
         except BaseException:
             self.close()
             raise
@@ -64,13 +67,31 @@ class Browser(Launched):
 
     def memory(self) -> int:
         """Bytes of memory, resident, of the process that holds a page; of the largest one."""
-        mark = "--type=renderer" if self.name == "chromium" else "tab"
-        pages = (process for process in self.processes() if mark in _command_line(process))
-        return max((_size(process) for process in pages), default=0)
+        return max(map(_size, self._pages()), default=0)
+
+    def watch_memory(self) -> None:
+        """Measure from now on what `growth` returns."""
+        for process in self._pages():
+            with contextlib.suppress(OSError):  # it has ended
+                Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+                self._before[process.pid] = _peak(process)
+
+    def growth(self) -> int:
+        """Return by how many bytes the memory of a page has grown at most, as the kernel counts.
+
+        Of the pages that were there at `watch_memory`, the one that has grown most.
+        """
+        there = [process for process in self._pages() if process.pid in self._before]
+        return max(_peak(process) - self._before[process.pid] for process in there)
 
     def memory_of_all(self) -> int:
         """Bytes of memory of the whole browser; what processes share is counted once."""
         return sum(_size(process, shared_once=True) for process in self.processes())
+
+    def _pages(self) -> list[psutil.Process]:
+        """The processes that hold pages."""
+        mark = "--type=renderer" if self.name == "chromium" else "tab"
+        return [process for process in self.processes() if mark in _command_line(process)]
 
     def _now(self, method: str, **parameters: Any) -> Json:  # noqa: ANN401
         return self.wire.submit(self.wire.command(method, **parameters)).result()
@@ -88,6 +109,15 @@ def _size(process: psutil.Process, *, shared_once: bool = False) -> int:
         return process.memory_full_info().pss if shared_once else process.memory_info().rss
     except psutil.NoSuchProcess:
         return 0
+
+
+def _peak(process: psutil.Process) -> int:
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0  # a process that has ended has no memory
 
 
 Browsers = Callable[[str], Browser]
