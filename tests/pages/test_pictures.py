@@ -40,21 +40,34 @@ async def test_every_state_fits_every_screen(page: Page, tmp_path: Path) -> None
     With `prefers-reduced-motion`, also that nothing moves.
     """
     found = {}
+    screens = list(SCREENS)
+
+    async def picture(name: str, screen: str, scheme: str) -> None:
+        path = FOLDER / f"{page.tab.browser.name}-{name}-{screen}-{scheme}.png"
+        await page.tab.screenshot(path, whole=True)
+
+    async def check(name: str, screen: str) -> None:
+        wrong = [await page.tab.evaluate(what) for what in (OVERFLOW, CUT, SMALL)]
+        if wrong != [0, [], []]:
+            found[f"{name} {screen}"] = wrong
 
     async def look(name: str) -> None:
-        for screen, (width, height, ratio) in SCREENS.items():
-            await page.tab.viewport(width, height, ratio)
-            for scheme in ("light", "dark"):
-                await page.tab.look(scheme)
-                picture = f"{page.tab.browser.name}-{name}-{screen}-{scheme}.png"
-                await page.tab.screenshot(FOLDER / picture, whole=True)
-            wrong = [await page.tab.evaluate(what) for what in (OVERFLOW, CUT, SMALL)]
-            if wrong != [0, [], []]:
-                found[f"{name} {screen}"] = wrong
-        await page.tab.look(reduced_motion=True)
+        # Each change takes longer than a picture: so one screen is kept for the next state.
+        first, second = screens
+        await picture(name, first, "light")
+        await page.tab.look("dark")
+        await picture(name, first, "dark")
+        await check(name, first)
+        await page.tab.viewport(*SCREENS[second])
+        await picture(name, second, "dark")
+        await check(name, second)
+        await page.tab.look("dark", reduced_motion=True)
         if count := await page.tab.evaluate(MOVING):
             found[f"{name} moves"] = [count]
         await page.tab.look()
+        await picture(name, second, "light")
+        screens.reverse()
 
+    await page.tab.viewport(*SCREENS[screens[0]])
     await walk(page, tmp_path, look)
     assert found == {}

@@ -69,7 +69,7 @@ async def test_file_larger_than_all_buffers_arrives(
     page: Page, stage: Stage, tmp_path: Path
 ) -> None:
     """The windows of dcsend and of SCTP, and the buffer of a browser, hold 40 MiB together."""
-    file = random_file(tmp_path / "file", 60_000_000)
+    file = random_file(tmp_path / "file", 45_000_000)
     sender = stage.send(file, *here())
     await page.receive(link_of(sender))
     saved = await page.saved()
