@@ -1,6 +1,6 @@
 """Deciding which entries of a manifest can be received into a folder, before anything is accepted.
 
-Reads the disk, changes nothing on it. The code that writes does not rely on the results, because
+Reads the disk, and leaves it as it is. The code that writes does not rely on the results, because
 the disk may change in between.
 """
 
@@ -78,12 +78,14 @@ def plan_folder(
     return Plan(survey.skip, survey.last_notes(), stale, survey.taken, refusal)
 
 
-def check_root(root: Path, option: str = "--output") -> None:
+def check_root(root: Path, option: str = "--output", *, may_be_file: bool = False) -> None:
     """Refuse a folder that can't be created or written.
 
     Args:
         root: the folder.
         option: its option on the command line.
+        may_be_file: *root* may become a file, so no folder is created there on trial. In a folder
+            where names can only be added (`chattr +a`) it could not be removed.
 
     Raises:
         DestinationError: it is not a folder, or may not be written.
@@ -92,33 +94,56 @@ def check_root(root: Path, option: str = "--output") -> None:
     try:
         root = Path(os.path.abspath(root))
         name = printable(str(root))
-        ancestor = _nearest(root)
-        is_folder = ancestor.is_dir()
+        nearest, missing = _nearest(root)
+        while True:
+            try:
+                _check_nearest(root, nearest, missing, option)
+                if missing is not None and not (may_be_file and missing == root):
+                    _try_to_create(missing)
+            except (DestinationError, OSError):
+                before = nearest
+                nearest, missing = _nearest(root)
+                if nearest == before:
+                    raise
+                # This function in another dcsend had created that folder, and has removed it.
+            else:
+                return
     except OSError as error:
-        raise _unusable(name, error, option) from None
-    if os.path.islink(root) and ancestor != root:
-        raise DestinationError(f"{name} is not a folder", f"choose another with {option}")
-    if not is_folder:
         raise DestinationError(
-            f"{printable(str(ancestor))} is not a folder", f"choose another with {option}"
+            f"can't use {name}: {system_reason(error)}", f"choose another folder with {option}"
+        ) from None
+
+
+def _check_nearest(root: Path, nearest: Path, missing: Path | None, option: str) -> None:
+    """Refuse a folder by what is there.
+
+    Args:
+        root: the folder, absolute.
+        nearest: see `_nearest`.
+        missing: see `_nearest`.
+        option: its option on the command line.
+
+    Raises:
+        DestinationError: it is not a folder, or may not be written.
+        OSError: a system call failed.
+    """
+    link = missing if missing is not None and missing.is_symlink() else None  # to nothing
+    if link or not nearest.is_dir():
+        raise DestinationError(
+            f"{printable(str(link or nearest))} is not a folder", f"choose another with {option}"
         )
     real = os.path.realpath(root)
     if holds_modules(real) or is_named(real):
         raise DestinationError(
-            f"{name} is a folder from which Python loads modules",
+            f"{printable(str(root))} is a folder from which Python loads modules",
             f"choose another with {option}"
             + (", or take it out of PYTHONPATH" if is_named(real) else ""),
         )
     for right, verb in ((os.W_OK | os.X_OK, "write in"), (os.R_OK, "read")):
-        if not os.access(ancestor, right):
+        if not os.access(nearest, right):
             raise DestinationError(
-                f"can't {verb} {printable(str(ancestor))}", f"choose another folder with {option}"
+                f"can't {verb} {printable(str(nearest))}", f"choose another folder with {option}"
             )
-    if ancestor != root:
-        try:
-            _try_to_create(ancestor / root.relative_to(ancestor).parts[0])
-        except OSError as error:
-            raise _unusable(name, error, option) from None
 
 
 def _try_to_create(folder: Path) -> None:
@@ -131,12 +156,6 @@ def _try_to_create(folder: Path) -> None:
         folder.mkdir()
         with contextlib.suppress(OSError):  # another program uses it already
             folder.rmdir()
-
-
-def _unusable(name: str, error: OSError, option: str) -> DestinationError:
-    return DestinationError(
-        f"can't use {name}: {system_reason(error)}", f"choose another folder with {option}"
-    )
 
 
 def check_file(path: Path, existing: Existing) -> None:
@@ -176,7 +195,7 @@ def check_room(entries: Entries, skip: Container[int], root: Path, folders: int 
     Raises:
         DestinationError: there is not enough room.
     """
-    nearest = _nearest(root)
+    nearest, _ = _nearest(root)
     needed = folders * _block(nearest)
     for number, entry in enumerate(entries):
         if entry.kind is Kind.FILE and entry.size is not None and number not in skip:
@@ -316,7 +335,7 @@ class _Survey:
             if len(part.encode()) <= MAX_COMPONENT:
                 continue
             try:
-                os.lstat(os.path.join(_nearest(Path(self._root)), part))
+                os.lstat(os.path.join(_nearest(Path(self._root))[0], part))
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
                     raise UnsafeName("a name in the path is too long for this disk") from None
@@ -402,12 +421,13 @@ def _block(path: Path) -> int:
         return 4096
 
 
-def _nearest(path: Path) -> Path:
-    """Return *path*, or the closest of its parents that exists.
+def _nearest(path: Path) -> tuple[Path, Path | None]:
+    """Return *path*, or the closest of its parents that exists, and the missing one in it.
 
     Raises:
         OSError: a system call failed.
     """
+    missing = None
     while not path.exists() and path.parent != path:
-        path = path.parent
-    return path
+        path, missing = path.parent, path
+    return path, missing

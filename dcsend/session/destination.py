@@ -58,7 +58,7 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
         try:
             # Now, so that no code is used up for a folder that can't be used.
             is_file = settings.names_file
-            check_root(root.parent if is_file and root.exists() else root)
+            check_root(root.parent if is_file and root.exists() else root, may_be_file=is_file)
             if is_file:
                 check_file(root, settings.existing)
             into = PathSink if is_file else DirectorySink

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import dcsend
+from dcsend.errors import DestinationError
+from dcsend.session.destination import make_sink
 from dcsend.settings import Settings
 from tests.support.processes import Stage
 
@@ -52,6 +55,18 @@ async def test_one_file_gets_the_given_name(tmp_path: Path) -> None:
     assert done.files[0].saved == tmp_path / "new/b.iso"
     assert (tmp_path / "new/b.iso").read_text() == "content"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.iso"]
+
+
+def test_no_folder_is_created_where_a_file_is_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *_: object) -> None:  # in an append-only folder it could not be removed
+        raise PermissionError(errno.EPERM, "Operation not permitted", path)
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    make_sink(Settings(output=str(tmp_path / "b.iso")), None, unattended=False).close()
+    with pytest.raises(DestinationError, match=r"can't use .*: operation not permitted"):
+        make_sink(Settings(output=str(tmp_path / "new/b.iso")), None, unattended=False)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -287,6 +288,35 @@ def test_folder_that_cannot_be_created_is_refused() -> None:
 
 def test_folder_that_does_not_exist_yet_is_not_created_before_it_is_needed(tmp_path: Path) -> None:
     check_root(tmp_path / "new" / "folder")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["link", "link/new"])
+@pytest.mark.parametrize("target", ["nowhere", "link"])
+def test_link_to_nothing_in_the_path_of_the_folder_is_refused(
+    tmp_path: Path, name: str, target: str
+) -> None:
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(DestinationError) as caught:
+        check_root(tmp_path / name)
+    assert str(caught.value) == f"{tmp_path}/link is not a folder"
+
+
+@pytest.mark.parametrize("after", ["holds_modules", "os.access"])
+@pytest.mark.parametrize("name", ["new", "new/folder"])
+def test_folder_on_trial_of_another_dcsend_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str, name: str
+) -> None:
+    new = tmp_path / "new"
+    new.mkdir()
+
+    def removed(*_: object) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            new.rmdir()
+        return after == "os.access"
+
+    monkeypatch.setattr(f"dcsend.files.planning.{after}", removed)
+    check_root(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
