@@ -46,8 +46,9 @@ _PACE: Final = 0.005
 "Seconds between the first checks of two pairs: the minimum of Ta (RFC 8445, 14.2)."
 _MIN_INTERVAL: Final = 0.02
 "Seconds between two checks of one pair, at least, also if the peer triggers more."
-_OUTSTANDING: Final = 16
-"The latest requests of a pair, whose responses are accepted: those of at least 16 s."
+_OUTSTANDING: Final = 32
+"""The latest requests of a pair, whose responses are accepted: with a check per second, those of
+the time after which consent expires. Behind a full queue a response can take 20 s."""
 _RELAY_DELAY: Final = 0.3
 """Seconds after the first valid relayed pair in which a direct pair is preferred. A direct path is
 shorter; its response is later only if one of its first checks was lost."""

@@ -334,6 +334,14 @@ async def test_responses_that_take_longer_than_half_a_second_give_consent(both: 
         assert nominated(end.ice) is not None
 
 
+async def test_responses_that_take_twenty_seconds_give_consent(both: Both) -> None:
+    await connected(both)
+    both.network.delay = 10
+    await asyncio.sleep(3 * consent.EXPIRES)
+    for end in (both.a, both.b):
+        assert not end.ice.expired
+
+
 async def test_connection_to_a_silent_peer_expires(both: Both) -> None:
     await connected(both)
     both.network.passes = lambda source, target, data: False
