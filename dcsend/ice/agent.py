@@ -150,10 +150,6 @@ class PortStunProtocol(FilteredStunProtocol):
         # The cast: `_PortTransport` has what aioice uses of a transport.
         self.connection_made(cast(asyncio.BaseTransport, self._transport))
 
-    def count_arrived(self, count: int) -> None:
-        """Count authentic datagrams that are not STUN."""
-        self.arrived += count
-
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order, in as few system calls as possible."""
         self._transport.send_all(datagrams, target)
