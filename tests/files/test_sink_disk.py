@@ -449,7 +449,7 @@ def test_error_of_a_system_call_fails_that_file_only(
 
     def open_(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if os.path.basename(path).startswith("bad"):
-            raise PermissionError(errno.EACCES, "no")
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return real(path, flags, mode, dir_fd=dir_fd)
 
     monkeypatch.setattr("os.open", open_)
