@@ -29,14 +29,21 @@ _EMOJI_STYLE = "\ufe0f"
 
 
 def system_reason(error: Exception, otherwise: str = "unknown error") -> str:
-    """Return the system's reason for an error, in lower case, as the other messages are.
+    """Return the system's reason for an error; it begins in lower case, as other messages do.
 
     Args:
         error: an `OSError`, or an error of the arguments of the call.
         otherwise: the reason of an error that has none of the system.
+
+    >>> system_reason(OSError(2, "No such file")), system_reason(OSError(5, "I/O error"))
+    ('no such file', 'I/O error')
     """
-    reason: str | None = getattr(error, "strerror", None)
-    return reason.lower() if reason else otherwise
+    reason: str = getattr(error, "strerror", None) or ""
+    first, space, rest = reason.partition(" ")
+    # Windows translates reasons, in German with capital letters within; musl has `I/O error`.
+    if first[1:] == first[1:].lower():
+        first = first.lower()
+    return first + space + rest or otherwise
 
 
 def printable(text: str) -> str:

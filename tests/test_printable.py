@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from dcsend.printable import printable
+from dcsend.printable import printable, system_reason
 
 CASES: Final = json.loads((Path(__file__).parent / "vectors" / "printable.json").read_text())
 
@@ -39,3 +39,19 @@ def test_what_is_shown_is_visible_character_by_character() -> None:
         shown = printable(chr(point))
         if shown == chr(point) and point >= 0x7F:
             assert unicodedata.category(shown)[0] in "LMNPS", hex(point)
+
+
+@pytest.mark.parametrize(
+    ("reason", "shown"),
+    [
+        ("Permission denied", "permission denied"),
+        ("A device is not connected", "a device is not connected"),
+        ("I/O error", "I/O error"),
+        ("The RPC server is unavailable", "the RPC server is unavailable"),
+        ("Das System kann die Datei nicht finden", "das System kann die Datei nicht finden"),
+        ("", "unknown error"),
+        (None, "unknown error"),
+    ],
+)
+def test_reason_of_the_system_begins_in_lower_case(reason: str | None, shown: str) -> None:
+    assert system_reason(OSError(5, reason)) == shown

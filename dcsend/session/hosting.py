@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from dcsend.errors import UsageError
 from dcsend.net.interfaces import is_point_to_point, side_network
 from dcsend.peers.loading import load_aiortc
+from dcsend.printable import system_reason
 from dcsend.session.events import Emit, Link, Warned
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
@@ -140,8 +141,9 @@ class Hosting:
             self._server = server_class(page)
             await self._server.start(self._sockets)
         except Exception as exc:  # noqa: BLE001 - the code can be used without a page
+            reason = system_reason(exc, str(exc))
             hint = "install dcsend again, with its dependencies; the code itself still works"
-            self._emit(Warned("page", f"the page can't be served: {exc}", hint))
+            self._emit(Warned("page", f"the page can't be served: {reason}", hint))
             if self._server is not None:
                 self._server.close()
             for sock in self._sockets:  # so that browsers get an error

@@ -175,7 +175,8 @@ async def test_server_that_starts_on_one_socket_alone_is_reported_and_closed() -
         client = Client(port_of(page))
         page.start()
         await until(lambda: events)
-        assert "the page can't be served" in events[0].as_json()["message"]
+        message = "the page can't be served: bad file descriptor"
+        assert events[0].as_json()["message"] == message
         with pytest.raises(ConnectionError):
             await client.get()
 
