@@ -18,7 +18,7 @@ import typer
 
 from dcsend._version import __version__
 from dcsend.cli.chat_command import chat
-from dcsend.cli.commands import Commands, owners
+from dcsend.cli.commands import Commands, implied, owners
 from dcsend.cli.leaving import tell
 from dcsend.cli.options import EPILOG
 from dcsend.cli.page import page
@@ -118,7 +118,8 @@ def _explained(wrong: Any) -> UsageError:  # noqa: ANN401 - see _WrongUsage
 def _named(arguments: Sequence[str]) -> str:
     """Return the command of a command line whose error does not name it."""
     names = {one.callback.__name__ for one in app.registered_commands if one.callback}
-    return " ".join(["dcsend", *(one for one in arguments[:1] if one in names)])
+    first = arguments[0] if arguments else ""
+    return " ".join(["dcsend", *([first] if first in names else implied(first))])
 
 
 def _wants_events(arguments: Sequence[str]) -> bool:

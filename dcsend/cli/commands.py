@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from dcsend.printable import printable
 from dcsend.settings import STDIO
 
-__all__ = ["Commands", "behind", "joined", "owners", "rejoined"]
+__all__ = ["Commands", "behind", "implied", "joined", "owners", "rejoined"]
 
 
 class Commands(TyperGroup):
@@ -21,7 +21,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - click's classes, which typer does not export
         """Look up a command: first by its name, then an existing path, then a code."""
         if args[0] not in self.commands:
-            args = [*_implied(args[0]), *args]
+            args = [*implied(args[0]), *args]
         if args[0] not in {*self.commands, "help"}:
             from difflib import get_close_matches
 
@@ -40,7 +40,7 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def _implied(first: str) -> list[str]:
+def implied(first: str) -> list[str]:
     """Return the command for a path or a code; empty if *first* is neither."""
     if first == STDIO or os.path.lexists(os.path.expanduser(first)):
         return ["send"]

@@ -101,6 +101,8 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["page", "-o", ""], "the path for --output is empty", "name a file"),
         (["send", "--text", ""], "the text for --text is empty", "give a text"),
         (["send", "--to"], "option '--to' requires an argument", "dcsend send --help"),
+        (["x", "--to"], "option '--to' requires an argument", "dcsend send --help"),
+        (["@x", "-o"], "option '-o' requires an argument", "dcsend receive --help"),
         (["chat", "--save", ""], "the folder for --save is empty", "name a folder"),
         (["page"], "missing option '--output'", "dcsend page --help"),
     ],
