@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
@@ -58,7 +59,8 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
         try:
             # Now, so that no code is used up for a folder that can't be used.
             is_file = settings.names_file
-            check_root(root.parent if is_file and root.exists() else root, may_be_file=is_file)
+            taken = is_file and os.path.lexists(root)  # also by a link to nothing
+            check_root(root.parent if taken else root, may_be_file=is_file)
             if is_file:
                 check_file(root, settings.existing)
             into = PathSink if is_file else DirectorySink

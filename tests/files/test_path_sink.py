@@ -83,6 +83,17 @@ async def test_existing_file_is_kept_or_replaced_by_policy(
     assert (tmp_path / name).read_text() == "content"
 
 
+async def test_link_to_nothing_is_replaced_as_a_file_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("content")
+    (tmp_path / "b.iso").symlink_to("nowhere")
+    with pytest.raises(DestinationError, match=r"b\.iso exists in"):
+        await receive(tmp_path / "a", str(tmp_path / "b.iso"))
+    await receive(tmp_path / "a", str(tmp_path / "b.iso"), dcsend.Existing.OVERWRITE)
+    assert not (tmp_path / "b.iso").is_symlink()
+    assert (tmp_path / "b.iso").read_text() == "content"
+    assert not (tmp_path / "nowhere").exists()
+
+
 async def test_hidden_name_given_by_the_user_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
