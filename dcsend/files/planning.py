@@ -65,7 +65,7 @@ def plan_folder(
         DestinationError: *root* can't be written, or has not enough room.
         OSError: a system call failed.
     """
-    check_root(root)
+    check_root(root, on_trial=False)
     collisions = NameCollisions(entries, root)
     survey = _Survey(
         root, index, existing, ForbiddenPlaces(root, unattended=unattended), collisions
@@ -78,14 +78,14 @@ def plan_folder(
     return Plan(survey.skip, survey.last_notes(), stale, survey.taken, refusal)
 
 
-def check_root(root: Path, option: str = "--output", *, may_be_file: bool = False) -> None:
+def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -> None:
     """Refuse a folder that can't be created or written.
 
     Args:
         root: the folder.
         option: its option on the command line.
-        may_be_file: *root* may become a file, so no folder is created there on trial. In a folder
-            where names can only be added (`chattr +a`) it could not be removed.
+        on_trial: whether to create the first missing folder, and to remove it, since rights do not
+            show that none can be created in /proc.
 
     Raises:
         DestinationError: it is not a folder, or may not be written.
@@ -98,7 +98,7 @@ def check_root(root: Path, option: str = "--output", *, may_be_file: bool = Fals
         while True:
             try:
                 _check_nearest(root, nearest, missing, option)
-                if missing is not None and not (may_be_file and missing == root):
+                if missing is not None and on_trial:
                     _try_to_create(missing)
             except (DestinationError, OSError):
                 before = nearest
@@ -147,7 +147,7 @@ def _check_nearest(root: Path, nearest: Path, missing: Path | None, option: str)
 
 
 def _try_to_create(folder: Path) -> None:
-    """Create a folder and remove it: rights do not show that none can be created in /proc.
+    """Create a folder and remove it.
 
     Raises:
         OSError: it can't be created.

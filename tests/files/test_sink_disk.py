@@ -320,6 +320,14 @@ def test_folder_on_trial_of_another_dcsend_is_no_obstacle(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_plan_creates_no_folder_on_trial(
+    make_sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its removal could meet the first file of another dcsend with the same folder.
+    monkeypatch.delattr(Path, "mkdir")
+    make_sink().plan([Entry("f", size=1)])
+
+
 @pytest.mark.full
 def test_disk_that_becomes_read_only_ends_the_run(small_disk: Path, make_sink: MakeSink) -> None:
     sink = make_sink(root=small_disk)
