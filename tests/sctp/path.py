@@ -76,6 +76,8 @@ class Link:
         steps = [(0.0, rate)] if isinstance(rate, int | float) else list(rate)
         self._starts = [start for start, _ in steps]
         self._rates = [step for _, step in steps]
+        self._steady = self._rates[0] if len(steps) == 1 else None
+        "The rate, if it is always the same: most simulations are, and spend their time here."
         self.delay = delay
         self.queue = queue
         self.loss = loss
@@ -98,30 +100,39 @@ class Link:
     def carry(self, size: int, now: float) -> float | None:
         """Return when a packet of *size* bytes, sent now, arrives; None if it doesn't."""
         size += self.overhead
-        start = max(now, self._free)
+        start, steady = self._free, self._steady
         if start > now:
-            if self._carried_between(now, start) + size > self.queue:
+            waiting = (
+                self._carried_between(now, start) if steady is None else (start - now) * steady
+            )
+            if waiting + size > self.queue:
                 self.dropped += 1
                 return None
-            self.longest_wait = max(self.longest_wait, start - now)
-        self._free = self._sent_by(start, size)
-        away = self.down[0] <= now < self.down[1]
-        from_when, to_when, longest = self.narrow
-        away = away or (from_when <= now < to_when and size > longest)
-        if away or (self.loss and self._random.random() < self.loss):
+            if start - now > self.longest_wait:
+                self.longest_wait = start - now
+        else:
+            start = now
+        self._free = free = self._sent_by(start, size) if steady is None else start + size / steady
+        if self._is_lost(size, now):
             self.lost += 1
             return None
         self.carried += 1
-        return self._arrival()
-
-    def _arrival(self) -> float:
-        arrival = self._free + self.delay
+        arrival = free + self.delay
         if self.jitter:
             arrival += self._random.random() * self.jitter
         if self.reordered and self._random.random() < self.reordered:
             return arrival + self.late
-        self._newest = max(self._newest, arrival)
+        if arrival > self._newest:
+            self._newest = arrival
         return self._newest
+
+    def _is_lost(self, size: int, now: float) -> bool:
+        if self.down[0] <= now < self.down[1]:
+            return True
+        from_when, to_when, longest = self.narrow
+        if from_when <= now < to_when and size > longest:
+            return True
+        return self.loss > 0 and self._random.random() < self.loss
 
     def _step(self, time: float) -> tuple[float, float]:
         """Return the rate at that time, and when it ends."""
@@ -189,10 +200,11 @@ class Simulation:
         for end in self._ends:
             self._poll(end)
         instant, repeated = -1.0, 0
-        while self._events and not done():
-            if self._events[0][0] > until:
+        events, pop, poll = self._events, heapq.heappop, self._poll
+        while events and not done():
+            if events[0][0] > until:
                 break
-            self.now, _, end, packet = heapq.heappop(self._events)
+            self.now, _, end, packet = pop(events)
             if packet is not None:
                 end.endpoint.receive(packet, self.now)
             elif end.wake == self.now:
@@ -204,21 +216,21 @@ class Simulation:
                 end.endpoint.timeout(self.now)
             else:
                 continue  # its deadline has changed
-            self._poll(end)
+            poll(end)
         else:
-            if self._events or math.isinf(until):
+            if events or math.isinf(until):
                 return self.now
         self.now = until
         return until
 
     def _poll(self, end: _End) -> None:
         """Carry the packets of an end, and note its deadline."""
-        now = self.now
-        for packet in end.endpoint.packets(now):
-            arrival = end.link.carry(len(packet), now)
-            if arrival is not None and end.peer is not None:
-                heapq.heappush(self._events, (arrival, next(self._count), end.peer, packet))
-        deadline = end.endpoint.deadline()
+        now, endpoint, peer, carry = self.now, end.endpoint, end.peer, end.link.carry
+        for packet in endpoint.packets(now):
+            arrival = carry(len(packet), now)
+            if arrival is not None and peer is not None:
+                heapq.heappush(self._events, (arrival, next(self._count), peer, packet))
+        deadline = endpoint.deadline()
         if deadline is None:
             end.wake = math.inf
             return
