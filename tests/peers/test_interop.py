@@ -15,7 +15,7 @@ from tests.support.echoes import CHECKS, Check, connect
 DEMO = Path(__file__).parents[1] / "demo"
 LARGEST = {"aiortc": 65_536, "libwebrtc": 262_144, "pion": 65_535}
 "Bytes of a message. Pion reads into as many; aiortc says so."
-BULK = {"aiortc": 4_000_000, "libwebrtc": 30_000_000, "pion": 30_000_000}
+BULK = {"aiortc": 4_000_000, "libwebrtc": 10_000_000, "pion": 10_000_000}
 
 
 class Program:
