@@ -30,6 +30,7 @@ from dcsend.peers.dialer import dial
 from dcsend.protocol.manifest_messages import split_manifest
 from dcsend.protocol.messages import Cancel, Hello
 from dcsend.signaling.dialcode import decode, ice_password
+from tests.support.forkserver import Forked
 from tests.support.load import Stopwatch
 from tests.support.processes import PATIENCE, ROOT, Stage
 from tests.support.scripted_peer import dialing
@@ -93,7 +94,7 @@ async def until_full(descriptor: int) -> None:
         await asyncio.sleep(0.02)
 
 
-async def end_by(process: subprocess.Popen[bytes], *numbers: signal.Signals) -> int:
+async def end_by(process: subprocess.Popen[bytes] | Forked, *numbers: signal.Signals) -> int:
     """Signal a program; check that it ends within `SOON`, and return its status."""
     watch = Stopwatch()
     for number in numbers:

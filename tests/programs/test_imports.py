@@ -120,7 +120,7 @@ def test_what_arrives_is_not_imported_in_the_same_run(stage: Stage, tmp_path: Pa
     (source / "zz").write_bytes(bytes(5_000_000))
     tops = sorted(source.iterdir())
     sender = stage.send(*tops)
-    receiver = stage.run("receive", sender.code, "-y", cwd=folder, terminal=True)
+    receiver = stage.run("receive", sender.code, "-y", cwd=folder, terminal=True, cold=True)
     assert sender.end().status == 0
     assert receiver.end().status == 0
     assert (folder / "tqdm.py").exists()

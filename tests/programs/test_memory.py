@@ -43,8 +43,8 @@ def test_slow_reader_keeps_memory_flat_on_both_sides(stage: Stage, tmp_path: Pat
     with large.open("wb") as file:
         for number in range(TOTAL // MB):
             file.write(number.to_bytes(8) + block[8:])
-    sender = stage.send(large)
-    receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
+    sender = stage.send(large, cold=True)
+    receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False, cold=True)
     receiver.until_shown(b"offered")
     before = {program: resident(program) for program in (sender, receiver)}
     content = read(receiver, FIRST)
@@ -93,7 +93,7 @@ def offered(kind: str, count: int) -> Iterator[Entry]:
 async def test_manifest_costs_100_mb_and_600_bytes_for_each_entry(
     stage: Stage, tmp_path: Path, kind: str, count: int
 ) -> None:
-    receiver = stage.run("receive", "-o", tmp_path, "-y", "--json", "--no-page")
+    receiver = stage.receive("", tmp_path, "--no-page", cold=True)
     async with dialing(receiver.code) as peer:
         await peer.send_control(
             Hello((1,), "peer", "sender"), *split_manifest(list(offered(kind, count)))
@@ -119,7 +119,7 @@ async def test_offer_costs_its_sender_no_more(stage: Stage, tmp_path: Path) -> N
     folder.mkdir()
     for number in range(count):
         os.close(os.open(folder / f"{number:040}", os.O_CREAT | os.O_WRONLY))
-    sender = stage.send(folder)
+    sender = stage.send(folder, cold=True)
     async with dialing(sender.code) as peer:
         await peer.send_control(Hello((1,), "peer", "receiver"))
         while not (await peer.expect(Manifest)).last:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.demo_peers import LineProgram
+from tests.support.demo_peers import Programs
 from tests.support.netns import Lan, MakeLan
 from tests.support.processes import digest
 
@@ -45,7 +45,12 @@ def refuse(lan: Lan) -> None:
     ids=["IPv6, silently", "IPv4, known", "IPv4, silently, to aiortc"],
 )
 def test_a_transfer_survives_a_path_that_takes_less(
-    lan: MakeLan, tmp_path: Path, ipv6: bool, shrink: Callable[[Lan], None], program: str
+    lan: MakeLan,
+    programs: Programs,
+    tmp_path: Path,
+    ipv6: bool,
+    shrink: Callable[[Lan], None],
+    program: str,
 ) -> None:
     made = lan(2, ipv4=not ipv6, ipv6=ipv6)
     for host in made.hosts:
@@ -54,21 +59,15 @@ def test_a_transfer_survives_a_path_that_takes_less(
     limit = ["root", "tbf", "rate", _RATE, "burst", "64kb", "latency", "50ms"]
     made.hosts[0].run(["tc", "qdisc", "add", "dev", "eth0", *limit])
     (tmp_path / "film").write_bytes(os.urandom(_SIZE))
-    python = [sys.executable, "-m"]
-    sender = LineProgram(
-        made.hosts[0].command([*python, "dcsend", "send", tmp_path / "film", "--json"])
-    )
-    receiver = None
-    try:
-        found = sender.until(r'"code": ?"([^"]+)"')
-        arguments = ["receive", found[1], "-o", tmp_path / "in", "-y", "--json"]
-        receiver = LineProgram(made.hosts[1].command([*python, program, *arguments]))
-        receiver.until(r'"event": ?"progress", .*"bytes": ?\d{7}')
-        shrink(made)
-        assert not any('"done"' in line for line in receiver.lines)
-        assert (receiver.end(), sender.end()) == (0, 0)
-    finally:
-        sender.kill()
-        if receiver is not None:
-            receiver.kill()
+    sender = programs.dcsend("send", tmp_path / "film", "--json", host=made.hosts[0])
+    found = sender.until(r'"code": ?"([^"]+)"')
+    arguments = ["receive", found[1], "-o", tmp_path / "in", "-y", "--json"]
+    if program == "dcsend":
+        receiver = programs.dcsend(*arguments, host=made.hosts[1])
+    else:
+        receiver = programs.run(sys.executable, "-m", program, *arguments, host=made.hosts[1])
+    receiver.until(r'"event": ?"progress", .*"bytes": ?\d{7}')
+    shrink(made)
+    assert not any('"done"' in line for line in receiver.lines)
+    assert (receiver.end(), sender.end()) == (0, 0)
     assert digest(tmp_path / "in" / "film") == digest(tmp_path / "film")

@@ -16,6 +16,7 @@ from typing import Final
 
 import pytest
 
+from tests.support import forkserver
 from tests.support.golang import build_go
 from tests.support.netns import Host
 
@@ -28,24 +29,19 @@ _DEMO: Final = _ROOT / "tests" / "demo"
 _DESCRIPTION: Final = re.compile(r"(?:eyJ[A-Za-z0-9+/=]{100,}|ds[0-9a-z]{80,}|dc[0-9a-z]{80,})")
 
 
+def _variables() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(_ROOT)}
+
+
 class LineProgram:
     """A running program, with its lines of output."""
 
-    def __init__(self, argv: list[str], *, stdin: bool = True) -> None:
+    def __init__(self, process: subprocess.Popen[str] | forkserver.Forked) -> None:
         self.lines: list[str] = []
         self.errors: list[str] = []
         self._news = threading.Condition()
         self._over = False
-        self.process = subprocess.Popen(
-            argv,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(_ROOT)},
-            text=True,
-            encoding="utf-8",
-            errors="backslashreplace",
-        )
+        self.process = process
         self._threads = [
             threading.Thread(target=self._read, args=args, daemon=True)
             for args in ((self.process.stdout, self.lines), (self.process.stderr, self.errors))
@@ -120,14 +116,34 @@ class Programs:
 
     def run(self, *argv: str | Path, host: Host | None = None) -> LineProgram:
         """Start a program, on *host* if one is given."""
-        command: list[str | Path] = list(argv)
-        program = LineProgram(host.command(command) if host else [str(word) for word in argv])
-        self.programs.append(program)
-        return program
+        command = [str(word) for word in argv]
+        process = subprocess.Popen(
+            host.command(command) if host else command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_variables(),
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+        )
+        return self._started(process)
 
     def dcsend(self, *arguments: str | Path, host: Host | None = None) -> LineProgram:
         """Start dcsend with these arguments."""
-        return self.run(sys.executable, "-m", "dcsend", *arguments, host=host)
+        namespace = host.namespace if host else ""
+        if not forkserver.usable(_variables(), namespace):
+            return self.run(sys.executable, "-m", "dcsend", *arguments, host=host)
+        process = forkserver.fork(
+            [str(word) for word in arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_variables(),
+            text=True,
+            namespace=namespace,
+        )
+        return self._started(process)
 
     def chat(
         self, *arguments: str | Path, interval: str = "0.3", host: Host | None = None
@@ -139,6 +155,10 @@ class Programs:
         """Start the peer on libwebrtc."""
         script = _DEMO / "libwebrtc_peer.py"
         return self.run(sys.executable, script, "--interval", "0.3", *arguments, host=host)
+
+    def _started(self, process: subprocess.Popen[str] | forkserver.Forked) -> LineProgram:
+        self.programs.append(program := LineProgram(process))
+        return program
 
     def exchange(self, offerer: LineProgram, answerer: LineProgram) -> None:
         """Give each program the description that the other one prints."""

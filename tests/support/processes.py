@@ -22,6 +22,7 @@ from typing import IO, Any, Final, TypedDict, Unpack
 
 import pytest
 
+from tests.support import forkserver
 from tests.support.netns import Host
 
 __all__ = ["PATIENCE", "Ended", "Event", "Program", "Stage", "digest", "stage", "tree"]
@@ -85,6 +86,17 @@ class Ended:
         return [event["message"] for event in self.of("error") if not event["fatal"]]
 
 
+class _Options(TypedDict):
+    """What `Popen` and the fork server have in common."""
+
+    stdin: int | IO[bytes]
+    stdout: int
+    stderr: int
+    cwd: Path | None
+    env: Mapping[str, str]
+    start_new_session: bool
+
+
 class Program:
     """One running dcsend.
 
@@ -98,6 +110,7 @@ class Program:
         launcher: a command in place of `python -m dcsend`.
         host: run it on this host of a test network, without `DCSEND_ADDRESS`.
         environment: variables added to those of this process.
+        cold: start a new interpreter, also where a copy of one that has loaded dcsend would do.
     """
 
     def __init__(
@@ -111,6 +124,7 @@ class Program:
         launcher: Sequence[str] = (),
         host: Host | None = None,
         environment: Mapping[str, str] | None = None,
+        cold: bool = False,
     ) -> None:
         self._json = "--json" in arguments
         self._out = bytearray()
@@ -127,20 +141,26 @@ class Program:
         variables = {**os.environ, **given, "PYTHONPATH": str(ROOT)}
         self._terminal = os.openpty() if terminal else None
         theirs = self._terminal[1] if self._terminal else None
-        start = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
-        if before:
-            start = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
-        command = [*(launcher or [sys.executable, *start]), *arguments]
-        self.process = subprocess.Popen(
-            command if host is None else host.command(command),
-            stdin=stdin if theirs is None else theirs,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if theirs is None else theirs,
-            bufsize=0,
-            cwd=cwd,
-            env={**variables, **(environment or {})},
-            start_new_session=terminal,
-        )
+        options: _Options = {
+            "stdin": stdin if theirs is None else theirs,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE if theirs is None else theirs,
+            "cwd": cwd,
+            "env": {**variables, **(environment or {})},
+            "start_new_session": terminal,
+        }
+        self.process: subprocess.Popen[bytes] | forkserver.Forked
+        namespace = host.namespace if host else ""
+        if cold or before or launcher or not forkserver.usable(options["env"], namespace):
+            start = ["-c", _TERMINAL, sys.executable] if terminal else ["-m", "dcsend"]
+            if before:
+                start = ["-c", f"{before}\nfrom dcsend.cli import main\nmain()"]
+            command = [*(launcher or [sys.executable, *start]), *arguments]
+            self.process = subprocess.Popen(
+                command if host is None else host.command(command), bufsize=0, **options
+            )
+        else:
+            self.process = forkserver.fork(arguments, namespace=namespace, **options)
         assert self.process.stdout is not None
         self.stdout: IO[bytes] = self.process.stdout
         if self._terminal:
@@ -319,6 +339,7 @@ class Options(TypedDict, total=False):
     launcher: Sequence[str]
     host: Host | None
     environment: Mapping[str, str] | None
+    cold: bool
 
 
 class Stage:

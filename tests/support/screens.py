@@ -169,7 +169,9 @@ class Tmux:
         ]
         size = ("-x", str(columns), "-y", str(rows))
         self.run("new-session", "-d", *size, "-s", name, "-c", str(folder), shlex.join(shell))
-        return Pane(self, name, columns, rows)
+        pane = Pane(self, name, columns, rows)
+        pane.until(r"^\$")  # a line that is typed before the prompt is shown above it
+        return pane
 
     def close(self) -> None:
         """End the server and all in it."""

@@ -1,0 +1,96 @@
+"""A program of the fork server is what a new interpreter would be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support import command_line, forkserver
+from tests.support.processes import Program, Stage
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(sys.platform != "linux", reason="the fork server needs Linux"),
+]
+
+STATUS: Final = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", "CapEff")
+"Lines of /proc/PID/status that do not depend on the memory of a process or its id."
+
+
+def described(program: Program) -> dict[str, object]:
+    """Describe a program that has shown a code, as the kernel does."""
+    place = Path(f"/proc/{program.process.pid}")
+    status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
+    numbers = (place / "stat").read_text().rpartition(")")[2].split()
+    kinds = []
+    for fd in (place / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a library that is being loaded
+            if not stat.S_ISREG(fd.stat().st_mode):
+                kinds.append(re.sub(r"\[?\d+\]?$", "", os.readlink(fd)))
+    session, terminal = int(numbers[3]), int(numbers[4])
+    return {
+        "folder": os.readlink(place / "cwd"),
+        "leads its session": session == program.process.pid,
+        "has a controlling terminal": terminal > 0,
+        "descriptors": sorted(kinds),
+        **{name: status[name] for name in STATUS},
+    }
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_program_has_the_same_descriptors_signals_and_session(
+    stage: Stage, tmp_path: Path, terminal: bool
+) -> None:
+    (tmp_path / "note").touch()
+    pair = [
+        stage.send("note", cwd=tmp_path, terminal=terminal, cold=cold) for cold in (False, True)
+    ]
+    assert isinstance(pair[0].process, forkserver.Forked)
+    assert isinstance(pair[1].process, subprocess.Popen)
+    for program in pair:
+        program.event("code")
+    assert described(pair[0]) == described(pair[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (("--help",), {"COLUMNS": "60"}),
+        (("send", "missing"), {}),
+        (("receive", "-y", "--no-such"), {}),
+        (("receive", "-y", "-o", "."), {"DCSEND_CODE": command_line.OLD_CODE}),
+    ],
+)
+def test_program_writes_the_same_and_ends_with_the_same_status(
+    monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    copied = command_line.run(*arguments, env=variables)
+    monkeypatch.setattr(forkserver, "usable", lambda *_: False)
+    assert copied == command_line.run(*arguments, env=variables)
+
+
+def test_signal_that_kills_a_program_is_its_status(stage: Stage) -> None:
+    program = stage.send("--text", "hello")
+    program.event("code")
+    assert program.process.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        program.process.wait(0)
+    program.process.kill()
+    assert program.process.wait() == -signal.SIGKILL
+    program.process.kill()  # as of Popen: a program that has ended is not signalled
+
+
+@pytest.mark.parametrize("name", ["PYTHONPATH", "PYTHONUTF8", "LC_ALL", "LD_PRELOAD"])
+def test_variable_of_the_interpreter_needs_a_new_one(name: str) -> None:
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    assert forkserver.usable(variables)
+    assert not forkserver.usable({**variables, name: "other"})
