@@ -44,7 +44,9 @@ class _Channel:
 
     async def receive(self) -> bytes | str:
         self._taken += 1
-        pattern = rf"^Message from DataChannel '{self._label}': |gone to \w+ exiting"
+        # Pion's connection fails 30 s after its channels have closed.
+        closed = rf"^Data channel '{self._label}'-'\d+' closed$|gone to \w+ exiting"
+        pattern = rf"^Message from DataChannel '{self._label}': |{closed}"
         line = await asyncio.to_thread(
             self._program.until, rf"^.*(?:{pattern}).*$", count=self._taken, seconds=PATIENCE
         )
