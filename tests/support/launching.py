@@ -95,6 +95,8 @@ _FIREFOX_PREFS: Final[dict[str, tuple[bool | int | str, str]]] = {
     "network.prefetch-next": (False, "no request without a cause in the test"),
     "network.dns.disablePrefetch": (True, "no DNS query without a cause in the test"),
     "network.http.speculative-parallel-limit": (0, "no connection without a cause in the test"),
+    "dom.ipc.processReuse.unusedGraceMs": (60_000, "the next test of a site starts no process"),
+    "browser.download.alwaysOpenPanel": (False, "no panel for each download"),
 }
 "Preference -> value, reason. None concerns WebRTC, whose behaviour the tests check."
 
