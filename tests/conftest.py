@@ -17,6 +17,7 @@ from tests.support.browsers import browsers, tab
 from tests.support.coturn import coturn
 from tests.support.demo_peers import pion, programs
 from tests.support.guard import watch
+from tests.support.identity import identity
 from tests.support.netns import lan
 from tests.support.page import film, page, served
 from tests.support.processes import stage
@@ -28,6 +29,7 @@ __all__ = [
     "browsers",
     "coturn",
     "film",
+    "identity",
     "lan",
     "no_warnings",
     "nothing_raised",

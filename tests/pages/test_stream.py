@@ -6,10 +6,7 @@ The copy is what `dcsend page` writes; browsers trust its certificate, which is 
 from __future__ import annotations
 
 import asyncio
-import base64
-import datetime
 import functools
-import hashlib
 import http.server
 import ssl
 import threading
@@ -20,15 +17,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from dcsend.entry import Entry
 from dcsend.serving.page import SERVICE_WORKER
 from tests.support.bidi import Json
-from tests.support.browsers import Browser, require
+from tests.support.browsers import Browser, Browsers
+from tests.support.identity import Identity
 from tests.support.launching import NAMES
 from tests.support.page import Page, here, link_of, random_file
 from tests.support.page_host import hosting
@@ -47,29 +41,6 @@ TRUST: Final = """(certificate) => {
 
 OF_FIREFOX: Final = ("WebRTC: ICE failed", "Failed to load ‘’. A ServiceWorker intercepted")
 "Messages of the browser on its console when a peer is lost and when a download fails."
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """The certificate of the host, and that of its authority."""
-
-    authority: x509.Certificate
-    chain: Path
-    "Certificate of `localhost` and its private key, in PEM."
-
-    @property
-    def pin(self) -> str:
-        """The authority's public key as Chromium takes it: SHA-256, base64."""
-        key = self.authority.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-    @property
-    def base64(self) -> str:
-        """The authority's certificate as Firefox takes it."""
-        der = self.authority.public_bytes(serialization.Encoding.DER)
-        return base64.b64encode(der).decode()
 
 
 @dataclass(slots=True)
@@ -104,47 +75,6 @@ class Saving:
                 return await self._ended.get()
 
         return await self.browser.wire.ask(next_one())
-
-
-def named(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def certified(
-    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    """Return a certificate for a day; of an authority if it is signed by itself."""
-    authority = name == issuer
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(named(name))
-        .issuer_name(named(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if not authority:
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        builder = builder.add_extension(names, critical=False).add_extension(usage, critical=False)
-    return builder.sign(signer, hashes.SHA256())
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
-    ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = certified("dcsend tests", "dcsend tests", theirs, theirs)
-    host = certified("localhost", "dcsend tests", ours, theirs)
-    pem = serialization.Encoding.PEM
-    secret = ours.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    chain = tmp_path_factory.mktemp("identity") / "chain.pem"
-    chain.write_bytes(host.public_bytes(pem) + authority.public_bytes(pem) + secret)
-    return Identity(authority, chain)
 
 
 @pytest.fixture(scope="module")
@@ -208,18 +138,15 @@ def copy(written: Path, identity: Identity) -> Iterator[Copy]:
         thread.join()
 
 
-@pytest.fixture(scope="module", params=NAMES)
-def trusting(request: pytest.FixtureRequest, identity: Identity) -> Iterator[Browser]:
-    """Start a browser that trusts the host."""
-    require(request.param)
-    flag = f"--ignore-certificate-errors-spki-list={identity.pin}"
-    browser = Browser(request.param, [flag] if request.param == "chromium" else [])
-    try:
-        if browser.name == "firefox":
-            asyncio.run(inside(browser, TRUST, identity.base64))
-        yield browser
-    finally:
-        browser.close()
+@pytest.fixture(params=NAMES)
+async def trusting(
+    request: pytest.FixtureRequest, browsers: Browsers, identity: Identity
+) -> Browser:
+    """The running browser, which trusts the host."""
+    browser = await asyncio.to_thread(browsers, request.param)
+    if browser.name == "firefox":
+        await inside(browser, TRUST, identity.base64)
+    return browser
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from tests.support.bidi import Json
+from tests.support.identity import Identity
 from tests.support.launching import NAMES, Launched, missing_programs, remove_abandoned
 from tests.support.tab import EVENTS, Tab
 from tests.support.tab_scripts import REPORT_VIOLATIONS
@@ -136,10 +137,14 @@ def require(*names: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def browsers() -> Iterator[Browsers]:
-    """Start both browsers at the first use of one, and any again that has crashed."""
+def browsers(identity: Identity) -> Iterator[Browsers]:
+    """Start both browsers at the first use of one, and any again that has crashed.
+
+    Chromium takes the certificate that it trusts at its start only.
+    """
     remove_abandoned()
     running: dict[str, Browser] = {}
+    flags = {"chromium": identity.chromium}
 
     def get(name: str) -> Browser:
         require(name)
@@ -148,7 +153,7 @@ def browsers() -> Iterator[Browsers]:
         if name not in running:
             wanted = [n for n in NAMES if n not in running and not missing_programs(n)]
             with ThreadPoolExecutor() as pool:
-                starting = {n: pool.submit(Browser, n) for n in wanted}
+                starting = {n: pool.submit(Browser, n, flags.get(n, ())) for n in wanted}
             running.update((n, f.result()) for n, f in starting.items() if not f.exception())
             starting[name].result()
         return running[name]

@@ -51,6 +51,7 @@ _CHROMIUM_FLAGS: Final = {
     "--disable-breakpad": "no report of crashes",
     "--metrics-recording-only": "no report of usage",
     "--disable-domain-reliability": "no report of errors",
+    "--disable-features=SpareRendererForSitePerProcess": "no process in advance for each tab",
     "--hide-scrollbars": "pictures have the size that was asked for",
     "--password-store=basic": "no question of a key ring",
     # Without these a tab that another one covers is slowed down; tests open several.

@@ -1,0 +1,87 @@
+"""A certificate for `localhost`, and an authority that the browsers of the tests trust."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+__all__ = ["Identity", "identity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The certificate of the host, and that of its authority."""
+
+    authority: x509.Certificate
+    chain: Path
+    "Certificate of `localhost` and its private key, in PEM."
+
+    @property
+    def pin(self) -> str:
+        """The authority's public key as Chromium takes it: SHA-256, base64."""
+        key = self.authority.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return base64.b64encode(hashlib.sha256(key).digest()).decode()
+
+    @property
+    def chromium(self) -> list[str]:
+        """The flags that make Chromium trust it."""
+        return [f"--ignore-certificate-errors-spki-list={self.pin}"]
+
+    @property
+    def base64(self) -> str:
+        """The authority's certificate as Firefox takes it."""
+        der = self.authority.public_bytes(serialization.Encoding.DER)
+        return base64.b64encode(der).decode()
+
+
+def _named(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _certified(
+    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
+) -> x509.Certificate:
+    """Return a certificate for a day; of an authority if it is signed by itself."""
+    authority = name == issuer
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(_named(name))
+        .issuer_name(_named(issuer))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    if not authority:
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+        builder = builder.add_extension(names, critical=False).add_extension(usage, critical=False)
+    return builder.sign(signer, hashes.SHA256())
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
+    """Make them, for a day."""
+    ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    authority = _certified("dcsend tests", "dcsend tests", theirs, theirs)
+    host = _certified("localhost", "dcsend tests", ours, theirs)
+    pem = serialization.Encoding.PEM
+    secret = ours.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    chain = tmp_path_factory.mktemp("identity") / "chain.pem"
+    chain.write_bytes(host.public_bytes(pem) + authority.public_bytes(pem) + secret)
+    return Identity(authority, chain)
