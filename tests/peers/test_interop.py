@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.demo_peers import LineProgram, Programs
-from tests.support.echoes import CHECKS, Check, connect
+from tests.support.echoes import CHECKS, Check, connect, they_vanish
 
 DEMO = Path(__file__).parents[1] / "demo"
 LARGEST = {"aiortc": 65_536, "libwebrtc": 262_144, "pion": 65_535}
@@ -90,10 +90,24 @@ def program(request: pytest.FixtureRequest, programs: Programs) -> Callable[[str
 @pytest.mark.full
 @pytest.mark.parametrize("offers", [True, False], ids=["server", "client"])
 @pytest.mark.parametrize("kind", LARGEST)
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    "check", [check for check in CHECKS if check is not they_vanish], ids=lambda c: c.__name__
+)
 async def test_our_channels(
     check: Check, kind: str, offers: bool, program: Callable[[str], Program]
 ) -> None:
     peer = program(kind)
     async with connect(peer, offers=offers) as ours:
         await check(ours, peer)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("kind", LARGEST)
+async def test_peer_that_vanishes_is_noticed(kind: str, program: Callable[[str], Program]) -> None:
+    async def check(*, offers: bool) -> None:
+        peer = program(kind)
+        async with connect(peer, offers=offers) as ours:
+            await they_vanish(ours, peer)
+
+    # At the same time: it is noticed after 8 s.
+    await asyncio.gather(check(offers=True), check(offers=False))

@@ -21,7 +21,7 @@ from dcsend.peers.channel import Channel, ChannelParameters
 from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.signaling import blob
 
-__all__ = ["CHECKS", "Check", "Ours", "Peer", "connect"]
+__all__ = ["CHECKS", "Check", "Ours", "Peer", "connect", "they_vanish"]
 
 PATIENCE: Final = 150.0
 "Seconds after which a wait fails."
