@@ -12,7 +12,6 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,6 +22,7 @@ from dcsend.chat.session import _Chat
 from dcsend.chat.settings import ChatSettings
 from dcsend.errors import DcsendError, RemoteProtocolError
 from dcsend.peers.contract import MAX_QUEUED
+from tests.support.command_line import run
 from tests.support.demo_peers import Programs
 
 LOCAL = ("--ice-server", "none", "--address", "127.0.0.1")
@@ -35,18 +35,9 @@ def offer(programs: Programs) -> str:
 
 def refused(*arguments: str, env: dict[str, str] | None = None, command: str = "chat") -> str:
     """Run a command that is refused at once; return its message."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "dcsend", command, *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-        env={**os.environ, **(env or {})},
-    )
-    assert ended.returncode == 2, ended
-    assert "Traceback" not in ended.stderr
-    return ended.stderr
+    status, _, errors = run(command, *arguments, env=env)
+    assert status == 2, errors
+    return errors
 
 
 def test_quit_ends_a_chat_before_a_peer_has_connected(programs: Programs) -> None:
@@ -134,14 +125,14 @@ def test_kind_of_a_server_may_be_in_capitals() -> None:
     assert "a TURN server can't be used" in message
 
 
-@pytest.mark.parametrize("command", ["send", "receive"])
-def test_expires_of_an_answerer_is_checked(
-    programs: Programs, tmp_path: Path, command: str
-) -> None:
+def test_expires_of_an_answerer_is_checked(programs: Programs, tmp_path: Path) -> None:
     code = offer(programs)
-    theirs = ("--to", code, "--text", "x") if command == "send" else (code, "-y", "-o", tmp_path)
-    message = refused(*map(str, theirs), "--expires", "nonsense", command=command)
-    assert "'nonsense' is not a time" in message
+    for command, *theirs in (
+        ("send", "--to", code, "--text", "x"),
+        ("receive", code, "-y", "-o", str(tmp_path)),
+    ):
+        message = refused(*theirs, "--expires", "nonsense", command=command)
+        assert "'nonsense' is not a time" in message
 
 
 def test_variables_of_transfers_do_not_end_a_chat(
@@ -156,21 +147,17 @@ def test_variable_of_the_stun_server_applies_to_chats() -> None:
     assert "is not a STUN server" in refused("--offer", env={"DCSEND_STUN": "stun:a:b:c"})
 
 
-@pytest.mark.parametrize(
-    "idle",
-    [
+def test_options_without_effect_on_the_answerer_are_refused(programs: Programs) -> None:
+    code = offer(programs)
+    for idle in (
         ("--unordered",),
         ("--protocol", "p"),
         ("--max-retransmits", "0"),
         ("--connect-timeout", "3"),
-    ],
-)
-def test_options_without_effect_on_the_answerer_are_refused(
-    programs: Programs, idle: Sequence[str]
-) -> None:
-    message = refused(offer(programs), *LOCAL, *idle)
-    assert idle[0] in message
-    assert " for " in message
+    ):
+        message = refused(code, *LOCAL, *idle)
+        assert idle[0] in message
+        assert " for " in message
 
 
 def test_options_without_effect_on_the_dialer_are_refused(programs: Programs) -> None:
