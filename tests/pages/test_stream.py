@@ -19,6 +19,7 @@ from typing import Any, Final
 import pytest
 
 from dcsend.entry import Entry
+from dcsend.protocol.limits import WINDOW
 from dcsend.serving.page import SERVICE_WORKER
 from tests.support.bidi import Json
 from tests.support.browsers import Browser, Browsers
@@ -174,7 +175,7 @@ def sent(stage: Stage, copy: Copy, source: Path) -> Program:
 
 
 def well_on(event: Event) -> bool:
-    return bool(event["event"] == "progress" and event["bytes"] > 20_000_000)
+    return bool(event["event"] == "progress" and event["bytes"] > WINDOW)
 
 
 def saved_nothing(path: Path) -> bool:
@@ -185,7 +186,8 @@ def saved_nothing(path: Path) -> bool:
 async def test_file_streams_into_the_downloads(
     hosted: Page, saving: Saving, stage: Stage, copy: Copy, tmp_path: Path
 ) -> None:
-    file = random_file(tmp_path / "süß 文件 (1).bin", 20_000_000)
+    """A file that is larger than the window."""
+    file = random_file(tmp_path / "süß 文件 (1).bin", WINDOW + 600_000)
     sender = sent(stage, copy, file)
     link = link_of(sender)
     assert link.startswith(f"{copy.url}#")
@@ -205,7 +207,7 @@ async def test_folder_streams_into_the_downloads_as_one_zip(
 ) -> None:
     """With a file that is kept until its digest is checked, and one that is too large for that."""
     source = tmp_path / "tree"
-    random_file(source / "deep" / "large", 12_000_000)
+    random_file(source / "deep" / "large", 9_000_000)
     random_file(source / "deep" / "small", 100_001)
     random_file(source / "empty", 0)
     (source / "empty folder").mkdir()
