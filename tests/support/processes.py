@@ -141,6 +141,11 @@ class Program:
         variables = {**os.environ, **given, "PYTHONPATH": str(ROOT)}
         self._terminal = os.openpty() if terminal else None
         theirs = self._terminal[1] if self._terminal else None
+        if theirs is not None:
+            import termios
+
+            # No row depends on the length of the path of a temporary folder.
+            termios.tcsetwinsize(theirs, (24, 240))
         options: _Options = {
             "stdin": stdin if theirs is None else theirs,
             "stdout": subprocess.PIPE,
