@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dcsend.signaling.dialcode import decode
-from tests.support.netns import Host, MakeLan
+from tests.support.netns import MakeLan
+from tests.support.processes import Stage
 
 CONTENT = b"across the network" * 20_000
-
-
-def dcsend(host: Host, *arguments: str | Path) -> subprocess.Popen[str]:
-    return host.popen(
-        [sys.executable, "-m", "dcsend", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-
-
-def events_of(process: subprocess.Popen[str]) -> dict[str, dict[str, Any]]:
-    out, err = process.communicate(timeout=150)
-    assert process.returncode == 0, (out, err)
-    return {event["event"]: event for event in map(json.loads, out.splitlines())}
 
 
 @pytest.mark.parametrize(
@@ -38,45 +20,40 @@ def events_of(process: subprocess.Popen[str]) -> dict[str, dict[str, Any]]:
     ids=["IPv4 only", "IPv6 only", "both"],
 )
 def test_a_file_crosses_the_network(
-    lan: MakeLan, tmp_path: Path, ipv4: bool, ipv6: bool, family: str
+    lan: MakeLan, stage: Stage, tmp_path: Path, ipv4: bool, ipv6: bool, family: str
 ) -> None:
     sending, receiving = lan(2, ipv4=ipv4, ipv6=ipv6).hosts
     (tmp_path / "film").write_bytes(CONTENT)
-    sender = dcsend(sending, "send", tmp_path / "film", "--json")
-    assert sender.stdout is not None
-    code = json.loads(sender.stdout.readline())["code"]
-    shown = {address.host for address in decode(code).addresses}
+    sender = stage.send(tmp_path / "film", host=sending)
+    shown = {address.host for address in decode(sender.code).addresses}
     assert shown == {address for address in (sending.ipv4, sending.ipv6) if address}
-    receiver = dcsend(receiving, "receive", code, "-o", tmp_path / "in", "-y", "--json")
-    connected = events_of(receiver)["connected"]
+    receiver = stage.receive(sender.code, tmp_path / "in", host=receiving)
+    received = receiver.end()
+    (connected,) = received.of("connected")
     assert (connected["route"], connected["family"]) == ("direct", family)
     assert connected["address"] in shown
-    events_of(sender)
+    assert (received.status, sender.end().status) == (0, 0)
     assert (tmp_path / "in" / "film").read_bytes() == CONTENT
 
 
-def test_a_pinned_port_is_the_one_that_is_used(lan: MakeLan, tmp_path: Path) -> None:
+def test_a_pinned_port_is_the_one_that_is_used(lan: MakeLan, stage: Stage, tmp_path: Path) -> None:
     sending, receiving = lan(2).hosts
     (tmp_path / "film").write_bytes(CONTENT)
-    sender = dcsend(sending, "send", tmp_path / "film", "--json", "--port", "5350")
-    assert sender.stdout is not None
-    code = json.loads(sender.stdout.readline())["code"]
-    assert {address.port for address in decode(code).addresses} == {5350}
-    receiver = dcsend(receiving, "receive", code, "-o", tmp_path / "in", "-y", "--json")
-    assert events_of(receiver)["done"]["ok"] is True
-    assert events_of(sender)["done"]["ok"] is True
+    sender = stage.send(tmp_path / "film", "--port", "5350", host=sending)
+    assert {address.port for address in decode(sender.code).addresses} == {5350}
+    receiver = stage.receive(sender.code, tmp_path / "in", host=receiving)
+    assert (receiver.end().status, sender.end().status) == (0, 0)
 
 
-def test_a_machine_without_a_network_connects_to_itself(lan: MakeLan, tmp_path: Path) -> None:
+def test_a_machine_without_a_network_connects_to_itself(
+    lan: MakeLan, stage: Stage, tmp_path: Path
+) -> None:
     (alone,) = lan(1, ipv4=False, ipv6=False).hosts
     (tmp_path / "film").write_bytes(CONTENT)
-    sender = dcsend(alone, "send", tmp_path / "film", "--json")
-    assert sender.stdout is not None
-    code = json.loads(sender.stdout.readline())["code"]
-    assert [address.host for address in decode(code).addresses] == ["127.0.0.1"]
-    receiver = dcsend(alone, "receive", code, "-o", tmp_path / "in", "-y", "--json")
-    assert events_of(receiver)["done"]["ok"] is True
-    assert events_of(sender)["done"]["ok"] is True
+    sender = stage.send(tmp_path / "film", host=alone)
+    assert [address.host for address in decode(sender.code).addresses] == ["127.0.0.1"]
+    receiver = stage.receive(sender.code, tmp_path / "in", host=alone)
+    assert (receiver.end().status, sender.end().status) == (0, 0)
 
 
 _ANSWERING = """
