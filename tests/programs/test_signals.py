@@ -156,7 +156,9 @@ with PROTOCOL.md."""
 HEARTBEAT, REPORT, LIMIT = 1.0, 4.0, 8.0
 
 MOMENTS = {
-    "connected": lambda event: event["event"] == "manifest",
+    # The first sign on both sides that the receiver has accepted: until then a sender waits for
+    # another receiver.
+    "accepted": lambda event: event["event"] == "progress",
     "small files": lambda event: event["event"] == "file",
     "large file": lambda event: event["event"] == "file" and event["path"] == "29",
 }
