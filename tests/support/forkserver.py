@@ -44,7 +44,7 @@ _COLD: Final = os.environ.get("DCSEND_TESTS_COLD", "") == "1"
 _EARLY: Final = ("PYTHON", "LANG", "LC_", "LD_")
 "Beginnings of the names of variables that have an effect before the first line of a program."
 _SETTINGS: Final = Path("/etc/netns")
-"Files of /etc for network namespaces, which only `ip netns exec` puts in their places."
+"Files of /etc for network namespaces, as `ip netns exec` puts them in their places."
 _MOST: Final = 1 << 20
 "Bytes of a request."
 
@@ -157,7 +157,7 @@ def usable(variables: Mapping[str, str], namespace: str = "") -> bool:
         variables: of the program.
         namespace: a network namespace made by iproute2; empty: that of this process.
     """
-    if _COLD or sys.platform != "linux" or (namespace and (_SETTINGS / namespace).exists()):
+    if _COLD or sys.platform != "linux":
         return False
     ours = _running().variables
 
@@ -328,13 +328,31 @@ def _become(request: dict[str, Any], fds: list[int]) -> None:
 
 
 def _enter(namespace: str) -> None:
-    """Move this process into a network namespace made by iproute2."""
+    """Move this process into a network namespace made by iproute2, as `ip netns exec` does.
+
+    With files of /etc of its own, it has a mount namespace of its own, in which these are in their
+    places.
+    """
     import ctypes
 
-    clone_newnet = 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def check(status: int, what: str) -> None:
+        if status != 0:
+            raise OSError(ctypes.get_errno(), f"can't enter the namespace {namespace}: {what}")
+
+    clone_newnet, clone_newns, ms_bind, ms_slave_all = 0x40000000, 0x20000, 0x1000, 0x84000
     with open(f"/run/netns/{namespace}", "rb") as file:
-        if ctypes.CDLL(None).setns(file.fileno(), clone_newnet) != 0:
-            raise OSError(f"can't enter the namespace {namespace}")
+        check(libc.setns(file.fileno(), clone_newnet), "setns")
+    settings = _SETTINGS / namespace
+    if not settings.exists():
+        return
+    check(libc.unshare(clone_newns), "unshare")
+    check(libc.mount(b"", b"/", b"none", ctypes.c_ulong(ms_slave_all), None), "mount /")
+    for given in settings.iterdir():
+        place = Path("/etc") / given.name
+        paths = (os.fsencode(given), os.fsencode(place))
+        check(libc.mount(*paths, b"none", ctypes.c_ulong(ms_bind), None), f"mount {place}")
 
 
 def _standard_stream(number: int, before: TextIO) -> TextIO:
