@@ -33,8 +33,9 @@ def described(program: Program) -> dict[str, object]:
     numbers = (place / "stat").read_text().rpartition(")")[2].split()
     kinds = []
     for fd in (place / "fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # a library that is being loaded
-            if not stat.S_ISREG(fd.stat().st_mode):
+        # A new interpreter still loads libraries, which opens files and folders for a moment.
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_IFMT(fd.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
                 kinds.append(re.sub(r"\[?\d+\]?$", "", os.readlink(fd)))
     session, terminal = int(numbers[3]), int(numbers[4])
     return {
