@@ -1,15 +1,14 @@
-"""Run all tests, in two stages; or the quick ones.
+"""Run all tests, or the quick ones.
 
     python -m scripts.tests [quick]
 
-1. All tests that are not named below, with Vitest beside them.
-2. The tests that drive browsers, and beside them the laboratory and the tests that wait for
-   minutes: these use little processor time. Their time limits are stretched by the load of the
-   machine (tests/support/load.py). With CI=true also, beside both, the quick tests on the other
-   versions of CPython (scripts/pythons.sh), each of which must be installed.
+First all tests that are not named below, then those that drive browsers. Beside both run Vitest,
+and the laboratory with the tests that wait for minutes: these use little processor time. Their time
+limits are stretched by the load of the machine (tests/support/load.py). With CI=true also the quick
+tests on the other versions of CPython (scripts/pythons.sh), each of which must be installed.
 
 Most tests wait for other programs, so pytest-xdist runs several of them at the same time. The
-output of a command that runs beside another one is printed when both have ended. Exits with 1 if
+output of a command that runs beside another one is printed when all have ended. Exits with 1 if
 any of them failed. A run that is ended by a signal leaves no processes (tests/support/guard.py).
 
 The quick tests run in two processes, each with files of its own: they hardly wait, and with
@@ -19,6 +18,7 @@ pytest-xdist each process would collect all of them.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,7 +37,7 @@ _SEVERAL: Final = ("--numprocesses=4", "--dist=worksteal")
 "Four on two processors: a test uses a third of one in the mean."
 _WITH_BROWSERS: Final = ("--numprocesses=3", "--dist=worksteal")
 "Each has browsers of its own."
-_FILES: Final = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+_FILES: Final = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder")
 """The tests of a file stay together, since some share a fixture; files begin in the order of the
 arguments."""
 _PAGES: Final = "tests/pages"
@@ -57,6 +57,10 @@ _HALF: Final = (
     *("tests/protocol", "tests/sctp", "tests/signaling"),
 )
 "They take half of the time of the quick tests."
+_LOW: Final = ("nice", "-n", "5") if shutil.which("nice") else ()
+"A lower priority than that of the laboratory, which measures times."
+_LOWEST: Final = ("nice", "-n", "10")
+"For what only calculates."
 _PYTHONS: Final = ("3.11", "3.12", "3.13")
 "The versions of CPython on which the tests must pass."
 
@@ -69,20 +73,19 @@ def main() -> int:
             signal.signal(number, _leave)
     if sys.argv[1:] == ["quick"]:
         rest = ["tests", "dcsend", *(f"--ignore={path}" for path in _HALF)]
-        return 1 if _together([[*_QUICK, *rest], [*_QUICK, *_HALF]]) else 0
+        return 1 if _run([[*_QUICK, *rest]], beside=[[*_QUICK, *_HALF]]) else 0
     others = [f"--ignore={path}" for path in (_PAGES, *_WAITING)]
-    failed = _together(
-        [
-            [*_PYTEST, *_SEVERAL, "tests", "dcsend", *others],
-            [sys.executable, "scripts/page.py", "test"],
-        ]
-    )
-    commands = [[*_PYTEST, *_WITH_BROWSERS, _PAGES], [*_PYTEST, *_FILES, *_WAITING]]
+    beside = [
+        [*_PYTEST, *_FILES, *_WAITING],
+        [*_LOW, sys.executable, "scripts/page.py", "test"],
+    ]
     if os.environ.get("CI") == "true":
-        # These only calculate, and the tests beside them have time limits.
-        commands.append(["nice", "-n", "5", "sh", "scripts/pythons.sh", *_other_pythons()])
-    failed += _together(commands)
-    return 1 if failed else 0
+        beside.append([*_LOWEST, "sh", "scripts/pythons.sh", *_other_pythons()])
+    commands = [
+        [*_LOW, *_PYTEST, *_SEVERAL, "tests", "dcsend", *others],
+        [*_LOW, *_PYTEST, *_WITH_BROWSERS, _PAGES],
+    ]
+    return 1 if _run(commands, beside=beside) else 0
 
 
 def _other_pythons() -> list[str]:
@@ -96,22 +99,23 @@ def _leave(number: int, frame: object) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _together(commands: list[list[str]]) -> int:
-    """Run commands at the same time; print the output of all but the first when they have ended.
+def _run(commands: list[list[str]], *, beside: list[list[str]]) -> int:
+    """Run *commands* one after the other, and those *beside* them at the same time.
+
+    The output of the latter is printed when all have ended.
 
     Returns:
         The sum of their exit statuses: 0 if all have passed.
     """
-    first, *others = commands
     with ExitStack() as stack:
-        beside = [_start(stack, *command) for command in others]
-        failed = subprocess.call(first, cwd=ROOT)
-        for process, output in beside:
+        started = [_start(stack, *command) for command in beside]
+        failed = sum(abs(subprocess.call(command, cwd=ROOT)) for command in commands)
+        for process, output in started:
             failed += abs(process.wait())
             output.seek(0)
             sys.stdout.buffer.write(output.read())
             sys.stdout.buffer.flush()
-    return abs(failed)
+    return failed
 
 
 def _start(stack: ExitStack, *command: str) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
