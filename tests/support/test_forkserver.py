@@ -26,23 +26,38 @@ STATUS: Final = ("Umask", "Uid", "Gid", "Groups", "SigBlk", "SigIgn", "SigCgt", 
 "Lines of /proc/PID/status that do not depend on the memory of a process or its id."
 
 
+OWN: Final = (stat.S_IFREG, stat.S_IFDIR, stat.S_IFSOCK)
+"""Kinds of descriptors that a program opens for a moment: a new interpreter still loads libraries
+when it has shown a code."""
+
+
+def descriptors(place: Path) -> list[tuple[int, str]]:
+    """Return the kind and the name of each open descriptor of the process with this folder."""
+    found = []
+    for fd in (place / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
+            found.append((stat.S_IFMT(fd.stat().st_mode), os.readlink(fd)))
+    return found
+
+
 def described(program: Program) -> dict[str, object]:
     """Describe a program that has shown a code, as the kernel does."""
     place = Path(f"/proc/{program.process.pid}")
     status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
     numbers = (place / "stat").read_text().rpartition(")")[2].split()
-    kinds = []
-    for fd in (place / "fd").iterdir():
-        # A new interpreter still loads libraries, which opens files and folders for a moment.
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_IFMT(fd.stat().st_mode) not in (stat.S_IFREG, stat.S_IFDIR):
-                kinds.append(re.sub(r"\[?\d+\]?$", "", os.readlink(fd)))
-    session, terminal = int(numbers[3]), int(numbers[4])
+    opened = descriptors(place)
+    kinds = [re.sub(r"\[?\d+\]?$", "", link) for kind, link in opened if kind not in OWN]
+    parent, session, terminal = (int(numbers[number]) for number in (1, 3, 4))
     return {
         "folder": os.readlink(place / "cwd"),
         "leads its session": session == program.process.pid,
         "has a controlling terminal": terminal > 0,
         "descriptors": sorted(kinds),
+        "sockets of its parent": [
+            link
+            for kind, link in set(opened) & set(descriptors(Path(f"/proc/{parent}")))
+            if kind == stat.S_IFSOCK
+        ],
         **{name: status[name] for name in STATUS},
     }
 
