@@ -202,7 +202,8 @@ def test_one_that_never_ends_is_killed() -> None:
 def test_programs_started_by_one_that_ignores_interrupts_do_not_ignore_them() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        script = "import time; print('here', flush=True); time.sleep(1000)"
+        # Short sleeps: Python handles a signal that arrives just before a sleep only after it.
+        script = "import time\nprint('here', flush=True)\nwhile True: time.sleep(0.1)"
         with Running([sys.executable, "-c", script]) as program:
             program.until("here")
             program.end(10.0, interrupt=True)
