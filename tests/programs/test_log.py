@@ -12,7 +12,7 @@ import pytest
 
 from dcsend.signaling import blob, dialcode
 from tests.support.coturn import Coturn, rest_account
-from tests.support.processes import Stage
+from tests.support.processes import Program, Stage
 
 LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [A-Z]+ dcsend[\w.]*: .+")
 CONTENT = b"content-of-the-file"
@@ -97,17 +97,22 @@ def test_log_of_an_offer_and_an_answer_over_a_relay_has_no_secret(
     check(logs, [offer, answer], account[1])
 
 
+def type_and_leave(chat: Program, peer: Program) -> None:
+    """Send a line from one chat to the other, and end both."""
+    chat.event("open")
+    chat.write(TYPED + b"\n")
+    peer.event("message", text=TYPED.decode())
+    chat.process.send_signal(signal.SIGINT)
+    assert chat.end().status == 130
+    peer.end()
+
+
 def test_log_of_a_chat_has_no_secret(stage: Stage, tmp_path: Path) -> None:
     logs = [tmp_path / "listener.log", tmp_path / "dialer.log"]
     listener = stage.run("chat", "--listen", "--json", "--debug", logs[0], stdin=-1)
     code = listener.code
     dialer = stage.run("chat", code, "--json", "--debug", logs[1], stdin=-1)
-    dialer.event("open")
-    dialer.write(TYPED + b"\n")
-    listener.event("message", text=TYPED.decode())
-    dialer.process.send_signal(signal.SIGINT)
-    assert dialer.end().status == 130
-    listener.end()
+    type_and_leave(dialer, listener)
     check(logs, [code])
 
 
@@ -120,12 +125,7 @@ def test_log_of_a_chat_by_descriptions_has_no_secret(stage: Stage, tmp_path: Pat
     answerer.write(f"{offer}\n".encode())
     answer = str(answerer.event("description")["text"])
     offerer.write(f"{answer}\n".encode())
-    answerer.event("open")
-    answerer.write(TYPED + b"\n")
-    offerer.event("message", text=TYPED.decode())
-    answerer.process.send_signal(signal.SIGINT)
-    assert answerer.end().status == 130
-    offerer.end()
+    type_and_leave(answerer, offerer)
     check(logs, [offer, answer])
 
 
