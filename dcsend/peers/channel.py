@@ -9,7 +9,7 @@ from typing import Protocol
 
 from dcsend.errors import ConnectionFailed, DcsendError, UsageError
 from dcsend.peers.contract import MAX_QUEUED
-from dcsend.peers.mailbox import Mailbox
+from dcsend.peers.receive_queue import ReceiveQueue
 from dcsend.sctp.channels import ChannelParameters, DataChannel
 
 __all__ = ["Channel", "ChannelParameters"]
@@ -63,10 +63,10 @@ class Channel:
         self._channel = channel
         self._high_water = high_water
         self._on_message = on_message
-        self._mailbox = Mailbox(max_queued)
+        self._queue = ReceiveQueue(max_queued)
         self._end: DcsendError | None = None
         self._room = asyncio.Event()
-        channel.on_message = self._mailbox.put if on_message is None else self._pass_on
+        channel.on_message = self._queue.put if on_message is None else self._pass_on
         channel.on_room = self._check_room
 
     @property
@@ -113,7 +113,7 @@ class Channel:
 
     async def receive(self) -> bytes | str:
         """Return the next message, see `contract.Channel.receive`."""
-        message, size = await self._mailbox.get()
+        message, size = await self._queue.get()
         self._transport.release(size)
         return message
 
@@ -127,7 +127,7 @@ class Channel:
         if self._end is None:
             logger.debug("channel %d ends: %s", self.id, reason.message)
             self._end = reason
-            self._mailbox.end(reason)
+            self._queue.end(reason)
             self._room.set()
 
     def _pass_on(self, message: bytes | str, size: int) -> None:

@@ -16,7 +16,7 @@ from dcsend.net.segmentation import BURST
 from dcsend.net.udp import bind_family
 from dcsend.peers.contract import Path
 from dcsend.peers.loading import transfer_peer
-from dcsend.peers.mailbox import Mailbox
+from dcsend.peers.receive_queue import ReceiveQueue
 from tests.support.aiortc_sctp import aiortc_peer
 from tests.support.check_channel import (
     CHECKS,
@@ -165,39 +165,39 @@ async def test_memory_clogged_channel_holds_messages_in_order() -> None:
     ]
 
 
-async def test_mailbox_counts_messages_without_content() -> None:
-    mailbox = Mailbox(limit=64 * 100)
+async def test_receive_queue_counts_messages_without_content() -> None:
+    queue = ReceiveQueue(limit=64 * 100)
     for _ in range(101):
-        mailbox.put("", 0)
+        queue.put("", 0)
     with pytest.raises(RemoteProtocolError):
-        await mailbox.get()
+        await queue.get()
 
 
-async def test_mailbox_room_comes_back_as_messages_are_taken() -> None:
-    mailbox = Mailbox(limit=1000)
+async def test_receive_queue_room_comes_back_as_messages_are_taken() -> None:
+    queue = ReceiveQueue(limit=1000)
     for _ in range(100):
-        mailbox.put(bytes(900), 900)
-        assert await mailbox.get() == (bytes(900), 900)
+        queue.put(bytes(900), 900)
+        assert await queue.get() == (bytes(900), 900)
 
 
-async def test_mailbox_keeps_the_first_reason_of_its_end() -> None:
-    mailbox = Mailbox()
-    mailbox.end(ConnectionFailed("first"))
-    mailbox.end(ConnectionFailed("second"))
-    mailbox.put(b"late", 4)
+async def test_receive_queue_keeps_the_first_reason_of_its_end() -> None:
+    queue = ReceiveQueue()
+    queue.end(ConnectionFailed("first"))
+    queue.end(ConnectionFailed("second"))
+    queue.put(b"late", 4)
     with pytest.raises(ConnectionFailed, match="first"):
-        await mailbox.get()
+        await queue.get()
 
 
-async def test_mailbox_that_is_never_empty_leaves_the_loop_its_turns() -> None:
-    mailbox = Mailbox()
-    mailbox.put(b"again", 5)
+async def test_receive_queue_that_is_never_empty_leaves_the_loop_its_turns() -> None:
+    queue = ReceiveQueue()
+    queue.put(b"again", 5)
     over = asyncio.Event()
     asyncio.get_running_loop().call_later(0.05, over.set)
     # Without its turns the loop would never come to that.
     for _ in range(1_000_000):
-        await mailbox.get()
-        mailbox.put(b"again", 5)
+        await queue.get()
+        queue.put(b"again", 5)
         if over.is_set():
             return
     pytest.fail("a million messages, and nothing else had its turn")

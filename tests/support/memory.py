@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.peers.contract import LABELS, MAX_QUEUED, Path, Route
-from dcsend.peers.mailbox import Mailbox
+from dcsend.peers.receive_queue import ReceiveQueue
 
 __all__ = ["MemoryChannel", "MemoryConnection", "connected_pair"]
 
@@ -30,7 +30,7 @@ class MemoryChannel:
         self.label = label
         self.peer: MemoryChannel
         self._filter = filter_
-        self.mailbox = Mailbox(max_queued)
+        self.queue = ReceiveQueue(max_queued)
         self._in_flight = 0
         self._held: deque[bytes | str] | None = None
         self._room = asyncio.Event()
@@ -68,7 +68,7 @@ class MemoryChannel:
         if self._in_flight <= _HIGH_WATER // 2:
             self._room.set()
         message = self._filter(message)
-        self.peer.mailbox.put(message, len(message))
+        self.peer.queue.put(message, len(message))
 
     async def writable(self) -> None:
         """See `Channel.writable`."""
@@ -78,12 +78,12 @@ class MemoryChannel:
 
     async def receive(self) -> bytes | str:
         """See `Channel.receive`."""
-        return (await self.mailbox.get())[0]
+        return (await self.queue.get())[0]
 
     def end(self, reason: DcsendError) -> None:
         """End both directions of this end."""
         self._end = self._end or reason
-        self.mailbox.end(reason)
+        self.queue.end(reason)
         self._room.set()
 
 

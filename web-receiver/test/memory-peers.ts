@@ -12,7 +12,7 @@ import {
   type Label,
   type Route,
 } from "../src/peers/contract.ts";
-import { Mailbox, type Message } from "../src/peers/mailbox.ts";
+import { type Message, ReceiveQueue } from "../src/peers/receive_queue.ts";
 
 /** Bytes on the way from which `send` returns false. */
 const HIGH_WATER = 1024 * 1024;
@@ -25,7 +25,7 @@ export class MemoryChannel implements Channel {
   readonly label: Label;
   readonly maxMessageSize = 262_144;
   readonly #filter: Filter;
-  readonly #mailbox = new Mailbox();
+  readonly #queue = new ReceiveQueue();
   #peer: MemoryChannel = this;
   #inFlight = 0;
   #held: Message[] | null = null;
@@ -74,13 +74,13 @@ export class MemoryChannel implements Channel {
   }
 
   receive(): Promise<Message> {
-    return this.#mailbox.get();
+    return this.#queue.get();
   }
 
   /** End both directions of this end. */
   end(reason: DcsendError): void {
     this.#end ??= reason;
-    this.#mailbox.end(reason);
+    this.#queue.end(reason);
     this.#wake();
   }
 
@@ -92,7 +92,7 @@ export class MemoryChannel implements Channel {
     }
     this.#inFlight -= message.length;
     if (this.#inFlight <= HIGH_WATER / 2) this.#wake();
-    this.#peer.#mailbox.put(this.#filter(message));
+    this.#peer.#queue.put(this.#filter(message));
   }
 
   #wake(): void {

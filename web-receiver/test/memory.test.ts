@@ -1,8 +1,8 @@
-/** The in-memory connection of the tests, and the mailbox of every channel. */
+/** The in-memory connection of the tests, and the receive queue of every channel. */
 import { describe, expect, test } from "vitest";
 import { ConnectionFailed, LocalProtocolError, RemoteProtocolError } from "../src/errors.ts";
 import { MAX_QUEUED } from "../src/peers/contract.ts";
-import { Mailbox } from "../src/peers/mailbox.ts";
+import { ReceiveQueue } from "../src/peers/receive_queue.ts";
 import { CHECKS } from "./check-channel.ts";
 import { memoryPair } from "./memory-peers.ts";
 
@@ -46,33 +46,33 @@ test("cut ends both ends", async () => {
   for (const end of waiting) await expect(end).rejects.toThrow(ConnectionFailed);
 });
 
-test("mailbox counts messages without content", async () => {
-  const mailbox = new Mailbox();
-  for (let count = 0; count <= MAX_QUEUED / 64; count++) mailbox.put("");
-  await expect(mailbox.get()).rejects.toThrow(RemoteProtocolError);
+test("receive queue counts messages without content", async () => {
+  const queue = new ReceiveQueue();
+  for (let count = 0; count <= MAX_QUEUED / 64; count++) queue.put("");
+  await expect(queue.get()).rejects.toThrow(RemoteProtocolError);
 });
 
-test("mailbox gets room back as messages are taken", async () => {
-  const mailbox = new Mailbox();
+test("receive queue gets room back as messages are taken", async () => {
+  const queue = new ReceiveQueue();
   const message = new Uint8Array(MAX_QUEUED / 2);
   for (let count = 0; count < 4; count++) {
-    mailbox.put(message);
-    expect(await mailbox.get()).toBe(message);
+    queue.put(message);
+    expect(await queue.get()).toBe(message);
   }
 });
 
-test("mailbox keeps the first reason of its end", async () => {
-  const mailbox = new Mailbox();
-  mailbox.end(new ConnectionFailed("first"));
-  mailbox.end(new ConnectionFailed("second"));
-  mailbox.put("late");
-  await expect(mailbox.get()).rejects.toThrow("first");
+test("receive queue keeps the first reason of its end", async () => {
+  const queue = new ReceiveQueue();
+  queue.end(new ConnectionFailed("first"));
+  queue.end(new ConnectionFailed("second"));
+  queue.put("late");
+  await expect(queue.get()).rejects.toThrow("first");
 });
 
-test("mailbox refuses a second caller, and the first gets the message", async () => {
-  const mailbox = new Mailbox();
-  const first = mailbox.get();
-  await expect(mailbox.get()).rejects.toThrow(LocalProtocolError);
-  mailbox.put("message");
+test("receive queue refuses a second caller, and the first gets the message", async () => {
+  const queue = new ReceiveQueue();
+  const first = queue.get();
+  await expect(queue.get()).rejects.toThrow(LocalProtocolError);
+  queue.put("message");
   expect(await first).toBe("message");
 });

@@ -7,8 +7,8 @@
 import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { answer, type DialTarget, MAX_MESSAGE_SIZE } from "./answer.ts";
 import { type Channel, type Connection, LABELS, type Label, type Route } from "./contract.ts";
-import { Mailbox, type Message } from "./mailbox.ts";
 import { type Facts, failure, type RemoteAddress } from "./reasons.ts";
+import { type Message, ReceiveQueue } from "./receive_queue.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
 export type { DialTarget } from "./answer.ts";
@@ -323,7 +323,7 @@ class BrowserChannel implements Channel {
   readonly label: Label;
   maxMessageSize = MAX_MESSAGE_SIZE;
   readonly #channel: RTCDataChannel;
-  readonly #mailbox = new Mailbox();
+  readonly #queue = new ReceiveQueue();
   #waiting: (() => void)[] = [];
   #refused = false;
   #end: DcsendError | null = null;
@@ -340,7 +340,7 @@ class BrowserChannel implements Channel {
     channel.bufferedAmountLowThreshold = LOW_WATER;
     // From the beginning: messages without a handler are lost.
     channel.onmessage = ({ data }: MessageEvent<ArrayBuffer | string>) =>
-      this.#mailbox.put(typeof data === "string" ? data : new Uint8Array(data));
+      this.#queue.put(typeof data === "string" ? data : new Uint8Array(data));
     channel.onbufferedamountlow = () => this.#wake();
     channel.onopen = () => changed(this, false);
     channel.onclose = channel.onerror = () => changed(this, true);
@@ -380,7 +380,7 @@ class BrowserChannel implements Channel {
   }
 
   receive(): Promise<Message> {
-    return this.#mailbox.get();
+    return this.#queue.get();
   }
 
   /**
@@ -388,7 +388,7 @@ class BrowserChannel implements Channel {
    */
   end(reason: DcsendError): void {
     this.#end ??= reason;
-    this.#mailbox.end(reason);
+    this.#queue.end(reason);
     this.#wake();
   }
 

@@ -1,4 +1,4 @@
-/** The receive queue of a channel. As `dcsend/peers/mailbox.py`. */
+/** The receive queue of a channel. As `dcsend/peers/receive_queue.py`. */
 import { type DcsendError, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import { MAX_QUEUED } from "./contract.ts";
 
@@ -17,7 +17,7 @@ interface Waiter {
 }
 
 /** A bounded queue with an end; the connection calls `put`, its user `get`. */
-export class Mailbox {
+export class ReceiveQueue {
   #messages: Message[] = [];
   #taken = 0;
   #queued = 0;

@@ -9,7 +9,7 @@ from typing import Final
 from dcsend.errors import DcsendError, RemoteProtocolError
 from dcsend.peers.contract import MAX_QUEUED
 
-__all__ = ["Mailbox"]
+__all__ = ["ReceiveQueue"]
 
 _TURN: Final = 0.01
 """Seconds for which messages are returned without a pause. Then other tasks, signals, timers and
@@ -18,7 +18,7 @@ _OVERHEAD: Final = 64
 "Bytes counted for each message besides its content, which limits the number of empty ones."
 
 
-class Mailbox:
+class ReceiveQueue:
     """A bounded queue with an end. The transport calls `put`, one task calls `get`."""
 
     def __init__(self, limit: int = MAX_QUEUED) -> None:
