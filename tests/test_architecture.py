@@ -34,6 +34,8 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "ice": LEAVES | {"net"},
     "dtls": LEAVES | {"ice", "net"},
     "peers": LEAVES | {"dtls", "ice", "net", "sctp"},
+    # Before two sides are connected: it has no peer and no transfer.
+    "rendezvous": LEAVES,
     # Beside the layers: it knows no code and no transfer.
     "serving": LEAVES,
     "settings": LEAVES,
@@ -84,7 +86,7 @@ NEEDS_NOTHING: Final = LEAVES | {"signaling", "protocol", "files"}
 WITHOUT_ASYNCIO: Final = LEAVES | {"protocol", "files", "sctp"}
 
 ENCAPSULATED: Final = frozenset(
-    {"chat", "display", "dtls", "ice", "net", "peers", "protocol", "session"}
+    {"chat", "display", "dtls", "ice", "net", "peers", "protocol", "rendezvous", "session"}
 )
 "Parts in which no object is changed by assignments from outside."
 
@@ -237,7 +239,7 @@ def loads_its_own_modules(module: Module) -> Iterator[str]:
     them go on with a module that is not complete. Imports for type checkers do not run.
     """
     # The name of a layer alone is that of its package.
-    if module.name in {*LAYERS, "sctp", "session", "serving", "display", "chat"}:
+    if module.name in {*LAYERS, "sctp", "rendezvous", "session", "serving", "display", "chat"}:
         own = f"dcsend.{module.name}."
         found = imported(replace(module, source=_as_run(module)))
         yield from (f"imports {name}" for name in found if name.startswith(own))
@@ -359,6 +361,8 @@ BROKEN: Final = [
             ("serving.page", "from dcsend.settings import Settings"),
             ("serving.port", "from dcsend.net import udp"),
             ("peers.listener", "from dcsend.serving.port import listen"),
+            ("rendezvous.client", "from dcsend.peers.contract import MAX_QUEUED"),
+            ("rendezvous.client", "from dcsend.serving.server import PageServer"),
             ("session.meeting", "from dcsend.chat.connecting import connect"),
             ("display.jsonlines", "from dcsend.chat.events import StateChanged"),
             ("peers.loading", "from dcsend.chat.connection import ChatConnection"),

@@ -1,0 +1,331 @@
+"""The client side of the mailbox protocol of magic-wormhole, sans-I/O, over any number of sockets.
+
+Takes texts that a server has sent, and returns texts to send. The caller opens the sockets, has the
+clock, and reports each new socket with `connect`. Pure: imports leaves only.
+
+Source: magic-wormhole-protocols, server-protocol.md.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NoReturn, Protocol
+
+from dcsend.errors import (
+    CodeUsed,
+    ConnectionFailed,
+    DcsendError,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
+from dcsend.printable import printable
+from dcsend.rendezvous.ice_servers import IceServer, parse_ice_servers
+from dcsend.rendezvous.wire import (
+    APP_ID,
+    MAX_BODY,
+    WireError,
+    body_of,
+    dump,
+    is_number,
+    is_text,
+    parse,
+    phase_letter,
+)
+
+__all__ = ["MOODS", "OTHER_SERVER", "Mailbox", "MailboxClient"]
+
+logger = logging.getLogger(__name__)
+
+MOODS: Final = ("happy", "lonely", "scary", "errory")
+"How a conversation has ended, in `close`; a server uses it for its statistics only."
+OTHER_SERVER: Final = "choose another with --server, or use the dial code"
+"The hint of an error that only another server can avoid."
+
+_MAX_RECEIVED: Final = 1000
+"Messages on one connection; a conversation needs fewer than 300."
+_MAX_ID: Final = 100
+"Code points of a mailbox id; those of the stock server have 13."
+_MAX_NOTICE: Final = 400
+"Code points of a text of the server that are shown."
+_MAX_METHODS: Final = 8
+"Methods of `permission-required` that a message names."
+
+
+class Mailbox(Protocol):
+    """One conversation: `client.allocate` and `client.join` make one, or an allocator serves it."""
+
+    @property
+    def number(self) -> str:
+        """The number of the short code."""
+
+    @property
+    def motd(self) -> str:
+        """A notice of the server for the user, safe to show; empty if there is none."""
+
+    @property
+    def ice_servers(self) -> Sequence[IceServer]:
+        """STUN and TURN servers that the server offers; the newest list."""
+
+    def add(self, phase: str, body: bytes) -> None:
+        """Send a message; it is sent again after a lost connection, until its echo arrives.
+
+        Raises:
+            LocalProtocolError: the phase is not one of this side, is used, or the body is too long.
+        """
+
+    async def next(self) -> tuple[str, bytes]:
+        """Return phase and body of the next message of the other side; each phase once.
+
+        Raises:
+            DcsendError: the mailbox is lost.
+        """
+
+    async def close(self, mood: str) -> None:
+        """Release the number and close the mailbox, in at most a second; idempotent.
+
+        Args:
+            mood: one of `MOODS`.
+        """
+
+
+class MailboxClient:
+    """One side of one mailbox.
+
+    Args:
+        server: name of the server, for messages to the user.
+        side: random hexadecimal digits, which identify this side on all of its connections.
+        number: the number to join; empty to allocate one.
+    """
+
+    def __init__(self, server: str, side: str, number: str = "") -> None:
+        if number and not is_number(number):
+            raise LocalProtocolError(f"{printable(number[:20])!r} is not the number of a code")
+        self._server = printable(server)
+        self._side = side
+        self._letter, self._others = ("b", "a") if number else ("a", "b")
+        self._own: dict[str, bytes] = {}
+        self._sent: set[str] = set()
+        "Phases of messages that were sent on any socket."
+        self._seen: set[str] = set()
+        self._start()
+        self.number = number
+        "The number; empty until it is allocated."
+        self.motd = ""
+        "As `Mailbox.motd`."
+        self.ice_servers: tuple[IceServer, ...] = ()
+        "As `Mailbox.ice_servers`."
+        self.messages: deque[tuple[str, bytes]] = deque()
+        "Phase and body of messages of the other side that the caller has not taken; at most 64."
+        self.is_closed = False
+        "Whether the server has confirmed `close`."
+
+    def _start(self) -> None:
+        """Set the state of a new socket."""
+        self._received = 0
+        self._welcomed = False
+        self._allocating = False
+        self._claiming = False
+        self._opened = False
+        self._replayed = False
+        self._sent_here: set[str] = set()
+        self._echoed: set[str] = set()
+
+    @property
+    def is_welcomed(self) -> bool:
+        """Whether the server has sent `welcome` on the present socket."""
+        return self._welcomed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages can be sent on the present socket."""
+        return self._opened
+
+    @property
+    def is_current(self) -> bool:
+        """Whether all messages that the mailbox had at `open` have arrived on this socket."""
+        return self._replayed
+
+    def connect(self) -> list[str]:
+        """Return the texts to send first on a new socket, before the server has sent anything."""
+        self._start()
+        first = [dump("bind", appid=APP_ID, side=self._side)]
+        if self.number:
+            return [*first, self._claim()]
+        self._allocating = True
+        return [*first, dump("allocate")]
+
+    def add(self, phase: str, body: bytes) -> list[str]:
+        """Keep a message, and return the texts to send now.
+
+        Raises:
+            LocalProtocolError: the phase is not one of this side, is used, or the body is too long.
+        """
+        if phase_letter(phase) != self._letter or phase in self._own or len(body) > MAX_BODY:
+            raise LocalProtocolError(f"a message {phase!r} of {len(body)} bytes can't be sent")
+        self._own[phase] = body
+        return [self._add(phase)] if self.is_open else []
+
+    def close(self, mood: str) -> list[str]:
+        """Return the texts that release the number and close the mailbox.
+
+        Args:
+            mood: one of `MOODS`.
+        """
+        if mood not in MOODS:
+            raise LocalProtocolError(f"{mood!r} is not a mood")
+        return [dump("release"), dump("close", mood=mood)] if self.is_open else []
+
+    def receive(self, text: str) -> list[str]:
+        """Process a text of the server, and return the texts to send.
+
+        Raises:
+            RemoteProtocolError: the server violates the protocol.
+            CodeUsed: two other sides use the number.
+            ConnectionFailed: the server, or another allocator with this number, refuses this side.
+        """
+        self._received += 1
+        try:
+            if self._received > _MAX_RECEIVED:
+                raise WireError(f"it sends more than {_MAX_RECEIVED} messages")
+            values = parse(text)
+            # Clients ignore unknown types. ack, released and nameplates need no reaction, either.
+            handle = _HANDLERS.get(str(values["type"]))
+            return handle(self, values) if handle is not None else []
+        except WireError as exc:
+            raise self._violation(str(exc)) from None
+
+    def refuse_oversized(self) -> NoReturn:
+        """Report that the server has sent a message of more than MAX_TEXT bytes."""
+        raise self._violation("a message is too long")
+
+    def _violation(self, what: str) -> DcsendError:
+        message = f"the server {self._server} violates the mailbox protocol: {what}"
+        return RemoteProtocolError(message, f"check its URL, or {OTHER_SERVER}")
+
+    def _claim(self) -> str:
+        self._claiming = True
+        return dump("claim", nameplate=self.number)
+
+    def _add(self, phase: str) -> str:
+        self._sent.add(phase)
+        self._sent_here.add(phase)
+        return dump("add", phase=phase, body=self._own[phase].hex())
+
+    def _welcome(self, values: dict[str, object]) -> list[str]:
+        welcome = values.get("welcome")
+        if not isinstance(welcome, dict):
+            raise WireError("welcome is not an object")
+        if error := _notice(welcome.get("error")):
+            raise ConnectionFailed(f"the server {self._server} refuses: {error}", OTHER_SERVER)
+        methods = welcome.get("permission-required")
+        if isinstance(methods, dict | list) and methods and "none" not in methods:
+            names = ", ".join(_notice(name) for name in list(methods)[:_MAX_METHODS])
+            raise ConnectionFailed(
+                f"the server {self._server} requires a permission of a kind that dcsend "
+                f"does not support: {names}",
+                OTHER_SERVER,
+            )
+        self.motd = _notice(welcome.get("motd"))
+        if (servers := welcome.get("dcsend-ice-servers")) is not None:
+            self.ice_servers = parse_ice_servers(servers)
+        self._welcomed = True
+        return []
+
+    def _allocated(self, values: dict[str, object]) -> list[str]:
+        self._expect("allocated")
+        if not self._allocating:
+            return []
+        number = values.get("nameplate")
+        if not is_number(number):
+            raise WireError("it allocates something that is not a number of 1 to 6 digits")
+        self._allocating = False
+        self.number = number
+        return [self._claim()]
+
+    def _claimed(self, values: dict[str, object]) -> list[str]:
+        self._expect("claimed")
+        if not self._claiming:
+            return []
+        mailbox = values.get("mailbox")
+        if not is_text(mailbox, _MAX_ID):
+            raise WireError("the id of a mailbox is not text")
+        self._claiming = False
+        self._opened = True
+        # A message that was sent on an earlier socket may be in the mailbox. If it is, its echo
+        # arrives before the response to this ping: a server handles messages in their order.
+        new = [self._add(phase) for phase in self._own if phase not in self._sent]
+        return [dump("open", mailbox=mailbox), dump("ping", ping=1), *new]
+
+    def _pong(self, values: dict[str, object]) -> list[str]:
+        if not self._opened or self._replayed:
+            return []
+        self._replayed = True
+        there = self._sent_here | self._echoed
+        return [self._add(phase) for phase in self._own if phase not in there]
+
+    def _message(self, values: dict[str, object]) -> list[str]:
+        side, phase = values.get("side"), values.get("phase")
+        if not isinstance(phase, str) or not (letter := phase_letter(phase)):
+            return []
+        if side == self._side:
+            self._echoed.add(phase)
+        elif letter == self._others:
+            if phase not in self._seen:
+                body = body_of(values.get("body"))
+                self._seen.add(phase)
+                self.messages.append((phase, body))
+        elif phase == "a0":
+            # A server that has lost its database gives the number to another allocator.
+            raise ConnectionFailed(
+                f"the server {self._server} has given the number {self.number} to another code",
+                "try again",
+            )
+        return []
+
+    def _ice_servers(self, values: dict[str, object]) -> list[str]:
+        self.ice_servers = parse_ice_servers(values.get("servers"))
+        return []
+
+    def _closed(self, values: dict[str, object]) -> list[str]:
+        self.is_closed = True
+        return []
+
+    def _error(self, values: dict[str, object]) -> list[str]:
+        error = values.get("error")
+        if error == "crowded":
+            raise CodeUsed(
+                f"two others already use the number {self.number} on the server {self._server}",
+                "try again" if self._letter == "a" else "",
+            )
+        shown = _notice(error) or "an error without a text"
+        raise ConnectionFailed(f"the server {self._server} reports: {shown}", OTHER_SERVER)
+
+    def _expect(self, kind: str) -> None:
+        if not self._welcomed:
+            raise WireError(f"{kind} comes before welcome")
+
+
+_HANDLERS: Final[dict[str, Callable[[MailboxClient, dict[str, object]], list[str]]]] = {
+    "welcome": MailboxClient._welcome,
+    "allocated": MailboxClient._allocated,
+    "claimed": MailboxClient._claimed,
+    "pong": MailboxClient._pong,
+    "message": MailboxClient._message,
+    "ice-servers": MailboxClient._ice_servers,
+    "closed": MailboxClient._closed,
+    "error": MailboxClient._error,
+}
+
+
+def _notice(value: object) -> str:
+    r"""Return a text of the server in one line that is safe to show; empty if it is not text.
+
+    >>> _notice("down\n at\x1b 8")
+    'down at\\x1b 8'
+    """
+    if not isinstance(value, str):
+        return ""
+    line = " ".join(value[: 2 * _MAX_NOTICE].split())
+    return printable(line[:_MAX_NOTICE])
