@@ -35,7 +35,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "dtls": LEAVES | {"ice", "net"},
     "peers": LEAVES | {"dtls", "ice", "net", "sctp"},
     # Before two sides are connected: it has no peer and no transfer.
-    "rendezvous": LEAVES,
+    "rendezvous": LEAVES | {"signaling"},
     # Beside the layers: it knows no code and no transfer.
     "serving": LEAVES,
     "settings": LEAVES,

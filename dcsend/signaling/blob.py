@@ -47,7 +47,10 @@ from dcsend.printable import printable
 from dcsend.signaling import forgiving
 from dcsend.signaling.sdp import MAX_SDP, check, format_sdp, parse_sdp, usable_host
 
-__all__ = ["BLOB_VERSION", "decode", "encode", "encode_json", "is_blob", "is_compact", "mark"]
+__all__ = [
+    *("BLOB_VERSION", "MAX_PACKED", "decode", "encode", "encode_json", "is_blob", "is_compact"),
+    *("mark", "pack", "pack_candidate", "unpack", "unpack_candidate"),
+]
 
 BLOB_VERSION: Final = 1
 "The layout that this module writes, and the only one that it reads."
@@ -55,7 +58,8 @@ BLOB_VERSION: Final = 1
 _HEAD: Final = struct.Struct("!BBBBB32s")
 _PORT: Final = struct.Struct("!H")
 _CRC: Final = struct.Struct("!H")
-_LARGEST: Final = 255
+MAX_PACKED: Final = 255
+"Bytes of the compact form, at most."
 _MAX_CANDIDATES: Final = 8
 "Candidates with the highest priorities; more would make the code longer without helping."
 _ANSWER, _HEX, _MARKED = 0x01, 0x08, 0x10
@@ -89,7 +93,7 @@ def encode(description: Description) -> str:
     >>> encode(_example())[:20], len(encode(_example()))
     ('ds0510010p000g40r40m', 108)
     """
-    return forgiving.base32(_pack(description), forgiving.DESCRIPTION)
+    return forgiving.base32(pack(description), forgiving.DESCRIPTION)
 
 
 def encode_json(description: Description) -> str:
@@ -133,8 +137,8 @@ def decode(text: str, wanted: SdpType | None = None) -> Description:
     elif _JSON_BEGINS.match(stripped := _CLUTTER.sub("", plain)):
         description = _from_json(_from_base64(stripped))
     else:
-        raw = forgiving.read(plain, _LARGEST, _size_of, forgiving.DESCRIPTION)
-        description = _unpack(raw)
+        raw = forgiving.read(plain, MAX_PACKED, _size_of, forgiving.DESCRIPTION)
+        description = unpack(raw)
     if wanted is not None and description.type is not wanted:
         article = "an"
         raise MalformedCode(
@@ -220,7 +224,17 @@ def _from_json(text: str) -> Description:
     return dataclasses.replace(description, offer_mark=int(marked[1], 16))
 
 
-def _pack(description: Description) -> bytes:
+def pack(description: Description) -> bytes:
+    """Return the bytes of the compact form, at most MAX_PACKED.
+
+    The last candidates are omitted if they don't fit, and those with a name that is not a UUID.
+
+    Raises:
+        MalformedCode: ufrag and password are too long for it.
+
+    >>> len(pack(_example())), unpack(pack(_example())) == _example()
+    (66, True)
+    """
     credentials = description.ufrag + description.password
     is_hex = set(credentials) <= set(_HEX_CHARS)
     is_answer = description.type is SdpType.ANSWER
@@ -230,11 +244,11 @@ def _pack(description: Description) -> bytes:
         flags |= _MARKED
         body = _MARK.pack(description.offer_mark)
     body += _pack_chars(credentials, _HEX_CHARS if is_hex else _ICE_CHARS)
-    room = _LARGEST - _HEAD.size - len(body) - _CRC.size
+    room = MAX_PACKED - _HEAD.size - len(body) - _CRC.size
     if room < 0 or len(description.password) > 255:
         raise MalformedCode("the ice-ufrag and ice-pwd are too long for the compact form")
     for candidate in description.candidates[:_MAX_CANDIDATES]:
-        packed = _pack_candidate(candidate)
+        packed = pack_candidate(candidate)
         if len(packed) > room:
             break
         room -= len(packed)
@@ -266,8 +280,8 @@ def _unpack_chars(raw: bytes, count: int, alphabet: str) -> str:
     return "".join(alphabet[number >> width * place & len(alphabet) - 1] for place in places)
 
 
-def _pack_candidate(candidate: Candidate) -> bytes:
-    """Return one candidate; empty for an mDNS name that is not a UUID."""
+def pack_candidate(candidate: Candidate) -> bytes:
+    """Return head, address and port of a candidate; empty for an mDNS name that is not a UUID."""
     if candidate.host.endswith(".local"):
         try:
             family, address = _MDNS, uuid.UUID(candidate.host.removesuffix(".local")).bytes
@@ -285,8 +299,8 @@ def _size_of(beginning: bytes) -> int | None:
     return beginning[1] if beginning[0] == BLOB_VERSION else None
 
 
-def _unpack(raw: bytes) -> Description:
-    """Read the bytes of the compact form.
+def unpack(raw: bytes) -> Description:
+    """Read the bytes of the compact form, as `pack` writes them.
 
     Raises:
         MalformedCode: the checksum, the length or a field is wrong.
@@ -324,7 +338,7 @@ def _unpack(raw: bytes) -> Description:
         check(description)
     except (IndexError, ValueError, struct.error):
         raise MalformedCode("the code is damaged: an address in it is invalid") from None
-    if _pack(description) != raw:
+    if pack(description) != raw:
         raise MalformedCode("the code is not usable: it is not in its shortest form")
     return description
 
@@ -333,20 +347,33 @@ def _unpack_candidates(rest: bytes) -> Iterator[Candidate]:
     """Yield candidates until the end; raises ValueError, IndexError or struct.error."""
     number = 0
     while rest:
-        kind, family = rest[0] >> 2, rest[0] & 3
-        size = _ADDRESS_SIZES[family]
-        address, (port,) = rest[1 : 1 + size], _PORT.unpack_from(rest, 1 + size)
-        host = (
-            f"{uuid.UUID(bytes=address)}.local"
-            if family == _MDNS
-            else str(ipaddress.ip_address(address))
-        )
-        if port == 0 or usable_host(host) is None:
-            raise ValueError
-        priority = _PREFERENCES[kind] << 24 | 65535 - number << 8 | 255
-        yield Candidate(_TYPES[kind], host, port, priority)
-        rest = rest[1 + size + _PORT.size :]
+        priority = _PREFERENCES[rest[0] >> 2] << 24 | 65535 - number << 8 | 255
+        candidate, rest = unpack_candidate(rest, priority)
+        yield candidate
         number += 1
+
+
+def unpack_candidate(raw: bytes, priority: int) -> tuple[Candidate, bytes]:
+    """Read a candidate as `pack_candidate` writes it, of which the priority is not a part.
+
+    Returns:
+        The candidate, and the bytes after it.
+
+    Raises:
+        ValueError, IndexError, struct.error: it is truncated, or its type, family, address or port
+            is not one that can be used.
+    """
+    kind, family = raw[0] >> 2, raw[0] & 3
+    size = _ADDRESS_SIZES[family]
+    address, (port,) = raw[1 : 1 + size], _PORT.unpack_from(raw, 1 + size)
+    host = (
+        f"{uuid.UUID(bytes=address)}.local"
+        if family == _MDNS
+        else str(ipaddress.ip_address(address))
+    )
+    if port == 0 or usable_host(host) is None:
+        raise ValueError
+    return Candidate(_TYPES[kind], host, port, priority), raw[1 + size + _PORT.size :]
 
 
 def _example() -> Description:
