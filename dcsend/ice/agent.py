@@ -8,7 +8,7 @@ changes. Importing this module imports aiortc, which takes 0.4 to 0.6 s (warm ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from socket import AF_INET6, AddressFamily
 from typing import Any, Final, cast
 
@@ -224,6 +224,7 @@ class _PortTransport:
 
 def port_connection(
     port: UdpPort,
+    families: Collection[AddressFamily],
     *,
     controlling: bool,
     validate: Validate,
@@ -234,6 +235,7 @@ def port_connection(
 
     Args:
         port: the shared port.
+        families: those in which the port is used.
         controlling: the ICE role of this side.
         validate: called with each datagram of a routed source that may be a Binding request.
         credentials: our ice-ufrag and ice-pwd; None for random ones.
@@ -247,7 +249,7 @@ def port_connection(
         family: PortStunProtocol(
             connection, port, "::" if family == AF_INET6 else "0.0.0.0", validate, rejected
         )
-        for family in port.families
+        for family in families
     }
     for protocol in protocols.values():
         connection.add_protocol(protocol)

@@ -15,15 +15,15 @@ import asyncio
 import ipaddress
 import logging
 import math
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
 from aioice import Candidate, Connection
 from aioice.ice import ICE_COMPLETED, CandidatePair, StunProtocol, candidate_pair_priority
-from aioice.stun import Class, Message
+from aioice.stun import Message
 
 from dcsend.ice.consent import Consent
+from dcsend.ice.transactions import Check, Requests
 
 __all__ = ["COMPONENT", "MAX_QUEUED", "IceConnection", "is_relayed"]
 
@@ -36,113 +36,11 @@ MAX_QUEUED: Final = 8192
 _LONGEST_WAITING: Final = 2048
 """Bytes of the longest of them. A handshake has none that exceeds the MTU of an Ethernet; probes of
 the path MTU follow later. UDP allows 65 507, which any host could send with a forged source."""
-_FIRST: Final = 0.1
-"""Seconds until the first retransmission of a check; then doubled. RFC 8445, 14.3 has at least 0.5,
-for whole check lists; browsers have 0.05 (Chromium 156). The first check of one side is lost while
-the NAT of the other has no mapping for it."""
-_LONGEST: Final = 5.0
-"Seconds between two checks of a pair, at most."
 _PACE: Final = 0.005
 "Seconds between the first checks of two pairs: the minimum of Ta (RFC 8445, 14.2)."
-_MIN_INTERVAL: Final = 0.02
-"Seconds between two checks of one pair, at least, also if the peer triggers more."
-_OUTSTANDING: Final = 32
-"""The latest requests of a pair, whose responses are accepted: with a check per second, those of
-the time after which consent expires. Behind a full queue a response can take 20 s."""
 _RELAY_DELAY: Final = 0.3
 """Seconds after the first valid relayed pair in which a direct pair is preferred. A direct path is
 shorter; its response is later only if one of its first checks was lost."""
-
-
-class _Requests:
-    """Binding requests of one pair, each with its own transaction id; one response is enough.
-
-    It takes the place of aioice's `Transaction` in `StunProtocol.transactions`, which accepts no
-    response after its last retransmission.
-    """
-
-    def __init__(
-        self,
-        connection: IceConnection,
-        pair: CandidatePair,
-        answered: Callable[[bool], None],
-        *,
-        nominate: bool = False,
-    ) -> None:
-        """Prepare.
-
-        Args:
-            connection: has the credentials and the role.
-            pair: has the protocol and the remote address.
-            answered: called for each valid response from that address, with whether it is a success
-                response.
-            nominate: whether the requests carry USE-CANDIDATE.
-        """
-        self._connection = connection
-        self._pair = pair
-        self._answered = answered
-        self._nominate = nominate
-        self._ids: deque[bytes] = deque()
-
-    def send(self) -> None:
-        """Send a request."""
-        request = self._connection.build_request(self._pair, nominate=self._nominate)
-        request.add_message_integrity(str(self._connection.remote_password).encode())
-        transactions = cast(dict[bytes, Any], self._pair.protocol.transactions)
-        transactions[request.transaction_id] = self
-        self._ids.append(request.transaction_id)
-        if len(self._ids) > _OUTSTANDING:
-            transactions.pop(self._ids.popleft(), None)
-        self._pair.protocol.send_stun(request, self._pair.remote_addr)
-
-    def response_received(self, message: Message, source: tuple[str, int]) -> None:
-        """Handle an authentic response (`agent.FilteredStunProtocol` passes on no others).
-
-        One from another address does not validate the pair (RFC 8445, 7.2.5.2.1), and an attacker
-        on the path can change the address: it is ignored, and the right one still counts.
-        """
-        if source == self._pair.remote_addr:
-            self._answered(message.message_class is Class.RESPONSE)
-
-    def stop(self) -> None:
-        """Accept no more responses; idempotent."""
-        while self._ids:
-            self._pair.protocol.transactions.pop(self._ids.popleft(), None)
-
-
-class _Check:
-    """A connectivity check (RFC 8445, 7.2): retransmitted until it is answered or stopped."""
-
-    def __init__(self, requests: _Requests) -> None:
-        self._requests = requests
-        self._loop = asyncio.get_running_loop()
-        self._wait = _FIRST
-        self._sent = self._loop.time()
-        self._timer = self._loop.call_later(self._wait, self._send)
-        requests.send()
-
-    def _send(self) -> None:
-        self._sent = self._loop.time()
-        self._wait = min(2 * self._wait, _LONGEST)
-        self._timer = self._loop.call_later(self._wait, self._send)
-        self._requests.send()
-
-    def repeat(self) -> None:
-        """Send the check again at once, and then with the intervals of a new one.
-
-        Earlier requests stay valid: if each side discarded its pending check because of that of the
-        other, neither would accept the responses on the path.
-        """
-        self._timer.cancel()
-        self._wait = _FIRST / 2
-        self._timer = self._loop.call_at(
-            max(self._loop.time(), self._sent + _MIN_INTERVAL), self._send
-        )
-
-    def stop(self) -> None:
-        """Send no more requests and accept no more responses; idempotent."""
-        self._timer.cancel()
-        self._requests.stop()
 
 
 class IceConnection(Connection):
@@ -168,21 +66,28 @@ class IceConnection(Connection):
             local_username=local_username,
             local_password=local_password,
         )
-        self._checks: dict[CandidatePair, _Check] = {}
+        self._checks: dict[CandidatePair, Check] = {}
         "The checks in progress."
         self._pacing: asyncio.TimerHandle | None = None
         "Until the next check starts."
-        self._nomination: _Check | None = None
+        self._nomination: Check | None = None
         "The check with USE-CANDIDATE of the controlling side."
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
 
     def add_protocol(self, protocol: StunProtocol) -> None:
-        """Use a protocol and its local candidate; aioice would gather others."""
+        """Use a protocol and its local candidate, at any time; aioice would gather others.
+
+        A candidate that comes late is paired with those of the peer (RFC 8838, 10).
+        """
         assert protocol.local_candidate is not None
         self._protocols.append(protocol)
         self._local_candidates.append(protocol.local_candidate)
         self._local_candidates_start = self._local_candidates_end = True
+        for candidate in self._remote_candidates:
+            self._pair_remote_candidate(candidate)
+        self.sort_check_list()
+        self._begin_checks()
 
     # Datagrams
 
@@ -254,24 +159,36 @@ class IceConnection(Connection):
 
     def _begin_checks(self) -> None:
         """Start the check of the best pair without one, and then of the others one by one."""
-        if self._pacing is None and self._early_checks_done and not self._check_list_done:
+        if self._pacing is None and self._early_checks_done:
             self._begin_next()
 
     def _begin_next(self) -> None:
         self._pacing = None
-        waiting = (CandidatePair.State.WAITING, CandidatePair.State.FROZEN)
-        pair = next((pair for pair in self._check_list if pair.state in waiting), None)
-        if pair is not None and not self._check_list_done:
+        pair = next((pair for pair in self._check_list if self._is_to_check(pair)), None)
+        if pair is not None:
             self.check_start_task(pair)
             self._pacing = asyncio.get_running_loop().call_later(_PACE, self._begin_next)
+
+    def _is_to_check(self, pair: CandidatePair) -> bool:
+        """Return whether to start the check of a pair, which has none yet.
+
+        A candidate of the peer that arrives after a relayed pair was nominated may have the direct
+        path, which replaces that pair.
+        """
+        if pair.state not in (CandidatePair.State.WAITING, CandidatePair.State.FROZEN):
+            return False
+        current = self._nominated.get(COMPONENT)
+        if current is None:
+            return not self._check_list_done
+        return not self._closing and is_relayed(current) and not is_relayed(pair)
 
     def check_start_task(self, pair: CandidatePair) -> None:
         """Start the check of a pair, unless it is in progress."""
         if pair in self._checks:
             return
         self.check_state(pair, CandidatePair.State.IN_PROGRESS)
-        requests = _Requests(self, pair, lambda success: self._check_answered(pair, success))
-        self._checks[pair] = _Check(requests)
+        requests = Requests(self, pair, lambda success: self._check_answered(pair, success))
+        self._checks[pair] = Check(requests)
 
     def check_incoming(
         self, message: Message, addr: tuple[str, int], protocol: StunProtocol
@@ -306,12 +223,19 @@ class IceConnection(Connection):
         later (Chromium 156, Firefox 153).
         """
         before = self._nominated.get(COMPONENT)
+        listed = list(self._check_list)
         super().check_complete(pair)
         if before is not None and self._rank(before) > self._rank(pair):
             self._nominated[COMPONENT] = before
         if (after := self._nominated.get(COMPONENT)) is not before:
             logger.debug("nominated: %s", after)
         self._stop_needless()
+        # aioice removes the pairs without a check; those of a direct path are still to be checked.
+        removed = [one for one in listed if one not in self._check_list and self._is_to_check(one)]
+        if removed:
+            self._check_list += removed
+            self.sort_check_list()
+            self._begin_checks()
 
     def _rank(self, pair: CandidatePair) -> tuple[bool, int]:
         """Return the rank of a pair: direct pairs first, then by priority (RFC 8445, 6.1.2.3)."""
@@ -346,7 +270,7 @@ class IceConnection(Connection):
         """Use a pair from now on, and send USE-CANDIDATE until the peer has responded."""
         if self._nomination is not None:
             self._nomination.stop()
-        self._nomination = _Check(_Requests(self, pair, self._nomination_answered, nominate=True))
+        self._nomination = Check(Requests(self, pair, self._nomination_answered, nominate=True))
         pair.nominated = True
         self.check_complete(pair)
 
@@ -376,7 +300,7 @@ class IceConnection(Connection):
         """
         clock = asyncio.get_running_loop().time
         consent = Consent(clock())
-        requests: _Requests | None = None
+        requests: Requests | None = None
         checked: CandidatePair | None = None
         count = self.arrived
         self.received_at = clock()
@@ -393,7 +317,7 @@ class IceConnection(Connection):
                 if pair is not checked:
                     if requests is not None:
                         requests.stop()
-                    requests = _Requests(
+                    requests = Requests(
                         self,
                         pair,
                         lambda success: consent.answered(clock()) if success else None,

@@ -44,7 +44,9 @@ class IceEndpoint:
         credentials: tuple[str, str] | None = None,
         requests: RequestFilter | None = None,
         drops_early: bool = False,
+        relay_only: bool = False,
         rejected: Callable[[int], None] = lambda code: None,
+        forged: Callable[[bytes, Address], None] = lambda data, source: None,
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -56,17 +58,24 @@ class IceEndpoint:
             requests: the filter; None for one that validates by our ice-pwd and the peer's role.
             drops_early: whether the first valid request discards the datagrams that wait for DTLS:
                 a peer sends requests before it starts a handshake, so they are forged.
+            relay_only: whether nothing is sent from the port: only the addresses of `add_relay` are
+                used.
             rejected: called with the error code of each local check that the peer refuses.
+            forged: called with each request of a source with a route that our ice-pwd does not
+                authenticate; with a filter of its own the caller has this already.
         """
         self._port = port
         self.connection, self._protocols = agent.port_connection(
             port,
+            frozenset() if relay_only else port.families,
             controlling=controlling,
             validate=self._validate,
             credentials=credentials,
             rejected=rejected,
         )
-        self._requests = requests or RequestFilter(self.connection.local_password, self._parse)
+        self._requests = requests or RequestFilter(
+            self.connection.local_password, self._parse, forged=forged
+        )
         self._drops_early = drops_early
         self._sources = 0
 
@@ -108,7 +117,9 @@ class IceEndpoint:
         protocol = self._protocols.get(family(address[0]))
         if protocol is None:
             return None
-        self._port.route(address, protocol.datagram_received)
+        # An address that another peer of the port uses keeps its route until a request arrives.
+        if self._port.routed(address) is None:
+            self._port.route(address, protocol.datagram_received)
         return address
 
     async def end_candidates(self) -> None:
@@ -126,8 +137,10 @@ class IceEndpoint:
         return await agent.add_relay(self.connection, self._validate, server)
 
     def received_unknown(self, data: bytes, source: Address) -> None:
-        """Handle a datagram of a source without a route."""
+        """Handle a datagram of a source without a route, or with one to another endpoint."""
         if self.is_settled or self._sources >= MAX_SOURCES or not is_binding_request(data):
+            return
+        if family(source[0]) not in self._protocols:
             return
         message = self._filtered(self._requests.from_unknown, data, source)
         if message is not None:

@@ -13,7 +13,7 @@ import re
 import secrets
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dcsend.errors import ConnectionFailed, UsageError
@@ -165,6 +165,8 @@ class MappedAddresses:
         "By server: the error of the look-up of its name, or None."
         self._mapped: dict[socket.AddressFamily, Address] = {}
         "By family: the result of the last query."
+        self._found: Callable[[Address], None] = lambda address: None
+        "The one of the last query."
         self.problems: list[ConnectionFailed] = []
         "Servers that did not respond to the last query."
         self.moved = False
@@ -200,14 +202,24 @@ class MappedAddresses:
             async with asyncio.timeout(timeout):
                 await self._query_all()
 
-    async def query(self, timeout: float) -> list[Address]:
+    @property
+    def addresses(self) -> list[Address]:
+        """The mapped addresses now, one for each family, as far as servers have responded."""
+        current = self._mapped | self._changed if self.moved else self._mapped
+        return list(current.values())
+
+    async def query(
+        self, timeout: float, found: Callable[[Address], None] = lambda address: None
+    ) -> list[Address]:
         """Return the mapped addresses, one for each family; late responses are ignored.
 
         Args:
             timeout: seconds for everything, name look-ups included.
+            found: called with each of them as soon as it is known.
         """
         if not self.servers:
             return []
+        self._found = found
         for results in (self._mapped, self._responders, self._changed, self._lookups):
             results.clear()
         self.moved = False
@@ -332,6 +344,7 @@ class MappedAddresses:
                     if version not in self._mapped:
                         self._mapped[version] = address
                         self._responders[target] = version
+                        self._found(address)
                     self._answered.set()
                     return
         finally:

@@ -13,23 +13,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from dcsend.description import Candidate, CandidateType, Description, SdpType, Setup
+from dcsend.description import CandidateType, Description, SdpType
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, TimedOut
 from dcsend.ice.stun import KEEP_ALIVE_SECONDS, MappedAddresses, binding_indication
 from dcsend.ice.turn_server import TurnServer
 from dcsend.net.address import Address
 from dcsend.net.interfaces import own_addresses
-from dcsend.net.mdns import is_local, resolve
 from dcsend.net.udp import UdpPort
 from dcsend.peers import reasons
+from dcsend.peers.candidates import LocalCandidates, RemoteCandidates
+from dcsend.peers.describing import connection_role, describe, remote
 from dcsend.peers.diagnosis import Diagnosis, local_facts
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
+from dcsend.peers.tasks import Tasks
 
 __all__ = ["PUNCH_SECONDS", "Negotiation", "Servers"]
 
@@ -40,7 +42,6 @@ PUNCH_SECONDS: Final = 5.0
 description minutes after our last check; NATs keep a mapping for 30 s or more (RFC 4787)."""
 _Gathered = tuple[CandidateType, str, int]
 "Type, host and port of a candidate."
-_TYPE_PREFERENCE: Final = {CandidateType.HOST: 126, CandidateType.SERVER_REFLEXIVE: 100}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +71,12 @@ class Negotiation:
         self._certificate = Certificate.generate()
         self._mapped = MappedAddresses(port, servers.stun, chosen=servers.chosen)
         self._diagnosis = Diagnosis(port, servers.diagnosing)
-        self._candidates: list[Candidate] = []
-        self._peers: set[Address] = set()
-        "The addresses of the peer's candidates."
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._local = LocalCandidates()
+        self._tasks = Tasks()
         self.problems: list[DcsendError] = []
         "The errors of STUN and TURN servers."
         self.ice = IceEndpoint(port, controlling=True, drops_early=True)
+        self._remote = RemoteCandidates(self.ice)
         port.route_unknown(self._received_unknown)
 
     @classmethod
@@ -102,35 +102,15 @@ class Negotiation:
         except BaseException:
             await self.close()
             raise
-        self._begin(self._keep_open())
+        self._tasks.begin(self._keep_open())
         return self
 
     def describe(
         self, type: SdpType, offer: Description | None = None, *, active: bool = False
     ) -> Description:
-        """Return our description: an offer, or the answer to *offer*.
-
-        Args:
-            type: offer or answer.
-            offer: of the peer.
-            active: whether an answerer starts the handshake, if the offer permits both. JSEP
-                recommends it (RFC 8829, 5.3.1). It costs a round trip: the offerer is the first
-                to have both descriptions and a nominated pair.
-        """
-        setup = Setup.ACTPASS
-        if type is SdpType.ANSWER:
-            if offer is not None and offer.setup is not Setup.ACTPASS:
-                active = offer.setup is Setup.PASSIVE
-            setup = Setup.ACTIVE if active else Setup.PASSIVE
-        return Description(
-            type=type,
-            ufrag=self.ice.connection.local_username,
-            password=self.ice.connection.local_password,
-            fingerprint=self._certificate.fingerprint,
-            setup=setup,
-            candidates=tuple(self._candidates),
-            mid="0" if offer is None else offer.mid,
-        )
+        """Return our description: an offer, or the answer to *offer*; see `describing.describe`."""
+        fingerprint = self._certificate.fingerprint
+        return describe(type, self.ice, fingerprint, self._local.all, offer, active=active)
 
     async def connect(
         self,
@@ -165,42 +145,35 @@ class Negotiation:
 
     def prepare(self, ours: Description, theirs: Description, make: Make[Peer]) -> Peer:
         """Return the connection for `establish`; it closes the port when it is closed."""
-        from dcsend.peers.peer import ConnectionRole
-
-        # The offerer controls (RFC 8445, 6.1.1), and opens the channels.
-        offers = ours.type is SdpType.OFFER
-        self.ice.set_controlling(offers)
-        answer = theirs if offers else ours
-        server = (answer.setup is Setup.ACTIVE) is offers
-        role = ConnectionRole(published=False, dtls_server=server, opens=offers)
+        role = connection_role(ours, theirs)
+        self.ice.set_controlling(role.opens)  # the offerer (RFC 8445, 6.1.1)
         connection = make(self.ice.connection, self._certificate, role)
         connection.own(self.port)
         return connection
 
     async def establish(self, connection: Peer, theirs: Description, *, timeout: float) -> None:
         """Connect the connection of `prepare`; see `connect`."""
-        from dcsend.peers.peer import Remote
-
         facts = self.facts(theirs)
         if facts.role is Role.OFFERER and (why := foreseen(facts)):
             raise reasons.error(facts, why)
-        remote = Remote(theirs.ufrag, theirs.password, theirs.fingerprint, theirs.max_message_size)
-        await self._add_all(theirs.candidates)
+        await self._remote.add(*theirs.candidates)
         punching = asyncio.create_task(self._punch())
         try:
             async with asyncio.timeout(timeout):
-                await connection.establish(remote)
+                await connection.establish(remote(theirs))
         except TimeoutError:
             raise await self._why(theirs) from None
         finally:
             # From now on the consent checks of ICE keep the mappings.
             punching.cancel()
             await asyncio.wait({punching})
-            await self._end_tasks()
+            await self._tasks.end()
+            await self._remote.end_tasks()
 
     async def close(self) -> None:
         """Close the port, unless a connection owns it; idempotent."""
-        await self._end_tasks()
+        await self._tasks.end()
+        await self._remote.end_tasks()
         await self.ice.close()
         await self.port.close()
 
@@ -209,10 +182,9 @@ class Negotiation:
         role = Role.ANSWERER if theirs.type is SdpType.OFFER else Role.OFFERER
         relayed = CandidateType.RELAYED
         places = (RemoteAddress(c.host, c.port, c.type is relayed) for c in theirs.candidates)
-        relay = any(c.type is relayed for c in self._candidates)
         asked = () if self._addresses else self._servers.stun
         return replace(
-            local_facts(role, places, relay=relay),
+            local_facts(role, places, relay=self._local.is_relayed),
             heard=self.ice.has_received or self.ice.is_nominated,
             servers=tuple(f"{host}:{port}" for host, port in asked),
             mapped=tuple(self._mapped.answers.values()),
@@ -243,14 +215,8 @@ class Negotiation:
             raise ConnectionFailed(
                 "this machine has no network address", "connect it, or name one with --address"
             )
-        found: dict[Address, Candidate] = {}
-        for number, (kind, host, port) in enumerate(places):
-            # RFC 8445, 5.1.2.1
-            priority = _TYPE_PREFERENCE.get(kind, 0) << 24 | 65535 - number << 8 | 255
-            found.setdefault((host, port), Candidate(kind, host, port, priority))
-        self._candidates = list(found.values())
-        for candidate in self._candidates:
-            logger.debug("gathered: %s", candidate)
+        for place in places:
+            self._local.add(*place)
 
     async def _reflect(self, uses_stun: bool) -> list[_Gathered]:
         mapped = await self._mapped.query(self._servers.timeout) if uses_stun else []
@@ -265,27 +231,6 @@ class Negotiation:
             return []
         return [(CandidateType.RELAYED, *place)]
 
-    async def _add_all(self, candidates: Sequence[Candidate]) -> None:
-        """Add the candidates of the peer; those with a `.local` name when it is resolved."""
-        hidden: dict[str, list[Candidate]] = {}
-        for candidate in candidates:
-            if is_local(candidate.host):
-                hidden.setdefault(candidate.host, []).append(candidate)
-            else:
-                await self._add(candidate, candidate.host)
-
-        async def found(name: str, host: str) -> None:
-            for candidate in hidden[name]:
-                await self._add(candidate, host)
-
-        if hidden:
-            self._begin(resolve(hidden, found))
-
-    async def _add(self, candidate: Candidate, host: str) -> None:
-        place = (candidate.type.value, host, candidate.port, candidate.priority)
-        if (address := await self.ice.add_candidate(*place)) is not None:
-            self._peers.add(address)
-
     async def _keep_open(self) -> None:
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
@@ -293,7 +238,7 @@ class Negotiation:
 
     async def _punch(self) -> None:
         while not self.ice.is_nominated:
-            for address in self._peers:
+            for address in self._remote.reached:
                 self.port.send(binding_indication(secrets.token_bytes(12)), address)
             await asyncio.sleep(PUNCH_SECONDS)
 
@@ -301,15 +246,3 @@ class Negotiation:
         """Handle a datagram of a source without a route."""
         if not (self._mapped.received(data, source) or self._diagnosis.received(data, source)):
             self.ice.received_unknown(data, source)
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _end_tasks(self) -> None:
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)

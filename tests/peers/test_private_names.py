@@ -39,6 +39,7 @@ from dcsend.ice import agent, connection, relay
 ROOT: Final = Path(dcsend.__file__).parents[1]
 PRIVATE: Final = "dcsend/ice/agent.py"
 ICE: Final = "dcsend/ice/connection.py"
+REQUESTS: Final = "dcsend/ice/transactions.py"
 DTLS: Final = "dcsend/dtls/transport.py"
 RELAY: Final = "dcsend/ice/relay.py"
 MODULES: Final = {
@@ -153,10 +154,10 @@ METHODS: Final[list[tuple[str, str, Callable[..., Any], Parameters, bool]]] = [
         )
     ),
     ("TurnClientMixin.delete", RELAY, TurnClientMixin.delete, [], True),
-    ("StunProtocol.send_stun", ICE, StunProtocol.send_stun, ["message", "addr"], False),
+    ("StunProtocol.send_stun", REQUESTS, StunProtocol.send_stun, ["message", "addr"], False),
     (
         "Transaction.response_received",
-        ICE,
+        REQUESTS,
         Transaction.response_received,
         ["message", "addr"],
         False,
