@@ -95,6 +95,11 @@ export class CodeUsed extends DcsendError {
   override readonly kind: ErrorKind = "code-used";
 }
 
+/** The words, a tag or a seal are not those of the other side. */
+export class AuthenticationFailed extends DcsendError {
+  override readonly kind: ErrorKind = "authentication";
+}
+
 /** The peer ended the run after waiting for too long. */
 export class PeerGaveUp extends DcsendError {
   override readonly kind: ErrorKind = "timeout";

@@ -21,6 +21,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "strings.ts": "helpers",
   "wording.ts": "helpers",
   "crc32.ts": "leaves",
+  "description.ts": "leaves",
   "entry.ts": "leaves",
   "errors.ts": "leaves",
   "printable.ts": "leaves",
@@ -29,10 +30,11 @@ const LAYERS: Readonly<Record<string, string>> = {
 
 /** The layers that each may import, besides itself; TYPES has the rules for types. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  main: ["display", "helpers", "session", "signaling", "peers", "files", "leaves"],
+  main: ["display", "helpers", "session", "rendezvous", "signaling", "peers", "files", "leaves"],
   display: ["helpers", "leaves"],
   helpers: ["leaves"],
   session: ["protocol", "leaves"],
+  rendezvous: ["signaling", "leaves"],
   signaling: ["leaves"],
   peers: ["leaves"],
   protocol: ["leaves"],

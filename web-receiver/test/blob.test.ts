@@ -4,8 +4,10 @@ import { describe, expect, test } from "vitest";
 import { IncompatibleVersion, MalformedCode, UsageError } from "../src/errors.ts";
 import { parseServers } from "../src/peers/servers.ts";
 import { checksum } from "../src/signaling/binary.ts";
-import { decodeAnswer, encodeOffer, markOf } from "../src/signaling/blob.ts";
+import { decodeAnswer, encodeOffer, mark, markOf, pack, unpack } from "../src/signaling/blob.ts";
 import { decode } from "../src/signaling/dialcode.ts";
+import { formatCandidate, formatSdp, parseCandidate, parseSdp } from "../src/signaling/sdp.ts";
+import { hex, unhex } from "./shortcodes.ts";
 
 const OUTCOMES = { malformed: MalformedCode, version: IncompatibleVersion };
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -79,6 +81,74 @@ describe("the page's own code", () => {
   test("is refused for an offer that lacks a field", () => {
     expect(() => encodeOffer("v=0\r\n")).toThrow("ice-ufrag");
   });
+});
+
+describe("the binary form", () => {
+  test.each(named(VALID))("is read and written as in the vectors: %s", (_comment, block) => {
+    const binary = field(block, "binary");
+    const description = unpack(unhex(binary));
+    const marks = block.filter(([key]) => key === "mark");
+    expect(description).toMatchObject({
+      type: field(block, "type"),
+      setup: field(block, "setup"),
+      ufrag: field(block, "ufrag"),
+      password: field(block, "password"),
+      offerMark: marks.length > 0 ? Number.parseInt(field(block, "mark"), 16) : null,
+    });
+    expect(hex(description.fingerprint)).toBe(field(block, "fingerprint"));
+    expect(description.candidates.map(({ type, host, port }) => `${type} ${host} ${port}`)).toEqual(
+      block.filter(([key]) => key === "candidate").map(([, value]) => value),
+    );
+    expect(hex(pack(description))).toBe(binary);
+  });
+
+  test.each(named(VALID))("is that of the SDP of both types: %s", (_comment, block) => {
+    const description = unpack(unhex(field(block, "binary")));
+    const parsed = parseSdp(description.type, formatSdp(description, "data"));
+    expect(parsed).toEqual({ ...description, offerMark: null });
+  });
+
+  test("has the same mark as in dcsend", () => {
+    const [answer] = ofType("answer").filter((block) => block.some(([key]) => key === "mark"));
+    // The offer of the vectors has the credentials and the fingerprint of this answer.
+    const description = unpack(unhex(field(answer, "binary")));
+    expect(mark(description)).toBe(description.offerMark);
+  });
+
+  test("is refused with any bit changed, and with unused bits", () => {
+    const raw = unhex(field(VALID[0], "binary"));
+    for (let bit = 0; bit < 8 * raw.length; bit++) {
+      const changed = raw.slice();
+      changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(() => unpack(changed)).toThrow(/code/);
+    }
+    const body = raw.slice(0, -2);
+    body[2] = (body[2] ?? 0) | 0x40;
+    const crc = checksum(body);
+    expect(() => unpack(Uint8Array.of(...body, crc >> 8, crc & 0xff))).toThrow("shortest form");
+  });
+});
+
+describe("a candidate", () => {
+  test("is read from RTCIceCandidate and written for it", () => {
+    const line = "candidate:7 1 udp 1677729535 198.51.100.7 51472 typ srflx raddr 0.0.0.0 rport 9";
+    const candidate = { type: "srflx", host: "198.51.100.7", port: 51472, priority: 1677729535 };
+    expect(parseCandidate(`${line} generation 0 ufrag EsAw`)).toEqual(candidate);
+    expect(formatCandidate(candidate as never, 7)).toBe(line);
+  });
+
+  test("is ignored for TCP and for another component", () => {
+    const host = "192.168.1.7 9 typ host";
+    expect(parseCandidate(`candidate:1 1 tcp 1518280447 ${host} tcptype active`)).toBeNull();
+    expect(parseCandidate(`candidate:1 2 udp 1518280447 ${host}`)).toBeNull();
+    expect(parseCandidate("")).toBeNull();
+  });
+});
+
+test("an SDP says whether candidates follow", () => {
+  const description = unpack(unhex(field(VALID[0], "binary")));
+  expect(formatSdp(description, "0")).toContain("a=end-of-candidates");
+  expect(formatSdp(description, "0", false)).not.toContain("a=end-of-candidates");
 });
 
 describe("the other side's code", () => {

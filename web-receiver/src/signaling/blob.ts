@@ -1,13 +1,15 @@
 /**
- * The session descriptions of `--signal sdp`. As `dcsend/signaling/blob.py`; PROTOCOL.md has the
- * layout.
+ * The compact binary form of session descriptions, and the two codes of `--signal sdp`. As
+ * `dcsend/signaling/blob.py`; PROTOCOL.md has the layout.
  *
- * This page writes the offer, always in the compact form, and reads the answer, also in the form of
- * the Pion demo, base64 of JSON.
+ * Of the two codes this page writes the offer, always in the compact form, and reads the answer,
+ * also in the form of the Pion demo, base64 of JSON.
  */
+import type { Candidate, Description } from "../description.ts";
 import { IncompatibleVersion, MalformedCode } from "../errors.ts";
 import { checksum, ipv6, NOT_ONE_COMPUTER } from "./binary.ts";
 import { base32, DESCRIPTION, damaged, read } from "./forgiving.ts";
+import { formatSdp, parseSdp } from "./sdp.ts";
 
 /** The only layout that this module writes and reads. */
 const VERSION = 1;
@@ -29,45 +31,56 @@ const PREFERENCES = [126, 100, 110, 0] as const;
 const ADDRESS_SIZES = [4, 16, 16] as const;
 const MDNS = 2;
 const ICE_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+type Bytes = Uint8Array<ArrayBuffer>;
+
 /** The attribute with which dcsend ends the SDP of the demo's form. */
 const CHECKSUM = "a=dcsend-crc:";
 const HEX_CHARS = "0123456789abcdef";
 const UUID = /^([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})\.local$/;
-
-/** Component 1, UDP: host, port and type. */
-const CANDIDATE = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (host|srflx|prflx|relay)\b/gim;
 
 /**
  * Return the compact form of the browser's own offer; candidates that don't fit are omitted, from
  * the end. Throws MalformedCode where the offer lacks a field that the other side needs.
  */
 export function encodeOffer(sdp: string): string {
-  const ufrag = attribute(sdp, "ice-ufrag");
-  const password = attribute(sdp, "ice-pwd");
-  const fingerprint = attribute(sdp, "fingerprint", "sha-256 ([0-9A-Fa-f:]{95})").split(":");
+  return base32(pack(parseSdp("offer", sdp)), DESCRIPTION);
+}
+
+/**
+ * Return the bytes of the compact form, at most 255; the last candidates are omitted if they don't
+ * fit. Throws MalformedCode if the credentials alone are too long.
+ */
+export function pack(description: Description): Bytes {
+  const { type, ufrag, password, offerMark } = description;
   const credentials = ufrag + password;
   const isHex = /^[0-9a-f]*$/.test(credentials);
-  const body = packCharacters(credentials, isHex ? HEX_CHARS : ICE_CHARS);
-  let count = 0;
-  for (const [, host = "", port, type = ""] of sdp.matchAll(CANDIDATE)) {
-    const packed = packCandidate(type, host.toLowerCase(), Number(port));
-    if (packed.length === 0) continue;
-    if (count === MAX_CANDIDATES || HEAD_SIZE + body.length + packed.length + CRC_SIZE > LARGEST) {
-      break;
-    }
-    count += 1;
+  const isMarked = type === "answer" && offerMark !== null;
+  const mark = isMarked ? [offerMark >> 8, offerMark & 0xff] : [];
+  const body = [...mark, ...packCharacters(credentials, isHex ? HEX_CHARS : ICE_CHARS)];
+  let room = LARGEST - HEAD_SIZE - body.length - CRC_SIZE;
+  if (room < 0) {
+    throw new MalformedCode("the ice-ufrag and ice-pwd are too long for the compact form");
+  }
+  for (const candidate of description.candidates.slice(0, MAX_CANDIDATES)) {
+    const packed = packCandidate(candidate);
+    room -= packed.length;
+    if (room < 0) break;
     body.push(...packed);
   }
-  const flags = isHex ? HEX : 0;
-  const length = HEAD_SIZE + body.length + CRC_SIZE;
-  const head = [VERSION, length, flags, ufrag.length, password.length];
-  const raw = Uint8Array.from([
-    ...head,
-    ...fingerprint.map((pair) => Number.parseInt(pair, 16)),
+  const raw = Uint8Array.of(
+    VERSION,
+    HEAD_SIZE + body.length + CRC_SIZE,
+    (type === "answer" ? ANSWER : 0) |
+      (SETUPS.indexOf(description.setup) << 1) |
+      (isHex ? HEX : 0) |
+      (isMarked ? MARKED : 0),
+    ufrag.length,
+    password.length,
+    ...description.fingerprint,
     ...body,
-  ]);
+  );
   const crc = checksum(raw);
-  return base32(Uint8Array.from([...raw, crc >> 8, crc & 0xff]), DESCRIPTION);
+  return Uint8Array.of(...raw, crc >> 8, crc & 0xff);
 }
 
 /**
@@ -79,19 +92,21 @@ export function encodeOffer(sdp: string): string {
  */
 export function decodeAnswer(text: string, mid: string, offer: number | null = null): string {
   const json = fromJson(text, offer);
-  return json ?? unpackAnswer(read(text, LARGEST, sizeOf, DESCRIPTION), mid, offer);
+  if (json !== null) return json;
+  const description = unpack(read(text, LARGEST, sizeOf, DESCRIPTION));
+  if (description.type === "offer") throw wrongHalf();
+  if (description.offerMark !== null) checkMark(description.offerMark, offer);
+  return formatSdp(description, mid);
 }
 
 /** Return 16 bits that identify the browser's own offer; the answer of a dcsend repeats them. */
 export function markOf(sdp: string): number {
-  const fingerprint = attribute(sdp, "fingerprint", "sha-256 ([0-9A-Fa-f:]{95})").split(":");
-  const credentials = attribute(sdp, "ice-ufrag") + attribute(sdp, "ice-pwd");
-  return checksum(
-    Uint8Array.from([
-      ...fingerprint.map((pair) => Number.parseInt(pair, 16)),
-      ...new TextEncoder().encode(credentials),
-    ]),
-  );
+  return mark(parseSdp("offer", sdp));
+}
+
+/** Return 16 bits that identify an offer; its answer contains them. */
+export function mark({ fingerprint, ufrag, password }: Description): number {
+  return checksum(Uint8Array.of(...fingerprint, ...new TextEncoder().encode(ufrag + password)));
 }
 
 /** Refuse an answer with a mark other than that of `offer`, if both are known. */
@@ -162,8 +177,11 @@ function sizeOf([version, length = 0]: Uint8Array): number | null {
   return version === VERSION ? length : null;
 }
 
-/** Return the SDP of an answer from the bytes of the compact form. */
-function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string, offer: number | null): string {
+/**
+ * Read the bytes of the compact form. Throws MalformedCode if the checksum, the length or a field is
+ * wrong, and IncompatibleVersion for a whole description of another version.
+ */
+export function unpack(raw: Bytes): Description {
   if (raw.length <= CRC_SIZE || checksum(raw) !== 0) throw damaged("its checksum is wrong");
   const [version, length, flags = 0, ufragSize = 0, passwordSize = 0] = raw;
   if (version !== VERSION) {
@@ -173,9 +191,24 @@ function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string, offer: number |
     );
   }
   if (raw.length < HEAD_SIZE || length !== raw.length) throw damaged(`it has ${raw.length} bytes`);
-  if ((flags & ANSWER) === 0) throw wrongHalf();
+  const description = unpackFields(raw, flags, ufragSize, passwordSize);
+  if (pack(description).join() !== raw.join()) {
+    throw new MalformedCode("the code is not usable: it is not in its shortest form");
+  }
+  return description;
+}
+
+function unpackFields(
+  raw: Bytes,
+  flags: number,
+  ufragSize: number,
+  passwordSize: number,
+): Description {
+  const type = flags & ANSWER ? "answer" : "offer";
   const setup = SETUPS[(flags >> 1) & 3];
-  if (setup === undefined || setup === "actpass") throw damaged("its setup is unknown");
+  if (setup === undefined || (type === "answer" && setup === "actpass")) {
+    throw damaged("its setup is unknown");
+  }
   const alphabet = flags & HEX ? HEX_CHARS : ICE_CHARS;
   const count = ufragSize + passwordSize;
   const start = HEAD_SIZE + (flags & MARKED ? MARK_SIZE : 0);
@@ -183,30 +216,16 @@ function unpackAnswer(raw: Uint8Array<ArrayBuffer>, mid: string, offer: number |
   if (ufragSize < 4 || passwordSize < 22 || end > raw.length - CRC_SIZE) {
     throw damaged("its ice-ufrag and ice-pwd are not ones");
   }
-  if (flags & MARKED) checkMark(((raw[HEAD_SIZE] ?? 0) << 8) | (raw[HEAD_SIZE + 1] ?? 0), offer);
   const credentials = unpackCharacters(raw.subarray(start, end), count, alphabet);
-  const pairs = Array.from(raw.subarray(5, HEAD_SIZE), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  );
-  const lines = [
-    "v=0",
-    "o=- 0 0 IN IP4 0.0.0.0",
-    "s=-",
-    "t=0 0",
-    `a=group:BUNDLE ${mid}`,
-    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-    "c=IN IP4 0.0.0.0",
-    `a=mid:${mid}`,
-    `a=ice-ufrag:${credentials.slice(0, ufragSize)}`,
-    `a=ice-pwd:${credentials.slice(ufragSize)}`,
-    `a=fingerprint:sha-256 ${pairs.join(":").toUpperCase()}`,
-    `a=setup:${setup}`,
-    "a=sctp-port:5000",
-    "a=max-message-size:262144",
-    ...unpackCandidates(raw.slice(end, -CRC_SIZE)),
-    "a=end-of-candidates",
-  ];
-  return `${lines.join("\r\n")}\r\n`;
+  return {
+    type,
+    ufrag: credentials.slice(0, ufragSize),
+    password: credentials.slice(ufragSize),
+    fingerprint: raw.slice(5, HEAD_SIZE),
+    setup,
+    candidates: unpackCandidates(raw.slice(end, -CRC_SIZE)),
+    offerMark: flags & MARKED ? ((raw[HEAD_SIZE] ?? 0) << 8) | (raw[HEAD_SIZE + 1] ?? 0) : null,
+  };
 }
 
 function packCharacters(text: string, alphabet: string): number[] {
@@ -240,8 +259,11 @@ function unpackCharacters(raw: Uint8Array, count: number, alphabet: string): str
   return text;
 }
 
-/** Return the bytes of a candidate; none for a name that is not the UUID of mDNS. */
-function packCandidate(type: string, host: string, port: number): number[] {
+/**
+ * Return the bytes of a candidate: head, address and port; none for a name that is not the UUID of
+ * mDNS.
+ */
+export function packCandidate({ type, host, port }: Candidate): number[] {
   const uuid = UUID.exec(host);
   let family = MDNS;
   let address: number[];
@@ -255,8 +277,7 @@ function packCandidate(type: string, host: string, port: number): number[] {
     address = host.split(".").map(Number);
   }
   if (address.length !== ADDRESS_SIZES[family]) return [];
-  const kind = TYPES.indexOf(type as (typeof TYPES)[number]);
-  return [(kind << 2) | family, ...address, port >> 8, port & 0xff];
+  return [(TYPES.indexOf(type) << 2) | family, ...address, port >> 8, port & 0xff];
 }
 
 /** Return the 16 bytes of an IPv6 address. */
@@ -271,42 +292,41 @@ function ipv6Bytes(host: string): number[] {
   });
 }
 
-/** Return the lines of the candidates. */
-function unpackCandidates(bytes: Uint8Array<ArrayBuffer>): string[] {
-  const lines: string[] = [];
+function unpackCandidates(bytes: Bytes): Candidate[] {
+  const candidates: Candidate[] = [];
   for (let rest = bytes; rest.length > 0; ) {
-    const [head = 0] = rest;
-    const type = TYPES[head >> 2];
-    const size = ADDRESS_SIZES[head & 3];
-    if (type === undefined || size === undefined || rest.length < size + 3) {
-      throw damaged("an address in it is invalid");
-    }
-    const view = new DataView(rest.buffer, rest.byteOffset + 1, size + 2);
-    const port = view.getUint16(size);
-    const host = hostOf(rest.slice(1, 1 + size), head & 3);
-    if (port === 0 || NOT_ONE_COMPUTER.test(host)) throw damaged("an address in it is invalid");
-    const number = lines.length;
+    const size = candidateSize(rest);
+    const candidate = size > rest.length ? null : unpackCandidate(rest.slice(0, size));
+    if (candidate === null) throw damaged("an address in it is invalid");
     // RFC 8445, 5.1.2.1
-    const priority =
-      PREFERENCES[(head >> 2) as 0 | 1 | 2 | 3] * 2 ** 24 + (65_535 - number) * 256 + 255;
-    const anywhere = host.includes(":") ? "::" : "0.0.0.0";
-    const base = type === "host" ? "" : ` raddr ${anywhere} rport 9`;
-    lines.push(`a=candidate:${number} 1 udp ${priority} ${host} ${port} typ ${type}${base}`);
-    rest = rest.slice(size + 3);
+    const preference = PREFERENCES[TYPES.indexOf(candidate.type)] ?? 0;
+    const priority = preference * 2 ** 24 + (65_535 - candidates.length) * 256 + 255;
+    candidates.push({ ...candidate, priority });
+    rest = rest.slice(size);
   }
-  return lines;
+  return candidates;
 }
 
-function hostOf(address: Uint8Array<ArrayBuffer>, family: number): string {
+/** Return the bytes of head, address and port from the head; Infinity if it is unknown. */
+export function candidateSize([head = 0]: Uint8Array): number {
+  return 1 + (ADDRESS_SIZES[head & 3] ?? Number.POSITIVE_INFINITY) + 2;
+}
+
+/** Read head, address and port of a candidate, with priority 0; null if one is invalid. */
+export function unpackCandidate(raw: Bytes): Candidate | null {
+  const [head = 0] = raw;
+  const type = TYPES[head >> 2];
+  const portAt = raw.length - 2;
+  if (type === undefined || raw.length !== candidateSize(raw)) return null;
+  const port = new DataView(raw.buffer, raw.byteOffset, raw.length).getUint16(portAt);
+  const host = hostOf(raw.slice(1, portAt), head & 3);
+  if (port === 0 || NOT_ONE_COMPUTER.test(host)) return null;
+  return { type, host, port, priority: 0 };
+}
+
+function hostOf(address: Bytes, family: number): string {
   if (family === 0) return address.join(".");
   if (family === 1) return ipv6(new DataView(address.buffer));
   const hex = Array.from(address, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return `${hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-")}.local`;
-}
-
-/** Return the value of the first attribute of this form. */
-function attribute(sdp: string, name: string, form = "(\\S+)"): string {
-  const found = new RegExp(`^a=${name}:${form}[ \\t]*$`, "im").exec(sdp)?.[1];
-  if (found === undefined) throw new MalformedCode(`the browser's offer has no usable ${name}`);
-  return found;
 }
