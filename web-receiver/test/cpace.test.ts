@@ -3,16 +3,16 @@ import { readFileSync } from "node:fs";
 import { _map_to_curve_elligator2_curve25519 as elligator2 } from "@noble/curves/ed25519.js";
 import { sha512 } from "@noble/hashes/sha2.js";
 import { describe, expect, test } from "vitest";
-import { AuthenticationFailed, RemoteProtocolError } from "../src/errors.ts";
+import { RemoteProtocolError } from "../src/errors.ts";
 import {
-  checkTag,
-  concat,
+  confirmationTag,
   generator,
+  generatorString,
+  isTag,
   lvCat,
+  mapToCurve,
+  scalarMult,
   sessionKey,
-  share,
-  sharedPoint,
-  tag,
 } from "../src/rendezvous/cpace.ts";
 import { hex, unhex } from "./shortcodes.ts";
 
@@ -39,17 +39,21 @@ describe("vectors of the draft", () => {
   });
 
   test("the words have this generator", () => {
+    const string = generatorString(value("PRS"), value("CI"), value("sid"));
+    expect(hex(string)).toBe(RUN.generator_string);
+    expect(hex(mapToCurve(value("hash")))).toBe(RUN.g);
+    expect(hex(mapToCurve(value("u")))).toBe(RUN.g);
     expect(hex(generator(value("PRS"), value("CI"), value("sid")))).toBe(RUN.g);
   });
 
   test("each side has this share", () => {
-    expect(hex(share(value("ya"), value("g")))).toBe(RUN.Ya);
-    expect(hex(share(value("yb"), value("g")))).toBe(RUN.Yb);
+    expect(hex(scalarMult(value("ya"), value("g")))).toBe(RUN.Ya);
+    expect(hex(scalarMult(value("yb"), value("g")))).toBe(RUN.Yb);
   });
 
   test("both sides have this shared point", () => {
-    expect(hex(sharedPoint(value("ya"), value("Yb")))).toBe(RUN.K);
-    expect(hex(sharedPoint(value("yb"), value("Ya")))).toBe(RUN.K);
+    expect(hex(scalarMult(value("ya"), value("Yb")))).toBe(RUN.K);
+    expect(hex(scalarMult(value("yb"), value("Ya")))).toBe(RUN.K);
   });
 
   test("the session key of initiator and responder is this one", () => {
@@ -57,54 +61,51 @@ describe("vectors of the draft", () => {
   });
 
   test("each side confirms with this tag", () => {
-    expect(hex(tag(value("sid"), value("ISK_IR"), A))).toBe(VECTORS.confirmation.Ta);
-    expect(hex(tag(value("sid"), value("ISK_IR"), B))).toBe(VECTORS.confirmation.Tb);
+    expect(hex(confirmationTag(value("sid"), value("ISK_IR"), A))).toBe(VECTORS.confirmation.Ta);
+    expect(hex(confirmationTag(value("sid"), value("ISK_IR"), B))).toBe(VECTORS.confirmation.Tb);
   });
 
   test.each(POINTS.filter(({ abort }) => abort))("a point of low order is refused: $u", ({ u }) => {
     const scalar = unhex(VECTORS.low_order_points.s);
-    expect(() => sharedPoint(scalar, unhex(u))).toThrow(RemoteProtocolError);
+    expect(() => scalarMult(scalar, unhex(u))).toThrow(RemoteProtocolError);
   });
 
   test.each(POINTS.filter(({ abort }) => !abort))(
     "another encoding of a usable point is read without its highest bit: $u",
     ({ u, q }) => {
       const scalar = unhex(VECTORS.low_order_points.s);
-      expect(hex(sharedPoint(scalar, unhex(u)))).toBe(q);
+      expect(hex(scalarMult(scalar, unhex(u)))).toBe(q);
     },
   );
 });
 
 test("a share of another length is refused", () => {
   for (const length of [0, 31, 33]) {
-    expect(() => sharedPoint(value("ya"), new Uint8Array(length))).toThrow(RemoteProtocolError);
+    expect(() => scalarMult(value("ya"), new Uint8Array(length))).toThrow(RemoteProtocolError);
   }
 });
 
-test("the generator of any words is that of another implementation of the map", () => {
+test("any bytes are mapped as by another implementation", () => {
   const toNumber = (bytes: Uint8Array) => BigInt(`0x${hex(bytes.slice().reverse())}`);
   const p = 2n ** 255n - 19n;
   for (let number = 0; number < 100; number++) {
-    const [prs, sid] = [new TextEncoder().encode(`words-${number}`), new Uint8Array(16)];
-    const head = lvCat(new TextEncoder().encode("CPace255"), prs);
-    const padding = new Uint8Array(127 - head.length);
-    const hash = sha512(concat(head, lvCat(padding, sid, sid))).slice(0, 32);
-    const u = (toNumber(hash) & (2n ** 255n - 1n)) % p;
-    const { xMn, xMd } = elligator2(u);
-    const found = toNumber(generator(prs, sid, sid));
-    expect((found * xMd - xMn) % p).toBe(0n);
+    const bytes = sha512(Uint8Array.of(number)).slice(0, 32);
+    const { xMn, xMd } = elligator2((toNumber(bytes) & (2n ** 255n - 1n)) % p);
+    expect((toNumber(mapToCurve(bytes)) * xMd - xMn) % p).toBe(0n);
   }
 });
 
 test("a tag that differs in any bit or in its length is refused", () => {
-  const right = tag(value("sid"), value("ISK_IR"), A);
-  checkTag(right, right.slice());
-  for (let bit = 0; bit < 512; bit++) {
+  const [sid, isk] = [value("sid"), value("ISK_IR")];
+  const right = confirmationTag(sid, isk, A);
+  const same = (tag: Uint8Array) => isTag(tag, sid, isk, A);
+  expect(same(right.slice())).toBe(true);
+  for (let bit = 0; bit < 512; bit += 3) {
     const wrong = right.slice();
     wrong[bit >> 3] = (wrong[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-    expect(() => checkTag(right, wrong)).toThrow(AuthenticationFailed);
+    expect(same(wrong)).toBe(false);
   }
-  expect(() => checkTag(right, right.slice(0, 63))).toThrow(AuthenticationFailed);
-  expect(() => checkTag(right, concat(right, Uint8Array.of(0)))).toThrow(AuthenticationFailed);
-  expect(() => checkTag(right, new Uint8Array())).toThrow(AuthenticationFailed);
+  expect(same(right.slice(0, 63))).toBe(false);
+  expect(same(Uint8Array.of(...right, 0))).toBe(false);
+  expect(same(new Uint8Array())).toBe(false);
 });

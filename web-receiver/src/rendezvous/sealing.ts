@@ -1,0 +1,119 @@
+/**
+ * Sealed messages of a short code: the keys of both directions, encryption, padding. As
+ * `dcsend/rendezvous/sealing.py`.
+ *
+ * Each direction has a key of its own, and the number of a message is its nonce, so that no pair of
+ * key and nonce is used twice. The phase of the message is authenticated with it: a sealed message
+ * is of use in its own place only.
+ *
+ * Must not import anything of src/ but `errors` and `bytes`.
+ */
+import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { AuthenticationFailed, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
+import { ascii, type Bytes } from "./bytes.ts";
+
+/** AppID of dcsend at a rendezvous server; separates its numbers from those of other programs. */
+export const APP_ID = "dcsend/1";
+/** Bytes; the plaintext is padded to a multiple, so that its size hides how many items it has. */
+export const BLOCK = 512;
+/** Bytes of a padded plaintext, at most. */
+export const MAX_PLAINTEXT = 2048;
+/** Messages in each direction, at most. */
+export const MAX_PHASES = 64;
+
+/** Bytes of a sealed message, at most. */
+export const MAX_SEALED = MAX_PLAINTEXT + 16;
+
+const KEY_SIZE = 32;
+const NONCE_SIZE = 12;
+/** Bytes of the tag of ChaCha20-Poly1305. */
+const OVERHEAD = 16;
+const PHASE = /^([ab])(0|[1-9][0-9]?)$/;
+
+/** The name of a message in the mailbox. */
+export interface Phase {
+  /** Who sends it: `a` for the allocator, `b` for the joiner. */
+  readonly side: "a" | "b";
+  /** 0 to MAX_PHASES - 1. */
+  readonly number: number;
+}
+
+/** Read the name of a phase; null if it is not one of a short code. */
+export function parsePhase(name: string): Phase | null {
+  const [, side, digits] = PHASE.exec(name) ?? [];
+  const number = Number(digits);
+  return side === undefined || number >= MAX_PHASES ? null : { side: side as "a" | "b", number };
+}
+
+/** Return the name of a phase, such as `a12`. */
+export function phaseName({ side, number }: Phase): string {
+  return `${side}${number}`;
+}
+
+/** The keys that both sides derive from one ISK, 32 bytes each. */
+export interface Keys {
+  /** Seals what the allocator sends. */
+  readonly aToB: Bytes;
+  /** Seals what the joiner sends. */
+  readonly bToA: Bytes;
+  /** For connecting once more without a code; this version does not use it. */
+  readonly again: Bytes;
+}
+
+/** Derive the keys from the ISK of CPace by HKDF-SHA-256 (RFC 5869) with an empty salt. */
+export function derive(isk: Uint8Array): Keys {
+  const expand = (purpose: string) =>
+    hkdf(sha256, isk, undefined, ascii(`dcsend 1 ${purpose}`), KEY_SIZE).slice();
+  return { aToB: expand("a>b"), bToA: expand("b>a"), again: expand("again") };
+}
+
+/**
+ * Pad and encrypt a message with ChaCha20-Poly1305 (RFC 8439): 528, 1040, 1552 or 2064 bytes.
+ *
+ * The `key` of the direction MUST NOT be used for the same phase twice. Throws LocalProtocolError
+ * for a plaintext of more than MAX_PLAINTEXT bytes.
+ */
+export function seal(key: Uint8Array, phase: Phase, plaintext: Uint8Array): Bytes {
+  if (plaintext.length > MAX_PLAINTEXT) {
+    throw new LocalProtocolError(`a message of ${plaintext.length} bytes is too long to be sealed`);
+  }
+  const padded = new Uint8Array(BLOCK * Math.max(1, Math.ceil(plaintext.length / BLOCK)));
+  padded.set(plaintext);
+  return cipher(key, phase).encrypt(padded).slice();
+}
+
+/**
+ * Authenticate and decrypt a message; return the plaintext with its padding.
+ *
+ * Throws RemoteProtocolError for a length that `seal` does not produce, and AuthenticationFailed if
+ * the other side did not seal it for this phase.
+ */
+export function openSealed(key: Uint8Array, phase: Phase, sealed: Uint8Array): Bytes {
+  if (!isSealedSize(sealed.length)) {
+    throw new RemoteProtocolError(
+      `the sealed message ${phaseName(phase)} has ${sealed.length} bytes`,
+    );
+  }
+  try {
+    return cipher(key, phase).decrypt(sealed).slice();
+  } catch {
+    throw new AuthenticationFailed(
+      `the message ${phaseName(phase)} was changed on its way, or the other side did not send it`,
+      "the server between the two sides may be hostile; make a new code, or use another one",
+    );
+  }
+}
+
+/** Return whether a sealed message can have `size` bytes. */
+export function isSealedSize(size: number): boolean {
+  const plain = size - OVERHEAD;
+  return BLOCK <= plain && plain <= MAX_PLAINTEXT && plain % BLOCK === 0;
+}
+
+function cipher(key: Uint8Array, phase: Phase) {
+  const nonce = new Uint8Array(NONCE_SIZE);
+  nonce[NONCE_SIZE - 1] = phase.number;
+  return chacha20poly1305(key, nonce, ascii(`${APP_ID}\0${phaseName(phase)}`));
+}

@@ -1,0 +1,178 @@
+/**
+ * A mailbox that is hostile: it withholds, delays, repeats, reorders, renames, changes and invents
+ * messages, and runs handshakes of its own. Its moves are random, from a seed.
+ */
+import { expect, test } from "vitest";
+import { DcsendError } from "../src/errors.ts";
+import { Allocator, Joiner, type Message } from "../src/rendezvous/handshake.ts";
+import type { Item } from "../src/rendezvous/items.ts";
+import { ANSWER, candidate, END, flipped, NUMBER, OFFER, Seeded, WORDS } from "./shortcodes.ts";
+
+const MOVES = 40;
+
+/** One honest side, with what it has sent and received. */
+interface Side {
+  readonly side: Allocator | Joiner;
+  readonly sent: Item[];
+  readonly received: Item[];
+  isFailed: boolean;
+}
+
+const honest = (side: Allocator | Joiner): Side => ({
+  side,
+  sent: [],
+  received: [],
+  isFailed: false,
+});
+
+/** Let an honest side do something; only errors of dcsend may come of it. */
+function step(one: Side, action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    one.isFailed = true;
+  }
+}
+
+/** The mailbox between an allocator and a joiner, with all messages that it has. */
+class HostileMailbox {
+  readonly allocator: Side;
+  readonly joiner: Side;
+  readonly #random: Seeded;
+  readonly #messages: Message[] = [];
+  /** A handshake of the mailbox's own towards each side, with words that it guesses. */
+  readonly #ownJoiner: Joiner;
+  readonly #ownAllocator: Allocator;
+  #hasJoined = false;
+
+  constructor(seed: number, words = WORDS, guess = "guess-guess") {
+    this.#random = new Seeded(seed);
+    const { bytes } = this.#random;
+    this.allocator = honest(new Allocator(WORDS, NUMBER, bytes));
+    this.joiner = honest(new Joiner(words, NUMBER, bytes));
+    this.#ownJoiner = new Joiner(guess, NUMBER, bytes);
+    this.#ownAllocator = new Allocator(guess, NUMBER, bytes);
+    const allocator = this.allocator.side as Allocator;
+    this.#messages.push(allocator.first, this.#ownAllocator.first);
+    this.#messages.push(this.#ownJoiner.join(allocator.first[1], [OFFER]));
+    this.#messages.push(this.#ownJoiner.seal([END]));
+  }
+
+  run(): void {
+    for (let move = 0; move < MOVES; move++) {
+      this.#random.pick([() => this.#deliver(), () => this.#deliver(), () => this.#send()])();
+    }
+  }
+
+  /** Deliver everything in order, without changes. */
+  deliverHonestly(): void {
+    const { allocator, joiner } = this;
+    this.#join((allocator.side as Allocator).first[1]);
+    for (let round = 0; round < 3; round++) {
+      this.#send();
+      for (const message of this.#messages) {
+        const receiver = message[0].startsWith("a") ? joiner : allocator;
+        if (message[0] !== "a0") this.#receive(receiver, message);
+      }
+    }
+  }
+
+  #deliver(): void {
+    const [phase, body] = this.#changed(this.#random.pick(this.#messages));
+    const receiver = this.#random.pick([this.allocator, this.joiner]);
+    if (receiver === this.joiner && !this.#hasJoined) this.#join(body);
+    else this.#receive(receiver, [phase, body]);
+  }
+
+  #join(a0: Uint8Array<ArrayBuffer>): void {
+    const { joiner } = this;
+    step(joiner, () => {
+      const items = [OFFER, candidate(1)];
+      this.#messages.push((joiner.side as Joiner).join(a0, items));
+      this.#hasJoined = true;
+      joiner.sent.push(...items);
+    });
+  }
+
+  #receive(receiver: Side, [phase, body]: Message): void {
+    step(receiver, () => {
+      receiver.received.push(...receiver.side.received(phase, body));
+    });
+  }
+
+  /** Let each honest side send what it may send now. */
+  #send(): void {
+    for (const one of [this.allocator, this.joiner]) {
+      const isFirst = one === this.allocator && one.sent.length === 0;
+      const isReady = one === this.allocator ? one.side.isConfirmed : this.#hasJoined;
+      if (one.isFailed || !isReady || one.sent.length > 20) continue;
+      const items = isFirst ? [ANSWER] : [candidate(one.sent.length + 1)];
+      this.#messages.push(one.side.seal(items));
+      one.sent.push(...items);
+    }
+  }
+
+  #changed([phase, body]: Message): Message {
+    const random = this.#random;
+    const other = random.pick(this.#messages);
+    switch (random.below(10)) {
+      case 0:
+        return [phase, flipped(body, random.below(8 * body.length))];
+      case 1:
+        return [other[0], body];
+      case 2:
+        return [phase, body.slice(0, random.below(body.length))];
+      case 3: {
+        // The beginning of one message, and the end of another.
+        const cut = random.pick([2, 18, 34, 50, 66, 98, random.below(body.length)]);
+        return [phase, Uint8Array.of(...body.subarray(0, cut), ...other[1].subarray(cut))];
+      }
+      case 4:
+        return [
+          random.pick(["a0", "a1", "a2", "b0", "b1", "b2", "pake", "b99"]),
+          random.bytes(626),
+        ];
+      default:
+        return [phase, body];
+    }
+  }
+}
+
+/** Check that one side has received only what the other one has sent, from the start. */
+function checkReceived(receiver: Side, sender: Side): void {
+  expect(receiver.received).toEqual(sender.sent.slice(0, receiver.received.length));
+  if (receiver.received.length > 0) expect(receiver.side.isConfirmed).toBe(true);
+  if (receiver.side.isConfirmed) expect(sender.sent.length).toBeGreaterThan(0);
+}
+
+test("a hostile mailbox can withhold items, not change, invent or reorder them", () => {
+  let [confirmed, failed] = [0, 0];
+  for (let seed = 0; seed < 100; seed++) {
+    const mailbox = new HostileMailbox(seed);
+    mailbox.run();
+    checkReceived(mailbox.allocator, mailbox.joiner);
+    checkReceived(mailbox.joiner, mailbox.allocator);
+    if (mailbox.allocator.side.isConfirmed) confirmed += 1;
+    if (mailbox.allocator.isFailed) failed += 1;
+  }
+  // The moves reach both ends of an exchange.
+  expect(Math.min(confirmed, failed)).toBeGreaterThan(5);
+});
+
+test("nothing confirms two sides with different words", () => {
+  for (let seed = 0; seed < 60; seed++) {
+    const mailbox = new HostileMailbox(seed, "walrus-umpire");
+    mailbox.run();
+    for (const one of [mailbox.allocator, mailbox.joiner]) {
+      expect([one.side.isConfirmed, one.received]).toEqual([false, []]);
+    }
+  }
+});
+
+test("the same mailbox connects two sides if it delivers what they send", () => {
+  const mailbox = new HostileMailbox(0, WORDS, "unused-unused");
+  const joiner = new HostileMailbox(1);
+  for (const one of [mailbox, joiner]) one.deliverHonestly();
+  expect(joiner.allocator.isFailed).toBe(true);
+});
