@@ -46,13 +46,13 @@ class HostileMailbox {
   readonly #ownAllocator: Allocator;
   #hasJoined = false;
 
-  constructor(seed: number, words = WORDS, guess = "guess-guess") {
+  constructor(seed: number, words = WORDS) {
     this.#random = new Seeded(seed);
     const { bytes } = this.#random;
     this.allocator = honest(new Allocator(WORDS, NUMBER, bytes));
     this.joiner = honest(new Joiner(words, NUMBER, bytes));
-    this.#ownJoiner = new Joiner(guess, NUMBER, bytes);
-    this.#ownAllocator = new Allocator(guess, NUMBER, bytes);
+    this.#ownJoiner = new Joiner("guess-guess", NUMBER, bytes);
+    this.#ownAllocator = new Allocator("guess-guess", NUMBER, bytes);
     const allocator = this.allocator.side as Allocator;
     this.#messages.push(allocator.first, this.#ownAllocator.first);
     this.#messages.push(this.#ownJoiner.join(allocator.first[1], [OFFER]));
@@ -65,22 +65,10 @@ class HostileMailbox {
     }
   }
 
-  /** Deliver everything in order, without changes. */
-  deliverHonestly(): void {
-    const { allocator, joiner } = this;
-    this.#join((allocator.side as Allocator).first[1]);
-    for (let round = 0; round < 3; round++) {
-      this.#send();
-      for (const message of this.#messages) {
-        const receiver = message[0].startsWith("a") ? joiner : allocator;
-        if (message[0] !== "a0") this.#receive(receiver, message);
-      }
-    }
-  }
-
   #deliver(): void {
     const [phase, body] = this.#changed(this.#random.pick(this.#messages));
-    const receiver = this.#random.pick([this.allocator, this.joiner]);
+    const byLetter = phase.startsWith("a") ? this.joiner : this.allocator;
+    const receiver = this.#random.pick([byLetter, byLetter, byLetter, this.allocator]);
     if (receiver === this.joiner && !this.#hasJoined) this.#join(body);
     else this.#receive(receiver, [phase, body]);
   }
@@ -116,7 +104,7 @@ class HostileMailbox {
   #changed([phase, body]: Message): Message {
     const random = this.#random;
     const other = random.pick(this.#messages);
-    switch (random.below(10)) {
+    switch (random.below(40)) {
       case 0:
         return [phase, flipped(body, random.below(8 * body.length))];
       case 1:
@@ -168,11 +156,4 @@ test("nothing confirms two sides with different words", () => {
       expect([one.side.isConfirmed, one.received]).toEqual([false, []]);
     }
   }
-});
-
-test("the same mailbox connects two sides if it delivers what they send", () => {
-  const mailbox = new HostileMailbox(0, WORDS, "unused-unused");
-  const joiner = new HostileMailbox(1);
-  for (const one of [mailbox, joiner]) one.deliverHonestly();
-  expect(joiner.allocator.isFailed).toBe(true);
 });

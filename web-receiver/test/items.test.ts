@@ -21,7 +21,7 @@ test.each<[string, Item]>([
   ["the end of candidates", END],
   ["a bye", bye("interrupted", "")],
   ["the longest bye", bye("error", "ü".repeat(97))],
-  ["a bye with a byte order mark", bye("error", "\ufeffx")],
+  ["a bye that begins with a byte order mark", bye("\ufeffx", "\ufeff")],
   ["a network", { kind: "network", mapping: "address-dependent", udp: "blocked" }],
 ])("%s is read as it was written", (_name, item) => {
   expect(decode(encode([item]))).toEqual([item]);

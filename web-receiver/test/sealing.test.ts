@@ -4,13 +4,13 @@ import { AuthenticationFailed, LocalProtocolError, RemoteProtocolError } from ".
 import {
   derive,
   isSealedSize,
-  MAX_PHASES,
   openSealed,
   type Phase,
   parsePhase,
   phaseName,
   seal,
 } from "../src/rendezvous/sealing.ts";
+import { MAX_PHASES } from "../src/rendezvous/wire.ts";
 import { flipped, hex } from "./shortcodes.ts";
 
 const KEYS = derive(new Uint8Array(64).fill(7));

@@ -75,8 +75,7 @@ export function generatorString(prs: Uint8Array, ci: Uint8Array, sid: Uint8Array
  * little-endian; the top bit is ignored, the rest is taken modulo p.
  */
 export function mapToCurve(fieldElement: Uint8Array): Bytes {
-  const number = fieldElement.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
-  const r = number & (2n ** 255n - 1n);
+  const r = coordinate(fieldElement);
   // The denominator is not 0, since -1/Z is no square.
   const v = modulo(-A * power(1n + Z * r * r, P - 2n));
   const isSquare = power(v * (v * (v + A) + 1n), (P - 1n) / 2n) === 1n;
@@ -106,6 +105,17 @@ export function scalarMult(scalar: Uint8Array, point: Uint8Array): Bytes {
   } catch {
     throw new RemoteProtocolError("a share of the key exchange has a low order");
   }
+}
+
+/** Return whether two shares are encodings of one point, as X25519 reads them. */
+export function isSamePoint(share: Uint8Array, other: Uint8Array): boolean {
+  return coordinate(share) === coordinate(other);
+}
+
+/** Read a u-coordinate (RFC 7748, 5): the top bit is ignored, the rest is taken modulo p. */
+function coordinate(encoded: Uint8Array): bigint {
+  const number = encoded.reduceRight((sum, byte) => sum * 256n + BigInt(byte), 0n);
+  return (number & (2n ** 255n - 1n)) % P;
 }
 
 /**

@@ -24,6 +24,7 @@ import { ascii, type Bytes, concat } from "./bytes.ts";
 import {
   confirmationTag,
   generator,
+  isSamePoint,
   isTag,
   lvCat,
   SCALAR_SIZE,
@@ -35,11 +36,9 @@ import {
 } from "./cpace.ts";
 import { decode, encode, type Item } from "./items.ts";
 import {
-  APP_ID,
   derive,
   isSealedSize,
   type Keys,
-  MAX_PHASES,
   MAX_SEALED,
   openSealed,
   type Phase,
@@ -47,6 +46,7 @@ import {
   phaseName,
   seal,
 } from "./sealing.ts";
+import { APP_ID, MAX_PHASES } from "./wire.ts";
 
 /** The version of the bodies that this module writes, and the only one that it reads. */
 export const VERSION = 1;
@@ -367,7 +367,7 @@ function checkHead(phase: Phase, body: Bytes): void {
 
 /** Refuse this side's own share, with which an attacker could return its tag, too. */
 function checkReflection(own: Sent, theirs: Sent): void {
-  if (own.share.every((byte, at) => byte === theirs.share[at])) {
+  if (isSamePoint(own.share, theirs.share)) {
     throw new RemoteProtocolError("the mailbox returned the share of this side");
   }
 }

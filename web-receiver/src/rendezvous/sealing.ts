@@ -6,22 +6,19 @@
  * key and nonce is used twice. The phase of the message is authenticated with it: a sealed message
  * is of use in its own place only.
  *
- * Must not import anything of src/ but `errors` and `bytes`.
+ * Must not import anything of src/ but `errors`, `bytes` and `wire`.
  */
 import { chacha20poly1305 } from "@noble/ciphers/chacha.js";
 import { hkdf } from "@noble/hashes/hkdf.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { AuthenticationFailed, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import { ascii, type Bytes } from "./bytes.ts";
+import { APP_ID, phaseLetter } from "./wire.ts";
 
-/** AppID of dcsend at a rendezvous server; separates its numbers from those of other programs. */
-export const APP_ID = "dcsend/1";
 /** Bytes; the plaintext is padded to a multiple, so that its size hides how many items it has. */
 export const BLOCK = 512;
 /** Bytes of a padded plaintext, at most. */
 export const MAX_PLAINTEXT = 2048;
-/** Messages in each direction, at most. */
-export const MAX_PHASES = 64;
 
 /** Bytes of a sealed message, at most. */
 export const MAX_SEALED = MAX_PLAINTEXT + 16;
@@ -30,21 +27,19 @@ const KEY_SIZE = 32;
 const NONCE_SIZE = 12;
 /** Bytes of the tag of ChaCha20-Poly1305. */
 const OVERHEAD = 16;
-const PHASE = /^([ab])(0|[1-9][0-9]?)$/;
 
 /** The name of a message in the mailbox. */
 export interface Phase {
   /** Who sends it: `a` for the allocator, `b` for the joiner. */
   readonly side: "a" | "b";
-  /** 0 to MAX_PHASES - 1. */
+  /** 0 to `wire.MAX_PHASES` - 1. */
   readonly number: number;
 }
 
 /** Read the name of a phase; null if it is not one of a short code. */
 export function parsePhase(name: string): Phase | null {
-  const [, side, digits] = PHASE.exec(name) ?? [];
-  const number = Number(digits);
-  return side === undefined || number >= MAX_PHASES ? null : { side: side as "a" | "b", number };
+  const side = phaseLetter(name);
+  return side === null ? null : { side, number: Number(name.slice(1)) };
 }
 
 /** Return the name of a phase, such as `a12`. */
