@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import contextlib
 import json
 import re
@@ -289,3 +290,21 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     for prefix in ("", "ds", "eyJ0eXBlIjoi", '{"type":"offer","sdp":'):
         with contextlib.suppress(DcsendError):
             blob.decode(prefix + text)
+
+
+# --- the binary form, which messages of short codes contain
+
+
+@pytest.mark.parametrize("block", VALID, ids=comment_of)
+def test_description_has_the_bytes_of_the_vectors(block: Block) -> None:
+    raw = bytes.fromhex(dict(block)["binary"])
+    assert blob.pack(from_vector(block)) == raw
+    assert blob.unpack(raw) == from_vector(block)
+    assert len(raw) <= blob.MAX_PACKED
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_description_or_refused(raw: bytes) -> None:
+    for data in (raw, raw + binascii.crc_hqx(raw, 0xFFFF).to_bytes(2)):
+        with contextlib.suppress(MalformedCode, IncompatibleVersion):
+            assert blob.pack(blob.unpack(data)) == data
