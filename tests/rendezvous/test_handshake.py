@@ -136,7 +136,7 @@ def test_malformed_message_uses_the_code_up_too() -> None:
 
 
 def test_allocator_sends_nothing_before_the_other_side_is_confirmed() -> None:
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="before the other side is confirmed"):
         Allocator(WORDS, NUMBER).seal([ANSWER])
 
 
@@ -154,6 +154,12 @@ def test_joiner_makes_one_guess() -> None:
     other.join(one.first[1], [OFFER])
     with pytest.raises(LocalProtocolError):
         other.join(Allocator(WORDS, NUMBER).first[1], [OFFER])
+
+
+@pytest.mark.parametrize("size", [2, 49, 51])
+def test_joiner_refuses_a_first_message_of_another_length(size: int) -> None:
+    with pytest.raises(RemoteProtocolError, match=f"a0 has {size} bytes"):
+        joiner().join(BODIES["a0"].ljust(51)[:size], [OFFER])
 
 
 def test_joiner_refuses_a_reflected_share() -> None:
