@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 _TYPE_PREFERENCE: Final = {CandidateType.HOST: 126, CandidateType.SERVER_REFLEXIVE: 100}
 
+_MAX_NAMES: Final = 16
+"""Candidates with a `.local` name that are resolved, at most: each opens sockets. A browser has one
+for each of its addresses."""
+
 
 class LocalCandidates:
     """Our candidates in the order in which they were found, each transport address once."""
@@ -70,6 +74,8 @@ class RemoteCandidates:
         self._resolves = resolves
         self._tasks = Tasks()
         self._added: list[Candidate] = []
+        self._names = 0
+        "Candidates with a `.local` name that are or were resolved."
         self.reached: set[Address] = set()
         "The IP addresses and ports to which checks can be sent directly."
 
@@ -91,7 +97,8 @@ class RemoteCandidates:
         for candidate in candidates:
             if not is_local(candidate.host):
                 await self._add(candidate, candidate.host)
-            elif self._resolves:
+            elif self._resolves and self._names < _MAX_NAMES:
+                self._names += 1
                 hidden.setdefault(candidate.host, []).append(candidate)
 
         async def found(name: str, host: str) -> None:

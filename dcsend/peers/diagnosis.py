@@ -85,9 +85,15 @@ class Diagnosis:
 
     async def complete(self, facts: Facts) -> Facts:
         """Return *facts* with the results of the tests, within `LIMIT` seconds."""
-        closed, tcp, _ = await asyncio.gather(
-            _closed_ports(facts.theirs), self._try_tcp(), self._mapped.survey(LIMIT)
-        )
+        closed, complete = await asyncio.gather(_closed_ports(facts.theirs), self.network(facts))
+        return replace(complete, closed=frozenset(closed))
+
+    async def network(self, facts: Facts) -> Facts:
+        """Return *facts* with what the servers show, within `LIMIT` seconds.
+
+        Nothing is sent to the other side.
+        """
+        tcp, _ = await asyncio.gather(self._try_tcp(), self._mapped.survey(LIMIT))
         resolved = set(self._mapped.asked.values())
         asked = [server for server in self._servers if server in resolved] or self._servers
         complete = replace(
@@ -95,7 +101,6 @@ class Diagnosis:
             servers=tuple(f"{host}:{port}" for host, port in asked),
             mapped=tuple(self._mapped.answers.values()),
             tcp=tcp,
-            closed=frozenset(closed),
         )
         logger.debug("diagnosis: %s", complete)
         return complete

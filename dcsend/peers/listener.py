@@ -2,6 +2,7 @@
 
     datagram ─ source has a route ─────────────────────► the ICE endpoint of its dial
              └ unknown ─ response of a STUN server ────► mapped addresses
+                       └ for the joiner of a short code ► the ICE endpoint of its `trickle`
                        └ check with the right secret ──► a new dial, or a new source of a dial
                        └ anything else ────────────────► discarded, or refused in one datagram
 
@@ -30,6 +31,7 @@ from dcsend.net.source_address import LocalAddress
 from dcsend.net.udp import UdpPort
 from dcsend.peers.diagnosis import local_facts
 from dcsend.peers.incoming_dial import IncomingDial
+from dcsend.peers.joiners import Joiners, Receive, Taken, refused
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role
 
@@ -93,10 +95,10 @@ class Listener(Generic[Peer]):
         """
         self.port = port
         self.mapped = MappedAddresses(port, stun_servers, chosen=stun_chosen)
-        self._certificate = certificate
+        self.certificate = certificate
         self._password = password
         self._key = password.encode()
-        self._make = make
+        self.make = make
         self._failed = failed
         self._half_open = half_open
         self._max_half_open = max_half_open
@@ -108,6 +110,7 @@ class Listener(Generic[Peer]):
         self._giving_back = False
         "Whether the accepted connection is being closed, after which another dialer can connect."
         self._dials: dict[str, IncomingDial[Peer]] = {}
+        self._joiners = Joiners()
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that were replaced by one from the same address."
         self._accepted: asyncio.Future[IncomingDial[Peer]]
@@ -170,8 +173,64 @@ class Listener(Generic[Peer]):
         finally:
             self._giving_back = False
         self._dials.pop(dial.name, None)
+        self._joiners.remove(dial.name)
         self._accepted = asyncio.get_running_loop().create_future()
         self._refusal = None
+
+    # Joiners of short codes, see `trickle`
+
+    def attach(self, name: str, receive: Receive) -> None:
+        """Let the joiner of a short code use this port, besides the dialers of the code.
+
+        Args:
+            name: our ice-ufrag for that joiner, which nothing else uses.
+            receive: called with each datagram of a source without a route, and with checks of any
+                source that another peer of this listener does not authenticate.
+
+        Raises:
+            Taken: another peer is connected, or has used the code.
+            CodeExpired: the code has expired.
+        """
+        if self._refusal is not None and not self._giving_back:
+            self.asked.set()
+            raise refused(self._refusal, closed=False)
+        self._joiners.add(name, receive)
+
+    def detach(self, name: str) -> None:
+        """End `attach`, without `admit`; idempotent."""
+        self._joiners.remove(name)
+
+    async def admit(self, joiner: IncomingDial[Peer]) -> None:
+        """Connect an attached joiner; `accept` returns its connection as that of a dialer.
+
+        The caller bounds the time. Unless the joiner is accepted, its connection is closed.
+
+        Raises:
+            Taken, CodeExpired: as `attach`.
+            DcsendError: as `PeerConnection.establish`.
+        """
+        self._dials[joiner.name] = joiner
+        # A task, since this listener cancels dials, and must not cancel the caller.
+        task = asyncio.create_task(joiner.establish())
+        self._keep(task)
+        won = False
+        try:
+            await asyncio.wait({task})
+            if task.cancelled():
+                closed = self._accepted.done() and self._accepted.exception() is not None
+                raise refused(self._refusal, closed=closed)
+            task.result()
+            won = self._win(joiner)
+            if not won:
+                raise Taken
+        finally:
+            if not won:
+                joiner.cancel()
+                await asyncio.wait({task})
+                self._dials.pop(joiner.name, None)
+                self._joiners.remove(joiner.name)
+                await joiner.connection.close()
+        self.heard = True
 
     def facts(self) -> Facts:
         """Return what is known about how this side can be reached."""
@@ -229,7 +288,7 @@ class Listener(Generic[Peer]):
 
     def _received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route; the cheapest test is the first."""
-        if self.mapped.received(data, source):
+        if self.mapped.received(data, source) or self._joiners.received(data, source):
             return
         if not is_binding_request(data) or not is_signed(data):
             return
@@ -240,6 +299,10 @@ class Listener(Generic[Peer]):
                 self._early.append((data, source, self.port.arrival(source)))
         elif self._limiter.admits(data, source, asyncio.get_running_loop().time()):
             self._received_check(data, source)
+
+    def received_forged(self, data: bytes, source: Address) -> None:
+        """Handle a check whose source has a route to a peer that does not authenticate it."""
+        self._received_unknown(data, source)
 
     def _refuse_secret(self, data: bytes, source: Address) -> None:
         """Answer a check with a wrong secret."""
@@ -304,7 +367,9 @@ class Listener(Generic[Peer]):
         dial = self._new_dial(check)
         self._dials[dial.name] = dial
         self._add_source(dial, check, source)
-        task = asyncio.create_task(self._establish(dial))
+        self._keep(asyncio.create_task(self._establish(dial)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -320,7 +385,7 @@ class Listener(Generic[Peer]):
             requests=self._request_filter(name),
         )
         role = peer.ConnectionRole(published=True, dtls_server=True, opens=False)
-        connection = self._make(endpoint.connection, self._certificate, role)
+        connection = self.make(endpoint.connection, self.certificate, role)
         theirs = check.credentials
         remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)
         return IncomingDial(name, endpoint, connection, remote)
@@ -342,7 +407,7 @@ class Listener(Generic[Peer]):
             return False
 
         def forged(data: bytes, source: Address) -> None:
-            if is_signed(data):
+            if is_signed(data) and not self._joiners.received(data, source):
                 self._refuse_secret(data, source)
 
         return RequestFilter(

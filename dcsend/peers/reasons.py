@@ -9,7 +9,16 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from dcsend.errors import ConnectionFailed
-from dcsend.peers.situations import IP, RULES, Facts, Role, Situation
+from dcsend.peers.situations import (
+    IP,
+    RULES,
+    Facts,
+    NatMapping,
+    Network,
+    Role,
+    Situation,
+    Udp,
+)
 
 __all__ = ["TABLE", "Reason", "error", "question", "situation", "words"]
 
@@ -37,6 +46,13 @@ class Reason(NamedTuple):
 
 _OPEN_PORT: Final = "open UDP port {port} in the firewall there"
 _WAITED: Final = "no check has arrived for 60 s"
+_MAPPINGS: Final[Mapping[NatMapping, str]] = {
+    NatMapping.UNKNOWN: "",
+    NatMapping.NONE: "no NAT",
+    NatMapping.ENDPOINT_INDEPENDENT: "NAT that is not symmetric",
+    NatMapping.ADDRESS_DEPENDENT: "symmetric NAT",
+}
+_TRIED: Final = "tried from here: {from_here}; from there: {from_there}"
 
 TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
     # One code. Known before anything is sent:
@@ -186,6 +202,81 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         "the other side answers, but the connection failed",
         f"start again on both sides; if it happens again, with a relay: {_RELAY}",
     ),
+    # Short codes; either side. Known when the candidates of both sides are complete:
+    (Role.SHORT_CODE, Situation.NO_NETWORK): Reason(
+        "this machine has no network address", "connect it to a network, and use a new code"
+    ),
+    (Role.SHORT_CODE, Situation.NO_FAMILY): Reason(
+        "the other side has {theirs} addresses only, and this machine {ours} addresses only",
+        f"use a new code, and a relay on the side with IPv6 only: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.NO_ROUTE): Reason(
+        "this machine has no route to {hosts}",
+        f"connect both to one network, or use a new code and a relay: {_RELAY}",
+    ),
+    # 15 s later:
+    (Role.SHORT_CODE, Situation.HEARD): Reason(
+        f"the other side answers, but the connection failed ({_TRIED})",
+        f"use a new code; if it happens again, with a relay: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.UDP_BLOCKED_THERE): Reason(
+        f"the network of the other side blocks UDP ({_TRIED})",
+        f"use another network there, or a relay over TLS there: {_TLS}",
+    ),
+    (Role.SHORT_CODE, Situation.THIS_MACHINE): Reason(
+        "no answer from {hosts}, which is this machine itself",
+        "if the other side has ended, use a new code",
+    ),
+    (Role.SHORT_CODE, Situation.RELAY_SILENT): Reason(
+        f"no answer from the other side, directly or through the relay ({_TRIED})",
+        "if the other side has ended, use a new code",
+    ),
+    (Role.SHORT_CODE, Situation.SAME_NETWORK): Reason(
+        f"no answer from {{host}}, although it is in the network of this machine ({_TRIED})",
+        f"that network isolates its devices: use another one, or a relay: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.SAME_ADDRESSES): Reason(
+        "no answer from {host}: the two sides have different public addresses, so there is a VPN "
+        "at one of them, or they are in two networks that use the same private addresses "
+        f"({_TRIED})",
+        f"end the VPN, or use a relay: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.SAME_NAT): Reason(
+        "no path to the other side: both sides have the public address {public}, which can't be "
+        f"reached from behind it ({_TRIED})",
+        f"connect both to one network, not to a guest network, or use a relay: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.UDP_BLOCKED): Reason(
+        f"this network blocks UDP: no STUN server answers, but TCP works ({_TRIED})",
+        f"use another network, or a relay over TLS: {_TLS}",
+    ),
+    (Role.SHORT_CODE, Situation.STUN_SILENT): Reason(
+        f"no path to the other side, and no answer from the STUN server {{server}} ({_TRIED})",
+        f"if UDP is blocked in this network, use a relay over TLS: {_TLS}",
+    ),
+    (Role.SHORT_CODE, Situation.NO_INTERNET): Reason(
+        "no path to the other side, and this machine reaches no STUN server, neither by UDP nor "
+        f"TCP ({_TRIED})",
+        "connect both sides to the internet, or both to one network",
+    ),
+    (Role.SHORT_CODE, Situation.PRIVATE): Reason(
+        "no path to the other side, which has private addresses of another network only "
+        f"({_TRIED})",
+        f"if UDP is blocked there, it needs a relay over TLS: {_TLS}",
+    ),
+    (Role.SHORT_CODE, Situation.SYMMETRIC): Reason(
+        f"no path to the other side: the NAT of this network is symmetric ({_TRIED})",
+        f"a relay is needed, on one of the two sides: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.SYMMETRIC_THERE): Reason(
+        f"no path to the other side: the NAT there is symmetric ({_TRIED})",
+        f"a relay is needed, on one of the two sides: {_RELAY}",
+    ),
+    (Role.SHORT_CODE, Situation.UNKNOWN): Reason(
+        f"no path to the other side ({_TRIED})",
+        "check that the other side still runs; between two strict NATs a relay is needed: "
+        f"{_RELAY}",
+    ),
     # The side that waits: notes, which do not end the run. At once:
     (Role.LISTENER, Situation.NAT_HERE): Reason(
         "from outside this network, use --signal sdp on both sides, or make the code on the "
@@ -247,6 +338,12 @@ def words(facts: Facts, which: Situation) -> Reason:
         "theirs": _families(facts.hosts),
         "ours": _families(interface.ip for interface in facts.own),
         "server": ", ".join(facts.servers),
+        "from_here": _tried(len(facts.own), facts.relay, facts.network),
+        "from_there": _tried(
+            sum(not place.relayed for place in facts.theirs),
+            any(place.relayed for place in facts.theirs),
+            facts.there,
+        ),
     }
     return Reason(reason.message.format_map(values), reason.hint.format_map(values))
 
@@ -261,6 +358,19 @@ def question(role: Role, which: Situation) -> str:
     """Return the end of the hint if the run of the other side may have ended."""
     ended = role is Role.DIALER and which not in _NOT_ENDED
     return "; or has another device used the code?" if ended else ""
+
+
+def _tried(addresses: int, relay: bool, network: Network) -> str:
+    """Return what one side has tried, and how its network behaves.
+
+    >>> _tried(2, True, Network(NatMapping.ADDRESS_DEPENDENT, Udp.WORKS))
+    '2 addresses and a relay, symmetric NAT'
+    >>> _tried(1, False, Network(udp=Udp.BLOCKED))
+    '1 address, UDP blocked'
+    """
+    tried = f"{addresses} address{'es' * (addresses != 1)}{' and a relay' * relay}"
+    found = (tried, _MAPPINGS[network.mapping], "UDP blocked" * (network.udp is Udp.BLOCKED))
+    return ", ".join(filter(None, found))
 
 
 def _families(addresses: Iterable[IP]) -> str:

@@ -19,9 +19,12 @@ __all__ = [
     "RULES",
     "Facts",
     "IPInterface",
+    "NatMapping",
+    "Network",
     "RemoteAddress",
     "Role",
     "Situation",
+    "Udp",
     "foreseen",
     "foreseen_while_waiting",
     "is_private",
@@ -53,6 +56,8 @@ class Role(enum.StrEnum):
     LISTENER = "listener"
     ANSWERER = "answerer"
     "It has shown the answer, and waits until it is pasted."
+    SHORT_CODE = "short code"
+    "Either side of a short code: both connect at the same time."
 
 
 class Situation(enum.StrEnum):
@@ -69,9 +74,11 @@ class Situation(enum.StrEnum):
     SAME_ADDRESSES = "same private addresses, other public address"
     SAME_NAT = "same public address"
     UDP_BLOCKED = "UDP blocked here"
+    UDP_BLOCKED_THERE = "UDP blocked there"
     STUN_SILENT = "no STUN answer"
     NO_INTERNET = "no internet"
     SYMMETRIC = "symmetric NAT here"
+    SYMMETRIC_THERE = "symmetric NAT there"
     OPEN_HERE = "NAT there, none here"
     NAT = "NAT there"
     FIREWALL = "firewall there"
@@ -82,6 +89,36 @@ class Situation(enum.StrEnum):
     NO_CHECK = "no check for 60 s"
     NO_CHECK_NAT = "no check for 60 s, NAT here"
     NO_CHECK_STUN = "no check for 60 s, no STUN answer"
+
+
+class NatMapping(enum.IntEnum):
+    """How a NAT maps one local port (RFC 4787, 4.1), as far as STUN servers show it, for IPv4."""
+
+    UNKNOWN = 0
+    NONE = 1
+    "There is no NAT."
+    ENDPOINT_INDEPENDENT = 2
+    ADDRESS_DEPENDENT = 3
+    "Or address and port-dependent: a symmetric NAT."
+
+
+class Udp(enum.IntEnum):
+    """Whether a network lets UDP through, as far as STUN servers show it."""
+
+    UNKNOWN = 0
+    WORKS = 1
+    BLOCKED = 2
+    "No server responds over UDP, but TCP works."
+
+
+class Network(NamedTuple):
+    """How the network of one side behaves; the sides of a short code exchange it."""
+
+    mapping: NatMapping = NatMapping.UNKNOWN
+    udp: Udp = Udp.UNKNOWN
+
+
+_UNKNOWN: Final = Network()
 
 
 class RemoteAddress(NamedTuple):
@@ -116,6 +153,26 @@ class Facts:
     "Whether a server without a response over UDP accepts or refuses TCP."
     closed: frozenset[str] = frozenset()
     "Hosts of `theirs` from which an ICMP message came: port unreachable."
+    there: Network = _UNKNOWN
+    "The network of the other side, as far as that side has sent it; with short codes only."
+
+    @property
+    def network(self) -> Network:
+        """The network of this side."""
+        ours = [place for place in self.mapped if not is_ipv6(place[0])]
+        mapping = NatMapping.UNKNOWN
+        if self.is_open:
+            mapping = NatMapping.NONE
+        elif len(ours) > 1:
+            same = len(set(ours)) == 1
+            mapping = NatMapping.ENDPOINT_INDEPENDENT if same else NatMapping.ADDRESS_DEPENDENT
+        udp = Udp.WORKS if self.mapped else Udp.UNKNOWN
+        return Network(mapping, Udp.BLOCKED if self.is_udp_blocked else udp)
+
+    @property
+    def is_udp_blocked(self) -> bool:
+        """Whether UDP is blocked here; one silent server alone may be out of order."""
+        return self.is_silent and self.tcp and len(self.servers) > 1
 
     @property
     def hosts(self) -> list[IP]:
@@ -203,6 +260,15 @@ class Facts:
 
 RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.HEARD, lambda f: f.heard),
+    # Only a relay over TCP helps there; without one, that side has no relayed address.
+    (
+        Situation.UDP_BLOCKED_THERE,
+        lambda f: (
+            f.there.udp is Udp.BLOCKED
+            and not f.is_near
+            and not any(place.relayed for place in f.theirs)
+        ),
+    ),
     # The other side has reached neither a STUN server nor the relay of this side.
     (Situation.PRIVATE, lambda f: f.relay and f.is_elsewhere),
     # Without UDP here, a relay of the other side is not reachable either.
@@ -215,14 +281,14 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.PORT_CLOSED, lambda f: f.is_near and bool(f.closed_exactly)),
     (Situation.SAME_NETWORK, lambda f: f.is_near),
     (Situation.SAME_NAT, lambda f: bool(f.shared)),
-    # One server alone may be the one that is out of order.
-    (Situation.UDP_BLOCKED, lambda f: f.is_silent and f.tcp and len(f.servers) > 1),
+    (Situation.UDP_BLOCKED, lambda f: f.is_udp_blocked),
     (Situation.STUN_SILENT, lambda f: f.is_silent and f.tcp),
     (Situation.NO_INTERNET, lambda f: f.is_silent),
     # Not before UDP works here: a firewall may reject it with the same ICMP message.
     (Situation.PORT_CLOSED, lambda f: bool(f.closed_exactly)),
     (Situation.PRIVATE, lambda f: bool(f.hosts) and not f.public),
     (Situation.SYMMETRIC, lambda f: f.is_symmetric),
+    (Situation.SYMMETRIC_THERE, lambda f: f.there.mapping is NatMapping.ADDRESS_DEPENDENT),
     (Situation.FIREWALL, lambda f: bool(f.hosts) and len(f.public) == len(f.hosts)),
     (Situation.OPEN_HERE, lambda f: f.is_open),
     (Situation.NAT, lambda f: bool(f.public)),

@@ -15,9 +15,12 @@ from dcsend.peers.reasons import TABLE, error, situation, words
 from dcsend.peers.situations import (
     Facts,
     IPInterface,
+    NatMapping,
+    Network,
     RemoteAddress,
     Role,
     Situation,
+    Udp,
     foreseen,
     foreseen_while_waiting,
     situation_while_waiting,
@@ -117,6 +120,60 @@ def test_reasons_of_a_failed_offer_are_distinguished(
     theirs: list[str], more: dict[str, Any], expected: Situation
 ) -> None:
     assert situation(facts(Role.OFFERER, *theirs, **more)) is expected
+
+
+BLOCKED: Final = Network(udp=Udp.BLOCKED)
+SYMMETRIC: Final = Network(NatMapping.ADDRESS_DEPENDENT, Udp.WORKS)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "more", "expected"),
+    [
+        (["10.9.9.9"], {"there": BLOCKED, "relay": True}, Situation.UDP_BLOCKED_THERE),
+        (["192.168.1.9"], {"there": BLOCKED}, Situation.SAME_NETWORK),
+        (["10.9.9.9"], {"there": BLOCKED, "heard": True}, Situation.HEARD),
+        (NAT_THERE, {"there": SYMMETRIC}, Situation.SYMMETRIC_THERE),
+        (NAT_THERE, {"there": SYMMETRIC, "relay": True}, Situation.RELAY_SILENT),
+        (NAT_THERE, seen(("203.0.113.1", 5), ("203.0.113.1", 6)), Situation.SYMMETRIC),
+        (NAT_THERE, {"servers": TWO_SERVERS, "tcp": True}, Situation.UDP_BLOCKED),
+        (["10.9.9.9", "203.0.113.1"], seen(("203.0.113.1", 5)), Situation.SAME_NAT),
+        (NAT_THERE, {}, Situation.UNKNOWN),
+    ],
+)
+def test_reasons_of_a_failed_short_code_are_distinguished(
+    theirs: list[str], more: dict[str, Any], expected: Situation
+) -> None:
+    assert situation(facts(Role.SHORT_CODE, *theirs, **more)) is expected
+
+
+@pytest.mark.parametrize(
+    ("here", "more", "expected"),
+    [
+        (HOME, {}, Network()),
+        (HOME, {"servers": TWO_SERVERS}, Network()),
+        (HOME, {"servers": TWO_SERVERS, "tcp": True}, BLOCKED),
+        (HOME, {"servers": TWO_SERVERS[:1], "tcp": True}, Network()),
+        (HOME, seen(("203.0.113.1", 5)), Network(udp=Udp.WORKS)),
+        (HOME, seen(("203.0.113.1", 5), ("203.0.113.1", 6)), SYMMETRIC),
+        (
+            HOME,
+            seen(("203.0.113.1", 5), ("203.0.113.1", 5)),
+            Network(NatMapping.ENDPOINT_INDEPENDENT, Udp.WORKS),
+        ),
+        (PUBLIC, seen(("203.0.113.9", 5)), Network(NatMapping.NONE, Udp.WORKS)),
+    ],
+)
+def test_the_network_of_a_side_is_what_two_stun_servers_show(
+    here: str, more: dict[str, Any], expected: Network
+) -> None:
+    assert facts(Role.SHORT_CODE, *NAT_THERE, here=(here,), **more).network == expected
+
+
+def test_error_of_a_short_code_has_what_both_sides_have_tried() -> None:
+    known = facts(Role.SHORT_CODE, *NAT_THERE, relay=True, there=SYMMETRIC)
+    assert "tried from here: 1 address and a relay; from there: 2 addresses, symmetric NAT" in (
+        error(known, Situation.UNKNOWN).message
+    )
 
 
 def test_a_relay_of_the_other_side_is_one_too() -> None:
@@ -222,6 +279,7 @@ _FACTS = st.builds(
     heard=st.booleans(),
     tcp=st.booleans(),
     closed=st.frozensets(_HOSTS),
+    there=st.builds(Network, st.sampled_from(NatMapping), st.sampled_from(Udp)),
 )
 
 
@@ -229,7 +287,7 @@ _FACTS = st.builds(
 def test_whatever_is_known_there_are_words_for_it(known: Facts) -> None:
     if known.role is Role.DIALER and not known.hosts:
         return  # a code has an address at least, and no names
-    if known.role in (Role.DIALER, Role.OFFERER):
+    if known.role in (Role.DIALER, Role.OFFERER, Role.SHORT_CODE):
         found = [foreseen(known), situation(known)]
     else:
         found = [foreseen_while_waiting(known), situation_while_waiting(known)]
@@ -248,6 +306,8 @@ _EXAMPLES: Final = {
     "theirs": "IPv6",
     "ours": "IPv4",
     "server": "stun.example.org:3478",
+    "from_here": "2 addresses, symmetric NAT",
+    "from_there": "3 addresses and a relay",
 }
 
 
@@ -266,7 +326,7 @@ def test_the_document_shows_the_table() -> None:
             (
                 which.value,
                 *(f"`{text.format_map(_EXAMPLES)}`" if text else "" for text in reason),
-                "<br>".join(map(str, CASES[role, which])),
+                "<br>".join(map(str, CASES.get((role, which), ["scripted"]))),
             )
             for (whose, which), reason in TABLE.items()
             if whose is role
