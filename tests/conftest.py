@@ -18,6 +18,7 @@ from tests.support.coturn import coturn
 from tests.support.demo_peers import pion, programs
 from tests.support.guard import watch
 from tests.support.identity import identity
+from tests.support.mailbox_server import stock_server
 from tests.support.netns import lan
 from tests.support.page import film, page, served
 from tests.support.processes import stage
@@ -38,6 +39,7 @@ __all__ = [
     "programs",
     "served",
     "stage",
+    "stock_server",
     "tab",
 ]
 
@@ -89,7 +91,18 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 _FULL_FOLDERS = ("programs", "pages", "lab", "chat")
-_FULL_FIXTURES = {"browsers", "cast", "coturn", "lan", "nats", "page", "pion", "stage", "tab"}
+_FULL_FIXTURES = {
+    "browsers",
+    "cast",
+    "coturn",
+    "lan",
+    "nats",
+    "page",
+    "pion",
+    "stage",
+    "stock_server",
+    "tab",
+}
 _STARTS_PROCESS = ("subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn")
 
 

@@ -35,7 +35,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "dtls": LEAVES | {"ice", "net"},
     "peers": LEAVES | {"dtls", "ice", "net", "sctp"},
     # Before two sides are connected: it has no peer and no transfer.
-    "rendezvous": LEAVES | {"signaling"},
+    "rendezvous": LEAVES | {"net", "signaling"},
     # Beside the layers: it knows no code and no transfer.
     "serving": LEAVES,
     "settings": LEAVES,
@@ -75,7 +75,7 @@ ONLY_IN: Final = {
     "aiortc": {"ice", "dtls", "peers"},
     "aioice": {"ice", "peers"},
     "zeroconf": {"net"},
-    "aiohttp": {"serving"},
+    "aiohttp": {"rendezvous", "serving"},
     "google_crc32c": {"sctp"},
 }
 "Distribution -> the parts of dcsend that may import it."

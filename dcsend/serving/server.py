@@ -1,8 +1,8 @@
-"""The HTTP server of the page. The only importer of aiohttp.
+"""The HTTP server of the page, and of the mailbox of a short code.
 
 Imported after the code is shown, because aiohttp takes 200 ms. Untrusted clients can use a bounded
 amount of memory and time: the number of connections is limited, and each has one request and a
-deadline.
+deadline. A WebSocket has no deadline here: its handler has one.
 """
 
 from __future__ import annotations
@@ -12,21 +12,39 @@ import gzip
 import logging
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from dcsend.serving.page import Page
 from dcsend.serving.port import BACKLOG
 
-__all__ = ["LIFETIME", "MAX_CONNECTIONS", "PageServer"]
+__all__ = [
+    "LIFETIME",
+    "MAX_CONNECTIONS",
+    "MAX_SOCKETS",
+    "MAX_TEXT",
+    "Handler",
+    "PageServer",
+    "WebSocket",
+]
 
 MAX_CONNECTIONS: Final = 64
 "Connections at one time; a browser opens at most six. Further ones are closed at once."
 LIFETIME: Final = 10.0
 """Seconds until a connection is closed, whatever its state. Sending the page takes less than one;
 aiohttp has no deadline for a request that arrives slowly."""
+MAX_SOCKETS: Final = 8
+"WebSockets at one time, which are counted as connections, too. Further ones are refused."
+MAX_TEXT: Final = 64 * 1024
+"Bytes of one WebSocket message; a longer one ends the connection."
+MAILBOX: Final = "/v1"
+"Path of the WebSocket, as on every server of the mailbox protocol."
+_HEARTBEAT: Final = 30.0
+"Seconds without data until a ping; after half as many without an answer the connection ends."
+_CLOSING: Final = 1.0
+"Seconds for the closing handshake of a WebSocket (RFC 6455, 7.1.1)."
 _LINGER: Final = 1.0
 "Seconds for reading the body of a refused request; a reset could discard the response."
 _MAX_LINE: Final = 8190
@@ -57,23 +75,58 @@ _AIOHTTP_LOGGER.addHandler(logging.NullHandler())
 _AIOHTTP_LOGGER.propagate = False  # its records contain what untrusted clients have sent
 
 
+class WebSocket:
+    """A WebSocket that was accepted, for its handler. Messages are text."""
+
+    def __init__(self, response: web.WebSocketResponse) -> None:
+        self._response = response
+
+    async def receive(self) -> str | None:
+        """Return the next text; None at the end, or after another message than a short text."""
+        message = await self._response.receive()
+        return str(message.data) if message.type is WSMsgType.TEXT else None
+
+    async def send(self, text: str) -> None:
+        """Send a text.
+
+        Raises:
+            ConnectionError: the connection is lost.
+        """
+        await self._response.send_str(text)
+
+
+Handler = Callable[[WebSocket], Awaitable[None]]
+"Serves one WebSocket; it is closed when this returns. Must end those that take too long."
+
+
 class PageServer:
     """Responds to `GET /` and `HEAD /` with the page, to other requests with an error status.
 
+    With a handler of mailboxes it also accepts WebSockets at `/v1`, from any origin: a web page
+    can do no more there than any other program in the network.
+
     Args:
-        page: the page to serve.
+        page: the page to serve; None for none.
+        mailbox: serves a WebSocket; None for none.
         max_connections: connections that may be open at one time.
-        lifetime: seconds until a connection is closed.
+        max_sockets: WebSockets that may be open at one time.
+        lifetime: seconds until a connection that is not a WebSocket is closed.
     """
 
     def __init__(
-        self, page: Page, *, max_connections: int = MAX_CONNECTIONS, lifetime: float = LIFETIME
+        self,
+        page: Page | None,
+        mailbox: Handler | None = None,
+        *,
+        max_connections: int = MAX_CONNECTIONS,
+        max_sockets: int = MAX_SOCKETS,
+        lifetime: float = LIFETIME,
     ) -> None:
-        self._page = page.content
-        self._compressed = gzip.compress(page.content, mtime=0)
-        # A meta element can't contain frame-ancestors.
-        self._policy = f"{page.policy}; frame-ancestors 'none'"
+        self._page = _Responses(page) if page is not None else None
+        self._mailbox = mailbox
+        self._sockets = 0
         self._max_connections = max_connections
+        self._max_sockets = max_sockets
         self._lifetime = lifetime
         # A handler is cancelled with its connection, so that none outlives the run.
         self._manager = web.Server(self._respond, handler_cancellation=True)
@@ -119,8 +172,51 @@ class PageServer:
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method not in ("GET", "HEAD"):
             return _refuse(405, {"Allow": "GET, HEAD"})
-        if request.path != "/":
+        if request.path == MAILBOX and self._mailbox is not None:
+            return await self._serve(request, self._mailbox)
+        if request.path != "/" or self._page is None:
             return _refuse(404)
+        return self._page.to(request)
+
+    async def _serve(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        """Accept a WebSocket and pass it to *handler*."""
+        socket = web.WebSocketResponse(
+            timeout=_CLOSING,
+            heartbeat=_HEARTBEAT,
+            compress=False,  # a small message could become a large one
+            max_msg_size=MAX_TEXT + 1,  # aiohttp refuses one of this size, too
+        )
+        socket.headers.update(_HEADERS)
+        # aiohttp logs subprotocols, which the client chooses.
+        if "Sec-WebSocket-Protocol" in request.headers or not socket.can_prepare(request):
+            return _refuse(426, {"Upgrade": "websocket"})
+        if self._sockets >= self._max_sockets:
+            return _refuse(503)
+        self._sockets += 1
+        try:
+            await socket.prepare(request)
+            connection = request.protocol
+            if isinstance(connection, _PageConnection):
+                connection.keep()
+            logger.debug("WebSocket accepted, %d are open", self._sockets)
+            await handler(WebSocket(socket))
+            await socket.close()
+        finally:
+            self._sockets -= 1
+        return socket
+
+
+class _Responses:
+    """The responses with the page."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page.content
+        self._compressed = gzip.compress(page.content, mtime=0)
+        # A meta element can't contain frame-ancestors.
+        self._policy = f"{page.policy}; frame-ancestors 'none'"
+
+    def to(self, request: web.BaseRequest) -> web.Response:
+        """Return the response to a request of the page."""
         headers = {
             **_HEADERS,
             "Content-Type": "text/html; charset=utf-8",
@@ -166,6 +262,11 @@ class _PageConnection(web.RequestHandler):
             self._deadline = self._event_loop.call_later(
                 self._page_server.lifetime, transport.abort
             )
+
+    def keep(self) -> None:
+        """Let the connection live as long as its handler."""
+        if self._deadline is not None:
+            self._deadline.cancel()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Remove the connection."""

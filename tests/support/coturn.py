@@ -6,10 +6,8 @@ Without `turnserver` a test is skipped; with CI=true it fails.
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 import hmac
-import ipaddress
 import os
 import shutil
 import socket
@@ -21,10 +19,8 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.support.certificates import self_signed
 
 __all__ = ["Coturn", "coturn", "rest_account", "start"]
 
@@ -90,7 +86,7 @@ def start(
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    certificate, key = _certificate(folder, host)
+    certificate, key = self_signed(folder, host)
     # It reads /etc/turnserver.conf unless it is given another.
     (folder / "turn.conf").write_text("")
     port, tls_port, rest_port = _free_ports(3)
@@ -133,33 +129,3 @@ def _await(host: str, port: int) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
-
-
-def _certificate(folder: Path, host: str) -> tuple[Path, Path]:
-    """Write a self-signed certificate and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "dcsend test")])
-    now = datetime.datetime.now(datetime.UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(host))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    files = folder / "certificate.pem", folder / "key.pem"
-    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files

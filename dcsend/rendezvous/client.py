@@ -1,0 +1,291 @@
+"""A mailbox on a rendezvous server, over one WebSocket after the other.
+
+`allocate` and `join` open it. It then lives until `close`: a lost socket is followed by another one
+after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.printable import printable
+from dcsend.rendezvous.ice_servers import IceServer
+from dcsend.rendezvous.loading import load_aiohttp
+from dcsend.rendezvous.mailbox import OTHER_SERVER, MailboxClient
+from dcsend.rendezvous.servers import Server
+
+if TYPE_CHECKING:
+    from dcsend.rendezvous.websocket import WebSocket
+
+__all__ = ["TIMEOUT", "WELCOME", "ServerMailbox", "allocate", "growing_pauses", "join"]
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT: Final = 15.0
+"Seconds until a server must have opened a mailbox."
+WELCOME: Final = 5.0
+"Seconds from an open WebSocket to `welcome`, which a server sends first."
+_CLOSING: Final = 1.0
+"Seconds until `close` returns, whatever the server does."
+_FIRST_PAUSE: Final = 1.0
+_GROWTH: Final = 1.5
+_LONGEST_PAUSE: Final = 30.0
+
+Pauses = Callable[[], Iterator[float]]
+"Yields the seconds before each attempt to connect again."
+
+
+async def allocate(
+    server: Server, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+) -> ServerMailbox:
+    """Allocate a number, and return its open mailbox.
+
+    Args:
+        server: to use.
+        timeout: seconds until the mailbox must be open.
+        pauses: before each attempt to connect again; None for `growing_pauses`.
+
+    Raises:
+        ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
+        RemoteProtocolError: it violates the protocol.
+    """
+    return await _opened(ServerMailbox(server, "", timeout, pauses or growing_pauses), timeout)
+
+
+async def join(
+    server: Server, number: str, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+) -> ServerMailbox:
+    """Return the open mailbox of a number; it is empty if there is no such code.
+
+    Args:
+        server: to use.
+        number: of the short code.
+        timeout: seconds until the mailbox must be open.
+        pauses: before each attempt to connect again; None for `growing_pauses`.
+
+    Raises:
+        CodeUsed: two others use the number.
+        ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
+        RemoteProtocolError: it violates the protocol.
+    """
+    return await _opened(ServerMailbox(server, number, timeout, pauses or growing_pauses), timeout)
+
+
+def growing_pauses() -> Iterator[float]:
+    """Yield pauses of about 1, 1.5, 2.25 … 30 s.
+
+    They are random, so that the clients of a server that restarts do not all return at once.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause * random.uniform(0.5, 1.5)
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+
+
+async def _opened(mailbox: ServerMailbox, timeout: float) -> ServerMailbox:
+    try:
+        await load_aiohttp()
+        await mailbox.open()
+    except BaseException:
+        await mailbox.close("errory")
+        raise
+    return mailbox
+
+
+class ServerMailbox:
+    """A `Mailbox` on a server. Made by `allocate` and `join`."""
+
+    def __init__(self, server: Server, number: str, timeout: float, pauses: Pauses) -> None:
+        self._server = server
+        self._name = printable(server.name)
+        self._timeout = timeout
+        self._pauses = pauses
+        self._protocol = MailboxClient(server.name, os.urandom(5).hex(), number)
+        self._outgoing: asyncio.Queue[str] | None = None
+        "The texts to send on the present socket; None while there is none."
+        self._opening: asyncio.Future[None] | None = None
+        self._error: DcsendError | None = None
+        "Why the mailbox is lost."
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._was_current = False
+        "Whether the last socket was of use, so that the next pause is a short one."
+        self._is_closing = False
+
+    @property
+    def number(self) -> str:
+        """The number of the short code."""
+        return self._protocol.number
+
+    @property
+    def motd(self) -> str:
+        """A notice of the server for the user, safe to show; empty if there is none."""
+        return self._protocol.motd
+
+    @property
+    def ice_servers(self) -> tuple[IceServer, ...]:
+        """STUN and TURN servers that the server offers; the newest list."""
+        return self._protocol.ice_servers
+
+    async def open(self) -> None:
+        """Connect, and return when the mailbox is open; called once, after `load_aiohttp`.
+
+        Raises:
+            DcsendError: it could not be opened.
+        """
+        self._opening = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run(self._opening))
+        await self._opening
+
+    def add(self, phase: str, body: bytes) -> None:
+        """Send a message; it is sent again after a lost connection, until its echo arrives.
+
+        Raises:
+            LocalProtocolError: the phase is not one of this side, is used, or the body is too long.
+        """
+        self._put(self._protocol.add(phase, body))
+
+    async def next(self) -> tuple[str, bytes]:
+        """Return phase and body of the next message of the other side; each phase once.
+
+        Raises:
+            DcsendError: the mailbox is lost or closed.
+        """
+        while not self._protocol.messages:
+            if self._error is not None:
+                raise self._error
+            await self._changed()
+        return self._protocol.messages.popleft()
+
+    async def close(self, mood: str) -> None:
+        """Release the number and close the mailbox, in at most about a second; idempotent."""
+        if self._task is None or self._is_closing:
+            return
+        self._is_closing = True
+        texts = self._protocol.close(mood)
+        self._put(texts)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSING):
+                    while texts and self._outgoing is not None and not self._protocol.is_closed:
+                        await self._changed()
+        finally:
+            self._fail(ConnectionFailed("the mailbox is closed"))
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    async def _run(self, opening: asyncio.Future[None]) -> None:
+        """Keep a socket to the server; end when the mailbox is lost."""
+        pauses = self._pauses()
+        try:
+            while True:
+                lost = await self._use_a_socket()
+                if not opening.done():
+                    raise lost
+                if self._is_closing:
+                    return
+                logger.debug("connection to the server %s lost: %s", self._name, lost)
+                if self._was_current:
+                    pauses = self._pauses()
+                await asyncio.sleep(next(pauses))
+        except DcsendError as exc:
+            logger.debug("mailbox on the server %s lost: %s", self._name, exc)
+            if opening.done():
+                self._fail(exc)
+            else:
+                opening.set_exception(exc)
+
+    async def _use_a_socket(self) -> ConnectionFailed:
+        """Connect, and converse until the socket is lost; return the reason of that.
+
+        Raises:
+            DcsendError: the mailbox is lost, too.
+        """
+        from dcsend.rendezvous.websocket import connect
+
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        self._was_current = False
+        try:
+            socket = await connect(self._server, self._timeout)
+        except ConnectionFailed as exc:
+            return exc
+        self._outgoing = asyncio.Queue()
+        writing = asyncio.create_task(_write(socket, self._outgoing))
+        try:
+            return await self._converse(socket, deadline)
+        finally:
+            self._was_current = self._protocol.is_current
+            self._outgoing = None
+            self._wake()
+            writing.cancel()
+            try:
+                await asyncio.wait({writing})
+            finally:  # also if `close` cancels this task here
+                await socket.close()
+
+    async def _converse(self, socket: WebSocket, deadline: float) -> ConnectionFailed:
+        """Exchange texts; the mailbox must be open at *deadline*, in the time of the loop."""
+        protocol = self._protocol
+        welcome = min(WELCOME, self._timeout)
+        self._put(protocol.connect())
+        try:
+            async with asyncio.timeout(welcome) as limit:
+                while (text := await socket.receive()) is not None:
+                    self._put(protocol.receive(text))
+                    if protocol.is_current:
+                        limit.reschedule(None)
+                    elif protocol.is_welcomed:
+                        limit.reschedule(deadline)
+                    self._wake()
+        except TimeoutError:
+            return self._late(welcome)
+        return ConnectionFailed(
+            f"the server {self._name} has closed the connection", f"try again, or {OTHER_SERVER}"
+        )
+
+    def _late(self, welcome: float) -> ConnectionFailed:
+        """Return the line about a server that has not answered in time."""
+        if self._protocol.is_welcomed:
+            what = f"the server {self._name} is slow: no mailbox after {self._timeout:g} s"
+        else:
+            what = f"the server {self._name} is silent: no welcome after {welcome:g} s"
+        return ConnectionFailed(what, f"try again, or {OTHER_SERVER}")
+
+    def _put(self, texts: list[str]) -> None:
+        if self._outgoing is not None:
+            for text in texts:
+                self._outgoing.put_nowait(text)
+
+    def _fail(self, error: DcsendError) -> None:
+        self._error = self._error or error
+        self._wake()
+
+    async def _changed(self) -> None:
+        """Wait until something has happened."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+
+    def _wake(self) -> None:
+        if self._opening is not None and self._protocol.is_open and not self._opening.done():
+            self._opening.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+async def _write(socket: WebSocket, outgoing: asyncio.Queue[str]) -> None:
+    """Send texts until the socket is lost; the reader then reports that."""
+    with contextlib.suppress(ConnectionError):
+        while True:
+            await socket.send(await outgoing.get())

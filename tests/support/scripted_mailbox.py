@@ -1,0 +1,69 @@
+"""Rendezvous servers that a test scripts, on loopback in the process of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from dcsend.rendezvous.servers import Server
+
+__all__ = ["raw_server", "scripted_server"]
+
+Script = Callable[[web.WebSocketResponse], Awaitable[None]]
+
+
+@asynccontextmanager
+async def scripted_server(
+    script: Script, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
+    """Serve each WebSocket with *script*, and close it at the end of that."""
+
+    async def respond(request: web.BaseRequest) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await script(socket)
+        return socket
+
+    server = web.Server(respond, handler_cancellation=True)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    scheme = "wss" if tls else "ws"
+    try:
+        yield Server(f"{scheme}://127.0.0.1:{port}/v1", "scripted.example")
+    finally:
+        listening.close()
+        await server.shutdown(0.1)
+
+
+@asynccontextmanager
+async def raw_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Serve each TCP connection with *serve*; yield the port."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await serve(reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    tasks: set[asyncio.Task[None]] = set()
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks.copy():
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
