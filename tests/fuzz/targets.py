@@ -36,6 +36,9 @@ TARGETS: Final[Mapping[str, str]] = {
     "answers": "tests.fuzz.datagrams:answers",
     "records": "tests.fuzz.datagrams:records",
     "requests": "tests.fuzz.requests:request",
+    "items": "tests.fuzz.shortcodes:items",
+    "allocator": "tests.fuzz.shortcodes:allocator",
+    "joiner": "tests.fuzz.shortcodes:joiner",
 }
 "Name -> module:function; the module is imported when its target is used."
 

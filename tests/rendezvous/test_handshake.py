@@ -183,7 +183,7 @@ def test_joiner_sends_candidates_before_the_answer_arrives() -> None:
 
 
 def test_joiner_sends_nothing_before_there_is_a_key() -> None:
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(LocalProtocolError, match="before there is a key"):
         Joiner(WORDS, NUMBER).seal([End()])
 
 
