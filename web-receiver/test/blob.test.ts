@@ -78,6 +78,16 @@ describe("the page's own code", () => {
     expect(encodeOffer(sdpOf(block)).length).toBeLessThanOrEqual(2 + Math.ceil((255 * 8) / 5));
   });
 
+  test("has fewer candidates with long credentials", () => {
+    const hosts = Array.from({ length: 8 }, (_, n) => ["candidate", `host 2001:db8::${n + 1} 1`]);
+    const block = (ofType("offer")[0] ?? []).filter(([key]) => key !== "password");
+    const long = [...block, ["password", "P".repeat(128)], ...hosts] as unknown as Block;
+    const { candidates } = unpack(pack(parseSdp("offer", sdpOf(long))));
+    expect(candidates).toHaveLength(6);
+    const longest = [...block, ["password", "P".repeat(300)]] as unknown as Block;
+    expect(() => encodeOffer(sdpOf(longest))).toThrow("too long");
+  });
+
   test("is refused for an offer that lacks a field", () => {
     expect(() => encodeOffer("v=0\r\n")).toThrow("ice-ufrag");
   });
