@@ -36,6 +36,8 @@ TARGETS: Final[Mapping[str, str]] = {
     "answers": "tests.fuzz.datagrams:answers",
     "records": "tests.fuzz.datagrams:records",
     "requests": "tests.fuzz.requests:request",
+    "mailbox": "tests.fuzz.mailboxes:client",
+    "localmailbox": "tests.fuzz.mailboxes:local",
     "items": "tests.fuzz.shortcodes:items",
     "allocator": "tests.fuzz.shortcodes:allocator",
     "joiner": "tests.fuzz.shortcodes:joiner",

@@ -27,6 +27,7 @@ from dcsend.ice.turn_server import parse_turn
 from dcsend.ice.ufrag import DialerCredentials, encode_ufrag
 from dcsend.printable import printable
 from dcsend.protocol import frames, messages
+from dcsend.rendezvous.servers import read_option, server_at
 from dcsend.signaling import blob, dialcode, forgiving
 from dcsend.signaling.sdp import format_sdp, parse_sdp
 from tests.fuzz.script import Script
@@ -111,11 +112,16 @@ _SDP: Final = (
 
 
 def servers(data: bytes) -> None:
-    """Read what names a STUN or TURN server."""
+    """Read what names a STUN, TURN or rendezvous server."""
     text = Script(data).text()
     for parse in (parse_server, parse_turn):
         with contextlib.suppress(UsageError):
             parse(text)
+    with contextlib.suppress(UsageError):
+        server = read_option(text)
+        assert server is None or read_option(server.url) == server
+        if server is not None and server.fits_in_code:
+            assert server_at(server.name) == server
 
 
 def credentials(data: bytes) -> None:
