@@ -16,10 +16,12 @@ export class FakeSocket {
   onopen: Socket["onopen"] = null;
   onmessage: Socket["onmessage"] = null;
   onclose: Socket["onclose"] = null;
+  onerror: Socket["onerror"] = null;
   /** What the page has sent. */
   readonly sent: Record<string, unknown>[] = [];
   /** Whether the page has closed it. */
   isClosed = false;
+  #isAccepted = false;
   readonly url: string;
 
   constructor(url: string) {
@@ -27,7 +29,7 @@ export class FakeSocket {
   }
 
   send(text: string): void {
-    if (this.isClosed) throw new Error("sent after close");
+    if (!this.#isAccepted || this.isClosed) throw new Error("sent without a connection");
     this.sent.push(JSON.parse(text));
   }
 
@@ -47,6 +49,7 @@ export class FakeSocket {
 
   /** Accept the connection. */
   accept(): void {
+    this.#isAccepted = true;
     this.onopen?.call(this as never, new Event("open"));
   }
 
@@ -63,6 +66,11 @@ export class FakeSocket {
   open(...messages: unknown[]): void {
     this.accept();
     this.deliver(WELCOME, CLAIMED, ...messages, PONG);
+  }
+
+  /** Fail as a connection does that is refused. */
+  fail(): void {
+    this.onerror?.call(this as never, new Event("error"));
   }
 
   /** Close the connection from the side of the server, or of the network. */

@@ -96,9 +96,9 @@ describe("opening", () => {
 });
 
 describe("a server that can't be used ends with one line", () => {
-  test("that can't be reached", async () => {
+  test.each(["drop", "fail"] as const)("that can't be reached: %s", async (end) => {
     const { network, error } = begin();
-    network.last.drop();
+    network.last[end]();
     expect(await error).toBeInstanceOf(ConnectionFailed);
     expect(await error).toMatchObject({ message: "the server server.example can't be reached" });
     expect(network.last.isClosed).toBe(true);
@@ -217,7 +217,9 @@ describe("messages", () => {
     const next = reasonOf(mailbox.next());
     network.last.deliver("{");
     expect(await next).toBeInstanceOf(RemoteProtocolError);
+    await mailbox.close("errory");
     expect(await reasonOf(mailbox.next())).toBe(await next);
+    expect(network.last.isClosed).toBe(true);
     await pass(100);
     expect(network.sockets).toHaveLength(1);
   });
@@ -261,8 +263,9 @@ describe("a lost socket", () => {
     network.last.drop();
     mailbox.add("b1", BODY);
     await pass(1);
+    mailbox.add("b2", BODY);
     network.last.open(message(String(network.sockets[0]?.sent[0]?.side), "b0"));
-    expect(network.last.phases).toEqual(["b1"]);
+    expect(network.last.phases).toEqual(["b1", "b2"]);
   });
 
   test("is found by a ping without an answer", async () => {

@@ -17,6 +17,8 @@ test.each([
   ["wss://example.org", "wss://example.org/v1", "example.org"],
   ["WSS://example.org/", "wss://example.org/v1", "example.org"],
   ["ws://localhost:4000", "ws://localhost:4000/v1", "ws://localhost:4000/v1"],
+  ["ws://localhost:80", "ws://localhost/v1", "ws://localhost/v1"],
+  ["ws://localhost:443", "ws://localhost:443/v1", "ws://localhost:443/v1"],
   ["public", PUBLIC.url, "public"],
   [PUBLIC.url, PUBLIC.url, "public"],
 ])("the text %j names a server", (text, url, name) => {

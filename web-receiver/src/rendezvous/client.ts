@@ -1,5 +1,6 @@
 /**
- * A mailbox on a rendezvous server, over one WebSocket after the other.
+ * A mailbox on a rendezvous server, over one WebSocket after the other. As
+ * `dcsend/rendezvous/client.py`.
  *
  * `allocate` and `join` open it. It then lives until `close`: a lost socket is followed by another
  * one after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`).

@@ -1,5 +1,6 @@
 /**
- * One WebSocket of the browser to a rendezvous server, with its deadlines.
+ * One WebSocket of the browser to a rendezvous server, with its deadlines. As
+ * `dcsend/rendezvous/websocket.py`, and the part of `client.py` there that converses over one.
  *
  * A browser does not give the reason of a failed connection to a page, and it takes messages of any
  * size before the page sees them. Must not import anything of src/ but `errors`, `printable` and
@@ -24,7 +25,7 @@ const ANSWER = 15;
 /** What is used of a WebSocket. */
 export type Socket = Pick<
   WebSocket,
-  "binaryType" | "onopen" | "onmessage" | "onclose" | "send" | "close"
+  "binaryType" | "onopen" | "onmessage" | "onclose" | "onerror" | "send" | "close"
 >;
 
 /** What a conversation needs of its owner. */
@@ -37,7 +38,7 @@ export interface SocketOwner {
   readonly changed: () => void;
   /** Is called once if the socket is lost; another one may be of use. */
   readonly lost: (reason: ConnectionFailed) => void;
-  /** Is called once if the mailbox is lost. */
+  /** Is called once if the mailbox is lost, and ends the conversation. */
   readonly failed: (error: DcsendError) => void;
 }
 
@@ -84,6 +85,8 @@ export class SocketConversation {
     socket.onopen = () => this.#opened();
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = () => this.#closed();
+    // Only a failed connection has an error, and not every implementation then closes it.
+    socket.onerror = () => this.#closed();
     this.#after(this.#owner.timeout, "mailbox", () => this.#late());
   }
 
@@ -103,6 +106,7 @@ export class SocketConversation {
     socket.onopen = null;
     socket.onmessage = null;
     socket.onclose = null;
+    socket.onerror = null;
     socket.close();
   }
 
@@ -121,7 +125,6 @@ export class SocketConversation {
       this.send(this.#protocol.receive(this.#text(data)));
     } catch (error) {
       if (!(error instanceof DcsendError)) throw error;
-      this.end();
       this.#owner.failed(error);
       return;
     }
