@@ -142,8 +142,9 @@ def _digest() -> str:
 
 
 def _sources() -> Iterator[Path]:
-    # The page contains the version.
+    # The page contains the version, and the words of short codes.
     yield ROOT / "dcsend" / "_version.py"
+    yield ROOT / "dcsend" / "signaling" / "words.txt"
     for path in sorted(PAGE.iterdir()):
         if path.name in _NOT_SOURCES or path.name.startswith("."):
             continue

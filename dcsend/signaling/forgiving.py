@@ -18,7 +18,10 @@ from typing import Final
 from dcsend.errors import IncompleteCode, MalformedCode
 from dcsend.printable import printable
 
-__all__ = ["DESCRIPTION", "MAX_TEXT", "PREFIX", "base32", "read", "resembles_code", "squash"]
+__all__ = [
+    *("CONTROL_SEQUENCE", "DESCRIPTION", "MAX_TEXT", "PREFIX"),
+    *("base32", "is_clutter", "read", "resembles_code", "squash"),
+]
 
 PREFIX: Final = "dc"
 "The first characters of the base 32 form of a dial code."
@@ -50,7 +53,8 @@ _DIGITS: Final = frozenset("0123456789")
 _CLUTTER: Final = frozenset("'\"`´<>.,;:!?*_~|=/\\()[]{}$«»‹›“”„‟‘’‚‛·•−")
 _PASSED_OVER: Final = frozenset({"Cc", "Cf", "Pd", "Zs", "Zl", "Zp"})
 "Unicode categories that are ignored: controls, invisible characters, dashes, white space."
-_CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~")
+CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~")
+"A control sequence of a terminal, or a mark of a bracketed paste that has lost its escape."
 _ENCODED_HASH: Final = re.compile(r"%(?:25)*23")
 _COMMAND: Final = re.compile(r"dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))")
 """`dcsend send PATH --to` contains any path; the limit bounds the time for a text of 65536
@@ -140,12 +144,13 @@ def _body(text: str) -> str:
 
 def squash(text: str) -> str:
     """Return *text* in lower case, without ignored characters and escape sequences."""
-    text = _ENCODED_HASH.sub("#", _CONTROL_SEQUENCE.sub("", text))
-    return "".join(
-        char
-        for char in text
-        if not (char.isspace() or char in _CLUTTER or unicodedata.category(char) in _PASSED_OVER)
-    ).lower()
+    text = _ENCODED_HASH.sub("#", CONTROL_SEQUENCE.sub("", text))
+    return "".join(char for char in text if not is_clutter(char)).lower()
+
+
+def is_clutter(char: str) -> bool:
+    """Return whether *char* is white space, invisible, a dash, or a mark that programs add."""
+    return char.isspace() or char in _CLUTTER or unicodedata.category(char) in _PASSED_OVER
 
 
 def _from_digits(digits: str, largest: int) -> bytes:

@@ -50,6 +50,9 @@ export class MalformedCode extends UsageError {
   override readonly kind: ErrorKind = "code";
 }
 
+/** The end of the code is missing; further input may complete it. The page treats it as damaged. */
+export class IncompleteCode extends MalformedCode {}
+
 /** A source is missing, unreadable, or changed while it was sent. */
 export class SourceError extends DcsendError {
   override readonly kind: ErrorKind = "source";

@@ -26,16 +26,20 @@ const MISTAKEN: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 /** Characters that are read; a longer text is a wrong file, not a code with clutter. */
-const MAX_TEXT = 65_536;
+export const MAX_TEXT = 65_536;
 
 const ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz";
 const FOREIGN_TO_BASE32 = /[^0-9a-tv-z]/u;
 const FOREIGN_TO_DIGITS = /[^0-9]/u;
 
-// A list, instead of "all other characters", so that a wrong letter is reported and not dropped.
-const CLUTTER = /[\p{Cc}\p{Cf}\p{Pd}\p{Z}'"`´<>.,;:!?*_~|=/\\()[\]{}$«»‹›“”„‟‘’‚‛·•−]/gu;
+/**
+ * White space, invisible characters, dashes, and marks that programs add. A list, instead of "all
+ * other characters", so that a wrong letter is reported and not dropped.
+ */
+export const CLUTTER = /[\p{Cc}\p{Cf}\p{Pd}\p{Z}'"`´<>.,;:!?*_~|=/\\()[\]{}$«»‹›“”„‟‘’‚‛·•−]/gu;
+/** A control sequence of a terminal, or a mark of a bracketed paste that has lost its escape. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: terminal sequences begin with one
-const CONTROL_SEQUENCE = /\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~/g;
+export const CONTROL_SEQUENCE = /\x1b\[[0-?]*[ -/]*[@-~]|\^?\[\[?20[01]~/g;
 const ENCODED_HASH = /%(?:25)*23/g;
 // `dcsend send PATH --to` contains a path of any letters; the limit of its length bounds the time.
 const COMMAND = /dcsend(?:exe)?(?:receive|chat|send.{0,999}?to(?=d[cs]|$))/u;
@@ -169,6 +173,6 @@ function refuseForeign(text: string, foreign: RegExp): void {
 }
 
 /** Count characters as Python does: a surrogate pair is one. */
-function codePoints(text: string): number {
+export function codePoints(text: string): number {
   return text.length - (text.match(/[\ud800-\udbff][\udc00-\udfff]/g)?.length ?? 0);
 }
