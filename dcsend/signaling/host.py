@@ -2,7 +2,7 @@
 
 The canonical text is ASCII: the host in lower case, names of other scripts as A-labels (RFC 5890),
 IPv6 addresses as RFC 5952 spells them, in brackets. web-receiver/src/signaling/host.ts gives the
-same result for every text.
+same result, but accepts a few more names that are written from right to left, as browsers do.
 
 Must not import anything of dcsend but `errors` and `printable`.
 """
@@ -35,7 +35,8 @@ _AUTHORITY: Final = re.compile(r"(\[[^\[\]]*\]|[^:\[\]@]+)(?::([0-9]{1,5}))?")
 _IPV6: Final = re.compile(r"\[[0-9a-fA-F:]+\]")
 "Without a zone, which has a meaning on one machine only, and without the form of IPv4."
 _PATH: Final = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)+/?")
-_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?")
+"Names in local networks have underscores, too."
 _IS_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _IPV4: Final = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
 
@@ -124,10 +125,20 @@ def _label(label: str) -> str:
     if not label.isascii():
         label = unicodedata.normalize("NFKC", label)
         is_text = all(char == "-" or unicodedata.category(char)[0] in "LMN" for char in label)
-        if not is_text or unicodedata.category(label[0])[0] == "M":
+        if not is_text or unicodedata.category(label[0])[0] == "M" or not _has_one_direction(label):
             return ""
         label = "xn--" + label.encode("punycode").decode("ascii")
     return label if len(label) <= _MAX_LABEL and _LABEL.fullmatch(label) else ""
+
+
+def _has_one_direction(label: str) -> bool:
+    """Return whether a label is as RFC 5893, section 2, demands it of labels from right to left."""
+    classes = [unicodedata.bidirectional(char) for char in label]
+    if not {"R", "AL", "AN"} & set(classes):
+        return True
+    last = [each for each in classes if each != "NSM"][-1:]
+    is_mixed = "L" in classes or {"EN", "AN"} <= set(classes)
+    return not is_mixed and classes[0] in ("R", "AL") and last[0] in ("R", "AL", "EN", "AN")
 
 
 def _malformed(text: str, reason: str) -> MalformedCode:

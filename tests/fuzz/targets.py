@@ -38,6 +38,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "requests": "tests.fuzz.requests:request",
     "mailbox": "tests.fuzz.mailboxes:client",
     "localmailbox": "tests.fuzz.mailboxes:local",
+    "typed": "tests.fuzz.texts:typed",
     "items": "tests.fuzz.shortcodes:items",
     "allocator": "tests.fuzz.shortcodes:allocator",
     "joiner": "tests.fuzz.shortcodes:joiner",

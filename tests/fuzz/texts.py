@@ -17,6 +17,7 @@ from dcsend.errors import (
     IncompatibleVersion,
     IntegrityError,
     LocalProtocolError,
+    MalformedCode,
     RemoteProtocolError,
     UsageError,
 )
@@ -28,13 +29,13 @@ from dcsend.ice.ufrag import DialerCredentials, encode_ufrag
 from dcsend.printable import printable
 from dcsend.protocol import frames, messages
 from dcsend.rendezvous.servers import read_option, server_at
-from dcsend.signaling import blob, dialcode, forgiving
+from dcsend.signaling import blob, dialcode, forgiving, shortcode, words
 from dcsend.signaling.sdp import format_sdp, parse_sdp
 from tests.fuzz.script import Script
 
 __all__ = [
     *("codes", "credentials", "descriptions", "frame", "journal", "message", "names"),
-    *("sdp", "servers", "shown"),
+    *("sdp", "servers", "shown", "typed"),
 ]
 
 _REFUSED: Final = (UsageError, IncompatibleVersion)
@@ -79,6 +80,35 @@ def descriptions(data: bytes) -> None:
         assert blob.decode(blob.encode_json(description)) == description
         with contextlib.suppress(*_REFUSED):
             blob.decode(blob.encode(description))
+
+
+def typed(data: bytes) -> None:
+    """Read a short code: as text, or a number, words of the list with damage, and a host."""
+    script = Script(data)
+    how = script.byte()
+    text = script.text() if how & 1 else _said(script, how)
+    shortcode.resembles_short_code(text)
+    shortcode.completed(text)
+    with contextlib.suppress(UsageError):
+        chosen = shortcode.own(text)
+        assert shortcode.own("-".join(chosen.words)).words == chosen.words
+    with contextlib.suppress(MalformedCode):
+        code = shortcode.read(text)
+        assert shortcode.read(code.text()) == code
+        assert code.text().isascii()
+        assert shortcode.resembles_short_code(code.text())
+
+
+def _said(script: Script, how: int) -> str:
+    """Return a text that is mostly a short code."""
+    known = words.word_list()
+    said = [str(1 + script.byte())]
+    for _ in range(2 + (how >> 1 & 1)):
+        word = known[(script.byte() << 8 | script.byte()) % len(known)]
+        at = script.byte() % (len(word) + 1)
+        said.append(word[:at] + script.take(how >> 2 & 3).decode("latin-1") + word[at:])
+    text = "-".join(said)
+    return f"{text}@{script.text()}" if how & 16 else text
 
 
 def sdp(data: bytes) -> None:

@@ -1,7 +1,7 @@
 /**
  * The server of a short code, written after the `@`: a host, perhaps with a port and a path.
  *
- * As `dcsend/signaling/host.py`, with the same canonical form for every text: ASCII, the host in
+ * As `dcsend/signaling/host.py`, with the same canonical form: ASCII, the host in
  * lower case, names of other scripts as A-labels (RFC 5890), IPv6 addresses as RFC 5952 spells them.
  */
 import { IncompleteCode, MalformedCode } from "../errors.ts";
@@ -27,7 +27,8 @@ const AUTHORITY = /^(\[[^[\]]*\]|[^:[\]@]+)(?::([0-9]{1,5}))?$/u;
 /** Without a zone, which has a meaning on one machine only, and without the form of IPv4. */
 const IPV6 = /^\[[0-9a-fA-F:]+\]$/;
 const PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)+\/?$/;
-const LABEL = /^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/;
+/** Names in local networks have underscores, too. */
+const LABEL = /^[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?$/;
 const IS_NUMBER = /^(?:[0-9]+|0x[0-9a-f]*)$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/;
 const IPV4_MAPPED = /^\[::ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}\]$/;
