@@ -74,7 +74,7 @@ ONLY_IN: Final = {
     "qrcode": {"display"},
     "aiortc": {"ice", "dtls", "peers"},
     "aioice": {"ice", "peers"},
-    "zeroconf": {"net"},
+    "zeroconf": {"net", "rendezvous"},
     "aiohttp": {"rendezvous", "serving"},
     "google_crc32c": {"sctp"},
 }

@@ -2,22 +2,22 @@
 
 The resolver of aioice sends one query, for IPv4, on one interface, and with dnspython 2.9 it
 discards every response of Chromium (which has a compressed NSEC record, as RFC 6762, 18.14 allows).
-So zeroconf is used. Its import takes 0.16 s of processor time (Python 3.11), hence it is imported
-only when there is a name to resolve.
+So zeroconf is used, which is imported only when there is a name to resolve.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
+from dcsend.net.multicast import join_groups, joined
+
 if TYPE_CHECKING:
     from zeroconf.asyncio import AsyncZeroconf
 
-__all__ = ["is_local", "join_groups", "resolve"]
+__all__ = ["is_local", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,18 +30,6 @@ _RETRY: Final = 5.0
 def is_local(host: str) -> bool:
     """Return whether *host* is a name of mDNS, not an address."""
     return host.endswith(".local")
-
-
-def join_groups() -> AsyncZeroconf | None:
-    """Join the multicast groups; return None if there are none."""
-    from zeroconf import InterfaceChoice, IPVersion
-    from zeroconf.asyncio import AsyncZeroconf
-
-    for version in (IPVersion.All, IPVersion.V4Only):  # the kernel may have no IPv6
-        # RuntimeError if no interface has an address.
-        with contextlib.suppress(OSError, RuntimeError):
-            return AsyncZeroconf(interfaces=InterfaceChoice.All, ip_version=version)
-    return None
 
 
 async def resolve(
@@ -59,33 +47,14 @@ async def resolve(
         found: awaited with a name and its address, once for each name.
         join: joins the multicast groups; returns None if there are none.
     """
-    # In a thread, so that the import does not block the loop.
-    await asyncio.to_thread(_load)
-    while (network := join()) is None:
-        logger.debug("mDNS: there is no multicast")
+    while True:
+        async with joined(join) as network:
+            if network is not None:
+                async with asyncio.TaskGroup() as group:
+                    for name in names:
+                        group.create_task(_query(network, name, found))
+                return
         await asyncio.sleep(_RETRY)
-    try:
-        async with asyncio.TaskGroup() as group:
-            for name in names:
-                group.create_task(_query(network, name, found))
-    finally:
-        await _close(network)
-
-
-async def _close(network: AsyncZeroconf) -> None:
-    """Close the sockets, also if the task is cancelled again meanwhile.
-
-    zeroconf opens them in a task of its own, so that an interrupted close would leave them open.
-    Takes at most a second.
-    """
-    closing = asyncio.create_task(network.async_close())
-    while not closing.done():
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await asyncio.shield(closing)
-
-
-def _load() -> None:
-    import zeroconf.asyncio  # noqa: F401
 
 
 async def _query(
