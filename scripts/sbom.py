@@ -49,7 +49,7 @@ def write(version: str, page: Path) -> None:
                 "name": "dcsend",
                 "version": version,
                 "purl": wheel,
-                "licenses": [{"license": {"id": "MIT"}}],
+                "licenses": [{"expression": "MIT AND CC-BY-3.0-US"}],
             }
         },
         "components": [file, *libraries],

@@ -111,6 +111,10 @@ def test_page_that_was_changed_after_it_was_built_is_built_again(
     assert not page.is_built()
 
 
+def test_list_of_words_is_a_source_of_the_page() -> None:
+    assert ROOT / "dcsend" / "signaling" / "words.txt" in script("page")._sources()
+
+
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a wheel, install it in a separate folder, and return that folder."""
@@ -163,6 +167,17 @@ def test_wheel_carries_a_bill_of_what_the_page_bundles(installed: Path) -> None:
     assert references == {dependency["ref"] for dependency in bill["dependencies"]}
     for dependency in bill["dependencies"]:
         assert set(dependency.get("dependsOn", ())) <= references
+
+
+@pytest.mark.full
+def test_wheel_has_the_list_of_words_and_its_licence(installed: Path) -> None:
+    name = "dcsend/signaling/words.txt"
+    assert (installed / name).read_bytes() == (ROOT / name).read_bytes()
+    (notice,) = installed.glob("dcsend-*.dist-info/licenses/NOTICE")
+    assert name in notice.read_text(encoding="utf-8")
+    (metadata_file,) = installed.glob("dcsend-*.dist-info/METADATA")
+    metadata = email.message_from_string(metadata_file.read_text(encoding="utf-8"))
+    assert metadata["License-Expression"] == "MIT AND CC-BY-3.0-US"
 
 
 @pytest.mark.full

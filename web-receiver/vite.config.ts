@@ -1,13 +1,17 @@
 import { readFileSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 import { onePage } from "./build/page.ts";
+import { packWords } from "./build/words.ts";
 
 // One version for both languages.
 const version = /__version__ = "([^"]+)"/.exec(readFileSync("../dcsend/_version.py", "utf-8"))?.[1];
 if (version === undefined) throw new Error("no version in dcsend/_version.py");
 
+// One list of words for both languages.
+const words = packWords(readFileSync("../dcsend/signaling/words.txt", "ascii"));
+
 export default defineConfig({
-  define: { __VERSION__: JSON.stringify(version) },
+  define: { __VERSION__: JSON.stringify(version), __WORDS__: JSON.stringify(words) },
   plugins: [onePage({ unpack: "src/unpack.ts", serviceWorker: "src/files/service-worker.ts" })],
   build: {
     target: "es2022",

@@ -9,8 +9,9 @@ from ipaddress import IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from dcsend.errors import UsageError
+from dcsend.errors import MalformedCode, UsageError
 from dcsend.printable import printable
+from dcsend.signaling.host import read_host
 
 __all__ = ["DEFAULT", "NONE", "PUBLIC", "Server", "local_server", "read_option", "server_at"]
 
@@ -42,8 +43,11 @@ class Server:
 
     @property
     def fits_in_code(self) -> bool:
-        """Whether a code can name it: `@name`."""
-        return self.url.startswith("wss://")
+        """Whether a code can name it: `@name`, in the canonical form of hosts in codes."""
+        try:
+            return self.url.startswith("wss://") and read_host(self.name) == self.name
+        except MalformedCode:
+            return False
 
 
 PUBLIC: Final = Server("wss://relay.magic-wormhole.io/v1", _PUBLIC)

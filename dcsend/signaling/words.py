@@ -4,7 +4,7 @@
 word list 2.0 with the changes that the file NOTICE names. The first three letters of a word are
 those of no other word, and any two words differ by at least three inserted, missing or changed
 letters. So three letters complete a word, and one wrong letter can be corrected.
-web-receiver/src/signaling/words.ts reads the same file.
+web-receiver/build/words.ts packs the same file into the page.
 
 Must not import anything of dcsend.
 """
@@ -101,7 +101,7 @@ def nearest(typed: str, most: int = 3) -> list[str]:
     if len(typed) > _LONGEST:
         return []
     limit = 3 if len(typed) >= 6 else 2
-    ranked = ((_distance(typed, word), word[0] != typed[:1], word) for word in word_list())
+    ranked = ((_distance(typed, word, limit), word[0] != typed[:1], word) for word in word_list())
     return [word for distance, _, word in sorted(ranked)[:most] if distance <= limit]
 
 
@@ -128,8 +128,10 @@ def _swapped(text: str) -> Iterator[str]:
     return (text[:at] + text[at + 1] + text[at] + text[at + 2 :] for at in range(len(text) - 1))
 
 
-def _distance(typed: str, word: str) -> int:
+def _distance(typed: str, word: str, limit: int) -> int:
     """Return the number of edits from *typed* to *word*, or 1 more than to a beginning of it.
+
+    What is more than *limit* may be any number above it.
 
     Optimal string alignment: an edit inserts, removes or changes a letter, or swaps two adjacent
     ones.
@@ -142,4 +144,6 @@ def _distance(typed: str, word: str) -> int:
             cost = min(before[place] + 1, row[-1] + 1, before[place - 1] + (letter != other))
             is_swap = at > 1 and place > 1 and typed[at - 2] == other and word[place - 2] == letter
             row.append(min(cost, previous[place - 2] + 1) if is_swap else cost)
+        if min(row) > limit:
+            return limit + 1
     return min(row[-1], 1 + min(row[LEAST_LETTERS:]))

@@ -97,6 +97,13 @@ def test_server_without_tls_fits_in_no_code() -> None:
     assert not server.fits_in_code
 
 
+@pytest.mark.parametrize("url", ["wss://example.org./v1", "wss://example.org/a(b", "wss://h/a//b"])
+def test_server_that_is_not_in_the_form_of_codes_fits_in_no_code(url: str) -> None:
+    server = read_option(url)
+    assert server is not None
+    assert not server.fits_in_code
+
+
 def test_mailbox_in_this_network_is_reached_at_its_addresses() -> None:
     server = local_server(["192.168.1.7", "fe80::7%eth0"], 4000)
     assert server.url.endswith(":4000/v1")

@@ -84,13 +84,12 @@ interface Import {
   readonly isType: boolean;
 }
 
-/** What `path` imports of src/; names of packages and of texts (`?raw`) aren't in it. */
+/** What `path` imports of src/; names of packages aren't in it. */
 function imports(path: string): Import[] {
   const found = code(path).matchAll(
     /\b(?:import|export)\b\s*(type\b)?([^;"'()]*?)\bfrom\s*["'](\.[^"']+)["']|\bimport\s*\(?\s*["'](\.[^"']+)["']/g,
   );
-  const modules = Array.from(found).filter(([whole]) => !/\?raw["']$/.test(whole));
-  return modules.map(([, type, names = "", from, bare]) => {
+  return Array.from(found, ([, type, names = "", from, bare]) => {
     const listed = names.replace(/[{}\s]+/g, " ").split(",");
     const onlyTypes = listed.every((name) => name.trim() === "" || /^\s*type /.test(name));
     const to = normalize(join(dirname(path), from ?? bare ?? ""));

@@ -81,6 +81,14 @@ test("a server without TLS fits in no code", () => {
   expect(fitsInCode({ url: "ws://localhost:4000/v1", name: "x" })).toBe(false);
 });
 
+test.each(["wss://example.org./v1", "wss://example.org/a(b", "wss://h/a//b"])(
+  "a server that is not in the form of codes fits in no code: %s",
+  (url) => {
+    const server = readOption(url);
+    expect(server !== null && fitsInCode(server)).toBe(false);
+  },
+);
+
 describe("the page's own server", () => {
   test.each([
     ["https://page.example/#x", "wss://page.example/v1"],

@@ -2,8 +2,9 @@
  * Which rendezvous server is used: the one written into the page, and the `@host` of a short code.
  * As `dcsend/rendezvous/servers.py`.
  */
-import { UsageError } from "../errors.ts";
+import { MalformedCode, UsageError } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { readHost } from "../signaling/host.ts";
 
 /** A rendezvous server. */
 export interface Server {
@@ -27,9 +28,14 @@ const LABEL = "[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?";
 const NAME = new RegExp(`^(?=.{1,253}$)${LABEL}(?:\\.${LABEL})*\\.?$`);
 const IN_PATH = /^(?:\/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$/;
 
-/** Whether a code can name the server: `@name`. */
-export function fitsInCode({ url }: Server): boolean {
-  return url.startsWith("wss://");
+/** Whether a code can name the server: `@name`, in the canonical form of hosts in codes. */
+export function fitsInCode({ url, name }: Server): boolean {
+  try {
+    return url.startsWith("wss://") && readHost(name) === name;
+  } catch (error) {
+    if (error instanceof MalformedCode) return false;
+    throw error;
+  }
 }
 
 /**

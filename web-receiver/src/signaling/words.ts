@@ -4,8 +4,6 @@
  * As `dcsend/signaling/words.py`, which describes the list: the first three letters of a word are
  * those of no other one, and any two words differ by at least three letters.
  */
-import text from "../../../dcsend/signaling/words.txt?raw";
-
 /** Letters that complete a word. */
 export const LEAST_LETTERS = 3;
 /** Letters of a text that is compared with the words; a longer one resembles none of them. */
@@ -14,7 +12,16 @@ const LONGEST = 20;
 const ANY = ".";
 
 /** The 1296 words, sorted. */
-export const WORD_LIST: readonly string[] = text.trim().split(/\s+/);
+export const WORD_LIST: readonly string[] = unpacked(__WORDS__);
+
+/** Return the words that build/words.ts has packed. */
+function unpacked(packed: string): string[] {
+  let word = "";
+  return Array.from(packed.matchAll(/([01]?)([A-Z][a-z]*)/g), ([, common, rest = ""]) => {
+    word = word.slice(0, common === "" ? 2 : Number(common)) + rest.toLowerCase();
+    return word;
+  });
+}
 
 /** Return `count` words, each chosen independently and uniformly: 10.3 bits for each. */
 export function newWords(count: number, random: (below: number) => number = randomBelow): string[] {
