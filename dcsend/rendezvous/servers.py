@@ -105,10 +105,7 @@ def local_server(hosts: Sequence[str], port: int) -> Server:
 
 
 def _read(url: str) -> Server:
-    if len(url) > _MAX_URL:
-        raise _refusal(url, f"it is longer than {_MAX_URL} characters")
-    if not url.isprintable() or " " in url:
-        raise _refusal(url, "it contains a space or an invisible character")
+    _check_characters(url)
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -130,10 +127,21 @@ def _read(url: str) -> Server:
     place = host if port is None else f"{host}:{port}"
     path = path or _PATH
     full = f"{parts.scheme}://{place}{path}"
+    if full == PUBLIC.url:
+        return PUBLIC
     if parts.scheme == "ws":
         return Server(full, full)
     named = place if path == _PATH else place + path
-    return PUBLIC if full == PUBLIC.url else Server(full, named)
+    if named in (_PUBLIC, NONE):
+        raise _refusal(url, f"{named} has a meaning of its own")
+    return Server(full, named)
+
+
+def _check_characters(url: str) -> None:
+    if len(url) > _MAX_URL:
+        raise _refusal(url, f"it is longer than {_MAX_URL} characters")
+    if printable(url) != url or " " in url:
+        raise _refusal(url, "it contains a space or an invisible character")
 
 
 def _host(url: str, parts: SplitResult) -> str:

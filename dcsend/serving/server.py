@@ -200,7 +200,6 @@ class PageServer:
                 connection.keep()
             logger.debug("WebSocket accepted, %d are open", self._sockets)
             await handler(WebSocket(socket))
-            await socket.close()
         finally:
             self._sockets -= 1
         return socket

@@ -123,8 +123,8 @@ async def test_connection_that_does_not_open_the_mailbox_is_closed() -> None:
 
 async def test_connection_that_opens_the_mailbox_in_time_stays() -> None:
     mailbox = LocalMailbox("7")
-    async with served(mailbox, opening=0.3) as (_, port):
-        joiner = await join(at(port), "7")
+    async with served(mailbox, opening=0.3) as (_, port), asyncio.timeout(20):
+        joiner = await join(at(port), "7", pauses=partial(repeat, 3600))
         async with connected(port) as late:  # the server closes this one after the same time
             assert [kind async for kind in types(late)] == ["welcome"]
         mailbox.side.add("a0", b"x")

@@ -22,6 +22,7 @@ from dcsend.rendezvous.servers import DEFAULT, PUBLIC, local_server, read_option
         ("wss://example.org", "wss://example.org/v1", "example.org"),
         ("WSS://example.org/", "wss://example.org/v1", "example.org"),
         ("ws://localhost:4000", "ws://localhost:4000/v1", "ws://localhost:4000/v1"),
+        ("wss://public./v1", "wss://public./v1", "public."),
         ("public", PUBLIC.url, "public"),
         (PUBLIC.url, PUBLIC.url, "public"),
     ],
@@ -66,6 +67,9 @@ def test_no_server_is_used_by_default() -> None:
         ("exam ple.org", "a space or an invisible character"),
         ("example.org\n.evil", "a space or an invisible character"),
         ("example\u200b.org", "a space or an invisible character"),
+        ("publ\ufe0fic", "a space or an invisible character"),
+        ("wss://public/v1", "public has a meaning of its own"),
+        ("wss://none", "none has a meaning of its own"),
         ("x" * 400, "longer than 300"),
     ],
 )

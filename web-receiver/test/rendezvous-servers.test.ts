@@ -55,6 +55,9 @@ test.each([
   ["exam ple.org", "a space or an invisible character"],
   ["example.org\n.evil", "a space or an invisible character"],
   ["example\u200b.org", "a space or an invisible character"],
+  ["publ\ufe0fic", "a space or an invisible character"],
+  ["wss://public/v1", "public has a meaning of its own"],
+  ["wss://none", "none has a meaning of its own"],
   ["x".repeat(400), "longer than 300"],
 ])("the text %j is refused with the reason", (text, why) => {
   expect(() => readOption(text)).toThrow(UsageError);

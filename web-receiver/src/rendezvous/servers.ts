@@ -66,7 +66,7 @@ export function ownServer({ protocol, host }: { protocol: string; host: string }
 
 function read(url: string): Server {
   if (url.length > MAX_URL) throw refusal(url, `it is longer than ${MAX_URL} characters`);
-  if (/[\p{C}\p{Z}]/u.test(url)) {
+  if (printable(url) !== url || url.includes(" ")) {
     throw refusal(url, "it contains a space or an invisible character");
   }
   const [, scheme = "", authority = "", path = ""] =
@@ -83,7 +83,9 @@ function read(url: string): Server {
   const full = `${scheme}://${place}${path === "" || path === "/" ? PATH : path}`;
   if (full === PUBLIC.url) return PUBLIC;
   if (scheme === "ws") return { url: full, name: full };
-  return { url: full, name: full.slice("wss://".length).replace(/^([^/]*)\/v1$/, "$1") };
+  const name = full.slice("wss://".length).replace(/^([^/]*)\/v1$/, "$1");
+  if (name === PUBLIC.name || name === NONE) throw refusal(url, `${name} has a meaning of its own`);
+  return { url: full, name };
 }
 
 /** Return the host in lower case: a name in ASCII, or an IP address. */
