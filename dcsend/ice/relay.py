@@ -241,12 +241,13 @@ async def _attempt(
             raise client.broken.result() if client.broken.done() else _AccountIgnoredError
         await connecting
     except BaseException:
-        inner.close()
+        connecting.cancel()
+        await asyncio.wait({connecting})
+        if client.refresh_task is None:
+            inner.close()
+        else:  # cancelled just after the server has allocated an address
+            await client.delete()
         raise
-    finally:
-        if not connecting.done():
-            connecting.cancel()
-            await asyncio.wait({connecting})
     return outer, protocol
 
 

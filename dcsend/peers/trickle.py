@@ -94,6 +94,7 @@ class Trickle(Generic[Peer]):
         self._there = Network()
         self._surveyed: asyncio.Future[Facts] = asyncio.get_running_loop().create_future()
         self._surveying: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._tasks = Tasks()
         self._is_given = False
         "Whether a connection owns the endpoint, and the port of a joiner."
@@ -309,9 +310,10 @@ class Trickle(Generic[Peer]):
             if self._listener is not None:
                 self._listener.detach(self._name)
             await connection.close()
-            raise
-        finally:
             await self._end_tasks()
+            raise
+        # In the background, since the sockets of mDNS take up to a second to close.
+        self._ending = asyncio.create_task(self._end_tasks())
         return connection
 
     async def _connect(
@@ -398,7 +400,9 @@ class Trickle(Generic[Peer]):
         return reasons.error(facts, reasons.situation(facts))
 
     async def close(self) -> None:
-        """End the attempt; idempotent. A connection of `establish` is not affected."""
+        """End what still runs; idempotent. A connection of `establish` is not affected."""
+        if self._ending is not None:
+            await self._ending
         await self._end_tasks()
         if self._is_given or self._is_closed:
             return

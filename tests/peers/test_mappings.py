@@ -14,6 +14,7 @@ from dcsend.description import SdpType
 from dcsend.ice.stun import binding_indication, is_binding_request
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
+from dcsend.peers.trickle import Trickle
 from tests.support.peers import UdpClient, published, until
 
 VIRTUAL_TIME = True
@@ -51,6 +52,18 @@ async def test_listener_keeps_its_mapping_until_a_dialer_connects() -> None:
         await answerless(here.listener.mapped.query(SLOW), server)
         assert MINUTE / LONGEST <= await requests(server) <= 10
         assert {source[1] for _, source in server.received} == {here.number}
+
+
+async def test_joiner_of_a_short_code_keeps_its_mapping_until_it_connects() -> None:
+    await load_aiortc()
+    async with UdpClient.open() as server:
+        waiting = await Trickle.open(Servers(stun=[server.address], timeout=SLOW), transfer_peer)
+        try:
+            await until(lambda: bool(server.received))
+            await asyncio.sleep(SLOW)
+            assert MINUTE / LONGEST <= await requests(server) <= 10
+        finally:
+            await waiting.close()
 
 
 async def test_both_sides_of_two_codes_keep_their_mappings_until_they_connect() -> None:

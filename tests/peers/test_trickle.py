@@ -40,6 +40,7 @@ async def test_joiner_and_allocator_connect_and_the_listener_accepts_that_connec
         async with both(joiner, allocator) as ends:
             assert await here.accepting is ends.allocator
             assert ends.allocator.route.remote == LOCAL
+            assert here.listener.heard
             await transfer(ends.joiner, ends.allocator, 3)
             await transfer(ends.allocator, ends.joiner, 3)
 
@@ -119,7 +120,8 @@ async def test_candidates_of_one_side_that_arrive_while_it_connects_are_enough(l
             joiner.establish(without_candidates(answer), timeout=30),
             allocator.establish(without_candidates(offer), timeout=30),
         )
-        await asyncio.sleep(0.01)  # several turns in which both begin
+        for one in (joiner, allocator):
+            await until(lambda one=one: one.ice.connection.remote_password is not None)  # type: ignore[misc]
         side, theirs = (joiner, answer) if late == "joiner" else (allocator, offer)
         await side.add(theirs.candidates[0])
         ends = await connecting
@@ -361,6 +363,18 @@ async def test_dial_from_the_port_of_an_attempt_that_still_runs_connects() -> No
         await here.dial(port=port)
         with pytest.raises(ConnectionFailed):
             await waiting
+
+
+async def test_short_code_from_the_port_of_a_dial_that_still_runs_gets_an_answer() -> None:
+    async with published() as here, joining() as joiner, UdpClient.open() as client:
+        client.send(bytes(check()), here.number)
+        await until(lambda: bool(here.listener.dials))
+        allocator = await allocating(here)
+        answer = allocator.describe(joiner.describe())
+        request = check(password=answer.password, username=f"{answer.ufrag}:abcd")
+        client.send(bytes(request), here.number)
+        await until(lambda: allocator.facts().heard)
+        await allocator.close()
 
 
 async def test_candidate_at_the_address_of_a_dial_takes_no_datagram_of_it() -> None:

@@ -15,7 +15,10 @@ from dcsend.peers.transfer import TransferConnection
 from dcsend.peers.trickle import Trickle
 from tests.support.peers import LOCAL, Published
 
-__all__ = ["Side", "both", "carry", "connect", "joining", "without_candidates"]
+__all__ = [
+    *("Connected", "Side", "allocating", "both", "carry", "connect", "everything", "joining"),
+    *("relayed", "without_candidates"),
+]
 
 Side = Trickle[TransferConnection]
 Pass = Callable[[Candidate], bool]
@@ -61,12 +64,15 @@ def without_candidates(description: Description, passes: Pass = lambda one: Fals
     return replace(description, candidates=tuple(filter(passes, description.candidates)))
 
 
-async def carry(source: Side, target: Side, passes: Pass = everything) -> None:
-    """Carry the trickled candidates of one side, and their end, to the other side."""
+async def carry(
+    source: Side, target: Side, passes: Pass = everything, *, ends: bool = True
+) -> None:
+    """Carry the trickled candidates of one side, and perhaps their end, to the other side."""
     async for candidate in source.outgoing():
         if passes(candidate):
             await target.add(candidate)
-    target.end()
+    if ends:
+        target.end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,7 @@ async def connect(
     allocator: Side,
     *,
     passes: Pass = everything,
+    ends: bool = True,
     timeout: float = 30.0,
     patience: float = 15.0,
 ) -> Connected:
@@ -89,14 +96,14 @@ async def connect(
     offer = joiner.describe()
     answer = allocator.describe(offer)
     async with asyncio.TaskGroup() as group:
-        group.create_task(carry(joiner, allocator, passes))
-        group.create_task(carry(allocator, joiner, passes))
+        group.create_task(carry(joiner, allocator, passes, ends=ends))
+        group.create_task(carry(allocator, joiner, passes, ends=ends))
         times = {"timeout": timeout, "patience": patience}
-        ends = [
+        made = [
             group.create_task(side.establish(without_candidates(theirs, passes), **times))
             for side, theirs in ((joiner, answer), (allocator, offer))
         ]
-    return Connected(ends[0].result(), ends[1].result())
+    return Connected(made[0].result(), made[1].result())
 
 
 @asynccontextmanager
