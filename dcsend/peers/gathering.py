@@ -20,12 +20,14 @@ from dcsend.peers.tasks import Tasks
 if TYPE_CHECKING:
     from dcsend.ice.endpoint import IceEndpoint
 
-__all__ = ["MAX_CANDIDATES", "MAX_DESCRIBED", "Gathering"]
+__all__ = ["MAX_CANDIDATES", "MAX_DESCRIBED", "MAX_REMOTE", "Gathering"]
 
-MAX_CANDIDATES: Final = 32
-"Candidates of one side, at most; further ones are ignored."
 MAX_DESCRIBED: Final = 8
 "Candidates in a description, at most (PROTOCOL.md, O-4); further ones are trickled."
+MAX_CANDIDATES: Final = 32
+"Candidates of this side, at most; further ones are not used."
+MAX_REMOTE: Final = MAX_DESCRIBED + 32
+"Candidates of the peer, at most (PROTOCOL.md, R-32); further ones are ignored."
 
 
 class Gathering:

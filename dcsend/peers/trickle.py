@@ -30,7 +30,7 @@ from dcsend.peers import reasons
 from dcsend.peers.candidates import RemoteCandidates
 from dcsend.peers.describing import connection_role, describe, remote
 from dcsend.peers.diagnosis import Diagnosis, local_facts
-from dcsend.peers.gathering import MAX_CANDIDATES, Gathering
+from dcsend.peers.gathering import MAX_REMOTE, Gathering
 from dcsend.peers.incoming_dial import IncomingDial
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, load_aiortc
@@ -259,7 +259,7 @@ class Trickle(Generic[Peer]):
             await self._add(candidate)
 
     async def _add(self, candidate: Candidate) -> None:
-        if self._is_closed or self._remote.count >= MAX_CANDIDATES:
+        if self._is_closed or self._remote.count >= MAX_REMOTE:
             logger.debug("ignored: %s", candidate)
             return
         await self._remote.add(candidate)

@@ -20,6 +20,7 @@ from dcsend.peers import candidates, diagnosis, gathering
 from dcsend.peers.joiners import Taken
 from dcsend.peers.offer_answer import Servers
 from dcsend.peers.situations import NatMapping, Network, Udp
+from dcsend.peers.transfer import TransferConnection
 from tests.ice.test_stun import response
 from tests.support.peers import LOCAL, UdpClient, check, published, transfer, until
 from tests.support.trickling import allocating, both, carry, joining, without_candidates
@@ -130,10 +131,10 @@ async def test_candidates_of_one_side_that_arrive_while_it_connects_are_enough(l
 
 async def test_candidates_after_the_end_and_above_the_limit_are_ignored() -> None:
     async with UdpClient.open() as client, joining() as joiner:
-        for port in range(1, gathering.MAX_CANDIDATES + 1):
+        for port in range(1, gathering.MAX_REMOTE + 1):
             await joiner.add(at(port, "192.0.2.1"))
         await joiner.add(at(client.address[1]))
-        assert len(joiner.facts().theirs) == gathering.MAX_CANDIDATES
+        assert len(joiner.facts().theirs) == gathering.MAX_REMOTE
     async with joining() as joiner:
         joiner.end()
         await joiner.add(at(9))
@@ -180,7 +181,7 @@ async def test_failure_comes_only_when_the_candidates_of_both_sides_are_complete
         theirs = without_candidates(answer)
         attempt = asyncio.create_task(joiner.establish(theirs, timeout=100, patience=0.01))
         await joiner.add(at(silent.address[1]))
-        await until(lambda: len(silent.received) > 3)
+        await until(lambda: len(silent.received) > 3 or attempt.done())
         assert not attempt.done()
         joiner.end()
         with pytest.raises(ConnectionFailed, match="no answer from 127"):
@@ -204,7 +205,8 @@ async def test_peer_without_any_candidate_in_reach_is_no_reason_to_wait(
         theirs = replace(answer, candidates=(at(9, "240.0.0.1"),))
         joiner.end()
         with pytest.raises(ConnectionFailed, match="no route to 240"):
-            await joiner.establish(theirs, timeout=150)
+            async with asyncio.timeout(60):
+                await joiner.establish(theirs, timeout=200, patience=200)
 
 
 async def test_error_has_how_the_networks_of_both_sides_behave() -> None:
@@ -303,6 +305,37 @@ async def test_joiner_that_comes_while_another_peer_is_connected_is_refused_and_
         with pytest.raises(Taken):
             await allocating(here)
         assert here.listener.asked.is_set()
+
+
+async def test_joiner_that_connects_while_the_code_is_given_back_is_too_early() -> None:
+    closing = asyncio.Event()
+    late: list[TransferConnection] = []
+
+    class ClosesLate(TransferConnection):
+        async def close(self) -> None:
+            if self in late:
+                await closing.wait()
+            await super().close()
+
+    async with published(ClosesLate) as here, joining() as joiner:
+        late.append((await here.pair())[1])
+        giving_back = asyncio.create_task(here.listener.give_back())
+        await asyncio.sleep(0)
+        allocator = await allocating(here)
+        offer = joiner.describe()
+        answer = allocator.describe(offer)
+        attempt = asyncio.create_task(joiner.establish(answer, timeout=100))
+        try:
+            with pytest.raises(Taken):
+                await allocator.establish(offer, timeout=100)
+        finally:
+            closing.set()
+            await giving_back
+            attempt.cancel()
+            await asyncio.wait({attempt})
+            if not attempt.cancelled() and attempt.exception() is None:
+                await attempt.result().close()
+        assert not here.listener.dials
 
 
 async def test_code_that_expires_ends_the_attempt() -> None:
