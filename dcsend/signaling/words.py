@@ -65,9 +65,9 @@ def completions(prefix: str) -> list[str]:
 def candidates(typed: str) -> list[str]:
     """Return the words for which *typed* may stand, sorted: one if it is certain.
 
-    A word of the list stands for itself only. Another text stands for the word that begins with it,
-    if it has three letters or more; for the word from which it differs by one inserted, missing or
-    changed character; and for those from which it differs by two adjacent letters that are swapped.
+    It stands for the word that begins with it, if it has three letters or more; for the word from
+    which it differs by one inserted, missing or changed character; and for those from which it
+    differs by two adjacent letters that are swapped. So a word of the list stands for itself only.
 
     Args:
         typed: lower case.
@@ -78,8 +78,6 @@ def candidates(typed: str) -> list[str]:
     (['asparagus', 'wasp'], [])
     """
     words, prefixes, near = _index()
-    if typed in words:
-        return [typed]
     if len(typed) > _LONGEST:
         return []
     begun = prefixes.get(typed[:LEAST_LETTERS], "")

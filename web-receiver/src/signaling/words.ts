@@ -45,15 +45,14 @@ export function completions(prefix: string): string[] {
 /**
  * Return the words for which `typed`, lower case, may stand, sorted: one if it is certain.
  *
- * A word of the list stands for itself only. Another text stands for the word that begins with it,
- * if it has three letters or more; for the word from which it differs by one inserted, missing or
- * changed character; and for those from which it differs by two adjacent letters that are swapped.
+ * It stands for the word that begins with it, if it has three letters or more; for the word from
+ * which it differs by one inserted, missing or changed character; and for those from which it
+ * differs by two adjacent letters that are swapped. So a word of the list stands for itself only.
  */
 export function candidates(typed: string): string[] {
   const letters = [...typed];
   index ??= newIndex();
   const { words, prefixes, near } = index;
-  if (words.has(typed)) return [typed];
   if (letters.length > LONGEST) return [];
   const begun = prefixes.get(letters.slice(0, LEAST_LETTERS).join(""));
   const found = [typed, ...masked(letters)].map((form) => near.get(form));
