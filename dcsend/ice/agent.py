@@ -18,6 +18,7 @@ from aioice.ice import CandidatePair, StunProtocol
 from aioice.stun import Class, Message, Transaction
 from aiortc import RTCIceGatherer, RTCIceTransport
 
+from dcsend.errors import ConnectionFailed
 from dcsend.ice.check_sources import CheckSources
 from dcsend.ice.checks import parse_answer
 from dcsend.ice.connection import COMPONENT, IceConnection, is_relayed
@@ -262,11 +263,14 @@ async def add_relay(connection: IceConnection, validate: Validate, server: TurnS
     Takes at most 6 s.
 
     Raises:
-        ConnectionFailed: the server provides none.
+        ConnectionFailed: the server provides none, or the connection was closed meanwhile.
     """
     _, protocol = await allocate(
         server, lambda: FilteredStunProtocol(connection, validate, lambda code: None)
     )
+    if connection.is_closing:
+        await protocol.close()
+        raise ConnectionFailed("the connection is closed")
     host, port = protocol.transport.get_extra_info("sockname")
     protocol.local_candidate = _candidate("relay", host, port)
     connection.add_protocol(protocol)

@@ -75,6 +75,11 @@ class IceConnection(Connection):
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing
+
     def add_protocol(self, protocol: StunProtocol) -> None:
         """Use a protocol and its local candidate, at any time; aioice would gather others.
 

@@ -286,6 +286,7 @@ async def test_new_mapping_counts_when_it_was_seen_twice(
         for shown in later:
             await answered(mapped, server, shown)
         assert mapped.moved is moved
+        assert mapped.addresses == [OTHER if moved else SHOWN]
         server.answer = response
         assert await mapped.query(5) == [SHOWN]
         assert not mapped.moved

@@ -10,6 +10,7 @@ import pytest
 
 from dcsend.description import Candidate, CandidateType
 from dcsend.errors import ConnectionFailed
+from dcsend.ice.endpoint import IceEndpoint
 from dcsend.ice.stun import is_binding_request
 from dcsend.ice.turn_server import TurnServer, parse_turn
 from dcsend.net.address import Address
@@ -198,6 +199,18 @@ async def test_relay_only_without_a_relayed_address_fails_with_the_reason_of_the
         with pytest.raises(ConnectionFailed, match="refuses this user or password"):
             await joiner.establish(answer, timeout=150)
         await allocator.close()
+
+
+async def test_address_that_is_allocated_after_the_end_is_given_back(coturn: Coturn) -> None:
+    port = await UdpPort.open()
+    ice = IceEndpoint(port, controlling=True)
+    allocating = asyncio.create_task(ice.add_relay(relay(coturn)))
+    await asyncio.sleep(0)
+    await ice.close()
+    with pytest.raises(ConnectionFailed, match="the connection is closed"):
+        await allocating
+    assert ice.connection.local_candidates == []
+    await port.close()
 
 
 async def test_allocation_that_is_not_needed_any_more_ends_with_the_connection(
