@@ -198,3 +198,20 @@ async def test_flood_of_forged_checks_for_a_joiner_changes_nothing() -> None:
         assert client.received == []
         assert here.listener.port.routed(client.address) is None
         await ends[0].close()
+
+
+async def test_delayed_check_of_a_joiner_that_has_left_is_not_answered() -> None:
+    async with published() as here, joining() as joiner, UdpClient.open() as client:
+        allocator = await allocating(here)
+        offer = joiner.describe()
+        answer = allocator.describe(offer)
+        ends = await asyncio.gather(
+            joiner.establish(answer, timeout=100), allocator.establish(offer, timeout=100)
+        )
+        await ends[0].close()
+        await here.listener.give_back()
+        request = check(password=answer.password, username=f"{answer.ufrag}:abcd")
+        client.send(bytes(request), here.number)
+        await client.silence(here.number, here.listener)
+        assert client.received == []
+        assert here.listener.port.routed(client.address) is None
