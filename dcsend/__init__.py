@@ -56,6 +56,8 @@ from dcsend.session.events import (
     Link,
     ManifestKnown,
     Progressed,
+    ShortCodeOver,
+    ShortCodeReady,
     TextExchanged,
     Warned,
 )
@@ -104,6 +106,8 @@ __all__ = [
     "Published",
     "RemoteProtocolError",
     "Settings",
+    "ShortCodeOver",
+    "ShortCodeReady",
     "Signal",
     "SourceError",
     "StateChanged",

@@ -73,9 +73,11 @@ def _refuse_codes(paths: list[str]) -> None:
         UsageError: one of the paths does not exist, and is a code or the beginning of one.
     """
     from dcsend.signaling.forgiving import resembles_code
+    from dcsend.signaling.shortcode import resembles_short_code
 
     for path in paths:
-        if not os.path.lexists(path) and resembles_code(path):
+        is_code = resembles_code(path) or resembles_short_code(path)
+        if is_code and not os.path.lexists(path):
             raise UsageError(
                 f"{printable(path[:12])}… is a code, and no file of that name exists",
                 "to receive with it: dcsend receive CODE; to send to it: "
@@ -152,11 +154,13 @@ def _with_code(settings: Settings) -> Settings:
         raise UsageError("standard input is closed", "give the code itself, or @FILE")
     from dcsend.description import SdpType
     from dcsend.display.paste import resolve_code_argument
-    from dcsend.signaling import blob, dialcode
+    from dcsend.signaling import blob, dialcode, shortcode
 
     def check(text: str) -> None:
-        """Raise for a text that is neither a dial code nor an offer."""
-        if settings.signal is Signal.SDP or blob.is_blob(text):
+        """Raise for a text that is neither a code nor an offer."""
+        if shortcode.resembles_short_code(text):
+            shortcode.read(text)
+        elif settings.signal is Signal.SDP or blob.is_blob(text):
             blob.decode(text, SdpType.OFFER)
         else:
             dialcode.decode(text)

@@ -84,6 +84,16 @@ class Settings:
             command line only. Without it the link opens no page, but `receive` accepts it.
         page_url: URL of a hosted copy of the page; the link then points there, and no page is
             served.
+        server: Rendezvous server for short codes: its URL or host name, or `public` for the one of
+            magic-wormhole. Empty for none: short codes then work inside this network only.
+        mdns: Whether a short code can be used in this network without a server: the side that shows
+            it serves a mailbox on a TCP port and announces it by multicast DNS, and the side that
+            enters it looks for it; on by default on the command line only.
+        words: Number of words of a new short code, 2 to 8.
+        own_code: Words that the user has chosen for the first short code, with a number in front of
+            them or without; empty for new ones.
+        relay_only: Use relayed addresses only, so that the peer does not get the addresses of this
+            side; needs a TURN server, and a short code or `sdp`.
         name: Name of this device for the peer, 1 to 64 characters without control characters and
             slashes; empty for none. The command line uses the host name; a program that imports
             dcsend may serve unknown people, so there is no default.
@@ -122,6 +132,11 @@ class Settings:
     connect_timeout: float = 15.0
     page: bool = False
     page_url: str = ""
+    server: str = ""
+    mdns: bool = False
+    words: int = 2
+    own_code: str = field(default="", repr=False)
+    relay_only: bool = False
 
     name: str = ""
 
@@ -144,6 +159,11 @@ class Settings:
     silence_limit: float = 30.0
     progress_interval: float = 0.25
     deadlines: Deadlines = Deadlines()
+
+    @property
+    def has_short_codes(self) -> bool:
+        """Whether a side that publishes a code also shows short codes."""
+        return bool(self.server) or self.mdns
 
     @property
     def diagnosing(self) -> Sequence[str]:

@@ -41,6 +41,8 @@ class DisplayOptions:
     json: bool = False
     verbose: bool = False
     yes: bool = False
+    long: bool = False
+    "Show the dial code as text, although there is a short code."
     events: Stream | None = None
     "Events as JSON besides the display (`--json-to`)."
     log: Stream | None = None
@@ -213,6 +215,7 @@ def _display(
         sends=sends,
         dials=bool(settings.code),
         hosted=bool(settings.page_url),
+        long=options.long,
         names_file=settings.names_file,
         output=settings.output,
     )

@@ -190,6 +190,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DCSEND_STUN", "none")
     # The page has tests of its own; the others need not open a port for it.
+    # Each multicast packet would reach all programs that the tests run at the same time.
+    monkeypatch.setenv("DCSEND_NO_MDNS", "1")
     monkeypatch.setenv("DCSEND_NO_PAGE", "1")
     monkeypatch.setenv("HOME", str(_home))
     monkeypatch.setenv("USERPROFILE", str(_home))

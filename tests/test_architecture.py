@@ -39,7 +39,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     # Beside the layers: it knows no code and no transfer.
     "serving": LEAVES,
     "settings": LEAVES,
-    "session": LEAVES | LAYERS | {"settings", "serving"},
+    "session": LEAVES | LAYERS | {"settings", "serving", "rendezvous"},
     "display": LEAVES | {"files.names", "session.events"},
     # The library stands beside the command line: both run the session.
     "api": LEAVES | {"settings", "session", "chat"},
@@ -61,7 +61,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "cli": LEAVES
     | {
         *("settings", "signaling", "session", "display", "serving", "runner", "chat"),
-        *("stage", "ending"),
+        *("stage", "ending", "rendezvous.servers"),
     },
     "__main__": frozenset({"cli", "importing"}),
 }

@@ -162,6 +162,8 @@ def test_every_setting_is_explained_by_help(settings: type) -> None:
 ERROR = dcsend.SourceError("gone", "look")
 EVENTS: list[dcsend.Event] = [
     dcsend.CodeReady("c", "l", datetime.datetime.now(datetime.UTC), "sender"),
+    dcsend.ShortCodeReady("7-walrus-umbrella", "", datetime.datetime.now(datetime.UTC)),
+    dcsend.ShortCodeOver(ERROR),
     dcsend.DescriptionReady("offer", "text"),
     dcsend.Arrived("192.0.2.1"),
     dcsend.Left("192.0.2.1", ERROR, again=True),

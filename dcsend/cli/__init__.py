@@ -42,8 +42,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _command, _others in (
-    (send, "DCSEND_CODE sets --to."),
-    (receive, "DCSEND_CODE sets CODE."),
+    (send, "DCSEND_CODE sets --to, and DCSEND_OWN_CODE sets --code."),
+    (receive, "DCSEND_CODE sets CODE, and DCSEND_OWN_CODE sets --code."),
     (chat, "DCSEND_CODE sets CODE, and DCSEND_CHAT_QR sets --qr."),
 ):
     app.command(epilog=EPILOG.format(others=_others))(_command)

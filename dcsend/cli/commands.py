@@ -12,7 +12,15 @@ from typer.core import TyperGroup
 from dcsend.printable import printable
 from dcsend.settings import STDIO
 
-__all__ = ["Commands", "behind", "implied", "joined", "owners", "rejoined"]
+__all__ = [
+    "Commands",
+    "behind",
+    "implied",
+    "joined",
+    "owners",
+    "rejoined",
+    "resembles_any_code",
+]
 
 
 class Commands(TyperGroup):
@@ -44,9 +52,17 @@ def implied(first: str) -> list[str]:
     """Return the command for a path or a code; empty if *first* is neither."""
     if first == STDIO or os.path.lexists(os.path.expanduser(first)):
         return ["send"]
-    from dcsend.signaling.forgiving import resembles_code
+    if first.startswith("@") or resembles_any_code(first):
+        return ["receive"]
+    return []
 
-    return ["receive"] if first.startswith("@") or resembles_code(first) else []
+
+def resembles_any_code(text: str) -> bool:
+    """Return whether *text* is probably a code of any kind, complete or not."""
+    from dcsend.signaling.forgiving import resembles_code
+    from dcsend.signaling.shortcode import resembles_short_code
+
+    return resembles_code(text) or resembles_short_code(text)
 
 
 def joined(arguments: Iterable[str] | None) -> str:
@@ -81,9 +97,13 @@ def rejoined(code: str, paths: list[str]) -> tuple[str, list[str]]:
 def _is_code(text: str) -> bool:
     from dcsend.errors import DcsendError
     from dcsend.signaling.dialcode import decode
+    from dcsend.signaling.shortcode import read, resembles_short_code
 
     try:
-        decode(text)
+        if resembles_short_code(text):
+            read(text)
+        else:
+            decode(text)
     except DcsendError:
         return False
     return True

@@ -186,7 +186,7 @@ EPILOG = (
 "End of the help of `send`, `receive` and `chat`; *others* are variables with another name."
 
 
-OF_LISTENER = ("address", "expires", "page_url", "qr", "qr_file")
+OF_LISTENER = ("address", "expires", "page_url", "qr", "qr_file", "words", "own_code", "long")
 "Parameters without effect on the side that dials a code."
 OF_DIALER = ("connect_timeout",)
 "Parameters without effect on the side that prints the code."
@@ -234,7 +234,8 @@ def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool 
         return
     idle = [name for name in (OF_LISTENER if dials else OF_DIALER) if name in given]
     if idle:
-        names = " and ".join("--" + name.replace("_", "-") for name in idle)
+        spelled = ["--" + name.removeprefix("own_").replace("_", "-") for name in idle]
+        names = " and ".join(spelled)
         side = "prints the code" if dials else "is given the code"
         raise UsageError(
             f"{names} {'are' if len(idle) > 1 else 'is'} for the side that {side}",

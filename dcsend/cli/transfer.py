@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dcsend.cli.code_options import (
+    Long,
+    NoMdns,
+    OwnCode,
+    RelayOnly,
+    Server,
+    Words,
+    short_code_settings,
+)
 from dcsend.cli.commands import behind, joined, rejoined
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
@@ -84,6 +93,12 @@ def send(
             metavar="GLOB",
         ),
     ] = None,
+    server: Server = "",
+    no_mdns: NoMdns = False,
+    words: Words = 2,
+    own_code: OwnCode = "",
+    long: Long = False,
+    relay_only: RelayOnly = False,
     signal: SignalOption = Signal.DIAL,
     port: Port = 0,
     address: Addresses = None,
@@ -133,6 +148,16 @@ def send(
             name=device_name(as_),
             page=page,
             page_url=url,
+            **short_code_settings(
+                context,
+                server=server,
+                no_mdns=no_mdns,
+                words=words,
+                own_code=own_code,
+                relay_only=relay_only,
+                turn=bool(servers[1]),
+                two_codes=two_codes,
+            ),
             links=links,
             exclude=tuple(exclude or ()),
             # A variable serves all transfers, and few contain everything that it excludes.
@@ -151,6 +176,7 @@ def send(
         json_to=json_to,
         debug=debug,
         verbose=verbose,
+        long=long,
     )
 
 
@@ -185,6 +211,12 @@ def receive(
     skip: Annotated[
         bool, option("--skip", help="Do not receive files that exist, even if they differ.")
     ] = False,
+    server: Server = "",
+    no_mdns: NoMdns = False,
+    words: Words = 2,
+    own_code: OwnCode = "",
+    long: Long = False,
+    relay_only: RelayOnly = False,
     signal: SignalOption = Signal.DIAL,
     port: Port = 0,
     address: Addresses = None,
@@ -236,6 +268,16 @@ def receive(
             name=device_name(as_),
             page=page,
             page_url=url,
+            **short_code_settings(
+                context,
+                server=server,
+                no_mdns=no_mdns,
+                words=words,
+                own_code=own_code,
+                relay_only=relay_only,
+                turn=bool(servers[1]),
+                two_codes=two_codes,
+            ),
             output=output,
             existing=one_of(given or policies),
         )
@@ -256,6 +298,7 @@ def receive(
         json_to=json_to,
         debug=debug,
         verbose=verbose,
+        long=long,
         yes=yes,
         bytes_out=output == STDIO,
     )

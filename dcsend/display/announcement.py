@@ -8,18 +8,23 @@ status refers to the command above.
 from __future__ import annotations
 
 import datetime
-import os
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Final
 
-from dcsend.display.qr import Choice, Request, choose_mode, qr_lines
+from dcsend.display.layout import (
+    beside,
+    broken,
+    choose,
+    has_room,
+    heights,
+    network_of,
+    offered,
+)
+from dcsend.display.qr import Request, qr_lines
 from dcsend.display.streams import Stream
-from dcsend.display.wording import counted, until, width, wrapped
-from dcsend.printable import format_size, printable
-from dcsend.session.events import CodeReady, Link
+from dcsend.display.wording import until, width
+from dcsend.session.events import CodeReady
 
 __all__ = ["Announcement", "announce"]
 
@@ -27,12 +32,7 @@ _NO_PAGE: Final = "dcsend:"
 "The scheme of a link without a page, which browsers can't open."
 _STATUS: Final = 1
 "Rows of the status below the code."
-_GAP: Final = 2
-"Columns between the QR code and the text beside it."
-_NARROWEST: Final = 20
-"Columns that text beside the QR code needs; with fewer it is omitted."
 _ABOVE: Final = "the link above (scroll up)"
-_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,43 +84,43 @@ def announce(
     where = "in a browser" if hosted else "in a browser in the same network"
     if not err.terminal:
         return _off_terminal(event, command, where if paged else "", expiry)
-    offer = _offer(event)
+    offer = offered(event)
     columns, rows = err.window
     status = _status(expiry, columns)
     header = "or on another machine, run:" if paged else "on the other machine, run:"
-    choice = _choose(event.link, err, wanted)
+    choice = choose(event.link, err, wanted)
     if choice.mode is None:
         page = _in_words(event, where if paged else "")
-        lines = _broken([*offer, *page, header, "", command, ""], columns)
+        lines = broken([*offer, *page, header, "", command, ""], columns)
         return Announcement(lines, status, [choice.reason] if choice.reason else [], len(lines))
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if event.role == "sender" else " to send from it"
     page = [*offer, f"{phone}, or open:", event.link] if paged else [*offer]
     # Above the QR code, because they may scroll out of the window.
-    others = [row for one in event.links[1:] for row in (f"or open {_where(one)}:", one.url)]
-    page = _broken([*page, *others], columns)
+    others = [row for one in event.links[1:] for row in (f"or open {network_of(one)}:", one.url)]
+    page = broken([*page, *others], columns)
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=choice.mode, columns=columns, rows=rows - below - 4)
     if not news and len(spacious) + 4 + below + _STATUS <= rows:
         shown = [*spacious, "", header, "", command, ""]
-        if paged and _heights([*page, *shown], columns) + _STATUS > rows:
-            wordy = _broken([f"or open {_ABOVE}, {header}"], columns)
+        if paged and heights([*page, *shown], columns) + _STATUS > rows:
+            wordy = broken([f"or open {_ABOVE}, {header}"], columns)
             room = len(wordy) < 2 or len(spacious) + 3 + len(wordy) + below + _STATUS <= rows
             shown[len(spacious) + 1 : len(spacious) + 2] = wordy if room else [header]
         return Announcement([*page, *shown], status, [], len(shown))
     fits = len(spacious) + below + _STATUS <= rows
     alone = qr_lines(event.link, mode=choice.mode, columns=columns, rows=rows)
-    if news and not _has_room(spacious if fits else alone, news, columns):
+    if news and not has_room(spacious if fits else alone, news, columns):
         return announce(event, err, "none", now, hosted=hosted)
     if fits:
         ways = [phone, "or run the command below on another machine", f"or open {_ABOVE}"]
         advice = [*news, *offer, *(ways if paged else [])]
-        shown = [*_beside(spacious, advice, columns), command]
+        shown = [*beside(spacious, advice, columns), command]
         return Announcement([*page, header, *shown], status, [], len(shown), bool(news))
     status = f"waiting; scroll up for {'the command and the link' if paged else 'the command'}"
     if len(longer := f"{status}; works once, until {expiry}") < columns:
         status = longer
-    shown = _beside(alone, [*news, *offer, *([phone] if paged else [])], columns)
+    shown = beside(alone, [*news, *offer, *([phone] if paged else [])], columns)
     page += [header, "", command, ""]
     return Announcement([*page, *shown], status, [], len(shown), bool(news))
 
@@ -128,40 +128,17 @@ def announce(
 def _in_words(event: CodeReady, where: str) -> list[str]:
     """Return the lines of the links without a QR code; *where* is empty if there is no page."""
     first = [f"open {where}:", "", event.link, ""] if where else []
-    others = [row for one in event.links[1:] for row in (f"or {_where(one)}:", "", one.url, "")]
+    others = [row for one in event.links[1:] for row in (f"or {network_of(one)}:", "", one.url, "")]
     return [*first, *others]
 
 
 def _off_terminal(event: CodeReady, command: str, where: str, expiry: str) -> Announcement:
     """Return one line for each way to use the code; *where* is empty if there is no page."""
-    lines = [*_offer(event), f"on the other machine, run: {command}"]
+    lines = [*offered(event), f"on the other machine, run: {command}"]
     lines += [f"or open {where}: {event.link}"] if where else []
-    others = [f"or open {_where(link)}: {link.url}" for link in event.links[1:]]
+    others = [f"or open {network_of(link)}: {link.url}" for link in event.links[1:]]
     status = f"waiting for the other side; the code works once, until {expiry}"
     return Announcement([*lines, *others], status, [])
-
-
-def _offer(event: CodeReady) -> list[str]:
-    """Return a row with number and size of the files and texts to send, if they are known."""
-    if event.files is None:
-        return []
-    kinds = ((event.files - event.texts, "file"), (event.texts, "text"))
-    parts = [counted(number, word) for number, word in kinds if number]
-    return [f"to send: {', '.join(parts) or '0 files'} ({format_size(event.bytes)})"]
-
-
-def _broken(lines: Iterable[str], columns: int) -> list[str]:
-    """Break lines between words, except commands, which are to be copied."""
-    return [
-        row
-        for line in lines
-        for row in ([line] if line.startswith("dcsend ") or not line else wrapped(line, columns))
-    ]
-
-
-def _heights(lines: Iterable[str], columns: int) -> int:
-    """Return the rows of the window that lines take."""
-    return sum(max(1, -(-width(_ESCAPE.sub("", line)) // columns)) for line in lines)
 
 
 def _status(expiry: str, columns: int) -> str:
@@ -170,58 +147,3 @@ def _status(expiry: str, columns: int) -> str:
     texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
     fitting = (text for text in texts if len(text) < columns)
     return next(fitting, f"waiting until {expiry}")
-
-
-def _where(link: Link) -> str:
-    """Return the network in which a further link works.
-
-    >>> _where(Link("http://10.8.0.2:4000/#1", "wg0"))
-    'in the network of wg0'
-    """
-    return f"in the network of {printable(link.network)}" if link.network else "elsewhere"
-
-
-def _beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:
-    """Put *advice* to the right of a QR code, as far as there is room."""
-    room = _room_beside(drawn, columns)
-    if room < _NARROWEST:
-        return drawn
-    text: list[str] = []
-    for sentence in advice:
-        rows = ["", *wrapped(sentence, room)]
-        if len(text) + len(rows) <= len(drawn):
-            text += rows
-    return [
-        line + (" " * _GAP + row if row else "")
-        for line, row in zip_longest(drawn, text, fillvalue="")
-    ]
-
-
-def _has_room(drawn: list[str], advice: Sequence[str], columns: int) -> bool:
-    """Return whether `_beside` shows all of *advice*."""
-    room = _room_beside(drawn, columns)
-    if room < _NARROWEST:
-        return False
-    rows = [row for sentence in advice for row in ("", *wrapped(sentence, room))]
-    # A long word, such as a path, is not broken and may be wider than the room.
-    return len(rows) <= len(drawn) and all(width(row) <= room for row in rows)
-
-
-def _room_beside(drawn: list[str], columns: int) -> int:
-    """Return the columns to the right of a QR code."""
-    return columns - len(_ESCAPE.sub("", drawn[0])) - 2 * _GAP
-
-
-def _choose(link: str, err: Stream, wanted: Request) -> Choice:
-    """Decide whether and how the QR code is drawn."""
-    columns, rows = err.window
-    return choose_mode(
-        link,
-        wanted,
-        columns=columns,
-        rows=rows,
-        encoding=err.encoding,
-        is_tty=err.terminal,
-        no_color=bool(os.environ.get("NO_COLOR")),  # an empty value has no effect
-        term=os.environ.get("TERM", ""),
-    )

@@ -112,7 +112,8 @@ class Screen:
     def block(self, lines: Sequence[str], status: str) -> None:
         """Keep *lines* visible above a status; they become permanent when the status is replaced.
 
-        If they do not fit into the window, they are permanent at once.
+        They replace the present block; if it has rows of the same heights, only those that differ
+        are written. If they do not fit into the window, they are permanent at once.
         """
         columns, rows = self._stream.window
         fits = sum(_height(line, columns) for line in lines) < rows
@@ -121,7 +122,12 @@ class Screen:
             self.status(status)
             self._block = (0, 0)
             return
-        self._replace([*lines, clipped(status, columns - 1)])
+        drawn = [*lines, clipped(status, columns - 1)]
+        if self._lasting == len(lines) and self._same_heights(drawn):
+            self._amend(drawn)
+        else:
+            self.withdraw()
+            self._replace(drawn)
         self._lasting = len(lines)
         self._block = columns, sum(_height(line, columns) for line in lines)
 
@@ -191,6 +197,26 @@ class Screen:
         up = self._up()
         self._rows, self._below, self._question = list(rows), below, False
         self._stream.write(up + self._drawn())
+
+    def _same_heights(self, rows: Sequence[str]) -> bool:
+        """Return whether *rows* take the same rows of the window as the present ones."""
+        columns, _ = self._stream.window
+        before = [_height(row, columns) for row in self._rows]
+        return self._below == 0 and before == [_height(row, columns) for row in rows]
+
+    def _amend(self, rows: Sequence[str]) -> None:
+        """Write those of *rows* that differ from the present ones, which have the same heights."""
+        columns, _ = self._stream.window
+        text, up = "", -1
+        for before, row in zip(reversed(self._rows), reversed(rows), strict=True):
+            up += _height(row, columns)
+            if row != before:
+                text += (
+                    f"{_SAVE}" + (f"\x1b[{up}A" if up else "") + f"\r{row}{_CLEAR_ROW}{_RESTORE}"
+                )
+        self._rows = list(rows)
+        if text:
+            self._stream.write(text)
 
     def _up(self, further: int = 0) -> str:
         """Return the sequence that moves the cursor to the first row and clears from there."""

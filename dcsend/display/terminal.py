@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from dcsend.display import wording
-from dcsend.display.announcement import Announcement, announce
 from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.base import Display
 from dcsend.display.clipboard import COPIED, copy
+from dcsend.display.codes import CodeDisplay, CodeOptions
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.offer import question
 from dcsend.display.qr import Request
@@ -40,6 +40,8 @@ from dcsend.session.events import (
     Left,
     ManifestKnown,
     Progressed,
+    ShortCodeOver,
+    ShortCodeReady,
     TextExchanged,
     Warned,
 )
@@ -66,6 +68,8 @@ class TerminalOptions:
     "Whether this side sends."
     dials: bool = False
     "Whether this side has entered a code."
+    long: bool = False
+    "Whether the dial code is shown beside a short code."
     hosted: bool = False
     "Whether the page is hosted on a server; otherwise it is served to the local network only."
     names_file: bool = False
@@ -102,7 +106,6 @@ class TerminalDisplay(Display):
         self._err = err
         self._options = options
         self._keyboard = keyboard
-        self._clock = clock
         self._screen = Screen(err)
         self._smooth = err.can_show(BLOCKS)
         self._files = 0
@@ -114,8 +117,14 @@ class TerminalDisplay(Display):
         "Hashes of the paths of text entries, of which there may be a million."
         self._progressed: Progressed | None = None
         "The last one; None before the first."
-        self._code: CodeReady | None = None
-        "The last one."
+        self._codes = CodeDisplay(
+            self._screen,
+            err,
+            # On a terminal the command has the code.
+            out if self._stdout_free and not (out.terminal and err.terminal) else None,
+            CodeOptions(options.qr, options.sends, options.hosted, options.long),
+            clock,
+        )
         self._departed = False
         "Whether a peer has left before it was accepted."
         self._skipped = 0
@@ -129,8 +138,8 @@ class TerminalDisplay(Display):
     def show(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case CodeReady():
-                self._show_code(event)
+            case CodeReady() | ShortCodeReady() | ShortCodeOver():
+                self._codes.show(event)
             case DescriptionReady():
                 self._show_description(event)
             case Arrived() | Left():
@@ -188,39 +197,6 @@ class TerminalDisplay(Display):
         self._standstill.end()
         self._screen.clear()
 
-    def _show_code(self, event: CodeReady) -> None:
-        # On a terminal the command below has the code.
-        if self._stdout_free and not (self._out.terminal and self._err.terminal):
-            self._out.line(event.code)
-        self._code = event
-        self._announce(event)
-
-    def _announce(self, event: CodeReady) -> None:
-        announcement = self._laid_out(event)
-        above = len(announcement.lines) - announcement.kept
-        self._screen.withdraw()  # the block of an earlier code
-        for note in announcement.notes:
-            self._write(f"note: {note}")
-        self._screen.lines(announcement.lines[:above])
-        self._screen.block(announcement.lines[above:], announcement.status)
-
-    def _announce_again(self, event: CodeReady, news: Sequence[str]) -> None:
-        """Write *news*, and the code again unless it is still visible."""
-        rows = [row for one in news for row in self._broken(one)]
-        self._screen.lines(rows)
-        announcement = self._laid_out(event)
-        if not self._err.movable or self._screen.is_block_visible:
-            self._screen.status(announcement.status)
-            return
-        if self._screen.overflows(rows, announcement.shown):
-            announcement = self._laid_out(event, news)
-        # Only the block: the lines before it would scroll out of the window at once.
-        self._screen.block(announcement.shown, announcement.status)
-
-    def _laid_out(self, event: CodeReady, news: Sequence[str] = ()) -> Announcement:
-        hosted = self._options.hosted
-        return announce(event, self._err, self._options.qr, self._clock(), hosted=hosted, news=news)
-
     def _show_visitor(self, event: Arrived | Left) -> None:
         """Show a peer that connects, or one that leaves, whose question is withdrawn."""
         if isinstance(event, Arrived):
@@ -237,8 +213,7 @@ class TerminalDisplay(Display):
             if isinstance(event.error, DestinationError):
                 news.append(f"hint: {wording.sentence(event.error.hint)}")
             self._departed = True
-            if self._code is not None:
-                self._announce_again(self._code, news)
+            self._codes.announce_again(news)
 
     def _show_connection(self, event: Connected) -> None:
         """Show a connection; a browser chooses its files only now."""
@@ -383,7 +358,7 @@ class TerminalDisplay(Display):
             case Warned():
                 note = f"note: {wording.sentence(event.message)}"
                 hint = f"hint: {wording.sentence(event.hint)}"
-                self._warn([note, hint] if event.hint else [note])
+                self._codes.warn([note, hint] if event.hint else [note])
             case Failed():
                 self.close()
                 self._show_more()
@@ -397,20 +372,6 @@ class TerminalDisplay(Display):
                 self.close()
                 self._show_more()
                 self._show_result(event)
-
-    def _warn(self, sentences: Sequence[str]) -> None:
-        """Show a note; also beside the QR code if it would scroll out of the window."""
-        rows = [row for one in sentences for row in self._broken(one)]
-        if self._code is not None and self._screen.overflows(rows):
-            announcement = self._laid_out(self._code, sentences)
-            if not announcement.has_news:
-                announcement = self._laid_out(self._code, [f"{sentences[0]} (more above)"])
-            if announcement.has_news:
-                self._screen.withdraw()
-                self._screen.lines(rows)
-                self._screen.block(announcement.shown, announcement.status)
-                return
-        self._screen.notice(sentences[0], rows)
 
     def _write(self, text: str) -> None:
         """Write a sentence, broken between words on a terminal."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dcsend.errors import UsageError
 from dcsend.net.address import Address
 from dcsend.printable import printable
 
-__all__ = ["TurnServer", "parse_turn"]
+__all__ = ["TurnServer", "parse_turn", "turn_of"]
 
 _URI: Final = re.compile(
     # The last @ and the last : before it are the separators: a host has no @, and user names of
@@ -74,3 +74,16 @@ def parse_turn(uri: str) -> TurnServer:
         "tcp" if tls else match[6] or "udp",
         tls,
     )
+
+
+def turn_of(url: str, user: str, password: str) -> TurnServer:
+    """Return the server of a URL without an account (RFC 7065), and an account on it.
+
+    Raises:
+        UsageError: the URL has another form.
+
+    >>> turn_of("turns:turn.example.org?transport=tcp", "me", "a:b").address
+    ('turn.example.org', 5349)
+    """
+    scheme, colon, rest = url.partition(":")
+    return parse_turn(f"{scheme}{colon}{quote(user)}:{quote(password, safe='')}@{rest}")

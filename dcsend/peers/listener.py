@@ -6,8 +6,7 @@
                        └ check with the right secret ──► a new dial, or a new source of a dial
                        └ anything else ────────────────► discarded, or refused in one datagram
 
-The secret is verified over the bytes of a datagram, before anything is parsed. The constants below
-bound what unauthenticated hosts can make it store or do.
+The secret is verified before anything is parsed. The constants bound what other hosts can cause.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ class Listener(Generic[Peer]):
         "Whether a check with the right secret has arrived."
         self._refusal: Refusal | None = None
         self._giving_back = False
-        "Whether the accepted connection is being closed, after which another dialer can connect."
+        "Whether the accepted connection is being closed; then another dialer can connect."
         self._dials: dict[str, IncomingDial[Peer]] = {}
         self._joiners = Joiners()
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
@@ -116,8 +115,10 @@ class Listener(Generic[Peer]):
         self._accepted: asyncio.Future[IncomingDial[Peer]]
         self._accepted = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
-        """Set when a dialer with the right secret is refused because one is accepted. A copy of a
-        handled check does not set it."""
+        "Set when a dialer with the right secret is refused because one is accepted."
+        self.free, self.used = asyncio.Event(), asyncio.Event()
+        "Set while no dialer or joiner is accepted; set by `use_up`."
+        self.free.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = ReplayCache()
         self._limiter = RequestLimiter(self._cache, CHECKS_PER_SECOND)
@@ -161,6 +162,7 @@ class Listener(Generic[Peer]):
         from dcsend.ice.checks import Refusal
 
         self._refuse_all(Refusal.USED, keep=self._accepted.result())
+        self.used.set()
 
     async def give_back(self) -> None:
         """Close the accepted connection, and accept dialers again."""
@@ -176,6 +178,7 @@ class Listener(Generic[Peer]):
         self._joiners.remove(dial.name)
         self._accepted = asyncio.get_running_loop().create_future()
         self._refusal = None
+        self.free.set()
 
     # Joiners of short codes, see `trickle`
 
@@ -441,6 +444,7 @@ class Listener(Generic[Peer]):
         if self._accepted.done():
             return False
         self._accepted.set_result(dial)
+        self.free.clear()
         self.asked.clear()
         self._refuse_all(Refusal.BUSY, keep=dial)
         return True

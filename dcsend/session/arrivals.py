@@ -65,10 +65,21 @@ class Arrivals(Protocol):
 
 
 class Met:
-    """The peer of two session descriptions; there is no other."""
+    """The peer of two session descriptions, or the allocator of a short code; there is no other."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, anew: str = "both sides need a new code") -> None:
+        """Take over a connection.
+
+        Args:
+            connection: to the peer.
+            anew: what a further attempt needs.
+        """
         self._connection = connection
+        self._anew = anew
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
 
     @property
     def is_last(self) -> bool:
@@ -84,7 +95,7 @@ class Met:
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
-        _advise(error, "both sides need a new code")
+        _advise(error, self._anew)
         raise error
 
     async def displaced(self) -> None:
@@ -112,10 +123,6 @@ class Dialed(Met):
         self._dial = dial
         self._soon_until = asyncio.get_running_loop().time() + soon
         self._again = True
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`: the listener answers the next dial with the state of the code."""

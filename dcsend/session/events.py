@@ -1,20 +1,26 @@
 """The events of a run: for the display, for `--json`, for users of the API.
 
 Every event has `as_json()`: the fields of its line of `--json`, without the envelope.
-Imports only leaves and `verdicts`.
+Imports only leaves, `code_events` and `verdicts`.
 """
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final
 
 from dcsend.entry import NOTHING, Entry, Existing, Kind, LeftOut
 from dcsend.errors import DcsendError
 from dcsend.listing import Entries
+from dcsend.session.code_events import (
+    CodeReady,
+    DescriptionReady,
+    Link,
+    ShortCodeOver,
+    ShortCodeReady,
+)
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
@@ -30,6 +36,8 @@ __all__ = [
     "Link",
     "ManifestKnown",
     "Progressed",
+    "ShortCodeOver",
+    "ShortCodeReady",
     "TextExchanged",
     "Warned",
 ]
@@ -37,68 +45,6 @@ __all__ = [
 JsonObject = dict[str, Any]
 
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
-
-
-class Link(NamedTuple):
-    """A URL that opens the page with a code."""
-
-    url: str
-    network: str
-    "Interface of this machine to whose network it belongs; empty if unknown."
-
-
-@dataclass(frozen=True, slots=True)
-class CodeReady:
-    """The listener can be dialed from now on.
-
-    Emitted again, with another code, when the addresses of this machine have changed before a peer
-    has connected. Secret, certificate, port and expiry are the same: earlier codes remain valid and
-    work where their addresses still lead to this machine.
-    """
-
-    event: ClassVar = "code"
-    code: str = field(repr=False)
-    "For `receive` or `--to`."
-    link: str = field(repr=False)
-    "The page's address with the code in its fragment."
-    expires: datetime.datetime
-    "When the code expires; with a time zone."
-    role: str
-    "`sender` or `receiver`: which side published the code."
-    links: Sequence[Link] = field(default=(), repr=False)
-    "One for each network of this machine; the first is `link`."
-    files: int | None = None
-    "Number of files and texts that are offered; None where this side receives."
-    bytes: int | None = None
-    "Their size; None if it is not known."
-    texts: int = 0
-    "How many of `files` are texts."
-
-    def as_json(self) -> JsonObject:
-        """Code, link, all links, when the code expires (ISO 8601), and a sender's offer."""
-        offer = {} if self.files is None else {"files": self.files, "bytes": self.bytes}
-        return {
-            "code": self.code,
-            "link": self.link,
-            "links": [link.url for link in self.links] or [self.link],
-            "expires": self.expires.isoformat(timespec="seconds"),
-            **offer,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class DescriptionReady:
-    """Our session description, for the other side."""
-
-    event: ClassVar = "description"
-    type: str
-    "`offer` or `answer`."
-    text: str = field(repr=False)
-    "For the other side to paste; one line."
-
-    def as_json(self) -> JsonObject:
-        """Which half it is, and the text."""
-        return {"type": self.type, "text": self.text}
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +343,8 @@ Event = (
     | Left
     | ManifestKnown
     | Progressed
+    | ShortCodeOver
+    | ShortCodeReady
     | FileFinished
     | TextExchanged
     | Warned

@@ -15,12 +15,11 @@ from typing import Protocol
 
 from dcsend.description import Description, SdpType
 from dcsend.errors import MalformedCode, TimedOut, UsageError
-from dcsend.ice.stun import parse_server
-from dcsend.ice.turn_server import parse_turn
 from dcsend.peers.loading import Make, Peer
-from dcsend.peers.offer_answer import Negotiation, Servers
+from dcsend.peers.offer_answer import Negotiation
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import DescriptionReady, Emit, Warned
+from dcsend.session.ice_settings import servers_of
 from dcsend.session.publishing import ChangeNotes
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings
@@ -81,13 +80,6 @@ async def exchange(
     Raises:
         DcsendError: a description is unusable, or the connection failed.
     """
-    servers = Servers(
-        tuple(parse_server(server) for server in settings.stun),
-        tuple(parse_turn(server) for server in settings.turn),
-        settings.stun_timeout,
-        tuple(parse_server(server) for server in settings.diagnosing),
-        settings.stun_chosen,
-    )
     theirs: Description | None = None
     text = settings.code
     if text:
@@ -95,7 +87,9 @@ async def exchange(
     elif not options.offers:
         text = await _asked(ask, SdpType.OFFER, settings.expires)
         theirs = blob.decode(text, SdpType.OFFER)
-    endpoint = await Negotiation.open(servers, port=settings.port, addresses=settings.addresses)
+    endpoint = await Negotiation.open(
+        servers_of(settings), port=settings.port, addresses=settings.addresses
+    )
     try:
         with reported_first(emit):
             for problem in endpoint.problems:

@@ -1,4 +1,4 @@
-"""The page of one run: the URL of its link, and the server if this run serves the page.
+"""The TCP port of one run: serves the page, and the mailbox of its short code in this network.
 
 The port is open before the code is shown, so that the link can contain it. The server is imported
 after that, and after aiortc: a person needs seconds to scan a code, a program that dials does not.
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +24,9 @@ from dcsend.settings import Settings
 from dcsend.signaling.dialcode import DialCode, page_base
 
 if TYPE_CHECKING:
+    from dcsend.rendezvous.local_mailbox import LocalMailbox
     from dcsend.serving.page import Page
-    from dcsend.serving.server import PageServer
+    from dcsend.serving.server import PageServer, WebSocket
 
 __all__ = ["Hosting", "hosting", "page_hosts"]
 
@@ -84,11 +85,15 @@ class Hosting:
         self._sockets: list[socket.socket] = []
         self._server: PageServer | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._mailbox: LocalMailbox | None = None
+        self._serves_mailbox = settings.mdns
         if settings.page and not settings.page_url:
             from dcsend.serving.page import read_page
-            from dcsend.serving.port import listen
 
             self._page = built or read_page()
+        if self._page is not None or self._serves_mailbox:
+            from dcsend.serving.port import listen
+
             self._sockets = listen(settings.port)
 
     def links(self, code: DialCode, names: Mapping[str, str]) -> tuple[Link, ...]:
@@ -101,7 +106,7 @@ class Hosting:
         Raises:
             UsageError: no browser can reach this machine by the addresses in the code.
         """
-        if not self._sockets:
+        if self._page is None:
             return (Link(code.link(self._url or _NO_PAGE), ""),)
         port = self._sockets[0].getsockname()[1]
         hosts = page_hosts(code, names)
@@ -110,8 +115,17 @@ class Hosting:
     def start(self) -> None:
         """Serve as soon as the server is imported; does not wait."""
         self._warn()
-        if self._page is not None:
-            self._starting = asyncio.create_task(self._start(self._page))
+        if self._sockets:
+            self._starting = asyncio.create_task(self._start())
+
+    @contextlib.contextmanager
+    def mailbox(self, mailbox: LocalMailbox) -> Iterator[int]:
+        """Serve *mailbox* while the body runs; yield the TCP port."""
+        self._mailbox = mailbox
+        try:
+            yield int(self._sockets[0].getsockname()[1])
+        finally:
+            self._mailbox = None
 
     async def close(self) -> None:
         """Stop serving; idempotent."""
@@ -132,13 +146,21 @@ class Hosting:
         if why := blocked_port(self._port, served=self._page is not None):
             self._emit(Warned("page", why, "choose another --port; dcsend itself connects to it"))
 
-    async def _start(self, page: Page) -> None:
+    async def _serve_mailbox(self, socket: WebSocket) -> None:
+        """Serve a client of the mailbox; without a short code, end its connection."""
+        from dcsend.rendezvous.local_serving import serve
+
+        if self._mailbox is not None:
+            await serve(self._mailbox, socket)
+
+    async def _start(self) -> None:
         with contextlib.suppress(ImportError):  # the connection that needs it reports it
             await load_aiortc()
         worker = Worker("dcsend-load-aiohttp")
         try:
             server_class = await worker.run(self._load)
-            self._server = server_class(page)
+            mailbox = self._serve_mailbox if self._serves_mailbox else None
+            self._server = server_class(self._page, mailbox)
             await self._server.start(self._sockets)
         except Exception as exc:  # noqa: BLE001 - the code can be used without a page
             reason = system_reason(exc, str(exc))

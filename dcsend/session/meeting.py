@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -17,12 +19,14 @@ from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
-from dcsend.session.events import Emit, Warned
+from dcsend.session.events import CodeReady, Emit, Event, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
+from dcsend.session.short_codes import Confirm, ShortCodes, first_code
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
+from dcsend.signaling.shortcode import resembles_short_code
 
 if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
@@ -35,7 +39,11 @@ _MAX_FAILED: Final = 20
 
 @asynccontextmanager
 async def meet(
-    settings: Settings, emit: Emit, role: str, ask: Ask | None = None
+    settings: Settings,
+    emit: Emit,
+    role: str,
+    ask: Ask | None = None,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the source of the peers; their connections are closed at the end.
 
@@ -45,6 +53,7 @@ async def meet(
             because of it.
         role: `sender` or `receiver`.
         ask: returns the other side's description, where those are exchanged.
+        confirm: asks whether to show another short code after several wrong ones.
 
     Raises:
         DcsendError: no peer connected, or it did not answer, or it was not authentic.
@@ -56,23 +65,22 @@ async def meet(
         async with exchange(settings, options, emit, ask, transfer_peer) as connection:
             yield Met(connection)
         return
-    if settings.turn and not settings.code:
-        raise UsageError(
-            "a TURN server can't be used with a dial code",
-            "add --signal sdp, on both sides",
-        )
+    refuse_idle_turn(settings)
     if settings.code:
         with reported_first(emit):
-            dial = partial(_dial, settings, transfer_peer)
-            dialed = Dialed(await dial(), dial)
+            dial = partial(_dial, settings, emit, transfer_peer)
+            peer = await dial()
+            dialed: Met = Dialed(peer, dial)
+            if resembles_short_code(settings.code):
+                dialed = Met(peer, "the other side shows a new code")
         try:
             with reported_first(emit):
                 yield dialed
         finally:
             await dialed.close()
     else:
-        async with _published(settings, emit, role, transfer_peer, WATCH) as (listener, wait):
-            yield Awaited(listener, wait, emit, settings.deadlines.hold)
+        async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
+            yield Awaited(*published, emit, settings.deadlines.hold)
 
 
 @asynccontextmanager
@@ -85,7 +93,7 @@ async def by_code(
     """
     if settings.code:
         with reported_first(emit):
-            connection = await _dial(settings, make)
+            connection = await _dial(settings, emit, make)
         try:
             with reported_first(emit):
                 yield connection
@@ -98,13 +106,36 @@ async def by_code(
             yield connection
 
 
+def refuse_idle_turn(settings: Settings) -> None:
+    """Refuse TURN servers where nothing can use them: a dial code has no relayed addresses.
+
+    Raises:
+        UsageError: there are some.
+    """
+    if settings.turn and not settings.code and not settings.has_short_codes:
+        raise UsageError(
+            "a TURN server can't be used with a dial code",
+            "add --signal sdp, on both sides, or leave out --no-mdns",
+        )
+
+
 @asynccontextmanager
 async def _published(
-    settings: Settings, emit: Emit, role: str, make: Make[Peer], watch: Watch
+    settings: Settings,
+    emit: Emit,
+    role: str,
+    make: Make[Peer],
+    watch: Watch,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
+    code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
-        listener, publication = await _listen(settings, emit, role, page, make, watch)
+        announce = partial(_with_words, emit, code.words if code else ())
+        listener, publication = await _listen(settings, announce, role, page, make, watch)
+        when = datetime.datetime.now(datetime.UTC).astimezone()
+        when += datetime.timedelta(seconds=settings.expires)
+        short = ShortCodes(settings, emit, listener, page, when, confirm)
         expires = asyncio.get_running_loop().time() + settings.expires
 
         async def wait() -> Peer:
@@ -113,12 +144,23 @@ async def _published(
             async with notes, publication.watching():
                 return await _wait(listener, settings, expires)
 
+        showing: asyncio.Task[None] | None = None
         try:
             with reported_first(emit):
                 page.start()
+                if code:
+                    showing = asyncio.create_task(short.run(code))
                 yield listener, wait
         finally:
+            if showing is not None:
+                showing.cancel()
+                await asyncio.wait({showing})
             await listener.close()
+
+
+def _with_words(emit: Emit, words: Sequence[str], event: Event) -> None:
+    """Emit an event, a code with the words of the short code that follows it."""
+    emit(replace(event, words=words) if isinstance(event, CodeReady) else event)
 
 
 def _is_description(code: str) -> bool:
@@ -129,8 +171,14 @@ def _is_description(code: str) -> bool:
     return is_blob(code)
 
 
-async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
-    from dcsend.peers.dialer import dial  # a listener does not need it
+async def _dial(settings: Settings, emit: Emit, make: Make[Peer]) -> Peer:
+    """Connect by a dial code or a short code; a listener needs none of the imports."""
+    if resembles_short_code(settings.code):
+        from dcsend.session.joining import join
+        from dcsend.signaling.shortcode import read
+
+        return await join(settings, emit, read(settings.code), make)
+    from dcsend.peers.dialer import dial
 
     code = decode(settings.code)
     try:

@@ -154,6 +154,7 @@ class Tmux:
             "DCSEND_ADDRESS": "127.0.0.1",
             "DCSEND_STUN": "none",
             "DCSEND_NO_PAGE": "1",
+            "DCSEND_NO_MDNS": "1",
             "LC_ALL": "C.UTF-8",
             **(variables or {}),
         }

@@ -1,0 +1,103 @@
+"""The options about short codes, and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from dcsend.cli.options import option, typed
+from dcsend.errors import UsageError
+
+__all__ = ["Long", "NoMdns", "OwnCode", "RelayOnly", "Server", "Words", "short_code_settings"]
+
+Server = Annotated[
+    str,
+    option(
+        "--server",
+        help="Rendezvous server for short codes: URL or host name, public, or none [none].",
+        metavar="URL",
+    ),
+]
+NoMdns = Annotated[
+    bool,
+    option(
+        "--no-mdns",
+        help="Neither announce a short code in this network nor look for one there.",
+    ),
+]
+Words = Annotated[
+    int,
+    option("--words", help="Words of the short code [2].", metavar="N", min=2, max=8),
+]
+OwnCode = Annotated[
+    str,
+    option(
+        "--code",
+        help="Words of your own for the first short code, from the list in PROTOCOL.md.",
+        env="OWN_CODE",
+        metavar="WORDS",
+    ),
+]
+Long = Annotated[bool, option("--long", help="Also show the dial code as text.")]
+RelayOnly = Annotated[
+    bool,
+    option(
+        "--relay-only",
+        help="Connect through a TURN server only, which hides the addresses of this machine.",
+    ),
+]
+
+
+def short_code_settings(
+    context: typer.Context,
+    *,
+    server: str,
+    no_mdns: bool,
+    words: int,
+    own_code: str,
+    relay_only: bool,
+    turn: bool,
+    two_codes: bool,
+) -> dict[str, Any]:
+    """Return the fields of `Settings` for short codes.
+
+    Args:
+        context: of the command.
+        server: value of `--server`.
+        no_mdns: of `--no-mdns`.
+        words: of `--words`.
+        own_code: of `--code`.
+        relay_only: of `--relay-only`.
+        turn: whether a TURN server is named.
+        two_codes: whether an offer and an answer are exchanged instead.
+
+    Raises:
+        UsageError: a value is invalid, or two of them contradict each other.
+    """
+    name = server.strip()
+    if name:
+        from dcsend.rendezvous.servers import read_option
+
+        name = name if read_option(name) is not None else ""
+    if own_code.strip():
+        from dcsend.signaling.shortcode import own
+
+        count = len(own(own_code).words)
+        if "words" in typed(context) and count != words:
+            raise UsageError(
+                f"--code has {count} words, and --words is {words}", "leave out --words"
+            )
+    if relay_only and two_codes:
+        raise UsageError("--relay-only is for short codes", "leave out --signal sdp")
+    if relay_only and not (turn or name):
+        raise UsageError(
+            "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
+        )
+    return {
+        "server": "" if two_codes else name,
+        "mdns": not (no_mdns or two_codes),
+        "words": words,
+        "own_code": own_code.strip(),
+        "relay_only": relay_only,
+    }

@@ -1,0 +1,149 @@
+"""The codes of a run in the terminal display, and the notes above them while a peer is awaited."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dcsend.display import wording
+from dcsend.display.announcement import Announcement, announce
+from dcsend.display.clipboard import copy
+from dcsend.display.qr import Request
+from dcsend.display.screen import Screen
+from dcsend.display.streams import Stream
+from dcsend.session.events import CodeReady, ShortCodeOver, ShortCodeReady
+
+__all__ = ["CodeDisplay", "CodeOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class CodeOptions:
+    """How codes are shown."""
+
+    qr: Request = "auto"
+    "`auto`, `half`, `full` or `none`."
+    sends: bool = False
+    "Whether this side sends."
+    hosted: bool = False
+    "Whether the page is on a server."
+    long: bool = False
+    "Whether the dial code is shown beside a short code."
+
+
+class CodeDisplay:
+    """Shows the last code of each kind."""
+
+    def __init__(
+        self,
+        screen: Screen,
+        err: Stream,
+        out: Stream | None,
+        options: CodeOptions,
+        clock: Callable[[], datetime.datetime],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            screen: of the display.
+            err: standard error.
+            out: where the dial code is written by itself; None for nowhere.
+            options: see `CodeOptions`.
+            clock: returns the local time.
+        """
+        self._screen = screen
+        self._err = err
+        self._out = out
+        self._options = options
+        self._clock = clock
+        self._dial: CodeReady | None = None
+        self._short: ShortCodeReady | None = None
+        self._has_short = False
+        "Whether there is a short code, or one whose number is awaited."
+        self._copied = False
+        "Whether the short code is in the clipboard."
+
+    def show(self, event: CodeReady | ShortCodeReady | ShortCodeOver) -> None:
+        """Show a code, or that there is no short code any more."""
+        match event:
+            case CodeReady():
+                self._dial = event
+                self._has_short = self._has_short or bool(event.words)
+                if self._out is not None:
+                    self._out.line(event.code)
+                self._show_all()
+            case ShortCodeReady():
+                self._short, self._has_short = event, True
+                self._show_short(event)
+            case ShortCodeOver():
+                self._short, self._has_short = None, False
+                self.warn([event.error.message, *filter(None, [event.error.hint])])
+                if self._err.terminal:
+                    self._show_again()
+
+    def announce_again(self, news: Sequence[str]) -> None:
+        """Write *news*, and the codes again unless they are still visible."""
+        if self._dial is None:
+            return
+        rows = self._broken(news)
+        self._screen.lines(rows)
+        announcement = self._laid_out()
+        if not self._err.movable or self._screen.is_block_visible:
+            self._screen.status(announcement.status)
+            return
+        if self._screen.overflows(rows, announcement.shown):
+            announcement = self._laid_out(news)
+        # Only the block: the lines before it would scroll out of the window at once.
+        self._screen.block(announcement.shown, announcement.status)
+
+    def warn(self, sentences: Sequence[str]) -> None:
+        """Show a note; also beside the QR code if it would scroll out of the window."""
+        rows = self._broken(sentences)
+        if self._dial is not None and self._screen.overflows(rows):
+            announcement = self._laid_out(sentences)
+            if not announcement.has_news:
+                announcement = self._laid_out([f"{sentences[0]} (more above)"])
+            if announcement.has_news:
+                self._screen.withdraw()
+                self._screen.lines(rows)
+                self._screen.block(announcement.shown, announcement.status)
+                return
+        self._screen.notice(sentences[0], rows)
+
+    def _show_all(self) -> None:
+        announcement = self._laid_out()
+        above = len(announcement.lines) - announcement.kept
+        self._screen.withdraw()  # the block of an earlier code
+        self._screen.lines(self._broken([f"note: {note}" for note in announcement.notes]))
+        self._screen.lines(announcement.lines[:above])
+        self._screen.block(announcement.lines[above:], announcement.status)
+
+    def _show_short(self, event: ShortCodeReady) -> None:
+        """Show a short code in the place of the mark for its number, or of the one before."""
+        if self._err.terminal:
+            self._copied = copy(event.code, self._err)
+            self._show_again()
+        else:
+            verb = "receive" if self._options.sends else "send PATH --to"
+            self._screen.line(f"or with the short code: dcsend {verb} {event.code}")
+
+    def _show_again(self) -> None:
+        """Show the block in the place of the present one."""
+        announcement = self._laid_out()
+        self._screen.block(announcement.shown, announcement.status)
+
+    def _laid_out(self, news: Sequence[str] = ()) -> Announcement:
+        assert self._dial is not None
+        now, chosen = self._clock(), self._options
+        if not (self._has_short and self._err.terminal):
+            return announce(self._dial, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
+        from dcsend.display.short_announcement import ShortAnnouncement, announce_short
+
+        what = ShortAnnouncement(self._dial, self._short, long=chosen.long, copied=self._copied)
+        return announce_short(what, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
+
+    def _broken(self, sentences: Sequence[str]) -> list[str]:
+        """Break sentences between words, on a terminal."""
+        if not self._err.terminal:
+            return list(sentences)
+        return [row for one in sentences for row in wording.wrapped(one, self._err.window[0])]

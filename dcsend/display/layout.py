@@ -1,0 +1,101 @@
+"""What the layouts of all codes share: rows, and text beside a QR code."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+from typing import Final
+
+from dcsend.display.qr import Choice, Request, choose_mode
+from dcsend.display.streams import Stream
+from dcsend.display.wording import counted, width, wrapped
+from dcsend.printable import format_size, printable
+from dcsend.session.events import CodeReady, Link
+
+__all__ = ["beside", "broken", "choose", "has_room", "heights", "network_of", "offered"]
+
+_GAP: Final = 2
+"Columns between the QR code and the text beside it."
+_NARROWEST: Final = 20
+"Columns that text beside the QR code needs; with fewer it is omitted."
+_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def offered(event: CodeReady) -> list[str]:
+    """Return a row with number and size of the files and texts to send, if they are known."""
+    if event.files is None:
+        return []
+    kinds = ((event.files - event.texts, "file"), (event.texts, "text"))
+    parts = [counted(number, word) for number, word in kinds if number]
+    return [f"to send: {', '.join(parts) or '0 files'} ({format_size(event.bytes)})"]
+
+
+def broken(lines: Iterable[str], columns: int) -> list[str]:
+    """Break lines between words, except commands, which are to be copied."""
+    return [
+        row
+        for line in lines
+        for row in ([line] if line.startswith("dcsend ") or not line else wrapped(line, columns))
+    ]
+
+
+def heights(lines: Iterable[str], columns: int) -> int:
+    """Return the rows of the window that lines take."""
+    return sum(max(1, -(-width(_ESCAPE.sub("", line)) // columns)) for line in lines)
+
+
+def network_of(link: Link) -> str:
+    """Return the network in which a further link works.
+
+    >>> network_of(Link("http://10.8.0.2:4000/#1", "wg0"))
+    'in the network of wg0'
+    """
+    return f"in the network of {printable(link.network)}" if link.network else "elsewhere"
+
+
+def beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:
+    """Put *advice* to the right of a QR code, as far as there is room."""
+    room = _room_beside(drawn, columns)
+    if room < _NARROWEST:
+        return drawn
+    text: list[str] = []
+    for sentence in advice:
+        rows = ["", *wrapped(sentence, room)]
+        if len(text) + len(rows) <= len(drawn):
+            text += rows
+    return [
+        line + (" " * _GAP + row if row else "")
+        for line, row in zip_longest(drawn, text, fillvalue="")
+    ]
+
+
+def has_room(drawn: list[str], advice: Sequence[str], columns: int) -> bool:
+    """Return whether `_beside` shows all of *advice*."""
+    room = _room_beside(drawn, columns)
+    if room < _NARROWEST:
+        return False
+    rows = [row for sentence in advice for row in ("", *wrapped(sentence, room))]
+    # A long word, such as a path, is not broken and may be wider than the room.
+    return len(rows) <= len(drawn) and all(width(row) <= room for row in rows)
+
+
+def _room_beside(drawn: list[str], columns: int) -> int:
+    """Return the columns to the right of a QR code."""
+    return columns - len(_ESCAPE.sub("", drawn[0])) - 2 * _GAP
+
+
+def choose(link: str, err: Stream, wanted: Request) -> Choice:
+    """Decide whether and how the QR code is drawn."""
+    columns, rows = err.window
+    return choose_mode(
+        link,
+        wanted,
+        columns=columns,
+        rows=rows,
+        encoding=err.encoding,
+        is_tty=err.terminal,
+        no_color=bool(os.environ.get("NO_COLOR")),  # an empty value has no effect
+        term=os.environ.get("TERM", ""),
+    )

@@ -1,0 +1,212 @@
+"""The side that has entered a short code: finds the allocator, proves the words, connects.
+
+code ─┬─ this network (mDNS) ─► mailbox of the allocator ──┬─► first a0 ─► b0 ─► a1 ─► connected
+      └─ server of the code, or of the settings ───────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from dcsend.description import Description
+from dcsend.errors import (
+    ConnectionFailed,
+    DcsendError,
+    RemoteProtocolError,
+    TimedOut,
+    UsageError,
+)
+from dcsend.peers.loading import Make, Peer
+from dcsend.printable import printable
+from dcsend.session.events import Emit, Warned
+from dcsend.settings import Settings
+from dcsend.signaling.shortcode import ShortCode
+
+if TYPE_CHECKING:
+    from dcsend.peers.trickle import Trickle
+    from dcsend.rendezvous.mailbox import Mailbox
+    from dcsend.rendezvous.servers import Server
+
+__all__ = ["join"]
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE: Final = 3.0
+"Seconds in which an allocator in this network is found: it is announced after 1.5 s at most."
+_POSTED: Final = 2.0
+"""Seconds from an open mailbox to the allocator's message, which has been there since its code was
+shown. The stock server makes a mailbox for any number, so an unknown number has no other sign."""
+_ANSWER: Final = 15.0
+"Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
+
+
+async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]) -> Peer:
+    """Connect to the side that shows *code*; the caller closes the connection.
+
+    Args:
+        settings: servers, ports, timeouts; `code` is not used.
+        emit: gets notes about servers that can't be used.
+        code: what the person has entered.
+        make: of `loading`: makes the connection.
+
+    Raises:
+        AuthenticationFailed: the words are wrong, or the other side is not the allocator.
+        DcsendError: the code does not exist, or there is no path.
+    """
+    if not (code.host or settings.server or settings.mdns):
+        raise UsageError(
+            "a short code needs a server or this network",
+            "leave out --no-mdns, or name the server: --server URL",
+        )
+    from dcsend.peers.trickle import Trickle
+    from dcsend.session.ice_settings import servers_of
+
+    opening = asyncio.create_task(
+        Trickle.open(
+            servers_of(settings),
+            make,
+            port=settings.port,
+            addresses=settings.addresses,
+            relay_only=settings.relay_only,
+        )
+    )
+    mailbox: Mailbox | None = None
+    try:
+        mailbox, first = await _found(settings, emit, code)
+        peer = await _connect(await opening, mailbox, first, code)
+    except BaseException:
+        opening.cancel()
+        await asyncio.wait({opening})
+        if mailbox is not None:
+            await mailbox.close("errory")
+        if not opening.cancelled() and opening.exception() is None:
+            await opening.result().close()
+        raise
+    await mailbox.close("happy")
+    return peer
+
+
+async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code: ShortCode) -> Peer:
+    """Send our share and the offer; connect when the answer is there."""
+    from dcsend.rendezvous.handshake import Joiner
+    from dcsend.rendezvous.items import Bye
+    from dcsend.session.ice_settings import turn_servers
+    from dcsend.session.trickling import connect, refusal
+
+    trickle.allocate(turn_servers(mailbox.ice_servers))
+    joiner = Joiner(code.secret(), code.number)
+    mailbox.add(*joiner.join(first, [trickle.describe()]))
+    try:
+        async with asyncio.timeout(_ANSWER):
+            while not (items := joiner.received(*await mailbox.next())):
+                pass
+    except TimeoutError:
+        raise TimedOut("the other side does not answer the code", "ask for a new one") from None
+    answer, *early = items
+    if isinstance(answer, Bye):
+        raise refusal(answer)
+    if not isinstance(answer, Description):
+        raise RemoteProtocolError("the other side has sent no answer")
+    return await connect(trickle, answer, mailbox, joiner, early)
+
+
+async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailbox, bytes]:
+    """Return the first mailbox with a message of the allocator, and that message.
+
+    This network and the server are asked at the same time.
+
+    Raises:
+        DcsendError: neither has the code.
+    """
+    from dcsend.rendezvous.servers import read_option, server_at
+
+    server = server_at(code.host) if code.host else read_option(settings.server or "none")
+    ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
+    if server is not None:
+        ways.append(_at_server(server, code.number, emit))
+    if settings.mdns:
+        ways.append(_in_this_network(code.number))
+    pending = {asyncio.create_task(way) for way in ways}
+    found: list[tuple[Mailbox, bytes]] = []
+    errors: list[DcsendError] = []
+    try:
+        while pending and not found:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if isinstance(error := task.exception(), DcsendError):
+                    errors.append(error)
+                else:
+                    found.append(task.result())
+    finally:
+        for task in pending:
+            task.cancel()
+        if pending:
+            await asyncio.wait(pending)
+        for mailbox, _ in found[1:]:
+            await mailbox.close("happy")
+    if found:
+        return found[0]
+    raise _not_found(code, server, errors)
+
+
+async def _at_server(server: Server, number: str, emit: Emit) -> tuple[Mailbox, bytes]:
+    from dcsend.rendezvous import client
+
+    mailbox = await client.join(server, number)
+    if mailbox.motd:
+        emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
+    return await _first(mailbox)
+
+
+async def _in_this_network(number: str) -> tuple[Mailbox, bytes]:
+    from dcsend.rendezvous import client, discovery
+    from dcsend.rendezvous.servers import local_server
+
+    places = await discovery.find(number, patience=_PATIENCE)
+    if not places:
+        raise _NotFound
+    if len(places) > 1:
+        raise ConnectionFailed(
+            f"two devices in this network have shown a code with the number {number}",
+            "ask the other side for a new code",
+        )
+    place = places[0]
+    return await _first(await client.join(local_server(place.hosts, place.port), number))
+
+
+class _NotFound(ConnectionFailed):
+    """No allocator has this number."""
+
+    def __init__(self) -> None:
+        super().__init__("no side that shows the code was found")
+
+
+async def _first(mailbox: Mailbox) -> tuple[Mailbox, bytes]:
+    """Return a mailbox with the first message of the allocator; close it if there is none."""
+    try:
+        async with asyncio.timeout(_POSTED):
+            while True:
+                phase, body = await mailbox.next()
+                if phase == "a0":
+                    return mailbox, body
+    except TimeoutError:
+        await mailbox.close("lonely")
+        raise _NotFound from None
+    except BaseException:
+        await mailbox.close("lonely")
+        raise
+
+
+def _not_found(code: ShortCode, server: Server | None, errors: list[DcsendError]) -> DcsendError:
+    """Return the error if neither this network nor the server has the code."""
+    for error in errors:
+        if not isinstance(error, _NotFound):
+            return error
+    where = f"on {server.name}" if server is not None else "in this network"
+    hint = "check the number with the other side; it may have a new code by now"
+    if server is None:
+        hint += "; a code for another network ends with @ and a server"
+    return ConnectionFailed(f"there is no code with the number {code.number} {where}", hint)

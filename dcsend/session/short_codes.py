@@ -1,0 +1,331 @@
+"""The short codes of a run that has published a dial code: one after the other, one guess each.
+
+    number ─► shown ─► first message ─┬─ right words ─► connects, as a dial does ─► the run goes on
+      ▲                               │                  └─ no path, or it has left ───┐
+      └─────────── new words ◄────────┴─ wrong words; the third time only if a person agrees
+
+A joiner reaches this side through the rendezvous server, through the mailbox that this side serves
+in its network, or both; the first message in either of them uses the code up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Generic
+
+from dcsend.description import Description
+from dcsend.errors import AuthenticationFailed, DcsendError, RemoteProtocolError, UsageError
+from dcsend.peers.listener import Listener
+from dcsend.peers.loading import Peer
+from dcsend.printable import printable
+from dcsend.rendezvous.servers import NONE, Server, read_option
+from dcsend.session.conclusion import unexpected
+from dcsend.session.events import Emit, ShortCodeOver, ShortCodeReady, Warned
+from dcsend.session.hosting import Hosting
+from dcsend.settings import Settings
+from dcsend.signaling.shortcode import OwnCode, ShortCode, own
+from dcsend.signaling.words import new_words
+
+if TYPE_CHECKING:
+    from dcsend.rendezvous.handshake import Allocator
+    from dcsend.rendezvous.items import Item
+    from dcsend.rendezvous.mailbox import Mailbox
+
+__all__ = ["MAX_WRONG", "Confirm", "ShortCodes", "first_code"]
+
+logger = logging.getLogger(__name__)
+
+MAX_WRONG: Final = 3
+"Wrong codes in a row until a person is asked whether there is to be another one."
+_LOCAL_NUMBERS: Final = 99
+"The largest number that is chosen without a server; one network has few codes at a time."
+_TRIES: Final = 4
+"Numbers that are tried until one is free in this network."
+Confirm = Callable[[], Awaitable[bool]]
+"Asks a person whether another short code is to be shown."
+
+
+def first_code(settings: Settings) -> OwnCode:
+    """Return the words of the first short code, and its number if the user has chosen one."""
+    if settings.own_code:
+        return own(settings.own_code)
+    return OwnCode("", new_words(settings.words))
+
+
+class ShortCodes(Generic[Peer]):
+    """Shows short codes until one has led to an accepted peer, or none can be made any more."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        emit: Emit,
+        listener: Listener[Peer],
+        page: Hosting,
+        expires: datetime.datetime,
+        confirm: Confirm | None = None,
+        *,
+        max_wrong: int | None = MAX_WRONG,
+    ) -> None:
+        """Prepare; `run` does the rest.
+
+        Args:
+            settings: server, mDNS, words, TURN servers.
+            emit: gets the codes and notes.
+            listener: of the dial code; a joiner connects to it, too.
+            page: serves the mailbox of this side.
+            expires: when the codes of this run expire.
+            confirm: asks whether to go on after *max_wrong* wrong codes; None ends them then.
+            max_wrong: wrong codes in a row; None for no limit.
+        """
+        self._settings = settings
+        self._server = read_option(settings.server or NONE)
+        self._emit = emit
+        self._listener = listener
+        self._page = page
+        self._expires = expires
+        self._confirm = confirm
+        self._max_wrong = max_wrong
+
+    async def run(self, code: OwnCode) -> None:
+        """Show one short code after the other, until a peer has been accepted.
+
+        Args:
+            code: words of the first one, and its number if that is chosen.
+        """
+        showing = asyncio.create_task(self._show(code))
+        used = asyncio.create_task(self._listener.used.wait())
+        tasks: set[asyncio.Task[Any]] = {showing, used}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if not showing.cancelled() and (error := showing.exception()) is not None:
+            self._emit(ShortCodeOver(unexpected(error)))
+
+    async def _show(self, code: OwnCode) -> None:
+        wrong = 0
+        while True:
+            try:
+                if await self._one(code):
+                    wrong = 0
+                else:
+                    wrong += 1
+            except DcsendError as exc:
+                self._emit(ShortCodeOver(exc))
+                return
+            if self._max_wrong is not None and wrong >= self._max_wrong:
+                if self._confirm is None or not await self._confirm():
+                    self._emit(
+                        ShortCodeOver(
+                            AuthenticationFailed(
+                                f"{wrong} wrong short codes in a row: no more are shown",
+                                "the dial code and the link still work",
+                            )
+                        )
+                    )
+                    return
+                wrong = 0
+            await self._listener.free.wait()
+            code = OwnCode("", new_words(self._settings.words))
+
+    async def _one(self, wanted: OwnCode) -> bool:
+        """Show one code, and connect the joiner that has it; return whether its words were right.
+
+        Raises:
+            DcsendError: no code can be shown.
+        """
+        from dcsend.rendezvous.handshake import Allocator
+
+        async with self._findable(wanted.number) as (number, mailboxes):
+            allocator = Allocator("-".join(wanted.words), number)
+            for mailbox in mailboxes:
+                mailbox.add(*allocator.first)
+            name = self._server.name if self._server else ""
+            host = name if self._server and self._server.fits_in_code else ""
+            code = ShortCode(number, wanted.words, host)
+            self._emit(ShortCodeReady(code.text(), name, self._expires))
+            try:
+                mailbox, items = await self._joined(mailboxes, allocator)
+            except (AuthenticationFailed, RemoteProtocolError) as exc:
+                logger.debug("short code used up: %s", exc)
+                await _close(mailboxes, "scary")
+                self._emit(
+                    Warned(
+                        "short-code",
+                        "a wrong code was entered, which uses this code up",
+                        "give the other side the new code",
+                    )
+                )
+                return False
+            await _close([one for one in mailboxes if one is not mailbox], "happy")
+            await self._connect(mailbox, allocator, items)
+            return True
+
+    async def _joined(
+        self, mailboxes: Sequence[Mailbox], allocator: Allocator
+    ) -> tuple[Mailbox, Sequence[Item]]:
+        """Wait for the joiner; return its mailbox and what it has sent: its offer, and more.
+
+        Raises:
+            AuthenticationFailed: its words are wrong.
+            RemoteProtocolError: it does not follow the protocol.
+            ConnectionFailed: all mailboxes are lost.
+        """
+        waiting = {asyncio.create_task(one.next()): one for one in mailboxes}
+        try:
+            while True:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    mailbox = waiting.pop(task)
+                    try:
+                        message = task.result()
+                    except DcsendError as exc:
+                        if not waiting:
+                            raise
+                        self._emit(Warned("server", exc.message, exc.hint))
+                        continue
+                    if items := allocator.received(*message):
+                        return mailbox, items
+                    waiting[asyncio.create_task(mailbox.next())] = mailbox
+        finally:
+            for task in waiting:
+                task.cancel()
+            if waiting:
+                await asyncio.wait(waiting)
+
+    async def _connect(self, mailbox: Mailbox, allocator: Allocator, items: Sequence[Item]) -> None:
+        """Connect the joiner, which the listener then accepts as it accepts a dialer."""
+        from dcsend.peers.joiners import Taken
+        from dcsend.peers.trickle import Trickle
+        from dcsend.rendezvous.items import Bye
+        from dcsend.session.ice_settings import servers_of, turn_servers
+        from dcsend.session.trickling import connect
+
+        theirs, *early = items
+        trickle: Trickle[Peer] | None = None
+        try:
+            if not isinstance(theirs, Description):
+                raise RemoteProtocolError("the other side has sent no offer")
+            trickle = await Trickle.on_listener(
+                self._listener,
+                servers_of(self._settings),
+                addresses=self._settings.addresses,
+                relay_only=self._settings.relay_only,
+            )
+            trickle.allocate(turn_servers(mailbox.ice_servers))
+            mailbox.add(*allocator.seal([trickle.describe(theirs)]))
+            await connect(trickle, theirs, mailbox, allocator, early)
+        except DcsendError as exc:
+            busy = isinstance(exc, Taken)
+            if not busy:
+                self._emit(Warned(exc.kind, exc.message, exc.hint))
+            mailbox.add(*allocator.seal([Bye("busy" if busy else "error", _clipped(exc.message))]))
+            await mailbox.close("errory")
+        else:
+            await mailbox.close("happy")
+        finally:
+            if trickle is not None:
+                await trickle.close()
+
+    @asynccontextmanager
+    async def _findable(self, chosen: str) -> AsyncIterator[tuple[str, Sequence[Mailbox]]]:
+        """Yield a number and the mailboxes in which a joiner finds this side.
+
+        Args:
+            chosen: number that the user has chosen; empty for a new one.
+
+        The code works in this network only if the server can't be used, and the other way round.
+
+        Raises:
+            DcsendError: neither can be used.
+        """
+        async with AsyncExitStack() as stack:
+            mailboxes: list[Mailbox] = []
+            if self._server is not None:
+                try:
+                    mailboxes.append(
+                        await stack.enter_async_context(self._on_server(self._server, chosen))
+                    )
+                except DcsendError as exc:
+                    if not self._settings.mdns:
+                        raise
+                    self._emit(Warned("server", exc.message, exc.hint))
+                    self._server = None
+            if self._settings.mdns:
+                number = mailboxes[0].number if mailboxes else await _free_number(chosen)
+                try:
+                    local = await stack.enter_async_context(self._in_this_network(number))
+                except DcsendError as exc:
+                    if not mailboxes:
+                        raise
+                    self._emit(Warned("network", exc.message, exc.hint))
+                else:
+                    mailboxes.append(local)
+            yield mailboxes[0].number, mailboxes
+
+    @asynccontextmanager
+    async def _on_server(self, server: Server, chosen: str) -> AsyncIterator[Mailbox]:
+        """Yield a mailbox on *server* whose number is free in this network."""
+        from dcsend.rendezvous import client, discovery
+
+        for _ in range(_TRIES):
+            if chosen:
+                mailbox = await client.join(server, chosen)
+            else:
+                mailbox = await client.allocate(server)
+            if not self._settings.mdns or not await discovery.is_taken(mailbox.number):
+                break
+            await mailbox.close("errory")
+        if mailbox.motd:
+            self._emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
+        try:
+            yield mailbox
+        finally:
+            await mailbox.close("lonely")
+
+    @asynccontextmanager
+    async def _in_this_network(self, number: str) -> AsyncIterator[Mailbox]:
+        """Serve a mailbox and announce it."""
+        from dcsend.rendezvous import discovery
+        from dcsend.rendezvous.local_mailbox import LocalMailbox
+
+        mailbox = LocalMailbox(number)
+        with self._page.mailbox(mailbox) as port:
+            async with discovery.announced(number, port):
+                try:
+                    yield mailbox.side
+                finally:
+                    await mailbox.side.close("lonely")
+
+
+async def _free_number(chosen: str) -> str:
+    """Return *chosen*, or a number that has no code in this network.
+
+    Raises:
+        UsageError: *chosen* has one.
+    """
+    from dcsend.rendezvous import discovery
+
+    for _ in range(_TRIES):
+        number = chosen or str(1 + secrets.randbelow(_LOCAL_NUMBERS))
+        if not await discovery.is_taken(number):
+            return number
+    raise UsageError(
+        f"another code in this network has the number {number}", "choose another number, or none"
+    )
+
+
+async def _close(mailboxes: Sequence[Mailbox], mood: str) -> None:
+    await asyncio.gather(*(mailbox.close(mood) for mailbox in mailboxes))
+
+
+def _clipped(message: str) -> str:
+    """Return the beginning of a message, so that it fits into a bye."""
+    return message.encode()[:150].decode(errors="ignore").replace("\0", "")

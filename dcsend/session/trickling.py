@@ -1,0 +1,129 @@
+"""Two sides with a mailbox exchange their candidates while they connect: for both halves.
+
+ours:    found ─► sealed ─► mailbox        theirs: mailbox ─► opened ─► ICE
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
+
+from dcsend.description import Candidate, Description
+from dcsend.errors import CodeUsed, ConnectionFailed, DcsendError
+from dcsend.peers.loading import Peer
+from dcsend.peers.trickle import Trickle
+from dcsend.printable import printable
+from dcsend.rendezvous.items import Bye, End, Item, Network
+from dcsend.rendezvous.mailbox import Mailbox
+from dcsend.session.ice_settings import as_item, from_item
+
+__all__ = ["Party", "connect", "refusal"]
+
+logger = logging.getLogger(__name__)
+
+_LONGEST: Final = 30.0
+"""Seconds until an attempt ends if the end of the peer's candidates does not arrive. It comes 6 s
+after the description at the latest; `trickle.PATIENCE` is the time after that."""
+
+
+class Party(Protocol):
+    """One side of the handshake of a short code, after its confirmation."""
+
+    def seal(self, items: Sequence[Item]) -> tuple[str, bytes]:
+        """Return the next phase and its body."""
+        ...
+
+    def received(self, phase: str, body: bytes) -> Sequence[Item]:
+        """Return the items that are due, in order."""
+        ...
+
+
+async def connect(
+    trickle: Trickle[Peer],
+    theirs: Description,
+    mailbox: Mailbox,
+    party: Party,
+    early: Sequence[Item],
+) -> Peer:
+    """Connect while candidates are exchanged; return the connected peer.
+
+    Args:
+        trickle: ICE with the peer, whose local description has been sent.
+        theirs: the peer's description.
+        mailbox: for candidates in both directions.
+        party: seals and opens them.
+        early: items that came with the description.
+
+    Raises:
+        DcsendError: no path was found, or the peer has sent the reason why it does not connect.
+    """
+    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    send = asyncio.create_task(_send(trickle, mailbox, party))
+    receive = asyncio.create_task(_receive(trickle, mailbox, party, early, end))
+    establish = asyncio.create_task(trickle.establish(theirs, timeout=_LONGEST))
+    try:
+        either: set[asyncio.Future[Any]] = {establish, end}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not establish.done():
+            end.result()
+        return await establish
+    finally:
+        tasks = {send, receive, establish}
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        if end.done() and not end.cancelled():
+            end.exception()
+
+
+async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
+    """Send our candidates as they are found, and then the end of candidates."""
+    async for candidate in trickle.outgoing():
+        mailbox.add(*party.seal([candidate]))
+    mailbox.add(*party.seal([End()]))
+    mailbox.add(*party.seal([as_item(await trickle.network())]))
+
+
+async def _receive(
+    trickle: Trickle[Peer],
+    mailbox: Mailbox,
+    party: Party,
+    early: Sequence[Item],
+    end: asyncio.Future[None],
+) -> None:
+    """Pass on the candidates of the peer; fail *end* if the peer does not connect.
+
+    Without the mailbox a path may still be found, with the candidates that are there.
+    """
+    items = early
+    while True:
+        for item in items:
+            match item:
+                case Candidate():
+                    await trickle.add(item)
+                case End():
+                    trickle.end()
+                case Network():
+                    trickle.set_network(from_item(item))
+                case Bye() if not end.done():
+                    end.set_exception(refusal(item))
+        try:
+            items = party.received(*await mailbox.next())
+        except DcsendError as exc:
+            logger.debug("no more candidates of the peer: %s", exc)
+            return
+
+
+def refusal(bye: Bye) -> DcsendError:
+    """Return the error for a peer that does not connect."""
+    match bye.reason:
+        case "used":
+            return CodeUsed("another device has used the code")
+        case "busy":
+            return ConnectionFailed(
+                "another device is connected to the other side", "ask for a new code"
+            )
+        case _:
+            return ConnectionFailed(f"the other side does not connect: {printable(bye.message)}")
