@@ -6,11 +6,11 @@ The end of them comes when all servers have responded or failed, and the descrip
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.description import Candidate, CandidateType
-from dcsend.errors import DcsendError, LocalProtocolError
+from dcsend.errors import ConnectionFailed, DcsendError, LocalProtocolError
 from dcsend.ice.stun import MappedAddresses
 from dcsend.ice.turn_server import TurnServer
 from dcsend.net.address import Address
@@ -33,9 +33,7 @@ MAX_REMOTE: Final = MAX_DESCRIBED + 32
 class Gathering:
     """The candidates of this side, and the queries to servers for more."""
 
-    def __init__(self, ice: IceEndpoint) -> None:
-        """Prepare; *ice* gets the relayed addresses."""
-        self._ice = ice
+    def __init__(self) -> None:
         self._local = LocalCandidates()
         self._queue: asyncio.Queue[Candidate | None] = asyncio.Queue()
         self._is_described = False
@@ -62,6 +60,19 @@ class Gathering:
         """Whether a TURN server was asked."""
         return bool(self._asked)
 
+    def note_hosts(self, hosts: Iterable[str], port: int) -> None:
+        """Add the addresses of this machine, before any other candidates.
+
+        Raises:
+            ConnectionFailed: there is none.
+        """
+        for host in hosts:
+            self.found(CandidateType.HOST, (host, port))
+        if self.is_empty:
+            raise ConnectionFailed(
+                "this machine has no network address", "connect it, or name one with --address"
+            )
+
     def found(self, type: CandidateType, place: Address) -> None:
         """Add a candidate; it is trickled if the description has been made."""
         if len(self._local.all) >= MAX_CANDIDATES:
@@ -74,8 +85,8 @@ class Gathering:
         """Query STUN servers; *timeout* is in seconds."""
         self._begin(self._reflect(mapped, timeout))
 
-    def allocate(self, servers: Sequence[TurnServer]) -> None:
-        """Allocate addresses at TURN servers, at each of them once.
+    def allocate(self, servers: Sequence[TurnServer], ice: IceEndpoint) -> None:
+        """Allocate addresses at TURN servers, at each of them once; *ice* gets them, too.
 
         Raises:
             LocalProtocolError: our candidates are complete.
@@ -85,7 +96,7 @@ class Gathering:
         for server in servers:
             if server not in self._asked:
                 self._asked.add(server)
-                self._begin(self._relay(server))
+                self._begin(self._relay(server, ice))
 
     def described(self) -> tuple[Candidate, ...]:
         """Return the candidates for the description, which is made now; trickle all others."""
@@ -110,9 +121,9 @@ class Gathering:
         await mapped.query(timeout, lambda place: self.found(CandidateType.SERVER_REFLEXIVE, place))
         self.problems += mapped.problems
 
-    async def _relay(self, server: TurnServer) -> None:
+    async def _relay(self, server: TurnServer, ice: IceEndpoint) -> None:
         try:
-            self.found(CandidateType.RELAYED, await self._ice.add_relay(server))
+            self.found(CandidateType.RELAYED, await ice.add_relay(server))
         except DcsendError as exc:
             self.problems.append(exc)
 

@@ -20,7 +20,7 @@ from typing import Final, Generic
 
 from dcsend.description import Candidate, CandidateType, Description, SdpType
 from dcsend.dtls.certificate import Certificate
-from dcsend.errors import ConnectionFailed, DcsendError, LocalProtocolError, UsageError
+from dcsend.errors import DcsendError, LocalProtocolError, UsageError
 from dcsend.ice.stun import KEEP_ALIVE_SECONDS, MappedAddresses, is_binding_request
 from dcsend.ice.turn_server import TurnServer
 from dcsend.net.address import Address
@@ -56,6 +56,7 @@ class Trickle(Generic[Peer]):
         self,
         port: UdpPort,
         mapped: MappedAddresses,
+        gathering: Gathering,
         make: Make[Peer],
         servers: Servers,
         *,
@@ -86,7 +87,7 @@ class Trickle(Generic[Peer]):
             forged=self._received_forged,
         )
         self._diagnosis = Diagnosis(port, () if relay_only else servers.diagnosing)
-        self._gathering = Gathering(self.ice)
+        self._gathering = gathering
         self._remote = RemoteCandidates(self.ice, resolves=not relay_only)
         self._ours: Description | None = None
         self._ended = asyncio.Event()
@@ -129,19 +130,35 @@ class Trickle(Generic[Peer]):
         """
         udp = await UdpPort.open(port)
         mapped = MappedAddresses(udp, servers.stun, chosen=servers.chosen)
+        gathering = Gathering()
+
+        def received(data: bytes, source: Address) -> None:
+            mapped.received(data, source)
+
+        udp.route_unknown(received)
         try:
+            if not relay_only:
+                gathering.note_hosts(addresses or own_addresses(), udp.port)
+                if not addresses:
+                    gathering.reflect(mapped, servers.timeout)
+            # Servers respond meanwhile.
             await load_aiortc()
             certificate = certificate or Certificate.generate()
-            self = cls(udp, mapped, make, servers, certificate=certificate, relay_only=relay_only)
+            self = cls(
+                udp,
+                mapped,
+                gathering,
+                make,
+                servers,
+                certificate=certificate,
+                relay_only=relay_only,
+            )
         except BaseException:
+            await gathering.end()
             await udp.close()
             raise
         udp.route_unknown(self._received_unknown)
-        try:
-            self._gather(addresses)
-        except BaseException:
-            await self.close()
-            raise
+        self.allocate(servers.turn)
         if not relay_only:
             self._tasks.begin(self._keep_alive())
         return self
@@ -174,18 +191,26 @@ class Trickle(Generic[Peer]):
         self = cls(
             port,
             MappedAddresses(port, servers.stun, chosen=servers.chosen),
+            Gathering(),
             listener.make,
             servers,
             certificate=listener.certificate,
             relay_only=relay_only,
             listener=listener,
         )
-        listener.attach(self._name, self._received)
         try:
-            self._gather(addresses)
+            if not relay_only:
+                self._gathering.note_hosts(addresses or own_addresses(), port.port)
+            listener.attach(self._name, self._received)
         except BaseException:
             await self.close()
             raise
+        if not relay_only and not addresses:
+            for address in listener.mapped.addresses:
+                self._gathering.found(CandidateType.SERVER_REFLEXIVE, address)
+            if not listener.mapped.addresses:
+                self._gathering.reflect(self._mapped, servers.timeout)
+        self.allocate(servers.turn)
         return self
 
     # Our candidates
@@ -201,7 +226,7 @@ class Trickle(Generic[Peer]):
         Raises:
             LocalProtocolError: our candidates are complete.
         """
-        self._gathering.allocate(servers)
+        self._gathering.allocate(servers, self.ice)
 
     def describe(self, offer: Description | None = None) -> Description:
         """Return our description with the candidates that are known now, to be called once.
@@ -230,26 +255,6 @@ class Trickle(Generic[Peer]):
         `allocate`, and also when the attempt is over.
         """
         return self._gathering.outgoing()
-
-    def _gather(self, addresses: Sequence[str]) -> None:
-        """Note the addresses of this machine; query the servers for others.
-
-        Raises:
-            ConnectionFailed: there is neither an address nor a TURN server.
-        """
-        if not self._relay_only:
-            for host in addresses or own_addresses():
-                self._gathering.found(CandidateType.HOST, (host, self._port.port))
-            known = [] if self._listener is None or addresses else self._listener.mapped.addresses
-            for address in known:
-                self._gathering.found(CandidateType.SERVER_REFLEXIVE, address)
-            if not known and not addresses:
-                self._gathering.reflect(self._mapped, self._servers.timeout)
-            if self._gathering.is_empty:
-                raise ConnectionFailed(
-                    "this machine has no network address", "connect it, or name one with --address"
-                )
-        self.allocate(self._servers.turn)
 
     # The candidates of the peer
 

@@ -14,7 +14,8 @@ from dcsend.errors import (
     LocalProtocolError,
     UsageError,
 )
-from dcsend.peers import candidates, diagnosis, gathering
+from dcsend.net.udp import UdpPort
+from dcsend.peers import candidates, diagnosis, gathering, trickle
 from dcsend.peers.offer_answer import Servers
 from dcsend.peers.situations import NatMapping, Network, Udp
 from tests.ice.test_stun import response
@@ -67,6 +68,33 @@ async def test_description_has_what_is_known_and_mapped_addresses_follow_it() ->
             server.answer = lambda request: response(request, ("198.51.100.7", 40_000))
             found = [(one.type, one.host, one.port) async for one in joiner.outgoing()]
             assert found == [(MAPPED, "198.51.100.7", 40_000)]
+
+
+async def test_stun_servers_are_queried_while_aiortc_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with UdpClient.open() as server:
+        server.answer = lambda request: response(request, ("198.51.100.7", 40_000))
+
+        async def load() -> None:
+            await until(lambda: bool(server.received))
+
+        monkeypatch.setattr(trickle, "load_aiortc", load)
+        async with asyncio.timeout(30), joining(Servers(stun=[server.address])) as joiner:
+            await until(lambda: bool(joiner.facts().mapped))
+
+
+async def test_failure_to_load_aiortc_closes_the_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def load() -> None:
+        raise ImportError("aiortc")
+
+    async with UdpClient.open() as other:
+        number = other.address[1]
+    monkeypatch.setattr(trickle, "load_aiortc", load)
+    with pytest.raises(ImportError):
+        async with joining(port=number):
+            pass
+    await (await UdpPort.open(number)).close()
 
 
 async def test_description_that_comes_after_a_stun_response_has_the_mapped_address() -> None:
