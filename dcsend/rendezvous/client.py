@@ -196,7 +196,7 @@ class ServerMailbox:
                     pauses = self._pauses()
                 await asyncio.sleep(next(pauses))
         except DcsendError as exc:
-            logger.debug("mailbox on the server %s lost: %s", self._name, exc)
+            logger.debug("mailbox on the server %s lost: %s", self._name, exc.kind)
             if opening.done():
                 self._fail(exc)
             else:

@@ -16,6 +16,7 @@ from dcsend.errors import CodeUsed, ConnectionFailed
 from dcsend.rendezvous.client import join
 from dcsend.rendezvous.local_mailbox import LocalMailbox
 from dcsend.rendezvous.local_serving import Socket, serve
+from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.rendezvous.servers import Server, local_server
 from dcsend.rendezvous.wire import dump
 from dcsend.serving.port import listen
@@ -48,18 +49,20 @@ def at(port: int) -> Server:
 
 
 async def test_joiner_and_allocator_exchange_messages() -> None:
-    mailbox = LocalMailbox("7")
-    async with served(mailbox) as (_, port):
-        mailbox.side.add("a0", b"first")
-        joiner = await join(at(port), "7")
+    local = LocalMailbox("7")
+    async with served(local) as (_, port):
+        allocator: Mailbox = local.side
+        allocator.add("a0", b"first")
+        joiner: Mailbox = await join(at(port), "7")
         assert await joiner.next() == ("a0", b"first")
         joiner.add("b0", b"offer")
-        assert await mailbox.side.next() == ("b0", b"offer")
-        mailbox.side.add("a1", b"answer")
+        assert await allocator.next() == ("b0", b"offer")
+        allocator.add("a1", b"answer")
         assert await joiner.next() == ("a1", b"answer")
         assert (await Client(port).get()).body == HTML
-        await joiner.close("happy")
-        await mailbox.side.close("happy")
+        for mailbox in (joiner, allocator):
+            assert (mailbox.number, mailbox.motd, list(mailbox.ice_servers)) == ("7", "", [])
+            await mailbox.close("happy")
 
 
 async def test_second_joiner_is_refused() -> None:
