@@ -54,34 +54,35 @@ _SHARED: Final[WeakKeyDictionary[AbstractEventLoop, _Shared]] = WeakKeyDictionar
 
 def join_groups() -> AsyncZeroconf | None:
     """Join the multicast groups; return None if there are none."""
-    from zeroconf import InterfaceChoice, IPVersion
+    from zeroconf import IPVersion
     from zeroconf.asyncio import AsyncZeroconf
 
     for version in (IPVersion.All, IPVersion.V4Only):  # the kernel may have no IPv6
-        where = _interfaces(ipv6=version is IPVersion.All) or InterfaceChoice.All
-        # RuntimeError if no interface has an address.
-        with contextlib.suppress(OSError, RuntimeError):
-            return AsyncZeroconf(interfaces=where, ip_version=version)
+        where = _interfaces(ipv6=version is IPVersion.All)
+        if where:
+            with contextlib.suppress(OSError, RuntimeError):
+                return AsyncZeroconf(interfaces=where, ip_version=version)
     return None
 
 
 def _interfaces(*, ipv6: bool) -> list[str | int]:
-    """Return IPv4 addresses and indexes of IPv6 interfaces, without loopback.
+    """Return IPv4 addresses and indexes of IPv6 interfaces; of loopback if there are no others.
 
-    Hosts of other networks are never on loopback, where a message always arrives: without it, a
-    message that comes back shows that the groups work.
+    No other host is on loopback, and a message always arrives there. Without it, a message that
+    comes back shows that the groups work.
     """
-    found: list[str | int] = []
-    for adapter in ifaddr.get_adapters():
+    found: dict[str | int, bool] = {}
+    try:
+        adapters = list(ifaddr.get_adapters())
+    except OSError:  # not permitted on Android
+        return []
+    for adapter in adapters:
         for ip in adapter.ips:
-            text = ip.ip if isinstance(ip.ip, str) else ip.ip[0]
-            if ipaddress.ip_address(text).is_loopback:
-                continue
             if isinstance(ip.ip, str):
-                found.append(ip.ip)
-            elif ipv6 and adapter.index is not None and adapter.index not in found:
-                found.append(adapter.index)
-    return found
+                found[ip.ip] = ipaddress.ip_address(ip.ip).is_loopback
+            elif ipv6 and adapter.index is not None:
+                found[adapter.index] = ipaddress.ip_address(ip.ip[0]).is_loopback
+    return [one for one, is_loopback in found.items() if not is_loopback] or list(found)
 
 
 @asynccontextmanager
@@ -107,6 +108,9 @@ async def joined(
             logger.debug("mDNS: there is no multicast")
             yield None
             return
+        from dcsend.net.mdns_cache import CacheLimit
+
+        network.zeroconf.async_add_listener(CacheLimit(network.zeroconf), None)
         shared = _SHARED[loop] = _Shared(network)
     else:
         shared.add_user()
@@ -143,3 +147,5 @@ async def _close(network: AsyncZeroconf) -> None:
 
 def _load() -> None:
     import zeroconf.asyncio  # noqa: F401
+
+    import dcsend.net.mdns_cache  # noqa: F401

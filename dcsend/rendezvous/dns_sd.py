@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -38,6 +39,8 @@ _A, _AAAA, _SRV, _IN, _UNICAST = 1, 28, 33, 1, 0x8000
 _TTL: Final = 120
 """Seconds for which neighbours keep the records of a process that is killed: what
 RFC 6762, 10 recommends for records with a host name."""
+_HOST: Final = re.compile(r"[a-z0-9-]{1,63}\.local\.", re.ASCII)
+"Host names of responders. Others need not fit into a query, since zeroconf decodes any bytes."
 _FRESH: Final = 1000.0
 """Milliseconds. zeroconf ignores a response equal to one of the last second, hence one that it got
 before the query is read from its cache. Older records may be of a responder that is gone."""
@@ -98,9 +101,8 @@ def query(number: str, hosts: Iterable[str] = (), *, unicast: bool) -> DNSOutgoi
 
 @dataclass(slots=True)
 class _Responder:
-    """A host name in an SRV record, its ports and its addresses."""
+    """The ports and addresses of a host name in an SRV record."""
 
-    name: str
     ports: dict[int, None] = field(default_factory=dict)
     hosts: dict[str, None] = field(default_factory=dict)
 
@@ -143,62 +145,63 @@ class Responders(RecordUpdateListener):
     @property
     def unresolved(self) -> list[str]:
         """Names of responders without an address."""
-        return [one.name for one in self._found.values() if not one.hosts]
+        return [name for name, one in self._found.items() if not one.hosts]
 
     def read_cache(self, zeroconf: Zeroconf) -> None:
         """Take the records that arrived in the last second."""
-        oldest = current_time_millis() - _FRESH
-        cache = zeroconf.cache
-        self._read(r for r in cache.entries_with_name(self._name) if r.created >= oldest)
+        now = current_time_millis()
+
+        def recent(name: str) -> list[DNSRecord]:
+            records = zeroconf.cache.entries_with_name(name)
+            return [record for record in records if now - record.created <= _FRESH]
+
+        self._read(recent(self._name), now)
         for name in list(self._found):
-            self._read(r for r in cache.entries_with_name(name) if r.created >= oldest)
+            self._read(recent(name), now)
 
-    def async_update_records(
-        self,
-        zc: Zeroconf,
-        now: float,
-        records: list[RecordUpdate],
-    ) -> None:
-        """Read the records of one response, in any order."""
-        self._read([update.new for update in records])
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        """Read the records of one response, in any order.
 
-    def _read(self, records: Iterable[DNSRecord]) -> None:
-        records = list(records)
+        zeroconf also calls this with records that have expired in its cache.
+        """
+        self._read([update.new for update in records], now)
+
+    def _read(self, records: Sequence[DNSRecord], now: float) -> None:
         for record in records:
             if isinstance(record, DNSService) and record.key == self._name:
-                self._read_service(record)
+                self._read_service(record, now)
         for record in records:
             if isinstance(record, DNSAddress) and record.key in self._found:
-                self._read_address(self._found[record.key], record)
+                self._read_address(self._found[record.key], record, now)
         if self._found:
             self.answered.set()
         if any(one.hosts for one in self._found.values()):
             self.reachable.set()
 
-    def _read_service(self, record: DNSService) -> None:
+    def _read_service(self, record: DNSService, now: float) -> None:
         responder = self._found.get(record.server_key)
-        if record.ttl == 0:  # it is withdrawn: RFC 6762, 10.1
+        if record.is_expired(now):  # withdrawn with a TTL of 0: RFC 6762, 10.1
             if responder is not None:
                 responder.ports.pop(record.port, None)
                 if not responder.ports:
                     del self._found[record.server_key]
             return
-        if record.port == 0 or not record.server_key.endswith(".local."):
+        if record.port == 0 or not _HOST.fullmatch(record.server_key):
             return
         if self._only is not None and record.server != self._only:
             return
         if responder is None:
             if len(self._found) == MAX_PLACES:
                 return
-            responder = self._found[record.server_key] = _Responder(record.server)
+            responder = self._found[record.server_key] = _Responder()
         if len(responder.ports) < MAX_PLACES:
             responder.ports[record.port] = None
 
-    def _read_address(self, responder: _Responder, record: DNSAddress) -> None:
+    def _read_address(self, responder: _Responder, record: DNSAddress, now: float) -> None:
         host = _usable(record.address, record.scope_id, loopback=self._loopback)
         if host is None:
             return
-        if record.ttl == 0:
+        if record.is_expired(now):
             responder.hosts.pop(host, None)
         elif len(responder.hosts) < MAX_HOSTS:
             responder.hosts[host] = None

@@ -39,6 +39,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "mailbox": "tests.fuzz.mailboxes:client",
     "localmailbox": "tests.fuzz.mailboxes:local",
     "typed": "tests.fuzz.texts:typed",
+    "neighbours": "tests.fuzz.neighbours:responses",
     "items": "tests.fuzz.shortcodes:items",
     "allocator": "tests.fuzz.shortcodes:allocator",
     "joiner": "tests.fuzz.shortcodes:joiner",

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from collections.abc import Callable
 
 import pytest
 
+from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
+from dcsend.rendezvous.discovery import Place
 from tests.support.inside import inside
 from tests.support.netns import MakeLan, lan
+from tests.support.peers import until
 
 __all__ = ["lan"]
 
+pytestmark = pytest.mark.full
+
 PORT = 4711
+Record = Callable[[str, object], None]
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(
     ("ipv4", "ipv6"), [(True, False), (False, True), (True, True)], ids=["IPv4", "IPv6", "both"]
 )
-def test_number_that_is_announced_is_found_with_all_addresses(
-    lan: MakeLan, ipv4: bool, ipv6: bool, record_property: Callable[[str, object], None]
+def test_announced_number_is_found_with_all_addresses(
+    lan: MakeLan, ipv4: bool, ipv6: bool, record_property: Record
 ) -> None:
     hosts = lan(ipv4=ipv4, ipv6=ipv6).hosts
     with inside(*hosts) as (allocator, joiner):
@@ -35,3 +42,125 @@ def test_number_that_is_announced_is_found_with_all_addresses(
     record_property("seconds until found", found - announced)
     assert [place.port for place in places] == [PORT]
     assert sorted(places[0].hosts) == sorted(filter(None, (hosts[0].ipv4, hosts[0].ipv6)))
+
+
+def test_joiner_that_waits_already_finds_the_number_when_it_is_announced(
+    lan: MakeLan, record_property: Record
+) -> None:
+    hosts = lan(ipv6=False).hosts
+    with inside(*hosts) as (allocator, joiner):
+        finding = joiner.start(discovery.find("7", patience=50))
+        assert not joiner.run(discovery.is_taken("7"))  # the query has been sent by then
+        began = time.monotonic()
+        with allocator.within(discovery.announced("7", PORT)):
+            places = finding.result()
+            record_property("seconds until found", time.monotonic() - began)
+    assert places == [Place((hosts[0].ipv4,), PORT)]
+
+
+def test_two_joiners_find_the_number_one_after_the_other(
+    lan: MakeLan, record_property: Record
+) -> None:
+    """The second one asks while the response to the first one is less than a second old."""
+    hosts = lan(hosts=3, ipv6=False).hosts
+    with inside(*hosts) as (allocator, *joiners), allocator.within(discovery.announced("7", PORT)):
+        for joiner in joiners:
+            began = time.monotonic()
+            assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+            record_property("seconds until found", time.monotonic() - began)
+
+
+def test_two_programs_on_one_machine_find_the_number(lan: MakeLan, record_property: Record) -> None:
+    """Of their sockets with the same address and port, one gets the unicast responses."""
+    hosts = lan(ipv6=False).hosts
+    place = Place((hosts[0].ipv4,), PORT)
+    with (
+        inside(hosts[0], hosts[1], hosts[1]) as (allocator, one, other),
+        one.within(joined()),
+        other.within(joined()),
+        allocator.within(discovery.announced("7", PORT)),
+    ):
+        for joiner in (one, other):
+            began = time.monotonic()
+            assert joiner.run(discovery.find("7")) == [place]
+            record_property("seconds until found", time.monotonic() - began)
+
+
+@pytest.mark.parametrize("rounds", range(2), ids=["first", "second"])
+def test_number_that_two_hosts_announce_is_found_twice(lan: MakeLan, rounds: int) -> None:
+    """Also by a joiner that has heard both: the record of one replaces that of the other."""
+    hosts = lan(hosts=3, ipv6=False).hosts
+    with (
+        inside(*hosts) as (one, other, joiner),
+        joiner.within(joined()),
+        one.within(discovery.announced("7", 1)),
+        other.within(discovery.announced("7", 2)),
+    ):
+        for _ in range(rounds + 1):
+            places = joiner.run(discovery.find("7"))
+            expected = [Place((hosts[0].ipv4,), 1), Place((hosts[1].ipv4,), 2)]
+            assert sorted(places, key=lambda place: place.port) == expected
+
+
+def test_number_is_taken_while_it_is_announced(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    with inside(*hosts) as (allocator, other):
+        assert not other.run(discovery.is_taken("7"))
+        with allocator.within(discovery.announced("7", PORT)):
+            assert other.run(discovery.is_taken("7"))
+            assert not other.run(discovery.is_taken("8"))
+
+
+def test_number_is_free_and_is_not_found_after_the_end(lan: MakeLan) -> None:
+    """The joiner has the record of the announcement in its cache until it is withdrawn."""
+    hosts = lan(ipv6=False).hosts
+    with inside(*hosts) as (allocator, joiner), joiner.within(joined()) as network:
+
+        def cached() -> bool:
+            assert network is not None
+            return bool(network.zeroconf.cache.entries_with_name("7._dcsend._tcp.local."))
+
+        with allocator.within(discovery.announced("7", PORT)):
+            assert joiner.run(discovery.find("7"))
+            assert cached()
+        joiner.run(until(lambda: not cached()))
+        assert not joiner.run(discovery.is_taken("7"))
+        assert joiner.run(discovery.find("7", patience=0.3)) == []
+
+
+def test_number_is_withdrawn_when_the_task_is_cancelled(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+
+    async def announce(entered: asyncio.Event) -> None:
+        async with discovery.announced("7", PORT):
+            entered.set()
+            await asyncio.Event().wait()
+
+    async def cancelled() -> None:
+        entered = asyncio.Event()
+        task = asyncio.create_task(announce(entered))
+        await entered.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    with inside(*hosts) as (allocator, joiner):
+        allocator.run(cancelled())
+        assert not joiner.run(discovery.is_taken("7"))
+
+
+def test_announcement_reveals_no_name_of_the_machine(lan: MakeLan) -> None:
+    """The host name is random, and another one for each number."""
+    hosts = lan(ipv6=False).hosts
+    names: list[str] = []
+    with inside(*hosts) as (allocator, neighbour), neighbour.within(joined()) as network:
+        assert network is not None
+        for number in ("7", "8"):
+            instance = f"{number}._dcsend._tcp.local."
+            with allocator.within(discovery.announced(number, PORT)):
+                assert neighbour.run(discovery.is_taken(number))
+                cached = network.zeroconf.cache.entries_with_name(instance)
+                names += {record.server for record in cached if hasattr(record, "server")}
+    assert len(set(names)) == len(names) == 2
+    for name in names:
+        assert re.fullmatch(r"[0-9a-f]{16}\.local\.", name)

@@ -1,0 +1,149 @@
+"""Discovery on machines with two networks, none, changing ones, or a firewall."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Coroutine
+from typing import Final
+
+import pytest
+
+from dcsend.net.interfaces import own_addresses
+from dcsend.net.multicast import joined
+from dcsend.rendezvous import discovery
+from dcsend.rendezvous.discovery import Place
+from tests.support.inside import inside
+from tests.support.netns import Host, MakeLan, batch, lan
+from tests.support.peers import until
+
+__all__ = ["lan"]
+
+pytestmark = pytest.mark.full
+
+PORT = 4711
+SECOND: Final = ("192.0.2.1", "192.0.2.2")
+NO_MDNS: Final = "add table inet f; add chain inet f in { type filter hook input priority 0; }; "
+DROP: Final = "add rule inet f in iifname != lo udp dport 5353 drop"
+
+
+def has(address: str) -> Coroutine[None, None, None]:
+    """Wait until this machine has an address whose interface has a link."""
+    return until(lambda: address in own_addresses())
+
+
+def add_network(one: Host, other: Host) -> None:
+    """Join two hosts by a second network, with the addresses `SECOND`."""
+    batch(one.namespace, f"link add eth1 type veth peer name eth1 netns {other.namespace}")
+    for host, ip in zip((one, other), SECOND, strict=True):
+        batch(host.namespace, f"address add {ip}/24 dev eth1", "link set eth1 up")
+    one.inside(lambda: has(SECOND[0]))
+    other.inside(lambda: has(SECOND[1]))
+
+
+def test_number_is_found_in_both_networks_of_a_machine(lan: MakeLan) -> None:
+    allocator_host, first = lan(ipv6=False).hosts
+    second = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+    batch(second.namespace, "link set eth0 down")
+    add_network(allocator_host, second)
+    with (
+        inside(allocator_host, first, second) as (allocator, one, other),
+        allocator.within(discovery.announced("7", PORT)),
+    ):
+        # Each gets the address in its own network first.
+        assert one.run(discovery.find("7")) == [Place((allocator_host.ipv4, SECOND[0]), PORT)]
+        assert other.run(discovery.find("7")) == [Place((SECOND[0], allocator_host.ipv4), PORT)]
+
+
+def test_joiner_with_two_networks_finds_one_place(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    add_network(*hosts)
+    with inside(*hosts) as (allocator, joiner), allocator.within(discovery.announced("7", PORT)):
+        places = joiner.run(discovery.find("7"))
+    assert [place.port for place in places] == [PORT]
+    assert set(places[0].hosts) == {hosts[0].ipv4, SECOND[0]}
+
+
+def test_machine_without_a_network_finds_its_own_numbers_only(lan: MakeLan) -> None:
+    host = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+    with inside(host, host) as (allocator, joiner):
+        assert joiner.run(discovery.find("7", patience=0.3)) == []
+        with allocator.within(discovery.announced("7", PORT)) as announcement:
+            assert announcement.is_announced
+            assert joiner.run(discovery.find("7")) == [Place(("127.0.0.1",), PORT)]
+
+
+def test_machine_without_any_address_announces_and_finds_nothing(lan: MakeLan) -> None:
+    host = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+    batch(host.namespace, "link set lo down", "address flush dev lo")
+    with inside(host) as (alone,), alone.within(discovery.announced("7", PORT)) as announcement:
+        assert not announcement.is_announced
+        assert alone.run(discovery.find("7")) == []
+        assert not alone.run(discovery.is_taken("7"))
+
+
+def test_number_behind_a_firewall_that_drops_mdns_is_not_announced(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    hosts[0].run(["nft", NO_MDNS + DROP])
+    with inside(*hosts) as (allocator, _joiner):
+        with allocator.within(discovery.announced("7", PORT)) as announcement:
+            assert not announcement.is_announced
+        assert not allocator.run(discovery.is_taken("7"))
+
+
+def test_network_that_appears_later_is_announced(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    batch(hosts[0].namespace, "link set eth0 down", "address flush dev eth0")
+    with (
+        inside(*hosts) as (allocator, joiner),
+        allocator.within(discovery.announced("7", PORT)) as announcement,
+    ):
+        assert not joiner.run(discovery.is_taken("7"))
+        batch(hosts[0].namespace, "link set eth0 up", f"address add {hosts[0].ipv4}/24 dev eth0")
+        allocator.run(has(hosts[0].ipv4))
+        allocator.run(announcement.update())
+        assert announcement.is_announced
+        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+
+
+def test_changed_address_is_announced(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    new = hosts[0].ipv4 + "7"
+    with (
+        inside(*hosts) as (allocator, joiner),
+        allocator.within(discovery.announced("7", PORT)) as announcement,
+    ):
+        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+        batch(hosts[0].namespace, "address flush dev eth0", f"address add {new}/24 dev eth0")
+        allocator.run(has(new))
+        allocator.run(announcement.update())
+        assert announcement.is_announced
+        assert joiner.run(discovery.find("7")) == [Place((new,), PORT)]
+
+
+def test_addresses_that_are_the_same_are_not_announced_again(lan: MakeLan) -> None:
+    hosts = lan(ipv6=False).hosts
+    with (
+        inside(hosts[0]) as (allocator,),
+        allocator.within(discovery.announced("7", PORT)) as announcement,
+    ):
+        service = announcement._service
+        allocator.run(announcement.update())
+        assert announcement._service is service
+
+
+def test_tasks_of_one_loop_share_their_sockets(lan: MakeLan) -> None:
+    host = lan(hosts=1).hosts[0]
+
+    async def opened() -> int:
+        return len(os.listdir("/dev/fd"))
+
+    with inside(host) as (alone,):
+        before = alone.run(opened())
+        with alone.within(discovery.announced("7", PORT)):
+            used = alone.run(opened())
+            assert used > before
+            with alone.within(joined()):
+                assert alone.run(opened()) == used
+            assert alone.run(discovery.is_taken("7"))
+            assert alone.run(opened()) == used
+        assert alone.run(opened()) == before
