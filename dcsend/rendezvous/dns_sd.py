@@ -216,10 +216,10 @@ def _usable(packed: bytes, scope: int | None, *, loopback: bool) -> str | None:
         return None
     if ip.is_loopback:
         return str(ip) if loopback else None
-    if ip.is_unspecified or ip.is_multicast or ip.is_reserved:
+    if ip.is_multicast or ip.is_reserved:
         return None
     if isinstance(ip, ipaddress.IPv4Address):
-        return None if packed[0] == 0 else str(ip)
+        return None if packed[0] == 0 else str(ip)  # "this network": RFC 1122, 3.2.1.3
     if ip.is_link_local:
         return f"{ip}%{scope}" if scope else None
     return str(ip)

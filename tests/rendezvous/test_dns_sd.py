@@ -76,8 +76,15 @@ def test_other_announcer_of_the_number_is_not_the_own_announcement() -> None:
 def test_number_that_is_withdrawn_is_no_place() -> None:
     found = Responders("7")
     deliver(found, srv("7", HOST, 4711), address(HOST, "10.0.0.1"))
-    deliver(found, srv("7", HOST, 4711, ttl=0), address(HOST, "10.0.0.1", ttl=0))
+    deliver(found, srv("7", HOST, 4711, ttl=0))
     assert not found.places
+
+
+def test_address_that_is_withdrawn_is_left_out() -> None:
+    found = Responders("7")
+    deliver(found, srv("7", HOST, 4711), address(HOST, "10.0.0.1"), address(HOST, "10.0.0.2"))
+    deliver(found, address(HOST, "10.0.0.1", ttl=0))
+    assert found.places == [(4711, ["10.0.0.2"])]
 
 
 def test_record_that_expires_in_the_cache_is_no_response() -> None:
