@@ -43,12 +43,13 @@ Pauses = Callable[[], Iterator[float]]
 
 
 async def allocate(
-    server: Server, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+    server: Server, number: str = "", *, timeout: float = TIMEOUT, pauses: Pauses | None = None
 ) -> ServerMailbox:
     """Allocate a number, and return its open mailbox.
 
     Args:
         server: to use.
+        number: that the user has chosen; empty for one that the server chooses.
         timeout: seconds until the mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
 
@@ -56,7 +57,8 @@ async def allocate(
         ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
         RemoteProtocolError: it violates the protocol.
     """
-    return await _opened(ServerMailbox(server, "", timeout, pauses or growing_pauses), timeout)
+    mailbox = ServerMailbox(server, number, timeout, pauses or growing_pauses, allocates=True)
+    return await _opened(mailbox, timeout)
 
 
 async def join(
@@ -75,7 +77,8 @@ async def join(
         ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
         RemoteProtocolError: it violates the protocol.
     """
-    return await _opened(ServerMailbox(server, number, timeout, pauses or growing_pauses), timeout)
+    mailbox = ServerMailbox(server, number, timeout, pauses or growing_pauses, allocates=False)
+    return await _opened(mailbox, timeout)
 
 
 def growing_pauses() -> Iterator[float]:
@@ -102,12 +105,14 @@ async def _opened(mailbox: ServerMailbox, timeout: float) -> ServerMailbox:
 class ServerMailbox:
     """A `Mailbox` on a server. Made by `allocate` and `join`."""
 
-    def __init__(self, server: Server, number: str, timeout: float, pauses: Pauses) -> None:
+    def __init__(
+        self, server: Server, number: str, timeout: float, pauses: Pauses, *, allocates: bool
+    ) -> None:
         self._server = server
         self._name = printable(server.name)
         self._timeout = timeout
         self._pauses = pauses
-        self._protocol = MailboxClient(server.name, os.urandom(5).hex(), number)
+        self._protocol = MailboxClient(server.name, os.urandom(5).hex(), number, allocates)
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
@@ -163,6 +168,18 @@ class ServerMailbox:
                 raise self._error
             await self._changed()
         return self._protocol.messages.popleft()
+
+    async def posted(self) -> tuple[str, bytes] | None:
+        """Return the first message that the mailbox had when it was opened; None if it was empty.
+
+        Raises:
+            DcsendError: the mailbox is lost or closed.
+        """
+        while not self._protocol.messages and not self._protocol.is_current:
+            if self._error is not None:
+                raise self._error
+            await self._changed()
+        return self._protocol.messages.popleft() if self._protocol.messages else None
 
     async def close(self, mood: str) -> None:
         """Release the number and close the mailbox, in at most about a second; idempotent."""

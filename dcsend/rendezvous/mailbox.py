@@ -96,15 +96,19 @@ class MailboxClient:
     Args:
         server: name of the server, for messages to the user.
         side: random hexadecimal digits, which identify this side on all of its connections.
-        number: the number to join; empty to allocate one.
+        number: the number; empty for an allocator that needs one.
+        allocates: whether this side is the allocator; None if it is one without a number.
     """
 
-    def __init__(self, server: str, side: str, number: str = "") -> None:
+    def __init__(
+        self, server: str, side: str, number: str = "", allocates: bool | None = None
+    ) -> None:
         if number and not is_number(number):
             raise LocalProtocolError(f"{printable(number[:20])!r} is not the number of a code")
         self._server = printable(server)
         self._side = side
-        self._letter, self._others = ("b", "a") if number else ("a", "b")
+        is_allocator = not number if allocates is None else allocates
+        self._letter, self._others = ("a", "b") if is_allocator else ("b", "a")
         self._own: dict[str, bytes] = {}
         self._sent: set[str] = set()
         "Phases of messages that were sent on any socket."

@@ -27,6 +27,7 @@ from dcsend.signaling.shortcode import ShortCode
 
 if TYPE_CHECKING:
     from dcsend.peers.trickle import Trickle
+    from dcsend.rendezvous.client import ServerMailbox
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
 
@@ -36,9 +37,8 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE: Final = 3.0
 "Seconds in which an allocator in this network is found: it is announced after 1.5 s at most."
-_POSTED: Final = 2.0
-"""Seconds from an open mailbox to the allocator's message, which has been there since its code was
-shown. The stock server makes a mailbox for any number, so an unknown number has no other sign."""
+_POSTED: Final = 5.0
+"Seconds for the messages of an open mailbox."
 _ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
 
@@ -184,20 +184,24 @@ class _NotFound(ConnectionFailed):
         super().__init__("no side that shows the code was found")
 
 
-async def _first(mailbox: Mailbox) -> tuple[Mailbox, bytes]:
-    """Return a mailbox with the first message of the allocator; close it if there is none."""
+async def _first(mailbox: ServerMailbox) -> tuple[Mailbox, bytes]:
+    """Return a mailbox with the first message of the allocator; close it if there is none.
+
+    That message has been there since the code was shown. A server makes a mailbox for any number,
+    so an unknown number has no other sign.
+    """
     try:
         async with asyncio.timeout(_POSTED):
-            while True:
-                phase, body = await mailbox.next()
-                if phase == "a0":
-                    return mailbox, body
+            posted = await mailbox.posted()
+        if posted is None or posted[0] != "a0":
+            raise _NotFound
     except TimeoutError:
         await mailbox.close("lonely")
         raise _NotFound from None
     except BaseException:
         await mailbox.close("lonely")
         raise
+    return mailbox, posted[1]
 
 
 def _not_found(code: ShortCode, server: Server | None, errors: list[DcsendError]) -> DcsendError:

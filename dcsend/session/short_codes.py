@@ -276,10 +276,7 @@ class ShortCodes(Generic[Peer]):
         from dcsend.rendezvous import client, discovery
 
         for _ in range(_TRIES):
-            if chosen:
-                mailbox = await client.join(server, chosen)
-            else:
-                mailbox = await client.allocate(server)
+            mailbox = await client.allocate(server, chosen)
             if not self._settings.mdns or not await discovery.is_taken(mailbox.number):
                 break
             await mailbox.close("errory")
