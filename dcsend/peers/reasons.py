@@ -338,7 +338,11 @@ def words(facts: Facts, which: Situation) -> Reason:
         "theirs": _families(facts.hosts),
         "ours": _families(interface.ip for interface in facts.own),
         "server": ", ".join(facts.servers),
-        "from_here": _tried(len(facts.own), facts.relay, facts.network),
+        "from_here": _tried(
+            len({str(one.ip) for one in facts.own} | {host for host, _ in facts.mapped}),
+            facts.relay,
+            facts.network,
+        ),
         "from_there": _tried(
             sum(not place.relayed for place in facts.theirs),
             any(place.relayed for place in facts.theirs),

@@ -265,6 +265,7 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
         Situation.UDP_BLOCKED_THERE,
         lambda f: (
             f.there.udp is Udp.BLOCKED
+            and not f.is_udp_blocked
             and not f.is_near
             and not any(place.relayed for place in f.theirs)
         ),

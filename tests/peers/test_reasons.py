@@ -130,6 +130,11 @@ SYMMETRIC: Final = Network(NatMapping.ADDRESS_DEPENDENT, Udp.WORKS)
     ("theirs", "more", "expected"),
     [
         (["10.9.9.9"], {"there": BLOCKED, "relay": True}, Situation.UDP_BLOCKED_THERE),
+        (
+            ["10.9.9.9"],
+            {"there": BLOCKED, "servers": TWO_SERVERS, "tcp": True},
+            Situation.UDP_BLOCKED,
+        ),
         (["192.168.1.9"], {"there": BLOCKED}, Situation.SAME_NETWORK),
         (["10.9.9.9"], {"there": BLOCKED, "heard": True}, Situation.HEARD),
         (NAT_THERE, {"there": SYMMETRIC}, Situation.SYMMETRIC_THERE),
@@ -170,9 +175,11 @@ def test_the_network_of_a_side_is_what_two_stun_servers_show(
 
 
 def test_error_of_a_short_code_has_what_both_sides_have_tried() -> None:
-    known = facts(Role.SHORT_CODE, *NAT_THERE, relay=True, there=SYMMETRIC)
-    assert "tried from here: 1 address and a relay; from there: 2 addresses, symmetric NAT" in (
-        error(known, Situation.UNKNOWN).message
+    behind = seen(("203.0.113.1", 5), ("203.0.113.1", 5))
+    known = facts(Role.SHORT_CODE, *NAT_THERE, relay=True, there=SYMMETRIC, **behind)
+    assert error(known, Situation.UNKNOWN).message == (
+        "no path to the other side (tried from here: 2 addresses and a relay, NAT that is not "
+        "symmetric; from there: 2 addresses, symmetric NAT)"
     )
 
 
