@@ -6,6 +6,9 @@
     a1 = version, flags, Ta, sealed answer     ─────►
     a2, a3, …: sealed                          ◄────►   b1, b2, …: sealed
 
+    or, with other words:
+    a1 = version, flags                        ─────►
+
 Both sides get the messages from a mailbox that is not trusted: it can change, invent, repeat,
 reorder and withhold them. All that it achieves with it is that there is no connection. Each object
 is for one code and one exchange; after an error it raises the same one again.
@@ -202,6 +205,20 @@ class Allocator(_Side):
             body = bytes([VERSION, 0]) + self._tag + body
         return str(phase), body
 
+    def refusal(self) -> tuple[str, bytes]:
+        """Return phase and body of the message by which the joiner fails at once.
+
+        It is for the mailbox from which the message came that `received` refused. It contains no
+        secret: the joiner could see from the missing answer, too, that its guess was wrong.
+
+        Raises:
+            LocalProtocolError: `received` has not raised AuthenticationFailed, or a1 was sealed
+                before.
+        """
+        if not isinstance(self._failure, AuthenticationFailed) or self._next > 1:
+            raise LocalProtocolError("only a message that is not authentic is refused, before a1")
+        return str(Phase("a", 1)), bytes([VERSION, 0])
+
     def _opened(self, phase: Phase, body: bytes) -> bytes:
         if phase.number:
             return self._open(phase, body)
@@ -290,7 +307,8 @@ class Joiner(_Side):
             what follows it, or a bye. Empty if an earlier message is missing, or for a repetition.
 
         Raises:
-            AuthenticationFailed: the other side does not have the words, or a message was changed.
+            AuthenticationFailed: the other side does not have the words or refuses those of this
+                side, or a message was changed.
             RemoteProtocolError: a message breaks a rule, or arrives before `join` was called.
             IncompatibleVersion: the other side has another version.
         """
@@ -315,6 +333,10 @@ class Joiner(_Side):
         if phase.number > 1:
             return self._open(phase, body)
         _check_head(phase, body)
+        if len(body) == _HEAD:
+            raise AuthenticationFailed(
+                "the words of the code are wrong", "ask the other side for its new code"
+            )
         if not sealing.is_sealed_size(len(body) - _A1_SEALED):
             raise RemoteProtocolError(f"the message {phase} has {len(body)} bytes")
         if not cpace.is_tag(body[_HEAD:_A1_SEALED], self._sid, self._isk, self._theirs):

@@ -10,7 +10,13 @@ import contextlib
 from typing import Final
 
 from dcsend.description import Description, SdpType, Setup
-from dcsend.errors import AuthenticationFailed, IncompatibleVersion, RemoteProtocolError
+from dcsend.errors import (
+    AuthenticationFailed,
+    DcsendError,
+    IncompatibleVersion,
+    LocalProtocolError,
+    RemoteProtocolError,
+)
 from dcsend.rendezvous import handshake, sealing
 from dcsend.rendezvous import items as contents
 from dcsend.rendezvous.items import Item
@@ -62,7 +68,14 @@ def items(data: bytes) -> None:
 def allocator(data: bytes) -> None:
     """Give messages to an allocator."""
     side = handshake.Allocator(_WORDS, "7", random=_random)
-    _deliver(side, "b", Script(data))
+    failure = _deliver(side, "b", Script(data))
+    try:
+        refusal = side.refusal()
+    except LocalProtocolError:
+        assert not isinstance(failure, AuthenticationFailed)
+    else:
+        assert isinstance(failure, AuthenticationFailed)
+        assert refusal == ("a1", b"\1\0")
 
 
 def joiner(data: bytes) -> None:
@@ -77,23 +90,29 @@ def joiner(data: bytes) -> None:
         _deliver(side, "a", script)
 
 
-def _deliver(side: handshake.Allocator | handshake.Joiner, letter: str, script: Script) -> None:
+def _deliver(
+    side: handshake.Allocator | handshake.Joiner, letter: str, script: Script
+) -> DcsendError | None:
+    """Give messages to a side; return the error with which it has ended."""
     got: list[Item] = []
-    failed = False
+    failures: list[DcsendError] = []
     while script:
         how, number = script.byte(), script.byte()
         phase = f"{letter}{number % 4 if how & 8 else number}"
         body = _body(how, phase, script.piece())
         try:
             found = side.received(phase, body)
-            assert not failed, "items after an error"
+            assert not failures, "items after an error"
             got += found
-        except _REFUSED:
-            failed = True
+        except _REFUSED as exc:
+            failures.append(exc)
         assert len(side._held) <= MAX_PHASES
         assert side.is_confirmed or not got
         descriptions = [item for item in got if isinstance(item, Description)]
         assert len(descriptions) <= 1
+    # A side that has failed raises the same error again.
+    assert len({id(failure) for failure in failures}) <= 1
+    return failures[0] if failures else None
 
 
 def _body(how: int, phase: str, piece: bytes) -> bytes:

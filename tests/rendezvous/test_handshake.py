@@ -45,6 +45,16 @@ def content(phase: str) -> list[Item]:
     return items.decode(sealing.open_sealed(key, parsed, sealed))
 
 
+def refusal_of(side: Allocator) -> str | None:
+    """Return the body of the refusal in hexadecimal; None if there is to be none."""
+    try:
+        phase, body = side.refusal()
+    except LocalProtocolError:
+        return None
+    assert phase == "a1"
+    return body.hex()
+
+
 # --- the vectors
 
 
@@ -94,6 +104,8 @@ def test_sequence_of_the_vectors_has_its_result(vector: dict[str, Any]) -> None:
             result = error.kind
         assert result == step["result"]
     assert side.is_confirmed == vector["confirmed"]
+    if isinstance(side, Allocator):
+        assert refusal_of(side) == vector.get("refusal")
 
 
 # --- one guess

@@ -1,13 +1,15 @@
 """A hostile server between an allocator and two joiners, with every message at its disposal.
 
 It can deliver any message to any side under any phase: those of the sides, those of an earlier
-exchange with the same words, changed and spliced ones, and those that it makes itself with a guess.
+exchange with the same words, changed and spliced ones, refusals, and those that it makes itself
+with a guess.
 A side must never be confirmed unless the other end has the words, nor get an item that this end did
 not seal, nor get items out of their order.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
-from dcsend.errors import DcsendError
+from dcsend.errors import DcsendError, LocalProtocolError
 from dcsend.rendezvous.handshake import Allocator, Joiner
 from dcsend.rendezvous.items import Item
 from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate
@@ -63,7 +65,13 @@ class End:
             self.keep(self.side.seal(items), items)
         except DcsendError:
             # It may not send yet, or no more.
-            return
+            self.refuse()
+
+    def refuse(self) -> None:
+        """Send the refusal once, if there is to be one."""
+        with suppress(LocalProtocolError):
+            if isinstance(self.side, Allocator) and len(self.sent) == 1:
+                self.keep(self.side.refusal(), [])
 
     def keep(self, message: Body, items: list[Item]) -> None:
         """Note what this end has sealed."""
@@ -98,6 +106,7 @@ def earlier() -> list[Body]:
 
 
 EARLIER = earlier()
+REFUSAL: Body = ("a1", b"\1\0")
 PHASES = [f"{letter}{number}" for letter in "ab" for number in range(4)]
 
 HONEST = st.tuples(st.just("honest"), st.integers(0, 2), st.integers(0, 3))
@@ -145,7 +154,8 @@ def guesses(a0: bytes) -> list[Body]:
     made: list[Body] = [rogue.first, Joiner(GUESS, NUMBER).join(a0, [OFFER])]
     accomplice = Joiner(GUESS, NUMBER)
     rogue.received(*accomplice.join(rogue.first[1], [OFFER]))
-    return [*made, rogue.seal([ANSWER]), accomplice.seal([candidate(9)])]
+    made += [rogue.seal([ANSWER]), accomplice.seal([candidate(9)])]
+    return [*made, REFUSAL]
 
 
 def pool(everyone: tuple[End, End, End], made: list[Body]) -> list[Body]:
@@ -191,7 +201,7 @@ def check(everyone: tuple[End, End, End]) -> None:
         assert any(joiner.has_sealed(allocator.got) for joiner in partners)
     else:
         assert not allocator.got
-        assert len(allocator.sent) == 1
+        assert [message for message, _items in allocator.sent[1:]] in ([], [REFUSAL])
     for joiner in joiners:
         if joiner.side.is_confirmed:
             assert joiner in partners

@@ -83,6 +83,57 @@ describe("one guess", () => {
   });
 });
 
+describe("a refusal", () => {
+  test("ends the joiner at once, with the words as the reason", () => {
+    const allocator = allocate();
+    const joiner = new Joiner("walrus-umpire", NUMBER);
+    const b0 = joiner.join(allocator.first[1], [OFFER]);
+    expect(() => allocator.received(...b0)).toThrow(AuthenticationFailed);
+    expect(allocator.refusal()).toEqual(["a1", Uint8Array.of(1, 0)]);
+    const refused = () => joiner.received(...allocator.refusal());
+    expect(refused).toThrow("the words of the code are wrong");
+    expect(refused).toThrow(expect.objectContaining({ hint: expect.stringMatching(/new code$/) }));
+    expect(() => joiner.seal([END])).toThrow(AuthenticationFailed);
+    expect(joiner.isConfirmed).toBe(false);
+  });
+
+  test("is there only for a message that is not authentic, before a1", () => {
+    expect(() => allocate().refusal()).toThrow(LocalProtocolError);
+    const malformed = allocate();
+    expect(() => malformed.received("b0", Uint8Array.of(1, 0))).toThrow(RemoteProtocolError);
+    expect(() => malformed.refusal()).toThrow(LocalProtocolError);
+    const answered = allocate();
+    const joiner = confirmed(answered);
+    expect(() => answered.refusal()).toThrow(LocalProtocolError);
+    answered.seal([ANSWER]);
+    expect(() => answered.received("b1", new Uint8Array(528))).toThrow(AuthenticationFailed);
+    expect(() => answered.refusal()).toThrow(LocalProtocolError);
+    expect(joiner.isConfirmed).toBe(false);
+  });
+});
+
+describe("two mailboxes with the same a0", () => {
+  test("have one guess together", () => {
+    const allocator = allocate();
+    const right = new Joiner(WORDS, NUMBER);
+    const b0 = right.join(allocator.first[1], [OFFER]);
+    expect(() => confirmed(allocator, "walrus-umpire")).toThrow(AuthenticationFailed);
+    expect(() => allocator.received(...b0)).toThrow(AuthenticationFailed);
+    expect(allocator.isConfirmed).toBe(false);
+  });
+
+  test("have one joiner together: of the second, b0 is dropped and nothing is opened", () => {
+    const allocator = allocate();
+    const first = confirmed(allocator);
+    const second = new Joiner(WORDS, NUMBER);
+    expect(allocator.received(...second.join(allocator.first[1], [OFFER]))).toEqual([]);
+    const [a1, answer] = allocator.seal([ANSWER]);
+    expect(() => second.received(a1, answer)).toThrow(AuthenticationFailed);
+    expect(first.received(a1, answer)).toEqual([ANSWER]);
+    expect(allocator.received(...first.seal([END]))).toEqual([END]);
+  });
+});
+
 describe("a changed message", () => {
   test("b0 is refused, whatever bit of it was changed", () => {
     // Every 37th bit: each field is hit, and each try costs two multiplications.

@@ -3,7 +3,7 @@
  * messages, and runs handshakes of its own. Its moves are random, from a seed.
  */
 import { expect, test } from "vitest";
-import { DcsendError } from "../src/errors.ts";
+import { DcsendError, LocalProtocolError } from "../src/errors.ts";
 import { Allocator, Joiner, type Message } from "../src/rendezvous/handshake.ts";
 import type { Item } from "../src/rendezvous/items.ts";
 import { ANSWER, candidate, END, flipped, NUMBER, OFFER, Seeded, WORDS } from "./shortcodes.ts";
@@ -16,6 +16,8 @@ interface Side {
   readonly sent: Item[];
   readonly received: Item[];
   isFailed: boolean;
+  /** Whether a refusal was delivered to it before an answer. */
+  isRefused: boolean;
 }
 
 const honest = (side: Allocator | Joiner): Side => ({
@@ -23,6 +25,7 @@ const honest = (side: Allocator | Joiner): Side => ({
   sent: [],
   received: [],
   isFailed: false,
+  isRefused: false,
 });
 
 /** Let an honest side do something; only errors of dcsend may come of it. */
@@ -45,6 +48,7 @@ class HostileMailbox {
   readonly #ownJoiner: Joiner;
   readonly #ownAllocator: Allocator;
   #hasJoined = false;
+  #hasRefused = false;
 
   constructor(seed: number, words = WORDS) {
     this.#random = new Seeded(seed);
@@ -84,13 +88,28 @@ class HostileMailbox {
   }
 
   #receive(receiver: Side, [phase, body]: Message): void {
+    if (phase === "a1" && body.length === 2 && receiver === this.joiner) {
+      receiver.isRefused ||= !receiver.side.isConfirmed;
+    }
     step(receiver, () => {
       receiver.received.push(...receiver.side.received(phase, body));
     });
   }
 
+  /** Let the allocator refuse what was not authentic, once. */
+  #refuse(): void {
+    if (this.#hasRefused || !this.allocator.isFailed) return;
+    try {
+      this.#messages.push((this.allocator.side as Allocator).refusal());
+      this.#hasRefused = true;
+    } catch (error) {
+      if (!(error instanceof LocalProtocolError)) throw error;
+    }
+  }
+
   /** Let each honest side send what it may send now. */
   #send(): void {
+    this.#refuse();
     for (const one of [this.allocator, this.joiner]) {
       const isFirst = one === this.allocator && one.sent.length === 0;
       const isReady = one === this.allocator ? one.side.isConfirmed : this.#hasJoined;
@@ -121,6 +140,8 @@ class HostileMailbox {
           random.pick(["a0", "a1", "a2", "b0", "b1", "b2", "pake", "b99"]),
           random.bytes(626),
         ];
+      case 5:
+        return ["a1", Uint8Array.of(1, random.below(256))];
       default:
         return [phase, body];
     }
@@ -132,10 +153,12 @@ function checkReceived(receiver: Side, sender: Side): void {
   expect(receiver.received).toEqual(sender.sent.slice(0, receiver.received.length));
   if (receiver.received.length > 0) expect(receiver.side.isConfirmed).toBe(true);
   if (receiver.side.isConfirmed) expect(sender.sent.length).toBeGreaterThan(0);
+  if (receiver.isRefused)
+    expect([receiver.side.isConfirmed, receiver.received]).toEqual([false, []]);
 }
 
 test("a hostile mailbox can withhold items, not change, invent or reorder them", () => {
-  let [confirmed, failed] = [0, 0];
+  let [confirmed, failed, refused] = [0, 0, 0];
   for (let seed = 0; seed < 100; seed++) {
     const mailbox = new HostileMailbox(seed);
     mailbox.run();
@@ -143,9 +166,10 @@ test("a hostile mailbox can withhold items, not change, invent or reorder them",
     checkReceived(mailbox.joiner, mailbox.allocator);
     if (mailbox.allocator.side.isConfirmed) confirmed += 1;
     if (mailbox.allocator.isFailed) failed += 1;
+    if (mailbox.joiner.isRefused) refused += 1;
   }
   // The moves reach both ends of an exchange.
-  expect(Math.min(confirmed, failed)).toBeGreaterThan(5);
+  expect(Math.min(confirmed, failed, refused)).toBeGreaterThan(5);
 });
 
 test("nothing confirms two sides with different words", () => {

@@ -1,7 +1,7 @@
 /** The handshake of a short code with the vectors that every implementation runs. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { DcsendError } from "../src/errors.ts";
+import { DcsendError, LocalProtocolError } from "../src/errors.ts";
 import { Allocator, Joiner, type Random } from "../src/rendezvous/handshake.ts";
 import { decode, encode, type Item } from "../src/rendezvous/items.ts";
 import { derive, openSealed, parsePhase } from "../src/rendezvous/sealing.ts";
@@ -18,6 +18,7 @@ interface Sequence {
   readonly number?: string;
   readonly received: readonly { phase: string; body: string; result: Result }[];
   readonly confirmed: boolean;
+  readonly refusal?: string;
 }
 
 const VECTORS = JSON.parse(
@@ -70,6 +71,18 @@ function resultOf(step: () => Item[]): Result {
   }
 }
 
+/** Return the body of the refusal in hexadecimal; undefined if there is to be none. */
+function refusalOf(side: Allocator): string | undefined {
+  try {
+    const [phase, body] = side.refusal();
+    expect(phase).toBe("a1");
+    return hex(body);
+  } catch (error) {
+    if (!(error instanceof LocalProtocolError)) throw error;
+    return undefined;
+  }
+}
+
 function body(phase: string): Uint8Array<ArrayBuffer> {
   return BODIES.get(phase) ?? new Uint8Array();
 }
@@ -102,7 +115,7 @@ test("both sides write every message of the vectors", () => {
 
 describe("what a side receives has its result", () => {
   const named = SEQUENCES.map((one): [string, Sequence] => [`${one.role}: ${one.comment}`, one]);
-  test.each(named)("%s", (_name, { role, words, number, received, confirmed }) => {
+  test.each(named)("%s", (_name, { role, words, number, received, confirmed, refusal }) => {
     const side = (role === "allocator" ? allocator : joiner)(words, number);
     for (const { phase, body, result } of received) {
       const found = resultOf(() => {
@@ -113,6 +126,7 @@ describe("what a side receives has its result", () => {
       expect(found).toEqual(result);
     }
     expect(side.isConfirmed).toBe(confirmed);
+    if (side instanceof Allocator) expect(refusalOf(side)).toBe(refusal);
   });
 });
 

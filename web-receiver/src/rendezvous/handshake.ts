@@ -8,6 +8,9 @@
  *     a1 = version, flags, Ta, sealed answer     ─────►
  *     a2, a3, …: sealed                          ◄────►   b1, b2, …: sealed
  *
+ *     or, with other words:
+ *     a1 = version, flags                        ─────►
+ *
  * Both sides get the messages from a mailbox that is not trusted: it can change, invent, repeat,
  * reorder and withhold them. All that it achieves with it is that there is no connection. Each
  * object is for one code and one exchange; after an error it throws the same one again.
@@ -97,6 +100,11 @@ abstract class Side {
   /** Whether the other side has proven that it has the words. */
   get isConfirmed(): boolean {
     return this.confirmed;
+  }
+
+  /** Whether a message was not authentic, and this side has sealed none. */
+  protected get mayRefuse(): boolean {
+    return this.#failure instanceof AuthenticationFailed && this.#next === 1;
   }
 
   /** Return the plaintext of the message that is due. */
@@ -232,6 +240,21 @@ export class Allocator extends Side {
     return [phaseName(phase), concat(...head, body)];
   }
 
+  /**
+   * Return the message by which the joiner fails at once. It is for the mailbox from which the
+   * message came that `received` refused. It contains no secret: the joiner could see from the
+   * missing answer, too, that its guess was wrong.
+   *
+   * Throws LocalProtocolError if `received` has not thrown AuthenticationFailed, or a1 was sealed
+   * before.
+   */
+  refusal(): Message {
+    if (!this.mayRefuse) {
+      throw new LocalProtocolError("only a message that is not authentic is refused, before a1");
+    }
+    return ["a1", Uint8Array.of(VERSION, 0)];
+  }
+
   protected override opened(phase: Phase, body: Bytes): Bytes {
     if (phase.number > 0) return this.open(phase, body);
     checkHead(phase, body);
@@ -311,9 +334,9 @@ export class Joiner extends Side {
    * their order. The first are those of a1: an answer and what follows it, or a bye. None are
    * returned if an earlier message is missing, or for a repetition.
    *
-   * Throws AuthenticationFailed if the other side does not have the words or a message was changed,
-   * RemoteProtocolError if a message breaks a rule or arrives before `join` was called,
-   * IncompatibleVersion for another version.
+   * Throws AuthenticationFailed if the other side does not have the words or refuses those of this
+   * side, or a message was changed, RemoteProtocolError if a message breaks a rule or arrives before
+   * `join` was called, IncompatibleVersion for another version.
    */
   received(phase: string, body: Bytes): Item[] {
     return this.attempt(() => this.receive(phase, body));
@@ -336,6 +359,12 @@ export class Joiner extends Side {
     }
     if (phase.number > 1) return this.open(phase, body);
     checkHead(phase, body);
+    if (body.length === HEAD_SIZE) {
+      throw new AuthenticationFailed(
+        "the words of the code are wrong",
+        "ask the other side for its new code",
+      );
+    }
     if (!isSealedSize(body.length - A1_SEALED)) throw wrongSize(phase, body);
     if (!isTag(body.slice(HEAD_SIZE, A1_SEALED), this.#sid, this.#isk, this.#theirs)) {
       throw new AuthenticationFailed(
