@@ -114,23 +114,29 @@ class Announcement:
     async def _announce(self, network: AsyncZeroconf, addresses: list[str]) -> None:
         from dcsend.rendezvous.dns_sd import Responders, service
 
+        self._stop_listening(network)
         if not addresses:
             await self._withdraw(network)
             return
         new = service(self._number, self._host, self._port, addresses)
-        if self._service is not None:
-            self._service = new
-            self._send(await network.async_update_service(new))
-            await rejoin(network)
-            return
         heard = self._heard = Responders(self._number, only=new.server)
         network.zeroconf.async_add_listener(heard, None)
-        # Without zeroconf's probes, which take 1.2 s: `is_taken` has looked for the number.
-        self._send(await network.async_register_service(new, cooperating_responders=True))
-        self._service = new
+        if self._service is None:
+            # Without zeroconf's probes, which take 1.2 s: `is_taken` has looked for the number.
+            self._send(await network.async_register_service(new, cooperating_responders=True))
+            self._service = new
+        else:
+            self._send(await network.async_update_service(new))
+            self._service = new
+            await rejoin(network)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HEARD):
                 await heard.answered.wait()
+
+    def _stop_listening(self, network: AsyncZeroconf) -> None:
+        if self._heard is not None:
+            network.zeroconf.async_remove_listener(self._heard)
+            self._heard = None
 
     def _send(self, sending: Awaitable[object]) -> None:
         """Keep the task that sends an announcement three times, and end the one before."""
@@ -140,9 +146,6 @@ class Announcement:
 
     async def _withdraw(self, network: AsyncZeroconf) -> None:
         """Announce the end of the records once: zeroconf's three times take 0.25 s."""
-        if self._heard is not None:
-            network.zeroconf.async_remove_listener(self._heard)
-            self._heard = None
         if self._service is None:
             return
         service, self._service = self._service, None
@@ -152,8 +155,10 @@ class Announcement:
     async def close(self) -> None:
         """Withdraw the number, and leave the multicast groups."""
         try:
-            if self._network is not None:
-                await self._withdraw(self._network)
+            async with self._updating:
+                if self._network is not None:
+                    self._stop_listening(self._network)
+                    await self._withdraw(self._network)
         finally:
             if self._sending is not None:
                 self._sending.cancel()

@@ -12,11 +12,11 @@ import pytest
 from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.discovery import Announcement, Place
-from tests.support.inside import inside
+from tests.support.inside import inside, linked
 from tests.support.netns import MakeLan, lan
 from tests.support.peers import until
 
-__all__ = ["lan"]
+__all__ = ["lan", "linked"]
 
 pytestmark = pytest.mark.full
 
@@ -35,9 +35,9 @@ async def sent(announcement: Announcement) -> None:
     ("ipv4", "ipv6"), [(True, False), (False, True), (True, True)], ids=["IPv4", "IPv6", "both"]
 )
 def test_announced_number_is_found_with_all_addresses(
-    lan: MakeLan, ipv4: bool, ipv6: bool, record_property: Record
+    linked: MakeLan, ipv4: bool, ipv6: bool, record_property: Record
 ) -> None:
-    hosts = lan(ipv4=ipv4, ipv6=ipv6).hosts
+    hosts = linked(ipv4=ipv4, ipv6=ipv6).hosts
     with inside(*hosts) as (allocator, joiner):
         began = time.monotonic()
         with allocator.within(discovery.announced("7", PORT)) as announcement:
@@ -52,9 +52,9 @@ def test_announced_number_is_found_with_all_addresses(
 
 
 def test_joiner_that_waits_already_finds_the_number_when_it_is_announced(
-    lan: MakeLan, record_property: Record
+    linked: MakeLan, record_property: Record
 ) -> None:
-    hosts = lan(ipv6=False).hosts
+    hosts = linked(ipv6=False).hosts
     with inside(*hosts) as (allocator, joiner):
         finding = joiner.start(discovery.find("7", patience=50))
         assert not joiner.run(discovery.is_taken("7"))  # the query has been sent by then
@@ -66,10 +66,10 @@ def test_joiner_that_waits_already_finds_the_number_when_it_is_announced(
 
 
 def test_two_joiners_find_the_number_one_after_the_other(
-    lan: MakeLan, record_property: Record
+    linked: MakeLan, record_property: Record
 ) -> None:
     """The second one asks while the response to the first one is less than a second old."""
-    hosts = lan(hosts=3, ipv6=False).hosts
+    hosts = linked(hosts=3, ipv6=False).hosts
     with inside(*hosts) as (allocator, *joiners), allocator.within(discovery.announced("7", PORT)):
         for joiner in joiners:
             began = time.monotonic()
@@ -77,9 +77,11 @@ def test_two_joiners_find_the_number_one_after_the_other(
             record_property("seconds until found", time.monotonic() - began)
 
 
-def test_two_programs_on_one_machine_find_the_number(lan: MakeLan, record_property: Record) -> None:
+def test_two_programs_on_one_machine_find_the_number(
+    linked: MakeLan, record_property: Record
+) -> None:
     """Of their sockets with the same address and port, one gets the unicast responses."""
-    hosts = lan(ipv6=False).hosts
+    hosts = linked(ipv6=False).hosts
     place = Place((hosts[0].ipv4,), PORT)
     with (
         inside(hosts[0], hosts[1], hosts[1]) as (allocator, one, other),
@@ -94,11 +96,11 @@ def test_two_programs_on_one_machine_find_the_number(lan: MakeLan, record_proper
 
 
 def test_second_responder_that_is_late_is_found(
-    lan: MakeLan, monkeypatch: pytest.MonkeyPatch
+    linked: MakeLan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It sends its response when the one of the first has arrived."""
     monkeypatch.setattr(discovery, "GRACE", 1.0)
-    hosts = lan(hosts=3, ipv6=False).hosts
+    hosts = linked(hosts=3, ipv6=False).hosts
 
     async def announce_late() -> None:
         assert await discovery.is_taken("7", patience=50)
@@ -114,9 +116,9 @@ def test_second_responder_that_is_late_is_found(
         late.cancel()
 
 
-def test_number_that_two_hosts_announce_is_found_twice(lan: MakeLan) -> None:
+def test_number_that_two_hosts_announce_is_found_twice(linked: MakeLan) -> None:
     """Also by a joiner that has heard both: the record of one replaces that of the other."""
-    hosts = lan(hosts=3, ipv6=False).hosts
+    hosts = linked(hosts=3, ipv6=False).hosts
     with (
         inside(*hosts) as (one, other, joiner),
         joiner.within(joined()),
@@ -129,8 +131,16 @@ def test_number_that_two_hosts_announce_is_found_twice(lan: MakeLan) -> None:
             assert sorted(places, key=lambda place: place.port) == expected
 
 
-def test_number_is_taken_while_it_is_announced(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_number_is_announced_once_by_one_program(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
+    with inside(*hosts) as (allocator, joiner), allocator.within(discovery.announced("7", 1)):
+        with allocator.within(discovery.announced("7", 2)) as second:
+            assert not second.is_announced
+        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), 1)]
+
+
+def test_number_is_taken_while_it_is_announced(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     with inside(*hosts) as (allocator, other), other.within(joined()):
         assert not other.run(discovery.is_taken("7"))
         with allocator.within(discovery.announced("7", PORT)):
@@ -141,9 +151,9 @@ def test_number_is_taken_while_it_is_announced(lan: MakeLan) -> None:
             assert not other.run(discovery.is_taken("8"))
 
 
-def test_number_is_free_and_is_not_found_after_the_end(lan: MakeLan) -> None:
+def test_number_is_free_and_is_not_found_after_the_end(linked: MakeLan) -> None:
     """The joiner has the record of the announcement in its cache until it is withdrawn."""
-    hosts = lan(ipv6=False).hosts
+    hosts = linked(ipv6=False).hosts
     with (
         inside(*hosts) as (allocator, joiner),
         allocator.within(joined()),
@@ -162,8 +172,8 @@ def test_number_is_free_and_is_not_found_after_the_end(lan: MakeLan) -> None:
         assert joiner.run(discovery.find("7", patience=0.3)) == []
 
 
-def test_number_is_withdrawn_when_the_task_is_cancelled(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_number_is_withdrawn_when_the_task_is_cancelled(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
 
     async def announce(entered: asyncio.Event) -> None:
         async with discovery.announced("7", PORT):
@@ -183,9 +193,9 @@ def test_number_is_withdrawn_when_the_task_is_cancelled(lan: MakeLan) -> None:
         assert not joiner.run(discovery.is_taken("7"))
 
 
-def test_announcement_reveals_no_name_of_the_machine(lan: MakeLan) -> None:
+def test_announcement_reveals_no_name_of_the_machine(linked: MakeLan) -> None:
     """The host name is random, and another one for each number."""
-    hosts = lan(ipv6=False).hosts
+    hosts = linked(ipv6=False).hosts
     names: list[str] = []
     with inside(*hosts) as (allocator, neighbour), neighbour.within(joined()) as network:
         assert network is not None

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Coroutine
 from typing import Final
 
 import pytest
 
-from dcsend.net.interfaces import own_addresses
 from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.discovery import Place
-from tests.support.inside import inside
+from tests.support.inside import has, inside, linked
 from tests.support.netns import Host, MakeLan, batch, lan
-from tests.support.peers import until
 
-__all__ = ["lan"]
+__all__ = ["lan", "linked"]
 
 pytestmark = pytest.mark.full
 
@@ -26,23 +24,18 @@ NO_MDNS: Final = "add table inet f; add chain inet f in { type filter hook input
 DROP: Final = "add rule inet f in iifname != lo udp dport 5353 drop"
 
 
-def has(address: str) -> Coroutine[None, None, None]:
-    """Wait until this machine has an address whose interface has a link."""
-    return until(lambda: address in own_addresses())
-
-
 def add_network(one: Host, other: Host) -> None:
     """Join two hosts by a second network, with the addresses `SECOND`."""
     batch(one.namespace, f"link add eth1 type veth peer name eth1 netns {other.namespace}")
     for host, ip in zip((one, other), SECOND, strict=True):
         batch(host.namespace, f"address add {ip}/24 dev eth1", "link set eth1 up")
-    one.inside(lambda: has(SECOND[0]))
-    other.inside(lambda: has(SECOND[1]))
+    one.inside(functools.partial(has, SECOND[0]))
+    other.inside(functools.partial(has, SECOND[1]))
 
 
-def test_number_is_found_in_both_networks_of_a_machine(lan: MakeLan) -> None:
-    allocator_host, first = lan(ipv6=False).hosts
-    second = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+def test_number_is_found_in_both_networks_of_a_machine(linked: MakeLan) -> None:
+    allocator_host, first = linked(ipv6=False).hosts
+    second = linked(hosts=1, ipv4=False, ipv6=False).hosts[0]
     batch(second.namespace, "link set eth0 down")
     add_network(allocator_host, second)
     with (
@@ -54,8 +47,8 @@ def test_number_is_found_in_both_networks_of_a_machine(lan: MakeLan) -> None:
         assert other.run(discovery.find("7")) == [Place((SECOND[0], allocator_host.ipv4), PORT)]
 
 
-def test_joiner_with_two_networks_finds_one_place(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_joiner_with_two_networks_finds_one_place(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     add_network(*hosts)
     with inside(*hosts) as (allocator, joiner), allocator.within(discovery.announced("7", PORT)):
         places = joiner.run(discovery.find("7"))
@@ -63,8 +56,8 @@ def test_joiner_with_two_networks_finds_one_place(lan: MakeLan) -> None:
     assert set(places[0].hosts) == {hosts[0].ipv4, SECOND[0]}
 
 
-def test_machine_without_a_network_finds_its_own_numbers_only(lan: MakeLan) -> None:
-    host = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+def test_machine_without_a_network_finds_its_own_numbers_only(linked: MakeLan) -> None:
+    host = linked(hosts=1, ipv4=False, ipv6=False).hosts[0]
     with inside(host, host) as (allocator, joiner):
         assert joiner.run(discovery.find("7", patience=0.3)) == []
         with allocator.within(discovery.announced("7", PORT)) as announcement:
@@ -72,8 +65,8 @@ def test_machine_without_a_network_finds_its_own_numbers_only(lan: MakeLan) -> N
             assert joiner.run(discovery.find("7")) == [Place(("127.0.0.1",), PORT)]
 
 
-def test_machine_without_any_address_announces_and_finds_nothing(lan: MakeLan) -> None:
-    host = lan(hosts=1, ipv4=False, ipv6=False).hosts[0]
+def test_machine_without_any_address_announces_and_finds_nothing(linked: MakeLan) -> None:
+    host = linked(hosts=1, ipv4=False, ipv6=False).hosts[0]
     batch(host.namespace, "link set lo down", "address flush dev lo")
     with inside(host) as (alone,), alone.within(discovery.announced("7", PORT)) as announcement:
         assert not announcement.is_announced
@@ -81,8 +74,8 @@ def test_machine_without_any_address_announces_and_finds_nothing(lan: MakeLan) -
         assert not alone.run(discovery.is_taken("7"))
 
 
-def test_number_behind_a_firewall_that_drops_mdns_is_not_announced(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_number_behind_a_firewall_that_drops_mdns_is_not_announced(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     hosts[0].run(["nft", NO_MDNS + DROP])
     with inside(*hosts) as (allocator, _joiner):
         with allocator.within(discovery.announced("7", PORT)) as announcement:
@@ -90,8 +83,8 @@ def test_number_behind_a_firewall_that_drops_mdns_is_not_announced(lan: MakeLan)
         assert not allocator.run(discovery.is_taken("7"))
 
 
-def test_network_that_appears_later_is_announced(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_network_that_appears_later_is_announced(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     batch(hosts[0].namespace, "link set eth0 down", "address flush dev eth0")
     with (
         inside(*hosts) as (allocator, joiner),
@@ -105,8 +98,43 @@ def test_network_that_appears_later_is_announced(lan: MakeLan) -> None:
         assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
 
 
-def test_changed_address_is_announced(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_number_is_withdrawn_while_there_is_no_address(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
+    addresses = [hosts[0].ipv4]
+    with (
+        inside(*hosts) as (allocator, joiner),
+        allocator.within(discovery.announced("7", PORT, lambda: addresses)) as announcement,
+    ):
+        addresses = []
+        allocator.run(announcement.update())
+        states = [announcement.is_announced]
+        assert not joiner.run(discovery.is_taken("7"))
+        addresses = [SECOND[0]]
+        allocator.run(announcement.update())
+        states.append(announcement.is_announced)
+        assert states == [False, True]
+        assert joiner.run(discovery.find("7")) == [Place((SECOND[0],), PORT)]
+
+
+def test_firewall_is_noticed_in_a_network_that_appears_later(linked: MakeLan) -> None:
+    """The first announcement comes back, over loopback."""
+    host = linked(hosts=1, ipv6=False).hosts[0]
+    host.run(["nft", NO_MDNS + DROP])
+    batch(host.namespace, "link set eth0 down", "address flush dev eth0")
+    with (
+        inside(host) as (allocator,),
+        allocator.within(discovery.announced("7", PORT)) as announcement,
+    ):
+        states = [announcement.is_announced]
+        batch(host.namespace, "link set eth0 up", f"address add {host.ipv4}/24 dev eth0")
+        allocator.run(has(host.ipv4))
+        allocator.run(announcement.update())
+        states.append(announcement.is_announced)
+        assert states == [True, False]
+
+
+def test_changed_address_is_announced(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     new = hosts[0].ipv4 + "7"
     with (
         inside(*hosts) as (allocator, joiner),
@@ -120,8 +148,8 @@ def test_changed_address_is_announced(lan: MakeLan) -> None:
         assert joiner.run(discovery.find("7")) == [Place((new,), PORT)]
 
 
-def test_addresses_that_are_the_same_are_not_announced_again(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_addresses_that_are_the_same_are_not_announced_again(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     with (
         inside(hosts[0]) as (allocator,),
         allocator.within(discovery.announced("7", PORT)) as announcement,
@@ -131,8 +159,8 @@ def test_addresses_that_are_the_same_are_not_announced_again(lan: MakeLan) -> No
         assert announcement._service is service
 
 
-def test_tasks_of_one_loop_share_their_sockets(lan: MakeLan) -> None:
-    host = lan(hosts=1).hosts[0]
+def test_tasks_of_one_loop_share_their_sockets(linked: MakeLan) -> None:
+    host = linked(hosts=1).hosts[0]
 
     async def opened() -> int:
         return len(os.listdir("/dev/fd"))

@@ -15,10 +15,10 @@ from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.discovery import Place
 from tests.support.dns import TXT, address, record, response, srv
-from tests.support.inside import inside
+from tests.support.inside import inside, linked
 from tests.support.netns import MakeLan, lan
 
-__all__ = ["lan"]
+__all__ = ["lan", "linked"]
 
 pytestmark = pytest.mark.full
 
@@ -57,8 +57,8 @@ def garbage() -> Iterator[bytes]:
         yield good[: random.randrange(len(good))]
 
 
-def test_responses_with_thousands_of_records_fill_eight_places(lan: MakeLan) -> None:
-    hosts = lan(ipv6=False).hosts
+def test_responses_with_thousands_of_records_fill_eight_places(linked: MakeLan) -> None:
+    hosts = linked(ipv6=False).hosts
     flood = [
         response([srv("7", f"{host:x}-{part}.local", 1 + part) for part in range(30)])
         for host in range(200)
@@ -81,8 +81,10 @@ Flood = Callable[[], Iterator[bytes]]
 
 
 @pytest.mark.parametrize("flood", [large_records, garbage], ids=["large", "garbage"])
-def test_number_is_found_while_a_neighbour_floods_the_network(lan: MakeLan, flood: Flood) -> None:
-    hosts = lan(hosts=3, ipv6=False).hosts
+def test_number_is_found_while_a_neighbour_floods_the_network(
+    linked: MakeLan, flood: Flood
+) -> None:
+    hosts = linked(hosts=3, ipv6=False).hosts
     with (
         inside(*hosts) as (allocator, joiner, neighbour),
         joiner.within(joined()) as network,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Final, TypeVar
 
-from tests.support.netns import Host, enter
+import pytest
 
-__all__ = ["Inside", "inside"]
+from dcsend.net.interfaces import own_addresses
+from tests.support.netns import Host, Lan, MakeLan, enter
+from tests.support.peers import until
+
+__all__ = ["Inside", "has", "inside", "linked"]
 
 T = TypeVar("T")
 
@@ -59,6 +64,25 @@ class Inside:
         finally:
             self._loop.call_soon_threadsafe(leave.set)
             result.result(_SECONDS)
+
+
+@pytest.fixture
+def linked(lan: MakeLan) -> MakeLan:
+    """Make networks as `lan` does, whose interfaces all have a link when they are returned."""
+
+    def make(*arguments: Any, **options: Any) -> Lan:  # noqa: ANN401 - those of `lan`
+        made = lan(*arguments, **options)
+        for host in made.hosts:
+            for address in filter(None, (host.ipv4, host.ipv6)):
+                host.inside(functools.partial(has, address))
+        return made
+
+    return make
+
+
+async def has(address: str) -> None:
+    """Wait until this machine has an address whose interface has a link."""
+    await until(lambda: address in own_addresses())
 
 
 async def _future() -> asyncio.Future[Any]:
