@@ -13,7 +13,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from dcsend.errors import LocalProtocolError
-from dcsend.session.events import CodeReady, Emit, Event, Finished, Link
+from dcsend.session.events import (
+    CodeReady,
+    Emit,
+    Event,
+    Finished,
+    Link,
+    ShortCodeOver,
+    ShortCodeReady,
+)
 
 __all__ = ["Published", "published"]
 
@@ -24,11 +32,17 @@ class Published:
     def __init__(self, run: asyncio.Task[Finished], ready: CodeReady) -> None:
         self._run = run
         self._ready = ready
+        self._short = ""
 
     @property
     def code(self) -> str:
         """The newest code, for `receive` or for `send` on the other side."""
         return self._ready.code
+
+    @property
+    def short_code(self) -> str:
+        """The short code that works now; empty if there is none, or none yet."""
+        return self._short
 
     @property
     def link(self) -> str:
@@ -48,9 +62,15 @@ class Published:
         """
         return await asyncio.shield(self._run)
 
-    def renew(self, ready: CodeReady) -> None:
-        """Note a newer code."""
-        self._ready = ready
+    def renew(self, event: CodeReady | ShortCodeReady | ShortCodeOver) -> None:
+        """Note a newer code, or the end of short codes."""
+        match event:
+            case CodeReady():
+                self._ready = event
+            case ShortCodeReady():
+                self._short = event.code
+            case ShortCodeOver():
+                self._short = ""
 
 
 @asynccontextmanager
@@ -69,13 +89,15 @@ async def published(
     loop = asyncio.get_running_loop()
     first: asyncio.Future[CodeReady] = loop.create_future()
     value: Published | None = None
+    later: list[CodeReady | ShortCodeReady | ShortCodeOver] = []
 
     def emit(event: Event) -> None:
-        if isinstance(event, CodeReady):
+        if isinstance(event, CodeReady) and not first.done():
+            first.set_result(event)
+        elif isinstance(event, CodeReady | ShortCodeReady | ShortCodeOver):
+            later.append(event)
             if value is not None:
                 value.renew(event)
-            elif not first.done():
-                first.set_result(event)
         on_event(event)
 
     task = asyncio.create_task(run(emit))
@@ -86,6 +108,8 @@ async def published(
             await task
             raise LocalProtocolError("the run has published no code")
         value = Published(task, first.result())
+        for event in later:
+            value.renew(event)
         async with _ended_by(task):
             yield value
         await value.finished()

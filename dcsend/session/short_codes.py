@@ -191,7 +191,12 @@ class ShortCodes(Generic[Peer]):
                             raise
                         self._emit(Warned("server", exc.message, exc.hint))
                         continue
-                    if items := allocator.received(*message):
+                    try:
+                        items = allocator.received(*message)
+                    except AuthenticationFailed:
+                        mailbox.add(*allocator.refusal())
+                        raise
+                    if items:
                         return mailbox, items
                     waiting[asyncio.create_task(mailbox.next())] = mailbox
         finally:
