@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,11 +12,11 @@ from tests.support.processes import Ended, Event, Program, Stage, digest
 
 
 @pytest.fixture
-def server(stock_server: StockServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[StockServer]:
-    """A running server, which all programs of the test use."""
+def server(stock_server: StockServer, monkeypatch: pytest.MonkeyPatch) -> StockServer:
+    """Start a server, which all programs of the test use."""
     stock_server.start()
     monkeypatch.setenv("DCSEND_SERVER", stock_server.server.url)
-    return stock_server  # type: ignore[return-value]
+    return stock_server
 
 
 @pytest.fixture
@@ -120,14 +119,8 @@ def test_short_code_ends_when_the_dial_code_was_used(
 ) -> None:
     sender = stage.send(file)
     code = str(short_code(sender)["code"])
-    assert_arrived(
-        *(
-            stage.receive(sender.code, tmp_path / "output").end(),
-            sender.end(),
-        )[::-1],
-        file,
-        tmp_path / "output",
-    )
+    receiver = stage.receive(sender.code, tmp_path / "output")
+    assert_arrived(sender.end(), receiver.end(), file, tmp_path / "output")
     assert stage.receive(code, tmp_path / "output").end().status == 5
 
 
@@ -140,8 +133,37 @@ def test_words_and_number_can_be_chosen(
     assert_arrived(sender.end(), receiver.end(), file, tmp_path / "output")
 
 
-def test_code_has_as_many_words_as_requested(
-    server: StockServer, stage: Stage, file: Path
-) -> None:
+def test_code_has_as_many_words_as_requested(server: StockServer, stage: Stage, file: Path) -> None:
     sender = stage.send(file, "--words", "4")
     assert len(str(short_code(sender)["code"]).split("-")) == 5
+
+
+def test_code_survives_a_restart_of_the_server(
+    server: StockServer, stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file)
+    code = str(short_code(sender)["code"])
+    server.stop()
+    server.forget()
+    server.start()
+    received = stage.receive(code, tmp_path / "output").end()
+    while received.status == 5:  # the sender has not connected again
+        assert "no code with the number" in received.fatal["message"]
+        received = stage.receive(code, tmp_path / "output").end()
+    assert_arrived(sender.end(), received, file, tmp_path / "output")
+
+
+def test_joiner_is_refused_while_another_device_is_connected(
+    server: StockServer, stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    """The one that is connected has not accepted: its program asks a question."""
+    sender = stage.send(file)
+    asked = stage.run("receive", sender.code, "-o", tmp_path / "output", terminal=True)
+    asked.until_shown(b"accept and save")
+    late = stage.receive(str(short_code(sender)["code"]), tmp_path / "output").end()
+    assert (late.status, late.fatal["message"]) == (
+        5,
+        "another device is connected to the other side",
+    )
+    asked.write(b"y\n")
+    assert asked.end().status == sender.end().status == 0
