@@ -52,7 +52,7 @@ describe("two sides with the same words", () => {
 });
 
 describe("one guess", () => {
-  test("with wrong words uses the code up, also for the right words", () => {
+  test("with wrong words uses the code up for the right words too", () => {
     const allocator = allocate();
     expect(() => confirmed(allocator, "walrus-umpire")).toThrow(AuthenticationFailed);
     expect(() => confirmed(allocator)).toThrow(AuthenticationFailed);
@@ -84,7 +84,7 @@ describe("one guess", () => {
 });
 
 describe("a refusal", () => {
-  test("ends the joiner at once, with the words as the reason", () => {
+  test("ends the joiner at once with the words as the reason", () => {
     const allocator = allocate();
     const joiner = new Joiner("walrus-umpire", NUMBER);
     const b0 = joiner.join(allocator.first[1], [OFFER]);
@@ -97,7 +97,7 @@ describe("a refusal", () => {
     expect(joiner.isConfirmed).toBe(false);
   });
 
-  test("is there only for a message that is not authentic, before a1", () => {
+  test("is there only for a message that is not authentic and before a1", () => {
     expect(() => allocate().refusal()).toThrow(LocalProtocolError);
     const malformed = allocate();
     expect(() => malformed.received("b0", Uint8Array.of(1, 0))).toThrow(RemoteProtocolError);
@@ -122,7 +122,7 @@ describe("two mailboxes with the same a0", () => {
     expect(allocator.isConfirmed).toBe(false);
   });
 
-  test("have one joiner together: of the second, b0 is dropped and nothing is opened", () => {
+  test("have one joiner together and open nothing of the second", () => {
     const allocator = allocate();
     const first = confirmed(allocator);
     const second = new Joiner(WORDS, NUMBER);
