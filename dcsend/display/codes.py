@@ -23,8 +23,6 @@ class CodeOptions:
 
     qr: Request = "auto"
     "`auto`, `half`, `full` or `none`."
-    sends: bool = False
-    "Whether this side sends."
     hosted: bool = False
     "Whether the page is on a server."
     long: bool = False
@@ -78,7 +76,7 @@ class CodeDisplay:
             case ShortCodeOver():
                 self._short, self._has_short = None, False
                 self.warn([event.error.message, *filter(None, [event.error.hint])])
-                if self._err.terminal:
+                if self._err.movable:
                     self._show_again()
 
     def announce_again(self, news: Sequence[str]) -> None:
@@ -120,12 +118,14 @@ class CodeDisplay:
 
     def _show_short(self, event: ShortCodeReady) -> None:
         """Show a short code in the place of the mark for its number, or of the one before."""
-        if self._err.terminal:
+        if self._err.movable:
             self._copied = copy(event.code, self._err)
             self._show_again()
         else:
-            verb = "receive" if self._options.sends else "send PATH --to"
-            self._screen.line(f"or with the short code: dcsend {verb} {event.code}")
+            assert self._dial is not None  # it is emitted first
+            verb = "receive" if self._dial.role == "sender" else "send PATH --to"
+            where = "" if event.server else ", in this network only"
+            self._screen.line(f"or with the short code{where}: dcsend {verb} {event.code}")
 
     def _show_again(self) -> None:
         """Show the block in the place of the present one."""
@@ -135,7 +135,7 @@ class CodeDisplay:
     def _laid_out(self, news: Sequence[str] = ()) -> Announcement:
         assert self._dial is not None
         now, chosen = self._clock(), self._options
-        if not (self._has_short and self._err.terminal):
+        if not (self._has_short and self._err.movable):
             return announce(self._dial, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
         from dcsend.display.short_announcement import ShortAnnouncement, announce_short
 

@@ -55,7 +55,7 @@ def network_of(link: Link) -> str:
     return f"in the network of {printable(link.network)}" if link.network else "elsewhere"
 
 
-def beside(drawn: list[str], advice: list[str], columns: int) -> list[str]:
+def beside(drawn: list[str], advice: Sequence[str], columns: int) -> list[str]:
     """Put *advice* to the right of a QR code, as far as there is room."""
     room = _room_beside(drawn, columns)
     if room < _NARROWEST:

@@ -1,7 +1,8 @@
 """The layout of a short code: the line to say or type, how long it works, the QR code, the links.
 
-The number of the code arrives after its words: until then the line has `...` in its place, and the
-number replaces it, and no other row changes.
+The number of the code arrives after its words, and where the code works is known only then. Until
+then `...` is in the place of the number, and the rows that follow are blank: each layout has the
+same rows before and after, so that only those that differ are written again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dcsend.display.announcement import Announcement
 from dcsend.display.layout import beside, broken, choose, has_room, heights, network_of, offered
 from dcsend.display.qr import Request, qr_lines
 from dcsend.display.streams import Stream
-from dcsend.display.wording import until
+from dcsend.display.wording import until, wrapped
 from dcsend.session.events import CodeReady, ShortCodeReady
 
 __all__ = ["ShortAnnouncement", "announce_short"]
@@ -26,7 +27,9 @@ _NO_PAGE: Final = "dcsend:"
 "The scheme of a link without a page, which browsers can't open."
 _STATUS: Final = 1
 "Rows of the status below the code."
-_EVERYWHERE: Final = "--server makes a code that works everywhere"
+_HERE_ONLY: Final = "in this network only; in any with --server public"
+_SAME_SERVER: Final = "with the same --server on the other machine"
+_COPIED: Final = "copied to the clipboard, if your terminal supports it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class ShortAnnouncement:
         """The short code; with a mark in place of a number that is awaited."""
         if self.short is not None:
             return self.short.code
-        return f"{_PENDING}-{'-'.join(self.code.words)}"
+        host = f"@{self.code.host}" if self.code.host else ""
+        return f"{_PENDING}-{'-'.join(self.code.words)}{host}"
 
     @property
     def command(self) -> str:
@@ -80,45 +84,81 @@ def announce_short(
     """
     columns, rows = err.window
     paged = not what.code.link.startswith(_NO_PAGE)
-    status = _status(until(what.code.expires, now), columns)
+    expiry = until(what.code.expires, now)
+    status = _status(columns)
     choice = choose(what.code.link, err, wanted)
-    head = _head(what)
+    offer = broken(offered(what.code), columns)
+    title = "on the other machine, run" + (", or enter the code on the page:" if paged else ":")
+    facts = _facts(what, expiry, columns)
+    head = [*broken([title, "", what.command, ""], columns), *facts, "", *_dial(what)]
+    links = broken(_links(what.code, hosted=hosted), columns) if paged else []
+    if choice.mode is None or not paged:
+        notes = [choice.reason] if choice.reason and paged else []
+        if heights([*offer, *head, *links], columns) + _STATUS <= rows:
+            lines = [*offer, *head, *links]
+            return Announcement(lines, status, notes, len(lines))
+        # Rows that scroll out would keep the mark in place of the number.
+        return Announcement([*links, *offer, *head], status, notes, len(head))
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if what.code.role == "sender" else " to send from it"
-    links = _links(what.code, hosted=hosted) if paged else []
-    if choice.mode is None or not paged:
-        lines = broken([*offered(what.code), *head, *links], columns)
-        notes = [choice.reason] if choice.reason and paged else []
-        return Announcement(lines, status, notes, len(lines))
-    above = broken([*offered(what.code)], columns)
-    head = broken(head, columns)
     drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=rows)
     shown = [*head, *broken([f"or {phone}:"], columns), *drawn]
-    below = broken(["", *links], columns)
+    below = ["", *links]
     if not news and heights([*shown, *below], columns) + _STATUS <= rows:
-        return Announcement([*above, *shown, *below], status, [], len(shown) + len(below))
+        return Announcement([*offer, *shown, *below], status, [], len(shown) + len(below))
+    above = [*links, *offer]
     if not news and heights(shown, columns) + _STATUS <= rows:
-        return Announcement([*below[1:], *above, *shown], status, [], len(shown))
-    # Only the QR code fits into the window, and the code beside it. Rows above would keep the mark
-    # in place of the number.
+        return Announcement([*above, *shown], status, [], len(shown))
+    above += _dial(what)
+    longest, beside_it = _variants(what, expiry)[-1], [*_sentences(what, expiry), f"or {phone}"]
+    for top, needed, advice in (
+        (broken([title, what.command], columns), [*news, *longest], [*news, *beside_it]),
+        ([what.command, *facts[:-1]], news, [*news, f"or {phone}"]),
+        ([what.command], news, news),
+    ):
+        room = rows - heights(top, columns)
+        drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=room)
+        if len(drawn) + _STATUS <= room and (not needed or has_room(drawn, needed, columns)):
+            shown = [*top, *beside(drawn, advice, columns)]
+            if len(top) == 1:
+                status = _status(columns, expiry)
+            return Announcement([*above, *shown], status, [], len(shown), bool(news))
+    # Only the QR code fits into the window, and the code beside it.
     command = what.command.removesuffix(what.text).strip()
-    told = [f"run {command}, or open the page, with:", what.text, *news]
-    told += [f"works once, until {until(what.code.expires, now)}", f"or {phone}"]
-    if not has_room(drawn, told[: 2 + len(news)], columns):
+    needed = [f"run {command}, or open the page, with:", what.text, *news]
+    drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=rows)
+    if not has_room(drawn, needed, columns):
         return announce_short(what, err, "none", now, hosted=hosted)
-    shown = beside(drawn, told, columns)
-    lines = [*below[1:], *above, *_dial(what), *shown]
-    return Announcement(lines, status, [], len(shown), bool(news))
+    shown = beside(drawn, [*needed, *beside_it], columns)
+    status = _status(columns, expiry)
+    return Announcement([*above, *shown], status, [], len(shown), bool(news))
 
 
-def _head(what: ShortAnnouncement) -> list[str]:
-    """Return the command, and below it where the code works and whether it was copied."""
-    local = what.short is not None and not what.short.server
-    where = f"it works in this network only; {_EVERYWHERE}" if local else ""
-    copied = "copied to the clipboard, if your terminal supports it" if what.copied else ""
-    rows = ["on the other machine, run, or enter the code on the page:", "", what.command, ""]
-    rows += [row for row in (where, copied) if row]
-    return [*rows, *_dial(what)]
+def _facts(what: ShortAnnouncement, expiry: str, columns: int) -> list[str]:
+    """Return the rows below the command: as many before the number is known as afterwards."""
+
+    def rows(sentences: Sequence[str]) -> list[str]:
+        return [row for one in sentences for row in wrapped(one, columns)]
+
+    needed = max(len(rows(sentences)) for sentences in _variants(what, expiry))
+    shown = rows(_sentences(what, expiry))
+    return shown + [""] * (needed - len(shown))
+
+
+def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
+    """Return how long and where the code works, and whether it was copied."""
+    life = f"works once, until {expiry}"
+    if what.short is not None and not what.short.server:
+        life += f", {_HERE_ONLY}"
+    elif what.short is not None and "@" not in what.short.code:
+        life += f", {_SAME_SERVER}"
+    return [life, _COPIED] if what.copied else [life]
+
+
+def _variants(what: ShortAnnouncement, expiry: str) -> list[list[str]]:
+    """Return what `_sentences` may return after the number has arrived; the longest is the last."""
+    life = f"works once, until {expiry}"
+    return [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, _HERE_ONLY)]
 
 
 def _dial(what: ShortAnnouncement) -> list[str]:
@@ -137,8 +177,11 @@ def _links(code: CodeReady, *, hosted: bool) -> list[str]:
     return [f"or open {where}:", code.link, *others]
 
 
-def _status(expiry: str, columns: int) -> str:
-    """Return the status, as detailed as one row allows."""
+def _status(columns: int, expiry: str = "") -> str:
+    """Return the status, as detailed as one row allows; *expiry*: unless it is shown elsewhere."""
+    if not expiry:
+        full = "waiting for the other side; Ctrl-C ends"
+        return full if len(full) < columns else "waiting; Ctrl-C ends"
     full = f"waiting for the other side; the code works once, until {expiry}"
     texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
     fitting = (text for text in texts if len(text) < columns)

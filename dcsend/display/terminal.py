@@ -122,7 +122,7 @@ class TerminalDisplay(Display):
             err,
             # On a terminal the command has the code.
             out if self._stdout_free and not (out.terminal and err.terminal) else None,
-            CodeOptions(options.qr, options.sends, options.hosted, options.long),
+            CodeOptions(options.qr, options.hosted, options.long),
             clock,
         )
         self._departed = False

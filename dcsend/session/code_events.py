@@ -50,6 +50,8 @@ class CodeReady:
     "How many of `files` are texts."
     words: Sequence[str] = field(default=(), repr=False)
     "Those of the short code that `ShortCodeReady` completes; empty if there will be none."
+    host: str = ""
+    "The server that the short code will name after `@`; empty if it will name none."
 
     def as_json(self) -> JsonObject:
         """Code, link, all links, when the code expires (ISO 8601), and a sender's offer."""

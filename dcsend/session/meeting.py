@@ -17,12 +17,13 @@ from dcsend.ice.stun import parse_server
 from dcsend.net.udp import UdpPort
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, transfer_peer
+from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import CodeReady, Emit, Event, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
-from dcsend.session.short_codes import Confirm, ShortCodes, first_code
+from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_code
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
@@ -131,7 +132,7 @@ async def _published(
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
     code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
-        announce = partial(_with_words, emit, code.words if code else ())
+        announce = partial(_with_words, settings, emit, code.words) if code else emit
         listener, publication = await _listen(settings, announce, role, page, make, watch)
         when = datetime.datetime.now(datetime.UTC).astimezone()
         when += datetime.timedelta(seconds=settings.expires)
@@ -158,9 +159,12 @@ async def _published(
             await listener.close()
 
 
-def _with_words(emit: Emit, words: Sequence[str], event: Event) -> None:
-    """Emit an event, a code with the words of the short code that follows it."""
-    emit(replace(event, words=words) if isinstance(event, CodeReady) else event)
+def _with_words(settings: Settings, emit: Emit, words: Sequence[str], event: Event) -> None:
+    """Emit an event, a code with what is known of the short code that follows it."""
+    if isinstance(event, CodeReady):
+        host = host_in_code(read_option(settings.server or NONE))
+        event = replace(event, words=words, host=host)
+    emit(event)
 
 
 def _is_description(code: str) -> bool:

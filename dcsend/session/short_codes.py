@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.items import Item
     from dcsend.rendezvous.mailbox import Mailbox
 
-__all__ = ["MAX_WRONG", "Confirm", "ShortCodes", "first_code"]
+__all__ = ["MAX_WRONG", "Confirm", "ShortCodes", "first_code", "host_in_code"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +55,11 @@ def first_code(settings: Settings) -> OwnCode:
     if settings.own_code:
         return own(settings.own_code)
     return OwnCode("", new_words(settings.words))
+
+
+def host_in_code(server: Server | None) -> str:
+    """Return what follows the `@` of a code on *server*; empty for no `@`."""
+    return server.name if server is not None and server.fits_in_code else ""
 
 
 class ShortCodes(Generic[Peer]):
@@ -148,8 +153,7 @@ class ShortCodes(Generic[Peer]):
             for mailbox in mailboxes:
                 mailbox.add(*allocator.first)
             name = self._server.name if self._server else ""
-            host = name if self._server and self._server.fits_in_code else ""
-            code = ShortCode(number, wanted.words, host)
+            code = ShortCode(number, wanted.words, host_in_code(self._server))
             self._emit(ShortCodeReady(code.text(), name, self._expires))
             try:
                 mailbox, items = await self._joined(mailboxes, allocator)

@@ -1,0 +1,243 @@
+"""A short code on a pseudo-terminal whose screen is rendered, and off a terminal."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from dcsend.display.terminal import TerminalDisplay
+from dcsend.errors import ConnectionFailed
+from dcsend.session.events import (
+    CodeReady,
+    Event,
+    Left,
+    Link,
+    ShortCodeOver,
+    ShortCodeReady,
+    Warned,
+)
+from tests.display.seats import CONNECTED, DIAL, LOCAL_PAGE, NOW, Seat, code, plainly
+from tests.display.test_qr import photographed, scanned
+from tests.support.screens import Pty
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+
+FIRST = "dcsend receive 7-walrus-umbrella"
+WORKS = f"works once, until {NOW:%H:%M}"
+SIZES = [(80, 24), (80, 31), (100, 50), (60, 24), (40, 40), (40, 20), (80, 22)]
+"Columns and rows of windows for which the layouts differ."
+
+
+def announced(role: str = "sender", host: str = "") -> CodeReady:
+    """Return the event of a code whose short code is awaited."""
+    return replace(code(LOCAL_PAGE, role), words=("walrus", "umbrella"), host=host)
+
+
+def short(text: str = "7-walrus-umbrella", server: str = "") -> ShortCodeReady:
+    """Return the event of a short code."""
+    return ShortCodeReady(text, server, NOW)
+
+
+def shown(display: TerminalDisplay, pty: Pty, *events: Event) -> list[str]:
+    """Return the rows after further events."""
+
+    def show() -> None:
+        for event in events:
+            display.show(event)
+
+    return pty.during(show)
+
+
+def changed(before: Sequence[str], after: Sequence[str]) -> list[str]:
+    """Return the rows that differ, as they are afterwards."""
+    assert len(before) == len(after)
+    return [new for old, new in zip(before, after, strict=True) if old != new]
+
+
+def test_ordinary_window_has_the_command_first_and_the_qr_code_below(seat: Seat) -> None:
+    rows = seat.after(announced(), short())
+    assert rows[:2] == ["on the other machine, run, or enter the code on the page:", FIRST]
+    assert rows[-1] == "waiting for the other side; Ctrl-C ends"
+    assert len(rows) == 24
+    beside = " ".join(" ".join(row[41:] for row in rows[2:-1]).split())
+    assert beside == (
+        f"{WORKS}, in this network only; in any with --server public copied to the clipboard, if "
+        "your terminal supports it or scan this with a phone in the same network"
+    )
+    assert scanned(photographed(seat.pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+
+
+def test_high_window_has_command_life_qr_code_and_link() -> None:
+    pty = Pty(100, 50)
+    rows = Seat(pty).after(replace(announced(), files=1, bytes=5), short())
+    assert rows[:10] == [
+        "to send: 1 file (5 B)",
+        "on the other machine, run, or enter the code on the page:",
+        "",
+        FIRST,
+        "",
+        f"{WORKS}, in this network only; in any with --server public",
+        "copied to the clipboard, if your terminal supports it",
+        "",
+        "or scan this with a phone in the same network:",
+        "",
+    ]
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    assert rows[rows.index("or open in a browser in the same network:") + 1].startswith(LOCAL_PAGE)
+    pty.close()
+
+
+def test_narrow_window_has_no_qr_code_and_breaks_between_words() -> None:
+    pty = Pty(40, 40)
+    rows = Seat(pty).after(announced("receiver"), short())
+    at = rows.index("dcsend send PATH --to 7-walrus-umbrella")
+    assert rows[at + 1 : at + 7] == [
+        "",
+        f"{WORKS}, in this network",
+        "  only; in any with --server public",
+        "copied to the clipboard, if your",
+        "  terminal supports it",
+        "",
+    ]
+    assert rows[-1] == "waiting for the other side; Ctrl-C ends"
+    pty.close()
+
+
+def test_command_is_last_where_the_links_fill_the_window() -> None:
+    pty = Pty(40, 20)
+    event = announced()
+    links = [Link(event.link, "eth0"), Link(DIAL.link("http://10.1.0.2:4000/"), "eth1")]
+    rows = Seat(pty).after(replace(event, links=links), short())
+    assert FIRST in rows
+    assert "...-" not in " ".join(rows)
+    assert links[1].url in pty.written.replace("\r\n", "")
+    pty.close()
+
+
+def test_window_without_room_beside_the_qr_code_has_the_life_in_the_status() -> None:
+    pty = Pty(60, 24)
+    rows = Seat(pty).after(announced(), short())
+    assert FIRST in rows
+    assert rows[-1] == f"waiting; works once, until {NOW:%H:%M}"
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
+def test_code_is_beside_a_qr_code_that_fills_the_window() -> None:
+    pty = Pty(80, 22)
+    rows = Seat(pty).after(announced(), short())
+    beside = " ".join(" ".join(row[41:] for row in rows[:-1]).split())
+    assert beside.startswith("run dcsend receive, or open the page, with: 7-walrus-umbrella works")
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.parametrize("host", ["", "a.example"])
+def test_number_changes_the_rows_of_code_and_life_only(columns: int, rows: int, host: str) -> None:
+    pty = Pty(columns, rows)
+    display = Seat(pty).display()
+    before = shown(display, pty, announced(host=host))
+    assert sum("...-walrus-umbrella" in row for row in before) == 1
+    written = len(pty.written)
+    after = shown(display, pty, short("7-walrus-umbrella" + (f"@{host}" if host else ""), host))
+    assert sum("7-walrus-umbrella" in row for row in after) == 1
+    new = pty.written[written:]
+    assert not any(sequence in new for sequence in ("\x1b[J", "\x1b[2J", "\n"))
+    # The cursor is restored after each row that is written; a long row takes two.
+    assert 0 < new.count("\x1b8") <= len(changed(before, after))
+    pty.close()
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_next_code_is_in_the_place_of_one_that_was_used_up(columns: int, rows: int) -> None:
+    pty = Pty(columns, rows)
+    display = Seat(pty).display()
+    before = shown(display, pty, announced(), short())
+    after = shown(display, pty, short("12-asparagus-wasp"))
+    rows_changed = changed(before, after)
+    assert len(rows_changed) == 1
+    assert "12-asparagus-wasp" in rows_changed[0]
+    pty.close()
+
+
+def test_note_about_a_wrong_code_leaves_one_code_on_the_screen(seat: Seat) -> None:
+    note = Warned("short-code", "a wrong code was entered", "give the other side the new code")
+    rows = seat.after(announced(), short(), note, short("12-asparagus-wasp"))
+    assert [row for row in rows if "walrus" in row] == []
+    assert rows.count("dcsend receive 12-asparagus-wasp") == 1
+    assert "note: a wrong code was entered" in seat.pty.written
+
+
+def test_dial_code_takes_the_place_of_a_short_code_that_is_over() -> None:
+    pty = Pty(80, 50)
+    over = ShortCodeOver(ConnectionFailed("the server is silent", "the dial code still works"))
+    rows = Seat(pty).after(announced(), over)
+    assert "the server is silent" in rows
+    assert f"dcsend receive {DIAL.text()}"[:80] in rows
+    assert not any("walrus" in row for row in rows)
+    pty.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "server", "where"),
+    [
+        ("7-walrus-umbrella", "", ", in this network only; in any with --server public"),
+        ("7-walrus-umbrella@public", "public", ""),
+        ("7-walrus-umbrella", "ws://h/v1", ", with the same --server on the other machine"),
+    ],
+)
+def test_row_below_the_command_says_where_the_code_works(
+    text: str, server: str, where: str
+) -> None:
+    pty = Pty(80, 30)
+    rows = Seat(pty).after(announced(), short(text, server), qr="none")
+    assert rows[rows.index(f"dcsend receive {text}") + 2] == f"{WORKS}{where}"
+    pty.close()
+
+
+def test_short_code_is_copied_to_the_clipboard(seat: Seat) -> None:
+    seat.after(announced(), short())
+    copied = base64.b64encode(b"7-walrus-umbrella").decode()
+    assert f"\x1b]52;c;{copied}\a" in seat.pty.written
+
+
+def test_dial_code_is_shown_with_long_only() -> None:
+    pty = Pty(80, 60)
+    command = f"dcsend receive {DIAL.text()}"[:80]
+    assert command not in Seat(pty).after(announced(), short())
+    pty.close()
+    pty = Pty(80, 60)
+    assert command in Seat(pty).after(announced(), short(), long=True)
+    pty.close()
+
+
+@pytest.mark.parametrize("height", [24, 50])
+def test_code_is_shown_again_when_a_device_leaves(height: int) -> None:
+    pty = Pty(80, height)
+    left = Left("10.0.0.9", ConnectionFailed("the connection is lost"), again=True)
+    rows = Seat(pty).after(announced(), short(), CONNECTED, left)
+    assert FIRST in rows
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    text = " ".join(" ".join(row[41:] if height == 24 else row for row in rows).split())
+    assert "10.0.0.9 has left, and the code works again: the connection is lost" in text
+    pty.close()
+
+
+def test_terminal_whose_cursor_can_not_be_moved_has_no_mark(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    rows = seat.after(announced(), short(), qr="none")
+    assert not any("..." in row for row in rows)
+    assert rows.count("or with the short code, in this network only: " + FIRST) == 1
+
+
+def test_short_code_off_a_terminal_is_a_line() -> None:
+    lines, out = plainly(announced(), short("7-walrus-umbrella@public", "public"))
+    assert lines[-1] == f"or with the short code: {FIRST}@public"
+    assert out == f"{DIAL.text()}\n"
