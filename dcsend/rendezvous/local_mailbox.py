@@ -14,7 +14,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
 from dcsend.errors import ConnectionFailed, LocalProtocolError
 from dcsend.rendezvous.ice_servers import IceServer
@@ -187,10 +187,10 @@ class LocalConnection:
                 raise WireError("too many messages")
             values = parse(text)
             self._send(dump("ack"))
-            handle = _HANDLERS.get(str(values["type"]))
+            handle = self._HANDLERS.get(str(values["type"]))
             if handle is None:
                 raise WireError("this mailbox has no messages of that type")
-            if not self.side and handle not in _UNBOUND:
+            if not self.side and handle not in self._UNBOUND:
                 raise WireError("bind first")
             handle(self, values)
         except WireError as exc:
@@ -249,18 +249,17 @@ class LocalConnection:
         self._send(dump("closed"))
         self.end()
 
-
-_HANDLERS: Final[dict[str, Callable[[LocalConnection, dict[str, object]], None]]] = {
-    "ping": LocalConnection._ping,
-    "bind": LocalConnection._bind,
-    "claim": LocalConnection._claim,
-    "open": LocalConnection._open,
-    "add": LocalConnection._add,
-    "release": LocalConnection._release,
-    "close": LocalConnection._closing,
-}
-_UNBOUND: Final = (LocalConnection._ping, LocalConnection._bind)
-"Handlers of messages that may come before `bind`."
+    _HANDLERS: ClassVar[dict[str, Callable[[LocalConnection, dict[str, object]], None]]] = {
+        "ping": _ping,
+        "bind": _bind,
+        "claim": _claim,
+        "open": _open,
+        "add": _add,
+        "release": _release,
+        "close": _closing,
+    }
+    _UNBOUND: ClassVar = (_ping, _bind)
+    "Handlers of messages that may come before `bind`."
 
 
 class LocalSide:

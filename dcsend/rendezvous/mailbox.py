@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn, Protocol
+from typing import ClassVar, Final, NoReturn, Protocol
 
 from dcsend.errors import (
     CodeUsed,
@@ -195,7 +195,7 @@ class MailboxClient:
                 raise WireError(f"it sends more than {_MAX_RECEIVED} messages")
             values = parse(text)
             # Clients ignore unknown types. ack, released and nameplates need no reaction, either.
-            handle = _HANDLERS.get(str(values["type"]))
+            handle = self._HANDLERS.get(str(values["type"]))
             return handle(self, values) if handle is not None else []
         except WireError as exc:
             raise self._violation(str(exc)) from None
@@ -310,17 +310,16 @@ class MailboxClient:
         if not self._welcomed:
             raise WireError(f"{kind} comes before welcome")
 
-
-_HANDLERS: Final[dict[str, Callable[[MailboxClient, dict[str, object]], list[str]]]] = {
-    "welcome": MailboxClient._welcome,
-    "allocated": MailboxClient._allocated,
-    "claimed": MailboxClient._claimed,
-    "pong": MailboxClient._pong,
-    "message": MailboxClient._message,
-    "ice-servers": MailboxClient._ice_servers,
-    "closed": MailboxClient._closed,
-    "error": MailboxClient._error,
-}
+    _HANDLERS: ClassVar[dict[str, Callable[[MailboxClient, dict[str, object]], list[str]]]] = {
+        "welcome": _welcome,
+        "allocated": _allocated,
+        "claimed": _claimed,
+        "pong": _pong,
+        "message": _message,
+        "ice-servers": _ice_servers,
+        "closed": _closed,
+        "error": _error,
+    }
 
 
 def _notice(value: object) -> str:
