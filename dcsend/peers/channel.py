@@ -12,7 +12,7 @@ from dcsend.peers.contract import MAX_QUEUED
 from dcsend.peers.mailbox import Mailbox
 from dcsend.sctp.channels import ChannelParameters, DataChannel
 
-__all__ = ["Channel", "ChannelParameters"]
+__all__ = ["ChannelParameters", "SctpChannel"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Transport(Protocol):
         ...
 
 
-class Channel:
+class SctpChannel:
     """One data channel of a peer connection."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Channel:
         max_message_size: int,
         high_water: int,
         max_queued: int = MAX_QUEUED,
-        on_message: Callable[[Channel, bytes | str], None] | None = None,
+        on_message: Callable[[SctpChannel, bytes | str], None] | None = None,
     ) -> None:
         """Wrap *channel*.
 

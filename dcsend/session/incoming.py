@@ -32,7 +32,7 @@ from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import FileFinished, ManifestKnown, TextExchanged, total_size
 from dcsend.session.outcome import Tally
@@ -62,7 +62,7 @@ class Incoming:
     """Receives one manifest over one connection into one sink.
 
     Args:
-        meeting: with the sender.
+        peer: the sender.
         sink: for the policy of the settings.
         settings: of the run.
         tally: counts, and gets the events.
@@ -76,7 +76,7 @@ class Incoming:
 
     def __init__(
         self,
-        meeting: Meeting,
+        peer: ConnectedPeer,
         sink: Sink,
         settings: Settings,
         tally: Tally,
@@ -91,10 +91,10 @@ class Incoming:
         self.answered = False
         "Whether a person has accepted or declined the offer."
         self._protocol = Receiver(agent=agent, name=settings.name, window=settings.window)
-        self.control: Final = Control(meeting, self._protocol, tally, self._for_peer)
-        self._meeting = meeting
-        self._conversation = meeting.conversation
-        self._data = meeting.connection.channels["data"]
+        self.control: Final = Control(peer, self._protocol, tally, self._for_peer)
+        self._peer = peer
+        self._conversation = peer.conversation
+        self._data = peer.connection.channels["data"]
         self._sink = sink
         self._settings = settings
         self._tally = tally
@@ -203,7 +203,7 @@ class Incoming:
             )
         except DcsendError as exc:
             self.answered = not isinstance(exc, DestinationError)
-            is_last = self._meeting.is_last
+            is_last = self._peer.is_last
             reason = "declined" if self.answered else "error" if is_last else "destination"
             self._protocol.decline(reason, self._for_peer(exc))
             await self.control.flush()

@@ -27,7 +27,7 @@ from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_MESSAGE, MAX_PAYLOA
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import TransferState
 from dcsend.session.batches import grouped, holes, take
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import FileFinished, ManifestKnown, total_size
 from dcsend.session.inflight import InFlight
@@ -73,7 +73,7 @@ class Outgoing:
     """Sends one source over one connection.
 
     Args:
-        meeting: with the receiver.
+        peer: the receiver.
         entries: the manifest.
         source: of their content.
         settings: of the run.
@@ -86,7 +86,7 @@ class Outgoing:
 
     def __init__(
         self,
-        meeting: Meeting,
+        peer: ConnectedPeer,
         entries: Sequence[Entry],
         source: FileSource,
         settings: Settings,
@@ -107,11 +107,11 @@ class Outgoing:
             name=settings.name,
             window=settings.window,
             manifest=manifest,
-            is_last=meeting.is_last,
+            is_last=peer.is_last,
         )
-        self.control: Final = Control(meeting, self._protocol, tally)
-        self._conversation = meeting.conversation
-        self._channels = meeting.connection.channels
+        self.control: Final = Control(peer, self._protocol, tally)
+        self._conversation = peer.conversation
+        self._channels = peer.connection.channels
         self._source = source
         self._entries = entries
         self._settings = settings

@@ -21,7 +21,7 @@ from dcsend.protocol.messages import (
     encode,
 )
 from dcsend.protocol.receiver import Receiver
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import Conversation
 from dcsend.session.outcome import Tally
 from dcsend.settings import Settings
@@ -52,7 +52,7 @@ def control_of(connection: MemoryConnection) -> tuple[Control, Receiver]:
     tally = Tally(lambda event: None)
     conversation = Conversation(connection, Settings(), tally.emit)
     side = Receiver(agent="a")
-    return Control(Meeting(connection, conversation), side, tally), side
+    return Control(ConnectedPeer(connection, conversation), side, tally), side
 
 
 async def greet(

@@ -30,7 +30,7 @@ from dcsend.protocol.messages import (
     Working,
     decode,
 )
-from dcsend.session.control import Meeting
+from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation, Room
 from dcsend.session.events import Emit, Event, FileFinished, ManifestKnown, TextExchanged
 from dcsend.session.incoming import Incoming
@@ -61,7 +61,9 @@ def receiving(
     if isinstance(sink, Path):
         sink = DirectorySink(sink, existing=Existing.REFUSE)
     talk = Conversation(connection, settings, emit, room=room)
-    half = Incoming(Meeting(connection, talk), sink, settings, Tally(emit), accept, agent="dcsend")
+    half = Incoming(
+        ConnectedPeer(connection, talk), sink, settings, Tally(emit), accept, agent="dcsend"
+    )
     return talk.run(half)
 
 
@@ -71,8 +73,8 @@ def sending(
     source = FileSource(found, block_size=1 << 20)
     tally = Tally(lambda event: None)
     talk = Conversation(connection, SETTINGS, tally.emit, room=room)
-    meeting = Meeting(connection, talk)
-    return talk.run(Outgoing(meeting, found.entries, source, SETTINGS, tally, agent="dcsend"))
+    peer = ConnectedPeer(connection, talk)
+    return talk.run(Outgoing(peer, found.entries, source, SETTINGS, tally, agent="dcsend"))
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.manifest import Scan, scan
 from dcsend.files.sink import Sink
 from dcsend.files.source import FileSource
-from dcsend.session.control import Meeting
+from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
 from dcsend.session.incoming import BATCH, CLOSING_SECONDS, Incoming
@@ -61,7 +61,9 @@ def sender(
     tally = Tally(emit or events.append)
     lines: asyncio.Queue[str] = asyncio.Queue()
     talk = Conversation(connection, settings, tally.emit, lines)
-    half = Outgoing(Meeting(connection, talk), found.entries, source, settings, tally, agent="a")
+    half = Outgoing(
+        ConnectedPeer(connection, talk), found.entries, source, settings, tally, agent="a"
+    )
     return Side(half, talk, events, tally, lines, connection)
 
 
@@ -85,7 +87,7 @@ def receiver(
     lines: asyncio.Queue[str] = asyncio.Queue()
     talk = Conversation(connection, settings, tally.emit, lines)
     half = Incoming(
-        Meeting(connection, talk),
+        ConnectedPeer(connection, talk),
         sink or DirectorySink(root, existing=Existing.REFUSE),
         settings,
         tally,

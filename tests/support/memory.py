@@ -48,7 +48,7 @@ class MemoryChannel:
             self._deliver(message)
 
     def send(self, message: bytes | str) -> bool:
-        """See `Channel.send`."""
+        """See `contract.Channel.send`."""
         if self._end is not None:
             raise self._end
         if self._in_flight >= _HIGH_WATER:
@@ -71,13 +71,13 @@ class MemoryChannel:
         self.peer.mailbox.put(message, len(message))
 
     async def writable(self) -> None:
-        """See `Channel.writable`."""
+        """See `contract.Channel.writable`."""
         await self._room.wait()
         if self._end is not None:
             raise self._end
 
     async def receive(self) -> bytes | str:
-        """See `Channel.receive`."""
+        """See `contract.Channel.receive`."""
         return (await self.mailbox.get())[0]
 
     def end(self, reason: DcsendError) -> None:

@@ -252,7 +252,7 @@ test("messages stay in order when the channel has no room", async () => {
   const side = new Receiver("page");
   side.messagesToSend = () => queue.shift() ?? [];
   const route = await connection.route();
-  const meeting = {
+  const peer = {
     connection,
     hello: "",
     route,
@@ -260,7 +260,7 @@ test("messages stay in order when the channel has no room", async () => {
     expect: () => undefined,
     lift: () => undefined,
   };
-  const line = new Control(meeting, side, "receiver", new Tally(() => undefined));
+  const line = new Control(peer, side, "receiver", new Tally(() => undefined));
   const flushed = line.flush();
   await pass(0);
   room = 9;

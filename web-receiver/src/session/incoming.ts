@@ -19,7 +19,7 @@ import { printable } from "../printable.ts";
 import type { Event, FrameEvent } from "../protocol/events.ts";
 import { WINDOW } from "../protocol/limits.ts";
 import { Receiver } from "../protocol/receiver.ts";
-import { Control, type Meeting } from "./control.ts";
+import { type ConnectedPeer, Control } from "./control.ts";
 import type { TransferHalf } from "./conversation.ts";
 import type { ManifestKnown } from "./events.ts";
 import type { RunOptions } from "./options.ts";
@@ -48,7 +48,7 @@ const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
 export class Incoming implements TransferHalf {
   safe = false;
   readonly control: Control;
-  readonly #meeting: Meeting;
+  readonly #peer: ConnectedPeer;
   readonly #options: RunOptions;
   readonly #tally: Tally;
   readonly #protocol: Receiver;
@@ -69,12 +69,12 @@ export class Incoming implements TransferHalf {
   readonly #withoutVerdict = new Set<number>();
   #progress: Progress | null = null;
 
-  constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
-    this.#meeting = meeting;
+  constructor(peer: ConnectedPeer, options: RunOptions, tally: Tally) {
+    this.#peer = peer;
     this.#options = options;
     this.#tally = tally;
     this.#protocol = new Receiver(options.agent, options.window ?? WINDOW, options.name);
-    this.control = new Control(meeting, this.#protocol, "receiver", tally);
+    this.control = new Control(peer, this.#protocol, "receiver", tally);
   }
 
   /** Receive everything; resolve when the sender has sent Bye. */
@@ -101,7 +101,7 @@ export class Incoming implements TransferHalf {
   /** Set the deadline of the sender's next message, if one is due. */
   #expect(): void {
     const { state, offered } = this.#protocol;
-    const { expect, lift } = this.#meeting;
+    const { expect, lift } = this.#peer;
     if (state === "waiting" && offered > 0) expect("did not complete its list of files");
     else if (state === "receiving" && !this.#busy && this.#pending.length === 0) {
       expect("sent nothing for too long");
@@ -231,17 +231,17 @@ export class Incoming implements TransferHalf {
     await this.#agree();
     this.#reassured = this.control.reassure(() => this.#busy);
     await race(this.#write(), this.#takeFrames());
-    this.#meeting.lift();
+    this.#peer.lift();
     await within(BYE, this.control.followed);
     throw new ConnectionFailed("the other side did not confirm the end of the transfer");
   }
 
   async #takeFrames(): Promise<void> {
-    const { data } = this.#meeting.connection.channels;
+    const { data } = this.#peer.connection.channels;
     try {
       for (;;) {
         const message = await data.receive();
-        this.#meeting.heard();
+        this.#peer.heard();
         const frames = this.#protocol.receiveFrame(message);
         if (frames.length === 0) continue; // the run is over; the control channel has the reason
         this.#pending.push(...frames);
@@ -259,7 +259,7 @@ export class Incoming implements TransferHalf {
       this.#expect();
       while (this.#pending.length === 0) await this.#arrived.wait();
       this.#busy = true;
-      this.#meeting.lift();
+      this.#peer.lift();
       const { batch, cost, counts, ended } = this.#nextBatch();
       let outcomes = (await this.#sink?.apply(batch)) ?? [];
       if (this.#tally.sealed) return;
