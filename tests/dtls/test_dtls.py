@@ -13,6 +13,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dcsend.dtls.transport import join_records
 from dcsend.errors import ConnectionFailed
 from dcsend.net.address import Address
 from dcsend.net.segmentation import BURST
@@ -157,6 +158,33 @@ def forgeries() -> Iterator[bytes]:
     yield record(bytes(12), kind=22, epoch=0)  # HelloRequest
     yield b"\x17"
     yield HEADER[:12]
+
+
+@pytest.mark.parametrize("kind", [19, 24])
+def test_record_of_another_type_is_joined_with_no_other(kind: int) -> None:
+    check_is_alone(record(bytes(40), kind=kind))
+
+
+@pytest.mark.parametrize(("version", "epoch"), [(0xFEFF, 1), (0xFEFD, 0), (0xFEFD, 2)])
+def test_record_of_another_version_or_epoch_is_joined_with_no_other(
+    version: int, epoch: int
+) -> None:
+    check_is_alone(record(bytes(40), version=version, epoch=epoch))
+
+
+@pytest.mark.parametrize("length", [0, 39, 41])
+def test_record_with_another_length_than_its_datagram_is_joined_with_no_other(length: int) -> None:
+    check_is_alone(record(bytes(40), length=length))
+
+
+def test_record_without_content_is_joined_with_no_other() -> None:
+    check_is_alone(record(b""))
+
+
+def check_is_alone(alone: bytes) -> None:
+    """Check that only the datagrams beside this one are joined."""
+    good = record(bytes(40))
+    assert list(join_records([good, good, alone, good, good])) == [good * 2, alone, good * 2]
 
 
 async def test_forged_records_harm_none_that_come_with_them(ends: Ends) -> None:

@@ -17,7 +17,7 @@ from tests.ice.test_stun import response
 from tests.support.load import Stopwatch
 from tests.support.peers import UdpClient
 
-NEAR = ("192.0.2.9", 40_000)
+NEAR = RemoteAddress("192.0.2.9", 40_000)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,10 @@ async def port() -> AsyncIterator[UdpPort]:
 
 
 async def found(
-    port: UdpPort, *servers: Address, theirs: Address = NEAR, tcp_port: int = diagnosis.TCP_PORT
+    port: UdpPort,
+    *servers: Address,
+    theirs: RemoteAddress = NEAR,
+    tcp_port: int = diagnosis.TCP_PORT,
 ) -> Facts:
     """Return the facts after a diagnosis."""
     asking = Diagnosis(port, servers, tcp_port=tcp_port)
@@ -44,7 +47,7 @@ async def found(
         asking.received(data, source)
 
     port.route_unknown(received)
-    return await asking.complete(local_facts(Role.DIALER, [RemoteAddress(*theirs)]))
+    return await asking.complete(local_facts(Role.DIALER, [theirs]))
 
 
 @pytest.mark.full
@@ -99,14 +102,21 @@ async def test_no_server_is_asked_if_none_is_named(port: UdpPort) -> None:
 
 async def test_port_that_is_closed_is_noticed(port: UdpPort) -> None:
     async with UdpClient.open() as gone:
-        place = gone.address
+        place = RemoteAddress(*gone.address)
     facts = await found(port, theirs=place)
-    assert facts.closed == {place[0]}
+    assert facts.closed == {place.host}
+
+
+async def test_relayed_address_is_not_probed(port: UdpPort) -> None:
+    async with UdpClient.open() as gone:
+        place = RemoteAddress(*gone.address, relayed=True)
+    facts = await found(port, theirs=place)
+    assert facts.closed == frozenset()
 
 
 async def test_port_that_is_open_gets_nothing_that_has_an_effect(port: UdpPort) -> None:
     async with UdpClient.open() as there:
-        facts = await found(port, theirs=there.address)
+        facts = await found(port, theirs=RemoteAddress(*there.address))
         assert facts.closed == frozenset()
         assert [data[:2] for data, _ in there.received] == [b"\x00\x11"]  # an indication
 

@@ -6,6 +6,7 @@ import { Control } from "../src/session/control.ts";
 import { Tally } from "../src/session/outcome.ts";
 import { memoryPair } from "./memory-peers.ts";
 import {
+  blocksOf,
   chosen,
   content,
   entry,
@@ -63,6 +64,17 @@ describe("keep-alive messages", () => {
 describe("a peer that lives and does nothing", () => {
   const failure = (page: ReturnType<typeof startPage>) => page.of("failed")[0]?.error.message;
 
+  /** Return a function that returns how many Working the peer has received since this call. */
+  const countWorking = ({ protocol }: SendingPeer | ReceivingPeer) => {
+    let count = 0;
+    const receive = protocol.receive.bind(protocol);
+    protocol.receive = (message) => {
+      count += message === '{"type":"working"}' ? 1 : 0;
+      return receive(message);
+    };
+    return () => count;
+  };
+
   test("has a minute for the next frame, or for Working", async () => {
     const page = startPage({ now, wallClock: now });
     const peer = new SendingPeer(page.peer, [entry("f", 1)], []);
@@ -118,14 +130,9 @@ describe("a peer that lives and does nothing", () => {
       },
     });
     const peer = new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
-    const heard: unknown[] = [];
-    const receive = peer.protocol.receive.bind(peer.protocol);
-    peer.protocol.receive = (message) => {
-      heard.push(message);
-      return receive(message);
-    };
+    const working = countWorking(peer);
     await converse(page, 65);
-    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(working()).toBe(3);
     expect(failure(page)).toBe(undefined);
   });
 
@@ -137,15 +144,32 @@ describe("a peer that lives and does nothing", () => {
       openSource: () => ({ next: never, close: () => undefined }),
     });
     const peer = new ReceivingPeer(page.peer);
-    const heard: unknown[] = [];
-    const receive = peer.protocol.receive.bind(peer.protocol);
-    peer.protocol.receive = (message) => {
-      heard.push(message);
-      return receive(message);
-    };
+    const working = countWorking(peer);
     await converse(page, 65);
-    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(working()).toBe(3);
     expect(failure(page)).toBe(undefined);
+  });
+
+  test("gets no Working while this page waits for frames", async () => {
+    const page = startPage({ now, wallClock: now });
+    const working = countWorking(new SendingPeer(page.peer, [entry("f", 1)], []));
+    await converse(page, 55);
+    expect(working()).toBe(0);
+  });
+
+  test("gets no Working while this page waits for Ack", async () => {
+    const page = startPage({
+      now,
+      wallClock: now,
+      questions: { choose: async () => chosen({ a: content(1000) }) },
+      blocks: blocksOf([content(1000)], 100),
+    });
+    const peer = new ReceivingPeer(page.peer, 500);
+    peer.protocol.written = () => undefined;
+    peer.protocol.verdict = () => undefined;
+    const working = countWorking(peer);
+    await converse(page, 55);
+    expect(working()).toBe(0);
   });
 });
 
