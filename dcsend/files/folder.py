@@ -38,7 +38,7 @@ Identity = tuple[int, int]
 "Device and inode; two names with the same identity are one file."
 
 HELD_OPEN: Final = 32
-"Folders that stay open between batches; macOS allows 256 descriptors per process."
+"Folders that stay open between portions; macOS allows 256 descriptors per process."
 USE_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd
 "Whether this system can resolve names relative to a descriptor."
 

@@ -1,6 +1,6 @@
 """The receiving half of a transfer.
 
-    `data` channel ─ frames ─► pending content ─ batch ─► disk thread ─► verdicts, acks
+    `data` channel ─ frames ─► pending content ─ portion ─► disk thread ─► verdicts, acks
     `control` channel ─ manifest ─► plan ─► person ─► accept or decline
 
 The window bounds what is pending: nothing is acknowledged before it is written.
@@ -44,9 +44,9 @@ from dcsend.settings import Settings
 
 __all__ = ["Incoming"]
 
-BATCH: Final = 1024 * 1024
-"""Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming where
-the disk is slow. Where it is fast a batch is a frame or two."""
+PORTION_SIZE: Final = 1024 * 1024
+"""Bytes of frames in one portion: an eighth of the window, so that acknowledgements keep coming
+where the disk is slow. Where it is fast a portion is a frame or two."""
 CLOSING_SECONDS: Final = 0.7
 "For the disk thread to finish its job at the end; a pipe that is not read may block it longer."
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
@@ -71,7 +71,7 @@ class Incoming:
         agent: name and version of this program.
         accepted: called on acceptance.
         closing: seconds for the disk thread to finish its job at the end.
-        batch: bytes of frames in one job of the disk thread, or one frame.
+        portion_size: bytes of frames in one job of the disk thread, or one frame.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Incoming:
         agent: str,
         accepted: Callable[[], None] = lambda: None,
         closing: float = CLOSING_SECONDS,
-        batch: int = BATCH,
+        portion_size: int = PORTION_SIZE,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
@@ -102,7 +102,7 @@ class Incoming:
         self._anew = anew
         self._on_accepted = accepted
         self._closing = closing
-        self._batch = batch
+        self._portion_size = portion_size
         root = settings.destination
         if root is not None and settings.names_file:
             root = root.parent
@@ -255,16 +255,16 @@ class Incoming:
                 self._arrived.set()
 
     async def _write(self) -> None:
-        """Write what is pending, batch after batch, until every file has ended."""
+        """Write what is pending, portion after portion, until every file has ended."""
         while self._left:
             self._expect()
             await self._arrived.wait()
             self._conversation.lift()
-            batch, cost = self._next_batch()
+            portion, cost = self._next_portion()
             more = bool(self._pending)
-            ended = len({one.number for one in batch if isinstance(one, End | Abort)})
-            await self._work(partial(self._sink.apply, batch, more=more))
-            self._count(batch)
+            ended = len({one.number for one in portion if isinstance(one, End | Abort)})
+            await self._work(partial(self._sink.apply, portion, more=more))
+            self._count(portion)
             self._left -= ended
             if not self._left:
                 await self._work(self._sink.finish)
@@ -291,20 +291,20 @@ class Incoming:
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def _next_batch(self) -> tuple[list[Content], int]:
-        """Take what is pending, up to the size of a batch; return it and its cost in bytes."""
-        batch: list[Content] = []
+    def _next_portion(self) -> tuple[list[Content], int]:
+        """Take what is pending, up to the size of a portion; return it and its cost in bytes."""
+        portion: list[Content] = []
         cost = 0
-        while self._pending and cost < self._batch:
-            batch.append(self._pending.popleft())
-            cost += batch[-1].cost
+        while self._pending and cost < self._portion_size:
+            portion.append(self._pending.popleft())
+            cost += portion[-1].cost
         if not self._pending:
             self._arrived.clear()
-        return batch, cost
+        return portion, cost
 
-    def _count(self, batch: Sequence[Content]) -> None:
-        """Count what a batch has written."""
-        for one in batch:
+    def _count(self, portion: Sequence[Content]) -> None:
+        """Count what a portion has written."""
+        for one in portion:
             entry = self._entries[one.number]
             if isinstance(one, Data | End):
                 size = len(one.payload)

@@ -78,16 +78,16 @@ class Folder(DirectorySink):
     def __init__(self, root: Path) -> None:
         super().__init__(root, existing=Existing.REFUSE)
         self.costs: list[int] = []
-        "Bytes of frames of each batch that was written."
+        "Bytes of frames of each portion that was written."
         self.more: list[bool] = []
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[list[Outcome]], None] = lambda outcomes: None
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
         """As that of the sink."""
         self.before()
-        outcomes = super().apply(batch, more=more)
-        self.costs.append(sum(content.cost for content in batch))
+        outcomes = super().apply(portion, more=more)
+        self.costs.append(sum(content.cost for content in portion))
         self.more.append(more)
         self.after(outcomes)
         return outcomes
@@ -124,11 +124,11 @@ async def test_a_slow_disk_acknowledges_in_pieces(tmp_path: Path) -> None:
 
 
 class LostWhileSyncing(DirectorySink):
-    """A folder whose first batch is being synced when the connection is lost."""
+    """A folder whose first portion is being synced when the connection is lost."""
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
         """Write, return no outcome."""
-        assert super().apply(batch, more=True) == []
+        assert super().apply(portion, more=True) == []
         raise ConnectionFailed("lost while they are being synced")
 
 

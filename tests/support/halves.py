@@ -17,7 +17,7 @@ from dcsend.files.source import FileSource
 from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
-from dcsend.session.incoming import BATCH, CLOSING_SECONDS, Incoming
+from dcsend.session.incoming import CLOSING_SECONDS, PORTION_SIZE, Incoming
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
@@ -76,7 +76,7 @@ def receiver(
     *,
     sink: Sink | None = None,
     closing: float = CLOSING_SECONDS,
-    batch: int = BATCH,
+    portion_size: int = PORTION_SIZE,
 ) -> Side:
     async def accept(manifest: ManifestKnown) -> bool:
         return True
@@ -93,7 +93,7 @@ def receiver(
         tally,
         decide or accept,
         agent="b",
-        batch=batch,
+        portion_size=portion_size,
         closing=closing,
     )
     return Side(half, talk, events, tally, lines, connection)

@@ -48,7 +48,7 @@ class MemoryChannel:
             self._deliver(message)
 
     def send(self, message: bytes | str) -> bool:
-        """See `contract.Channel.send`."""
+        """See `Channel.send`."""
         if self._end is not None:
             raise self._end
         if self._in_flight >= _HIGH_WATER:
@@ -71,13 +71,13 @@ class MemoryChannel:
         self.peer.mailbox.put(message, len(message))
 
     async def writable(self) -> None:
-        """See `contract.Channel.writable`."""
+        """See `Channel.writable`."""
         await self._room.wait()
         if self._end is not None:
             raise self._end
 
     async def receive(self) -> bytes | str:
-        """See `contract.Channel.receive`."""
+        """See `Channel.receive`."""
         return (await self.mailbox.get())[0]
 
     def end(self, reason: DcsendError) -> None:

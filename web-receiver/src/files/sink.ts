@@ -52,8 +52,8 @@ export class FileSink {
   }
 
   /** See `Sink.apply`. */
-  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
-    for (const content of batch) await this.#apply(content);
+  async apply(portion: readonly Content[]): Promise<readonly Outcome[]> {
+    for (const content of portion) await this.#apply(content);
     await this.#guard(this.#current?.number, () => this.#flush());
     return this.#take();
   }

@@ -1,7 +1,7 @@
 /**
  * The receiving half of a transfer. As `dcsend/session/incoming.py`.
  *
- *     `data` channel ─ frames ─► pending ─ batch ─► sink ─► verdicts, acknowledgements
+ *     `data` channel ─ frames ─► pending ─ portion ─► sink ─► verdicts, acknowledgements
  *     `control` channel ─ manifest ─► safe names ─► person ─► accept or decline
  *
  * The window bounds what is pending: nothing is acknowledged before it is written.
@@ -34,8 +34,8 @@ import { Bell, race, within } from "./waiting.ts";
  */
 export const BYE = 15;
 
-/** Bytes of frames in one batch: an eighth of the window, for frequent acknowledgements. */
-const BATCH = 1024 * 1024;
+/** Bytes of frames in one portion: an eighth of the window, for frequent acknowledgements. */
+const PORTION_SIZE = 1024 * 1024;
 
 const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
   ok: null,
@@ -253,15 +253,15 @@ export class Incoming implements TransferHalf {
     }
   }
 
-  /** Write what is pending, batch after batch, until every file has ended. */
+  /** Write what is pending, portion after portion, until every file has ended. */
   async #write(): Promise<void> {
     while (this.#left > 0) {
       this.#expect();
       while (this.#pending.length === 0) await this.#arrived.wait();
       this.#busy = true;
       this.#peer.lift();
-      const { batch, cost, counts, ended } = this.#nextBatch();
-      let outcomes = (await this.#sink?.apply(batch)) ?? [];
+      const { portion, cost, counts, ended } = this.#nextPortion();
+      let outcomes = (await this.#sink?.apply(portion)) ?? [];
       if (this.#tally.sealed) return;
       for (const [number, bytes] of counts) {
         this.#progress?.add(this.#entries[number], bytes);
@@ -276,22 +276,22 @@ export class Incoming implements TransferHalf {
     this.safe = true;
   }
 
-  /** Take at most one batch of what is pending, and count it as progress. */
-  #nextBatch() {
-    const batch: Content[] = [];
+  /** Take at most one portion of what is pending, and count it as progress. */
+  #nextPortion() {
+    const portion: Content[] = [];
     const counts = new Map<number, number>();
     const ended = new Set<number>();
     let [cost, taken] = [0, 0];
     for (const frame of this.#pending) {
-      if (cost >= BATCH) break;
+      if (cost >= PORTION_SIZE) break;
       taken += 1;
       cost += frame.cost;
       if (frame.type === "file-ended" || frame.type === "file-aborted") ended.add(frame.number);
       counts.set(frame.number, (counts.get(frame.number) ?? 0) + contentLength(frame));
-      addContent(batch, frame);
+      addContent(portion, frame);
     }
     this.#pending = this.#pending.slice(taken);
-    return { batch, cost, counts, ended };
+    return { portion, cost, counts, ended };
   }
 
   /** Finish the sink; return the outcomes that it has withheld. */
@@ -357,24 +357,24 @@ function contentLength(frame: FrameEvent): number {
   return frame.type === "hole-received" ? frame.length : frame.payload.length;
 }
 
-/** Append the content of a frame to `batch`. */
-function addContent(batch: Content[], frame: FrameEvent): void {
+/** Append the content of a frame to `portion`. */
+function addContent(portion: Content[], frame: FrameEvent): void {
   const { number } = frame;
   switch (frame.type) {
     case "data-received":
-      batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
+      portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       break;
     case "hole-received":
-      batch.push({ type: "hole", number, offset: frame.offset, length: frame.length });
+      portion.push({ type: "hole", number, offset: frame.offset, length: frame.length });
       break;
     case "file-ended":
       if (frame.payload.length > 0) {
-        batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
+        portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       }
-      batch.push({ type: "end", number, size: frame.size, digest: frame.digest });
+      portion.push({ type: "end", number, size: frame.size, digest: frame.digest });
       break;
     case "file-aborted":
-      batch.push({ type: "abort", number, reason: frame.reason });
+      portion.push({ type: "abort", number, reason: frame.reason });
       break;
   }
 }
