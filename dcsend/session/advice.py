@@ -48,6 +48,8 @@ def _before_it_began(settings: Settings, error: DcsendError) -> str:
 
 
 def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
+    if role == "receiver" and tally.files.whole:
+        return "everything was received and verified, but the other side was not notified"
     anew = "ask for a new code, then " if settings.code else ""
     # Standard output can't be resumed, and an unfinished file is sent from its start.
     some = tally.files.good > 0

@@ -52,7 +52,7 @@ async def conclude(
     """
     report = _RunReport(emit, role, interrupt, advise)
     try:
-        await _until_interrupted(story(report.tally), interrupt)
+        await _until_interrupted(story(report.tally), interrupt, report.tally)
     except DcsendError as exc:
         first = report.fail(exc)
         report.finish(first.exit_status)
@@ -127,9 +127,12 @@ def unexpected(error: BaseException) -> DcsendError:
 
 
 async def _until_interrupted(
-    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None
+    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None, tally: Tally
 ) -> None:
-    """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
+    """Await *story*, or end it when *interrupt* is set; it cleans up in either case.
+
+    A transfer that is complete is no interrupted one.
+    """
     task = asyncio.create_task(story)
     try:
         either: set[asyncio.Future[Any]] = {task}
@@ -146,5 +149,8 @@ async def _until_interrupted(
             elif (await asyncio.wait({task}, timeout=_ORDERLY))[0] and not task.cancelled():
                 task.exception()  # marks it as retrieved
     if interrupted and interrupt is not None:
-        raise Interrupted(interrupt.result())
+        number = interrupt.result()
+        if not tally.complete:
+            raise Interrupted(number)
+        return
     await task

@@ -112,14 +112,17 @@ class Control:
                 await self.flush()
 
     async def cancel(self, error: BaseException) -> None:
-        """Send Cancel, and wait until the peer closes, unless the peer has ended the transfer."""
+        """Send Cancel, and wait until the peer closes, unless the peer has ended the transfer.
+
+        After Decline or Complete, there is no Cancel, and the peer's answer is awaited.
+        """
         peer_ended = self._side.state in (TransferState.CANCELLED, TransferState.DONE)
         with contextlib.suppress(DcsendError):
             self._side.cancel(cancel_reason(error), self._explain(error))
         await self.flush()
         while not peer_ended:
             message = await self._channel.receive()
-            if self._side.state is TransferState.DECLINED:
+            if self._side.state in (TransferState.DECLINED, TransferState.COMPLETED):
                 for event in self._side.receive(message):
                     self.code_is_used = event == PeerSaidBye(by_cancel=True)
                     return

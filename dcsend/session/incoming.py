@@ -49,6 +49,9 @@ PORTION_SIZE: Final = 1024 * 1024
 where the disk is slow. Where it is fast a portion is a frame or two."""
 CLOSING_SECONDS: Final = 0.7
 "For the disk thread to finish its job at the end; a pipe that is not read may block it longer."
+LAST_STEPS: Final = 0.2
+"""Seconds in which an interrupted receiver that has all frames can still write them and send
+Complete; then it sends Cancel. A run ends within a second of its signal."""
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 "Kinds of entries that have frames and always a verdict."
 _FAULTS = {
@@ -111,6 +114,7 @@ class Incoming:
         self._worker = Worker("dcsend-write")
         self._job: asyncio.Task[list[Outcome]] | None = None
         "The job of the disk thread whose outcomes have not been taken."
+        self._portion_of_job: Sequence[Content] = ()
         self._outcomes: list[Outcome] = []
         "Outcomes that have not been reported."
         self._loop = asyncio.get_running_loop()
@@ -123,8 +127,6 @@ class Incoming:
         self._progress: Progress | None = None
         self._busy = False
         "Whether the disk, a pipe, or room for events is awaited."
-        self._safe = False
-        "Whether every file has its verdict and the sender has been sent all of them."
 
     async def run(self) -> None:
         """Receive everything; return when the sender has sent Bye.
@@ -139,7 +141,7 @@ class Incoming:
         try:
             await race(self.control.follow(self._handle, self._expect), self._receive())
         except ConnectionFailed:
-            if not self._safe:
+            if not self._tally.complete:
                 raise
 
     async def close(self) -> None:
@@ -153,6 +155,8 @@ class Incoming:
                         await self._take(self._job)
                 await self._work(self._sink.close)
         self._tally.keep(self._sink.kept)
+        if self._progress is not None and self._outcomes:
+            self._progress.end()
         for outcome in self._outcomes:
             self._report(outcome)  # it is there, although the sender has no verdict
         self._worker.close()
@@ -238,7 +242,7 @@ class Incoming:
     async def _receive(self) -> None:
         """Agree, then take frames and write them, both as fast as they can."""
         await self._agree()
-        await race(self._write(), self._take_frames(), self.control.reassure(lambda: self._busy))
+        await race(self._finish(), self._take_frames(), self.control.reassure(lambda: self._busy))
         self._conversation.lift()
         await asyncio.sleep(self._settings.deadlines.bye)
         raise ConnectionFailed("the other side did not confirm the end of the transfer")
@@ -254,6 +258,18 @@ class Incoming:
                 self._pending += frames
                 self._arrived.set()
 
+    async def _finish(self) -> None:
+        """Write everything; go on for a moment after an interruption if all frames are here."""
+        writing = asyncio.create_task(self._write())
+        try:
+            await asyncio.wait({writing})
+        finally:
+            if self._protocol.state is TransferState.RECEIVED:
+                await asyncio.wait({writing}, timeout=LAST_STEPS)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        await writing
+
     async def _write(self) -> None:
         """Write what is pending, portion after portion, until every file has ended."""
         while self._left:
@@ -263,16 +279,21 @@ class Incoming:
             portion, cost = self._next_portion()
             more = bool(self._pending)
             ended = len({one.number for one in portion if isinstance(one, End | Abort)})
-            await self._work(partial(self._sink.apply, portion, more=more))
-            self._count(portion)
+            await self._work(partial(self._sink.apply, portion, more=more), portion)
             self._left -= ended
             if not self._left:
                 await self._work(self._sink.finish)
             await self._send_verdicts(cost)
-        self._safe = True
+        self._tally.end()
 
-    async def _work(self, job: Callable[[], list[Outcome]]) -> None:
-        """Run *job* in the disk thread and keep its outcomes; `close` does if this is cancelled."""
+    async def _work(
+        self, job: Callable[[], list[Outcome]], portion: Sequence[Content] = ()
+    ) -> None:
+        """Run *job* in the disk thread, keep its outcomes and count the *portion* that it writes.
+
+        If this is cancelled, `close` does that.
+        """
+        self._portion_of_job = portion
         self._job = asyncio.create_task(self._worker.run(job))
         self._busy = True
         try:
@@ -285,6 +306,7 @@ class Incoming:
         outcomes = await asyncio.shield(job)
         self._outcomes += outcomes
         self._job = None
+        self._count(self._portion_of_job)
 
     def _take_outcomes(self) -> list[Outcome]:
         """Return what has not been reported."""

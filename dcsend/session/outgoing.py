@@ -154,6 +154,7 @@ class Outgoing:
         self._conversation.lift()
         self._protocol.end()
         await self.control.flush()
+        self._tally.end()
         # The receiver closes: closing here could drop Bye.
         with contextlib.suppress(ConnectionFailed, TimeoutError):
             async with asyncio.timeout(HANG_UP_SECONDS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +13,15 @@ import pytest
 
 from dcsend.content import Content
 from dcsend.entry import Existing
-from dcsend.errors import ConnectionFailed
+from dcsend.errors import ConnectionFailed, Interrupted
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.sink import Outcome
 from dcsend.protocol.limits import MAX_FRAME
+from dcsend.session import incoming
+from dcsend.session.advice import how_to_go_on
 from dcsend.session.control import Control
 from dcsend.session.conversation import TransferHalf
+from dcsend.session.events import Progressed
 from tests.support.halves import SETTINGS, both, receiver, sender
 from tests.support.memory import connected_pair
 
@@ -199,3 +203,36 @@ async def test_a_file_that_is_written_during_a_cancel_is_reported(
     await receiving.connection.close()
     await sends
     assert [(file.path, file.status) for file in receiving.tally.files] == [("film.bin", "ok")]
+    error = Interrupted(signal.SIGINT)
+    hint = how_to_go_on(SETTINGS, "receiver", receiving.tally, error)
+    assert hint == "everything was received and verified, but the other side was not notified"
+    last = [event for event in receiving.events if isinstance(event, Progressed)][-1]
+    assert last.bytes == last.total == len(CONTENT)
+
+
+async def test_receiver_that_is_interrupted_during_its_last_write_completes_the_transfer(
+    tmp_path: Path, source_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "LAST_STEPS", 150.0)  # the disk of a busy machine is slow
+    left, right = connected_pair()
+    sink = Folder(tmp_path / "in")
+    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in", sink=sink)
+    loop = asyncio.get_running_loop()
+
+    async def interrupt() -> None:
+        receives.cancel()
+        for _ in range(20):  # turns of the loop, in which the cancel reaches the last task
+            await asyncio.sleep(0)
+
+    def stop(outcomes: list[Outcome]) -> None:
+        if outcomes:
+            asyncio.run_coroutine_threadsafe(interrupt(), loop).result(150)
+
+    sink.after = stop
+    sends = asyncio.create_task(sending.run())
+    receives = asyncio.create_task(receiving.run())
+    with pytest.raises(asyncio.CancelledError):
+        await receives
+    assert receiving.tally.complete
+    assert await sends is None
+    assert [file.status for file in sending.tally.files] == ["ok"]
