@@ -102,7 +102,7 @@ class _SyncGroup:
     def release(self) -> None:
         """Allow the folders to be closed."""
         for folder in self.folders:
-            folder.users -= 1
+            folder.release()
 
 
 class CommitQueue:
@@ -214,7 +214,7 @@ class CommitQueue:
     ) -> _SyncGroup:
         folders = list({id(one.part.folder): one.part.folder for one in named}.values())
         for folder in folders:
-            folder.users += 1  # it must stay open until it is synced
+            folder.hold()  # it must stay open until it is synced
         faults: dict[int, OSError] = {}
         sync = self._file_system_sync if _prefers_syncfs(parts) else None
         if sync is not None:

@@ -71,8 +71,8 @@ class SctpChannel:
 
     @property
     def id(self) -> int:
-        """Stream id, 0 to 65534; -1 before it is known."""
-        return -1 if self._channel.id is None else self._channel.id
+        """Stream id, 0 to 65534."""
+        return self._channel.id
 
     @property
     def protocol(self) -> str:
