@@ -61,6 +61,27 @@ describe("keep-alive messages", () => {
   });
 });
 
+test("the duration of a run begins when the offer is accepted", async () => {
+  const after = (seconds: number) =>
+    new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
+  const page = startPage({
+    now,
+    wallClock: now,
+    questions: {
+      decide: async () => {
+        await after(7);
+        return { skip: new Map(), destination: { type: "memory", zipped: true } };
+      },
+    },
+    sink: (sink) => {
+      sink.ready = () => after(3);
+    },
+  });
+  new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
+  await converse(page, 15);
+  expect(page.of("done")).toMatchObject([{ ok: true, seconds: 3 }]);
+});
+
 describe("a peer that lives and does nothing", () => {
   const failure = (page: ReturnType<typeof startPage>) => page.of("failed")[0]?.error.message;
 

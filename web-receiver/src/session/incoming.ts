@@ -95,7 +95,7 @@ export class Incoming implements TransferHalf {
     this.#progress?.close();
     const left = (await this.#sink?.close()) ?? [];
     // Files that were complete before the run failed still go to the downloads.
-    if (this.#tally.exports.length === 0) this.#tally.exports = left;
+    if (this.#tally.exports.length === 0) this.#tally.export(left);
   }
 
   /** Set the deadline of the sender's next message, if one is due. */
@@ -197,7 +197,7 @@ export class Incoming implements TransferHalf {
   }
 
   #begin(skip: ReadonlyMap<number, string>, refused: ReadonlyMap<number, string>): void {
-    this.#tally.started = this.#options.now();
+    this.#tally.begin(this.#options.now());
     const total = totalSize(this.#entries, (number) => !skip.has(number));
     this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
       this.#busy ? "disk" : "peer",
@@ -265,7 +265,7 @@ export class Incoming implements TransferHalf {
       if (this.#tally.sealed) return;
       for (const [number, bytes] of counts) {
         this.#progress?.add(this.#entries[number], bytes);
-        this.#tally.bytes += bytes;
+        this.#tally.count(bytes);
       }
       this.#left -= ended.size;
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
@@ -298,7 +298,7 @@ export class Incoming implements TransferHalf {
   async #finish(): Promise<readonly Outcome[]> {
     if (this.#sink === null) return [];
     const { outcomes, exports } = await this.#sink.finish();
-    if (!this.#tally.sealed) this.#tally.exports = exports;
+    if (!this.#tally.sealed) this.#tally.export(exports);
     return outcomes;
   }
 

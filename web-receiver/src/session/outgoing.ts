@@ -162,7 +162,7 @@ export class Outgoing implements TransferHalf {
 
   #start(accepted: Accepted): void {
     const { skip, have } = accepted;
-    this.#tally.started = this.#options.now();
+    this.#tally.begin(this.#options.now());
     let total = totalSize(this.#entries, (number) => !skip.has(number));
     // Bytes that the receiver already has are not sent.
     for (const offset of have.values()) total = total === null ? null : total - offset;
@@ -188,7 +188,7 @@ export class Outgoing implements TransferHalf {
     const frames = this.#frames;
     for (let frame = frames[this.#done]; frame !== undefined && frame.upto <= upto; ) {
       this.#progress?.add(this.#entries[frame.number], frame.content);
-      this.#tally.bytes += frame.content;
+      this.#tally.count(frame.content);
       this.#done += 1;
       frame = frames[this.#done];
     }
