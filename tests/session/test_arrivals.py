@@ -303,7 +303,7 @@ async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
     tmp_path: Path, messages: tuple[Message, ...], missed: str
 ) -> None:
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=1.0, progress=1.0))
+    settings = replace(LOCAL, keep_alive_interval=0.1, deadlines=Deadlines(hello=1.0, progress=1.0))
     receiving = asyncio.create_task(
         dcsend.receive(output=tmp_path, settings=settings, on_event=events.append)
     )
@@ -323,7 +323,7 @@ async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
 async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=5.0))
+    settings = replace(LOCAL, keep_alive_interval=0.1, deadlines=Deadlines(hello=5.0))
     sending = asyncio.create_task(
         dcsend.send(tmp_path / "file", settings=settings, on_event=events.append)
     )

@@ -43,7 +43,7 @@ from tests.support.scripted_peer import Peer, file_frames
 
 SOON = Deadlines(hello=1.0, progress=1.0, working=0.1)
 "Every deadline comes within a second, and Working well before it."
-SETTINGS = Settings(heartbeat=0.02, silence_report=5, silence_limit=10, deadlines=SOON)
+SETTINGS = Settings(keep_alive_interval=0.02, silence_report=5, silence_limit=10, deadlines=SOON)
 
 
 async def accept(manifest: ManifestKnown) -> bool:
@@ -336,7 +336,7 @@ async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fa
 
     peer = Peer(theirs)
     events: list[Event] = []
-    settings = Settings(heartbeat=0.05, silence_report=0.2, silence_limit=0.4)
+    settings = Settings(keep_alive_interval=0.05, silence_report=0.2, silence_limit=0.4)
     run = asyncio.create_task(
         receiving(ours, tmp_path, room, settings=settings, emit=events.append)
     )

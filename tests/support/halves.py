@@ -23,7 +23,7 @@ from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
 from tests.support.memory import MemoryConnection
 
-SETTINGS = Settings(heartbeat=0.02, progress_interval=0)
+SETTINGS = Settings(keep_alive_interval=0.02, progress_interval=0)
 "Short intervals."
 
 

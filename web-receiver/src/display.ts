@@ -35,7 +35,7 @@ import type { Decision, Questions } from "./session/options.ts";
 import { endings, fixed, strings, troubles } from "./strings.ts";
 import * as wording from "./wording.ts";
 
-/** Random messages that are kept: the last few minutes. */
+/** Keep-alive messages that are shown: the last few minutes. */
 const MAX_RANDOM = 50;
 
 /** The state of the page; also in `body[data-state]`. */
