@@ -1,6 +1,6 @@
 """The shape of the package, read from its syntax trees: permitted imports, modules that print.
 
-Three tables say what is allowed; ARCHITECTURE.md says why. `BROKEN` proves that each rule
+Three tables list what is allowed; ARCHITECTURE.md has the reasons. `BROKEN` proves that each rule
 can fail.
 """
 
@@ -28,13 +28,13 @@ LAYERS: Final = frozenset({"signaling", "net", "ice", "dtls", "peers", "protocol
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(LEAVES, LEAVES),
     **dict.fromkeys(LAYERS, LEAVES),
-    # A protocol of its own, of use to others, too: knows nothing of dcsend.
+    # A protocol of its own, of use to others, too: it imports nothing of dcsend.
     "sctp": frozenset(),
     "net": LEAVES,
     "ice": LEAVES | {"net"},
     "dtls": LEAVES | {"ice", "net"},
     "peers": LEAVES | {"dtls", "ice", "net", "sctp"},
-    # Beside the layers: it knows no code and no transfer.
+    # Beside the layers: it has no code and no part in a transfer.
     "serving": LEAVES,
     "settings": LEAVES,
     "session": LEAVES | LAYERS | {"settings", "serving"},
@@ -123,7 +123,7 @@ class Module:
 
     @property
     def part(self) -> str:
-        """The layer, or the single file, that the tables speak of."""
+        """The layer, or the single file, that the tables name."""
         return self.name.split(".")[0]
 
 

@@ -95,11 +95,11 @@ async def chat(
             check_root(choices.save, "--save")
         typed = ChatInput(lines)
         # The tally passes events of any class on to `emit`.
-        tell = cast("Emit", tally.emit)
+        emit_any = cast("Emit", tally.emit)
 
         async def connect_and_chat() -> None:
-            async with connect(settings, choices, tell, ask) as peer:
-                await _Chat(peer, choices, tell, typed, room).run()
+            async with connect(settings, choices, emit_any, ask) as peer:
+                await _Chat(peer, choices, emit_any, typed, room).run()
 
         await until_quit(connect_and_chat(), typed)
 

@@ -315,15 +315,15 @@ class Flight:
         self.reorder_deadline = None
         self._settled = self.cumulative
         self._known = self.gaps
-        told = set[int]()
+        reported = set[int]()
         for first, last in self.gaps:
-            told.update(range(first, last + 1))
+            reported.update(range(first, last + 1))
         found = 0
         for record in self._records.values():
             if record.message.abandoned:
                 continue
             if record.acknowledged:
-                if record.tsn in told:
+                if record.tsn in reported:
                     continue
                 record.acknowledged = False
                 self.outstanding += record.size

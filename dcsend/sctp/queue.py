@@ -124,7 +124,7 @@ class SendQueue:
             stream = self._turns[0]
             message = stream.messages[0]
             if message.abandoned or (message.expires <= now and not message.at):
-                # It has a sequence number, so a FORWARD TSN must tell the receiver.
+                # It has a sequence number, so a FORWARD TSN must skip it.
                 self._finish(stream, message.size - message.at)
                 message.abandon()
                 if message.at:

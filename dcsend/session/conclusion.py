@@ -82,7 +82,7 @@ class _RunReport:
         interrupt: asyncio.Future[int] | None,
         advise: Callable[[Tally, DcsendError], str],
     ) -> None:
-        self.tally = Tally(self.tell)
+        self.tally = Tally(self.emit)
         self._emit = emit
         self._role = role
         self._interrupt = interrupt
@@ -91,7 +91,7 @@ class _RunReport:
         self._failed: DcsendError | None = None
         self._over = False
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Emit an event of the story; its error is ignored once it is interrupted."""
         if self._over:
             return  # the story was abandoned

@@ -51,7 +51,7 @@ async def found(
 
 
 @pytest.mark.full
-async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> None:
+async def test_each_server_reports_what_it_sees_of_the_one_port(port: UdpPort) -> None:
     async with UdpClient.open() as one, UdpClient.open() as two:
         one.answer = response
         two.answer = lambda request: response(request, ("198.51.100.7", 40_001))
@@ -91,7 +91,7 @@ async def test_server_without_an_address_takes_no_longer_than_the_limit(port: Ud
     watch.assert_within(diagnosis.LIMIT + 1)
 
 
-def test_side_that_tries_knows_why_it_failed_within_twenty_seconds() -> None:
+def test_reason_of_a_failed_attempt_is_found_within_twenty_seconds() -> None:
     assert Settings().connect_timeout + diagnosis.LIMIT < 20
 
 

@@ -184,7 +184,7 @@ NO_TERMINAL = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminal
 
 @NO_TERMINAL
 @pytest.mark.parametrize("answer", [b"no\n", b"\x04"], ids=["no", "end of input"])
-def test_receiver_that_does_not_say_yes_ends_both(
+def test_receiver_that_does_not_accept_ends_both(
     stage: Stage, tmp_path: Path, file: Path, answer: bytes
 ) -> None:
     sender = stage.send(file)

@@ -125,7 +125,7 @@ def test_code_that_leaves_no_room_for_the_command_is_whole_and_names_its_place(
     assert decode(scanned(photographed(sender.painted(), "dark"))) == decode(sender.code())
 
 
-def test_file_is_accepted_with_enter_and_both_sides_say_how_it_went(
+def test_file_is_accepted_with_enter_and_both_sides_show_the_result(
     tmux: Tmux, tmp_path: Path, note: str
 ) -> None:
     sender, receiver = asked(tmux, tmp_path, note)

@@ -27,7 +27,7 @@ def test_the_timeout_follows_the_round_trip_and_doubles() -> None:
     assert clock.backoff == 0
 
 
-def test_doubling_never_makes_the_timeout_shorter_than_the_round_trip_wants() -> None:
+def test_doubling_never_makes_the_timeout_shorter_than_the_round_trip_requires() -> None:
     clock = RoundTrip()
     for second in range(50):
         clock.measured(5.0, float(second))

@@ -119,7 +119,7 @@ def test_advice_after_a_part_is_for_the_side_that_reads_it(
         assert "--" not in words
 
 
-def test_error_that_knows_its_own_hint_keeps_it() -> None:
+def test_error_with_its_own_hint_keeps_it() -> None:
     assert how_to_go_on(LISTENS, "receiver", SOME, PeerRefused("no", "ask why")) == ""
 
 

@@ -221,7 +221,7 @@ async def test_receiver_that_acknowledges_nothing_is_given_up(tmp_path: Path) ->
 
 
 @pytest.mark.full
-async def test_receiver_that_never_says_its_last_word_is_given_up(tmp_path: Path) -> None:
+async def test_receiver_that_never_sends_complete_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:

@@ -233,7 +233,7 @@ describe("a page that the browser suspends", () => {
   test.each([
     ["before the timer comes", 0],
     ["after it", 20],
-  ])("says so when the connection is lost, %s", async (_, seconds) => {
+  ])("is the reason that is reported when the connection is lost, %s", async (_, seconds) => {
     const { page } = await connected();
     sleep(100);
     await converse(page, seconds);

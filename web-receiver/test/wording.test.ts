@@ -168,19 +168,19 @@ describe("progress", () => {
     expect(wording.percent(progress({ total: null }))).toBeNull();
   });
 
-  test("it tells share, amount, rate and time left", () => {
+  test("it has share, amount, rate and time left", () => {
     const event = progress({ bytes: 250, rate: 50, eta: 15 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe(
       "25 % · 250 B of 1.0 kB · 50 B/s · 15 s left",
     );
   });
 
-  test("without a total it tells what came", () => {
+  test("without a total it has what arrived", () => {
     const event = progress({ bytes: 2500, total: null, rate: 50 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe("2.5 kB · 50 B/s");
   });
 
-  test("at the end it says what it waits for", () => {
+  test("at the end it names what it waits for", () => {
     const event = progress({ bytes: 1000, rate: 50, eta: 0 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe(
       "100 % · 1.0 kB of 1.0 kB · verifying and saving the rest",
@@ -238,7 +238,7 @@ describe("verdicts", () => {
     expect(plain(wording.describeResult(done, new Set()))).toBe("Everything, 3 B in 0.0 s.");
   });
 
-  test("the route leaves out what the browser doesn't tell", () => {
+  test("the route leaves out what the browser doesn't report", () => {
     const event = {
       type: "connected",
       peer: "x",
@@ -327,7 +327,7 @@ describe("errors", () => {
     expect(wording.explain(new Interrupted("you stopped it"), fine).detail).toBe("");
   });
 
-  test("what the error knows to do comes before what its kind does", () => {
+  test("the hint of an error comes before the advice of its kind", () => {
     const full = new DestinationError("no room for a", "make room");
     expect(wording.explain(full, fine).advice).toEqual(["Make room.", AGAIN]);
     const refused = new ConnectionFailed("it refused the code", "ask for a new one");
@@ -336,7 +336,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("every kind says what happened, and nearly all what to do", () => {
+  test("every kind has a title, and nearly all have advice", () => {
     for (const { title, advice } of [...Object.values(troubles), someExist, manyExist]) {
       expect(title).toMatch(/^[A-Z].*[^.]$/);
       expect(advice.length).toBeGreaterThan(0);
