@@ -38,7 +38,9 @@ test("hidden names are listed once each, those at the top first", () => {
   const paths = ["IMG_1.jpg", "a/b/.git/config", "a/b/.git/HEAD", ".ssh", ".ssh/authorized_keys"];
   paths.push("../x", "...", "a.b/c", ".zsh\x1benv");
   const entries = [...paths.map((path) => entry(path)), entry(".text", 1, "text")];
-  expect(wording.hiddenNames(entries)).toBe("Hidden: .ssh, ..., .zsh\\x1benv, a/b/.git");
+  expect(wording.hiddenNames(entries)).toBe(
+    "Hidden, perhaps settings of programs: .ssh, ..., .zsh\\x1benv, a/b/.git",
+  );
   expect(wording.hiddenNames([entry("a"), entry("..")])).toBe("");
 });
 
@@ -53,7 +55,9 @@ test("what the sender left out is counted by kind", () => {
 test("of many hidden names five are listed", () => {
   const many = [...Array(100).keys()].map((number) => entry(`d/.${number}`));
   const shown = wording.hiddenNames([...many, entry(".profile")]);
-  expect(shown).toBe("Hidden: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more");
+  expect(shown).toBe(
+    "Hidden, perhaps settings of programs: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more",
+  );
 });
 
 describe("numbers", () => {
@@ -206,8 +210,13 @@ describe("verdicts", () => {
   test("another name than the sent one is shown, escaped", () => {
     expect(plain(wording.describeFile(file({ saved: "a.txt" })))).toBe("1.5 kB, verified");
     expect(plain(wording.describeFile(file({ saved: "a\n.txt" })))).toBe(
-      "1.5 kB, verified, saved as a\\n.txt",
+      "1.5 kB, verified, as a\\n.txt",
     );
+  });
+
+  test("a file in a zip or a folder has that after it", () => {
+    const saved = file({ saved: "dcsend.zip/a.txt" });
+    expect(plain(wording.describeFile(saved))).toBe("1.5 kB, verified, in dcsend.zip");
   });
 
   test("a reason that names the file names it once", () => {
