@@ -55,7 +55,7 @@ def common(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
 ) -> None:
-    """Send files directly between terminals and browsers: encrypted, no server, no account.
+    """Send files directly between terminals and browsers: end-to-end encrypted, no account.
 
     On one machine, run: dcsend send PATH
 
