@@ -66,7 +66,12 @@ class Diagnosis:
     """The tests after a failure, from one port."""
 
     def __init__(
-        self, port: UdpPort, servers: Sequence[Address], *, tcp_port: int = TCP_PORT
+        self,
+        port: UdpPort,
+        servers: Sequence[Address],
+        *,
+        tcp_port: int = TCP_PORT,
+        icmp: float = _ICMP,
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -74,7 +79,9 @@ class Diagnosis:
             port: of the failed connection.
             servers: STUN servers; may be empty.
             tcp_port: tried besides the ports of the servers.
+            icmp: seconds until the ICMP message of a closed port has arrived.
         """
+        self._icmp = icmp
         self._tcp_port = tcp_port
         self._servers = servers
         self._mapped = MappedAddresses(port, servers)
@@ -86,7 +93,7 @@ class Diagnosis:
     async def complete(self, facts: Facts) -> Facts:
         """Return *facts* with the results of the tests, within `LIMIT` seconds."""
         closed, tcp, _ = await asyncio.gather(
-            _closed_ports(facts.theirs), self._try_tcp(), self._mapped.survey(LIMIT)
+            _closed_ports(facts.theirs, self._icmp), self._try_tcp(), self._mapped.survey(LIMIT)
         )
         resolved = set(self._mapped.asked.values())
         asked = [server for server in self._servers if server in resolved] or self._servers
@@ -144,8 +151,8 @@ async def _reaches(place: Address) -> bool:
     return True
 
 
-async def _closed_ports(theirs: Iterable[RemoteAddress]) -> set[str]:
-    """Return the hosts that respond with an ICMP message: port unreachable."""
+async def _closed_ports(theirs: Iterable[RemoteAddress], seconds: float) -> set[str]:
+    """Return the hosts that respond in time with an ICMP message: port unreachable."""
     closed: set[str] = set()
     loop = asyncio.get_running_loop()
     transports = []
@@ -161,7 +168,7 @@ async def _closed_ports(theirs: Iterable[RemoteAddress]) -> set[str]:
             # Without effect on a STUN agent (RFC 8489, 6.3.2).
             transport.sendto(binding_indication(secrets.token_bytes(12)))
     if transports:
-        await asyncio.sleep(_ICMP)
+        await asyncio.sleep(seconds)
     for transport in transports:
         transport.close()
     return closed

@@ -74,6 +74,7 @@ class Incoming:
         agent: name and version of this program.
         accepted: called on acceptance.
         closing: seconds for the disk thread to finish its job at the end.
+        last_steps: see `LAST_STEPS`.
         portion_size: bytes of frames in one job of the disk thread, or one frame.
     """
 
@@ -89,6 +90,7 @@ class Incoming:
         agent: str,
         accepted: Callable[[], None] = lambda: None,
         closing: float = CLOSING_SECONDS,
+        last_steps: float = LAST_STEPS,
         portion_size: int = PORTION_SIZE,
     ) -> None:
         self.answered = False
@@ -105,6 +107,7 @@ class Incoming:
         self._anew = anew
         self._on_accepted = accepted
         self._closing = closing
+        self._last_steps = last_steps
         self._portion_size = portion_size
         root = settings.destination
         if root is not None and settings.names_file:
@@ -265,7 +268,7 @@ class Incoming:
             await asyncio.wait({writing})
         finally:
             if self._protocol.state is TransferState.RECEIVED:
-                await asyncio.wait({writing}, timeout=LAST_STEPS)
+                await asyncio.wait({writing}, timeout=self._last_steps)
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
         await writing

@@ -18,12 +18,8 @@ from tests.support.load import Stopwatch
 from tests.support.peers import UdpClient
 
 NEAR = RemoteAddress("192.0.2.9", 40_000)
-
-
-@pytest.fixture(autouse=True)
-def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less for ICMP messages, which loopback delivers before `sendto` returns."""
-    monkeypatch.setattr(diagnosis, "_ICMP", 0.1)
+LOOPBACK_ICMP = 0.1
+"Seconds; loopback delivers an ICMP message before `sendto` returns."
 
 
 @pytest.fixture
@@ -41,7 +37,7 @@ async def found(
     tcp_port: int = diagnosis.TCP_PORT,
 ) -> Facts:
     """Return the facts after a diagnosis."""
-    asking = Diagnosis(port, servers, tcp_port=tcp_port)
+    asking = Diagnosis(port, servers, tcp_port=tcp_port, icmp=LOOPBACK_ICMP)
 
     def received(data: bytes, source: Address) -> None:
         asking.received(data, source)

@@ -17,7 +17,6 @@ from dcsend.errors import ConnectionFailed, Interrupted
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.sink import Outcome
 from dcsend.protocol.limits import MAX_FRAME
-from dcsend.session import incoming
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.control import Control
 from dcsend.session.conversation import TransferHalf
@@ -211,12 +210,13 @@ async def test_a_file_that_is_written_during_a_cancel_is_reported(
 
 
 async def test_receiver_that_is_interrupted_during_its_last_write_completes_the_transfer(
-    tmp_path: Path, source_file: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source_file: Path
 ) -> None:
-    monkeypatch.setattr(incoming, "LAST_STEPS", 150.0)  # the disk of a busy machine is slow
     left, right = connected_pair()
     sink = Folder(tmp_path / "in")
-    sending, receiving = sender(left, source_file), receiver(right, tmp_path / "in", sink=sink)
+    sending = sender(left, source_file)
+    # The disk of a busy machine is slow.
+    receiving = receiver(right, tmp_path / "in", sink=sink, last_steps=150.0)
     loop = asyncio.get_running_loop()
 
     async def interrupt() -> None:

@@ -17,7 +17,7 @@ from dcsend.files.source import FileSource
 from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
-from dcsend.session.incoming import CLOSING_SECONDS, PORTION_SIZE, Incoming
+from dcsend.session.incoming import CLOSING_SECONDS, LAST_STEPS, PORTION_SIZE, Incoming
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
@@ -76,6 +76,7 @@ def receiver(
     *,
     sink: Sink | None = None,
     closing: float = CLOSING_SECONDS,
+    last_steps: float = LAST_STEPS,
     portion_size: int = PORTION_SIZE,
 ) -> Side:
     async def accept(manifest: ManifestKnown) -> bool:
@@ -95,6 +96,7 @@ def receiver(
         agent="b",
         portion_size=portion_size,
         closing=closing,
+        last_steps=last_steps,
     )
     return Side(half, talk, events, tally, lines, connection)
 
