@@ -26,8 +26,8 @@ from typing import Final
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 
 __all__ = [
-    *("HIGH_WATER", "LOW_WATER", "MEGABYTE", "MESSAGE_SIZE", "PATIENCE", "TELL"),
-    *("pump", "tell", "tell_often"),
+    *("HIGH_WATER", "LOW_WATER", "MEGABYTE", "MESSAGE_SIZE", "PATIENCE", "REPORT_INTERVAL"),
+    *("pump", "report", "report_often"),
 ]
 
 MEGABYTE: Final = 1_000_000
@@ -44,7 +44,7 @@ LOW_WATER: Final = 1_000_000
 PATIENCE: Final = 30.0
 "Seconds for each step of the set-up and of the end."
 
-TELL: Final = 0.25
+REPORT_INTERVAL: Final = 0.25
 "Seconds between two lines of the receiver, as dcsend's own events of progress."
 
 
@@ -63,18 +63,18 @@ async def pump(channel: RTCDataChannel, total: int, message_size: int) -> None:
         sent += min(message_size, total - sent)
 
 
-def tell(**fields: object) -> None:
+def report(**fields: object) -> None:
     """Print a line of JSON."""
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 
 
-async def tell_often(arrived: list[int]) -> None:
+async def report_often(arrived: list[int]) -> None:
     """Print how much has arrived, the one number of *arrived*, until the input ends."""
     end = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
     while not end.done():
-        await asyncio.wait({end}, timeout=TELL)
-        tell(arrived=arrived[0])
+        await asyncio.wait({end}, timeout=REPORT_INTERVAL)
+        report(arrived=arrived[0])
 
 
 async def _send(total: int, limit: float) -> None:
@@ -84,13 +84,13 @@ async def _send(total: int, limit: float) -> None:
     channel.on("open", opened.set)
     received = 0
 
-    def told(message: str) -> None:
+    def on_confirmed(message: str) -> None:
         nonlocal received
         received = int(message)
         if received == total:
             finished.set()
 
-    channel.on("message", told)
+    channel.on("message", on_confirmed)
     await connection.setLocalDescription(await connection.createOffer())
     _describe(connection)
     answer = json.loads(await asyncio.to_thread(sys.stdin.readline))
@@ -102,7 +102,7 @@ async def _send(total: int, limit: float) -> None:
         async with asyncio.timeout(limit):
             await pump(channel, total, MESSAGE_SIZE)
             await finished.wait()
-    tell(bytes=received, seconds=round(time.perf_counter() - start, 3))
+    report(bytes=received, seconds=round(time.perf_counter() - start, 3))
     await connection.close()
 
 
@@ -111,13 +111,13 @@ async def _receive(total: int) -> None:
     arrived = [0]
 
     def on_datachannel(channel: RTCDataChannel) -> None:
-        told = 0
+        confirmed = 0
 
         def on_message(message: bytes) -> None:
-            nonlocal told
+            nonlocal confirmed
             arrived[0] += len(message)
-            if arrived[0] == total or arrived[0] - told >= MEGABYTE:
-                told = arrived[0]
+            if arrived[0] == total or arrived[0] - confirmed >= MEGABYTE:
+                confirmed = arrived[0]
                 channel.send(str(arrived[0]))
 
         channel.on("message", on_message)
@@ -127,7 +127,7 @@ async def _receive(total: int) -> None:
     await connection.setRemoteDescription(RTCSessionDescription(**offer))
     await connection.setLocalDescription(await connection.createAnswer())
     _describe(connection)
-    await tell_often(arrived)
+    await report_often(arrived)
     await connection.close()
 
 
@@ -137,7 +137,7 @@ def _connection() -> RTCPeerConnection:
 
 
 def _describe(connection: RTCPeerConnection) -> None:
-    tell(type=connection.localDescription.type, sdp=connection.localDescription.sdp)
+    report(type=connection.localDescription.type, sdp=connection.localDescription.sdp)
 
 
 def _main() -> None:

@@ -25,10 +25,10 @@ MESSAGE_SIZE: Final = 64_960
 HIGH_WATER: Final = 4_000_000
 LOW_WATER: Final = 1_000_000
 PATIENCE: Final = 30.0
-TELL: Final = 0.25
+REPORT_INTERVAL: Final = 0.25
 
 
-def _tell(**fields: object) -> None:
+def _report(**fields: object) -> None:
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 
@@ -40,13 +40,13 @@ async def _send(total: int, limit: float) -> None:
     channel.on("open", lambda *_: opened.set())
     received = 0
 
-    def told(event: Any) -> None:  # noqa: ANN401 - wrtc's
+    def on_confirmed(event: Any) -> None:  # noqa: ANN401 - wrtc's
         nonlocal received
         received = int(event.data)
         if received == total:
             finished.set()
 
-    channel.on("message", told)
+    channel.on("message", on_confirmed)
     await _describe(connection, await connection.create_offer())
     await connection.set_remote_description(await _read_description())
     async with asyncio.timeout(PATIENCE):
@@ -56,7 +56,7 @@ async def _send(total: int, limit: float) -> None:
         async with asyncio.timeout(limit):
             await _pump(channel, total)
             await finished.wait()
-    _tell(bytes=received, seconds=round(time.perf_counter() - start, 3))
+    _report(bytes=received, seconds=round(time.perf_counter() - start, 3))
     connection.close()
 
 
@@ -74,16 +74,16 @@ async def _pump(channel: Any, total: int) -> None:  # noqa: ANN401 - wrtc's
 
 async def _receive(total: int) -> None:
     connection = webrtc.RTCPeerConnection()
-    received = told = 0
+    received = confirmed = 0
 
     def announced(event: Any) -> None:  # noqa: ANN401 - wrtc's
         channel = event.channel
 
         def message(event: Any) -> None:  # noqa: ANN401 - wrtc's
-            nonlocal received, told
+            nonlocal received, confirmed
             received += len(event.data)
-            if received == total or received - told >= MEGABYTE:
-                told = received
+            if received == total or received - confirmed >= MEGABYTE:
+                confirmed = received
                 channel.send(str(received))
 
         channel.on("message", message)
@@ -93,8 +93,8 @@ async def _receive(total: int) -> None:
     await _describe(connection, await connection.create_answer())
     end = asyncio.ensure_future(asyncio.to_thread(sys.stdin.read))
     while not end.done():
-        await asyncio.wait({end}, timeout=TELL)
-        _tell(arrived=received)
+        await asyncio.wait({end}, timeout=REPORT_INTERVAL)
+        _report(arrived=received)
     connection.close()
 
 
@@ -111,7 +111,7 @@ async def _describe(connection: Any, description: Any) -> None:  # noqa: ANN401 
     check()
     await gathered.wait()
     local = connection.local_description
-    _tell(type=getattr(local.type, "value", local.type), sdp=local.sdp)
+    _report(type=getattr(local.type, "value", local.type), sdp=local.sdp)
 
 
 async def _read_description() -> Any:  # noqa: ANN401 - wrtc's

@@ -53,12 +53,12 @@ _TIMING: Final = {
 _ANSWER: Final = """async (offer, total) => {
   const connection = new RTCPeerConnection();
   connection.ondatachannel = ({ channel }) => {
-    let received = 0, told = 0;
+    let received = 0, confirmed = 0;
     channel.binaryType = "arraybuffer";
     channel.onmessage = ({ data }) => {
       received += data.byteLength;
-      if (received === total || received - told >= 1000000) {
-        told = received;
+      if (received === total || received - confirmed >= 1000000) {
+        confirmed = received;
         channel.send(String(received));
       }
     };
@@ -95,9 +95,9 @@ class _Stage:
                 line, _ = await asyncio.to_thread(sender.until, '"seconds"', 2 * _LIMIT)
             cost = await asyncio.to_thread(sender.end)
         await self.browser.close_tabs()
-        told = json.loads(line.text)
-        done = told["bytes"] == total
-        return Result(told["bytes"], told["seconds"], done, cost, watch.cost)
+        result = json.loads(line.text)
+        done = result["bytes"] == total
+        return Result(result["bytes"], result["seconds"], done, cost, watch.cost)
 
     async def whole(self, source: Path) -> tuple[Result, int]:
         """Send with dcsend; return the result, and the most memory of the tab."""

@@ -106,8 +106,8 @@ def _machine(where: Mapping[str, Any]) -> str:
 
 
 def _arguments(arguments: Mapping[str, Any]) -> str:
-    told = {name: value for name, value in arguments.items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in told.items())
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def _timing(parts: Mapping[str, Part]) -> Iterator[str]:

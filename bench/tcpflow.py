@@ -20,11 +20,11 @@ PORT: Final = 7007
 "Any port is free in a new network namespace."
 
 _CHUNK: Final = 1 << 16
-_TELL: Final = 0.25
+_REPORT_INTERVAL: Final = 0.25
 "Seconds between two lines of the receiver."
 
 
-def _tell(**fields: object) -> None:
+def _report(**fields: object) -> None:
     print(json.dumps(fields), flush=True)
 
 
@@ -49,22 +49,22 @@ def _send(address: str, total: int, limit: float, algorithm: str) -> None:
                 connection.recv(1)
             except TimeoutError:
                 done = False
-        _tell(seconds=round(time.monotonic() - start, 3), done=done)
+        _report(seconds=round(time.monotonic() - start, 3), done=done)
 
 
 def _receive() -> None:
     with socket.create_server(("", PORT)) as server:
-        _tell(ready=True)
+        _report(ready=True)
         connection, _ = server.accept()
     with connection:
         arrived, buffer = 0, bytearray(1 << 20)
-        next_line = time.monotonic() + _TELL
+        next_line = time.monotonic() + _REPORT_INTERVAL
         while size := _read(connection, buffer):
             arrived += size
             if time.monotonic() >= next_line:
-                next_line = time.monotonic() + _TELL
-                _tell(arrived=arrived)
-    _tell(arrived=arrived)
+                next_line = time.monotonic() + _REPORT_INTERVAL
+                _report(arrived=arrived)
+    _report(arrived=arrived)
 
 
 def _read(connection: socket.socket, buffer: bytearray) -> int:

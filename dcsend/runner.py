@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from dcsend.display.streams import (
     unbuffered_stdin,
     unbuffered_stdout,
 )
-from dcsend.errors import DcsendError, UsageError
+from dcsend.errors import DcsendError, MalformedCode, UsageError
 from dcsend.printable import printable
 from dcsend.session.events import Finished, ManifestKnown
 from dcsend.session.story import receive_files, send_files
@@ -173,5 +174,10 @@ def _with_code(settings: Settings) -> Settings:
         return True
 
     code = resolve_code_argument(settings.code, sys.stdin, complete=complete, stderr=sys.stderr)
-    check(code)  # before anything is opened
+    try:
+        check(code)  # before anything is opened
+    except MalformedCode as exc:
+        if os.path.lexists(code):
+            exc.amend(hint=f"to send it: {shlex.join(['dcsend', 'send', printable(code)])}")
+        raise
     return replace(settings, code=code)

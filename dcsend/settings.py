@@ -111,8 +111,8 @@ class Settings:
         window: Largest number of bytes between the sender's channel and the receiver's disk: 0.6 s
             at 100 Mbit/s. Bounds the memory of both sides if the disk is slow.
         block_size: Approximate bytes per read from disk; the exact size is a multiple of a frame.
-        heartbeat: Seconds between random messages on the text channel, as in the Pion demo.
-        silence_report: Seconds without any message until the user is informed; two heartbeats and
+        keep_alive_interval: Seconds between keep-alive messages on the text channel.
+        silence_report: Seconds without any message until the user is informed; two intervals and
             some delay.
         silence_limit: Seconds without any message until the run ends; ICE consent takes about as
             long (RFC 7675).
@@ -154,7 +154,7 @@ class Settings:
     # Transfer
     window: int = 8 * 1024 * 1024
     block_size: int = 1024 * 1024
-    heartbeat: float = 5.0
+    keep_alive_interval: float = 5.0
     silence_report: float = 12.0
     silence_limit: float = 30.0
     progress_interval: float = 0.25

@@ -1,6 +1,8 @@
 """Receive into a folder, show the progress, and accept at most 1 GB.
 
-python receive_folder.py CODE FOLDER
+    python receive_folder.py CODE FOLDER
+
+FOLDER is created if it is missing.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ def show(event: dcsend.Event) -> None:
         case dcsend.Connected():
             print(f"connected to {event.address} ({event.route})")
         case dcsend.Progressed(total=total) if total:
-            print(f"{event.bytes / total:4.0%}, {event.rate / 1e6:.1f} MB/s")
+            rate = f", {event.rate / 1e6:.1f} MB/s" if event.rate else ""
+            print(f"{event.bytes / total:4.0%}{rate}")
         case dcsend.FileFinished():
-            print(f"{event.status}: {event.saved or event.path} {event.sha256}")
+            print(f"{event.status}: {event.saved or event.path} {event.sha256 or event.reason}")
 
 
 async def main(code: str, folder: str) -> int:

@@ -1,6 +1,8 @@
 """Send a folder and print the code for the receiver.
 
-python send_folder.py FOLDER
+    python send_folder.py FOLDER
+
+Ends when one receiver has everything.
 """
 
 from __future__ import annotations

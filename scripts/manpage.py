@@ -73,7 +73,8 @@ def environment(tree: Mapping[str, Any]) -> Iterator[str]:
     yield from paragraphs(EPILOG.format(others=""))
     for name, command in tree.items():
         for one in command.params:
-            derived = {"DCSEND_" + opt.strip("-").upper().replace("-", "_") for opt in one.opts}
+            opts = [opt for opt in one.opts if opt.startswith("--")]
+            derived = {"DCSEND_" + opt.strip("-").upper().replace("-", "_") for opt in opts}
             named = [one.envvar] if isinstance(one.envvar, str) else one.envvar or []
             for variable in sorted({*named} - derived):
                 target = one.opts[0] if one.param_type_name == "option" else one.metavar

@@ -147,7 +147,7 @@ def test_failed_program_has_the_rate_zero_and_a_reason() -> None:
     assert (failed.rate, failed.complete, failed.note) == (0.0, False, "no way")
 
 
-def test_no_room_is_said_before_anything_is_written(tmp_path: Path) -> None:
+def test_no_room_is_reported_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="GB"):
         require_room(tmp_path, 1 << 60)
 
@@ -178,7 +178,7 @@ def test_its_lines_have_a_time_and_its_memory_is_its_own() -> None:
 
 @pytest.mark.full
 @linux
-def test_one_that_ends_too_early_says_why() -> None:
+def test_one_that_ends_too_early_reports_why() -> None:
     script = "raise SystemExit('out of cheese')"
     with (
         Running([sys.executable, "-c", script]) as program,

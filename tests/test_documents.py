@@ -190,6 +190,18 @@ def test_messages_in_troubleshooting_are_those_of_the_program() -> None:
                 assert any(map(pattern.search, known)), message
 
 
+def test_kinds_of_errors_and_their_statuses_are_those_of_the_program() -> None:
+    table = {
+        (kind, re.findall(r"\d+", status)[0])
+        for kinds, status, _ in rows(section(read("docs/json.md"), "Values"), 3)
+        for kind in re.findall(r"`([\w-]+)`", kinds)
+    }
+    classes = [getattr(errors, name) for name in errors.__all__]
+    assert table == {
+        (one.kind, "128" if one is errors.Interrupted else str(one.exit_status)) for one in classes
+    }
+
+
 def test_events_and_their_fields_are_those_of_the_program() -> None:
     table = {}
     for names, fields in rows(section(read("docs/json.md"), "Events"), 2):

@@ -53,7 +53,7 @@ def example(cls: type[DcsendError]) -> DcsendError:
 
 
 @pytest.mark.parametrize(("name", "parent", "status", "kind", "hinted"), TREE)
-def test_error_is_as_the_table_says(
+def test_error_is_as_in_the_table(
     name: str, parent: str, status: int, kind: str, hinted: bool
 ) -> None:
     cls = getattr(errors, name)

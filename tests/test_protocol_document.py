@@ -123,7 +123,7 @@ TIMERS: Final = {
     "D-8": [SETTINGS.deadlines.progress],
     "D-9": [SETTINGS.deadlines.bye],
     "D-13": [SETTINGS.deadlines.working],
-    "D-14": [SETTINGS.heartbeat, SETTINGS.silence_report, SETTINGS.silence_limit],
+    "D-14": [SETTINGS.keep_alive_interval, SETTINGS.silence_report, SETTINGS.silence_limit],
     "D-15": [conversation.FAREWELL],
     "D-16": [outgoing.HANG_UP_SECONDS],
     "D-17": [SETTINGS.deadlines.hold, listener.GONE_SECONDS],

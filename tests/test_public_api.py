@@ -216,7 +216,7 @@ async def test_cancelling_a_send_that_waits_leaves_nothing_behind(tmp_path: Path
     assert events[-1].exit == 130
 
 
-async def test_the_accept_callback_says_what_to_do_with_files_that_exist(tmp_path: Path) -> None:
+async def test_the_accept_callback_decides_what_to_do_with_files_that_exist(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("f", "g"):
         (tmp_path / name).write_text("new")

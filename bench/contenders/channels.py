@@ -55,17 +55,17 @@ def _measure(program: Sequence[str]) -> Callable[[Hosts, int, float, Path], Resu
 def outcome(sender: Running, receiver: Running, total: int, limit: float) -> Result:
     """Wait for the end of a connected sender; return the result."""
     line, _ = sender.until('"seconds"', PATIENCE + limit + _GRACE)
-    told = json.loads(line.text)
-    started = line.at - told["seconds"]
+    result = json.loads(line.text)
+    started = line.at - result["seconds"]
     costs = sender.end(), receiver.end()
     events = ((one.at, json.loads(one.text)) for one in receiver.lines)
     points = [(at, event["arrived"]) for at, event in events if "arrived" in event]
-    done = told["bytes"] == total
+    done = result["bytes"] == total
     note = "" if done else f"not done in {limit:g} s"
     # The receiver confirms whole megabytes to the sender; its own lines are more precise.
-    arrived = max([told["bytes"], *(count for at, count in points if at <= line.at)])
+    arrived = max([result["bytes"], *(count for at, count in points if at <= line.at)])
     series = progress(started, points)
-    return Result(arrived, told["seconds"], done, *costs, series, started, note)
+    return Result(arrived, result["seconds"], done, *costs, series, started, note)
 
 
 def _no_wrtc() -> str:

@@ -26,18 +26,18 @@ def _measure(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
             receiver.until('"ready"')
             with Running(Hosts.on(hosts.left, *_PROGRAM, *arguments)) as sender:
                 line, _ = sender.until('"seconds"', limit + PATIENCE)
-                told = json.loads(line.text)
-                started = line.at - told["seconds"]
+                result = json.loads(line.text)
+                started = line.at - result["seconds"]
                 # If the time limit came first, bytes that are still in buffers do not count.
                 costs = sender.end(), receiver.end()
         events = ((one.at, json.loads(one.text)) for one in receiver.lines)
         points = [(at, event["arrived"]) for at, event in events if "arrived" in event]
-        if not told["done"]:
+        if not result["done"]:
             points = [point for point in points if point[0] <= line.at]
-        arrived = total if told["done"] else max((count for _, count in points), default=0)
-        note = "" if told["done"] else f"not done in {limit:g} s"
+        arrived = total if result["done"] else max((count for _, count in points), default=0)
+        note = "" if result["done"] else f"not done in {limit:g} s"
         series = progress(started, points)
-        return Result(arrived, told["seconds"], told["done"], *costs, series, started, note)
+        return Result(arrived, result["seconds"], result["done"], *costs, series, started, note)
 
     return measure
 

@@ -17,7 +17,7 @@ from dcsend.description import MAX_MESSAGE_SIZE
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice.connection import IceConnection
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.reassembly import Limits
@@ -53,19 +53,19 @@ class ConnectionState(enum.StrEnum):
 class Observer(Protocol):
     """Receives the events of a connection, in order, in the loop's thread. Must not block."""
 
-    def announced(self, channel: Channel) -> None:
+    def announced(self, channel: SctpChannel) -> None:
         """The peer has opened a channel; called before its first message."""
         ...
 
-    def opened(self, channel: Channel) -> None:
+    def opened(self, channel: SctpChannel) -> None:
         """A channel of either side can be used."""
         ...
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: SctpChannel) -> None:
         """A channel is closed."""
         ...
 
-    def received(self, channel: Channel, message: bytes | str) -> None:
+    def received(self, channel: SctpChannel, message: bytes | str) -> None:
         """A message has arrived."""
         ...
 
@@ -133,7 +133,7 @@ class ChatConnection(PeerConnection):
         if len(self._missed) == _MAX_MISSED:
             self._end(RemoteProtocolError("the other side sends too much before the chat begins"))
 
-    def open_channel(self, parameters: ChannelParameters) -> Channel:
+    def open_channel(self, parameters: ChannelParameters) -> SctpChannel:
         """Open a channel; the event `opened` follows when the peer has accepted it.
 
         Raises:
@@ -162,8 +162,8 @@ class ChatConnection(PeerConnection):
     def _on_channel(self, channel: DataChannel) -> None:
         self._add(channel, announce=True)
 
-    def _add(self, data_channel: DataChannel, *, announce: bool = False) -> Channel:
-        channel = Channel(
+    def _add(self, data_channel: DataChannel, *, announce: bool = False) -> SctpChannel:
+        channel = SctpChannel(
             self.sctp,
             data_channel,
             max_message_size=self.max_message_size,
@@ -178,10 +178,10 @@ class ChatConnection(PeerConnection):
             self._emit(lambda to: to.opened(channel))
         return channel
 
-    def _on_message(self, channel: Channel, message: bytes | str) -> None:
+    def _on_message(self, channel: SctpChannel, message: bytes | str) -> None:
         self._emit(lambda to: to.received(channel, message))
 
-    def _on_close(self, channel: Channel) -> None:
+    def _on_close(self, channel: SctpChannel) -> None:
         channel.end(ConnectionFailed(f"the channel {channel.label!r} is closed"))
         if self._over.done():
             return

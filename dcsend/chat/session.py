@@ -27,7 +27,7 @@ from dcsend.chat.events import (
 from dcsend.chat.settings import ChatSettings
 from dcsend.errors import ConnectionFailed, RemoteProtocolError, UsageError
 from dcsend.importing import keep_out
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.contract import MAX_QUEUED
 from dcsend.printable import printable, system_reason
 from dcsend.session.conclusion import conclude
@@ -95,11 +95,11 @@ async def chat(
             check_root(choices.save, "--save")
         typed = ChatInput(lines)
         # The tally passes events of any class on to `emit`.
-        tell = cast("Emit", tally.emit)
+        emit_any = cast("Emit", tally.emit)
 
         async def connect_and_chat() -> None:
-            async with connect(settings, choices, tell, ask) as peer:
-                await _Chat(peer, choices, tell, typed, room).run()
+            async with connect(settings, choices, emit_any, ask) as peer:
+                await _Chat(peer, choices, emit_any, typed, room).run()
 
         await until_quit(connect_and_chat(), typed)
 
@@ -124,9 +124,9 @@ class _Chat:
         self._typed = typed
         self._overrun = asyncio.Event()
         "Set when the peer sends faster than messages can be saved and read."
-        self._open: list[Channel] = []
+        self._open: list[SctpChannel] = []
         self._some_open = asyncio.Event()
-        self._random_tasks: dict[Channel, asyncio.Task[None]] = {}
+        self._random_tasks: dict[SctpChannel, asyncio.Task[None]] = {}
         self._worker = Worker("dcsend-chat")
         self._waiting: asyncio.Queue[tuple[str, bytes | str]] = asyncio.Queue()
         "Messages that wait until those before them are saved and read."
@@ -199,11 +199,11 @@ class _Chat:
 
     # Callbacks of the connection.
 
-    def announced(self, channel: Channel) -> None:
+    def announced(self, channel: SctpChannel) -> None:
         """As `Observer.announced`."""
         self._emit(ChannelAnnounced(channel.label, channel.id))
 
-    def opened(self, channel: Channel) -> None:
+    def opened(self, channel: SctpChannel) -> None:
         """As `Observer.opened`."""
         self._open.append(channel)
         self._some_open.set()
@@ -211,7 +211,7 @@ class _Chat:
         if self._choices.interval > 0:
             self._random_tasks[channel] = asyncio.create_task(self._send_random(channel))
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: SctpChannel) -> None:
         """As `Observer.closed`."""
         if channel in self._open:
             self._open.remove(channel)
@@ -221,7 +221,7 @@ class _Chat:
             task.cancel()
         self._emit(ChannelClosed(channel.label, channel.id))
 
-    def received(self, channel: Channel, message: bytes | str) -> None:
+    def received(self, channel: SctpChannel, message: bytes | str) -> None:
         """As `Observer.received`."""
         self._held += len(message) + _OVERHEAD
         if self._held > MAX_QUEUED:
@@ -247,7 +247,7 @@ class _Chat:
             self._waiting.task_done()
             await asyncio.sleep(0)  # the queue may never be empty, and other tasks must run
 
-    async def _send_random(self, channel: Channel) -> None:
+    async def _send_random(self, channel: SctpChannel) -> None:
         # A peer may accept no message of fifteen letters.
         with contextlib.suppress(ConnectionFailed, UsageError):
             while True:
@@ -280,7 +280,7 @@ class _Chat:
         else:
             self._emit(Warned("usage", f"{printable(command)} is not understood", HELP))
 
-    async def _channels(self) -> list[Channel]:
+    async def _channels(self) -> list[SctpChannel]:
         """Return the open channels; wait until there is one, so that early lines are not lost."""
         if not self._open:
             self._emit(Warned("waiting", "no channel is open; it is sent when one is"))

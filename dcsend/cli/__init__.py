@@ -19,7 +19,7 @@ import typer
 from dcsend._version import __version__
 from dcsend.cli.chat_command import chat
 from dcsend.cli.commands import Commands, implied, owners
-from dcsend.cli.leaving import tell
+from dcsend.cli.leaving import refuse
 from dcsend.cli.options import EPILOG
 from dcsend.cli.page import page
 from dcsend.cli.transfer import receive, send
@@ -55,7 +55,7 @@ def common(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version.")] = False,
 ) -> None:
-    """Send files directly between terminals and browsers: encrypted, no server, no account.
+    """Send files directly between terminals and browsers: end-to-end encrypted, no account.
 
     On one machine, run: dcsend send PATH
 
@@ -83,7 +83,7 @@ def main() -> None:
         status = app(prog_name="dcsend", standalone_mode=False) or 0
     except _WrongUsage as exc:
         status = 2
-        tell(_explained(exc), json=_wants_events(sys.argv[1:]))
+        refuse(_explained(exc), json=_wants_events(sys.argv[1:]))
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     except Interrupted as exc:
@@ -123,7 +123,7 @@ def _named(arguments: Sequence[str]) -> str:
 
 
 def _wants_events(arguments: Sequence[str]) -> bool:
-    """Tell whether events go to standard output, from a command line that can't be parsed."""
+    """Return whether events go to standard output, from a command line that can't be parsed."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     pairs = itertools.pairwise(options)
     if {"-o-", "--output=-"} & {*options} or {("-o", "-"), ("--output", "-")} & {*pairs}:

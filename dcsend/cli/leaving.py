@@ -13,7 +13,7 @@ from dcsend.errors import DcsendError
 if TYPE_CHECKING:
     from dcsend.stage import DisplayOptions
 
-__all__ = ["leave", "tell"]
+__all__ = ["leave", "refuse"]
 
 
 def leave(
@@ -56,7 +56,7 @@ def leave(
         status = run(options)
     except DcsendError as exc:
         status = exc.exit_status
-        tell(exc, json=options.json and not bytes_out)
+        refuse(exc, json=options.json and not bytes_out)
         if options.events is not None:
             from dcsend.display.jsonlines import JsonDisplay
 
@@ -66,7 +66,7 @@ def leave(
     raise typer.Exit(status)
 
 
-def tell(error: DcsendError, *, json: bool) -> None:
+def refuse(error: DcsendError, *, json: bool) -> None:
     """Report why a run did not begin, as an event or as a message."""
     from dcsend.display.streams import Stream
 

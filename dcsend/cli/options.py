@@ -120,7 +120,11 @@ SignalOption = Annotated[
 ]
 Expires = Annotated[
     str,
-    option("--expires", help="How long the code can be used: 90s, 10m, 1h [1h].", metavar="TIME"),
+    option(
+        "--expires",
+        help="How long the code can be used: 90s, 10m, 1h or a number of seconds [1h].",
+        metavar="TIME",
+    ),
 ]
 PageUrl = Annotated[
     str, option("--page-url", help="URL of a hosted copy of the page, for the link.", metavar="URL")

@@ -33,7 +33,7 @@ def parse_duration(text: str) -> float:
 
 
 def by_descriptions(way: Signal, code: str) -> bool:
-    """Tell whether an offer and an answer are exchanged; False if *code* is yet to be read."""
+    """Return whether an offer and an answer are exchanged; False if *code* is yet to be read."""
     if way is Signal.SDP or not code:
         return way is Signal.SDP
     from dcsend.signaling.blob import is_blob  # a listener does not need it

@@ -68,7 +68,7 @@ def send(
         option(
             "--to",
             help="Code or link that the receiver printed; @FILE reads it from a file, @- prompts "
-            "for it.",
+            "for it or reads a pipe.",
             env="CODE",
             metavar="CODE",
         ),
@@ -88,8 +88,8 @@ def send(
         list[str] | None,
         option(
             "--exclude",
-            help="Leave out names that match this pattern; /GLOB matches only at the top. "
-            "Repeatable.",
+            help="Leave out names that match this pattern; /GLOB matches only at the top of each "
+            "folder in PATH. Repeatable.",
             metavar="GLOB",
         ),
     ] = None,
@@ -186,7 +186,8 @@ def receive(
         list[str] | None,
         typer.Argument(
             help="Code or link that the sender printed; @FILE reads it from a file, @- prompts for "
-            "it. Without it, this side prints a code for: dcsend send PATH --to CODE",
+            "it or reads a pipe. Without it, this side prints a code for: dcsend send PATH --to "
+            "CODE",
             envvar="DCSEND_CODE",
             metavar="[CODE]",
             show_default=False,
@@ -199,7 +200,7 @@ def receive(
             "--output",
             "-o",
             help="Folder to save in [.], or a path with an extension (film.iso) for a single file; "
-            "- is standard output, unless that is a terminal.",
+            "- is standard output, which must not be a terminal.",
             metavar="PATH",
         ),
     ] = ".",

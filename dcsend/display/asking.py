@@ -11,7 +11,7 @@ from dcsend.display.quiet import show_error
 from dcsend.display.streams import Stream
 from dcsend.errors import DcsendError, IncompleteCode, UsageError
 
-__all__ = ["Asker", "Source"]
+__all__ = ["Asker", "PasteInput"]
 
 _PROMPTS: Final = {
     SdpType.OFFER: "paste the other side's code (its offer), then press Enter",
@@ -20,8 +20,8 @@ _PROMPTS: Final = {
 }
 
 
-class Source(Protocol):
-    """Where a description is read from: `editing.Console` or `editing.Piped`."""
+class PasteInput(Protocol):
+    """Standard input, from which a description is read: `editing.Console` or `editing.Piped`."""
 
     async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
         """Return the pasted text; None at the end of input."""
@@ -31,15 +31,15 @@ class Source(Protocol):
 class Asker:
     """Asks until a valid description is entered; on a pipe, once."""
 
-    def __init__(self, source: Source | None, err: Stream, *, interactive: bool) -> None:
+    def __init__(self, pasted: PasteInput | None, err: Stream, *, interactive: bool) -> None:
         """Prepare.
 
         Args:
-            source: the input; None if there is none.
+            pasted: the input; None if there is none.
             err: where prompts and errors are shown.
             interactive: whether the input is a terminal.
         """
-        self._source = source
+        self._input = pasted
         self._err = err
         self._interactive = interactive
 
@@ -50,7 +50,7 @@ class Asker:
             UsageError: there is no input, or it has ended.
             DcsendError: raised by *validate*; on a terminal it is shown instead.
         """
-        if self._source is None:
+        if self._input is None:
             raise UsageError(
                 "can't ask for the other side's code: there is no terminal",
                 "run dcsend in a terminal, or give the code on standard input",
@@ -59,7 +59,7 @@ class Asker:
         while True:
             if self._interactive:
                 self._err.line(_PROMPTS[wanted])
-            text = await self._source.paste(
+            text = await self._input.paste(
                 lambda text: _is_over(text, _fault(text, validate)), self._ask_for_more
             )
             if text is None:

@@ -90,8 +90,8 @@ class Typed:
         return lines
 
 
-class _Source:
-    """A source of lines, and of a pasted code."""
+class _TypedInput:
+    """What both kinds of input have: lines, and a pasted code."""
 
     def __init__(self) -> None:
         self.lines: asyncio.Queue[str | None] = asyncio.Queue()
@@ -130,7 +130,7 @@ class _Source:
             self._asked.set_result(text)
 
 
-class Piped(_Source):
+class Piped(_TypedInput):
     """Standard input that is not a terminal: first a code, then lines.
 
     Its end does not end a chat: `echo CODE | dcsend chat` continues, like the Pion demo.
@@ -187,7 +187,7 @@ if sys.platform == "win32":
 else:
     import termios
 
-    class Console(_Source):
+    class Console(_TypedInput):
         """A terminal in cbreak mode, until `close` restores it."""
 
         def __init__(self) -> None:

@@ -163,19 +163,19 @@ class Outlets:
         await self._until(most)
 
     async def finish(
-        self, interrupt: asyncio.Future[int], tell: Callable[[str], None] | None = None
+        self, interrupt: asyncio.Future[int], show: Callable[[str], None] | None = None
     ) -> None:
         """Wait until all queues are empty; after *interrupt* is set, at most DRAIN_SECONDS.
 
         Args:
             interrupt: set when a signal has come.
-            tell: called with a line about each file whose output is incomplete, such as one on a
+            show: called with a line about each file whose output is incomplete, such as one on a
                 full disk.
         """
         await self._finish(interrupt)
-        if tell is not None and (losses := self._losses()):
+        if show is not None and (losses := self._losses()):
             for loss in losses:
-                tell(f"dcsend: {loss}")
+                show(f"dcsend: {loss}")
             await self._finish(interrupt)
 
     async def _finish(self, interrupt: asyncio.Future[int]) -> None:

@@ -127,6 +127,8 @@ class TerminalDisplay(Display):
         )
         self._departed = False
         "Whether a peer has left before it was accepted."
+        self._instead = ""
+        "What precedes the prompt for an answer that replaces an offer."
         self._skipped = 0
         "Skipped files, so far."
         self._standstill = Standstill(self._stand_still)
@@ -226,20 +228,21 @@ class TerminalDisplay(Display):
         """Show the local description; after an offer, `Asker` asks for the answer."""
         self._screen.clear()
         offers = event.type == "offer"
-        self._write(
-            "on the other machine, run dcsend receive with this code, or paste it at the prompt"
-            if offers
-            else "give this code to the other side:"
-        )
+        if offers:
+            self._write("on the other machine, run this, or paste it at the prompt there:")
+        else:
+            self._write(f"{self._instead}give this code to the other side:")
         both = self._out.terminal and self._err.terminal
         if self._stdout_free and not both:
             self._out.line(event.text)
         self._screen.line("")
-        self._screen.line(event.text)
+        self._screen.line(f"dcsend receive {event.text}" if offers else event.text)
         self._screen.line("")
         if copy(event.text, self._err):
             self._write(COPIED)
-        if not offers:
+        if offers:
+            self._instead = "the code above is not needed any more; "
+        else:
             self._screen.status("waiting for the other side to connect")
 
     @property
@@ -346,9 +349,7 @@ class TerminalDisplay(Display):
             case TextExchanged(kind="line"):
                 self._write(f"other side: {text}")
             case TextExchanged(kind="random", sent=sent) if self._options.verbose:
-                # The words of the Pion demo.
-                words = "Sending" if sent else "Message from DataChannel 'text':"
-                self._screen.line(f"{words} '{text}'")
+                self._screen.line(f"keep-alive {'sent' if sent else 'received'}: {text}")
             case _:
                 pass
 
@@ -365,8 +366,10 @@ class TerminalDisplay(Display):
                 last = self._progressed
                 if last is not None and last.bytes != last.total:
                     done = f"{format_size(last.bytes)} of {format_size(last.total)}"
-                    kept = "; the unfinished file stays as .dcsend-part" if event.kept else ""
-                    self._write(f"stopped at {done}{kept}")
+                    if event.kept:
+                        name = wording.short(os.path.basename(event.kept[0]))
+                        done += f"; {name}{' and others stay' if len(event.kept) > 1 else ' stays'}"
+                    self._write(f"stopped at {done}")
                 show_error(self._err, event.error.message, event.error.hint)
             case Finished():
                 self.close()

@@ -1,8 +1,8 @@
 """DTLS: aiortc's transport for the handshake and the end, own code for the packets in between.
 
-Packets are encrypted and decrypted in batches through private names of aiortc and pyOpenSSL. Of a
-packet of 1200 bytes, `recv(2048)` of pyOpenSSL takes 1.6 to 2.3 times as long as `SSL_read` into a
-buffer of the connection, decryption included (2026-11-29, Python 3.11).
+Several packets at a time are encrypted or decrypted, through private names of aiortc and pyOpenSSL.
+Of a packet of 1200 bytes, `recv(2048)` of pyOpenSSL takes 1.6 to 2.3 times as long as `SSL_read`
+into a buffer of the connection, decryption included (2026-11-29, Python 3.11).
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def join_records(datagrams: Sequence[bytes]) -> Iterator[bytes]:
     >>> [len(records) for records in join_records([record, record, b"junk", record])]
     [28, 4, 14]
     """
-    batch: list[bytes] = []
+    joined: list[bytes] = []
     size = 0
     for data in datagrams:
         is_record = (
@@ -203,16 +203,16 @@ def join_records(datagrams: Sequence[bytes]) -> Iterator[bytes]:
             and data[1:5] == _PROTECTED
             and len(data) == _RECORD_HEADER + (data[11] << 8 | data[12])
         )
-        if batch and (not is_record or size + len(data) > _READ_AHEAD):
-            yield b"".join(batch)
-            batch, size = [], 0
+        if joined and (not is_record or size + len(data) > _READ_AHEAD):
+            yield b"".join(joined)
+            joined, size = [], 0
         if not is_record:
             yield data
             continue
-        batch.append(data)
+        joined.append(data)
         size += len(data)
-    if batch:
-        yield b"".join(batch)
+    if joined:
+        yield b"".join(joined)
 
 
 def split_records(records: bytes) -> list[bytes]:

@@ -75,8 +75,8 @@ class Committed(NamedTuple):
 
 
 @dataclass(slots=True)
-class _SyncBatch:
-    """One sync: of files without a name, and of the folders of files that have been named."""
+class _SyncGroup:
+    """What one sync covers: files without a name, and the folders of files that have been named."""
 
     parts: Sequence[tuple[int, IncomingFile]]
     named: Sequence[Committed]
@@ -102,7 +102,7 @@ class _SyncBatch:
     def release(self) -> None:
         """Allow the folders to be closed."""
         for folder in self.folders:
-            folder.users -= 1
+            folder.release()
 
 
 class CommitQueue:
@@ -129,13 +129,13 @@ class CommitQueue:
         self._complete: list[tuple[int, IncomingFile]] = []
         self._held: dict[int, int] = {}
         "Descriptors of complete files and of their folder, by `id` of the folder."
-        self._batch: _SyncBatch | None = None
+        self._syncing: _SyncGroup | None = None
         self._pool = SyncPool()
 
     @property
     def is_empty(self) -> bool:
         """Whether every added file has been returned by `advance`."""
-        return not self._complete and self._batch is None
+        return not self._complete and self._syncing is None
 
     @property
     def is_full(self) -> bool:
@@ -145,9 +145,9 @@ class CommitQueue:
     @property
     def is_ready(self) -> bool:
         """Whether `advance` has something to do and would not wait."""
-        if self._batch is None:
+        if self._syncing is None:
             return bool(self._complete)
-        return self._batch.syncs.is_done
+        return self._syncing.syncs.is_done
 
     def add(self, number: int, part: IncomingFile) -> None:
         """Add a file whose content is complete and has the right digest."""
@@ -157,8 +157,8 @@ class CommitQueue:
 
     def wait(self) -> None:
         """Wait for the current sync."""
-        if self._batch is not None:
-            self._batch.syncs.wait()
+        if self._syncing is not None:
+            self._syncing.syncs.wait()
 
     def advance(self) -> list[Committed]:
         """Take every group one step further; waits for the current sync.
@@ -168,34 +168,34 @@ class CommitQueue:
         """
         committed: list[Committed] = []
         named: list[Committed] = []
-        if self._batch is not None:
-            errors, folder_errors = self._batch.errors()
-            batch, self._batch = self._batch, None
-            batch.release()
-            for one in batch.named:
+        if self._syncing is not None:
+            errors, folder_errors = self._syncing.errors()
+            syncing, self._syncing = self._syncing, None
+            syncing.release()
+            for one in syncing.named:
                 error = folder_errors.get(id(one.part.folder))
                 committed.append(one if error is None else one._replace(error=error))
-            for (number, part), fault in zip(batch.parts, errors, strict=True):
+            for (number, part), fault in zip(syncing.parts, errors, strict=True):
                 one = self._place(number, part, fault)
                 (named if one.name else committed).append(one)
-            logger.debug("synced %d files and %d folders", len(batch.parts), len(batch.folders))
+            logger.debug("synced %d files and %d folders", len(syncing.parts), len(syncing.folders))
         parts, self._complete = self._complete, []
         self._held.clear()
         if parts or named:
-            self._batch = self._begin(parts, named)
+            self._syncing = self._begin(parts, named)
         return committed
 
     def abandon(self) -> list[IncomingFile]:
         """Empty the queue, end its threads, and return the files that have no name yet."""
-        batch, self._batch = self._batch, None
+        syncing, self._syncing = self._syncing, None
         parts = [part for _, part in self._complete]
         self._complete = []
-        if batch is not None:
+        if syncing is not None:
             # A file must not be closed while it is synced, even if the sync fails.
             with contextlib.suppress(Exception):
-                batch.syncs.wait()
-            batch.release()
-            parts += [part for _, part in batch.parts]
+                syncing.syncs.wait()
+            syncing.release()
+            parts += [part for _, part in syncing.parts]
         self._pool.close()
         return parts
 
@@ -211,10 +211,10 @@ class CommitQueue:
 
     def _begin(
         self, parts: Sequence[tuple[int, IncomingFile]], named: Sequence[Committed]
-    ) -> _SyncBatch:
+    ) -> _SyncGroup:
         folders = list({id(one.part.folder): one.part.folder for one in named}.values())
         for folder in folders:
-            folder.users += 1  # it must stay open until it is synced
+            folder.hold()  # it must stay open until it is synced
         faults: dict[int, OSError] = {}
         sync = self._file_system_sync if _prefers_syncfs(parts) else None
         if sync is not None:
@@ -232,7 +232,7 @@ class CommitQueue:
         else:
             calls = [part.sync for _, part in parts]
             syncs = self._pool.submit(calls + [folder.sync for folder in folders])
-        return _SyncBatch(parts, named, folders, faults, sync is not None, syncs)
+        return _SyncGroup(parts, named, folders, faults, sync is not None, syncs)
 
 
 def _prefers_syncfs(parts: Sequence[tuple[int, IncomingFile]]) -> bool:

@@ -114,11 +114,11 @@ class DirectorySink:
         self._writer = self._make_writer(manifest, index, plan)
         return plan
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
-        """Carry out *batch* in this thread; see `Sink.apply`."""
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Carry out *portion* in this thread; see `Sink.apply`."""
         self._advance("apply")
         with self._abort_run_when_lost():
-            self._writer.apply(batch, more=more)
+            self._writer.apply(portion, more=more)
         return self._writer.table.take_outcomes()
 
     def finish(self) -> list[Outcome]:

@@ -43,11 +43,11 @@ class FileFactory:
         self._own_parts: set[str] = set()
         "The open parts of this run; see `PartFile`."
 
-    def begin_batch(self, *, many: bool) -> None:
-        """Prepare for the next batch.
+    def begin_portion(self, *, many: bool) -> None:
+        """Prepare for the next portion.
 
         Args:
-            many: so many files end in this batch that they are synced by file system.
+            many: so many files end in this portion that they are synced by file system.
         """
         self._many = many and self._use_tmpfiles
         self._tmpfiles.recheck_folders()

@@ -38,7 +38,7 @@ Identity = tuple[int, int]
 "Device and inode; two names with the same identity are one file."
 
 HELD_OPEN: Final = 32
-"Folders that stay open between batches; macOS allows 256 descriptors per process."
+"Folders that stay open between portions; macOS allows 256 descriptors per process."
 USE_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd
 "Whether this system can resolve names relative to a descriptor."
 
@@ -70,18 +70,26 @@ class Folder:
     Args:
         path: absolute; used for messages, and for access without a descriptor.
         fd: its descriptor, owned by this object; None if the system has no `dir_fd`.
+        made: whether this run has just made it, so that it contains no other files.
     """
 
     __slots__ = ("_inside", "fd", "made", "path", "users")
 
-    def __init__(self, path: str, fd: int | None) -> None:
+    def __init__(self, path: str, fd: int | None, *, made: bool = False) -> None:
         self.path = path
         self._inside = os.path.join(path, "x")[:-1]
         self.fd = fd
-        self.made = False
-        "Whether this run has made it since it was opened, so that it contains no other files."
+        self.made = made
         self.users = 0
         "Open files in it; the folder is not closed before them."
+
+    def hold(self) -> None:
+        """Keep the folder open until as many calls of `release`."""
+        self.users += 1
+
+    def release(self) -> None:
+        """Undo one call of `hold`."""
+        self.users -= 1
 
     def path_of(self, name: str) -> str:
         """Return the path of *name*."""
@@ -158,22 +166,19 @@ class Folder:
         """
         os.symlink(target, self._at(name), dir_fd=self.fd)
 
-    def child(self, name: str, mode: int) -> tuple[Folder, bool]:
+    def child(self, name: str, mode: int) -> Folder:
         """Open the folder *name*; create it if it does not exist.
 
         Args:
             name: of the folder.
             mode: permissions of a new folder, before the umask.
 
-        Returns:
-            The folder, and whether it was created.
-
         Raises:
             DestinationError: *name* is not a folder.
         """
         made = False
         try:
-            return self._enter(name), made
+            return self._enter(name)
         except FileNotFoundError:
             pass
         try:
@@ -181,7 +186,7 @@ class Folder:
             made = True
         except FileExistsError:
             pass
-        return self._enter(name), made
+        return self._enter(name, made=made)
 
     def finish(self, mode: int, mtime: int | None) -> None:
         """Set permissions and time of the folder, as far as its file system can store them.
@@ -222,15 +227,15 @@ class Folder:
     def _at(self, name: str) -> str:
         return name if self.fd is not None else self.path_of(name)
 
-    def _enter(self, name: str) -> Folder:
+    def _enter(self, name: str, *, made: bool = False) -> Folder:
         path = self.path_of(name)
         if self.fd is None:
             status = os.lstat(path)
             if not stat.S_ISDIR(status.st_mode) or is_link(status):
                 raise _in_the_way(path)
-            return Folder(path, None)
+            return Folder(path, None, made=made)
         try:
-            return Folder(path, os.open(name, _OPEN_FOLDER, dir_fd=self.fd))
+            return Folder(path, os.open(name, _OPEN_FOLDER, dir_fd=self.fd), made=made)
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
                 raise _in_the_way(path) from None
@@ -374,9 +379,8 @@ class Tree:
                 # With all permissions for the owner until `Folder.finish`.
                 path = "/".join(here)
                 mode = self._rules.mode(path) & 0o777 | 0o700
-                current, made = current.child(parts[below], mode)
-                if made:
-                    current.made = True
+                current = current.child(parts[below], mode)
+                if current.made:
                     self._rules.made(path)
                 if passed is not None:
                     passed.close()

@@ -85,18 +85,18 @@ class FolderWriter:
         self._open: dict[int, IncomingFile | TextIntake] = {}
         self._links = PlannedLinks(entries, index)
 
-    def apply(self, batch: Sequence[Content], *, more: bool) -> None:
-        """Carry out *batch*; see `Sink.apply`.
+    def apply(self, portion: Sequence[Content], *, more: bool) -> None:
+        """Carry out *portion*; see `Sink.apply`.
 
         Raises:
             DestinationLost: the disk is full or gone.
             OSError: an error that belongs to no entry.
         """
-        ends = sum(isinstance(operation, End) for operation in batch)
-        self._factory.begin_batch(many=ends >= MANY)
+        ends = sum(isinstance(operation, End) for operation in portion)
+        self._factory.begin_portion(many=ends >= MANY)
         stale, self._stale = self._stale, ()
         self._factory.remove_stale_parts(stale)
-        for operation in batch:
+        for operation in portion:
             try:
                 self._carry_out(operation)
             except DestinationLost:

@@ -38,7 +38,7 @@ class IncomingFile(Intake, abc.ABC):
         self._fd = fd
         self._hole = 0
         "Zero bytes at the end that `position` counts and the file does not have yet."
-        folder.users += 1
+        folder.hold()
 
     def write(self, payload: bytes | memoryview) -> None:
         """Append *payload*, which `check` has accepted."""
@@ -173,5 +173,5 @@ class IncomingFile(Intake, abc.ABC):
         """Close the file; never raises: its content is synced or no longer needed."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            self.folder.users -= 1
+            self.folder.release()
             close_quietly(fd)

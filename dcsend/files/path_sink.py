@@ -42,9 +42,9 @@ class PathSink:
             self._sink = self._folder_sink(self._path.parent, unattended=False)
         return self._sink.plan(entries)
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
-        """Write *batch*; see `Sink.apply`."""
-        return self._sink.apply(batch, more=more)
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Write *portion*; see `Sink.apply`."""
+        return self._sink.apply(portion, more=more)
 
     def finish(self) -> list[Outcome]:
         """End the transfer; see `Sink.finish`."""

@@ -71,15 +71,15 @@ class Sink(Protocol):
             DestinationError: nothing can be received.
         """
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
-        """Write *batch* in order and return the entries that have ended.
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Write *portion* in order and return the entries that have ended.
 
         Content of an entry that has ended is ignored.
 
         Args:
-            batch: content of entries.
-            more: the next batch is available, so that slow operations may continue during the next
-                call; the outcomes of such entries are returned by a later call.
+            portion: content of entries.
+            more: the next portion is available, so that slow operations may continue during the
+                next call; the outcomes of such entries are returned by a later call.
 
         Raises:
             DestinationError: the disk is full or gone; all further calls fail.
@@ -87,7 +87,7 @@ class Sink(Protocol):
         """
 
     def finish(self) -> list[Outcome]:
-        """End the transfer; called once, after the last batch.
+        """End the transfer; called once, after the last portion.
 
         Returns:
             Entries without content, and those that `apply` has not returned.

@@ -47,10 +47,10 @@ class StreamSink:
         self._intake = Intake(entries[self._number])
         return Plan()
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
-        """Write *batch* to the stream; see `Sink.apply`. *more* has no effect."""
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+        """Write *portion* to the stream; see `Sink.apply`. *more* has no effect."""
         outcomes: list[Outcome] = []
-        for operation in batch:
+        for operation in portion:
             if operation.number != self._number:
                 raise LocalProtocolError(f"content for entry {operation.number}, not accepted")
             if self._intake is None:

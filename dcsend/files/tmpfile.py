@@ -95,7 +95,7 @@ class TmpfileFactory:
         "Whether they can be created in a folder that has been checked."
 
     def recheck_folders(self) -> None:
-        """Check again that folders still exist; call it before each batch."""
+        """Check again that folders still exist; call it before each portion."""
         self._suitable.clear()
 
     def create(self, folder: Folder, name: str, entry: Entry) -> Tmpfile | None:

@@ -258,7 +258,7 @@ class MappedAddresses:
         if unknown is not None and unknown.exists_not:
             return ConnectionFailed(
                 f"the STUN server {name} does not exist: no such name{without}",
-                "check its spelling in --stun",
+                "check its spelling",
             )
         if self._mapped:
             return None

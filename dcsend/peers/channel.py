@@ -12,7 +12,7 @@ from dcsend.peers.contract import MAX_QUEUED
 from dcsend.peers.receive_queue import ReceiveQueue
 from dcsend.sctp.channels import ChannelParameters, DataChannel
 
-__all__ = ["Channel", "ChannelParameters"]
+__all__ = ["ChannelParameters", "SctpChannel"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Transport(Protocol):
         ...
 
 
-class Channel:
+class SctpChannel:
     """One data channel of a peer connection."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Channel:
         max_message_size: int,
         high_water: int,
         max_queued: int = MAX_QUEUED,
-        on_message: Callable[[Channel, bytes | str], None] | None = None,
+        on_message: Callable[[SctpChannel, bytes | str], None] | None = None,
     ) -> None:
         """Wrap *channel*.
 
@@ -71,8 +71,8 @@ class Channel:
 
     @property
     def id(self) -> int:
-        """Stream id, 0 to 65534; -1 before it is known."""
-        return -1 if self._channel.id is None else self._channel.id
+        """Stream id, 0 to 65534."""
+        return self._channel.id
 
     @property
     def protocol(self) -> str:

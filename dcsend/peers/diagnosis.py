@@ -66,7 +66,12 @@ class Diagnosis:
     """The tests after a failure, from one port."""
 
     def __init__(
-        self, port: UdpPort, servers: Sequence[Address], *, tcp_port: int = TCP_PORT
+        self,
+        port: UdpPort,
+        servers: Sequence[Address],
+        *,
+        tcp_port: int = TCP_PORT,
+        icmp: float = _ICMP,
     ) -> None:
         """Prepare; nothing is sent yet.
 
@@ -74,7 +79,9 @@ class Diagnosis:
             port: of the failed connection.
             servers: STUN servers; may be empty.
             tcp_port: tried besides the ports of the servers.
+            icmp: seconds until the ICMP message of a closed port has arrived.
         """
+        self._icmp = icmp
         self._tcp_port = tcp_port
         self._servers = servers
         self._mapped = MappedAddresses(port, servers)
@@ -85,7 +92,9 @@ class Diagnosis:
 
     async def complete(self, facts: Facts) -> Facts:
         """Return *facts* with the results of the tests, within `LIMIT` seconds."""
-        closed, complete = await asyncio.gather(_closed_ports(facts.theirs), self.network(facts))
+        closed, complete = await asyncio.gather(
+            _closed_ports(facts.theirs, self._icmp), self.network(facts)
+        )
         return replace(complete, closed=frozenset(closed))
 
     async def network(self, facts: Facts) -> Facts:
@@ -149,8 +158,8 @@ async def _reaches(place: Address) -> bool:
     return True
 
 
-async def _closed_ports(theirs: Iterable[RemoteAddress]) -> set[str]:
-    """Return the hosts that respond with an ICMP message: port unreachable."""
+async def _closed_ports(theirs: Iterable[RemoteAddress], seconds: float) -> set[str]:
+    """Return the hosts that respond in time with an ICMP message: port unreachable."""
     closed: set[str] = set()
     loop = asyncio.get_running_loop()
     transports = []
@@ -166,7 +175,7 @@ async def _closed_ports(theirs: Iterable[RemoteAddress]) -> set[str]:
             # Without effect on a STUN agent (RFC 8489, 6.3.2).
             transport.sendto(binding_indication(secrets.token_bytes(12)))
     if transports:
-        await asyncio.sleep(_ICMP)
+        await asyncio.sleep(seconds)
     for transport in transports:
         transport.close()
     return closed

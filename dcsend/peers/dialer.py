@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Generic
 
@@ -54,6 +54,7 @@ async def dial(
     certificate: Certificate | None = None,
     announced: bytes | None = None,
     grace: float = GRACE,
+    examine: Callable[[Role, Iterable[RemoteAddress]], Facts] = local_facts,
 ) -> Peer:
     """Connect to the listener at one of *addresses*.
 
@@ -69,6 +70,7 @@ async def dial(
         announced: the fingerprint that the checks contain, if not that of the certificate; tests
             of hostile dialers use it.
         grace: seconds between a refused secret and the error.
+        examine: returns what is known of this machine and its routes.
 
     Raises:
         AuthenticationFailed: the listener has another secret, or another certificate.
@@ -80,7 +82,7 @@ async def dial(
         UsageError: *port* can't be used.
     """
     places = (RemoteAddress(str(ipaddress.ip_address(host)), number) for host, number in addresses)
-    facts = local_facts(Role.DIALER, places)
+    facts = examine(Role.DIALER, places)
     if why := foreseen(facts):
         raise reasons.error(facts, why)
     await load_aiortc()

@@ -44,6 +44,7 @@ class Reason(NamedTuple):
     hint: str
 
 
+_SYMMETRIC: Final = f"if a NAT is symmetric, a relay may be needed: {_RELAY}"
 _OPEN_PORT: Final = "open UDP port {port} in the firewall there"
 _WAITED: Final = "no check has arrived for 60 s"
 _MAPPINGS: Final[Mapping[NatMapping, str]] = {
@@ -76,7 +77,8 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
     ),
     (Role.DIALER, Situation.THIS_MACHINE): Reason(
         "no answer from {hosts}, which is this machine itself",
-        "if the code is from another machine, connect that one to a network and make a new code",
+        "the program that printed the code has probably ended; if the code is from another "
+        "machine, connect that one to a network and make a new code",
     ),
     (Role.DIALER, Situation.PORT_CLOSED): Reason(
         "{host} can be reached, but its UDP port {port} is closed",
@@ -195,8 +197,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
     ),
     (Role.OFFERER, Situation.UNKNOWN): Reason(
         "no answer from {hosts}",
-        "check that the other side still waits; between two strict NATs a relay is needed: "
-        f"{_RELAY}",
+        f"check that the other side still waits; {_SYMMETRIC}",
     ),
     (Role.ANSWERER, Situation.HEARD): Reason(
         "the other side answers, but the connection failed",
@@ -310,8 +311,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
     ),
     (Role.ANSWERER, Situation.NO_CHECK): Reason(
         _WAITED,
-        "check that the code shown here was pasted on the other side; between two strict NATs a "
-        f"relay is needed: {_RELAY}",
+        f"check that the code shown here was pasted on the other side; {_SYMMETRIC}",
     ),
 }
 """Every situation with a message: a `ConnectionFailed` (status 5) on a side that connects, a note

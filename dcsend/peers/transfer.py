@@ -15,7 +15,7 @@ from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice.connection import IceConnection
 from dcsend.net.interfaces import route_mtu
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.contract import LABELS, MAX_QUEUED, Path
 from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.printable import printable
@@ -60,8 +60,8 @@ class TransferConnection(PeerConnection):
         self._mtu = mtu
         self._max_queued = max_queued
         self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._channels: dict[str, Channel] = {}
-        self.channels: Mapping[str, Channel] = self._channels
+        self._channels: dict[str, SctpChannel] = {}
+        self.channels: Mapping[str, SctpChannel] = self._channels
         super().__init__(ice, certificate, role, limits=_LIMITS, zero_checksum=True)
 
     async def _open_channels(self, remote: Remote) -> None:
@@ -86,7 +86,7 @@ class TransferConnection(PeerConnection):
             self._add(channel)
 
     def _add(self, channel: DataChannel) -> None:
-        self._channels[channel.parameters.label] = Channel(
+        self._channels[channel.parameters.label] = SctpChannel(
             self.sctp,
             channel,
             max_message_size=self._largest,

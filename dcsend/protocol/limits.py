@@ -116,8 +116,8 @@ WINDOW: Final = 8 * 1024 * 1024
 MAX_TEXT: Final = 16 * 1024
 "Longest message of the text channel, in UTF-8."
 
-LIVENESS_LETTERS: Final = 15
-"Letters of a liveness message, each of A-Z or a-z."
+KEEP_ALIVE_LETTERS: Final = 15
+"Letters of a keep-alive message, each of A-Z or a-z."
 
-LIVENESS_INTERVAL: Final = 5.0
-"Between two liveness messages."
+KEEP_ALIVE_INTERVAL: Final = 5.0
+"Between two keep-alive messages."

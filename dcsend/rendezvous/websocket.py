@@ -254,7 +254,7 @@ def _failure(name: str, proxy: str | None, exc: Exception) -> ConnectionFailed:
                 f"check the network, or {OTHER_SERVER}",
             )
         case aiohttp.ClientResponseError():
-            return _refused(name, "does not speak HTTP")
+            return _refused(name, "does not respond in HTTP")
         case _:
             return _refused(name, "closes the connection before it is open")
 

@@ -436,9 +436,7 @@ class Association:
         contents: list[bytes] = []
         if self.state in SENDING:
             contents = self.transmission.contents(now)
-            if self.transmission.forward_tsn_chunk is not None:
-                self._control.append(self.transmission.forward_tsn_chunk)
-                self.transmission.forward_tsn_chunk = None
+            self._control += self.transmission.take_forward_tsn()
             if self.state is State.ESTABLISHED:
                 contents += self.transmission.probing.probes(now)
             self._check_drained(now)  # messages may have expired

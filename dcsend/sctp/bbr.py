@@ -278,7 +278,7 @@ class Bbr:
             if rtt < self.min_rtt or stale:
                 self.min_rtt = rtt
         elif (stale or self.sharing.min_rtt_is_doubtful) and self.phase is not Phase.PROBE_RTT:
-            self.sharing.min_rtt_is_doubtful = False
+            self.sharing.clear_doubt()
             self._enter(Phase.PROBE_RTT, ack.now)
             self._prior_cwnd = max(self.window, self._prior_cwnd)
             self._probe_rtt_min_delay = rtt

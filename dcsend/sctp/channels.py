@@ -119,12 +119,14 @@ def _ignore(*_: object) -> None:
 class DataChannel:
     """One data channel. The application sets the `on_…` callbacks, which are called in order."""
 
-    def __init__(self, channels: DataChannels, parameters: ChannelParameters) -> None:
+    def __init__(
+        self, channels: DataChannels, parameters: ChannelParameters, number: int, *, by_peer: bool
+    ) -> None:
         """Use `DataChannels.open`."""
         self.parameters = parameters
-        self.id: int | None = parameters.negotiated
-        "Stream id, 0 to 65534; None before `DataChannels.open` has chosen one."
-        self.state = ChannelState.CONNECTING
+        self.id = number
+        "Stream id, 0 to 65534."
+        self.state = ChannelState.OPEN if by_peer else ChannelState.CONNECTING
         self.on_open: Callable[[], None] = _ignore
         self.on_message: Callable[[bytes | str, int], None] = _ignore
         """The message, and the bytes for `Association.release`, which allows the peer to send as
@@ -134,7 +136,7 @@ class DataChannel:
         "Fewer bytes may be queued than before."
         self.reset_by = set[bool]()
         "The side that has reset the stream: the peer (True) or this side (False)."
-        self.is_confirmed = parameters.negotiated is not None
+        self.is_confirmed = by_peer or parameters.negotiated is not None
         "Whether the peer has the channel. Until then all messages are ordered (RFC 8832, 6)."
         self._channels = channels
 
@@ -146,7 +148,7 @@ class DataChannel:
     @property
     def queued(self) -> int:
         """Bytes that no packet has taken yet (W3C `bufferedAmount` without those in flight)."""
-        return 0 if self.id is None else self._channels.association.queued(self.id)
+        return self._channels.association.queued(self.id)
 
     def send(self, message: bytes | str, now: float) -> None:
         """Queue a message.
@@ -156,7 +158,7 @@ class DataChannel:
             ValueError: the channel is not open, or the message is longer than
                 `DataChannels.max_message_size`.
         """
-        if self.state is not ChannelState.OPEN or self.id is None:
+        if self.state is not ChannelState.OPEN:
             raise ValueError("the channel is not open")
         if isinstance(message, str):
             protocol, data = PayloadProtocol.TEXT, message.encode()
@@ -177,6 +179,21 @@ class DataChannel:
             self.state = ChannelState.CLOSING
             logger.debug("channel %s is closing", self.id)
             self._channels.reset(self)
+
+    def opened(self) -> None:
+        """Note that the peer has the channel; `DataChannels` calls this."""
+        self.is_confirmed = True
+        if self.state is ChannelState.CONNECTING:
+            self.state = ChannelState.OPEN
+            logger.debug("channel %s is open", self.id)
+            self.on_open()
+
+    def closed(self) -> None:
+        """Note that the channel has ended; `DataChannels` calls this."""
+        if self.state is not ChannelState.CLOSED:
+            self.state = ChannelState.CLOSED
+            logger.debug("channel %s is closed", self.id)
+            self.on_close()
 
 
 class DataChannels:
@@ -212,17 +229,17 @@ class DataChannels:
         Raises:
             ValueError: the stream id is in use, or no id is free.
         """
-        channel = DataChannel(self, parameters)
         opening = parameters.encode()
-        if channel.id is None:
-            channel.id = self._free_id()
-        elif channel.id in self._channels:
-            raise ValueError(f"stream {channel.id} is in use")
-        self._channels[channel.id] = channel
+        number = parameters.negotiated
+        if number is None:
+            number = self._free_id()
+        elif number in self._channels:
+            raise ValueError(f"stream {number} is in use")
+        channel = self._channels[number] = DataChannel(self, parameters, number, by_peer=False)
         if parameters.negotiated is None:
-            self.association.send(channel.id, PayloadProtocol.CONTROL, opening, now)
+            self.association.send(number, PayloadProtocol.CONTROL, opening, now)
         elif self._established:
-            self._opened(channel)
+            channel.opened()
         return channel
 
     def _free_id(self) -> int:
@@ -235,7 +252,6 @@ class DataChannels:
 
     def reset(self, channel: DataChannel) -> None:
         """Reset the stream of a channel, which closes it."""
-        assert channel.id is not None
         # Before the association is established, the reset waits for it.
         if self._established and not self.association.reset(channel.id):
             self._closed(channel)
@@ -263,7 +279,7 @@ class DataChannels:
                     if channel.state is ChannelState.CLOSING:
                         self.reset(channel)
                     elif channel.parameters.negotiated is not None:
-                        self._opened(channel)
+                        channel.opened()
             case Reset():
                 self._was_reset(event)
             case Ended():
@@ -278,7 +294,7 @@ class DataChannels:
         channel = self._channels.get(message.stream)
         if channel is None or channel.state is not ChannelState.OPEN:
             if channel is not None and channel.state is ChannelState.CONNECTING:
-                self._opened(channel)  # the message has overtaken DATA_CHANNEL_ACK
+                channel.opened()  # the message has overtaken DATA_CHANNEL_ACK
             else:
                 self.association.release(len(message.data))
                 return
@@ -300,7 +316,7 @@ class DataChannels:
         channel = self._channels.get(message.stream)
         if message.data[0] == _ACK[0]:  # Pion sends four bytes
             if channel is not None and channel.parameters.negotiated is None:
-                self._opened(channel)
+                channel.opened()
             return
         if message.data[0] != _OPEN:
             return  # of a later version
@@ -315,21 +331,11 @@ class DataChannels:
             parameters = ChannelParameters.parse(message.data)
         except ValueError as exc:
             raise Violation(str(exc)) from None
-        channel = DataChannel(self, parameters)
-        channel.id = message.stream
-        channel.state = ChannelState.OPEN
-        channel.is_confirmed = True
+        channel = DataChannel(self, parameters, message.stream, by_peer=True)
         self._channels[channel.id] = channel
         self.association.send(channel.id, PayloadProtocol.CONTROL, _ACK, now)
         logger.debug("channel %s is opened by the peer", channel.id)
         self._on_channel(channel)
-
-    def _opened(self, channel: DataChannel) -> None:
-        channel.is_confirmed = True
-        if channel.state is ChannelState.CONNECTING:
-            channel.state = ChannelState.OPEN
-            logger.debug("channel %s is open", channel.id)
-            channel.on_open()
 
     def _was_reset(self, reset: Reset) -> None:
         channel = self._channels.get(reset.stream)
@@ -342,12 +348,8 @@ class DataChannels:
             self._closed(channel)
 
     def _closed(self, channel: DataChannel) -> None:
-        if channel.id is not None:
-            self._channels.pop(channel.id, None)
-        if channel.state is not ChannelState.CLOSED:
-            channel.state = ChannelState.CLOSED
-            logger.debug("channel %s is closed", channel.id)
-            channel.on_close()
+        self._channels.pop(channel.id, None)
+        channel.closed()
 
 
 def _text(data: bytes) -> str:

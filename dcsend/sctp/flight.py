@@ -145,10 +145,11 @@ class Flight:
         self.outstanding += size
         return record
 
-    def transmitted(self, record: Sent, now: float) -> None:
-        """Note that a chunk is sent."""
+    def transmitted(self, record: Sent, now: float, packet: int = 0) -> None:
+        """Note that a chunk is sent; see `Sent.packet`."""
         record.sent_time = now
         record.sends += 1
+        record.packet = packet
         self.bytes += record.size
         self._order.append(record)
 
@@ -294,6 +295,10 @@ class Flight:
             found += record.size
         return found
 
+    def stop(self) -> None:
+        """Stop the timer of the search for losses."""
+        self.reorder_deadline = None
+
     def _mark_lost(self, record: Sent) -> None:
         record.lost = True
         self.bytes -= record.size
@@ -310,15 +315,15 @@ class Flight:
         self.reorder_deadline = None
         self._settled = self.cumulative
         self._known = self.gaps
-        told = set[int]()
+        reported = set[int]()
         for first, last in self.gaps:
-            told.update(range(first, last + 1))
+            reported.update(range(first, last + 1))
         found = 0
         for record in self._records.values():
             if record.message.abandoned:
                 continue
             if record.acknowledged:
-                if record.tsn in told:
+                if record.tsn in reported:
                     continue
                 record.acknowledged = False
                 self.outstanding += record.size
@@ -339,7 +344,7 @@ class Flight:
     def abandon(self, record: Sent) -> None:
         """Abandon the message of a chunk: nothing of it is retransmitted."""
         message = record.message
-        message.abandoned = True
+        message.abandon()
         for step in (-1, 1):
             tsn = record.tsn if step < 0 else record.tsn + 1
             # The fragments of a message have consecutive TSNs.

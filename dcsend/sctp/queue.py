@@ -61,6 +61,10 @@ class QueuedMessage:
         self.expires = math.inf if how.max_lifetime is None else now + how.max_lifetime
         self.abandoned = False
 
+    def abandon(self) -> None:
+        """Send nothing more of it."""
+        self.abandoned = True
+
     @property
     def is_reliable(self) -> bool:
         """Whether it must never be abandoned."""
@@ -120,9 +124,9 @@ class SendQueue:
             stream = self._turns[0]
             message = stream.messages[0]
             if message.abandoned or (message.expires <= now and not message.at):
-                # It has a sequence number, so a FORWARD TSN must tell the receiver.
+                # It has a sequence number, so a FORWARD TSN must skip it.
                 self._finish(stream, message.size - message.at)
-                message.abandoned = True
+                message.abandon()
                 if message.at:
                     return message, 0, message.sequence, message.data[:0]
                 continue

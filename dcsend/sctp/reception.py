@@ -138,8 +138,8 @@ class Reception:
         self._advertised = reassembly.window
         cumulative = reassembly.cumulative
         # A hostile peer can cause thousands of gaps, and each packet is answered.
-        told = reassembly.gaps[: wire.MAX_GAPS]
-        gaps = [(first - cumulative, last - cumulative) for first, last in told]
+        reported = reassembly.gaps[: wire.MAX_GAPS]
+        gaps = [(first - cumulative, last - cumulative) for first, last in reported]
         duplicates = [tsn & 0xFFFFFFFF for tsn in reassembly.duplicates]
         reassembly.duplicates.clear()
         window = min(self._advertised, 0xFFFFFFFF)

@@ -68,7 +68,7 @@ class Sharing:
         self.ceiling = math.inf
         "Limit of the pacing rate in bytes per second."
         self.min_rtt_is_doubtful = False
-        "Whether the minimum round trip must be measured again; the caller resets it."
+        "Whether the minimum round trip must be measured again."
         self._doubted_at = -math.inf
         self._uniform = uniform
         self._cycles = _CYCLES_TO_SECOND
@@ -80,6 +80,10 @@ class Sharing:
         "Bytes delivered at its begin and end, and the shortest round trip in between."
         self._round_end = now
         self._queue_seen = now
+
+    def clear_doubt(self) -> None:
+        """Note that the minimum round trip is measured again."""
+        self.min_rtt_is_doubtful = False
 
     def is_due(self) -> bool:
         """Count a cycle; return whether a probe begins in this one."""

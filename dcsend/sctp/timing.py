@@ -74,6 +74,14 @@ class RoundTrip:
         self._variation += (abs(self.smoothed - sample) - self._variation) / 4
         self.smoothed += (sample - self.smoothed) / 8
 
+    def back_off(self) -> None:
+        """Double the timeout, until the next measurement."""
+        self.backoff += 1
+
+    def limit_backoff(self, doublings: int) -> None:
+        """Reduce the number of doublings to *doublings*, if there are more."""
+        self.backoff = min(self.backoff, doublings)
+
     @property
     def timeout(self) -> float:
         """RTO in seconds, with backoff (RFC 9260, 6.3.3, E2)."""
@@ -141,6 +149,10 @@ class Pacer:
         self.credit = 0.0
         self._at = now
 
+    def allow_bursts(self, size: int) -> None:
+        """Let bursts have *size* bytes at most, from the next `refill` on."""
+        self.max_burst = size
+
     def refill(self, now: float, rate: float, packet: int) -> None:
         """Update the credit at time *now*.
 
@@ -159,6 +171,10 @@ class Pacer:
             self.credit = self.quantum
         self.credit = min(self.credit + rate * (now - self._at), self.quantum)
         self._at = now
+
+    def spend(self, size: int) -> None:
+        """Count *size* bytes that are sent."""
+        self.credit -= size
 
     def ready(self) -> float:
         """Return the time at which a burst of half the quantum may go."""

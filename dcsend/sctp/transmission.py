@@ -66,8 +66,8 @@ class Transmission:
         "Whether the peer supports PART, so that a chunk may be as large as a packet."
         self.is_unreachable = False
         "Whether the peer has not acknowledged anything for too long."
-        self.forward_tsn_chunk: bytes | None = None
-        "A FORWARD TSN chunk to send."
+        self._forward_tsn: tuple[bytes, ...] = ()
+        "The FORWARD TSN chunk to send, if there is one."
         self._controller = congestion(self.probing.payload, now)
         self._sampler = RateSampler(now)
         self._pacer = Pacer(now)
@@ -100,7 +100,7 @@ class Transmission:
         self.peer_window = window
         self._peer_forward_tsn = forward_tsn
         self._bulk_extension = bulk_extension
-        self._pacer.max_burst = MAX_BURST_BULK if bulk_extension else MAX_BURST
+        self._pacer.allow_bursts(MAX_BURST_BULK if bulk_extension else MAX_BURST)
         # Checked once here, since `_log_at` is compared for every SACK.
         self._log_at = 0.0 if logger.isEnabledFor(logging.DEBUG) else math.inf
 
@@ -130,7 +130,7 @@ class Transmission:
             # The peer is reachable and its window is full. If the SACK that opens the window is
             # lost, the next try must follow soon.
             self.timeouts = 0
-            self.round_trip.backoff = min(self.round_trip.backoff, _FULL_BACKOFF)
+            self.round_trip.limit_backoff(_FULL_BACKOFF)
         gaps = [(cumulative + first, cumulative + last) for first, last in sack.gaps]
         self._update(cumulative, gaps, now)
 
@@ -212,7 +212,7 @@ class Transmission:
         before = flight.advanced
         streams = flight.advance()
         if flight.advanced > (flight.cumulative if again else before):
-            self.forward_tsn_chunk = wire.forward_tsn_chunk(flight.advanced & 0xFFFFFFFF, streams)
+            self._forward_tsn = (wire.forward_tsn_chunk(flight.advanced & 0xFFFFFFFF, streams),)
 
     def probe(self, sizes: Sequence[int], now: float) -> None:
         """Probe which of these payloads, in bytes, largest first, reach the peer."""
@@ -273,7 +273,7 @@ class Transmission:
     def _t3_expired(self, now: float) -> None:
         self.timeouts += 1
         logger.debug("T3-rtx expired (%d), %d bytes in flight", self.timeouts, self.flight.bytes)
-        self.round_trip.backoff += 1
+        self.round_trip.back_off()
         self._t3 = now + self.round_trip.timeout
         self._probe_at = None
         self._tail_probe = None
@@ -289,9 +289,15 @@ class Transmission:
 
     def stop(self) -> None:
         """Stop all timers."""
-        self._t3 = self._probe_at = self._pacing_at = self.flight.reorder_deadline = None
+        self._t3 = self._probe_at = self._pacing_at = None
+        self.flight.stop()
 
     # Packets to send
+
+    def take_forward_tsn(self) -> tuple[bytes, ...]:
+        """Return the FORWARD TSN chunk to send, if there is one, and remove it."""
+        chunks, self._forward_tsn = self._forward_tsn, ()
+        return chunks
 
     def contents(self, now: float) -> list[bytes]:
         """Return the contents of the packets to send now."""
@@ -323,7 +329,7 @@ class Transmission:
             elif not self._send_new(payload, out, now):
                 self._sampler.limited(flight.bytes)
                 break
-            pacer.credit -= flight.bytes - in_flight
+            pacer.spend(flight.bytes - in_flight)
         if flight.bytes > before:
             controller.sent(now, flight.bytes - before, before)
         if self._t3 is None:
@@ -340,8 +346,8 @@ class Transmission:
         payload = self.probing.payload
         self.retransmitted += 1
         self._sampler.sent(record, now, self.flight.bytes)
-        self.flight.transmitted(record, now)
-        record.packet = len(record.chunk) if BASE_PAYLOAD < record.size <= payload else 0
+        packet = len(record.chunk) if BASE_PAYLOAD < record.size <= payload else 0
+        self.flight.transmitted(record, now, packet)
         if record.size > payload:
             out += split(record.chunk)
         else:

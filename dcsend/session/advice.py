@@ -48,11 +48,13 @@ def _before_it_began(settings: Settings, error: DcsendError) -> str:
 
 
 def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
+    if role == "receiver" and tally.files.whole:
+        return "everything was received and verified, but the other side was not notified"
     anew = "ask for a new code, then " if settings.code else ""
     # Standard output can't be resumed, and an unfinished file is sent from its start.
     some = tally.files.good > 0
     if not some or (role == "receiver" and settings.destination is None):
-        return f"{anew}run it again on both sides; it begins from the start"
+        return f"{anew}run it again on both sides, from the start"
     if role == "sender":
         return f"to send the rest, {anew}run this again; an unfinished file begins from its start"
     return (

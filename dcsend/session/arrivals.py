@@ -197,9 +197,11 @@ class Awaited:
             again = False
         if not self._returns:
             error.amend(
-                f"{MAX_RETURNS + 1} devices have left before anything was accepted: {error}",
+                f"{MAX_RETURNS + 1} connections have ended before anything was accepted: {error}",
                 _FOR_ANOTHER,
             )
+        if again and isinstance(error, DestinationError):
+            _advise(error, "to change the options, end this run (Ctrl-C); the next has a new code")
         self._emit(Left(self._address, error, again))
         if not again:
             raise error
@@ -220,8 +222,8 @@ class Awaited:
                 return
             if self._clock() >= self._since + self._hold:
                 raise ConnectionFailed(
-                    "another device with the code has taken its place: nothing was accepted within "
-                    f"{self._hold:.0f} s",
+                    f"another device with the code has taken the place of {self._address}, because "
+                    f"nothing was accepted within {self._hold:.0f} s",
                     "run it again",
                 )
             if not reported:

@@ -1,4 +1,9 @@
-"""Group blocks: those read in one thread hop, and those sent in one frame."""
+"""Sizes of what the sender reads and sends at once.
+
+The disk thread reads a *portion*: the blocks of one job (`take`). A portion becomes frames: several
+small files make one BATCH frame (`grouped`), a run of zeros makes HOLE frames (`holes`), and any
+other block makes DATA frames in `outgoing`.
+"""
 
 from __future__ import annotations
 
@@ -11,47 +16,60 @@ from dcsend.protocol.limits import DIGEST
 
 __all__ = ["grouped", "holes", "take"]
 
-_MANY: Final = 1024
-"Blocks in one batch at most; reached where files are small."
+_MOST_BLOCKS: Final = 1024
+"Blocks in one portion at most; reached where files are small."
+
+
+def take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:
+    """Read the next portion; return an empty list after the last block.
+
+    Args:
+        blocks: all blocks that are to be sent, in order; reading one may wait for the disk.
+        size: bytes of content after which the portion ends; its last block may exceed them.
+        entries: the manifest.
+    """
+    portion: list[Block] = []
+    taken = 0
+    for block in blocks:
+        portion.append(block)
+        taken += len(block.payload)
+        # The next block of a stream may take an hour.
+        is_stream = entries[block.number].size is None
+        if taken >= size or len(portion) >= _MOST_BLOCKS or is_stream:
+            break
+    return portion
 
 
 def grouped(
-    batch: Sequence[Block], entries: Sequence[Entry], most: int
+    portion: Sequence[Block], entries: Sequence[Entry], most: int
 ) -> Iterator[Sequence[Block]]:
-    """Group consecutive whole files, up to *most* bytes with their digests."""
-    group: list[Block] = []
+    """Yield the blocks of a portion in order: those of one BATCH frame together, others alone.
+
+    Only whole files whose size is in the manifest can be in a BATCH frame.
+
+    Args:
+        portion: blocks, as of `take`.
+        entries: the manifest.
+        most: bytes of content and digests in one frame.
+    """
+    batch: list[Block] = []
     room = most
-    for block in batch:
+    for block in portion:
         cost = len(block.payload) + DIGEST
-        whole = block.is_whole and entries[block.number].size is not None
-        if group and (not whole or cost > room):
-            yield group
-            group, room = [], most
-        if whole and cost <= most:
-            group.append(block)
+        is_whole = block.is_whole and entries[block.number].size is not None
+        if batch and (not is_whole or cost > room):
+            yield batch
+            batch, room = [], most
+        if is_whole and cost <= most:
+            batch.append(block)
             room -= cost
         else:
             yield (block,)
-    if group:
-        yield group
+    if batch:
+        yield batch
 
 
 def holes(block: Block, most: int) -> Iterator[tuple[int, int]]:
     """Yield offset and length of each part of a run of zeros, at most *most* bytes long."""
     for start in range(0, block.hole, most):
         yield block.offset + start, min(most, block.hole - start)
-
-
-def take(blocks: Iterator[Block], size: int, entries: Sequence[Entry]) -> list[Block]:
-    """Read blocks until they hold *size* bytes; return an empty list at the end.
-
-    A block of a stream ends the batch at once: the next one may take an hour.
-    """
-    batch: list[Block] = []
-    taken = 0
-    for block in blocks:
-        batch.append(block)
-        taken += len(block.payload)
-        if taken >= size or len(batch) >= _MANY or entries[block.number].size is None:
-            break
-    return batch

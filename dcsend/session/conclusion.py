@@ -52,7 +52,7 @@ async def conclude(
     """
     report = _RunReport(emit, role, interrupt, advise)
     try:
-        await _until_interrupted(story(report.tally), interrupt)
+        await _until_interrupted(story(report.tally), interrupt, report.tally)
     except DcsendError as exc:
         first = report.fail(exc)
         report.finish(first.exit_status)
@@ -82,7 +82,7 @@ class _RunReport:
         interrupt: asyncio.Future[int] | None,
         advise: Callable[[Tally, DcsendError], str],
     ) -> None:
-        self.tally = Tally(self.tell)
+        self.tally = Tally(self.emit)
         self._emit = emit
         self._role = role
         self._interrupt = interrupt
@@ -91,7 +91,7 @@ class _RunReport:
         self._failed: DcsendError | None = None
         self._over = False
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Emit an event of the story; its error is ignored once it is interrupted."""
         if self._over:
             return  # the story was abandoned
@@ -127,9 +127,12 @@ def unexpected(error: BaseException) -> DcsendError:
 
 
 async def _until_interrupted(
-    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None
+    story: Coroutine[None, None, None], interrupt: asyncio.Future[int] | None, tally: Tally
 ) -> None:
-    """Await *story*, or end it when *interrupt* is set; it cleans up in either case."""
+    """Await *story*, or end it when *interrupt* is set; it cleans up in either case.
+
+    A transfer that is complete is no interrupted one.
+    """
     task = asyncio.create_task(story)
     try:
         either: set[asyncio.Future[Any]] = {task}
@@ -146,5 +149,8 @@ async def _until_interrupted(
             elif (await asyncio.wait({task}, timeout=_ORDERLY))[0] and not task.cancelled():
                 task.exception()  # marks it as retrieved
     if interrupted and interrupt is not None:
-        raise Interrupted(interrupt.result())
+        number = interrupt.result()
+        if not tally.complete:
+            raise Interrupted(number)
+        return
     await task

@@ -19,7 +19,7 @@ from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
 if TYPE_CHECKING:
     from dcsend.session.conversation import Conversation
 
-__all__ = ["Control", "Meeting", "send_all"]
+__all__ = ["ConnectedPeer", "Control", "send_all"]
 
 
 async def send_all(channel: Channel, messages: list[str]) -> None:
@@ -30,7 +30,7 @@ async def send_all(channel: Channel, messages: list[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
+class ConnectedPeer:
     """A connected peer: what is there before a half of a transfer is."""
 
     connection: Connection
@@ -45,7 +45,7 @@ class Control:
     """Carries the messages of one side of the protocol.
 
     Args:
-        meeting: with the peer.
+        peer: the peer.
         side: of the protocol; started by `follow`.
         tally: gets the events that mean the same to both halves.
         explain: returns the text of an error for the peer.
@@ -53,7 +53,7 @@ class Control:
 
     def __init__(
         self,
-        meeting: Meeting,
+        peer: ConnectedPeer,
         side: Side,
         tally: Tally,
         explain: Callable[[BaseException], str] = str,
@@ -62,9 +62,9 @@ class Control:
         "Whether the peer's Hello has arrived."
         self.code_is_used = False
         "Whether the peer has answered a Decline with Cancel: its code does not work again."
-        self._connection = meeting.connection
-        self._channel = meeting.connection.channels["control"]
-        self._conversation = meeting.conversation
+        self._connection = peer.connection
+        self._channel = peer.connection.channels["control"]
+        self._conversation = peer.conversation
         self._side = side
         self._tally = tally
         self._explain = explain
@@ -112,14 +112,17 @@ class Control:
                 await self.flush()
 
     async def cancel(self, error: BaseException) -> None:
-        """Send Cancel, and wait until the peer closes, unless the peer has ended the transfer."""
+        """Send Cancel, and wait until the peer closes, unless the peer has ended the transfer.
+
+        After Decline or Complete, there is no Cancel, and the peer's answer is awaited.
+        """
         peer_ended = self._side.state in (TransferState.CANCELLED, TransferState.DONE)
         with contextlib.suppress(DcsendError):
             self._side.cancel(cancel_reason(error), self._explain(error))
         await self.flush()
         while not peer_ended:
             message = await self._channel.receive()
-            if self._side.state is TransferState.DECLINED:
+            if self._side.state in (TransferState.DECLINED, TransferState.COMPLETED):
                 for event in self._side.receive(message):
                     self.code_is_used = event == PeerSaidBye(by_cancel=True)
                     return

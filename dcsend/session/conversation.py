@@ -107,7 +107,7 @@ class Conversation:
         self._loop = asyncio.get_running_loop()
         self._liveness = Liveness(
             self._loop.time(),
-            heartbeat=settings.heartbeat,
+            interval=settings.keep_alive_interval,
             report=settings.silence_report,
             limit=settings.silence_limit,
         )

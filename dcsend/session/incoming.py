@@ -1,6 +1,6 @@
 """The receiving half of a transfer.
 
-    `data` channel ─ frames ─► pending content ─ batch ─► disk thread ─► verdicts, acks
+    `data` channel ─ frames ─► pending content ─ portion ─► disk thread ─► verdicts, acks
     `control` channel ─ manifest ─► plan ─► person ─► accept or decline
 
 The window bounds what is pending: nothing is acknowledged before it is written.
@@ -32,7 +32,7 @@ from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import FileFinished, ManifestKnown, TextExchanged, total_size
 from dcsend.session.outcome import Tally
@@ -44,11 +44,14 @@ from dcsend.settings import Settings
 
 __all__ = ["Incoming"]
 
-BATCH: Final = 1024 * 1024
-"""Bytes of frames in one batch: an eighth of the window, so that acknowledgements keep coming where
-the disk is slow. Where it is fast a batch is a frame or two."""
+PORTION_SIZE: Final = 1024 * 1024
+"""Bytes of frames in one portion: an eighth of the window, so that acknowledgements keep coming
+where the disk is slow. Where it is fast a portion is a frame or two."""
 CLOSING_SECONDS: Final = 0.7
 "For the disk thread to finish its job at the end; a pipe that is not read may block it longer."
+LAST_STEPS: Final = 0.2
+"""Seconds in which an interrupted receiver that has all frames can still write them and send
+Complete; then it sends Cancel. A run ends within a second of its signal."""
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 "Kinds of entries that have frames and always a verdict."
 _FAULTS = {
@@ -62,7 +65,7 @@ class Incoming:
     """Receives one manifest over one connection into one sink.
 
     Args:
-        meeting: with the sender.
+        peer: the sender.
         sink: for the policy of the settings.
         settings: of the run.
         tally: counts, and gets the events.
@@ -71,12 +74,13 @@ class Incoming:
         agent: name and version of this program.
         accepted: called on acceptance.
         closing: seconds for the disk thread to finish its job at the end.
-        batch: bytes of frames in one job of the disk thread, or one frame.
+        last_steps: see `LAST_STEPS`.
+        portion_size: bytes of frames in one job of the disk thread, or one frame.
     """
 
     def __init__(
         self,
-        meeting: Meeting,
+        peer: ConnectedPeer,
         sink: Sink,
         settings: Settings,
         tally: Tally,
@@ -86,15 +90,16 @@ class Incoming:
         agent: str,
         accepted: Callable[[], None] = lambda: None,
         closing: float = CLOSING_SECONDS,
-        batch: int = BATCH,
+        last_steps: float = LAST_STEPS,
+        portion_size: int = PORTION_SIZE,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
         self._protocol = Receiver(agent=agent, name=settings.name, window=settings.window)
-        self.control: Final = Control(meeting, self._protocol, tally, self._for_peer)
-        self._meeting = meeting
-        self._conversation = meeting.conversation
-        self._data = meeting.connection.channels["data"]
+        self.control: Final = Control(peer, self._protocol, tally, self._for_peer)
+        self._peer = peer
+        self._conversation = peer.conversation
+        self._data = peer.connection.channels["data"]
         self._sink = sink
         self._settings = settings
         self._tally = tally
@@ -102,7 +107,8 @@ class Incoming:
         self._anew = anew
         self._on_accepted = accepted
         self._closing = closing
-        self._batch = batch
+        self._last_steps = last_steps
+        self._portion_size = portion_size
         root = settings.destination
         if root is not None and settings.names_file:
             root = root.parent
@@ -111,6 +117,7 @@ class Incoming:
         self._worker = Worker("dcsend-write")
         self._job: asyncio.Task[list[Outcome]] | None = None
         "The job of the disk thread whose outcomes have not been taken."
+        self._portion_of_job: Sequence[Content] = ()
         self._outcomes: list[Outcome] = []
         "Outcomes that have not been reported."
         self._loop = asyncio.get_running_loop()
@@ -123,8 +130,6 @@ class Incoming:
         self._progress: Progress | None = None
         self._busy = False
         "Whether the disk, a pipe, or room for events is awaited."
-        self._safe = False
-        "Whether every file has its verdict and the sender has been sent all of them."
 
     async def run(self) -> None:
         """Receive everything; return when the sender has sent Bye.
@@ -139,7 +144,7 @@ class Incoming:
         try:
             await race(self.control.follow(self._handle, self._expect), self._receive())
         except ConnectionFailed:
-            if not self._safe:
+            if not self._tally.complete:
                 raise
 
     async def close(self) -> None:
@@ -153,6 +158,8 @@ class Incoming:
                         await self._take(self._job)
                 await self._work(self._sink.close)
         self._tally.keep(self._sink.kept)
+        if self._progress is not None and self._outcomes:
+            self._progress.end()
         for outcome in self._outcomes:
             self._report(outcome)  # it is there, although the sender has no verdict
         self._worker.close()
@@ -203,7 +210,7 @@ class Incoming:
             )
         except DcsendError as exc:
             self.answered = not isinstance(exc, DestinationError)
-            is_last = self._meeting.is_last
+            is_last = self._peer.is_last
             reason = "declined" if self.answered else "error" if is_last else "destination"
             self._protocol.decline(reason, self._for_peer(exc))
             await self.control.flush()
@@ -238,7 +245,7 @@ class Incoming:
     async def _receive(self) -> None:
         """Agree, then take frames and write them, both as fast as they can."""
         await self._agree()
-        await race(self._write(), self._take_frames(), self.control.reassure(lambda: self._busy))
+        await race(self._finish(), self._take_frames(), self.control.reassure(lambda: self._busy))
         self._conversation.lift()
         await asyncio.sleep(self._settings.deadlines.bye)
         raise ConnectionFailed("the other side did not confirm the end of the transfer")
@@ -254,25 +261,42 @@ class Incoming:
                 self._pending += frames
                 self._arrived.set()
 
+    async def _finish(self) -> None:
+        """Write everything; go on for a moment after an interruption if all frames are here."""
+        writing = asyncio.create_task(self._write())
+        try:
+            await asyncio.wait({writing})
+        finally:
+            if self._protocol.state is TransferState.RECEIVED:
+                await asyncio.wait({writing}, timeout=self._last_steps)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        await writing
+
     async def _write(self) -> None:
-        """Write what is pending, batch after batch, until every file has ended."""
+        """Write what is pending, portion after portion, until every file has ended."""
         while self._left:
             self._expect()
             await self._arrived.wait()
             self._conversation.lift()
-            batch, cost = self._next_batch()
+            portion, cost = self._next_portion()
             more = bool(self._pending)
-            ended = len({one.number for one in batch if isinstance(one, End | Abort)})
-            await self._work(partial(self._sink.apply, batch, more=more))
-            self._count(batch)
+            ended = len({one.number for one in portion if isinstance(one, End | Abort)})
+            await self._work(partial(self._sink.apply, portion, more=more), portion)
             self._left -= ended
             if not self._left:
                 await self._work(self._sink.finish)
             await self._send_verdicts(cost)
-        self._safe = True
+        self._tally.end()
 
-    async def _work(self, job: Callable[[], list[Outcome]]) -> None:
-        """Run *job* in the disk thread and keep its outcomes; `close` does if this is cancelled."""
+    async def _work(
+        self, job: Callable[[], list[Outcome]], portion: Sequence[Content] = ()
+    ) -> None:
+        """Run *job* in the disk thread, keep its outcomes and count the *portion* that it writes.
+
+        If this is cancelled, `close` does that.
+        """
+        self._portion_of_job = portion
         self._job = asyncio.create_task(self._worker.run(job))
         self._busy = True
         try:
@@ -285,26 +309,27 @@ class Incoming:
         outcomes = await asyncio.shield(job)
         self._outcomes += outcomes
         self._job = None
+        self._count(self._portion_of_job)
 
     def _take_outcomes(self) -> list[Outcome]:
         """Return what has not been reported."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def _next_batch(self) -> tuple[list[Content], int]:
-        """Take what is pending, up to the size of a batch; return it and its cost in bytes."""
-        batch: list[Content] = []
+    def _next_portion(self) -> tuple[list[Content], int]:
+        """Take what is pending, up to the size of a portion; return it and its cost in bytes."""
+        portion: list[Content] = []
         cost = 0
-        while self._pending and cost < self._batch:
-            batch.append(self._pending.popleft())
-            cost += batch[-1].cost
+        while self._pending and cost < self._portion_size:
+            portion.append(self._pending.popleft())
+            cost += portion[-1].cost
         if not self._pending:
             self._arrived.clear()
-        return batch, cost
+        return portion, cost
 
-    def _count(self, batch: Sequence[Content]) -> None:
-        """Count what a batch has written."""
-        for one in batch:
+    def _count(self, portion: Sequence[Content]) -> None:
+        """Count what a portion has written."""
+        for one in portion:
             entry = self._entries[one.number]
             if isinstance(one, Data | End):
                 size = len(one.payload)

@@ -8,7 +8,7 @@ import secrets
 import string
 
 from dcsend.errors import ConnectionFailed
-from dcsend.protocol.limits import LIVENESS_LETTERS
+from dcsend.protocol.limits import KEEP_ALIVE_LETTERS
 
 __all__ = ["Deadline", "Liveness", "Overdue", "Sign", "is_line", "random_letters"]
 
@@ -24,7 +24,7 @@ class Sign(enum.Enum):
     """What is due now."""
 
     SEND = enum.auto()
-    "Send a random message."
+    "Send a keep-alive message."
     REPORT = enum.auto()
     "Report that the peer is silent."
     GIVE_UP = enum.auto()
@@ -32,8 +32,8 @@ class Sign(enum.Enum):
 
 
 def random_letters() -> str:
-    """Return a keep-alive message: fifteen letters, without a line end."""
-    return "".join(secrets.choice(string.ascii_letters) for _ in range(LIVENESS_LETTERS))
+    """Return a keep-alive message: fifteen random letters, without a line end."""
+    return "".join(secrets.choice(string.ascii_letters) for _ in range(KEEP_ALIVE_LETTERS))
 
 
 def is_line(message: str) -> bool:
@@ -48,11 +48,11 @@ def is_line(message: str) -> bool:
 class Liveness:
     """Three timers: next keep-alive message, report, end. Times in seconds, any origin."""
 
-    def __init__(self, now: float, *, heartbeat: float, report: float, limit: float) -> None:
-        self._heartbeat = heartbeat
+    def __init__(self, now: float, *, interval: float, report: float, limit: float) -> None:
+        self._interval = interval
         self._report = report
         self._limit = limit
-        self._next_send = now + heartbeat
+        self._next_send = now + interval
         self._heard = now
         self._reported = False
 
@@ -75,7 +75,7 @@ class Liveness:
             signs.append(Sign.REPORT)
         if now >= self._next_send:
             # From now, not from when it was due: one message after a suspended minute, not twelve.
-            self._next_send = now + self._heartbeat
+            self._next_send = now + self._interval
             signs.append(Sign.SEND)
         return signs
 

@@ -62,6 +62,8 @@ class Tally:
         "How much the sender found and did not offer."
         self.kept: Sequence[str] = ()
         "Paths of unfinished files that stay at the receiver."
+        self.complete = False
+        "Whether the last message of this side has been sent: Complete, or Bye in answer to it."
 
     def expect(self, entries: Sequence[Entry], left_out: LeftOut, *, unheard: int = 0) -> None:
         """Note what is offered.
@@ -77,6 +79,10 @@ class Tally:
     def begin(self, now: float) -> None:
         """Note that the manifest has been accepted."""
         self.started = now
+
+    def end(self) -> None:
+        """Note that the transfer is complete."""
+        self.complete = True
 
     def count(self, size: int) -> None:
         """Count *size* bytes that have been written at the receiver."""
@@ -127,7 +133,12 @@ def peer_declined(reason: str, message: str) -> DcsendError:
     if reason == "declined":
         return PeerRefused("the other side declined")
     if reason == "destination":
-        return PeerCannotSave(f"the other side can't save it: {printable(message) or 'no reason'}")
+        hint = (
+            "send other files; or ask the person there to make room, or to start dcsend again "
+            "with --rename or --overwrite, which makes a new code"
+        )
+        reason = printable(message) or "no reason"
+        return PeerCannotSave(f"the other side can't save it: {reason}", hint)
     if reason == "error":  # as "destination", from a listener whose code does not work again
         hint = "a new code is needed"
         return PeerRefused(f"the other side can't save it: {printable(message) or reason}", hint)

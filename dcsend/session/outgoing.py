@@ -27,7 +27,7 @@ from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_MESSAGE, MAX_PAYLOA
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import TransferState
 from dcsend.session.batches import grouped, holes, take
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import FileFinished, ManifestKnown, total_size
 from dcsend.session.inflight import InFlight
@@ -45,11 +45,11 @@ HANG_UP_SECONDS: Final = 1.0
 _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
 "Length of the longest frame without content, bytes."
 _FIRST: Final = 8
-"The first batch is shorter by this factor: both sides wait until it is read."
+"The first portion is shorter by this factor: both sides wait until it is read."
 _REFUSED: Final = "the receiver could not save it"
 "Why a file is given up that has the verdict `failed` before its end."
-_BLOCKS_AHEAD: Final = 2
-"Batches read ahead of the network: one is sent while two wait; about 3 MiB of memory."
+_PORTIONS_AHEAD: Final = 2
+"Portions read ahead of the network: one is sent while two wait; about 3 MiB of memory."
 
 
 def block_size(wanted: int) -> int:
@@ -73,7 +73,7 @@ class Outgoing:
     """Sends one source over one connection.
 
     Args:
-        meeting: with the receiver.
+        peer: the receiver.
         entries: the manifest.
         source: of their content.
         settings: of the run.
@@ -86,7 +86,7 @@ class Outgoing:
 
     def __init__(
         self,
-        meeting: Meeting,
+        peer: ConnectedPeer,
         entries: Sequence[Entry],
         source: FileSource,
         settings: Settings,
@@ -107,11 +107,11 @@ class Outgoing:
             name=settings.name,
             window=settings.window,
             manifest=manifest,
-            is_last=meeting.is_last,
+            is_last=peer.is_last,
         )
-        self.control: Final = Control(meeting, self._protocol, tally)
-        self._conversation = meeting.conversation
-        self._channels = meeting.connection.channels
+        self.control: Final = Control(peer, self._protocol, tally)
+        self._conversation = peer.conversation
+        self._channels = peer.connection.channels
         self._source = source
         self._entries = entries
         self._settings = settings
@@ -122,7 +122,7 @@ class Outgoing:
         self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
         self._acknowledged = asyncio.Event()
         self._news = asyncio.Event()
-        "Set when there is a batch to be sent, or a file to be given up."
+        "Set when there is a portion to be sent, or a file to be given up."
         self._in_flight = InFlight()
         self._without_verdict: dict[int, _SentFile] = {}
         "Files without a verdict, by number; as many as the window holds."
@@ -154,6 +154,7 @@ class Outgoing:
         self._conversation.lift()
         self._protocol.end()
         await self.control.flush()
+        self._tally.end()
         # The receiver closes: closing here could drop Bye.
         with contextlib.suppress(ConnectionFailed, TimeoutError):
             async with asyncio.timeout(HANG_UP_SECONDS):
@@ -240,45 +241,45 @@ class Outgoing:
         """Send every accepted file, block after block."""
         accepted = await self._accepted
         blocks = self._source.blocks(accepted.skip, accepted.have, lambda: self._protocol.due)
-        batches: asyncio.Queue[list[Block]] = asyncio.Queue(_BLOCKS_AHEAD)
+        portions: asyncio.Queue[list[Block]] = asyncio.Queue(_PORTIONS_AHEAD)
         # The control channel reports a lost connection, and may hold the reason.
         with contextlib.suppress(ConnectionFailed):
-            await race(self._send_batches(batches), self._read_ahead(blocks, batches))
+            await race(self._send_portions(portions), self._read_ahead(blocks, portions))
 
     async def _read_ahead(
-        self, blocks: Iterator[Block], batches: asyncio.Queue[list[Block]]
+        self, blocks: Iterator[Block], portions: asyncio.Queue[list[Block]]
     ) -> None:
         usual = block_size(self._settings.block_size)
         size = usual // _FIRST
         while True:
             self._reading = True
-            batch = await self._worker.run(partial(take, blocks, size, self._entries))
+            portion = await self._worker.run(partial(take, blocks, size, self._entries))
             self._reading = False
-            await batches.put(batch)
+            await portions.put(portion)
             self._news.set()
-            if not batch:
+            if not portion:
                 return
             size = usual
 
-    async def _send_batches(self, batches: asyncio.Queue[list[Block]]) -> None:
+    async def _send_portions(self, portions: asyncio.Queue[list[Block]]) -> None:
         while True:
             # The next block of a stream that is refused is not awaited: it may take hours.
             await self._news.wait()
             self._news.clear()
             await self._give_up()
-            while not batches.empty():
-                batch = batches.get_nowait()
-                if not batch:
+            while not portions.empty():
+                portion = portions.get_nowait()
+                if not portion:
                     return
-                await self._send_batch(batch)
+                await self._send_portion(portion)
 
-    async def _send_batch(self, batch: Sequence[Block]) -> None:
-        due = [block for block in batch if block.number >= self._protocol.due]
-        for group in grouped(due, self._entries, self._protocol.max_payload):
-            if len(group) == 1:
-                await self._send_block(group[0])
+    async def _send_portion(self, portion: Sequence[Block]) -> None:
+        due = [block for block in portion if block.number >= self._protocol.due]
+        for blocks in grouped(due, self._entries, self._protocol.max_payload):
+            if len(blocks) == 1:
+                await self._send_block(blocks[0])
             else:
-                await self._send_batch_frame(group)
+                await self._send_batch(blocks)
 
     async def _give_up(self) -> bool:
         """Abort the file whose frames are due if the receiver has refused it; return whether."""
@@ -289,8 +290,8 @@ class Outgoing:
         await self._put(self._protocol.abort(number, _REFUSED), (number, 0))
         return True
 
-    async def _send_batch_frame(self, blocks: Sequence[Block]) -> None:
-        """Send whole files in one frame."""
+    async def _send_batch(self, blocks: Sequence[Block]) -> None:
+        """Send whole files in one BATCH frame."""
         numbers = [block.number for block in blocks]
         contents = [block.payload for block in blocks]
         digests = [block.digest or b"" for block in blocks]

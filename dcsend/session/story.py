@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from dcsend.files.sink import Sink
     from dcsend.session.agreement import Decide
     from dcsend.session.arrivals import Arrivals
-    from dcsend.session.control import Meeting
+    from dcsend.session.control import ConnectedPeer
     from dcsend.session.conversation import Room
     from dcsend.session.exchange import Ask
     from dcsend.session.incoming import Incoming
@@ -90,7 +90,7 @@ async def send_files(
             if settings.code:
                 preparation.start()
 
-            async def half(meeting: Meeting) -> Outgoing:
+            async def half(peer: ConnectedPeer) -> Outgoing:
                 manifest = await preparation.result()
                 from dcsend.files.source import FileSource
                 from dcsend.session.outgoing import Outgoing, block_size
@@ -100,7 +100,7 @@ async def send_files(
                     arrivals.accepted()
 
                 return Outgoing(
-                    meeting,
+                    peer,
                     found.entries,
                     FileSource(found, block_size=block_size(settings.block_size)),
                     settings,
@@ -172,11 +172,11 @@ async def receive_files(
         unused = [anew(settings.existing)]
         loading = Loading(tally.emit, asyncio.to_thread, load_receiver)
 
-        async def half(meeting: Meeting) -> Incoming:
+        async def half(peer: ConnectedPeer) -> Incoming:
             from dcsend.session.incoming import Incoming
 
             return Incoming(
-                meeting,
+                peer,
                 unused.pop() if unused else anew(settings.existing),
                 settings,
                 tally,
@@ -197,7 +197,7 @@ async def receive_files(
 
 async def _converse(
     arrivals: Arrivals,
-    half: Callable[[Meeting], Awaitable[Outgoing | Incoming]],
+    half: Callable[[ConnectedPeer], Awaitable[Outgoing | Incoming]],
     settings: Settings,
     tally: Tally,
     lines: asyncio.Queue[str] | None,
@@ -206,11 +206,11 @@ async def _converse(
     """Transfer with one peer after the other, until a person has accepted or declined one."""
     while True:
         connection = await arrivals.next()
-        from dcsend.session.control import Meeting
+        from dcsend.session.control import ConnectedPeer
         from dcsend.session.conversation import Conversation
 
         conversation = Conversation(connection, settings, tally.emit, lines, room)
-        mine = await half(Meeting(connection, conversation, arrivals.is_last))
+        mine = await half(ConnectedPeer(connection, conversation, arrivals.is_last))
         try:
             await conversation.run(mine, arrivals.displaced())
         except DcsendError as error:

@@ -39,22 +39,22 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
         emit: gets the notes.
     """
 
-    def tell(which: Situation) -> None:
+    def warn(which: Situation) -> None:
         emit(Warned("waiting", *reasons.words(facts(), which)))
 
     async def remind() -> None:
         await asyncio.sleep(NO_CHECK_SECONDS)
         if not (now := facts()).heard:
-            tell(situation_while_waiting(now))
+            warn(situation_while_waiting(now))
 
     async def follow() -> None:
         while not facts().heard:  # noqa: ASYNC110 - nothing notifies
             await asyncio.sleep(_LOOK)
         await asyncio.sleep(STUCK_SECONDS)
-        tell(Situation.HEARD)
+        warn(Situation.HEARD)
 
     if which := foreseen_while_waiting(now := facts()):
-        tell(which)
+        warn(which)
     tasks = {asyncio.create_task(remind())}
     # A listener reports each failed dialer.
     if (now.role, Situation.HEARD) in reasons.TABLE:

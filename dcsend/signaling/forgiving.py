@@ -32,7 +32,8 @@ DESCRIPTION: Final = "ds"
 _MISTAKEN: Final = {
     PREFIX: (
         "this is a dial code, which needs no answer",
-        "use it without --signal sdp: dcsend receive CODE, or dcsend chat CODE",
+        "run without --signal sdp: dcsend receive CODE, dcsend send PATH --to CODE, or dcsend chat "
+        "CODE",
     ),
     DESCRIPTION: (
         "this is one of two codes; each side needs the code of the other side",

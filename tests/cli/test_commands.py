@@ -99,6 +99,14 @@ def test_code_in_place_of_a_path_names_the_right_command(code: str) -> None:
     assert "dcsend receive CODE" in err
 
 
+def test_file_in_place_of_a_code_names_the_command_that_sends_it(tmp_path: Path) -> None:
+    film = tmp_path / "a film.mkv"
+    film.touch()
+    status, _, err = run("receive", str(film))
+    assert status == 2
+    assert f"hint: to send it: dcsend send '{film}'\n" in err
+
+
 @pytest.mark.parametrize("source", [subprocess.DEVNULL, subprocess.PIPE])
 def test_fault_of_a_code_is_reported_before_what_else_is_missing(source: int) -> None:
     status, _, err = run("receive", "small.txt", stdin=source)

@@ -135,7 +135,7 @@ def test_standard_output_goes_to_what_the_command_line_names(
 
 
 @pytest.mark.full
-def test_variables_that_both_want_standard_output_are_a_mistake() -> None:
+def test_variables_that_both_take_standard_output_are_a_mistake() -> None:
     status, out, err = run("receive", "-y", env={"DCSEND_JSON": "1", "DCSEND_OUTPUT": "-"})
     assert (status, out) == (2, "")
     assert "--json and -o - both use standard output" in err

@@ -275,7 +275,9 @@ def test_choice_of_no_code_needs_no_reason() -> None:
         (choose(no_color=True), "NO_COLOR"),
     ],
 )
-def test_choice_of_no_code_says_why_and_names_the_file_option(choice: Choice, reason: str) -> None:
+def test_choice_of_no_code_names_the_reason_and_the_file_option(
+    choice: Choice, reason: str
+) -> None:
     assert choice.mode is None
     assert reason in choice.reason
     assert "--qr-file" in choice.reason

@@ -47,7 +47,7 @@ def shown(*events: Event, out: bool = True) -> tuple[str, str]:
     return streams[0].getvalue(), streams[1].getvalue()
 
 
-def test_only_the_code_is_said() -> None:
+def test_only_the_code_is_shown() -> None:
     events = (
         CODE,
         Connected("direct", "IPv4", "192.0.2.1", "x", 100),
@@ -66,12 +66,12 @@ def test_code_is_on_standard_error_where_standard_output_is_taken() -> None:
     assert shown(CODE, out=False) == ("", "dc0\n")
 
 
-def test_failure_is_said_and_what_was_left_out_is_not() -> None:
+def test_failure_is_shown_and_what_was_left_out_is_not() -> None:
     events = (Warned("skipped", "l: it is a link"), Failed(SourceError("a\x07: gone", "look")))
     assert shown(*events) == ("", "dcsend: a\\x07: gone\ndcsend: hint: look\n")
 
 
-def test_what_is_refused_is_said() -> None:
+def test_what_is_refused_is_shown() -> None:
     assert shown(Warned("refused", "l: it leads out")) == ("", "dcsend: l: it leads out\n")
 
 

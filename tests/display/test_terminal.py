@@ -156,7 +156,7 @@ def test_interrupted_receiver_shows_the_next_command(seat: Seat) -> None:
     interrupted = Failed(Interrupted(2, hint), ("my files/film.mkv.dcsend-part",))
     rows = seat.after(MANIFEST, moved(20_000_000), interrupted, done(status=130), output="my files")
     assert rows[1:] == [
-        "stopped at 20.0 MB of 100.0 MB; the unfinished file stays as .dcsend-part",
+        "stopped at 20.0 MB of 100.0 MB; film.mkv.dcsend-part stays",
         "dcsend: interrupted",
         "dcsend: hint: to get the rest, ask for a new code, then run: dcsend receive CODE",
         "  --skip -o 'my files'",
@@ -197,12 +197,12 @@ def test_texts_of_a_peer_reach_the_terminal_escaped(seat: Seat) -> None:
         assert sequence not in seat.pty.written
 
 
-def test_signs_of_life_are_shown_with_v_in_the_demos_words() -> None:
+def test_keep_alive_messages_are_shown_with_v() -> None:
     signs = [TextExchanged("abc", sent=sent, kind="random") for sent in (True, False)]
     assert plainly(*signs) == ([], "")
     assert plainly(*signs, verbose=True)[0] == [
-        "Sending 'abc'",
-        "Message from DataChannel 'text': 'abc'",
+        "keep-alive sent: abc",
+        "keep-alive received: abc",
     ]
 
 
@@ -295,6 +295,22 @@ def test_receiver_of_a_page_shows_that_files_are_being_chosen(seat: Seat) -> Non
 def test_receiver_of_a_terminal_shows_nothing_of_the_kind(seat: Seat) -> None:
     rows = seat.after(code(role="receiver"), CONNECTED, qr="none")
     assert rows[-1].startswith("connected to anna")
+
+
+def test_offer_is_shown_in_a_command_that_can_be_copied(seat: Seat) -> None:
+    assert "dcsend receive ds0" in seat.after(DescriptionReady("offer", "ds0"))
+
+
+def test_answer_that_replaces_the_offer_states_that(seat: Seat) -> None:
+    offer, answer = DescriptionReady("offer", "ds0"), DescriptionReady("answer", "ds1")
+    words = "the code above is not needed any more; give this code to the other side:"
+    rows = seat.after(offer, answer)
+    assert rows.index(words) < rows.index("ds1")
+
+
+def test_answer_alone_replaces_nothing(seat: Seat) -> None:
+    rows = seat.after(DescriptionReady("answer", "ds1"))
+    assert rows[0] == "give this code to the other side:"
 
 
 def test_pasted_code_is_followed_by_what_is_going_on(seat: Seat) -> None:

@@ -86,7 +86,7 @@ async def test_person_is_asked_what_to_do_with_files_that_exist(
         ),
     ],
 )
-async def test_question_says_what_an_option_does_with_files_that_exist(
+async def test_question_names_what_an_option_does_with_files_that_exist(
     seat: Seat, existing: Existing, taken: list[int], fresh: int, facts: str
 ) -> None:
     typist = Typist(seat.pty, [""])
@@ -130,7 +130,7 @@ async def test_long_list_is_shown_a_window_at_a_time(
         ([Entry("a", size=5)], "-", "accept and write it to standard output?"),
     ],
 )
-async def test_question_says_what_will_be_done(
+async def test_question_names_what_will_be_done(
     seat: Seat, entries: list[Entry], output: str, question: str
 ) -> None:
     typist = Typist(seat.pty, ["n"])

@@ -191,7 +191,7 @@ def test_dial_code_takes_the_place_of_a_short_code_that_is_over() -> None:
         ("7-walrus-umbrella", "ws://h/v1", ", with the same --server on the other machine"),
     ],
 )
-def test_row_below_the_command_says_where_the_code_works(
+def test_row_below_the_command_names_where_the_code_works(
     text: str, server: str, where: str
 ) -> None:
     pty = Pty(80, 30)

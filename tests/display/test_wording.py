@@ -37,7 +37,7 @@ def test_size_is_never_long(count: int) -> None:
 
 
 @given(st.floats(0, 1e9))
-def test_duration_never_says_sixty_seconds(seconds: float) -> None:
+def test_duration_is_never_sixty_seconds(seconds: float) -> None:
     said = wording.duration(seconds)
     assert "60 s" not in said
     assert "60 min" not in said
@@ -80,7 +80,7 @@ def test_device_without_a_name_is_shown_by_its_address() -> None:
     assert wording.describe_connection(event) == said
 
 
-def test_connection_says_nothing_of_a_round_trip_that_was_not_measured() -> None:
+def test_connection_is_described_without_a_round_trip_that_was_not_measured() -> None:
     event = Connected("relayed", "", "", "x", None)
     assert wording.describe_connection(event) == "connected, relayed"
 
@@ -103,7 +103,7 @@ def test_manifest_of_a_stream_has_no_size() -> None:
     assert wording.describe_manifest(event) == "1 file (unknown size): stdin"
 
 
-def test_hidden_names_are_said_each_once_those_at_the_top_first() -> None:
+def test_hidden_names_are_listed_each_once_those_at_the_top_first() -> None:
     paths = ["IMG_1.jpg", "a/b/.git/config", "a/b/.git/HEAD", ".ssh", ".ssh/authorized_keys"]
     paths += ["../x", "...", "a.b/c", ".zsh\x1benv"]
     entries = [*map(Entry, paths), Entry(".text", Kind.TEXT)]
@@ -111,7 +111,7 @@ def test_hidden_names_are_said_each_once_those_at_the_top_first() -> None:
     assert wording.hidden_names([Entry("a"), Entry("..")]) == ""
 
 
-def test_of_many_hidden_names_five_are_said() -> None:
+def test_of_many_hidden_names_five_are_listed() -> None:
     entries = [Entry(f"d/.{n}") for n in range(100)] + [Entry(".profile")]
     said = wording.hidden_names(entries)
     assert said == "hidden: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more"
@@ -131,12 +131,12 @@ def test_verdict_names_a_renamed_file_only_where_it_was_renamed() -> None:
     assert wording.describe_file(renamed) == "ok       d/a.txt (5 B), saved as a (1).txt"
 
 
-def test_verdict_says_a_name_once() -> None:
+def test_verdict_has_a_name_once() -> None:
     event = FileFinished("a\x1b.txt", "failed", 0, reason="a\\x1b.txt: permission denied")
     assert wording.describe_file(event) == "failed   a\\x1b.txt: permission denied"
 
 
-def test_verdict_escapes_what_the_peer_said() -> None:
+def test_verdict_escapes_the_text_of_the_peer() -> None:
     said = wording.describe_file(FileFinished(HOSTILE, "failed", 0, reason=HOSTILE))
     assert said.isprintable()
 
@@ -163,7 +163,7 @@ def test_name_from_right_to_left_keeps_the_order_of_what_stands_beside_it() -> N
     assert wording.width(wording.short(event.name)) == 5
 
 
-def test_result_of_a_transfer_of_nothing_new_says_so() -> None:
+def test_result_of_a_transfer_of_nothing_new_is_described_as_such() -> None:
     files = (FileFinished("a", "skipped", 0, reason="it is there"),)
     event = Finished(True, 0, 0, 2.0, files, "receiver")
     assert wording.describe_result(event) == "nothing was received: everything was left out"

@@ -13,11 +13,12 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dcsend.dtls.transport import join_records
 from dcsend.errors import ConnectionFailed
 from dcsend.net.address import Address
 from dcsend.net.segmentation import BURST
+from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.peers.transfer import TransferConnection
-from dcsend.sctp import timing
 from tests.support.peers import NotingConnection, Relay, published, transfer, until
 
 PATIENCE: Final = 20.0
@@ -96,25 +97,68 @@ async def ends() -> AsyncIterator[Ends]:
         yield made
 
 
-PROFILES: Final = {b"SRTP_AES128_CM_SHA1_80", b"SRTP_AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM"}
-"As OpenSSL names them."
+# The handshake, as it is on the path
+
+SUITES: Final = {0xC02B, 0xC02C, 0xCCA9, 0xC023, 0xC024, 0xC009, 0xC00A, 0xC0AC, 0xC0AD}
+"ECDHE_ECDSA with AES or ChaCha20 (RFC 5289, RFC 7905, RFC 8422, RFC 7251)."
+OF_TLS_1_3: Final = {0x1301, 0x1302, 0x1303, 0x00FF}
+"Suites of TLS 1.3 (RFC 8446), and the value that signals secure renegotiation (RFC 5746)."
+PROFILES: Final = {0x0001, 0x0007, 0x0008}
+"SRTP_AES128_CM_HMAC_SHA1_80 (RFC 5764) and the two with AES-GCM (RFC 7714)."
+USE_SRTP: Final = 14
 
 
-async def test_dtls_has_the_version_suites_and_profile_of_protocol_md(ends: Ends) -> None:
-    for connection in (ends.dialer, ends.listener):
-        ssl = connection.dtls._ssl
-        assert ssl is not None
-        assert ssl.get_protocol_version_name() == "DTLSv1.2"
-        suites = [name for name in ssl.get_cipher_list() if not name.startswith("TLS_")]
-        assert {name.partition("-AES")[0].partition("-CHACHA")[0] for name in suites} == {
-            "ECDHE-ECDSA"
-        }
-        assert ssl.get_selected_srtp_profile() in PROFILES
-        certificate = connection.dtls.peer_certificate
-        assert certificate is not None
-        key = certificate.public_key()
-        assert isinstance(key, ec.EllipticCurvePublicKey)
-        assert key.curve.name == "secp256r1"
+def vector(data: bytes, head: int) -> tuple[bytes, bytes]:
+    """Return a vector whose length has *head* bytes (RFC 5246, 4.3), and what follows it."""
+    end = head + int.from_bytes(data[:head])
+    return data[head:end], data[end:]
+
+
+def numbers(data: bytes) -> list[int]:
+    """Return the 16-bit numbers in *data*."""
+    return [number for (number,) in struct.iter_unpack("!H", data)]
+
+
+def srtp_profiles(extensions: bytes) -> list[int]:
+    """Return the profiles of use_srtp (RFC 5764, 4.1.1)."""
+    while extensions:
+        kind, size = struct.unpack_from("!HH", extensions)
+        if kind == USE_SRTP:
+            return numbers(vector(extensions[4:], 2)[0])
+        extensions = extensions[4 + size :]
+    return []
+
+
+async def test_dtls_has_the_version_suites_and_profile_of_protocol_md() -> None:
+    hellos: dict[int, bytes] = {}
+
+    def note(data: bytes) -> bool:
+        if data[0] == 22 and data[3:5] == b"\0\0" and data[13] in {1, 2}:
+            hellos[data[13]] = data[25 : 25 + int.from_bytes(data[14:17])]
+        return True
+
+    async with published(NotingConnection) as here, Relay.open(here.number) as relay:
+        relay.passes = note
+        for connection in await here.pair_over(relay):
+            certificate = connection.dtls.peer_certificate
+            assert certificate is not None
+            key = certificate.public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            assert key.curve.name == "secp256r1"
+    client, server = hellos[1], hellos[2]
+    assert client[:2] == server[:2] == b"\xfe\xfd"
+    _, rest = vector(client[34:], 1)  # session id
+    _, rest = vector(rest, 1)  # cookie
+    suites, rest = vector(rest, 2)
+    _, rest = vector(rest, 1)  # compression methods
+    offered, extensions = set(numbers(suites)), rest[2:]
+    assert offered & SUITES
+    assert offered <= SUITES | OF_TLS_1_3
+    assert set(srtp_profiles(extensions)) & PROFILES
+    _, rest = vector(server[34:], 1)  # session id
+    assert int.from_bytes(rest[:2]) in SUITES
+    assert set(srtp_profiles(rest[5:])) <= PROFILES
+    assert srtp_profiles(rest[5:])
 
 
 def record(
@@ -157,6 +201,33 @@ def forgeries() -> Iterator[bytes]:
     yield record(bytes(12), kind=22, epoch=0)  # HelloRequest
     yield b"\x17"
     yield HEADER[:12]
+
+
+@pytest.mark.parametrize("kind", [19, 24])
+def test_record_of_another_type_is_joined_with_no_other(kind: int) -> None:
+    check_is_alone(record(bytes(40), kind=kind))
+
+
+@pytest.mark.parametrize(("version", "epoch"), [(0xFEFF, 1), (0xFEFD, 0), (0xFEFD, 2)])
+def test_record_of_another_version_or_epoch_is_joined_with_no_other(
+    version: int, epoch: int
+) -> None:
+    check_is_alone(record(bytes(40), version=version, epoch=epoch))
+
+
+@pytest.mark.parametrize("length", [0, 39, 41])
+def test_record_with_another_length_than_its_datagram_is_joined_with_no_other(length: int) -> None:
+    check_is_alone(record(bytes(40), length=length))
+
+
+def test_record_without_content_is_joined_with_no_other() -> None:
+    check_is_alone(record(b""))
+
+
+def check_is_alone(alone: bytes) -> None:
+    """Check that only the datagrams beside this one are joined."""
+    good = record(bytes(40))
+    assert list(join_records([good, good, alone, good, good])) == [good * 2, alone, good * 2]
 
 
 async def test_forged_records_harm_none_that_come_with_them(ends: Ends) -> None:
@@ -224,12 +295,27 @@ async def test_close_notify_alone_ends_the_connection() -> None:
                 await dialer.channels["text"].receive()
 
 
+class PassiveTransport(SctpTransport):
+    """An association that the peer begins."""
+
+    async def start(self, max_message_size: int) -> None:
+        """Receive packets; send none before the INIT of the peer."""
+        self._channels.max_message_size = max_message_size
+        self._dtls.attach(self._receive)
+
+
+class PassiveConnection(TransferConnection):
+    """A connection whose first packets of SCTP are responses."""
+
+    transport_type = PassiveTransport
+
+
 @pytest.mark.full
 async def test_last_flight_is_sent_again_when_the_client_repeats_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timing, "T1", 60.0)  # otherwise retransmissions of INIT take it along
-    async with published() as here, Relay.open(here.number) as relay:
+    # With an INIT of its own, a listener would send the flight again.
+    async with published(PassiveConnection) as here, Relay.open(here.number) as relay:
         pass_on, lost = relay.outer.sendto, list[bytes]()
 
         def lossy(data: bytes, target: Address) -> None:

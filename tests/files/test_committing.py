@@ -77,20 +77,20 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 @pytest.fixture(params=[3, MANY], ids=["few", "many"])
 def count(request: pytest.FixtureRequest) -> int:
-    """Files of a batch: few are parts with an fsync each, many are synced by file system."""
+    """Files of a portion: few are parts with an fsync each, many are synced by file system."""
     number: int = request.param
     return number
 
 
 def planned(sink: DirectorySink, count: int) -> Callable[[int], list[Content]]:
-    """Plan three batches of *count* files; return a function that makes their operations."""
+    """Plan three portions of *count* files; return a function that makes their operations."""
     sink.plan([Entry(f"d/f{number}", size=1) for number in range(3 * count)])
 
-    def batch(index: int) -> list[Content]:
+    def portion(index: int) -> list[Content]:
         numbers = range(index * count, (index + 1) * count)
         return [operation for number in numbers for operation in whole(number, b"x")]
 
-    return batch
+    return portion
 
 
 def names(root: Path) -> list[str]:
@@ -111,23 +111,23 @@ def test_next_files_are_written_while_the_last_are_synced(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
-    assert sink.apply(batch(0), more=True) == []
+    portion = planned(sink, count)
+    assert sink.apply(portion(0), more=True) == []
     assert disk.begun.acquire(timeout=150)
-    assert sink.apply(batch(1), more=True) == []
+    assert sink.apply(portion(1), more=True) == []
     assert not names(tmp_path / "out"), "nothing has its name before it is synced"
     disk.go()
-    outcomes = sink.apply(batch(2))
+    outcomes = sink.apply(portion(2))
     assert set(statuses(outcomes)) == {"ok"}
     assert numbers(outcomes) == list(range(3 * count))
     assert len(names(tmp_path / "out")) == 3 * count
 
 
-def test_durable_files_are_reported_with_a_later_batch(make_sink: MakeSink, disk: Disk) -> None:
+def test_durable_files_are_reported_with_a_later_portion(make_sink: MakeSink, disk: Disk) -> None:
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, MANY)
+    portion = planned(sink, MANY)
     disk.go()
-    outcomes = sink.apply(batch(0), more=True)
+    outcomes = sink.apply(portion(0), more=True)
     while not outcomes:
         # No call waits for a sync that is running.
         outcomes = sink.apply(NOTHING, more=True)
@@ -174,25 +174,25 @@ def test_close_commits_complete_files(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
-    sink.apply(batch(0), more=True)
-    sink.apply(batch(1), more=True)
+    portion = planned(sink, count)
+    sink.apply(portion(0), more=True)
+    sink.apply(portion(1), more=True)
     disk.go()
     assert numbers(sink.close()) == list(range(2 * count))
     assert len(names(tmp_path / "out")) == 2 * count
 
 
-def test_failing_sync_ends_the_run_with_a_later_batch(
+def test_failing_sync_ends_the_run_with_a_later_portion(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
     before = open_files()
     disk.error = errno.EIO
     sink = make_sink(Existing.RENAME, file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
-    assert sink.apply(batch(0), more=True) == []
+    portion = planned(sink, count)
+    assert sink.apply(portion(0), more=True) == []
     disk.go()
     with pytest.raises(DestinationError, match="can't write"):
-        sink.apply(batch(1))
+        sink.apply(portion(1))
     assert sink.close() == []
     assert not names(tmp_path / "out")
     assert open_files() == before
@@ -207,9 +207,9 @@ def test_nothing_is_named_after_a_sync_has_failed(make_sink: MakeSink, tmp_path:
             raise errors.pop()
 
     sink = make_sink(max_group=MANY, file_system_sync=once)
-    batch = planned(sink, MANY)
+    portion = planned(sink, MANY)
     with pytest.raises(DestinationError, match="can't write"):
-        sink.apply([*batch(0), *batch(1), *batch(2)])
+        sink.apply([*portion(0), *portion(1), *portion(2)])
     assert sink.close() == []
     assert not names(tmp_path / "out")
 
@@ -264,12 +264,12 @@ def test_one_sync_is_for_the_next_files_and_the_names_of_the_last(tmp_path: Path
         synced.append([os.fstat(one).st_ino for one in descriptors])
 
     sink = DirectorySink(tmp_path, existing=Existing.REFUSE, file_system_sync=sync)
-    batch = planned(sink, MANY)
-    sink.apply(batch(0), more=True)
-    outcomes = [*sink.apply(batch(1)), *sink.close()]
+    portion = planned(sink, MANY)
+    sink.apply(portion(0), more=True)
+    outcomes = [*sink.apply(portion(1)), *sink.close()]
     first, later = (
         next(Path(one.where) for one in outcomes if one.number == number)
-        for number in (batch(0)[0].number, batch(1)[0].number)
+        for number in (portion(0)[0].number, portion(1)[0].number)
     )
     # Files of a folder are on one file system; the folder itself may be on another.
     assert synced[0] == [first.stat().st_ino]
@@ -307,12 +307,12 @@ def test_folder_that_is_removed_while_its_names_are_synced_is_made_again(
     make_sink: MakeSink, tmp_path: Path, count: int
 ) -> None:
     sink = make_sink()
-    batch = planned(sink, count)
-    sink.apply(batch(0), more=True)
+    portion = planned(sink, count)
+    sink.apply(portion(0), more=True)
     while len(names(tmp_path / "out")) < count:
         assert sink.apply(NOTHING, more=True) == [], "reported before their folder is synced"
     shutil.rmtree(tmp_path / "out/d")
-    assert set(statuses(sink.apply(batch(1)))) == {"ok"}
+    assert set(statuses(sink.apply(portion(1)))) == {"ok"}
     assert len(names(tmp_path / "out")) == count
 
 
@@ -321,13 +321,13 @@ def test_disk_that_is_lost_while_a_folder_is_made_again_ends_the_run(
 ) -> None:
     """It does not only fail the file for which the folder is made."""
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
+    portion = planned(sink, count)
     disk.error = errno.EIO
-    sink.apply(batch(0), more=True)
+    sink.apply(portion(0), more=True)
     disk.go()
     shutil.rmtree(tmp_path / "out/d")
     with pytest.raises(DestinationError, match="can't write"):
-        sink.apply(batch(1), more=True)
+        sink.apply(portion(1), more=True)
     assert sink.close() == []
     assert not names(tmp_path / "out")
 
@@ -341,9 +341,9 @@ def test_unexpected_error_leaves_no_descriptor_open(
     before = open_files()
     monkeypatch.setattr("os.fsync", fail)
     sink = make_sink()
-    batch = planned(sink, 3)
+    portion = planned(sink, 3)
     with pytest.raises(ValueError, match="not foreseen"):
-        sink.apply(batch(0))
+        sink.apply(portion(0))
     with pytest.raises(ValueError, match="not foreseen"):
         sink.close()
     assert open_files() == before
@@ -353,8 +353,8 @@ def test_folder_that_is_moved_while_files_are_synced_ends_the_run(
     make_sink: MakeSink, tmp_path: Path, disk: Disk, count: int
 ) -> None:
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
-    sink.apply(batch(0), more=True)
+    portion = planned(sink, count)
+    sink.apply(portion(0), more=True)
     assert disk.begun.acquire(timeout=150)
     (tmp_path / "out").rename(tmp_path / "moved")
     disk.go()
@@ -383,12 +383,12 @@ def test_no_file_is_closed_while_it_is_synced(
     monkeypatch.setattr(PendingSyncs, "wait", waited)
     monkeypatch.setattr("dcsend.files.incoming_file.close_quietly", closed)
     sink = make_sink(file_system_sync=disk.file_system_sync)
-    batch = planned(sink, count)
+    portion = planned(sink, count)
     disk.error = errno.EIO
-    sink.apply(batch(0), more=True)
+    sink.apply(portion(0), more=True)
     disk.go()
     with pytest.raises(DestinationError):
-        sink.apply(batch(1))
+        sink.apply(portion(1))
     events.clear()
     sink.close()
     assert events == ["synced", *["closed"] * count]

@@ -98,20 +98,20 @@ def test_disk_that_is_full_or_gone_ends_the_run(odd_disk: MakeDisk, refused: str
 
 def test_disk_that_fails_ends_the_run_at_every_step(odd_disk: MakeDisk) -> None:
     """All later calls fail, also `close` of every open file."""
-    batches: list[Callable[[DirectorySink], object]] = [
+    actions: list[Callable[[DirectorySink], object]] = [
         lambda sink: sink.apply([Data(0, 1, b"x")]),
         lambda sink: sink.apply([End(0, 2, hashlib.sha256(b"xx").digest(), b"x")]),
         lambda sink: sink.apply(whole(1, b"yy")),
         lambda sink: sink.finish(),
     ]
-    for batch in batches:
+    for action in actions:
         disk = odd_disk()
         sink = sink_on(disk.path)
         sink.plan([Entry("f", size=2), Entry("g", size=2), Entry("d", Kind.DIRECTORY)])
         sink.apply([Data(0, 0, b"x")])
         disk.die()
         with pytest.raises(DestinationLost):
-            batch(sink)
+            action(sink)
         assert "ok" not in statuses(sink.close())
 
 

@@ -28,7 +28,7 @@ INODES = pytest.mark.parametrize("by_name", [False, True], ids=["one inode", "an
 
 @INODES
 @pytest.mark.parametrize(("first", "second"), TWINS)
-@pytest.mark.parametrize("together", [True, False], ids=["one batch", "two"])
+@pytest.mark.parametrize("together", [True, False], ids=["one portion", "two"])
 def test_rename_keeps_two_files_with_colliding_names(
     odd_disk: MakeDisk, first: str, second: str, together: bool, by_name: bool
 ) -> None:
@@ -40,7 +40,7 @@ def test_rename_keeps_two_files_with_colliding_names(
 
 @INODES
 @pytest.mark.parametrize(("first", "second"), TWINS)
-@pytest.mark.parametrize("together", [True, False], ids=["one batch", "two"])
+@pytest.mark.parametrize("together", [True, False], ids=["one portion", "two"])
 @pytest.mark.parametrize("existing", [Existing.REFUSE, Existing.SKIP, Existing.OVERWRITE])
 def test_second_of_two_files_with_colliding_names_fails(
     odd_disk: MakeDisk, first: str, second: str, together: bool, by_name: bool, existing: Existing

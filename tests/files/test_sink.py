@@ -57,8 +57,8 @@ def test_end_may_contain_the_last_bytes(make_sink: MakeSink, tmp_path: Path) -> 
     sink.plan([Entry("f", size=6), Entry("g", size=3)])
     both, last = (hashlib.sha256(content).digest() for content in (b"abcdef", b"ghi"))
     sink.apply([Data(0, 0, b"abc")])
-    batch = [End(0, 6, both, memoryview(b"def")), End(1, 3, last, b"ghi")]
-    assert statuses(sink.apply(batch)) == ["ok", "ok"]
+    portion = [End(0, 6, both, memoryview(b"def")), End(1, 3, last, b"ghi")]
+    assert statuses(sink.apply(portion)) == ["ok", "ok"]
     assert tree(tmp_path / "out") == {"f": b"abcdef", "g": b"ghi"}
 
 
@@ -135,11 +135,11 @@ def test_tree_is_received_unchanged(make_sink: MakeSink, tmp_path: Path) -> None
     sink.plan(found.entries)
     outcomes: list[Outcome] = []
     for block in FileSource(found).blocks((), {}):
-        batch: list[Content] = [Data(block.number, block.offset, block.payload)]
+        portion: list[Content] = [Data(block.number, block.offset, block.payload)]
         if block.digest is not None:
             end = block.offset + len(block.payload)
-            batch.append(End(block.number, end, block.digest))
-        outcomes += sink.apply(batch)
+            portion.append(End(block.number, end, block.digest))
+        outcomes += sink.apply(portion)
     outcomes += sink.finish()
     assert set(statuses(outcomes)) == {"ok"}
     assert sorted(outcome.number for outcome in outcomes) == list(range(len(found.entries)))
@@ -286,7 +286,7 @@ def test_number_of_notes_is_limited(make_sink: MakeSink) -> None:
 def test_file_that_is_a_folder_of_another_fails_alone(make_sink: MakeSink, tmp_path: Path) -> None:
     outcomes = receive(make_sink(), ("a", b"1"), ("a/b", b"2"), ("c/d", b"3"), ("c", b"4"))
     by_number = {outcome.number: outcome.status for outcome in outcomes}
-    # The first two are in one batch: the folder is created before the file gets its name.
+    # The first two are in one portion: the folder is created before the file gets its name.
     assert sorted(by_number.values()) == ["failed", "failed", "ok", "ok"]
     assert not [path for path in tree(tmp_path / "out") if "dcsend" in path]
 

@@ -240,10 +240,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_full_disk_ends_the_run_and_keeps_the_part(small_disk: Path, make_sink: MakeSink) -> None:
     sink = make_sink(root=small_disk)
     sink.plan([Entry("a", size=3), Entry("b", size=None)])
-    batch: list[Content] = [*whole(0, b"abc")]
-    batch += [Data(1, n << 16, bytes(1 << 16)) for n in range(32)]
+    portion: list[Content] = [*whole(0, b"abc")]
+    portion += [Data(1, n << 16, bytes(1 << 16)) for n in range(32)]
     with pytest.raises(DestinationError, match="no space left") as caught:
-        sink.apply(batch)
+        sink.apply(portion)
     assert caught.value.hint
     with pytest.raises(LocalProtocolError):
         sink.apply([])
@@ -290,7 +290,7 @@ def test_failing_sync_ends_the_run_and_keeps_the_part(
     assert sorted(tree(tmp_path / "out")) == ["a.dcsend-part", "b.dcsend-part"]
 
 
-def test_failing_sync_in_the_middle_of_a_batch_ends_the_run(
+def test_failing_sync_in_the_middle_of_a_portion_ends_the_run(
     make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(fd: int) -> None:
@@ -321,8 +321,8 @@ def fsync(fd):
 os.fsync = fsync
 sink = DirectorySink(Path(sys.argv[1]), existing=Existing.REFUSE)
 sink.plan([Entry("a"), Entry("b")])
-batch = [End(number, 0, hashlib.sha256().digest()) for number in range(2)]
-threading.Thread(target=sink.apply, args=(batch,), daemon=True).start()
+portion = [End(number, 0, hashlib.sha256().digest()) for number in range(2)]
+threading.Thread(target=sink.apply, args=(portion,), daemon=True).start()
 stuck.wait()
 """
 

@@ -48,7 +48,7 @@ def test_stream_takes_one_file_only(entries: list[Entry]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "status"),
+    ("portion", "status"),
     [
         ([Data(0, 0, b"ab"), End(0, 2, bytes(32))], "mismatch"),
         ([Data(0, 1, b"ab")], "failed"),
@@ -58,10 +58,10 @@ def test_stream_takes_one_file_only(entries: list[Entry]) -> None:
         ([Abort(0, "why")], "aborted"),
     ],
 )
-def test_error_of_a_stream_is_reported(batch: list[Content], status: str) -> None:
+def test_error_of_a_stream_is_reported(portion: list[Content], status: str) -> None:
     sink = StreamSink(io.BytesIO())
     sink.plan([Entry("f", size=2)])
-    [outcome] = sink.apply(batch)
+    [outcome] = sink.apply(portion)
     assert outcome.status == status
     assert outcome.error is not None
 

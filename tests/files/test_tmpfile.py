@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 OTHERS = tuple((f"other{number}", b"x") for number in range(MANY))
-"So many files that the other files of their batch are written without a name, too."
+"So many files that the other files of their portion are written without a name, too."
 
 MakeSink = Callable[..., DirectorySink]
 
@@ -228,8 +228,8 @@ def test_wrong_or_unfinished_unnamed_file_leaves_no_file(
     before = len(os.listdir("/proc/self/fd"))
     sink = make_sink()
     sink.plan([Entry(f"f{number}", size=2) for number in range(MANY + 1)])
-    batch = [o for n in range(MANY) for o in (Data(n, 0, b"ab"), End(n, 2, bytes(32)))]
-    assert set(statuses(sink.apply([*batch, Data(MANY, 0, b"a")]))) == {"mismatch"}
+    portion = [o for n in range(MANY) for o in (Data(n, 0, b"ab"), End(n, 2, bytes(32)))]
+    assert set(statuses(sink.apply([*portion, Data(MANY, 0, b"a")]))) == {"mismatch"}
     sink.close()
     assert tree(tmp_path / "out") == {}
     assert len(os.listdir("/proc/self/fd")) == before
@@ -253,12 +253,12 @@ def test_folder_of_unnamed_files_removed_in_between_is_made_again(
     sink.plan([Entry(f"d/f{number}", size=1) for number in range(2 * MANY)])
     sink.apply([each for number in range(MANY) for each in whole(number, b"x")])
     shutil.rmtree(tmp_path / "out/d")
-    batch = [each for number in range(MANY, 2 * MANY) for each in whole(number, b"y")]
-    assert set(statuses(sink.apply(batch))) == {"ok"}
+    portion = [each for number in range(MANY, 2 * MANY) for each in whole(number, b"y")]
+    assert set(statuses(sink.apply(portion))) == {"ok"}
     assert len(tree(tmp_path / "out/d")) == MANY
 
 
-def test_folder_of_unnamed_files_removed_in_a_batch_is_made_again(
+def test_folder_of_unnamed_files_removed_in_a_portion_is_made_again(
     make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "gone").mkdir()
@@ -277,8 +277,8 @@ def test_folder_of_unnamed_files_removed_in_a_batch_is_made_again(
     monkeypatch.setattr("os.write", removing)
     sink = make_sink()
     sink.plan([Entry(f"d/f{number}", size=1) for number in range(MANY)])
-    batch = [each for n in range(MANY) for each in whole(n, b"!" if n == 4 else b"x")]
-    assert sorted(statuses(sink.apply(batch))) == ["failed"] * 5 + ["ok"] * (MANY - 5)
+    portion = [each for n in range(MANY) for each in whole(n, b"!" if n == 4 else b"x")]
+    assert sorted(statuses(sink.apply(portion))) == ["failed"] * 5 + ["ok"] * (MANY - 5)
     assert len(tree(tmp_path / "out/d")) == MANY - 5
 
 

@@ -265,17 +265,13 @@ class _Play:
     def _check(self) -> None:
         """See that it costs no more than its limits."""
         association = self.association
-        assert not association._control
-        assert not association._ready
+        # `_poll` has taken all packets; one may follow because of what they changed.
+        more = [association.packets(self._now) for _ in range(3)]
+        assert not more[-1], "packets without end"
         deadline = association.deadline()
         assert deadline is None or deadline > self._now, "a timer that never rests"
         flight = association.transmission.flight
         assert flight.bytes >= 0
         assert flight.outstanding >= flight.bytes
-        reception = association._reception
-        if reception is not None and association.state is not State.ENDED:
-            book = reception._reassembly
-            assert association.held <= 4 * (_LIMITS.window + _LIMITS.message) + 4096
-            assert len(book._starts) == len(book._ends) <= 200
-            assert sum(len(s.waiting) for s in book._streams.values()) <= 200
-            assert len(book.gaps) <= 200
+        if association.state is not State.ENDED:
+            assert 0 <= association.held <= 4 * (_LIMITS.window + _LIMITS.message) + 4096

@@ -7,6 +7,7 @@ import hmac
 import socket
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aioice.stun import Message
@@ -15,12 +16,14 @@ from dcsend.dtls.transport import join_records, split_records
 from dcsend.ice import agent, checks, integrity, stun
 from dcsend.ice.checks import Refusal
 from dcsend.ice.rate_limits import ReplayCache, RequestLimiter
+from dcsend.ice.stun import MappedAddresses
 from dcsend.net.address import Address
 from dcsend.net.source_address import LocalAddress
 from dcsend.net.udp import UdpPort
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import load_aiortc
 from tests.fuzz.script import Script
+from tests.ice.test_stun import response
 
 __all__ = ["answers", "listener", "messages", "records"]
 
@@ -38,8 +41,13 @@ _USERNAME: Final = b"dc1/" + b"A" * 43 + b"B" * 24 + b":abcd"
 _ENDS: Final = (b"", b"\0", b"\x80\x29\0\x08" + bytes(8), b"\x80\x2a\0\x08" + bytes(8))
 
 
-def _datagram(script: Script) -> bytes:
-    """Return a datagram: anything, or a STUN message, perhaps a signed one."""
+def _datagram(script: Script, transactions: Sequence[bytes] = (_TRANSACTION,)) -> bytes:
+    """Return a datagram: anything, or a STUN message, perhaps a signed one.
+
+    Args:
+        script: chooses.
+        transactions: ids of requests that were sent; a message may be the response.
+    """
     how = script.byte()
     if how & 3 == 0:
         return script.piece()
@@ -56,7 +64,8 @@ def _datagram(script: Script) -> bytes:
         said = size if how & 8 else len(value)
         content += struct.pack("!HH", kind, said) + value + bytes(-len(value) % 4)
     kind = _KINDS[script.byte() % len(_KINDS)]
-    transaction = _TRANSACTION if how & 16 else script.take(12).ljust(12, b"\0")
+    known = transactions[-1 if how & 64 else 0]
+    transaction = known if how & 16 else script.take(12).ljust(12, b"\0")
     return _signed(kind, transaction, content) if how & 32 else _message(kind, transaction, content)
 
 
@@ -98,10 +107,19 @@ class _Port(UdpPort):
     def __init__(self) -> None:
         super().__init__()
         self.sent = 0
+        self.requests: list[bytes] = []
+        "Sent to the STUN server."
+
+    @property
+    def families(self) -> frozenset[socket.AddressFamily]:
+        """That of the server."""
+        return frozenset({socket.AF_INET})
 
     def send(self, data: bytes, target: Address, local: LocalAddress | None = None) -> None:
         """Count it."""
         self.sent += len(data)
+        if target == _SERVER:
+            self.requests.append(data)
 
     def reply(self, data: bytes, source: Address) -> None:
         """Count it."""
@@ -113,31 +131,47 @@ def listener(data: bytes) -> None:
     asyncio.run(_listen(Script(data)))
 
 
+async def _as_it_is(server: Address) -> list[Address]:
+    return [server]
+
+
+async def _turns() -> None:
+    """Let the tasks that were started send their requests."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def _listen(script: Script) -> None:
     port = _Port()
     made: Any = None
-    expired: Listener[Any] = Listener(
-        port, certificate=made, password=_KEY.decode(), make=made, stun_servers=[_SERVER]
-    )
+    expired: Listener[Any] = Listener(port, certificate=made, password=_KEY.decode(), make=made)
+    expired.mapped = MappedAddresses(port, [_SERVER], resolve=_as_it_is)
     await load_aiortc()
     accepting = asyncio.create_task(expired.accept())
     await asyncio.sleep(0)  # the turn in which it begins
     await expired.expire()
-    future: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
-    expired.mapped._transactions[_TRANSACTION] = (_SERVER, future)
-    expired.mapped._keep_alives[bytes(12)] = _SERVER
-    expired.mapped._responders[_SERVER] = socket.AF_INET
+    query = asyncio.create_task(expired.mapped.query(60))
+    await _turns()
+    port.unknown(response(port.requests[0]), _SERVER)
+    await query
+    # A request to the server whose response is awaited, and one of a keep-alive.
+    survey = asyncio.create_task(expired.mapped.survey(60))
+    await _turns()
+    expired.mapped.keep_alive()
+    _, *unanswered = port.requests
+    transactions = [request[8:20] for request in unanswered]
+    assert len(transactions) == 2
     for number in range(50):
         if not script:
             break
-        datagram = _datagram(script)
+        datagram = _datagram(script, transactions)
         before = port.sent
         port.unknown(datagram, _SERVER if script.byte() & 1 else ("203.0.113.2", number + 1))
         assert port.sent - before <= len(datagram), "an answer longer than the question"
     assert not expired.dials
-    accepting.cancel()
-    await asyncio.wait({accepting})
-    future.cancel()
+    for task in (accepting, survey):
+        task.cancel()
+    await asyncio.wait({accepting, survey})
 
 
 class _Ice:

@@ -21,7 +21,7 @@ from typing import Final
 from tests.lab import DISTANT, TOPOLOGIES, Lab
 from tests.lab.outages import EVENTS, KINDS, PAGES, story
 from tests.lab.pages import dial_with_page, page_on, two_codes_with_page
-from tests.lab.ways import STUN, Meeting, dial, two_codes
+from tests.lab.ways import STUN, Attempt, dial, two_codes
 from tests.support import netns
 
 _REPORT: Final = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
@@ -95,13 +95,13 @@ def _tried(name: str, way: Callable[[Lab, Path], Cell]) -> Cell:
         return "?", f"not measured: {exc!r:.200}"
 
 
-def _relayed(lab: Lab, folder: Path, kind: str) -> Meeting:
+def _relayed(lab: Lab, folder: Path, kind: str) -> Attempt:
     servers = [STUN, lab.relay(kind)]
     return two_codes(lab, folder, pause=_PAUSE, a=servers, b=servers)
 
 
-def _outcome(meeting: Meeting) -> Cell:
-    outcome = meeting.outcome(90.0)
+def _outcome(attempt: Attempt) -> Cell:
+    outcome = attempt.outcome(90.0)
     if outcome.seconds is None:
         return "✗", "; ".join(outcome.said)
     return f"{outcome.seconds:.2f} {' / '.join(dict.fromkeys(outcome.routes))}", ""

@@ -25,7 +25,7 @@ _TRANSLATORS = {
 
 
 @pytest.mark.parametrize("name", TOPOLOGIES)
-def test_topology_is_what_the_table_says(name: str) -> None:
+def test_topology_is_that_of_the_table(name: str) -> None:
     topology = TOPOLOGIES[name]
     with Lab(name) as lab, ThreadPoolExecutor(10) as pool:
         reached = {

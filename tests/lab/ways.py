@@ -13,7 +13,7 @@ from tests.lab.laboratory import Lab
 from tests.support.page import random_file
 from tests.support.processes import Event, Program
 
-__all__ = ["LIMIT", "STUN", "Meeting", "Outcome", "dial", "two_codes"]
+__all__ = ["LIMIT", "STUN", "Attempt", "Outcome", "dial", "two_codes"]
 
 LIMIT: Final = 40.0
 "Seconds without a message after the last user action, after which the attempt ends."
@@ -40,8 +40,8 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Meeting:
-    """Two terminals that try to meet."""
+class Attempt:
+    """Two terminals that try to connect."""
 
     programs: tuple[Program, ...]
     asked: float
@@ -82,7 +82,7 @@ class Meeting:
         return said
 
 
-def dial(lab: Lab, listener: str, folder: Path) -> Meeting:
+def dial(lab: Lab, listener: str, folder: Path) -> Attempt:
     """Offer a file at one host, `a` or `b`; the other one dials."""
     here, there = (lab.a, lab.b) if listener == "a" else (lab.b, lab.a)
     options = lab.topology.options if listener == "a" else ()
@@ -92,12 +92,12 @@ def dial(lab: Lab, listener: str, folder: Path) -> Meeting:
     asked = time.monotonic()
     dialer = lab.receive(there, code, folder / f"out-{asked}")
     programs = (waiting, dialer) if listener == "a" else (dialer, waiting)
-    return Meeting(programs, asked)
+    return Attempt(programs, asked)
 
 
 def two_codes(
     lab: Lab, folder: Path, *, pause: float = 0.0, a: Sequence[str] = (), b: Sequence[str] = ()
-) -> Meeting:
+) -> Attempt:
     """Offer a file at `a`, answer at `b`, and paste the answer after a pause.
 
     Args:
@@ -119,7 +119,7 @@ def two_codes(
     time.sleep(pause)
     asked = time.monotonic()
     offerer.write(answer.encode() + b"\n")
-    return Meeting((offerer, answerer), asked)
+    return Attempt((offerer, answerer), asked)
 
 
 def _is_news(event: Event) -> bool:

@@ -69,7 +69,7 @@ async def test_damaged_code_is_refused_and_the_right_one_then_works(
     for text, said in (
         (damaged, "damaged"),
         (theirs[:-3], "damaged"),
-        (code, "offer"),
+        (code, "step 1"),
         ("hello", "not a code"),
     ):
         await page.tab.call("() => { document.querySelector('#answer').value = ''; }")

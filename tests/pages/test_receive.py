@@ -172,7 +172,9 @@ async def test_hidden_names_are_named_beside_the_question(
     await page.open(link_of(sender))
     await page.until("offered")
     shown = "document.querySelector('#hidden-names')"
-    assert await page.tab.evaluate(f"{shown}.textContent") == "Hidden: .zshenv, .ssh"
+    assert await page.tab.evaluate(f"{shown}.textContent") == (
+        "Hidden, perhaps settings of programs: .zshenv, .ssh"
+    )
     assert await page.tab.evaluate(f"{shown}.hidden") is False
     await page.tab.click("#decline")
     await page.until("failed")

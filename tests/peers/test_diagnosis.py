@@ -17,13 +17,9 @@ from tests.ice.test_stun import response
 from tests.support.load import Stopwatch
 from tests.support.peers import UdpClient
 
-NEAR = ("192.0.2.9", 40_000)
-
-
-@pytest.fixture(autouse=True)
-def _loopback(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less for ICMP messages, which loopback delivers before `sendto` returns."""
-    monkeypatch.setattr(diagnosis, "_ICMP", 0.1)
+NEAR = RemoteAddress("192.0.2.9", 40_000)
+LOOPBACK_ICMP = 0.1
+"Seconds; loopback delivers an ICMP message before `sendto` returns."
 
 
 @pytest.fixture
@@ -35,20 +31,23 @@ async def port() -> AsyncIterator[UdpPort]:
 
 
 async def found(
-    port: UdpPort, *servers: Address, theirs: Address = NEAR, tcp_port: int = diagnosis.TCP_PORT
+    port: UdpPort,
+    *servers: Address,
+    theirs: RemoteAddress = NEAR,
+    tcp_port: int = diagnosis.TCP_PORT,
 ) -> Facts:
     """Return the facts after a diagnosis."""
-    asking = Diagnosis(port, servers, tcp_port=tcp_port)
+    asking = Diagnosis(port, servers, tcp_port=tcp_port, icmp=LOOPBACK_ICMP)
 
     def received(data: bytes, source: Address) -> None:
         asking.received(data, source)
 
     port.route_unknown(received)
-    return await asking.complete(local_facts(Role.DIALER, [RemoteAddress(*theirs)]))
+    return await asking.complete(local_facts(Role.DIALER, [theirs]))
 
 
 @pytest.mark.full
-async def test_each_server_says_what_it_sees_of_the_one_port(port: UdpPort) -> None:
+async def test_each_server_reports_what_it_sees_of_the_one_port(port: UdpPort) -> None:
     async with UdpClient.open() as one, UdpClient.open() as two:
         one.answer = response
         two.answer = lambda request: response(request, ("198.51.100.7", 40_001))
@@ -88,7 +87,7 @@ async def test_server_without_an_address_takes_no_longer_than_the_limit(port: Ud
     watch.assert_within(diagnosis.LIMIT + 1)
 
 
-def test_side_that_tries_knows_why_it_failed_within_twenty_seconds() -> None:
+def test_reason_of_a_failed_attempt_is_found_within_twenty_seconds() -> None:
     assert Settings().connect_timeout + diagnosis.LIMIT < 20
 
 
@@ -99,14 +98,21 @@ async def test_no_server_is_asked_if_none_is_named(port: UdpPort) -> None:
 
 async def test_port_that_is_closed_is_noticed(port: UdpPort) -> None:
     async with UdpClient.open() as gone:
-        place = gone.address
+        place = RemoteAddress(*gone.address)
     facts = await found(port, theirs=place)
-    assert facts.closed == {place[0]}
+    assert facts.closed == {place.host}
+
+
+async def test_relayed_address_is_not_probed(port: UdpPort) -> None:
+    async with UdpClient.open() as gone:
+        place = RemoteAddress(*gone.address, relayed=True)
+    facts = await found(port, theirs=place)
+    assert facts.closed == frozenset()
 
 
 async def test_port_that_is_open_gets_nothing_that_has_an_effect(port: UdpPort) -> None:
     async with UdpClient.open() as there:
-        facts = await found(port, theirs=there.address)
+        facts = await found(port, theirs=RemoteAddress(*there.address))
         assert facts.closed == frozenset()
         assert [data[:2] for data, _ in there.received] == [b"\x00\x11"]  # an indication
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import logging
 import secrets
+from collections.abc import Iterable
 
 import pytest
 
@@ -17,11 +19,10 @@ from dcsend.errors import (
     ConnectionFailed,
     UsageError,
 )
-from dcsend.net.interfaces import Interface
 from dcsend.net.udp import UdpPort
-from dcsend.peers import diagnosis
 from dcsend.peers.dialer import dial
 from dcsend.peers.loading import transfer_peer
+from dcsend.peers.situations import Facts, RemoteAddress, Role
 from tests.support.load import Stopwatch
 from tests.support.peers import (
     PASSWORD,
@@ -201,17 +202,18 @@ async def test_ipv6_alone_in_any_notation_connects() -> None:
         assert (connection.route.family, connection.route.remote) == ("IPv6", "::1")
 
 
-async def test_no_address_of_a_family_we_have_is_an_error_and_leaks_no_port(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    only = [Interface("eth0", "192.168.1.7", 24)]
-    monkeypatch.setattr(diagnosis, "interfaces", lambda: only)
-    monkeypatch.setattr(diagnosis, "route_sources", list)
-    monkeypatch.setattr(diagnosis, "has_route", lambda host: False)
-    place = ("2001:db8::7", 40_000)
+async def test_no_address_of_a_family_we_have_is_an_error_and_leaks_no_port() -> None:
+    def examine(role: Role, theirs: Iterable[RemoteAddress]) -> Facts:
+        return Facts(role, tuple(theirs), (ipaddress.ip_interface("192.168.1.7/24"),))
+
     with pytest.raises(ConnectionFailed, match="the code has IPv6 addresses only, and this mach"):
         await dial(
-            [place], password=PASSWORD, fingerprint=bytes(32), timeout=99, make=transfer_peer
+            [("2001:db8::7", 40_000)],
+            password=PASSWORD,
+            fingerprint=bytes(32),
+            timeout=99,
+            make=transfer_peer,
+            examine=examine,
         )
 
 

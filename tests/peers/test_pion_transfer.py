@@ -1,6 +1,6 @@
-"""Transfers with Debian's Pion, whose SCTP (1.8.6) does not know RFC 9653.
+"""Transfers with Debian's Pion, whose SCTP (1.8.6) does not implement RFC 9653.
 
-A Go program carries the messages, and `scripted_peer` says what is in them.
+A Go program carries the messages, and `scripted_peer` makes and reads them.
 """
 
 from __future__ import annotations

@@ -8,9 +8,14 @@ from typing import Final
 
 import pytest
 
+from dcsend.dtls.certificate import Certificate
 from dcsend.errors import AuthenticationFailed
+from dcsend.ice.connection import IceConnection
 from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
+from dcsend.peers.loading import transfer_peer
+from dcsend.peers.peer import ConnectionRole
+from dcsend.peers.transfer import TransferConnection
 from tests.support.peers import LOCAL, HalfOpen, Relay, UdpClient, check, published, until
 
 ALERT: Final = 21
@@ -79,8 +84,18 @@ async def test_dialer_ignores_an_alert_for_an_earlier_one() -> None:
             here.listener.port.send(alert, source)
             unknown(data, source)
 
+        attempts = 0
+
+        def counting(
+            ice: IceConnection, certificate: Certificate, role: ConnectionRole
+        ) -> TransferConnection:
+            nonlocal attempts
+            attempts += 1
+            return transfer_peer(ice, certificate, role)
+
         here.listener.port.route_unknown(after_an_alert)
-        await here.dial(port=number)
+        await here.dial(port=number, make=counting)
+        assert attempts == 1  # a dialer that is cut off dials once more
 
 
 @pytest.mark.parametrize("turns", [0, 1, 5])

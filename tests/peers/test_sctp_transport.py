@@ -10,7 +10,7 @@ import pytest
 
 from dcsend.dtls.transport import DtlsTransport
 from dcsend.errors import ConnectionFailed, UsageError
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.reassembly import Limits
@@ -61,7 +61,7 @@ class End:
             zero_checksum=False,
         )
 
-    def take(self, channel: Channel, message: bytes | str) -> None:
+    def take(self, channel: SctpChannel, message: bytes | str) -> None:
         """Note a message."""
         self.messages.append(message)
 
@@ -75,15 +75,15 @@ class End:
         self.wrap(channel)
         channel.on_close = lambda: self.closed.append(channel)
 
-    def open(self, parameters: ChannelParameters, high_water: int = 1024 * 1024) -> Channel:
+    def open(self, parameters: ChannelParameters, high_water: int = 1024 * 1024) -> SctpChannel:
         """Open a channel."""
         return self.wrap(self.transport.open_channel(parameters), high_water)
 
     def wrap(
         self, channel: DataChannel, high_water: int = 1024 * 1024, *, take: bool = True
-    ) -> Channel:
+    ) -> SctpChannel:
         """Return the channel on asyncio; its messages are taken at once, or by `receive`."""
-        return Channel(
+        return SctpChannel(
             self.transport,
             channel,
             max_message_size=262_144,

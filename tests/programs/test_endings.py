@@ -25,7 +25,7 @@ import pytest
 from dcsend.chat.connecting import chat_peer
 from dcsend.chat.connection import ChatConnection
 from dcsend.entry import Entry
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.dialer import dial
 from dcsend.protocol.manifest_messages import split_manifest
 from dcsend.protocol.messages import Cancel, Hello
@@ -141,17 +141,17 @@ class Opened:
     def __init__(self) -> None:
         self.open = asyncio.Event()
 
-    def announced(self, channel: Channel) -> None:
+    def announced(self, channel: SctpChannel) -> None:
         """Ignored."""
 
-    def opened(self, channel: Channel) -> None:
+    def opened(self, channel: SctpChannel) -> None:
         """Set the event."""
         self.open.set()
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: SctpChannel) -> None:
         """Ignored."""
 
-    def received(self, channel: Channel, message: bytes | str) -> None:
+    def received(self, channel: SctpChannel, message: bytes | str) -> None:
         """Ignored."""
 
     def changed(self, state: object) -> None:

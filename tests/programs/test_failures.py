@@ -184,7 +184,7 @@ NO_TERMINAL = pytest.mark.skipif(not hasattr(os, "openpty"), reason="no terminal
 
 @NO_TERMINAL
 @pytest.mark.parametrize("answer", [b"no\n", b"\x04"], ids=["no", "end of input"])
-def test_receiver_that_does_not_say_yes_ends_both(
+def test_receiver_that_does_not_accept_ends_both(
     stage: Stage, tmp_path: Path, file: Path, answer: bytes
 ) -> None:
     sender = stage.send(file)
@@ -273,7 +273,7 @@ def test_source_that_changes_while_it_is_sent_is_not_called_whole(
     sender = stage.send(large)
     receiver = stage.run("receive", sender.code, "-o", "-", "-y", listen=False)
     taken = 0
-    while taken < 2 << 20:  # more than a batch, so that one is acknowledged
+    while taken < 2 << 20:  # more than a portion, so that one is acknowledged
         taken += len(receiver.read(1 << 20))
     sender.event("progress")
     change(large)  # neither has room for the rest before the output is read

@@ -111,7 +111,7 @@ def test_interrupt_ends_a_program_at_a_held_terminal(stage: Stage, tmp_path: Pat
     watch.assert_within(SOON)
 
 
-def test_reader_that_wants_one_line_ends_nothing(stage: Stage, tmp_path: Path) -> None:
+def test_reader_that_reads_one_line_ends_nothing(stage: Stage, tmp_path: Path) -> None:
     sender = stage.run("send", "--json", "--text", "hello", listen=False)
     code = json.loads(sender.read(1 << 16).splitlines()[0])["code"]
     sender.stdout.close()

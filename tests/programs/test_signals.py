@@ -145,7 +145,7 @@ from dcsend import settings
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Impatient(settings.Settings):
-    heartbeat: float = 1.0
+    keep_alive_interval: float = 1.0
     silence_report: float = 4.0
     silence_limit: float = 8.0
 
@@ -153,7 +153,7 @@ settings.Settings = Impatient
 """
 """Gives a program shorter timers than the default, which `tests/session/test_timers.py` compares
 with PROTOCOL.md."""
-HEARTBEAT, REPORT, LIMIT = 1.0, 4.0, 8.0
+INTERVAL, REPORT, LIMIT = 1.0, 4.0, 8.0
 
 MOMENTS = {
     # The first sign on both sides that the receiver has accepted: until then a sender waits for
@@ -193,8 +193,8 @@ class Departure:
     def assert_given_up(self) -> None:
         """Check the end of the side that is left: not before the limit, and by the limit."""
         ended = self.left.end()
-        # The last message may have arrived a heartbeat before the signal.
-        assert self.left.over_at - self.since > LIMIT - HEARTBEAT
+        # The last message may have arrived an interval before the signal.
+        assert self.left.over_at - self.since > LIMIT - INTERVAL
         assert (ended.status, ended.fatal["kind"]) == (5, "connection")
         assert re.search(r"has been silent for (8|9|\d\d) s$", ended.fatal["message"])
 
@@ -241,6 +241,6 @@ def test_stopped_side_is_reported_and_given_up(stage: Stage, tmp_path: Path) -> 
         return bool(event["event"] == "error" and event["kind"] == "silent")
 
     report = case.left.until(silent, "report of silence")
-    assert case.left.at(report) - case.since > REPORT - HEARTBEAT
+    assert case.left.at(report) - case.since > REPORT - INTERVAL
     case.assert_given_up()
     case.assert_whole()

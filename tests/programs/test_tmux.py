@@ -125,7 +125,7 @@ def test_code_that_leaves_no_room_for_the_command_is_whole_and_names_its_place(
     assert decode(scanned(photographed(sender.painted(), "dark"))) == decode(sender.code())
 
 
-def test_file_is_accepted_with_enter_and_both_sides_say_how_it_went(
+def test_file_is_accepted_with_enter_and_both_sides_show_the_result(
     tmux: Tmux, tmp_path: Path, note: str
 ) -> None:
     sender, receiver = asked(tmux, tmp_path, note)
@@ -181,20 +181,20 @@ def test_bars_and_what_is_typed_are_shown_until_control_c_ends_both(
     sender.until("^you: how is it going")
     receiver.key("C-c")
     assert (receiver.ended(), sender.ended()) == (130, 7)
-    receiver.until(r"^stopped at .* of 300.0 MB; the unfinished file stays as .dcsend-part$")
+    receiver.until(r"^stopped at .* of 300.0 MB; film.mkv.dcsend-part stays$")
     receiver.until("^dcsend: interrupted$")
-    receiver.until("ask for a new code, then run it again on both sides; it begins$", joined=False)
-    receiver.until("^  from the start$", joined=False)
+    receiver.until("then run it again on both sides, from the$", joined=False)
+    receiver.until("^  start$", joined=False)
     sender.until("^dcsend: the other side cancelled$")
     receiver.until(r"film.mkv|\$")
     receiver.enter("stty -a | grep -o ' echo ' && echo usable")
     receiver.until("^usable$")
 
 
-def test_signs_of_life_are_shown_with_v(tmux: Tmux, tmp_path: Path, note: str) -> None:
+def test_keep_alive_messages_are_shown_with_v(tmux: Tmux, tmp_path: Path, note: str) -> None:
     sender, receiver = asked(tmux, tmp_path, note, "-v")
-    sent = sender.until(r"^Sending '([A-Za-z]{15})'$")[1]
-    receiver.until(f"^Message from DataChannel 'text': '{sent}'$")
+    sent = sender.until(r"^keep-alive sent: ([A-Za-z]{15})$")[1]
+    receiver.until(f"^keep-alive received: {sent}$")
     # The question is printed again below the messages.
     assert receiver.look()[-1].endswith("lists all]")
 

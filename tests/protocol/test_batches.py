@@ -118,7 +118,7 @@ async def test_files_of_a_batch_are_reported_one_by_one(tmp_path: Path, size: in
     left, right = connected_pair()
     sizes = _tree(tmp_path / "tree")
     # What is written and acknowledged at once may end in the middle of a BATCH frame.
-    receiving = receiver(right, tmp_path / "in", batch=size)
+    receiving = receiver(right, tmp_path / "in", portion_size=size)
     sending = sender(left, tmp_path / "tree")
     assert await both(sending, receiving) == (None, None)
     for side in (sending, receiving):

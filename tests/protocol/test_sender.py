@@ -217,7 +217,7 @@ def test_sender_starts_with_hello() -> None:
     assert sender.messages_to_send() == []
 
 
-def test_sides_tell_each_other_the_names_of_their_devices() -> None:
+def test_sides_exchange_the_names_of_their_devices() -> None:
     sender = Sender(ENTRIES, agent="dcsend/1", name="anna's laptop")
     sender.start()
     (hello,) = sender.messages_to_send()

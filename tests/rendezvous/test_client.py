@@ -167,7 +167,7 @@ def answers(head: str) -> Respond:
             answers("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade"),
             "accepts no WebSocket at this URL: an invalid handshake",
         ),
-        (answers("nonsense"), "does not speak HTTP"),
+        (answers("nonsense"), "does not respond in HTTP"),
     ],
     ids=["closes", "404", "200", "302", "101", "nonsense"],
 )

@@ -96,6 +96,6 @@ def test_longest_bye_is_sent() -> None:
     assert items.decode(items.encode([longest])) == [longest]
 
 
-def test_error_of_a_description_says_what_is_wrong_with_it() -> None:
+def test_error_of_a_description_states_what_is_wrong_with_it() -> None:
     with pytest.raises(RemoteProtocolError, match="checksum"):
         items.decode(b"\1\0\3abc")

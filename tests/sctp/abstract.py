@@ -141,13 +141,13 @@ class Sender:
             self._see_rtt(rtt)
             self._rack_time = max(self._rack_time, newest.sent_time)
             self._backoff = 0
-        self._tell(now, delivered, prior, rtt)
+        self._report_sample(now, delivered, prior, rtt)
         if delivered:
             self._rto_due = now + self._rto()
         if not outstanding:
             self._rto_due = math.inf
 
-    def _tell(self, now: float, delivered: int, prior: int, rtt: float | None) -> None:
+    def _report_sample(self, now: float, delivered: int, prior: int, rtt: float | None) -> None:
         lost = self._detect_losses(now)
         rate, app_limited, prior_delivered = self.sampler.sample(now, max(self._min_rtt, MIN_RTT))
         total = self.sampler.delivered
@@ -221,7 +221,7 @@ class Sender:
             self._rto_due = math.inf
             self.controller.timed_out(now)
         elif now >= self._loss_due():
-            self._tell(now, 0, self.in_flight, None)
+            self._report_sample(now, 0, self.in_flight, None)
 
     # Loss detection
 

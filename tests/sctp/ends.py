@@ -187,19 +187,7 @@ def check_books(association: Association) -> None:
     assert flight.outstanding == sum(r.size for r in here)
     assert flight.bytes == sum(r.size for r in here if not r.lost)
     assert [r.tsn for r in flight] == list(range(flight.cumulative + 1, flight.next))
-    reception = association._reception
-    if reception is None:
-        return
-    book = reception._reassembly
-    assert len(book._starts) == len(book._ends)
-    for start, run in book._starts.items():
-        assert run.start == start
-        assert book._ends[start + len(run.parts) - 1] is run
-        assert run.size == sum(map(len, run.parts))
-    before = book.cumulative
-    for first, last in book.gaps:
-        assert before + 1 < first <= last
-        before = last
+    assert association.held >= 0
 
 
 class Storm:

@@ -58,10 +58,10 @@ def test_a_lost_forward_tsn_is_sent_again_though_nothing_else_is_sent() -> None:
     pair = make_pair()
     pair.send(0, b"lost", how=Reliability(max_retransmits=0))
     pair.lose(1)
-    told = list[int]()
-    while wire.FORWARD_TSN not in told:
+    sent = list[int]()
+    while wire.FORWARD_TSN not in sent:
         pair.wait()
-        told = kinds(pair.poll(0))
+        sent = kinds(pair.poll(0))
         pair.lose(1)
     pair.run(10.0)
     assert pair.ends[0].is_drained

@@ -25,7 +25,7 @@ def begin(*who: int) -> Pair:
 
 
 def check_up(pair: Pair) -> None:
-    """See that both can be used, know it once, and that messages go both ways."""
+    """See that both can be used, report it once, and that messages go both ways."""
     assert pair.states == UP
     for which in (0, 1):
         assert sum(isinstance(event, Established) for event in pair.events[which]) == 1
@@ -35,7 +35,7 @@ def check_up(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("who", [(0,), (1,), (0, 1)])
-def test_an_association_begins_when_one_side_or_both_want_it(who: tuple[int, ...]) -> None:
+def test_an_association_begins_when_one_side_or_both_send_init(who: tuple[int, ...]) -> None:
     pair = begin(*who)
     pair.settle()
     check_up(pair)

@@ -137,7 +137,7 @@ def test_each_side_uses_ids_of_its_own_parity() -> None:
     assert len(talk.announced[0]) == len(talk.announced[1]) == 3
 
 
-def test_an_id_that_both_know_is_passed_over_and_cant_be_taken_twice() -> None:
+def test_a_negotiated_id_is_passed_over_and_cant_be_taken_twice() -> None:
     talk = Talk()
     talk.open(0, negotiated=0)
     assert talk.open(0).id == 2

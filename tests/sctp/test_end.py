@@ -311,9 +311,7 @@ def happens(pair: Pair, what: Input) -> bool:
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("what", Input)
-def test_an_input_does_what_the_table_says_and_else_changes_nothing(
-    state: State, what: Input
-) -> None:
+def test_an_input_has_the_effect_in_the_table_or_none(state: State, what: Input) -> None:
     pair = in_state(state)
     association = pair.ends[0]
     expected = TRANSITIONS[state].get(what, state)

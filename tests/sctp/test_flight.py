@@ -317,7 +317,7 @@ def test_the_rest_of_a_message_that_was_not_sent_keeps_the_peer_from_acknowledgi
     sky = Sky()
     [record] = sky.send(1, Reliability(max_retransmits=0))
     sky.flight.add_unsent(record.message)
-    record.message.abandoned = True
+    record.message.abandon()
     sky.hear(0)
     assert not sky.flight.is_empty
     assert sky.flight.advance() == [(0, 0)]

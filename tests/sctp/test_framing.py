@@ -16,7 +16,7 @@ DATA = wire.data_chunk(3, 0, 0, 0, 53, b"x")
 
 
 def framing(*, zero_checksum: bool = True, met: bool = True, checksums: bool = False) -> Framing:
-    """Return ours, that knows its peer."""
+    """Return the framing of one side, after the handshake."""
     one = Framing(PORTS, TAG, zero_checksum=zero_checksum)
     if met:
         one.set_peer(PEER_TAG, checksums=checksums)
@@ -45,7 +45,7 @@ def test_a_packet_that_is_not_ours_or_broken_is_not(packet: bytes) -> None:
     assert not framing().accepts(packet)
 
 
-def test_a_checksum_may_be_missing_only_if_we_have_said_so() -> None:
+def test_a_checksum_may_be_missing_only_if_it_was_offered() -> None:
     packet = wire.packet(THEIRS, TAG, DATA, checksum=False)
     assert framing(zero_checksum=True).accepts(packet)
     assert not framing(zero_checksum=False).accepts(packet)
@@ -74,7 +74,7 @@ def test_a_reflected_tag_is_the_peers_and_needs_its_flag(kind: int) -> None:
 
 
 @pytest.mark.parametrize("checksums", [False, True])
-def test_our_packets_have_the_peers_tag_and_a_checksum_if_it_wants_one(checksums: bool) -> None:
+def test_sent_packets_have_the_peers_tag_and_a_checksum_if_it_requires_one(checksums: bool) -> None:
     one = framing(checksums=checksums)
     for packet in (*one.packets([DATA]), *one.bundle([DATA])):
         assert wire.COMMON.unpack_from(packet)[:3] == (*PORTS, PEER_TAG)

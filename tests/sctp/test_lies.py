@@ -121,7 +121,7 @@ def test_a_sack_costs_about_as_much_as_it_is_long() -> None:
     assert steps(lambda: liar.send(*many)) < 2000 * len(many)
 
 
-def test_telling_a_long_run_again_and_again_costs_little() -> None:
+def test_reporting_a_long_run_again_and_again_costs_little() -> None:
     liar = Liar(congestion=Unlimited)
     liar.send(sack(-1, window=1 << 30))
     liar.association.send(0, 53, bytes(2_000_000), liar.now)

@@ -79,7 +79,7 @@ def test_sizes_worth_probing_are_multiples_of_four_that_fit(
     assert all(BASE_PAYLOAD < size <= (mtu or 1500) and size % 4 == 0 for size in sizes)
 
 
-def test_packets_grow_when_a_probe_comes_back_and_the_association_says_so() -> None:
+def test_packets_grow_when_a_probe_comes_back_and_the_association_reports_it() -> None:
     pair = make_pair()
     pair.ends[0].probe([1404, 1324], pair.now)
     pair.settle()

@@ -83,7 +83,7 @@ def test_the_rest_of_an_abandoned_message_is_returned_and_not_sent() -> None:
     queue = SendQueue()
     message = put(queue, 0, b"abcd", Reliability(max_retransmits=0))
     queue.cut(2, 0.0)
-    message.abandoned = True
+    message.abandon()
     piece = queue.cut(2, 0.0)
     assert piece is not None
     assert piece[0] is message

@@ -31,7 +31,7 @@ def test_a_sample_is_what_was_delivered_while_its_packet_was_on_the_way() -> Non
     assert sampler.delivered == 10_000
 
 
-def test_acknowledgements_that_come_all_at_once_say_no_more_than_sending_did() -> None:
+def test_acknowledgements_that_come_all_at_once_show_no_higher_rate_than_sending_did() -> None:
     sampler = RateSampler(0.0)
     acknowledge(sampler, send(sampler, 0.0, 0))
     sampler.sample(0.1, 0.01)

@@ -404,7 +404,7 @@ def test_a_message_larger_than_the_window_arrives(window: int) -> None:
     ("kind", "reported", "goes_on"),
     [(0x3F, False, False), (0x7F, True, False), (0xBF, False, True), (0xFF, True, True)],
 )
-def test_the_two_high_bits_of_an_unknown_chunk_say_what_to_do(
+def test_the_two_high_bits_of_an_unknown_chunk_decide_how_it_is_handled(
     kind: int, *, reported: bool, goes_on: bool
 ) -> None:
     pair = make_pair()

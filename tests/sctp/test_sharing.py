@@ -90,7 +90,7 @@ def test_a_queue_that_is_all_ours_makes_the_empty_path_doubtful_now_and_then() -
     sharing = new()
     doubts = []
     for now in (99.0, 100.0, 104.9, 105.0):
-        sharing.min_rtt_is_doubtful = False
+        sharing.clear_doubt()
         look(sharing, 1.0, now=now)
         doubts.append(sharing.min_rtt_is_doubtful)
     assert doubts == [False, True, False, True]

@@ -18,21 +18,23 @@ def test_the_timeout_follows_the_round_trip_and_doubles() -> None:
         clock.measured(0.5, 1.0)
     assert 0.69 < clock.timeout < 0.75
     before = clock.timeout
-    clock.backoff += 1
+    clock.back_off()
     assert clock.timeout == pytest.approx(2 * before)
-    clock.backoff = 20
+    for _ in range(20):
+        clock.back_off()
     assert clock.timeout == 3.0
     clock.measured(0.5, 2.0)
     assert clock.backoff == 0
 
 
-def test_doubling_never_makes_the_timeout_shorter_than_the_round_trip_wants() -> None:
+def test_doubling_never_makes_the_timeout_shorter_than_the_round_trip_requires() -> None:
     clock = RoundTrip()
     for second in range(50):
         clock.measured(5.0, float(second))
     before = clock.timeout
     assert before > 5.0
-    clock.backoff = 3
+    for _ in range(3):
+        clock.back_off()
     assert clock.timeout == before
 
 
@@ -62,7 +64,7 @@ def test_a_pacer_lets_go_what_its_rate_allows() -> None:
     while now < 1.0:
         pacer.refill(now, 1_000_000.0, 1000)
         while pacer.credit > 0:
-            pacer.credit -= 1000
+            pacer.spend(1000)
             sent += 1000
         assert pacer.ready() > now
         now = pacer.ready()
@@ -72,7 +74,7 @@ def test_a_pacer_lets_go_what_its_rate_allows() -> None:
 @pytest.mark.parametrize("burst", [64 * 1024, 256 * 1024])
 def test_a_pause_is_not_made_up_for_by_more_than_a_burst(burst: int) -> None:
     pacer = Pacer(0.0)
-    pacer.max_burst = burst
+    pacer.allow_bursts(burst)
     pacer.refill(1000.0, 1e9, 1400)
     assert pacer.credit == burst
     pacer.refill(2000.0, 10.0, 1400)

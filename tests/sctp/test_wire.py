@@ -40,7 +40,7 @@ def test_an_init_is_read_as_it_was_written(init: Init, kind: int) -> None:
     assert Init.parse(value) == init
 
 
-def test_an_init_looks_as_the_rfc_says() -> None:
+def test_an_init_has_the_format_of_the_rfc() -> None:
     init = Init(1, 2, 3, 4, 5, b"", frozenset({130, 192}), zero_checksum=True)
     expected = """
         01 00 00 26  00 00 00 01  00 00 00 02  00 03 00 04  00 00 00 05
@@ -102,7 +102,7 @@ def test_a_sack_is_read_as_it_was_written(
     assert list(read.gaps) == gaps
 
 
-def test_a_sack_fits_a_packet_however_much_there_is_to_tell() -> None:
+def test_a_sack_fits_a_packet_however_many_gaps_there_are() -> None:
     gaps = [(3 * n, 3 * n + 1) for n in range(1, 30_000)]
     chunk = wire.sack_chunk(1, 2, gaps, list(range(100)))
     assert len(chunk) <= 1300
@@ -244,7 +244,7 @@ def test_a_cookie_holds_all_of_a_peer(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("zero_checksum", [False, True])
-def test_an_init_says_what_we_can(zero_checksum: bool) -> None:
+def test_an_init_lists_the_extensions(zero_checksum: bool) -> None:
     handshake = Handshake(2**40, zero_checksum=zero_checksum, tsn=0xFFFFFFFF)
     [(_, _, value)] = wire.chunks(bytes(12) + handshake.init())
     init = Init.parse(value)

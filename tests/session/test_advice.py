@@ -57,14 +57,14 @@ NONE = Tally(lambda event: None)
             "an unfinished file begins from its start",
         ),
         # One large file is sent whole again, and --skip would be of no use.
-        (LISTENS, "sender", PART, "run it again on both sides; it begins from the start"),
+        (LISTENS, "sender", PART, "run it again on both sides, from the start"),
         (
             *(DIALS, "receiver", PART),
-            "ask for a new code, then run it again on both sides; it begins from the start",
+            "ask for a new code, then run it again on both sides, from the start",
         ),
         (
             *(Settings(code="dc1", output="-"), "receiver", SOME),
-            "ask for a new code, then run it again on both sides; it begins from the start",
+            "ask for a new code, then run it again on both sides, from the start",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_advice_after_a_part_is_for_the_side_that_reads_it(
         assert "--" not in words
 
 
-def test_error_that_knows_its_own_hint_keeps_it() -> None:
+def test_error_with_its_own_hint_keeps_it() -> None:
     assert how_to_go_on(LISTENS, "receiver", SOME, PeerRefused("no", "ask why")) == ""
 
 
@@ -146,7 +146,7 @@ async def ended_by(error: DcsendError | None, *, begun: bool) -> str:
 
 
 async def test_every_reader_of_events_gets_the_advice() -> None:
-    advice = "run it again on both sides; it begins from the start"
+    advice = "run it again on both sides, from the start"
     assert await ended_by(ConnectionFailed("it was lost"), begun=True) == advice
     assert await ended_by(None, begun=True) == advice
 

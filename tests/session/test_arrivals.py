@@ -128,7 +128,7 @@ async def test_sixth_departure_ends_the_run(stage: Stage, tmp_path: Path) -> Non
     assert ended.status == 7
     assert [event["again"] for event in ended.of("left")] == [*[True] * 5, False]
     assert ended.fatal["message"] == (
-        "6 devices have left before anything was accepted: the other side cancelled"
+        "6 connections have ended before anything was accepted: the other side cancelled"
     )
     assert ended.fatal["hint"] == "run it again for a new code"
 
@@ -218,7 +218,8 @@ def test_code_of_a_receiver_works_again_after_files_that_exist(
     refused = stage.send(tmp_path / "file", "--to", receiver.code).end()
     assert (refused.status, refused.fatal["kind"]) == (7, "cannot-save")
     assert "file exists in the folder already" in refused.fatal["message"]
-    assert refused.fatal["hint"] == "the same code works again"
+    assert refused.fatal["hint"].startswith("send other files; or ask the person")
+    assert refused.fatal["hint"].endswith("which makes a new code; the same code works again")
     assert receiver.event("left")["again"]
     other = stage.send(tmp_path / "other", "--to", receiver.code)
     assert (other.end().status, receiver.end().status) == (0, 0)
@@ -303,7 +304,7 @@ async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
     tmp_path: Path, messages: tuple[Message, ...], missed: str
 ) -> None:
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=1.0, progress=1.0))
+    settings = replace(LOCAL, keep_alive_interval=0.1, deadlines=Deadlines(hello=1.0, progress=1.0))
     receiving = asyncio.create_task(
         dcsend.receive(output=tmp_path, settings=settings, on_event=events.append)
     )
@@ -323,7 +324,7 @@ async def test_peer_that_stays_and_misses_a_deadline_ends_the_run(
 async def test_peer_that_is_lost_before_its_hello_gives_the_code_back(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     events: list[Event] = []
-    settings = replace(LOCAL, heartbeat=0.1, deadlines=Deadlines(hello=5.0))
+    settings = replace(LOCAL, keep_alive_interval=0.1, deadlines=Deadlines(hello=5.0))
     sending = asyncio.create_task(
         dcsend.send(tmp_path / "file", settings=settings, on_event=events.append)
     )

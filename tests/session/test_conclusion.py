@@ -41,6 +41,19 @@ async def test_nothing_follows_the_last_event_of_a_story_that_does_not_end() -> 
     assert [type(event) for event in events] == [Failed, Finished]
 
 
+async def test_interruption_after_the_last_message_is_no_error() -> None:
+    async def story(tally: Tally) -> None:
+        tally.end()
+        await asyncio.Event().wait()
+
+    events: list[Event] = []
+    interrupt: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(1, interrupt.set_result, signal.SIGTERM)
+    finished = await conclude(story, events.append, "receiver", interrupt)
+    assert events == [finished]
+    assert finished.exit == 0
+
+
 async def test_error_that_an_interruption_causes_is_not_the_error_of_the_run() -> None:
     async def story(tally: Tally) -> None:
         with reported_first(tally.emit):

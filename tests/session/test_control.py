@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
+import pytest
+
 from dcsend.entry import Entry
-from dcsend.errors import PeerRefused, SourceError
+from dcsend.errors import ConnectionFailed, PeerRefused, SourceError
 from dcsend.peers.contract import Channel
 from dcsend.protocol.events import Event
 from dcsend.protocol.limits import PAIRS_PER_MESSAGE
@@ -21,11 +24,13 @@ from dcsend.protocol.messages import (
     encode,
 )
 from dcsend.protocol.receiver import Receiver
-from dcsend.session.control import Control, Meeting
+from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import Conversation
 from dcsend.session.outcome import Tally
 from dcsend.settings import Settings
 from tests.support.memory import MemoryConnection, connected_pair
+
+VIRTUAL_TIME = True
 
 
 class Narrow:
@@ -48,11 +53,13 @@ class Narrow:
         await asyncio.sleep(0)
 
 
-def control_of(connection: MemoryConnection) -> tuple[Control, Receiver]:
+def control_of(
+    connection: MemoryConnection, conversation: Conversation | None = None
+) -> tuple[Control, Receiver]:
     tally = Tally(lambda event: None)
-    conversation = Conversation(connection, Settings(), tally.emit)
+    conversation = conversation or Conversation(connection, Settings(), tally.emit)
     side = Receiver(agent="a")
-    return Control(Meeting(connection, conversation), side, tally), side
+    return Control(ConnectedPeer(connection, conversation), side, tally), side
 
 
 async def greet(
@@ -122,3 +129,32 @@ async def test_answer_to_a_decline_shows_whether_the_code_works_again() -> None:
         theirs.channels["control"].send(encode(answer))
         await asyncio.wait_for(control.cancel(PeerRefused("no")), 5)
         assert control.code_is_used is is_used
+
+
+@pytest.mark.parametrize(
+    ("works", "held_up", "messages"), [(False, False, 0), (True, False, 3), (False, True, 3)]
+)
+async def test_working_is_sent_every_twenty_seconds_of_work_or_of_a_full_display_only(
+    works: bool, held_up: bool, messages: int
+) -> None:
+    ours, theirs = connected_pair()
+
+    async def room() -> None:
+        await asyncio.Event().wait()
+
+    conversation = Conversation(ours, Settings(), lambda event: None, room=room)
+    control, side = control_of(ours, conversation)
+    await greet(theirs, control, entries=(Entry("f", size=1),))
+    side.accept({}, {})
+    await control.flush()
+    tasks = [asyncio.create_task(control.reassure(lambda: works))]
+    if held_up:
+        tasks.append(asyncio.create_task(conversation.room()))
+    await asyncio.sleep(61)
+    await asyncio.gather(*(task for task in tasks if task.cancel()), return_exceptions=True)
+    await ours.close()
+    sent = []
+    with contextlib.suppress(ConnectionFailed):
+        while True:
+            sent.append(decode(str(await theirs.channels["control"].receive())))
+    assert sent.count(Working()) == messages

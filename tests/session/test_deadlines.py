@@ -30,7 +30,7 @@ from dcsend.protocol.messages import (
     Working,
     decode,
 )
-from dcsend.session.control import Meeting
+from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation, Room
 from dcsend.session.events import Emit, Event, FileFinished, ManifestKnown, TextExchanged
 from dcsend.session.incoming import Incoming
@@ -43,7 +43,7 @@ from tests.support.scripted_peer import Peer, file_frames
 
 SOON = Deadlines(hello=1.0, progress=1.0, working=0.1)
 "Every deadline comes within a second, and Working well before it."
-SETTINGS = Settings(heartbeat=0.02, silence_report=5, silence_limit=10, deadlines=SOON)
+SETTINGS = Settings(keep_alive_interval=0.02, silence_report=5, silence_limit=10, deadlines=SOON)
 
 
 async def accept(manifest: ManifestKnown) -> bool:
@@ -61,7 +61,9 @@ def receiving(
     if isinstance(sink, Path):
         sink = DirectorySink(sink, existing=Existing.REFUSE)
     talk = Conversation(connection, settings, emit, room=room)
-    half = Incoming(Meeting(connection, talk), sink, settings, Tally(emit), accept, agent="dcsend")
+    half = Incoming(
+        ConnectedPeer(connection, talk), sink, settings, Tally(emit), accept, agent="dcsend"
+    )
     return talk.run(half)
 
 
@@ -71,8 +73,8 @@ def sending(
     source = FileSource(found, block_size=1 << 20)
     tally = Tally(lambda event: None)
     talk = Conversation(connection, SETTINGS, tally.emit, room=room)
-    meeting = Meeting(connection, talk)
-    return talk.run(Outgoing(meeting, found.entries, source, SETTINGS, tally, agent="dcsend"))
+    peer = ConnectedPeer(connection, talk)
+    return talk.run(Outgoing(peer, found.entries, source, SETTINGS, tally, agent="dcsend"))
 
 
 @contextlib.asynccontextmanager
@@ -219,7 +221,7 @@ async def test_receiver_that_acknowledges_nothing_is_given_up(tmp_path: Path) ->
 
 
 @pytest.mark.full
-async def test_receiver_that_never_says_its_last_word_is_given_up(tmp_path: Path) -> None:
+async def test_receiver_that_never_sends_complete_is_given_up(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"x")
     ours, theirs = connected_pair()
     async with lively(theirs) as peer:
@@ -334,7 +336,7 @@ async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fa
 
     peer = Peer(theirs)
     events: list[Event] = []
-    settings = Settings(heartbeat=0.05, silence_report=0.2, silence_limit=0.4)
+    settings = Settings(keep_alive_interval=0.05, silence_report=0.2, silence_limit=0.4)
     run = asyncio.create_task(
         receiving(ours, tmp_path, room, settings=settings, emit=events.append)
     )

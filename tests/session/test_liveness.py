@@ -6,16 +6,16 @@ import re
 
 import pytest
 
-from dcsend.protocol.limits import LIVENESS_INTERVAL
+from dcsend.protocol.limits import KEEP_ALIVE_INTERVAL
 from dcsend.session.liveness import Liveness, Sign, is_line, random_letters
 from dcsend.settings import Settings
 
 
 def clocks() -> Liveness:
-    return Liveness(100.0, heartbeat=5.0, report=12.0, limit=30.0)
+    return Liveness(100.0, interval=5.0, report=12.0, limit=30.0)
 
 
-def test_nothing_is_due_before_the_first_heartbeat() -> None:
+def test_nothing_is_due_before_the_first_keep_alive_message() -> None:
     assert clocks().due(104.9) == []
 
 
@@ -67,7 +67,7 @@ def test_a_sign_of_life_is_fifteen_letters_and_another_each_time() -> None:
 
 
 def test_the_interval_is_the_one_that_the_protocol_names() -> None:
-    assert Settings().heartbeat == LIVENESS_INTERVAL
+    assert Settings().keep_alive_interval == KEEP_ALIVE_INTERVAL
 
 
 def test_a_typed_word_of_fifteen_letters_is_not_taken_for_a_sign_of_life() -> None:

@@ -59,7 +59,7 @@ def test_exit_status_of_verdicts(faults: tuple[int, ...], status: int) -> None:
     assert (error.exit_status if error else 0) == status
 
 
-def test_a_partial_failure_says_how_many_and_names_one() -> None:
+def test_a_partial_failure_has_the_number_and_names_one() -> None:
     error = failure(verdicts(0, 3, 0))
     assert isinstance(error, PartlyDone)
     assert str(error) == "1 of 3 failed; f1: why"
@@ -122,7 +122,7 @@ def test_a_reason_that_names_the_file_names_it_once() -> None:
         (asyncio.CancelledError(), "interrupted"),
     ],
 )
-def test_each_error_has_a_reason_that_the_protocol_knows(error: BaseException, reason: str) -> None:
+def test_each_error_has_a_reason_of_the_protocol(error: BaseException, reason: str) -> None:
     assert cancel_reason(error) == reason
     assert reason in CANCEL_REASONS
 

@@ -50,7 +50,7 @@ async def test_unexpected_exception_is_an_event_too() -> None:
     assert_ended(events, 1)
 
 
-async def test_when_nothing_is_left_to_send_it_says_why(tmp_path: Path) -> None:
+async def test_when_nothing_is_left_to_send_the_reason_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     events: list[Event] = []
     settings = Settings(stun=(), exclude=("*.txt",))

@@ -34,7 +34,7 @@ OURS: Final = {
     "keep-mapping": stun.KEEP_ALIVE_SECONDS,
     "keep-peer-mapping": offer_answer.PUNCH_SECONDS,
     "working": Settings().deadlines.working,
-    "liveness-interval": limits.LIVENESS_INTERVAL,
+    "keep-alive-interval": limits.KEEP_ALIVE_INTERVAL,
     "silence-report": Settings().silence_report,
     "silence-limit": Settings().silence_limit,
     "farewell": conversation.FAREWELL,
@@ -58,7 +58,7 @@ def test_timers_are_those_of_the_table() -> None:
 
 
 def test_random_messages_are_sent_as_often_as_the_protocol_has_it() -> None:
-    assert Settings().heartbeat == limits.LIVENESS_INTERVAL
+    assert Settings().keep_alive_interval == limits.KEEP_ALIVE_INTERVAL
 
 
 @pytest.mark.parametrize(("rule", "name", "seconds", "programs"), timers())

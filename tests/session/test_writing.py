@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ import pytest
 
 from dcsend.content import Content
 from dcsend.entry import Existing
-from dcsend.errors import ConnectionFailed
+from dcsend.errors import ConnectionFailed, Interrupted
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.sink import Outcome
 from dcsend.protocol.limits import MAX_FRAME
+from dcsend.session.advice import how_to_go_on
 from dcsend.session.control import Control
 from dcsend.session.conversation import TransferHalf
+from dcsend.session.events import Progressed
 from tests.support.halves import SETTINGS, both, receiver, sender
 from tests.support.memory import connected_pair
 
@@ -78,16 +81,16 @@ class Folder(DirectorySink):
     def __init__(self, root: Path) -> None:
         super().__init__(root, existing=Existing.REFUSE)
         self.costs: list[int] = []
-        "Bytes of frames of each batch that was written."
+        "Bytes of frames of each portion that was written."
         self.more: list[bool] = []
         self.before: Callable[[], None] = lambda: None
         self.after: Callable[[list[Outcome]], None] = lambda outcomes: None
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
         """As that of the sink."""
         self.before()
-        outcomes = super().apply(batch, more=more)
-        self.costs.append(sum(content.cost for content in batch))
+        outcomes = super().apply(portion, more=more)
+        self.costs.append(sum(content.cost for content in portion))
         self.more.append(more)
         self.after(outcomes)
         return outcomes
@@ -124,11 +127,11 @@ async def test_a_slow_disk_acknowledges_in_pieces(tmp_path: Path) -> None:
 
 
 class LostWhileSyncing(DirectorySink):
-    """A folder whose first batch is being synced when the connection is lost."""
+    """A folder whose first portion is being synced when the connection is lost."""
 
-    def apply(self, batch: Sequence[Content], *, more: bool = False) -> list[Outcome]:
+    def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:
         """Write, return no outcome."""
-        assert super().apply(batch, more=True) == []
+        assert super().apply(portion, more=True) == []
         raise ConnectionFailed("lost while they are being synced")
 
 
@@ -199,3 +202,37 @@ async def test_a_file_that_is_written_during_a_cancel_is_reported(
     await receiving.connection.close()
     await sends
     assert [(file.path, file.status) for file in receiving.tally.files] == [("film.bin", "ok")]
+    error = Interrupted(signal.SIGINT)
+    hint = how_to_go_on(SETTINGS, "receiver", receiving.tally, error)
+    assert hint == "everything was received and verified, but the other side was not notified"
+    last = [event for event in receiving.events if isinstance(event, Progressed)][-1]
+    assert last.bytes == last.total == len(CONTENT)
+
+
+async def test_receiver_that_is_interrupted_during_its_last_write_completes_the_transfer(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    sink = Folder(tmp_path / "in")
+    sending = sender(left, source_file)
+    # The disk of a busy machine is slow.
+    receiving = receiver(right, tmp_path / "in", sink=sink, last_steps=150.0)
+    loop = asyncio.get_running_loop()
+
+    async def interrupt() -> None:
+        receives.cancel()
+        for _ in range(20):  # turns of the loop, in which the cancel reaches the last task
+            await asyncio.sleep(0)
+
+    def stop(outcomes: list[Outcome]) -> None:
+        if outcomes:
+            asyncio.run_coroutine_threadsafe(interrupt(), loop).result(150)
+
+    sink.after = stop
+    sends = asyncio.create_task(sending.run())
+    receives = asyncio.create_task(receiving.run())
+    with pytest.raises(asyncio.CancelledError):
+        await receives
+    assert receiving.tally.complete
+    assert await sends is None
+    assert [file.status for file in sending.tally.files] == ["ok"]

@@ -211,6 +211,7 @@ def test_the_other_kind_of_code_is_named_with_what_to_do() -> None:
     with pytest.raises(MalformedCode, match="dial code") as refused:
         blob.decode(DIAL_CODE)
     assert "without --signal sdp" in refused.value.hint
+    assert "dcsend send PATH --to CODE" in refused.value.hint
     with pytest.raises(MalformedCode, match="one of two codes") as refused:
         dialcode.decode(blob.encode(from_vector(VALID[0])))
     assert "--signal sdp" in refused.value.hint

@@ -54,9 +54,9 @@ class AiortcChannel:
         channel.bufferedAmountLowThreshold = _LOW_WATER
 
     @property
-    def id(self) -> int | None:
-        """Stream id; None before it is known."""
-        return None if self._channel.id is None else int(self._channel.id)
+    def id(self) -> int:
+        """Stream id; -1 before it is known."""
+        return -1 if self._channel.id is None else int(self._channel.id)
 
     @property
     def is_open(self) -> bool:

@@ -17,7 +17,7 @@ from dcsend.chat.connecting import chat_peer
 from dcsend.chat.connection import ChatConnection, ConnectionState
 from dcsend.description import SdpType
 from dcsend.errors import ConnectionFailed
-from dcsend.peers.channel import Channel, ChannelParameters
+from dcsend.peers.channel import ChannelParameters, SctpChannel
 from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.signaling import blob
 
@@ -75,26 +75,26 @@ class Ours:
 
     def __init__(self, connection: ChatConnection) -> None:
         self.connection = connection
-        self.channels: dict[str, Channel] = {}
+        self.channels: dict[str, SctpChannel] = {}
         "The open ones, by label."
         self.states: list[ConnectionState] = []
         self.news = asyncio.Condition()
-        self._messages: dict[Channel, asyncio.Queue[bytes | str]] = {}
+        self._messages: dict[SctpChannel, asyncio.Queue[bytes | str]] = {}
         connection.observe(self)
 
-    def announced(self, channel: Channel) -> None:
+    def announced(self, channel: SctpChannel) -> None:
         """Ignore it."""
 
-    def opened(self, channel: Channel) -> None:
+    def opened(self, channel: SctpChannel) -> None:
         """Record it."""
         self.channels[channel.label] = channel
 
-    def closed(self, channel: Channel) -> None:
+    def closed(self, channel: SctpChannel) -> None:
         """Remove it."""
         if self.channels.get(channel.label) is channel:
             del self.channels[channel.label]
 
-    def received(self, channel: Channel, message: bytes | str) -> None:
+    def received(self, channel: SctpChannel, message: bytes | str) -> None:
         """Record it."""
         self._messages.setdefault(channel, asyncio.Queue()).put_nowait(message)
 
@@ -102,7 +102,7 @@ class Ours:
         """Record it."""
         self.states.append(state)
 
-    async def take(self, channel: Channel) -> bytes | str:
+    async def take(self, channel: SctpChannel) -> bytes | str:
         """Return the next message of a channel."""
         return await self._messages.setdefault(channel, asyncio.Queue()).get()
 
@@ -112,22 +112,22 @@ class Ours:
             while not condition():  # noqa: ASYNC110 - many kinds of events
                 await asyncio.sleep(0.005)
 
-    async def channel(self, label: str) -> Channel:
+    async def channel(self, label: str) -> SctpChannel:
         """Wait for a channel that the peer opens."""
         await self.until(lambda: label in self.channels)
         return self.channels[label]
 
-    async def open(self, label: str, **options: int | bool | None) -> Channel:
+    async def open(self, label: str, **options: int | bool | None) -> SctpChannel:
         """Open a channel, and wait until it is open."""
         channel = self.connection.open_channel(ChannelParameters(label, **options))  # type: ignore[arg-type]
         await self.until(lambda: channel.is_open)
         return channel
 
-    async def closing(self, channel: Channel) -> None:
+    async def closing(self, channel: SctpChannel) -> None:
         """Wait until a channel is closed on both sides."""
         await self.until(lambda: self.channels.get(channel.label) is not channel)
 
-    async def echo(self, channel: Channel, messages: Sequence[bytes | str]) -> None:
+    async def echo(self, channel: SctpChannel, messages: Sequence[bytes | str]) -> None:
         """Send messages; check that they return in that order."""
 
         async def send() -> None:

@@ -14,16 +14,16 @@ from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.manifest import Scan, scan
 from dcsend.files.sink import Sink
 from dcsend.files.source import FileSource
-from dcsend.session.control import Meeting
+from dcsend.session.control import ConnectedPeer
 from dcsend.session.conversation import Conversation
 from dcsend.session.events import Emit, Event, ManifestKnown
-from dcsend.session.incoming import BATCH, CLOSING_SECONDS, Incoming
+from dcsend.session.incoming import CLOSING_SECONDS, LAST_STEPS, PORTION_SIZE, Incoming
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing, block_size
 from dcsend.settings import Settings
 from tests.support.memory import MemoryConnection
 
-SETTINGS = Settings(heartbeat=0.02, progress_interval=0)
+SETTINGS = Settings(keep_alive_interval=0.02, progress_interval=0)
 "Short intervals."
 
 
@@ -61,7 +61,9 @@ def sender(
     tally = Tally(emit or events.append)
     lines: asyncio.Queue[str] = asyncio.Queue()
     talk = Conversation(connection, settings, tally.emit, lines)
-    half = Outgoing(Meeting(connection, talk), found.entries, source, settings, tally, agent="a")
+    half = Outgoing(
+        ConnectedPeer(connection, talk), found.entries, source, settings, tally, agent="a"
+    )
     return Side(half, talk, events, tally, lines, connection)
 
 
@@ -74,7 +76,8 @@ def receiver(
     *,
     sink: Sink | None = None,
     closing: float = CLOSING_SECONDS,
-    batch: int = BATCH,
+    last_steps: float = LAST_STEPS,
+    portion_size: int = PORTION_SIZE,
 ) -> Side:
     async def accept(manifest: ManifestKnown) -> bool:
         return True
@@ -85,14 +88,15 @@ def receiver(
     lines: asyncio.Queue[str] = asyncio.Queue()
     talk = Conversation(connection, settings, tally.emit, lines)
     half = Incoming(
-        Meeting(connection, talk),
+        ConnectedPeer(connection, talk),
         sink or DirectorySink(root, existing=Existing.REFUSE),
         settings,
         tally,
         decide or accept,
         agent="b",
-        batch=batch,
+        portion_size=portion_size,
         closing=closing,
+        last_steps=last_steps,
     )
     return Side(half, talk, events, tally, lines, connection)
 

@@ -228,7 +228,7 @@ def unresolved(*, exists_not: bool) -> Resolve:
 
 
 class UdpClient(asyncio.DatagramProtocol):
-    """A UDP socket with an address that the listener does not know; records datagrams."""
+    """A UDP socket with an address that is new to the listener; records datagrams."""
 
     def __init__(self) -> None:
         self.received: list[tuple[bytes, Address]] = []

@@ -57,6 +57,11 @@ class Download:
     "Where it is; meaningless if it isn't complete."
 
 
+_OF_CHROMEDRIVER: Final = "TypeError: w[id] is not a function"
+"""What chromedriver 156 logs if it runs a preload script with a channel twice in one window before
+it has read the channel; its own script has these names. Seen once."""
+
+
 @dataclass(slots=True)
 class Tab:
     """One tab, from its opening to its end."""
@@ -228,7 +233,7 @@ class Tab:
         if source.get("context") != self.context:
             return
         match event:
-            case "log.entryAdded":
+            case "log.entryAdded" if parameters["text"] != _OF_CHROMEDRIVER:
                 self.logged.append(Logged(parameters["level"], str(parameters["text"])))
             case "script.message":
                 self.logged.append(Logged("violation", str(parameters["data"].get("value"))))

@@ -13,11 +13,11 @@ import { askToNotify, canAskToNotify } from "./device.ts";
 import { addDigest, addSnippet, linked } from "./display/arrived.ts";
 import { Downloads } from "./display/downloads.ts";
 import { append, element, head, on, part, show, showText } from "./display/elements.ts";
-import { listVerdicts, showProblem } from "./display/ending.ts";
 import { Exchange } from "./display/exchange.ts";
 import { ExistingFiles } from "./display/existing.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
+import { listVerdicts, showProblem } from "./display/results.ts";
 import type { Entry } from "./entry.ts";
 import { DcsendError, PeerCannotSave } from "./errors.ts";
 import { favicon, type Look } from "./favicon.ts";
@@ -35,7 +35,7 @@ import type { Decision, Questions } from "./session/options.ts";
 import { endings, fixed, strings, troubles } from "./strings.ts";
 import * as wording from "./wording.ts";
 
-/** Random messages that are kept: the last few minutes. */
+/** Keep-alive messages that are shown: the last few minutes. */
 const MAX_RANDOM = 50;
 
 /** The state of the page; also in `body[data-state]`. */

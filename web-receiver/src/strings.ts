@@ -26,8 +26,8 @@ export const fixed: Readonly<Record<string, string>> = {
   how: "Where does the code come from?",
   howSend: "To receive here, run this on the other device:",
   howReceive: "To send from here, run this on the other device:",
-  howThen: "It shows a QR code to scan, and the same code as text to paste here.",
-  two: "No direct path? Use two codes",
+  howThen: "dcsend there shows a QR code to scan, and the same code as text to paste here.",
+  two: "The other device can't be reached? Use two codes",
   ownCode: "1. Give this code to the other side",
   copy: "Copy",
   ownThen: "On the other side, run one of these and paste the code:",
@@ -66,7 +66,7 @@ export const fixed: Readonly<Record<string, string>> = {
 export const strings = {
   paste: "Receive or send files",
   aboutPaste:
-    "dcsend sends files directly between two devices, encrypted end to end. There is no server and no account.",
+    "dcsend sends files directly between two devices, encrypted end to end. No server stores or relays the files, and there is no account.",
   used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
   exchanging: "Two codes",
   aboutExchanging:
@@ -88,7 +88,7 @@ export const strings = {
   from: (peer: string, address: string) =>
     `Offered by ${peer}${address === "" ? "" : ` at ${address}`}`,
   more: (count: string) => `and ${count} more`,
-  hiddenNames: (names: string) => `Hidden: ${names}`,
+  hiddenNames: (names: string) => `Hidden, perhaps settings of programs: ${names}`,
   leftOut: (what: string) => `Not sent: ${what}.`,
   unreadable: (count: string) => `${count} that could not be read`,
   noneChosen: "Nothing is selected.",
@@ -99,8 +99,8 @@ export const strings = {
   saveZip: (name: string) => `The files arrive as one zip: ${name}.`,
   saveFolderZip: (name: string) =>
     `From this page the browser can't save a folder. It arrives as one zip: ${name}.`,
-  saveInFolder: "You choose the folder next.",
-  saveThere: "You choose the place next.",
+  saveInFolder: "When you accept, the browser asks for the folder.",
+  saveThere: "When you accept, the browser asks for name and place.",
   differently: "Save differently",
   howToSave: "Save them",
   oneByOne: "One by one",
@@ -150,7 +150,8 @@ export const strings = {
   partly: "Not everything arrived",
   summary: (what: string, size: string, time: string) => `${what}, ${size} in ${time}`,
   rated: (summary: string, rate: string) => `${summary}, ${rate}.`,
-  savedAs: (name: string) => `saved as ${name}`,
+  savedAs: (name: string) => `as ${name}`,
+  savedIn: (folder: string) => `in ${folder}`,
   handed: (name: string) => `${name} was handed to your browser's downloads.`,
   copy: "Copy",
   copied: "Copied",
@@ -188,7 +189,7 @@ export const destinations: Readonly<Record<Destination["type"], string>> = {
   folder: "Into a folder that I choose",
   private: "Into my downloads, when it is complete",
   stream: "Into my downloads, as it arrives",
-  memory: "Into my downloads, kept in memory until then",
+  memory: "Into my downloads, kept in memory until it is complete",
 };
 
 /** How to avoid keeping too much in memory. */
@@ -304,7 +305,7 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     again: false,
   },
   code: {
-    title: "This is not a complete code",
+    title: "This code can't be used",
     advice: ["Scan the QR code again, or copy the whole line, from dc to its end."],
     again: false,
   },

@@ -257,13 +257,18 @@ export function describeProgress(event: Progressed, role: Connected["role"]): st
   );
 }
 
+/** Describe where a file is: the zip or folder that has it, or its name if it differs. */
+function describePlace({ path, saved }: FileFinished): string {
+  if (saved === "" || saved === path) return "";
+  if (!saved.endsWith(`/${path}`)) return strings.savedAs(printable(saved));
+  return strings.savedIn(printable(saved.slice(0, -path.length - 1)));
+}
+
 /** Describe the verdict of a file, with its local name if it differs. */
 export function describeFile(file: FileFinished): string {
   const verdict = verdicts[file.status];
   if (file.status === "ok") {
-    const renamed = file.saved !== "" && file.saved !== file.path;
-    const saved = renamed ? strings.savedAs(printable(file.saved)) : "";
-    return listed([size(file.bytes), verdict, saved]);
+    return listed([size(file.bytes), verdict, describePlace(file)]);
   }
   // Most reasons begin with the path, which is already shown.
   const name = `${printable(file.path)}: `;

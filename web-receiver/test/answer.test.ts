@@ -64,7 +64,7 @@ test("answer to Chromium is the one of PROTOCOL.md", () => {
   expect(answer(CHROMIUM_OFFER, TARGET)).toBe(ANSWER);
 });
 
-test("answer to Firefox finds what is said for the whole session", () => {
+test("answer to Firefox finds what the description has for the whole session", () => {
   expect(answer(FIREFOX_OFFER, TARGET)).toBe(
     ANSWER.replace("3uXwOoSPIC4i79hdex7FEfvd", "fecc20729be7553bf5d36037e960bcf9"),
   );

@@ -57,6 +57,13 @@ const DOM = /^(display\.ts|display\/.*|main\.ts|start\.ts|unpack\.ts)$/;
 const DANGEROUS =
   /\b(innerHTML|outerHTML|insertAdjacentHTML|createContextualFragment|setHTMLUnsafe|parseFromString|srcdoc)\b|document\.write|\beval\(|\bnew Function\b|set(Timeout|Interval)\(\s*["'`]/;
 
+/** Assignments to attributes of another object than `this`; the group is the name. */
+const ASSIGNED =
+  /(?<!\bthis)\??\.(#?\w+)\s*(?:(?:[-+*/%&|^]|\*\*|&&|\|\||\?\?|<<|>>>?)?=(?![=>])|\+\+|--)/g;
+
+/** What a file outside the display may assign: handlers and settings of browsers' objects. */
+const SETTINGS = /^(on[a-z]+|lastIndex|length|cause|binaryType|bufferedAmountLowThreshold)$/;
+
 /** Lines that a file may have. */
 const MOST_LINES = 450;
 
@@ -77,6 +84,12 @@ function layerOf(path: string): string {
   if (layer === undefined || !(layer in ARROWS)) throw new Error(`${path} belongs to no layer`);
   return layer;
 }
+
+/** The attributes of other objects that a source assigns, besides SETTINGS. */
+const assigned = (source: string) =>
+  Array.from(source.replace(/"[^"\n]*"|'[^'\n]*'/g, '""').matchAll(ASSIGNED), ([, name]) => name)
+    .map(String)
+    .filter((name) => !SETTINGS.test(name));
 
 interface Import {
   readonly from: string;
@@ -145,6 +158,26 @@ test.each(FILES.filter((path) => !DOM.test(path)))("%s does not use the document
     /(?<![.\w#])(document|window)\s*(\?\.|\.|\[)|\b(globalThis|self)\.(document|window)\b/g,
   );
   expect(used).toBeNull();
+});
+
+test.each(FILES.filter((path) => !DOM.test(path)))(
+  "%s assigns no attribute from outside",
+  (path) => {
+    expect(assigned(code(path))).toEqual([]);
+  },
+);
+
+test.each([
+  ["this.#window.size = 1;", ["size"]],
+  ["tally.bytes += 1;", ["bytes"]],
+  ["for (const one of all) all[one].left ??= 1;", ["left"]],
+  ["this.#meter.count++;", ["count"]],
+  ["find(1).x = 1;", ["x"]],
+  ["this.x = 1; this.#y += 1; this.z++;", []],
+  ["if (a.b === c.d || a.b <= 1 || a.b >= 1 || a.b !== 1) f((a) => a.b);", []],
+  ["port.onmessage = f; this.#marks.length = 0;", []],
+])("in %j the assigned attributes are %j", (source, names) => {
+  expect(assigned(source)).toEqual(names);
 });
 
 test.each(FILES)("%s makes neither html nor script of a text", (path) => {

@@ -155,7 +155,7 @@ describe("a candidate", () => {
   });
 });
 
-test("an SDP says whether candidates follow", () => {
+test("an SDP states whether candidates follow", () => {
   const description = unpack(unhex(field(VALID[0], "binary")));
   expect(formatSdp(description, "0")).toContain("a=end-of-candidates");
   expect(formatSdp(description, "0", false)).not.toContain("a=end-of-candidates");

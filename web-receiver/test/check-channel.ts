@@ -28,7 +28,7 @@ function fill(channel: Channel): number {
   for (let taken = 0; taken < 1000; taken++) {
     if (!channel.send(new Uint8Array(FRAME).fill(taken))) return taken;
   }
-  throw new Error("send never says no");
+  throw new Error("send never returns false");
 }
 
 /** Expect a whole frame of this byte; `toEqual` takes a second for so many. */

@@ -6,6 +6,7 @@ import { Control } from "../src/session/control.ts";
 import { Tally } from "../src/session/outcome.ts";
 import { memoryPair } from "./memory-peers.ts";
 import {
+  blocksOf,
   chosen,
   content,
   entry,
@@ -60,8 +61,40 @@ describe("keep-alive messages", () => {
   });
 });
 
+test("the duration of a run begins when the offer is accepted", async () => {
+  const after = (seconds: number) =>
+    new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000));
+  const page = startPage({
+    now,
+    wallClock: now,
+    questions: {
+      decide: async () => {
+        await after(7);
+        return { skip: new Map(), destination: { type: "memory", zipped: true } };
+      },
+    },
+    sink: (sink) => {
+      sink.ready = () => after(3);
+    },
+  });
+  new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
+  await converse(page, 15);
+  expect(page.of("done")).toMatchObject([{ ok: true, seconds: 3 }]);
+});
+
 describe("a peer that lives and does nothing", () => {
   const failure = (page: ReturnType<typeof startPage>) => page.of("failed")[0]?.error.message;
+
+  /** Return a function that returns how many Working the peer has received since this call. */
+  const countWorking = ({ protocol }: SendingPeer | ReceivingPeer) => {
+    let count = 0;
+    const receive = protocol.receive.bind(protocol);
+    protocol.receive = (message) => {
+      count += message === '{"type":"working"}' ? 1 : 0;
+      return receive(message);
+    };
+    return () => count;
+  };
 
   test("has a minute for the next frame, or for Working", async () => {
     const page = startPage({ now, wallClock: now });
@@ -118,14 +151,9 @@ describe("a peer that lives and does nothing", () => {
       },
     });
     const peer = new SendingPeer(page.peer, [entry("f", 1)], [[0, content(1)]]);
-    const heard: unknown[] = [];
-    const receive = peer.protocol.receive.bind(peer.protocol);
-    peer.protocol.receive = (message) => {
-      heard.push(message);
-      return receive(message);
-    };
+    const working = countWorking(peer);
     await converse(page, 65);
-    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(working()).toBe(3);
     expect(failure(page)).toBe(undefined);
   });
 
@@ -137,15 +165,32 @@ describe("a peer that lives and does nothing", () => {
       openSource: () => ({ next: never, close: () => undefined }),
     });
     const peer = new ReceivingPeer(page.peer);
-    const heard: unknown[] = [];
-    const receive = peer.protocol.receive.bind(peer.protocol);
-    peer.protocol.receive = (message) => {
-      heard.push(message);
-      return receive(message);
-    };
+    const working = countWorking(peer);
     await converse(page, 65);
-    expect(heard.filter((message) => message === '{"type":"working"}')).toHaveLength(3);
+    expect(working()).toBe(3);
     expect(failure(page)).toBe(undefined);
+  });
+
+  test("gets no Working while this page waits for frames", async () => {
+    const page = startPage({ now, wallClock: now });
+    const working = countWorking(new SendingPeer(page.peer, [entry("f", 1)], []));
+    await converse(page, 55);
+    expect(working()).toBe(0);
+  });
+
+  test("gets no Working while this page waits for Ack", async () => {
+    const page = startPage({
+      now,
+      wallClock: now,
+      questions: { choose: async () => chosen({ a: content(1000) }) },
+      blocks: blocksOf([content(1000)], 100),
+    });
+    const peer = new ReceivingPeer(page.peer, 500);
+    peer.protocol.written = () => undefined;
+    peer.protocol.verdict = () => undefined;
+    const working = countWorking(peer);
+    await converse(page, 55);
+    expect(working()).toBe(0);
   });
 });
 
@@ -188,7 +233,7 @@ describe("a page that the browser suspends", () => {
   test.each([
     ["before the timer comes", 0],
     ["after it", 20],
-  ])("says so when the connection is lost, %s", async (_, seconds) => {
+  ])("is the reason that is reported when the connection is lost, %s", async (_, seconds) => {
     const { page } = await connected();
     sleep(100);
     await converse(page, seconds);
@@ -252,7 +297,7 @@ test("messages stay in order when the channel has no room", async () => {
   const side = new Receiver("page");
   side.messagesToSend = () => queue.shift() ?? [];
   const route = await connection.route();
-  const meeting = {
+  const peer = {
     connection,
     hello: "",
     route,
@@ -260,7 +305,7 @@ test("messages stay in order when the channel has no room", async () => {
     expect: () => undefined,
     lift: () => undefined,
   };
-  const line = new Control(meeting, side, "receiver", new Tally(() => undefined));
+  const line = new Control(peer, side, "receiver", new Tally(() => undefined));
   const flushed = line.flush();
   await pass(0);
   room = 9;

@@ -104,7 +104,7 @@ test.each([
   [new errors.LocalProtocolError("x"), "error"],
   [new errors.Interrupted("x"), "interrupted"],
   [new errors.DcsendError("x"), "error"],
-] as const)("%s has a reason that the protocol knows", (error, reason) => {
+] as const)("%s has a reason of the protocol", (error, reason) => {
   expect(cancelReason(error)).toBe(reason);
   expect(CANCEL_REASONS).toContain(reason);
 });
@@ -113,7 +113,7 @@ test.each([
   [new errors.PeerRefused("x"), "declined"],
   [new errors.DestinationError("x"), "destination"],
   [new errors.DcsendError("x"), "error"],
-] as const)("%s is declined with a reason that the protocol knows", (error, reason) => {
+] as const)("%s is declined with a reason of the protocol", (error, reason) => {
   expect(declineReason(error)).toBe(reason);
 });
 

@@ -97,8 +97,8 @@ test("the port is that of the address that is named", () => {
 describe("docs/connecting.md", () => {
   const rows = readFileSync(DOCUMENT, "utf8").split("\n");
   test.each([
-    ["(page, one code)", DIALER],
-    ["(page, two codes)", OFFERER],
+    ["The page (one code)", DIALER],
+    ["The page (two codes)", OFFERER],
   ] as const)("%s shows the table", (heading, table) => {
     const after = rows.slice(
       rows.findIndex((row) => row.startsWith("## ") && row.endsWith(heading)),

@@ -30,7 +30,7 @@ const ALIVE = STATES.filter((state) => state !== "new" && TRANSITIONS[state]?.vi
 const OVER: TransferState[] = ["done", "declined", "cancelled"];
 
 describe("table", () => {
-  test("sides tell each other the names of their devices", () => {
+  test("sides exchange the names of their devices", () => {
     const sender = new Sender("page/1", limits.WINDOW, "anna's phone");
     sender.start();
     const [sent = ""] = sender.messagesToSend();
@@ -127,7 +127,7 @@ describe("greeting", () => {
     expectRefused(senderIn("offering"), bytes("{}"), "binary message on the control channel");
   });
 
-  test("sender makes frames as small as the peer wants", () => {
+  test("sender makes frames as small as the peer accepts", () => {
     const sender = senderIn("greeting", [file("x", 5000)]);
     sender.receive(HELLO.replace("64960", "2000"));
     sender.receive(accept({ window: 10_000 }));

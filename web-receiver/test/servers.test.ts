@@ -40,12 +40,12 @@ describe("what is wrong with a server", () => {
     [TURN, [error("turn:other.example.org:3479?transport=udp", 401)], "gives no address / look"],
     [TLS, [error("turns:turn.example.org:5349?transport=tcp", 701)], "trust its certificate"],
     [STUN, [error("stun:stun.example.org:3478", 701)], "does not answer; the code has no public"],
-  ])("is said: %s %j", (server, errors, words) => {
+  ])("is reported: %s %j", (server, errors, words) => {
     expect(said(server, errors)).toContain(words);
   });
 });
 
-test("an answer of a server that refuses is said although another relay works", () => {
+test("an answer of a server that refuses is reported although another relay works", () => {
   expect(said(TURN, [error("turn:turn.example.org:3479?transport=udp", 486)], RELAY)).toContain(
     "gives no address: error 486",
   );

@@ -107,7 +107,7 @@ describe("files are sent", () => {
   );
 });
 
-describe("what the receiver does not want", () => {
+describe("what the receiver does not take", () => {
   test("is skipped, with a reason for each", async () => {
     const files = { a: content(1), b: content(1), c: content(1) };
     const { page, peer } = transfer(files, {
@@ -129,7 +129,7 @@ describe("what the receiver does not want", () => {
     expect(page.of("failed")[0]?.error.kind).toBe("partly");
   });
 
-  test("declined is said, and answered with bye", async () => {
+  test("declined is reported, and answered with bye", async () => {
     const { page, peer } = transfer(film);
     peer.answer = () => peer.protocol.decline("destination", "no room\u202e");
     await page.run.finished;

@@ -61,6 +61,15 @@ test("bytes out of order fail the file", async () => {
   ]);
 });
 
+test("what waits to be written of a file that fails is not written into the next", async () => {
+  const sink = memorySink(text("a", 12), text("b", 3));
+  const frames = [write(0, 0, bytes("ab")), write(0, 5, bytes("x")), ...whole(1, bytes("abc"))];
+  expect(await sink.apply(frames)).toMatchObject([
+    { status: "failed", text: null },
+    { status: "ok", text: "abc" },
+  ]);
+});
+
 test("more than announced fails the file", async () => {
   const sink = memorySink(file("a", 3));
   expect(await sink.apply([write(0, 0, bytes("1234"))])).toMatchObject([{ status: "failed" }]);

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { DIAL, GATHERING, RELAYING } from "../src/peers/browser.ts";
-import { LIVENESS_INTERVAL } from "../src/protocol/limits.ts";
+import { KEEP_ALIVE_INTERVAL } from "../src/protocol/limits.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
 import { BYE } from "../src/session/incoming.ts";
 import {
@@ -28,7 +28,7 @@ const OURS = {
   "gathering-page": GATHERING,
   "gathering-relay-page": RELAYING,
   working: WORKING_SECONDS,
-  "liveness-interval": LIVENESS_INTERVAL,
+  "keep-alive-interval": KEEP_ALIVE_INTERVAL,
   "silence-report": REPORT,
   "silence-limit": LIMIT,
   farewell: FAREWELL,

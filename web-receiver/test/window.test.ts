@@ -40,7 +40,7 @@ describe("arithmetic", () => {
 
   test("window may shrink below what is in flight", () => {
     const shrunk = window();
-    shrunk.size = 30;
+    shrunk.shrink(30);
     expect(shrunk.room(50)).toBe(0);
   });
 

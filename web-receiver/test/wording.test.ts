@@ -38,7 +38,9 @@ test("hidden names are listed once each, those at the top first", () => {
   const paths = ["IMG_1.jpg", "a/b/.git/config", "a/b/.git/HEAD", ".ssh", ".ssh/authorized_keys"];
   paths.push("../x", "...", "a.b/c", ".zsh\x1benv");
   const entries = [...paths.map((path) => entry(path)), entry(".text", 1, "text")];
-  expect(wording.hiddenNames(entries)).toBe("Hidden: .ssh, ..., .zsh\\x1benv, a/b/.git");
+  expect(wording.hiddenNames(entries)).toBe(
+    "Hidden, perhaps settings of programs: .ssh, ..., .zsh\\x1benv, a/b/.git",
+  );
   expect(wording.hiddenNames([entry("a"), entry("..")])).toBe("");
 });
 
@@ -53,7 +55,9 @@ test("what the sender left out is counted by kind", () => {
 test("of many hidden names five are listed", () => {
   const many = [...Array(100).keys()].map((number) => entry(`d/.${number}`));
   const shown = wording.hiddenNames([...many, entry(".profile")]);
-  expect(shown).toBe("Hidden: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more");
+  expect(shown).toBe(
+    "Hidden, perhaps settings of programs: .profile, d/.0, d/.1, d/.2, d/.3 and 96 more",
+  );
 });
 
 describe("numbers", () => {
@@ -168,19 +172,19 @@ describe("progress", () => {
     expect(wording.percent(progress({ total: null }))).toBeNull();
   });
 
-  test("it tells share, amount, rate and time left", () => {
+  test("it has share, amount, rate and time left", () => {
     const event = progress({ bytes: 250, rate: 50, eta: 15 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe(
       "25 % · 250 B of 1.0 kB · 50 B/s · 15 s left",
     );
   });
 
-  test("without a total it tells what came", () => {
+  test("without a total it has what arrived", () => {
     const event = progress({ bytes: 2500, total: null, rate: 50 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe("2.5 kB · 50 B/s");
   });
 
-  test("at the end it says what it waits for", () => {
+  test("at the end it names what it waits for", () => {
     const event = progress({ bytes: 1000, rate: 50, eta: 0 });
     expect(plain(wording.describeProgress(event, "receiver"))).toBe(
       "100 % · 1.0 kB of 1.0 kB · verifying and saving the rest",
@@ -206,8 +210,13 @@ describe("verdicts", () => {
   test("another name than the sent one is shown, escaped", () => {
     expect(plain(wording.describeFile(file({ saved: "a.txt" })))).toBe("1.5 kB, verified");
     expect(plain(wording.describeFile(file({ saved: "a\n.txt" })))).toBe(
-      "1.5 kB, verified, saved as a\\n.txt",
+      "1.5 kB, verified, as a\\n.txt",
     );
+  });
+
+  test("a file in a zip or a folder has that after it", () => {
+    const saved = file({ saved: "dcsend.zip/a.txt" });
+    expect(plain(wording.describeFile(saved))).toBe("1.5 kB, verified, in dcsend.zip");
   });
 
   test("a reason that names the file names it once", () => {
@@ -238,7 +247,7 @@ describe("verdicts", () => {
     expect(plain(wording.describeResult(done, new Set()))).toBe("Everything, 3 B in 0.0 s.");
   });
 
-  test("the route leaves out what the browser doesn't tell", () => {
+  test("the route leaves out what the browser doesn't report", () => {
     const event = {
       type: "connected",
       peer: "x",
@@ -327,7 +336,7 @@ describe("errors", () => {
     expect(wording.explain(new Interrupted("you stopped it"), fine).detail).toBe("");
   });
 
-  test("what the error knows to do comes before what its kind does", () => {
+  test("the hint of an error comes before the advice of its kind", () => {
     const full = new DestinationError("no room for a", "make room");
     expect(wording.explain(full, fine).advice).toEqual(["Make room.", AGAIN]);
     const refused = new ConnectionFailed("it refused the code", "ask for a new one");
@@ -336,7 +345,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("every kind says what happened, and nearly all what to do", () => {
+  test("every kind has a title, and nearly all have advice", () => {
     for (const { title, advice } of [...Object.values(troubles), someExist, manyExist]) {
       expect(title).toMatch(/^[A-Z].*[^.]$/);
       expect(advice.length).toBeGreaterThan(0);

@@ -9,8 +9,8 @@ import { trustedUrl } from "./trusted.ts";
 /** Beside the page, where it is hosted. */
 const SCRIPT = "dcsend-service-worker.js";
 /**
- * Milliseconds between keep-alive messages: Firefox ends a service worker after 30 s without
- * events.
+ * Milliseconds between messages that keep the service worker running: Firefox ends it after 30 s
+ * without events.
  */
 const PING = 5000;
 
@@ -32,7 +32,7 @@ export interface Announced {
   readonly url: string;
   /** The writing end. */
   readonly port: MessagePort;
-  /** Stop the keep-alive messages. */
+  /** Let the service worker end: stop the messages that keep it running. */
   stop(): void;
 }
 

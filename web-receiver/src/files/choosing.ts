@@ -181,12 +181,12 @@ async function readFolder(folder: FileSystemDirectoryEntry): Promise<FileSystemE
   const reader = folder.createReader();
   const all: FileSystemEntry[] = [];
   for (;;) {
-    // Chromium returns at most 100 at a time; an empty batch is the end.
-    const batch = await new Promise<FileSystemEntry[]>((resolve, reject) => {
+    // Chromium returns at most 100 at a time; an empty list is the end.
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => {
       reader.readEntries(resolve, reject);
     });
-    if (batch.length === 0) return all;
-    for (const entry of batch) all.push(entry); // Firefox returns all of them at once
+    if (some.length === 0) return all;
+    for (const entry of some) all.push(entry); // Firefox returns all of them at once
   }
 }
 

@@ -98,10 +98,10 @@ export interface Export {
 /** Receives the files of one manifest; the disk work is done in a worker. */
 export interface Sink {
   /**
-   * Write `batch` in order; resolve to the entries that have ended, when all of it is written (not
+   * Write `portion` in order; resolve to the entries that have ended, when all of it is written (not
    * only queued). Rejects with DestinationError when the destination is full or gone.
    */
-  apply(batch: readonly Content[]): Promise<readonly Outcome[]>;
+  apply(portion: readonly Content[]): Promise<readonly Outcome[]>;
   /**
    * End the transfer after the last file: create folders, end the zip. Resolves to the outcomes
    * withheld until now (files in a zip are safe only when the zip is), and to the complete files

@@ -102,16 +102,16 @@ class WorkerSink implements Sink {
     this.#stop = stop;
   }
 
-  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
+  async apply(portion: readonly Content[]): Promise<readonly Outcome[]> {
     // Payloads may be views of one buffer, which can be transferred once. Small ones are copied:
     // Chromium looks each one up in the list of transferred buffers.
     const buffers = new Set<ArrayBuffer>();
-    for (const content of batch) {
+    for (const content of portion) {
       if (content.type !== "data") continue;
       const { buffer } = content.payload;
       if (buffer.byteLength >= MIN_TRANSFERRED) buffers.add(buffer);
     }
-    const outcomes = await this.#helper.caller.call("apply", batch, [...buffers]);
+    const outcomes = await this.#helper.caller.call("apply", portion, [...buffers]);
     return outcomes as readonly Outcome[];
   }
 

@@ -10,7 +10,7 @@ function install(worker: ServiceWorkerGlobalScope): void {
   const waiting = new Map<string, Response>();
   worker.addEventListener("install", () => worker.skipWaiting());
   worker.addEventListener("message", ({ data, ports, origin }) => {
-    // Other messages are the page's keep-alive; their arrival is enough.
+    // Other messages keep this worker running; their arrival is enough.
     const [port] = ports;
     if (port === undefined || origin !== worker.location.origin) return;
     waiting.set(data.id, downloadResponse(data, port));

@@ -50,7 +50,7 @@ export interface SourceRequest {
 export function serve(port: Port): void {
   let sink: FileSink | null = null;
   let source: FileSource | null = null;
-  // One batch after another; only close() runs beside them.
+  // One portion after another; only close() runs beside them.
   let turn: Promise<unknown> = Promise.resolve();
   const inTurn = <T>(action: () => Promise<T>): Promise<T> => {
     const result = turn.then(action);
@@ -62,8 +62,8 @@ export function serve(port: Port): void {
       sink = await openSink(request);
       return { value: null };
     },
-    async apply(batch: readonly Content[]): Promise<Answer> {
-      return { value: await inTurn(() => needed(sink).apply(batch)) };
+    async apply(portion: readonly Content[]): Promise<Answer> {
+      return { value: await inTurn(() => needed(sink).apply(portion)) };
     },
     async finish(): Promise<Answer> {
       return { value: await inTurn(() => needed(sink).finish()) };

@@ -23,8 +23,6 @@ interface Current {
   readonly entry: Entry;
   readonly intake: Intake;
   readonly output: Output;
-  pending: Bytes[];
-  size: number;
 }
 
 /** Receives the entries whose numbers are in `wanted` into a place. */
@@ -35,6 +33,9 @@ export class FileSink {
   readonly #newHasher: NewHasher;
   readonly #ended = new Set<number>();
   #current: Current | null = null;
+  /** Content of it that is not written yet, and its length in bytes. */
+  #pending: Bytes[] = [];
+  #size = 0;
   #outcomes: Outcome[] = [];
   #withheld: Outcome[] = [];
   #lost: Error | null = null;
@@ -52,8 +53,8 @@ export class FileSink {
   }
 
   /** See `Sink.apply`. */
-  async apply(batch: readonly Content[]): Promise<readonly Outcome[]> {
-    for (const content of batch) await this.#apply(content);
+  async apply(portion: readonly Content[]): Promise<readonly Outcome[]> {
+    for (const content of portion) await this.#apply(content);
     await this.#guard(this.#current?.number, () => this.#flush());
     return this.#take();
   }
@@ -121,7 +122,9 @@ export class FileSink {
     if (this.#place.spoiled !== "") throw new DestinationError(this.#place.spoiled);
     const output = entry.kind === "text" ? new TextOutput() : await this.#place.open(entry);
     const intake = new Intake(entry, this.#newHasher());
-    this.#current = { number, entry, intake, output, pending: [], size: 0 };
+    this.#pending = [];
+    this.#size = 0;
+    this.#current = { number, entry, intake, output };
     return this.#current;
   }
 
@@ -130,9 +133,9 @@ export class FileSink {
     if (content.type === "data") {
       intake.check(content.offset, content.payload.length);
       intake.count(content.payload);
-      current.pending.push(content.payload);
-      current.size += content.payload.length;
-      if (current.size >= MAX_PENDING) await this.#flush();
+      this.#pending.push(content.payload);
+      this.#size += content.payload.length;
+      if (this.#size >= MAX_PENDING) await this.#flush();
       return;
     }
     if (content.type === "hole") intake.check(content.offset, content.length);
@@ -147,10 +150,10 @@ export class FileSink {
 
   async #flush(): Promise<void> {
     const current = this.#current;
-    if (current === null || current.size === 0) return;
-    const pieces = current.pending;
-    current.pending = [];
-    current.size = 0;
+    if (current === null || this.#size === 0) return;
+    const pieces = this.#pending;
+    this.#pending = [];
+    this.#size = 0;
     await current.output.write(pieces);
   }
 

@@ -85,7 +85,7 @@ export class ZipFormat {
   /** Count a piece of the content, before it is written. */
   count(piece: Uint8Array): void {
     const open = this.#opened();
-    open.sum = added(open.sum, piece);
+    this.#open = { ...open, sum: added(open.sum, piece) };
   }
 
   /** End the member that was begun; return the record after the content. */

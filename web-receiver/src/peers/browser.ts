@@ -281,7 +281,7 @@ class BrowserConnection implements Connection {
       this.#changed();
     });
     const size = Math.min(peer.sctp?.maxMessageSize ?? 65_536, MAX_MESSAGE_SIZE);
-    for (const label of LABELS) this.channels[label].maxMessageSize = size;
+    for (const label of LABELS) this.channels[label].limit(size);
   }
 
   async route(): Promise<Route> {
@@ -381,6 +381,11 @@ class BrowserChannel implements Channel {
 
   receive(): Promise<Message> {
     return this.#queue.get();
+  }
+
+  /** Note how many bytes the peer accepts in one message. */
+  limit(size: number): void {
+    this.maxMessageSize = size;
   }
 
   /**

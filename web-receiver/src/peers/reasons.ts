@@ -184,7 +184,7 @@ export const OFFERER: readonly Situation[] = [
     name: "not known",
     applies: () => true,
     message: "no answer from HOSTS",
-    hint: `check that the other side still waits; between two strict networks, ${RELAY}`,
+    hint: `check that the other side still waits; if a NAT is symmetric, ${RELAY}`,
   },
 ];
 

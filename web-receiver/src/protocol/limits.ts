@@ -80,7 +80,7 @@ export const WINDOW = 8388608;
 
 /** Longest message of the text channel, in UTF-8. */
 export const MAX_TEXT = 16384;
-/** Letters of a liveness message, each of A-Z or a-z. */
-export const LIVENESS_LETTERS = 15;
-/** Between two liveness messages. */
-export const LIVENESS_INTERVAL = 5;
+/** Letters of a keep-alive message, each of A-Z or a-z. */
+export const KEEP_ALIVE_LETTERS = 15;
+/** Between two keep-alive messages. */
+export const KEEP_ALIVE_INTERVAL = 5;

@@ -240,7 +240,7 @@ export class Sender extends Side {
     if (after > entries.length) {
       throw new RemoteProtocolError("accept names more entries than there are");
     }
-    this.#window.size = Math.min(this.#window.size, accept.window);
+    this.#window.shrink(accept.window);
     if (!accept.last) return [];
     refuse(answerFault(entries, this.#skip, this.#have));
     this.#ledger = new Ledger(entries, this.#skip, this.#have);

@@ -21,6 +21,11 @@ export class Window {
     this.size = size;
   }
 
+  /** Let `size` bytes be in flight at most; no effect if it was less. */
+  shrink(size: number): void {
+    this.size = Math.min(this.size, size);
+  }
+
   /** Return whether a data message of `cost` bytes may be sent now. */
   allows(cost: number): boolean {
     const inFlight = this.sent - this.acknowledged;

@@ -14,7 +14,7 @@ import { cancelReason, peerCancelled, type Tally } from "./outcome.ts";
 type Message = Uint8Array | string;
 
 /** A connected peer: what is there before a half of a transfer is. */
-export interface Meeting {
+export interface ConnectedPeer {
   readonly connection: Connection;
   readonly hello: Message;
   readonly route: Route;
@@ -38,7 +38,7 @@ export async function sendAll(channel: Channel, messages: readonly string[]): Pr
 
 /** Carries the messages of one side of the protocol. */
 export class Control {
-  readonly #meeting: Meeting;
+  readonly #peer: ConnectedPeer;
   readonly #channel: Channel;
   readonly #side: Side;
   readonly #role: "sender" | "receiver";
@@ -47,9 +47,9 @@ export class Control {
   #followed: Promise<void> = Promise.resolve();
   #peerEnded = false;
 
-  constructor(meeting: Meeting, side: Side, role: "sender" | "receiver", tally: Tally) {
-    this.#meeting = meeting;
-    this.#channel = meeting.connection.channels.control;
+  constructor(peer: ConnectedPeer, side: Side, role: "sender" | "receiver", tally: Tally) {
+    this.#peer = peer;
+    this.#channel = peer.connection.channels.control;
     this.#side = side;
     this.#role = role;
     this.#tally = tally;
@@ -116,8 +116,8 @@ export class Control {
   }
 
   async #follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
-    for (let message = this.#meeting.hello; ; message = await this.#channel.receive()) {
-      this.#meeting.heard();
+    for (let message = this.#peer.hello; ; message = await this.#channel.receive()) {
+      this.#peer.heard();
       for (const event of this.#side.receive(message)) {
         if (this.#attend(event) || handle(event)) return;
       }
@@ -133,7 +133,7 @@ export class Control {
       throw peerCancelled(event.reason, event.message);
     }
     if (event.type === "peer-introduced") {
-      const { path, family, remote: address, rtt } = this.#meeting.route;
+      const { path, family, remote: address, rtt } = this.#peer.route;
       const role = this.#role;
       const { agent: peer, name, features } = event;
       const isBrowser = features.includes(BROWSER);

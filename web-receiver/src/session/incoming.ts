@@ -1,7 +1,7 @@
 /**
  * The receiving half of a transfer. As `dcsend/session/incoming.py`.
  *
- *     `data` channel ─ frames ─► pending ─ batch ─► sink ─► verdicts, acknowledgements
+ *     `data` channel ─ frames ─► pending ─ portion ─► sink ─► verdicts, acknowledgements
  *     `control` channel ─ manifest ─► safe names ─► person ─► accept or decline
  *
  * The window bounds what is pending: nothing is acknowledged before it is written.
@@ -19,7 +19,7 @@ import { printable } from "../printable.ts";
 import type { Event, FrameEvent } from "../protocol/events.ts";
 import { WINDOW } from "../protocol/limits.ts";
 import { Receiver } from "../protocol/receiver.ts";
-import { Control, type Meeting } from "./control.ts";
+import { type ConnectedPeer, Control } from "./control.ts";
 import type { TransferHalf } from "./conversation.ts";
 import type { ManifestKnown } from "./events.ts";
 import type { RunOptions } from "./options.ts";
@@ -34,8 +34,8 @@ import { Bell, race, within } from "./waiting.ts";
  */
 export const BYE = 15;
 
-/** Bytes of frames in one batch: an eighth of the window, for frequent acknowledgements. */
-const BATCH = 1024 * 1024;
+/** Bytes of frames in one portion: an eighth of the window, for frequent acknowledgements. */
+const PORTION_SIZE = 1024 * 1024;
 
 const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
   ok: null,
@@ -48,7 +48,7 @@ const FAULTS: { readonly [status in Outcome["status"]]: Fault | null } = {
 export class Incoming implements TransferHalf {
   safe = false;
   readonly control: Control;
-  readonly #meeting: Meeting;
+  readonly #peer: ConnectedPeer;
   readonly #options: RunOptions;
   readonly #tally: Tally;
   readonly #protocol: Receiver;
@@ -69,12 +69,12 @@ export class Incoming implements TransferHalf {
   readonly #withoutVerdict = new Set<number>();
   #progress: Progress | null = null;
 
-  constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
-    this.#meeting = meeting;
+  constructor(peer: ConnectedPeer, options: RunOptions, tally: Tally) {
+    this.#peer = peer;
     this.#options = options;
     this.#tally = tally;
     this.#protocol = new Receiver(options.agent, options.window ?? WINDOW, options.name);
-    this.control = new Control(meeting, this.#protocol, "receiver", tally);
+    this.control = new Control(peer, this.#protocol, "receiver", tally);
   }
 
   /** Receive everything; resolve when the sender has sent Bye. */
@@ -95,13 +95,13 @@ export class Incoming implements TransferHalf {
     this.#progress?.close();
     const left = (await this.#sink?.close()) ?? [];
     // Files that were complete before the run failed still go to the downloads.
-    if (this.#tally.exports.length === 0) this.#tally.exports = left;
+    if (this.#tally.exports.length === 0) this.#tally.export(left);
   }
 
   /** Set the deadline of the sender's next message, if one is due. */
   #expect(): void {
     const { state, offered } = this.#protocol;
-    const { expect, lift } = this.#meeting;
+    const { expect, lift } = this.#peer;
     if (state === "waiting" && offered > 0) expect("did not complete its list of files");
     else if (state === "receiving" && !this.#busy && this.#pending.length === 0) {
       expect("sent nothing for too long");
@@ -197,7 +197,7 @@ export class Incoming implements TransferHalf {
   }
 
   #begin(skip: ReadonlyMap<number, string>, refused: ReadonlyMap<number, string>): void {
-    this.#tally.started = this.#options.now();
+    this.#tally.begin(this.#options.now());
     const total = totalSize(this.#entries, (number) => !skip.has(number));
     this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
       this.#busy ? "disk" : "peer",
@@ -231,17 +231,17 @@ export class Incoming implements TransferHalf {
     await this.#agree();
     this.#reassured = this.control.reassure(() => this.#busy);
     await race(this.#write(), this.#takeFrames());
-    this.#meeting.lift();
+    this.#peer.lift();
     await within(BYE, this.control.followed);
     throw new ConnectionFailed("the other side did not confirm the end of the transfer");
   }
 
   async #takeFrames(): Promise<void> {
-    const { data } = this.#meeting.connection.channels;
+    const { data } = this.#peer.connection.channels;
     try {
       for (;;) {
         const message = await data.receive();
-        this.#meeting.heard();
+        this.#peer.heard();
         const frames = this.#protocol.receiveFrame(message);
         if (frames.length === 0) continue; // the run is over; the control channel has the reason
         this.#pending.push(...frames);
@@ -253,19 +253,19 @@ export class Incoming implements TransferHalf {
     }
   }
 
-  /** Write what is pending, batch after batch, until every file has ended. */
+  /** Write what is pending, portion after portion, until every file has ended. */
   async #write(): Promise<void> {
     while (this.#left > 0) {
       this.#expect();
       while (this.#pending.length === 0) await this.#arrived.wait();
       this.#busy = true;
-      this.#meeting.lift();
-      const { batch, cost, counts, ended } = this.#nextBatch();
-      let outcomes = (await this.#sink?.apply(batch)) ?? [];
+      this.#peer.lift();
+      const { portion, cost, counts, ended } = this.#nextPortion();
+      let outcomes = (await this.#sink?.apply(portion)) ?? [];
       if (this.#tally.sealed) return;
       for (const [number, bytes] of counts) {
         this.#progress?.add(this.#entries[number], bytes);
-        this.#tally.bytes += bytes;
+        this.#tally.count(bytes);
       }
       this.#left -= ended.size;
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
@@ -276,29 +276,29 @@ export class Incoming implements TransferHalf {
     this.safe = true;
   }
 
-  /** Take at most one batch of what is pending, and count it as progress. */
-  #nextBatch() {
-    const batch: Content[] = [];
+  /** Take at most one portion of what is pending, and count it as progress. */
+  #nextPortion() {
+    const portion: Content[] = [];
     const counts = new Map<number, number>();
     const ended = new Set<number>();
     let [cost, taken] = [0, 0];
     for (const frame of this.#pending) {
-      if (cost >= BATCH) break;
+      if (cost >= PORTION_SIZE) break;
       taken += 1;
       cost += frame.cost;
       if (frame.type === "file-ended" || frame.type === "file-aborted") ended.add(frame.number);
       counts.set(frame.number, (counts.get(frame.number) ?? 0) + contentLength(frame));
-      addContent(batch, frame);
+      addContent(portion, frame);
     }
     this.#pending = this.#pending.slice(taken);
-    return { batch, cost, counts, ended };
+    return { portion, cost, counts, ended };
   }
 
   /** Finish the sink; return the outcomes that it has withheld. */
   async #finish(): Promise<readonly Outcome[]> {
     if (this.#sink === null) return [];
     const { outcomes, exports } = await this.#sink.finish();
-    if (!this.#tally.sealed) this.#tally.exports = exports;
+    if (!this.#tally.sealed) this.#tally.export(exports);
     return outcomes;
   }
 
@@ -357,24 +357,24 @@ function contentLength(frame: FrameEvent): number {
   return frame.type === "hole-received" ? frame.length : frame.payload.length;
 }
 
-/** Append the content of a frame to `batch`. */
-function addContent(batch: Content[], frame: FrameEvent): void {
+/** Append the content of a frame to `portion`. */
+function addContent(portion: Content[], frame: FrameEvent): void {
   const { number } = frame;
   switch (frame.type) {
     case "data-received":
-      batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
+      portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       break;
     case "hole-received":
-      batch.push({ type: "hole", number, offset: frame.offset, length: frame.length });
+      portion.push({ type: "hole", number, offset: frame.offset, length: frame.length });
       break;
     case "file-ended":
       if (frame.payload.length > 0) {
-        batch.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
+        portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
       }
-      batch.push({ type: "end", number, size: frame.size, digest: frame.digest });
+      portion.push({ type: "end", number, size: frame.size, digest: frame.digest });
       break;
     case "file-aborted":
-      batch.push({ type: "abort", number, reason: frame.reason });
+      portion.push({ type: "abort", number, reason: frame.reason });
       break;
   }
 }

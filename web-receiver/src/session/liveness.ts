@@ -2,7 +2,7 @@
  * Whether the peer is alive and makes progress, by the messages that arrive, and whether this page
  * was suspended; time is passed in. As `dcsend/session/liveness.py`.
  */
-import { LIVENESS_INTERVAL, LIVENESS_LETTERS } from "../protocol/limits.ts";
+import { KEEP_ALIVE_INTERVAL, KEEP_ALIVE_LETTERS } from "../protocol/limits.ts";
 
 /**
  * What is due now.
@@ -39,7 +39,7 @@ const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 /** Return a keep-alive message: fifteen letters, without a line end. */
 export function randomLetters(): string {
   let letters = "";
-  for (const byte of crypto.getRandomValues(new Uint8Array(LIVENESS_LETTERS))) {
+  for (const byte of crypto.getRandomValues(new Uint8Array(KEEP_ALIVE_LETTERS))) {
     letters += LETTERS.charAt(byte % LETTERS.length);
   }
   return letters;
@@ -57,7 +57,7 @@ export class Liveness {
   #reported = false;
 
   constructor(now: number) {
-    this.#nextSend = now + LIVENESS_INTERVAL;
+    this.#nextSend = now + KEEP_ALIVE_INTERVAL;
     this.#heard = now;
   }
 
@@ -82,7 +82,7 @@ export class Liveness {
     }
     if (now >= this.#nextSend) {
       // From now, not from when it was due: one message after a suspended minute, not twelve.
-      this.#nextSend = now + LIVENESS_INTERVAL;
+      this.#nextSend = now + KEEP_ALIVE_INTERVAL;
       signs.push("send");
     }
     return signs;

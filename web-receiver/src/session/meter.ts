@@ -12,10 +12,10 @@ type Measured = Omit<Progressed, "waits">;
 
 /** Turns counts of written bytes into `Progressed` events, a few per second at most. */
 export class Meter {
-  /** The current file. */
-  path = "";
   readonly #total: number | null;
   readonly #interval: number;
+  /** The current file. */
+  #path = "";
   #bytes = 0;
   /** When an event last found more bytes than the one before. */
   #moved: number;
@@ -32,8 +32,9 @@ export class Meter {
     this.#moved = now;
   }
 
-  /** Count bytes that have been written at the receiver. */
-  add(count: number): void {
+  /** Count bytes of the file at `path` that have been written at the receiver. */
+  add(count: number, path = this.#path): void {
+    this.#path = path;
     this.#bytes += count;
   }
 
@@ -56,6 +57,6 @@ export class Meter {
     const rate = now > then ? (bytes - count) / (now - then) : 0;
     const eta = total === null || rate <= 0 ? null : Math.max(0, (total - bytes) / rate);
     const still = now - this.#moved;
-    return { type: "progress", bytes, total, rate, eta, path: this.path, still };
+    return { type: "progress", bytes, total, rate, eta, path: this.#path, still };
   }
 }

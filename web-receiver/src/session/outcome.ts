@@ -82,6 +82,21 @@ export class Tally {
     this.offered = entries.length - folders + unheard;
   }
 
+  /** Note that the manifest has been accepted, at `now` in seconds. */
+  begin(now: number): void {
+    this.started = now;
+  }
+
+  /** Count bytes that have been written at the receiver. */
+  count(size: number): void {
+    this.bytes += size;
+  }
+
+  /** Note the files that go to the downloads. */
+  export(files: readonly Export[]): void {
+    this.exports = files;
+  }
+
   /** Keep and emit a verdict; `fault` is null if it is not a failure. */
   report(file: FileFinished, fault: Fault | null, kind: Kind = "file"): void {
     if (this.#sealed) return;

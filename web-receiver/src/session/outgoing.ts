@@ -18,7 +18,7 @@ import {
   WINDOW,
 } from "../protocol/limits.ts";
 import { Sender } from "../protocol/sender.ts";
-import { Control, type Meeting } from "./control.ts";
+import { type ConnectedPeer, Control } from "./control.ts";
 import type { TransferHalf } from "./conversation.ts";
 import type { FileFinished } from "./events.ts";
 import type { RunOptions } from "./options.ts";
@@ -72,7 +72,7 @@ export class Outgoing implements TransferHalf {
   readonly #tally: Tally;
   readonly #protocol: Sender;
   readonly #pace: Pace;
-  readonly #meeting: Meeting;
+  readonly #peer: ConnectedPeer;
   readonly #channels: Readonly<Record<"control" | "data", Channel>>;
   /** Rings when an answer or an acknowledgement has arrived. */
   readonly #answered = new Bell();
@@ -89,14 +89,14 @@ export class Outgoing implements TransferHalf {
   #sent = 0;
   readonly #withoutVerdict = new Map<number, Sent>();
 
-  constructor(meeting: Meeting, options: RunOptions, tally: Tally) {
+  constructor(peer: ConnectedPeer, options: RunOptions, tally: Tally) {
     this.#options = options;
     this.#tally = tally;
     this.#protocol = new Sender(options.agent, options.window ?? WINDOW, options.name);
     this.#pace = new Pace(options.window ?? WINDOW);
-    this.control = new Control(meeting, this.#protocol, "sender", tally);
-    this.#meeting = meeting;
-    this.#channels = meeting.connection.channels;
+    this.control = new Control(peer, this.#protocol, "sender", tally);
+    this.#peer = peer;
+    this.#channels = peer.connection.channels;
   }
 
   /** Send everything; resolve when the receiver has sent every verdict. */
@@ -113,7 +113,7 @@ export class Outgoing implements TransferHalf {
   /** Set the deadline of the receiver's next message, if one is due. */
   #expect(): void {
     const { state, answering, acknowledged } = this.#protocol;
-    const { expect, lift } = this.#meeting;
+    const { expect, lift } = this.#peer;
     if (answering) expect("did not complete its answer");
     else if (state === "sent" || (state === "sending" && this.#sent > acknowledged)) {
       expect("acknowledged nothing for too long");
@@ -128,7 +128,7 @@ export class Outgoing implements TransferHalf {
       () => this.#expect(),
     );
     this.safe = true;
-    this.#meeting.lift();
+    this.#peer.lift();
     // The receiver closes after Bye; closing here may drop the Bye.
     this.#protocol.end();
     await this.control.flush();
@@ -162,7 +162,7 @@ export class Outgoing implements TransferHalf {
 
   #start(accepted: Accepted): void {
     const { skip, have } = accepted;
-    this.#tally.started = this.#options.now();
+    this.#tally.begin(this.#options.now());
     let total = totalSize(this.#entries, (number) => !skip.has(number));
     // Bytes that the receiver already has are not sent.
     for (const offset of have.values()) total = total === null ? null : total - offset;
@@ -188,7 +188,7 @@ export class Outgoing implements TransferHalf {
     const frames = this.#frames;
     for (let frame = frames[this.#done]; frame !== undefined && frame.upto <= upto; ) {
       this.#progress?.add(this.#entries[frame.number], frame.content);
-      this.#tally.bytes += frame.content;
+      this.#tally.count(frame.content);
       this.#done += 1;
       frame = frames[this.#done];
     }

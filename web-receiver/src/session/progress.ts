@@ -42,8 +42,7 @@ export class Progress {
 
   /** Count written bytes of `entry`. */
   add(entry: Entry | undefined, count: number): void {
-    if (entry !== undefined) this.#meter.path = entry.path;
-    this.#meter.add(count);
+    this.#meter.add(count, entry?.path);
   }
 
   /** Emit now, or when the interval is over, so that a paused stream shows its progress. */

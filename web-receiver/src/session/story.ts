@@ -9,7 +9,7 @@
 import { type DcsendError, Interrupted } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
 import { peekRole } from "../protocol/messages.ts";
-import type { Meeting } from "./control.ts";
+import type { ConnectedPeer } from "./control.ts";
 import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
@@ -118,16 +118,16 @@ class Story implements Run {
     await conversation.run(half, this.#stopped);
   }
 
-  #newHalf(meeting: Meeting): TransferHalf {
-    const Half = wantsToReceive(meeting.hello) ? Outgoing : Incoming;
-    return new Half(meeting, this.#options, this.#tally);
+  #newHalf(peer: ConnectedPeer): TransferHalf {
+    const Half = wantsToReceive(peer.hello) ? Outgoing : Incoming;
+    return new Half(peer, this.#options, this.#tally);
   }
 }
 
 /**
  * Return whether the peer's Hello is a receiver's; the protocol refuses anything that is no Hello.
  */
-function wantsToReceive(hello: Meeting["hello"]): boolean {
+function wantsToReceive(hello: ConnectedPeer["hello"]): boolean {
   try {
     return peekRole(hello) === "receiver";
   } catch {

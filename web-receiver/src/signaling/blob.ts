@@ -167,8 +167,8 @@ function checkSum(sdp: string): void {
 
 function wrongHalf(): MalformedCode {
   return new MalformedCode(
-    "this is an offer, and an answer is needed",
-    "paste the code that you see here on the other side first; its answer goes here",
+    "this is a code of step 1, as this page shows one, and not the answer to it",
+    "give the code of step 1 to the other side, and paste here the code that it then shows",
   );
 }
 

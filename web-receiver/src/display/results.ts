@@ -1,5 +1,5 @@
 /**
- * Shows the end of a run: the verdict of each file, and the error.
+ * Shows the results of a run: the verdict of each file, and the error.
  *
  * Imports types, strings and pure helpers.
  */
