@@ -11,9 +11,11 @@ from itertools import repeat
 import aiohttp
 import pytest
 
-from dcsend.errors import CodeUsed, ConnectionFailed
+from dcsend.errors import AuthenticationFailed, CodeUsed, ConnectionFailed
 from dcsend.rendezvous.client import ServerMailbox, allocate, join
+from dcsend.rendezvous.handshake import Allocator, Joiner
 from dcsend.rendezvous.wire import dump
+from tests.rendezvous.shortcodes import OFFER
 from tests.support.mailbox_server import StockServer
 
 
@@ -52,6 +54,23 @@ async def test_two_sides_exchange_messages_in_both_directions(stock_server: Stoc
             a.add("a2", b"candidate")
             assert {await b.next(), await b.next()} == {("a1", b"answer"), ("a2", b"candidate")}
             assert (a.motd, a.ice_servers) == ("", ())
+
+
+async def test_joiner_with_wrong_words_fails_though_the_mailbox_is_closed_at_once(
+    stock_server: StockServer,
+) -> None:
+    stock_server.start()
+    async with allocated(stock_server) as a, joined(stock_server, a.number) as b:
+        allocator = Allocator("walrus-umbrella", a.number)
+        joiner = Joiner("walrus-umpire", a.number)
+        a.add(*allocator.first)
+        b.add(*joiner.join((await b.next())[1], [OFFER]))
+        with pytest.raises(AuthenticationFailed):
+            allocator.received(*await a.next())
+        a.add(*allocator.refusal())
+        await a.close("scary")
+        with pytest.raises(AuthenticationFailed, match="the words of the code are wrong"):
+            joiner.received(*await b.next())
 
 
 async def test_numbers_of_this_program_begin_with_one_digit(stock_server: StockServer) -> None:
