@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.description import Description
@@ -21,6 +22,7 @@ from dcsend.errors import (
 )
 from dcsend.peers.loading import Make, Peer
 from dcsend.printable import printable
+from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit, Warned
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
 
-__all__ = ["join"]
+__all__ = ["joined"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +45,15 @@ _ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
 
 
-async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]) -> Peer:
-    """Connect to the side that shows *code*; the caller closes the connection.
+@asynccontextmanager
+async def joined(
+    settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
+) -> AsyncIterator[Peer]:
+    """Yield a connection to the side that shows *code*; closed at the end.
 
     Args:
         settings: servers, ports, timeouts; `code` is not used.
-        emit: gets notes about servers that can't be used.
+        emit: gets notes about servers, and an error before the connection is closed because of it.
         code: what the person has entered.
         make: of `loading`: makes the connection.
 
@@ -75,8 +80,9 @@ async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
     )
     mailbox: Mailbox | None = None
     try:
-        mailbox, first = await _found(settings, emit, code)
-        peer = await _connect(await opening, mailbox, first, code)
+        with reported_first(emit):
+            mailbox, first = await _found(settings, emit, code)
+            peer = await _connect(await opening, mailbox, first, code)
     except BaseException:
         opening.cancel()
         await asyncio.wait({opening})
@@ -85,8 +91,13 @@ async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
         if not opening.cancelled() and opening.exception() is None:
             await opening.result().close()
         raise
-    await mailbox.close("happy")
-    return peer
+    closing = asyncio.create_task(mailbox.close("happy"))
+    try:
+        with reported_first(emit):
+            yield peer
+    finally:
+        await peer.close()
+        await closing
 
 
 async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code: ShortCode) -> Peer:

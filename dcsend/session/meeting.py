@@ -6,7 +6,7 @@ import asyncio
 import datetime
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -67,13 +67,13 @@ async def meet(
             yield Met(connection)
         return
     refuse_idle_turn(settings)
-    if settings.code:
+    if resembles_short_code(settings.code):
+        async with _joined(settings, emit, transfer_peer) as connection:
+            yield Met(connection, "the other side shows a new code")
+    elif settings.code:
         with reported_first(emit):
-            dial = partial(_dial, settings, emit, transfer_peer)
-            peer = await dial()
-            dialed: Met = Dialed(peer, dial)
-            if resembles_short_code(settings.code):
-                dialed = Met(peer, "the other side shows a new code")
+            dial = partial(_dial, settings, transfer_peer)
+            dialed = Dialed(await dial(), dial)
         try:
             with reported_first(emit):
                 yield dialed
@@ -88,13 +88,16 @@ async def meet(
 async def by_code(
     settings: Settings, emit: Emit, role: str, make: Make[Peer], *, watch: Watch = WATCH
 ) -> AsyncIterator[Peer]:
-    """Yield a connection by a dial code: that of the settings, or a new one.
+    """Yield a connection by a code: that of the settings, or a new one.
 
-    The first dialer uses up a new code. *watch* is how changed addresses are looked for.
+    The first peer uses up a new code. *watch* is how changed addresses are looked for.
     """
-    if settings.code:
+    if resembles_short_code(settings.code):
+        async with _joined(settings, emit, make) as connection:
+            yield connection
+    elif settings.code:
         with reported_first(emit):
-            connection = await _dial(settings, emit, make)
+            connection = await _dial(settings, make)
         try:
             with reported_first(emit):
                 yield connection
@@ -175,14 +178,15 @@ def _is_description(code: str) -> bool:
     return is_blob(code)
 
 
-async def _dial(settings: Settings, emit: Emit, make: Make[Peer]) -> Peer:
-    """Connect by a dial code or a short code; a listener needs none of the imports."""
-    if resembles_short_code(settings.code):
-        from dcsend.session.joining import join
-        from dcsend.signaling.shortcode import read
+def _joined(settings: Settings, emit: Emit, make: Make[Peer]) -> AbstractAsyncContextManager[Peer]:
+    from dcsend.session.joining import joined  # a listener does not need it
+    from dcsend.signaling.shortcode import read
 
-        return await join(settings, emit, read(settings.code), make)
-    from dcsend.peers.dialer import dial
+    return joined(settings, emit, read(settings.code), make)
+
+
+async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
+    from dcsend.peers.dialer import dial  # a listener does not need it
 
     code = decode(settings.code)
     try:

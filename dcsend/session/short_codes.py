@@ -183,6 +183,8 @@ class ShortCodes(Generic[Peer]):
             ConnectionFailed: all mailboxes are lost.
         """
         waiting = {asyncio.create_task(one.next()): one for one in mailboxes}
+        early: dict[Mailbox, list[tuple[str, bytes]]] = {one: [] for one in mailboxes}
+        "Messages that came before the first one of their mailbox; those of others are never used."
         try:
             while True:
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -195,13 +197,9 @@ class ShortCodes(Generic[Peer]):
                             raise
                         self._emit(Warned("server", exc.message, exc.hint))
                         continue
-                    try:
-                        items = allocator.received(*message)
-                    except AuthenticationFailed:
-                        mailbox.add(*allocator.refusal())
-                        raise
-                    if items:
-                        return mailbox, items
+                    if message[0] == "b0":
+                        return mailbox, _opened(allocator, mailbox, [message, *early[mailbox]])
+                    early[mailbox].append(message)
                     waiting[asyncio.create_task(mailbox.next())] = mailbox
         finally:
             for task in waiting:
@@ -309,6 +307,17 @@ class ShortCodes(Generic[Peer]):
                     yield mailbox.side
                 finally:
                     await mailbox.side.close("lonely")
+
+
+def _opened(
+    allocator: Allocator, mailbox: Mailbox, messages: Sequence[tuple[str, bytes]]
+) -> list[Item]:
+    """Return the items of the joiner's first messages; refuse it if its words are wrong."""
+    try:
+        return [item for message in messages for item in allocator.received(*message)]
+    except AuthenticationFailed:
+        mailbox.add(*allocator.refusal())
+        raise
 
 
 async def _free_number(chosen: str) -> str:

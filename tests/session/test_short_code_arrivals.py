@@ -87,6 +87,6 @@ async def test_connected_joiner_makes_room_for_a_dialer_when_its_time_is_over(
         await asyncio.sleep(0)
         with pytest.raises(ConnectionFailed, match="another device is connected"):
             await dialing(listener, 0.5)
-        with pytest.raises(ConnectionFailed, match="has taken its place"):
+        with pytest.raises(ConnectionFailed, match="has taken the place of"):
             await displaced
         await ends.joiner.close()
