@@ -1,8 +1,9 @@
 """Write a software bill of materials of the page: CycloneDX 1.6, JSON.
 
 A wheel carries it in `dcsend-….dist-info/sboms/` (PEP 770): other tools find the Python
-dependencies of a wheel, but not the JavaScript libraries inside `dcsend/page.html`. Names, versions
-and digests are those of `web-receiver/package-lock.json`; no network is used.
+dependencies of a wheel, but not the JavaScript libraries inside `dcsend/page.html`. The build of
+the page (`web-receiver/build/page.ts`) lists the packages whose code it contains; versions and
+digests are those of `web-receiver/package-lock.json`. No network is used.
 Deterministic, so that the same sources make the same wheel. Called by hatch_build.py.
 """
 
@@ -27,7 +28,7 @@ _ALGORITHMS: Final = {"sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-5
 
 def write(version: str, page: Path) -> None:
     """Write the bill of the built *page* for a wheel of this *version* to `FILE`."""
-    libraries = [_library(name, package) for name, package in _bundled()]
+    libraries = [_library(name, package) for name, package in _bundled(page)]
     wheel = f"pkg:pypi/dcsend@{version}"
     digest = hashlib.sha256(page.read_bytes()).hexdigest()
     file = {
@@ -62,14 +63,11 @@ def write(version: str, page: Path) -> None:
     FILE.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
 
 
-def _bundled() -> list[tuple[str, dict[str, Any]]]:
-    """Return name and record of each package that the page is made of, in order."""
+def _bundled(page: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return name and record of each package that the page contains code of, in order."""
+    names = json.loads(page.with_name("libraries.json").read_text(encoding="utf-8"))
     packages = json.loads(_LOCK.read_text(encoding="utf-8"))["packages"]
-    return [
-        (place.rpartition("node_modules/")[2], package)
-        for place, package in sorted(packages.items())
-        if place and not package.get("dev")  # the root itself; what only builds and tests
-    ]
+    return [(name, packages[f"node_modules/{name}"]) for name in names]
 
 
 def _library(name: str, package: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import { resolve } from "node:path";
 import { deflateSync } from "node:zlib";
 import { build, type Plugin, type Rolldown } from "vite";
 
+/** File beside the page: the sorted names of the packages that it contains code of, in JSON. */
+const LIBRARIES = "libraries.json";
+
 /** The most bytes of the page, uncompressed. */
 const LIMIT = 100_000;
 
@@ -21,7 +24,13 @@ export interface Scripts {
   readonly serviceWorker: string;
 }
 
-/** Put script, style and policy into the html file, and emit no other file. */
+/** A script, and the paths of the modules that it contains code of. */
+interface Bundled {
+  readonly code: string;
+  readonly modules: readonly string[];
+}
+
+/** Put script, style and policy into the html file; emit the list of its packages beside it. */
 export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
   return {
     name: "one-page",
@@ -30,15 +39,18 @@ export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
     generateBundle: {
       order: "post",
       async handler(_options, bundle) {
-        const { html, script, style } = parts(bundle);
-        const unpacker = await bundled(resolve(unpack));
+        const { html, script: main, style } = parts(bundle);
+        const script = main.code;
+        const started = await bundled(resolve(unpack));
+        const worker = await bundled(serviceWorker);
+        const unpacker = started.code;
         const head = [
           `<meta charset="utf-8">`,
           `<meta http-equiv="Content-Security-Policy" content="${policy([script, unpacker], style)}">`,
         ].join("\n");
         const end = [
           element("script", `type="text/plain" id="packed"`, packed(script)),
-          element("script", `type="text/plain" id="service-worker"`, await bundled(serviceWorker)),
+          element("script", `type="text/plain" id="service-worker"`, worker.code),
           element("script", "", unpacker),
         ].join("\n");
         html.source = String(html.source)
@@ -50,6 +62,9 @@ export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
           .replace("</body>", () => `${end}\n</body>`);
         const size = Buffer.byteLength(html.source);
         if (size > LIMIT) throw new Error(`the page has ${size} bytes, more than ${LIMIT}`);
+        const modules = [main, started, worker].flatMap((one) => one.modules);
+        const source = `${JSON.stringify(packages(modules))}\n`;
+        this.emitFile({ type: "asset", fileName: LIBRARIES, source });
       },
     },
   };
@@ -67,7 +82,8 @@ function parts(bundle: Rolldown.OutputBundle) {
   if (style?.type !== "asset") throw new Error("no style");
   delete bundle[script.fileName];
   delete bundle[style.fileName];
-  return { html, script: script.code, style: String(style.source).trim() };
+  const { code, moduleIds: modules } = script;
+  return { html, script: { code, modules }, style: String(style.source).trim() };
 }
 
 /**
@@ -95,7 +111,7 @@ function policy(scripts: readonly string[], style: string): string {
 }
 
 /** Bundle a script with its imports, minified. */
-async function bundled(entry: string): Promise<string> {
+async function bundled(entry: string): Promise<Bundled> {
   const result = await build({
     configFile: false,
     logLevel: "error",
@@ -107,7 +123,19 @@ async function bundled(entry: string): Promise<string> {
   });
   const output = Array.isArray(result) ? result[0] : result;
   if (output === undefined || !("output" in output)) throw new Error(`no output for ${entry}`);
-  return output.output[0].code.trim();
+  const [{ code, moduleIds: modules }] = output.output;
+  return { code: code.trim(), modules };
+}
+
+/** Return the sorted names of the npm packages of these modules. */
+function packages(modules: readonly string[]): string[] {
+  const names = modules.flatMap((path) => {
+    const inside = path.split(/[\\/]node_modules[\\/]/).at(-1) ?? "";
+    if (inside === path) return [];
+    const [first = "", second = ""] = inside.split(/[\\/]/);
+    return [first.startsWith("@") ? `${first}/${second}` : first];
+  });
+  return [...new Set(names)].sort();
 }
 
 function packed(script: string): string {
