@@ -57,6 +57,7 @@ def run_send(paths: list[str], settings: Settings, options: DisplayOptions) -> i
             settings,
             stage.show,
             ask=None if uses_stdin else stage.ask,
+            confirm=stage.confirm,
             lines=stage.lines,
             interrupt=stage.interrupt,
             room=stage.room,
@@ -114,6 +115,8 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             stage.show,
             stage.display.decide if asks else _accept,
             ask=stage.ask,
+            confirm=stage.confirm,
+            enter=stage.entering(_checked, _completed),
             lines=stage.lines,
             interrupt=stage.interrupt,
             room=stage.room,
@@ -153,31 +156,63 @@ def _with_code(settings: Settings) -> Settings:
         return settings
     if settings.code == "@-" and sys.stdin is None:
         raise UsageError("standard input is closed", "give the code itself, or @FILE")
-    from dcsend.description import SdpType
     from dcsend.display.paste import resolve_code_argument
-    from dcsend.signaling import blob, dialcode, shortcode
-
-    def check(text: str) -> None:
-        """Raise for a text that is neither a code nor an offer."""
-        if shortcode.resembles_short_code(text):
-            shortcode.read(text)
-        elif settings.signal is Signal.SDP or blob.is_blob(text):
-            blob.decode(text, SdpType.OFFER)
-        else:
-            dialcode.decode(text)
+    from dcsend.signaling.shortcode import resembles_short_code
 
     def complete(text: str) -> bool:
-        try:
-            check(text)
-        except DcsendError:
+        # Further words, or a server, may follow a short code: Enter ends it.
+        if resembles_short_code(text) and not text.endswith("\n"):
             return False
-        return True
+        return not _fault(text)
 
-    code = resolve_code_argument(settings.code, sys.stdin, complete=complete, stderr=sys.stderr)
+    def wrong(text: str) -> str:
+        """Return why a short code is invalid; empty for other texts."""
+        return _fault(text) if text.endswith("\n") and resembles_short_code(text) else ""
+
+    code = resolve_code_argument(
+        settings.code,
+        sys.stdin,
+        complete=complete,
+        wrong=wrong,
+        completed=_completed,
+        stderr=sys.stderr,
+    )
     try:
-        check(code)  # before anything is opened
+        _checked(code)  # before anything is opened
     except MalformedCode as exc:
         if os.path.lexists(code):
             exc.amend(hint=f"to send it: {shlex.join(['dcsend', 'send', printable(code)])}")
         raise
     return replace(settings, code=code)
+
+
+def _checked(text: str) -> None:
+    """Refuse a text that is no code of another side.
+
+    Raises:
+        DcsendError: it is neither a short code, nor a dial code, nor an offer.
+    """
+    from dcsend.description import SdpType
+    from dcsend.signaling import blob, dialcode, shortcode
+
+    if shortcode.resembles_short_code(text):
+        shortcode.read(text)
+    elif blob.is_blob(text):
+        blob.decode(text, SdpType.OFFER)
+    else:
+        dialcode.decode(text)
+
+
+def _fault(text: str) -> str:
+    """Return why a code is invalid; empty if it is valid."""
+    try:
+        _checked(text)
+    except DcsendError as exc:
+        return exc.message
+    return ""
+
+
+def _completed(text: str) -> list[str]:
+    from dcsend.signaling.shortcode import completed
+
+    return completed(text)

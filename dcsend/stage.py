@@ -22,11 +22,13 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.description import SdpType
     from dcsend.display.base import Display
-    from dcsend.display.editing import Console, Piped
+    from dcsend.display.editing import Completed, Console, Piped
     from dcsend.display.jsonlines import JsonDisplay
     from dcsend.display.keyboard import Keyboard
     from dcsend.display.qr import Request
     from dcsend.session.conversation import Room
+    from dcsend.session.entered import Enter
+    from dcsend.session.short_codes import Confirm
 
 __all__ = ["DisplayOptions", "Stage", "event_writer", "run_loop", "run_on_stage", "typed_input"]
 
@@ -89,8 +91,33 @@ class Stage:
                 source.close()
             if self.keyboard is not None:
                 self.keyboard.resume()
-        self.display.description_entered()
+        self.display.code_entered()
         return text
+
+    @property
+    def confirm(self) -> Confirm | None:
+        """Asks whether to show another short code; None where no question can be asked."""
+        prompt = self.display.prompt
+        return prompt.confirm if prompt is not None else None
+
+    def entering(self, check: Callable[[str], object], completed: Completed) -> Enter | None:
+        """Return a function that takes a code while this side waits; None where it can't.
+
+        Args:
+            check: raises DcsendError for an invalid code.
+            completed: completes the words of a code.
+        """
+        prompt = self.display.prompt
+        if prompt is None:
+            return None
+
+        async def enter() -> str | None:
+            text = await prompt.enter(check, completed)
+            if text is not None:
+                self.display.code_entered()
+            return text
+
+        return enter
 
     def show(self, event: Event) -> None:
         """Show an event; write the QR code to its file."""

@@ -95,8 +95,8 @@ def short_code_settings(
             "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
         )
     return {
-        "server": "" if two_codes else name,
-        "mdns": not (no_mdns or two_codes),
+        "server": name,
+        "mdns": not no_mdns,
         "words": words,
         "own_code": own_code.strip(),
         "relay_only": relay_only,

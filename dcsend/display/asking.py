@@ -20,6 +20,11 @@ _PROMPTS: Final = {
 }
 
 
+_MAX_SHORT: Final = 100
+"""Characters up to which a valid text may be a short code that further words follow: Enter ends it.
+Descriptions are longer."""
+
+
 class PasteInput(Protocol):
     """Standard input, from which a description is read: `editing.Console` or `editing.Piped`."""
 
@@ -81,8 +86,9 @@ class Asker:
 
 def _is_over(text: str, fault: DcsendError | None) -> bool:
     """Return whether *text* is a valid code, or a line that no further input can make valid."""
-    is_final = fault is not None and not isinstance(fault, IncompleteCode)
-    return fault is None or (is_final and text.endswith("\n"))
+    if fault is None:
+        return text.endswith("\n") or len(text) > _MAX_SHORT
+    return not isinstance(fault, IncompleteCode) and text.endswith("\n")
 
 
 def _fault(text: str, validate: Callable[[str], object]) -> DcsendError | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dcsend.entry import Existing
 from dcsend.session.events import Event, ManifestKnown
+
+if TYPE_CHECKING:
+    from dcsend.display.prompt import CodePrompt
 
 __all__ = ["AnyEvent", "Display"]
 
@@ -39,8 +42,13 @@ class Display(ABC):
             UsageError: this display can't ask.
         """
 
-    def description_entered(self) -> None:  # noqa: B027 - most displays show nothing
-        """Show that the peer's session description has been entered."""
+    def code_entered(self) -> None:  # noqa: B027 - most displays show nothing
+        """Show that the code of the peer, or its session description, has been entered."""
+
+    @property
+    def prompt(self) -> CodePrompt | None:
+        """The prompt below a code; None if this display has none."""
+        return None
 
     def close(self) -> None:  # noqa: B027 - most displays change no terminal
         """Remove what is shown temporarily, and write what is queued; idempotent."""

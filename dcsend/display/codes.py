@@ -60,6 +60,10 @@ class CodeDisplay:
         "Whether there is a short code, or one whose number is awaited."
         self._copied = False
         "Whether the short code is in the clipboard."
+        self._status = ""
+        "The status of the last layout."
+        self._row: Callable[[str], str] | None = None
+        "Returns what is shown in place of a status; None for the status."
 
     def show(self, event: CodeReady | ShortCodeReady | ShortCodeOver) -> None:
         """Show a code, or that there is no short code any more."""
@@ -79,6 +83,17 @@ class CodeDisplay:
                 if self._err.movable:
                     self._show_again()
 
+    def prompt(self, row: Callable[[str], str] | None) -> None:
+        """Show the result of *row*, called with the status, in its place; None: the status."""
+        self._row = row
+        if self._dial is not None:
+            self._screen.restatus(self._bottom())
+
+    def forget(self) -> None:
+        """Remove the codes: they are not valid any more."""
+        self._screen.withdraw()
+        self._dial, self._short, self._has_short = None, None, False
+
     def announce_again(self, news: Sequence[str]) -> None:
         """Write *news*, and the codes again unless they are still visible."""
         if self._dial is None:
@@ -87,12 +102,12 @@ class CodeDisplay:
         self._screen.lines(rows)
         announcement = self._laid_out()
         if not self._err.movable or self._screen.is_block_visible:
-            self._screen.status(announcement.status)
+            self._screen.status(self._bottom())
             return
         if self._screen.overflows(rows, announcement.shown):
             announcement = self._laid_out(news)
         # Only the block: the lines before it would scroll out of the window at once.
-        self._screen.block(announcement.shown, announcement.status)
+        self._screen.block(announcement.shown, self._bottom())
 
     def warn(self, sentences: Sequence[str]) -> None:
         """Show a note; also beside the QR code if it would scroll out of the window."""
@@ -104,7 +119,7 @@ class CodeDisplay:
             if announcement.has_news:
                 self._screen.withdraw()
                 self._screen.lines(rows)
-                self._screen.block(announcement.shown, announcement.status)
+                self._screen.block(announcement.shown, self._bottom())
                 return
         self._screen.notice(sentences[0], rows)
 
@@ -114,7 +129,7 @@ class CodeDisplay:
         self._screen.withdraw()  # the block of an earlier code
         self._screen.lines(self._broken([f"note: {note}" for note in announcement.notes]))
         self._screen.lines(announcement.lines[:above])
-        self._screen.block(announcement.lines[above:], announcement.status)
+        self._screen.block(announcement.lines[above:], self._bottom())
 
     def _show_short(self, event: ShortCodeReady) -> None:
         """Show a short code in the place of the mark for its number, or of the one before."""
@@ -130,9 +145,18 @@ class CodeDisplay:
     def _show_again(self) -> None:
         """Show the block in the place of the present one."""
         announcement = self._laid_out()
-        self._screen.block(announcement.shown, announcement.status)
+        self._screen.block(announcement.shown, self._bottom())
+
+    def _bottom(self) -> str:
+        """Return the row below the block."""
+        return self._status if self._row is None else self._row(self._status)
 
     def _laid_out(self, news: Sequence[str] = ()) -> Announcement:
+        announcement = self._layout(news)
+        self._status = announcement.status
+        return announcement
+
+    def _layout(self, news: Sequence[str]) -> Announcement:
         assert self._dial is not None
         now, chosen = self._clock(), self._options
         if not (self._has_short and self._err.movable):

@@ -19,7 +19,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from dcsend.display.keyboard import LOOK_AGAIN, read_lines
@@ -27,7 +27,7 @@ from dcsend.display.modes import is_foreground, restore, save
 from dcsend.display.streams import put
 from dcsend.display.wording import width
 
-__all__ = ["MORE", "PAUSE", "Complete", "Console", "Piped", "Typed"]
+__all__ = ["MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
 
 MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
 "Shown once, after a line that does not complete the code."
@@ -39,18 +39,27 @@ parts; if reading ended between them, the shell would receive the rest of the se
 _END_OF_INPUT: Final = "\x04"
 _KILL_LINE: Final = "\x15"
 _ERASE: Final = "\x08\x7f"
+_TAB: Final = "\t"
 _CHUNK: Final = 4096
 _LARGEST: Final = 65_536
 "Characters of one paste; more is not a code but a wrong file."
 
 Complete = Callable[[str], bool]
 "Returns whether a text is a complete code."
+Completed = Callable[[str], Sequence[str]]
+"Returns a text with its last word completed, in each possible way; for the Tab key."
+
+
+def _none(text: str) -> Sequence[str]:
+    return ()
 
 
 class Typed:
     """The text typed so far, edited as in cooked mode."""
 
-    def __init__(self) -> None:
+    def __init__(self, completed: Completed = _none) -> None:
+        """Begin without text; *completed* is for the Tab key."""
+        self._completed = completed
         self.text = ""
         self.ended = False
         "Whether Ctrl-D was typed."
@@ -69,9 +78,19 @@ class Typed:
             return self._erase(self.text[-1:])
         if char == _KILL_LINE:
             return self._erase(self.text.rpartition("\n")[2])
+        if char == _TAB and self.text[-1:].isalpha():
+            more = self._continued()
+            self.text += more
+            return more
         char = "\n" if char == "\r" else char
         self.text += char
         return char if char == "\n" or char.isprintable() else ""
+
+    def _continued(self) -> str:
+        """Return what completes the last word; empty if there is not exactly one way."""
+        line = self.text.rpartition("\n")[2]
+        ways = self._completed(line)
+        return ways[0].removeprefix(line) if len(ways) == 1 else ""
 
     def _erase(self, tail: str) -> str:
         """Remove *tail* from the end; a line end is removed from the text, not on the screen."""
@@ -190,16 +209,31 @@ else:
     class Console(_TypedInput):
         """A terminal in cbreak mode, until `close` restores it."""
 
-        def __init__(self) -> None:
+        def __init__(
+            self,
+            completed: Completed = _none,
+            changed: Callable[[], None] | None = None,
+            returned: Callable[[], None] = lambda: None,
+        ) -> None:
+            """Begin to read.
+
+            Args:
+                completed: for the Tab key.
+                changed: called when `pending` has changed, to show it; None for the usual echo.
+                returned: called when the program is in the foreground again after it was stopped.
+            """
             super().__init__()
             self._fd = sys.stdin.fileno()
-            self._typed = Typed()
+            self._completed = completed
+            self._changed = changed
+            self._returned = returned
+            self._typed = Typed(completed)
             self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
             self._pause: asyncio.TimerHandle | None = None
             self._saved = termios.tcgetattr(self._fd)
             self._closed = False
             self._loop.add_signal_handler(signal.SIGTSTP, self._stop)
-            self._loop.add_signal_handler(signal.SIGCONT, self._resume)
+            self._loop.add_signal_handler(signal.SIGCONT, self._continue)
             self._loop.add_signal_handler(signal.SIGQUIT, self._quit)
             # SIGTTOU stops a background job that changes the terminal, so this may wait for `fg`.
             self._resume()
@@ -207,7 +241,7 @@ else:
         @property
         def pending(self) -> str:
             """The unfinished line, as it was echoed."""
-            return "".join(char for char in self._typed.text if char.isprintable())
+            return "".join(filter(str.isprintable, self._typed.text))
 
         def close(self) -> None:
             """Restore the terminal; idempotent."""
@@ -219,7 +253,7 @@ else:
             self._loop.remove_reader(self._fd)
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT):
                 self._loop.remove_signal_handler(number)
-            if self.pending:
+            if self.pending and self._changed is None:
                 self._echo("\n")
             restore(self._fd)
             self._answer(None)
@@ -247,6 +281,12 @@ else:
             else:
                 self._loop.call_later(LOOK_AGAIN, self._resume)
 
+        def _continue(self) -> None:
+            """Handle SIGCONT."""
+            self._resume()
+            if not self._closed and is_foreground(self._fd, closed=False):
+                self._returned()
+
         def _quit(self) -> None:
             r"""Handle Ctrl-\: restore the terminal, then end by SIGQUIT."""
             restore(self._fd)
@@ -267,7 +307,11 @@ else:
                 self._loop.remove_reader(self._fd)
                 self._end()
                 return
-            self._echo(self._typed.type(self._decoder.decode(arrived)))
+            echo = self._typed.type(self._decoder.decode(arrived))
+            if self._changed is None:
+                self._echo(echo)
+            else:
+                self._changed()
             if self._pause is not None:
                 self._pause.cancel()
             if self._asked is not None:
@@ -287,8 +331,10 @@ else:
                     self._more()
                     self._more = None
             else:
-                self._typed = Typed()
-                if not text.endswith("\n"):
+                self._typed = Typed(self._completed)
+                if self._changed is not None:
+                    self._changed()
+                elif not text.endswith("\n"):
                     self._echo("\n")
                 self._answer(text if text.strip() or not typed.ended else None)
 
@@ -300,7 +346,7 @@ else:
                 self._end()
 
         def _end(self) -> None:
-            self._typed = Typed()
+            self._typed = Typed(self._completed)
             self.lines.put_nowait(None)
             self._answer(None)
 

@@ -20,16 +20,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
-from dcsend.display.editing import MORE, PAUSE, Complete, Typed
+from dcsend.display.editing import MORE, PAUSE, Complete, Completed, Typed
 from dcsend.display.modes import restore, save
 from dcsend.display.streams import put
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable, system_reason
 
-__all__ = ["MAX_INPUT", "PROMPT", "read_code_lines", "resolve_code_argument"]
+__all__ = ["MAX_INPUT", "PROMPT", "Reading", "read_code_lines", "resolve_code_argument"]
 
 MAX_INPUT: Final = 65536
 "Bytes that are read at most; more is not a code but a wrong file."
@@ -39,7 +40,13 @@ PROMPT: Final = "paste the code or link, then press Enter"
 
 
 def resolve_code_argument(
-    argument: str, stdin: TextIO, *, complete: Complete, stderr: TextIO
+    argument: str,
+    stdin: TextIO,
+    *,
+    complete: Complete,
+    stderr: TextIO,
+    wrong: Callable[[str], str] = lambda text: "",
+    completed: Completed = lambda text: (),
 ) -> str:
     """Return the text for *argument*.
 
@@ -51,6 +58,9 @@ def resolve_code_argument(
             to its end.
         complete: returns whether a text is a complete code; called when a paste pauses.
         stderr: the stream for prompts.
+        wrong: returns why a text on a terminal can't become a code, which is shown before the user
+            is asked again; empty if it can.
+        completed: for the Tab key on a terminal.
 
     Returns:
         The text as read; it may contain no code.
@@ -64,7 +74,7 @@ def resolve_code_argument(
         return argument
     if argument == "@-":
         if stdin.isatty():
-            return _read_terminal(stdin, complete, stderr)
+            return _read_terminal(stdin, Reading(complete, wrong, completed), stderr)
         return _decoded(_limited(stdin.buffer, "standard input"))
     return _decoded(_read_file(argument[1:]))
 
@@ -104,11 +114,23 @@ def _decoded(content: bytes) -> str:
     return content.decode("utf-16" if utf16 else "utf-8-sig", "replace")
 
 
-def read_code_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a code on a terminal is read; see `resolve_code_argument`."""
+
+    complete: Complete
+    wrong: Callable[[str], str] = lambda text: ""
+    completed: Completed = lambda text: ()
+
+
+def read_code_lines(stdin: TextIO, reading: Reading, stderr: TextIO) -> str:
     """Read a code line by line, up to an empty line: what Windows consoles permit."""
     print(PROMPT, file=stderr, flush=True)
     text = ""
-    while not complete(text) and len(text) <= MAX_INPUT:
+    while not reading.complete(text) and len(text) <= MAX_INPUT:
+        if message := reading.wrong(text):
+            print(message, file=stderr, flush=True)
+            text = ""
         line = stdin.readline()
         text += line
         if not line.strip():
@@ -118,9 +140,9 @@ def read_code_lines(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
 
 if sys.platform == "win32":
 
-    def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
+    def _read_terminal(stdin: TextIO, reading: Reading, stderr: TextIO) -> str:
         """Read a code from a Windows console."""
-        return read_code_lines(stdin, complete, stderr)
+        return read_code_lines(stdin, reading, stderr)
 
 else:
     import select
@@ -129,12 +151,12 @@ else:
     _Handler = Callable[[int, FrameType | None], object] | int | None
     _ENDING_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
-    def _read_terminal(stdin: TextIO, complete: Complete, stderr: TextIO) -> str:
+    def _read_terminal(stdin: TextIO, reading: Reading, stderr: TextIO) -> str:
         """Read a code from a terminal."""
         descriptor = stdin.fileno()
         with _characterwise(descriptor), _woken_by_signals() as waker:
             print(PROMPT, file=stderr, flush=True)
-            text = _read_paste(_Input(descriptor, waker), complete, stderr)
+            text = _read_paste(_Input(descriptor, waker), reading, stderr)
             if not text.endswith("\n"):
                 _echo(descriptor, "\n")
             return text
@@ -174,9 +196,9 @@ else:
             """Write *text* to the terminal, see `_echo`."""
             _echo(self._descriptor, text)
 
-    def _read_paste(keys: _Input, complete: Complete, stderr: TextIO) -> str:
+    def _read_paste(keys: _Input, reading: Reading, stderr: TextIO) -> str:
         """Collect input until it is a complete code or the user ends it."""
-        typed = Typed()
+        typed = Typed(reading.completed)
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         prompted = False
         while True:
@@ -190,8 +212,11 @@ else:
                 raise UsageError(f"this is too large to be a code: more than {MAX_INPUT} bytes")
             if keys.wait(PAUSE):
                 continue
-            if complete(typed.text) or typed.stopped:
+            if reading.complete(typed.text) or typed.stopped:
                 return typed.text
+            if message := reading.wrong(typed.text):
+                print(message, file=stderr, flush=True)
+                typed = Typed(reading.completed)
             if typed.text.endswith("\n") and not prompted:
                 print(MORE, file=stderr, flush=True)
                 prompted = True

@@ -109,6 +109,12 @@ class Screen:
             return
         self._replace([clipped(text, self._stream.window[0] - 1)], below=int(typing))
 
+    def restatus(self, text: str) -> None:
+        """Replace the status, and leave the block above it; the cursor is at the end of *text*."""
+        if self._rows and not self._below and not self._question and self._stream.movable:
+            self._rows[-1] = text
+            self._stream.write(f"\r{text}{_CLEAR_ROW}")
+
     def block(self, lines: Sequence[str], status: str) -> None:
         """Keep *lines* visible above a status; they become permanent when the status is replaced.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import datetime
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dcsend.display import wording
 from dcsend.display.bars import BLOCKS, bar_rows
@@ -45,6 +46,9 @@ from dcsend.session.events import (
     TextExchanged,
     Warned,
 )
+
+if TYPE_CHECKING:
+    from dcsend.display.prompt import CodePrompt
 
 __all__ = ["TerminalDisplay", "TerminalOptions"]
 
@@ -136,6 +140,7 @@ class TerminalDisplay(Display):
             keyboard.on_return(self._screen.redraw)
         if options.dials:
             self._screen.status("connecting ...")
+        self._prompt: CodePrompt | None = None
 
     def show(self, event: Event) -> None:
         """Show one event."""
@@ -190,8 +195,26 @@ class TerminalDisplay(Display):
             else:
                 self._write(asked.reminder)
 
-    def description_entered(self) -> None:
+    @property
+    def prompt(self) -> CodePrompt | None:
+        """As `Display.prompt`: on a terminal, unless the console edits its lines itself."""
+        if self._keyboard is None or not self._err.movable or sys.platform == "win32":
+            return None
+        if self._prompt is None:
+            from dcsend.display.prompt import CodePrompt
+
+            self._prompt = CodePrompt(
+                self._codes,
+                self._screen,
+                self._err,
+                self._keyboard,
+                takes_codes=not self._options.sends,
+            )
+        return self._prompt
+
+    def code_entered(self) -> None:
         """Show that the connection is being made."""
+        self._codes.forget()
         self._screen.status("connecting ...")
 
     def close(self) -> None:

@@ -112,12 +112,11 @@ class Listener(Generic[Peer]):
         self._joiners = Joiners()
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that were replaced by one from the same address."
-        self._accepted: asyncio.Future[IncomingDial[Peer]]
-        self._accepted = asyncio.get_running_loop().create_future()
+        self._accepted: asyncio.Future[IncomingDial[Peer]] = asyncio.Future()
         self.asked = asyncio.Event()
         "Set when a dialer with the right secret is refused because one is accepted."
-        self.free, self.used = asyncio.Event(), asyncio.Event()
-        "Set while no dialer or joiner is accepted; set by `use_up`."
+        self.free, self.taken, self.used = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        "Set while no dialer or joiner is accepted; set while one is; set by `use_up`."
         self.free.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = ReplayCache()
@@ -176,12 +175,12 @@ class Listener(Generic[Peer]):
             self._giving_back = False
         self._dials.pop(dial.name, None)
         self._joiners.remove(dial.name)
-        self._accepted = asyncio.get_running_loop().create_future()
+        self._accepted = asyncio.Future()
         self._refusal = None
+        self.taken.clear()
         self.free.set()
 
     # Joiners of short codes, see `trickle`
-
     def attach(self, name: str, receive: Receive) -> None:
         """Let the joiner of a short code use this port, besides the dialers of the code.
 
@@ -445,6 +444,7 @@ class Listener(Generic[Peer]):
             return False
         self._accepted.set_result(dial)
         self.free.clear()
+        self.taken.set()
         self.asked.clear()
         self._refuse_all(Refusal.BUSY, keep=dial)
         return True

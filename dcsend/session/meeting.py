@@ -6,7 +6,12 @@ import asyncio
 import datetime
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,6 +25,7 @@ from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
+from dcsend.session.entered import Enter, WaitingOrEntered
 from dcsend.session.events import CodeReady, Emit, Event, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
@@ -27,9 +33,10 @@ from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
-from dcsend.signaling.shortcode import resembles_short_code
+from dcsend.signaling.shortcode import read, resembles_short_code
 
 if TYPE_CHECKING:
+    from dcsend.description import SdpType
     from dcsend.session.exchange import Ask
 
 __all__ = ["by_code", "meet"]
@@ -45,6 +52,7 @@ async def meet(
     role: str,
     ask: Ask | None = None,
     confirm: Confirm | None = None,
+    enter: Enter | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the source of the peers; their connections are closed at the end.
 
@@ -53,17 +61,41 @@ async def meet(
         emit: gets the code for the other side, and an error before the connection is closed
             because of it.
         role: `sender` or `receiver`.
-        ask: returns the other side's description, where those are exchanged.
+        ask: returns the other side's description, where those are exchanged, or another code.
         confirm: asks whether to show another short code after several wrong ones.
+        enter: returns a code that a person enters while this side waits.
 
     Raises:
         DcsendError: no peer connected, or it did not answer, or it was not authentic.
     """
-    if settings.signal is Signal.SDP or _is_description(settings.code):
+    async with AsyncExitStack() as ways:
+
+        async def change(code: str) -> Arrivals:
+            await ways.aclose()
+            entered = replace(settings, code=code, signal=Signal.DIAL)
+            return await ways.enter_async_context(_one_way(entered, emit, role, ask, None))
+
+        try:
+            way = _one_way(settings, emit, role, ask, confirm)
+            arrivals = await ways.enter_async_context(way)
+        except OtherCode as other:
+            arrivals = await change(other.code)
+        if enter is not None and isinstance(arrivals, Awaited):
+            arrivals = WaitingOrEntered(arrivals, enter, change)
+        yield arrivals
+
+
+@asynccontextmanager
+async def _one_way(
+    settings: Settings, emit: Emit, role: str, ask: Ask | None, confirm: Confirm | None
+) -> AsyncIterator[Arrivals]:
+    """Yield the source of the peers, without a change of the code."""
+    if _is_exchanged(settings):
         from dcsend.session.exchange import ExchangeOptions, exchange
 
         options = ExchangeOptions(offers=role == "sender", compact=True)
-        async with exchange(settings, options, emit, ask, transfer_peer) as connection:
+        asked = partial(_ask, ask) if ask is not None else None
+        async with exchange(settings, options, emit, asked, transfer_peer) as connection:
             yield Met(connection)
         return
     refuse_idle_turn(settings)
@@ -108,6 +140,41 @@ async def by_code(
             connection = await wait()
             listener.use_up()
             yield connection
+
+
+class OtherCode(Exception):
+    """A code that is no description was entered where one is needed."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.code = code
+
+
+async def _ask(ask: Ask, wanted: SdpType | None, validate: Callable[[str], object]) -> str:
+    """Return a description.
+
+    Raises:
+        OtherCode: a short code or a dial code was entered instead.
+    """
+
+    def check(text: str) -> None:
+        if resembles_short_code(text):
+            read(text)
+        elif not _is_dial_code(text):
+            validate(text)
+
+    text = await ask(wanted, check)
+    if resembles_short_code(text) or _is_dial_code(text):
+        raise OtherCode(text)
+    return text
+
+
+def _is_dial_code(text: str) -> bool:
+    try:
+        decode(text)
+    except DcsendError:
+        return False
+    return True
 
 
 def refuse_idle_turn(settings: Settings) -> None:
@@ -170,17 +237,20 @@ def _with_words(settings: Settings, emit: Emit, words: Sequence[str], event: Eve
     emit(event)
 
 
-def _is_description(code: str) -> bool:
+def _is_exchanged(settings: Settings) -> bool:
+    """Return whether an offer and an answer are exchanged, of which the code may be the first."""
+    code = settings.code
     if not code:
+        return settings.signal is Signal.SDP
+    if resembles_short_code(code) or _is_dial_code(code):
         return False
     from dcsend.signaling.blob import is_blob  # a listener does not need it
 
-    return is_blob(code)
+    return settings.signal is Signal.SDP or is_blob(code)
 
 
 def _joined(settings: Settings, emit: Emit, make: Make[Peer]) -> AbstractAsyncContextManager[Peer]:
     from dcsend.session.joining import joined  # a listener does not need it
-    from dcsend.signaling.shortcode import read
 
     return joined(settings, emit, read(settings.code), make)
 

@@ -126,7 +126,7 @@ class ShortCodes(Generic[Peer]):
                 self._emit(ShortCodeOver(exc))
                 return
             if self._max_wrong is not None and wrong >= self._max_wrong:
-                if self._confirm is None or not await self._confirm():
+                if not await self._confirmed():
                     self._emit(
                         ShortCodeOver(
                             AuthenticationFailed(
@@ -139,6 +139,22 @@ class ShortCodes(Generic[Peer]):
                 wrong = 0
             await self._listener.free.wait()
             code = OwnCode("", new_words(self._settings.words))
+
+    async def _confirmed(self) -> bool:
+        """Ask whether to go on; the question is withdrawn while a peer is connected."""
+        while self._confirm is not None:
+            await self._listener.free.wait()
+            asking = asyncio.ensure_future(self._confirm())
+            taken = asyncio.create_task(self._listener.taken.wait())
+            try:
+                await asyncio.wait({asking, taken}, return_when=asyncio.FIRST_COMPLETED)
+                if asking.done():
+                    return asking.result()
+            finally:
+                asking.cancel()
+                taken.cancel()
+                await asyncio.wait({asking, taken})
+        return False
 
     async def _one(self, wanted: OwnCode) -> bool:
         """Show one code, and connect the joiner that has it; return whether its words were right.

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     from dcsend.session.arrivals import Arrivals
     from dcsend.session.control import ConnectedPeer
     from dcsend.session.conversation import Room
+    from dcsend.session.entered import Enter
     from dcsend.session.exchange import Ask
     from dcsend.session.incoming import Incoming
     from dcsend.session.outgoing import Outgoing
+    from dcsend.session.short_codes import Confirm
 
 __all__ = ["OwnOutput", "receive_files", "send_files"]
 
@@ -52,6 +54,7 @@ async def send_files(
     emit: Emit,
     *,
     ask: Ask | None = None,
+    confirm: Confirm | None = None,
     lines: asyncio.Queue[str] | None = None,
     interrupt: asyncio.Future[int] | None = None,
     room: Room | None = None,
@@ -65,6 +68,7 @@ async def send_files(
         settings: everything else.
         emit: gets every event; the last one is what is returned.
         ask: returns the other side's session description, where those are exchanged.
+        confirm: asks whether to show another short code after several wrong ones; None: without it.
         lines: typed meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
         room: awaited before more is sent or acknowledged, for a slow reader of the events.
@@ -112,7 +116,8 @@ async def send_files(
                 )
 
             try:
-                async with meet(settings, preparation.announce, "sender", ask) as arrivals:
+                emits = preparation.announce
+                async with meet(settings, emits, "sender", ask, confirm) as arrivals:
                     await preparation.loaded()
                     await _converse(arrivals, half, settings, tally, lines, room)
             finally:
@@ -129,6 +134,8 @@ async def receive_files(
     decide: Decide,
     *,
     ask: Ask | None = None,
+    confirm: Confirm | None = None,
+    enter: Enter | None = None,
     lines: asyncio.Queue[str] | None = None,
     interrupt: asyncio.Future[int] | None = None,
     room: Room | None = None,
@@ -143,6 +150,8 @@ async def receive_files(
         emit: gets every event; the last one is what is returned.
         decide: returns whether to accept, and what to do about files that exist.
         ask: returns the other side's session description, where those are exchanged.
+        confirm: asks whether to show another short code after several wrong ones; None: without it.
+        enter: returns a code that a person enters while this side waits.
         lines: typed meanwhile, for the text channel.
         interrupt: set to a signal's number to end the run as that signal does.
         room: awaited before more is sent or acknowledged, for a slow reader of the events.
@@ -186,7 +195,8 @@ async def receive_files(
                 accepted=arrivals.accepted,
             )
 
-        async with meet(settings, loading.announce, "receiver", ask) as arrivals:
+        emits = loading.announce
+        async with meet(settings, emits, "receiver", ask, confirm, enter) as arrivals:
             await loading.finish()
             await _converse(arrivals, half, settings, tally, lines, room)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dcsend.display.editing import Typed
+from dcsend.signaling.shortcode import completed
 
 BACK = "\b \b"
 
@@ -36,3 +37,21 @@ def test_empty_line_or_control_d_stops_the_input(keys: str, stopped: bool) -> No
     typed = Typed()
     typed.type(keys)
     assert typed.stopped == stopped
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ("7-wal\t", "7-walrus"),
+        ("7-wal\t-umb\t", "7-walrus-umbrella"),
+        ("7-w\t", "7-w"),
+        ("7-xyz\t", "7-xyz"),
+        ("one\n7-wal\t", "one\n7-walrus"),
+        ("dcsend receive 7 \twal\t", "dcsend receive 7 \twalrus"),
+    ],
+)
+def test_tab_completes_a_word_if_there_is_one_way(keys: str, text: str) -> None:
+    typed = Typed(completed)
+    echo = typed.type(keys)
+    assert typed.text == text
+    assert echo == text.replace(" \t", " ")

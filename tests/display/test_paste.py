@@ -20,7 +20,7 @@ import pytest
 
 import dcsend
 from dcsend.display.editing import MORE
-from dcsend.display.paste import MAX_INPUT, PROMPT, read_code_lines, resolve_code_argument
+from dcsend.display.paste import MAX_INPUT, PROMPT, Reading, read_code_lines, resolve_code_argument
 from dcsend.errors import DcsendError, Interrupted, UsageError
 from dcsend.signaling.dialcode import Address, DialCode, decode
 
@@ -444,5 +444,5 @@ def test_directory_as_standard_input_is_refused(tmp_path: Path) -> None:
 )
 def test_console_without_termios_is_read_line_by_line(typed: str, read: str | None) -> None:
     errors = io.StringIO()
-    assert read_code_lines(io.StringIO(typed), complete, errors) == (read or typed)
+    assert read_code_lines(io.StringIO(typed), Reading(complete), errors) == (read or typed)
     assert errors.getvalue() == PROMPT + "\n"

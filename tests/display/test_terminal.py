@@ -316,5 +316,5 @@ def test_answer_alone_replaces_nothing(seat: Seat) -> None:
 def test_pasted_code_is_followed_by_what_is_going_on(seat: Seat) -> None:
     display = seat.display()
     display.show(DescriptionReady("offer", "ds0"))
-    display.description_entered()
+    display.code_entered()
     assert seat.pty.look()[-1] == "connecting ..."

@@ -1,0 +1,190 @@
+"""The row below a code, in which a person types: a code of the other side, or an answer.
+
+    waiting for the other side; or enter a code:          nothing is typed
+    code: 7-walrus-umb_                                   Tab completes, Enter ends
+    three wrong codes in a row: Enter shows another one, n ends short codes _
+
+The terminal is in cbreak mode meanwhile, and the typed text is part of the row. So whatever else is
+written cannot mix with it, and the block above stays where it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from dcsend.display.codes import CodeDisplay
+from dcsend.display.editing import Completed, Console
+from dcsend.display.keyboard import Keyboard
+from dcsend.display.screen import Screen
+from dcsend.display.streams import Stream
+from dcsend.display.wording import sentence, width
+from dcsend.errors import DcsendError
+
+__all__ = ["CodePrompt"]
+
+_HINT: Final = "; or enter a code: "
+_QUESTIONS: Final = (
+    "three wrong codes in a row: Enter shows another one, n ends short codes ",
+    "Enter shows another short code, n none ",
+    "Enter: another code, n: none ",
+)
+"From the longest to the shortest."
+_LEAST: Final = 4
+"Columns for an answer."
+_ANSWERS: Final = {"": True, "y": True, "yes": True, "n": False, "no": False}
+
+
+class CodePrompt:
+    """Takes a code and answers while a code is shown."""
+
+    def __init__(
+        self,
+        codes: CodeDisplay,
+        screen: Screen,
+        err: Stream,
+        keyboard: Keyboard,
+        *,
+        takes_codes: bool,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            codes: above the prompt.
+            screen: has both.
+            err: the terminal.
+            keyboard: paused while the prompt reads.
+            takes_codes: whether `enter` is called while this side waits; it then reads the answers,
+                too.
+        """
+        self._codes = codes
+        self._screen = screen
+        self._err = err
+        self._keyboard = keyboard
+        self._takes_codes = takes_codes
+        self._typing: Console | None = None
+        self._ended = False
+        "Whether the user has ended the input."
+        self._answer: asyncio.Future[bool] | None = None
+        "Of the open question."
+
+    async def enter(self, check: Callable[[str], object], completed: Completed) -> str | None:
+        """Return a code that is typed while this side waits; None at the end of input.
+
+        Args:
+            check: raises DcsendError for an invalid code, which is shown.
+            completed: for the Tab key.
+        """
+        with self._reading(completed) as typing:
+            while (text := await typing.paste(_is_line, _nothing)) is not None:
+                if self._is_answer(text) or not text.strip():
+                    continue
+                try:
+                    check(text)
+                except DcsendError as exc:
+                    self._report(exc)
+                else:
+                    return text
+        self._end()
+        return None
+
+    async def confirm(self) -> bool:
+        """Ask whether to show another short code, after several wrong ones."""
+        if self._ended:
+            return False
+        answer: asyncio.Future[bool] = asyncio.Future()
+        self._answer = answer
+        try:
+            if self._takes_codes:
+                self._show()
+                return await answer
+            with self._reading(_no_words) as typing:
+                while not answer.done():
+                    text = await typing.paste(_is_line, _nothing)
+                    if text is None:
+                        self._end()
+                    else:
+                        self._is_answer(text)
+                return answer.result()
+        finally:
+            self._answer = None
+            self._show()
+
+    @contextmanager
+    def _reading(self, completed: Completed) -> Iterator[Console]:
+        self._keyboard.pause()
+        try:
+            typing = self._typing = Console(completed, self._show, self._screen.redraw)
+            try:
+                self._show()
+                yield typing
+            finally:
+                self._typing = None
+                typing.close()
+                self._show()
+        finally:
+            self._keyboard.resume()
+
+    def _is_answer(self, text: str) -> bool:
+        """Return whether *text* answers the open question, and pass the answer on."""
+        answer = _ANSWERS.get(text.strip().lower())
+        if answer is None or self._answer is None or self._answer.done():
+            return False
+        self._answer.set_result(answer)
+        self._show()
+        return True
+
+    def _end(self) -> None:
+        """The input has ended: the answer to each question is no."""
+        self._ended = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(False)
+
+    def _report(self, error: DcsendError) -> None:
+        rows = [error.message, *([f"hint: {error.hint}"] if error.hint else [])]
+        self._codes.warn([sentence(row) for row in rows])
+
+    def _show(self) -> None:
+        self._codes.prompt(self._row if self._typing is not None else None)
+
+    def _row(self, status: str) -> str:
+        """Return the row in place of *status*: what is asked, and the end of what was typed."""
+        columns = self._err.window[0] - 1
+        typed = self._typing.pending if self._typing is not None else ""
+        if self._answer is not None and not self._answer.done():
+            label = _fitting(_QUESTIONS, columns - _LEAST)
+        elif not self._takes_codes:
+            return status
+        elif typed:
+            label = "code: "
+        else:
+            waiting = status.removesuffix("; Ctrl-C ends")
+            where = () if "scroll up" in status else ("waiting",)
+            return _fitting([f"{one}{_HINT}" for one in (waiting, *where)], columns, status)
+        return label + _tail(typed, columns - width(label))
+
+
+def _fitting(texts: tuple[str, ...] | list[str], columns: int, otherwise: str = "") -> str:
+    """Return the first text that fits, else *otherwise* or the last."""
+    return next((text for text in texts if width(text) <= columns), otherwise or texts[-1])
+
+
+def _tail(text: str, columns: int) -> str:
+    """Return the end of *text* that takes at most *columns* cells."""
+    while text and width(text) > columns:
+        text = text[1:]
+    return text
+
+
+def _is_line(text: str) -> bool:
+    return text.endswith("\n")
+
+
+def _nothing() -> None:
+    """A line that is not valid is reported."""
+
+
+def _no_words(text: str) -> tuple[str, ...]:
+    return ()

@@ -1,0 +1,240 @@
+"""Short codes in real terminal windows of tmux, over the stock mailbox server."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.display.test_qr import photographed, scanned
+from tests.support.mailbox_server import StockServer
+from tests.support.screens import Pane, Tmux, tmux_server
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(
+        shutil.which("tmux") is None or sys.platform == "win32", reason="tmux is not installed"
+    ),
+]
+
+COMMAND = r"^dcsend (?:receive|send PATH --to) (\d+-[a-z]+-[a-z]+)$"
+PROMPT = "^waiting for the other side; or enter a code:"
+QUESTION = "^three wrong codes in a row: Enter shows another one, n ends short codes"
+ACCEPT = r"\blists all\]$"
+
+
+class Windows:
+    """Opens windows whose programs use one rendezvous server."""
+
+    def __init__(self, tmux: Tmux, folder: Path, server: str) -> None:
+        self._tmux = tmux
+        self._folder = folder
+        self._variables = {"DCSEND_SERVER": server}
+
+    def open(self, columns: int = 80, rows: int = 24, **variables: str) -> Pane:
+        """Open a window."""
+        return self._tmux.window(self._folder, columns, rows, self._variables | variables)
+
+    def refused(self, code: str) -> None:
+        """Enter the number of *code* with other words, in a window of its own."""
+        number, first, second = code.split("-")
+        words = "walrus-umbrella" if {first, second}.isdisjoint({"walrus"}) else "yoyo-umbrella"
+        joiner = self.open()
+        joiner.dcsend("receive", f"{number}-{words}", "-y", "-o", "out")
+        assert joiner.ended() == 8
+
+
+@pytest.fixture
+def windows(stock_server: StockServer, tmp_path: Path) -> Iterator[Windows]:
+    """Start the servers; make a small file."""
+    (tmp_path / "note.txt").write_text("hello")
+    stock_server.start()
+    with tmux_server() as tmux:
+        yield Windows(tmux, tmp_path, stock_server.server.url)
+
+
+def next_code(pane: Pane, *before: str) -> str:
+    """Wait for a code that is none of *before*."""
+    others = "|".join(["-", *before])
+    return pane.until(rf"^dcsend (?:receive|send PATH --to) (?!(?:{others})$)(\d+-[a-z-]+)$")[1]
+
+
+def wrong_three_times(windows: Windows, sender: Pane) -> str:
+    """Use up three codes; return the last one."""
+    used: list[str] = []
+    for _ in range(3):
+        used.append(next_code(sender, *used))
+        windows.refused(used[-1])
+    return used[-1]
+
+
+def test_ordinary_window_shows_the_short_code_above_the_qr_code(windows: Windows) -> None:
+    sender = windows.open(DCSEND_NO_PAGE="")
+    sender.dcsend("send", "note.txt")
+    code = sender.until(COMMAND)[1]
+    rows = sender.look()
+    assert rows[:2] == [
+        "on the other machine, run, or enter the code on the page:",
+        f"dcsend receive {code}",
+    ]
+    assert rows[-1] == "waiting for the other side; Ctrl-C ends"
+    assert scanned(photographed(sender.painted(), "dark")).startswith("http://127.0.0.1:")
+
+
+def test_next_code_is_in_the_place_of_the_one_that_a_wrong_code_has_used_up(
+    windows: Windows,
+) -> None:
+    sender = windows.open(rows=50)
+    sender.dcsend("send", "note.txt")
+    first = sender.until(COMMAND)[1]
+    windows.refused(first)
+    second = next_code(sender, first)
+    lines = sender.look(joined=True, back=200)
+    assert [line for line in lines if line.startswith("dcsend receive")] == [
+        f"dcsend receive {second}"
+    ]
+    assert "note: a wrong code was entered, which uses this code up" in lines
+
+
+def test_enter_shows_another_code_after_three_wrong_ones(windows: Windows) -> None:
+    sender = windows.open()
+    sender.dcsend("send", "note.txt")
+    last = wrong_three_times(windows, sender)
+    sender.until(QUESTION)
+    sender.enter()
+    code = next_code(sender, last)
+    receiver = windows.open()
+    receiver.dcsend("receive", code, "-y", "-o", "out")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_n_ends_short_codes_and_the_dial_code_works(windows: Windows) -> None:
+    sender = windows.open()
+    sender.dcsend("send", "note.txt")
+    wrong_three_times(windows, sender)
+    sender.until(QUESTION)
+    sender.enter("n")
+    sender.until("^3 wrong short codes in a row: no more are shown$")
+    receiver = windows.open()
+    receiver.dcsend("receive", sender.code(), "-y", "-o", "out")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_question_is_withdrawn_when_a_device_connects_with_the_dial_code(
+    windows: Windows,
+) -> None:
+    sender = windows.open(rows=50)
+    sender.dcsend("send", "note.txt", "--long")
+    wrong_three_times(windows, sender)
+    sender.until(QUESTION)
+    sender.type("xyz")
+    receiver = windows.open()
+    receiver.dcsend("receive", sender.code(), "-o", "out")
+    receiver.until(ACCEPT)
+    sender.until("^waiting for the other side to accept")
+    assert not any("three wrong codes" in line for line in sender.look(joined=True, back=200))
+    sender.enter("hello")
+    receiver.until("^other side: hello$")
+    receiver.enter("n")
+    assert (receiver.ended(), sender.ended()) == (7, 7)
+
+
+def test_waiting_receiver_takes_a_code_whose_words_tab_completes(windows: Windows) -> None:
+    sender, receiver = windows.open(), windows.open()
+    sender.dcsend("send", "note.txt")
+    number, first, second = sender.until(COMMAND)[1].split("-")
+    receiver.dcsend("receive", "-o", "out")
+    receiver.until(PROMPT)
+    receiver.type(f"{number} {first[:3]}")
+    receiver.key("Tab")
+    receiver.type(f" {second[:3]}")
+    receiver.key("Tab")
+    receiver.until(f"^code: {number} {first} {second}$")
+    receiver.key("Enter")
+    receiver.until(ACCEPT)
+    receiver.enter("y")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+    # The code of the receiver is not valid any more.
+    assert not any("send PATH" in line for line in receiver.look(joined=True, back=200))
+
+
+def test_waiting_receiver_takes_a_dial_code_that_is_longer_than_a_row(windows: Windows) -> None:
+    sender, receiver = windows.open(rows=50), windows.open()
+    sender.dcsend("send", "note.txt", "--long")
+    receiver.dcsend("receive", "-o", "out", "-y")
+    receiver.until(PROMPT)
+    receiver.enter(f"dcsend receive {sender.code()}")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_invalid_code_is_reported_and_another_one_can_be_entered(windows: Windows) -> None:
+    sender, receiver = windows.open(), windows.open()
+    sender.dcsend("send", "note.txt")
+    code = sender.until(COMMAND)[1]
+    receiver.dcsend("receive", "-o", "out", "-y")
+    receiver.until(PROMPT)
+    receiver.enter("7-walrus-umbrxxx")
+    receiver.until("^'umbrxxx' is not a word of a code$")
+    receiver.until(PROMPT)
+    receiver.enter(code)
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_unfinished_code_is_discarded_when_a_sender_connects(windows: Windows) -> None:
+    receiver, sender = windows.open(), windows.open()
+    receiver.dcsend("receive", "-o", "out")
+    code = receiver.until(COMMAND)[1]
+    receiver.type("7-wal")
+    receiver.until("^code: 7-wal$")
+    sender.dcsend("send", "note.txt", "--to", code)
+    receiver.until(ACCEPT)
+    assert not any("7-wal" in line for line in receiver.look(joined=True, back=200))
+    receiver.enter("y")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_prompt_of_the_command_line_reports_a_wrong_word_and_asks_again(windows: Windows) -> None:
+    sender, receiver = windows.open(), windows.open()
+    sender.dcsend("send", "note.txt")
+    number, first, second = sender.until(COMMAND)[1].split("-")
+    receiver.dcsend("receive", "@-", "-o", "out", "-y")
+    receiver.until("^paste the code or link, then press Enter$")
+    receiver.enter("7-walrus-umbrxxx")
+    receiver.until("^'umbrxxx' is not a word of a code$")
+    receiver.type(f"{number}-{first}-{second[:3]}")
+    receiver.key("Tab")
+    receiver.until(f"^{number}-{first}-{second}$")
+    receiver.key("Enter")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_prompt_for_an_offer_takes_a_short_code(windows: Windows) -> None:
+    sender, receiver = windows.open(), windows.open()
+    sender.dcsend("send", "note.txt")
+    code = sender.until(COMMAND)[1]
+    receiver.dcsend("receive", "--signal", "sdp", "-o", "out", "-y")
+    receiver.until("^paste the other side's code")
+    receiver.enter(code)
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_stopped_receiver_shows_its_prompt_again(windows: Windows) -> None:
+    receiver = windows.open()
+    receiver.dcsend("receive", "-o", "out")
+    receiver.until(PROMPT)
+    receiver.key("C-z")
+    receiver.until("Stopped|Suspended")
+    receiver.enter(r"printf '\033[H\033[2J\033[3Jcleared\n'")
+    receiver.until("^cleared$")
+    receiver.enter("fg")
+    receiver.until("m dcsend receive")
+    receiver.until(PROMPT)
+    receiver.type("7-wal")
+    receiver.until("^code: 7-wal$")
+    receiver.key("C-c")
+    receiver.until("^dcsend: interrupted$")
+    receiver.enter("stty -a | grep -o ' echo ' && echo usable")
+    receiver.until("^usable$")
