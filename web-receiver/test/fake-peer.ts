@@ -34,6 +34,9 @@ type Data = string | ArrayBuffer;
 export class FakeChannel {
   readonly label: string;
   readyState: RTCDataChannelState = "connecting";
+  ordered = true;
+  maxRetransmits: number | null = null;
+  maxPacketLifeTime: number | null = null;
   binaryType = "blob";
   bufferedAmount = 0;
   bufferedAmountLowThreshold = 0;
@@ -49,6 +52,10 @@ export class FakeChannel {
 
   constructor(label: string) {
     this.label = label;
+  }
+
+  close(): void {
+    this.closed();
   }
 
   send(message: Uint8Array | string): void {
@@ -98,7 +105,11 @@ export class FakePeer {
   oniceconnectionstatechange = () => {};
   onconnectionstatechange = () => {};
   iceGatheringState: RTCIceGatheringState = "gathering";
-  onicecandidate: (() => void) | null = null;
+  onicecandidate: ((event: { candidate: { candidate: string } | null }) => void) | null = null;
+  onicecandidateerror: ((error: object) => void) | null = null;
+  ondatachannel: ((event: { channel: FakeChannel }) => void) | null = null;
+  /** What was given to `addIceCandidate`. */
+  readonly added: string[] = [];
   localDescription: RTCSessionDescriptionInit | null = null;
   remoteDescription: RTCSessionDescriptionInit | null = null;
   sctp = { maxMessageSize: 262_144 };
@@ -127,6 +138,21 @@ export class FakePeer {
 
   async createOffer(): Promise<RTCSessionDescriptionInit> {
     return { type: "offer", sdp: CHROMIUM_OFFER };
+  }
+
+  async createAnswer(): Promise<RTCSessionDescriptionInit> {
+    const sdp = CHROMIUM_OFFER.replace("a=setup:actpass", "a=setup:active");
+    return { type: "answer", sdp };
+  }
+
+  async addIceCandidate({ candidate }: { candidate: string }): Promise<void> {
+    if (this.remoteDescription === null) throw new DOMException("early", "InvalidStateError");
+    this.added.push(candidate);
+  }
+
+  /** Report a candidate of this side; null is their end. */
+  find(candidate: string | null): void {
+    this.onicecandidate?.({ candidate: candidate === null ? null : { candidate } });
   }
 
   async setLocalDescription(description: RTCSessionDescriptionInit): Promise<void> {

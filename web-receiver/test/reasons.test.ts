@@ -8,6 +8,7 @@ import {
   failure,
   OFFERER,
   type RemoteAddress,
+  SHORT_CODE,
   situation,
 } from "../src/peers/reasons.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
@@ -80,10 +81,13 @@ test("a relay of the other side is none where UDP is blocked here", () => {
   expect(situation(facts).name).toBe("no STUN answer");
 });
 
-test.each([...DIALER, ...OFFERER])("$name: no sentence begins with an address", (row) => {
-  // It would get a capital letter: `Fd00::7 answered`.
-  for (const text of [row.message, row.hint]) expect(text).not.toMatch(/^[A-Z]{4}/);
-});
+test.each([...DIALER, ...OFFERER, ...SHORT_CODE])(
+  "$name: no sentence begins with an address",
+  (row) => {
+    // It would get a capital letter: `Fd00::7 answered`.
+    for (const text of [row.message, row.hint]) expect(text).not.toMatch(/^[A-Z]{4}/);
+  },
+);
 
 test("the port is that of the address that is named", () => {
   const theirs = [...places("203.0.113.1"), { host: "192.168.1.7", port: 50_000 }];
@@ -99,6 +103,7 @@ describe("docs/connecting.md", () => {
   test.each([
     ["The page (one code)", DIALER],
     ["The page (two codes)", OFFERER],
+    ["The page (page with a short code)", SHORT_CODE],
   ] as const)("%s shows the table", (heading, table) => {
     const after = rows.slice(
       rows.findIndex((row) => row.startsWith("## ") && row.endsWith(heading)),

@@ -9,8 +9,8 @@ import { CodeUsed, ConnectionFailed } from "../errors.ts";
 
 /** The facts known to the page after a failed attempt. */
 export interface Facts {
-  /** Whether it dialed with one code, or made the offer of two descriptions. */
-  readonly role: "dialer" | "offerer";
+  /** Whether it dialed with one code, made the offer of two descriptions, or used a short code. */
+  readonly role: "dialer" | "offerer" | "short code";
   /** Addresses of the other side, from its code. */
   readonly theirs: readonly RemoteAddress[];
   /** The browser's own description, with the candidates that it found. */
@@ -49,10 +49,6 @@ const CANDIDATE = /^a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ (\w+)/gim;
 const PRIVATE =
   /^(10\.|127\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:|::1$)/i;
 
-/** An offer can be answered once. */
-const ANEW = "start again with two new codes";
-const RELAY = `${ANEW}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
-const TLS = `${ANEW}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
 const WAITING =
   "another device may be connected with this code, or it is used up, or the program there has ended: if so, make a new code there.";
 
@@ -133,60 +129,76 @@ export const DIALER: readonly Situation[] = [
   },
 ];
 
-/** With two descriptions. */
-export const OFFERER: readonly Situation[] = [
-  {
-    name: "checks arrive, no connection",
-    applies: isConnected,
-    message: "an answer came from HOSTS, but the encrypted connection failed",
-    hint: ANEW,
-  },
-  {
-    name: "no address here",
-    applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
-    message: "the browser has found no address of this device that it can use",
-    hint: `${ANEW}, and a STUN server under Servers`,
-  },
-  {
-    name: "no common address family",
-    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
-    message: "the other side has FAMILY addresses only, and the browser found none here",
-    hint: `${RELAY}, on the side with IPv6 only`,
-  },
-  {
-    name: "relay without effect",
-    // Without UDP here, a relay of the other side is unreachable, too.
-    applies: (facts) =>
-      found(facts.own, "relay").length > 0 ||
-      (facts.theirs.some(({ relayed }) => relayed) && !isUnanswered(facts)),
-    message: "no answer from HOSTS, directly or through the relay",
-    hint: `if the other side has ended, ${ANEW}`,
-  },
-  {
-    name: "same public address",
-    applies: (facts) => shared(facts) !== undefined,
-    message: "no answer from HOSTS: both sides have the public address PUBLIC",
-    hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${RELAY}`,
-  },
-  {
-    name: "no STUN answer",
-    applies: isUnanswered,
-    message: "no answer from HOSTS, and none from a STUN server",
-    hint: `if UDP is blocked in this network, ${TLS}`,
-  },
-  {
-    name: "private addresses there",
-    applies: ({ theirs }) => theirs.length > 0 && !theirs.some(isPublic),
-    message: "no answer from HOSTS, which are private addresses",
-    hint: `if UDP is blocked there, the other side needs a relay over TLS: turns:USER:PASSWORD@HOST:443`,
-  },
-  {
-    name: "not known",
-    applies: () => true,
-    message: "no answer from HOSTS",
-    hint: `check that the other side still waits; if a NAT is symmetric, ${RELAY}`,
-  },
-];
+/** Return the table for two sides that both send checks; `anew` is how another attempt begins. */
+function mutual(anew: string): readonly Situation[] {
+  const relay = `${anew}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
+  const tls = `${anew}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
+  return [
+    {
+      name: "checks arrive, no connection",
+      applies: isConnected,
+      message: "an answer came from HOSTS, but the encrypted connection failed",
+      hint: anew,
+    },
+    {
+      name: "no address here",
+      applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
+      message: "the browser has found no address of this device that it can use",
+      hint: `${anew}, and a STUN server under Servers`,
+    },
+    {
+      name: "no common address family",
+      applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+      message: "the other side has FAMILY addresses only, and the browser found none here",
+      hint: `${relay}, on the side with IPv6 only`,
+    },
+    {
+      name: "relay without effect",
+      // Without UDP here, a relay of the other side is unreachable, too.
+      applies: (facts) =>
+        found(facts.own, "relay").length > 0 ||
+        (facts.theirs.some(({ relayed }) => relayed) && !isUnanswered(facts)),
+      message: "no answer from HOSTS, directly or through the relay",
+      hint: `if the other side has ended, ${anew}`,
+    },
+    {
+      name: "same public address",
+      applies: (facts) => shared(facts) !== undefined,
+      message: "no answer from HOSTS: both sides have the public address PUBLIC",
+      hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${relay}`,
+    },
+    {
+      name: "no STUN answer",
+      applies: isUnanswered,
+      message: "no answer from HOSTS, and none from a STUN server",
+      hint: `if UDP is blocked in this network, ${tls}`,
+    },
+    {
+      name: "private addresses there",
+      applies: ({ theirs }) => theirs.length > 0 && !theirs.some(isPublic),
+      message: "no answer from HOSTS, which are private addresses",
+      hint: `if UDP is blocked there, the other side needs a relay over TLS: turns:USER:PASSWORD@HOST:443`,
+    },
+    {
+      name: "not known",
+      applies: () => true,
+      message: "no answer from HOSTS",
+      hint: `check that the other side still waits; if a NAT is symmetric, ${relay}`,
+    },
+  ];
+}
+
+/** With two descriptions: an offer can be answered once. */
+export const OFFERER = mutual("start again with two new codes");
+
+/** With a short code, on either side. */
+export const SHORT_CODE = mutual("use a new code");
+
+const TABLES: Readonly<Record<Facts["role"], readonly Situation[]>> = {
+  dialer: DIALER,
+  offerer: OFFERER,
+  "short code": SHORT_CODE,
+};
 
 /** Return whether servers were configured, and none has answered. */
 function isUnanswered({ own, asked }: Facts): boolean {
@@ -205,7 +217,7 @@ export function failure(facts: Facts): CodeUsed | ConnectionFailed {
 
 /** Return the first situation that applies; the last one always does. */
 export function situation(facts: Facts): Situation {
-  const table = facts.role === "dialer" ? DIALER : OFFERER;
+  const table = TABLES[facts.role];
   const [first = table[table.length - 1]] = table.filter((one) => one.applies(facts));
   return first as Situation;
 }

@@ -1,0 +1,245 @@
+/**
+ * One RTCPeerConnection of the browser, with the interface of contract.ts.
+ *
+ * The local description is used exactly as the browser made it: Chromium is going to refuse any
+ * other.
+ */
+import { ConnectionFailed } from "../errors.ts";
+import { MAX_MESSAGE_SIZE } from "./answer.ts";
+import { BrowserChannel } from "./channel.ts";
+import { type Connection, LABELS, type Label, type Route } from "./contract.ts";
+import { type Facts, failure } from "./reasons.ts";
+
+/** The facts that the attempt itself does not find out. */
+export type Known = Pick<Facts, "role" | "theirs" | "asked" | "server">;
+
+/**
+ * Milliseconds from the first sign of the end until all channels end: the events of the connection,
+ * and of other channels, may overtake messages that have arrived.
+ */
+const LINGER = 100;
+
+/** Final states of a connection; after `disconnected` it may recover. */
+const OVER = /failed|closed/;
+
+/** States of ICE in which checks were sent; `failed` may follow `new`. */
+const TRYING = /checking|connected|completed|disconnected/;
+
+/**
+ * Milliseconds within which no browser gives up on a silent peer. Chromium fails at once on an
+ * authenticated error response (486, 430); Firefox ignores one.
+ */
+const EARLY = 5000;
+
+/**
+ * Milliseconds after which it is settled whether the browser sends checks: it forms its candidate
+ * pairs within 0.2 s (Chromium 156, Firefox 153), or none, and then stays `new`.
+ */
+const TRIES = 3000;
+
+/** Makes an RTCPeerConnection; replaced in tests. */
+export type NewPeer = (configuration: RTCConfiguration) => RTCPeerConnection;
+
+/** Make the browser's own. Throws ConnectionFailed where it has none. */
+export const ownPeerConnection: NewPeer = (configuration) => {
+  if (typeof globalThis.RTCPeerConnection !== "function") {
+    throw new ConnectionFailed(
+      "this browser has no WebRTC",
+      "a setting or an extension may have turned it off; or use another browser",
+    );
+  }
+  return new RTCPeerConnection(configuration);
+};
+
+/** One RTCPeerConnection, from the offer to its end. */
+export class BrowserConnection implements Connection {
+  readonly #channels: Partial<Record<Label, BrowserChannel>> = {};
+  readonly #peer: RTCPeerConnection;
+  /** Called at each event that may decide the attempt. */
+  #changed = () => {};
+  /** End `open` with the reason for the failure; without effect when it has ended. */
+  giveUp = () => {};
+
+  /** `opens`: whether this side opens the channels, as the side does that makes the offer. */
+  constructor(peer: RTCPeerConnection, opens = true) {
+    this.#peer = peer;
+    if (opens) {
+      // The order that the listener expects.
+      for (const label of LABELS) this.#add(label, peer.createDataChannel(label));
+    } else peer.ondatachannel = ({ channel }) => this.#opened(channel);
+    peer.oniceconnectionstatechange = () => this.#changed();
+    peer.onconnectionstatechange = () => {
+      if (OVER.test(peer.connectionState)) this.#end();
+      this.#changed();
+    };
+  }
+
+  /** All channels, once they are open. */
+  get channels(): Readonly<Record<Label, BrowserChannel>> {
+    return this.#channels as Record<Label, BrowserChannel>;
+  }
+
+  /** Make the offer; return it, without candidates. */
+  async offer(): Promise<string> {
+    await this.#peer.setLocalDescription(await this.#peer.createOffer());
+    return this.#peer.localDescription?.sdp ?? "";
+  }
+
+  /**
+   * Return the offer with its candidates: all, or those found within `limit` seconds; without a
+   * relayed one until then, within `relaying` seconds.
+   */
+  async gathered(limit: number, relaying: number): Promise<string> {
+    const peer = this.#peer;
+    const sdp = () => peer.localDescription?.sdp ?? "";
+    const began = performance.now();
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        const passed = (performance.now() - began) / 1000;
+        const isEnough = passed >= limit && (passed >= relaying || / typ relay\b/.test(sdp()));
+        if (peer.iceGatheringState !== "complete" && !isEnough) return;
+        for (const timer of timers) clearTimeout(timer);
+        peer.onicecandidate = peer.onicegatheringstatechange = null;
+        resolve();
+      };
+      const timers = [limit, Math.max(limit, relaying)].map((s) => setTimeout(look, s * 1000 + 1));
+      peer.onicegatheringstatechange = peer.onicecandidate = look;
+      look();
+    });
+    return sdp();
+  }
+
+  /** Apply the answer, and wait until all channels are open; `known` explains a failure. */
+  async accept(sdp: string, timeout: number, known: Known): Promise<void> {
+    await this.#peer.setRemoteDescription({ type: "answer", sdp });
+    await this.open(timeout, () => known);
+  }
+
+  /**
+   * Wait until all channels are open; `known` explains a failure. `patient`: candidates of the other
+   * side may still arrive, so the attempt ends by `giveUp` or by the timeout.
+   */
+  async open(timeout: number, known: () => Known, patient = false): Promise<void> {
+    const peer = this.#peer;
+    await new Promise<void>((resolve, reject) => {
+      const began = performance.now();
+      let hasTried = false;
+      const giveUp = () => {
+        const early = performance.now() - began < EARLY;
+        // Firefox fails without having sent any check where it has no address of the family.
+        const ice = hasTried ? peer.iceConnectionState : "new";
+        const own = peer.localDescription?.sdp ?? "";
+        reject(failure({ ...known(), ice, early, own }));
+        clearAll();
+      };
+      const timers = [setTimeout(giveUp, timeout * 1000)];
+      const hopeless = async () => {
+        if (!hasTried && !(await this.#hasPairs()) && !hasTried) giveUp();
+      };
+      if (!patient) timers.push(setTimeout(hopeless, TRIES));
+      this.giveUp = giveUp;
+      const clearAll = () => {
+        for (const timer of timers) clearTimeout(timer);
+        this.#changed = () => {};
+        this.giveUp = () => {};
+      };
+      this.#changed = () => {
+        const states = LABELS.map((label) => this.#channels[label]?.state ?? "connecting");
+        const isOpen = states.every((state) => state === "open");
+        const isOver = OVER.test(`${peer.iceConnectionState} ${peer.connectionState} ${states}`);
+        hasTried ||= TRYING.test(peer.iceConnectionState);
+        if (!isOpen && !isOver) return;
+        if (!isOpen) return giveUp();
+        resolve();
+        clearAll();
+      };
+      this.#changed();
+    });
+    const size = Math.min(peer.sctp?.maxMessageSize ?? 65_536, MAX_MESSAGE_SIZE);
+    for (const label of LABELS) this.channels[label].limit(size);
+  }
+
+  async route(): Promise<Route> {
+    return routeOf(await this.#report());
+  }
+
+  async #hasPairs(): Promise<boolean> {
+    return [...(await this.#report()).values()].some(({ type }) => type === "candidate-pair");
+  }
+
+  async #report(): Promise<ReadonlyMap<string, Stats>> {
+    // If the connection has ended meanwhile, its statistics do not matter.
+    const report = await this.#peer.getStats().catch(() => new Map<string, Stats>());
+    return report as ReadonlyMap<string, Stats>;
+  }
+
+  close(): void {
+    const reason = new ConnectionFailed("the connection is closed");
+    for (const channel of Object.values(this.#channels)) channel.end(reason);
+    this.#peer.close();
+    this.#changed();
+  }
+
+  /** End all channels soon, and `first`, the one whose end was noticed, at once. */
+  #end(first?: BrowserChannel): void {
+    const isLost = this.#peer.connectionState !== "connected";
+    const reason = new ConnectionFailed(
+      isLost ? "the connection was lost" : "the other side closed the connection",
+    );
+    first?.end(reason);
+    setTimeout(() => {
+      for (const channel of Object.values(this.#channels)) channel.end(reason);
+    }, LINGER);
+  }
+
+  #add(label: Label, channel: RTCDataChannel): void {
+    this.#channels[label] = new BrowserChannel(label, channel, (changed, isOver) => {
+      if (isOver) this.#end(changed);
+      this.#changed();
+    });
+  }
+
+  /** Take a channel that the other side has opened: each of the three once, and no other. */
+  #opened(channel: RTCDataChannel): void {
+    const label = LABELS.find((one) => one === channel.label && !(one in this.#channels));
+    const { ordered, maxRetransmits, maxPacketLifeTime } = channel;
+    if (label === undefined || !ordered || maxRetransmits !== null || maxPacketLifeTime !== null) {
+      channel.close();
+      return;
+    }
+    this.#add(label, channel);
+    this.#changed();
+  }
+}
+
+/** The fields used here of the objects in a report (webrtc-stats). */
+interface Stats {
+  readonly type: string;
+  readonly nominated?: boolean;
+  readonly state?: string;
+  readonly selectedCandidatePairId?: string;
+  readonly localCandidateId?: string;
+  readonly remoteCandidateId?: string;
+  readonly candidateType?: string;
+  readonly address?: string | null;
+  readonly currentRoundTripTime?: number;
+}
+
+/** Return the route in a report. */
+function routeOf(report: ReadonlyMap<string, Stats>): Route {
+  const all = [...report.values()];
+  // Several pairs may be nominated, and not every browser reports which one is selected.
+  const selected = all.find(({ type }) => type === "transport")?.selectedCandidatePairId ?? "";
+  const pair =
+    report.get(selected) ?? all.find((stats) => stats.nominated && stats.state === "succeeded");
+  const local = report.get(pair?.localCandidateId ?? "");
+  const remote = report.get(pair?.remoteCandidateId ?? "");
+  const address = remote?.address ?? "";
+  const relayed = local?.candidateType === "relay" || remote?.candidateType === "relay";
+  return {
+    path: relayed ? "relayed" : "direct",
+    family: address === "" ? "" : address.includes(":") ? "IPv6" : "IPv4",
+    remote: address.replace(/^\[|\]$/g, ""),
+    rtt: pair?.currentRoundTripTime ?? null,
+  };
+}

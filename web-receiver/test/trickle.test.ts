@@ -1,0 +1,199 @@
+/** src/peers/trickle.ts over a scripted RTCPeerConnection; tests/pages has real browsers. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ConnectionFailed } from "../src/errors.ts";
+import { GATHERING, LONGEST, PATIENCE, Trickle } from "../src/peers/trickle.ts";
+import { CHROMIUM_OFFER, FakeChannel, FakePeer } from "./fake-peer.ts";
+
+const HOST = "candidate:1 1 udp 2130706431 192.0.2.7 40000 typ host";
+const RELAY = "candidate:2 1 udp 33562623 198.51.100.9 5000 typ relay raddr 0.0.0.0 rport 9";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+async function offering(peer = new FakePeer()): Promise<[Trickle, FakePeer]> {
+  const trickle = new Trickle(true, [], peer.factory);
+  await trickle.describe();
+  return [trickle, peer];
+}
+
+async function answering(peer = new FakePeer()): Promise<[Trickle, FakePeer]> {
+  const trickle = new Trickle(false, [], peer.factory);
+  await trickle.describe(CHROMIUM_OFFER);
+  return [trickle, peer];
+}
+
+/** Let a peer open the three channels, or these. */
+function opened(peer: FakePeer, ...labels: string[]): FakeChannel[] {
+  return (labels.length > 0 ? labels : ["control", "data", "text"]).map((label) => {
+    const channel = new FakeChannel(label);
+    peer.ondatachannel?.({ channel });
+    return channel;
+  });
+}
+
+/** Return how an attempt stands. */
+function watched(attempt: Promise<unknown>) {
+  const state: { is: string; error?: unknown } = { is: "pending" };
+  attempt.then(
+    () => {
+      state.is = "connected";
+    },
+    (error: unknown) => {
+      state.is = "failed";
+      state.error = error;
+    },
+  );
+  return state;
+}
+
+test("the side that offers opens the channels, and connects when they are open", async () => {
+  const [trickle, peer] = await offering();
+  expect(peer.channels.map(({ label }) => label)).toEqual(["control", "data", "text"]);
+  peer.described = () => peer.open();
+  const connection = await trickle.establish(CHROMIUM_OFFER);
+  expect(peer.remoteDescription?.type).toBe("answer");
+  trickle.close();
+  expect(peer.isClosed).toBe(false);
+  connection.close();
+  expect(peer.isClosed).toBe(true);
+});
+
+test("the side that answers takes the channels that the other side opens", async () => {
+  const [trickle, peer] = await answering();
+  expect(peer.channels).toEqual([]);
+  expect(peer.remoteDescription?.type).toBe("offer");
+  expect(peer.localDescription?.type).toBe("answer");
+  const connecting = trickle.establish();
+  const [control] = opened(peer).map((channel) => {
+    channel.open();
+    return channel;
+  });
+  const { channels } = await connecting;
+  control?.onmessage({ data: "early" });
+  expect(await channels.control.receive()).toBe("early");
+});
+
+test("a channel that is already open when it arrives counts as open", async () => {
+  const [trickle, peer] = await answering();
+  const connecting = trickle.establish();
+  for (const label of ["control", "data", "text"]) {
+    const channel = new FakeChannel(label);
+    channel.readyState = "open";
+    peer.ondatachannel?.({ channel });
+  }
+  await connecting;
+});
+
+test.each<[string, Partial<FakeChannel>]>([
+  ["other", {}],
+  ["data", { ordered: false }],
+  ["data", { maxRetransmits: 0 }],
+  ["data", { maxPacketLifeTime: 10 }],
+])("channel %s with %j is closed", async (label, more) => {
+  const [, peer] = await answering();
+  const channel = Object.assign(new FakeChannel(label), more);
+  peer.ondatachannel?.({ channel });
+  expect(channel.readyState).toBe("closed");
+});
+
+test("a second channel of the same label is closed", async () => {
+  const [, peer] = await answering();
+  const [first, second] = opened(peer, "control", "control");
+  expect([first?.readyState, second?.readyState]).toEqual(["connecting", "closed"]);
+});
+
+test("candidates are returned as they are found, up to the end", async () => {
+  const [trickle, peer] = await offering();
+  const found = trickle.outgoing();
+  peer.find(HOST);
+  expect(await found.next()).toEqual({ done: false, value: [HOST] });
+  const next = found.next();
+  peer.find("");
+  peer.find(RELAY);
+  expect(await next).toEqual({ done: false, value: [RELAY] });
+  peer.find(null);
+  expect((await found.next()).done).toBe(true);
+});
+
+test("candidates count as complete after 6 s", async () => {
+  const [trickle] = await offering();
+  const next = trickle.outgoing().next();
+  await vi.advanceTimersByTimeAsync(GATHERING * 1000);
+  expect((await next).done).toBe(true);
+});
+
+test("candidates of the peer that come before its description are added after it", async () => {
+  const [trickle, peer] = await offering();
+  trickle.add(HOST);
+  expect(peer.added).toEqual([]);
+  watched(trickle.establish(CHROMIUM_OFFER));
+  await vi.advanceTimersByTimeAsync(0);
+  trickle.add(RELAY);
+  trickle.end();
+  expect(peer.added).toEqual([HOST, RELAY, ""]);
+});
+
+test("an attempt ends 15 s after the candidates of both sides are complete", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.become("checking", "connecting");
+  trickle.add(HOST);
+  trickle.end();
+  await vi.advanceTimersByTimeAsync(2000);
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(PATIENCE * 1000 - 1);
+  expect(state.is).toBe("pending");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(state.error).toBeInstanceOf(ConnectionFailed);
+  expect(String(state.error)).toContain("192.0.2.7");
+  expect(peer.isClosed).toBe(true);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("an attempt without the end of the peer's candidates ends after 30 s", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(LONGEST * 1000 - 1);
+  expect(state.is).toBe("pending");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(state.is).toBe("failed");
+});
+
+test("the hint of a failure is about short codes", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.become("checking", "connecting");
+  peer.become("failed", "failed");
+  await vi.advanceTimersByTimeAsync(0);
+  expect((state.error as ConnectionFailed).hint).toMatch(/use a new code, and name a relay/);
+});
+
+test("an attempt that is closed leaves neither timers nor a connection", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.end();
+  trickle.close();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(state.is).toBe("failed");
+  expect(peer.isClosed).toBe(true);
+  expect(vi.getTimerCount()).toBe(0);
+  expect((await trickle.outgoing().next()).done).toBe(true);
+});
+
+test("an unusable relay is a problem, a STUN server is none", async () => {
+  const peer = new FakePeer();
+  const relay = { urls: "turn:relay.example.org", username: "u", credential: "p" };
+  const trickle = new Trickle(true, [{ urls: "stun:stun.example.org" }, relay], peer.factory);
+  await trickle.describe();
+  const url = "turn:relay.example.org:3478?transport=udp";
+  peer.onicecandidateerror?.({ url, errorCode: 401, errorText: "Unauthorized" });
+  expect(trickle.problems.map(({ message }) => message)).toEqual([
+    "the TURN server relay.example.org refuses this user or password (401)",
+  ]);
+});
