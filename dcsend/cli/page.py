@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dcsend.cli.code_options import Server
 from dcsend.cli.leaving import leave
 from dcsend.errors import DestinationError, UsageError
 from dcsend.printable import printable, system_reason
@@ -37,21 +38,23 @@ def page(
         bool,
         typer.Option("--service-worker", help="Write the service worker instead of the page."),
     ] = False,
+    server: Server = "",
 ) -> None:
     """Write the page for browsers to a file.
 
     Host the file on a web server, or open it from disk. If it is hosted over https, the optional
     script dcsend-service-worker.js (--service-worker) in the same folder lets every browser save
-    files of any size.
+    files of any size. With --server, the page shows short codes of its own and needs no server in
+    those that are entered.
     """
 
     def run(options: DisplayOptions) -> int:
-        return _write(output, overwrite=overwrite, service_worker=service_worker)
+        return _write(output, overwrite=overwrite, service_worker=service_worker, server=server)
 
     leave(run)
 
 
-def _write(output: str, *, overwrite: bool, service_worker: bool) -> int:
+def _write(output: str, *, overwrite: bool, service_worker: bool, server: str) -> int:
     """Write the page, or the script for beside it; return the exit status."""
     from dcsend.display.streams import unbuffered_stdout
     from dcsend.serving.page import read_page
@@ -64,7 +67,7 @@ def _write(output: str, *, overwrite: bool, service_worker: bool) -> int:
             f"--service-worker writes a script, and {printable(output)} is the name of a page",
             "the page looks for dcsend-service-worker.js beside it",
         )
-    page = read_page()
+    page = read_page(server=_url(server))
     content = page.service_worker if service_worker else page.content
     if output == STDIO:
         rest = memoryview(content)
@@ -80,3 +83,17 @@ def _write(output: str, *, overwrite: bool, service_worker: bool) -> int:
         # Unlike Path.expanduser, it does not fail for the home of an unknown user.
         save(content, Path(os.path.expanduser(output)), overwrite=overwrite)
     return 0
+
+
+def _url(server: str) -> str:
+    """Return the URL of a server; empty for none.
+
+    Raises:
+        UsageError: *server* names none.
+    """
+    if not server.strip():
+        return ""
+    from dcsend.rendezvous.servers import read_option
+
+    named = read_option(server)
+    return named.url if named is not None else ""

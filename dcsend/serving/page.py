@@ -29,6 +29,8 @@ _STAMP: Final = "build.sha256"
 
 # Not compiled at import: that takes 3 ms before the code is shown.
 _POLICY: Final = rb"""<meta http-equiv=["']?Content-Security-Policy["']? content="([^"]+)">"""
+_SERVER: Final = rb"""<meta name=["']?dcsend-server["']? content="()">"""
+_CONNECT: Final = b"connect-src 'self'"
 _SCRIPT: Final = rb"""<script(?=[^>]*\sid=["']?service-worker["'\s>])[^>]*>(.*?)</script>"""
 
 
@@ -51,6 +53,31 @@ class Page:
 
         return unescape(found[1].decode())
 
+    def with_server(self, url: str) -> Page:
+        """Return the page with a rendezvous server written into it.
+
+        Args:
+            url: of its WebSocket in canonical form, `wss://…` or `ws://…`. The policy of the page
+                permits every `wss:` server, since a short code can name any, and one `ws:` server.
+
+        Raises:
+            UsageError: the page has no place for it.
+        """
+        content = self.content
+        if url.startswith("ws://"):
+            origin = "/".join(url.split("/")[:3])
+            permitted = f"{_CONNECT.decode()} {origin}".encode()
+            meta = re.search(_POLICY, content, re.IGNORECASE)
+            if meta is None or _CONNECT not in meta[1]:
+                raise UsageError("the page permits no server", "build it again: make page")
+            policy = meta[1].replace(_CONNECT, permitted)
+            content = content[: meta.start(1)] + policy + content[meta.end(1) :]
+        if (found := re.search(_SERVER, content, re.IGNORECASE)) is None:
+            raise UsageError("the page has no place for a server", "build it again: make page")
+        from html import escape  # slow to import
+
+        return Page(content[: found.start(1)] + escape(url).encode() + content[found.end(1) :])
+
     @property
     def service_worker(self) -> bytes:
         """The service worker script, with which a hosted page streams files to disk.
@@ -63,16 +90,24 @@ class Page:
         return found[1].strip() + b"\n"
 
 
-def read_page(package: Path = PACKAGE_PAGE, checkout: Path = CHECKOUT_PAGE) -> Page:
+def read_page(
+    package: Path = PACKAGE_PAGE, checkout: Path = CHECKOUT_PAGE, *, server: str = ""
+) -> Page:
     """Return the page of this installation.
 
     Args:
         package: the page in an installed wheel; preferred.
         checkout: the page in a checkout, with its digest in a file beside it.
+        server: URL of the rendezvous server that is written into it; empty for none.
 
     Raises:
         UsageError: the page was never built, or was changed after it was built.
     """
+    page = _read(package, checkout)
+    return page.with_server(server) if server else page
+
+
+def _read(package: Path, checkout: Path) -> Page:
     # Read by path: importlib.resources takes 6 ms to import, pkgutil 2 ms.
     with contextlib.suppress(OSError):
         return Page(package.read_bytes())

@@ -90,7 +90,7 @@ class Hosting:
         if settings.page and not settings.page_url:
             from dcsend.serving.page import read_page
 
-            self._page = built or read_page()
+            self._page = built or read_page(server=_server(settings))
         if self._page is not None or self._serves_mailbox:
             from dcsend.serving.port import listen
 
@@ -172,6 +172,16 @@ class Hosting:
                 sock.close()
         finally:
             worker.close()
+
+
+def _server(settings: Settings) -> str:
+    """Return the URL of the rendezvous server of this run; empty for none."""
+    if not settings.server:
+        return ""
+    from dcsend.rendezvous.servers import read_option
+
+    server = read_option(settings.server)
+    return server.url if server is not None else ""
 
 
 def page_hosts(code: DialCode, names: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -66,6 +66,12 @@ def test_sender_serves_the_page_where_its_link_points(stage: Stage, note: Path) 
     assert fetch(host, port, "/note.txt") == (404, b"")
 
 
+def test_sender_with_a_rendezvous_server_serves_a_page_with_it(stage: Stage, note: Path) -> None:
+    url = "ws://127.0.0.1:9/v1"
+    sender = stage.send(note, "--server", url)
+    assert fetch(*place(sender)) == (200, read_page(server=url).content)
+
+
 def test_listening_receiver_serves_the_page(stage: Stage, tmp_path: Path) -> None:
     receiver = stage.receive("", tmp_path / "in")
     assert fetch(*place(receiver))[0] == 200
@@ -168,6 +174,16 @@ def test_page_is_written_to_a_file(tmp_path: Path) -> None:
     status, _, err = run("page", "-o", str(path))
     assert (status, "--overwrite" in err) == (4, True)
     assert run("page", "-o", str(path), "--overwrite") == (0, "", "")
+
+
+def test_page_is_written_with_a_rendezvous_server(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    assert run("page", "-o", str(path), "--server", "Rendezvous.Example.org") == (0, "", "")
+    assert path.read_bytes() == read_page(server="wss://rendezvous.example.org/v1").content
+    assert run("page", "-o", str(path), "--overwrite", "--server", "none") == (0, "", "")
+    assert path.read_bytes() == read_page().content
+    status, _, err = run("page", "-o", str(path), "--overwrite", "--server", "ftp://x")
+    assert (status, "rendezvous server" in err) == (2, True)
 
 
 def test_page_is_written_to_standard_output() -> None:

@@ -37,6 +37,47 @@ def test_page_without_a_service_worker_is_refused(html: bytes) -> None:
         _ = Page(html).service_worker
 
 
+HOSTED = Page(
+    b"""<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="connect-src 'self' wss:; base-uri 'none'">
+<meta name="dcsend-server" content="">
+<script>const other = "connect-src 'self'";</script>"""
+)
+
+
+def test_server_over_tls_is_written_into_the_page_and_its_policy_stays() -> None:
+    page = HOSTED.with_server("wss://rendezvous.example.org/v1")
+    assert b'<meta name="dcsend-server" content="wss://rendezvous.example.org/v1">' in page.content
+    assert page.policy == HOSTED.policy
+
+
+def test_policy_permits_the_one_server_without_tls_that_is_written_into_the_page() -> None:
+    page = HOSTED.with_server("ws://192.0.2.7:4000/v1")
+    assert page.policy == "connect-src 'self' ws://192.0.2.7:4000 wss:; base-uri 'none'"
+    assert b"other = \"connect-src 'self'\"" in page.content
+
+
+def test_server_can_not_end_its_attribute() -> None:
+    page = HOSTED.with_server('wss://example.org/"><script>')
+    assert b"<script>1" not in page.content
+    assert b'content="wss://example.org/&quot;&gt;&lt;script&gt;">' in page.content
+
+
+@pytest.mark.parametrize("url", ["wss://example.org/v1", "ws://example.org/v1"])
+def test_page_without_a_place_for_a_server_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="server") as caught:
+        PAGE.with_server(url)
+    assert "make page" in caught.value.hint
+
+
+def test_server_is_written_into_the_page_that_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_bytes(HOSTED.content)
+    assert read_page(path).content == HOSTED.content
+    page = read_page(path, server="wss://example.org/v1")
+    assert page.content == HOSTED.with_server("wss://example.org/v1").content
+
+
 def test_page_of_the_package_is_preferred(tmp_path: Path) -> None:
     for name in ("page", "index"):
         (tmp_path / f"{name}.html").write_text(name)

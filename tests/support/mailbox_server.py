@@ -25,23 +25,25 @@ class StockServer:
 
     Args:
         folder: for its database.
+        host: its IPv4 address.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self._folder = folder
+        self._host = host
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as free:
+        with socket.create_server((host, 0)) as free:
             self._port = int(free.getsockname()[1])
 
     @property
     def server(self) -> Server:
         """Where clients find it."""
-        return Server(f"ws://127.0.0.1:{self._port}/v1", "stock.example")
+        return Server(f"ws://{self._host}:{self._port}/v1", "stock.example")
 
     def start(self, *options: str) -> None:
         """Start it, and return when it accepts connections."""
         command = [sys.executable, "-m", "twisted", "--log-file", str(self._folder / "log")]
-        command += ["wormhole-mailbox", "--port", f"tcp:{self._port}:interface=127.0.0.1"]
+        command += ["wormhole-mailbox", "--port", f"tcp:{self._port}:interface={self._host}"]
         command += ["--channel-db", str(self._folder / "channels.sqlite"), *options]
         self._process = subprocess.Popen(
             command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -49,7 +51,7 @@ class StockServer:
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self._port), 1).close()
+                socket.create_connection((self._host, self._port), 1).close()
             except OSError:
                 assert self._process.poll() is None, (self._folder / "log").read_text()
                 assert time.monotonic() < deadline
