@@ -29,13 +29,13 @@ FINAL: Final = ("done", "partly", "failed", "unsupported")
 "Final states."
 
 STATES: Final = (
-    *("paste", "connecting", "offered", "choosing", "waiting", "transferring"),
+    *("paste", "showing", "connecting", "offered", "choosing", "waiting", "transferring"),
     *FINAL,
 )
 "The states of the page."
 
-_OF_FIREFOX: Final = "WebRTC: ICE failed"
-"What Firefox logs as an error if no address answers."
+_OF_FIREFOX: Final = ("WebRTC: ICE failed", "The connection to ws://", "Firefox can’t establish")
+"What Firefox logs as errors if no address answers, and if a WebSocket fails or its server ends."
 
 _PICKERS: Final = """() => {
   window.dcsendPicked = [];
@@ -100,8 +100,15 @@ class Page:
         await self.tab.activate()
         await self.tab.open(link)
 
+    def permit(self, server: str) -> None:
+        """Let `check` accept WebSockets to this URL, which Firefox reports as requests."""
+        self._opened.add(server.replace("ws", "http", 1))
+
     def check(self) -> None:
-        """Check that the page has requested only itself, and that no script has failed."""
+        """Check that the page has requested only itself, and that no script has failed.
+
+        Also servers that the test has permitted.
+        """
         asked = {url.partition("#")[0] for url in self.tab.requests}
         assert asked <= self._opened, asked
         problems = [entry for entry in self.tab.problems if not entry.text.startswith(_OF_FIREFOX)]
@@ -133,6 +140,17 @@ class Page:
         await self.until("paste")
         await self.tab.type("#code", code)
         await self.tab.click("#connect")
+
+    async def show_code(self, role: str) -> str:
+        """Click to show a short code, to `send` or to `receive`; return the code."""
+        await self.until("paste")
+        await self.tab.click(f"#show-{role}")
+        return await self.shown_code()
+
+    async def shown_code(self, before: str = "") -> str:
+        """Wait for a short code that is not *before*, and return it."""
+        shown = "document.querySelector('#short-code').textContent"
+        return str(await self.tab.wait_for(f"{shown} !== {json.dumps(before)} && {shown}"))
 
     # Receiving
 

@@ -24,7 +24,7 @@ from tests.support.page import lan_address
 from tests.support.processes import PATIENCE
 from tests.support.scripted_peer import Peer
 
-__all__ = ["Host", "hosting"]
+__all__ = ["Host", "hosted", "hosting"]
 
 
 @dataclass(slots=True)
@@ -68,3 +68,18 @@ async def hosting(seconds: int = 600) -> AsyncIterator[Host]:
         if not accepting.cancelled() and accepting.exception() is None:
             await accepting.result().close()
         await listener.close()
+
+
+@asynccontextmanager
+async def hosted(server: str = "") -> AsyncIterator[str]:
+    """Serve the page on loopback, with a rendezvous server written into it; yield the link.
+
+    Chromium asks for a permission before a page from disk, or from the network, connects to a
+    server on loopback (Local Network Access), and tests can't answer.
+    """
+    pages, sockets = PageServer(read_page(server=server)), listen()
+    await pages.start(sockets)
+    try:
+        yield f"http://127.0.0.1:{sockets[0].getsockname()[1]}/"
+    finally:
+        pages.close()

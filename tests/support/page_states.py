@@ -10,13 +10,18 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
+from dcsend.description import Description, SdpType, Setup
 from dcsend.entry import Entry, Kind
 from dcsend.protocol import limits
 from dcsend.protocol.frames import encode_abort
 from dcsend.protocol.messages import Accept, Bye, Cancel, Complete, Hello, Manifest, Verdict
+from dcsend.rendezvous import client
+from dcsend.rendezvous.handshake import Joiner
+from dcsend.rendezvous.servers import Server
 from dcsend.signaling.dialcode import Address, decode
+from tests.support.mailbox_server import StockServer
 from tests.support.page import Page, lan_address, random_file
-from tests.support.page_host import hosting
+from tests.support.page_host import hosted, hosting
 from tests.support.scripted_peer import Peer, put
 
 __all__ = ["Look", "walk"]
@@ -47,6 +52,21 @@ OFFER: Final = (
 
 MOVED: Final = "document.querySelector('#progress').value > 0"
 
+OFFERED: Final = Description(
+    SdpType.OFFER, "abcd", "ABCDEFGHIJKLMNOPQRSTUV", bytes(32), Setup.ACTPASS, ()
+)
+
+AFTER: Final = (
+    "document.querySelector('#short-code').textContent !== 'CODE' && "
+    "(document.querySelector('#short-code').textContent || "
+    "!document.querySelector('#another').hidden)"
+)
+LONG_HOST: Final = """() => {
+  const host = document.createElement("small");
+  host.textContent = "@rendezvous.department.example.org:8443";
+  document.querySelector("#short-code").append(host);
+}"""
+
 NO_WEBRTC: Final = "() => { delete window.RTCPeerConnection; }"
 
 
@@ -59,6 +79,7 @@ async def walk(page: Page, folder: Path, look: Look) -> None:
         look: called in each state.
     """
     await _codes(page, look)
+    await _short_codes(page, folder, look)
     await _receiving(page, look)
     await _received(page, look)
     await _failing(page, look)
@@ -98,6 +119,44 @@ async def _codes(page: Page, look: Look) -> None:
             await page.open(unreachable.link(base))
             await page.until("connecting")
             await look("connecting")
+
+
+async def _short_codes(page: Page, folder: Path, look: Look) -> None:
+    """With the stock mailbox server; a code with a long host is put in place of the short one."""
+    mailboxes = StockServer(folder)
+    await asyncio.to_thread(mailboxes.start)
+    page.permit(mailboxes.server.url)
+    try:
+        async with hosted(mailboxes.server.url) as link:
+            await page.open(link)
+            await page.until("paste")
+            await look("paste-server")
+            code = await page.show_code("send")
+            await look("showing")
+            for _ in range(3):
+                await guess_wrongly(mailboxes.server, code)
+                await page.tab.wait_for(AFTER.replace("CODE", code))
+                code = await page.text("#short-code")
+            await look("showing-wrong")
+            await page.tab.click("#another")
+            await page.shown_code()
+            await page.tab.call(LONG_HOST)
+            await look("showing-host")
+    finally:
+        mailboxes.stop()
+
+
+async def guess_wrongly(server: Server, code: str) -> None:
+    """Enter a code with other words, as a joiner that ends before the answer."""
+    number = code.split("-")[0]
+    mailbox = await client.join(server, number)
+    try:
+        while (message := await mailbox.next())[0] != "a0":
+            pass
+        joiner = Joiner("walrus-walrus", number)
+        mailbox.add(*joiner.join(message[1], [OFFERED]))
+    finally:
+        await mailbox.close("happy")
 
 
 async def _offered(page: Page, peer: Peer, *entries: Entry) -> asyncio.Task[Accept]:

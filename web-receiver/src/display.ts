@@ -2,6 +2,7 @@
  * The user interface. With display/ and main.ts the only part that uses the document.
  *
  *     paste ◄─► exchanging (two codes)
+ *     paste ◄─► showing (a short code)
  *     paste ─► connecting ─┬─► offered ──────────────┬─► transferring ─┬─► done
  *                          └─► choosing ─► waiting ──┘                 ├─► partly
  *     unsupported                                                      └─► failed
@@ -9,7 +10,7 @@
  * index.html holds all parts; a state shows those that have its name in `data-for`. Every text
  * enters the page as text, never as html. Imports types, strings, device.ts and pure helpers.
  */
-import { askToNotify, canAskToNotify } from "./device.ts";
+import { canAskToNotify } from "./device.ts";
 import { addDigest, addSnippet, linked } from "./display/arrived.ts";
 import { Downloads } from "./display/downloads.ts";
 import { append, element, head, on, part, show, showText } from "./display/elements.ts";
@@ -18,9 +19,10 @@ import { ExistingFiles } from "./display/existing.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
 import { listVerdicts, showProblem } from "./display/results.ts";
+import { Showing, type ShowingHandlers } from "./display/showing.ts";
+import { allowNotifications, type State, showTab } from "./display/tab.ts";
 import type { Entry } from "./entry.ts";
 import { DcsendError, PeerCannotSave } from "./errors.ts";
-import { favicon, type Look } from "./favicon.ts";
 import type { Chosen, Export } from "./files/contract.ts";
 import { printable } from "./printable.ts";
 import type {
@@ -32,37 +34,14 @@ import type {
   TextExchanged,
 } from "./session/events.ts";
 import type { Decision, Questions } from "./session/options.ts";
-import { endings, fixed, strings, troubles } from "./strings.ts";
+import { fixed, strings, troubles } from "./strings.ts";
 import * as wording from "./wording.ts";
 
 /** Keep-alive messages that are shown: the last few minutes. */
 const MAX_RANDOM = 50;
 
-/** The state of the page; also in `body[data-state]`. */
-export type State =
-  | "paste"
-  | "exchanging"
-  | "connecting"
-  | "offered"
-  | "choosing"
-  | "waiting"
-  | "transferring"
-  | "done"
-  | "partly"
-  | "failed"
-  | "unsupported";
-
-/** The icon of the tab in each state. */
-const LOOKS: Readonly<Partial<Record<State, Look>>> = {
-  transferring: "busy",
-  done: "done",
-  partly: "failed",
-  failed: "failed",
-  unsupported: "failed",
-};
-
 /** The actions of the user. */
-export interface Handlers extends OfferHandlers, PickHandlers {
+export interface Handlers extends OfferHandlers, PickHandlers, ShowingHandlers {
   /** A code or a link was entered. */
   connect(text: string): void;
   /** Two codes in place of one: create the offer, with these servers. */
@@ -95,6 +74,7 @@ export class Display implements Questions {
   readonly #existing = new ExistingFiles();
   readonly #picks: Picks;
   readonly #exchange: Exchange;
+  readonly #showing: Showing;
   #connection: Connected | null = null;
   #entries: readonly Entry[] = [];
   #error: DcsendError | null = null;
@@ -117,6 +97,7 @@ export class Display implements Questions {
     on("send", "click", () => this.#send());
     on("stop", "click", () => handlers.stop());
     this.#exchange = new Exchange(handlers);
+    this.#showing = new Showing(handlers);
     on("two", "click", () => this.#exchange.begin());
     on("retry", "click", () => {
       handlers.retry();
@@ -152,9 +133,39 @@ export class Display implements Questions {
     showText("notice", wording.listed(said, " "));
   }
 
-  /** Fill in the STUN and TURN servers for two codes. */
-  servers(named: string): void {
+  /** Show our short code for this role, or that a new one is made if it is null. */
+  showing(role: "sender" | "receiver", code: string | null): void {
+    if (this.#state() !== "showing") {
+      this.#forget();
+      this.#enter("showing", strings.showing, strings.aboutShowing[role]);
+    }
+    this.#showing.show(code);
+  }
+
+  /** Ask whether to show another short code, after several wrong ones; resolve when it is wanted. */
+  confirmAnother(): Promise<void> {
+    return this.#showing.confirm();
+  }
+
+  /** Show that this page can't show a code, and why. */
+  withoutServer(why: string): void {
+    show(false, "show-code");
+    showText("no-server", why);
+  }
+
+  /** Show a note. */
+  note(message: string, hint = ""): void {
+    showText("notice", wording.listed([message, hint].map(wording.sentence), " "));
+  }
+
+  /** Fill in the STUN and TURN servers for two codes and short codes. */
+  set servers(named: string) {
     part<HTMLTextAreaElement>("servers").value = named;
+  }
+
+  /** The STUN and TURN servers that are named. */
+  get servers(): string {
+    return part<HTMLTextAreaElement>("servers").value;
   }
 
   /** Show what is wrong with the answer, or with the servers. */
@@ -189,7 +200,7 @@ export class Display implements Questions {
       showText("notice", strings.silent);
     } else {
       this.#silent = false;
-      showText("notice", wording.listed([event.message, event.hint].map(wording.sentence), " "));
+      this.note(event.message, event.hint);
     }
   }
 
@@ -309,7 +320,7 @@ export class Display implements Questions {
     for (const id of ["files", "amount", "current"]) part(id).replaceChildren();
     part("progress").removeAttribute("value");
     head(title, about, name);
-    this.#tab(0);
+    showTab(state, this.#entries, 0);
     // Not when the page opens, since a screen reader starts at its top, nor while the user types.
     const typing = document.activeElement === part("chat-input") && !part("chat-form").hidden;
     if (!first && !typing) part("title").focus();
@@ -326,19 +337,6 @@ export class Display implements Questions {
     this.#silent = false;
     for (const id of ["texts", "log", "facts", "digests", "random"]) part(id).replaceChildren();
     show(false, "chat", "chat-form", "details", "notice");
-  }
-
-  /** Show the state, and the progress in percents, in title and icon of the tab. */
-  #tab(done: number | null): void {
-    const state = this.#state() ?? "paste";
-    const what = this.#entries.length > 0 ? wording.titleOf(this.#entries) : "dcsend";
-    const moving = state === "transferring" && done !== null ? `${done}\u00a0%` : "";
-    const ending = state in endings ? endings[state as keyof typeof endings] : moving;
-    document.title = wording.listed([ending, what], " – ");
-    const look = LOOKS[state] ?? "idle";
-    const icon = favicon(look, look === "busy" ? (done ?? 0) / 100 : 1);
-    const link = document.querySelector<HTMLLinkElement>("link[rel=icon]");
-    if (link !== null && link.href !== icon) link.href = icon;
   }
 
   #connected(event: Connected): void {
@@ -370,7 +368,7 @@ export class Display implements Questions {
     if (done !== null) bar.value = done;
     part("amount").textContent = wording.describeProgress(event, role);
     part("current").textContent = printable(event.path);
-    this.#tab(done);
+    showTab("transferring", this.#entries, done);
   }
 
   #heard(): void {
@@ -438,11 +436,4 @@ export class Display implements Questions {
 
 function hasArrived(event: Finished): boolean {
   return event.files.some((file) => file.status === "ok");
-}
-
-/** Ask for the permission to show notifications, and show the result. */
-async function allowNotifications(): Promise<void> {
-  const allowed = await askToNotify();
-  show(false, "notify");
-  showText("notice", wording.sentence(allowed ? strings.willNotify : strings.wontNotify));
 }

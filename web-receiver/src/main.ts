@@ -5,6 +5,7 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
+import { complete, isShort, namedServer, serverFor } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
@@ -18,16 +19,19 @@ import { pack } from "./files/packing.ts";
 import { dial, type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
+import { Trickle } from "./peers/trickle.ts";
 import type { Event } from "./session/events.ts";
+import { iceServers } from "./session/ice_settings.ts";
+import { join, type ShortCodeOptions } from "./session/joining.ts";
+import { showCodes } from "./session/short_codes.ts";
 import { type Run, startRun } from "./session/story.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
-import { endings } from "./strings.ts";
+import { read, type ShortCode } from "./signaling/shortcode.ts";
+import { store, stored, takeFragment, USED } from "./stored.ts";
+import { endings, strings } from "./strings.ts";
 import { explain } from "./wording.ts";
 
-/** Session storage key of the code, so that the page can be reloaded until the code is used; then USED. */
-const STORED = "dcsend";
-const USED = "used";
 /** Milliseconds for probing the browser; a service worker may start slowly. */
 const PROBING = 3000;
 
@@ -66,6 +70,10 @@ let expiry = Number.POSITIVE_INFINITY;
 let expiring: ReturnType<typeof setTimeout> | undefined;
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
+/** Whether the one guess of a short code was made, after which it never works again. */
+let isGuessed = false;
+/** Whether a short code is shown, or made. */
+let isShowing = false;
 /** Whether file data has been transferred in this run. */
 let isBegun = false;
 let run: Run | null = null;
@@ -95,9 +103,11 @@ const display = new Display({
   canRetry: () => code !== "" && !isUsed && expiry > wallClock(),
   restart,
   stop() {
-    if (whenInSight === null) run?.stop();
+    if (whenInSight === null && !isShowing) run?.stop();
     else restart();
   },
+  showCode,
+  complete,
   sendLine: (line) => run?.sendLine(line),
   destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
   open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
@@ -116,8 +126,91 @@ const hooks = {
   script: document.getElementById("script")?.textContent ?? "",
 };
 
-/** Decode a scanned or typed code, and dial. */
+/** Connect by a scanned or typed code of either kind. */
 function connect(text: string): void {
+  if (isShort(text)) joinBy(text);
+  else dialBy(text);
+}
+
+/** Read a short code, and connect to the side that shows it. */
+function joinBy(text: string): void {
+  leave();
+  let short: ShortCode;
+  let options: ShortCodeOptions;
+  try {
+    short = read(text);
+    options = shortCodeOptions(serverFor(short));
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    display.paste(explain(error, NOWHERE));
+    return;
+  }
+  code = text;
+  expiry = Number.POSITIVE_INFINITY;
+  clearTimeout(expiring);
+  isBegun = false;
+  unused();
+  display.connecting();
+  const own = turn;
+  const spent = () => {
+    if (own !== turn) return;
+    isGuessed = true;
+    usedUp();
+  };
+  begin((signal) => join(short, { ...options, spent }, signal), expiry);
+}
+
+/** Show short codes, and connect to the side that enters one. */
+function showCode(role: "sender" | "receiver"): void {
+  leave();
+  code = "";
+  store("");
+  isBegun = false;
+  isUsed = false;
+  const server = namedServer();
+  if (server === null) return;
+  let options: ShortCodeOptions;
+  try {
+    options = shortCodeOptions(server);
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+    display.paste(explain(error, NOWHERE));
+    return;
+  }
+  const own = turn;
+  const show = (shown: string | null) => {
+    if (own !== turn) return;
+    isShowing = true;
+    // A phone that locks itself loses the mailbox.
+    void wakeLock.renew(true);
+    display.showing(role, shown);
+  };
+  const connecting = () => {
+    if (own !== turn) return;
+    isShowing = false;
+    display.connecting();
+  };
+  const confirm = () => display.confirmAnother();
+  show(null);
+  const shown = { ...options, show, connecting, confirm };
+  begin((signal) => showCodes(shown, signal), Number.POSITIVE_INFINITY, role);
+}
+
+/** Return the common options of both sides of a short code. Throws UsageError. */
+function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions {
+  const named = parseServers(display.servers);
+  const own = turn;
+  return {
+    server,
+    open: (offers, offered) => new Trickle(offers, iceServers(named, offered)),
+    note: (message, hint) => {
+      if (own === turn) display.note(message, hint);
+    },
+  };
+}
+
+/** Decode a dial code, and dial. */
+function dialBy(text: string): void {
   leave();
   let decoded: DialCode;
   try {
@@ -210,11 +303,16 @@ function answer(text: string): void {
   begin((signal) => answered.connect(sdp, { signal }), Number.POSITIVE_INFINITY);
 }
 
-function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: number): void {
+function begin(
+  connect: (signal: AbortSignal) => Promise<Connection>,
+  expires: number,
+  role?: "sender" | "receiver",
+): void {
   const own = turn;
   const probing = look();
   run = startRun({
     connect,
+    ...(role === undefined ? {} : { role }),
     expires,
     emit: (event) => (own === turn ? follow(event) : undefined),
     questions: {
@@ -248,6 +346,7 @@ function follow(event: Event): void {
   }
   // If an accepted offer could not be saved, the other side waits again.
   if (event.type === "failed" && event.error.kind === "destination" && !isBegun) unused();
+  if (event.type === "connected" || event.type === "failed") isShowing = false;
   // The other side has ended its run.
   if (event.type === "failed" && ENDED_THERE.includes(event.error.kind)) usedUp();
   // Also during a question: a phone that locks itself loses the connection.
@@ -265,6 +364,8 @@ function follow(event: Event): void {
 function leave(): void {
   turn += 1;
   whenInSight = null;
+  isGuessed = false;
+  isShowing = false;
   run?.stop();
   run = null;
   offering?.close();
@@ -286,15 +387,8 @@ function surroundings() {
   return { isOnline: navigator.onLine, slept: sleep.slept() };
 }
 
-/** Remove the code from the address bar and return it; null if there is none. */
-function takeFragment(): string | null {
-  const fragment = location.hash.slice(1);
-  if (fragment === "") return null;
-  history.replaceState(null, "", location.pathname + location.search);
-  return fragment;
-}
-
 function unused(): void {
+  if (isGuessed) return;
   isUsed = false;
   store(code);
 }
@@ -303,21 +397,6 @@ function usedUp(): void {
   if (isUsed) return;
   isUsed = true;
   store(USED);
-}
-
-// Storage throws if the user has disabled it; then a reload asks for the code.
-function store(text: string): void {
-  try {
-    sessionStorage.setItem(STORED, text);
-  } catch {}
-}
-
-function stored(): string | null {
-  try {
-    return sessionStorage.getItem(STORED);
-  } catch {
-    return null;
-  }
 }
 
 function open(): void {
@@ -360,6 +439,7 @@ if (isFramed) {
   display.unsupported("framed");
 } else {
   void cleanPrivate();
-  display.servers(DEFAULT_SERVER);
+  display.servers = DEFAULT_SERVER;
+  if (namedServer() === null) display.withoutServer(strings.noServer);
   open();
 }

@@ -23,10 +23,18 @@ export const fixed: Readonly<Record<string, string>> = {
   tagline: "files, from device to device",
   code: "Code or link",
   connect: "Connect",
+  showSend: "Send files with a code",
+  showReceive: "Receive files with a code",
+  showCode: "Or show a code here",
+  showHow:
+    "The other side enters it: on this page on another device, or in a terminal, with dcsend receive or dcsend send --to.",
+  another: "Show another code",
+  copied: "Copied",
   how: "Where does the code come from?",
   howSend: "To receive here, run this on the other device:",
   howReceive: "To send from here, run this on the other device:",
-  howThen: "dcsend there shows a QR code to scan, and the same code as text to paste here.",
+  howThen:
+    "dcsend there shows a QR code to scan, and a code to enter here, such as 7-walrus-umbrella.",
   two: "The other device can't be reached? Use two codes",
   ownCode: "1. Give this code to the other side",
   copy: "Copy",
@@ -72,6 +80,18 @@ export const strings = {
   aboutExchanging:
     "For networks in which one code is not enough. Send your code to the other side, for example in a messenger, and enter the code that it shows. A terminal waits for an hour for your code, unless it was started with --expires.",
   making: "Creating the code",
+  showing: "Enter this code on the other side",
+  aboutShowing: {
+    sender: "On its page, or in a terminal, with dcsend receive. Then choose here what to send.",
+    receiver:
+      "On its page, or in a terminal, with dcsend send --to. You see what it offers before anything is saved.",
+  },
+  shown: "The code works once, for an hour at most, and only while this page is open.",
+  copies: "Click the code to copy it.",
+  wrongCodes:
+    "Three wrong codes in a row were entered. Either the code was misheard, or another person tries to guess it.",
+  noServer:
+    "This page can't show a code itself, since it names no rendezvous server. One with a server is made with dcsend page --server URL.",
   connecting: "Connecting",
   aboutConnecting: "Looking for the other device.",
   outOfSight: "This page connects as soon as it is visible.",
@@ -154,7 +174,6 @@ export const strings = {
   savedIn: (folder: string) => `in ${folder}`,
   handed: (name: string) => `${name} was handed to your browser's downloads.`,
   copy: "Copy",
-  copied: "Copied",
   snippet: "Text from the other side",
   you: "You",
   them: "Other side",

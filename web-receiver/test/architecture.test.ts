@@ -12,7 +12,9 @@ const PYTHON = join(SOURCES, "..", "..", "dcsend");
 /** The layer of each file; a folder is a layer. */
 const LAYERS: Readonly<Record<string, string>> = {
   "main.ts": "main",
+  "codes.ts": "main",
   "start.ts": "main",
+  "stored.ts": "main",
   "display.ts": "display",
   "device.ts": "helpers",
   "favicon.ts": "helpers",
@@ -33,7 +35,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   main: ["display", "helpers", "session", "rendezvous", "signaling", "peers", "files", "leaves"],
   display: ["helpers", "leaves"],
   helpers: ["leaves"],
-  session: ["protocol", "leaves"],
+  session: ["protocol", "rendezvous", "signaling", "leaves"],
   rendezvous: ["signaling", "leaves"],
   signaling: ["leaves"],
   peers: ["leaves"],
@@ -51,7 +53,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The files that may use the document. */
-const DOM = /^(display\.ts|display\/.*|main\.ts|start\.ts|unpack\.ts)$/;
+const DOM = /^(display\.ts|display\/.*|main\.ts|codes\.ts|start\.ts|unpack\.ts)$/;
 
 /** Functions that could turn an untrusted text into html or script. */
 const DANGEROUS =

@@ -7,7 +7,7 @@
 import { copy } from "../device.ts";
 import { foreignIn } from "../pieces.ts";
 import { printable } from "../printable.ts";
-import { strings } from "../strings.ts";
+import { fixed, strings } from "../strings.ts";
 import { grouped, listed, sentence } from "../wording.ts";
 
 /** Rows of a list that are shown; a page with 100 000 would freeze. */
@@ -96,7 +96,21 @@ export async function copyFrom(box: HTMLTextAreaElement, button: HTMLElement): P
     box.select();
     if (!document.execCommand("copy")) return;
   }
-  button.textContent = strings.copied;
+  button.textContent = fixed.copied ?? "";
+}
+
+/** Copy the text that an element shows; return whether that was possible. */
+export async function copyShown(shown: HTMLElement): Promise<boolean> {
+  if (await copy(shown.textContent ?? "")) return true;
+  // Firefox does not select the text of a button.
+  const box = element("textarea", { class: "unseen" });
+  box.value = shown.textContent ?? "";
+  document.body.append(box);
+  box.select();
+  const isCopied = document.execCommand("copy");
+  box.remove();
+  shown.focus();
+  return isCopied;
 }
 
 /** Return a name from the peer, escaped and isolated. */

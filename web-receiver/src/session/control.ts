@@ -9,6 +9,7 @@ import type { Event } from "../protocol/events.ts";
 import { BROWSER } from "../protocol/messages.ts";
 import type { Side } from "../protocol/side.ts";
 import { WORKING_SECONDS } from "./liveness.ts";
+import { firstMessage } from "./meeting.ts";
 import { cancelReason, peerCancelled, type Tally } from "./outcome.ts";
 
 type Message = Uint8Array | string;
@@ -16,7 +17,8 @@ type Message = Uint8Array | string;
 /** A connected peer: what is there before a half of a transfer is. */
 export interface ConnectedPeer {
   readonly connection: Connection;
-  readonly hello: Message;
+  /** The peer's Hello; null if this side sends its own first. */
+  readonly hello: Message | null;
   readonly route: Route;
   /** Called for each message that arrives, on any channel. */
   readonly heard: () => void;
@@ -116,7 +118,12 @@ export class Control {
   }
 
   async #follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
-    for (let message = this.#peer.hello; ; message = await this.#channel.receive()) {
+    let message = this.#peer.hello;
+    if (message === null) {
+      await this.flush();
+      message = await firstMessage(this.#peer.connection);
+    }
+    for (; ; message = await this.#channel.receive()) {
       this.#peer.heard();
       for (const event of this.#side.receive(message)) {
         if (this.#attend(event) || handle(event)) return;

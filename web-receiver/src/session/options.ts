@@ -25,6 +25,11 @@ export interface Questions {
 export interface RunOptions {
   /** Dials the code; called once, ends when `signal` aborts. Rejects with ConnectionFailed. */
   readonly connect: (signal: AbortSignal) => Promise<Connection>;
+  /**
+   * Role of this page, which then sends its Hello at once; without one, it is the opposite of the
+   * peer's.
+   */
+  readonly role?: "sender" | "receiver";
   /** When the code expires; seconds since 1970. */
   readonly expires: number;
   /** Called with every event; the last is `done`. */

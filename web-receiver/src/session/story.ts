@@ -3,7 +3,8 @@
  *
  *     connect ─► Hello ─► Incoming or Outgoing, in a Conversation ─► done
  *
- * The role of this page is the opposite of the one in the peer's Hello. No DOM, no files.
+ * The role of this page is that of its options, or the opposite of the one in the peer's Hello. No
+ * DOM, no files.
  */
 
 import { type DcsendError, Interrupted } from "../errors.ts";
@@ -102,7 +103,9 @@ class Story implements Run {
   }
 
   async #converse(connection: Connection): Promise<void> {
-    const hello = await race(firstMessage(connection), this.#stopped);
+    const { role } = this.#options;
+    // Two pages would wait for each other: the one that has shown the code has a role.
+    const hello = role === undefined ? await race(firstMessage(connection), this.#stopped) : null;
     const route = await race(connection.route(), this.#stopped);
     const conversation = new Conversation(connection, this.#tally, this.#options);
     const half = this.#newHalf({
@@ -119,7 +122,9 @@ class Story implements Run {
   }
 
   #newHalf(peer: ConnectedPeer): TransferHalf {
-    const Half = wantsToReceive(peer.hello) ? Outgoing : Incoming;
+    const { role } = this.#options;
+    const sends = role === undefined ? wantsToReceive(peer.hello) : role === "sender";
+    const Half = sends ? Outgoing : Incoming;
     return new Half(peer, this.#options, this.#tally);
   }
 }
@@ -129,7 +134,7 @@ class Story implements Run {
  */
 function wantsToReceive(hello: ConnectedPeer["hello"]): boolean {
   try {
-    return peekRole(hello) === "receiver";
+    return hello !== null && peekRole(hello) === "receiver";
   } catch {
     return false;
   }

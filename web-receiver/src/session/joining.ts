@@ -1,0 +1,131 @@
+/**
+ * The side that has entered a short code: finds the allocator, proves the words, connects. As
+ * `dcsend/session/joining.py`, except that a page finds no device of its network by mDNS.
+ *
+ *     code ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
+ */
+import { ConnectionFailed, type DcsendError, RemoteProtocolError } from "../errors.ts";
+import type { Connection } from "../peers/contract.ts";
+import type { Bytes } from "../rendezvous/bytes.ts";
+import { join as joinMailbox, type MailboxOptions } from "../rendezvous/client.ts";
+import { Joiner } from "../rendezvous/handshake.ts";
+import type { IceServer } from "../rendezvous/ice_servers.ts";
+import type { Item } from "../rendezvous/items.ts";
+import type { Mailbox } from "../rendezvous/mailbox.ts";
+import type { Server } from "../rendezvous/servers.ts";
+import type { ShortCode } from "../signaling/shortcode.ts";
+import {
+  type Attempt,
+  aborted,
+  before,
+  connect,
+  described,
+  type Note,
+  refusal,
+} from "./trickling.ts";
+
+/**
+ * Seconds from an open mailbox to the allocator's message, which has been there since its code was
+ * shown. The stock server makes a mailbox for any number, so an unknown number has no other sign.
+ */
+const POSTED = 2;
+/** Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile. */
+const ANSWER = 15;
+
+/** What both sides of a short code need. */
+export interface ShortCodeOptions {
+  /** Where the mailbox is. */
+  readonly server: Server;
+  /** Begins ICE as the side that makes the offer, or not; with the servers that are offered. */
+  readonly open: (offers: boolean, offered: readonly IceServer[]) => Attempt;
+  /** Shows a note. */
+  readonly note: Note;
+  /** Options of the mailbox, for tests. */
+  readonly mailbox?: MailboxOptions;
+}
+
+/** Options of `join`. */
+export interface JoinOptions extends ShortCodeOptions {
+  /** Called when the code is used up by the guess that is being sent. */
+  readonly spent: () => void;
+}
+
+/**
+ * Connect to the side that shows `code`, until `signal` aborts.
+ *
+ * Rejects with AuthenticationFailed if the words are wrong, or the other side is not the allocator;
+ * with another DcsendError if the code does not exist, or there is no path.
+ */
+export async function join(
+  code: ShortCode,
+  options: JoinOptions,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const { server, note } = options;
+  const mailbox = await joinMailbox(server, code.number, { ...options.mailbox, signal });
+  let attempt: Attempt | undefined;
+  try {
+    if (mailbox.motd !== "") note(`the server ${server.name} reports: ${mailbox.motd}`);
+    const gone = aborted(signal);
+    attempt = options.open(true, mailbox.iceServers);
+    const offer = attempt.describe();
+    offer.catch(() => undefined);
+    const unknown = notFound(code, server);
+    const first = await Promise.race([before(POSTED, posted(mailbox), unknown), gone]);
+    const joined = guess(mailbox, attempt, first, described("offer", await offer), code, options);
+    const connection = await Promise.race([joined, gone]);
+    void mailbox.close("happy");
+    return connection;
+  } catch (error) {
+    attempt?.close();
+    void mailbox.close("errory");
+    throw error;
+  }
+}
+
+/** Return the message that waits in the mailbox. */
+async function posted(mailbox: Mailbox): Promise<Bytes> {
+  for (;;) {
+    const [phase, body] = await mailbox.next();
+    if (phase === "a0") return body;
+  }
+}
+
+/** Send our share and the offer; connect when the answer is there. */
+async function guess(
+  mailbox: Mailbox,
+  attempt: Attempt,
+  first: Bytes,
+  offer: Item,
+  code: ShortCode,
+  { spent, note }: JoinOptions,
+): Promise<Connection> {
+  const joiner = new Joiner(code.secret(), code.number);
+  const message = joiner.join(first, [offer]);
+  spent();
+  mailbox.add(...message);
+  const late = new ConnectionFailed(
+    "the other side does not answer the code",
+    "ask the other side for a new code",
+  );
+  const [answer, ...early] = await before(ANSWER, answered(mailbox, joiner), late);
+  if (answer?.kind === "bye") throw refusal(answer);
+  if (answer?.kind !== "description") {
+    throw new RemoteProtocolError("the other side has sent no answer");
+  }
+  return connect(attempt, answer.description, mailbox, joiner, early, note);
+}
+
+async function answered(mailbox: Mailbox, joiner: Joiner): Promise<Item[]> {
+  for (;;) {
+    const items = joiner.received(...(await mailbox.next()));
+    if (items.length > 0) return items;
+  }
+}
+
+function notFound(code: ShortCode, server: Server): DcsendError {
+  return new ConnectionFailed(
+    `there is no code with the number ${code.number} on the server ${server.name}`,
+    "check the number with the other side; it may have a new code by now",
+  );
+}

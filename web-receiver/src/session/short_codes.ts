@@ -1,0 +1,189 @@
+/**
+ * The short codes of a page: one after the other, one guess each. As
+ * `dcsend/session/short_codes.py`, except that a page has no dial code and serves no mailbox.
+ *
+ *     number ─► shown ─► first message ─┬─ right words ─► connects ─► the run goes on
+ *       ▲                               │                └─ no path ──────────────────┐
+ *       └─────────── new words ◄────────┴─ wrong words; the third time only if a person agrees
+ */
+import {
+  AuthenticationFailed,
+  CodeExpired,
+  DcsendError,
+  IncompatibleVersion,
+  RemoteProtocolError,
+} from "../errors.ts";
+import type { Connection } from "../peers/contract.ts";
+import { allocate } from "../rendezvous/client.ts";
+import { Allocator } from "../rendezvous/handshake.ts";
+import type { Item } from "../rendezvous/items.ts";
+import type { Mailbox, Mood } from "../rendezvous/mailbox.ts";
+import { fitsInCode } from "../rendezvous/servers.ts";
+import { formatSdp } from "../signaling/sdp.ts";
+import { DEFAULT_WORDS, ShortCode } from "../signaling/shortcode.ts";
+import { newWords } from "../signaling/words.ts";
+import type { ShortCodeOptions } from "./joining.ts";
+import { type Attempt, aborted, before, connect, described, MID } from "./trickling.ts";
+
+/** Wrong codes in a row until a person is asked whether there is to be another one. */
+export const MAX_WRONG = 3;
+/** Seconds until the codes of a run expire. */
+export const EXPIRES = 3600;
+/** UTF-8 bytes of a message in a bye. */
+const MAX_MESSAGE = 150;
+
+/** Options of `showCodes`. */
+export interface ShowOptions extends ShortCodeOptions {
+  /** Shows a code; null while a new one is made. */
+  readonly show: (code: string | null) => void;
+  /** Called when a joiner that has the words connects. */
+  readonly connecting: () => void;
+  /** Asks, after wrong codes in a row, whether to show another one; resolves when it is wanted. */
+  readonly confirm: () => Promise<void>;
+  /** Returns words; for tests. */
+  readonly words?: () => readonly string[];
+}
+
+/**
+ * Show one short code after the other until a peer that has the words of one is connected, or
+ * `signal` aborts.
+ *
+ * Rejects with CodeExpired after `EXPIRES`, and with another DcsendError if the server can't be
+ * used.
+ */
+export function showCodes(options: ShowOptions, signal: AbortSignal): Promise<Connection> {
+  const stop = new AbortController();
+  signal.addEventListener("abort", () => stop.abort(), { once: true });
+  if (signal.aborted) stop.abort();
+  const expired = new CodeExpired("no device connected with the code within an hour");
+  const shown = new ShortCodes(options, stop.signal).run();
+  shown.catch(() => undefined);
+  return before(EXPIRES, shown, expired).finally(() => stop.abort());
+}
+
+/** A code was used up by a guess that was wrong, or by a message that breaks the protocol. */
+class WrongCode extends AuthenticationFailed {
+  constructor() {
+    super("a wrong code was entered, which uses it up", "give the other side the new code");
+  }
+}
+
+class ShortCodes {
+  readonly #options: ShowOptions;
+  readonly #signal: AbortSignal;
+  readonly #gone: Promise<never>;
+
+  constructor(options: ShowOptions, signal: AbortSignal) {
+    this.#options = options;
+    this.#signal = signal;
+    this.#gone = aborted(signal);
+  }
+
+  async run(): Promise<Connection> {
+    const { show, note, confirm } = this.#options;
+    let problem: DcsendError | null = null;
+    for (let wrong = 0; ; ) {
+      show(null);
+      // After the code that it is about, so that it stays visible.
+      const isOver = wrong === MAX_WRONG;
+      if (problem !== null) note(problem.message, isOver ? "" : problem.hint);
+      if (isOver) {
+        await Promise.race([confirm(), this.#gone]);
+        wrong = 0;
+      }
+      const result = await this.#one();
+      if (!(result instanceof DcsendError)) return result;
+      problem = result;
+      wrong = result instanceof WrongCode ? wrong + 1 : 0;
+    }
+  }
+
+  /** Show one code, and connect the joiner that has it; return the error if that fails. */
+  async #one(): Promise<Connection | DcsendError> {
+    const { server, show, note, words = () => newWords(DEFAULT_WORDS) } = this.#options;
+    const mailbox = await allocate(server, { ...this.#options.mailbox, signal: this.#signal });
+    let mood: Mood = "lonely";
+    try {
+      if (mailbox.motd !== "") note(`the server ${server.name} reports: ${mailbox.motd}`);
+      const host = fitsInCode(server) ? server.name : "";
+      const code = new ShortCode(mailbox.number, words(), host);
+      const allocator = new Allocator(code.secret(), code.number);
+      mailbox.add(...allocator.first);
+      show(code.text());
+      const result = await Promise.race([this.#joined(mailbox, allocator), this.#gone]);
+      mood = result instanceof WrongCode ? "scary" : "errory";
+      if (result instanceof WrongCode) return result;
+      this.#options.connecting();
+      const connecting = this.#connect(mailbox, allocator, result);
+      const connection = await Promise.race([connecting, this.#gone]);
+      if (!(connection instanceof DcsendError)) mood = "happy";
+      return connection;
+    } finally {
+      void mailbox.close(mood);
+    }
+  }
+
+  /** Wait for the joiner; return what it has sent: its offer, and what follows it. */
+  async #joined(mailbox: Mailbox, allocator: Allocator): Promise<Item[] | WrongCode> {
+    for (;;) {
+      const message = await mailbox.next();
+      try {
+        const items = allocator.received(...message);
+        if (items.length > 0) return items;
+      } catch (error) {
+        if (!isWrong(error)) throw error;
+        if (error instanceof AuthenticationFailed) mailbox.add(...allocator.refusal());
+        return new WrongCode();
+      }
+    }
+  }
+
+  /** Connect the joiner; return the error if that fails. */
+  async #connect(
+    mailbox: Mailbox,
+    allocator: Allocator,
+    [theirs, ...early]: readonly Item[],
+  ): Promise<Connection | DcsendError> {
+    const { open, note } = this.#options;
+    let attempt: Attempt | undefined;
+    const close = () => attempt?.close();
+    this.#signal.addEventListener("abort", close);
+    try {
+      if (theirs?.kind !== "description") {
+        throw new RemoteProtocolError("the other side has sent no offer");
+      }
+      attempt = open(false, mailbox.iceServers);
+      const offer = formatSdp({ ...theirs.description, candidates: [] }, MID, false);
+      mailbox.add(...allocator.seal([described("answer", await attempt.describe(offer))]));
+      return await connect(attempt, theirs.description, mailbox, allocator, early, note);
+    } catch (error) {
+      attempt?.close();
+      if (!(error instanceof DcsendError)) throw error;
+      sayBye(mailbox, allocator, error);
+      return error;
+    } finally {
+      this.#signal.removeEventListener("abort", close);
+    }
+  }
+}
+
+/** Whether an error is that of a joiner without the words, or of one that breaks the protocol. */
+function isWrong(error: unknown): boolean {
+  return (
+    error instanceof AuthenticationFailed ||
+    error instanceof RemoteProtocolError ||
+    error instanceof IncompatibleVersion
+  );
+}
+
+/** Send why this side does not connect. */
+function sayBye(mailbox: Mailbox, allocator: Allocator, { message }: DcsendError): void {
+  const bytes = new TextEncoder().encode(message.replace(/\0/g, "")).slice(0, MAX_MESSAGE);
+  const clipped = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
+  try {
+    mailbox.add(...allocator.seal([{ kind: "bye", reason: "error", message: clipped }]));
+  } catch (error) {
+    // The other side broke the protocol: nothing can be sealed for it.
+    if (!(error instanceof DcsendError)) throw error;
+  }
+}

@@ -1,0 +1,203 @@
+/** A server of the mailbox protocol in this process, with what both sides of a short code need. */
+import type { Candidate } from "../src/description.ts";
+import { ConnectionFailed } from "../src/errors.ts";
+import type { Connection } from "../src/peers/contract.ts";
+import type { Socket } from "../src/rendezvous/websocket.ts";
+import type { Attempt } from "../src/session/trickling.ts";
+import { CHROMIUM_OFFER } from "./fake-peer.ts";
+import { memoryPair } from "./memory-peers.ts";
+
+interface Added {
+  readonly side: string;
+  readonly phase: string;
+  readonly body: string;
+}
+
+/** One mailbox for all: the tests use one number at a time. */
+export class MemoryServer {
+  /** Fields of `welcome`. */
+  welcome: object = {};
+  /** All messages of the newest mailbox. */
+  added: Added[] = [];
+  /** The moods of mailboxes that were closed, in their order. */
+  readonly moods: string[] = [];
+  /** Called with each message of a side; returns what the other side gets. */
+  change = (added: Added): Added => added;
+  /** Sockets that are open. */
+  readonly sockets = new Set<MemorySocket>();
+  number = 0;
+
+  readonly newSocket = (): Socket => {
+    const socket = new MemorySocket(this);
+    this.sockets.add(socket);
+    queueMicrotask(() => socket.accept());
+    return socket as unknown as Socket;
+  };
+
+  /** The phases of the newest mailbox. */
+  get phases(): string[] {
+    return this.added.map(({ phase }) => phase);
+  }
+
+  /** Add a message, and pass it on. */
+  add(added: Added): void {
+    const changed = this.change(added);
+    this.added.push(changed);
+    for (const socket of this.sockets) socket.pass(changed);
+  }
+}
+
+class MemorySocket {
+  binaryType: BinaryType = "blob";
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: string }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+  readonly #server: MemoryServer;
+  #side = "";
+  #number = "";
+  #isOpen = false;
+
+  constructor(server: MemoryServer) {
+    this.#server = server;
+  }
+
+  accept(): void {
+    // Before the responses to what the page sends at once.
+    this.#deliver({ type: "welcome", welcome: this.#server.welcome });
+    this.onopen?.();
+  }
+
+  close(): void {
+    this.#server.sockets.delete(this);
+  }
+
+  /** Deliver a message of the mailbox. */
+  pass(added: Added): void {
+    if (this.#isOpen && this.#number === String(this.#server.number)) {
+      this.#deliver({ type: "message", ...added });
+    }
+  }
+
+  send(text: string): void {
+    const fields = JSON.parse(text);
+    const server = this.#server;
+    switch (fields.type) {
+      case "bind":
+        this.#side = fields.side;
+        break;
+      case "allocate":
+        server.number += 1;
+        server.added = [];
+        this.#deliver({ type: "allocated", nameplate: String(server.number) });
+        break;
+      case "claim":
+        this.#number = fields.nameplate;
+        this.#deliver({ type: "claimed", mailbox: `m${this.#number}` });
+        break;
+      case "open":
+        this.#isOpen = true;
+        for (const added of server.added) this.pass(added);
+        break;
+      case "add":
+        server.add({ side: this.#side, phase: fields.phase, body: fields.body });
+        break;
+      case "ping":
+        this.#deliver({ type: "pong", pong: fields.ping });
+        break;
+      case "close":
+        server.moods.push(fields.mood);
+        this.#deliver({ type: "closed" });
+        break;
+    }
+  }
+
+  #deliver(message: object): void {
+    const data = JSON.stringify(message);
+    queueMicrotask(() => this.onmessage?.({ data }));
+  }
+}
+
+/** ICE of one side without a network: connects with its other end when it has its candidates. */
+export class MemoryAttempt implements Attempt {
+  problems: ConnectionFailed[] = [];
+  /** Candidates of this side; more can be added before the end. */
+  readonly own: string[] = [];
+  readonly theirs: string[] = [];
+  /** What `describe` and `establish` were given. */
+  readonly given: string[] = [];
+  isEnded = false;
+  isClosed = false;
+  readonly #connection: Connection;
+  readonly #needs: number;
+  #connect: (connection: Connection) => void = () => undefined;
+  #fail: (error: Error) => void = () => undefined;
+  readonly offers: boolean;
+
+  constructor(offers: boolean, connection: Connection, needs = 1) {
+    this.offers = offers;
+    this.#connection = connection;
+    this.#needs = needs;
+    this.own.push(`candidate:1 1 udp 2130706431 192.0.2.${offers ? 7 : 8} 40000 typ host`);
+  }
+
+  async describe(offer = ""): Promise<string> {
+    this.given.push(offer);
+    return this.offers ? CHROMIUM_OFFER : CHROMIUM_OFFER.replace("actpass", "active");
+  }
+
+  async *outgoing(): AsyncGenerator<readonly string[]> {
+    yield this.own;
+  }
+
+  add(candidate: string): void {
+    this.theirs.push(candidate);
+    if (this.theirs.length >= this.#needs) this.#connect(this.#connection);
+  }
+
+  end(): void {
+    this.isEnded = true;
+  }
+
+  establish(answer = ""): Promise<Connection> {
+    this.given.push(answer);
+    return new Promise((resolve, reject) => {
+      this.#connect = resolve;
+      this.#fail = reject;
+      if (this.theirs.length >= this.#needs) resolve(this.#connection);
+    });
+  }
+
+  /** Fail, as without a path. */
+  fail(): void {
+    this.#fail(new ConnectionFailed("no path", "name a relay"));
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.fail();
+  }
+}
+
+/** The attempts of both sides, in the order in which they begin. */
+export class Attempts {
+  readonly begun: MemoryAttempt[] = [];
+  /** TURN servers that were offered to each. */
+  readonly offered: (readonly object[])[] = [];
+  /** Candidates that each needs to connect. */
+  needs = 1;
+  #pair = memoryPair();
+
+  readonly open = (offers: boolean, offered: readonly object[]): MemoryAttempt => {
+    const [left, right] = this.#pair;
+    const attempt = new MemoryAttempt(offers, offers ? left : right, this.needs);
+    this.begun.push(attempt);
+    this.offered.push(offered);
+    return attempt;
+  };
+}
+
+/** A candidate as an item. */
+export function hostCandidate(host: string): Candidate {
+  return { type: "host", host, port: 40_000, priority: 2_130_706_431 };
+}

@@ -1,0 +1,306 @@
+/** Both sides of a short code in one process: src/session/joining.ts and short_codes.ts. */
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  AuthenticationFailed,
+  CodeExpired,
+  ConnectionFailed,
+  type DcsendError,
+  Interrupted,
+} from "../src/errors.ts";
+import type { Connection } from "../src/peers/contract.ts";
+import type { Server } from "../src/rendezvous/servers.ts";
+import { iceServers } from "../src/session/ice_settings.ts";
+import { join } from "../src/session/joining.ts";
+import { EXPIRES, showCodes } from "../src/session/short_codes.ts";
+import { read, type ShortCode } from "../src/signaling/shortcode.ts";
+import { Attempts, MemoryServer } from "./memory-server.ts";
+
+const TLS: Server = { url: "wss://rendezvous.example.org/v1", name: "rendezvous.example.org" };
+const PLAIN: Server = { url: "ws://localhost:4000/v1", name: "ws://localhost:4000/v1" };
+const WORDS = ["walrus", "umbrella"];
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** How an attempt stands. */
+interface State {
+  connection?: Connection;
+  error?: DcsendError;
+}
+
+function watched(attempt: Promise<Connection>): State {
+  const state: State = {};
+  attempt.then(
+    (connection) => {
+      state.connection = connection;
+    },
+    (error: DcsendError) => {
+      state.error = error;
+    },
+  );
+  return state;
+}
+
+/** A page that shows codes, and what it has shown. */
+class Shown {
+  readonly codes: (string | null)[] = [];
+  readonly notes: string[] = [];
+  readonly leaving = new AbortController();
+  isConnecting = false;
+  /** Answers the question whether another code is wanted; null while there is none. */
+  another: (() => void) | null = null;
+  readonly state: State;
+
+  constructor(server: MemoryServer, attempts: Attempts, where = TLS) {
+    const options = {
+      server: where,
+      open: attempts.open,
+      mailbox: { newSocket: server.newSocket },
+      note: (message: string, hint = "") => this.notes.push([message, hint].join("; ")),
+      show: (code: string | null) => this.codes.push(code),
+      connecting: () => {
+        this.isConnecting = true;
+      },
+      confirm: () =>
+        new Promise<void>((resolve) => {
+          this.another = resolve;
+        }),
+      words: () => WORDS,
+    };
+    this.state = watched(showCodes(options, this.leaving.signal));
+  }
+
+  /** The last code. */
+  get code(): string {
+    return this.codes.at(-1) ?? "";
+  }
+}
+
+/** A page that has been given a code. */
+class Joined {
+  readonly notes: string[] = [];
+  readonly leaving = new AbortController();
+  spent = 0;
+  readonly state: State;
+
+  constructor(server: MemoryServer, attempts: Attempts, code: string | ShortCode) {
+    const options = {
+      server: TLS,
+      open: attempts.open,
+      mailbox: { newSocket: server.newSocket },
+      note: (message: string) => this.notes.push(message),
+      spent: () => {
+        this.spent += 1;
+      },
+    };
+    const short = typeof code === "string" ? read(code) : code;
+    this.state = watched(join(short, options, this.leaving.signal));
+  }
+}
+
+/** Let everything happen that needs no time. */
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+async function shown(where = TLS) {
+  const [server, attempts] = [new MemoryServer(), new Attempts()];
+  const page = new Shown(server, attempts, where);
+  await settle();
+  return { server, attempts, page };
+}
+
+test("the side that has entered the code connects, candidates go both ways", async () => {
+  const { server, attempts, page } = await shown();
+  expect(page.codes).toEqual([null, "1-walrus-umbrella@rendezvous.example.org"]);
+  expect(server.phases).toEqual(["a0"]);
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  expect(page.state.connection).toBeDefined();
+  expect(other.state.connection).toBeDefined();
+  expect(page.isConnecting).toBe(true);
+  expect(other.spent).toBe(1);
+  const [offerer, answerer] = attempts.begun;
+  expect([offerer?.offers, answerer?.offers]).toEqual([true, false]);
+  expect(offerer?.theirs).toEqual([answerer?.own[0]?.replace("candidate:1", "candidate:0")]);
+  expect(answerer?.theirs).toEqual([offerer?.own[0]?.replace("candidate:1", "candidate:0")]);
+  expect(server.moods).toEqual(["happy", "happy"]);
+});
+
+test("descriptions travel without candidates, which are sent as they are found", async () => {
+  const { server, attempts, page } = await shown();
+  new Joined(server, attempts, page.code);
+  await settle();
+  const [offerer, answerer] = attempts.begun;
+  expect(answerer?.given[0]).toContain("a=ice-ufrag:KDrd");
+  expect(answerer?.given[0]).not.toContain("a=candidate");
+  expect(offerer?.given[1]).toContain("a=setup:active");
+});
+
+test("a code of a server without TLS names no server", async () => {
+  const { page } = await shown(PLAIN);
+  expect(page.code).toBe("1-walrus-umbrella");
+});
+
+test("TURN servers of the rendezvous server are used on both sides", async () => {
+  const [server, attempts] = [new MemoryServer(), new Attempts()];
+  const relay = { urls: ["turn:relay.example.org"], username: "u", credential: "p" };
+  server.welcome = { motd: "Hello.", "dcsend-ice-servers": [relay] };
+  const page = new Shown(server, attempts);
+  await settle();
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  expect(attempts.offered).toEqual([[relay], [relay]]);
+  expect(page.notes[0]).toContain("rendezvous.example.org reports: Hello.");
+  expect(other.notes).toEqual(["the server rendezvous.example.org reports: Hello."]);
+});
+
+test("servers without a usable URL are not given to the browser", () => {
+  const offered = { urls: ["stuns:one", "turn:two"], username: "u", credential: "p" };
+  const none = { urls: ["stuns:one"], username: "", credential: "" };
+  const named = [{ urls: "stun:mine" }];
+  expect(iceServers(named, [offered, none])).toEqual([
+    ...named,
+    { ...offered, urls: ["turn:two"] },
+  ]);
+});
+
+describe("wrong words", () => {
+  test("fail at once on one side, and use the code up on the other", async () => {
+    const { server, attempts, page } = await shown();
+    const other = new Joined(server, attempts, "1-walrus-walrus");
+    await settle();
+    expect(other.state.error).toBeInstanceOf(AuthenticationFailed);
+    expect(page.codes).toEqual([null, page.codes[1], null, page.code]);
+    expect(page.code).toBe("2-walrus-umbrella@rendezvous.example.org");
+    expect(page.notes).toEqual([expect.stringMatching(/wrong code.*give the other side the new/)]);
+    expect(page.isConnecting).toBe(false);
+    expect(server.moods).toContain("scary");
+  });
+
+  test("disclose nothing but a refusal", async () => {
+    const { server, attempts } = await shown();
+    const sent: string[] = [];
+    server.change = (added) => {
+      sent.push(`${added.phase} ${added.body.length / 2}`);
+      return added;
+    };
+    new Joined(server, attempts, "1-walrus-walrus");
+    await settle();
+    expect(sent.filter((one) => one.startsWith("a1"))).toEqual(["a1 2"]);
+  });
+
+  test("three in a row end the codes until the user asks for another", async () => {
+    const { server, attempts, page } = await shown();
+    for (const number of [1, 2, 3]) {
+      expect(page.another).toBeNull();
+      new Joined(server, attempts, `${number}-walrus-walrus`);
+      await settle();
+    }
+    expect(page.another).not.toBeNull();
+    expect(page.codes.at(-1)).toBeNull();
+    expect(server.number).toBe(3);
+    page.another?.();
+    await settle();
+    expect(page.code).toMatch(/^4-walrus-umbrella/);
+    new Joined(server, attempts, page.code);
+    await settle();
+    expect(page.state.connection).toBeDefined();
+  });
+
+  test("are counted anew after right ones", async () => {
+    const { server, attempts, page } = await shown();
+    for (const number of [1, 2]) {
+      new Joined(server, attempts, `${number}-walrus-walrus`);
+      await settle();
+    }
+    attempts.needs = 99;
+    new Joined(server, attempts, page.code);
+    await settle();
+    attempts.begun.at(-1)?.fail();
+    await settle();
+    for (const number of [4, 5]) {
+      new Joined(server, attempts, `${number}-walrus-walrus`);
+      await settle();
+    }
+    expect(page.another).toBeNull();
+    expect(page.code).toMatch(/^6-/);
+  });
+});
+
+test("without a path the joiner gets the reason, and the next code is shown", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 99;
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  attempts.begun[1]?.fail();
+  await settle();
+  expect(other.state.error?.message).toBe("the other side does not connect: no path");
+  expect(attempts.begun[0]?.isClosed).toBe(true);
+  expect(page.notes).toEqual(["no path; name a relay"]);
+  expect(page.code).toMatch(/^2-/);
+});
+
+test("an unknown number fails after 2 s, without a guess", async () => {
+  const [server, attempts] = [new MemoryServer(), new Attempts()];
+  const other = new Joined(server, attempts, "7-walrus-umbrella");
+  await vi.advanceTimersByTimeAsync(1999);
+  expect(other.state).toEqual({});
+  await vi.advanceTimersByTimeAsync(1);
+  expect(other.state.error?.message).toMatch(/^there is no code with the number 7 on the server/);
+  expect(other.spent).toBe(0);
+  expect(server.phases).toEqual([]);
+  expect(attempts.begun[0]?.isClosed).toBe(true);
+});
+
+test("an allocator that does not answer is given up after 15 s", async () => {
+  const { server, attempts, page } = await shown();
+  server.change = (added) => (added.phase === "b0" ? { ...added, phase: "b9" } : added);
+  const other = new Joined(server, attempts, page.code);
+  await vi.advanceTimersByTimeAsync(14_999);
+  expect(other.state).toEqual({});
+  await vi.advanceTimersByTimeAsync(1);
+  expect(other.state.error).toBeInstanceOf(ConnectionFailed);
+  expect(other.spent).toBe(1);
+});
+
+test("codes expire after an hour", async () => {
+  const { server, page } = await shown();
+  await vi.advanceTimersByTimeAsync(EXPIRES * 1000 - 1);
+  expect(page.state).toEqual({});
+  await vi.advanceTimersByTimeAsync(1);
+  expect(page.state.error).toBeInstanceOf(CodeExpired);
+  expect(server.moods).toEqual(["lonely"]);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(server.sockets.size).toBe(0);
+});
+
+test("a user who leaves ends the mailbox of either side", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 99;
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  other.leaving.abort();
+  page.leaving.abort();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(other.state.error).toBeInstanceOf(Interrupted);
+  expect(page.state.error).toBeInstanceOf(Interrupted);
+  expect(server.sockets.size).toBe(0);
+  expect(attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+  expect(server.number).toBe(1);
+});
+
+test("a server that hands out another allocator's message connects no side", async () => {
+  const { server, attempts, page } = await shown();
+  server.change = (added) => {
+    const last = added.body.slice(-2) === "00" ? "01" : "00";
+    return added.phase === "a1" ? { ...added, body: added.body.slice(0, -2) + last } : added;
+  };
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  expect(other.state.error).toBeInstanceOf(AuthenticationFailed);
+  expect(other.state.connection).toBeUndefined();
+});
