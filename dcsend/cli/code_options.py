@@ -9,7 +9,10 @@ import typer
 from dcsend.cli.options import option, typed
 from dcsend.errors import UsageError
 
-__all__ = ["Long", "NoMdns", "OwnCode", "RelayOnly", "Server", "Words", "short_code_settings"]
+__all__ = [
+    *("Long", "NoMdns", "OwnCode", "RelayOnly", "Server", "Words"),
+    *("named_server", "short_code_settings"),
+]
 
 Server = Annotated[
     str,
@@ -49,6 +52,19 @@ RelayOnly = Annotated[
 ]
 
 
+def named_server(option: str) -> str:
+    """Return the server that `--server` names; empty if it names none.
+
+    Raises:
+        UsageError: it is neither a URL nor a host name.
+    """
+    if not (name := option.strip()):
+        return ""
+    from dcsend.rendezvous.servers import read_option
+
+    return name if read_option(name) is not None else ""
+
+
 def short_code_settings(
     context: typer.Context,
     *,
@@ -75,11 +91,7 @@ def short_code_settings(
     Raises:
         UsageError: a value is invalid, or two of them contradict each other.
     """
-    name = server.strip()
-    if name:
-        from dcsend.rendezvous.servers import read_option
-
-        name = name if read_option(name) is not None else ""
+    name = named_server(server)
     if own_code.strip():
         from dcsend.signaling.shortcode import own
 

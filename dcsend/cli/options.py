@@ -99,7 +99,7 @@ Addresses = Annotated[
     ),
 ]
 _SERVER_HELP = (
-    f"STUN server, or none [{DEFAULT_STUN[0]}]; with an offer and an answer also a TURN server, "
+    f"STUN server, or none [{DEFAULT_STUN[0]}]; except for dial codes also a TURN server, "
     "turn:USER:PASSWORD@HOST[:PORT][?transport=tcp]. @FILE lists one per line. Repeatable."
 )
 Stun = Annotated[
@@ -190,12 +190,11 @@ EPILOG = (
 "End of the help of `send`, `receive` and `chat`; *others* are variables with another name."
 
 
-OF_LISTENER = ("address", "expires", "page_url", "qr", "qr_file", "words", "own_code", "long")
-"Parameters without effect on the side that dials a code."
-OF_DIALER = ("connect_timeout",)
-"Parameters without effect on the side that prints the code."
-OF_PAGE = frozenset({"page_url", "qr", "qr_file"})
-"Parameters without effect with two codes: there is no link and no page, and the codes are long."
+OF_LISTENER = ("address", "expires", "page_url", "qr_file", "own_code")
+"""Parameters without which the side that dials a code would not do what is expected. Others without
+an effect, such as `--qr` and `--words`, only concern what is shown, and are accepted."""
+OF_PAGE = frozenset({"page_url", "qr_file"})
+"Those with two codes: there is no link and no page, and the codes are too long for a QR code."
 
 
 def typed(context: typer.Context) -> set[str]:
@@ -221,28 +220,35 @@ def device_name(given: str | None) -> str:
     return given
 
 
-def refuse_idle_options(context: typer.Context, *, dials: bool, two_codes: bool = False) -> None:
-    """Refuse options on the command line that have no effect on this side.
+def refuse_idle_options(context: typer.Context, dialed: str, *, two_codes: bool = False) -> None:
+    """Refuse options on the command line that should have an effect on this side, and have none.
 
-    Variables are not refused, since they are for both sides. `--qr none` and `--no-page` are
-    accepted everywhere: shell aliases contain them, and ignoring them changes nothing.
+    Variables are not refused, since they are for both sides.
+
+    Args:
+        context: of the command.
+        dialed: the code that was given; empty if this side prints one.
+        two_codes: whether an offer and an answer are exchanged.
 
     Raises:
         UsageError: the command line has such an option.
     """
-    given = typed(context) - {"no_page"}
-    if context.params.get("qr") == Qr.NONE:
-        given.discard("qr")
+    given = typed(context)
     if two_codes:
         refuse(given & OF_PAGE, "of no use with --signal sdp", "the page makes a code of its own")
         return
-    idle = [name for name in (OF_LISTENER if dials else OF_DIALER) if name in given]
+    if not dialed:
+        return
+    from dcsend.signaling.shortcode import resembles_short_code
+
+    if dialed.startswith("@") or resembles_short_code(dialed):
+        given.discard("address")  # the candidates of the side that enters a short code
+    idle = [name for name in OF_LISTENER if name in given]
     if idle:
         spelled = ["--" + name.removeprefix("own_").replace("_", "-") for name in idle]
         names = " and ".join(spelled)
-        side = "prints the code" if dials else "is given the code"
         raise UsageError(
-            f"{names} {'are' if len(idle) > 1 else 'is'} for the side that {side}",
+            f"{names} {'are' if len(idle) > 1 else 'is'} for the side that prints the code",
             "leave it out here, or use it on the other side",
         )
 
@@ -310,8 +316,8 @@ def servers_of(
     Args:
         context: of the command.
         named: values of the option or of its variable.
-        one_way: whether this run publishes a dial code, which cannot hold relayed addresses. TURN
-            servers from a variable are then left out, since it also serves runs with two codes.
+        one_way: whether this run publishes a dial code only, which cannot hold relayed addresses.
+            TURN servers from a variable are then left out, since it serves other runs, too.
 
     Raises:
         UsageError: a file of servers can't be read.

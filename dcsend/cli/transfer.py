@@ -13,6 +13,7 @@ from dcsend.cli.code_options import (
     RelayOnly,
     Server,
     Words,
+    named_server,
     short_code_settings,
 )
 from dcsend.cli.commands import behind, joined, rejoined
@@ -127,7 +128,7 @@ def send(
         refuse_empty(context, "to", to)
         dialed, sources = rejoined(to, paths or []) if to else ("", paths or [])
         two_codes = by_descriptions(signal, dialed)
-        refuse_idle_options(context, dials=bool(dialed), two_codes=two_codes)
+        refuse_idle_options(context, dialed, two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(dialed))
         if text == "":
             raise UsageError("the text for --text is empty", "give a text, or leave out --text")
@@ -135,7 +136,9 @@ def send(
             raise UsageError(
                 "--name is for what comes from standard input", "add - to what is sent"
             )
-        servers = servers_of(context, stun, one_way=not (dialed or two_codes))
+        has_short_codes = bool(named_server(server)) or not no_mdns
+        one_way = not (dialed or two_codes or has_short_codes)
+        servers = servers_of(context, stun, one_way=one_way)
         settings = Settings(
             code=dialed,
             port=port,
@@ -252,11 +255,13 @@ def receive(
                 "to choose where to save, use --output PATH",
             )
         two_codes = by_descriptions(signal, dialed)
-        refuse_idle_options(context, dials=bool(dialed), two_codes=two_codes)
+        refuse_idle_options(context, dialed, two_codes=two_codes)
         url, page = page_of(context, page_url, no_page=no_page, dials=bool(dialed))
         policies = {Existing.OVERWRITE: overwrite, Existing.RENAME: rename, Existing.SKIP: skip}
         given = {policy: on for policy, on in policies.items() if policy.value in typed(context)}
-        servers = servers_of(context, stun, one_way=not (dialed or two_codes))
+        has_short_codes = bool(named_server(server)) or not no_mdns
+        one_way = not (dialed or two_codes or has_short_codes)
+        servers = servers_of(context, stun, one_way=one_way)
         settings = Settings(
             code=dialed,
             port=port,

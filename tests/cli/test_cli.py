@@ -75,9 +75,8 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["send", "x", "--name", "y"], "--name is for what comes from standard input", "add -"),
         (["receive", "a", "--connect-timeout", "nan"], "nan is not a number of seconds", "--help"),
         (["receive", "a", "--connect-timeout", "inf"], "inf is not in the range", "--help"),
-        (["send", "x", "--connect-timeout", "9"], "--connect-timeout is for the side that is", ""),
-        (["receive", "-y", "--connect-timeout", "9"], "--connect-timeout is for the side", ""),
-        (["send", "x", "--to", "a", "--qr", "half"], "--qr is for the side that prints", "leave"),
+        (["receive", "a", "--code", "walrus-umbrella"], "--code is for the side that", "leave"),
+        (["receive", "a", "--signal", "sdp", "--qr-file", "x.png"], "--qr-file is of no use", ""),
         (["receive", "a", "-y", "--qr-file", "x.png"], "--qr-file is for the side that prints", ""),
         (["receive", "a", "-y", "--expires", "1h"], "--expires is for the side that prints", ""),
         (
@@ -122,10 +121,25 @@ def test_mistake_is_a_line_a_hint_and_status_2(
 
 
 @pytest.mark.full
-def test_options_that_switch_something_off_are_accepted_on_both_sides() -> None:
-    none = ("--stun", "none", "--no-page", "--qr", "none")
-    status, _, err = run("receive", "dc0", "-y", *none)
-    assert (status, "code" in err, "is for the side" in err) == (2, True, False)
+@pytest.mark.parametrize(
+    ("code", "options"),
+    [
+        ("dc0", "--stun none --no-page --qr none"),
+        ("dc0", "--qr half --words 3 --long --server none"),
+        ("7-walrus", "--address 127.0.0.1"),
+    ],
+)
+def test_options_whose_absence_does_not_surprise_are_accepted_on_the_dialing_side(
+    code: str, options: str
+) -> None:
+    status, _, err = run("receive", code, "-y", *options.split())
+    assert (status, "code" in err, "for the side" in err) == (2, True, False)
+
+
+@pytest.mark.full
+def test_timeout_of_a_dial_is_accepted_where_a_code_is_printed() -> None:
+    status, _, err = run("receive", "-y", "--expires", "1s", "--connect-timeout", "9")
+    assert status == 9, err
 
 
 @pytest.mark.full

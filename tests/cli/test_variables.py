@@ -105,6 +105,22 @@ def understood(
     return seen[0]
 
 
+@pytest.mark.parametrize(
+    ("variables", "kept"),
+    [
+        ({"NO_MDNS": ""}, True),
+        ({"SERVER": "public"}, True),
+        ({"SERVER": "none"}, False),
+        ({}, False),
+    ],
+)
+def test_relay_of_a_variable_is_used_where_there_are_short_codes(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], kept: bool
+) -> None:
+    settings, _ = understood(monkeypatch, STUN="", ICE_SERVER="turn:me:x@192.0.2.1", **variables)
+    assert bool(settings.turn) == kept
+
+
 def test_policy_on_the_command_line_beats_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     settings, _ = understood(monkeypatch, "--skip", RENAME="1")
     assert settings.existing is Existing.SKIP
