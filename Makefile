@@ -59,6 +59,7 @@ lab: page tools ## try every way of connecting in 37 networks; write docs/networ
 bench: page tools ## measure everything; write docs/performance.md; 3 hours, see bench/
 	@sh scripts/bench-venv.sh
 	$(PY) -m bench.startup
+	$(PY) -m bench.meeting
 	$(PY) -m bench.throughput
 	$(PY) -m bench.small
 	$(PY) -m bench.browsers

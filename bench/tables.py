@@ -206,6 +206,17 @@ def _startup(part: Part) -> Iterator[str]:
     yield from table(["", "ms"], lines)
 
 
+def _meeting(part: Part) -> Iterator[str]:
+    lines = []
+    for row in part["rows"]:
+        for name, kept in row["extra"].items():
+            times = [Spread.of(kept[key]) for key in ("connected_ms", "saved_ms")]
+            good = len(kept["connected_ms"])
+            done = f"{good} of {good + len(kept['failed'])}"
+            lines.append([f"{row['title']}: {name}", *(times if good else ("–", "–")), done])
+    yield from table(["", "connected, ms", "file saved, ms", "done"], lines)
+
+
 _FLOODS: Final = {
     "junk": "100 random bytes",
     "bare": "STUN headers without attributes",
@@ -277,5 +288,15 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         _flood,
     ),
     "startup": ("Until the code is shown", "From the start of the program.", _startup),
+    "meeting": (
+        "From Enter to connected",
+        "From the start of the receiver with a short code, its interpreter included, until it "
+        "reports the connection, and until a file of 1000 bytes is saved. The sender has shown its "
+        "code and waits. One mailbox server on the host of the sender serves all programs; only "
+        "`dcsend without a server` finds the sender by multicast DNS. dcsend and magic-wormhole are "
+        "Python, wormhole-william is compiled; it does not report its connection, so the first byte "
+        "in its file counts. dcsend sets up ICE and DTLS, the other two a TCP connection.",
+        _meeting,
+    ),
 }
 "Part -> heading, description, table; in the order of the page."

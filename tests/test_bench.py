@@ -100,6 +100,20 @@ def test_what_a_browser_sends_stands_beside_what_it_adds_to_a_ping(
     assert "| 1 of 2 |" in text
 
 
+def test_meetings_have_both_times_and_how_many_were_completed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = Row("a cable", {})
+    row.extra = {
+        "dcsend": {"connected_ms": [300.0, 500.0], "saved_ms": [310.0, 530.0], "failed": ["late"]},
+        "magic-wormhole": {"connected_ms": [], "saved_ms": [], "failed": ["late", "late", "late"]},
+    }
+    part = written(monkeypatch, tmp_path, "meeting", row)
+    text = "\n".join(page({"meeting": part}, {}))
+    assert "| a cable: dcsend | 400 (300–500) | 420 (310–530) | 2 of 3 |" in text
+    assert "| a cable: magic-wormhole | – | – | 0 of 3 |" in text
+
+
 def test_small_files_are_compared_by_transfer_and_by_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

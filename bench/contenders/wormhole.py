@@ -9,27 +9,19 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from bench.contenders.base import Contender
+from bench.contenders.servers import PROGRAMS, mailbox, mute_relay, no_magic, no_william
 from bench.files import random_file
 from bench.hosts import Hosts, congestion_control
 from bench.results import MEGABYTE, Result, progress
-from bench.running import PATIENCE, ROOT, Running
+from bench.running import PATIENCE, Running
 
 __all__ = ["CONTENDERS"]
-
-_PROGRAMS: Final = ROOT / "build" / "bench-venv" / "bin"
-"Installed by scripts/bench-venv.sh."
-
-_MAILBOX: Final = 4000
-_RELAY: Final = "transit.magic-wormhole.io", 4001
-"The relay that is built into wormhole-william."
 
 _CODE: Final = "7-bench-mark"
 _LOOK: Final = 0.005
@@ -37,33 +29,14 @@ _LOOK: Final = 0.005
 _KEEP: Final = 0.25
 "Seconds between two recorded points."
 
-_MUTE: Final = "import socket, sys; s = socket.create_server(('', {port})); print('ready', flush=True); sys.stdin.read()"  # noqa: E501
-"Accepts connections and never answers."
-
-
-@contextmanager
-def _mailbox(hosts: Hosts, folder: Path) -> Iterator[str]:
-    """Run a mailbox server; yield its URL."""
-    database = folder / f"{hosts.left}.sqlite"
-    endpoint = f"tcp:{_MAILBOX}:interface={hosts.left_address}"
-    options = ("--port", endpoint, "--channel-db", str(database))
-    twist = (str(_PROGRAMS / "twist"), "--log-format", "text", "wormhole-mailbox")
-    with Running(Hosts.on(hosts.left, *twist, *options), errors=True) as server:
-        server.until("Starting reactor")
-        try:
-            yield f"ws://{hosts.left_address}:{_MAILBOX}/v1"
-        finally:
-            server.end(interrupt=True)
-            database.unlink(missing_ok=True)
-
 
 def _magic(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
     def measure(hosts: Hosts, megabytes: int, limit: float, folder: Path) -> Result:
         source, inbox = _prepare(folder, megabytes)
         saved = inbox / source.name
-        with congestion_control(hosts, algorithm), _mailbox(hosts, folder) as url:
+        with congestion_control(hosts, algorithm), mailbox(hosts, folder) as url:
             # An empty name means no relay.
-            tool = (str(_PROGRAMS / "wormhole"), "--relay-url", url, "--transit-helper", "")
+            tool = (str(PROGRAMS / "wormhole"), "--relay-url", url, "--transit-helper", "")
             sending = ("send", "--hide-progress", "--no-qr", "--code", _CODE, str(source))
             receiving = ("receive", "--hide-progress", "--accept-file", "-o", str(saved), _CODE)
             with (
@@ -85,14 +58,11 @@ def _magic(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
 def _william(algorithm: str) -> Callable[[Hosts, int, float, Path], Result]:
     def measure(hosts: Hosts, megabytes: int, limit: float, folder: Path) -> Result:
         source, inbox = _prepare(folder, megabytes)
-        mute = (sys.executable, "-c", _MUTE.format(port=_RELAY[1]))
         with (
             congestion_control(hosts, algorithm),
-            _mailbox(hosts, folder) as url,
-            _known(hosts),
-            Running(Hosts.on(hosts.left, *mute)) as relay,
+            mailbox(hosts, folder) as url,
+            mute_relay(hosts),
         ):
-            relay.until("ready")
             tool = ("wormhole-william", "--relay-url", url)
             sending = ("send", "--hide-progress", "--code", _CODE, str(source))
             # It saves in the current folder, and asks first.
@@ -166,30 +136,6 @@ def _sum_up(
     return Result(arrived, ended - started, done, costs[1], costs[0], series, started, note)
 
 
-@contextmanager
-def _known(hosts: Hosts) -> Iterator[None]:
-    """Let both hosts resolve the name of the relay, by files of the namespace as iproute2 does."""
-    folders = [Path("/etc/netns", namespace) for namespace in (hosts.left, hosts.right)]
-    try:
-        for folder in folders:
-            folder.mkdir(parents=True)
-            (folder / "hosts").write_text(f"{hosts.left_address} {_RELAY[0]}\n", encoding="ascii")
-        yield
-    finally:
-        for folder in folders:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _no_magic() -> str:
-    there = (_PROGRAMS / "wormhole").exists() and (_PROGRAMS / "twist").exists()
-    return "" if there else "magic-wormhole isn't in build/bench-venv; see scripts/bench-venv.sh"
-
-
-def _no_william() -> str:
-    why = "" if shutil.which("wormhole-william") else "Debian's wormhole-william isn't installed"
-    return why or _no_magic()
-
-
 CONTENDERS: Final = (
     *(
         Contender(
@@ -197,7 +143,7 @@ CONTENDERS: Final = (
             f"whole magic-wormhole with a file, direct TCP with {algorithm}: from the receiver's "
             "line that it is connected to its line that the file is written; verified, not synced",
             _magic(algorithm),
-            _no_magic,
+            no_magic,
         )
         for name, algorithm in (("magic-wormhole", "bbr"), ("magic-wormhole-cubic", "cubic"))
     ),
@@ -206,7 +152,7 @@ CONTENDERS: Final = (
         "whole wormhole-william with a file, direct TCP with bbr: from the first byte in the "
         "receiver's file, looked for each 5 ms, until the file has its name",
         _william("bbr"),
-        _no_william,
+        no_william,
     ),
 )
 "Both programs; the algorithm is that of both hosts while it runs."
