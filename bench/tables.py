@@ -215,6 +215,13 @@ def _meeting(part: Part) -> Iterator[str]:
             done = f"{good} of {good + len(kept['failed'])}"
             lines.append([f"{row['title']}: {name}", *(times if good else ("–", "–")), done])
     yield from table(["", "connected, ms", "file saved, ms", "done"], lines)
+    where = part["conditions"]
+    if where["load_before"] > where["cores"] / 2:
+        yield (
+            f"The load before it began was {where['load_before']}: other work shared the "
+            f"{where['cores']} cores, so each time is longer than on an idle machine."
+        )
+        yield ""
 
 
 _FLOODS: Final = {
@@ -293,9 +300,9 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         "From the start of the receiver with a short code, its interpreter included, until it "
         "reports the connection, and until a file of 1000 bytes is saved. The sender has shown its "
         "code and waits. One mailbox server on the host of the sender serves all programs; only "
-        "`dcsend without a server` finds the sender by multicast DNS. dcsend and magic-wormhole are "
-        "Python, wormhole-william is compiled; it does not report its connection, so the first byte "
-        "in its file counts. dcsend sets up ICE and DTLS, the other two a TCP connection.",
+        "`dcsend without a server` finds the sender by multicast DNS. dcsend and magic-wormhole "
+        "are Python, wormhole-william is compiled; it does not report its connection, so the first "
+        "byte in its file counts. dcsend sets up ICE and DTLS, the other two a TCP connection.",
         _meeting,
     ),
 }

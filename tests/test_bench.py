@@ -112,6 +112,9 @@ def test_meetings_have_both_times_and_how_many_were_completed(
     text = "\n".join(page({"meeting": part}, {}))
     assert "| a cable: dcsend | 400 (300–500) | 420 (310–530) | 2 of 3 |" in text
     assert "| a cable: magic-wormhole | – | – | 0 of 3 |" in text
+    assert "other work" not in text
+    busy = {**part, "conditions": {**CONDITIONS, "load_before": 7.5}}
+    assert "was 7.5: other work shared the 2 cores" in "\n".join(page({"meeting": busy}, {}))
 
 
 def test_small_files_are_compared_by_transfer_and_by_command(

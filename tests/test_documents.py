@@ -182,7 +182,7 @@ def texts(package: Path) -> Iterator[str]:
 def test_messages_in_troubleshooting_are_those_of_the_program() -> None:
     document = read("docs/troubleshooting.md")
     known = set(texts(ROOT / "dcsend"))
-    for heading, columns in (("No connection", 3), ("Other messages", 2)):
+    for heading, columns in (("No connection", 3), ("Short codes", 3), ("Other messages", 2)):
         for cells in rows(section(document, heading), columns):
             for message in re.findall(r"`([^`]+)`", cells[0]):
                 fragments = [re.escape(part) for part in message.split("…")]

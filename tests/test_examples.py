@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import os
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Final
 import pytest
 
 import dcsend
+from tests.support.mailbox_server import StockServer
 
 pytestmark = pytest.mark.full
 
@@ -81,6 +83,26 @@ def test_folder_is_sent_by_one_example_and_received_by_another(
     assert (saved / "c.jpg").readlink() == Path("a.jpg")
 
 
+async def test_short_code_of_an_example_leads_to_its_file(
+    tmp_path: Path, folder: Path, stock_server: StockServer
+) -> None:
+    stock_server.start()
+    # The program as it stands would contact a STUN server.
+    text = (EXAMPLES / "short_code.py").read_text(encoding="utf-8")
+    assert text.count("dcsend.Settings(") == 1
+    sender = tmp_path / "short_code.py"
+    local = 'dcsend.Settings(stun=(), addresses=("127.0.0.1",), '
+    sender.write_text(text.replace("dcsend.Settings(", local), encoding="utf-8")
+    url = stock_server.server.url
+    with running(sender, folder / "a.jpg", url) as (sending, shown):
+        code = (await asyncio.to_thread(shown.readline)).split()[-1]
+        settings = dataclasses.replace(LOCAL, server=url)
+        assert (await dcsend.receive(code, output=tmp_path / "in", settings=settings)).ok
+        assert await asyncio.to_thread(shown.read) == "sent: 300000 bytes\n"
+        assert sending.wait(60) == 0
+    assert (tmp_path / "in" / "a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
+
+
 async def test_example_declines_what_is_too_large(tmp_path: Path, folder: Path) -> None:
     text = (EXAMPLES / "receive_folder.py").read_text(encoding="utf-8")
     assert text.count("1_000_000_000") == 1
@@ -119,7 +141,9 @@ async def test_inbox_prints_code_and_saved_file(tmp_path: Path, folder: Path) ->
     assert (tmp_path / "in" / "a.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
 
 
-@pytest.mark.parametrize("name", ["send_folder.py", "receive_folder.py", "inbox.py"])
+@pytest.mark.parametrize(
+    "name", ["send_folder.py", "short_code.py", "receive_folder.py", "inbox.py"]
+)
 def test_example_without_arguments_shows_how_it_is_called(name: str) -> None:
     command = [sys.executable, str(EXAMPLES / name)]
     ended = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)

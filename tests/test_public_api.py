@@ -20,6 +20,7 @@ import pytest
 import dcsend
 from dcsend import api, errors
 from dcsend.session import events
+from tests.support.mailbox_server import StockServer
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -142,6 +143,43 @@ async def test_invitation_gives_a_code_for_a_sender(tmp_path: Path) -> None:
         sent = await dcsend.send("-", to=invitation.code, stdin=data, settings=settings)
     assert sent.ok
     assert (tmp_path / "report.pdf").read_bytes() == data.getvalue()
+
+
+@pytest.mark.full
+async def test_short_code_of_an_offer_is_the_newest_one(
+    tmp_path: Path, stock_server: StockServer
+) -> None:
+    stock_server.start()
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"a" * 100)
+    settings = dataclasses.replace(LOCAL, server=stock_server.server.url)
+    codes: asyncio.Queue[str] = asyncio.Queue()
+
+    def note(event: dcsend.Event) -> None:
+        if isinstance(event, dcsend.ShortCodeReady):
+            codes.put_nowait(event.code)
+
+    async with dcsend.offer(source, settings=settings, on_event=note) as offer:
+        first = await codes.get()
+        assert offer.short_code == first
+        number = first.partition("-")[0]
+        wrong = f"{number}-{'walrus-umbrella' if 'walrus' not in first else 'acid-zebra'}"
+        with pytest.raises(dcsend.AuthenticationFailed):
+            await dcsend.receive(wrong, output=tmp_path / "in", settings=settings)
+        second = await codes.get()
+        assert offer.short_code == second != first
+        done = await dcsend.receive(offer.short_code, output=tmp_path / "in", settings=settings)
+    assert done.files[0].saved == tmp_path / "in" / "a.bin"
+
+
+async def test_offer_has_no_short_code_unless_it_is_permitted(tmp_path: Path) -> None:
+    source = tmp_path / "a.bin"
+    source.write_bytes(b"a")
+    seen: list[dcsend.Event] = []
+    async with dcsend.offer(source, settings=LOCAL, on_event=seen.append) as offer:
+        assert (await dcsend.receive(offer.code, output=tmp_path / "in", settings=LOCAL)).ok
+        assert offer.short_code == ""
+    assert not any(isinstance(event, dcsend.ShortCodeReady) for event in seen)
 
 
 async def test_stream_that_is_missing_is_a_mistake() -> None:
