@@ -23,6 +23,7 @@ ESCAPES: Final = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(
 ENTRY_OF_HELP: Final = (".TP", r"\fB\-h\fR, \fB\-\-help\fR", "Show the help of a command.")
 EXAMPLES: Final = (
     ("Send a file; the command for the other machine is printed.", "dcsend send film.mkv"),
+    ("Receive with a short code.", "dcsend receive 7-walrus-umbrella"),
     ("Receive into a folder without questions.", "dcsend receive CODE -o ~/Downloads -y"),
     ("Let the receiver print the code.", "dcsend receive\ndcsend send film.mkv --to CODE"),
     ("Send and receive a stream.", "tar c . | dcsend send -\ndcsend receive CODE -o - | tar x"),

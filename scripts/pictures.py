@@ -27,7 +27,7 @@ __all__ = ["main", "svg"]
 _DOCS: Final = Path(__file__).resolve().parent.parent / "docs"
 _FILM: Final = 734_003_200
 "Bytes; enough to be still under way when the picture is taken."
-_COLUMNS, _ROWS = 80, 36
+_COLUMNS, _ROWS = 80, 40
 _CELL: Final = (9, 18)
 "Width and height of a character, pixels."
 _INK, _PAPER = "d8dee9", "1b1f27"
@@ -97,10 +97,15 @@ async def _make(folder: Path) -> None:
         with tmux_server() as tmux:
             path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
             # As at home, and not as in tests.
-            at_home = {"PATH": path, "DCSEND_ADDRESS": "", "DCSEND_NO_PAGE": "0"}
+            at_home = {
+                "PATH": path,
+                "DCSEND_ADDRESS": "",
+                "DCSEND_NO_PAGE": "0",
+                "DCSEND_NO_MDNS": "0",
+            }
             pane = tmux.window(folder, _COLUMNS, _ROWS, at_home)
             pane.enter("dcsend send film.mkv")
-            pane.until("^waiting")
+            pane.until(r"^dcsend receive \d+-[a-z]+-[a-z]+$")
             screen = pane.painted()
             tab = await browser.open_tab(folder / "downloads")
             await _page(tab, pane)

@@ -142,6 +142,21 @@ def test_question_is_withdrawn_when_a_device_connects_with_the_dial_code(
     assert (receiver.ended(), sender.ended()) == (7, 7)
 
 
+def test_question_is_asked_again_when_the_device_has_left(windows: Windows) -> None:
+    sender = windows.open()
+    sender.dcsend("send", "note.txt", after="> code")
+    last = wrong_three_times(windows, sender)
+    sender.until(QUESTION)
+    receiver = windows.open()
+    receiver.dcsend("receive", "@code", "-o", "out")
+    receiver.until(ACCEPT)
+    receiver.key("C-c")
+    sender.until("^127.0.0.1 has left, and the code works again: the other side cancelled$")
+    sender.until(QUESTION)
+    sender.enter()
+    assert next_code(sender, last) != last
+
+
 def test_waiting_receiver_takes_a_code_whose_words_tab_completes(windows: Windows) -> None:
     sender, receiver = windows.open(), windows.open()
     sender.dcsend("send", "note.txt")
@@ -166,7 +181,10 @@ def test_waiting_receiver_takes_a_dial_code_that_is_longer_than_a_row(windows: W
     sender.dcsend("send", "note.txt", "--long")
     receiver.dcsend("receive", "-o", "out", "-y")
     receiver.until(PROMPT)
-    receiver.enter(f"dcsend receive {sender.code()}")
+    code = sender.code()
+    receiver.type(f"dcsend receive {code}")
+    receiver.until(f"^code: .*{code[-60:]}$", joined=False)
+    receiver.key("Enter")
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
