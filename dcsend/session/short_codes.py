@@ -13,17 +13,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from dcsend.description import Description
-from dcsend.errors import AuthenticationFailed, DcsendError, RemoteProtocolError, UsageError
+from dcsend.errors import AuthenticationFailed, DcsendError, RemoteProtocolError
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Peer
-from dcsend.printable import printable
-from dcsend.rendezvous.servers import NONE, Server, read_option
+from dcsend.rendezvous.servers import Server
+from dcsend.session.allocation import Allocation
 from dcsend.session.conclusion import unexpected
 from dcsend.session.events import Emit, ShortCodeOver, ShortCodeReady, Warned
 from dcsend.session.hosting import Hosting
@@ -42,10 +40,6 @@ logger = logging.getLogger(__name__)
 
 MAX_WRONG: Final = 3
 "Wrong codes in a row until a person is asked whether there is to be another one."
-_LOCAL_NUMBERS: Final = 99
-"The largest number that is chosen without a server; one network has few codes at a time."
-_TRIES: Final = 4
-"Numbers that are tried until one is free in this network."
 Confirm = Callable[[], Awaitable[bool]]
 "Asks a person whether another short code is to be shown."
 
@@ -88,10 +82,9 @@ class ShortCodes(Generic[Peer]):
             max_wrong: wrong codes in a row; None for no limit.
         """
         self._settings = settings
-        self._server = read_option(settings.server or NONE)
+        self._allocation = Allocation(settings, emit, page)
         self._emit = emit
         self._listener = listener
-        self._page = page
         self._expires = expires
         self._confirm = confirm
         self._max_wrong = max_wrong
@@ -164,12 +157,13 @@ class ShortCodes(Generic[Peer]):
         """
         from dcsend.rendezvous.handshake import Allocator
 
-        async with self._findable(wanted.number) as (number, mailboxes):
+        async with self._allocation.mailboxes(wanted.number) as (number, mailboxes):
             allocator = Allocator("-".join(wanted.words), number)
             for mailbox in mailboxes:
                 mailbox.add(*allocator.first)
-            name = self._server.name if self._server else ""
-            code = ShortCode(number, wanted.words, host_in_code(self._server))
+            server = self._allocation.server
+            name = server.name if server is not None else ""
+            code = ShortCode(number, wanted.words, host_in_code(server))
             self._emit(ShortCodeReady(code.text(), name, self._expires))
             try:
                 mailbox, items = await self._joined(mailboxes, allocator)
@@ -257,73 +251,6 @@ class ShortCodes(Generic[Peer]):
             if trickle is not None:
                 await trickle.close()
 
-    @asynccontextmanager
-    async def _findable(self, chosen: str) -> AsyncIterator[tuple[str, Sequence[Mailbox]]]:
-        """Yield a number and the mailboxes in which a joiner finds this side.
-
-        Args:
-            chosen: number that the user has chosen; empty for a new one.
-
-        The code works in this network only if the server can't be used, and the other way round.
-
-        Raises:
-            DcsendError: neither can be used.
-        """
-        async with AsyncExitStack() as stack:
-            mailboxes: list[Mailbox] = []
-            if self._server is not None:
-                try:
-                    mailboxes.append(
-                        await stack.enter_async_context(self._on_server(self._server, chosen))
-                    )
-                except DcsendError as exc:
-                    if not self._settings.mdns:
-                        raise
-                    self._emit(Warned("server", exc.message, exc.hint))
-                    self._server = None
-            if self._settings.mdns:
-                number = mailboxes[0].number if mailboxes else await _free_number(chosen)
-                try:
-                    local = await stack.enter_async_context(self._in_this_network(number))
-                except DcsendError as exc:
-                    if not mailboxes:
-                        raise
-                    self._emit(Warned("network", exc.message, exc.hint))
-                else:
-                    mailboxes.append(local)
-            yield mailboxes[0].number, mailboxes
-
-    @asynccontextmanager
-    async def _on_server(self, server: Server, chosen: str) -> AsyncIterator[Mailbox]:
-        """Yield a mailbox on *server* whose number is free in this network."""
-        from dcsend.rendezvous import client, discovery
-
-        for _ in range(_TRIES):
-            mailbox = await client.allocate(server, chosen)
-            if not self._settings.mdns or not await discovery.is_taken(mailbox.number):
-                break
-            await mailbox.close("errory")
-        if mailbox.motd:
-            self._emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
-        try:
-            yield mailbox
-        finally:
-            await mailbox.close("lonely")
-
-    @asynccontextmanager
-    async def _in_this_network(self, number: str) -> AsyncIterator[Mailbox]:
-        """Serve a mailbox and announce it."""
-        from dcsend.rendezvous import discovery
-        from dcsend.rendezvous.local_mailbox import LocalMailbox
-
-        mailbox = LocalMailbox(number)
-        with self._page.mailbox(mailbox) as port:
-            async with discovery.announced(number, port):
-                try:
-                    yield mailbox.side
-                finally:
-                    await mailbox.side.close("lonely")
-
 
 def _opened(
     allocator: Allocator, mailbox: Mailbox, messages: Sequence[tuple[str, bytes]]
@@ -334,23 +261,6 @@ def _opened(
     except AuthenticationFailed:
         mailbox.add(*allocator.refusal())
         raise
-
-
-async def _free_number(chosen: str) -> str:
-    """Return *chosen*, or a number that has no code in this network.
-
-    Raises:
-        UsageError: *chosen* has one.
-    """
-    from dcsend.rendezvous import discovery
-
-    for _ in range(_TRIES):
-        number = chosen or str(1 + secrets.randbelow(_LOCAL_NUMBERS))
-        if not await discovery.is_taken(number):
-            return number
-    raise UsageError(
-        f"another code in this network has the number {number}", "choose another number, or none"
-    )
 
 
 async def _close(mailboxes: Sequence[Mailbox], mood: str) -> None:

@@ -1,0 +1,145 @@
+"""A number for a short code, and the mailboxes in which a joiner finds this side.
+
+server ─► number ─┬─► mailbox on the server
+no server ─► number, free in this network ─┴─► mailbox that this side serves and announces
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+from dcsend.errors import DcsendError, UsageError
+from dcsend.printable import printable
+from dcsend.rendezvous.servers import NONE, Server, read_option
+from dcsend.session.events import Emit, Warned
+from dcsend.session.hosting import Hosting
+from dcsend.session.publishing import WATCH
+from dcsend.settings import Settings
+
+if TYPE_CHECKING:
+    from dcsend.rendezvous.discovery import Announcement
+    from dcsend.rendezvous.mailbox import Mailbox
+
+__all__ = ["Allocation"]
+
+_LOCAL_NUMBERS: Final = 99
+"The largest number that is chosen without a server; one network has few codes at a time."
+_TRIES: Final = 4
+"Numbers that are tried until one is free in this network."
+
+
+class Allocation:
+    """Where the numbers of the short codes of one run come from.
+
+    Args:
+        settings: server, mDNS.
+        emit: gets notes.
+        page: serves the mailbox of this side.
+    """
+
+    def __init__(self, settings: Settings, emit: Emit, page: Hosting) -> None:
+        self.server = read_option(settings.server or NONE)
+        "None without one, and after it could not be used."
+        self._mdns = settings.mdns
+        self._emit = emit
+        self._page = page
+
+    @asynccontextmanager
+    async def mailboxes(self, chosen: str = "") -> AsyncIterator[tuple[str, Sequence[Mailbox]]]:
+        """Yield a number and its mailboxes, which are closed at the end.
+
+        If the server can't be used, the number works in this network only, and the other way round.
+
+        Args:
+            chosen: number that the user has chosen; empty for a new one.
+
+        Raises:
+            DcsendError: neither can be used.
+        """
+        async with AsyncExitStack() as stack:
+            found: list[Mailbox] = []
+            if self.server is not None:
+                try:
+                    found.append(
+                        await stack.enter_async_context(self._on_server(self.server, chosen))
+                    )
+                except DcsendError as exc:
+                    if not self._mdns:
+                        raise
+                    self._emit(Warned("server", exc.message, exc.hint))
+                    self.server = None
+            if self._mdns:
+                number = found[0].number if found else await _free_number(chosen)
+                found.append(await stack.enter_async_context(self._in_this_network(number)))
+            yield found[0].number, found
+
+    @asynccontextmanager
+    async def _on_server(self, server: Server, chosen: str) -> AsyncIterator[Mailbox]:
+        """Yield a mailbox on *server* whose number is free in this network."""
+        from dcsend.rendezvous import client, discovery
+
+        for _ in range(_TRIES):
+            mailbox = await client.allocate(server, chosen)
+            if not self._mdns or not await discovery.is_taken(mailbox.number):
+                break
+            await mailbox.close("errory")
+        if mailbox.motd:
+            self._emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
+        try:
+            yield mailbox
+        finally:
+            await mailbox.close("lonely")
+
+    @asynccontextmanager
+    async def _in_this_network(self, number: str) -> AsyncIterator[Mailbox]:
+        """Serve a mailbox and announce it."""
+        from dcsend.rendezvous import discovery
+        from dcsend.rendezvous.local_mailbox import LocalMailbox
+
+        mailbox = LocalMailbox(number)
+        with self._page.mailbox(mailbox) as port:
+            async with discovery.announced(number, port) as announcement:
+                if not announcement.is_announced:
+                    self._emit(
+                        Warned(
+                            "network",
+                            "the short code may not be found in this network: it has no "
+                            "multicast, or a firewall blocks UDP port 5353",
+                            "use the link, or name a server: --server URL",
+                        )
+                    )
+                following = asyncio.create_task(_follow(announcement))
+                try:
+                    yield mailbox.side
+                finally:
+                    following.cancel()
+                    await asyncio.wait({following})
+                    await mailbox.side.close("lonely")
+
+
+async def _follow(announcement: Announcement) -> None:
+    """Announce the addresses of this machine again when they have changed."""
+    while True:
+        await asyncio.sleep(WATCH.poll)
+        await announcement.update()
+
+
+async def _free_number(chosen: str) -> str:
+    """Return *chosen*, or a number that has no code in this network.
+
+    Raises:
+        UsageError: *chosen* has one, or so many numbers are taken that none was found.
+    """
+    from dcsend.rendezvous import discovery
+
+    for _ in range(_TRIES):
+        number = chosen or str(1 + secrets.randbelow(_LOCAL_NUMBERS))
+        if not await discovery.is_taken(number):
+            return number
+    raise UsageError(
+        f"another code in this network has the number {number}", "choose another number, or none"
+    )
