@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
@@ -30,6 +31,9 @@ _LOCAL_NUMBERS: Final = 99
 "The largest number that is chosen without a server; one network has few codes at a time."
 _TRIES: Final = 4
 "Numbers that are tried until one is free in this network."
+_RECENT: Final = 3
+"""Numbers that are not used again at once: a user who enters an earlier code once more must not
+use up the present one."""
 
 
 class Allocation:
@@ -47,6 +51,7 @@ class Allocation:
         self._mdns = settings.mdns
         self._emit = emit
         self._page = page
+        self._recent: deque[str] = deque(maxlen=_RECENT)
 
     @asynccontextmanager
     async def mailboxes(self, chosen: str = "") -> AsyncIterator[tuple[str, Sequence[Mailbox]]]:
@@ -73,26 +78,47 @@ class Allocation:
                     self._emit(Warned("server", exc.message, exc.hint))
                     self.server = None
             if self._mdns:
-                number = found[0].number if found else await _free_number(chosen)
+                number = found[0].number if found else await self._free_number(chosen)
                 found.append(await stack.enter_async_context(self._in_this_network(number)))
+            self._recent.append(found[0].number)
             yield found[0].number, found
 
     @asynccontextmanager
     async def _on_server(self, server: Server, chosen: str) -> AsyncIterator[Mailbox]:
         """Yield a mailbox on *server* whose number is free in this network."""
-        from dcsend.rendezvous import client, discovery
+        from dcsend.rendezvous import client
 
-        for _ in range(_TRIES):
-            mailbox = await client.allocate(server, chosen)
-            if not self._mdns or not await discovery.is_taken(mailbox.number):
-                break
-            await mailbox.close("errory")
-        if mailbox.motd:
-            self._emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
-        try:
+        async with AsyncExitStack() as stack:
+            for _ in range(_TRIES):
+                # Those that are not used are released after another one is allocated.
+                mailbox = await client.allocate(server, chosen)
+                stack.push_async_callback(mailbox.close, "lonely")
+                if chosen or not await self._is_taken(mailbox.number):
+                    break
+            if mailbox.motd:
+                self._emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
             yield mailbox
-        finally:
-            await mailbox.close("lonely")
+
+    async def _is_taken(self, number: str) -> bool:
+        """Return whether a number was used lately, or has a code in this network."""
+        from dcsend.rendezvous import discovery
+
+        return number in self._recent or (self._mdns and await discovery.is_taken(number))
+
+    async def _free_number(self, chosen: str) -> str:
+        """Return *chosen*, or a number that is not taken.
+
+        Raises:
+            UsageError: *chosen* is taken, or so many numbers that none was found.
+        """
+        for _ in range(_TRIES):
+            number = chosen or str(1 + secrets.randbelow(_LOCAL_NUMBERS))
+            if not await self._is_taken(number):
+                return number
+        raise UsageError(
+            f"another code in this network has the number {number}",
+            "choose another number, or none",
+        )
 
     @asynccontextmanager
     async def _in_this_network(self, number: str) -> AsyncIterator[Mailbox]:
@@ -126,20 +152,3 @@ async def _follow(announcement: Announcement) -> None:
     while True:
         await asyncio.sleep(WATCH.poll)
         await announcement.update()
-
-
-async def _free_number(chosen: str) -> str:
-    """Return *chosen*, or a number that has no code in this network.
-
-    Raises:
-        UsageError: *chosen* has one, or so many numbers are taken that none was found.
-    """
-    from dcsend.rendezvous import discovery
-
-    for _ in range(_TRIES):
-        number = chosen or str(1 + secrets.randbelow(_LOCAL_NUMBERS))
-        if not await discovery.is_taken(number):
-            return number
-    raise UsageError(
-        f"another code in this network has the number {number}", "choose another number, or none"
-    )
