@@ -29,7 +29,7 @@ async def test_log_of_a_receiver_from_a_page_has_no_secret(
 ) -> None:
     (tmp_path / "film").write_bytes(CONTENT * 3)
     log = tmp_path / "log"
-    receiver = stage.receive("", tmp_path / "output", "--debug", log, *here())
+    receiver = stage.receive("", tmp_path / "output", "--debug", str(log), *here())
     link = link_of(receiver)
     await page.send(link, tmp_path / "film")
     assert receiver.end().status == 0
