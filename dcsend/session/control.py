@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import DcsendError
 from dcsend.peers.contract import Channel, Connection, Route
@@ -62,6 +62,7 @@ class Control:
         tally: Tally,
         explain: Callable[[BaseException], str] = str,
     ) -> None:
+        self.explain: Final = explain
         self.introduced = False
         "Whether the peer's Hello has arrived."
         self.code_is_used = False
@@ -71,7 +72,6 @@ class Control:
         self._conversation = peer.conversation
         self._side = side
         self._tally = tally
-        self._explain = explain
         self._sending = asyncio.Lock()
 
     async def follow(
@@ -123,7 +123,7 @@ class Control:
         peer_ended = self._side.state in (TransferState.CANCELLED, TransferState.DONE)
         reason = cancel_reason(error)
         with contextlib.suppress(DcsendError):
-            self._side.cancel(reason, self._explain(error))
+            self._side.cancel(reason, self.explain(error))
             logger.debug("Cancel is sent, reason %s", reason)
         await self.flush()
         while not peer_ended:
