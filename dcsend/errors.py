@@ -147,6 +147,10 @@ class PeerCannotSave(PeerRefused):
     """The receiver can't save what is offered: files exist, or the disk is full."""
 
     kind = "cannot-save"
+    default_hint = (
+        "send other files; or ask the person there to make room, or to start dcsend again with "
+        "--rename or --overwrite, which makes a new code"
+    )
 
 
 class AuthenticationFailed(DcsendError):

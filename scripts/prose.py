@@ -18,7 +18,7 @@ __all__ = ["find"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PLACES: Final = (
-    *("*.md", "*.py", "*.toml", "Makefile", "docs/**/*.md", "dcsend/**/*.py"),
+    *("*.md", "*.py", "*.toml", "Makefile", "docs/**/*.md", "tests/**/*.md", "dcsend/**/*.py"),
     *("web-receiver/*.html", "web-receiver/src/**/*.ts", "web-receiver/build/*.ts"),
     *("bench/**/*.py", "scripts/*.py", "scripts/*.sh", "examples/*.py"),
     *("tests/**/*.py", "web-receiver/test/**/*.ts"),

@@ -18,7 +18,9 @@ from tests.test_public_api import EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
-DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+DOCUMENTS: Final = sorted(
+    [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "tests/interop").rglob("*.md")]
+)
 PROGRAM: Final[Any] = typer.main.get_command(app)
 COMMANDS: Final[dict[str, Any]] = PROGRAM.commands
 SIGNALS: Final = {129, 130, 143}

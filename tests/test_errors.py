@@ -28,7 +28,7 @@ TREE: Final = [
     ("IntegrityError", "DcsendError", 6, "integrity", True),
     ("PeerRefused", "DcsendError", 7, "refused", False),
     ("CodeUsed", "PeerRefused", 7, "code-used", True),
-    ("PeerCannotSave", "PeerRefused", 7, "cannot-save", False),
+    ("PeerCannotSave", "PeerRefused", 7, "cannot-save", True),
     ("AuthenticationFailed", "DcsendError", 8, "authentication", False),
     ("TimedOut", "DcsendError", 9, "timeout", False),
     ("CodeExpired", "TimedOut", 9, "code-expired", True),

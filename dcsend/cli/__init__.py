@@ -27,9 +27,6 @@ from dcsend.errors import Interrupted, UsageError
 
 __all__ = ["app", "main"]
 
-# click's UsageError, which typer does not export: the base of every error in a command line.
-_WrongUsage: type[Exception] = typer.BadParameter.__mro__[1]
-
 _TRUE = frozenset({"1", "true", "t", "yes", "y", "on"})
 "Values of a variable that typer accepts as true."
 
@@ -81,7 +78,7 @@ def main() -> None:
     guard()
     try:
         status = app(prog_name="dcsend", standalone_mode=False) or 0
-    except _WrongUsage as exc:
+    except typer.TyperException as exc:
         status = 2
         refuse(_explained(exc), json=_wants_events(sys.argv[1:]))
     except (KeyboardInterrupt, typer.Abort):
@@ -99,13 +96,13 @@ def main() -> None:
     sys.exit(status)
 
 
-def _explained(wrong: Any) -> UsageError:  # noqa: ANN401 - see _WrongUsage
+def _explained(wrong: typer.TyperException) -> UsageError:
     """Return the error of a command line in the style of other messages."""
     message = " ".join(wrong.format_message().split()).rstrip(".")
-    message = message.replace("Value error, ", "")  # what pydantic, below typer, adds
     message = re.sub(r"a valid int(eger)?( range)?$", "a whole number", message)
     message = re.sub(r"a valid float( range)?$", "a number", message)
-    context = getattr(wrong, "ctx", None)
+    # typer documents neither attribute; tests/cli/test_private_names.py checks them.
+    context: Any = getattr(wrong, "ctx", None)
     command = context.command_path if context else _named(sys.argv[1:])
     option = getattr(wrong, "option_name", "")  # of an option that the command does not have
     if option and context and (others := owners(option, context.find_root().command)):

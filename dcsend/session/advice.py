@@ -48,12 +48,13 @@ def _before_it_began(settings: Settings, error: DcsendError) -> str:
 
 
 def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
-    if role == "receiver" and tally.files.whole:
+    files = tally.files
+    # Links have no verdict, so an offer with links does not look complete here.
+    if role == "receiver" and len(files) >= files.offered > 0 and not files.faults:
         return "everything was received and verified, but the other side was not notified"
     anew = "ask for a new code, then " if settings.code else ""
     # Standard output can't be resumed, and an unfinished file is sent from its start.
-    some = tally.files.good > 0
-    if not some or (role == "receiver" and settings.destination is None):
+    if not files.good or (role == "receiver" and settings.destination is None):
         return f"{anew}run it again on both sides, from the start"
     if role == "sender":
         return f"to send the rest, {anew}run this again; an unfinished file begins from its start"

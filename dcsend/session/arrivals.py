@@ -13,6 +13,7 @@ then the code is not given back.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
 
 __all__ = ["Arrivals", "Awaited", "Dialed", "Met"]
+
+logger = logging.getLogger(__name__)
 
 MAX_RETURNS: Final = 5
 "How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
@@ -131,6 +134,7 @@ class Dialed(Met):
             _advise(error, "ask for a new code" if is_last else "the same code works again")
             raise error
         self._again = False
+        logger.debug("dialing again: the peer has ended the connection before its Hello")
         await self._connection.close()
         self._connection = await self._dial()
 
@@ -183,6 +187,7 @@ class Awaited:
         """As `Arrivals.accepted`."""
         self._accepted = True
         self._listener.use_up()
+        logger.debug("accepted: the code is used up")
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
@@ -202,6 +207,11 @@ class Awaited:
             )
         if again and isinstance(error, DestinationError):
             _advise(error, "to change the options, end this run (Ctrl-C); the next has a new code")
+        logger.debug(
+            "the peer has left (%s): %s",
+            error.kind,
+            f"the code is given back, {self._returns - 1} times more" if again else "the run ends",
+        )
         self._emit(Left(self._address, error, again))
         if not again:
             raise error
@@ -216,6 +226,7 @@ class Awaited:
             await self._listener.asked.wait()
             if self._accepted:
                 return
+            logger.debug("another dialer waits, deserted: %s", self._listener.is_deserted)
             if self._listener.is_deserted and self._connection is not None:
                 self._vanished = True
                 await self._connection.close()  # which ends the conversation without Cancel

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import DcsendError
 from dcsend.peers.contract import Channel, Connection, Route
+from dcsend.printable import printable
 from dcsend.protocol.events import Cancelled, Event, PeerIntroduced, PeerSaidBye
 from dcsend.protocol.messages import BROWSER
 from dcsend.protocol.side import Side, TransferState
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from dcsend.session.conversation import Conversation
 
 __all__ = ["ConnectedPeer", "Control", "send_all"]
+
+logger = logging.getLogger(__name__)
 
 
 async def send_all(channel: Channel, messages: list[str]) -> None:
@@ -58,6 +62,7 @@ class Control:
         tally: Tally,
         explain: Callable[[BaseException], str] = str,
     ) -> None:
+        self.explain: Final = explain
         self.introduced = False
         "Whether the peer's Hello has arrived."
         self.code_is_used = False
@@ -67,7 +72,6 @@ class Control:
         self._conversation = peer.conversation
         self._side = side
         self._tally = tally
-        self._explain = explain
         self._sending = asyncio.Lock()
 
     async def follow(
@@ -117,8 +121,10 @@ class Control:
         After Decline or Complete, there is no Cancel, and the peer's answer is awaited.
         """
         peer_ended = self._side.state in (TransferState.CANCELLED, TransferState.DONE)
+        reason = cancel_reason(error)
         with contextlib.suppress(DcsendError):
-            self._side.cancel(cancel_reason(error), self._explain(error))
+            self._side.cancel(reason, self.explain(error))
+            logger.debug("Cancel is sent, reason %s", reason)
         await self.flush()
         while not peer_ended:
             message = await self._channel.receive()
@@ -131,6 +137,7 @@ class Control:
         """Process what means the same to both halves."""
         match event:
             case Cancelled(reason, message):
+                logger.debug("Cancel has arrived, reason %s", printable(reason))
                 raise peer_cancelled(reason, message)
             case PeerIntroduced():
                 self.introduced = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -17,6 +18,8 @@ from dcsend.session.liveness import Deadline, Liveness, Overdue, Sign, is_line, 
 from dcsend.settings import Settings
 
 __all__ = ["FAREWELL", "Conversation", "Room", "TransferHalf", "race"]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -112,6 +115,8 @@ class Conversation:
             limit=settings.silence_limit,
         )
         self._deadline = Deadline()
+        self._logged = ""
+        "The last deadline in the log: during a transfer the same one is set for each portion."
 
     def introduced(self, features: Sequence[str]) -> None:
         """Note the features in the peer's Hello."""
@@ -132,6 +137,9 @@ class Conversation:
         """
         allowed = self.deadlines.progress if seconds is None else seconds
         self._deadline.expect(self._loop.time(), allowed, missed)
+        if missed != self._logged:
+            self._logged = missed
+            logger.debug("deadline in %g s, or the peer %s", allowed, missed)
 
     def lift(self) -> None:
         """Remove the deadline."""
@@ -209,10 +217,13 @@ class Conversation:
             for sign in liveness.due(self._loop.time()):
                 self._act(sign)
             if missed := self._deadline.missed(self._loop.time()):
+                logger.debug("deadline missed: the peer %s", missed)
                 raise Overdue(missed)
 
     def _act(self, sign: Sign) -> None:
         silent = round(self._liveness.silence(self._loop.time()))
+        if sign is not Sign.SEND:
+            logger.debug("no message of the peer for %d s", silent)
         if sign is Sign.GIVE_UP:
             raise ConnectionFailed(
                 f"the other side has been silent for {silent} s", "run it again on both sides"

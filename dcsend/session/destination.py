@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,7 +16,7 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.files.sink import Sink
 
-__all__ = ["make_sink", "refuse_two_writers"]
+__all__ = ["make_sink", "refuse_two_writers", "without_folder"]
 
 
 def refuse_two_writers(settings: Settings, written: Mapping[Identity, str]) -> None:
@@ -78,3 +78,16 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
     from dcsend.files.stream_sink import StreamSink
 
     return StreamSink(stdout)
+
+
+def without_folder(settings: Settings) -> Callable[[BaseException], str]:
+    """Return a function for texts of errors without the path of the chosen folder."""
+    root = settings.destination
+    if root is not None and settings.names_file:
+        root = root.parent
+    # Now: later the working folder may be gone. Not "/", which is in every path.
+    where = "" if root is None else printable(os.path.abspath(root)).rstrip(os.sep)
+    if not where:
+        return str
+    # A path inside becomes a relative path, the folder itself two words.
+    return lambda error: str(error).replace(f"{where}{os.sep}", "").replace(where, "the folder")

@@ -133,12 +133,7 @@ def peer_declined(reason: str, message: str) -> DcsendError:
     if reason == "declined":
         return PeerRefused("the other side declined")
     if reason == "destination":
-        hint = (
-            "send other files; or ask the person there to make room, or to start dcsend again "
-            "with --rename or --overwrite, which makes a new code"
-        )
-        reason = printable(message) or "no reason"
-        return PeerCannotSave(f"the other side can't save it: {reason}", hint)
+        return PeerCannotSave(f"the other side can't save it: {printable(message) or 'no reason'}")
     if reason == "error":  # as "destination", from a listener whose code does not work again
         hint = "a new code is needed"
         return PeerRefused(f"the other side can't save it: {printable(message) or reason}", hint)

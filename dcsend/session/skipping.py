@@ -1,4 +1,4 @@
-"""The verdict, on either side, on an entry that the receiver does not take.
+"""The verdict on a file: at the receiver if it is taken, and on either side if it is not.
 
 A link that is not made is announced before the receiver accepts, so leaving it out is no failure.
 """
@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from dcsend.entry import Entry, Kind
-from dcsend.errors import DestinationError
+from dcsend.errors import DestinationError, IntegrityError, SourceError
+from dcsend.files.sink import Outcome
 from dcsend.session.verdicts import FileFinished
 
-__all__ = ["skipped"]
+__all__ = ["skipped", "written"]
 
 _Words = Mapping[str, str]
 
@@ -44,6 +45,12 @@ _LOST: Final[Mapping[str, _Words]] = {
     },
 }
 "By role and reason; these are failures."
+_FAULTS: Final = {
+    "mismatch": IntegrityError.exit_status,
+    "aborted": SourceError.exit_status,
+    "failed": DestinationError.exit_status,
+}
+"Exit status by the status of an outcome."
 
 
 def skipped(role: str, entry: Entry, reason: str) -> FileFinished:
@@ -66,4 +73,17 @@ def skipped(role: str, entry: Entry, reason: str) -> FileFinished:
         size,
         reason=_LOST[role][reason],
         exit=DestinationError.exit_status,
+    )
+
+
+def written(entry: Entry, outcome: Outcome) -> FileFinished:
+    """Return the verdict on an entry whose outcome the sink has returned."""
+    return FileFinished(
+        entry.path,
+        "failed" if outcome.status == "aborted" else outcome.status,
+        outcome.size,
+        where=outcome.where,
+        sha256=outcome.sha256,
+        reason=outcome.error.message if outcome.error else "",
+        exit=_FAULTS.get(outcome.status, 0),
     )

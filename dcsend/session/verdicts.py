@@ -179,11 +179,6 @@ class Verdicts(Sequence[FileFinished]):
             self.first_bad = self.first_bad or file
 
     @property
-    def whole(self) -> bool:
-        """Whether all that was offered has a verdict, and none is a failure; never with links."""
-        return len(self) >= self.offered > 0 and not self.faults
-
-    @property
     def links(self) -> int:
         """Number of links at the receiver, after a complete transfer."""
         return self._links - self.missed[Kind.LINK]

@@ -22,3 +22,18 @@ async def test_log_of_a_sender_to_a_page_has_no_secret(
     check([log], [sender.code])
     assert link.rpartition("#")[2].encode() not in log.read_bytes()
     assert {"ice", "dtls", "sctp", "peers", "session", "serving"} <= layers_of(log)
+
+
+async def test_log_of_a_receiver_from_a_page_has_no_secret(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "film").write_bytes(CONTENT * 3)
+    log = tmp_path / "log"
+    receiver = stage.receive("", tmp_path / "output", "--debug", str(log), *here())
+    link = link_of(receiver)
+    await page.send(link, tmp_path / "film")
+    assert receiver.end().status == 0
+    assert (tmp_path / "output" / "film").read_bytes() == CONTENT * 3
+    check([log], [receiver.code])
+    assert link.rpartition("#")[2].encode() not in log.read_bytes()
+    assert {"ice", "dtls", "sctp", "peers", "session", "serving", "files"} <= layers_of(log)

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
-import struct
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
@@ -26,12 +23,15 @@ from dcsend.chat.connecting import chat_peer
 from dcsend.chat.connection import ChatConnection
 from dcsend.entry import Entry
 from dcsend.peers.channel import ChannelParameters, SctpChannel
+from dcsend.peers.contract import Connection
 from dcsend.peers.dialer import dial
+from dcsend.peers.peer import PeerConnection
 from dcsend.protocol.manifest_messages import split_manifest
 from dcsend.protocol.messages import Cancel, Hello
 from dcsend.signaling.dialcode import decode, ice_password
 from tests.support.forkserver import Forked
 from tests.support.load import Stopwatch
+from tests.support.peers import until
 from tests.support.processes import PATIENCE, ROOT, Stage
 from tests.support.scripted_peer import dialing
 
@@ -84,14 +84,21 @@ def read_until(descriptor: int, words: bytes) -> str:
     return shown.decode()
 
 
-async def until_full(descriptor: int) -> None:
-    """Return when the buffer of a pipe or a terminal that is not read has stopped growing."""
-    held, since = 0, time.monotonic()
-    while not held or time.monotonic() - since < 0.3:
-        (now,) = struct.unpack("i", fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
-        if now != held:
-            held, since = now, time.monotonic()
-        await asyncio.sleep(0.02)
+def fill_output(pid: int) -> None:
+    """Fill the pipe or the terminal that a program writes to, so that its next write waits."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux has /proc")
+    writer = os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(size))
+    os.close(writer)
+
+
+async def until_delivered(connection: Connection | PeerConnection) -> None:
+    """Return when the program has acknowledged all messages, on every channel."""
+    await until(lambda: cast(PeerConnection, connection).sctp.is_drained)
 
 
 async def end_by(process: subprocess.Popen[bytes] | Forked, *numbers: signal.Signals) -> int:
@@ -110,11 +117,13 @@ async def test_interrupt_ends_a_run_whose_json_is_not_read_and_the_peer_is_notif
     receiver = stage.run("receive", "-o", tmp_path, "-y", "--json", "--no-page", listen=False)
     code = read_until(receiver.stdout.fileno(), b"\n").split('"code": "')[1].split('"')[0]
     async with dialing(code) as peer:
+        await peer.expect(Hello)
+        fill_output(receiver.process.pid)
         await peer.send_control(Hello((1,), "peer", "sender"))
         await peer.send_control(
             *split_manifest([Entry("x" * 90 + str(n), size=1) for n in range(3000)])
         )
-        await until_full(receiver.stdout.fileno())
+        await until_delivered(peer.connection)
         assert await end_by(receiver.process, signal.SIGINT) == 130
         assert (await peer.expect(Cancel)).reason == "interrupted"
 
@@ -125,12 +134,14 @@ async def test_interrupt_ends_a_question_at_a_terminal_that_is_not_read(tmp_path
         shown = read_until(terminal, b"waiting for the other side")
         (code,) = {word for word in shown.split() if word.startswith("dc0") and len(word) > 100}
         async with dialing(code) as peer:
+            await peer.expect(Hello)
+            fill_output(process.pid)
             await peer.send_control(
                 Hello((1,), "peer", "sender"), *split_manifest([Entry("f", size=1)])
             )
             for number in range(1000):
                 peer.text.send(f"line {number}\n")
-            await until_full(terminal)
+            await until_delivered(peer.connection)
             assert await end_by(process, signal.SIGINT) == 130
             assert (await peer.expect(Cancel)).reason == "interrupted"
 
@@ -175,12 +186,14 @@ async def test_interrupt_ends_a_chat_whatever_the_peer_sends(stage: Stage, reads
         connection.observe(follower)
         channel = connection.open_channel(ChannelParameters("\U000e0001" * 16000))
         await asyncio.wait_for(follower.open.wait(), PATIENCE)
+        if not reads:
+            fill_output(ours.process.pid)
         for _ in range(20_000):
             channel.send("x")
         if reads:
             await asyncio.to_thread(read_until, ours.stdout.fileno(), b"'x'\n")
         else:
-            await until_full(ours.stdout.fileno())
+            await until_delivered(connection)
         assert await end_by(ours.process, signal.SIGINT) == 130
     finally:
         await connection.close()

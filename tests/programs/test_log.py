@@ -76,25 +76,41 @@ def test_log_of_a_dial_code_has_no_secret(stage: Stage, tmp_path: Path, film: Pa
     assert {*layers, "files"} <= layers_of(logs[1])
 
 
+def exchange(stage: Stage, film: Path, logs: list[Path], server: str) -> tuple[str, str]:
+    """Transfer by an offer and an answer, which are returned, with *server* for both."""
+    common = ("--json", "--signal", "sdp", f"--stun={server}", "--debug")
+    sender = stage.run("send", film, *common, logs[0], stdin=-1)
+    offer = str(sender.event("description")["text"])
+    output = logs[1].parent / "out"
+    receiver = stage.run("receive", "-y", "-o", output, *common, logs[1], stdin=-1)
+    receiver.write(f"{offer}\n".encode())
+    answer = str(receiver.event("description")["text"])
+    sender.write(f"{answer}\n".encode())
+    assert (receiver.end().status, sender.end().status) == (0, 0)
+    return offer, answer
+
+
 def test_log_of_an_offer_and_an_answer_over_a_relay_has_no_secret(
     stage: Stage, tmp_path: Path, film: Path, coturn: Coturn
 ) -> None:
     logs = [tmp_path / "sender.log", tmp_path / "receiver.log"]
     account = rest_account()
     user, password = (quote(part, safe="") for part in account)
-    servers = ("--signal", "sdp", f"--stun=turn:{user}:{password}@{coturn.host}:{coturn.rest_port}")
-    sender = stage.run("send", film, "--json", *servers, "--debug", logs[0], stdin=-1)
-    offer = str(sender.event("description")["text"])
-    receiver = stage.run(
-        *("receive", "-y", "--json", "-o", tmp_path / "out", *servers, "--debug", logs[1]),
-        stdin=-1,
-    )
-    receiver.write(f"{offer}\n".encode())
-    answer = str(receiver.event("description")["text"])
-    sender.write(f"{answer}\n".encode())
-    assert (receiver.end().status, sender.end().status) == (0, 0)
-    check(logs, [offer, answer], password)
-    check(logs, [offer, answer], account[1])
+    server = f"turn:{user}:{password}@{coturn.host}:{coturn.rest_port}"
+    codes = exchange(stage, film, logs, server)
+    check(logs, [*codes], password)
+    check(logs, [*codes], account[1])
+
+
+def test_log_of_an_offer_and_an_answer_on_a_direct_path_has_no_secret(
+    stage: Stage, tmp_path: Path, film: Path
+) -> None:
+    logs = [tmp_path / "sender.log", tmp_path / "receiver.log"]
+    codes = exchange(stage, film, logs, "none")
+    check(logs, [*codes])
+    for log in logs:
+        assert {"net", "ice", "dtls", "sctp", "peers", "protocol", "session"} <= layers_of(log)
+        assert b"relay" not in log.read_bytes()
 
 
 def type_and_leave(chat: Program, peer: Program) -> None:
