@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
 
-__all__ = ["joined"]
+__all__ = ["ANSWER", "joined"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ _PATIENCE: Final = 3.0
 "Seconds in which an allocator in this network is found: it is announced after 1.5 s at most."
 _POSTED: Final = 5.0
 "Seconds for the messages of an open mailbox."
-_ANSWER: Final = 15.0
+ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
 
 
@@ -111,7 +111,7 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
     joiner = Joiner(code.secret(), code.number)
     mailbox.add(*joiner.join(first, [trickle.describe()]))
     try:
-        async with asyncio.timeout(_ANSWER):
+        async with asyncio.timeout(ANSWER):
             while not (items := joiner.received(*await mailbox.next())):
                 pass
     except TimeoutError:

@@ -19,11 +19,11 @@ from dcsend.rendezvous.items import Bye, End, Item, Network
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.ice_settings import as_item, from_item
 
-__all__ = ["Party", "connect", "refusal"]
+__all__ = ["LONGEST", "Party", "connect", "refusal"]
 
 logger = logging.getLogger(__name__)
 
-_LONGEST: Final = 30.0
+LONGEST: Final = 30.0
 """Seconds until an attempt ends if the end of the peer's candidates does not arrive. It comes 6 s
 after the description at the latest; `trickle.PATIENCE` is the time after that."""
 
@@ -62,7 +62,7 @@ async def connect(
     end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     send = asyncio.create_task(_send(trickle, mailbox, party))
     receive = asyncio.create_task(_receive(trickle, mailbox, party, early, end))
-    establish = asyncio.create_task(trickle.establish(theirs, timeout=_LONGEST))
+    establish = asyncio.create_task(trickle.establish(theirs, timeout=LONGEST))
     try:
         either: set[asyncio.Future[Any]] = {establish, end}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 
 from dcsend.ice import consent, relay, stun
-from dcsend.peers import listener, offer_answer
+from dcsend.peers import listener, offer_answer, trickle
 from dcsend.protocol import limits
 from dcsend.sctp import timing
-from dcsend.session import conversation, outgoing
+from dcsend.session import conversation, joining, outgoing, trickling
 from dcsend.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,6 +43,9 @@ OURS: Final = {
     "gone": listener.GONE_SECONDS,
     "init": timing.T1,
     "init-longest": timing.T1_MAX,
+    "pair": trickle.PATIENCE,
+    "answer": joining.ANSWER,
+    "attempt": trickling.LONGEST,
 }
 
 

@@ -4,9 +4,11 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { DIAL, GATHERING, RELAYING } from "../src/peers/browser.ts";
+import { PATIENCE } from "../src/peers/trickle.ts";
 import { KEEP_ALIVE_INTERVAL } from "../src/protocol/limits.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
 import { BYE } from "../src/session/incoming.ts";
+import { ANSWER } from "../src/session/joining.ts";
 import {
   HELLO_SECONDS,
   LIMIT,
@@ -33,6 +35,8 @@ const OURS = {
   "silence-limit": LIMIT,
   farewell: FAREWELL,
   "hang-up": HANG_UP,
+  pair: PATIENCE,
+  answer: ANSWER,
 };
 
 test("timers are those of the table", () => {

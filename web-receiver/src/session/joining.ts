@@ -30,7 +30,7 @@ import {
  */
 const POSTED = 2;
 /** Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile. */
-const ANSWER = 15;
+export const ANSWER = 15;
 
 /** What both sides of a short code need. */
 export interface ShortCodeOptions {
