@@ -60,6 +60,8 @@ class CodeDisplay:
         "Whether there is a short code, or one whose number is awaited."
         self._copied = False
         "Whether the short code is in the clipboard."
+        self._news: Sequence[str] = ()
+        "The sentences beside the QR code."
         self._status = ""
         "The status of the last layout."
         self._row: Callable[[str], str] | None = None
@@ -104,7 +106,8 @@ class CodeDisplay:
         if not self._err.movable or self._screen.is_block_visible:
             self._screen.status(self._bottom())
             return
-        if self._screen.overflows(rows, announcement.shown):
+        self._news = news if self._screen.overflows(rows, announcement.shown) else ()
+        if self._news:
             announcement = self._laid_out(news)
         # Only the block: the lines before it would scroll out of the window at once.
         self._screen.block(announcement.shown, self._bottom())
@@ -113,10 +116,13 @@ class CodeDisplay:
         """Show a note; also beside the QR code if it would scroll out of the window."""
         rows = self._broken(sentences)
         if self._dial is not None and self._screen.overflows(rows):
-            announcement = self._laid_out(sentences)
+            news = sentences
+            announcement = self._laid_out(news)
             if not announcement.has_news:
-                announcement = self._laid_out([f"{sentences[0]} (more above)"])
+                news = [f"{sentences[0]} (more above)"]
+                announcement = self._laid_out(news)
             if announcement.has_news:
+                self._news = news
                 self._screen.withdraw()
                 self._screen.lines(rows)
                 self._screen.block(announcement.shown, self._bottom())
@@ -124,6 +130,7 @@ class CodeDisplay:
         self._screen.notice(sentences[0], rows)
 
     def _show_all(self) -> None:
+        self._news = ()
         announcement = self._laid_out()
         above = len(announcement.lines) - announcement.kept
         self._screen.withdraw()  # the block of an earlier code
@@ -143,8 +150,11 @@ class CodeDisplay:
             self._screen.line(f"or with the short code{where}: dcsend {verb} {event.code}")
 
     def _show_again(self) -> None:
-        """Show the block in the place of the present one."""
-        announcement = self._laid_out()
+        """Show the block in the place of the present one, with the news that it has."""
+        announcement = self._laid_out(self._news)
+        if self._news and not announcement.has_news:
+            self._news = ()
+            announcement = self._laid_out()
         self._screen.block(announcement.shown, self._bottom())
 
     def _bottom(self) -> str:

@@ -170,7 +170,10 @@ def test_note_about_a_wrong_code_leaves_one_code_on_the_screen(seat: Seat) -> No
     rows = seat.after(announced(), short(), note, short("12-asparagus-wasp"))
     assert [row for row in rows if "walrus" in row] == []
     assert rows.count("dcsend receive 12-asparagus-wasp") == 1
-    assert "note: a wrong code was entered" in seat.pty.written
+    beside = " ".join(" ".join(row[41:] for row in rows[2:-1]).split())
+    assert beside.startswith(
+        "note: a wrong code was entered hint: give the other side the new code"
+    )
 
 
 def test_dial_code_takes_the_place_of_a_short_code_that_is_over() -> None:
