@@ -91,6 +91,11 @@ class CodeDisplay:
         if self._dial is not None:
             self._screen.restatus(self._bottom())
 
+    def contains(self, text: str) -> bool:
+        """Return whether *text* has one of the codes that are shown."""
+        shown = [event.code for event in (self._dial, self._short) if event is not None]
+        return any(code in text.lower() for code in shown)
+
     def forget(self) -> None:
         """Remove the codes: they are not valid any more."""
         self._screen.withdraw()

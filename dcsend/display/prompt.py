@@ -21,7 +21,7 @@ from dcsend.display.keyboard import Keyboard
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.wording import sentence, width
-from dcsend.errors import DcsendError
+from dcsend.errors import DcsendError, MalformedCode
 
 __all__ = ["CodePrompt"]
 
@@ -83,6 +83,7 @@ class CodePrompt:
                     continue
                 try:
                     check(text)
+                    self._refuse_own(text)
                 except DcsendError as exc:
                     self._report(exc)
                 else:
@@ -126,6 +127,12 @@ class CodePrompt:
                 self._show()
         finally:
             self._keyboard.resume()
+
+    def _refuse_own(self, text: str) -> None:
+        if self._codes.contains(text):
+            raise MalformedCode(
+                "this is the code that is shown here", "enter the one that the other side shows"
+            )
 
     def _is_answer(self, text: str) -> bool:
         """Return whether *text* answers the open question, and pass the answer on."""

@@ -197,6 +197,9 @@ def test_invalid_code_is_reported_and_another_one_can_be_entered(windows: Window
     receiver.enter("7-walrus-umbrxxx")
     receiver.until("^'umbrxxx' is not a word of a code$")
     receiver.until(PROMPT)
+    receiver.enter(receiver.until(COMMAND)[0])
+    receiver.until("^this is the code that is shown here$")
+    receiver.until(PROMPT)
     receiver.enter(code)
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
