@@ -219,7 +219,8 @@ def _meeting(part: Part) -> Iterator[str]:
     if where["load_before"] > where["cores"] / 2:
         yield (
             f"The load before it began was {where['load_before']}: other work shared the "
-            f"{where['cores']} cores, so each time is longer than on an idle machine."
+            f"{where['cores']} cores, so each time is longer than on an idle machine, and "
+            "medians of overlapping ranges show no order."
         )
         yield ""
 
