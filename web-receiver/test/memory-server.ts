@@ -143,7 +143,9 @@ export class MemoryAttempt implements Attempt {
 
   async describe(offer = ""): Promise<string> {
     this.given.push(offer);
-    return this.offers ? CHROMIUM_OFFER : CHROMIUM_OFFER.replace("actpass", "active");
+    // As a browser that has found its candidates by now.
+    const sdp = CHROMIUM_OFFER.replace(/^a=candidate.*$/m, `a=${this.own[0]}`);
+    return this.offers ? sdp : sdp.replace("actpass", "active");
   }
 
   async *outgoing(): AsyncGenerator<readonly string[]> {
@@ -186,9 +188,12 @@ export class Attempts {
   readonly offered: (readonly object[])[] = [];
   /** Candidates that each needs to connect. */
   needs = 1;
+  /** Thrown by the next side that answers. */
+  refusal: Error | null = null;
   #pair = memoryPair();
 
   readonly open = (offers: boolean, offered: readonly object[]): MemoryAttempt => {
+    if (!offers && this.refusal !== null) throw this.refusal;
     const [left, right] = this.#pair;
     const attempt = new MemoryAttempt(offers, offers ? left : right, this.needs);
     this.begun.push(attempt);

@@ -244,6 +244,16 @@ test("without a path the joiner gets the reason, and the next code is shown", as
   expect(page.code).toMatch(/^2-/);
 });
 
+test("a side that can't connect sends the reason in place of its answer", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.refusal = new ConnectionFailed("this browser has no WebRTC");
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  const said = "the other side does not connect: this browser has no WebRTC";
+  expect(other.state.error?.message).toBe(said);
+  expect(page.notes).toEqual(["this browser has no WebRTC; "]);
+});
+
 test("an unknown number fails after 2 s, without a guess", async () => {
   const [server, attempts] = [new MemoryServer(), new Attempts()];
   const other = new Joined(server, attempts, "7-walrus-umbrella");

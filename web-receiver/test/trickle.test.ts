@@ -177,7 +177,9 @@ test("the hint of a failure is about short codes", async () => {
 test("an attempt that is closed leaves neither timers nor a connection", async () => {
   const [trickle, peer] = await offering();
   const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.find(null);
   trickle.end();
+  await vi.advanceTimersByTimeAsync(0);
   trickle.close();
   await vi.advanceTimersByTimeAsync(0);
   expect(state.is).toBe("failed");
@@ -193,6 +195,8 @@ test("an unusable relay is a problem, a STUN server is none", async () => {
   await trickle.describe();
   const url = "turn:relay.example.org:3478?transport=udp";
   peer.onicecandidateerror?.({ url, errorCode: 401, errorText: "Unauthorized" });
+  const stun = "stun:stun.example.org:3478";
+  peer.onicecandidateerror?.({ url: stun, errorCode: 701, errorText: "lookup failed" });
   expect(trickle.problems.map(({ message }) => message)).toEqual([
     "the TURN server relay.example.org refuses this user or password (401)",
   ]);
