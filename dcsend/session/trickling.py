@@ -27,6 +27,10 @@ LONGEST: Final = 30.0
 """Seconds until an attempt ends if the end of the peer's candidates does not arrive. It comes 6 s
 after the description at the latest; `trickle.PATIENCE` is the time after that."""
 
+_OWN_ERROR: Final = 2.0
+"""Seconds for the error of this side after that of the peer: without a path both give up at about
+the same time, and the error of this side says what to do here."""
+
 
 class Party(Protocol):
     """One side of the handshake of a short code, after its confirmation."""
@@ -59,7 +63,7 @@ async def connect(
     Raises:
         DcsendError: no path was found, or the peer has sent the reason why it does not connect.
     """
-    end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    end: asyncio.Future[Bye] = asyncio.get_running_loop().create_future()
     send = asyncio.create_task(_send(trickle, mailbox, party))
     receive = asyncio.create_task(_receive(trickle, mailbox, party, early, end))
     establish = asyncio.create_task(trickle.establish(theirs, timeout=LONGEST))
@@ -67,15 +71,17 @@ async def connect(
         either: set[asyncio.Future[Any]] = {establish, end}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not establish.done():
-            end.result()
+            bye = end.result()
+            if bye.reason == "error":
+                await asyncio.wait({establish}, timeout=_OWN_ERROR)
+            if not establish.done():
+                raise refusal(bye)
         return await establish
     finally:
         tasks = {send, receive, establish}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        if end.done() and not end.cancelled():
-            end.exception()
 
 
 async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
@@ -91,9 +97,9 @@ async def _receive(
     mailbox: Mailbox,
     party: Party,
     early: Sequence[Item],
-    end: asyncio.Future[None],
+    end: asyncio.Future[Bye],
 ) -> None:
-    """Pass on the candidates of the peer; fail *end* if the peer does not connect.
+    """Pass on the candidates of the peer; set *end* if the peer does not connect.
 
     Without the mailbox a path may still be found, with the candidates that are there.
     """
@@ -108,7 +114,7 @@ async def _receive(
                 case Network():
                     trickle.set_network(from_item(item))
                 case Bye() if not end.done():
-                    end.set_exception(refusal(item))
+                    end.set_result(item)
         try:
             items = party.received(*await mailbox.next())
         except DcsendError as exc:
