@@ -166,6 +166,15 @@ class Settings:
         return bool(self.server) or self.mdns
 
     @property
+    def uses_mdns(self) -> bool:
+        """Whether a short code is announced and looked for in this network.
+
+        Who finds the other side there gets its addresses, so with `relay_only` and a server it is
+        not.
+        """
+        return self.mdns and not (self.relay_only and self.server)
+
+    @property
     def diagnosing(self) -> Sequence[str]:
         """STUN servers that are used after a failure, to find the reason."""
         return self.stun if self.stun_chosen else (*self.stun, *SECOND_STUN)

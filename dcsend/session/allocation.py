@@ -48,7 +48,7 @@ class Allocation:
     def __init__(self, settings: Settings, emit: Emit, page: Hosting) -> None:
         self.server = read_option(settings.server or NONE)
         "None without one, and after it could not be used."
-        self._mdns = settings.mdns
+        self._mdns = settings.uses_mdns
         self._emit = emit
         self._page = page
         self._recent: deque[str] = deque(maxlen=_RECENT)

@@ -86,7 +86,7 @@ class Hosting:
         self._server: PageServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._mailbox: LocalMailbox | None = None
-        self._serves_mailbox = settings.mdns
+        self._serves_mailbox = settings.uses_mdns
         if settings.page and not settings.page_url:
             from dcsend.serving.page import read_page
 
