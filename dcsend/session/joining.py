@@ -138,7 +138,8 @@ async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailb
     ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
     if server is not None:
         ways.append(_at_server(server, code.number, emit))
-    if settings.mdns:
+    # Who is found in this network gets the address of this machine.
+    if settings.mdns and not (settings.relay_only and server is not None):
         ways.append(_in_this_network(code.number))
     pending = {asyncio.create_task(way) for way in ways}
     found: list[tuple[Mailbox, bytes]] = []
@@ -185,7 +186,15 @@ async def _in_this_network(number: str) -> tuple[Mailbox, bytes]:
             "ask the other side for a new code",
         )
     place = places[0]
-    return await _first(await client.join(local_server(place.hosts, place.port), number))
+    try:
+        mailbox = await client.join(local_server(place.hosts, place.port), number)
+    except ConnectionFailed:
+        raise ConnectionFailed(
+            f"the device that shows the code, {place.hosts[0]}, can't be reached at TCP port "
+            f"{place.port}",
+            "open that port in its firewall, or use a code with a server: --server URL there",
+        ) from None
+    return await _first(mailbox)
 
 
 class _NotFound(ConnectionFailed):

@@ -210,8 +210,10 @@ async def _published(
         expires = asyncio.get_running_loop().time() + settings.expires
 
         async def wait() -> Peer:
-            # After a first dialer it is certain that this machine can be reached.
-            notes = nullcontext() if listener.heard else noting(listener.facts, emit)
+            # After a first dialer it is certain that this machine can be reached. With a server,
+            # it can be reached by the short code.
+            is_certain = listener.heard or short.has_server
+            notes = nullcontext() if is_certain else noting(listener.facts, emit)
             async with notes, publication.watching():
                 return await _wait(listener, settings, expires)
 

@@ -89,6 +89,11 @@ class ShortCodes(Generic[Peer]):
         self._confirm = confirm
         self._max_wrong = max_wrong
 
+    @property
+    def has_server(self) -> bool:
+        """Whether the codes work outside this network: a server is named, and has not failed."""
+        return self._allocation.server is not None
+
     async def run(self, code: OwnCode) -> None:
         """Show one short code after the other, until a peer has been accepted.
 
