@@ -52,7 +52,7 @@ fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTI
 faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes
 	$(PY) -m tests.faults $(if $(PART),--part $(PART))
 
-lab: page tools ## try every way of connecting in 37 networks; write docs/networks.md; 40 minutes
+lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 1 hour
 	$(PY) -m pytest -q tests/lab/every_reason.py
 	$(PY) -m tests.lab.measure
 

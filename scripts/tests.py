@@ -46,6 +46,7 @@ _WAITING: Final = (
     "tests/programs/test_slow_paste.py",
     "tests/lab/test_outages.py",
     "tests/lab/test_ways.py",
+    "tests/lab/test_short_codes.py",
     "tests/programs/test_slow_wait.py",
     "tests/chat/test_endings.py",
     "tests/lab",  # the others

@@ -6,8 +6,10 @@ laboratory   Lab: programs on hosts, and events      test_ways      which way co
 building     namespaces, links, addresses            test_outages   outages that a transfer survives
 rules        translators and firewalls, as nft text
 server       STUN and names        relays  coturn    link.c wires   slow links
-ways         two terminals connect: dial code, offer and answer, relay; pages  with a browser
+rendezvous   the stock mailbox server of short codes
+ways         two terminals connect: any code, with or without a relay; pages  with a browser
 outages      the network changes in the middle of a transfer
+short_codes  short codes in each network              test_short_codes  a sample of them
 measure      all of it, and docs/networks.md: `make lab`
 ```
 

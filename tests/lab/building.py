@@ -133,6 +133,9 @@ class Net:
         v6 = f"2001:db8:ff::{number:x}" if works else ""
         prefix = f"{router.prefix6}::/64" if works else ""
         self._attach(router.namespace, label, "wan", router.public, v6, prefix)
+        if site.mtu:
+            netns.batch(router.namespace, f"link set wan mtu {site.mtu}")
+            netns.batch(self.internet, f"link set {self.port_of(router)} mtu {site.mtu}")
         self.apply(router)
 
     def behind(self, router: Router, carrier: Router) -> None:

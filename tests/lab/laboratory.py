@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from tests.lab import building, relays, rules
+from tests.lab import building, relays, rendezvous, rules
 from tests.lab.building import SERVER, SERVER_2, Net, Plug
 from tests.lab.server import Server
 from tests.lab.topologies import TOPOLOGIES, Nat, Site, Topology
@@ -33,6 +33,7 @@ NAMES: Final[Mapping[str, list[str]]] = {
     "stun.cloudflare.com": list(SERVER_2),
     relays.NAME: list(SERVER),
     "turn4.lab.test": [SERVER[0]],
+    rendezvous.NAME: list(rendezvous.ADDRESSES),
 }
 "Every other name does not exist."
 
@@ -78,6 +79,7 @@ class Lab:
         self._cleanup = contextlib.ExitStack()
         self._programs: list[Program] = []
         self._relays: set[int] = set()
+        self._has_authority = False
 
     def __enter__(self) -> Lab:
         netns.require_namespaces()
@@ -117,10 +119,10 @@ class Lab:
     def dcsend(self, host: Host, *arguments: str | Path, **options: Any) -> Program:  # noqa: ANN401
         """Start dcsend on a host; options are those of `Program`.
 
-        It uses the STUN server and trusts the certificates of the relays.
+        It uses the STUN server and trusts the certificates of the other servers.
         """
         environment = {"DCSEND_STUN": "stun:stun.l.google.com:19302"}
-        if self._relays:
+        if self._has_authority:
             environment["SSL_CERT_FILE"] = str(self.folder / "ca.pem")
         environment |= options.pop("environment", None) or {}
         program = Program(*map(str, arguments), host=host, environment=environment, **options)
@@ -154,7 +156,19 @@ class Lab:
         if chosen.port not in self._relays:
             relays.start(self.server, chosen, self.folder)
             self._relays.add(chosen.port)
+            self._has_authority = True
         return chosen.url
+
+    def rendezvous(self, *, tls: bool = False) -> str:
+        """Start a rendezvous server; return its URL, for `--server`.
+
+        Call it once, before the programs that use it are started. With TLS they need `cold=True`:
+        aiohttp reads `SSL_CERT_FILE` when it is loaded.
+        """
+        host = self.net.host("rendezvous", *rendezvous.ADDRESSES)
+        self.net.public(host, "server")
+        self._has_authority = True
+        return rendezvous.start(host, self.folder, tls=tls)
 
     # --- what happens to the network
 

@@ -1,4 +1,4 @@
-"""Measure every network and every outage, and write docs/networks.md: `make lab`, half an hour.
+"""Measure every network and every outage, and write docs/networks.md: `make lab`, an hour.
 
     python -m tests.lab.measure [TOPOLOGY...]
 
@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.lab import DISTANT, TOPOLOGIES, Lab
+from tests.lab import DISTANT, TOPOLOGIES, Lab, short_codes
 from tests.lab.outages import EVENTS, KINDS, PAGES, story
 from tests.lab.pages import dial_with_page, page_on, two_codes_with_page
 from tests.lab.ways import STUN, Attempt, dial, two_codes
@@ -59,7 +59,8 @@ def main() -> None:
     if sys.argv[1:]:
         sys.stdout.write(text)
         return
-    _REPORT.write_text(text + _outages(), encoding="utf-8")
+    short = f"\n{short_codes.section(names)}"
+    _REPORT.write_text(text + short + _outages(), encoding="utf-8")
 
 
 # --- networks

@@ -29,7 +29,7 @@ from tests.support.processes import PATIENCE
 __all__ = ["KINDS", "NAME", "SECRET", "Kind", "authority", "credentials", "start"]
 
 NAME: Final = "turn.lab.test"
-"The server's name, which its certificate has."
+"The server's name."
 SECRET: Final = "a-shared-secret"
 "Shared secret of the servers with time-limited credentials."
 
@@ -117,7 +117,10 @@ def start(server: Host, kind: Kind, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def authority(folder: Path) -> Path:
-    """Make an authority and a certificate for the server; return the authority's, for programs."""
+    """Make an authority, and a certificate for the servers; return the authority's, for programs.
+
+    The certificate is that of every name in the domain `lab.test`.
+    """
     certificate = folder / "ca.pem"
     if certificate.exists():
         return certificate
@@ -137,7 +140,10 @@ def authority(folder: Path) -> Path:
             .add_extension(x509.BasicConstraints(ca=number == 0, path_length=None), critical=True)
         )
         if number:
-            also = [x509.DNSName(NAME), *(x509.IPAddress(ipaddress.ip_address(a)) for a in SERVER)]
+            also = [
+                x509.DNSName("*.lab.test"),
+                *(x509.IPAddress(ipaddress.ip_address(a)) for a in SERVER),
+            ]
             usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
             builder = builder.add_extension(x509.SubjectAlternativeName(also), critical=False)
             builder = builder.add_extension(usage, critical=False)

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.lab.topologies import Nat, Site
 
-__all__ = ["HOST_FIREWALL", "PORTS", "SWALLOW", "cut_off", "router", "silence"]
+__all__ = ["HOST_FIREWALL", "PORTS", "SWALLOW", "count", "cut_off", "router", "silence"]
 
 PORTS: Final[Mapping[str, tuple[int, int]]] = {"a": (20000, 29999), "b": (30000, 39999)}
 """The ephemeral ports of each host. The translator of Linux keeps ports, so a rule can exist before
@@ -139,6 +139,18 @@ table inet kill {{
   chain in {{
     type filter hook input priority 0;
     iifname "{interface}" drop
+  }}
+}}
+"""
+
+
+def count(address: str) -> str:
+    """Return the rules that count the packets of a host to *address*, and its mDNS messages."""
+    return f"""
+table ip watch {{
+  chain out {{
+    type filter hook output priority 0;
+    ip daddr {{ {address}, 224.0.0.251 }} counter
   }}
 }}
 """

@@ -52,6 +52,8 @@ class Site:
     "Hairpinning: packets from inside to the public address of the router return (RFC 4787, 6)."
     forwards: int = 0
     "A UDP port of the public address that is forwarded to `a`."
+    mtu: int = 0
+    "Largest packet on the way to the internet, in bytes; 0: as everywhere."
     uplink: str = "works"
     "`works`; `dead`: it swallows everything; `none`: hosts have no default route."
 
@@ -177,6 +179,10 @@ TOPOLOGIES: Final[dict[str, Topology]] = {
         sites=(Site(hosts="a", forwards=40000), Site(hosts="b")),
         dial="a",
         options=("--port", "40000", "--address", "203.0.113.1"),
+    ),
+    "narrow": Topology(
+        about="both port-restricted; packets of 1280 bytes at most pass between a and the internet",
+        sites=(Site(hosts="a", mtu=1280), Site(hosts="b")),
     ),
     # UDP blocked
     "public-udpdrop": _blocked(

@@ -1,4 +1,4 @@
-"""Connections between two terminals: dial code, or offer and answer; with or without relays."""
+"""Connections between two terminals: dial code, short code, or offer and answer; also by relays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lab.laboratory import Lab
 from tests.support.page import random_file
 from tests.support.processes import Event, Program
 
-__all__ = ["LIMIT", "STUN", "Attempt", "Outcome", "dial", "two_codes"]
+__all__ = ["LIMIT", "STUN", "Attempt", "Outcome", "dial", "short_code", "two_codes"]
 
 LIMIT: Final = 40.0
 "Seconds without a message after the last user action, after which the attempt ends."
@@ -120,6 +120,38 @@ def two_codes(
     asked = time.monotonic()
     offerer.write(answer.encode() + b"\n")
     return Attempt((offerer, answerer), asked)
+
+
+def short_code(
+    lab: Lab,
+    folder: Path,
+    *,
+    server: bool = True,
+    a: Sequence[str] = (),
+    b: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> Attempt:
+    """Offer a file at `a`, and start a receiver with its short code at `b`.
+
+    Args:
+        lab: the network.
+        folder: for files.
+        server: whether there is a rendezvous server; without one, `b` finds `a` by mDNS.
+        a: STUN and TURN servers of `a`, in place of the default.
+        b: those of `b`.
+        options: of both.
+    """
+    film = random_file(folder / "film", _SIZE)
+    given = ["--server", lab.rendezvous()] if server else []
+    ices = [[f"--ice-server={one}" for one in servers] for servers in (a, b)]
+    options = (*given, *options)
+    environment = {"DCSEND_NO_MDNS": ""}
+    allocator = lab.send(lab.a, film, *ices[0], *options, environment=environment)
+    code = allocator.event("short_code")["code"]
+    asked = time.monotonic()
+    output = folder / f"out-{asked}"
+    joiner = lab.receive(lab.b, code, output, *ices[1], *options, environment=environment)
+    return Attempt((allocator, joiner), asked)
 
 
 def _is_news(event: Event) -> bool:

@@ -15,9 +15,21 @@ import pytest
 
 from dcsend.rendezvous.servers import Server
 
-__all__ = ["StockServer", "stock_server"]
+__all__ = ["StockServer", "command", "stock_server"]
 
 _PATIENCE: Final = 150.0
+
+
+def command(endpoint: str, database: str, log: Path) -> list[str]:
+    """Return the command line of a server.
+
+    Args:
+        endpoint: where it listens, as `twisted.internet.endpoints.serverFromString` reads it.
+        database: the path of a file, or `:memory:`.
+        log: the path of its log.
+    """
+    run = [sys.executable, "-m", "twisted", "--log-file", str(log)]
+    return [*run, "wormhole-mailbox", "--port", endpoint, "--channel-db", database]
 
 
 class StockServer:
@@ -42,11 +54,11 @@ class StockServer:
 
     def start(self, *options: str) -> None:
         """Start it, and return when it accepts connections."""
-        command = [sys.executable, "-m", "twisted", "--log-file", str(self._folder / "log")]
-        command += ["wormhole-mailbox", "--port", f"tcp:{self._port}:interface={self._host}"]
-        command += ["--channel-db", str(self._folder / "channels.sqlite"), *options]
+        endpoint = f"tcp:{self._port}:interface={self._host}"
+        database = str(self._folder / "channels.sqlite")
+        run = command(endpoint, database, self._folder / "log")
         self._process = subprocess.Popen(
-            command, cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*run, *options], cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _PATIENCE
         while True:
