@@ -169,7 +169,7 @@ class Settings:
     def uses_mdns(self) -> bool:
         """Whether a short code is announced and looked for in this network.
 
-        Who finds the other side there gets its addresses, so with `relay_only` and a server it is
+        The two sides get the addresses of each other there, so with `relay_only` and a server it is
         not.
         """
         return self.mdns and not (self.relay_only and self.server)

@@ -138,7 +138,7 @@ async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailb
     ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
     if server is not None:
         ways.append(_at_server(server, code.number, emit))
-    # Who is found in this network gets the address of this machine.
+    # The other side gets the address of this machine where it is found in this network.
     if settings.mdns and not (settings.relay_only and server is not None):
         ways.append(_in_this_network(code.number))
     pending = {asyncio.create_task(way) for way in ways}

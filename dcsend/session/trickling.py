@@ -29,7 +29,7 @@ after the description at the latest; `trickle.PATIENCE` is the time after that."
 
 _OWN_ERROR: Final = 2.0
 """Seconds for the error of this side after that of the peer: without a path both give up at about
-the same time, and the error of this side says what to do here."""
+the same time, and the error of this side has the next step here."""
 
 
 class Party(Protocol):
