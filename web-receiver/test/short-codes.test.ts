@@ -206,6 +206,7 @@ describe("wrong words", () => {
     page.another?.();
     await settle();
     expect(page.code).toMatch(/^4-walrus-umbrella/);
+    expect(page.notes.at(-1)).toBe("; ");
     new Joined(server, attempts, page.code);
     await settle();
     expect(page.state.connection).toBeDefined();

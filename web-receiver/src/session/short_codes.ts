@@ -89,6 +89,7 @@ class ShortCodes {
       if (problem !== null) note(problem.message, isOver ? "" : problem.hint);
       if (isOver) {
         await Promise.race([confirm(), this.#gone]);
+        note("");
         wrong = 0;
       }
       const result = await this.#one();

@@ -34,7 +34,7 @@ export interface Party {
   received(phase: string, body: Uint8Array<ArrayBuffer>): Item[];
 }
 
-/** A note for the user, with what to do; does not end the run. */
+/** A note for the user, with what to do; an empty one removes the last. Does not end the run. */
 export type Note = (message: string, hint?: string) => void;
 
 /** Return the item for our description; its candidates follow one by one. */
