@@ -105,7 +105,7 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
     from dcsend.rendezvous.handshake import Joiner
     from dcsend.rendezvous.items import Bye
     from dcsend.session.ice_settings import turn_servers
-    from dcsend.session.trickling import connect, refusal
+    from dcsend.session.trickling import connect, refusal, say_bye
 
     trickle.allocate(turn_servers(mailbox.ice_servers))
     joiner = Joiner(code.secret(), code.number)
@@ -114,14 +114,19 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
         async with asyncio.timeout(ANSWER):
             while not (items := joiner.received(*await mailbox.next())):
                 pass
+        answer, *early = items
+        if isinstance(answer, Bye):
+            raise refusal(answer)
+        if not isinstance(answer, Description):
+            raise RemoteProtocolError("the other side has sent no answer")
+        return await connect(trickle, answer, mailbox, joiner, early)
     except TimeoutError:
+        say_bye(mailbox, joiner, Bye("interrupted", ""))
         raise TimedOut("the other side does not answer the code", "ask for a new one") from None
-    answer, *early = items
-    if isinstance(answer, Bye):
-        raise refusal(answer)
-    if not isinstance(answer, Description):
-        raise RemoteProtocolError("the other side has sent no answer")
-    return await connect(trickle, answer, mailbox, joiner, early)
+    except asyncio.CancelledError:
+        # The allocator would wait for this side, and show no new code, until its time is over.
+        say_bye(mailbox, joiner, Bye("interrupted", ""))
+        raise
 
 
 async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailbox, bytes]:

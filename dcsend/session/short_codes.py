@@ -17,7 +17,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from dcsend.description import Description
-from dcsend.errors import AuthenticationFailed, DcsendError, RemoteProtocolError
+from dcsend.errors import (
+    AuthenticationFailed,
+    DcsendError,
+    IncompatibleVersion,
+    RemoteProtocolError,
+)
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Peer
 from dcsend.rendezvous.servers import Server
@@ -54,6 +59,15 @@ def first_code(settings: Settings) -> OwnCode:
 def host_in_code(server: Server | None) -> str:
     """Return what follows the `@` of a code on *server*; empty for no `@`."""
     return server.name if server is not None and server.fits_in_code else ""
+
+
+class _WrongCode(AuthenticationFailed):
+    """A code was used up by a guess that was wrong, or by a message that breaks the protocol."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a wrong code was entered, which uses this code up", "give the other side the new code"
+        )
 
 
 class ShortCodes(Generic[Peer]):
@@ -172,16 +186,9 @@ class ShortCodes(Generic[Peer]):
             self._emit(ShortCodeReady(code.text(), name, self._expires))
             try:
                 mailbox, items = await self._joined(mailboxes, allocator)
-            except (AuthenticationFailed, RemoteProtocolError) as exc:
-                logger.debug("short code used up: %s", exc)
+            except _WrongCode as exc:
                 await _close(mailboxes, "scary")
-                self._emit(
-                    Warned(
-                        "short-code",
-                        "a wrong code was entered, which uses this code up",
-                        "give the other side the new code",
-                    )
-                )
+                self._emit(Warned("short-code", exc.message, exc.hint))
                 return False
             await _close([one for one in mailboxes if one is not mailbox], "happy")
             await self._connect(mailbox, allocator, items)
@@ -193,9 +200,8 @@ class ShortCodes(Generic[Peer]):
         """Wait for the joiner; return its mailbox and what it has sent: its offer, and more.
 
         Raises:
-            AuthenticationFailed: its words are wrong.
-            RemoteProtocolError: it does not follow the protocol.
-            ConnectionFailed: all mailboxes are lost.
+            _WrongCode: its first message uses the code up.
+            DcsendError: all mailboxes are lost.
         """
         waiting = {asyncio.create_task(one.next()): one for one in mailboxes}
         early: dict[Mailbox, list[tuple[str, bytes]]] = {one: [] for one in mailboxes}
@@ -228,7 +234,7 @@ class ShortCodes(Generic[Peer]):
         from dcsend.peers.trickle import Trickle
         from dcsend.rendezvous.items import Bye
         from dcsend.session.ice_settings import servers_of, turn_servers
-        from dcsend.session.trickling import connect
+        from dcsend.session.trickling import connect, say_bye
 
         theirs, *early = items
         trickle: Trickle[Peer] | None = None
@@ -248,8 +254,11 @@ class ShortCodes(Generic[Peer]):
             busy = isinstance(exc, Taken)
             if not busy:
                 self._emit(Warned(exc.kind, exc.message, exc.hint))
-            mailbox.add(*allocator.seal([Bye("busy" if busy else "error", _clipped(exc.message))]))
+            say_bye(mailbox, allocator, Bye("busy" if busy else "error", _clipped(exc.message)))
             await mailbox.close("errory")
+        except asyncio.CancelledError:
+            say_bye(mailbox, allocator, Bye("interrupted", ""))
+            raise
         else:
             await mailbox.close("happy")
         finally:
@@ -260,12 +269,19 @@ class ShortCodes(Generic[Peer]):
 def _opened(
     allocator: Allocator, mailbox: Mailbox, messages: Sequence[tuple[str, bytes]]
 ) -> list[Item]:
-    """Return the items of the joiner's first messages; refuse it if its words are wrong."""
+    """Return the items of the joiner's first messages; refuse it if its words are wrong.
+
+    Raises:
+        _WrongCode: they are, or a message breaks the protocol or has another version of it, which
+            a device without the words can cause, too.
+    """
     try:
         return [item for message in messages for item in allocator.received(*message)]
-    except AuthenticationFailed:
-        mailbox.add(*allocator.refusal())
-        raise
+    except (AuthenticationFailed, IncompatibleVersion, RemoteProtocolError) as exc:
+        logger.debug("short code used up: %s", exc)
+        if isinstance(exc, AuthenticationFailed):
+            mailbox.add(*allocator.refusal())
+        raise _WrongCode from exc
 
 
 async def _close(mailboxes: Sequence[Mailbox], mood: str) -> None:

@@ -6,6 +6,7 @@ ours:    found ─► sealed ─► mailbox        theirs: mailbox ─► opened
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -19,7 +20,7 @@ from dcsend.rendezvous.items import Bye, End, Item, Network
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.ice_settings import as_item, from_item
 
-__all__ = ["LONGEST", "Party", "connect", "refusal"]
+__all__ = ["LONGEST", "Party", "connect", "refusal", "say_bye"]
 
 logger = logging.getLogger(__name__)
 
@@ -86,10 +87,13 @@ async def connect(
 
 async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
     """Send our candidates as they are found, and then the end of candidates."""
-    async for candidate in trickle.outgoing():
-        mailbox.add(*party.seal([candidate]))
-    mailbox.add(*party.seal([End()]))
-    mailbox.add(*party.seal([as_item(await trickle.network())]))
+    try:
+        async for candidate in trickle.outgoing():
+            mailbox.add(*party.seal([candidate]))
+        mailbox.add(*party.seal([End()]))
+        mailbox.add(*party.seal([as_item(await trickle.network())]))
+    except DcsendError as exc:
+        logger.debug("no more of our candidates are sent: %s", exc)
 
 
 async def _receive(
@@ -122,6 +126,12 @@ async def _receive(
             return
 
 
+def say_bye(mailbox: Mailbox, party: Party, bye: Bye) -> None:
+    """Send why this side does not connect, unless the exchange has failed: R-36."""
+    with contextlib.suppress(DcsendError):
+        mailbox.add(*party.seal([bye]))
+
+
 def refusal(bye: Bye) -> DcsendError:
     """Return the error for a peer that does not connect."""
     match bye.reason:
@@ -131,5 +141,7 @@ def refusal(bye: Bye) -> DcsendError:
             return ConnectionFailed(
                 "another device is connected to the other side", "ask for a new code"
             )
+        case "interrupted":
+            return ConnectionFailed("the other side has ended the attempt", "ask for a new code")
         case _:
             return ConnectionFailed(f"the other side does not connect: {printable(bye.message)}")
