@@ -83,8 +83,17 @@ export class MailboxClient {
   /** Phases of messages that were sent on any socket. */
   readonly #sent = new Set<string>();
   readonly #seen = new Set<string>();
-  /** The state of the present socket. */
-  #state = newState();
+
+  // The state of the present socket; `#start` resets it.
+  #received = 0;
+  #welcomed = false;
+  #allocating = false;
+  #claiming = false;
+  #opened = false;
+  /** Whether all messages that the mailbox had at `open` have arrived. */
+  #replayed = false;
+  readonly #sentHere = new Set<string>();
+  readonly #echoed = new Set<string>();
 
   /**
    * `server`: its name, for messages to the user. `side`: random hexadecimal digits, which identify
@@ -102,25 +111,25 @@ export class MailboxClient {
 
   /** Whether the server has sent `welcome` on the present socket. */
   get isWelcomed(): boolean {
-    return this.#state.welcomed;
+    return this.#welcomed;
   }
 
   /** Whether messages can be sent on the present socket. */
   get isOpen(): boolean {
-    return this.#state.opened;
+    return this.#opened;
   }
 
   /** Whether all messages that the mailbox had at `open` have arrived on this socket. */
   get isCurrent(): boolean {
-    return this.#state.replayed;
+    return this.#replayed;
   }
 
   /** Return the texts to send first on a new socket, before the server has sent anything. */
   connect(): string[] {
-    this.#state = newState();
+    this.#start();
     const bind = dump("bind", { appid: APP_ID, side: this.#side });
     if (this.number !== "") return [bind, this.#claim()];
-    this.#state.allocating = true;
+    this.#allocating = true;
     return [bind, dump("allocate")];
   }
 
@@ -138,7 +147,7 @@ export class MailboxClient {
 
   /** Return the text by which the caller finds out whether the server still answers. */
   ping(): string {
-    this.#state.received = 0;
+    this.#received = 0;
     return dump("ping", { ping: 1 });
   }
 
@@ -155,9 +164,9 @@ export class MailboxClient {
    * side.
    */
   receive(text: string): string[] {
-    this.#state.received += 1;
+    this.#received += 1;
     try {
-      if (this.#state.received > MAX_RECEIVED) {
+      if (this.#received > MAX_RECEIVED) {
         throw new WireError(`it sends more than ${MAX_RECEIVED} messages`);
       }
       return this.#handle(parse(text));
@@ -206,13 +215,13 @@ export class MailboxClient {
   }
 
   #claim(): string {
-    this.#state.claiming = true;
+    this.#claiming = true;
     return dump("claim", { nameplate: this.number });
   }
 
   #add(phase: string): string {
     this.#sent.add(phase);
-    this.#state.sent.add(phase);
+    this.#sentHere.add(phase);
     return dump("add", { phase, body: digits(this.#own.get(phase) ?? new Uint8Array()) });
   }
 
@@ -239,27 +248,27 @@ export class MailboxClient {
     this.motd = notice(welcome.motd);
     const servers = welcome["dcsend-ice-servers"];
     if (servers !== undefined && servers !== null) this.iceServers = parseIceServers(servers);
-    this.#state.welcomed = true;
+    this.#welcomed = true;
     return [];
   }
 
   #allocated(number: unknown): string[] {
     this.#expect("allocated");
-    if (!this.#state.allocating) return [];
+    if (!this.#allocating) return [];
     if (!isNumber(number)) {
       throw new WireError("it allocates something that is not a number of 1 to 6 digits");
     }
-    this.#state.allocating = false;
+    this.#allocating = false;
     this.number = number;
     return [this.#claim()];
   }
 
   #claimed(mailbox: unknown): string[] {
     this.#expect("claimed");
-    if (!this.#state.claiming) return [];
+    if (!this.#claiming) return [];
     if (!isText(mailbox, MAX_ID)) throw new WireError("the id of a mailbox is not text");
-    this.#state.claiming = false;
-    this.#state.opened = true;
+    this.#claiming = false;
+    this.#opened = true;
     // A message that was sent on an earlier socket may be in the mailbox. If it is, its echo arrives
     // before the response to this ping: a server handles messages in their order.
     const unsent = [...this.#own.keys()].filter((phase) => !this.#sent.has(phase));
@@ -271,10 +280,11 @@ export class MailboxClient {
   }
 
   #pong(): string[] {
-    const { opened, replayed, sent, echoed } = this.#state;
-    if (!opened || replayed) return [];
-    this.#state.replayed = true;
-    const missing = [...this.#own.keys()].filter((phase) => !sent.has(phase) && !echoed.has(phase));
+    if (!this.#opened || this.#replayed) return [];
+    this.#replayed = true;
+    const missing = [...this.#own.keys()].filter(
+      (phase) => !this.#sentHere.has(phase) && !this.#echoed.has(phase),
+    );
     return missing.map((phase) => this.#add(phase));
   }
 
@@ -282,7 +292,7 @@ export class MailboxClient {
     const letter = phaseLetter(phase);
     if (letter === null || typeof phase !== "string") return [];
     if (side === this.#side) {
-      this.#state.echoed.add(phase);
+      this.#echoed.add(phase);
     } else if (letter !== this.#letter) {
       if (this.#seen.has(phase)) return [];
       const bytes = bodyOf(body);
@@ -309,24 +319,21 @@ export class MailboxClient {
     return new ConnectionFailed(`the server ${this.#server} reports: ${shown}`, OTHER_SERVER);
   }
 
-  #expect(kind: string): void {
-    if (!this.#state.welcomed) throw new WireError(`${kind} comes before welcome`);
+  /** Set the state of a new socket. */
+  #start(): void {
+    this.#received = 0;
+    this.#welcomed = false;
+    this.#allocating = false;
+    this.#claiming = false;
+    this.#opened = false;
+    this.#replayed = false;
+    this.#sentHere.clear();
+    this.#echoed.clear();
   }
-}
 
-function newState() {
-  return {
-    received: 0,
-    welcomed: false,
-    allocating: false,
-    claiming: false,
-    opened: false,
-    /** Whether all messages that the mailbox had at `open` have arrived. */
-    replayed: false,
-    /** Phases of messages that were sent on this socket. */
-    sent: new Set<string>(),
-    echoed: new Set<string>(),
-  };
+  #expect(kind: string): void {
+    if (!this.#welcomed) throw new WireError(`${kind} comes before welcome`);
+  }
 }
 
 /** Return a text of the server in one line that is safe to show; empty if it is not text. */
