@@ -1,7 +1,8 @@
 /** The worker's side of disk.ts: one sink or one source, behind a port. */
+import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { LocalProtocolError } from "../errors.ts";
-import type { Block, Chosen, Content, Existing } from "./contract.ts";
+import type { Block, Chosen, Existing } from "./contract.ts";
 import { loadHashing } from "./hashing.ts";
 import { pack } from "./packing.ts";
 import { type Answer, answer, type Port } from "./rpc.ts";
