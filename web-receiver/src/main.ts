@@ -19,7 +19,7 @@ import { dial, type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import type { Event } from "./session/events.ts";
-import { type Run, startRun } from "./session/story.ts";
+import { Run } from "./session/story.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
 import { endings } from "./strings.ts";
@@ -213,7 +213,7 @@ function answer(text: string): void {
 function begin(connect: (signal: AbortSignal) => Promise<Connection>, expires: number): void {
   const own = turn;
   const probing = look();
-  run = startRun({
+  run = new Run({
     connect,
     expires,
     emit: (event) => (own === turn ? follow(event) : undefined),

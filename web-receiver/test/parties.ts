@@ -12,7 +12,8 @@ import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
 import type { Event } from "../src/session/events.ts";
-import { type Run, type RunOptions, startRun } from "../src/session/story.ts";
+import type { RunOptions } from "../src/session/options.ts";
+import { Run } from "../src/session/story.ts";
 import { type MemoryConnection, memoryPair } from "./memory-peers.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -190,7 +191,7 @@ export function startPage(changes: Changes = {}): Page {
   const events: Event[] = [];
   const sinks: TestSink[] = [];
   const sources: TestSource[] = [];
-  const run = startRun({
+  const run = new Run({
     connect: async () => connection,
     expires: 2e9,
     emit: (event) => {
