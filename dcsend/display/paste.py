@@ -24,8 +24,8 @@ from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
 from dcsend.display.editing import MORE, PAUSE, Complete, Typed
-from dcsend.display.modes import restore, save
-from dcsend.display.streams import put
+from dcsend.display.modes import restore
+from dcsend.display.streams import echo
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable, system_reason
 
@@ -126,6 +126,8 @@ else:
     import select
     import termios
 
+    from dcsend.display.modes import switch_to_cbreak
+
     _Handler = Callable[[int, FrameType | None], object] | int | None
     _ENDING_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
@@ -134,9 +136,10 @@ else:
         descriptor = stdin.fileno()
         with _characterwise(descriptor), _woken_by_signals() as waker:
             print(PROMPT, file=stderr, flush=True)
-            text = _read_paste(_Input(descriptor, waker), complete, stderr)
+            keys = _Input(descriptor, waker)
+            text = _read_paste(keys, complete, stderr)
             if not text.endswith("\n"):
-                _echo(descriptor, "\n")
+                keys.echo("\n")
             return text
 
     class _Input:
@@ -171,8 +174,8 @@ else:
                 pass
 
         def echo(self, text: str) -> None:
-            """Write *text* to the terminal, see `_echo`."""
-            _echo(self._descriptor, text)
+            """Write *text* to the terminal."""
+            echo(self._descriptor, text)
 
     def _read_paste(keys: _Input, complete: Complete, stderr: TextIO) -> str:
         """Collect input until it is a complete code or the user ends it."""
@@ -196,22 +199,14 @@ else:
                 print(MORE, file=stderr, flush=True)
                 prompted = True
 
-    def _echo(descriptor: int, text: str) -> None:
-        """Write *text* to the terminal; stderr may be a file, which would keep the secret."""
-        with contextlib.suppress(OSError):  # opened for reading only, or closed
-            put(descriptor, text.encode("utf-8", "replace"))
-
     @contextlib.contextmanager
     def _characterwise(descriptor: int) -> Iterator[None]:
         """Switch a terminal to cbreak mode without echo; restore it at the end."""
-        saved, mode = termios.tcgetattr(descriptor), termios.tcgetattr(descriptor)
-        mode[3] &= ~(termios.ICANON | termios.ECHO)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        saved = termios.tcgetattr(descriptor)
         previous: dict[int, _Handler] = {}
 
         def switch() -> None:
-            save(descriptor, saved)
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
+            switch_to_cbreak(descriptor, saved, termios.TCSADRAIN)
 
         def end(number: int, _frame: FrameType | None) -> None:
             raise Interrupted(number)
