@@ -2,18 +2,22 @@
 
 An `Entry` takes 330 bytes for a path of 60 ASCII characters, and 16 KiB for one of 4095 characters
 with an emoji, since Python then stores four bytes per character. Here it takes 32 bytes and its
-UTF-8; the `Entry` is created on access. A leaf: imports only leaves.
+UTF-8; the `Entry` is created on access. `MadeOnAccess` is the base class of all such sequences.
+A leaf: imports only leaves.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, overload
+from typing import Final, TypeVar, overload
 
 from dcsend.entry import Entry, Kind
 
-__all__ = ["Entries", "Index", "is_one_file"]
+__all__ = ["Entries", "Index", "MadeOnAccess", "is_one_file"]
+
+Item = TypeVar("Item")
 
 _KINDS: Final = (Kind.FILE, Kind.DIRECTORY, Kind.LINK, Kind.TEXT)
 _KIND_BITS: Final = {kind: place << 12 for place, kind in enumerate(_KINDS)}
@@ -27,7 +31,39 @@ _SHORT: Final = 512
 "Bytes of path and target up to which an entry is cached."
 
 
-class Entries(Sequence[Entry]):
+class MadeOnAccess(Sequence[Item]):
+    """A sequence that stores its items in another form, and grows; equal if its items are equal."""
+
+    @abstractmethod
+    def _item(self, number: int) -> Item:
+        """Return an item, from 0."""
+
+    @overload
+    def __getitem__(self, number: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[Item]: ...
+
+    def __getitem__(self, number: int | slice) -> Item | list[Item]:
+        count = len(self)
+        if isinstance(number, slice):
+            return [self._item(one) for one in range(*number.indices(count))]
+        if not -count <= number < count:
+            raise IndexError(f"item {number} of {count}")
+        return self._item(number % count)
+
+    def __iter__(self) -> Iterator[Item]:
+        return map(self._item, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or len(other) != len(self):
+            return NotImplemented
+        return all(one == another for one, another in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
+
+class Entries(MadeOnAccess[Entry]):
     """A sequence of entries to which entries can be appended; they can't be removed or changed."""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -98,21 +134,9 @@ class Entries(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self._ends)
 
-    @overload
-    def __getitem__(self, number: int) -> Entry: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[Entry]: ...
-
-    def __getitem__(self, number: int | slice) -> Entry | list[Entry]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
+    def _item(self, number: int) -> Entry:
         entry = self._cache.get(number)
         if entry is None:
-            if number < 0:
-                number += len(self)
-            if not 0 <= number < len(self):
-                raise IndexError(f"entry {number} of {len(self)}")
             entry = self._make(number)
             if self._ends[number] - self.names_before(number) <= _SHORT:
                 if len(self._cache) >= _CACHED:
@@ -121,14 +145,7 @@ class Entries(Sequence[Entry]):
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
-        return map(self._make, range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(other) != len(self):
-            return NotImplemented
-        return all(one == another for one, another in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # mutable
+        return map(self._make, range(len(self)))  # each once: the cache would not help
 
     def __repr__(self) -> str:
         return f"<{len(self)} entries>"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import contextlib
 import os
 import signal
 import sys
@@ -23,8 +22,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dcsend.display.keyboard import LOOK_AGAIN, read_lines
-from dcsend.display.modes import is_foreground, restore, save
-from dcsend.display.streams import put
+from dcsend.display.modes import is_foreground, restore
+from dcsend.display.streams import echo
 from dcsend.display.wording import width
 
 __all__ = ["MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
@@ -206,6 +205,8 @@ if sys.platform == "win32":
 else:
     import termios
 
+    from dcsend.display.modes import switch_to_cbreak
+
     class Console(_TypedInput):
         """A terminal in cbreak mode, until `close` restores it."""
 
@@ -254,17 +255,13 @@ else:
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT):
                 self._loop.remove_signal_handler(number)
             if self.pending and self._changed is None:
-                self._echo("\n")
+                echo(self._fd, "\n")
             restore(self._fd)
             self._answer(None)
 
         def _begin(self) -> None:
-            save(self._fd, self._saved)
-            mode = termios.tcgetattr(self._fd)
-            mode[3] &= ~(termios.ICANON | termios.ECHO)
-            mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
             # TCSADRAIN would wait for ever for a terminal that is stopped with Ctrl-S.
-            termios.tcsetattr(self._fd, termios.TCSANOW, mode)
+            switch_to_cbreak(self._fd, self._saved, termios.TCSANOW)
             self._loop.add_reader(self._fd, self._readable)
 
         def _stop(self) -> None:
@@ -307,9 +304,9 @@ else:
                 self._loop.remove_reader(self._fd)
                 self._end()
                 return
-            echo = self._typed.type(self._decoder.decode(arrived))
+            typed = self._typed.type(self._decoder.decode(arrived))
             if self._changed is None:
-                self._echo(echo)
+                echo(self._fd, typed)
             else:
                 self._changed()
             if self._pause is not None:
@@ -335,7 +332,7 @@ else:
                 if self._changed is not None:
                     self._changed()
                 elif not text.endswith("\n"):
-                    self._echo("\n")
+                    echo(self._fd, "\n")
                 self._answer(text if text.strip() or not typed.ended else None)
 
         def _take_lines(self) -> None:
@@ -349,8 +346,3 @@ else:
             self._typed = Typed(self._completed)
             self.lines.put_nowait(None)
             self._answer(None)
-
-        def _echo(self, text: str) -> None:
-            """Write *text* to the terminal; stderr may be a file, which would keep the secret."""
-            with contextlib.suppress(OSError):  # opened for reading only, or closed
-                put(self._fd, text.encode("utf-8", "replace"))

@@ -12,15 +12,10 @@ import os
 import sys
 from typing import Any
 
-__all__ = ["is_foreground", "restore", "restore_all", "save"]
+__all__ = ["is_foreground", "restore", "restore_all", "switch_to_cbreak"]
 
 _saved: dict[int, list[Any]] = {}
 "Descriptor of a terminal -> its mode before it was changed (`termios.tcgetattr`)."
-
-
-def save(descriptor: int, mode: list[Any]) -> None:
-    """Save the *mode* of a terminal, before it is changed."""
-    _saved[descriptor] = mode
 
 
 def restore(descriptor: int) -> None:
@@ -54,6 +49,20 @@ else:
             return os.getpgrp() == os.tcgetpgrp(descriptor)
         except OSError:  # closed, or not the controlling terminal
             return closed
+
+    def switch_to_cbreak(descriptor: int, mode: list[Any], when: int) -> None:
+        """Switch a terminal to cbreak mode without echo.
+
+        Args:
+            descriptor: of the terminal.
+            mode: saved, so that `restore` sets it.
+            when: as for `termios.tcsetattr`.
+        """
+        _saved[descriptor] = mode
+        changed = termios.tcgetattr(descriptor)
+        changed[3] &= ~(termios.ICANON | termios.ECHO)
+        changed[6][termios.VMIN], changed[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(descriptor, when, changed)
 
     def _set(descriptor: int, mode: list[Any]) -> None:
         # SIGTTOU would stop a background job that changes the terminal.

@@ -160,7 +160,12 @@ class Outlets:
 
     async def room(self, most: int = MAX_QUEUED) -> None:
         """Wait until no queue has more than *most* bytes."""
-        await self._until(most)
+        while self._holds(most):
+            # Set before the second check, so that a write after that check sets the event.
+            self._watched = True
+            self._written.clear()
+            if self._holds(most):
+                await self._written.wait()
 
     async def finish(
         self, interrupt: asyncio.Future[int], show: Callable[[str], None] | None = None
@@ -181,7 +186,7 @@ class Outlets:
     async def _finish(self, interrupt: asyncio.Future[int]) -> None:
         if not self._holds(0):
             return
-        written = asyncio.create_task(self._until(0))
+        written = asyncio.create_task(self.room(0))
         either: set[asyncio.Future[Any]] = {written, interrupt}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if not written.done():
@@ -197,14 +202,6 @@ class Outlets:
 
     def _holds(self, more_than: int) -> bool:
         return any(outlet.size > more_than for outlet in tuple(self._outlets.values()))
-
-    async def _until(self, most: int) -> None:
-        while self._holds(most):
-            # Set before the second check, so that a write after that check sets the event.
-            self._watched = True
-            self._written.clear()
-            if self._holds(most):
-                await self._written.wait()
 
     def _notify(self) -> None:
         if self._watched:

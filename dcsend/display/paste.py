@@ -25,8 +25,8 @@ from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
 from dcsend.display.editing import MORE, PAUSE, Complete, Completed, Typed
-from dcsend.display.modes import restore, save
-from dcsend.display.streams import put
+from dcsend.display.modes import restore
+from dcsend.display.streams import echo
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable, system_reason
 
@@ -148,6 +148,8 @@ else:
     import select
     import termios
 
+    from dcsend.display.modes import switch_to_cbreak
+
     _Handler = Callable[[int, FrameType | None], object] | int | None
     _ENDING_SIGNALS: Final = (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
 
@@ -156,9 +158,10 @@ else:
         descriptor = stdin.fileno()
         with _characterwise(descriptor), _woken_by_signals() as waker:
             print(PROMPT, file=stderr, flush=True)
-            text = _read_paste(_Input(descriptor, waker), reading, stderr)
+            keys = _Input(descriptor, waker)
+            text = _read_paste(keys, reading, stderr)
             if not text.endswith("\n"):
-                _echo(descriptor, "\n")
+                keys.echo("\n")
             return text
 
     class _Input:
@@ -193,8 +196,8 @@ else:
                 pass
 
         def echo(self, text: str) -> None:
-            """Write *text* to the terminal, see `_echo`."""
-            _echo(self._descriptor, text)
+            """Write *text* to the terminal."""
+            echo(self._descriptor, text)
 
     def _read_paste(keys: _Input, reading: Reading, stderr: TextIO) -> str:
         """Collect input until it is a complete code or the user ends it."""
@@ -221,22 +224,14 @@ else:
                 print(MORE, file=stderr, flush=True)
                 prompted = True
 
-    def _echo(descriptor: int, text: str) -> None:
-        """Write *text* to the terminal; stderr may be a file, which would keep the secret."""
-        with contextlib.suppress(OSError):  # opened for reading only, or closed
-            put(descriptor, text.encode("utf-8", "replace"))
-
     @contextlib.contextmanager
     def _characterwise(descriptor: int) -> Iterator[None]:
         """Switch a terminal to cbreak mode without echo; restore it at the end."""
-        saved, mode = termios.tcgetattr(descriptor), termios.tcgetattr(descriptor)
-        mode[3] &= ~(termios.ICANON | termios.ECHO)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
+        saved = termios.tcgetattr(descriptor)
         previous: dict[int, _Handler] = {}
 
         def switch() -> None:
-            save(descriptor, saved)
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, mode)
+            switch_to_cbreak(descriptor, saved, termios.TCSADRAIN)
 
         def end(number: int, _frame: FrameType | None) -> None:
             raise Interrupted(number)

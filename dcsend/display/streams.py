@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Stream",
+    "echo",
     "enable_escapes",
     "hurry",
     "is_hurrying",
     "is_terminal",
     "open_output",
     "ordinary_files",
-    "put",
     "release",
     "unbuffered_stdin",
     "unbuffered_stdout",
@@ -156,17 +156,17 @@ def written_aside() -> Iterator[Outlets]:
         _run.outlets = None
 
 
-def put(descriptor: int, data: bytes) -> None:
-    """Write *data*, in order with the output of streams to the same file.
+def echo(descriptor: int, text: str) -> None:
+    """Write typed *text* to its terminal, in order with the output of streams to that.
 
-    Raises:
-        OSError: the write failed; not raised inside `written_aside`.
+    Not to stderr, which may be a file, and would keep the secret.
     """
-    write = partial(_write, descriptor)
-    if _run.outlets is None:
-        write(data)
-    else:
-        _run.outlets.of(descriptor).put(write, [data], len(data), passing=False)
+    write, data = partial(_write, descriptor), text.encode("utf-8", "replace")
+    with contextlib.suppress(OSError):  # opened for reading only, or closed
+        if _run.outlets is None:
+            write(data)
+        else:
+            _run.outlets.of(descriptor).put(write, [data], len(data), passing=False)
 
 
 def write_now(text: str) -> None:

@@ -307,29 +307,21 @@ def _some(names: Sequence[str], most: int) -> str:
 def list_entries(event: ManifestKnown) -> Iterator[str]:
     """Return a line for each entry, with escaped names."""
     for entry in event.entries:
-        yield f"{_measure(entry):>12}  {short(entry.path)}{_suffix(entry)}"
+        measure, suffix = _around(entry)
+        yield f"{measure:>12}  {short(entry.path)}{suffix}"
 
 
-def _measure(entry: Entry) -> str:
+def _around(entry: Entry) -> tuple[str, str]:
+    """Return what is shown before the path of an entry, and after it."""
     match entry.kind:
         case Kind.DIRECTORY:
-            return "folder"
+            return "folder", "/"
         case Kind.LINK:
-            return "link"
-        case Kind.FILE | Kind.TEXT:
-            return format_size(entry.size)
-
-
-def _suffix(entry: Entry) -> str:
-    match entry.kind:
-        case Kind.DIRECTORY:
-            return "/"
-        case Kind.LINK:
-            return f" -> {short(entry.target)}"
+            return "link", f" -> {short(entry.target)}"
         case Kind.TEXT:
-            return " (a text, shown and not saved)"
+            return format_size(entry.size), " (a text, shown and not saved)"
         case Kind.FILE:
-            return ""
+            return format_size(entry.size), ""
 
 
 def describe_file(event: FileFinished) -> str:

@@ -84,13 +84,12 @@ class DirectorySink:
         self._state = _SinkState.NEW
         self._make_writer = partial(
             FolderWriter,
-            self._root,
             existing=existing,
             descriptors=descriptors,
             max_group=max_group,
             file_system_sync=file_system_sync,
         )
-        self._writer = self._make_writer(Entries(), Index(Entries()), Plan())
+        self._writer = self._make_writer(self._root, Entries(), Index(Entries()), Plan())
 
     @property
     def kept(self) -> Sequence[str]:
@@ -111,7 +110,7 @@ class DirectorySink:
         logger.debug(
             "destination %s: %d entries, %d skipped", self._root, len(manifest), len(plan.skip)
         )
-        self._writer = self._make_writer(manifest, index, plan)
+        self._writer = self._make_writer(self._root, manifest, index, plan)
         return plan
 
     def apply(self, portion: Sequence[Content], *, more: bool = False) -> list[Outcome]:

@@ -22,6 +22,7 @@ __all__ = [
     "NOFOLLOW",
     "NONBLOCK",
     "NO_SYNC",
+    "OPEN_FOLDER",
     "DestinationLost",
     "Effect",
     "close_quietly",
@@ -36,6 +37,8 @@ BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 CLOEXEC: Final[int] = getattr(os, "O_CLOEXEC", 0)
 NOFOLLOW: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 NONBLOCK: Final[int] = getattr(os, "O_NONBLOCK", 0)
+OPEN_FOLDER: Final[int] = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
+"To open a folder, not through a link."
 
 
 class DestinationLost(DestinationError):

@@ -14,13 +14,14 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from dcsend.errors import DestinationError
 from dcsend.files.disk import (
     BINARY,
     CLOEXEC,
     NOFOLLOW,
+    OPEN_FOLDER,
     DestinationLost,
     Effect,
     close_quietly,
@@ -30,9 +31,10 @@ from dcsend.files.disk import (
     sync,
 )
 from dcsend.files.names import MAX_COMPONENT, beside
+from dcsend.files.planned_folders import PlannedFolders
 from dcsend.printable import printable
 
-__all__ = ["Folder", "FolderRules", "Identity", "Tree", "identity", "is_link"]
+__all__ = ["Folder", "Identity", "Tree", "identity", "is_link"]
 
 Identity = tuple[int, int]
 "Device and inode; two names with the same identity are one file."
@@ -42,7 +44,6 @@ HELD_OPEN: Final = 32
 USE_DESCRIPTORS: Final = os.open in os.supports_dir_fd and os.link in os.supports_dir_fd
 "Whether this system can resolve names relative to a descriptor."
 
-_OPEN_FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
 _SHORT: Final = 96
 "Bytes of a name to which every suffix can be added on every file system."
 _SHORTEST: Final = 64
@@ -235,7 +236,7 @@ class Folder:
                 raise _in_the_way(path)
             return Folder(path, None, made=made)
         try:
-            return Folder(path, os.open(name, _OPEN_FOLDER, dir_fd=self.fd), made=made)
+            return Folder(path, os.open(name, OPEN_FOLDER, dir_fd=self.fd), made=made)
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
                 raise _in_the_way(path) from None
@@ -258,28 +259,18 @@ class Folder:
             raise
 
 
-class FolderRules(Protocol):
-    """The permissions of folders in a tree."""
-
-    def mode(self, path: str) -> int:
-        """Return the permissions of the folder *path*, relative to the root."""
-
-    def made(self, path: str) -> None:
-        """Note that the folder *path* has been created."""
-
-
 class Tree:
     """The chosen folder and the folders in it; some stay open.
 
     Args:
         root: absolute; created by the first call of `folder` if it does not exist.
-        rules: permissions of new folders.
+        planned: permissions of new folders; notes which ones are made.
         descriptors: whether to open folders by descriptor.
     """
 
-    def __init__(self, root: Path, rules: FolderRules, *, descriptors: bool) -> None:
+    def __init__(self, root: Path, planned: PlannedFolders, *, descriptors: bool) -> None:
         self.root = root
-        self._rules = rules
+        self._planned = planned
         self._descriptors = descriptors
         self._identity: Identity | None = None
         self._open: dict[tuple[str, ...], Folder] = {}
@@ -378,10 +369,10 @@ class Tree:
                 here = parts[: below + 1]
                 # With all permissions for the owner until `Folder.finish`.
                 path = "/".join(here)
-                mode = self._rules.mode(path) & 0o777 | 0o700
+                mode = self._planned.mode(path) & 0o777 | 0o700
                 current = current.child(parts[below], mode)
                 if current.made:
-                    self._rules.made(path)
+                    self._planned.made(path)
                 if passed is not None:
                     passed.close()
                 passed = current
@@ -398,7 +389,7 @@ class Tree:
             os.makedirs(self.root, exist_ok=True)
             if self._descriptors:
                 # May be a link: the person at this machine chose the folder.
-                fd = os.open(path, _OPEN_FOLDER & ~NOFOLLOW)
+                fd = os.open(path, OPEN_FOLDER & ~NOFOLLOW)
             self._identity = identity(os.stat(path if fd is None else fd))
         except OSError as error:
             if fd is not None:

@@ -13,7 +13,7 @@ from dcsend.entry import Existing
 from dcsend.errors import DestinationError
 from dcsend.files.folder import Folder, is_link
 from dcsend.files.names import PART_SUFFIX, safe_path, safe_target
-from dcsend.files.part import NameTaken, candidate_names
+from dcsend.files.part import NameTaken, candidate_names, check_replaceable
 from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
@@ -141,9 +141,7 @@ def _is_replaceable(status: os.stat_result) -> bool:
 
 
 def _replace(folder: Folder, name: str, target: str) -> None:
-    status = folder.lstat(name)
-    if status is not None and not _is_replaceable(status):
-        raise DestinationError(f"{printable(name)} exists and is not a file")
+    check_replaceable(folder, name, None, "")
     part = folder.beside(name, PART_SUFFIX)
     folder.symlink(target, part)
     try:

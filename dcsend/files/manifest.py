@@ -19,7 +19,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind, LeftOut
 from dcsend.errors import SourceError, UsageError
-from dcsend.files.disk import CLOEXEC, NOFOLLOW, close_quietly
+from dcsend.files.disk import NOFOLLOW, OPEN_FOLDER, close_quietly
 from dcsend.files.exclusion import Exclusion
 from dcsend.files.folder import USE_DESCRIPTORS, Identity
 from dcsend.files.names import MAX_PATH, UnsafeName, safe_path
@@ -39,7 +39,6 @@ SPARSE_MARGIN: Final = 64 << 10
 
 _MOST_NAMED: Final = 3
 "Names in an `Omission`; a tree may contain thousands of links."
-_FOLDER: Final = os.O_RDONLY | CLOEXEC | NOFOLLOW | getattr(os, "O_DIRECTORY", 0)
 _LARGEST: Final = 2**64 - 1
 
 
@@ -364,9 +363,9 @@ class _Level:
         self.fd: int | None = None
         "None if the system has no `dir_fd`."
         if above is None and descriptors:
-            self.fd = os.open(place, _FOLDER & ~NOFOLLOW)
+            self.fd = os.open(place, OPEN_FOLDER & ~NOFOLLOW)
         elif above is not None and above.fd is not None:
-            self.fd = os.open(os.path.basename(place), _FOLDER, dir_fd=above.fd)
+            self.fd = os.open(os.path.basename(place), OPEN_FOLDER, dir_fd=above.fd)
         try:
             with os.scandir(place if self.fd is None else self.fd) as items:
                 self.items = sorted(items, key=lambda item: item.name, reverse=True)

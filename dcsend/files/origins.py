@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, TypeAlias, overload
+from collections.abc import Iterator
+from typing import BinaryIO, TypeAlias
 
-from dcsend.listing import Entries
+from dcsend.listing import Entries, MadeOnAccess
 
 __all__ = ["Origin", "Origins"]
 
@@ -20,7 +20,7 @@ Origin: TypeAlias = str | bytes | BinaryIO
 "The content of an entry: its path on this machine, the bytes of a text, or an open stream."
 
 
-class Origins(Sequence[Origin]):
+class Origins(MadeOnAccess[Origin]):
     """An origin for each entry.
 
     Args:
@@ -45,25 +45,10 @@ class Origins(Sequence[Origin]):
     def __len__(self) -> int:
         return len(self._entries)
 
-    @overload
-    def __getitem__(self, number: int) -> Origin: ...
-
-    @overload
-    def __getitem__(self, number: slice) -> list[Origin]: ...
-
-    def __getitem__(self, number: int | slice) -> Origin | list[Origin]:
-        if isinstance(number, slice):
-            return [self[one] for one in range(*number.indices(len(self)))]
+    def _item(self, number: int) -> Origin:
         place = bisect_right(self._starts, number) - 1
         start, top = self._starts[place], self._tops[place]
         if number == start or not isinstance(top, str):
             return top
         below = self._entries.path(number)[len(self._entries.path(start)) :]
         return top + (below if os.sep == "/" else below.replace("/", os.sep))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(other) != len(self):
-            return NotImplemented
-        return all(one == another for one, another in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # it grows

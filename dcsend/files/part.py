@@ -25,7 +25,7 @@ from dcsend.errors import DestinationError
 from dcsend.files.disk import NONBLOCK, close_quietly
 from dcsend.files.folder import Folder, Identity, identity
 from dcsend.files.incoming_file import IncomingFile
-from dcsend.files.journal import Journal, JournalHeader, wants_journal
+from dcsend.files.journal import Journal, wants_journal
 from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, folded, numbered
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.printable import printable
@@ -102,8 +102,7 @@ class PartFile(IncomingFile):
         self._journal: Journal | None = None
         try:
             if wants_journal(entry):
-                header = JournalHeader(manifest(), entry.path, entry.size, entry.mtime)
-                self._journal = Journal(folder, name, header)
+                self._journal = Journal(folder, name, entry, manifest())
         except OSError:
             self.discard()
             raise

@@ -15,7 +15,7 @@ __all__ = ["PlannedFolders"]
 
 
 class PlannedFolders:
-    """The `folder.FolderRules` of a manifest.
+    """The folders of a manifest.
 
     Args:
         entries: the manifest.
@@ -31,12 +31,12 @@ class PlannedFolders:
         self._skip = skip
 
     def mode(self, path: str) -> int:
-        """See `FolderRules.mode`."""
+        """Return the permissions of the folder *path*, relative to the chosen one."""
         number = self._find(path)
         return 0o777 if number is None else self._entries.mode(number)
 
     def made(self, path: str) -> None:
-        """See `FolderRules.made`."""
+        """Note that the folder *path* has been created."""
         number = self._find(path)
         if number is not None:
             self.made_here[number] = True

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
-from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, close_quietly
+from dcsend.files.disk import BINARY, CLOEXEC, NOFOLLOW, NONBLOCK, OPEN_FOLDER, close_quietly
 from dcsend.files.folder import USE_DESCRIPTORS, Identity, identity, is_link
 
 __all__ = [
@@ -36,7 +36,6 @@ NOWHERE: Final[Identity] = (0, 0)
 
 # NONBLOCK: opening a pipe in place of the file must not wait for a writer.
 _FILE: Final = os.O_RDONLY | NOFOLLOW | NONBLOCK | CLOEXEC | BINARY
-_FOLDER: Final = os.O_RDONLY | NOFOLLOW | CLOEXEC | getattr(os, "O_DIRECTORY", 0)
 _DYNAMIC_INODES: Final = frozenset(
     {"9p", "cifs", "davfs", "exfat", "msdos", "ncpfs", "prl_fs", "smb3", "vboxsf", "vfat", "vmhgfs"}
 )
@@ -115,11 +114,11 @@ def _open_beneath(
 
 def _walk(root: str, folders: list[str], name: str) -> int:
     # The user has chosen this folder, so links to it are followed.
-    at = os.open(root, _FOLDER & ~NOFOLLOW)
+    at = os.open(root, OPEN_FOLDER & ~NOFOLLOW)
     try:
         for folder in folders:
             try:
-                below = os.open(folder, _FOLDER, dir_fd=at)
+                below = os.open(folder, OPEN_FOLDER, dir_fd=at)
             except NotADirectoryError as error:  # also of a link
                 raise FileReplaced("a folder above it was replaced") from error
             close_quietly(at)

@@ -123,7 +123,6 @@ class Receiver(Side):
         self._window = Window(window)
         self._entries = Entries()
         self._manifest_size = 0
-        self._ledger = Ledger((), {}, {})
         self._written = 0
         self._verdicts: list[tuple[int, str]] = []
 
@@ -282,9 +281,7 @@ class Receiver(Side):
         digest = frame.digest
         if frame.kind is FrameKind.BATCH:
             return self._on_batch(frame, digest or b"")
-        fault = ledger.frame_fault(number, offset, length, digest is not None)
-        if fault:
-            raise RemoteProtocolError(fault)
+        self._refuse(ledger.frame_fault(number, offset, length, digest is not None))
         if frame.kind is FrameKind.HOLE:
             self._refuse(ledger.hole_fault(length))
             ledger.pass_hole(length)
@@ -316,10 +313,6 @@ class Receiver(Side):
 
     # --- private
 
-    def _after_file(self) -> None:
-        if self._ledger.all_passed:
-            self._step(TransferInput.ALL_FRAMES)
-
     def _conclude(self) -> None:
         # A file that fails early has its status before its last frame, and before the status of
         # directories and links is known: so it is complete only when that frame is written, too.
@@ -339,11 +332,3 @@ class Receiver(Side):
         for verdict in split_verdict(self._verdicts):
             self._send(verdict)
         self._verdicts = []
-
-    def _check(self, fault: str) -> None:
-        if fault:
-            raise LocalProtocolError(fault)
-
-    def _refuse(self, fault: str) -> None:
-        if fault:
-            raise RemoteProtocolError(fault)

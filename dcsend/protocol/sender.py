@@ -141,8 +141,6 @@ class Sender(Side):
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
         self._have: dict[int, int] = {}
-        # Empty until Accept is complete.
-        self._ledger = Ledger((), {}, {})
 
     @property
     def answering(self) -> bool:
@@ -336,18 +334,6 @@ class Sender(Side):
         return Completed(complete.ok, complete.files, complete.bytes)
 
     # --- private
-
-    def _after_file(self) -> None:
-        if self._ledger.all_passed:
-            self._step(TransferInput.ALL_FRAMES)
-
-    def _check(self, fault: str) -> None:
-        if fault:
-            raise LocalProtocolError(fault)
-
-    def _refuse(self, fault: str) -> None:
-        if fault:
-            raise RemoteProtocolError(fault)
 
     def _count(self, frame: bytes, cost: int | None = None) -> bytes:
         """Count *frame* in the window with *cost*, by default its length."""

@@ -25,6 +25,7 @@ from dcsend.errors import (
 )
 from dcsend.protocol import limits
 from dcsend.protocol.events import Cancelled, Event, PeerIntroduced
+from dcsend.protocol.ledger import Ledger
 from dcsend.protocol.messages import (
     CANCEL_REASONS,
     Accept,
@@ -136,6 +137,8 @@ class Side(abc.ABC):
         self._state = TransferState.NEW
         self._queue: list[str] = []
         self._failure: DcsendError | None = None
+        self._ledger = Ledger((), {}, {})
+        "Empty until Accept is complete."
 
     @property
     def state(self) -> TransferState:
@@ -218,6 +221,21 @@ class Side(abc.ABC):
 
     def _send(self, message: Message) -> None:
         self._queue.append(encode(message))
+
+    def _after_file(self) -> None:
+        """Change the state if that was the last frame of the last file."""
+        if self._ledger.all_passed:
+            self._step(TransferInput.ALL_FRAMES)
+
+    def _check(self, fault: str) -> None:
+        """Raise LocalProtocolError if there is a fault of this side."""
+        if fault:
+            raise LocalProtocolError(fault)
+
+    def _refuse(self, fault: str) -> None:
+        """Raise RemoteProtocolError if there is a fault of the peer."""
+        if fault:
+            raise RemoteProtocolError(fault)
 
     def _is_over(self) -> bool:
         """Return whether the transfer has ended; raise its error again, if there is one."""

@@ -304,8 +304,8 @@ class Flight:
         self.bytes -= record.size
         self._lost.append(record)
 
-    def mark_all_lost(self) -> int:
-        """Mark everything lost that is not acknowledged, after T3-rtx; return the bytes.
+    def mark_all_lost(self) -> None:
+        """Mark everything lost that is not acknowledged, after T3-rtx.
 
         A receiver may drop what it has acknowledged by gap ack blocks (RFC 9260, 6.2.1), so only
         those of the last SACK count.
@@ -318,7 +318,6 @@ class Flight:
         reported = set[int]()
         for first, last in self.gaps:
             reported.update(range(first, last + 1))
-        found = 0
         for record in self._records.values():
             if record.message.abandoned:
                 continue
@@ -332,8 +331,6 @@ class Flight:
             elif record.lost:
                 self.bytes += record.size
             self._mark_lost(record)
-            found += record.size
-        return found
 
     # Partial reliability (RFC 3758)
 

@@ -9,12 +9,12 @@ import os
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, overload
+from typing import Any, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
-from dcsend.listing import Entries
+from dcsend.listing import Entries, MadeOnAccess
 
 __all__ = ["FileFinished", "Verdicts", "named"]
 
@@ -86,7 +86,7 @@ class FileFinished(NamedTuple):
         }
 
 
-class Verdicts(Sequence[FileFinished]):
+class Verdicts(MadeOnAccess[FileFinished]):
     """The verdicts of a run in their order, 54 bytes each beside the manifest.
 
     A thousand different reasons are kept.
@@ -201,17 +201,7 @@ class Verdicts(Sequence[FileFinished]):
     def __len__(self) -> int:
         return len(self._numbers)
 
-    @overload
-    def __getitem__(self, place: int) -> FileFinished: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[FileFinished]: ...
-
-    def __getitem__(self, place: int | slice) -> FileFinished | Sequence[FileFinished]:
-        if isinstance(place, slice):
-            return [self[one] for one in range(*place.indices(len(self)))]
-        if place < 0:
-            place += len(self)
+    def _item(self, place: int) -> FileFinished:
         number = self._numbers[place]
         path = self.entries[number].path if number >= 0 else self._others[-1 - number]
         where = self._elsewhere.get(place, "")
@@ -227,16 +217,6 @@ class Verdicts(Sequence[FileFinished]):
             self._words.words[self._reasons[place]],
             self._exits[place],
         )
-
-    def __iter__(self) -> Iterator[FileFinished]:
-        return (self[place] for place in range(len(self)))
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or len(other) != len(self):
-            return NotImplemented
-        return all(one == another for one, another in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # it grows
 
     def __repr__(self) -> str:
         return f"<{len(self)} verdicts>"

@@ -12,7 +12,7 @@ from typing import TextIO
 import pytest
 
 from dcsend.display.outlets import Outlet, Outlets
-from dcsend.display.streams import Stream, put, written_aside
+from dcsend.display.streams import Stream, echo, written_aside
 from dcsend.threads import call_in_loop
 from tests.support.load import Stopwatch
 
@@ -74,7 +74,7 @@ async def test_writer_does_not_wait_and_the_order_of_both_streams_is_kept(pipe: 
     with written_aside() as written:
         pipe.out.write("x" * FULL)
         pipe.err.line("second")
-        put(pipe.files[0].fileno(), b"third\n")
+        echo(pipe.files[0].fileno(), "third\n")
         pipe.out.feed(iter(["fourth", "\n"]))
         text = await everything(pipe, written, FULL + len("second\nthird\nfourth\n"))
     assert text.lstrip("x") == "second\nthird\nfourth\n"
@@ -143,7 +143,7 @@ async def lost(descriptor: int, size: int = FULL) -> list[str]:
     """Write to a file in a thread; return the lines about lost output at the end."""
     lines: list[str] = []
     with written_aside() as written:
-        put(descriptor, b"x" * size)
+        echo(descriptor, "x" * size)
         await written.finish(never(), lines.append)
     return lines
 

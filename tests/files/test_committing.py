@@ -228,9 +228,10 @@ def test_file_whose_finish_fails_is_the_only_failure(
         return copy
 
     def refuse(fd: int) -> None:
-        close(fd)
-        if fd in refused:
-            refused.remove(fd)
+        fails = fd in refused
+        refused.discard(fd)
+        close(fd)  # from here on another thread may get the number
+        if fails:
             raise OSError(errno.EPERM, "no")
 
     monkeypatch.setattr("os.dup", duplicate)

@@ -20,9 +20,10 @@ import pytest
 from dcsend.content import Content, Data, End, Hole
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError, LocalProtocolError
-from dcsend.files.journal import INTERVAL, read_journal
+from dcsend.files.journal import INTERVAL
 from dcsend.files.syncing import MANY, SYNCFS, sync_file_systems
 from dcsend.files.tmpfile import MAX_SIZE
+from tests.support.journals import read_lines
 from tests.support.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
 __all__ = ["make_sink"]  # pytest finds the fixture by its name
@@ -45,13 +46,12 @@ def test_closing_keeps_the_part_and_a_journal_to_its_last_byte(
     assert (tmp_path / "out/f.dcsend-part").read_bytes() == bytes(end)
     assert (tmp_path / "out/small.dcsend-part").read_bytes() == b"abc"
     assert not (tmp_path / "out/small.dcsend-journal").exists()
-    record = read_journal(tmp_path / "out/f.dcsend-journal")
-    assert record is not None
-    assert record.header.path == "f"
-    assert record.points == (
-        (INTERVAL, hashlib.sha256(bytes(INTERVAL)).digest()),
-        (end, hashlib.sha256(bytes(end)).digest()),
-    )
+    header, *points = read_lines(tmp_path / "out/f.dcsend-journal")
+    assert header["path"] == "f"
+    assert points == [
+        {"offset": INTERVAL, "sha256": hashlib.sha256(bytes(INTERVAL)).hexdigest()},
+        {"offset": end, "sha256": hashlib.sha256(bytes(end)).hexdigest()},
+    ]
 
 
 def test_complete_file_leaves_no_journal(make_sink: MakeSink, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Texts from untrusted sources: codes, descriptions, names, messages, servers, journals.
+"""Texts from untrusted sources: codes, descriptions, names, messages, servers.
 
 Each function takes the bytes of a fuzzer. It fails if a parser raises an exception that it does not
 document, or accepts a value that differs after it was written and read again.
@@ -21,7 +21,6 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.files.journal import parse_journal
 from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.ice.stun import parse_server
 from dcsend.ice.turn_server import parse_turn
@@ -34,7 +33,7 @@ from dcsend.signaling.sdp import format_sdp, parse_sdp
 from tests.fuzz.script import Script
 
 __all__ = [
-    *("codes", "credentials", "descriptions", "frame", "journal", "message", "names"),
+    *("codes", "credentials", "descriptions", "frame", "message", "names"),
     *("sdp", "servers", "shown", "typed"),
 ]
 
@@ -205,11 +204,3 @@ def shown(data: bytes) -> None:
     assert all(char.isprintable() for char in safe)
     assert printable(safe) == safe
     safe.encode()
-
-
-def journal(data: bytes) -> None:
-    """Read a journal from the disk: lines, or the fields of a header and of points."""
-    record = parse_journal(data.splitlines(keepends=True))
-    if record is not None:
-        offsets = [offset for offset, _ in record.points]
-        assert offsets == sorted(set(offsets))

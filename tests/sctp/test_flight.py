@@ -187,7 +187,7 @@ def test_a_timeout_loses_everything_that_is_not_acknowledged() -> None:
     sky = Sky()
     sky.send(4)
     sky.hear(0, (2, 2))
-    assert sky.flight.mark_all_lost() == 2 * SIZE
+    sky.flight.mark_all_lost()
     sky.check()
     assert sky.flight.bytes == 0
     assert sky.resend() == [1, 3]
@@ -198,7 +198,7 @@ def test_what_the_peer_took_back_is_sent_again_after_a_timeout() -> None:
     sky.send(4)
     sky.hear(0, (2, 3))
     sky.hear(0, (3, 3))
-    assert sky.flight.mark_all_lost() == 2 * SIZE
+    sky.flight.mark_all_lost()
     sky.check()
     assert sky.resend() == [1, 2]
     assert sky.hear(3) == 2 * SIZE

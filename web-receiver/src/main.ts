@@ -24,7 +24,7 @@ import type { Event } from "./session/events.ts";
 import { iceServers } from "./session/ice_settings.ts";
 import { join, type ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
-import { type Run, startRun } from "./session/story.ts";
+import { Run } from "./session/story.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
 import { read, type ShortCode } from "./signaling/shortcode.ts";
@@ -310,7 +310,7 @@ function begin(
 ): void {
   const own = turn;
   const probing = look();
-  run = startRun({
+  run = new Run({
     connect,
     ...(role === undefined ? {} : { role }),
     expires,

@@ -4,7 +4,7 @@
  * Sizes are decimal (1 MB = 1 000 000 bytes), as in networks, on disks and on phones.
  * Imports strings, leaves and types; no DOM.
  */
-import type { Entry, LeftOut } from "./entry.ts";
+import type { Entry, Kind, LeftOut } from "./entry.ts";
 import { type DcsendError, type ErrorKind, PeerCannotSave } from "./errors.ts";
 import type { DestinationChoice } from "./files/capabilities.ts";
 import type { Unsendable } from "./files/choosing.ts";
@@ -93,20 +93,26 @@ export function total(entries: readonly Entry[]): number | null {
   return sum;
 }
 
-/** Describe a list of entries: `2 files, 1 folder`. */
-export function describeEntries(entries: readonly Entry[]): string {
-  const found = { file: 0, directory: 0, link: 0, text: 0 };
-  for (const entry of entries) found[entry.kind] += 1;
+/** Describe a list of entries: `2 files`; `1 of 20 files` if it is a part of `all`. */
+export function describeEntries(entries: readonly Entry[], all = entries): string {
+  const [some, every] = [numbers(entries), numbers(all)];
+  const share = (kind: Kind, word: keyof typeof counts) => {
+    if (some[kind] === 0) return "";
+    const whole = counted(every[kind], word);
+    return some[kind] < every[kind] ? strings.of(grouped(some[kind]), whole) : whole;
+  };
   // Folders are counted only if there are no files.
-  const folders = found.file > 0 ? 0 : found.directory;
-  return (
-    listed([
-      found.file > 0 ? counted(found.file, "file") : "",
-      folders > 0 ? counted(folders, "folder") : "",
-      found.link > 0 ? counted(found.link, "link") : "",
-      found.text > 0 ? counted(found.text, "text") : "",
-    ]) || strings.nothing
-  );
+  const folders = every.file > 0 ? "" : share("directory", "folder");
+  const parts = [share("file", "file"), folders, share("link", "link"), share("text", "text")];
+  const alone = some.directory > 0 ? counted(some.directory, "folder") : strings.nothing;
+  return listed(parts) || alone;
+}
+
+/** Return how many entries of each kind there are. */
+function numbers(entries: readonly Entry[]): Record<Kind, number> {
+  const found = { file: 0, directory: 0, link: 0, text: 0 };
+  for (const { kind } of entries) found[kind] += 1;
+  return found;
 }
 
 /** Describe what the sender does not send; empty if it sends everything. */
@@ -122,30 +128,7 @@ export function describeLeftOut({ links, others, unreadable }: LeftOut): string 
 /** Return the heading of an offer: the selected entries and their size. */
 export function offerTitle(wanted: readonly Entry[], all: readonly Entry[]): string {
   if (wanted.length === 0) return strings.offeredNone(describeEntries(all));
-  return strings.offered(`${describePart(wanted, all)}, ${size(total(wanted))}`);
-}
-
-/** Describe how many of `all` are in `part`: `1 of 20 files`, or `20 files` if all are. */
-function describePart(part: readonly Entry[], all: readonly Entry[]): string {
-  const [some, every] = [part, all].map((entries) => {
-    const numbers = { file: 0, directory: 0, link: 0, text: 0 };
-    for (const { kind } of entries) numbers[kind] += 1;
-    return numbers;
-  });
-  if (some === undefined || every === undefined) return "";
-  const share = (kind: Entry["kind"], word: keyof typeof counts) => {
-    if (some[kind] === 0) return "";
-    const of = some[kind] < every[kind];
-    return of
-      ? strings.of(grouped(some[kind]), counted(every[kind], word))
-      : counted(some[kind], word);
-  };
-  // Folders are counted only if there are no files.
-  const folders = every.file > 0 ? "" : share("directory", "folder");
-  return (
-    listed([share("file", "file"), folders, share("link", "link"), share("text", "text")]) ||
-    describeEntries(part)
-  );
+  return strings.offered(`${describeEntries(wanted, all)}, ${size(total(wanted))}`);
 }
 
 /** Describe the peer: the name of the device, or its kind. */

@@ -22,6 +22,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "selection.ts": "helpers",
   "strings.ts": "helpers",
   "wording.ts": "helpers",
+  "content.ts": "leaves",
   "crc32.ts": "leaves",
   "description.ts": "leaves",
   "entry.ts": "leaves",

@@ -4,9 +4,9 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
+import type { Bytes, Content } from "../src/content.ts";
 import { DcsendError } from "../src/errors.ts";
-import type { FrameEvent } from "../src/protocol/events.ts";
-import { abortReason, type Bytes, decodeFrame } from "../src/protocol/frames.ts";
+import { abortReason, decodeFrame } from "../src/protocol/frames.ts";
 import { decode, type Message } from "../src/protocol/messages.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
@@ -134,14 +134,13 @@ function receiving(conversation: Conversation, disk: Map<number, string>): Half 
   const accepts = messages(conversation, "receiver").filter((one) => one.type === "accept");
   const side = new Receiver("here/1", accepts[0]?.window);
   let written = 0;
-  const write = (event: FrameEvent) => {
-    const { number } = event;
-    if (event.type === "file-aborted") disk.delete(number);
+  const write = (content: Content) => {
+    const { number, type } = content;
+    if (type === "abort") disk.delete(number);
     else {
-      const before = disk.get(number) ?? "";
-      const content =
-        event.type === "hole-received" ? "00".repeat(event.length) : hex(event.payload);
-      disk.set(number, before.slice(0, 2 * event.offset) + content);
+      const added = type === "hole" ? "00".repeat(content.length) : hex(content.payload);
+      const offset = type === "end" ? content.size - content.payload.length : content.offset;
+      disk.set(number, (disk.get(number) ?? "").slice(0, 2 * offset) + added);
     }
   };
   return {

@@ -1,9 +1,9 @@
 /** Frames: the shared vectors, damage at every byte, and frames that must not be encoded. */
 import { expect, test } from "vitest";
+import type { Bytes } from "../src/content.ts";
 import { IntegrityError, LocalProtocolError, RemoteProtocolError } from "../src/errors.ts";
 import {
   abortReason,
-  type Bytes,
   decodeFrame,
   encodeAbort,
   encodeData,

@@ -5,9 +5,9 @@
  * until no action is left. `cut` drops everything in transit and all later messages.
  */
 import { createHash } from "node:crypto";
+import type { Bytes, Content } from "../src/content.ts";
 import type { Entry } from "../src/entry.ts";
-import type { Event, FrameEvent } from "../src/protocol/events.ts";
-import type { Bytes } from "../src/protocol/frames.ts";
+import type { Event } from "../src/protocol/events.ts";
 import { hasFrames } from "../src/protocol/ledger.ts";
 import * as limits from "../src/protocol/limits.ts";
 import type { DeclineReason } from "../src/protocol/messages.ts";
@@ -46,7 +46,7 @@ export class Link {
   #toReceiver: string[] = [];
   #frames: Bytes[] = [];
   #flight = 0;
-  readonly #disk: FrameEvent[] = [];
+  readonly #disk: Content[] = [];
   #made: Iterator<() => Bytes> = [].values();
   #next: (() => Bytes) | undefined;
   #isCut = false;
@@ -194,14 +194,14 @@ export class Link {
     this.#flight -= event.cost;
     this.receiver.written(event.cost);
     if (this.#plan.unsaved?.includes(event.number)) return;
-    if (event.type === "file-aborted") {
+    if (event.type === "abort") {
       this.receiver.verdict(event.number, "failed");
       return;
     }
     const saved = this.saved.get(event.number) ?? [];
     this.saved.set(event.number, saved);
-    saved.push(event.type === "hole-received" ? new Uint8Array(event.length) : event.payload);
-    if (event.type !== "file-ended") return;
+    saved.push(event.type === "hole" ? new Uint8Array(event.length) : event.payload);
+    if (event.type !== "end") return;
     const digest = createHash("sha256").update(Buffer.concat(saved)).digest();
     this.receiver.verdict(event.number, digest.equals(event.digest) ? "ok" : "mismatch");
   }

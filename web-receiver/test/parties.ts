@@ -3,23 +3,17 @@
  * peer that drives the real protocol.
  */
 import { createHash } from "node:crypto";
+import type { Content } from "../src/content.ts";
 import type { Entry, Kind } from "../src/entry.ts";
 import { DestinationError } from "../src/errors.ts";
-import type {
-  Block,
-  Chosen,
-  Content,
-  Export,
-  Outcome,
-  Sink,
-  Source,
-} from "../src/files/contract.ts";
-import type { Accepted, FrameEvent, Event as ProtocolEvent } from "../src/protocol/events.ts";
+import type { Block, Chosen, Export, Outcome, Sink, Source } from "../src/files/contract.ts";
+import type { Accepted, Event as ProtocolEvent } from "../src/protocol/events.ts";
 import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import { Sender } from "../src/protocol/sender.ts";
 import type { Event } from "../src/session/events.ts";
-import { type Run, type RunOptions, startRun } from "../src/session/story.ts";
+import type { RunOptions } from "../src/session/options.ts";
+import { Run } from "../src/session/story.ts";
 import { type MemoryConnection, memoryPair } from "./memory-peers.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -114,6 +108,7 @@ export class TestSink implements Sink {
       case "abort":
         return [this.#outcome(number, "aborted", content.reason)];
       case "end": {
+        for (const byte of content.payload) bytes.push(byte);
         const same = Buffer.compare(sha256(Uint8Array.from(bytes)), content.digest) === 0;
         return [this.#outcome(number, same ? "ok" : "mismatch", same ? "" : "other bytes came")];
       }
@@ -196,7 +191,7 @@ export function startPage(changes: Changes = {}): Page {
   const events: Event[] = [];
   const sinks: TestSink[] = [];
   const sources: TestSource[] = [];
-  const run = startRun({
+  const run = new Run({
     connect: async () => connection,
     expires: 2e9,
     emit: (event) => {
@@ -384,7 +379,7 @@ export class ReceivingPeer extends Peer {
     }
   }
 
-  #write(frame: FrameEvent): void {
+  #write(frame: Content): void {
     const bytes = this.files.get(frame.number) ?? [];
     this.files.set(frame.number, bytes);
     if (this.refuses.has(frame.number)) {
@@ -395,8 +390,8 @@ export class ReceivingPeer extends Peer {
     }
     if ("payload" in frame) for (const byte of frame.payload) bytes.push(byte);
     this.protocol.written(frame.cost);
-    if (frame.type === "file-aborted") this.protocol.verdict(frame.number, "failed");
-    if (frame.type === "file-ended") {
+    if (frame.type === "abort") this.protocol.verdict(frame.number, "failed");
+    if (frame.type === "end") {
       const ok = Buffer.compare(sha256(Uint8Array.from(bytes)), frame.digest) === 0;
       this.protocol.verdict(frame.number, this.verdictOf(frame.number, ok));
     }

@@ -12,7 +12,7 @@ import type { Place } from "../src/files/sinks/output.ts";
 import { openPicked } from "../src/files/sinks/picker.ts";
 import { cleanPrivate, lockName, PrivateTarget } from "../src/files/sinks/private.ts";
 import { SinglePlace } from "../src/files/sinks/single.ts";
-import { bytes, directory, end, file, text, whole, write } from "./entries.ts";
+import { bytes, directory, end, file, hole, text, whole, write } from "./entries.ts";
 import { FakeFile, FakeFolder, FakeLocks } from "./handles.ts";
 
 const WRONG = [write(0, 0, bytes("abc")), end(0, bytes("abd"))];
@@ -115,11 +115,7 @@ test("a chosen file gets its content at the end, with holes as zeros", async () 
   const handle = new FakeFile("mine.bin");
   const content = bytes("ab\0\0\0z");
   const sink = await picked(handle, file("a", 6));
-  await sink.apply([
-    write(0, 0, bytes("ab")),
-    { type: "hole", number: 0, offset: 2, length: 3 },
-    write(0, 5, bytes("z")),
-  ]);
+  await sink.apply([write(0, 0, bytes("ab")), hole(0, 2, 3), write(0, 5, bytes("z"))]);
   expect(handle.content.length).toBe(0);
   expect(await sink.apply([end(0, content)])).toMatchObject([{ status: "ok", saved: "mine.bin" }]);
   expect(handle.content).toEqual(content);
@@ -151,7 +147,7 @@ test("a file in the private file system is exported and outlives the sink", asyn
   );
   await sink.apply([
     write(0, 0, bytes("a")),
-    { type: "hole", number: 0, offset: 1, length: 3 },
+    hole(0, 1, 3),
     write(0, 4, bytes("b")),
     end(0, bytes("a\0\0\0b")),
   ]);

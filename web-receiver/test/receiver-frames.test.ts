@@ -1,9 +1,10 @@
 /** The receiver's side: the frames and their rules, verdicts, and the last message. */
 
 import { describe, expect, test } from "vitest";
+import type { Bytes } from "../src/content.ts";
 import { crc32 } from "../src/crc32.ts";
 import { IntegrityError } from "../src/errors.ts";
-import { type Bytes, encodeAbort, encodeData, encodeHole } from "../src/protocol/frames.ts";
+import { encodeAbort, encodeData, encodeHole } from "../src/protocol/frames.ts";
 import type { Status } from "../src/protocol/messages.ts";
 import type { Receiver } from "../src/protocol/receiver.ts";
 import { bytes, CANCEL, DIGEST, queued } from "./peers.ts";
@@ -43,7 +44,7 @@ function batch(number: number, ...contents: string[]): Bytes {
 function ended(number: number, content: string, cost: number): object {
   const payload = bytes(content);
   return {
-    ...{ type: "file-ended", number, offset: 0, payload },
+    ...{ type: "end", number, payload },
     ...{ size: payload.length, digest: DIGEST, cost },
   };
 }
@@ -57,30 +58,29 @@ describe("frames", () => {
       return event;
     };
     expect(take(encodeData(1, 0, bytes("he")))).toEqual({
-      type: "data-received",
+      type: "data",
       number: 1,
       offset: 0,
       payload: bytes("he"),
       cost: 26,
     });
     expect(take(encodeHole(1, 2, 2))).toEqual({
-      type: "hole-received",
+      type: "hole",
       number: 1,
       offset: 2,
       length: 2,
       cost: 24,
     });
     expect(take(encodeData(1, 4, bytes("o"), DIGEST))).toEqual({
-      type: "file-ended",
+      type: "end",
       number: 1,
-      offset: 4,
       payload: bytes("o"),
       size: 5,
       digest: DIGEST,
       cost: 57,
     });
     expect(take(encodeAbort(2, 0, "fort"))).toEqual({
-      type: "file-aborted",
+      type: "abort",
       number: 2,
       reason: "fort",
       cost: 28,
@@ -93,7 +93,7 @@ describe("frames", () => {
     const receiver = receiverIn("receiving");
     receiver.receiveFrame(encodeData(1, 0, bytes("hello")));
     const [event] = receiver.receiveFrame(encodeData(1, 5, bytes(""), DIGEST));
-    expect(event).toMatchObject({ type: "file-ended", offset: 5, size: 5, cost: 56 });
+    expect(event).toMatchObject({ type: "end", payload: bytes(""), size: 5, cost: 56 });
   });
 
   test("receiver takes whole files together", () => {

@@ -1,7 +1,8 @@
 /** Receivers in every state, and checks of their errors. */
 import { expect } from "vitest";
+import type { Bytes } from "../src/content.ts";
 import { RemoteProtocolError } from "../src/errors.ts";
-import { type Bytes, encodeData } from "../src/protocol/frames.ts";
+import { encodeData } from "../src/protocol/frames.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
 import type { TransferState } from "../src/protocol/side.ts";
 import { BYE, bytes, DIGEST, hello, MANIFEST, queued } from "./peers.ts";

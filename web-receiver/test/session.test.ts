@@ -1,7 +1,7 @@
 /** The receiving page with a peer in memory: what arrives, what is not wanted, bounded memory. */
 import { describe, expect, test } from "vitest";
+import type { Content } from "../src/content.ts";
 import { DestinationError, PeerRefused } from "../src/errors.ts";
-import type { Content } from "../src/files/contract.ts";
 import { content, entry, has, SendingPeer, startPage, until } from "./parties.ts";
 import { FILM, type Offer, transfer, verdicts } from "./receiving.ts";
 

@@ -2,13 +2,12 @@
 import { expect, test } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { DestinationError, LocalProtocolError } from "../src/errors.ts";
-import type { End } from "../src/files/contract.ts";
 import { hex, inJavaScript } from "../src/files/hashing.ts";
 import { FileSink } from "../src/files/sink.ts";
 import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Place, Target } from "../src/files/sinks/output.ts";
 import { SinglePlace } from "../src/files/sinks/single.ts";
-import { bytes, end, file, text, whole, write } from "./entries.ts";
+import { bytes, end, endOf, file, hole, text, whole, write } from "./entries.ts";
 
 const HELLO = bytes("hello, world");
 
@@ -84,7 +83,7 @@ test("what comes for a file that has ended is ignored", async () => {
 test("a file that the sender gave up is aborted, its reason made safe", async () => {
   const sink = memorySink(file("a", 3));
   await sink.apply([write(0, 0, bytes("ab"))]);
-  const [outcome] = await sink.apply([{ type: "abort", number: 0, reason: "gone\u202e" }]);
+  const [outcome] = await sink.apply([{ type: "abort", number: 0, reason: "gone\u202e", cost: 0 }]);
   expect(outcome).toMatchObject({
     status: "aborted",
     size: 2,
@@ -120,7 +119,7 @@ test("a text is given back and not saved", async () => {
 
 test("a text longer than 1 MiB fails", async () => {
   const sink = memorySink(text("t", 2 ** 30));
-  const [outcome] = await sink.apply([{ type: "hole", number: 0, offset: 0, length: 2 ** 21 }]);
+  const [outcome] = await sink.apply([hole(0, 0, 2 ** 21)]);
   expect(outcome).toMatchObject({ status: "failed", reason: "a text is too long to show" });
 });
 
@@ -131,7 +130,7 @@ test("a hole is zeros", async () => {
   content.set(bytes("yz"), 2_500_002);
   const [outcome] = await sink.apply([
     write(0, 0, bytes("ab")),
-    { type: "hole", number: 0, offset: 2, length: 2_500_000 },
+    hole(0, 2, 2_500_000),
     write(0, 2_500_002, bytes("yz")),
     end(0, content),
   ]);
@@ -193,10 +192,10 @@ test("more files than a call has arguments are returned at the end of a zip", as
     ...{ finish: async () => [], discard: async () => [] },
   };
   const entries = Array.from({ length: count }, (_, number) => file(`${number}`, 0));
-  const { digest } = end(0, bytes("")) as End;
+  const { digest } = end(0, bytes(""));
   // So many real digests would take long.
   const newHasher = () => ({ update: () => undefined, digest: () => digest });
   const sink = new FileSink(entries, new Set(entries.keys()), place, newHasher);
-  await sink.apply(entries.map((_, number) => ({ type: "end", number, size: 0, digest })));
+  await sink.apply(entries.map((_, number) => endOf(number, 0, digest)));
   expect((await sink.finish()).outcomes.length).toBe(count);
 }, 20_000);

@@ -19,7 +19,7 @@ import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Target } from "../src/files/sinks/output.ts";
 import { ZipPlace } from "../src/files/sinks/zip.ts";
 import { endRecords, ZipFormat } from "../src/files/zipformat.ts";
-import { bytes, directory, end, file, whole, write } from "./entries.ts";
+import { bytes, directory, end, endOf, file, hole, whole, write } from "./entries.ts";
 
 const READ = `
 import hashlib, json, sys, zipfile
@@ -139,8 +139,8 @@ test("a large file that fails takes the zip with it", async () => {
 test("a zip of nothing is not made", async () => {
   const sink = zipSink([file("a", 1), file("b", 1)]);
   await sink.apply([
-    { type: "abort", number: 0, reason: "" },
-    { type: "abort", number: 1, reason: "" },
+    { type: "abort", number: 0, reason: "", cost: 0 },
+    { type: "abort", number: 1, reason: "", cost: 0 },
   ]);
   expect((await sink.finish()).exports).toEqual([]);
 });
@@ -234,10 +234,7 @@ test("a zip of more than 65 535 files has all of them", async () => {
   const sink = new FileSink(entries, new Set(entries.keys()), new ZipPlace(target), unhashed);
   const digest = new Uint8Array(32);
   await sink.apply(
-    entries.flatMap((_, number) => [
-      write(number, 0, bytes("abc")),
-      { type: "end", number, size: 3, digest },
-    ]),
+    entries.flatMap((_, number) => [write(number, 0, bytes("abc")), endOf(number, 3, digest)]),
   );
   expect((await sink.finish()).outcomes.length).toBe(count);
   expect(
@@ -258,12 +255,12 @@ test("a file and an offset of 4 GiB are found again, and take no such memory", a
   const sink = new FileSink(entries, new Set([0, 1, 2]), new ZipPlace(target), unhashed);
   const digest = new Uint8Array(32);
   await sink.apply([
-    { type: "hole", number: 0, offset: 0, length: large },
-    { type: "end", number: 0, size: large, digest },
+    hole(0, 0, large),
+    endOf(0, large, digest),
     write(1, 0, bytes("abc")),
-    { type: "end", number: 1, size: 3, digest },
-    { type: "hole", number: 2, offset: 0, length: 9 << 20 },
-    { type: "end", number: 2, size: 9 << 20, digest },
+    endOf(1, 3, digest),
+    hole(2, 0, 9 << 20),
+    endOf(2, 9 << 20, digest),
   ]);
   await sink.finish();
   const read =

@@ -2,6 +2,7 @@
  * The dialogs in which a person chooses a destination. Call in a click handler: browsers open no
  * dialog otherwise.
  */
+import type { DestinationChoice } from "./capabilities.ts";
 import type { Destination } from "./contract.ts";
 import type { Packing } from "./packing.ts";
 
@@ -18,14 +19,9 @@ interface Pickers {
   }): Promise<FileSystemDirectoryHandle>;
 }
 
-/** The fields of a `DestinationChoice` that a dialog needs. */
-interface Way {
-  readonly type: Destination["type"];
-  readonly zipped: boolean;
-}
-
 /** Open the dialog of a destination, if it has one; AbortError if the person closes it. */
-export async function ask({ type, zipped }: Way, packing: Packing): Promise<Destination> {
+export async function ask(way: DestinationChoice, packing: Packing): Promise<Destination> {
+  const { type, zipped } = way;
   const browser = globalThis as unknown as Pickers;
   const startIn = "downloads";
   if (type === "picker") {

@@ -1,47 +1,9 @@
 /**
  * The interfaces of sinks and sources: plain values that can be posted to a worker and back. As
- * `dcsend/content.py`, `dcsend/files/sink.py` and `dcsend/files/source.py`.
+ * `dcsend/files/sink.py` and `dcsend/files/source.py`.
  */
+import type { Bytes, Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
-
-/** Bytes of a file, `offset` bytes from its start. */
-export interface Data {
-  readonly type: "data";
-  /** Place of the entry in the manifest, from 0; in all types of content. */
-  readonly number: number;
-  readonly offset: number;
-  readonly payload: Uint8Array<ArrayBuffer>;
-}
-
-/** A run of zero bytes. */
-export interface Hole {
-  readonly type: "hole";
-  readonly number: number;
-  readonly offset: number;
-  /** Bytes, at least 1. */
-  readonly length: number;
-}
-
-/** The end of a file. */
-export interface End {
-  readonly type: "end";
-  readonly number: number;
-  /** Bytes of the whole file. */
-  readonly size: number;
-  /** SHA-256 of the whole file, 32 bytes, as the sender computed it. */
-  readonly digest: Uint8Array<ArrayBuffer>;
-}
-
-/** The sender has given the file up. */
-export interface Abort {
-  readonly type: "abort";
-  readonly number: number;
-  /** From the sender; not safe to show. */
-  readonly reason: string;
-}
-
-/** Content of entries, in the order of the frames. */
-export type Content = Data | Hole | End | Abort;
 
 /** The result of one entry. */
 export interface Outcome {
@@ -119,9 +81,9 @@ export interface Sink {
 export interface Block {
   readonly number: number;
   readonly offset: number;
-  readonly payload: Uint8Array<ArrayBuffer>;
+  readonly payload: Bytes;
   /** SHA-256 of the whole file, with its last block only; otherwise null. */
-  readonly digest: Uint8Array<ArrayBuffer> | null;
+  readonly digest: Bytes | null;
   /** Why the file is given up; empty if it isn't. Lower case, safe to show. */
   readonly failure: string;
 }

@@ -3,19 +3,11 @@
  *
  * Payloads are transferred, not copied: the caller can't use them afterwards.
  */
+import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, SourceError } from "../errors.ts";
 import { announce } from "./announcing.ts";
-import type {
-  Block,
-  Chosen,
-  Content,
-  Destination,
-  Export,
-  Outcome,
-  Sink,
-  Source,
-} from "./contract.ts";
+import type { Block, Chosen, Destination, Export, Outcome, Sink, Source } from "./contract.ts";
 import { pack } from "./packing.ts";
 import { Caller } from "./rpc.ts";
 import { type SinkRequest, type SourceRequest, type Spot, serve } from "./serving.ts";
@@ -107,7 +99,7 @@ class WorkerSink implements Sink {
     // Chromium looks each one up in the list of transferred buffers.
     const buffers = new Set<ArrayBuffer>();
     for (const content of portion) {
-      if (content.type !== "data") continue;
+      if (!("payload" in content)) continue;
       const { buffer } = content.payload;
       if (buffer.byteLength >= MIN_TRANSFERRED) buffers.add(buffer);
     }

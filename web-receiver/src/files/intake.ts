@@ -5,10 +5,10 @@
  * It checks order and size again although the protocol did, because a wrong offset here would
  * corrupt the file.
  */
+import type { End } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { IntegrityError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { End } from "./contract.ts";
 import { type Hasher, hex } from "./hashing.ts";
 
 /** Bytes of a text entry, which is kept in memory. */

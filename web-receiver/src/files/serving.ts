@@ -1,7 +1,8 @@
 /** The worker's side of disk.ts: one sink or one source, behind a port. */
+import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { LocalProtocolError } from "../errors.ts";
-import type { Block, Chosen, Content, Existing } from "./contract.ts";
+import type { Block, Chosen, Destination } from "./contract.ts";
 import { loadHashing } from "./hashing.ts";
 import { pack } from "./packing.ts";
 import { type Answer, answer, type Port } from "./rpc.ts";
@@ -20,17 +21,11 @@ import { explain } from "./trouble.ts";
 
 /** A destination in the form that the worker needs. */
 export type Spot =
-  | { readonly type: "picker"; readonly handle: FileSystemFileHandle }
-  | {
-      readonly type: "folder";
-      readonly handle: FileSystemDirectoryHandle;
-      readonly existing: Existing;
-    }
+  | Exclude<Destination, { type: "private" | "stream" }>
   /** `id` of the folder, whose lock the page holds. */
   | { readonly type: "private"; readonly id: string; readonly zipped: boolean }
   /** The writing end of an announced download. */
-  | { readonly type: "stream"; readonly port: MessagePort }
-  | { readonly type: "memory"; readonly zipped: boolean };
+  | { readonly type: "stream"; readonly port: MessagePort };
 
 /** The arguments of `openSink`. */
 export interface SinkRequest {

@@ -4,13 +4,14 @@
  * Each file is put in place when its digest matches. An error of one file fails that file alone; a
  * destination that is full or gone ends the run. Texts are kept in memory.
  */
+import type { Abort, Bytes, Content, End } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, LocalProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { Content, End, Export, Outcome } from "./contract.ts";
+import type { Export, Outcome } from "./contract.ts";
 import type { NewHasher } from "./hashing.ts";
 import { Intake } from "./intake.ts";
-import type { Bytes, Output, Place } from "./sinks/output.ts";
+import type { Output, Place } from "./sinks/output.ts";
 import { TextOutput } from "./sinks/text.ts";
 import { DestinationLost, explain } from "./trouble.ts";
 
@@ -128,24 +129,25 @@ export class FileSink {
     return this.#current;
   }
 
-  async #write(current: Current, content: Exclude<Content, { type: "abort" }>): Promise<void> {
+  async #write(current: Current, content: Exclude<Content, Abort>): Promise<void> {
     const { intake, output } = current;
-    if (content.type === "data") {
-      intake.check(content.offset, content.payload.length);
-      intake.count(content.payload);
-      this.#pending.push(content.payload);
-      this.#size += content.payload.length;
-      if (this.#size >= MAX_PENDING) await this.#flush();
-      return;
-    }
-    if (content.type === "hole") intake.check(content.offset, content.length);
-    await this.#flush();
     if (content.type === "hole") {
+      intake.check(content.offset, content.length);
+      await this.#flush();
       intake.countZeros(content.length);
       await output.skip(content.length);
-    } else {
-      await this.#end(current, content);
+      return;
     }
+    const { payload } = content;
+    if (payload.length > 0) {
+      const isEnd = content.type === "end";
+      intake.check(isEnd ? content.size - payload.length : content.offset, payload.length);
+      intake.count(payload);
+      this.#pending.push(payload);
+      this.#size += payload.length;
+    }
+    if (content.type === "end" || this.#size >= MAX_PENDING) await this.#flush();
+    if (content.type === "end") await this.#end(current, content);
   }
 
   async #flush(): Promise<void> {

@@ -5,10 +5,8 @@
  * Source: PKWARE APPNOTE.TXT 6.3.10. A number that does not fit into its field of 2 or 4 bytes is
  * written as all ones there, and as 8 bytes in a zip64 field or record (4.3.14, 4.5.3).
  */
+import type { Bytes } from "../content.ts";
 import { crc32 } from "../crc32.ts";
-
-/** Bytes whose buffer the caller may transfer. */
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The largest values of fields of 2 and 4 bytes, which refer to zip64. */
 const ALL_16 = 0xffff;

@@ -1,11 +1,10 @@
 /**
- * Events: the values that `Sender.receive` and `Receiver.receive…` return.
+ * Events: the values that `Sender.receive` and `Receiver.receive` return.
  *
  * Immutable. Text in them is as the peer sent it: pass it to `printable()` before it is shown.
  * Imports only types.
  */
 import type { Entry, LeftOut } from "../entry.ts";
-import type { Bytes } from "./frames.ts";
 import type { CancelReason, DeclineReason, Status } from "./messages.ts";
 
 /** A valid Hello of the peer has arrived. */
@@ -85,62 +84,6 @@ export interface Cancelled {
 export interface PeerSaidBye {
   readonly type: "peer-said-bye";
 }
-
-/** Content to be written. */
-export interface DataReceived {
-  readonly type: "data-received";
-  /** The entry's number. */
-  readonly number: number;
-  /** Its offset in the file, in bytes. */
-  readonly offset: number;
-  /** The content; a view into the frame. */
-  readonly payload: Bytes;
-  /** What to pass to `Receiver.written` when it is written, in bytes. */
-  readonly cost: number;
-}
-
-/** A hole: zeros that need not be written. */
-export interface HoleReceived {
-  readonly type: "hole-received";
-  /** The entry's number. */
-  readonly number: number;
-  /** Its offset in the file, in bytes. */
-  readonly offset: number;
-  /** Number of zeros. */
-  readonly length: number;
-  /** What to pass to `Receiver.written`, in bytes. */
-  readonly cost: number;
-}
-
-/** The last content of a file: write it, compare the digest, pass the status to `verdict`. */
-export interface FileEnded {
-  readonly type: "file-ended";
-  /** The entry's number. */
-  readonly number: number;
-  /** Offset of the payload in the file, in bytes. */
-  readonly offset: number;
-  /** The last content, often empty; may be a view into the frame. */
-  readonly payload: Bytes;
-  /** Length of the whole file, in bytes. */
-  readonly size: number;
-  /** SHA-256 of the whole file, 32 bytes; in a buffer of its own. */
-  readonly digest: Bytes;
-  /** What to pass to `Receiver.written` when it is written, in bytes. */
-  readonly cost: number;
-}
-
-/** The sender has given a file up: its status is `failed`. */
-export interface FileAborted {
-  readonly type: "file-aborted";
-  /** The entry's number. */
-  readonly number: number;
-  /** For people. */
-  readonly reason: string;
-  /** What to pass to `Receiver.written`, in bytes. */
-  readonly cost: number;
-}
-
-export type FrameEvent = DataReceived | HoleReceived | FileEnded | FileAborted;
 
 export type Event =
   | PeerIntroduced

@@ -5,12 +5,10 @@
  * This module has the layout only; `ledger` validates the order of frames, `window` their amount.
  */
 
+import type { Bytes } from "../content.ts";
 import { crc32 } from "../crc32.ts";
 import { IntegrityError, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import * as limits from "./limits.ts";
-
-/** Bytes in a buffer of their own or a part of one. */
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** One frame that has arrived. */
 export interface Frame {

@@ -11,10 +11,11 @@
  * Pass what arrives to `receive` and `receiveFrame`, send what `messagesToSend` returns, and report
  * with `written` and `verdict`. Imports no peers, no files.
  */
+import type { Bytes, Content, End } from "../content.ts";
 import { type Entry, NOTHING_LEFT_OUT } from "../entry.ts";
 import { RemoteProtocolError } from "../errors.ts";
-import type { Event, FrameEvent } from "./events.ts";
-import { abortReason, type Bytes, decodeFrame, type Frame, holeCost } from "./frames.ts";
+import type { Event } from "./events.ts";
+import { abortReason, decodeFrame, type Frame, holeCost } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
 import {
@@ -120,13 +121,13 @@ export class Receiver extends Side {
   }
 
   /**
-   * Receive a message of the data channel; return its events in order, none if the transfer has
+   * Receive a message of the data channel; return its content in order, none if the transfer has
    * ended. Payloads may be views into `message`: don't change it afterwards.
    *
    * Throws RemoteProtocolError: it is a violation. IntegrityError: the frame is damaged. A Cancel is
    * queued for both.
    */
-  receiveFrame(message: Bytes | string): FrameEvent[] {
+  receiveFrame(message: Bytes | string): Content[] {
     if (this.isOver()) return [];
     try {
       this.stepByPeer("Frame");
@@ -138,16 +139,16 @@ export class Receiver extends Side {
       if (!this.#window.allows(cost)) {
         throw new RemoteProtocolError(`frame of ${cost} bytes doesn't fit the window`);
       }
-      const events = this.#onFrame(frame, cost);
+      const content = this.#onFrame(frame, cost);
       this.#window.send(cost);
-      return events;
+      return content;
     } catch (error) {
       throw this.fail(error);
     }
   }
 
   /**
-   * Count data messages whose content is written: the sum of their events' `cost`, in bytes. An Ack
+   * Count data messages whose content is written: the sum of the `cost` of their content, in bytes. An Ack
    * goes with the next messages.
    *
    * Throws LocalProtocolError: more is written than was received.
@@ -218,33 +219,33 @@ export class Receiver extends Side {
     return [{ type: "manifest-received", ...offered }];
   }
 
-  #onFrame(frame: Frame, cost: number): FrameEvent[] {
+  #onFrame(frame: Frame, cost: number): Content[] {
     const ledger = this.#ledger;
     const { kind, number, offset, length, payload, digest } = frame;
     if (kind === "abort") {
       refuse(ledger.placeFault(number, offset));
       ledger.passAbort();
       this.#afterFile();
-      return [{ type: "file-aborted", number, reason: abortReason(payload), cost }];
+      return [{ type: "abort", number, reason: abortReason(payload), cost }];
     }
     if (kind === "batch") return this.#onBatch(frame);
     refuse(ledger.frameFault(number, offset, length, digest !== null));
     if (kind === "hole") {
       refuse(ledger.holeFault(length));
       ledger.passHole(length);
-      return [{ type: "hole-received", number, offset, length, cost }];
+      return [{ type: "hole", number, offset, length, cost }];
     }
     ledger.passContent(length);
     if (digest !== null) {
       const size = ledger.position;
       ledger.passEnd();
       this.#afterFile();
-      return [{ type: "file-ended", number, offset, payload, size, digest, cost }];
+      return [{ type: "end", number, size, digest, payload, cost }];
     }
-    return [{ type: "data-received", number, offset, payload, cost }];
+    return [{ type: "data", number, offset, payload, cost }];
   }
 
-  #onBatch({ number: first, offset: count, length, payload, digest }: Frame): FrameEvent[] {
+  #onBatch({ number: first, offset: count, length, payload, digest }: Frame): Content[] {
     const files = this.#ledger.nextWhole(count);
     const sizes = files.reduce((sum, [, size]) => sum + size, 0);
     if (files.length !== count || files[0]?.[0] !== first || sizes !== length) {
@@ -252,25 +253,17 @@ export class Receiver extends Side {
     }
     this.#ledger.passWhole(files);
     let at = 0;
-    const events = files.map(([number, size], place): FrameEvent => {
+    const ends = files.map(([number, size], place): End => {
       // Each in a buffer of its own: a buffer is transferred to a worker as a whole.
       const content = payload.slice(at, at + size);
       const from = place * limits.DIGEST;
       const sha256 = digest?.slice(from, from + limits.DIGEST) ?? new Uint8Array();
       const cost = (place === 0 ? limits.FRAME_HEADER : 0) + size + limits.DIGEST;
       at += size;
-      return {
-        type: "file-ended",
-        number,
-        offset: 0,
-        payload: content,
-        size,
-        digest: sha256,
-        cost,
-      };
+      return { type: "end", number, size, digest: sha256, payload: content, cost };
     });
     this.#afterFile();
-    return events;
+    return ends;
   }
 
   // --- private

@@ -11,10 +11,11 @@
  * `messagesToSend` returns, and while `sendable` has room make frames with `data` and `abort`. There
  * are no holes, since a browser does not show where a file has them. Imports no peers, no files.
  */
+import type { Bytes } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { RemoteProtocolError, UsageError } from "../errors.ts";
 import type { Event } from "./events.ts";
-import { type Bytes, encodeAbort, encodeData } from "./frames.ts";
+import { encodeAbort, encodeData } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
 import {

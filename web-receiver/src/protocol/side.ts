@@ -266,20 +266,11 @@ export function check(fault: string): void {
   if (fault !== "") throw new LocalProtocolError(fault);
 }
 
-const INPUTS = {
-  hello: "Hello",
-  manifest: "Manifest",
-  accept: "Accept",
-  decline: "Decline",
-  ack: "Ack",
-  verdict: "Verdict",
-  working: "Working",
-  complete: "Complete",
-  bye: "Bye",
-  cancel: "Cancel",
-} as const;
-
 function inputOf(message: Message): TransferInput {
-  if (!("last" in message)) return INPUTS[message.type];
-  return `${INPUTS[message.type]} (${message.last ? "last" : "more follow"})`;
+  if (!("last" in message)) return capitalized(message.type);
+  return `${capitalized(message.type)} (${message.last ? "last" : "more follow"})`;
+}
+
+function capitalized<Text extends string>(text: Text): Capitalize<Text> {
+  return (text.charAt(0).toUpperCase() + text.slice(1)) as Capitalize<Text>;
 }

@@ -6,6 +6,7 @@
  *
  * The window bounds what is pending: nothing is acknowledged before it is written.
  */
+import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import {
   ConnectionFailed,
@@ -14,9 +15,9 @@ import {
   LocalProtocolError,
   PeerRefused,
 } from "../errors.ts";
-import type { Content, Outcome, Sink } from "../files/contract.ts";
+import type { Outcome, Sink } from "../files/contract.ts";
 import { printable } from "../printable.ts";
-import type { Event, FrameEvent } from "../protocol/events.ts";
+import type { Event } from "../protocol/events.ts";
 import { WINDOW } from "../protocol/limits.ts";
 import { Receiver } from "../protocol/receiver.ts";
 import { type ConnectedPeer, Control } from "./control.ts";
@@ -59,7 +60,7 @@ export class Incoming implements TransferHalf {
   #refusal: DcsendError | null = null;
   #entries: readonly Entry[] = [];
   #sink: Sink | null = null;
-  #pending: FrameEvent[] = [];
+  #pending: Content[] = [];
   /** Whether the sink is working. */
   #busy = false;
   #reassured = () => {};
@@ -267,7 +268,7 @@ export class Incoming implements TransferHalf {
         this.#progress?.add(this.#entries[number], bytes);
         this.#tally.count(bytes);
       }
-      this.#left -= ended.size;
+      this.#left -= ended;
       if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
       if (this.#tally.sealed) return;
       if (!(await this.#sendVerdicts(outcomes, cost))) return;
@@ -276,21 +277,19 @@ export class Incoming implements TransferHalf {
     this.safe = true;
   }
 
-  /** Take at most one portion of what is pending, and count it as progress. */
+  /** Take at most one portion of what is pending. */
   #nextPortion() {
     const portion: Content[] = [];
-    const counts = new Map<number, number>();
-    const ended = new Set<number>();
-    let [cost, taken] = [0, 0];
-    for (const frame of this.#pending) {
+    let cost = 0;
+    for (const content of this.#pending) {
       if (cost >= PORTION_SIZE) break;
-      taken += 1;
-      cost += frame.cost;
-      if (frame.type === "file-ended" || frame.type === "file-aborted") ended.add(frame.number);
-      counts.set(frame.number, (counts.get(frame.number) ?? 0) + contentLength(frame));
-      addContent(portion, frame);
+      portion.push(content);
+      cost += content.cost;
     }
-    this.#pending = this.#pending.slice(taken);
+    this.#pending = this.#pending.slice(portion.length);
+    // Measured now: the sink may transfer the payloads to a worker.
+    const counts = portion.map((content) => [content.number, lengthOf(content)] as const);
+    const ended = portion.filter(({ type }) => type === "end" || type === "abort").length;
     return { portion, cost, counts, ended };
   }
 
@@ -351,30 +350,8 @@ export class Incoming implements TransferHalf {
   }
 }
 
-/** Return the bytes of content that a frame stands for. */
-function contentLength(frame: FrameEvent): number {
-  if (frame.type === "file-aborted") return 0;
-  return frame.type === "hole-received" ? frame.length : frame.payload.length;
-}
-
-/** Append the content of a frame to `portion`. */
-function addContent(portion: Content[], frame: FrameEvent): void {
-  const { number } = frame;
-  switch (frame.type) {
-    case "data-received":
-      portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
-      break;
-    case "hole-received":
-      portion.push({ type: "hole", number, offset: frame.offset, length: frame.length });
-      break;
-    case "file-ended":
-      if (frame.payload.length > 0) {
-        portion.push({ type: "data", number, offset: frame.offset, payload: frame.payload });
-      }
-      portion.push({ type: "end", number, size: frame.size, digest: frame.digest });
-      break;
-    case "file-aborted":
-      portion.push({ type: "abort", number, reason: frame.reason });
-      break;
-  }
+/** Return the bytes of a file that a content stands for. */
+function lengthOf(content: Content): number {
+  if (content.type === "abort") return 0;
+  return content.type === "hole" ? content.length : content.payload.length;
 }

@@ -1,10 +1,9 @@
-/** The inputs, questions and methods of a run: types only. */
+/** The inputs and questions of a run: types only. */
 
 import type { Entry } from "../entry.ts";
-import type { DcsendError } from "../errors.ts";
 import type { Chosen, Destination, Export, Sink, Source } from "../files/contract.ts";
 import type { Connection } from "../peers/contract.ts";
-import type { Emit, Finished, ManifestKnown } from "./events.ts";
+import type { Emit, ManifestKnown } from "./events.ts";
 
 /** A person's answer to an offer. */
 export interface Decision {
@@ -60,16 +59,4 @@ export interface RunOptions {
   readonly wallClock: () => number;
   /** Data-message bytes in flight at most; smaller than the protocol's in tests. */
   readonly window?: number;
-}
-
-/** A run in progress. */
-export interface Run {
-  /** Send a line to the peer; without effect unless one is connected. */
-  sendLine(line: string): void;
-  /** End the run, because the person stops it or for `reason`. Without effect when it is over. */
-  stop(reason?: DcsendError): void;
-  /** Send Cancel at once, as far as possible: the page is being closed. */
-  leave(): void;
-  /** Resolves to the last event, after it was emitted; never rejects. */
-  readonly finished: Promise<Finished>;
 }

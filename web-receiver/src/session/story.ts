@@ -15,19 +15,14 @@ import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
 import { firstMessage, meet } from "./meeting.ts";
-import type { Run, RunOptions } from "./options.ts";
+import type { RunOptions } from "./options.ts";
 import { asError, failure, Tally } from "./outcome.ts";
 import { Outgoing } from "./outgoing.ts";
 import { race } from "./waiting.ts";
 
-export type { Decision, Questions, Run, RunOptions } from "./options.ts";
-
-/** Begin a run; all its results are events, the last of which is `done`. */
-export function startRun(options: RunOptions): Run {
-  return new Story(options);
-}
-
-class Story implements Run {
+/** A run in progress; all its results are events, the last of which is `done`. */
+export class Run {
+  /** Resolves to the last event, after it was emitted; never rejects. */
   readonly finished: Promise<Finished>;
   readonly #options: RunOptions;
   readonly #tally: Tally;
@@ -37,6 +32,7 @@ class Story implements Run {
   #conversation: Conversation | null = null;
   #half: TransferHalf | null = null;
 
+  /** Begin the run. */
   constructor(options: RunOptions) {
     this.#options = options;
     this.#tally = new Tally(options.emit);
@@ -47,14 +43,17 @@ class Story implements Run {
     this.finished = this.#conclude();
   }
 
+  /** Send a line to the peer; without effect unless one is connected. */
   sendLine(line: string): void {
     this.#conversation?.sendLine(line);
   }
 
+  /** End the run, because the person stops it or for `reason`. Without effect when it is over. */
   stop(reason: DcsendError = new Interrupted("you stopped it")): void {
     this.#stop(reason);
   }
 
+  /** Send Cancel at once, as far as possible: the page is being closed. */
   leave(): void {
     const message = "the page was closed";
     this.#half?.control.leave(message);

@@ -1,8 +1,9 @@
 /** Blob parts: works in every browser, up to its limit of memory. */
 
+import type { Bytes } from "../../content.ts";
 import type { Export } from "../contract.ts";
 import { zeros } from "../intake.ts";
-import type { Bytes, Target } from "./output.ts";
+import type { Target } from "./output.ts";
 
 /** Bytes after which parts become one Blob, which Chromium can move out of memory. */
 const FOLD = 32 << 20;

@@ -2,11 +2,9 @@
  * The interfaces inside a sink: a file that is written (Output), and where files are put (Place).
  * Used in the worker only.
  */
+import type { Bytes } from "../../content.ts";
 import type { Entry } from "../../entry.ts";
 import type { Export } from "../contract.ts";
-
-/** Bytes whose buffer may be transferred. */
-export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A file that is written from its first byte to its last. One call at a time. */
 export interface Output {

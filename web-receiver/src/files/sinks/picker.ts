@@ -4,8 +4,9 @@
  * The browser writes a swap file beside it, and replaces the file in finish(). A page can't set the
  * modification time.
  */
+import type { Bytes } from "../../content.ts";
 import type { Export } from "../contract.ts";
-import { type Bytes, joined, type Target } from "./output.ts";
+import { joined, type Target } from "./output.ts";
 
 /** A method that Chromium has and the standard does not. */
 interface Removable {

@@ -6,10 +6,11 @@
  * is closed. A folder whose lock is free is deleted, unless a file in it was completed recently:
  * then the browser's downloads may still be copying it.
  */
+import type { Bytes } from "../../content.ts";
 import { DestinationError } from "../../errors.ts";
 import type { Export } from "../contract.ts";
 import { DestinationLost } from "../trouble.ts";
-import type { Bytes, Target } from "./output.ts";
+import type { Target } from "./output.ts";
 
 const TOP = "dcsend";
 const CONTENT = "content";

@@ -3,11 +3,12 @@
  * request of the browser, so that no more is queued than the browser accepts.
  */
 
+import type { Bytes } from "../../content.ts";
 import type { Export } from "../contract.ts";
 import type { FromDownload, ToDownload } from "../download.ts";
 import { zeros } from "../intake.ts";
 import { DestinationLost } from "../trouble.ts";
-import { type Bytes, joined, type Target } from "./output.ts";
+import { joined, type Target } from "./output.ts";
 
 /** Milliseconds for the browser to begin the download. */
 const PATIENCE = 20_000;

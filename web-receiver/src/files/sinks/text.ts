@@ -1,7 +1,8 @@
 /** A text entry, kept in memory to be shown; never saved. */
+import type { Bytes } from "../../content.ts";
 import { DestinationError } from "../../errors.ts";
 import { MAX_TEXT } from "../intake.ts";
-import { type Bytes, joined, type Output } from "./output.ts";
+import { joined, type Output } from "./output.ts";
 
 /** Collects one text. */
 export class TextOutput implements Output {

@@ -5,13 +5,14 @@
  * larger one is written as it is received; if it fails, the whole zip has failed, because nothing
  * can be removed from it.
  */
+import type { Bytes } from "../../content.ts";
 import type { Entry } from "../../entry.ts";
 import { DestinationError } from "../../errors.ts";
 import type { Export } from "../contract.ts";
 import { zeros } from "../intake.ts";
 import { FreeNames, folded, safePath, savedName } from "../names.ts";
 import { ZipFormat } from "../zipformat.ts";
-import { type Bytes, joined, type Output, type Place, type Target } from "./output.ts";
+import { joined, type Output, type Place, type Target } from "./output.ts";
 
 /** Bytes of one file that are held back at most. */
 const MAX_HELD = 8 << 20;
