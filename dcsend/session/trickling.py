@@ -142,6 +142,6 @@ def refusal(bye: Bye) -> DcsendError:
                 "another device is connected to the other side", "ask for a new code"
             )
         case "interrupted":
-            return ConnectionFailed("the other side has ended the attempt", "ask for a new code")
+            return ConnectionFailed("the other side has ended the attempt")
         case _:
             return ConnectionFailed(f"the other side does not connect: {printable(bye.message)}")

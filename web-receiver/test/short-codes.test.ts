@@ -304,6 +304,27 @@ test("a user who leaves ends the mailbox of either side", async () => {
   expect(server.number).toBe(1);
 });
 
+test("a joiner that leaves makes room for the next code at once", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 99;
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  other.leaving.abort();
+  await settle();
+  expect(page.code).toMatch(/^2-/);
+  expect(page.notes).toEqual(["the other side has ended the attempt; "]);
+});
+
+test("an allocator that leaves ends the attempt of its joiner", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 99;
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  page.leaving.abort();
+  await settle();
+  expect(other.state.error?.message).toBe("the other side has ended the attempt");
+});
+
 test("a server that hands out another allocator's message connects no side", async () => {
   const { server, attempts, page } = await shown();
   server.change = (added) => {

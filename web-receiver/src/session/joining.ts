@@ -22,6 +22,7 @@ import {
   described,
   type Note,
   refusal,
+  sayBye,
 } from "./trickling.ts";
 
 /**
@@ -64,6 +65,7 @@ export async function join(
   const { server, note } = options;
   const mailbox = await joinMailbox(server, code.number, { ...options.mailbox, signal });
   let attempt: Attempt | undefined;
+  let leave = () => {};
   try {
     if (mailbox.motd !== "") note(`the server ${server.name} reports: ${mailbox.motd}`);
     const gone = aborted(signal);
@@ -72,7 +74,11 @@ export async function join(
     offer.catch(() => undefined);
     const unknown = notFound(code, server);
     const first = await Promise.race([before(POSTED, posted(mailbox), unknown), gone]);
-    const joined = guess(mailbox, attempt, first, described("offer", await offer), code, options);
+    const joiner = new Joiner(code.secret(), code.number);
+    const joined = guess(mailbox, attempt, first, described("offer", await offer), joiner, options);
+    // Otherwise the allocator shows no new code until its attempt has failed.
+    leave = () => sayBye(mailbox, joiner, "interrupted");
+    signal.addEventListener("abort", leave);
     const connection = await Promise.race([joined, gone]);
     void mailbox.close("happy");
     return connection;
@@ -80,6 +86,8 @@ export async function join(
     attempt?.close();
     void mailbox.close("errory");
     throw error;
+  } finally {
+    signal.removeEventListener("abort", leave);
   }
 }
 
@@ -97,10 +105,9 @@ async function guess(
   attempt: Attempt,
   first: Bytes,
   offer: Item,
-  code: ShortCode,
+  joiner: Joiner,
   { spent, note }: JoinOptions,
 ): Promise<Connection> {
-  const joiner = new Joiner(code.secret(), code.number);
   const message = joiner.join(first, [offer]);
   spent();
   mailbox.add(...message);

@@ -23,7 +23,7 @@ import { formatSdp } from "../signaling/sdp.ts";
 import { DEFAULT_WORDS, ShortCode } from "../signaling/shortcode.ts";
 import { newWords } from "../signaling/words.ts";
 import type { ShortCodeOptions } from "./joining.ts";
-import { type Attempt, aborted, before, connect, described, MID } from "./trickling.ts";
+import { type Attempt, aborted, before, connect, described, MID, sayBye } from "./trickling.ts";
 
 /** Wrong codes in a row until a person is asked whether there is to be another one. */
 export const MAX_WRONG = 3;
@@ -147,8 +147,11 @@ class ShortCodes {
   ): Promise<Connection | DcsendError> {
     const { open, note } = this.#options;
     let attempt: Attempt | undefined;
-    const close = () => attempt?.close();
-    this.#signal.addEventListener("abort", close);
+    const leave = () => {
+      sayBye(mailbox, allocator, "interrupted");
+      attempt?.close();
+    };
+    this.#signal.addEventListener("abort", leave);
     try {
       if (theirs?.kind !== "description") {
         throw new RemoteProtocolError("the other side has sent no offer");
@@ -160,10 +163,10 @@ class ShortCodes {
     } catch (error) {
       attempt?.close();
       if (!(error instanceof DcsendError)) throw error;
-      sayBye(mailbox, allocator, error);
+      sayBye(mailbox, allocator, "error", clipped(error.message));
       return error;
     } finally {
-      this.#signal.removeEventListener("abort", close);
+      this.#signal.removeEventListener("abort", leave);
     }
   }
 }
@@ -177,14 +180,8 @@ function isWrong(error: unknown): boolean {
   );
 }
 
-/** Send why this side does not connect. */
-function sayBye(mailbox: Mailbox, allocator: Allocator, { message }: DcsendError): void {
+/** The beginning of a message, so that it fits into a bye. */
+function clipped(message: string): string {
   const bytes = new TextEncoder().encode(message.replace(/\0/g, "")).slice(0, MAX_MESSAGE);
-  const clipped = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
-  try {
-    mailbox.add(...allocator.seal([{ kind: "bye", reason: "error", message: clipped }]));
-  } catch (error) {
-    // The other side broke the protocol: nothing can be sealed for it.
-    if (!(error instanceof DcsendError)) throw error;
-  }
+  return new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
 }

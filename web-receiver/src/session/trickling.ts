@@ -111,8 +111,18 @@ export async function connect(
   }
 }
 
+/** Send why this side does not connect, unless the exchange has failed. */
+export function sayBye(mailbox: Mailbox, party: Party, reason: string, message = ""): void {
+  try {
+    mailbox.add(...party.seal([{ kind: "bye", reason, message }]));
+  } catch (error) {
+    if (!(error instanceof DcsendError)) throw error;
+  }
+}
+
 /** Return the error for a peer that does not connect. */
 export function refusal({ reason, message }: Bye): DcsendError {
+  if (reason === "interrupted") return new ConnectionFailed("the other side has ended the attempt");
   if (reason === "used") return new CodeUsed("another device has used the code");
   if (reason === "busy") {
     const busy = "another device is connected to the other side";
