@@ -58,6 +58,7 @@ from dcsend.session.events import (
     Progressed,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeUsed,
     TextExchanged,
     Warned,
 )
@@ -108,6 +109,7 @@ __all__ = [
     "Settings",
     "ShortCodeOver",
     "ShortCodeReady",
+    "ShortCodeUsed",
     "Signal",
     "SourceError",
     "StateChanged",

@@ -154,10 +154,13 @@ async def test_short_code_of_an_offer_is_the_newest_one(
     source.write_bytes(b"a" * 100)
     settings = dataclasses.replace(LOCAL, server=stock_server.server.url)
     codes: asyncio.Queue[str] = asyncio.Queue()
+    used: list[str] = []
 
     def note(event: dcsend.Event) -> None:
         if isinstance(event, dcsend.ShortCodeReady):
             codes.put_nowait(event.code)
+        elif isinstance(event, dcsend.ShortCodeUsed):
+            used.append(event.code)
 
     async with dcsend.offer(source, settings=settings, on_event=note) as offer:
         first = await codes.get()
@@ -169,6 +172,8 @@ async def test_short_code_of_an_offer_is_the_newest_one(
         second = await codes.get()
         assert offer.short_code == second != first
         done = await dcsend.receive(offer.short_code, output=tmp_path / "in", settings=settings)
+    assert used == [first, second]
+    assert offer.short_code == ""
     assert done.files[0].saved == tmp_path / "in" / "a.bin"
 
 
@@ -201,6 +206,7 @@ ERROR = dcsend.SourceError("gone", "look")
 EVENTS: list[dcsend.Event] = [
     dcsend.CodeReady("c", "l", datetime.datetime.now(datetime.UTC), "sender"),
     dcsend.ShortCodeReady("7-walrus-umbrella", "", datetime.datetime.now(datetime.UTC)),
+    dcsend.ShortCodeUsed("7-walrus-umbrella"),
     dcsend.ShortCodeOver(ERROR),
     dcsend.DescriptionReady("offer", "text"),
     dcsend.Arrived("192.0.2.1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dcsend.display import wording
 from dcsend.display.announcement import Announcement, announce
@@ -12,7 +12,7 @@ from dcsend.display.clipboard import copy
 from dcsend.display.qr import Request
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
-from dcsend.session.events import CodeReady, ShortCodeOver, ShortCodeReady
+from dcsend.session.events import CodeReady, ShortCodeOver, ShortCodeReady, ShortCodeUsed
 
 __all__ = ["CodeDisplay", "CodeOptions"]
 
@@ -67,18 +67,26 @@ class CodeDisplay:
         self._row: Callable[[str], str] | None = None
         "Returns what is shown in place of a status; None for the status."
 
-    def show(self, event: CodeReady | ShortCodeReady | ShortCodeOver) -> None:
+    def show(self, event: CodeReady | ShortCodeReady | ShortCodeUsed | ShortCodeOver) -> None:
         """Show a code, or that there is no short code any more."""
         match event:
             case CodeReady():
+                if self._dial is None:
+                    self._has_short = self._has_short or bool(event.words)
+                else:  # its words are those of the first short code, which may be used up
+                    event = replace(event, words=self._dial.words)
                 self._dial = event
-                self._has_short = self._has_short or bool(event.words)
                 if self._out is not None:
                     self._out.line(event.code)
                 self._show_all()
             case ShortCodeReady():
                 self._short, self._has_short = event, True
                 self._show_short(event)
+            case ShortCodeUsed():
+                if self._dial is not None:
+                    self._short, self._dial = None, replace(self._dial, words=())
+                    if self._err.movable:
+                        self._show_again()
             case ShortCodeOver():
                 self._short, self._has_short = None, False
                 self.warn([event.error.message, *filter(None, [event.error.hint])])

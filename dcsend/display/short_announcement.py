@@ -46,11 +46,11 @@ class ShortAnnouncement:
 
     @property
     def text(self) -> str:
-        """The short code; with a mark in place of a number that is awaited."""
+        """The short code; with a mark in place of a number, or of a whole code, that is awaited."""
         if self.short is not None:
             return self.short.code
         host = f"@{self.code.host}" if self.code.host else ""
-        return f"{_PENDING}-{'-'.join(self.code.words)}{host}"
+        return "-".join((_PENDING, *self.code.words)) + host
 
     @property
     def command(self) -> str:

@@ -43,6 +43,7 @@ from dcsend.session.events import (
     Progressed,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeUsed,
     TextExchanged,
     Warned,
 )
@@ -145,7 +146,7 @@ class TerminalDisplay(Display):
     def show(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case CodeReady() | ShortCodeReady() | ShortCodeOver():
+            case CodeReady() | ShortCodeReady() | ShortCodeUsed() | ShortCodeOver():
                 self._codes.show(event)
             case DescriptionReady():
                 self._show_description(event)

@@ -9,7 +9,14 @@ from typing import Any, ClassVar, NamedTuple
 
 from dcsend.errors import DcsendError
 
-__all__ = ["CodeReady", "DescriptionReady", "Link", "ShortCodeOver", "ShortCodeReady"]
+__all__ = [
+    "CodeReady",
+    "DescriptionReady",
+    "Link",
+    "ShortCodeOver",
+    "ShortCodeReady",
+    "ShortCodeUsed",
+]
 
 JsonObject = dict[str, Any]
 
@@ -87,6 +94,22 @@ class ShortCodeReady:
             "server": self.server or None,
             "expires": self.expires.isoformat(timespec="seconds"),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ShortCodeUsed:
+    """The short code works no more: a device has tried it, with the right words or with others.
+
+    If no peer is accepted because of that, another code or `ShortCodeOver` follows.
+    """
+
+    event: ClassVar = "short_code_used"
+    code: str = field(repr=False)
+    "The one that was used up."
+
+    def as_json(self) -> JsonObject:
+        """Return the code."""
+        return {"code": self.code}
 
 
 @dataclass(frozen=True, slots=True)

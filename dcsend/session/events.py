@@ -20,6 +20,7 @@ from dcsend.session.code_events import (
     Link,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeUsed,
 )
 from dcsend.session.verdicts import FileFinished, Verdicts
 
@@ -38,6 +39,7 @@ __all__ = [
     "Progressed",
     "ShortCodeOver",
     "ShortCodeReady",
+    "ShortCodeUsed",
     "TextExchanged",
     "Warned",
 ]
@@ -345,6 +347,7 @@ Event = (
     | Progressed
     | ShortCodeOver
     | ShortCodeReady
+    | ShortCodeUsed
     | FileFinished
     | TextExchanged
     | Warned

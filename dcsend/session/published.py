@@ -21,6 +21,7 @@ from dcsend.session.events import (
     Link,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeUsed,
 )
 
 __all__ = ["Published", "published"]
@@ -62,14 +63,14 @@ class Published:
         """
         return await asyncio.shield(self._run)
 
-    def renew(self, event: CodeReady | ShortCodeReady | ShortCodeOver) -> None:
-        """Note a newer code, or the end of short codes."""
+    def renew(self, event: CodeReady | ShortCodeReady | ShortCodeUsed | ShortCodeOver) -> None:
+        """Note a newer code, or the end of a short one."""
         match event:
             case CodeReady():
                 self._ready = event
             case ShortCodeReady():
                 self._short = event.code
-            case ShortCodeOver():
+            case ShortCodeUsed() | ShortCodeOver():
                 self._short = ""
 
 
@@ -89,12 +90,12 @@ async def published(
     loop = asyncio.get_running_loop()
     first: asyncio.Future[CodeReady] = loop.create_future()
     value: Published | None = None
-    later: list[CodeReady | ShortCodeReady | ShortCodeOver] = []
+    later: list[CodeReady | ShortCodeReady | ShortCodeUsed | ShortCodeOver] = []
 
     def emit(event: Event) -> None:
         if isinstance(event, CodeReady) and not first.done():
             first.set_result(event)
-        elif isinstance(event, CodeReady | ShortCodeReady | ShortCodeOver):
+        elif isinstance(event, CodeReady | ShortCodeReady | ShortCodeUsed | ShortCodeOver):
             later.append(event)
             if value is not None:
                 value.renew(event)

@@ -28,7 +28,7 @@ from dcsend.peers.loading import Peer
 from dcsend.rendezvous.servers import Server
 from dcsend.session.allocation import Allocation
 from dcsend.session.conclusion import unexpected
-from dcsend.session.events import Emit, ShortCodeOver, ShortCodeReady, Warned
+from dcsend.session.events import Emit, ShortCodeOver, ShortCodeReady, ShortCodeUsed, Warned
 from dcsend.session.hosting import Hosting
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import OwnCode, ShortCode, own
@@ -186,7 +186,9 @@ class ShortCodes(Generic[Peer]):
             self._emit(ShortCodeReady(code.text(), name, self._expires))
             try:
                 mailbox, items = await self._joined(mailboxes, allocator)
+                self._emit(ShortCodeUsed(code.text()))
             except _WrongCode as exc:
+                self._emit(ShortCodeUsed(code.text()))
                 await _close(mailboxes, "scary")
                 self._emit(Warned("short-code", exc.message, exc.hint))
                 return False

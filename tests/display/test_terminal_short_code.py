@@ -18,6 +18,7 @@ from dcsend.session.events import (
     Link,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeUsed,
     Warned,
 )
 from tests.display.seats import CONNECTED, DIAL, LOCAL_PAGE, NOW, Seat, code, plainly
@@ -174,6 +175,22 @@ def test_note_about_a_wrong_code_leaves_one_code_on_the_screen(seat: Seat) -> No
     assert beside.startswith(
         "note: a wrong code was entered hint: give the other side the new code"
     )
+
+
+def test_code_that_was_used_up_is_removed(seat: Seat) -> None:
+    rows = seat.after(announced(), short(), ShortCodeUsed("7-walrus-umbrella"))
+    assert [row for row in rows if "walrus" in row] == []
+    assert any("dcsend receive ..." in row for row in rows)
+
+
+def test_words_of_the_first_code_do_not_return_when_addresses_change() -> None:
+    pty = Pty(80, 50)
+    used = ShortCodeUsed("7-walrus-umbrella")
+    over = ShortCodeOver(ConnectionFailed("the server is silent"))
+    rows = Seat(pty).after(announced(), short(), used, over, announced())
+    assert not any("walrus" in row or "receive ..." in row for row in rows)
+    assert f"dcsend receive {DIAL.text()}"[:80] in rows
+    pty.close()
 
 
 def test_dial_code_takes_the_place_of_a_short_code_that_is_over() -> None:

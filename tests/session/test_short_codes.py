@@ -22,7 +22,7 @@ from dcsend.rendezvous.items import Bye, End
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.rendezvous.servers import read_option
 from dcsend.rendezvous.wire import dump
-from dcsend.session.events import Event, ShortCodeOver, ShortCodeReady, Warned
+from dcsend.session.events import Event, ShortCodeOver, ShortCodeReady, ShortCodeUsed, Warned
 from dcsend.session.joining import joined
 from dcsend.session.meeting import meet
 from dcsend.session.trickling import say_bye
@@ -123,6 +123,21 @@ async def test_message_of_another_version_uses_up_one_code_and_no_more(run: Run)
         mailbox.add("b0", b"\2" + body[1:])
         assert (await run.code(2)).words != first.words
     assert run.notes == ["a wrong code was entered, which uses this code up"]
+
+
+async def test_code_is_reported_as_used_before_the_next_one_is_shown(run: Run) -> None:
+    for count in (1, 2):
+        code = await run.code(count)
+        async with guessing(run, code) as (mailbox, joiner, body):
+            mailbox.add("b0", body if count == 1 else bytes(len(body)))
+            if count == 1:
+                await answer(mailbox, joiner)
+                mailbox.add(*joiner.seal([Bye("interrupted", "")]))
+            await run.code(count + 1)
+    events = [one for one in run.events if isinstance(one, ShortCodeReady | ShortCodeUsed)]
+    assert [type(one) for one in events] == [ShortCodeReady, ShortCodeUsed] * 2 + [ShortCodeReady]
+    codes = [one.code for one in events]
+    assert codes[1::2] == codes[:4:2]
 
 
 async def test_server_that_breaks_the_protocol_is_not_reported_as_a_wrong_code() -> None:
