@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -21,6 +22,7 @@ from dcsend.session.events import Finished, ManifestKnown
 from dcsend.session.story import receive_files, send_files
 from dcsend.settings import STDIO, Settings, Signal
 from dcsend.stage import DisplayOptions, Stage, run_on_stage
+from dcsend.threads import begin
 
 if TYPE_CHECKING:
     from dcsend.chat.settings import ChatSettings
@@ -169,6 +171,8 @@ def _with_code(settings: Settings) -> Settings:
         """Return why a short code is invalid; empty for other texts."""
         return _fault(text) if text.endswith("\n") and resembles_short_code(text) else ""
 
+    if settings.code == "@-" and is_terminal(sys.stdin):
+        begin(_load, "dcsend-load")
     code = resolve_code_argument(
         settings.code,
         sys.stdin,
@@ -184,6 +188,14 @@ def _with_code(settings: Settings) -> Settings:
             exc.amend(hint=f"to send it: {shlex.join(['dcsend', 'send', printable(code)])}")
         raise
     return replace(settings, code=code)
+
+
+def _load() -> None:
+    """Import what a code needs, which takes a second, while a person types it."""
+    from dcsend.session.joining import load
+
+    with contextlib.suppress(Exception):  # it is raised where the module is needed
+        load()
 
 
 def _checked(text: str) -> None:

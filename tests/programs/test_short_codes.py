@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.mailbox_server import StockServer
-from tests.support.processes import Ended, Event, Program, Stage, digest
+from tests.support.processes import PATIENCE, Ended, Event, Program, Stage, digest
 
 
 @pytest.fixture
@@ -167,3 +169,14 @@ def test_joiner_is_refused_while_another_device_is_connected(
     )
     asked.write(b"y\n")
     assert asked.end().status == sender.end().status == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_prompt_loads_the_libraries_while_a_person_types(stage: Stage, tmp_path: Path) -> None:
+    receiver = stage.run("receive", "@-", "-o", tmp_path / "output", terminal=True, cold=True)
+    receiver.until_shown(b"paste the code")
+    loaded = Path(f"/proc/{receiver.process.pid}/maps")
+    deadline = time.monotonic() + PATIENCE
+    while not all(name in loaded.read_text() for name in ("/aiohttp/", "/zeroconf/")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # nothing reports it
