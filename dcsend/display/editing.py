@@ -202,6 +202,15 @@ if sys.platform == "win32":
     class Console(Piped):
         """A Windows console, which edits its lines itself."""
 
+        def __init__(
+            self,
+            completed: Completed = _none,
+            changed: Callable[[], None] | None = None,
+            returned: Callable[[], None] = lambda: None,
+        ) -> None:
+            """Begin to read; the arguments, for keys and rows, have no effect here."""
+            super().__init__()
+
 else:
     import termios
 
