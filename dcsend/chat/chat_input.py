@@ -19,16 +19,12 @@ class ChatInput:
         self._lines = lines
         self.to_send: asyncio.Queue[str] = asyncio.Queue()
         self.quit = asyncio.Event()
-        self._has_session = False
-
-    @property
-    def has_session(self) -> bool:
-        """Whether a connected session waits for `quit` and ends the chat in order."""
-        return self._has_session
+        self.has_session = False
+        "Whether a connected session waits for `quit` and ends the chat in order."
 
     def session_begins(self) -> None:
         """Note that a connected session waits for `quit` from now on."""
-        self._has_session = True
+        self.has_session = True
 
     async def sort(self) -> None:
         """Sort lines; return when `quit` is set."""

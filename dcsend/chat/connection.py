@@ -100,7 +100,8 @@ class ChatConnection(PeerConnection):
         self._missed: list[Callable[[Observer], None]] = []
         self.max_message_size = 0
         "Bytes that the peer accepts in one message; 0 for any number."
-        self._state = ConnectionState.CONNECTING
+        self.state = ConnectionState.CONNECTING
+        "The state of the connection."
         loop = asyncio.get_running_loop()
         self._over: asyncio.Future[DcsendError | None] = loop.create_future()
         self._presence = Presence(loop.time(), away=away, lost=lost)
@@ -112,11 +113,6 @@ class ChatConnection(PeerConnection):
     def opens(self) -> bool:
         """Whether this side opens the first channel."""
         return self._role.opens
-
-    @property
-    def state(self) -> ConnectionState:
-        """The state of the connection."""
-        return self._state
 
     def observe(self, observer: Observer) -> None:
         """Pass all events to *observer*, first those that have happened already."""
@@ -155,7 +151,7 @@ class ChatConnection(PeerConnection):
 
     async def _open_channels(self, remote: Remote) -> None:
         self.max_message_size = remote.max_message_size
-        if self._state is ConnectionState.CONNECTING:
+        if self.state is ConnectionState.CONNECTING:
             self._enter(ConnectionState.CONNECTED)
             self._watching = asyncio.create_task(self._watch())
 
@@ -207,14 +203,14 @@ class ChatConnection(PeerConnection):
                 self._enter(ConnectionState.DISCONNECTED if away else ConnectionState.CONNECTED)
 
     def _enter(self, state: ConnectionState) -> None:
-        if state is not self._state:
-            logger.debug("%s -> %s", self._state.value, state.value)
-            self._state = state
+        if state is not self.state:
+            logger.debug("%s -> %s", self.state.value, state.value)
+            self.state = state
             self._emit(lambda to: to.changed(state))
 
     def _on_dtls_state(self) -> None:
         # close_notify arrives with a recent datagram; consent expires without one.
-        if self.dtls.state == "closed" and self._state is not ConnectionState.CONNECTING:
+        if self.dtls.state == "closed" and self.state is not ConnectionState.CONNECTING:
             if self._presence.is_away(asyncio.get_running_loop().time()):
                 self._end(self._silent())  # ICE and this class stop at about the same time
             else:

@@ -37,7 +37,9 @@ class Exclusion:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         rules = [_rule(pattern) for pattern in patterns]
-        self._anywhere = _compile([rule.glob for rule in rules if not rule.anchored and rule.glob])
+        globs = [rule.glob for rule in rules if not rule.anchored and rule.glob]
+        every = "|".join(map(fnmatch.translate, globs))
+        self._anywhere = re.compile(every) if globs else None
         self._anchored = [rule for rule in rules if rule.anchored]
         self._rules = rules
         self._unmatched = rules
@@ -56,8 +58,7 @@ class Exclusion:
             is_folder: whether it is a folder, which is left out with its content.
         """
         texts = (name, path, path.partition("/")[2])
-        maybe = self._anchored or self._anywhere is not None
-        if not maybe or not self._can_match(texts):
+        if not self._can_match(texts):
             return False
         found = [rule for rule in self._rules if rule.matches(texts, is_folder)]
         if found:
@@ -97,12 +98,5 @@ class _Rule(NamedTuple):
 def _rule(pattern: str) -> _Rule:
     glob = pattern.removeprefix("./").strip("/")
     anchored = pattern.startswith("/")
-    return _Rule(pattern, glob, anchored, pattern.endswith("/"), _one(glob))
-
-
-def _one(glob: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(glob))
-
-
-def _compile(globs: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile("|".join(map(fnmatch.translate, globs))) if globs else None
+    compiled = re.compile(fnmatch.translate(glob))
+    return _Rule(pattern, glob, anchored, pattern.endswith("/"), compiled)

@@ -52,14 +52,10 @@ class SctpTransport:
             Options(limits=limits, zero_checksum=zero_checksum), self._loop.time()
         )
         self._channels = DataChannels(self.association, is_client=is_client, on_channel=on_channel)
-        self._closed = False
+        self.is_closed = False
+        "Whether the association has ended, for any reason."
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the association has ended, for any reason."""
-        return self._closed
 
     @property
     def is_drained(self) -> bool:
@@ -164,7 +160,7 @@ class SctpTransport:
                 self.association.reject(exc)
 
     def _on_end(self, event: Ended) -> None:
-        self._closed = True
+        self.is_closed = True
         sending = self.association.transmission
         logger.debug("SCTP ended, %d chunks retransmitted", sending.retransmitted)
         if self._timer is not None:
@@ -176,7 +172,7 @@ class SctpTransport:
     def _set_timer(self) -> None:
         # A timer that fires too early costs less than a new one for each packet.
         deadline = self.association.deadline()
-        if deadline is None or self._closed:
+        if deadline is None or self.is_closed:
             return
         if self._timer is not None:
             if self._timer.when() <= deadline:

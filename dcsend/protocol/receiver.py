@@ -266,7 +266,7 @@ class Receiver(Side):
         return [ManifestReceived(self._entries, manifest.left_out)]
 
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
-        if self._state is TransferState.DONE:
+        if self.state is TransferState.DONE:
             return [PeerSaidBye(by_cancel=True)]
         return super()._on_cancel(cancel)
 
@@ -317,14 +317,14 @@ class Receiver(Side):
         # A file that fails early has its status before its last frame, and before the status of
         # directories and links is known: so it is complete only when that frame is written, too.
         done = self._ledger.all_verdicts_given and self._written == self.received
-        if done and self._state is TransferState.RECEIVED:
+        if done and self.state is TransferState.RECEIVED:
             self._flush()
             self._step(TransferInput.ALL_VERDICTS)
             self._send(self._ledger.totals())
 
     def _flush(self) -> None:
         """Queue one Ack, then the statuses that are not sent, unless the transfer has ended."""
-        if self._state not in (TransferState.RECEIVING, TransferState.RECEIVED):
+        if self.state not in (TransferState.RECEIVING, TransferState.RECEIVED):
             return
         if self._written > self._window.acknowledged:
             self._window.acknowledge(self._written)

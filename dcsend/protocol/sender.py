@@ -145,7 +145,7 @@ class Sender(Side):
     @property
     def answering(self) -> bool:
         """Whether a part of Accept has arrived, and another must follow."""
-        return self._state is TransferState.OFFERING and bool(self._skip or self._have)
+        return self.state is TransferState.OFFERING and bool(self._skip or self._have)
 
     @property
     def acknowledged(self) -> int:
@@ -168,7 +168,7 @@ class Sender(Side):
 
         `abort` it when it is due.
         """
-        return self._state is TransferState.SENDING and self._ledger.is_refused(number)
+        return self.state is TransferState.SENDING and self._ledger.is_refused(number)
 
     @property
     def due(self) -> int:
@@ -183,7 +183,7 @@ class Sender(Side):
 
         0: wait for Acknowledged, or there is nothing to send in this state.
         """
-        if self._state is not TransferState.SENDING:
+        if self.state is not TransferState.SENDING:
             return 0
         return self._window.room(self._max_frame)
 
@@ -264,7 +264,7 @@ class Sender(Side):
         Only a part of a long manifest: call it again until it returns none.
         """
         messages = super().messages_to_send()
-        if self._state is not TransferState.OFFERING:
+        if self.state is not TransferState.OFFERING:
             self._unsent = None
         while self._unsent is not None and sum(map(len, messages)) < _PORTION:
             part = next(self._unsent, None)

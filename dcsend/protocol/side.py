@@ -134,16 +134,12 @@ class Side(abc.ABC):
         self._role = role
         self._agent = agent
         self._name = name
-        self._state = TransferState.NEW
+        self.state = TransferState.NEW
+        "Where the transfer stands."
         self._queue: list[str] = []
         self._failure: DcsendError | None = None
         self._ledger = Ledger((), {}, {})
         "Empty until Accept is complete."
-
-    @property
-    def state(self) -> TransferState:
-        """Where the transfer stands."""
-        return self._state
 
     def start(self) -> None:
         """Queue Hello; call it once, when the control channel is open.
@@ -196,13 +192,13 @@ class Side(abc.ABC):
         """
         if reason not in CANCEL_REASONS:
             raise LocalProtocolError(f"no reason to cancel: {reason}")
-        if TransferInput.SEND_CANCEL in self._transitions[self._state]:
+        if TransferInput.SEND_CANCEL in self._transitions[self.state]:
             self._step(TransferInput.SEND_CANCEL)
             self._send(Cancel(reason, clip(message)))
 
     def working(self) -> None:
         """Queue Working, if the state allows it; otherwise no effect."""
-        if TransferInput.SEND_WORKING in self._transitions[self._state]:
+        if TransferInput.SEND_WORKING in self._transitions[self.state]:
             self._step(TransferInput.SEND_WORKING)
             self._send(Working())
 
@@ -239,9 +235,9 @@ class Side(abc.ABC):
 
     def _is_over(self) -> bool:
         """Return whether the transfer has ended; raise its error again, if there is one."""
-        if self._state is TransferState.NEW:
+        if self.state is TransferState.NEW:
             raise LocalProtocolError("received before start")
-        if self._transitions[self._state]:
+        if self._transitions[self.state]:
             return False
         if self._failure is not None:
             self._raise_failure(self._failure)
@@ -249,24 +245,24 @@ class Side(abc.ABC):
 
     def _step(self, step: TransferInput) -> None:
         """Change the state by an action of this side."""
-        following = self._transitions[self._state].get(step)
+        following = self._transitions[self.state].get(step)
         if following is None:
             if self._failure is not None:
                 self._raise_failure(self._failure)
-            raise LocalProtocolError(f"{step} is impossible while {self._state}")
+            raise LocalProtocolError(f"{step} is impossible while {self.state}")
         self._enter(following, step)
 
     def _step_by_peer(self, step: TransferInput) -> None:
         """Change the state by a message of the peer."""
-        following = self._transitions[self._state].get(step)
+        following = self._transitions[self.state].get(step)
         if following is None:
-            raise RemoteProtocolError(f"{step} is not allowed while {self._state}")
+            raise RemoteProtocolError(f"{step} is not allowed while {self.state}")
         self._enter(following, step)
 
     def _enter(self, state: TransferState, step: TransferInput) -> None:
-        if state is not self._state:  # most steps are frames and acknowledgements
-            logger.debug("%s: %s: %s -> %s", self._role, step, self._state, state)
-            self._state = state
+        if state is not self.state:  # most steps are frames and acknowledgements
+            logger.debug("%s: %s: %s -> %s", self._role, step, self.state, state)
+            self.state = state
 
     def _fail(self, error: DcsendError) -> None:
         """End the transfer after a violation of the peer: queue Cancel, keep the error."""

@@ -89,22 +89,18 @@ class Deadline:
     """The deadline of the peer's next step, if there is one. Times in seconds, any origin."""
 
     def __init__(self) -> None:
-        self._due = math.inf
+        self.due = math.inf
+        "When `missed` should be called again."
         self._missed = ""
 
     def expect(self, now: float, seconds: float, missed: str) -> None:
         """Set it to *seconds* from now; *missed* completes "the other side …"."""
-        self._due, self._missed = now + seconds, missed
+        self.due, self._missed = now + seconds, missed
 
     def lift(self) -> None:
         """Remove it."""
-        self._due = math.inf
+        self.due = math.inf
 
     def missed(self, now: float) -> str:
         """Return what the peer has missed; empty if the deadline has not passed."""
-        return self._missed if now >= self._due else ""
-
-    @property
-    def due(self) -> float:
-        """When `missed` should be called again."""
-        return self._due
+        return self._missed if now >= self.due else ""
