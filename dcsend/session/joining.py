@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
 
-__all__ = ["ANSWER", "joined"]
+__all__ = ["ANSWER", "joined", "load"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,17 @@ _POSTED: Final = 5.0
 "Seconds for the messages of an open mailbox."
 ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
+
+
+def load() -> None:
+    """Import the libraries that `joined` needs, in a thread of the caller: it takes a second.
+
+    Raises:
+        Exception: one of them can't be imported.
+    """
+    import dcsend.peers.transfer
+    import dcsend.rendezvous.dns_sd
+    import dcsend.rendezvous.websocket  # noqa: F401
 
 
 @asynccontextmanager
