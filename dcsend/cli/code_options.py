@@ -100,6 +100,11 @@ def short_code_settings(
             raise UsageError(
                 f"--code has {count} words, and --words is {words}", "leave out --words"
             )
+    if "own_code" in typed(context) and (two_codes or (no_mdns and not name)):
+        raise UsageError(
+            "--code is for a short code, and none is shown",
+            "leave out --signal sdp" if two_codes else "leave out --no-mdns, or name a --server",
+        )
     if relay_only and two_codes:
         raise UsageError("--relay-only is for short codes", "leave out --signal sdp")
     if relay_only and not (turn or name):

@@ -248,5 +248,5 @@ def _not_found(code: ShortCode, server: Server | None, errors: list[DcsendError]
     where = f"on {server.name}" if server is not None else "in this network"
     hint = "check the number with the other side; it may have a new code by now"
     if server is None:
-        hint += "; a code for another network ends with @ and a server"
+        hint += "; between two networks, both sides need the same --server"
     return ConnectionFailed(f"there is no code with the number {code.number} {where}", hint)

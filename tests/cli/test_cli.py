@@ -272,3 +272,10 @@ def test_damaged_code_is_not_repeated() -> None:
     status, out, err = run("receive", "-y", damaged)
     assert status == 2
     assert damaged[3:20] not in out + err
+
+
+@pytest.mark.parametrize("idle", [["--no-mdns"], ["--signal", "sdp"]])
+def test_words_without_a_short_code_are_refused(tmp_path: Path, idle: list[str]) -> None:
+    (tmp_path / "a").touch()
+    status, _, err = run("send", str(tmp_path / "a"), "--code", "walrus-umbrella", *idle)
+    assert (status, "--code is for a short code" in err) == (2, True)
