@@ -135,8 +135,16 @@ def run_chat(
 ) -> int:
     """Run the demo; return the exit status."""
     from dcsend.chat.run import run
+    from dcsend.signaling.shortcode import resembles_short_code
 
-    return run(_with_code(settings), choices, shown, options)
+    settings = _with_code(settings)
+    if resembles_short_code(settings.code):
+        # That of a transfer would be used up.
+        raise UsageError(
+            "a short code is for dcsend send and receive",
+            "give chat the code that dcsend chat --listen prints, or an offer",
+        )
+    return run(settings, choices, shown, options)
 
 
 def _unanswerable(options: DisplayOptions) -> str:

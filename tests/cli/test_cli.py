@@ -102,6 +102,7 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["send", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["x", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["@x", "-o"], "option '-o' requires an argument", "dcsend receive --help"),
+        (["chat", "7-walrus-umbrella@public"], "a short code is for dcsend send", "chat --listen"),
         (["chat", "--save", ""], "the folder for --save is empty", "name a folder"),
         (["page"], "missing option '--output'", "dcsend page --help"),
     ],
