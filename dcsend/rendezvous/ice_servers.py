@@ -17,6 +17,8 @@ _MAX_URL: Final = 300
 _MAX_ACCOUNT: Final = 512
 "Code points of a user name or password."
 _SCHEME: Final = re.compile(r"(stuns?|turns?):[!-~]+", re.ASCII)
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"JSON can contain it alone, and no encoding of text can."
 _RELAYS: Final = ("turn:", "turns:")
 
 
@@ -65,6 +67,6 @@ def _server(item: object) -> IceServer:
 
 def _account(item: dict[str, object], key: str) -> str:
     value = item.get(key, "")
-    if not isinstance(value, str) or len(value) > _MAX_ACCOUNT:
+    if not isinstance(value, str) or len(value) > _MAX_ACCOUNT or _SURROGATE.search(value):
         raise WireError(f"ice-servers has a {key} that is not text")
     return value

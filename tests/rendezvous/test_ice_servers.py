@@ -35,6 +35,8 @@ def test_urls_of_unknown_schemes_are_left_out() -> None:
             [TURN | {"username": 1}],
             [TURN | {"credential": None}],
             [TURN | {"username": "u" * 513}],
+            [TURN | {"username": "\ud800"}],
+            [TURN | {"credential": "a\udfff"}],
         ),
         *([{"urls": "stun:" + "a" * 300}], [{"urls": ["stun:a"] * 5}], [TURN] * 9),
     ],
