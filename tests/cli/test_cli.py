@@ -275,6 +275,7 @@ def test_damaged_code_is_not_repeated() -> None:
     assert damaged[3:20] not in out + err
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("idle", [["--no-mdns"], ["--signal", "sdp"]])
 def test_words_without_a_short_code_are_refused(tmp_path: Path, idle: list[str]) -> None:
     (tmp_path / "a").touch()
