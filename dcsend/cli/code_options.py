@@ -65,33 +65,21 @@ def named_server(option: str) -> str:
     return name if read_option(name) is not None else ""
 
 
-def short_code_settings(
-    context: typer.Context,
-    *,
-    server: str,
-    no_mdns: bool,
-    words: int,
-    own_code: str,
-    relay_only: bool,
-    turn: bool,
-    two_codes: bool,
-) -> dict[str, Any]:
+def short_code_settings(context: typer.Context, *, turn: bool, two_codes: bool) -> dict[str, Any]:
     """Return the fields of `Settings` for short codes.
 
     Args:
-        context: of the command.
-        server: value of `--server`.
-        no_mdns: of `--no-mdns`.
-        words: of `--words`.
-        own_code: of `--code`.
-        relay_only: of `--relay-only`.
+        context: of the command, which has the options of this module.
         turn: whether a TURN server is named.
         two_codes: whether an offer and an answer are exchanged instead.
 
     Raises:
         UsageError: a value is invalid, or two of them contradict each other.
     """
-    name = named_server(server)
+    given = context.params
+    own_code, no_mdns, words = given["own_code"], given["no_mdns"], given["words"]
+    relay_only = given["relay_only"]
+    name = named_server(given["server"])
     if own_code.strip():
         from dcsend.signaling.shortcode import own
 
