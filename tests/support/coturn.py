@@ -15,11 +15,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from dcsend.ice.stun import binding_request
 from tests.support.certificates import self_signed
 
 __all__ = ["Coturn", "coturn", "rest_account", "start"]
@@ -79,7 +81,8 @@ def start(
         folder: for its certificate and an empty configuration.
         popen: starts a program; the caller ends it.
         host: its address, also for relayed datagrams.
-        ready: wait until it accepts connections; *host* must be reachable from this process.
+        ready: wait until it accepts connections and answers over UDP; *host* must be reachable
+            from this process.
     """
     if shutil.which("turnserver") is None:
         message = "relays need turnserver (coturn)"
@@ -105,7 +108,10 @@ def start(
         popen([*common, "--listening-port", str(ports[0]), *tls, *account, *files])
     if ready:
         for port in (made.port, made.tls_port, made.rest_port):
-            _await(host, port)
+            _until(partial(_connect, host, port))
+        # coturn listens on TCP before it listens on UDP.
+        for port in (made.port, made.rest_port):
+            _until(partial(_ask, host, port))
     return made
 
 
@@ -119,11 +125,24 @@ def _free_ports(count: int) -> list[int]:
             sock.close()
 
 
-def _await(host: str, port: int) -> None:
+def _connect(host: str, port: int) -> None:
+    socket.create_connection((host, port), 1).close()
+
+
+def _ask(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(1)
+        sock.connect((host, port))
+        sock.send(binding_request(os.urandom(12)))
+        sock.recv(1500)
+
+
+def _until(attempt: Callable[[], None]) -> None:
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            socket.create_connection((host, port), 1).close()
+            attempt()
             return
         except OSError:
             if time.monotonic() > deadline:

@@ -224,15 +224,28 @@ function dialBy(text: string): void {
   const target = { addresses, fingerprint, password: icePassword(secret) };
   code = text;
   expiry = expires;
-  // By then an error may be shown that offers to try the code again.
-  clearTimeout(expiring);
-  const left = (expires - wallClock()) * 1000;
-  if (left < MOST_DELAY) expiring = setTimeout(() => display.reconsider(), Math.max(0, left) + 1);
+  watchExpiry();
   isBegun = false;
   unused();
   display.connecting();
   const server = location.hostname.replace(/^\[|\]$/g, "");
   begin((signal) => dial(target, { server, signal }), expires);
+}
+
+/**
+ * Show an error that offers to try the code again for the new circumstances once the code expires.
+ *
+ * A timer may fire before the clock has reached the time of expiry: Firefox rounds `Date.now()` down
+ * by an amount that it varies (privacy.reduceTimerPrecision), and the clock of the device may be set.
+ */
+function watchExpiry(): void {
+  clearTimeout(expiring);
+  const left = (expiry - wallClock()) * 1000;
+  if (left > MOST_DELAY) return;
+  expiring = setTimeout(() => {
+    if (expiry > wallClock()) watchExpiry();
+    else display.reconsider();
+  }, Math.max(0, left) + 1);
 }
 
 /** Ask for another code. */
