@@ -198,4 +198,4 @@ test("more files than a call has arguments are returned at the end of a zip", as
   const sink = new FileSink(entries, new Set(entries.keys()), place, newHasher);
   await sink.apply(entries.map((_, number) => endOf(number, 0, digest)));
   expect((await sink.finish()).outcomes.length).toBe(count);
-}, 20_000);
+});
