@@ -206,6 +206,7 @@ ERROR = dcsend.SourceError("gone", "look")
 EVENTS: list[dcsend.Event] = [
     dcsend.CodeReady("c", "l", datetime.datetime.now(datetime.UTC), "sender"),
     dcsend.ShortCodeReady("7-walrus-umbrella", "", datetime.datetime.now(datetime.UTC)),
+    dcsend.ShortCodeServer("rendezvous.example.org", connected=False, local=True),
     dcsend.ShortCodeUsed("7-walrus-umbrella"),
     dcsend.ShortCodeOver(ERROR),
     dcsend.DescriptionReady("offer", "text"),

@@ -12,7 +12,14 @@ from dcsend.display.clipboard import copy
 from dcsend.display.qr import Request
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
-from dcsend.session.events import CodeReady, ShortCodeOver, ShortCodeReady, ShortCodeUsed
+from dcsend.printable import printable
+from dcsend.session.events import (
+    CodeReady,
+    ShortCodeOver,
+    ShortCodeReady,
+    ShortCodeServer,
+    ShortCodeUsed,
+)
 
 __all__ = ["CodeDisplay", "CodeOptions"]
 
@@ -58,6 +65,8 @@ class CodeDisplay:
         self._short: ShortCodeReady | None = None
         self._has_short = False
         "Whether there is a short code, or one whose number is awaited."
+        self._lost: ShortCodeServer | None = None
+        "The server of the short code, while it can't be reached."
         self._copied = False
         "Whether the short code is in the clipboard."
         self._news: Sequence[str] = ()
@@ -67,21 +76,22 @@ class CodeDisplay:
         self._row: Callable[[str], str] | None = None
         "Returns what is shown in place of a status; None for the status."
 
-    def show(self, event: CodeReady | ShortCodeReady | ShortCodeUsed | ShortCodeOver) -> None:
-        """Show a code, or that there is no short code any more."""
+    def show(
+        self,
+        event: CodeReady | ShortCodeReady | ShortCodeServer | ShortCodeUsed | ShortCodeOver,
+    ) -> None:
+        """Show a code, whether it works, or that there is no short code any more."""
+        if isinstance(event, CodeReady):
+            self._show_dial(event)
+            return
+        self._lost = None
         match event:
-            case CodeReady():
-                if self._dial is None:
-                    self._has_short = self._has_short or bool(event.words)
-                else:  # its words are those of the first short code, which may be used up
-                    event = replace(event, words=self._dial.words)
-                self._dial = event
-                if self._out is not None:
-                    self._out.line(event.code)
-                self._show_all()
             case ShortCodeReady():
                 self._short, self._has_short = event, True
                 self._show_short(event)
+            case ShortCodeServer():
+                if self._short is not None:
+                    self._show_server(event)
             case ShortCodeUsed():
                 if self._dial is not None:
                     self._short, self._dial = None, replace(self._dial, words=())
@@ -92,6 +102,17 @@ class CodeDisplay:
                 self.warn([event.error.message, *filter(None, [event.error.hint])])
                 if self._err.movable:
                     self._show_again()
+
+    def _show_dial(self, event: CodeReady) -> None:
+        """Show a dial code, and the short code that is already known."""
+        if self._dial is None:
+            self._has_short = self._has_short or bool(event.words)
+        else:  # its words are those of the first short code, which may be used up
+            event = replace(event, words=self._dial.words)
+        self._dial = event
+        if self._out is not None:
+            self._out.line(event.code)
+        self._show_all()
 
     def prompt(self, row: Callable[[str], str] | None) -> None:
         """Show the result of *row*, called with the status, in its place; None: the status."""
@@ -162,6 +183,17 @@ class CodeDisplay:
             where = "" if event.server else ", in this network only"
             self._screen.line(f"or with the short code{where}: dcsend {verb} {event.code}")
 
+    def _show_server(self, event: ShortCodeServer) -> None:
+        """Show that the server of the short code can't be reached, or can be again."""
+        self._lost = None if event.connected else event
+        if self._err.movable:
+            self._show_again()
+            return
+        from dcsend.display.short_announcement import lost_server
+
+        back = f"{printable(event.server)} is back: the code works again"
+        self._screen.line(f"note: {lost_server(event) or back}")
+
     def _show_again(self) -> None:
         """Show the block in the place of the present one, with the news that it has."""
         announcement = self._laid_out(self._news)
@@ -186,7 +218,9 @@ class CodeDisplay:
             return announce(self._dial, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
         from dcsend.display.short_announcement import ShortAnnouncement, announce_short
 
-        what = ShortAnnouncement(self._dial, self._short, long=chosen.long, copied=self._copied)
+        what = ShortAnnouncement(
+            self._dial, self._short, long=chosen.long, copied=self._copied, lost=self._lost
+        )
         return announce_short(what, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
 
     def _broken(self, sentences: Sequence[str]) -> list[str]:

@@ -17,9 +17,10 @@ from dcsend.display.layout import beside, broken, choose, has_room, heights, net
 from dcsend.display.qr import Request, qr_lines
 from dcsend.display.streams import Stream
 from dcsend.display.wording import until, wrapped
-from dcsend.session.events import CodeReady, ShortCodeReady
+from dcsend.printable import printable
+from dcsend.session.events import CodeReady, ShortCodeReady, ShortCodeServer
 
-__all__ = ["ShortAnnouncement", "announce_short"]
+__all__ = ["ShortAnnouncement", "announce_short", "lost_server"]
 
 _PENDING: Final = "..."
 "In place of a number that is awaited; ASCII, which every console can show."
@@ -43,6 +44,8 @@ class ShortAnnouncement:
     "Whether the dial code is shown, too."
     copied: bool = False
     "Whether the code is in the clipboard."
+    lost: ShortCodeServer | None = None
+    "The server, while it can't be reached."
 
     @property
     def text(self) -> str:
@@ -121,7 +124,7 @@ def announce_short(
         if len(drawn) + _STATUS <= room and (not needed or has_room(drawn, needed, columns)):
             shown = [*top, *beside(drawn, advice, columns)]
             if len(top) == 1:
-                status = _status(columns, expiry)
+                status = _lost_status(what.lost, columns) or _status(columns, expiry)
             return Announcement([*above, *shown], status, [], len(shown), bool(news))
     # Only the QR code fits into the window, and the code beside it.
     command = what.command.removesuffix(what.text).strip()
@@ -130,8 +133,27 @@ def announce_short(
     if not has_room(drawn, needed, columns):
         return announce_short(what, err, "none", now, hosted=hosted)
     shown = beside(drawn, [*needed, *beside_it], columns)
-    status = _status(columns, expiry)
+    status = _lost_status(what.lost, columns) or _status(columns, expiry)
     return Announcement([*above, *shown], status, [], len(shown), bool(news))
+
+
+def lost_server(event: ShortCodeServer | None) -> str:
+    """Return a sentence about a server that can't be reached; empty if it can."""
+    if event is None or event.connected:
+        return ""
+    effect = "works in this network only" if event.local else "does not work"
+    return f"{printable(event.server)} can't be reached: the code {effect} until it is back"
+
+
+def _lost_status(event: ShortCodeServer | None, columns: int) -> str:
+    """Return that sentence as a status, as detailed as one row allows."""
+    if not (full := lost_server(event)):
+        return ""
+    assert event is not None
+    effect = "works in this network" if event.local else "does not work now"
+    brief = "the server can't be reached"
+    fitting = (one for one in (full, f"{brief}: the code {effect}") if len(one) < columns)
+    return next(fitting, brief)
 
 
 def _facts(what: ShortAnnouncement, expiry: str, columns: int) -> list[str]:
@@ -148,7 +170,9 @@ def _facts(what: ShortAnnouncement, expiry: str, columns: int) -> list[str]:
 def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
     """Return how long and where the code works, and whether it was copied."""
     life = f"works once, until {expiry}"
-    if what.short is not None and not what.short.server:
+    if lost := lost_server(what.lost):
+        life = lost
+    elif what.short is not None and not what.short.server:
         life += f", {_HERE_ONLY}"
     elif what.short is not None and "@" not in what.short.code:
         life += f", {_SAME_SERVER}"
@@ -158,7 +182,8 @@ def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
 def _variants(what: ShortAnnouncement, expiry: str) -> list[list[str]]:
     """Return what `_sentences` may return after the number has arrived; the longest is the last."""
     life = f"works once, until {expiry}"
-    return [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, _HERE_ONLY)]
+    variants = [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, _HERE_ONLY)]
+    return [*variants, [lost, _COPIED]] if (lost := lost_server(what.lost)) else variants
 
 
 def _dial(what: ShortAnnouncement) -> list[str]:

@@ -43,6 +43,7 @@ from dcsend.session.events import (
     Progressed,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeServer,
     ShortCodeUsed,
     TextExchanged,
     Warned,
@@ -146,7 +147,13 @@ class TerminalDisplay(Display):
     def show(self, event: Event) -> None:
         """Show one event."""
         match event:
-            case CodeReady() | ShortCodeReady() | ShortCodeUsed() | ShortCodeOver():
+            case (
+                CodeReady()
+                | ShortCodeReady()
+                | ShortCodeServer()
+                | ShortCodeUsed()
+                | ShortCodeOver()
+            ):
                 self._codes.show(event)
             case DescriptionReady():
                 self._show_description(event)

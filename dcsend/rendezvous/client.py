@@ -18,7 +18,7 @@ from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.printable import printable
 from dcsend.rendezvous.ice_servers import IceServer
 from dcsend.rendezvous.loading import load_aiohttp
-from dcsend.rendezvous.mailbox import OTHER_SERVER, MailboxClient
+from dcsend.rendezvous.mailbox import OTHER_SERVER, MailboxClient, Report
 from dcsend.rendezvous.servers import Server
 
 if TYPE_CHECKING:
@@ -123,6 +123,9 @@ class ServerMailbox:
         self._was_current = False
         "Whether the last socket was of use, so that the next pause is a short one."
         self._is_closing = False
+        self._is_lost = False
+        "Whether the mailbox was open, and is not usable until there is another connection."
+        self._report: Report | None = None
 
     @property
     def number(self) -> str:
@@ -181,6 +184,12 @@ class ServerMailbox:
             await self._changed()
         return self._protocol.messages.popleft() if self._protocol.messages else None
 
+    def watch(self, report: Report) -> None:
+        """As `Mailbox.watch`."""
+        self._report = report
+        if self._is_lost:
+            report(False)
+
     async def close(self, mood: str) -> None:
         """Release the number and close the mailbox, in at most about a second; idempotent."""
         if self._task is None or self._is_closing:
@@ -209,6 +218,7 @@ class ServerMailbox:
                 if self._is_closing:
                     return
                 logger.debug("connection to the server %s lost: %s", self._name, lost)
+                self._set_lost(True)
                 if self._was_current:
                     pauses = self._pauses()
                 await asyncio.sleep(next(pauses))
@@ -258,6 +268,7 @@ class ServerMailbox:
                     self._put(protocol.receive(text))
                     if protocol.is_current:
                         limit.reschedule(None)
+                        self._set_lost(False)
                     elif protocol.is_welcomed:
                         limit.reschedule(deadline)
                     self._wake()
@@ -279,6 +290,13 @@ class ServerMailbox:
         if self._outgoing is not None:
             for text in texts:
                 self._outgoing.put_nowait(text)
+
+    def _set_lost(self, lost: bool) -> None:
+        """Note whether the mailbox is usable, and report a change."""
+        if lost is not self._is_lost:
+            self._is_lost = lost
+            if self._report is not None:
+                self._report(not lost)
 
     def _fail(self, error: DcsendError) -> None:
         self._error = self._error or error

@@ -18,6 +18,7 @@ from typing import ClassVar, Final
 
 from dcsend.errors import ConnectionFailed, LocalProtocolError
 from dcsend.rendezvous.ice_servers import IceServer
+from dcsend.rendezvous.mailbox import Report
 from dcsend.rendezvous.wire import (
     APP_ID,
     MAX_BODY,
@@ -311,6 +312,9 @@ class LocalSide:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return self._messages.popleft()
+
+    def watch(self, report: Report) -> None:
+        """Report nothing: there is no server that could be lost."""
 
     async def close(self, mood: str) -> None:
         """Close the mailbox and its connection; idempotent."""

@@ -34,7 +34,7 @@ from dcsend.rendezvous.wire import (
     phase_letter,
 )
 
-__all__ = ["MOODS", "OTHER_SERVER", "Mailbox", "MailboxClient"]
+__all__ = ["MOODS", "OTHER_SERVER", "Mailbox", "MailboxClient", "Report"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,10 @@ _MAX_NOTICE: Final = 400
 "Code points of a text of the server that are shown."
 _MAX_METHODS: Final = 8
 "Methods of `permission-required` that a message names."
+
+
+Report = Callable[[bool], None]
+"Gets whether the server of a mailbox is connected."
 
 
 class Mailbox(Protocol):
@@ -80,6 +84,14 @@ class Mailbox(Protocol):
 
         Raises:
             DcsendError: the mailbox is lost.
+        """
+
+    def watch(self, report: Report) -> None:
+        """Report from now on whether the server is connected; at once if it is not.
+
+        Args:
+            report: called with False when the connection is lost, with True when the mailbox is
+                usable again.
         """
 
     async def close(self, mood: str) -> None:

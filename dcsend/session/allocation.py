@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from dcsend.errors import DcsendError, UsageError
+from dcsend.errors import DcsendError, RemoteProtocolError, UsageError
 from dcsend.printable import printable
 from dcsend.rendezvous.servers import NONE, Server, read_option
 from dcsend.session.events import Emit, Warned
@@ -31,6 +31,8 @@ _LOCAL_NUMBERS: Final = 99
 "The largest number that is chosen without a server; one network has few codes at a time."
 _TRIES: Final = 4
 "Numbers that are tried until one is free in this network."
+_MAX_LOSSES: Final = 3
+"Mailboxes that a server may lose in one run. It loses one if it has lost its database."
 _RECENT: Final = 3
 """Numbers that are not used again at once: a user who enters an earlier code once more must not
 use up the present one."""
@@ -48,10 +50,30 @@ class Allocation:
     def __init__(self, settings: Settings, emit: Emit, page: Hosting) -> None:
         self.server = read_option(settings.server or NONE)
         "None without one, and after it could not be used."
-        self._mdns = settings.uses_mdns
+        self.is_local = settings.uses_mdns
+        "Whether the codes work in this network without a server."
         self._emit = emit
         self._page = page
         self._recent: deque[str] = deque(maxlen=_RECENT)
+        self._losses = 0
+        "How often the server has lost the mailbox of a code that waited."
+
+    def lost(self, error: DcsendError) -> None:
+        """Note that the mailbox on the server is lost for good, so that its code works no more.
+
+        Further codes use the server, unless it violates the protocol or loses one after the other.
+
+        Args:
+            error: why it is lost.
+
+        Raises:
+            DcsendError: *error*, if there is no other way.
+        """
+        self._losses += 1
+        if isinstance(error, RemoteProtocolError) or self._losses >= _MAX_LOSSES:
+            self.server = None
+            if not self.is_local:
+                raise error
 
     @asynccontextmanager
     async def mailboxes(self, chosen: str = "") -> AsyncIterator[tuple[str, Sequence[Mailbox]]]:
@@ -73,11 +95,11 @@ class Allocation:
                         await stack.enter_async_context(self._on_server(self.server, chosen))
                     )
                 except DcsendError as exc:
-                    if not self._mdns:
+                    if not self.is_local:
                         raise
                     self._emit(Warned("server", exc.message, exc.hint))
                     self.server = None
-            if self._mdns:
+            if self.is_local:
                 number = found[0].number if found else await self._free_number(chosen)
                 found.append(await stack.enter_async_context(self._in_this_network(number)))
             self._recent.append(found[0].number)
@@ -103,7 +125,7 @@ class Allocation:
         """Return whether a number was used lately, or has a code in this network."""
         from dcsend.rendezvous import discovery
 
-        return number in self._recent or (self._mdns and await discovery.is_taken(number))
+        return number in self._recent or (self.is_local and await discovery.is_taken(number))
 
     async def _free_number(self, chosen: str) -> str:
         """Return *chosen*, or a number that is not taken.

@@ -15,6 +15,7 @@ __all__ = [
     "Link",
     "ShortCodeOver",
     "ShortCodeReady",
+    "ShortCodeServer",
     "ShortCodeUsed",
 ]
 
@@ -97,8 +98,28 @@ class ShortCodeReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortCodeServer:
+    """The connection to the server of the short code is lost, or is back.
+
+    It is made again until the code is used or has expired.
+    """
+
+    event: ClassVar = "short_code_server"
+    server: str
+    "The rendezvous server."
+    connected: bool
+    "Whether devices find the code on the server."
+    local: bool
+    "Whether devices in this network find the code without the server."
+
+    def as_json(self) -> JsonObject:
+        """Return the fields."""
+        return {"server": self.server, "connected": self.connected, "local": self.local}
+
+
+@dataclass(frozen=True, slots=True)
 class ShortCodeUsed:
-    """The short code works no more: a device has tried it, with the right words or with others.
+    """The short code works no more: a device has tried it, or the server has lost its number.
 
     If no peer is accepted because of that, another code or `ShortCodeOver` follows.
     """

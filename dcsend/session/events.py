@@ -20,6 +20,7 @@ from dcsend.session.code_events import (
     Link,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeServer,
     ShortCodeUsed,
 )
 from dcsend.session.verdicts import FileFinished, Verdicts
@@ -39,6 +40,7 @@ __all__ = [
     "Progressed",
     "ShortCodeOver",
     "ShortCodeReady",
+    "ShortCodeServer",
     "ShortCodeUsed",
     "TextExchanged",
     "Warned",
@@ -347,6 +349,7 @@ Event = (
     | Progressed
     | ShortCodeOver
     | ShortCodeReady
+    | ShortCodeServer
     | ShortCodeUsed
     | FileFinished
     | TextExchanged

@@ -125,7 +125,8 @@ class Hosting:
         try:
             yield int(self._sockets[0].getsockname()[1])
         finally:
-            self._mailbox = None
+            if self._mailbox is mailbox:  # not that of a later code
+                self._mailbox = None
 
     async def close(self) -> None:
         """Stop serving; idempotent."""

@@ -1,8 +1,9 @@
 """The short codes of a run that has published a dial code: one after the other, one guess each.
 
     number ─► shown ─► first message ─┬─ right words ─► connects, as a dial does ─► the run goes on
-      ▲                               │                  └─ no path, or it has left ───┐
-      └─────────── new words ◄────────┴─ wrong words; the third time only if a person agrees
+      ▲         │                     │                  └─ no path, it has left, or is slow ─┐
+      │         └─ lost by the server │                                                       │
+      └─────────── new words ◄────────┴─ wrong words; the third time only if a person agrees ─┘
 
 A joiner reaches this side through the rendezvous server, through the mailbox that this side serves
 in its network, or both; the first message in either of them uses the code up.
@@ -28,7 +29,14 @@ from dcsend.peers.loading import Peer
 from dcsend.rendezvous.servers import Server
 from dcsend.session.allocation import Allocation
 from dcsend.session.conclusion import unexpected
-from dcsend.session.events import Emit, ShortCodeOver, ShortCodeReady, ShortCodeUsed, Warned
+from dcsend.session.events import (
+    Emit,
+    ShortCodeOver,
+    ShortCodeReady,
+    ShortCodeServer,
+    ShortCodeUsed,
+    Warned,
+)
 from dcsend.session.hosting import Hosting
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import OwnCode, ShortCode, own
@@ -45,6 +53,9 @@ logger = logging.getLogger(__name__)
 
 MAX_WRONG: Final = 3
 "Wrong codes in a row until a person is asked whether there is to be another one."
+_SLOW: Final = 6.0
+"""Seconds from the answer to a joiner with the right words until the next code is shown beside its
+attempt, which takes up to `trickling.LONGEST` if the joiner's program was killed."""
 Confirm = Callable[[], Awaitable[bool]]
 "Asks a person whether another short code is to be shown."
 
@@ -68,6 +79,14 @@ class _WrongCode(AuthenticationFailed):
         super().__init__(
             "a wrong code was entered, which uses this code up", "give the other side the new code"
         )
+
+
+class _Lost(Exception):
+    """The server has lost the mailbox of a code that waited."""
+
+    def __init__(self, reason: DcsendError) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 class ShortCodes(Generic[Peer]):
@@ -102,6 +121,8 @@ class ShortCodes(Generic[Peer]):
         self._expires = expires
         self._confirm = confirm
         self._max_wrong = max_wrong
+        self._wrong = 0
+        "Wrong codes in a row."
 
     @property
     def has_server(self) -> bool:
@@ -127,30 +148,37 @@ class ShortCodes(Generic[Peer]):
             self._emit(ShortCodeOver(unexpected(error)))
 
     async def _show(self, code: OwnCode) -> None:
-        wrong = 0
-        while True:
-            try:
-                if await self._one(code):
-                    wrong = 0
-                else:
-                    wrong += 1
-            except DcsendError as exc:
-                self._emit(ShortCodeOver(exc))
-                return
-            if self._max_wrong is not None and wrong >= self._max_wrong:
-                if not await self._confirmed():
-                    self._emit(
-                        ShortCodeOver(
-                            AuthenticationFailed(
-                                f"{wrong} wrong short codes in a row: no more are shown",
-                                "the dial code and the link still work",
-                            )
+        attempts: set[asyncio.Task[None]] = set()
+        "Those of codes that are used up, and that of the present code."
+        try:
+            while True:
+                is_joined = asyncio.Event()
+                attempt = asyncio.create_task(self._one(code, is_joined))
+                attempts.add(attempt)
+                await _first_of(attempt, asyncio.create_task(is_joined.wait()))
+                if not attempt.done():
+                    await asyncio.wait({attempt}, timeout=_SLOW)
+                for done in [task for task in attempts if task.done()]:
+                    attempts.remove(done)
+                    done.result()
+                if self._max_wrong is not None and self._wrong >= self._max_wrong:
+                    if not await self._confirmed():
+                        raise AuthenticationFailed(
+                            f"{self._wrong} wrong short codes in a row: no more are shown",
+                            "the dial code and the link still work",
                         )
-                    )
-                    return
-                wrong = 0
-            await self._listener.free.wait()
-            code = OwnCode("", new_words(self._settings.words))
+                    self._wrong = 0
+                await self._listener.free.wait()
+                code = OwnCode("", new_words(self._settings.words))
+        except DcsendError as exc:
+            self._emit(ShortCodeOver(exc))
+            if attempts:
+                await asyncio.wait(attempts)
+        finally:
+            for task in attempts:
+                task.cancel()
+            if attempts:
+                await asyncio.wait(attempts)
 
     async def _confirmed(self) -> bool:
         """Ask whether to go on; the question is withdrawn while a peer is connected."""
@@ -168,8 +196,12 @@ class ShortCodes(Generic[Peer]):
                 await asyncio.wait({asking, taken})
         return False
 
-    async def _one(self, wanted: OwnCode) -> bool:
-        """Show one code, and connect the joiner that has it; return whether its words were right.
+    async def _one(self, wanted: OwnCode, is_joined: asyncio.Event) -> None:
+        """Show one code, and connect the joiner that has it.
+
+        Args:
+            wanted: its words, and its number if that is chosen.
+            is_joined: set when a joiner with the words begins to connect.
 
         Raises:
             DcsendError: no code can be shown.
@@ -185,30 +217,45 @@ class ShortCodes(Generic[Peer]):
             code = ShortCode(number, wanted.words, host_in_code(server))
             self._emit(ShortCodeReady(code.text(), name, self._expires))
             try:
-                mailbox, items = await self._joined(mailboxes, allocator)
-                self._emit(ShortCodeUsed(code.text()))
+                mailbox, items = await self._joined(mailboxes, allocator, name)
             except _WrongCode as exc:
+                self._wrong += 1
                 self._emit(ShortCodeUsed(code.text()))
                 await _close(mailboxes, "scary")
                 self._emit(Warned("short-code", exc.message, exc.hint))
-                return False
+                return
+            except _Lost as exc:
+                self._allocation.lost(exc.reason)
+                self._emit(ShortCodeUsed(code.text()))
+                self._emit(Warned("server", exc.reason.message, "give the other side the new code"))
+                return
+            self._wrong = 0
+            self._emit(ShortCodeUsed(code.text()))
+            is_joined.set()
             await _close([one for one in mailboxes if one is not mailbox], "happy")
             await self._connect(mailbox, allocator, items)
-            return True
 
     async def _joined(
-        self, mailboxes: Sequence[Mailbox], allocator: Allocator
+        self, mailboxes: Sequence[Mailbox], allocator: Allocator, server: str
     ) -> tuple[Mailbox, Sequence[Item]]:
         """Wait for the joiner; return its mailbox and what it has sent: its offer, and more.
 
+        Meanwhile report when the *server* is lost, and when it is back.
+
         Raises:
             _WrongCode: its first message uses the code up.
-            DcsendError: all mailboxes are lost.
+            _Lost: the server has lost its mailbox, so that the code does not lead here any more.
         """
+
+        def report(connected: bool) -> None:
+            self._emit(ShortCodeServer(server, connected, self._allocation.is_local))
+
         waiting = {asyncio.create_task(one.next()): one for one in mailboxes}
         early: dict[Mailbox, list[tuple[str, bytes]]] = {one: [] for one in mailboxes}
         "Messages that came before the first one of their mailbox; those of others are never used."
         try:
+            for one in mailboxes:
+                one.watch(report)
             while True:
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -216,15 +263,14 @@ class ShortCodes(Generic[Peer]):
                     try:
                         message = task.result()
                     except DcsendError as exc:
-                        if not waiting:
-                            raise
-                        self._emit(Warned("server", exc.message, exc.hint))
-                        continue
+                        raise _Lost(exc) from exc
                     if message[0] == "b0":
                         return mailbox, _opened(allocator, mailbox, [message, *early[mailbox]])
                     early[mailbox].append(message)
                     waiting[asyncio.create_task(mailbox.next())] = mailbox
         finally:
+            for one in mailboxes:
+                one.watch(_ignore)
             for task in waiting:
                 task.cancel()
             if waiting:
@@ -284,6 +330,19 @@ def _opened(
         if isinstance(exc, AuthenticationFailed):
             mailbox.add(*allocator.refusal())
         raise _WrongCode from exc
+
+
+async def _first_of(task: asyncio.Task[Any], waiting: asyncio.Task[Any]) -> None:
+    """Wait until one of two tasks is done; the second one is cancelled then."""
+    try:
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        await asyncio.wait({waiting})
+
+
+def _ignore(connected: bool) -> None:
+    """Report nothing: the code is used up."""
 
 
 async def _close(mailboxes: Sequence[Mailbox], mood: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from dcsend.session.events import (
     Link,
     ShortCodeOver,
     ShortCodeReady,
+    ShortCodeServer,
     ShortCodeUsed,
     Warned,
 )
@@ -181,6 +183,25 @@ def test_code_that_was_used_up_is_removed(seat: Seat) -> None:
     rows = seat.after(announced(), short(), ShortCodeUsed("7-walrus-umbrella"))
     assert [row for row in rows if "walrus" in row] == []
     assert any("dcsend receive ..." in row for row in rows)
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+@pytest.mark.parametrize("local", [False, True])
+def test_server_that_is_lost_is_named_beside_the_code_until_it_is_back(
+    columns: int, rows: int, *, local: bool
+) -> None:
+    pty = Pty(columns, rows)
+    display = Seat(pty).display()
+    name = "rendezvous.example.org"
+    before = shown(display, pty, announced(host=name), short(f"7-walrus-umbrella@{name}", name))
+    lost = shown(display, pty, ShortCodeServer(name, connected=False, local=local))
+    text = " ".join(" ".join(re.sub("[▀▄█ ]+", " ", row) for row in lost).split())
+    effect = "works in this network" if local else "does not work"
+    assert re.search(f"(?:{name}|the server) can't be reached: the code {effect}", text)
+    back = shown(display, pty, ShortCodeServer(name, connected=True, local=local))
+    assert back[-6:] == before[-6:]
+    assert not any("reached" in row for row in back)
+    pty.close()
 
 
 def test_words_of_the_first_code_do_not_return_when_addresses_change() -> None:

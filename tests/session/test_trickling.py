@@ -13,6 +13,7 @@ from dcsend.peers.offer_answer import Servers
 from dcsend.rendezvous.handshake import Allocator, Joiner
 from dcsend.rendezvous.ice_servers import IceServer
 from dcsend.rendezvous.items import Bye, End, Item
+from dcsend.rendezvous.mailbox import Report
 from dcsend.session.trickling import connect
 from tests.support.peers import published
 from tests.support.trickling import allocating, joining, without_candidates
@@ -34,6 +35,9 @@ class Silence:
         """Wait."""
         await asyncio.Event().wait()
         raise AssertionError
+
+    def watch(self, report: Report) -> None:
+        """Report nothing."""
 
     async def close(self, mood: str) -> None:
         """Do nothing."""
