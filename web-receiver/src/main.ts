@@ -25,6 +25,7 @@ import { iceServers } from "./session/ice_settings.ts";
 import { join, type ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
 import { Run } from "./session/story.ts";
+import { isInSight, onSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
 import { read, type ShortCode } from "./signaling/shortcode.ts";
@@ -254,10 +255,7 @@ function restart(): void {
   display.paste();
 }
 
-/**
- * Dial when the page becomes visible. A program that preloads links, or a background tab, must not
- * use the code before the user does.
- */
+/** Dial when the page becomes visible. */
 function connectInSight(text: string): void {
   if (isInSight()) {
     connect(text);
@@ -267,16 +265,6 @@ function connectInSight(text: string): void {
   store(text);
   display.connecting(false);
   whenInSight = () => connect(text);
-}
-
-function isInSight(): boolean {
-  // Not in TypeScript's DOM types: whether the browser preloads the page.
-  const { prerendering = false } = document as Document & { readonly prerendering?: boolean };
-  return document.visibilityState === "visible" && !prerendering;
-}
-
-function sightChanged(): void {
-  if (isInSight()) whenInSight?.();
 }
 
 /** Create the offer, the first of two codes, and show it. */
@@ -441,11 +429,11 @@ addEventListener("pagehide", () => {
   }
   display.leave();
 });
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible") void wakeLock.renew();
-  sightChanged();
+onSight(() => {
+  if (!isInSight()) return;
+  void wakeLock.renew();
+  whenInSight?.();
 });
-document.addEventListener("prerenderingchange", sightChanged);
 for (const type of ["online", "offline"]) addEventListener(type, () => display.reconsider());
 setInterval(() => sleep.tick(), 1000);
 if (isFramed) {

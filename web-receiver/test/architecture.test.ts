@@ -13,6 +13,7 @@ const PYTHON = join(SOURCES, "..", "..", "dcsend");
 const LAYERS: Readonly<Record<string, string>> = {
   "main.ts": "main",
   "codes.ts": "main",
+  "sight.ts": "main",
   "start.ts": "main",
   "stored.ts": "main",
   "display.ts": "display",
@@ -54,7 +55,7 @@ const TYPES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The files that may use the document. */
-const DOM = /^(display\.ts|display\/.*|main\.ts|codes\.ts|start\.ts|unpack\.ts)$/;
+const DOM = /^(display\.ts|display\/.*|main\.ts|codes\.ts|sight\.ts|start\.ts|unpack\.ts)$/;
 
 /** Functions that could turn an untrusted text into html or script. */
 const DANGEROUS =
