@@ -9,6 +9,7 @@ import { complete, isShort, namedServer, serverFor } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
+import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, probe, type World } from "./files/capabilities.ts";
 import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
@@ -42,9 +43,6 @@ const PROBING = 3000;
  */
 const LAST = 600;
 
-/** The longest delay of a timer, in milliseconds. */
-const MOST_DELAY = 2 ** 31 - 1;
-
 /** The circumstances of a code that can't be read. */
 const NOWHERE = {
   ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
@@ -66,9 +64,6 @@ const NOTHING: World = {
 
 let world = NOTHING;
 let code = "";
-/** When the code expires, in seconds since 1970. */
-let expiry = Number.POSITIVE_INFINITY;
-let expiring: ReturnType<typeof setTimeout> | undefined;
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
 /** Whether the one guess of a short code was made, after which it never works again. */
@@ -89,6 +84,8 @@ let whenInSight: (() => void) | null = null;
 const wakeLock = new WakeLock();
 const wallClock = () => Date.now() / 1000;
 const sleep = new Sleep(wallClock);
+// By then an error may be shown that offers to try the code again.
+const expiry = new Expiry(wallClock, () => display.reconsider());
 
 /** Probe the browser; again for each run, because saved files reduce the free space. */
 async function look(): Promise<void> {
@@ -101,7 +98,7 @@ const display = new Display({
   exchange,
   answer,
   retry: () => connect(code),
-  canRetry: () => code !== "" && !isUsed && expiry > wallClock(),
+  canRetry: () => code !== "" && !isUsed && !expiry.isPast,
   restart,
   stop() {
     if (whenInSight === null && !isShowing) run?.stop();
@@ -147,8 +144,7 @@ function joinBy(text: string): void {
     return;
   }
   code = text;
-  expiry = Number.POSITIVE_INFINITY;
-  clearTimeout(expiring);
+  expiry.set(Number.POSITIVE_INFINITY);
   isBegun = false;
   unused();
   display.connecting();
@@ -158,7 +154,7 @@ function joinBy(text: string): void {
     isGuessed = true;
     usedUp();
   };
-  begin((signal) => join(short, { ...options, spent }, signal), expiry);
+  begin((signal) => join(short, { ...options, spent }, signal), expiry.time);
 }
 
 /** Show short codes, and connect to the side that enters one. */
@@ -224,29 +220,12 @@ function dialBy(text: string): void {
   const { addresses, fingerprint, secret, expires } = decoded;
   const target = { addresses, fingerprint, password: icePassword(secret) };
   code = text;
-  expiry = expires;
-  watchExpiry();
+  expiry.set(expires);
   isBegun = false;
   unused();
   display.connecting();
   const server = location.hostname.replace(/^\[|\]$/g, "");
   begin((signal) => dial(target, { server, signal }), expires);
-}
-
-/**
- * Show an error that offers to try the code again for the new circumstances once the code expires.
- *
- * A timer may fire before the clock has reached the time of expiry: Firefox rounds `Date.now()` down
- * by an amount that it varies (privacy.reduceTimerPrecision), and the clock of the device may be set.
- */
-function watchExpiry(): void {
-  clearTimeout(expiring);
-  const left = (expiry - wallClock()) * 1000;
-  if (left > MOST_DELAY) return;
-  expiring = setTimeout(() => {
-    if (expiry > wallClock()) watchExpiry();
-    else display.reconsider();
-  }, Math.max(0, left) + 1);
 }
 
 /** Ask for another code. */

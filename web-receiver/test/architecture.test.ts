@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "stored.ts": "main",
   "display.ts": "display",
   "device.ts": "helpers",
+  "expiry.ts": "helpers",
   "favicon.ts": "helpers",
   "pieces.ts": "helpers",
   "selection.ts": "helpers",
