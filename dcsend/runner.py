@@ -167,17 +167,21 @@ def _with_code(settings: Settings) -> Settings:
     if settings.code == "@-" and sys.stdin is None:
         raise UsageError("standard input is closed", "give the code itself, or @FILE")
     from dcsend.display.paste import resolve_code_argument
+    from dcsend.signaling.link import both_codes
     from dcsend.signaling.shortcode import resembles_short_code
+
+    def ends_with_words(text: str) -> bool:
+        return resembles_short_code(text) or both_codes(text) is not None
 
     def complete(text: str) -> bool:
         # Further words, or a server, may follow a short code: Enter ends it.
-        if resembles_short_code(text) and not text.endswith("\n"):
+        if ends_with_words(text) and not text.endswith("\n"):
             return False
         return not _fault(text)
 
     def wrong(text: str) -> str:
         """Return why a short code is invalid; empty for other texts."""
-        return _fault(text) if text.endswith("\n") and resembles_short_code(text) else ""
+        return _fault(text) if text.endswith("\n") and ends_with_words(text) else ""
 
     if settings.code == "@-" and is_terminal(sys.stdin):
         begin(_load, "dcsend-load")
@@ -213,9 +217,12 @@ def _checked(text: str) -> None:
         DcsendError: it is neither a short code, nor a dial code, nor an offer.
     """
     from dcsend.description import SdpType
-    from dcsend.signaling import blob, dialcode, shortcode
+    from dcsend.signaling import blob, dialcode, link, shortcode
 
-    if shortcode.resembles_short_code(text):
+    if (codes := link.both_codes(text)) is not None:
+        dialcode.decode(codes[0])
+        shortcode.read(codes[1])
+    elif shortcode.resembles_short_code(text):
         shortcode.read(text)
     elif blob.is_blob(text):
         blob.decode(text, SdpType.OFFER)

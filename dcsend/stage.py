@@ -15,7 +15,7 @@ from dcsend.display.log import log_event
 from dcsend.display.streams import Stream, enable_escapes, is_terminal, written_aside
 from dcsend.ending import watch_for_the_end
 from dcsend.errors import DcsendError
-from dcsend.session.events import CodeReady, Event, Failed, Finished
+from dcsend.session.events import CodeReady, Event, Failed, Finished, ShortCodeReady
 from dcsend.session.story import OwnOutput
 from dcsend.settings import Settings
 
@@ -127,10 +127,11 @@ class Stage:
             self.events = None  # or events would be written into the file that is to be sent
         if self.events is not None:
             self.events.show(event)
-        if isinstance(event, CodeReady) and self.qr_file is not None:
+        link = event.link if isinstance(event, CodeReady | ShortCodeReady) else ""
+        if link and self.qr_file is not None:
             from dcsend.display.qr import write_qr_file
 
-            write_qr_file(event.link, self.qr_file)
+            write_qr_file(link, self.qr_file)
 
 
 def run_on_stage(

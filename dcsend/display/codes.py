@@ -182,6 +182,8 @@ class CodeDisplay:
             verb = "receive" if self._dial.role == "sender" else "send PATH --to"
             where = "" if event.server else ", in this network only"
             self._screen.line(f"or with the short code{where}: dcsend {verb} {event.code}")
+            if event.link:
+                self._screen.line(f"or open in a browser in any network: {event.link}")
 
     def _show_server(self, event: ShortCodeServer) -> None:
         """Show that the server of the short code can't be reached, or can be again."""

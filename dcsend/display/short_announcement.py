@@ -56,6 +56,11 @@ class ShortAnnouncement:
         return "-".join((_PENDING, *self.code.words)) + host
 
     @property
+    def link(self) -> str:
+        """The link for a browser; with both codes if the page is hosted and there is a server."""
+        return (self.short.link if self.short is not None else "") or self.code.link
+
+    @property
     def command(self) -> str:
         """The command for another machine."""
         verb = "receive" if self.code.role == "sender" else "send PATH --to"
@@ -86,15 +91,15 @@ def announce_short(
         UsageError: the link is too long for a QR code.
     """
     columns, rows = err.window
-    paged = not what.code.link.startswith(_NO_PAGE)
+    paged = not what.link.startswith(_NO_PAGE)
     expiry = until(what.code.expires, now)
     status = _status(columns)
-    choice = choose(what.code.link, err, wanted)
+    choice = choose(what.link, err, wanted)
     offer = broken(offered(what.code), columns)
     title = "on the other machine, run" + (", or enter the code on the page:" if paged else ":")
     facts = _facts(what, expiry, columns)
     head = [*broken([title, "", what.command, ""], columns), *facts, "", *_dial(what)]
-    links = broken(_links(what.code, hosted=hosted), columns) if paged else []
+    links = broken(_links(what, hosted=hosted), columns) if paged else []
     if choice.mode is None or not paged:
         notes = [choice.reason] if choice.reason and paged else []
         if heights([*offer, *head, *links], columns) + _STATUS <= rows:
@@ -104,7 +109,7 @@ def announce_short(
         return Announcement([*links, *offer, *head], status, notes, len(head))
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if what.code.role == "sender" else " to send from it"
-    drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=rows)
+    drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=rows)
     shown = [*head, *broken([f"or {phone}:"], columns), *drawn]
     below = ["", *links]
     if not news and heights([*shown, *below], columns) + _STATUS <= rows:
@@ -120,7 +125,7 @@ def announce_short(
         ([what.command], news, news),
     ):
         room = rows - heights(top, columns)
-        drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=room)
+        drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=room)
         if len(drawn) + _STATUS <= room and (not needed or has_room(drawn, needed, columns)):
             shown = [*top, *beside(drawn, advice, columns)]
             if len(top) == 1:
@@ -128,9 +133,13 @@ def announce_short(
             return Announcement([*above, *shown], status, [], len(shown), bool(news))
     # Only the QR code fits into the window, and the code beside it.
     command = what.command.removesuffix(what.text).strip()
-    needed = [f"run {command}, or open the page, with:", what.text, *news]
-    drawn = qr_lines(what.code.link, mode=choice.mode, columns=columns, rows=rows)
-    if not has_room(drawn, needed, columns):
+    drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=rows)
+    # A long server is on a row of its own; a code can also be entered with a space there.
+    for text in (what.text, what.text.replace("@", " @")):
+        needed = [f"run {command}, or open the page, with:", text, *news]
+        if has_room(drawn, needed, columns):
+            break
+    else:
         return announce_short(what, err, "none", now, hosted=hosted)
     shown = beside(drawn, [*needed, *beside_it], columns)
     status = _lost_status(what.lost, columns) or _status(columns, expiry)
@@ -195,11 +204,11 @@ def _dial(what: ShortAnnouncement) -> list[str]:
     return ["or, from a network that reaches this machine:", "", command, ""]
 
 
-def _links(code: CodeReady, *, hosted: bool) -> list[str]:
+def _links(what: ShortAnnouncement, *, hosted: bool) -> list[str]:
     """Return the links, each below a line that says where it works."""
     where = "in a browser" if hosted else "in a browser in the same network"
-    others = [row for one in code.links[1:] for row in (f"or {network_of(one)}:", one.url)]
-    return [f"or open {where}:", code.link, *others]
+    others = [row for one in what.code.links[1:] for row in (f"or {network_of(one)}:", one.url)]
+    return [f"or open {where}:", what.link, *others]
 
 
 def _status(columns: int, expiry: str = "") -> str:

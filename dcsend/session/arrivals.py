@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from dcsend.peers.listener import Listener
     from dcsend.peers.transfer import TransferConnection
 
-__all__ = ["Arrivals", "Awaited", "Dialed", "Met"]
+__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Met"]
 
 logger = logging.getLogger(__name__)
 
 MAX_RETURNS: Final = 5
 "How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
+ANEW: Final = "the other side shows a new code"
+"What a further attempt needs after a short code."
 _FOR_ANOTHER: Final = "run it again for a new code"
 SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."

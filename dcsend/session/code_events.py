@@ -77,7 +77,8 @@ class CodeReady:
 class ShortCodeReady:
     """A short code can be used from now on.
 
-    Emitted again, with another code, after a code was used up. The dial code stays valid.
+    Emitted again, with another code, after a code was used up, and with another link when the
+    addresses of this machine have changed. The dial code stays valid.
     """
 
     event: ClassVar = "short_code"
@@ -87,12 +88,15 @@ class ShortCodeReady:
     "The rendezvous server; empty if the code works in this network only."
     expires: datetime.datetime
     "When the code expires; with a time zone."
+    link: str = field(default="", repr=False)
+    "The address of a hosted page with the dial code and this one; empty without such a page."
 
     def as_json(self) -> JsonObject:
-        """Code, server, when the code expires (ISO 8601)."""
+        """Code, server, link, when the code expires (ISO 8601)."""
         return {
             "code": self.code,
             "server": self.server or None,
+            "link": self.link or None,
             "expires": self.expires.isoformat(timespec="seconds"),
         }
 

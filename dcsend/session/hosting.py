@@ -12,6 +12,7 @@ import ipaddress
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import UsageError
@@ -22,6 +23,7 @@ from dcsend.session.events import Emit, Link, Warned
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import DialCode, page_base
+from dcsend.signaling.link import link_of_both
 
 if TYPE_CHECKING:
     from dcsend.rendezvous.local_mailbox import LocalMailbox
@@ -81,6 +83,8 @@ class Hosting:
         self._load = load
         self._url = page_base(settings.page_url) if settings.page_url else ""
         self._port = settings.port
+        self._code: DialCode | None = None
+        "The newest one."
         self._page: Page | None = None
         self._sockets: list[socket.socket] = []
         self._server: PageServer | None = None
@@ -106,11 +110,24 @@ class Hosting:
         Raises:
             UsageError: no browser can reach this machine by the addresses in the code.
         """
+        self._code = code
         if self._page is None:
             return (Link(code.link(self._url or _NO_PAGE), ""),)
         port = self._sockets[0].getsockname()[1]
         hosts = page_hosts(code, names)
         return tuple(Link(code.link(f"http://{host}:{port}/"), name) for host, name in hosts)
+
+    def link_of_both(self, short_code: str) -> str:
+        """Return the link to a hosted page with both codes; empty if the page is not hosted.
+
+        A phone that opens it may be in any network, and reaches the addresses of the dial code in
+        one only. So that the QR code stays small, the dial code has one address: the other ones
+        are candidates of the short code.
+        """
+        if not self._url or self._url == _NO_PAGE or self._code is None:
+            return ""
+        code = replace(self._code, addresses=self._code.addresses[:1])
+        return link_of_both(code.link(self._url), short_code)
 
     def start(self) -> None:
         """Serve as soon as the server is imported; does not wait."""

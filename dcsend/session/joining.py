@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 from dcsend.description import Description
 from dcsend.errors import (
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
 
-__all__ = ["ANSWER", "joined", "load"]
+__all__ = ["ANSWER", "Joined", "join", "joined", "load"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +56,19 @@ def load() -> None:
     import dcsend.rendezvous.websocket  # noqa: F401
 
 
+class Joined(Generic[Peer]):
+    """The connection to an allocator, and its mailbox, which is being closed."""
+
+    def __init__(self, peer: Peer, mailbox: Mailbox) -> None:
+        self.peer = peer
+        self._closing = asyncio.create_task(mailbox.close("happy"))
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self.peer.close()
+        await self._closing
+
+
 @asynccontextmanager
 async def joined(
     settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
@@ -63,8 +76,29 @@ async def joined(
     """Yield a connection to the side that shows *code*; closed at the end.
 
     Args:
-        settings: servers, ports, timeouts; `code` is not used.
+        settings: as `join`.
         emit: gets notes about servers, and an error before the connection is closed because of it.
+        code: as `join`.
+        make: as `join`.
+
+    Raises:
+        DcsendError: as `join`.
+    """
+    with reported_first(emit):
+        made = await join(settings, emit, code, make)
+    try:
+        with reported_first(emit):
+            yield made.peer
+    finally:
+        await made.close()
+
+
+async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]) -> Joined[Peer]:
+    """Connect to the side that shows *code*.
+
+    Args:
+        settings: servers, ports, timeouts; `code` is not used.
+        emit: gets notes about servers.
         code: what the person has entered.
         make: of `loading`: makes the connection.
 
@@ -91,9 +125,8 @@ async def joined(
     )
     mailbox: Mailbox | None = None
     try:
-        with reported_first(emit):
-            mailbox, first = await _found(settings, emit, code)
-            peer = await _connect(await opening, mailbox, first, code)
+        mailbox, first = await _found(settings, emit, code)
+        return Joined(await _connect(await opening, mailbox, first, code), mailbox)
     except BaseException:
         opening.cancel()
         await asyncio.wait({opening})
@@ -102,13 +135,6 @@ async def joined(
         if not opening.cancelled() and opening.exception() is None:
             await opening.result().close()
         raise
-    closing = asyncio.create_task(mailbox.close("happy"))
-    try:
-        with reported_first(emit):
-            yield peer
-    finally:
-        await peer.close()
-        await closing
 
 
 async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code: ShortCode) -> Peer:

@@ -23,7 +23,7 @@ from dcsend.net.udp import UdpPort
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.rendezvous.servers import NONE, read_option
-from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
+from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.entered import Enter, WaitingOrEntered
 from dcsend.session.events import CodeReady, Emit, Event, Warned
@@ -33,6 +33,7 @@ from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_
 from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
+from dcsend.signaling.link import both_codes
 from dcsend.signaling.shortcode import read, resembles_short_code
 
 if TYPE_CHECKING:
@@ -99,9 +100,12 @@ async def _one_way(
             yield Met(connection)
         return
     refuse_idle_turn(settings)
-    if resembles_short_code(settings.code):
+    if (codes := both_codes(settings.code)) is not None:
+        async with _either(settings, emit, *codes) as arrivals:
+            yield arrivals
+    elif resembles_short_code(settings.code):
         async with _joined(settings, emit, transfer_peer) as connection:
-            yield Met(connection, "the other side shows a new code")
+            yield Met(connection, ANEW)
     elif settings.code:
         with reported_first(emit):
             dial = partial(_dial, settings, transfer_peer)
@@ -170,6 +174,9 @@ async def _ask(ask: Ask, wanted: SdpType | None, validate: Callable[[str], objec
 
 
 def _is_dial_code(text: str) -> bool:
+    """Return whether *text* has a dial code, alone or with a short code."""
+    if both_codes(text) is not None:
+        return True
     try:
         decode(text)
     except DcsendError:
@@ -202,7 +209,13 @@ async def _published(
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
     code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
-        announce = partial(_with_words, settings, emit, code.words) if code else emit
+        short: ShortCodes[Peer] | None = None
+
+        def announce(event: Event) -> None:
+            emit(_with_words(settings, code.words, event) if code else event)
+            if isinstance(event, CodeReady) and short is not None:
+                short.renew_link()
+
         listener, publication = await _listen(settings, announce, role, page, make, watch)
         when = datetime.datetime.now(datetime.UTC).astimezone()
         when += datetime.timedelta(seconds=settings.expires)
@@ -231,12 +244,12 @@ async def _published(
             await listener.close()
 
 
-def _with_words(settings: Settings, emit: Emit, words: Sequence[str], event: Event) -> None:
-    """Emit an event, a code with what is known of the short code that follows it."""
+def _with_words(settings: Settings, words: Sequence[str], event: Event) -> Event:
+    """Return an event, a code with what is known of the short code that follows it."""
     if isinstance(event, CodeReady):
         host = host_in_code(read_option(settings.server or NONE))
         event = replace(event, words=words, host=host)
-    emit(event)
+    return event
 
 
 def _is_exchanged(settings: Settings) -> bool:
@@ -257,10 +270,30 @@ def _joined(settings: Settings, emit: Emit, make: Make[Peer]) -> AbstractAsyncCo
     return joined(settings, emit, read(settings.code), make)
 
 
+@asynccontextmanager
+async def _either(
+    settings: Settings, emit: Emit, dial_code: str, short_code: str
+) -> AsyncIterator[Arrivals]:
+    """Yield the side whose link has both codes, dialed or joined."""
+    from dcsend.session.either import either  # a listener does not need it
+    from dcsend.session.joining import join
+
+    dial = partial(_dial, replace(settings, code=dial_code), transfer_peer)
+    expires, short = decode(dial_code).expires, read(short_code)
+    async with either(
+        # A dial shows the addresses of this machine.
+        None if settings.relay_only else dial,
+        # The number of an expired code may be that of another side by now.
+        None if expires < time.time() else partial(join, settings, emit, short, transfer_peer),
+        emit,
+    ) as arrivals:
+        yield arrivals
+
+
 async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
     from dcsend.peers.dialer import dial  # a listener does not need it
 
-    code = decode(settings.code)
+    code = decode((both_codes(settings.code) or [settings.code])[0])
     try:
         return await dial(
             [(address.host, address.port) for address in code.addresses],

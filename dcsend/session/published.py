@@ -33,7 +33,7 @@ class Published:
     def __init__(self, run: asyncio.Task[Finished], ready: CodeReady) -> None:
         self._run = run
         self._ready = ready
-        self._short = ""
+        self._short: ShortCodeReady | None = None
 
     @property
     def code(self) -> str:
@@ -43,16 +43,16 @@ class Published:
     @property
     def short_code(self) -> str:
         """The short code that works now; empty if there is none, or none yet."""
-        return self._short
+        return self._short.code if self._short is not None else ""
 
     @property
     def link(self) -> str:
-        """The link with the code in its fragment."""
-        return self._ready.link
+        """The link with the code in its fragment; with both codes, for a hosted page."""
+        return (self._short.link if self._short is not None else "") or self._ready.link
 
     @property
     def links(self) -> Sequence[Link]:
-        """One link for each network of this machine; the first is `link`."""
+        """One link with the dial code for each network of this machine."""
         return self._ready.links
 
     async def finished(self) -> Finished:
@@ -69,9 +69,9 @@ class Published:
             case CodeReady():
                 self._ready = event
             case ShortCodeReady():
-                self._short = event.code
+                self._short = event
             case ShortCodeUsed() | ShortCodeOver():
-                self._short = ""
+                self._short = None
 
 
 @asynccontextmanager

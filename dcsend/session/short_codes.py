@@ -15,6 +15,7 @@ import asyncio
 import datetime
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic
 
 from dcsend.description import Description
@@ -116,6 +117,9 @@ class ShortCodes(Generic[Peer]):
         """
         self._settings = settings
         self._allocation = Allocation(settings, emit, page)
+        self._page = page
+        self._shown: ShortCodeReady | None = None
+        "The code that can be used now."
         self._emit = emit
         self._listener = listener
         self._expires = expires
@@ -128,6 +132,13 @@ class ShortCodes(Generic[Peer]):
     def has_server(self) -> bool:
         """Whether the codes work outside this network: a server is named, and has not failed."""
         return self._allocation.server is not None
+
+    def renew_link(self) -> None:
+        """Emit the present code again if a new dial code has changed its link."""
+        if self._shown is not None and self._shown.link:
+            link = self._page.link_of_both(self._shown.code)
+            self._shown = replace(self._shown, link=link)
+            self._emit(self._shown)
 
     async def run(self, code: OwnCode) -> None:
         """Show one short code after the other, until a peer has been accepted.
@@ -214,26 +225,33 @@ class ShortCodes(Generic[Peer]):
                 mailbox.add(*allocator.first)
             server = self._allocation.server
             name = server.name if server is not None else ""
-            code = ShortCode(number, wanted.words, host_in_code(server))
-            self._emit(ShortCodeReady(code.text(), name, self._expires))
+            code = ShortCode(number, wanted.words, host_in_code(server)).text()
+            # Elsewhere, a code without a server is of no use.
+            link = self._page.link_of_both(code) if server is not None else ""
+            self._shown = ShortCodeReady(code, name, self._expires, link)
+            self._emit(self._shown)
             try:
                 mailbox, items = await self._joined(mailboxes, allocator, name)
             except _WrongCode as exc:
                 self._wrong += 1
-                self._emit(ShortCodeUsed(code.text()))
+                self._used_up(code)
                 await _close(mailboxes, "scary")
                 self._emit(Warned("short-code", exc.message, exc.hint))
                 return
             except _Lost as exc:
                 self._allocation.lost(exc.reason)
-                self._emit(ShortCodeUsed(code.text()))
+                self._used_up(code)
                 self._emit(Warned("server", exc.reason.message, "give the other side the new code"))
                 return
             self._wrong = 0
-            self._emit(ShortCodeUsed(code.text()))
+            self._used_up(code)
             is_joined.set()
             await _close([one for one in mailboxes if one is not mailbox], "happy")
             await self._connect(mailbox, allocator, items)
+
+    def _used_up(self, code: str) -> None:
+        self._shown = None
+        self._emit(ShortCodeUsed(code))
 
     async def _joined(
         self, mailboxes: Sequence[Mailbox], allocator: Allocator, server: str
@@ -300,7 +318,8 @@ class ShortCodes(Generic[Peer]):
             await connect(trickle, theirs, mailbox, allocator, early)
         except DcsendError as exc:
             busy = isinstance(exc, Taken)
-            if not busy:
+            # A device with both codes of a link ends one of its attempts when the other one wins.
+            if not busy and not self._listener.taken.is_set():
                 self._emit(Warned(exc.kind, exc.message, exc.hint))
             say_bye(mailbox, allocator, Bye("busy" if busy else "error", _clipped(exc.message)))
             await mailbox.close("errory")

@@ -23,6 +23,7 @@ from dcsend.session.events import (
     ShortCodeUsed,
     Warned,
 )
+from dcsend.signaling.link import link_of_both
 from tests.display.seats import CONNECTED, DIAL, LOCAL_PAGE, NOW, Seat, code, plainly
 from tests.display.test_qr import photographed, scanned
 from tests.support.screens import Pty
@@ -119,6 +120,31 @@ def test_command_is_last_where_the_links_fill_the_window() -> None:
     assert "...-" not in " ".join(rows)
     assert links[1].url in pty.written.replace("\r\n", "")
     pty.close()
+
+
+@pytest.mark.parametrize("rows", [24, 31, 50])
+def test_qr_code_of_a_hosted_page_has_both_codes_once_the_number_is_known(rows: int) -> None:
+    page, text = "https://example.org/dcsend/", "7-walrus-umbrella@rendezvous.example.org"
+    both = link_of_both(DIAL.link(page), text)
+    ready = replace(code(page), words=("walrus", "umbrella"), host="rendezvous.example.org")
+    number = replace(short(text, "rendezvous.example.org"), link=both)
+    pty = Pty(80, rows)
+    display = Seat(pty).display(hosted=True)
+    shown(display, pty, ready)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(page)
+    lines = [row[45:] if rows == 24 else row for row in shown(display, pty, number)]
+    assert text in "".join("".join(lines).split())
+    assert scanned(photographed(pty.screen, "dark")) == both
+    # Used up: its dial code still works.
+    shown(display, pty, ShortCodeUsed(text))
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(page)
+    pty.close()
+
+
+def test_link_with_both_codes_is_shown_off_a_terminal() -> None:
+    number = replace(short("7-walrus-umbrella@public", "public"), link="https://example.org/#1+7-x")
+    lines, _ = plainly(announced(host="public"), number)
+    assert "or open in a browser in any network: https://example.org/#1+7-x" in lines
 
 
 def test_window_without_room_beside_the_qr_code_has_the_life_in_the_status() -> None:

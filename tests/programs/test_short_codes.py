@@ -180,3 +180,23 @@ def test_prompt_loads_the_libraries_while_a_person_types(stage: Stage, tmp_path:
     while not all(name in loaded.read_text() for name in ("/aiohttp/", "/zeroconf/")):
         assert time.monotonic() < deadline
         time.sleep(0.02)  # nothing reports it
+
+
+def test_link_of_a_hosted_page_connects_a_terminal_by_its_dial_code(
+    server: StockServer, stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    sender = stage.send(file, "--page-url", "https://dcsend.example/")
+    link = str(short_code(sender)["link"])
+    assert link.startswith("https://dcsend.example/#")
+    receiver = stage.receive(link, tmp_path / "output")
+    assert_arrived(sender.end(), receiver.end(), file, tmp_path / "output")
+    assert sender.so_far("short_code_used") == []
+
+
+def test_damaged_link_is_refused_before_anything_is_opened(stage: Stage, tmp_path: Path) -> None:
+    for link in (
+        f"https://dcsend.example/#{150 * '3'}+7-walrus-umbrella",
+        f"#{150 * '3'}+7-walrus",
+    ):
+        received = stage.receive(link, tmp_path / "output").end()
+        assert (received.status, received.fatal["kind"]) == (2, "code")

@@ -12,7 +12,7 @@ from dcsend.ice import consent, relay, stun
 from dcsend.peers import listener, offer_answer, trickle
 from dcsend.protocol import limits
 from dcsend.sctp import timing
-from dcsend.session import conversation, joining, outgoing, trickling
+from dcsend.session import conversation, either, joining, outgoing, trickling
 from dcsend.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -46,6 +46,7 @@ OURS: Final = {
     "pair": trickle.PATIENCE,
     "answer": joining.ANSWER,
     "attempt": trickling.LONGEST,
+    "head-start": either.HEAD_START,
 }
 
 

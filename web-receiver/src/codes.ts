@@ -1,9 +1,14 @@
 /**
- * Short codes in this page: which server is used, which text is one, and what completes it.
+ * Codes in this page: how each kind connects, which server a short code uses, and what completes it.
  */
-import { UsageError } from "./errors.ts";
+import { MalformedCode, UsageError } from "./errors.ts";
+import { dial } from "./peers/browser.ts";
 import { ownServer, readOption, type Server } from "./rendezvous/servers.ts";
-import { completed, resemblesShortCode, type ShortCode } from "./signaling/shortcode.ts";
+import { type Connect, either } from "./session/either.ts";
+import { type JoinOptions, join } from "./session/joining.ts";
+import { decode, icePassword } from "./signaling/dialcode.ts";
+import { bothCodes } from "./signaling/link.ts";
+import { completed, read, resemblesShortCode, type ShortCode } from "./signaling/shortcode.ts";
 
 /** A number and a letter: more like a short code than a dial code, also if no word is right. */
 const NUMBERED = /^\W*\d{1,6}[\s\p{P}]+[a-z]/iu;
@@ -25,6 +30,50 @@ export function serverFor({ host }: ShortCode): Server {
     "this page names no rendezvous server, and neither does the code",
     "ask for the whole code, with @ and the server, or scan the QR code of the other side",
   );
+}
+
+/** How a code connects. */
+export interface Way {
+  readonly connect: Connect;
+  /** When the code expires, in seconds since 1970. */
+  readonly expires: number;
+  /** What can still be used after the one guess of a short code; empty for nothing. */
+  readonly left: string;
+}
+
+/**
+ * Return how a scanned or typed code of any kind connects. `options` are those of a short code.
+ * Throws UsageError if the code can't be read or used.
+ */
+export function wayOf(text: string, options: (server: Server) => JoinOptions): Way {
+  const codes = bothCodes(text);
+  if (codes !== null) {
+    const way = wayOf(codes[0], options);
+    const join = besideDial(codes[1], options);
+    // The number of an expired code may be that of another side by now.
+    if (join === null || way.expires < Date.now() / 1000) return way;
+    return { ...way, connect: (signal) => either(way.connect, join, signal), left: codes[0] };
+  }
+  if (isShort(text)) {
+    const short = read(text);
+    const chosen = options(serverFor(short));
+    const connect = (signal: AbortSignal) => join(short, chosen, signal);
+    return { connect, expires: Number.POSITIVE_INFINITY, left: "" };
+  }
+  const { addresses, fingerprint, secret, expires } = decode(text);
+  const target = { addresses, fingerprint, password: icePassword(secret) };
+  const server = location.hostname.replace(/^\[|\]$/g, "");
+  return { connect: (signal) => dial(target, { server, signal }), expires, left: "" };
+}
+
+/** Return how the short code of a link with both connects; null if this page names no server. */
+function besideDial(text: string, options: (server: Server) => JoinOptions): Connect | null {
+  try {
+    return wayOf(text, options).connect;
+  } catch (error) {
+    if (!(error instanceof UsageError) || error instanceof MalformedCode) throw error;
+    return null;
+  }
 }
 
 /** Return whether `text` is a short code, perhaps with errors. */

@@ -5,7 +5,7 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, isShort, namedServer, serverFor } from "./codes.ts";
+import { complete, namedServer, type Way, wayOf } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
@@ -17,19 +17,17 @@ import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
 import { safePath } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
-import { dial, type Offering, offer } from "./peers/browser.ts";
+import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import { Trickle } from "./peers/trickle.ts";
 import type { Event } from "./session/events.ts";
 import { iceServers } from "./session/ice_settings.ts";
-import { join, type ShortCodeOptions } from "./session/joining.ts";
+import type { ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
 import { Run } from "./session/story.ts";
 import { isInSight, onSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
-import { type DialCode, decode, icePassword } from "./signaling/dialcode.ts";
-import { read, type ShortCode } from "./signaling/shortcode.ts";
 import { store, stored, takeFragment, USED } from "./stored.ts";
 import { endings, strings } from "./strings.ts";
 import { explain } from "./wording.ts";
@@ -124,37 +122,34 @@ const hooks = {
   script: document.getElementById("script")?.textContent ?? "",
 };
 
-/** Connect by a scanned or typed code of either kind. */
+/** Connect by a scanned or typed code of any kind. */
 function connect(text: string): void {
-  if (isShort(text)) joinBy(text);
-  else dialBy(text);
-}
-
-/** Read a short code, and connect to the side that shows it. */
-function joinBy(text: string): void {
   leave();
-  let short: ShortCode;
-  let options: ShortCodeOptions;
+  const own = turn;
+  const spent = () => {
+    if (own !== turn) return;
+    if (way.left === "") {
+      isGuessed = true;
+      usedUp();
+    } else {
+      code = way.left;
+      store(code);
+    }
+  };
+  let way: Way;
   try {
-    short = read(text);
-    options = shortCodeOptions(serverFor(short));
+    way = wayOf(text, (server) => ({ ...shortCodeOptions(server), spent }));
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
     display.paste(explain(error, NOWHERE));
     return;
   }
   code = text;
-  expiry.set(Number.POSITIVE_INFINITY);
+  expiry.set(way.expires);
   isBegun = false;
   unused();
   display.connecting();
-  const own = turn;
-  const spent = () => {
-    if (own !== turn) return;
-    isGuessed = true;
-    usedUp();
-  };
-  begin((signal) => join(short, { ...options, spent }, signal), expiry.time);
+  begin(way.connect, way.expires);
 }
 
 /** Show short codes, and connect to the side that enters one. */
@@ -204,28 +199,6 @@ function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions 
       if (own === turn) display.note(message, hint);
     },
   };
-}
-
-/** Decode a dial code, and dial. */
-function dialBy(text: string): void {
-  leave();
-  let decoded: DialCode;
-  try {
-    decoded = decode(text);
-  } catch (error) {
-    if (!(error instanceof DcsendError)) throw error;
-    display.paste(explain(error, NOWHERE));
-    return;
-  }
-  const { addresses, fingerprint, secret, expires } = decoded;
-  const target = { addresses, fingerprint, password: icePassword(secret) };
-  code = text;
-  expiry.set(expires);
-  isBegun = false;
-  unused();
-  display.connecting();
-  const server = location.hostname.replace(/^\[|\]$/g, "");
-  begin((signal) => dial(target, { server, signal }), expires);
 }
 
 /** Ask for another code. */
@@ -394,8 +367,8 @@ function open(): void {
 addEventListener("hashchange", () => {
   if (isFramed) return;
   const text = takeFragment();
-  // The code of the current run was scanned again; a code works once.
-  if (text === null || (text === code && run !== null)) return;
+  // The code of the current run, or the link with it, was scanned again; a code works once.
+  if (text === null || (run !== null && code !== "" && text.startsWith(code))) return;
   if (display.confirmSwitch()) connectInSight(text);
 });
 addEventListener("beforeunload", (event) => {

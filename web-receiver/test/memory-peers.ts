@@ -77,6 +77,10 @@ export class MemoryChannel implements Channel {
     return this.#queue.get();
   }
 
+  arrived(): Promise<void> {
+    return this.#queue.arrived();
+  }
+
   /** End both directions of this end. */
   end(reason: DcsendError): void {
     this.#end ??= reason;

@@ -7,6 +7,7 @@ import { DIAL, GATHERING, RELAYING } from "../src/peers/browser.ts";
 import { PATIENCE } from "../src/peers/trickle.ts";
 import { KEEP_ALIVE_INTERVAL } from "../src/protocol/limits.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
+import { HEAD_START } from "../src/session/either.ts";
 import { BYE } from "../src/session/incoming.ts";
 import { ANSWER } from "../src/session/joining.ts";
 import {
@@ -37,6 +38,7 @@ const OURS = {
   "hang-up": HANG_UP,
   pair: PATIENCE,
   answer: ANSWER,
+  "head-start": HEAD_START,
 };
 
 test("timers are those of the table", () => {

@@ -85,6 +85,10 @@ export class BrowserChannel implements Channel {
     return this.#queue.get();
   }
 
+  arrived(): Promise<void> {
+    return this.#queue.arrived();
+  }
+
   /** Note how many bytes the peer accepts in one message. */
   limit(size: number): void {
     this.maxMessageSize = size;

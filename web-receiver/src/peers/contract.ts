@@ -37,6 +37,10 @@ export interface Channel {
    * time. Rejects with ConnectionFailed at the end, RemoteProtocolError past MAX_QUEUED.
    */
   receive(): Promise<Uint8Array<ArrayBuffer> | string>;
+  /**
+   * Resolve when a message waits for `receive`, which is not called meanwhile. Rejects as `receive`.
+   */
+  arrived(): Promise<void>;
 }
 
 /** The path of a connection. */

@@ -23,6 +23,8 @@ export class ReceiveQueue {
   #queued = 0;
   #end: DcsendError | null = null;
   #waiter: Waiter | null = null;
+  /** Of `arrived`. */
+  #wake = () => {};
 
   /** Add a message; past MAX_QUEUED, end the queue and drop its messages. */
   put(message: Message): void {
@@ -40,6 +42,7 @@ export class ReceiveQueue {
       return;
     }
     this.#messages.push(message);
+    this.#wake();
   }
 
   /** Make `get` reject with `reason` once the queue is empty; the first reason stays. */
@@ -48,6 +51,17 @@ export class ReceiveQueue {
     this.#end = reason;
     this.#waiter?.reject(reason);
     this.#waiter = null;
+    this.#wake();
+  }
+
+  /** Resolve when there is a message for `get`; reject if there will be none. One caller. */
+  async arrived(): Promise<void> {
+    if (this.#messages[this.#taken] === undefined && this.#end === null) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#messages[this.#taken] === undefined && this.#end !== null) throw this.#end;
   }
 
   /** Resolve to the next message, or reject with the reason of the end. One caller at a time. */

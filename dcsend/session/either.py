@@ -1,0 +1,132 @@
+"""A link with both codes: dials, and joins by the short code beside that; the first one wins.
+
+    dial ─────────────────────────────────┬─► connected ─► the join is ended
+      └ 1.5 s without a connection ─► join ┴─► connected ─► the dial is ended
+
+In the network of the other side, the dial connects in a fraction of that time. Then the short code,
+which allows one guess, is not used up, and no server is asked. The listener accepts one of the two
+connections and closes the other; so if both connect at the same time, the connection may end before
+the peer's Hello, and `Dialed` dials again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from dcsend.errors import CodeExpired, CodeUsed, DcsendError
+from dcsend.session.arrivals import ANEW, Arrivals, Dialed, Met
+from dcsend.session.conclusion import reported_first
+from dcsend.session.events import Emit
+from dcsend.session.joining import Joined
+
+if TYPE_CHECKING:
+    from dcsend.peers.transfer import TransferConnection
+
+    _Made = TransferConnection | Joined[TransferConnection]
+
+__all__ = ["HEAD_START", "either"]
+
+HEAD_START: Final = 1.5
+"Seconds until the short code is used; a dial within one network takes 0.1 s to 1 s."
+
+Dial = Callable[[], Awaitable["TransferConnection"]]
+Join = Callable[[], Awaitable["Joined[TransferConnection]"]]
+
+
+@asynccontextmanager
+async def either(
+    dial: Dial | None, join: Join | None, emit: Emit, head_start: float = HEAD_START
+) -> AsyncIterator[Arrivals]:
+    """Yield the peer of whichever way is first; its connection is closed at the end.
+
+    Args:
+        dial: connects by the dial code; None where it must not.
+        join: connects by the short code; None where it must not.
+        emit: gets an error before the connection is closed because of it.
+        head_start: seconds after which *join* is called, if *dial* has not connected or failed.
+
+    Raises:
+        CodeUsed, CodeExpired: the listener has answered so; at once.
+        DcsendError: neither way has led to a connection.
+    """
+    race = _Race(dial, join, head_start)
+    made: _Made | None = None
+    try:
+        with reported_first(emit):
+            made = await race.run()
+            arrivals = Met(made.peer, ANEW) if isinstance(made, Joined) else _dialed(made, dial)
+        with reported_first(emit):
+            yield arrivals
+    finally:
+        if isinstance(made, Joined):
+            await made.close()
+        elif made is not None:
+            await arrivals.close()
+        await race.end()
+
+
+def _dialed(connection: TransferConnection, dial: Dial | None) -> Dialed:
+    assert dial is not None
+    return Dialed(connection, dial)
+
+
+class _Race:
+    """Both ways at the same time."""
+
+    def __init__(self, dial: Dial | None, join: Join | None, head_start: float) -> None:
+        self._dialing: asyncio.Task[_Made] | None = None
+        self._tasks: set[asyncio.Task[_Made]] = set()
+        if dial is not None:
+            self._dialing = asyncio.ensure_future(_made(dial))
+            self._tasks.add(self._dialing)
+        if join is not None:
+            self._tasks.add(asyncio.create_task(self._join_later(join, head_start)))
+
+    async def run(self) -> _Made:
+        """Return the first connection; the other attempt is cancelled, not awaited."""
+        pending = set(self._tasks)
+        direct: DcsendError | None = None
+        failed: DcsendError | None = None
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        made = task.result()
+                    except DcsendError as exc:
+                        if task is not self._dialing:
+                            failed = exc
+                        elif isinstance(exc, CodeUsed | CodeExpired):
+                            raise
+                        else:
+                            direct = exc
+                    else:
+                        self._tasks.discard(task)
+                        return made
+        finally:
+            for task in self._tasks:
+                task.cancel()
+        if direct is not None and failed is not None:
+            failed.amend(f"{failed.message}; directly: {direct.message}")
+        error = failed or direct
+        assert error is not None
+        raise error
+
+    async def end(self) -> None:
+        """Wait for the end of what was cancelled, which takes up to a second."""
+        for made in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if not isinstance(made, BaseException):  # it had connected before it was cancelled
+                await made.close()
+
+    async def _join_later(self, join: Join, head_start: float) -> _Made:
+        if self._dialing is not None:
+            await asyncio.wait({self._dialing}, timeout=head_start)
+        return await join()
+
+
+async def _made(connect: Callable[[], Awaitable[Any]]) -> _Made:
+    made: _Made = await connect()
+    return made
