@@ -47,8 +47,9 @@ _ENDED: Final = "this code has ended"
 class LocalMailbox:
     """The mailbox of one number.
 
-    It has two places. The allocator has the first. The joiner has the second from its `claim` on;
-    a joiner that leaves without having sent a message gives it back.
+    It has two places. The allocator has the first. Any number of sides can read its messages, since
+    they are not secret; the first of them that adds a message has the second place, for good. So a
+    side that only stays connected does not keep the joiner out.
 
     Args:
         number: of the short code.
@@ -62,8 +63,8 @@ class LocalMailbox:
         self._own_side = random(5).hex()
         self._joiner = ""
         "The side in the second place; empty if it is free."
-        self._link: LocalConnection | None = None
-        "The connection of the joiner."
+        self._links: dict[str, LocalConnection] = {}
+        "The newest open connection of each side; of the joiner only, if there is one."
         self._messages: dict[str, tuple[str, str]] = {}
         "Side and body, in hexadecimal, by phase."
         self._connections: set[LocalConnection] = set()
@@ -93,24 +94,27 @@ class LocalMailbox:
     def add_own(self, phase: str, body: bytes) -> None:
         """Add a message of the allocator."""
         self._messages[phase] = (self._own_side, body.hex())
-        if self._link is not None:
-            self._link.deliver(self._own_side, phase, body.hex())
+        for link in self._links.copy().values():
+            link.deliver(self._own_side, phase, body.hex())
 
     # --- called by connections
 
     def claim(self, number: object, side: str) -> str:
-        """Give *side* the second place, and return the id of the mailbox.
+        """Return the id of the mailbox.
 
         Raises:
-            WireError: the number is another one, or the place is taken.
+            WireError: the number is another one, or another side has the second place.
         """
         if number != self.number:
             raise WireError("this mailbox has another number")
         # A device that has read the allocator's messages has seen its side.
         if side == self._own_side or self._joiner not in ("", side):
             raise WireError("crowded")
-        self._joiner = side
         return self._id
+
+    def is_joiner(self, connection: LocalConnection) -> bool:
+        """Return whether a connection is that of the side which has the second place."""
+        return connection.side == self._joiner and self._links.get(self._joiner) is connection
 
     def open(self, mailbox: object, connection: LocalConnection) -> None:
         """Deliver all messages, and those that are added later.
@@ -118,9 +122,10 @@ class LocalMailbox:
         Raises:
             WireError: there is no such mailbox, or the side has not claimed the number.
         """
-        if mailbox != self._id or connection.side != self._joiner:
+        if mailbox != self._id or not connection.is_claimed:
             raise WireError("claim the number first")
-        earlier, self._link = self._link, connection
+        earlier = self._links.get(connection.side)
+        self._links[connection.side] = connection
         if earlier is not None:
             earlier.end()  # its side has a new socket
         for phase, (side, body) in self._messages.items():
@@ -129,29 +134,31 @@ class LocalMailbox:
     def add(self, phase: object, body: object, connection: LocalConnection) -> None:
         """Add a message of the joiner; the first one of each phase counts.
 
+        The first message of all gives its side the second place, and ends the other connections.
+
         Raises:
             WireError: the mailbox is not open, or it is no message of a joiner.
         """
-        if self._link is not connection:
+        if self._links.get(connection.side) is not connection:
             raise WireError("open the mailbox first")
         if not isinstance(phase, str) or phase_letter(phase) != "b":
             raise WireError("a joiner's phases are b0 to b63")
         content = body_of(body)
+        if not self._joiner:
+            self._joiner = connection.side
+            for link in self._connections - {connection}:
+                if link.is_claimed:
+                    link.refuse("crowded")
         if phase not in self._messages:
             self._messages[phase] = (connection.side, content.hex())
             self.side.put(phase, content)
         connection.deliver(connection.side, phase, self._messages[phase][1])
 
     def leave(self, connection: LocalConnection) -> None:
-        """Forget a connection, and its place if it has sent no message."""
+        """Forget a connection."""
         self._connections.discard(connection)
-        newer = self._link is not None and self._link is not connection
-        if self._link is connection:
-            self._link = None
-        if newer or connection.side != self._joiner:
-            return
-        if not any(side == self._joiner for side, _ in self._messages.values()):
-            self._joiner = ""
+        if self._links.get(connection.side) is connection:
+            del self._links[connection.side]
 
 
 class LocalConnection:
@@ -172,11 +179,17 @@ class LocalConnection:
         self._received = 0
         self.side = ""
         "As in `bind`; empty before."
-        self.is_open = False
-        "Whether the mailbox is open on this connection."
+        self.is_claimed = False
+        "Whether its side has claimed the number."
+        self._is_open = False
         self.is_over = False
         "Whether the connection is to be closed; texts are ignored from then on."
         send(dump("welcome", welcome={}))
+
+    @property
+    def is_joiner(self) -> bool:
+        """Whether its side is the joiner: it has added the first message."""
+        return not self.is_over and self._mailbox.is_joiner(self)
 
     def receive(self, text: str) -> None:
         """Process a text of the other end; one that violates the protocol ends the connection."""
@@ -233,12 +246,13 @@ class LocalConnection:
 
     def _claim(self, values: dict[str, object]) -> None:
         self._send(dump("claimed", mailbox=self._mailbox.claim(values.get("nameplate"), self.side)))
+        self.is_claimed = True
 
     def _open(self, values: dict[str, object]) -> None:
-        if self.is_open:
+        if self._is_open:
             raise WireError("open already")
         self._mailbox.open(values.get("mailbox"), self)
-        self.is_open = True
+        self._is_open = True
 
     def _add(self, values: dict[str, object]) -> None:
         self._mailbox.add(values.get("phase"), values.get("body"), self)

@@ -10,8 +10,11 @@ from dcsend.rendezvous.local_mailbox import LocalConnection, LocalMailbox
 
 __all__ = ["Socket", "serve"]
 
-_OPENING: Final = 10.0
-"Seconds until a connection must have opened the mailbox; a joiner needs two round trips."
+_CLAIMING: Final = 5.0
+"Seconds until a connection must have claimed the number; a joiner does it at once."
+_JOINING: Final = 30.0
+"""Seconds until a connection must have sent a message to the mailbox. A joiner's program loads its
+libraries meanwhile."""
 _FLUSHING: Final = 1.0
 "Seconds for the last texts."
 
@@ -29,18 +32,29 @@ class Socket(Protocol):
             ConnectionError: the connection is lost.
         """
 
+    def keep(self) -> None:
+        """Note that this is the joiner: it must not be closed for another connection."""
 
-async def serve(mailbox: LocalMailbox, socket: Socket, *, opening: float = _OPENING) -> None:
+
+async def serve(
+    mailbox: LocalMailbox,
+    socket: Socket,
+    *,
+    claiming: float = _CLAIMING,
+    joining: float = _JOINING,
+) -> None:
     """Serve one connection until it ends; the caller closes it afterwards.
 
     Args:
         mailbox: to serve.
         socket: of a joiner, or of any device in the network.
-        opening: seconds until it must have opened the mailbox.
+        claiming: seconds until it must have claimed the number.
+        joining: seconds until it must have sent a message to the mailbox.
     """
     loop = asyncio.get_running_loop()
     outgoing: asyncio.Queue[str | None] = asyncio.Queue()
     flushing = asyncio.timeout(None)
+    end = loop.time() + joining
 
     def close() -> None:
         outgoing.put_nowait(None)
@@ -48,11 +62,14 @@ async def serve(mailbox: LocalMailbox, socket: Socket, *, opening: float = _OPEN
 
     async def read(connection: LocalConnection) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(opening) as limit:
+            async with asyncio.timeout(claiming) as limit:
                 while (text := await socket.receive()) is not None:
                     connection.receive(text)
-                    if connection.is_open:
+                    if connection.is_joiner:
                         limit.reschedule(None)
+                        socket.keep()
+                    elif connection.is_claimed:
+                        limit.reschedule(end)
         connection.end()
 
     with contextlib.suppress(ConnectionError, TimeoutError):

@@ -18,6 +18,7 @@ from typing import Final
 from aiohttp import WSMsgType, web
 
 from dcsend.serving.page import Page
+from dcsend.serving.places import Place, Places
 from dcsend.serving.port import BACKLOG
 
 __all__ = [
@@ -31,12 +32,12 @@ __all__ = [
 ]
 
 MAX_CONNECTIONS: Final = 64
-"Connections at one time; a browser opens at most six. Further ones are closed at once."
+"Connections at one time; a browser opens at most six. A further one gets the place of another one."
 LIFETIME: Final = 10.0
 """Seconds until a connection is closed, whatever its state. Sending the page takes less than one;
 aiohttp has no deadline for a request that arrives slowly."""
 MAX_SOCKETS: Final = 8
-"WebSockets at one time, which are counted as connections, too. Further ones are refused."
+"WebSockets at one time, which are counted as connections, too; the same."
 MAX_TEXT: Final = 64 * 1024
 "Bytes of one WebSocket message; a longer one ends the connection."
 MAILBOX: Final = "/v1"
@@ -78,8 +79,14 @@ _AIOHTTP_LOGGER.propagate = False  # its records contain what untrusted clients 
 class WebSocket:
     """A WebSocket that was accepted, for its handler. Messages are text."""
 
-    def __init__(self, response: web.WebSocketResponse) -> None:
+    def __init__(self, response: web.WebSocketResponse, places: Sequence[Place]) -> None:
         self._response = response
+        self._places = places
+
+    def keep(self) -> None:
+        """Never end this connection for another one."""
+        for place in self._places:
+            place.keep()
 
     async def receive(self) -> str | None:
         """Return the next text; None at the end, or after another message than a short text."""
@@ -124,9 +131,9 @@ class PageServer:
     ) -> None:
         self._page = _Responses(page) if page is not None else None
         self._mailbox = mailbox
-        self._sockets = 0
-        self._max_connections = max_connections
-        self._max_sockets = max_sockets
+        self._sockets = Places(max_sockets)
+        self.places = Places(max_connections)
+        "Those of the connections."
         self._lifetime = lifetime
         # A handler is cancelled with its connection, so that none outlives the run.
         self._manager = web.Server(self._respond, handler_cancellation=True)
@@ -164,9 +171,6 @@ class PageServer:
 
     def new_connection(self) -> asyncio.Protocol:
         """Return the protocol of a connection that was accepted."""
-        if len(self.connections) >= self._max_connections:
-            logger.debug("connection refused: %d are open", len(self.connections))
-            return _ExcessConnection()
         return _PageConnection(self, self._manager)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -190,18 +194,18 @@ class PageServer:
         # aiohttp logs subprotocols, which the client chooses.
         if "Sec-WebSocket-Protocol" in request.headers or not socket.can_prepare(request):
             return _refuse(426, {"Upgrade": "websocket"})
-        if self._sockets >= self._max_sockets:
+        connection = request.protocol
+        assert isinstance(connection, _PageConnection)
+        place = self._sockets.take(request.remote or "", connection.abort)
+        if place is None:
             return _refuse(503)
-        self._sockets += 1
         try:
             await socket.prepare(request)
-            connection = request.protocol
-            if isinstance(connection, _PageConnection):
-                connection.keep()
-            logger.debug("WebSocket accepted, %d are open", self._sockets)
-            await handler(WebSocket(socket))
+            connection.outlive()
+            logger.debug("WebSocket accepted, %d are open", len(self._sockets))
+            await handler(WebSocket(socket, [place, *connection.places]))
         finally:
-            self._sockets -= 1
+            self._sockets.leave(place)
         return socket
 
 
@@ -251,18 +255,32 @@ class _PageConnection(web.RequestHandler):
         self._page_server = server
         self._own_transport: asyncio.BaseTransport | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._place: Place | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection and start its deadline."""
         super().connection_made(transport)
         self._own_transport = transport
         self._page_server.connections.add(transport)
-        if isinstance(transport, asyncio.WriteTransport):
-            self._deadline = self._event_loop.call_later(
-                self._page_server.lifetime, transport.abort
-            )
+        self._deadline = self._event_loop.call_later(self._page_server.lifetime, self.abort)
+        host = str((transport.get_extra_info("peername") or [""])[0])
+        self._place = self._page_server.places.take(host, self.abort)
+        if self._place is None:
+            logger.debug("connection refused: %d are open", len(self._page_server.connections))
+            self.abort()
 
-    def keep(self) -> None:
+    @property
+    def places(self) -> Sequence[Place]:
+        """The place of this connection."""
+        return [self._place] if self._place is not None else []
+
+    def abort(self) -> None:
+        """End the connection at once; its place is free."""
+        if isinstance(self._own_transport, asyncio.WriteTransport):
+            self._page_server.connections.discard(self._own_transport)
+            self._own_transport.abort()
+
+    def outlive(self) -> None:
         """Let the connection live as long as its handler."""
         if self._deadline is not None:
             self._deadline.cancel()
@@ -271,6 +289,8 @@ class _PageConnection(web.RequestHandler):
         """Remove the connection."""
         if self._own_transport is not None:  # aiohttp may have reset its own reference by now
             self._page_server.connections.discard(self._own_transport)
+        if self._place is not None:
+            self._page_server.places.leave(self._place)
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)
@@ -286,14 +306,6 @@ class _PageConnection(web.RequestHandler):
         if request.writer.output_size:
             raise ConnectionError("a response has been started already")
         return _refuse(status)
-
-
-class _ExcessConnection(asyncio.Protocol):
-    """A connection above the limit."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close the connection."""
-        transport.close()
 
 
 def _refuse(status: int, more: dict[str, str] | None = None) -> web.Response:

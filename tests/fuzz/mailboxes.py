@@ -92,7 +92,7 @@ def local(data: bytes) -> None:
         elif devices:
             devices[what % len(devices)].receive(_text(script, _SENT_BY_CLIENTS))
         # The allocator, and one other side.
-        assert len({device.side for device in devices if device.is_open and not device.is_over}) < 2
+        assert sum(device.is_joiner for device in devices) < 2
     for device, texts in zip(devices, outputs, strict=True):
         _check(texts[:1])
         assert len(texts) <= 2 * 200 + 2 * MAX_PHASES + 3

@@ -91,18 +91,32 @@ async def test_allocator_gets_each_phase_once() -> None:
     assert joiner.messages == [("b0", "ab"), ("b0", "ab"), ("b1", "ef")]  # echoes
 
 
-def test_third_side_is_crowded() -> None:
+def test_first_side_that_adds_a_message_is_the_joiner_and_the_others_are_crowded() -> None:
     mailbox = LocalMailbox("7")
-    Device(mailbox, "bb").join()
-    late = Device(mailbox, "cc").join()
-    assert late.error == "crowded"
+    mailbox.side.add("a0", b"\x01")
+    idle, joiner, unbound = (
+        Device(mailbox, "bb").join(),
+        Device(mailbox, "cc").join(),
+        Device(mailbox),
+    )
+    assert idle.messages == joiner.messages == [("a0", "01")]
+    joiner.send("add", phase="b0", body="00")
+    late = Device(mailbox, "dd").join()
+    assert (idle.error, late.error, joiner.error) == ("crowded", "crowded", None)
     assert not late.messages
+    mailbox.side.add("a1", b"\x02")
+    assert joiner.messages == [("a0", "01"), ("b0", "00"), ("a1", "02")]
+    assert idle.messages == [("a0", "01")]
+    assert unbound.error is None
 
 
-def test_joiner_that_leaves_without_a_message_gives_its_place_back() -> None:
+def test_sides_that_stay_without_a_message_do_not_keep_a_joiner_out() -> None:
     mailbox = LocalMailbox("7")
-    Device(mailbox, "bb").join().connection.end()
-    assert Device(mailbox, "cc").join().error is None
+    for number in range(7):
+        assert Device(mailbox, f"{number}").join().error is None
+    joiner = Device(mailbox, "cc").join()
+    joiner.send("add", phase="b0", body="00")
+    assert joiner.error is None
 
 
 def test_joiner_that_leaves_after_a_message_keeps_its_place_and_returns() -> None:
@@ -122,7 +136,6 @@ def test_new_socket_of_a_side_replaces_the_earlier_one() -> None:
     mailbox.side.add("a0", b"\x01")
     assert old.closed == 1
     assert (old.messages, new.messages) == ([], [("a0", "01")])
-    assert Device(mailbox, "cc").join().error == "crowded"
 
 
 def test_side_of_the_allocator_is_taken() -> None:

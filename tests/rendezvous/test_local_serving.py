@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import repeat
 
@@ -20,19 +20,19 @@ from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.rendezvous.servers import Server, local_server
 from dcsend.rendezvous.wire import dump
 from dcsend.serving.port import listen
-from dcsend.serving.server import PageServer
+from dcsend.serving.server import MAX_SOCKETS, PageServer
 from tests.serving.client import Client, until
 from tests.serving.sample_page import HTML, PAGE
 
 
 @asynccontextmanager
 async def served(
-    mailbox: LocalMailbox, *, opening: float = 10
+    mailbox: LocalMailbox, *, claiming: float = 10, joining: float = 30
 ) -> AsyncIterator[tuple[PageServer, int]]:
     """Serve a mailbox beside the page; yield the server and its port."""
 
     async def handle(socket: Socket) -> None:
-        await serve(mailbox, socket, opening=opening)
+        await serve(mailbox, socket, claiming=claiming, joining=joining)
 
     sockets = listen()
     server = PageServer(PAGE, handle)
@@ -69,8 +69,54 @@ async def test_second_joiner_is_refused() -> None:
     mailbox = LocalMailbox("7")
     async with served(mailbox) as (_, port):
         joiner = await join(at(port), "7")
+        joiner.add("b0", b"offer")
+        await mailbox.side.next()
         with pytest.raises(CodeUsed, match="on the server in this network"):
             await join(at(port), "7")
+        await joiner.close("happy")
+
+
+@pytest.mark.parametrize("step", ["connect", "bind", "claim", "open"])
+async def test_devices_that_stay_connected_do_not_keep_a_joiner_out(step: str) -> None:
+    """They stop at any step, and are more than there are places."""
+    mailbox = LocalMailbox("7")
+    mailbox.side.add("a0", b"first")
+    async with served(mailbox) as (_, port), AsyncExitStack() as stack:
+        for number in range(2 * MAX_SOCKETS):
+            idle = await stack.enter_async_context(connected(port))
+            texts = [
+                dump("bind", appid="dcsend/1", side=f"s{number}"),
+                dump("claim", nameplate="7"),
+            ]
+            for text in texts[: ("connect", "bind", "claim", "open").index(step)]:
+                await idle.send_str(text)
+            async for message in idle:
+                values = json.loads(message.data)
+                if step in ("connect", "bind") or values["type"] == "claimed":
+                    break
+            if step == "open":
+                await idle.send_str(dump("open", mailbox=values["mailbox"]))
+        joiner = await join(at(port), "7", pauses=partial(repeat, 3600))
+        assert await joiner.next() == ("a0", b"first")
+        joiner.add("b0", b"offer")
+        assert await mailbox.side.next() == ("b0", b"offer")
+        for _ in range(2 * MAX_SOCKETS):  # nor do they take the place of one that has joined
+            await stack.enter_async_context(connected(port))
+        mailbox.side.add("a1", b"answer")
+        async with asyncio.timeout(20):
+            assert await joiner.next() == ("a1", b"answer")
+        await joiner.close("happy")
+
+
+async def test_neighbour_that_connects_again_and_again_ends_its_own_connections() -> None:
+    mailbox = LocalMailbox("7")
+    async with served(mailbox) as (_, port), AsyncExitStack() as stack:
+        joiner = await join(at(port), "7", pauses=partial(repeat, 3600))
+        for _ in range(3 * MAX_SOCKETS):
+            await stack.enter_async_context(connected(port, "127.0.0.2"))
+        joiner.add("b0", b"offer")
+        async with asyncio.timeout(20):
+            assert await mailbox.side.next() == ("b0", b"offer")
         await joiner.close("happy")
 
 
@@ -117,21 +163,30 @@ async def test_last_messages_of_a_closed_mailbox_arrive() -> None:
         await joiner.close("happy")
 
 
-async def test_connection_that_does_not_open_the_mailbox_is_closed() -> None:
-    async with served(LocalMailbox("7"), opening=0.1) as (_, port), connected(port) as socket:
+async def test_connection_that_does_not_claim_the_number_is_closed() -> None:
+    async with served(LocalMailbox("7"), claiming=0.1) as (_, port), connected(port) as socket:
         await socket.send_str(dump("bind", appid="dcsend/1", side="bb"))
-        await socket.send_str(dump("claim", nameplate="7"))
         assert "error" not in [kind async for kind in types(socket)]
 
 
-async def test_connection_that_opens_the_mailbox_in_time_stays() -> None:
+async def test_connection_that_sends_no_message_is_closed() -> None:
+    async with served(LocalMailbox("7"), joining=0.2) as (_, port), connected(port) as socket:
+        await socket.send_str(dump("bind", appid="dcsend/1", side="bb"))
+        await socket.send_str(dump("claim", nameplate="7"))
+        assert "claimed" in [kind async for kind in types(socket)]
+
+
+async def test_connection_that_joins_in_time_stays() -> None:
     mailbox = LocalMailbox("7")
-    async with served(mailbox, opening=0.3) as (_, port), asyncio.timeout(20):
+    limits = served(mailbox, claiming=0.3, joining=0.3)
+    async with limits as (_, port), asyncio.timeout(20):
         joiner = await join(at(port), "7", pauses=partial(repeat, 3600))
+        joiner.add("b0", b"offer")
+        await mailbox.side.next()
         async with connected(port) as late:  # the server closes this one after the same time
             assert [kind async for kind in types(late)] == ["welcome"]
-        mailbox.side.add("a0", b"x")
-        assert await joiner.next() == ("a0", b"x")
+        mailbox.side.add("a1", b"x")
+        assert await joiner.next() == ("a1", b"x")
         await joiner.close("happy")
 
 
@@ -142,9 +197,11 @@ async def test_connection_that_violates_the_protocol_gets_the_reason_and_is_clos
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+async def connected(
+    port: int, source: str = "127.0.0.1"
+) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
     async with (
-        aiohttp.ClientSession() as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=(source, 0))) as session,
         session.ws_connect(f"ws://127.0.0.1:{port}/v1") as socket,
     ):
         yield socket

@@ -104,14 +104,37 @@ async def test_close_of_the_server_ends_its_websockets() -> None:
         await closed(socket)
 
 
-async def test_websocket_above_the_limit_is_refused_until_another_one_ends() -> None:
-    async with serving(max_sockets=1) as (server, client):
-        async with connected(client) as socket:
-            with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
-                async with connected(client):
-                    pass
-            await socket.send_str("end")
-            await closed(socket)
+async def keeping(socket: WebSocket) -> None:
+    """Keep the connection, and return each text."""
+    socket.keep()
+    await echo(socket)
+
+
+async def test_websocket_above_the_limit_gets_the_place_of_the_oldest_one() -> None:
+    async with (
+        serving(max_sockets=2) as (_, client),
+        connected(client) as first,
+        connected(client) as second,
+        connected(client) as third,
+    ):
+        await closed(first)
+        for socket in (second, third):
+            await socket.send_str("here")
+            assert await socket.receive_str() == "here"
+
+
+async def test_websocket_that_is_kept_is_not_ended_for_another_one() -> None:
+    async with (
+        serving(keeping, max_sockets=1) as (server, client),
+        connected(client) as socket,
+    ):
+        await socket.send_str("here")
+        assert await socket.receive_str() == "here"
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            async with connected(client):
+                pass
+        await socket.send_str("end")
+        await closed(socket)
         await until(lambda: not server.connections)
         async with connected(client) as socket:
             await socket.send_str("next")
@@ -119,9 +142,15 @@ async def test_websocket_above_the_limit_is_refused_until_another_one_ends() -> 
 
 
 async def test_websockets_count_as_connections() -> None:
-    async with serving(max_connections=1) as (server, client), connected(client):
+    async with (
+        serving(keeping, max_connections=1) as (server, client),
+        connected(client) as socket,
+    ):
+        await socket.send_str("here")
+        assert await socket.receive_str() == "here"
         reader, writer = await client.connect()
-        assert await reader.read() == b""
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
         writer.close()
         assert len(server.connections) == 1
 
