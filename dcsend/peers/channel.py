@@ -117,6 +117,14 @@ class SctpChannel:
         self._transport.release(size)
         return message
 
+    async def arrived(self) -> None:
+        """Return when a message waits for `receive`, which is not called meanwhile.
+
+        Raises:
+            DcsendError: as `receive`.
+        """
+        await self._queue.arrived()
+
     def close(self) -> None:
         """Close the channel after the queued messages are sent."""
         self._channel.close()

@@ -48,6 +48,17 @@ class ReceiveQueue:
             self._end = reason
             self._wake()
 
+    async def arrived(self) -> None:
+        """Return when there is a message for `get`; raise the reason of the end if there is none.
+
+        Not to be called while `get` waits.
+        """
+        while not self._messages:
+            if self._end is not None:
+                raise self._end
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
     async def get(self) -> tuple[bytes | str, int]:
         """Return the next message and its size in bytes, or raise the reason of the end.
 

@@ -1,20 +1,20 @@
 """A link with both codes: dials, and joins by the short code beside that; the first one wins.
 
-    dial ─────────────────────────────────┬─► connected ─► the join is ended
-      └ 1.5 s without a connection ─► join ┴─► connected ─► the dial is ended
+    dial ─────────────────────────────────┬─► connected ─► first message ─► the join is ended
+      └ 1.5 s without a connection ─► join ┴─► connected ─► first message ─► the dial is ended
 
 In the network of the other side, the dial connects in a fraction of that time. Then the short code,
 which allows one guess, is not used up, and no server is asked. The listener accepts one of the two
-connections and closes the other; so if both connect at the same time, the connection may end before
-the peer's Hello, and `Dialed` dials again.
+connections and closes the other; so the first message decides, which only that one has.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import CodeExpired, CodeUsed, DcsendError
 from dcsend.session.arrivals import ANEW, Arrivals, Dialed, Met
@@ -31,6 +31,9 @@ __all__ = ["HEAD_START", "either"]
 
 HEAD_START: Final = 1.5
 "Seconds until the short code is used; a dial within one network takes 0.1 s to 1 s."
+
+_FIRST: Final = 5.0
+"Seconds for the first message, after which the connection is used in any case."
 
 Dial = Callable[[], Awaitable["TransferConnection"]]
 Join = Callable[[], Awaitable["Joined[TransferConnection]"]]
@@ -80,7 +83,7 @@ class _Race:
         self._dialing: asyncio.Task[_Made] | None = None
         self._tasks: set[asyncio.Task[_Made]] = set()
         if dial is not None:
-            self._dialing = asyncio.ensure_future(_made(dial))
+            self._dialing = asyncio.create_task(_used(dial))
             self._tasks.add(self._dialing)
         if join is not None:
             self._tasks.add(asyncio.create_task(self._join_later(join, head_start)))
@@ -124,9 +127,23 @@ class _Race:
     async def _join_later(self, join: Join, head_start: float) -> _Made:
         if self._dialing is not None:
             await asyncio.wait({self._dialing}, timeout=head_start)
-        return await join()
+        return await _used(join)
 
 
-async def _made(connect: Callable[[], Awaitable[Any]]) -> _Made:
+async def _used(connect: Dial | Join) -> _Made:
+    """Return a connection when its first message is there.
+
+    Raises:
+        DcsendError: it was closed before that, since the listener uses the other one; or as
+            *connect*.
+    """
     made: _Made = await connect()
+    peer = made.peer if isinstance(made, Joined) else made
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST):
+                await peer.channels["control"].arrived()
+    except BaseException:
+        await made.close()
+        raise
     return made

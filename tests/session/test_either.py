@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from dcsend.peers.contract import Connection
 from dcsend.peers.dialer import dial
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.transfer import TransferConnection
+from dcsend.rendezvous.items import Bye
 from dcsend.session.either import Dial, Join, either
 from dcsend.session.events import (
     Arrived,
@@ -26,11 +28,12 @@ from dcsend.session.events import (
 )
 from dcsend.session.joining import Joined, join
 from dcsend.session.meeting import meet
+from dcsend.session.trickling import say_bye
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import Address, DialCode, decode, ice_password
 from dcsend.signaling.link import both_codes, link_of_both
 from dcsend.signaling.shortcode import ShortCode, read
-from tests.session.test_short_codes import SETTINGS, Run
+from tests.session.test_short_codes import SETTINGS, Run, answer, guessing
 from tests.support.mailbox_server import StockServer
 from tests.support.peers import LOCAL
 from tests.support.udp import bound
@@ -65,7 +68,13 @@ async def sender(stock_server: StockServer) -> AsyncIterator[Sender]:
     await load_aiortc()
     run = Sender(replace(SETTINGS, server=stock_server.server.url, page_url=PAGE))
     async with meet(run.settings, run.emit, "sender") as arrivals:
-        run.connected = asyncio.create_task(arrivals.next())
+
+        async def greeted() -> Connection:
+            connection = await arrivals.next()
+            connection.channels["control"].send("hello")
+            return connection
+
+        run.connected = asyncio.create_task(greeted())
         try:
             yield run
         finally:
@@ -159,15 +168,15 @@ async def test_dial_that_wins_ends_the_join_without_a_wrong_code_or_a_note(sende
         return await dialing(dial_code)()
 
     async def join_for_ever() -> Joined[TransferConnection]:
-        settings = replace(sender.settings, addresses=("192.0.2.77",))
-        made = asyncio.create_task(join(settings, print, short, transfer_peer))
-        await sender.until(lambda: sender.count(ShortCodeUsed) == 1)
-        begun.set()
-        try:
-            return await asyncio.shield(made)
-        finally:
-            made.cancel()
-            await asyncio.wait({made})
+        async with guessing(sender, short) as (mailbox, joiner, body):
+            mailbox.add("b0", body)
+            await answer(mailbox, joiner)
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                say_bye(mailbox, joiner, Bye("interrupted", ""))
+        raise AssertionError("it was not ended")
 
     async with either(dial_late, join_for_ever, print, head_start=0) as arrivals:
         await talk(sender, await arrivals.next())
@@ -187,6 +196,40 @@ async def test_both_ways_at_once_lead_to_one_peer(sender: Sender) -> None:
         await talk(sender, connection)
         assert sender.count(Arrived) == 1
     assert [note for note in sender.notes if "wrong" in note] == []
+
+
+async def test_connection_that_the_listener_closes_does_not_end_the_other_way(
+    sender: Sender,
+) -> None:
+    """Both are complete, and the listener uses the one of the short code."""
+    _, short = await sender.codes()
+    joined = asyncio.Event()
+
+    async def closed() -> TransferConnection:
+        await joined.wait()
+        connection = _Closed()
+        return cast(TransferConnection, connection)
+
+    async def join_first() -> Joined[TransferConnection]:
+        made = await joining(sender, short)()
+        joined.set()
+        return made
+
+    async with either(closed, join_first, print, head_start=0) as arrivals:
+        await talk(sender, await arrivals.next())
+
+
+class _Closed:
+    """A connection that the listener has closed before its first message."""
+
+    def __init__(self) -> None:
+        self.channels = {"control": self}
+
+    async def arrived(self) -> None:
+        raise ConnectionFailed("the other side closed the connection")
+
+    async def close(self) -> None:
+        pass
 
 
 async def test_used_code_ends_both_ways_at_once() -> None:
