@@ -318,8 +318,7 @@ class ShortCodes(Generic[Peer]):
             await connect(trickle, theirs, mailbox, allocator, early)
         except DcsendError as exc:
             busy = isinstance(exc, Taken)
-            # A device with both codes of a link ends one of its attempts when the other one wins.
-            if not busy and not self._listener.taken.is_set():
+            if not busy:
                 self._emit(Warned(exc.kind, exc.message, exc.hint))
             say_bye(mailbox, allocator, Bye("busy" if busy else "error", _clipped(exc.message)))
             await mailbox.close("errory")

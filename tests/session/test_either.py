@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +15,9 @@ from dcsend.peers.contract import Connection
 from dcsend.peers.dialer import dial
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.transfer import TransferConnection
+from dcsend.rendezvous import client
 from dcsend.rendezvous.items import Bye
+from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.either import Dial, Join, either
 from dcsend.session.events import (
     Arrived,
@@ -158,7 +160,29 @@ async def test_listener_in_another_network_is_joined(sender: Sender, silent: Add
     assert sender.count(ShortCodeUsed) == 1
 
 
-async def test_dial_that_wins_ends_the_join_without_a_wrong_code_or_a_note(sender: Sender) -> None:
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when the allocator has closed its mailbox: it has ended its attempt."""
+    event, allocate = asyncio.Event(), client.allocate
+
+    async def watched(*arguments: Any) -> Mailbox:  # noqa: ANN401 - those of `allocate`
+        mailbox = await allocate(*arguments)
+        close = mailbox.close
+
+        async def closing(mood: str) -> None:
+            await close(mood)
+            event.set()
+
+        monkeypatch.setattr(mailbox, "close", closing)
+        return mailbox
+
+    monkeypatch.setattr(client, "allocate", watched)
+    return event
+
+
+async def test_dial_that_wins_ends_the_join_without_a_wrong_code_or_a_note(
+    closed: asyncio.Event, sender: Sender
+) -> None:
     """The join has begun: the allocator has confirmed its words, and waits for candidates."""
     dial_code, short = await sender.codes()
     begun = asyncio.Event()
@@ -182,9 +206,7 @@ async def test_dial_that_wins_ends_the_join_without_a_wrong_code_or_a_note(sende
         await talk(sender, await arrivals.next())
         # While a peer is connected, no other code is shown.
         assert sender.count(ShortCodeReady, Arrived) == 2
-    # The mailbox is closed: the allocator has got the bye.
-    for _ in range(50):
-        await asyncio.sleep(0)
+        await closed.wait()
     assert sender.count(Warned) == 0
 
 
