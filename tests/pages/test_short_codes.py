@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Final
 
+import cv2
 import pytest
 
 from tests.support.browsers import Browsers
 from tests.support.mailbox_server import StockServer
-from tests.support.page import Page, from_disk, here, lan_address, random_file
+from tests.support.page import Page, at, from_disk, here, lan_address, random_file
 from tests.support.page_host import hosted
 from tests.support.processes import Program, Stage, digest
 from tests.support.tab import Tab
@@ -18,6 +20,31 @@ from tests.support.tab import Tab
 pytestmark = pytest.mark.full
 
 ON_LOOPBACK = ("--stun", "none", "--no-mdns")
+
+HOST: Final = "rendezvous.department.example.org:8443"
+PHONE: Final = (390, 844, 2.0)
+
+TYPED: Final = "document.querySelector('#code').value"
+FITS: Final = """(() => {
+  const field = document.querySelector("#code");
+  return field.scrollWidth <= field.clientWidth && field.scrollHeight <= field.clientHeight;
+})()"""
+WORDS: Final = "[...document.querySelectorAll('#words button')].map((one) => one.textContent)"
+
+COVERED: Final = """(() => {
+  const bar = document.querySelector("#actions").getBoundingClientRect();
+  return ["#short-code", "#code-state", "#command", "#qr", "#copy-link"].filter((selector) => {
+    const box = document.querySelector(selector).getBoundingClientRect();
+    return box.bottom > bar.top && box.top < bar.bottom;
+  });
+})()"""
+"What is below the bar of buttons."
+
+COPIED: Final = """() => {
+  // As on http pages of other hosts.
+  delete Navigator.prototype.clipboard;
+  document.addEventListener("copy", () => { window.copied = document.activeElement.value; });
+}"""
 
 
 @pytest.fixture
@@ -96,6 +123,7 @@ async def test_terminal_sends_by_the_code_of_the_page(
     file = random_file(tmp_path / "film", 3_000_000)
     await page.open(link)
     code = await page.show_code("receive")
+    assert await page.text("#command") == f"dcsend send PATH --to {code} --server {server}"
     sender = stage.send(file, "--to", code, *joining(server))
     await page.accept("memory")
     assert await saved_by(page) == digest(file)
@@ -108,6 +136,7 @@ async def test_terminal_receives_by_the_code_of_the_page(
     file = random_file(tmp_path / "photo.jpg", 2_000_000)
     await page.open(link)
     code = await page.show_code("send")
+    assert await page.text("#command") == f"dcsend receive {code} --server {server}"
     receiver = stage.receive(code, tmp_path / "out", *joining(server))
     await page.choose(file)
     await page.tab.click("#send")
@@ -158,8 +187,12 @@ async def test_wrong_words_use_the_code_up_and_the_page_shows_another(
     sender = stage.send("--text", "hello", "--to", wrong(code), *joining(server))
     await page.tab.wait_for("!document.querySelector('#another').hidden")
     assert not await page.tab.evaluate("document.querySelector('#short-code').textContent")
+    assert await page.text("h1") == "Wrong codes were entered"
+    for gone in ("#notice", "#about", "#terminal"):
+        assert await page.tab.evaluate(f"document.querySelector('{gone}').hidden")
     await page.tab.click("#another")
     code = await page.shown_code()
+    assert await page.text("h1") == "Enter this code on the other side"
     sender = stage.send("--text", "hello", "--to", code, *joining(server))
     await page.accept()
     await page.until("done")
@@ -198,20 +231,42 @@ async def test_wrong_letter_is_corrected_and_a_wrong_word_named(
     assert await page.state() == "paste"
 
 
-async def test_words_are_completed_while_they_are_typed(page: Page, tmp_path: Path) -> None:
+async def test_words_are_completed_with_the_keyboard_and_by_a_click(
+    page: Page, tmp_path: Path
+) -> None:
     await page.open(from_disk(tmp_path))
     await page.until("paste")
     await page.tab.type("#code", "7-wal")
-    options = "[...document.querySelectorAll('#words option')].map((one) => one.value)"
-    assert await page.tab.evaluate(options) == ["7-walrus-"]
-    await page.tab.type("#code", "rus-umb")
-    assert await page.tab.evaluate(options) == ["7-walrus-umbrella"]
+    assert await page.tab.evaluate(WORDS) == ["walrus"]
+    await page.tab.press("Tab", "Enter")
+    assert await page.tab.evaluate(TYPED) == "7-walrus-"
+    await page.tab.press("umb")
+    assert await page.tab.evaluate(WORDS) == ["umbrella"]
+    await page.tab.click("#words button")
+    assert await page.tab.evaluate(TYPED) == "7-walrus-umbrella"
+    await page.tab.press("Enter")
+    await page.problem()  # no server
+
+
+async def test_whole_of_a_long_code_is_visible_while_it_is_typed(
+    page: Page, tmp_path: Path
+) -> None:
+    await page.tab.viewport(*PHONE)
+    await page.open(from_disk(tmp_path))
+    await page.until("paste")
+    words = "-".join(["walrus", "umbrella"] * 4)
+    for part in ("123456-walrus-umb", f"rella@{HOST}"):
+        await page.tab.type("#code", part)
+        assert await page.tab.evaluate(FITS)
+    await page.open(from_disk(tmp_path))
+    await page.until("paste")
+    await page.tab.type("#code", f"123456-{words}@{HOST}")
+    assert await page.tab.evaluate(FITS)
 
 
 async def test_page_without_a_server_names_the_next_step(page: Page, tmp_path: Path) -> None:
     await page.open(from_disk(tmp_path))
     await page.until("paste")
-    assert await page.tab.evaluate("document.querySelector('#show-code').hidden")
     assert "dcsend page --server" in await page.text("#no-server")
     await page.dial("7-walrus-umbrella")
     await page.problem()
@@ -298,12 +353,7 @@ async def test_code_is_in_a_region_that_screen_readers_announce(page: Page, link
 async def test_code_is_copied_by_a_click(page: Page, link: str) -> None:
     await page.open(link)
     code = await page.show_code("send")
-    await page.tab.call(
-        """() => document.addEventListener("copy", () => {
-          window.copied = document.activeElement.value;
-        })"""
-    )
-    await page.tab.call("() => { delete Navigator.prototype.clipboard; }")
+    await page.tab.call(COPIED)
     await page.tab.click("#short-code")
     assert await page.tab.wait_for("window.copied") == code
     assert "Copied" in await page.text("#copied")
@@ -311,6 +361,75 @@ async def test_code_is_copied_by_a_click(page: Page, link: str) -> None:
 
 async def test_stopping_returns_to_the_beginning(page: Page, link: str) -> None:
     await page.open(link)
+    await page.until("paste")
+    await page.tab.type("#code", "7-wal")
     await page.show_code("send")
     await page.tab.click("#stop")
     await page.until("paste")
+    assert await page.tab.evaluate(TYPED) == ""
+    assert await page.tab.evaluate(WORDS) == []
+
+
+async def test_page_shows_a_code_when_its_server_is_back(
+    page: Page, stock_server: StockServer
+) -> None:
+    page.permit(stock_server.server.url)
+    async with hosted(stock_server.server.url) as link:
+        await page.open(link)
+        await page.until("paste")
+        await page.tab.click("#show-receive")
+        await page.until("failed")
+        assert await page.problem() == "unreachable"
+        assert await page.text("#retry") == "Show another code"
+        await asyncio.to_thread(stock_server.start)
+        await page.tab.click("#retry")
+        assert await page.shown_code()
+        assert await page.tab.evaluate("document.querySelector('#problem').hidden")
+
+
+@pytest.fixture
+async def published(page: Page, tmp_path: Path) -> AsyncIterator[str]:
+    """The link to a page that other devices can open, as they can its server."""
+    mailboxes = StockServer(tmp_path, lan_address())
+    await asyncio.to_thread(mailboxes.start)
+    page.permit(mailboxes.server.url)
+    try:
+        async with hosted(mailboxes.server.url) as link:
+            yield at(lan_address(), link).rstrip("#")
+    finally:
+        mailboxes.stop()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_code_is_also_a_link_and_a_qr_code(
+    page: Page, published: str, tmp_path: Path, scheme: str
+) -> None:
+    await page.tab.viewport(*PHONE)
+    await page.tab.look(scheme)
+    await page.open(published)
+    code = await page.show_code("send")
+    assert await page.tab.evaluate(COVERED) == []
+    await page.tab.screenshot(tmp_path / "page.png", whole=True)
+    picture = cv2.imread(str(tmp_path / "page.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    scanned, _corners, _straight = cv2.QRCodeDetectorAruco().detectAndDecode(picture)
+    assert scanned == f"{published}#{code}"
+    await page.tab.call(COPIED)
+    await page.tab.click("#copy-link")
+    assert await page.tab.wait_for("window.copied") == scanned
+    assert await page.text("#copy-link") == "Copied"
+
+
+async def test_page_that_no_other_device_can_open_has_no_link(page: Page, link: str) -> None:
+    await page.open(link)
+    await page.show_code("send")
+    assert await page.tab.evaluate("document.querySelector('#link').hidden")
+
+
+async def test_server_on_loopback_is_for_pages_of_the_same_device(page: Page, link: str) -> None:
+    await page.open(at(lan_address(), link))
+    await page.until("paste")
+    assert not await page.tab.evaluate("document.querySelector('#no-server').hidden")
+    await page.open(link)
+    await page.until("paste")
+    assert await page.tab.evaluate("document.querySelector('#no-server').hidden")

@@ -29,16 +29,10 @@ from tests.support.page import Page, here, link_of, random_file
 from tests.support.page_host import hosting
 from tests.support.processes import PATIENCE, Event, Program, Stage, digest, tree
 from tests.support.tab import Download, inside
+from tests.support.tab_scripts import TRUST
 
 TYPES: Final = {"/": "text/html", f"/{SERVICE_WORKER}": "text/javascript"}
 "All that the copy consists of: path -> content type."
-
-TRUST: Final = """(certificate) => {
-  const name = "@mozilla.org/security/x509certdb;1";
-  const known = Components.classes[name].getService(Components.interfaces.nsIX509CertDB);
-  known.addCertFromBase64(certificate, "C,,");
-}"""
-"Makes Firefox trust an authority."
 
 OF_FIREFOX: Final = ("WebRTC: ICE failed", "Failed to load ‘’. A ServiceWorker intercepted")
 "Messages of the browser on its console when a peer is lost and when a download fails."

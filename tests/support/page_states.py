@@ -20,7 +20,7 @@ from dcsend.rendezvous.handshake import Joiner
 from dcsend.rendezvous.servers import Server
 from dcsend.signaling.dialcode import Address, decode
 from tests.support.mailbox_server import StockServer
-from tests.support.page import Page, lan_address, random_file
+from tests.support.page import Page, at, lan_address, random_file
 from tests.support.page_host import hosted, hosting
 from tests.support.scripted_peer import Peer, put
 
@@ -62,9 +62,9 @@ AFTER: Final = (
     "!document.querySelector('#another').hidden)"
 )
 LONG_HOST: Final = """() => {
-  const host = document.createElement("small");
-  host.textContent = "@rendezvous.department.example.org:8443";
-  document.querySelector("#short-code").append(host);
+  const parts = "@rendezvous.department.example.org:8443".split(/(?=[.:])/);
+  const host = document.querySelector("#short-code small");
+  host.append(...parts.flatMap((part) => [part, document.createElement("wbr")]));
 }"""
 
 NO_WEBRTC: Final = "() => { delete window.RTCPeerConnection; }"
@@ -123,14 +123,16 @@ async def _codes(page: Page, look: Look) -> None:
 
 async def _short_codes(page: Page, folder: Path, look: Look) -> None:
     """With the stock mailbox server; a code with a long host is put in place of the short one."""
-    mailboxes = StockServer(folder)
+    mailboxes = StockServer(folder, lan_address())
     await asyncio.to_thread(mailboxes.start)
     page.permit(mailboxes.server.url)
     try:
         async with hosted(mailboxes.server.url) as link:
-            await page.open(link)
+            await page.open(at(lan_address(), link))
             await page.until("paste")
             await look("paste-server")
+            await page.tab.type("#code", "123456-walrus-umbrella-sta")
+            await look("paste-words")
             code = await page.show_code("send")
             await look("showing")
             for _ in range(3):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CHANGED", "LOOK", "PICK", "REACHABLE", "REPORT_VIOLATIONS", "STATE", "WAIT"]
+__all__ = ["CHANGED", "LOOK", "PICK", "REACHABLE", "REPORT_VIOLATIONS", "STATE", "TRUST", "WAIT"]
 
 REPORT_VIOLATIONS: Final = """(report) => document.addEventListener(
   "securitypolicyviolation", (event) => report(`${event.violatedDirective} ${event.sample}`))"""
@@ -80,3 +80,10 @@ LOOK: Final = """(scheme, motion) => {
   Services.prefs.setIntPref("ui.prefersReducedMotion", motion);
 }"""
 "In Firefox, from inside: 0 dark, 1 light; 1 reduced motion."
+
+TRUST: Final = """(certificate) => {
+  const name = "@mozilla.org/security/x509certdb;1";
+  const known = Components.classes[name].getService(Components.interfaces.nsIX509CertDB);
+  known.addCertFromBase64(certificate, "C,,");
+}"""
+"In Firefox, from inside: trust an authority."

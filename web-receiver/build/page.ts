@@ -55,10 +55,12 @@ export function onePage({ unpack, serviceWorker }: Scripts): Plugin {
         ].join("\n");
         html.source = String(html.source)
           .replace(/<!--[\s\S]*?-->/g, "")
+          // Values that need no quotes.
+          .replace(/="([\w-]+)"/g, "=$1")
           .replace(/<script [^>]*><\/script>/, "")
-          .replace(/<link rel="stylesheet"[^>]*>/, () => element("style", "", style))
+          .replace(/<link rel=stylesheet[^>]*>/, () => element("style", "", style))
           .replace(/\n\s+/g, "\n")
-          .replace(/<meta charset="utf-8"\s*\/?>/i, () => head)
+          .replace(/<meta charset=utf-8\s*\/?>/i, () => head)
           .replace("</body>", () => `${end}\n</body>`);
         const size = Buffer.byteLength(html.source);
         if (size > LIMIT) throw new Error(`the page has ${size} bytes, more than ${LIMIT}`);

@@ -1,25 +1,51 @@
 /**
- * Codes in this page: how each kind connects, which server a short code uses, and what completes it.
+ * Codes in this page: how each kind connects, which server a short code uses, what completes it, and
+ * how the other side enters one that is shown.
  */
+import type { Shown } from "./display/showing.ts";
 import { MalformedCode, UsageError } from "./errors.ts";
 import { dial } from "./peers/browser.ts";
-import { ownServer, readOption, type Server } from "./rendezvous/servers.ts";
+import { fitsInCode, ownServer, readOption, type Server } from "./rendezvous/servers.ts";
 import { type Connect, either } from "./session/either.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
 import { decode, icePassword } from "./signaling/dialcode.ts";
 import { bothCodes } from "./signaling/link.ts";
-import { completed, isShortCode, read, type ShortCode } from "./signaling/shortcode.ts";
+import { completed, read, resemblesShortCode, type ShortCode } from "./signaling/shortcode.ts";
 
-/** A number and a letter, after which a word can be completed. */
+/** A number and a letter: more like a short code than a dial code, also if no word is right. */
 const NUMBERED = /^\W*\d{1,6}[\s\p{P}]+[a-z]/iu;
 /** A number and one word, after which another word follows. */
 const ONE_WORD = /^\W*\d+[^a-z]*[a-z]+$/i;
 
-/** Return the rendezvous server that is written into the page; null if there is none. */
+/** Hosts that mean the same device. */
+const LOOPBACK = /^(.*\.)?localhost$|^127\.|^\[::1\]$/;
+
+/** Whether another device can open the page: it comes from a server, not on this device. */
+function isPublished(): boolean {
+  return /^http/.test(location.protocol) && !LOOPBACK.test(location.hostname);
+}
+
+/**
+ * Return the rendezvous server that is written into the page; null if there is none, or if it is on
+ * the device that serves the page, where other devices can't reach it.
+ */
 export function namedServer(): Server | null {
   const meta = document.querySelector<HTMLMetaElement>("meta[name=dcsend-server]");
-  const name = meta?.content ?? "";
-  return name === "" ? null : readOption(name);
+  const server = meta?.content ? readOption(meta.content) : null;
+  const isLocal = server !== null && LOOPBACK.test(new URL(server.url).hostname);
+  return isLocal && isPublished() ? null : server;
+}
+
+/** Return how the other side enters a code of this page in a role. */
+export function described(code: string, role: "sender" | "receiver", server: Server): Shown {
+  const command = role === "sender" ? `receive ${code}` : `send PATH --to ${code}`;
+  const named = fitsInCode(server) ? "" : ` --server ${server.url}`;
+  const page = location.href.split("#")[0] ?? "";
+  return {
+    code,
+    command: `dcsend ${command}${named}`,
+    link: isPublished() ? `${page}#${code}` : "",
+  };
 }
 
 /** Return the server of `code`: its own, that of the page, or the origin of the page. */
@@ -54,7 +80,7 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
     if (join === null || way.expires < Date.now() / 1000) return way;
     return { ...way, connect: (signal) => either(way.connect, join, signal), left: codes[0] };
   }
-  if (isShortCode(text)) {
+  if (isShort(text)) {
     const short = read(text);
     const chosen = options(serverFor(short));
     const connect = (signal: AbortSignal) => join(short, chosen, signal);
@@ -74,6 +100,11 @@ function besideDial(text: string, options: (server: Server) => JoinOptions): Con
     if (!(error instanceof UsageError) || error instanceof MalformedCode) throw error;
     return null;
   }
+}
+
+/** Return whether `text` is a short code, perhaps with errors. */
+export function isShort(text: string): boolean {
+  return resemblesShortCode(text) || NUMBERED.test(text);
 }
 
 /** Return texts that complete the last word of `typed`, if that is a short code. */

@@ -82,15 +82,15 @@ export async function copy(text: string): Promise<boolean> {
   );
 }
 
-/** Return whether the files can be shared with another app. */
-export function canShare(files: readonly File[]): boolean {
+/** Return whether files, or a link, can be shared with another app. */
+export function canShare(what: ShareData): boolean {
   const device: Partial<Navigator> | undefined = globalThis.navigator;
-  return files.length > 0 && device?.canShare?.({ files: [...files] }) === true;
+  return device?.canShare?.(what) === true;
 }
 
-/** Share files with another app, in a click; the user may cancel. */
-export async function share(files: readonly File[]): Promise<void> {
-  await navigator.share({ files: [...files] }).catch(() => undefined);
+/** Share files, or a link, with another app, in a click; the user may cancel. */
+export async function share(what: ShareData): Promise<void> {
+  await navigator.share(what).catch(() => undefined);
 }
 
 /** Detects that the browser has suspended the page, by late timers. */

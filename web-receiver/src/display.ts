@@ -13,13 +13,13 @@
 import { canAskToNotify } from "./device.ts";
 import { addDigest, addSnippet, linked } from "./display/arrived.ts";
 import { Downloads } from "./display/downloads.ts";
-import { append, element, head, on, part, show, showText } from "./display/elements.ts";
+import { append, element, head, isolated, on, part, show, showText } from "./display/elements.ts";
 import { Exchange } from "./display/exchange.ts";
 import { ExistingFiles } from "./display/existing.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
 import { listVerdicts, showProblem } from "./display/results.ts";
-import { Showing, type ShowingHandlers } from "./display/showing.ts";
+import { Showing, type ShowingHandlers, type Shown } from "./display/showing.ts";
 import { allowNotifications, type State, showTab } from "./display/tab.ts";
 import type { Entry } from "./entry.ts";
 import { DcsendError, PeerCannotSave } from "./errors.ts";
@@ -57,7 +57,7 @@ export interface Handlers extends OfferHandlers, PickHandlers, ShowingHandlers {
   stop(): void;
   sendLine(line: string): void;
   /** The state of the device at the time of an error. */
-  surroundings(): Pick<wording.Circumstances, "isOnline" | "slept">;
+  surroundings(): Pick<wording.Circumstances, "isOnline" | "slept" | "shown">;
 }
 
 /** How a run ended, and the state of the device at that time. */
@@ -89,9 +89,9 @@ export class Display implements Questions {
     this.#handlers = handlers;
     this.#picks = new Picks(handlers);
     for (const node of document.querySelectorAll<HTMLElement>("[data-text]")) {
-      node.textContent = fixed[node.dataset.text ?? ""] ?? "";
+      node.replaceChildren(...isolated(fixed[node.dataset.text ?? ""] ?? ""));
     }
-    on("paste", "submit", () => handlers.connect(part<HTMLInputElement>("code").value));
+    on("paste", "submit", () => handlers.connect(part<HTMLTextAreaElement>("code").value));
     on("accept", "click", () => this.#accept());
     on("decline", "click", () => this.#decline());
     on("send", "click", () => this.#send());
@@ -114,9 +114,12 @@ export class Display implements Questions {
   paste(why: wording.Problem | "used" | null = null): void {
     this.#forget();
     this.#enter("paste", strings.paste, why === "used" ? strings.used : strings.aboutPaste);
-    if (why !== null && why !== "used") showProblem(why, true);
-    part("code").setAttribute("aria-invalid", String(why !== null && why !== "used"));
-    if (why !== null && why !== "used") part("code").focus();
+    const isWrong = why !== null && why !== "used";
+    part("code").setAttribute("aria-invalid", String(isWrong));
+    if (isWrong) {
+      showProblem(why, true);
+      part("code").focus();
+    } else this.#showing.clear();
   }
 
   /**
@@ -134,23 +137,26 @@ export class Display implements Questions {
   }
 
   /** Show our short code for this role, or that a new one is made if it is null. */
-  showing(role: "sender" | "receiver", code: string | null): void {
+  showing(role: "sender" | "receiver", shown: Shown | null): void {
+    const about = strings.aboutShowing[role];
     if (this.#state() !== "showing") {
       this.#forget();
-      this.#enter("showing", strings.showing, strings.aboutShowing[role]);
+      this.#enter("showing", strings.showing, about);
     }
-    this.#showing.show(code);
+    head(strings.showing, about);
+    this.#showing.show(shown);
   }
 
   /** Ask whether to show another short code, after several wrong ones; resolve when it is wanted. */
   confirmAnother(): Promise<void> {
+    this.note("");
+    head(strings.wrong, "");
     return this.#showing.confirm();
   }
 
-  /** Show that this page can't show a code, and why. */
-  withoutServer(why: string): void {
-    show(false, "show-code");
-    showText("no-server", why);
+  /** Ask for the rendezvous server of codes that are shown. */
+  askServer(): void {
+    show(true, "no-server");
   }
 
   /** Show a note. */
@@ -430,6 +436,7 @@ export class Display implements Questions {
       online,
       isOnline: this.#handlers.surroundings().isOnline,
       slept,
+      shown: this.#handlers.surroundings().shown,
     });
   }
 }

@@ -5,7 +5,7 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, namedServer, type Way, wayOf } from "./codes.ts";
+import { complete, described, namedServer, type Way, wayOf } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
@@ -21,6 +21,7 @@ import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import { Trickle } from "./peers/trickle.ts";
+import { serverAt } from "./rendezvous/servers.ts";
 import type { Event } from "./session/events.ts";
 import { iceServers } from "./session/ice_settings.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
@@ -29,7 +30,7 @@ import { Run } from "./session/story.ts";
 import { isInSight, onSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { store, stored, takeFragment, USED } from "./stored.ts";
-import { endings, strings } from "./strings.ts";
+import { endings } from "./strings.ts";
 import { explain } from "./wording.ts";
 
 /** Milliseconds for probing the browser; a service worker may start slowly. */
@@ -44,7 +45,7 @@ const LAST = 600;
 /** The circumstances of a code that can't be read. */
 const NOWHERE = {
   ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
-  ...{ online: true, isOnline: true, slept: false },
+  ...{ online: true, isOnline: true, slept: false, shown: false },
 };
 
 /** Kinds of errors after which the other side has ended its run. */
@@ -68,6 +69,8 @@ let isUsed = false;
 let isGuessed = false;
 /** Whether a short code is shown, or made. */
 let isShowing = false;
+/** Shows another short code, if this page has shown one. */
+let showAgain: (() => void) | null = null;
 /** Whether file data has been transferred in this run. */
 let isBegun = false;
 let run: Run | null = null;
@@ -95,8 +98,8 @@ const display = new Display({
   connect,
   exchange,
   answer,
-  retry: () => connect(code),
-  canRetry: () => code !== "" && !isUsed && !expiry.isPast,
+  retry: () => (showAgain === null ? connect(code) : showAgain()),
+  canRetry: () => showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
   restart,
   stop() {
     if (whenInSight === null && !isShowing) run?.stop();
@@ -152,30 +155,29 @@ function connect(text: string): void {
   begin(way.connect, way.expires);
 }
 
-/** Show short codes, and connect to the side that enters one. */
-function showCode(role: "sender" | "receiver"): void {
+/** Show short codes, and connect to the side that enters one; on the server `typed` if need be. */
+function showCode(role: "sender" | "receiver", typed: string): void {
   leave();
   code = "";
   store("");
   isBegun = false;
   isUsed = false;
-  const server = namedServer();
-  if (server === null) return;
   let options: ShortCodeOptions;
   try {
-    options = shortCodeOptions(server);
+    options = shortCodeOptions(namedServer() ?? serverAt(typed));
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
     display.paste(explain(error, NOWHERE));
     return;
   }
+  showAgain = () => showCode(role, typed);
   const own = turn;
   const show = (shown: string | null) => {
     if (own !== turn) return;
     isShowing = true;
     // A phone that locks itself loses the mailbox.
     void wakeLock.renew(true);
-    display.showing(role, shown);
+    display.showing(role, shown === null ? null : described(shown, role, options.server));
   };
   const connecting = () => {
     if (own !== turn) return;
@@ -319,6 +321,7 @@ function leave(): void {
   whenInSight = null;
   isGuessed = false;
   isShowing = false;
+  showAgain = null;
   run?.stop();
   run = null;
   offering?.close();
@@ -337,7 +340,7 @@ function validate(path: string): string {
 }
 
 function surroundings() {
-  return { isOnline: navigator.onLine, slept: sleep.slept() };
+  return { isOnline: navigator.onLine, slept: sleep.slept(), shown: showAgain !== null };
 }
 
 function unused(): void {
@@ -393,6 +396,6 @@ if (isFramed) {
 } else {
   void cleanPrivate();
   display.servers = DEFAULT_SERVER;
-  if (namedServer() === null) display.withoutServer(strings.noServer);
+  if (namedServer() === null) display.askServer();
   open();
 }

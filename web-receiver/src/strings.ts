@@ -26,8 +26,12 @@ export const fixed: Readonly<Record<string, string>> = {
   showSend: "Send files with a code",
   showReceive: "Receive files with a code",
   showCode: "Or show a code here",
-  showHow:
-    "The other side enters it: on this page on another device, or in a terminal, with dcsend receive or dcsend send --to.",
+  server:
+    "No rendezvous server is written into this page (dcsend page --server URL does that). Host name of the server for the code, or public:",
+  showHow: "The other side enters it: on this page on another device, or in a terminal.",
+  scan: "Or scan this with a phone, or open the link there: it contains the code.",
+  copyLink: "Copy link",
+  terminal: "In a terminal:",
   another: "Show another code",
   copied: "Copied",
   how: "Where does the code come from?",
@@ -74,7 +78,7 @@ export const fixed: Readonly<Record<string, string>> = {
 export const strings = {
   paste: "Receive or send files",
   aboutPaste:
-    "dcsend sends files directly between two devices, encrypted end to end. No server stores or relays the files, and there is no account.",
+    "dcsend sends files from device to device, encrypted end to end. No server stores or reads the files, and there is no account.",
   used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
   exchanging: "Two codes",
   aboutExchanging:
@@ -82,16 +86,15 @@ export const strings = {
   making: "Creating the code",
   showing: "Enter this code on the other side",
   aboutShowing: {
-    sender: "On its page, or in a terminal, with dcsend receive. Then choose here what to send.",
+    sender: "On this page on another device, or in a terminal. Then choose here what to send.",
     receiver:
-      "On its page, or in a terminal, with dcsend send --to. You see what it offers before anything is saved.",
+      "On this page on another device, or in a terminal. You see what is offered before anything is saved.",
   },
   shown: "The code works once, for an hour at most, and only while this page is open.",
   copies: "Click the code to copy it.",
-  wrongCodes:
-    "Three wrong codes in a row were entered. Either the code was misheard, or another person tries to guess it.",
-  noServer:
-    "This page can't show a code itself, since it names no rendezvous server. One with a server is made with dcsend page --server URL.",
+  qr: "QR code of the link",
+  wrong: "Wrong codes were entered",
+  wrongCodes: "Three in a row. Either the code was misheard, or another person tries to guess it.",
   connecting: "Connecting",
   aboutConnecting: "Looking for the other device.",
   outOfSight: "This page connects as soon as it is visible.",
@@ -429,7 +432,7 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     advice: ["Nothing more was accepted from it."],
     again: false,
   },
-  usage: { title: "This is not possible", advice: [AGAIN], again: false },
+  usage: { title: "This is not possible", advice: ["Correct what was entered."], again: false },
   bug: {
     title: "Something went wrong",
     advice: ["This is a bug in dcsend; please report it."],

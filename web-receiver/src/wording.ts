@@ -291,6 +291,8 @@ export interface Circumstances {
   readonly isOnline: boolean;
   /** Whether the browser had suspended the page shortly before. */
   readonly slept: boolean;
+  /** Whether this page has shown the code, so that it can show another one. */
+  readonly shown: boolean;
 }
 
 /** The description of an error for the user. */
@@ -316,15 +318,18 @@ const PLAIN: readonly string[] = ["declined", "interrupted", "offline", "was-off
 export function explain(error: DcsendError, circumstances: Circumstances): Problem {
   const kind = situation(error, circumstances);
   const words = wordsFor(kind, error);
-  const { title, retry = fixed.retry ?? "", leads = true } = words;
-  const again = circumstances.canRetry && words.again;
+  const { shown, canRetry } = circumstances;
+  const { title, leads = true } = words;
+  const again = canRetry && (words.again || shown);
+  const retry = (shown ? fixed.another : (words.retry ?? fixed.retry)) ?? "";
+  const works = again && !shown;
   const instead: Readonly<Record<string, string>> = {
-    [AGAIN]: again ? (words.still ?? STILL) : AGAIN,
-    [KEPT]: circumstances.some ? KEPT : NONE,
+    // The button shows another code here.
+    [AGAIN]: shown ? "" : works ? (words.still ?? STILL) : AGAIN,
+    // If the code still works, no transfer had begun, and there is nothing to keep.
+    [KEPT]: works ? "" : circumstances.some ? KEPT : NONE,
   };
-  // If the code still works, no transfer had begun, and there is nothing to keep.
-  const lines = words.advice.filter((line) => line !== KEPT || !again);
-  const advice = lines.map((line) => instead[line] ?? line);
+  const advice = words.advice.map((line) => instead[line] ?? line).filter((line) => line !== "");
   if (PLAIN.includes(kind)) return { kind, title, detail: "", advice, again, retry, leads };
   const detail = sentence(error.message);
   // The hint of an error is more specific than the advice for its kind.

@@ -21,6 +21,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "expiry.ts": "helpers",
   "favicon.ts": "helpers",
   "pieces.ts": "helpers",
+  "qr.ts": "helpers",
   "selection.ts": "helpers",
   "strings.ts": "helpers",
   "wording.ts": "helpers",

@@ -46,7 +46,7 @@ const TABLE: Readonly<Record<keyof typeof troubles, boolean>> = {
 
 const UNUSED: Circumstances = {
   ...{ connected: true, silent: false, declined: false, some: false },
-  ...{ canRetry: true, online: true, isOnline: true, slept: false },
+  ...{ canRetry: true, online: true, isOnline: true, slept: false, shown: false },
 };
 
 const FACTS = {

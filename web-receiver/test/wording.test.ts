@@ -304,7 +304,7 @@ describe("the name of a download", () => {
 describe("errors", () => {
   const fine = {
     ...{ connected: true, silent: false, declined: false, some: false },
-    ...{ canRetry: false, online: true, isOnline: true, slept: false },
+    ...{ canRetry: false, online: true, isOnline: true, slept: false, shown: false },
   };
   const lost = new ConnectionFailed("the connection was lost");
 

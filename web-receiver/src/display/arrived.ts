@@ -34,7 +34,7 @@ export function addSnippet(text: string): void {
   box.value = text;
   box.rows = Math.min(8, Math.max(2, text.split("\n").length));
   const button = element("button", { type: "button" }, strings.copy);
-  button.onclick = () => copyFrom(box, button);
+  button.onclick = () => copyFrom(box.value, button);
   part("texts").append(element("h2", {}, strings.snippet), box, button);
   // A text box can't contain links.
   const links = linked(text).filter((node) => node instanceof HTMLElement);

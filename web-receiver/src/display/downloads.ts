@@ -32,7 +32,7 @@ export class Downloads {
 
   constructor() {
     on("save", "click", () => this.#saveAll(this.#left.length > 0 ? this.#left : this.#exports));
-    on("share", "click", () => share(this.#files()));
+    on("share", "click", () => share({ files: this.#files() }));
   }
 
   /**
@@ -57,7 +57,8 @@ export class Downloads {
     const known = new Set(this.#exports.map(({ name }) => name));
     this.#exports = [...this.#exports, ...exports.filter(({ name }) => !known.has(name))];
     show(this.#exports.length > 0, "save");
-    show(canShare(this.#files()), "share");
+    const files = this.#files();
+    show(files.length > 0 && canShare({ files }), "share");
     this.#describe();
     void this.#saveAll(this.#left);
   }

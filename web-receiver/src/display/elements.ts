@@ -51,7 +51,7 @@ export function showText(id: string, text: string, name = ""): void {
 
 /**
  * Return `text` with foreign parts isolated, so that their direction does not reorder adjacent text,
- * and with options of commands that are not broken at hyphens.
+ * and with options of commands, and the code of an example, that are not broken at hyphens.
  */
 export function isolated(text: string, name = ""): readonly (Node | string)[] {
   return foreignIn(text, name).flatMap((piece) =>
@@ -61,7 +61,7 @@ export function isolated(text: string, name = ""): readonly (Node | string)[] {
 
 function withOptions(text: string): readonly (Node | string)[] {
   return text
-    .split(/(--[a-z]{1,20})/)
+    .split(/(--[a-z]{1,20}|\b\d-[a-z]+-[a-z]+)/)
     .map((part, place) => (place % 2 === 1 ? element("span", { class: "option" }, part) : part));
 }
 
@@ -89,28 +89,39 @@ export function show(shown: boolean, ...ids: readonly string[]): void {
   for (const id of ids) part(id).hidden = !shown;
 }
 
-/** Copy the text of a box, and show that on the button. */
-export async function copyFrom(box: HTMLTextAreaElement, button: HTMLElement): Promise<void> {
-  if (!(await copy(box.value))) {
-    // http pages have no clipboard API; execCommand works after a click.
-    box.select();
-    if (!document.execCommand("copy")) return;
-  }
-  button.textContent = fixed.copied ?? "";
-}
-
-/** Copy the text that an element shows; return whether that was possible. */
-export async function copyShown(shown: HTMLElement): Promise<boolean> {
-  if (await copy(shown.textContent ?? "")) return true;
-  // Firefox does not select the text of a button.
+/** Copy a text in a click on `button`; return whether that was possible. */
+export async function copyText(text: string, button: HTMLElement): Promise<boolean> {
+  if (await copy(text)) return true;
+  // http pages have no clipboard API; execCommand copies the text that is selected, after a click.
   const box = element("textarea", { class: "unseen" });
-  box.value = shown.textContent ?? "";
+  box.value = text;
   document.body.append(box);
   box.select();
   const isCopied = document.execCommand("copy");
   box.remove();
-  shown.focus();
+  button.focus();
   return isCopied;
+}
+
+/** Copy a text, and show that on the button. */
+export async function copyFrom(text: string, button: HTMLElement): Promise<void> {
+  if (await copyText(text, button)) button.textContent = fixed.copied ?? "";
+}
+
+/** Give a box the height of its text. */
+export function fitHeight(box: HTMLTextAreaElement): void {
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight + 2}px`;
+}
+
+/** Let Enter submit the form of a box, as in a field of one line: a code has no lines. */
+export function submitOnEnter(id: string): void {
+  const box = part<HTMLTextAreaElement>(id);
+  box.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    box.form?.requestSubmit();
+  });
 }
 
 /** Return a name from the peer, escaped and isolated. */

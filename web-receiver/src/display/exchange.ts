@@ -4,7 +4,7 @@
  * Imports strings and pure helpers.
  */
 import { strings } from "../strings.ts";
-import { copyFrom, on, part, showText } from "./elements.ts";
+import { copyFrom, on, part, showText, submitOnEnter } from "./elements.ts";
 
 /** The actions of the user. */
 interface ExchangeHandlers {
@@ -23,14 +23,9 @@ export class Exchange {
     on("exchange", "submit", () => handlers.answer(part<HTMLTextAreaElement>("answer").value));
     on("renew", "submit", () => this.begin());
     on("copy-code", "click", () => {
-      void copyFrom(part<HTMLTextAreaElement>("own-code"), part("copy-code"));
+      void copyFrom(part<HTMLTextAreaElement>("own-code").value, part("copy-code"));
     });
-    // Enter connects, as in a field of one line; a code has no lines.
-    part("answer").addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.isComposing) return;
-      event.preventDefault();
-      part<HTMLFormElement>("exchange").requestSubmit();
-    });
+    submitOnEnter("answer");
   }
 
   /** Ask for a code. */

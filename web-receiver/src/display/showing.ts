@@ -3,47 +3,81 @@
  *
  * Imports strings and pure helpers.
  */
+import { canShare, share } from "../device.ts";
+import { qrCode } from "../qr.ts";
 import { fixed, strings } from "../strings.ts";
 import { sentence } from "../wording.ts";
-import { copyShown, element, on, part, show, showText } from "./elements.ts";
+import {
+  copyFrom,
+  copyText,
+  element,
+  fitHeight,
+  isolated,
+  on,
+  part,
+  show,
+  showText,
+  submitOnEnter,
+} from "./elements.ts";
 
-/** Entries of the list of completions. */
-const MOST = 12;
+/** Words of the list of completions. */
+const MOST = 6;
+/** Light modules around a QR code. */
+const QUIET = 4;
+
+/** A short code that is shown, and how the other side enters it. */
+export interface Shown {
+  readonly code: string;
+  /** The command for a terminal. */
+  readonly command: string;
+  /** The link to this page with the code; empty if another device can't open it. */
+  readonly link: string;
+}
 
 /** The actions of the user. */
 export interface ShowingHandlers {
-  /** Show a short code, to send or to receive. */
-  showCode(role: "sender" | "receiver"): void;
+  /** Show a short code, to send or to receive; with the server that was typed, if any. */
+  showCode(role: "sender" | "receiver", server: string): void;
   /** Return texts that complete what is typed. */
   complete(typed: string): readonly string[];
 }
 
 /** The part of the page for short codes. */
 export class Showing {
+  readonly #handlers: ShowingHandlers;
   #another: () => void = () => undefined;
+  #link = "";
 
   constructor(handlers: ShowingHandlers) {
-    on("show-send", "click", () => handlers.showCode("sender"));
-    on("show-receive", "click", () => handlers.showCode("receiver"));
+    this.#handlers = handlers;
+    on("show-send", "click", () => this.#begin("sender"));
+    on("show-receive", "click", () => this.#begin("receiver"));
     on("another", "click", () => this.#another());
     on("short-code", "click", () => void this.#copy());
-    const field = part<HTMLInputElement>("code");
-    field.addEventListener("input", () => {
-      const options = handlers.complete(field.value).slice(0, MOST);
-      part("words").replaceChildren(...options.map((value) => element("option", { value })));
-    });
+    on("copy-link", "click", () => void copyFrom(this.#link, part("copy-link")));
+    on("share-link", "click", () => share({ url: this.#link }));
+    on("code", "input", () => this.#suggest());
+    submitOnEnter("code");
+    part("qr").setAttribute("aria-label", strings.qr);
   }
 
-  /** Show the code and until when it works; null: a new one is made. */
-  show(code: string | null): void {
+  /** Show a code and until when it works; null: a new one is made. */
+  show(shown: Shown | null): void {
+    const { code, command, link } = shown ?? { code: "", command: "", link: "" };
+    this.#link = link;
     show(false, "another");
-    show(code !== null, "short-code");
-    // A server begins a line of its own where the line is too short for both.
-    const [words = "", ...host] = (code ?? "").split(/(?=@)/);
-    const named = host.map((text) => element("small", {}, text));
-    part("short-code").replaceChildren(words, element("wbr", {}), ...named);
-    part("code-state").textContent = code === null ? sentence(strings.making) : strings.shown;
-    showText("copied", code === null ? "" : strings.copies);
+    show(code !== "", "short-code", "terminal");
+    // If the line is too short, it is broken before the server, then within its name.
+    const [words = "", ...host] = code.split(/(?=[@.:])/);
+    const named = host.flatMap((text) => [text, element("wbr", {})]);
+    part("short-code").replaceChildren(words, element("wbr", {}), element("small", {}, ...named));
+    part("code-state").textContent = code === "" ? sentence(strings.making) : strings.shown;
+    part("command").replaceChildren(...isolated(command));
+    showText("copied", code === "" ? "" : strings.copies);
+    show(link !== "", "link");
+    show(link !== "" && paint(part<HTMLCanvasElement>("qr"), link), "qr");
+    show(link !== "" && canShare({ url: link }), "share-link");
+    part("copy-link").textContent = fixed.copyLink ?? "";
   }
 
   /** Offer a button for another code in place of this one; resolve when it is pressed. */
@@ -56,7 +90,57 @@ export class Showing {
     });
   }
 
-  async #copy(): Promise<void> {
-    if (await copyShown(part("short-code"))) showText("copied", sentence(fixed.copied ?? ""));
+  /** Remove what was typed. */
+  clear(): void {
+    part<HTMLTextAreaElement>("code").value = "";
+    this.#suggest();
   }
+
+  /** Show a code, once there is a server. */
+  #begin(role: "sender" | "receiver"): void {
+    const field = part<HTMLInputElement>("server");
+    const isNamed = part("no-server").hidden || field.reportValidity();
+    if (isNamed) this.#handlers.showCode(role, field.value.trim());
+  }
+
+  /** Show what completes the typed text: a button for each word. */
+  #suggest(): void {
+    const field = part<HTMLTextAreaElement>("code");
+    fitHeight(field);
+    const words = this.#handlers.complete(field.value).slice(0, MOST);
+    const buttons = words.map((text) => {
+      const [word = ""] = /[a-z]+(?=-?$)/.exec(text) ?? [];
+      const button = element("button", { type: "button" }, word);
+      button.addEventListener("click", () => {
+        field.value = text;
+        this.#suggest();
+        field.focus();
+      });
+      return button;
+    });
+    part("words").replaceChildren(...buttons);
+  }
+
+  async #copy(): Promise<void> {
+    const button = part("short-code");
+    if (await copyText(button.textContent ?? "", button))
+      showText("copied", sentence(fixed.copied ?? ""));
+  }
+}
+
+/** Draw the QR code of a text; return false if it is too long. */
+function paint(canvas: HTMLCanvasElement, text: string): boolean {
+  const rows = qrCode(text) ?? [];
+  const size = rows.length + 2 * QUIET;
+  canvas.width = canvas.height = size;
+  const pen = canvas.getContext("2d");
+  if (rows.length === 0 || pen === null) return false;
+  // Dark on light, in dark mode, too.
+  pen.fillStyle = "#fff";
+  pen.fillRect(0, 0, size, size);
+  pen.fillStyle = "#000";
+  for (const [y, row] of rows.entries()) {
+    for (const [x, dark] of row.entries()) if (dark) pen.fillRect(x + QUIET, y + QUIET, 1, 1);
+  }
+  return true;
 }
