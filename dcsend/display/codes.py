@@ -67,10 +67,14 @@ class CodeDisplay:
         "Whether there is a short code, or one whose number is awaited."
         self._lost: ShortCodeServer | None = None
         "The server of the short code, while it can't be reached."
+        self._is_suspended = False
+        "Whether there is no short code until a question is answered."
         self._copied = False
         "Whether the short code is in the clipboard."
         self._news: Sequence[str] = ()
         "The sentences beside the QR code."
+        self._pinned = ""
+        "A note in the place of the status, because there is no room for it elsewhere."
         self._status = ""
         "The status of the last layout."
         self._row: Callable[[str], str] | None = None
@@ -93,6 +97,8 @@ class CodeDisplay:
                 if self._short is not None:
                     self._show_server(event)
             case ShortCodeUsed():
+                self._news, self._pinned = (), ""  # about a code before it
+                self._copied = False
                 if self._dial is not None:
                     self._short, self._dial = None, replace(self._dial, words=())
                     if self._err.movable:
@@ -120,6 +126,16 @@ class CodeDisplay:
         if self._dial is not None:
             self._screen.restatus(self._bottom())
 
+    def suspend(self, *, is_suspended: bool) -> None:
+        """Show the dial code in place of short codes, until a question about these is answered.
+
+        Args:
+            is_suspended: whether the question is open. After it, the next event shows the codes.
+        """
+        self._is_suspended = is_suspended
+        if is_suspended and self._dial is not None and self._err.movable:
+            self._show_again()
+
     def contains(self, text: str) -> bool:
         """Return whether *text* has one of the codes that are shown."""
         shown = [event.code for event in (self._dial, self._short) if event is not None]
@@ -134,6 +150,7 @@ class CodeDisplay:
         """Write *news*, and the codes again unless they are still visible."""
         if self._dial is None:
             return
+        self._pinned = ""
         rows = self._broken(news)
         self._screen.lines(rows)
         announcement = self._laid_out()
@@ -156,15 +173,15 @@ class CodeDisplay:
                 news = [f"{sentences[0]} (more above)"]
                 announcement = self._laid_out(news)
             if announcement.has_news:
-                self._news = news
+                self._news, self._pinned = news, ""
                 self._screen.withdraw()
                 self._screen.lines(rows)
                 self._screen.block(announcement.shown, self._bottom())
                 return
-        self._screen.notice(sentences[0], rows)
+        self._pinned = self._screen.notice(sentences[0], rows)
 
     def _show_all(self) -> None:
-        self._news = ()
+        self._news, self._pinned = (), ""
         announcement = self._laid_out()
         above = len(announcement.lines) - announcement.kept
         self._screen.withdraw()  # the block of an earlier code
@@ -210,13 +227,14 @@ class CodeDisplay:
 
     def _laid_out(self, news: Sequence[str] = ()) -> Announcement:
         announcement = self._layout(news)
-        self._status = announcement.status
+        self._status = self._pinned or announcement.status
         return announcement
 
     def _layout(self, news: Sequence[str]) -> Announcement:
         assert self._dial is not None
         now, chosen = self._clock(), self._options
-        if not (self._has_short and self._err.movable):
+        has_short = self._has_short and not self._is_suspended
+        if not (has_short and self._err.movable):
             return announce(self._dial, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
         from dcsend.display.short_announcement import ShortAnnouncement, announce_short
 

@@ -97,6 +97,7 @@ class CodePrompt:
             return False
         answer: asyncio.Future[bool] = asyncio.Future()
         self._answer = answer
+        self._codes.suspend(is_suspended=True)
         try:
             if self._takes_codes:
                 self._show()
@@ -111,6 +112,7 @@ class CodePrompt:
                 return answer.result()
         finally:
             self._answer = None
+            self._codes.suspend(is_suspended=False)
             self._show()
 
     @contextmanager

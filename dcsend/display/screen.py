@@ -81,10 +81,13 @@ class Screen:
         below = present if block is None else [*block, ""]
         return bool(below) and sum(_height(row, columns) for row in [*lines, *below]) > rows
 
-    def notice(self, text: str, texts: Sequence[str] = ()) -> None:
+    def notice(self, text: str, texts: Sequence[str] = ()) -> str:
         """Write *texts*, or *text*; if they scroll out above a block, also show *text* as status.
 
         The status has one row: *text* is cut between words, and a mark is added.
+
+        Returns:
+            That status; empty if *texts* are visible.
         """
         written = "\n".join(texts or [text])
         self.line(written)
@@ -94,6 +97,8 @@ class Screen:
             more = _MORE if len(texts) > 1 and columns > 2 * len(_MORE) else ""
             self._rows[-1] = clipped(text, columns - 1 - len(more)) + more
             self._stream.write(f"\r{_CLEAR_ROW}{self._rows[-1]}")
+            return self._rows[-1]
+        return ""
 
     def typed(self, text: str) -> None:
         """Replace the line that has just been typed by a permanent line."""

@@ -102,11 +102,9 @@ def announce_short(
     links = broken(_links(what, hosted=hosted), columns) if paged else []
     if choice.mode is None or not paged:
         notes = [choice.reason] if choice.reason and paged else []
-        if heights([*offer, *head, *links], columns) + _STATUS <= rows:
-            lines = [*offer, *head, *links]
-            return Announcement(lines, status, notes, len(lines))
-        # Rows that scroll out would keep the mark in place of the number.
-        return Announcement([*links, *offer, *head], status, notes, len(head))
+        return _without_qr(
+            offer, head, links, notes, broken([*news, ""] if news else [], columns), err
+        )
     phone = "scan this with a phone" + ("" if hosted else " in the same network")
     phone += "" if what.code.role == "sender" else " to send from it"
     drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=rows)
@@ -144,6 +142,26 @@ def announce_short(
     shown = beside(drawn, [*needed, *beside_it], columns)
     status = _lost_status(what.lost, columns) or _status(columns, expiry)
     return Announcement([*above, *shown], status, [], len(shown), bool(news))
+
+
+def _without_qr(
+    offer: list[str],
+    head: list[str],
+    links: list[str],
+    notes: list[str],
+    told: list[str],
+    err: Stream,
+) -> Announcement:
+    """Lay out a short code without a QR code; *told* is above it, if there is room."""
+    columns, rows = err.window
+    status = _status(columns)
+    if not told and heights([*offer, *head, *links], columns) + _STATUS <= rows:
+        lines = [*offer, *head, *links]
+        return Announcement(lines, status, notes, len(lines))
+    fits = heights([*told, *head], columns) + _STATUS <= rows
+    # Rows that scroll out would keep the mark in place of the number.
+    kept = [*told, *head] if fits else head
+    return Announcement([*links, *offer, *kept], status, notes, len(kept), fits and bool(told))
 
 
 def lost_server(event: ShortCodeServer | None) -> str:

@@ -77,9 +77,7 @@ class _WrongCode(AuthenticationFailed):
     """A code was used up by a guess that was wrong, or by a message that breaks the protocol."""
 
     def __init__(self) -> None:
-        super().__init__(
-            "a wrong code was entered, which uses this code up", "give the other side the new code"
-        )
+        super().__init__("a wrong code was entered, which uses this code up")
 
 
 class _Lost(Exception):
@@ -172,7 +170,7 @@ class ShortCodes(Generic[Peer]):
                 for done in [task for task in attempts if task.done()]:
                     attempts.remove(done)
                     done.result()
-                if self._max_wrong is not None and self._wrong >= self._max_wrong:
+                if self._asks:
                     if not await self._confirmed():
                         raise AuthenticationFailed(
                             f"{self._wrong} wrong short codes in a row: no more are shown",
@@ -190,6 +188,11 @@ class ShortCodes(Generic[Peer]):
                 task.cancel()
             if attempts:
                 await asyncio.wait(attempts)
+
+    @property
+    def _asks(self) -> bool:
+        """Whether no further code is shown before a person agrees."""
+        return self._max_wrong is not None and self._wrong >= self._max_wrong
 
     async def _confirmed(self) -> bool:
         """Ask whether to go on; the question is withdrawn while a peer is connected."""
@@ -236,7 +239,7 @@ class ShortCodes(Generic[Peer]):
                 self._wrong += 1
                 self._used_up(code)
                 await _close(mailboxes, "scary")
-                self._emit(Warned("short-code", exc.message, exc.hint))
+                self._emit(Warned("short-code", exc.message))
                 return
             except _Lost as exc:
                 self._allocation.lost(exc.reason)

@@ -205,6 +205,26 @@ def test_note_about_a_wrong_code_leaves_one_code_on_the_screen(seat: Seat) -> No
     )
 
 
+@pytest.mark.parametrize("host", ["", "rendezvous.example.org"])
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_note_about_a_wrong_code_is_readable_beside_the_next_code(
+    columns: int, rows: int, host: str
+) -> None:
+    at = f"@{host}" if host else ""
+    pty = Pty(columns, rows)
+    lines = Seat(pty).after(
+        announced(host=host),
+        short(f"7-walrus-umbrella{at}", host),
+        ShortCodeUsed(f"7-walrus-umbrella{at}"),
+        Warned("short-code", "a wrong code was entered, which uses this code up"),
+        short(f"12-asparagus-wasp{at}", host),
+    )
+    text = " ".join(" ".join(re.sub("[▀▄█ ]+", " ", row) for row in lines).split())
+    assert "note: a wrong code was entered, which" in text
+    assert "12-asparagus-wasp" in text
+    pty.close()
+
+
 def test_code_that_was_used_up_is_removed(seat: Seat) -> None:
     rows = seat.after(announced(), short(), ShortCodeUsed("7-walrus-umbrella"))
     assert [row for row in rows if "walrus" in row] == []

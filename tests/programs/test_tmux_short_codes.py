@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,10 @@ def test_enter_shows_another_code_after_three_wrong_ones(windows: Windows) -> No
     sender.dcsend("send", "note.txt")
     last = wrong_three_times(windows, sender)
     sender.until(QUESTION)
+    # Nothing invites to use a short code until there is one.
+    lines = sender.look(joined=True)
+    unwanted = re.compile(r"receive [.\d]|copied to|the new code")
+    assert not any(map(unwanted.search, lines)), lines
     sender.enter()
     code = next_code(sender, last)
     receiver = windows.open()
