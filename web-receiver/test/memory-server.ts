@@ -39,6 +39,14 @@ export class MemoryServer {
     return this.added.map(({ phase }) => phase);
   }
 
+  /** Lose all connections. */
+  drop(): void {
+    for (const socket of this.sockets) {
+      this.sockets.delete(socket);
+      socket.onclose?.();
+    }
+  }
+
   /** Add a message, and pass it on. */
   add(added: Added): void {
     const changed = this.change(added);

@@ -278,6 +278,32 @@ test("an allocator that does not answer is given up after 15 s", async () => {
   expect(other.spent).toBe(1);
 });
 
+test("a server that is lost while a code waits is noted until it is back", async () => {
+  const { server, attempts, page } = await shown();
+  server.drop();
+  await settle();
+  expect(page.notes).toEqual([
+    "rendezvous.example.org can't be reached: the code does not work until it is back; ",
+  ]);
+  await vi.advanceTimersByTimeAsync(2000);
+  expect(page.notes.slice(1)).toEqual(["; "]);
+  new Joined(server, attempts, page.code);
+  await settle();
+  expect(page.state.connection).toBeDefined();
+});
+
+test("a code whose number another side has is replaced, three times in a run", async () => {
+  const { server, page } = await shown();
+  for (const number of [1, 2, 3]) {
+    expect(page.code).toMatch(new RegExp(`^${number}-`));
+    server.add({ side: "other", phase: "a0", body: "00" });
+    await settle();
+  }
+  expect(page.notes).toHaveLength(2);
+  expect(page.notes[0]).toMatch(/given the number 1 to another code; give the other side the new/);
+  expect(page.state.error?.message).toContain("given the number 3 to another code");
+});
+
 test("codes expire after an hour", async () => {
   const { server, page } = await shown();
   await vi.advanceTimersByTimeAsync(EXPIRES * 1000 - 1);

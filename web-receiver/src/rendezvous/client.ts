@@ -82,6 +82,9 @@ export class ServerMailbox implements Mailbox {
   /** Why the mailbox is lost. */
   #error: DcsendError | null = null;
   #wasOpened = false;
+  /** Whether the mailbox was open, and is not usable until there is another connection. */
+  #isLost = false;
+  #report: ((connected: boolean) => void) | undefined;
   #closing: Promise<void> | null = null;
   /** Called, and removed, when something has happened. */
   #waiters: (() => void)[] = [];
@@ -146,6 +149,11 @@ export class ServerMailbox implements Mailbox {
     }
   }
 
+  watch(report: (connected: boolean) => void): void {
+    this.#report = report;
+    if (this.#isLost) report(false);
+  }
+
   close(mood: Mood): Promise<void> {
     this.#closing ??= this.#close(mood);
     return this.#closing;
@@ -185,7 +193,15 @@ export class ServerMailbox implements Mailbox {
     }
     const seconds: number = this.#pauses.next().value;
     this.#pause = setTimeout(() => this.#connect(), seconds * 1000);
+    this.#setLost(true);
     this.#wake();
+  }
+
+  /** Note whether the mailbox is usable, and report a change. */
+  #setLost(lost: boolean): void {
+    if (lost === this.#isLost) return;
+    this.#isLost = lost;
+    this.#report?.(!lost);
   }
 
   /** End the mailbox; the first reason stays. */
@@ -203,6 +219,7 @@ export class ServerMailbox implements Mailbox {
 
   #wake(): void {
     if (this.#protocol.isOpen) this.#wasOpened = true;
+    if (this.#conversation?.wasCurrent) this.#setLost(false);
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) wake();

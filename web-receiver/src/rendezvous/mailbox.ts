@@ -59,6 +59,11 @@ export interface Mailbox {
    * DcsendError when the mailbox is lost or closed.
    */
   next(): Promise<readonly [phase: string, body: Bytes]>;
+  /**
+   * Call `report` from now on with false when the connection to the server is lost, at once if it
+   * is, and with true when the mailbox is usable again.
+   */
+  watch(report: (connected: boolean) => void): void;
   /** Release the number and close the mailbox, in at most a second; idempotent. */
   close(mood: Mood): Promise<void>;
 }

@@ -9,6 +9,8 @@
 import {
   AuthenticationFailed,
   CodeExpired,
+  CodeUsed,
+  ConnectionFailed,
   DcsendError,
   IncompatibleVersion,
   RemoteProtocolError,
@@ -27,8 +29,11 @@ import { type Attempt, aborted, before, connect, described, MID, sayBye } from "
 
 /** Wrong codes in a row until a person is asked whether there is to be another one. */
 export const MAX_WRONG = 3;
+/** Mailboxes that a server may lose in one run. It loses one if it has lost its database. */
+const MAX_LOSSES = 3;
 /** Seconds until the codes of a run expire. */
 export const EXPIRES = 3600;
+const NEW_CODE = "give the other side the new code";
 /** UTF-8 bytes of a message in a bye. */
 const MAX_MESSAGE = 150;
 
@@ -64,7 +69,7 @@ export function showCodes(options: ShowOptions, signal: AbortSignal): Promise<Co
 /** A code was used up by a guess that was wrong, or by a message that breaks the protocol. */
 class WrongCode extends AuthenticationFailed {
   constructor() {
-    super("a wrong code was entered, which uses it up", "give the other side the new code");
+    super("a wrong code was entered, which uses it up", NEW_CODE);
   }
 }
 
@@ -72,6 +77,8 @@ class ShortCodes {
   readonly #options: ShowOptions;
   readonly #signal: AbortSignal;
   readonly #gone: Promise<never>;
+  /** How often the server has lost the mailbox of a code that waited. */
+  #losses = 0;
 
   constructor(options: ShowOptions, signal: AbortSignal) {
     this.#options = options;
@@ -111,9 +118,15 @@ class ShortCodes {
       const allocator = new Allocator(code.secret(), code.number);
       mailbox.add(...allocator.first);
       show(code.text());
-      const result = await Promise.race([this.#joined(mailbox, allocator), this.#gone]);
+      mailbox.watch((connected) => {
+        const lost = `${server.name} can't be reached: the code does not work until it is back`;
+        note(connected ? "" : lost);
+      });
+      const joined = this.#joined(mailbox, allocator).catch((error) => this.#lost(error));
+      const result = await Promise.race([joined, this.#gone]);
+      mailbox.watch(() => undefined);
       mood = result instanceof WrongCode ? "scary" : "errory";
-      if (result instanceof WrongCode) return result;
+      if (result instanceof DcsendError) return result;
       this.#options.connecting();
       const connecting = this.#connect(mailbox, allocator, result);
       const connection = await Promise.race([connecting, this.#gone]);
@@ -137,6 +150,13 @@ class ShortCodes {
         return new WrongCode();
       }
     }
+  }
+
+  /** The error that a new code follows, since the server has lost this one; throws any other. */
+  #lost(error: unknown): ConnectionFailed {
+    const isLost = error instanceof ConnectionFailed || error instanceof CodeUsed;
+    if (!isLost || ++this.#losses === MAX_LOSSES) throw error;
+    return new ConnectionFailed(error.message, NEW_CODE);
   }
 
   /** Connect the joiner; return the error if that fails. */
