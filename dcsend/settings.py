@@ -163,16 +163,15 @@ class Settings:
     @property
     def has_short_codes(self) -> bool:
         """Whether a side that publishes a code also shows short codes."""
-        return bool(self.server) or self.mdns
+        return bool(self.server) or self.uses_mdns
 
     @property
     def uses_mdns(self) -> bool:
         """Whether a short code is announced and looked for in this network.
 
-        The two sides get the addresses of each other there, so with `relay_only` and a server it is
-        not.
+        The two sides get the addresses of each other there, so with `relay_only` it is not.
         """
-        return self.mdns and not (self.relay_only and self.server)
+        return self.mdns and not self.relay_only
 
     @property
     def diagnosing(self) -> Sequence[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic
 
@@ -106,7 +106,12 @@ async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
         AuthenticationFailed: the words are wrong, or the other side is not the allocator.
         DcsendError: the code does not exist, or there is no path.
     """
-    if not (code.host or settings.server or settings.mdns):
+    if not (code.host or settings.server or settings.uses_mdns):
+        if settings.relay_only:
+            raise UsageError(
+                "with --relay-only, a short code needs a server",
+                "name that of the other side: --server URL",
+            )
         raise UsageError(
             "a short code needs a server or this network",
             "leave out --no-mdns, or name the server: --server URL",
@@ -180,30 +185,35 @@ async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailb
     ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
     if server is not None:
         ways.append(_at_server(server, code.number, emit))
-    # The other side gets the address of this machine where it is found in this network.
-    if settings.mdns and not (settings.relay_only and server is not None):
+    if settings.uses_mdns:
         ways.append(_in_this_network(code.number))
-    pending = {asyncio.create_task(way) for way in ways}
-    found: list[tuple[Mailbox, bytes]] = []
+    tasks = [asyncio.create_task(way) for way in ways]
+    pending = set(tasks)
     errors: list[DcsendError] = []
     try:
-        while pending and not found:
+        while pending:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                if isinstance(error := task.exception(), DcsendError):
-                    errors.append(error)
-                else:
-                    found.append(task.result())
-    finally:
-        for task in pending:
-            task.cancel()
-        if pending:
-            await asyncio.wait(pending)
-        for mailbox, _ in found[1:]:
-            await mailbox.close("happy")
-    if found:
-        return found[0]
+                if not isinstance(error := task.exception(), DcsendError):
+                    found = task.result()
+                    await _discard([other for other in tasks if other is not task])
+                    return found
+                errors.append(error)
+    except BaseException:  # also if this task is cancelled when a mailbox has been found
+        await _discard(tasks)
+        raise
     raise _not_found(code, server, errors)
+
+
+async def _discard(tasks: Sequence[asyncio.Task[tuple[Mailbox, bytes]]]) -> None:
+    """Cancel tasks of `_found`, and close the mailboxes of those that have one."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled() and task.exception() is None:
+            await task.result()[0].close("happy")
 
 
 async def _at_server(server: Server, number: str, emit: Emit) -> tuple[Mailbox, bytes]:
