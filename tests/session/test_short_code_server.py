@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from dcsend.session.joining import joined
 from dcsend.session.meeting import meet
 from tests.session.test_short_codes import SETTINGS, Run, answer, guessing, showing
 from tests.support.mailbox_server import StockServer
+from tests.support.peers import LOCAL
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("nothing_raised")]
 
@@ -107,3 +109,22 @@ async def test_next_code_is_shown_beside_a_joiner_that_takes_no_further_step(
         assert run.notes == []  # the first attempt goes on
         async with joined(run.settings, lambda event: None, code, transfer_peer):
             pass
+
+
+@pytest.mark.parametrize("ways", ["server", "network", "both"])
+async def test_code_in_two_mailboxes_connects_by_chosen_addresses(
+    stock_server: StockServer, ways: str
+) -> None:
+    """With `--address` on both sides, of which the first does not answer."""
+    stock_server.start()
+    settings = replace(SETTINGS, addresses=("192.0.2.1", LOCAL), mdns=True)
+    run = Run(replace(settings, server=stock_server.server.url))
+    async with meet(run.settings, run.emit, "sender") as arrivals:
+        code = await run.code(1)
+        server = "" if ways == "network" else stock_server.server.url
+        entering = replace(settings, server=server, mdns=ways != "server")
+        arriving = asyncio.create_task(arrivals.next())
+        async with joined(entering, lambda event: None, code, transfer_peer) as peer:
+            arrived = await arriving
+            assert (peer.route.remote, arrived.route.remote) == (LOCAL, LOCAL)
+    assert run.over == []
