@@ -149,19 +149,19 @@ def _without_qr(
     head: list[str],
     links: list[str],
     notes: list[str],
-    told: list[str],
+    news_rows: list[str],
     err: Stream,
 ) -> Announcement:
-    """Lay out a short code without a QR code; *told* is above it, if there is room."""
+    """Lay out a short code without a QR code; *news_rows* is above it, if there is room."""
     columns, rows = err.window
     status = _status(columns)
-    if not told and heights([*offer, *head, *links], columns) + _STATUS <= rows:
+    if not news_rows and heights([*offer, *head, *links], columns) + _STATUS <= rows:
         lines = [*offer, *head, *links]
         return Announcement(lines, status, notes, len(lines))
-    fits = heights([*told, *head], columns) + _STATUS <= rows
+    fits = heights([*news_rows, *head], columns) + _STATUS <= rows
     # Rows that scroll out would keep the mark in place of the number.
-    kept = [*told, *head] if fits else head
-    return Announcement([*links, *offer, *kept], status, notes, len(kept), fits and bool(told))
+    kept = [*news_rows, *head] if fits else head
+    return Announcement([*links, *offer, *kept], status, notes, len(kept), fits and bool(news_rows))
 
 
 def lost_server(event: ShortCodeServer | None) -> str:
