@@ -45,6 +45,8 @@ class DisplayOptions:
     yes: bool = False
     long: bool = False
     "Show the dial code as text, although there is a short code."
+    suggests_server: bool = True
+    "Show how a short code works in other networks: the user has chosen no server, nor `none`."
     events: Stream | None = None
     "Events as JSON besides the display (`--json-to`)."
     log: Stream | None = None
@@ -244,6 +246,7 @@ def _display(
         dials=bool(settings.code),
         hosted=bool(settings.page_url),
         long=options.long,
+        suggests_server=options.suggests_server,
         names_file=settings.names_file,
         output=settings.output,
     )

@@ -171,6 +171,7 @@ def send(
         debug=debug,
         verbose=verbose,
         long=long,
+        suggests_server=not server.strip(),
     )
 
 
@@ -287,6 +288,7 @@ def receive(
         debug=debug,
         verbose=verbose,
         long=long,
+        suggests_server=not server.strip(),
         yes=yes,
         bytes_out=output == STDIO,
     )

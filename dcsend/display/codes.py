@@ -34,6 +34,8 @@ class CodeOptions:
     "Whether the page is on a server."
     long: bool = False
     "Whether the dial code is shown beside a short code."
+    suggests_server: bool = True
+    "Whether a short code that works in this network only has a hint how it works in others."
 
 
 class CodeDisplay:
@@ -239,7 +241,12 @@ class CodeDisplay:
         from dcsend.display.short_announcement import ShortAnnouncement, announce_short
 
         what = ShortAnnouncement(
-            self._dial, self._short, long=chosen.long, copied=self._copied, lost=self._lost
+            self._dial,
+            self._short,
+            long=chosen.long,
+            copied=self._copied,
+            lost=self._lost,
+            suggests_server=chosen.suggests_server,
         )
         return announce_short(what, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
 

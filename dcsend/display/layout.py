@@ -14,7 +14,16 @@ from dcsend.display.wording import counted, width, wrapped
 from dcsend.printable import format_size, printable
 from dcsend.session.events import CodeReady, Link
 
-__all__ = ["beside", "broken", "choose", "has_room", "heights", "network_of", "offered"]
+__all__ = [
+    "beside",
+    "broken",
+    "choose",
+    "command_line",
+    "has_room",
+    "heights",
+    "network_of",
+    "offered",
+]
 
 _GAP: Final = 2
 "Columns between the QR code and the text beside it."
@@ -39,6 +48,23 @@ def broken(lines: Iterable[str], columns: int) -> list[str]:
         for line in lines
         for row in ([line] if line.startswith("dcsend ") or not line else wrapped(line, columns))
     ]
+
+
+def command_line(command: str, code: str, columns: int) -> str:
+    """Return a command with a short code, which a terminal breaks between words if it is too long.
+
+    The terminal breaks the line where the row ends, so that it is copied as one line. More spaces
+    before the code move the words of the code.
+
+    >>> command_line("dcsend receive", "12-asparagus-wasp", 24)
+    'dcsend receive       12-asparagus-wasp'
+    """
+    ends = {0, *(at + 1 for at, sign in enumerate(code) if sign in "-."), code.find("@")}
+    for spaces in range(1, columns + 1):
+        first = -(len(command) + spaces) % columns
+        if ends.issuperset(range(first, len(code), columns)):
+            return command + " " * spaces + code
+    return f"{command} {code}"
 
 
 def heights(lines: Iterable[str], columns: int) -> int:

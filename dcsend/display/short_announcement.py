@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from dcsend.display.announcement import Announcement
-from dcsend.display.layout import beside, broken, choose, has_room, heights, network_of, offered
+from dcsend.display.layout import (
+    beside,
+    broken,
+    choose,
+    command_line,
+    has_room,
+    heights,
+    network_of,
+    offered,
+)
 from dcsend.display.qr import Request, qr_lines
 from dcsend.display.streams import Stream
 from dcsend.display.wording import until, wrapped
@@ -28,7 +37,8 @@ _NO_PAGE: Final = "dcsend:"
 "The scheme of a link without a page, which browsers can't open."
 _STATUS: Final = 1
 "Rows of the status below the code."
-_HERE_ONLY: Final = "in this network only; in any with --server public"
+_HERE_ONLY: Final = "in this network only"
+_SUGGESTED: Final = "in any with --server public"
 _SAME_SERVER: Final = "with the same --server on the other machine"
 _COPIED: Final = "copied to the clipboard, if your terminal supports it"
 
@@ -46,6 +56,13 @@ class ShortAnnouncement:
     "Whether the code is in the clipboard."
     lost: ShortCodeServer | None = None
     "The server, while it can't be reached."
+    suggests_server: bool = True
+    "Whether a code that works in this network only has a hint how it works in others."
+
+    @property
+    def here_only(self) -> str:
+        """Where a code without a server works."""
+        return f"{_HERE_ONLY}; {_SUGGESTED}" if self.suggests_server else _HERE_ONLY
 
     @property
     def text(self) -> str:
@@ -61,10 +78,9 @@ class ShortAnnouncement:
         return (self.short.link if self.short is not None else "") or self.code.link
 
     @property
-    def command(self) -> str:
-        """The command for another machine."""
-        verb = "receive" if self.code.role == "sender" else "send PATH --to"
-        return f"dcsend {verb} {self.text}"
+    def verb(self) -> str:
+        """The command for another machine, without the code."""
+        return f"dcsend {'receive' if self.code.role == 'sender' else 'send PATH --to'}"
 
 
 def announce_short(
@@ -91,6 +107,7 @@ def announce_short(
         UsageError: the link is too long for a QR code.
     """
     columns, rows = err.window
+    command = command_line(what.verb, what.text, columns)
     paged = not what.link.startswith(_NO_PAGE)
     expiry = until(what.code.expires, now)
     status = _status(columns)
@@ -98,7 +115,7 @@ def announce_short(
     offer = broken(offered(what.code), columns)
     title = "on the other machine, run" + (", or enter the code on the page:" if paged else ":")
     facts = _facts(what, expiry, columns)
-    head = [*broken([title, "", what.command, ""], columns), *facts, "", *_dial(what)]
+    head = [*broken([title, "", command, ""], columns), *facts, "", *broken(_dial(what), columns)]
     links = broken(_links(what, hosted=hosted), columns) if paged else []
     if choice.mode is None or not paged:
         notes = [choice.reason] if choice.reason and paged else []
@@ -115,31 +132,32 @@ def announce_short(
     above = [*links, *offer]
     if not news and heights(shown, columns) + _STATUS <= rows:
         return Announcement([*above, *shown], status, [], len(shown))
-    above += _dial(what)
-    longest, beside_it = _variants(what, expiry)[-1], [*_sentences(what, expiry), f"or {phone}"]
+    tail = _dial(what)[2:3]  # without its own header, for which there is no room
+    room = rows - heights(tail, columns)
+    longest = max(_variants(what, expiry), key=lambda sentences: len(sentences[0]))
+    beside_it = [*_sentences(what, expiry), f"or {phone}"]
     for top, needed, advice in (
-        (broken([title, what.command], columns), [*news, *longest], [*news, *beside_it]),
-        ([what.command, *facts[:-1]], news, [*news, f"or {phone}"]),
-        ([what.command], news, news),
+        (broken([title, command], columns), [*news, *longest], [*news, *beside_it]),
+        ([command, *facts[:-1]], news, [*news, f"or {phone}"]),
+        ([command], news, news),
     ):
-        room = rows - heights(top, columns)
-        drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=room)
-        if len(drawn) + _STATUS <= room and (not needed or has_room(drawn, needed, columns)):
-            shown = [*top, *beside(drawn, advice, columns)]
+        left = room - heights(top, columns)
+        drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=left)
+        if len(drawn) + _STATUS <= left and (not needed or has_room(drawn, needed, columns)):
+            shown = [*top, *beside(drawn, advice, columns), *tail]
             if len(top) == 1:
                 status = _lost_status(what.lost, columns) or _status(columns, expiry)
             return Announcement([*above, *shown], status, [], len(shown), bool(news))
     # Only the QR code fits into the window, and the code beside it.
-    command = what.command.removesuffix(what.text).strip()
-    drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=rows)
+    drawn = qr_lines(what.link, mode=choice.mode, columns=columns, rows=room)
     # A long server is on a row of its own; a code can also be entered with a space there.
     for text in (what.text, what.text.replace("@", " @")):
-        needed = [f"run {command}, or open the page, with:", text, *news]
-        if has_room(drawn, needed, columns):
+        needed = [f"run {what.verb}, or open the page, with:", text, *news]
+        if len(drawn) + _STATUS <= room and has_room(drawn, needed, columns):
             break
     else:
         return announce_short(what, err, "none", now, hosted=hosted)
-    shown = beside(drawn, [*needed, *beside_it], columns)
+    shown = [*beside(drawn, [*needed, *beside_it], columns), *tail]
     status = _lost_status(what.lost, columns) or _status(columns, expiry)
     return Announcement([*above, *shown], status, [], len(shown), bool(news))
 
@@ -200,16 +218,16 @@ def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
     if lost := lost_server(what.lost):
         life = lost
     elif what.short is not None and not what.short.server:
-        life += f", {_HERE_ONLY}"
+        life += f", {what.here_only}"
     elif what.short is not None and "@" not in what.short.code:
         life += f", {_SAME_SERVER}"
     return [life, _COPIED] if what.copied else [life]
 
 
 def _variants(what: ShortAnnouncement, expiry: str) -> list[list[str]]:
-    """Return what `_sentences` may return after the number has arrived; the longest is the last."""
+    """Return what `_sentences` may return after the number has arrived."""
     life = f"works once, until {expiry}"
-    variants = [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, _HERE_ONLY)]
+    variants = [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, what.here_only)]
     return [*variants, [lost, _COPIED]] if (lost := lost_server(what.lost)) else variants
 
 
@@ -217,9 +235,12 @@ def _dial(what: ShortAnnouncement) -> list[str]:
     """Return the command with the dial code, if it is to be shown."""
     if not what.long:
         return []
-    verb = "receive" if what.code.role == "sender" else "send PATH --to"
-    command = f"dcsend {verb} {what.code.code}"
-    return ["or, from a network that reaches this machine:", "", command, ""]
+    return [
+        "or, from a network that reaches this machine:",
+        "",
+        f"{what.verb} {what.code.code}",
+        "",
+    ]
 
 
 def _links(what: ShortAnnouncement, *, hosted: bool) -> list[str]:

@@ -76,6 +76,8 @@ class TerminalOptions:
     "Whether this side has entered a code."
     long: bool = False
     "Whether the dial code is shown beside a short code."
+    suggests_server: bool = True
+    "Whether a short code that works in this network only has a hint how it works in others."
     hosted: bool = False
     "Whether the page is hosted on a server; otherwise it is served to the local network only."
     names_file: bool = False
@@ -128,7 +130,7 @@ class TerminalDisplay(Display):
             err,
             # On a terminal the command has the code.
             out if self._stdout_free and not (out.terminal and err.terminal) else None,
-            CodeOptions(options.qr, options.hosted, options.long),
+            CodeOptions(options.qr, options.hosted, options.long, options.suggests_server),
             clock,
         )
         self._departed = False

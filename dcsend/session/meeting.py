@@ -226,7 +226,7 @@ async def _published(
             # After a first dialer it is certain that this machine can be reached. With a server,
             # it can be reached by the short code.
             is_certain = listener.heard or short.has_server
-            notes = nullcontext() if is_certain else noting(listener.facts, emit)
+            notes = nullcontext() if is_certain else noting(listener.facts, emit, reminds=not code)
             async with notes, publication.watching():
                 return await _wait(listener, settings, expires)
 

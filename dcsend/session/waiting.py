@@ -28,7 +28,9 @@ _LOOK: Final = 5.0
 
 
 @asynccontextmanager
-async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
+async def noting(
+    facts: Callable[[], Facts], emit: Emit, *, reminds: bool = True
+) -> AsyncIterator[None]:
     """Emit, while the body waits for the other side, what may prevent a connection.
 
     Known causes at once; after a minute without a check, that there was none; for an answerer, some
@@ -37,6 +39,8 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
     Args:
         facts: returns what is known now.
         emit: gets the notes.
+        reminds: whether a minute without a check is noted. It is no sign of a problem if the other
+            side can enter a short code, which reports there what prevents a connection.
     """
 
     def warn(which: Situation) -> None:
@@ -55,7 +59,7 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
 
     if which := foreseen_while_waiting(now := facts()):
         warn(which)
-    tasks = {asyncio.create_task(remind())}
+    tasks = {asyncio.create_task(remind())} if reminds else set()
     # A listener reports each failed dialer.
     if (now.role, Situation.HEARD) in reasons.TABLE:
         tasks.add(asyncio.create_task(follow()))
@@ -64,4 +68,5 @@ async def noting(facts: Callable[[], Facts], emit: Emit) -> AsyncIterator[None]:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        if tasks:
+            await asyncio.wait(tasks)

@@ -293,6 +293,38 @@ def test_short_code_is_copied_to_the_clipboard(seat: Seat) -> None:
     assert f"\x1b]52;c;{copied}\a" in seat.pty.written
 
 
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_words_of_a_long_code_are_not_broken(columns: int, rows: int) -> None:
+    words = "walrus-umbrella-asparagus-wasp-jogging-thwarting-napkin-bonnet"
+    text = f"7-{words}@rendezvous.example.org"
+    pty = Pty(columns, rows)
+    shown_rows = Seat(pty).after(announced(), short(text, "rendezvous.example.org"))
+    for word in (*words.split("-"), "@rendezvous."):
+        assert any(word in row for row in shown_rows), (word, shown_rows)
+    assert text in pty.written  # one line, of which the terminal makes rows
+    pty.close()
+
+
+def test_hint_about_other_networks_is_for_users_who_have_chosen_no_server() -> None:
+    for suggests in (True, False):
+        pty = Pty(100, 50)
+        rows = Seat(pty).after(announced(), short(), suggests_server=suggests)
+        assert any("in this network only" in row for row in rows)
+        assert any("--server" in row for row in rows) is suggests
+        pty.close()
+
+
+@pytest.mark.parametrize("role", ["sender", "receiver"])
+def test_dial_code_is_visible_with_long_below_the_qr_code(role: str) -> None:
+    pty = Pty(80, 24)
+    rows = Seat(pty).after(announced(role), short(), long=True)
+    verb = "receive" if role == "sender" else "send PATH --to"
+    assert "".join(rows[-3:-1]) == f"dcsend {verb} {DIAL.text()}"
+    assert "7-walrus-umbrella" in " ".join(rows)
+    assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
+    pty.close()
+
+
 def test_dial_code_is_shown_with_long_only() -> None:
     pty = Pty(80, 60)
     command = f"dcsend receive {DIAL.text()}"[:80]

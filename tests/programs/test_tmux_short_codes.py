@@ -12,7 +12,7 @@ import pytest
 
 from tests.display.test_qr import photographed, scanned
 from tests.support.mailbox_server import StockServer
-from tests.support.screens import Pane, Tmux, tmux_server
+from tests.support.screens import DCSEND, Pane, Tmux, tmux_server
 
 pytestmark = [
     pytest.mark.full,
@@ -98,6 +98,23 @@ def test_next_code_is_in_the_place_of_the_one_that_a_wrong_code_has_used_up(
         f"dcsend receive {second}"
     ]
     assert "note: a wrong code was entered, which uses this code up" in lines
+
+
+def test_long_code_is_copied_as_one_command_from_a_narrow_window(windows: Windows) -> None:
+    sender, receiver = windows.open(columns=40, rows=40), windows.open()
+    sender.dcsend("send", "note.txt", "--words", "8")
+    command = sender.until(r"^dcsend receive +(\d+(?:-[a-z]+){8})$")[0]
+    receiver.enter(command.replace("dcsend", DCSEND, 1) + " -y -o out; echo status=$?")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def test_hint_about_servers_is_not_shown_to_a_user_who_has_chosen_none(windows: Windows) -> None:
+    for server in ("", "none"):
+        sender = windows.open(DCSEND_SERVER=server, DCSEND_NO_MDNS="")
+        sender.dcsend("send", "note.txt")
+        sender.until("^works once, until .* in this network only")
+        hints = [line for line in sender.look() if "--server public" in line]
+        assert len(hints) == (0 if server else 1)
 
 
 def test_enter_shows_another_code_after_three_wrong_ones(windows: Windows) -> None:

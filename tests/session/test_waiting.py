@@ -28,6 +28,13 @@ async def test_wait_without_a_check_is_noted() -> None:
     assert await notes(LISTENER) == ["no check has arrived for 60 s"]
 
 
+async def test_wait_without_a_check_is_not_noted_beside_a_short_code() -> None:
+    events: list[Event] = []
+    async with noting(lambda: LISTENER, events.append, reminds=False):
+        await asyncio.sleep(NO_CHECK_SECONDS + 1)
+    assert events == []
+
+
 async def test_check_that_has_come_ends_the_notes() -> None:
     assert await notes(replace(LISTENER, heard=True)) == []
 
