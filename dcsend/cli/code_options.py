@@ -99,12 +99,6 @@ def short_code_settings(context: typer.Context, *, turn: bool, two_codes: bool) 
         raise UsageError(
             "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
         )
-    if relay_only and not (dials or name):
-        raise UsageError(
-            "--relay-only needs a rendezvous server: in this network, a short code is found by the "
-            "addresses of this machine",
-            "name one: --server URL",
-        )
     return {
         "server": name,
         "mdns": not no_mdns,

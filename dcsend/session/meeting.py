@@ -207,6 +207,12 @@ async def _published(
     confirm: Confirm | None = None,
 ) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
+    if settings.relay_only and not settings.server:
+        raise UsageError(
+            "--relay-only needs a rendezvous server: in this network, a short code is found by the "
+            "addresses of this machine",
+            "name one: --server URL",
+        )
     code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
         short: ShortCodes[Peer] | None = None

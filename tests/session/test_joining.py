@@ -12,6 +12,7 @@ from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.rendezvous import client
 from dcsend.session.events import Event
 from dcsend.session.joining import join
+from dcsend.session.meeting import meet
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode
 from tests.support.mailbox_server import StockServer
@@ -55,6 +56,13 @@ def test_nothing_is_announced_or_looked_for_in_this_network_with_relay_only() ->
     assert not settings.uses_mdns
     assert not settings.has_short_codes
     assert replace(settings, server="public").has_short_codes
+
+
+async def test_side_that_shows_a_code_needs_a_server_with_relay_only() -> None:
+    settings = replace(SETTINGS, mdns=True, relay_only=True)
+    with pytest.raises(UsageError, match="--relay-only needs a rendezvous server"):
+        async with meet(settings, lambda event: None, "sender"):
+            pass
 
 
 async def test_short_code_without_a_server_is_refused_with_relay_only() -> None:
