@@ -108,7 +108,7 @@ def test_long_code_is_copied_as_one_command_from_a_narrow_window(windows: Window
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
-def test_hint_about_servers_is_not_shown_to_a_user_who_has_chosen_none(windows: Windows) -> None:
+def test_hint_about_servers_is_not_shown_if_none_was_chosen(windows: Windows) -> None:
     for server in ("", "none"):
         sender = windows.open(DCSEND_SERVER=server, DCSEND_NO_MDNS="")
         sender.dcsend("send", "note.txt")
