@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from dcsend.errors import ConnectionFailed
-from dcsend.rendezvous.client import allocate
+from dcsend.rendezvous.client import allocate, join
 from dcsend.rendezvous.servers import Server
 from tests.support.certificates import self_signed
 from tests.support.scripted_mailbox import scripted_server
@@ -88,6 +88,16 @@ async def test_certificate_of_a_trusted_authority_is_accepted(tmp_path: Path) ->
     async with scripted_server(opens, context(tmp_path)) as server:
         out, err = await run(server.url, tmp_path / "certificate.pem")
     assert (out, err) == ("('a0', b'*')\n", "")
+
+
+async def test_authority_that_is_named_after_the_start_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with scripted_server(opens, context(tmp_path)) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        mailbox = await join(server, "7")
+        assert await mailbox.next() == ("a0", b"*")
+        await mailbox.close("happy")
 
 
 @pytest.mark.full
