@@ -52,9 +52,9 @@ fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTI
 faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes
 	$(PY) -m tests.faults $(if $(PART),--part $(PART))
 
-lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 1 hour
-	$(PY) -m pytest -q tests/lab/every_reason.py
-	$(PY) -m tests.lab.measure
+lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 2 hours, continues
+	$(if $(PART),,$(PY) -m pytest -q tests/lab/every_reason.py)
+	$(PY) -m tests.lab.measure $(PART)
 
 bench: page tools ## measure everything; write docs/performance.md; 3 hours, see bench/
 	@sh scripts/bench-venv.sh

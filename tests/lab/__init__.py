@@ -6,11 +6,12 @@ laboratory   Lab: programs on hosts, and events      test_ways      which way co
 building     namespaces, links, addresses            test_outages   outages that a transfer survives
 rules        translators and firewalls, as nft text
 server       STUN and names        relays  coturn    link.c wires   slow links
-rendezvous   the stock mailbox server of short codes
-ways         two terminals connect: any code, with or without a relay; pages  with a browser
+rendezvous   the stock mailbox server of short codes  page_host  the page on an https server
+ways         two terminals connect: any code, with or without a relay
+pages        the same with a browser                  page_codes  short codes with one or two pages
 outages      the network changes in the middle of a transfer
-short_codes  short codes in each network              test_short_codes  a sample of them
-measure      all of it, and docs/networks.md: `make lab`
+short_codes  short codes in each network              test_short_codes, test_page_codes  a sample
+measure      all of it, and docs/networks.md: `make lab`; results  what has been measured so far
 ```
 
     with Lab("restricted-restricted", delays=DISTANT) as lab:

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from tests.lab import building, relays, rendezvous, rules
+from dcsend.serving.page import read_page
+from tests.lab import building, page_host, relays, rendezvous, rules
 from tests.lab.building import SERVER, SERVER_2, Net, Plug
 from tests.lab.server import Server
 from tests.lab.topologies import TOPOLOGIES, Nat, Site, Topology
@@ -34,6 +35,7 @@ NAMES: Final[Mapping[str, list[str]]] = {
     relays.NAME: list(SERVER),
     "turn4.lab.test": [SERVER[0]],
     rendezvous.NAME: list(rendezvous.ADDRESSES),
+    page_host.NAME: list(page_host.ADDRESSES),
 }
 "Every other name does not exist."
 
@@ -159,16 +161,47 @@ class Lab:
             self._has_authority = True
         return chosen.url
 
-    def rendezvous(self, *, tls: bool = False) -> str:
+    def rendezvous(self) -> str:
         """Start a rendezvous server; return its URL, for `--server`.
 
-        Call it once, before the programs that use it are started. With TLS they need `cold=True`:
-        aiohttp reads `SSL_CERT_FILE` when it is loaded.
+        Call it once, before the programs that use it are started.
         """
         host = self.net.host("rendezvous", *rendezvous.ADDRESSES)
         self.net.public(host, "server")
         self._has_authority = True
-        return rendezvous.start(host, self.folder, tls=tls)
+        return rendezvous.start(host, self.folder)
+
+    def hosted_page(self, server: str) -> str:
+        """Serve the page over https, with a rendezvous server written into it; return its URL."""
+        host = self.net.host("page", *page_host.ADDRESSES)
+        self.net.public(host, "server")
+        page = read_page(server=server).content
+        url, end = page_host.start(host, self.folder, page)
+        self._cleanup.callback(end)
+        return url
+
+    def local_servers(self) -> tuple[str, str]:
+        """Start a rendezvous server and a web server with the page on a third host of the LAN of b.
+
+        Neither has TLS. Returns the URL of both.
+        """
+        host = self.net.host("local", has_ipv6=True)
+        host.ipv4, host.ipv6 = self.net.plug(host.namespace, self.net.routers["b"], "eth0")
+        url = rendezvous.start(host, self.folder, tls=False)
+        page = read_page(server=url).content
+        link, end = page_host.start(host, self.folder, page, tls=False)
+        self._cleanup.callback(end)
+        return url, link
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that the servers have theirs from, in PEM."""
+        return relays.authority(self.folder)
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate of the servers, in PEM."""
+        return relays.authority(self.folder).with_name("server.pem")
 
     # --- what happens to the network
 

@@ -1,18 +1,18 @@
-"""Measure every network and every outage, and write docs/networks.md: `make lab`, an hour.
+"""Measure every network and every outage, and write docs/networks.md: `make lab`, two hours.
 
-    python -m tests.lab.measure [TOPOLOGY...]
+    python -m tests.lab.measure [PART | TOPOLOGY...]
 
-With names it measures these topologies only, and prints instead of writing.
+A part is `networks`, `codes` (short codes) or `outages`; each is written when it is complete. An
+interrupted run continues where it stopped (`results`). With topologies it measures these only,
+and prints instead of writing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import platform
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,10 +21,11 @@ from typing import Final
 from tests.lab import DISTANT, TOPOLOGIES, Lab, short_codes
 from tests.lab.outages import EVENTS, KINDS, PAGES, story
 from tests.lab.pages import dial_with_page, page_on, two_codes_with_page
+from tests.lab.results import Results, write
 from tests.lab.ways import STUN, Attempt, dial, two_codes
 from tests.support import netns
 
-_REPORT: Final = Path(__file__).resolve().parents[2] / "docs" / "networks.md"
+_PARTS: Final = ("networks", "codes", "outages")
 _AT_ONCE: Final = 4
 "Topologies that are measured at the same time; outages, which only wait, are twice as many."
 _PAUSE: Final = 8.0
@@ -40,7 +41,7 @@ _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
 }
 "Seconds of each kind of outage."
 
-Cell = tuple[str, str]
+Cell = Sequence[str]
 "What goes into the table, and what was said, if it did not connect."
 
 
@@ -52,15 +53,17 @@ def main() -> None:
     for name in [name for name in os.environ if name.startswith("DCSEND_")]:
         del os.environ[name]
     os.environ["DCSEND_NO_PAGE"] = "1"
-    names = sys.argv[1:] or list(TOPOLOGIES)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        cells = dict(zip(names, pool.map(_topology, names), strict=True))
-    text = _networks(cells)
-    if sys.argv[1:]:
-        sys.stdout.write(text)
+    names = sys.argv[1:] or list(_PARTS)
+    results = Results()
+    if not set(names) <= set(_PARTS):
+        sys.stdout.write(_networks(names, Results(None)))
         return
-    short = f"\n{short_codes.section(names)}"
-    _REPORT.write_text(text + short + _outages(), encoding="utf-8")
+    if "networks" in names:
+        write("# What connects in which network", _networks(list(TOPOLOGIES), results))
+    if "codes" in names:
+        write(short_codes.HEADING, short_codes.section(list(TOPOLOGIES), results))
+    if "outages" in names:
+        write("## Outages during a transfer", _outages(results))
 
 
 # --- networks
@@ -71,21 +74,21 @@ _WAYS: Final = (
 )
 
 
-def _topology(name: str) -> list[Cell]:
+def _topology(name: str, results: Results) -> list[Cell]:
     """Measure all ways of connecting in one network, each in a separate laboratory."""
     relay = TOPOLOGIES[name].relay
-    cells = []
-    for way in (
+    ways: tuple[Callable[[Lab, Path], Cell], ...] = (
         lambda lab, folder: _outcome(dial(lab, "a", folder)),
         lambda lab, folder: _outcome(dial(lab, "b", folder)),
         lambda lab, folder: _outcome(two_codes(lab, folder, pause=_PAUSE)),
         lambda lab, folder: _outcome(_relayed(lab, folder, relay)),
         lambda lab, folder: asyncio.run(_page(lab, folder, codes=False)),
         lambda lab, folder: asyncio.run(_page(lab, folder, codes=True)),
-    ):
-        cells.append(_tried(name, way))
-        _note(f"{name}, {_WAYS[len(cells) - 1]}: {' '.join(cells[-1])}")
-    return cells
+    )
+    return [
+        results.cell(f"networks {name}, {what}", lambda way=way: _tried(name, way))  # type: ignore[misc]
+        for what, way in zip(_WAYS, ways, strict=True)
+    ]
 
 
 def _tried(name: str, way: Callable[[Lab, Path], Cell]) -> Cell:
@@ -117,18 +120,21 @@ async def _page(lab: Lab, folder: Path, *, codes: bool) -> Cell:
     return (f"{shown.seconds:.2f}", "") if shown.seconds is not None else ("✗", shown.said)
 
 
-def _networks(cells: Mapping[str, Sequence[Cell]]) -> str:
+def _networks(names: Sequence[str], results: Results) -> str:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        rows = pool.map(lambda name: _topology(name, results), names)
+        cells = dict(zip(names, rows, strict=True))
     lines = [
         "# What connects in which network",
         "",
-        f"Measured by `make lab` on Linux {platform.release().split('-')[0]} with "
-        f"{os.cpu_count()} processors, several networks at the same time. Hosts are network",
+        "Measured by `make lab`, several networks at the same time. Hosts are network",
         "namespaces; address translation and firewalls are nftables. The one-way delay of the link "
         "of a is 10 ms, of b 15 ms, of the server 20 ms.",
         "Numbers are seconds from the last action of a person: starting the program that dials, "
         "pasting the last code (after 8 s), opening the",
         "link. They include the start of Python or of the page where one dials. "
         "`python -m tests.lab.measure lan` measures one network.",
+        results.conditions(("networks ",)),
         "",
         "| network | |" + "|".join(f" {way} " for way in _WAYS) + "|",
         "|---|---" + "|---" * len(_WAYS) + "|",
@@ -147,7 +153,7 @@ def _networks(cells: Mapping[str, Sequence[Cell]]) -> str:
 # --- outages
 
 
-def _outages() -> str:
+def _outages(results: Results) -> str:
     kinds = (*KINDS, *PAGES)
     cases = [
         (kind, event, seconds)
@@ -157,9 +163,8 @@ def _outages() -> str:
         if event != "asleep" or kind in KINDS
     ]
     with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
-        became = dict(zip(cases, pool.map(_outage, cases), strict=True))
+        became = dict(zip(cases, pool.map(lambda case: _kept(results, case), cases), strict=True))
     lines = [
-        "",
         "## Outages during a transfer",
         "",
         "Host a is behind NAT, b has a public address; 8 Mbit/s. Numbers are seconds without "
@@ -168,6 +173,7 @@ def _outages() -> str:
         "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
         "assigns others. A change of address ends a transfer today, except for a browser whose "
         "host keeps its address.",
+        results.conditions(("outages ",)),
         "",
         "| event |"
         + "|".join(f" a {kind} " for kind in KINDS)
@@ -184,25 +190,21 @@ def _outages() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _kept(results: Results, case: tuple[str, str, float]) -> str:
+    kind, event, seconds = case
+    return results.cell(f"outages {event} {seconds:g} s, {kind}", lambda: _outage(case))
+
+
 def _outage(case: tuple[str, str, float]) -> str:
     try:
         with tempfile.TemporaryDirectory() as folder:
             became = story(*case, Path(folder))
     except (AssertionError, OSError, RuntimeError, TimeoutError) as exc:
         return f"? not measured: {exc!r:.200}"
-    _note(f"{case}: {became}")
     if became.statuses == (0, 0):
         return f"{became.stall:.1f}"
     said = " ".join("; ".join(became.said[-2:]).split())  # a message of the page has several lines
     return f"✗ {said}"
-
-
-_printing = threading.Lock()
-
-
-def _note(line: str) -> None:
-    with _printing:
-        sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":

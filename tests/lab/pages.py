@@ -14,12 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cryptography import x509
+
 from tests.lab.laboratory import Lab
 from tests.lab.ways import STUN
 from tests.support.browsers import Browser
+from tests.support.identity import as_base64, trusting
 from tests.support.netns import Host
 from tests.support.page import Page, from_disk, random_file
 from tests.support.processes import Program
+from tests.support.tab import inside
+from tests.support.tab_scripts import TRUST
 
 __all__ = ["Shown", "answered", "dial_with_page", "page_on", "two_codes_with_page"]
 
@@ -42,11 +47,19 @@ class Shown:
 async def page_on(
     lab: Lab, folder: Path, name: str = "chromium", host: Host | None = None
 ) -> AsyncIterator[Page]:
-    """Start a browser on a host, `b` if none is named, and give a page in it."""
+    """Start a browser on a host, `b` if none is named, and give a page in it.
+
+    It trusts the servers of the laboratory.
+    """
     where = (host or lab.b).namespace
-    browser = await asyncio.to_thread(Browser, name, namespace=where)
+    authority = x509.load_pem_x509_certificate(lab.authority.read_bytes())
+    certificate = x509.load_pem_x509_certificate(lab.certificate.read_bytes())
+    flags = trusting(certificate) if name == "chromium" else ()
+    browser = await asyncio.to_thread(Browser, name, flags, where)
     try:
-        yield Page(await browser.open_tab(folder / "downloads"))
+        if name == "firefox":
+            await inside(browser, TRUST, as_base64(authority))
+        yield Page(await browser.open_tab(folder / f"downloads-{name}"))
     finally:
         await asyncio.to_thread(browser.close)
 

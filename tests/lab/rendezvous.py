@@ -23,13 +23,13 @@ ADDRESSES: Final = ("203.0.113.12", "2001:db8:ff::12")
 _PORT: Final = 443
 
 
-def start(host: Host, folder: Path, *, tls: bool) -> str:
+def start(host: Host, folder: Path, *, tls: bool = True) -> str:
     """Start the server and wait until it accepts connections; return its URL.
 
     Args:
-        host: whose addresses are `ADDRESSES`.
+        host: whose addresses are `ADDRESSES`; without TLS, a host of a LAN.
         folder: for its files, among them `ca.pem` for programs.
-        tls: whether it uses TLS.
+        tls: whether it uses TLS, as a server in the internet does.
     """
     authority(folder)
     log = folder / "rendezvous.log"
@@ -51,4 +51,4 @@ def start(host: Host, folder: Path, *, tls: bool) -> str:
         assert process.poll() is None, said
         assert time.monotonic() < deadline, said
         time.sleep(0.05)
-    return f"wss://{NAME}/v1" if tls else f"ws://{NAME}:{_PORT}/v1"
+    return f"wss://{NAME}/v1" if tls else f"ws://{host.ipv4}:{_PORT}/v1"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-__all__ = ["Identity", "identity"]
+__all__ = ["Identity", "as_base64", "identity", "trusting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +26,28 @@ class Identity:
     "Certificate of `localhost` and its private key, in PEM."
 
     @property
-    def pin(self) -> str:
-        """The authority's public key as Chromium takes it: SHA-256, base64."""
-        key = self.authority.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        return base64.b64encode(hashlib.sha256(key).digest()).decode()
-
-    @property
     def chromium(self) -> list[str]:
         """The flags that make Chromium trust it."""
-        return [f"--ignore-certificate-errors-spki-list={self.pin}"]
+        return trusting(self.authority)
 
     @property
     def base64(self) -> str:
-        """The authority's certificate as Firefox takes it."""
-        der = self.authority.public_bytes(serialization.Encoding.DER)
-        return base64.b64encode(der).decode()
+        """The authority's certificate, as `TRUST` of `tab_scripts` takes it."""
+        return as_base64(self.authority)
+
+
+def trusting(certificate: x509.Certificate) -> list[str]:
+    """Return the flags that make Chromium accept every chain with this certificate."""
+    key = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
+    return [f"--ignore-certificate-errors-spki-list={pin}"]
+
+
+def as_base64(certificate: x509.Certificate) -> str:
+    """Return a certificate as `TRUST` of `tab_scripts` takes it."""
+    return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
 def _named(text: str) -> x509.Name:
