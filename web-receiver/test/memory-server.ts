@@ -2,6 +2,7 @@
 import type { Candidate } from "../src/description.ts";
 import { ConnectionFailed } from "../src/errors.ts";
 import type { Connection } from "../src/peers/contract.ts";
+import type { Network } from "../src/peers/reasons.ts";
 import type { Socket } from "../src/rendezvous/websocket.ts";
 import type { Attempt } from "../src/session/trickling.ts";
 import { CHROMIUM_OFFER } from "./fake-peer.ts";
@@ -134,6 +135,13 @@ export class MemoryAttempt implements Attempt {
   readonly theirs: string[] = [];
   /** What `describe` and `establish` were given. */
   readonly given: string[] = [];
+  /** What the other side has reported about its network. */
+  there: Network | null = null;
+  /** Reports how the network of this side behaves. */
+  survey: (network: Network) => void = () => undefined;
+  readonly network = new Promise<Network>((resolve) => {
+    this.survey = resolve;
+  });
   isEnded = false;
   isClosed = false;
   readonly #connection: Connection;
@@ -167,6 +175,10 @@ export class MemoryAttempt implements Attempt {
 
   end(): void {
     this.isEnded = true;
+  }
+
+  setNetwork(there: Network): void {
+    this.there = there;
   }
 
   establish(answer = ""): Promise<Connection> {

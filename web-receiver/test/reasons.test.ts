@@ -1,11 +1,12 @@
 /** The messages for failed connections; tests/lab has real networks. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import {
   DIALER,
   type Facts,
   failure,
+  type Network,
   OFFERER,
   type RemoteAddress,
   SHORT_CODE,
@@ -17,6 +18,27 @@ const DOCUMENT = join(import.meta.dirname, "..", "..", "docs", "connecting.md");
 const SRFLX = "a=candidate:2 1 udp 1677729535 203.0.113.1 5000 typ srflx raddr 0.0.0.0 rport 0";
 const RELAY = "a=candidate:3 1 udp 33562623 198.51.100.9 5000 typ relay raddr 0.0.0.0 rport 0";
 const WITHOUT = CHROMIUM_OFFER.replace(/^a=candidate.*\r\n/m, "");
+
+const ROWS = readFileSync(DOCUMENT, "utf8").split("\n");
+const TABLES = {
+  dialer: ["The page (one code)", DIALER],
+  offerer: ["The page (two codes)", OFFERER],
+  "short code": ["The page (page with a short code)", SHORT_CODE],
+} as const;
+
+/** Return the rows of the table below a heading of the document: name, message, hint. */
+function documented(heading: string): string[][] {
+  const after = ROWS.slice(ROWS.findIndex((row) => row.startsWith("## ") && row.endsWith(heading)));
+  const table = after.slice(after.findIndex((row) => row.startsWith("| situation")) + 2);
+  const length = table.findIndex((row) => !row.startsWith("|"));
+  return table.slice(0, length).map((row) => row.slice(2).split(" | ").slice(0, 3));
+}
+
+/** Return the name of the situation, which the document has. */
+function named(facts: Facts): string | undefined {
+  const [heading, table] = TABLES[facts.role];
+  return documented(heading)[table.indexOf(situation(facts))]?.[0];
+}
 
 function places(...hosts: string[]): RemoteAddress[] {
   return hosts.map((host) => ({ host, port: 40_000 }));
@@ -49,7 +71,7 @@ test.each<[string[], Partial<Facts>, string]>([
   [["203.0.113.1", "2001:db8::7"], {}, "firewall there"],
   [["192.168.1.7", "203.0.113.1"], {}, "NAT there"],
 ])("dialing %j with %j: %s", (hosts, more, name) => {
-  expect(situation(dialed(hosts, more)).name).toBe(name);
+  expect(named(dialed(hosts, more))).toBe(name);
 });
 
 test.each<[string[], Partial<Facts>, string]>([
@@ -67,22 +89,49 @@ test.each<[string[], Partial<Facts>, string]>([
   ],
   [[], {}, "not known"],
 ])("two codes, the other at %j, with %j: %s", (hosts, more, name) => {
-  expect(situation({ ...dialed(hosts, more), role: "offerer" }).name).toBe(name);
+  expect(named({ ...dialed(hosts, more), role: "offerer" })).toBe(name);
+});
+
+const SYMMETRIC: Network = { mapping: "address-dependent", udp: "works" };
+const BLOCKED: Network = { mapping: "unknown", udp: "blocked" };
+
+test.each<[Partial<Facts>, string]>([
+  [{ here: SYMMETRIC }, "symmetric NAT here"],
+  [{ there: SYMMETRIC }, "symmetric NAT there"],
+  [{ here: SYMMETRIC, there: SYMMETRIC }, "symmetric NAT here"],
+  [{ there: BLOCKED }, "UDP blocked there"],
+  [{ here: BLOCKED }, "not known"],
+  [{}, "not known"],
+])("a short code, with %j: %s", (more, name) => {
+  const own = `${CHROMIUM_OFFER}${SRFLX}\r\n`;
+  const facts: Facts = { ...dialed(["10.1.0.2", "198.51.100.1"]), own, asked: true, ...more };
+  expect(named({ ...facts, role: "short code" })).toBe(name);
+});
+
+test("the error of a short code states what both sides have tried", () => {
+  const own = `${CHROMIUM_OFFER}${SRFLX}\r\n`;
+  const theirs = [...places("10.1.0.2", "10.1.0.2"), { host: "x", port: 5000, relayed: true }];
+  const facts: Facts = { ...dialed([]), role: "short code", own, theirs };
+  const { message } = failure({ ...facts, here: SYMMETRIC, there: BLOCKED });
+  expect(message).toContain(
+    "(tried from here: 2 addresses, symmetric NAT; from there: 1 address and a relay, UDP blocked)",
+  );
+  expect(failure({ ...facts, role: "offerer" }).message).not.toContain("tried");
 });
 
 test("a relay of the other side is one, too", () => {
   const theirs = [{ host: "198.51.100.9", port: 5000, relayed: true }];
-  expect(situation({ ...dialed([]), role: "offerer", theirs }).name).toBe("relay without effect");
+  expect(named({ ...dialed([]), role: "offerer", theirs })).toBe("relay without effect");
 });
 
 test("a relay of the other side is none where UDP is blocked here", () => {
   const theirs = [...places("10.1.0.2"), { host: "198.51.100.9", port: 5000, relayed: true }];
   const facts: Facts = { ...dialed([]), role: "offerer", theirs, asked: true };
-  expect(situation(facts).name).toBe("no STUN answer");
+  expect(named(facts)).toBe("no STUN answer");
 });
 
 test.each([...DIALER, ...OFFERER, ...SHORT_CODE])(
-  "$name: no sentence begins with an address",
+  "$message: no sentence begins with an address",
   (row) => {
     // It would get a capital letter: `Fd00::7 answered`.
     for (const text of [row.message, row.hint]) expect(text).not.toMatch(/^[A-Z]{4}/);
@@ -98,23 +147,8 @@ test("the port is that of the address that is named", () => {
   expect(error.hint).toMatch(/UDP port 50000/);
 });
 
-describe("docs/connecting.md", () => {
-  const rows = readFileSync(DOCUMENT, "utf8").split("\n");
-  test.each([
-    ["The page (one code)", DIALER],
-    ["The page (two codes)", OFFERER],
-    ["The page (page with a short code)", SHORT_CODE],
-  ] as const)("%s shows the table", (heading, table) => {
-    const after = rows.slice(
-      rows.findIndex((row) => row.startsWith("## ") && row.endsWith(heading)),
-    );
-    const first = after.findIndex((row) => row.startsWith("| situation"));
-    const shown = after.slice(first + 2, first + 2 + table.length).map((row) => {
-      return row.slice(2).split(" | ").slice(0, 3);
-    });
-    expect(shown).toEqual(
-      table.map(({ name, message, hint }) => [name, `\`${message}\``, `\`${hint}\``]),
-    );
-    expect(after[first + 2 + table.length]?.startsWith("|") ?? false).toBe(false);
-  });
+test.each(Object.values(TABLES))("docs/connecting.md, %s, shows the table", (heading, table) => {
+  expect(documented(heading).map(([, ...texts]) => texts)).toEqual(
+    table.map(({ message, hint }) => [`\`${message}\``, `\`${hint}\``]),
+  );
 });

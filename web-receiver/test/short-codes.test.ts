@@ -130,6 +130,19 @@ test("the side that has entered the code connects, candidates go both ways", asy
   expect(server.moods).toEqual(["happy", "happy"]);
 });
 
+test("each side reports how its network behaves, for the error of the other one", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 2;
+  new Joined(server, attempts, page.code);
+  await settle();
+  const [offerer, answerer] = attempts.begun;
+  offerer?.survey({ mapping: "address-dependent", udp: "works" });
+  answerer?.survey({ mapping: "unknown", udp: "blocked" });
+  await settle();
+  expect(answerer?.there).toMatchObject({ mapping: "address-dependent", udp: "works" });
+  expect(offerer?.there).toMatchObject({ mapping: "unknown", udp: "blocked" });
+});
+
 test("descriptions travel without candidates, which are sent as they are found", async () => {
   const { server, attempts, page } = await shown();
   new Joined(server, attempts, page.code);

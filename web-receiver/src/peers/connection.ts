@@ -11,7 +11,7 @@ import { type Connection, LABELS, type Label, type Route } from "./contract.ts";
 import { type Facts, failure } from "./reasons.ts";
 
 /** The facts that the attempt itself does not find out. */
-export type Known = Pick<Facts, "role" | "theirs" | "asked" | "server">;
+export type Known = Omit<Facts, "ice" | "early" | "own">;
 
 /**
  * Milliseconds from the first sign of the end until all channels end: the events of the connection,

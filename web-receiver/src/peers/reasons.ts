@@ -23,7 +23,21 @@ export interface Facts {
   readonly early: boolean;
   /** The host that has served this page over the network; empty if it came from another source. */
   readonly server: string;
+  /** What is known of the two networks; with short codes only. */
+  readonly here?: Network;
+  readonly there?: Network;
 }
+
+/** How the network of one side behaves. */
+export interface Network {
+  /** How its NAT maps addresses (RFC 4787, 4.1). */
+  readonly mapping: "unknown" | "none" | "endpoint-independent" | "address-dependent";
+  /** Whether UDP leaves it. */
+  readonly udp: "unknown" | "works" | "blocked";
+}
+
+/** Nothing is known. */
+export const UNKNOWN: Network = { mapping: "unknown", udp: "unknown" };
 
 /** A transport address of the other side. */
 export interface RemoteAddress {
@@ -33,9 +47,11 @@ export interface RemoteAddress {
   readonly relayed?: boolean;
 }
 
-/** A situation: when it applies, the message, and the next step. The first that applies decides. */
+/**
+ * A situation: when it applies, the message, and the next step. The first that applies decides. Its
+ * name is in docs/connecting.md.
+ */
 interface Situation {
-  readonly name: string;
   applies(facts: Facts): boolean;
   /** `HOSTS`, `PORT`, `PUBLIC`, `FAMILY` and `SERVER` are replaced by values of the facts. */
   readonly message: string;
@@ -52,12 +68,14 @@ const PRIVATE =
 const WAITING =
   "another device may be connected with this code, or it is used up, or the program there has ended: if so, make a new code there.";
 
-/** Return the browser's candidates of one type. */
-function found(own: string, type: string): string[] {
+/** Return the hosts of the browser's candidates of one type. */
+export function found(own: string, type: string): string[] {
   return [...own.matchAll(CANDIDATE)].filter((match) => match[3] === type).map((m) => m[1] ?? "");
 }
 
-const isPublic = ({ host }: RemoteAddress) => !host.endsWith(".local") && !PRIVATE.test(host);
+/** Return whether an address is not that of another host in each network. */
+export const isPublic = ({ host }: Pick<RemoteAddress, "host">) =>
+  !host.endsWith(".local") && !PRIVATE.test(host);
 const isIPv6 = ({ host }: RemoteAddress) => host.includes(":");
 const isOneFamily = ({ theirs }: Facts) =>
   theirs.length > 0 &&
@@ -69,13 +87,11 @@ const isConnected = ({ ice }: Facts) => ice === "connected" || ice === "complete
 /** With one code. */
 export const DIALER: readonly Situation[] = [
   {
-    name: "checks arrive, no connection",
     applies: isConnected,
     message: "an answer came from HOSTS, but the encrypted connection failed",
     hint: "the code is from an earlier run, or was changed; ask for the current one",
   },
   {
-    name: "code refused",
     // Chromium 156 reports the failed connection before or after ICE leaves `checking`.
     applies: ({ ice, early }) => early && (ice === "checking" || ice === "disconnected"),
     message: "the code was refused by HOSTS",
@@ -83,7 +99,6 @@ export const DIALER: readonly Situation[] = [
     isRefusal: true,
   },
   {
-    name: "no address here",
     applies: ({ ice, own }) => ice === "new" && found(own, "host").length === 0,
     message: "the browser has found no address of this device that it can use",
     // Firefox 153 uses only the address of the default route, except for a page from the network.
@@ -92,68 +107,69 @@ export const DIALER: readonly Situation[] = [
       "default route (for Firefox), or use two codes",
   },
   {
-    name: "no common address family",
     applies: (facts) => facts.ice === "new" && isOneFamily(facts),
     message: "the code has FAMILY addresses only, and the browser found none here",
     hint: "give this device an FAMILY address, or use two codes and a relay",
   },
   {
-    name: "not tried",
     applies: ({ ice }) => ice === "new",
     message: "the browser did not try to reach HOSTS",
     hint: "allow the browser and this page to use the local network, in the settings",
   },
   {
-    name: "firewall there, page served",
     applies: ({ server, theirs }) => theirs.some(({ host }) => host === server),
     message: "no answer from SERVER over UDP, although this page was loaded from there",
     hint: `${WAITING} If not, a firewall there has to open UDP port PORT, too; or use two codes`,
   },
   {
-    name: "private addresses there",
     applies: ({ theirs }) => !theirs.some(isPublic),
     message: "no answer from HOSTS",
     hint: `${WAITING} If not, and both are in the same network, a firewall there has to open UDP port PORT; from another network, use two codes`,
   },
   {
-    name: "firewall there",
     applies: ({ theirs }) => theirs.every(isPublic),
     message: "no answer from HOSTS",
     hint: `${WAITING} If not, a firewall there has to open UDP port PORT; or use two codes`,
   },
   {
-    name: "NAT there",
     applies: () => true,
     message: "no answer from HOSTS",
     hint: `${WAITING} If not, and both are in the same network, a firewall there has to open UDP port PORT; from outside it, use two codes`,
   },
 ];
 
-/** Return the table for two sides that both send checks; `anew` is how another attempt begins. */
-function mutual(anew: string): readonly Situation[] {
+const BLOCKED_THERE: Situation = {
+  // Only a relay over TCP helps there; without one, that side has no relayed address.
+  applies: ({ there, theirs }) => there?.udp === "blocked" && !theirs.some((one) => one.relayed),
+  message: "the network of the other side blocks UDP",
+  hint: "use another network there, or a relay over TLS there: turns:USER:PASSWORD@HOST:443",
+};
+
+/**
+ * Return the table for two sides that both send checks; `anew` is how another attempt begins, and
+ * `networks` whether each side reports how its network behaves.
+ */
+function mutual(anew: string, networks = false): readonly Situation[] {
   const relay = `${anew}, and name a relay under Servers: turn:USER:PASSWORD@HOST`;
   const tls = `${anew}, and name a relay over TLS under Servers: turns:USER:PASSWORD@HOST:443`;
   return [
     {
-      name: "checks arrive, no connection",
       applies: isConnected,
       message: "an answer came from HOSTS, but the encrypted connection failed",
       hint: anew,
     },
     {
-      name: "no address here",
       applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
       message: "the browser has found no address of this device that it can use",
       hint: `${anew}, and a STUN server under Servers`,
     },
     {
-      name: "no common address family",
       applies: (facts) => facts.ice === "new" && isOneFamily(facts),
       message: "the other side has FAMILY addresses only, and the browser found none here",
       hint: `${relay}, on the side with IPv6 only`,
     },
+    ...(networks ? [BLOCKED_THERE] : []),
     {
-      name: "relay without effect",
       // Without UDP here, a relay of the other side is unreachable, too.
       applies: (facts) =>
         found(facts.own, "relay").length > 0 ||
@@ -162,25 +178,22 @@ function mutual(anew: string): readonly Situation[] {
       hint: `if the other side has ended, ${anew}`,
     },
     {
-      name: "same public address",
       applies: (facts) => shared(facts) !== undefined,
       message: "no answer from HOSTS: both sides have the public address PUBLIC",
       hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${relay}`,
     },
     {
-      name: "no STUN answer",
       applies: isUnanswered,
       message: "no answer from HOSTS, and none from a STUN server",
       hint: `if UDP is blocked in this network, ${tls}`,
     },
     {
-      name: "private addresses there",
       applies: ({ theirs }) => theirs.length > 0 && !theirs.some(isPublic),
       message: "no answer from HOSTS, which are private addresses",
       hint: `if UDP is blocked there, the other side needs a relay over TLS: turns:USER:PASSWORD@HOST:443`,
     },
+    ...(networks ? symmetric(relay) : []),
     {
-      name: "not known",
       applies: () => true,
       message: "no answer from HOSTS",
       hint: `check that the other side still waits; if a NAT is symmetric, ${relay}`,
@@ -188,11 +201,19 @@ function mutual(anew: string): readonly Situation[] {
   ];
 }
 
+function symmetric(relay: string): readonly Situation[] {
+  return (["here", "there"] as const).map((side) => ({
+    applies: (facts) => facts[side]?.mapping === "address-dependent",
+    message: `no answer from HOSTS: the NAT ${side} is symmetric`,
+    hint: `a relay is needed, on one of the two sides: ${relay}`,
+  }));
+}
+
 /** With two descriptions: an offer can be answered once. */
 export const OFFERER = mutual("start again with two new codes");
 
 /** With a short code, on either side. */
-export const SHORT_CODE = mutual("use a new code");
+export const SHORT_CODE = mutual("use a new code", true);
 
 const TABLES: Readonly<Record<Facts["role"], readonly Situation[]>> = {
   dialer: DIALER,
@@ -206,14 +227,40 @@ function isUnanswered({ own, asked }: Facts): boolean {
 }
 
 function hasPublic(own: string): boolean {
-  return found(own, "host").some((host) => isPublic({ host, port: 0 }));
+  return found(own, "host").some((host) => isPublic({ host }));
 }
 
 /** Return the error that ends the attempt. */
 export function failure(facts: Facts): CodeUsed | ConnectionFailed {
   const { message, hint, isRefusal } = situation(facts);
-  return new (isRefusal ? CodeUsed : ConnectionFailed)(filled(message, facts), filled(hint, facts));
+  const said = filled(message, facts) + tried(facts);
+  return new (isRefusal ? CodeUsed : ConnectionFailed)(said, filled(hint, facts));
 }
+
+/** Return what both sides of a short code have tried, and how their networks behave. */
+function tried({ role, own, theirs, here, there }: Facts): string {
+  if (role !== "short code") return "";
+  const relayed = theirs.filter((one) => one.relayed).length;
+  const direct = theirs.filter((one) => !one.relayed).map(({ host }) => host);
+  const ours = [...found(own, "host"), ...found(own, "srflx")];
+  const fromHere = attempts(ours, found(own, "relay").length, here);
+  return ` (tried from here: ${fromHere}; from there: ${attempts(direct, relayed, there)})`;
+}
+
+/** As `_tried` of `dcsend/peers/reasons.py`. */
+function attempts(hosts: readonly string[], relayed: number, { mapping, udp } = UNKNOWN): string {
+  const count = new Set(hosts).size;
+  const relay = relayed > 0 ? " and a relay" : "";
+  const blocked = udp === "blocked" ? ", UDP blocked" : "";
+  return `${count} address${count === 1 ? "" : "es"}${relay}${NATS[mapping]}${blocked}`;
+}
+
+const NATS: Readonly<Record<Network["mapping"], string>> = {
+  unknown: "",
+  none: ", no NAT",
+  "endpoint-independent": ", NAT that is not symmetric",
+  "address-dependent": ", symmetric NAT",
+};
 
 /** Return the first situation that applies; the last one always does. */
 export function situation(facts: Facts): Situation {

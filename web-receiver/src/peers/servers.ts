@@ -80,7 +80,7 @@ export function serverProblems(
   const isReflexive = / typ srflx\b/.test(sdp);
   const isRelayed = / typ relay\b/.test(sdp);
   return servers.flatMap((server) => {
-    const own = errors.filter(({ url }) => place(url) === place(String(server.urls)));
+    const own = errors.filter(({ url }) => placeOf(url) === placeOf(String(server.urls)));
     const answered = own.find(({ errorCode }) => errorCode !== NO_ANSWER);
     const error = answered ?? own[0];
     if (isRelay(server)) {
@@ -138,7 +138,7 @@ function host({ urls }: RTCIceServer): string {
 /**
  * Return the common part of the URLs of one server; browsers add the default port, and a transport.
  */
-function place(url: string): string {
+export function placeOf(url: string): string {
   const [, scheme = "", rest = "", port] = /^(\w+):(\[[^\]]*\]|[^:?]*)(?::(\d+))?/.exec(url) ?? [];
   const transport = /transport=(\w+)/.exec(url)?.[1] ?? (scheme === "turns" ? "tcp" : "udp");
   return [scheme, rest, port ?? (scheme === "turns" ? "5349" : "3478"), transport].join(" ");

@@ -11,8 +11,9 @@
 import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { BrowserConnection, type NewPeer, ownPeerConnection } from "./connection.ts";
 import type { Connection } from "./contract.ts";
-import type { RemoteAddress } from "./reasons.ts";
+import { type Network, type RemoteAddress, UNKNOWN } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
+import { survey } from "./survey.ts";
 
 /** Seconds without a pair, after the candidates of both sides are complete, until the end. */
 export const PATIENCE = 15;
@@ -20,6 +21,12 @@ export const PATIENCE = 15;
 export const LONGEST = 30;
 /** Seconds until our candidates count as complete; a dead server delays the browser longer. */
 export const GATHERING = 6;
+
+/**
+ * The part of PATIENCE after which STUN servers are queried about the network, so that the error of
+ * the other side can contain the result.
+ */
+const SURVEY = 1 / 3;
 
 const PLACE = /^(?:a=)?candidate:(?:\S+ ){4}(\S+) (\d+) typ (\S+)/i;
 
@@ -29,6 +36,7 @@ export class Trickle {
   readonly #connection: BrowserConnection;
   readonly #offers: boolean;
   readonly #iceServers: readonly RTCIceServer[];
+  readonly #newPeer: NewPeer;
   readonly #errors: ServerError[] = [];
   /** Our candidates that `outgoing` has not returned. */
   #found: string[] = [];
@@ -39,6 +47,17 @@ export class Trickle {
   #early: string[] | null = [];
   #isEnded = false;
   #patience: ReturnType<typeof setTimeout> | undefined;
+  #surveying: ReturnType<typeof setTimeout> | undefined;
+  #surveyed = (_: Network) => {};
+  #here = UNKNOWN;
+  #there = UNKNOWN;
+  /**
+   * How the network of this side behaves, for the error of the other one: once no pair has been found
+   * for a part of PATIENCE, and STUN servers have been queried.
+   */
+  readonly network = new Promise<Network>((resolve) => {
+    this.#surveyed = resolve;
+  });
   readonly #theirs: RemoteAddress[] = [];
   #mid = "0";
   #isOver = false;
@@ -54,6 +73,7 @@ export class Trickle {
   ) {
     this.#offers = offers;
     this.#iceServers = iceServers;
+    this.#newPeer = newPeer;
     const peer = newPeer({ iceServers: [...iceServers] });
     this.#peer = peer;
     this.#connection = new BrowserConnection(peer, offers);
@@ -125,6 +145,11 @@ export class Trickle {
     this.#wait();
   }
 
+  /** Note how the network of the other side behaves, for the error. */
+  setNetwork(there: Network): void {
+    this.#there = there;
+  }
+
   /**
    * Connect; called once, after `describe`. `answer` is the SDP of the peer, if it answers. Rejects
    * with ConnectionFailed, which has what is known about the reason.
@@ -132,7 +157,8 @@ export class Trickle {
   async establish(answer = ""): Promise<Connection> {
     const asked = this.#iceServers.length > 0;
     const known = () => {
-      return { role: "short code", theirs: this.#theirs, asked, server: "" } as const;
+      const [here, there] = [this.#here, this.#there];
+      return { role: "short code", theirs: this.#theirs, asked, server: "", here, there } as const;
     };
     try {
       if (this.#offers) await this.#apply("answer", answer);
@@ -158,6 +184,7 @@ export class Trickle {
   #end(): void {
     this.#isOver = true;
     clearTimeout(this.#patience);
+    clearTimeout(this.#surveying);
     this.#gathered();
   }
 
@@ -194,5 +221,17 @@ export class Trickle {
     if (!this.#isGathered || !this.#isEnded || this.#isOver) return;
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => this.#connection.giveUp(), PATIENCE * 1000);
+    clearTimeout(this.#surveying);
+    this.#surveying = setTimeout(() => this.#survey(), PATIENCE * SURVEY * 1000);
+  }
+
+  async #survey(): Promise<void> {
+    if (/connected|completed/.test(this.#peer.iceConnectionState)) return;
+    try {
+      this.#here = await survey(this.#iceServers, this.#newPeer);
+      this.#surveyed(this.#here);
+    } catch {
+      // Without it, the error has less.
+    }
   }
 }

@@ -23,7 +23,15 @@ const MOST = 30;
 /** ICE with one peer, as in peers/trickle.ts. */
 export type Attempt = Pick<
   Trickle,
-  "describe" | "outgoing" | "add" | "end" | "establish" | "close" | "problems"
+  | "describe"
+  | "outgoing"
+  | "add"
+  | "end"
+  | "establish"
+  | "close"
+  | "problems"
+  | "network"
+  | "setNetwork"
 >;
 
 /** One side of the handshake of a short code, after its confirmation. */
@@ -73,12 +81,15 @@ export async function connect(
     if (isOver) return;
     mailbox.add(...party.seal([{ kind: "end" }]));
     for (const { message, hint } of attempt.problems) note(message, hint);
+    const network = await attempt.network;
+    if (!isOver) mailbox.add(...party.seal([{ kind: "network", ...network }]));
   };
   let count = theirs.candidates.length;
   const pass = (items: readonly Item[]) => {
     for (const item of items) {
       if (item.kind === "candidate") attempt.add(formatCandidate(item.candidate, count++));
       else if (item.kind === "end") attempt.end();
+      else if (item.kind === "network") attempt.setNetwork(item);
       else if (item.kind === "bye") throw refusal(item);
     }
   };
