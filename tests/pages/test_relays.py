@@ -1,0 +1,143 @@
+"""Transfers of the page through a relay: coturn, over UDP, TCP and TLS, with real browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.support import coturn
+from tests.support.coturn import Coturn
+from tests.support.mailbox_server import StockServer
+from tests.support.page import Page, here, lan_address, random_file
+from tests.support.page_host import hosted
+from tests.support.processes import Stage, digest
+from tests.support.scripted_mailbox import scripted_server
+
+pytestmark = pytest.mark.full
+
+RELAY_ONLY = """() => {
+  const Ordinary = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Ordinary {
+    constructor(configuration) {
+      super({ ...configuration, iceTransportPolicy: "relay" });
+    }
+  };
+}"""
+"Lets the browser use relayed candidates only, as behind a firewall that blocks all others."
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Iterator[Coturn]:
+    """Run coturn on an address that browsers use; of loopback they make no candidates."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def popen(argv: list[str]) -> None:
+        started.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
+
+    folder = tmp_path / "coturn"
+    folder.mkdir()
+    try:
+        yield coturn.start(folder, popen, lan_address())
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+async def relayed(page: Page) -> AsyncIterator[Page]:
+    """The page in a browser that uses relays only."""
+    script = await page.tab.browser.command(
+        "script.addPreloadScript", functionDeclaration=RELAY_ONLY, contexts=[page.tab.context]
+    )
+    yield page
+    await page.tab.browser.command("script.removePreloadScript", script=script["script"])
+
+
+@asynccontextmanager
+async def offering(server: StockServer, servers: object) -> AsyncIterator[str]:
+    """Yield the URL of a server that offers ICE servers, in front of the stock server."""
+
+    async def pass_on(here: web.WebSocketResponse) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(server.server.url) as there,
+            asyncio.TaskGroup() as group,
+        ):
+
+            async def upwards() -> None:
+                async for message in here:
+                    await there.send_str(message.data)
+                await there.close()
+
+            group.create_task(upwards())
+            async for message in there:
+                fields: dict[str, Any] = json.loads(message.data)
+                if fields["type"] == "welcome":
+                    fields["welcome"]["dcsend-ice-servers"] = servers
+                await here.send_str(json.dumps(fields))
+
+    async with scripted_server(pass_on) as made:
+        yield made.url
+
+
+async def received(page: Page, stage: Stage, server: str, file: Path) -> str:
+    """Receive a file by the short code of a terminal; return how the page is connected."""
+    sender = stage.send(file, *here(), "--stun", "none", "--no-mdns", "--server", server)
+    code = str((await asyncio.to_thread(sender.event, "short_code"))["code"])
+    await page.dial(code)
+    await page.accept("memory")
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    assert (await asyncio.to_thread(sender.end)).status == 0
+    return await page.tab.evaluate("document.querySelector('#facts').textContent")  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_page_receives_through_the_relay_that_a_person_names(
+    relayed: Page,
+    stage: Stage,
+    relay: Coturn,
+    stock_server: StockServer,
+    tmp_path: Path,
+    transport: str,
+) -> None:
+    stock_server.start()
+    relayed.permit(stock_server.server.url)
+    file = random_file(tmp_path / "film", 3_000_000)
+    async with hosted(stock_server.server.url) as link:
+        await relayed.open(link)
+        await relayed.until("paste")
+        await relayed.tab.call(
+            "(servers) => { document.querySelector('#servers').value = servers; }",
+            f"turn:user:password@{relay.host}:{relay.port}?transport={transport}",
+        )
+        facts = await received(relayed, stage, stock_server.server.url, file)
+    assert "through a relay" in facts
+
+
+async def test_page_receives_through_the_relay_that_the_server_offers(
+    relayed: Page, stage: Stage, relay: Coturn, stock_server: StockServer, tmp_path: Path
+) -> None:
+    stock_server.start()
+    file = random_file(tmp_path / "film", 3_000_000)
+    offered = {
+        "urls": [f"turn:{relay.host}:{relay.port}?transport=udp"],
+        "username": "user",
+        "credential": "password",
+    }
+    async with offering(stock_server, [offered]) as server, hosted(server) as link:
+        relayed.permit(server)
+        await relayed.open(link)
+        await relayed.until("paste")
+        facts = await received(relayed, stage, server, file)
+    assert "through a relay" in facts
