@@ -16,6 +16,7 @@ from dcsend.display.layout import (
     beside,
     broken,
     choose,
+    elsewhere,
     has_room,
     heights,
     network_of,
@@ -33,6 +34,7 @@ _NO_PAGE: Final = "dcsend:"
 _STATUS: Final = 1
 "Rows of the status below the code."
 _ABOVE: Final = "the link above (scroll up)"
+_OTHER: Final = "or run the command below on another machine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def announce(
     page = [*offer, f"{phone}, or open:", event.link] if paged else [*offer]
     # Above the QR code, because they may scroll out of the window.
     others = [row for one in event.links[1:] for row in (f"or open {network_of(one)}:", one.url)]
-    page = broken([*page, *others], columns)
+    page = broken([*page, *others, *elsewhere(event.link)], columns)
     below = -(-width(command) // columns)
     spacious = qr_lines(event.link, mode=choice.mode, columns=columns, rows=rows - below - 4)
     if not news and len(spacious) + 4 + below + _STATUS <= rows:
@@ -113,14 +115,16 @@ def announce(
     if news and not has_room(spacious if fits else alone, news, columns):
         return announce(event, err, "none", now, hosted=hosted)
     if fits:
-        ways = [phone, "or run the command below on another machine", f"or open {_ABOVE}"]
+        ways = [phone, _OTHER, f"or open {_ABOVE}", *elsewhere(event.link)]
         advice = [*news, *offer, *(ways if paged else [])]
         shown = [*beside(spacious, advice, columns), command]
         return Announcement([*page, header, *shown], status, [], len(shown), bool(news))
     status = f"waiting; scroll up for {'the command and the link' if paged else 'the command'}"
     if len(longer := f"{status}; works once, until {expiry}") < columns:
         status = longer
-    shown = beside(alone, [*news, *offer, *([phone] if paged else [])], columns)
+    shown = beside(
+        alone, [*news, *offer, *([phone, *elsewhere(event.link)] if paged else [])], columns
+    )
     page += [header, "", command, ""]
     return Announcement([*page, *shown], status, [], len(shown), bool(news))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import Final
+from urllib.parse import urlsplit
 
 from dcsend.display.qr import Choice, Request, choose_mode
 from dcsend.display.streams import Stream
@@ -19,6 +21,7 @@ __all__ = [
     "broken",
     "choose",
     "command_line",
+    "elsewhere",
     "has_room",
     "heights",
     "network_of",
@@ -79,6 +82,19 @@ def network_of(link: Link) -> str:
     'in the network of wg0'
     """
     return f"in the network of {printable(link.network)}" if link.network else "elsewhere"
+
+
+def elsewhere(link: str) -> list[str]:
+    """Return a line for phones in other networks, if only one network reaches the host of a link.
+
+    >>> elsewhere("http://192.168.1.7:4000/#1"), elsewhere("https://dcsend.example/#1")
+    (['a phone elsewhere needs a hosted page: --page-url'], [])
+    """
+    try:
+        is_global = ipaddress.ip_address(urlsplit(link).hostname or "").is_global
+    except ValueError:  # a name, or a link without a page
+        is_global = True
+    return [] if is_global else ["a phone elsewhere needs a hosted page: --page-url"]
 
 
 def beside(drawn: list[str], advice: Sequence[str], columns: int) -> list[str]:

@@ -18,6 +18,7 @@ from dcsend.display.layout import (
     broken,
     choose,
     command_line,
+    elsewhere,
     has_room,
     heights,
     network_of,
@@ -135,7 +136,7 @@ def announce_short(
     tail = _dial(what)[2:3]  # without its own header, for which there is no room
     room = rows - heights(tail, columns)
     longest = max(_variants(what, expiry), key=lambda sentences: len(sentences[0]))
-    beside_it = [*_sentences(what, expiry), f"or {phone}"]
+    beside_it = [*_sentences(what, expiry), f"or {phone}", *elsewhere(what.link)]
     for top, needed, advice in (
         (broken([title, command], columns), [*news, *longest], [*news, *beside_it]),
         ([command, *facts[:-1]], news, [*news, f"or {phone}"]),
@@ -247,7 +248,7 @@ def _links(what: ShortAnnouncement, *, hosted: bool) -> list[str]:
     """Return the links, each below a line that says where it works."""
     where = "in a browser" if hosted else "in a browser in the same network"
     others = [row for one in what.code.links[1:] for row in (f"or {network_of(one)}:", one.url)]
-    return [f"or open {where}:", what.link, *others]
+    return [f"or open {where}:", what.link, *others, *elsewhere(what.link)]
 
 
 def _status(columns: int, expiry: str = "") -> str:

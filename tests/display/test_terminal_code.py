@@ -95,6 +95,7 @@ def test_high_window_has_room_between_code_and_qr_code() -> None:
     ]
     assert "or on another machine, run:" in rows[-7:]
     assert rows[-2] == ""
+    assert "elsewhere" not in pty.written
     pty.close()
 
 
@@ -136,7 +137,8 @@ def test_ordinary_window_has_qr_code_of_the_page_words_beside_it_and_the_command
     beside = " ".join(" ".join(row[41:] for row in rows[:-3]).split())
     assert beside == (
         "to send: 3 files (5.0 MB) scan this with a phone in the same network or run the command"
-        " below on another machine or open the link above (scroll up)"
+        " below on another machine or open the link above (scroll up) a phone elsewhere needs a"
+        " hosted page: --page-url"
     )
     for theme in ("dark", "light"):
         assert scanned(photographed(pty.screen, theme)) == DIAL.link(LOCAL_PAGE)

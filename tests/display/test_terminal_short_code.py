@@ -70,7 +70,8 @@ def test_ordinary_window_has_the_command_first_and_the_qr_code_below(seat: Seat)
     beside = " ".join(" ".join(row[41:] for row in rows[2:-1]).split())
     assert beside == (
         f"{WORKS}, in this network only; in any with --server public copied to the clipboard, if "
-        "your terminal supports it or scan this with a phone in the same network"
+        "your terminal supports it or scan this with a phone in the same network a phone elsewhere "
+        "needs a hosted page: --page-url"
     )
     assert scanned(photographed(seat.pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
 

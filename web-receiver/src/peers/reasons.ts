@@ -68,6 +68,9 @@ const PRIVATE =
 const WAITING =
   "another device may be connected with this code, or it is used up, or the program there has ended: if so, make a new code there.";
 
+/** Where the browser sends no checks: Chromium does so without the permission. */
+const ALLOW = "allow the browser and this page to use the local network, in the settings";
+
 /** Return the hosts of the browser's candidates of one type. */
 export function found(own: string, type: string): string[] {
   return [...own.matchAll(CANDIDATE)].filter((match) => match[3] === type).map((m) => m[1] ?? "");
@@ -109,12 +112,12 @@ export const DIALER: readonly Situation[] = [
   {
     applies: (facts) => facts.ice === "new" && isOneFamily(facts),
     message: "the code has FAMILY addresses only, and the browser found none here",
-    hint: "give this device an FAMILY address, or use two codes and a relay",
+    hint: `${ALLOW}, or give this device an FAMILY address, or use two codes and a relay`,
   },
   {
     applies: ({ ice }) => ice === "new",
     message: "the browser did not try to reach HOSTS",
-    hint: "allow the browser and this page to use the local network, in the settings",
+    hint: ALLOW,
   },
   {
     applies: ({ server, theirs }) => theirs.some(({ host }) => host === server),

@@ -156,7 +156,9 @@ export class SocketConversation {
     if (this.#isOpen) {
       this.#lost("has closed the connection", `try again, or ${OTHER_SERVER}`);
     } else {
-      this.#lost("can't be reached", `check the network, or ${OTHER_SERVER}`);
+      // Such a server is in the local network, for which Chromium asks for a permission.
+      const allow = this.#url.startsWith("ws:") ? "allow this page to use the local network, " : "";
+      this.#lost("can't be reached", `${allow}check the network, or ${OTHER_SERVER}`);
     }
   }
 
