@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -13,11 +15,14 @@ from dcsend.errors import (
     LocalProtocolError,
     RemoteProtocolError,
 )
+from dcsend.printable import printable
 from dcsend.rendezvous.mailbox import MailboxClient
 
 WELCOME = '{"type":"welcome","welcome":{}}'
 CLAIMED = '{"type":"claimed","mailbox":"m1"}'
 PONG = '{"type":"pong","pong":1}'
+INPUTS: Final = Path(__file__).parents[1] / "vectors" / "mailbox-inputs.json"
+VECTORS: Final = json.loads(INPUTS.read_text(encoding="ascii"))
 
 
 def message(side: str, phase: object, body: object = "00") -> str:
@@ -329,3 +334,19 @@ def test_unknown_mood_is_refused() -> None:
 def test_number_that_fits_in_no_code_is_not_joined(number: str) -> None:
     with pytest.raises(DcsendError):
         MailboxClient("s", "aa", number)
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["comment"].replace(" ", "-"))
+def test_texts_of_a_server_have_the_outcome_of_the_vectors(vector: dict[str, Any]) -> None:
+    """Also those with unpaired surrogates, which JSON can contain: they are never sent on."""
+    client = MailboxClient("server.example", "aa", "7")
+    sent = client.connect()
+    outcome, shown = "ok", ""
+    try:
+        for text in vector["received"]:
+            sent += client.receive(text)
+    except DcsendError as exc:
+        outcome, shown = "ends", exc.message
+    assert outcome == vector["outcome"], shown
+    (shown + printable(client.motd)).encode()
+    assert "".join(sent).isascii()

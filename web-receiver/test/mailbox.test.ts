@@ -1,4 +1,5 @@
 /** The client side of the mailbox protocol: what it sends, and what each answer leads to. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
   CodeUsed,
@@ -326,4 +327,19 @@ describe("the end", () => {
   test("without a mailbox sends nothing", () => {
     expect(new MailboxClient("s", "aa", "7").close("lonely")).toEqual([]);
   });
+});
+
+const VECTORS: readonly { comment: string; received: string[]; outcome: string }[] = JSON.parse(
+  readFileSync("../tests/vectors/mailbox-inputs.json", "ascii"),
+);
+
+test.each(VECTORS)("texts of a server have the outcome of the vectors: $comment", (vector) => {
+  const client = new MailboxClient("server.example", "aa", "7");
+  const sent = client.connect();
+  const receive = () => {
+    for (const text of vector.received) sent.push(...client.receive(text));
+  };
+  if (vector.outcome === "ok") receive();
+  else expect(caught(receive).message).not.toMatch(/\p{Surrogate}/u);
+  expect([...sent, client.motd].join("")).not.toMatch(/\p{Surrogate}/u);
 });

@@ -57,7 +57,8 @@ function parseServer(item: unknown): IceServer {
 
 function account(item: Readonly<Record<string, unknown>>, key: string): string {
   const value = key in item ? item[key] : "";
-  if (typeof value !== "string" || value.length > MAX_ACCOUNT) {
+  // JSON can contain an unpaired surrogate, and no encoding of text can.
+  if (typeof value !== "string" || value.length > MAX_ACCOUNT || /\p{Surrogate}/u.test(value)) {
     throw new WireError(`ice-servers has a ${key} that is not text`);
   }
   return value;
