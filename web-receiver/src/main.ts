@@ -79,7 +79,7 @@ let offering: Offering | null = null;
 /** Number of the run; events of an earlier run are ignored. */
 let turn = 0;
 /** In a frame, the embedding site could choose the code and trick the user into clicking. */
-const isFramed = window.top !== window;
+const isFramed = "top" in globalThis && window.top !== window;
 /** Dials when the page becomes visible; see `connectInSight`. */
 let whenInSight: (() => void) | null = null;
 const wakeLock = new WakeLock();
@@ -94,35 +94,12 @@ async function look(): Promise<void> {
   world = await Promise.race([probe(), late]);
 }
 
-const display = new Display({
-  connect,
-  exchange,
-  answer,
-  retry: () => (showAgain === null ? connect(code) : showAgain()),
-  canRetry: () => showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
-  restart,
-  stop() {
-    if (whenInSight === null && !isShowing) run?.stop();
-    else restart();
-  },
-  showCode,
-  complete,
-  sendLine: (line) => run?.sendLine(line),
-  destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
-  open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
-  existing: findExisting,
-  gather: async (from, pasted) =>
-    from instanceof FileList
-      ? fromFiles(from)
-      : fromItems(from.items, pasted ? new Date() : undefined),
-  join: joinedChoices,
-  surroundings,
-});
+let display: Display;
 
 const hooks = {
   startDownload: (url: string) => display.startDownload(url),
-  // An element that unpack.ts creates.
-  script: document.getElementById("script")?.textContent ?? "",
+  // An element that unpack.ts creates; there is none in a worker.
+  script: globalThis.document?.getElementById("script")?.textContent ?? "",
 };
 
 /** Connect by a scanned or typed code of any kind. */
@@ -367,35 +344,62 @@ function open(): void {
   else display.paste();
 }
 
-addEventListener("hashchange", () => {
-  if (isFramed) return;
-  const text = takeFragment();
-  // The code of the current run, or the link with it, was scanned again; a code works once.
-  if (text === null || (run !== null && code !== "" && text.startsWith(code))) return;
-  if (display.confirmSwitch()) connectInSight(text);
-});
-addEventListener("beforeunload", (event) => {
-  if (display.busy || display.unsaved) event.preventDefault();
-});
-addEventListener("pagehide", () => {
-  if (run !== null) {
-    run.leave();
-    for (const begun = performance.now(); performance.now() - begun < LAST; );
+/** Start the page; not in a worker. */
+export function main(): void {
+  display = new Display({
+    connect,
+    exchange,
+    answer,
+    retry: () => (showAgain === null ? connect(code) : showAgain()),
+    canRetry: () => showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
+    restart,
+    stop() {
+      if (whenInSight === null && !isShowing) run?.stop();
+      else restart();
+    },
+    showCode,
+    complete,
+    sendLine: (line) => run?.sendLine(line),
+    destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
+    open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
+    existing: findExisting,
+    gather: async (from, pasted) =>
+      from instanceof FileList
+        ? fromFiles(from)
+        : fromItems(from.items, pasted ? new Date() : undefined),
+    join: joinedChoices,
+    surroundings,
+  });
+  addEventListener("hashchange", () => {
+    if (isFramed) return;
+    const text = takeFragment();
+    // The code of the current run, or the link with it, was scanned again; a code works once.
+    if (text === null || (run !== null && code !== "" && text.startsWith(code))) return;
+    if (display.confirmSwitch()) connectInSight(text);
+  });
+  addEventListener("beforeunload", (event) => {
+    if (display.busy || display.unsaved) event.preventDefault();
+  });
+  addEventListener("pagehide", () => {
+    if (run !== null) {
+      run.leave();
+      for (const begun = performance.now(); performance.now() - begun < LAST; );
+    }
+    display.leave();
+  });
+  onSight(() => {
+    if (!isInSight()) return;
+    void wakeLock.renew();
+    whenInSight?.();
+  });
+  for (const type of ["online", "offline"]) addEventListener(type, () => display.reconsider());
+  setInterval(() => sleep.tick(), 1000);
+  if (isFramed) {
+    display.unsupported("framed");
+  } else {
+    void cleanPrivate();
+    display.servers = DEFAULT_SERVER;
+    if (namedServer() === null) display.askServer();
+    open();
   }
-  display.leave();
-});
-onSight(() => {
-  if (!isInSight()) return;
-  void wakeLock.renew();
-  whenInSight?.();
-});
-for (const type of ["online", "offline"]) addEventListener(type, () => display.reconsider());
-setInterval(() => sleep.tick(), 1000);
-if (isFramed) {
-  display.unsupported("framed");
-} else {
-  void cleanPrivate();
-  display.servers = DEFAULT_SERVER;
-  if (namedServer() === null) display.askServer();
-  open();
 }
