@@ -135,10 +135,10 @@ def run_chat(
 ) -> int:
     """Run the demo; return the exit status."""
     from dcsend.chat.run import run
-    from dcsend.signaling.shortcode import resembles_short_code
+    from dcsend.signaling.shortcode import is_short_code
 
     settings = _with_code(settings)
-    if resembles_short_code(settings.code):
+    if is_short_code(settings.code):
         # That of a transfer would be used up.
         raise UsageError(
             "a short code is for dcsend send and receive",
@@ -168,10 +168,10 @@ def _with_code(settings: Settings) -> Settings:
         raise UsageError("standard input is closed", "give the code itself, or @FILE")
     from dcsend.display.paste import resolve_code_argument
     from dcsend.signaling.link import both_codes
-    from dcsend.signaling.shortcode import resembles_short_code
+    from dcsend.signaling.shortcode import is_short_code
 
     def ends_with_words(text: str) -> bool:
-        return resembles_short_code(text) or both_codes(text) is not None
+        return is_short_code(text) or both_codes(text) is not None
 
     def complete(text: str) -> bool:
         # Further words, or a server, may follow a short code: Enter ends it.
@@ -222,7 +222,7 @@ def _checked(text: str) -> None:
     if (codes := link.both_codes(text)) is not None:
         dialcode.decode(codes[0])
         shortcode.read(codes[1])
-    elif shortcode.resembles_short_code(text):
+    elif shortcode.is_short_code(text):
         shortcode.read(text)
     elif blob.is_blob(text):
         blob.decode(text, SdpType.OFFER)

@@ -65,11 +65,14 @@ def named_server(option: str) -> str:
     return name if read_option(name) is not None else ""
 
 
-def short_code_settings(context: typer.Context, *, turn: bool, two_codes: bool) -> dict[str, Any]:
+def short_code_settings(
+    context: typer.Context, *, dials: bool, turn: bool, two_codes: bool
+) -> dict[str, Any]:
     """Return the fields of `Settings` for short codes.
 
     Args:
         context: of the command, which has the options of this module.
+        dials: whether the code of the other side is given.
         turn: whether a TURN server is named.
         two_codes: whether an offer and an answer are exchanged instead.
 
@@ -80,6 +83,9 @@ def short_code_settings(context: typer.Context, *, turn: bool, two_codes: bool) 
     own_code, no_mdns, words = given["own_code"], given["no_mdns"], given["words"]
     relay_only = given["relay_only"]
     name = named_server(given["server"])
+    shows_codes = not (dials or two_codes or (no_mdns and not name))
+    if not shows_codes and "own_code" not in typed(context):
+        own_code = ""  # that of a variable, which is for runs that show a code
     if own_code.strip():
         from dcsend.signaling.shortcode import own
 

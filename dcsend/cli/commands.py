@@ -98,13 +98,13 @@ def _is_code(text: str) -> bool:
     from dcsend.errors import DcsendError
     from dcsend.signaling.dialcode import decode
     from dcsend.signaling.link import both_codes
-    from dcsend.signaling.shortcode import read, resembles_short_code
+    from dcsend.signaling.shortcode import is_short_code, read
 
     try:
         if (codes := both_codes(text)) is not None:
             decode(codes[0])
             read(codes[1])
-        elif resembles_short_code(text):
+        elif is_short_code(text):
             read(text)
         else:
             decode(text)

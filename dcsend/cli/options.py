@@ -240,9 +240,9 @@ def refuse_idle_options(context: typer.Context, dialed: str, *, two_codes: bool 
     if not dialed:
         return
     from dcsend.signaling.link import both_codes
-    from dcsend.signaling.shortcode import resembles_short_code
+    from dcsend.signaling.shortcode import is_short_code
 
-    if dialed.startswith("@") or both_codes(dialed) or resembles_short_code(dialed):
+    if dialed.startswith("@") or both_codes(dialed) or is_short_code(dialed):
         given.discard("address")  # the candidates of the side that enters a short code
     idle = [name for name in OF_LISTENER if name in given]
     if idle:

@@ -151,7 +151,9 @@ def send(
             name=device_name(as_),
             page=page,
             page_url=url,
-            **short_code_settings(context, turn=bool(servers[1]), two_codes=two_codes),
+            **short_code_settings(
+                context, dials=bool(dialed), turn=bool(servers[1]), two_codes=two_codes
+            ),
             links=links,
             exclude=tuple(exclude or ()),
             # A variable serves all transfers, and few contain everything that it excludes.
@@ -266,7 +268,9 @@ def receive(
             name=device_name(as_),
             page=page,
             page_url=url,
-            **short_code_settings(context, turn=bool(servers[1]), two_codes=two_codes),
+            **short_code_settings(
+                context, dials=bool(dialed), turn=bool(servers[1]), two_codes=two_codes
+            ),
             output=output,
             existing=one_of(given or policies),
         )

@@ -34,7 +34,7 @@ from dcsend.session.waiting import noting
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
 from dcsend.signaling.link import both_codes
-from dcsend.signaling.shortcode import read, resembles_short_code
+from dcsend.signaling.shortcode import is_short_code, read
 
 if TYPE_CHECKING:
     from dcsend.description import SdpType
@@ -103,7 +103,7 @@ async def _one_way(
     if (codes := both_codes(settings.code)) is not None:
         async with _either(settings, emit, *codes) as arrivals:
             yield arrivals
-    elif resembles_short_code(settings.code):
+    elif is_short_code(settings.code):
         async with _joined(settings, emit, transfer_peer) as connection:
             yield Met(connection, ANEW)
     elif settings.code:
@@ -128,7 +128,7 @@ async def by_code(
 
     The first peer uses up a new code. *watch* is how changed addresses are looked for.
     """
-    if resembles_short_code(settings.code):
+    if is_short_code(settings.code):
         async with _joined(settings, emit, make) as connection:
             yield connection
     elif settings.code:
@@ -162,13 +162,13 @@ async def _ask(ask: Ask, wanted: SdpType | None, validate: Callable[[str], objec
     """
 
     def check(text: str) -> None:
-        if resembles_short_code(text):
+        if is_short_code(text):
             read(text)
         elif not _is_dial_code(text):
             validate(text)
 
     text = await ask(wanted, check)
-    if resembles_short_code(text) or _is_dial_code(text):
+    if is_short_code(text) or _is_dial_code(text):
         raise OtherCode(text)
     return text
 
@@ -263,7 +263,7 @@ def _is_exchanged(settings: Settings) -> bool:
     code = settings.code
     if not code:
         return settings.signal is Signal.SDP
-    if resembles_short_code(code) or _is_dial_code(code):
+    if is_short_code(code) or _is_dial_code(code):
         return False
     from dcsend.signaling.blob import is_blob  # a listener does not need it
 

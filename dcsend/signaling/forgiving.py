@@ -121,9 +121,14 @@ def read(text: str, largest: int, size_of: SizeOf, prefix: str = PREFIX) -> byte
         raise MalformedCode("the link has no code in it: the # and what follows it are missing")
     if body[0] in _DIGITS:
         raise _foreign_character(body, _DIGITS)
+    if prefix == PREFIX:
+        raise MalformedCode(
+            "this is not a code: short codes begin with a number, dial codes with dc, and links "
+            "have # and digits",
+            "enter what the other side shows, such as 7-walrus-umbrella, or copy the whole link",
+        )
     # The other form of a description, base64 of JSON, was tried before.
-    links = ", links have # and digits" if prefix == PREFIX else " or eyJ"
-    raise MalformedCode(f"this is not a code: codes begin with {prefix}{links}")
+    raise MalformedCode(f"this is not a code: codes begin with {prefix} or eyJ")
 
 
 def _body(text: str) -> str:

@@ -20,6 +20,8 @@ from dcsend.printable import printable
 __all__ = ["read_host"]
 
 _HINT: Final = "write it as HOST, HOST:PORT or [IPV6]:PORT, perhaps with a /path, or as public"
+_NONE: Final = "none"
+"As a value of `--server`, no server; so no server has this name."
 _MAX_SHOWN: Final = 60
 "Characters of the text that an error message shows."
 _MAX_NAME: Final = 253
@@ -50,7 +52,7 @@ def read_host(text: str) -> str:
     Raises:
         IncompleteCode: there is nothing.
         MalformedCode: it is no host with an optional port (1 to 65535) and path; it has white space
-            or control characters, a user name, or a scheme.
+            or control characters, a user name, or a scheme; or it is `none`.
 
     >>> read_host("Relay.Example:04000/"), read_host("[2001:DB8:0::1]:4000/v1")
     ('relay.example:4000', '[2001:db8::1]:4000/v1')
@@ -80,6 +82,10 @@ def read_host(text: str) -> str:
     path = slash + rest if rest else ""
     if len(path) > _MAX_PATH or (path and not _PATH.fullmatch(path)):
         raise _malformed(text, "has an invalid path")
+    if host + port + path == _NONE:
+        raise MalformedCode(
+            f"the code names no server: @{_NONE}", "leave it out, or write the server after the @"
+        )
     return host + port + path
 
 

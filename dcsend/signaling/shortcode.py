@@ -25,7 +25,7 @@ from dcsend.signaling.host import read_host
 
 __all__ = [
     *("DEFAULT_WORDS", "MAX_NUMBER", "MAX_WORDS", "MIN_WORDS"),
-    *("OwnCode", "ShortCode", "completed", "own", "read", "resembles_short_code"),
+    *("OwnCode", "ShortCode", "completed", "is_short_code", "own", "read", "resembles_short_code"),
 ]
 
 MIN_WORDS: Final = 2
@@ -57,6 +57,14 @@ _DASHES: Final = frozenset("⁃˗ー")
 "Characters that are used as dashes, besides those of category Pd."
 _FILE_NAME: Final = re.compile(r"[/\\]|\.[0-9A-Za-z]")
 "Marks of a path, or of a name with an extension."
+_BEGINNING: Final = re.compile(r"[0-9]{1,19}[^0-9]")
+"""A number with something behind it. No other code begins so: a dial code and a session description
+begin with letters, and a link has only digits, about 150."""
+_NUMBER_ALONE: Final = re.compile(r"[0-9]{1,9}")
+_LONGEST: Final = 20
+"Letters of a wrong word; more are a part of another code."
+_OTHER_KIND: Final = re.compile(r"d[cs][0-9]")
+"The beginning of a dial code and of a session description."
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +167,36 @@ def resembles_short_code(text: str) -> bool:
         _checked_number(number)
     except DcsendError:
         return False
-    known = sum(bool(word_lists.candidates(word)) for word in typed[:MAX_WORDS])
-    return len(typed) <= MAX_WORDS and 2 * known >= len(typed) > 0
+    return _is_readable(typed)
+
+
+def is_short_code(text: str) -> bool:
+    """Return whether a text in the place of a code is a short code with any error; never raises.
+
+    Where a path may stand as well, `resembles_short_code` decides. This is also a number alone or
+    with anything behind it, and words without a number: so `read` reports what is wrong with them.
+
+    >>> is_short_code("7"), is_short_code("7-wa-um"), is_short_code("walrus-umbrella")
+    (True, True, True)
+    >>> is_short_code("dc058000820c20"), is_short_code("film.mkv"), is_short_code(9 * "123")
+    (False, False, False)
+    """
+    if resembles_short_code(text):
+        return True
+    try:
+        head = _body(text).partition("@")[0]
+    except DcsendError:
+        return False
+    spaced = _spaced(head)
+    squashed = spaced.replace(" ", "")
+    if _FILE_NAME.search(head) or _OTHER_KIND.match(squashed):
+        return False
+    if _NUMBER_ALONE.fullmatch(squashed):
+        return "#" not in text  # there it is the beginning of a link that is broken into lines
+    typed = _words(spaced)
+    if any(len(word) > _LONGEST for word in typed):
+        return False
+    return _BEGINNING.match(squashed) is not None or _is_readable(typed)
 
 
 def completed(typed: str) -> list[str]:
@@ -258,6 +294,12 @@ def _split(head: str) -> tuple[str, list[str]]:
             raise _link_without("the # and what follows it are missing")
         raise MalformedCode("this is not a short code: it has no number at its beginning", _EXAMPLE)
     return found[1], _words(spaced[found.end() :])
+
+
+def _is_readable(typed: Sequence[str]) -> bool:
+    """Return whether these are one to eight words of which at least half can be read."""
+    known = sum(bool(word_lists.candidates(word)) for word in typed[:MAX_WORDS])
+    return 1 <= len(typed) <= MAX_WORDS and 2 * known >= len(typed)
 
 
 def _words(spaced: str) -> list[str]:

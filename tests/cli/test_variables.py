@@ -64,6 +64,31 @@ def test_variable_does_what_the_option_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["receive", "dc0", "-y"],
+        ["receive", "7-walrus", "-y"],
+        ["send", "--text", "x", "--to", "7-walrus"],
+        ["send", "--text", "x", "--no-mdns", "--expires", "1s"],
+    ],
+)
+def test_variable_with_words_of_ones_own_is_ignored_where_no_short_code_is_shown(
+    arguments: list[str],
+) -> None:
+    _, _, err = run(*arguments, env={"DCSEND_OWN_CODE": "no-such-words"})
+    assert "list of words" not in err
+
+
+@pytest.mark.full
+def test_variable_with_words_that_do_not_exist_is_refused_where_a_short_code_is_shown() -> None:
+    env = {"DCSEND_OWN_CODE": "no-such-words", "DCSEND_NO_MDNS": ""}
+    status, _, err = run("receive", "-y", "--expires", "1s", env=env)
+    assert status == 2
+    assert "is not in the list of words" in err
+
+
+@pytest.mark.full
 def test_relay_of_a_file_or_a_variable_never_stops_a_run_with_a_dial_code(tmp_path: Path) -> None:
     (tmp_path / "servers").write_text("turn:me:secret@192.0.2.1\n")
     servers = {"DCSEND_ICE_SERVER": f"@{tmp_path / 'servers'}", "DCSEND_STUN": ""}

@@ -239,7 +239,10 @@ def test_every_lost_character_is_detected(block: Block) -> None:
     ("text", "message"),
     [
         (" \n", "the code is empty"),
-        ("hello", "this is not a code: codes begin with dc, links have # and digits"),
+        (
+            "hello",
+            "this is not a code: short codes begin with a number, dial codes with dc, ",
+        ),
         (INPUT_CODE[:50], f"the code is damaged: 50 of {len(INPUT_CODE)} characters"),
         (INPUT_CODE + "00", f"the code is damaged: {len(INPUT_CODE) + 2} of {len(INPUT_CODE)} ch"),
         (INPUT_CODE[:50] + "u" + INPUT_CODE[51:], "the code has an invalid character: u"),

@@ -62,6 +62,15 @@ def test_text_resembles_a_short_code_as_in_the_vectors(block: list[tuple[str, st
     assert resembles is (fields["resembles"] == "yes")
 
 
+@pytest.mark.parametrize("block", INPUTS, ids=comment_of)
+def test_text_in_the_place_of_a_code_is_a_short_code_as_in_the_vectors(
+    block: list[tuple[str, str]],
+) -> None:
+    fields = dict(block)
+    is_short = shortcode.is_short_code(json.loads(fields["input"]))
+    assert is_short is (fields["resembles"] in ("yes", "code"))
+
+
 @unhurried
 @given(codes)
 def test_every_code_is_read_back(code: ShortCode) -> None:
@@ -117,6 +126,7 @@ def word_with_an_error(word: str, data: st.DataObject) -> str:
 )
 def test_no_text_raises_anything_but_a_refusal(text: str) -> None:
     shortcode.resembles_short_code(text)
+    shortcode.is_short_code(text)
     completed(text)
     with contextlib.suppress(MalformedCode):
         code = read(text)
@@ -260,6 +270,12 @@ def test_other_codes_of_choice_are_refused_with_the_reason(
 
 
 def test_other_kinds_of_codes_do_not_resemble_a_short_one() -> None:
-    assert not shortcode.resembles_short_code(INPUT_CODE)
-    assert not shortcode.resembles_short_code("eyJ0eXBlIjoib2ZmZXIiLCJzZHAiOiJ2PTAifQ==")
-    assert not shortcode.resembles_short_code("ds01c700416803")
+    for text in (INPUT_CODE, "eyJ0eXBlIjoib2ZmZXIiLCJzZHAiOiJ2PTAifQ==", "ds01c700416803"):
+        assert not shortcode.resembles_short_code(text)
+        assert not shortcode.is_short_code(text)
+
+
+def test_no_beginning_of_another_code_is_a_short_code() -> None:
+    for end in range(3, len(INPUT_CODE) + 1):
+        assert not shortcode.is_short_code(INPUT_CODE[:end])
+        assert not shortcode.is_short_code(INPUT_CODE[:end] + "\n")

@@ -10,9 +10,9 @@ import { type Connect, either } from "./session/either.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
 import { decode, icePassword } from "./signaling/dialcode.ts";
 import { bothCodes } from "./signaling/link.ts";
-import { completed, read, resemblesShortCode, type ShortCode } from "./signaling/shortcode.ts";
+import { completed, isShortCode, read, type ShortCode } from "./signaling/shortcode.ts";
 
-/** A number and a letter: more like a short code than a dial code, also if no word is right. */
+/** A number and a letter, after which a word can be completed. */
 const NUMBERED = /^\W*\d{1,6}[\s\p{P}]+[a-z]/iu;
 /** A number and one word, after which another word follows. */
 const ONE_WORD = /^\W*\d+[^a-z]*[a-z]+$/i;
@@ -80,7 +80,7 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
     if (join === null || way.expires < Date.now() / 1000) return way;
     return { ...way, connect: (signal) => either(way.connect, join, signal), left: codes[0] };
   }
-  if (isShort(text)) {
+  if (isShortCode(text)) {
     const short = read(text);
     const chosen = options(serverFor(short));
     const connect = (signal: AbortSignal) => join(short, chosen, signal);
@@ -100,11 +100,6 @@ function besideDial(text: string, options: (server: Server) => JoinOptions): Con
     if (!(error instanceof UsageError) || error instanceof MalformedCode) throw error;
     return null;
   }
-}
-
-/** Return whether `text` is a short code, perhaps with errors. */
-export function isShort(text: string): boolean {
-  return resemblesShortCode(text) || NUMBERED.test(text);
 }
 
 /** Return texts that complete the last word of `typed`, if that is a short code. */

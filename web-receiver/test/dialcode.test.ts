@@ -141,15 +141,18 @@ test.each([
   expect(decode(text)).toEqual(decode(CODE));
 });
 
+const NO_CODE =
+  "this is not a code: short codes begin with a number, dial codes with dc, and links have # and digits";
+
 test.each([
   [" \n", "the code is empty"],
-  ["hello", "this is not a code: codes begin with dc, links have # and digits"],
+  ["hello", NO_CODE],
   [CODE.slice(0, 50), `the code is damaged: 50 of ${CODE.length} characters`],
   [`${CODE}00`, `the code is damaged: ${CODE.length + 2} of ${CODE.length} characters`],
   [`${CODE.slice(0, 50)}u${CODE.slice(51)}`, "the code has an invalid character: u"],
   [`${CODE.slice(0, 50)}\ue000`, "the code has an invalid character: \\ue000"],
   [`${CODE.slice(0, 50)}🎉`, "the code has an invalid character: 🎉"],
-  [CODE.slice(1), "this is not a code: codes begin with dc, links have # and digits"],
+  [CODE.slice(1), NO_CODE],
   [PAGE, "the link has no code in it: the # and what follows it are missing"],
   [`${PAGE}#`, "the link has no code in it: the part after the # is missing"],
   ["dcsend receive ", "the code is missing at the end of the command"],

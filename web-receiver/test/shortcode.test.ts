@@ -2,7 +2,14 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type DcsendError, IncompleteCode, MalformedCode, UsageError } from "../src/errors.ts";
-import { completed, own, read, resemblesShortCode, ShortCode } from "../src/signaling/shortcode.ts";
+import {
+  completed,
+  isShortCode,
+  own,
+  read,
+  resemblesShortCode,
+  ShortCode,
+} from "../src/signaling/shortcode.ts";
 import { WORD_LIST } from "../src/signaling/words.ts";
 
 const KEYS = ["comment", "input", "outcome", "resembles", "message", "hint"];
@@ -53,6 +60,14 @@ test.each(VECTORS)("text resembles a short code as in the vectors: $comment", (f
   expect(resemblesShortCode(JSON.parse(fields.input ?? ""))).toBe(fields.resembles === "yes");
 });
 
+test.each(VECTORS)(
+  "text in the place of a code is a short code as in the vectors: $comment",
+  (fields) => {
+    const { input = "", resembles = "" } = fields;
+    expect(isShortCode(JSON.parse(input))).toBe(["yes", "code"].includes(resembles));
+  },
+);
+
 test("every word is read back", () => {
   for (let at = 0; at < WORD_LIST.length; at += 8) {
     const words = WORD_LIST.slice(at, at + 8);
@@ -74,6 +89,7 @@ test.each([
 ])("text that is not a code is refused: %.20j", (typed) => {
   expect(refusal(() => read(typed)).message.length).toBeLessThan(200);
   resemblesShortCode(typed);
+  isShortCode(typed);
 });
 
 test.each([

@@ -73,9 +73,14 @@ export function read(
     throw linkWithout("the # and what follows it are missing");
   }
   if (/^[0-9]/.test(code)) refuseForeign(code, FOREIGN_TO_DIGITS);
+  if (prefix === PREFIX) {
+    throw new MalformedCode(
+      "this is not a code: short codes begin with a number, dial codes with dc, and links have # and digits",
+      "enter what the other side shows, such as 7-walrus-umbrella, or copy the whole link",
+    );
+  }
   // A description may also have another form, base64 of JSON, which `decodeAnswer` tries first.
-  const links = prefix === PREFIX ? ", links have # and digits" : " or eyJ";
-  throw new MalformedCode(`this is not a code: codes begin with ${prefix}${links}`);
+  throw new MalformedCode(`this is not a code: codes begin with ${prefix} or eyJ`);
 }
 
 /** Return the text form: the prefix and base 32 (Crockford), lower case, no padding. */

@@ -38,8 +38,8 @@ const IPV4_MAPPED = /^\[::ffff:[0-9a-f]{1,4}:[0-9a-f]{1,4}\]$/;
  *
  * White space and punctuation around it are ignored, as are invisible characters, a port's leading
  * zeros, and a path that is only `/`. `public` is a host name like others. Throws IncompleteCode if
- * there is nothing, MalformedCode if it is no host with an optional port (1 to 65535) and path, or
- * has white space, control characters, a user name or a scheme.
+ * there is nothing, MalformedCode if it is no host with an optional port (1 to 65535) and path, has
+ * white space, control characters, a user name or a scheme, or is `none`.
  */
 export function readHost(given: string): string {
   const text = trimmed(given.replace(/\p{Cf}/gu, "").normalize("NFKC"));
@@ -56,7 +56,13 @@ export function readHost(given: string): string {
   }
   const [, name = "", port] = found;
   const host = name.startsWith("[") ? ipv6(text, name) : hostName(text, name);
-  return host + readPort(text, port) + readPath(text, text.slice(authority.length));
+  const whole = host + readPort(text, port) + readPath(text, text.slice(authority.length));
+  // As a value of --server, no server; so no server has this name.
+  if (whole === "none") {
+    const hint = "leave it out, or write the server after the @";
+    throw new MalformedCode("the code names no server: @none", hint);
+  }
+  return whole;
 }
 
 /** Return `digits` as they follow a host, with a colon; empty if there are none. */

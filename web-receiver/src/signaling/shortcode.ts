@@ -38,6 +38,16 @@ const NUMBER = /^ *([0-9]+)/;
 const DASHES = /[⁃˗ー]/gu;
 /** Marks of a path, or of a name with an extension. */
 const FILE_NAME = /[/\\]|\.[0-9A-Za-z]/;
+/**
+ * A number with something behind it. No other code begins so: a dial code and a session description
+ * begin with letters, and a link has only digits, about 150.
+ */
+const BEGINNING = /^\d{1,19}\D/;
+const NUMBER_ALONE = /^\d{1,9}$/;
+/** The beginning of a dial code and of a session description. */
+const OTHER_KIND = /^d[cs]\d/;
+/** Letters of a wrong word; more are a part of another code. */
+const LONGEST = 20;
 
 /** A short code. Equal codes have equal texts, and vice versa. */
 export class ShortCode {
@@ -120,8 +130,30 @@ export function resemblesShortCode(text: string): boolean {
     if (FILE_NAME.test(head)) return false;
     const [number, typed] = split(head);
     checkedNumber(number);
-    const known = typed.slice(0, MAX_WORDS).filter((word) => candidates(word).length > 0).length;
-    return typed.length > 0 && typed.length <= MAX_WORDS && 2 * known >= typed.length;
+    return isReadable(typed);
+  } catch (error) {
+    if (error instanceof DcsendError) return false;
+    throw error;
+  }
+}
+
+/**
+ * Return whether a text in the place of a code is a short code with any error; never throws.
+ *
+ * Where a path may stand as well, `resemblesShortCode` decides. This is also a number alone or with
+ * anything behind it, and words without a number: so `read` reports what is wrong with them.
+ */
+export function isShortCode(text: string): boolean {
+  if (resemblesShortCode(text)) return true;
+  try {
+    const { head } = parted(body(text));
+    const squashed = spaced(head).replaceAll(" ", "");
+    if (FILE_NAME.test(head) || OTHER_KIND.test(squashed)) return false;
+    // With a mark, it is the beginning of a link that is broken into lines.
+    if (NUMBER_ALONE.test(squashed)) return !text.includes("#");
+    const typed = wordsOf(spaced(head));
+    if (typed.some((word) => [...word].length > LONGEST)) return false;
+    return BEGINNING.test(squashed) || isReadable(typed);
   } catch (error) {
     if (error instanceof DcsendError) return false;
     throw error;
@@ -235,6 +267,12 @@ function split(head: string): [number: string, words: string[]] {
     throw new MalformedCode("this is not a short code: it has no number at its beginning", EXAMPLE);
   }
   return [found[1] ?? "", wordsOf(text.slice(found[0].length))];
+}
+
+/** Return whether these are one to eight words of which at least half can be read. */
+function isReadable(typed: readonly string[]): boolean {
+  const known = typed.slice(0, MAX_WORDS).filter((word) => candidates(word).length > 0).length;
+  return typed.length > 0 && typed.length <= MAX_WORDS && 2 * known >= typed.length;
 }
 
 function wordsOf(text: string): string[] {
