@@ -118,7 +118,7 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             stage.display.decide if asks else _accept,
             ask=stage.ask,
             confirm=stage.confirm,
-            enter=stage.entering(_checked, _completed),
+            enter=stage.entering(_canonical, _completed),
             lines=stage.lines,
             interrupt=stage.interrupt,
             room=stage.room,
@@ -228,6 +228,19 @@ def _checked(text: str) -> None:
         blob.decode(text, SdpType.OFFER)
     else:
         dialcode.decode(text)
+
+
+def _canonical(text: str) -> str:
+    """Return the canonical form of a short code; an empty text for another code.
+
+    Raises:
+        DcsendError: as `_checked`.
+    """
+    from dcsend.signaling.link import both_codes
+    from dcsend.signaling.shortcode import is_short_code, read
+
+    _checked(text)
+    return read(text).text() if is_short_code(text) and both_codes(text) is None else ""
 
 
 def _fault(text: str) -> str:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dcsend.display.keyboard import Keyboard
     from dcsend.display.qr import Request
     from dcsend.session.conversation import Room
-    from dcsend.session.entered import Enter
+    from dcsend.session.entered import Enter, Try
     from dcsend.session.short_codes import Confirm
 
 __all__ = ["DisplayOptions", "Stage", "event_writer", "run_loop", "run_on_stage", "typed_input"]
@@ -102,22 +102,22 @@ class Stage:
         prompt = self.display.prompt
         return prompt.confirm if prompt is not None else None
 
-    def entering(self, check: Callable[[str], object], completed: Completed) -> Enter | None:
-        """Return a function that takes a code while this side waits; None where it can't.
+    def entering(self, check: Callable[[str], str], completed: Completed) -> Enter | None:
+        """Return a function that takes codes while this side waits; None where it can't.
 
         Args:
-            check: raises DcsendError for an invalid code.
+            check: as for `CodePrompt.enter`.
             completed: completes the words of a code.
         """
         prompt = self.display.prompt
         if prompt is None:
             return None
 
-        async def enter() -> str | None:
-            text = await prompt.enter(check, completed)
-            if text is not None:
+        async def enter(attempt: Try) -> bool:
+            is_entered = await prompt.enter(check, completed, attempt)
+            if is_entered:
                 self.display.code_entered()
-            return text
+            return is_entered
 
         return enter
 

@@ -77,6 +77,10 @@ class CodeDisplay:
         "The sentences beside the QR code."
         self._pinned = ""
         "A note in the place of the status, because there is no room for it elsewhere."
+        self._errors: Sequence[str] = ()
+        "The rows of an error between the block and the prompt."
+        self._complaint: tuple[Sequence[str], str] | None = None
+        "`_news` and `_pinned` if the error is there, because there is no room above the prompt."
         self._status = ""
         "The status of the last layout."
         self._row: Callable[[str], str] | None = None
@@ -143,6 +147,32 @@ class CodeDisplay:
         shown = [event.code for event in (self._dial, self._short) if event is not None]
         return any(code in text.lower() for code in shown)
 
+    def has_number_of(self, short_code: str) -> bool:
+        """Return whether a short code has the number, and no other server, of the one shown."""
+        if self._short is None:
+            return False
+        (number, host), (own_number, own_host) = _place(short_code), _place(self._short.code)
+        return number == own_number and host in ("", own_host)
+
+    def complain(self, sentences: Sequence[str]) -> None:
+        """Show an error above the prompt, in place of the last one; none if *sentences* is empty.
+
+        Where there is no room for it, it is shown as `warn` does.
+        """
+        if self._dial is None:
+            return
+        is_shown = bool(self._errors or self._complaint)
+        if (self._news, self._pinned) == self._complaint:
+            self._news, self._pinned = (), ""
+        self._errors, self._complaint = self._broken(sentences), None
+        if sentences and self._screen.overflows(self._errors, self._laid_out(self._news).shown):
+            self._errors = ()
+            self.warn(sentences)
+            place = self._news, self._pinned
+            self._complaint = place if any(place) else None
+        elif sentences or is_shown:
+            self._show_again()
+
     def forget(self) -> None:
         """Remove the codes: they are not valid any more."""
         self._screen.withdraw()
@@ -162,6 +192,7 @@ class CodeDisplay:
         self._news = news if self._screen.overflows(rows, announcement.shown) else ()
         if self._news:
             announcement = self._laid_out(news)
+        self._errors = ()
         # Only the block: the lines before it would scroll out of the window at once.
         self._screen.block(announcement.shown, self._bottom())
 
@@ -175,7 +206,7 @@ class CodeDisplay:
                 news = [f"{sentences[0]} (more above)"]
                 announcement = self._laid_out(news)
             if announcement.has_news:
-                self._news, self._pinned = news, ""
+                self._news, self._pinned, self._errors = news, "", ()
                 self._screen.withdraw()
                 self._screen.lines(rows)
                 self._screen.block(announcement.shown, self._bottom())
@@ -183,7 +214,7 @@ class CodeDisplay:
         self._pinned = self._screen.notice(sentences[0], rows)
 
     def _show_all(self) -> None:
-        self._news, self._pinned = (), ""
+        self._news, self._pinned, self._errors = (), "", ()
         announcement = self._laid_out()
         above = len(announcement.lines) - announcement.kept
         self._screen.withdraw()  # the block of an earlier code
@@ -221,7 +252,9 @@ class CodeDisplay:
         if self._news and not announcement.has_news:
             self._news = ()
             announcement = self._laid_out()
-        self._screen.block(announcement.shown, self._bottom())
+        if self._screen.overflows(self._errors, announcement.shown):
+            self._errors = ()
+        self._screen.block([*announcement.shown, *self._errors], self._bottom())
 
     def _bottom(self) -> str:
         """Return the row below the block."""
@@ -255,3 +288,9 @@ class CodeDisplay:
         if not self._err.terminal:
             return list(sentences)
         return [row for one in sentences for row in wording.wrapped(one, self._err.window[0])]
+
+
+def _place(short_code: str) -> tuple[str, str]:
+    """Return the number and the server of a short code in its canonical form."""
+    head, _, host = short_code.partition("@")
+    return head.partition("-")[0], host

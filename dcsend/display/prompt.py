@@ -2,6 +2,7 @@
 
     waiting for the other side; or enter a code:          nothing is typed
     code: 7-walrus-umb_                                   Tab completes, Enter ends
+    connecting ...                                        with that code
     three wrong codes in a row: Enter shows another one, n ends short codes _
 
 The terminal is in cbreak mode meanwhile, and the typed text is part of the row. So whatever else is
@@ -11,7 +12,7 @@ written cannot mix with it, and the block above stays where it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -65,31 +66,45 @@ class CodePrompt:
         self._keyboard = keyboard
         self._takes_codes = takes_codes
         self._typing: Console | None = None
+        self._is_connecting = False
+        "Whether a code that was entered is being tried."
         self._ended = False
         "Whether the user has ended the input."
         self._answer: asyncio.Future[bool] | None = None
         "Of the open question."
 
-    async def enter(self, check: Callable[[str], object], completed: Completed) -> str | None:
-        """Return a code that is typed while this side waits; None at the end of input.
+    async def enter(
+        self,
+        check: Callable[[str], str],
+        completed: Completed,
+        attempt: Callable[[str], Awaitable[None]],
+    ) -> bool:
+        """Try the codes that are typed while this side waits; return whether one has connected.
 
         Args:
-            check: raises DcsendError for an invalid code, which is shown.
+            check: raises DcsendError for an invalid code; returns the canonical form of a short
+                one, and an empty text for others.
             completed: for the Tab key.
+            attempt: connects with a code; its DcsendError is shown, and another code can be typed.
+
+        Returns:
+            True if *attempt* was successful; False at the end of input.
         """
         with self._reading(completed) as typing:
             while (text := await typing.paste(_is_line, _nothing)) is not None:
                 if self._is_answer(text) or not text.strip():
                     continue
+                self._codes.complain([])
                 try:
-                    check(text)
-                    self._refuse_own(text)
+                    self._refuse_own(text, check(text))
+                    with self._connecting():
+                        await attempt(text)
                 except DcsendError as exc:
                     self._report(exc)
                 else:
-                    return text
+                    return True
         self._end()
-        return None
+        return False
 
     async def confirm(self) -> bool:
         """Ask whether to show another short code, after several wrong ones."""
@@ -130,11 +145,28 @@ class CodePrompt:
         finally:
             self._keyboard.resume()
 
-    def _refuse_own(self, text: str) -> None:
-        if self._codes.contains(text):
-            raise MalformedCode(
-                "this is the code that is shown here", "enter the one that the other side shows"
-            )
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        self._is_connecting = True
+        self._show()
+        try:
+            yield
+        finally:
+            self._is_connecting = False
+            self._show()
+
+    def _refuse_own(self, text: str, short: str) -> None:
+        """Refuse the code that is shown here, and other words with its number: a guess uses it up.
+
+        Args:
+            text: what was typed.
+            short: the canonical form of a short code; empty for another one.
+        """
+        hint = "enter the one that the other side shows"
+        if self._codes.contains(short or text):
+            raise MalformedCode("this is the code that is shown here", hint)
+        if short and self._codes.has_number_of(short):
+            raise MalformedCode("this is the number of the code that is shown here", hint)
 
     def _is_answer(self, text: str) -> bool:
         """Return whether *text* answers the open question, and pass the answer on."""
@@ -153,7 +185,7 @@ class CodePrompt:
 
     def _report(self, error: DcsendError) -> None:
         rows = [error.message, *([f"hint: {error.hint}"] if error.hint else [])]
-        self._codes.warn([sentence(row) for row in rows])
+        self._codes.complain([sentence(row) for row in rows])
 
     def _show(self) -> None:
         self._codes.prompt(self._row if self._typing is not None else None)
@@ -166,6 +198,8 @@ class CodePrompt:
             label = _fitting(_QUESTIONS, columns - _LEAST)
         elif not self._takes_codes:
             return status
+        elif self._is_connecting:
+            return "connecting ..."
         elif typed:
             label = "code: "
         else:

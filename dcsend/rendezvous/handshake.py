@@ -335,7 +335,8 @@ class Joiner(_Side):
         _check_head(phase, body)
         if len(body) == _HEAD:
             raise AuthenticationFailed(
-                "the words of the code are wrong", "ask the other side for its new code"
+                "the words of the code are wrong, which uses it up",
+                "ask the other side for its new code",
             )
         if not sealing.is_sealed_size(len(body) - _A1_SEALED):
             raise RemoteProtocolError(f"the message {phase} has {len(body)} bytes")

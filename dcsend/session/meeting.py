@@ -26,7 +26,7 @@ from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.entered import Enter, WaitingOrEntered
-from dcsend.session.events import CodeReady, Emit, Event, Warned
+from dcsend.session.events import CodeReady, Emit, Event, Failed, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
 from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_code
@@ -64,26 +64,49 @@ async def meet(
         role: `sender` or `receiver`.
         ask: returns the other side's description, where those are exchanged, or another code.
         confirm: asks whether to show another short code after several wrong ones.
-        enter: returns a code that a person enters while this side waits.
+        enter: reads codes that a person enters while this side waits, and tries them.
 
     Raises:
         DcsendError: no peer connected, or it did not answer, or it was not authentic.
     """
+
+    def with_code(code: str) -> Settings:
+        return replace(settings, code=code, signal=Signal.DIAL)
+
+    def is_offer(code: str) -> bool:
+        return _is_exchanged(with_code(code))
+
+    @asynccontextmanager
+    async def connect(code: str) -> AsyncIterator[Arrivals]:
+        is_connected = is_offer(code)
+
+        def report(event: Event) -> None:
+            # Before that, the error is shown where another code can be entered.
+            if is_connected or not isinstance(event, Failed):
+                emit(event)
+
+        # The code that is shown here has the port.
+        port = settings.port if is_connected else 0
+        way = _one_way(replace(with_code(code), port=port), report, role, ask, None)
+        async with way as arrivals:
+            is_connected = True
+            yield arrivals
+
     async with AsyncExitStack() as ways:
-
-        async def change(code: str) -> Arrivals:
-            await ways.aclose()
-            entered = replace(settings, code=code, signal=Signal.DIAL)
-            return await ways.enter_async_context(_one_way(entered, emit, role, ask, None))
-
         try:
             way = _one_way(settings, emit, role, ask, confirm)
             arrivals = await ways.enter_async_context(way)
         except OtherCode as other:
-            arrivals = await change(other.code)
-        if enter is not None and isinstance(arrivals, Awaited):
-            arrivals = WaitingOrEntered(arrivals, enter, change)
-        yield arrivals
+            way = _one_way(with_code(other.code), emit, role, ask, None)
+            arrivals = await ways.enter_async_context(way)
+        if enter is None or not isinstance(arrivals, Awaited):
+            yield arrivals
+            return
+        either = WaitingOrEntered(arrivals, enter, connect, end=ways.aclose, is_offer=is_offer)
+        try:
+            yield either
+        finally:
+            await either.close()
 
 
 @asynccontextmanager

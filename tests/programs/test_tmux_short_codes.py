@@ -226,6 +226,50 @@ def test_invalid_code_is_reported_and_another_one_can_be_entered(windows: Window
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
+def test_waiting_receiver_shows_why_a_code_failed_at_the_prompt_and_takes_the_next_one(
+    windows: Windows,
+) -> None:
+    sender, receiver = windows.open(), windows.open(100, 50)
+    sender.dcsend("send", "note.txt")
+    first = sender.until(COMMAND)[1]
+    receiver.dcsend("receive", "-o", "out", "-y")
+    receiver.until(PROMPT)
+    own = receiver.until(COMMAND)[1]
+    receiver.enter(f"{first.partition('-')[0]}-yoyo-yoyo")
+    receiver.until("^the words of the code are wrong, which uses it up$")
+    assert last_rows(receiver, 3) == [
+        "the words of the code are wrong, which uses it up",
+        "hint: ask the other side for its new code",
+        "waiting for the other side; or enter a code:",
+    ]
+    receiver.enter(f"{own.partition('-')[0]}-yoyo-yoyo")
+    receiver.until("^this is the number of the code that is shown here$")
+    assert last_rows(receiver, 3)[1:] == [
+        "hint: enter the one that the other side shows",
+        "waiting for the other side; or enter a code:",
+    ]
+    assert not any("words of the code are wrong" in row for row in receiver.look(back=200))
+    assert receiver.until(COMMAND)[1] == own
+    receiver.enter(next_code(sender, first))
+    assert (receiver.ended(), sender.ended()) == (0, 0)
+
+
+def last_rows(pane: Pane, count: int) -> list[str]:
+    """Return the last rows that are not empty."""
+    return [row for row in pane.look() if row][-count:]
+
+
+def test_code_that_is_shown_works_after_another_one_has_failed(windows: Windows) -> None:
+    receiver, sender = windows.open(100, 50), windows.open()
+    receiver.dcsend("receive", "-o", "out", "-y")
+    own = receiver.until(COMMAND)[1]
+    other = "999999-walrus-umbrella"
+    receiver.enter(other)
+    receiver.until("^there is no code with the number 999999 on ")
+    sender.dcsend("send", "note.txt", "--to", own)
+    assert (sender.ended(), receiver.ended()) == (0, 0)
+
+
 def test_unfinished_code_is_discarded_when_a_sender_connects(windows: Windows) -> None:
     receiver, sender = windows.open(), windows.open()
     receiver.dcsend("receive", "-o", "out")

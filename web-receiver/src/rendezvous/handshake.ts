@@ -361,7 +361,7 @@ export class Joiner extends Side {
     checkHead(phase, body);
     if (body.length === HEAD_SIZE) {
       throw new AuthenticationFailed(
-        "the words of the code are wrong",
+        "the words of the code are wrong, which uses it up",
         "ask the other side for its new code",
       );
     }
