@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -40,6 +40,15 @@ class Server:
     hosts: tuple[str, ...] = ()
     """IP addresses to connect to in place of the host in the URL; no proxy is used then. IPv6
     link-local addresses have their scope, as in `fe80::7%eth0`."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the host is in this network: a private address, or a name without dots."""
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return ip_address(host).is_private
+        except ValueError:
+            return "." not in host
 
     @property
     def fits_in_code(self) -> bool:

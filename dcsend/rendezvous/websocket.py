@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import socket
@@ -40,6 +41,8 @@ _DELAY: Final = 0.25
 "Seconds until the next address is tried beside the earlier ones (RFC 8305, 5)."
 _LOCAL_DELAY: Final = 0.1
 "The same for a machine in this network, which answers in milliseconds; the least of RFC 8305."
+_HTTP_REASONS: Final = ("wrong version number", "http request", "packet length too long")
+"Reasons of a failed handshake if the answer is HTTP."
 _PROXY: Final = "check https_proxy and no_proxy in the environment"
 
 
@@ -133,11 +136,11 @@ async def connect(server: Server, timeout: float) -> WebSocket:
         await session.close()
         raise ConnectionFailed(
             f"the server {name} does not answer within {timeout:g} s",
-            f"check the network, or {OTHER_SERVER}",
+            _without_tls(server) or f"check the network, or {OTHER_SERVER}",
         ) from None
     except (aiohttp.ClientError, OSError, _RedirectError) as exc:
         await session.close()
-        failure = _failure(name, proxy, exc)
+        failure = _failure(server, proxy, exc)
         logger.debug("no connection to the server %s: %s", name, failure)
         raise failure from exc
     except BaseException:
@@ -235,8 +238,9 @@ def _proxy(url: str) -> str | None:
     return proxy
 
 
-def _failure(name: str, proxy: str | None, exc: Exception) -> ConnectionFailed:
+def _failure(server: Server, proxy: str | None, exc: Exception) -> ConnectionFailed:
     """Return the line for the user about a failed attempt to connect."""
+    name = printable(server.name)
     match exc:
         case aiohttp.ClientProxyConnectionError():
             reason = f"the proxy {_place(proxy)} can't be reached: {_reason(exc.os_error)}"
@@ -252,7 +256,11 @@ def _failure(name: str, proxy: str | None, exc: Exception) -> ConnectionFailed:
                 "check the clock of this machine and the server's URL",
             )
         case aiohttp.ClientSSLError():
-            return _refused(name, f"has no working TLS: {_tls_reason(exc.os_error)}")
+            reason = _tls_reason(exc.os_error)
+            return ConnectionFailed(
+                f"the server {name} has no working TLS: {reason}",
+                _without_tls(server, reason) or f"check its URL, or {OTHER_SERVER}",
+            )
         case aiohttp.WSServerHandshakeError() | _RedirectError():
             status = getattr(exc, "status", 0)
             why = f"HTTP status {status}" if status >= 200 and status != 101 else "a redirect"
@@ -262,12 +270,32 @@ def _failure(name: str, proxy: str | None, exc: Exception) -> ConnectionFailed:
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(
                 f"the server {name} can't be reached: {_reason(exc.os_error)}",
-                f"check the network, or {OTHER_SERVER}",
+                (_without_tls(server) if exc.errno == errno.ECONNRESET else "")
+                or f"check the network, or {OTHER_SERVER}",
             )
         case aiohttp.ClientResponseError():
             return _refused(name, "does not respond in HTTP")
         case _:
-            return _refused(name, "closes the connection before it is open")
+            return ConnectionFailed(
+                f"the server {name} closes the connection before it is open",
+                _without_tls(server) or f"check its URL, or {OTHER_SERVER}",
+            )
+
+
+def _without_tls(server: Server, reason: str = "") -> str:
+    """Return the hint that a server may have no TLS; empty where that is not likely.
+
+    A server that reads a line of HTTP first, as the stock one does, does not even answer a TLS
+    handshake.
+
+    Args:
+        server: to which no connection could be made.
+        reason: of the failed handshake, as OpenSSL words it; empty if it was not answered.
+    """
+    is_http = reason in _HTTP_REASONS
+    if not server.url.startswith("wss://") or not (is_http or server.is_private):
+        return ""
+    return f"if it has no TLS, use --server ws{server.url.removeprefix('wss')} on both sides"
 
 
 def _refused(name: str, what: str) -> ConnectionFailed:

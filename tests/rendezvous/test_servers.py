@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dcsend.errors import UsageError
-from dcsend.rendezvous.servers import DEFAULT, PUBLIC, local_server, read_option, server_at
+from dcsend.rendezvous.servers import DEFAULT, PUBLIC, Server, local_server, read_option, server_at
 
 
 @pytest.mark.parametrize(
@@ -113,3 +113,19 @@ def test_mailbox_in_this_network_is_reached_at_its_addresses() -> None:
     assert server.url.endswith(":4000/v1")
     assert server.hosts == ("192.168.1.7", "fe80::7%eth0")
     assert not server.fits_in_code
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("wss://127.0.0.1:4000/v1", True),
+        ("wss://192.168.1.7/v1", True),
+        ("wss://[fd00::7]:4000/v1", True),
+        ("wss://localhost/v1", True),
+        ("wss://nas:4000/v1", True),
+        ("wss://mailbox.example/v1", False),
+        ("wss://8.8.8.8/v1", False),
+    ],
+)
+def test_host_is_private_if_it_is_in_this_network(url: str, expected: bool) -> None:
+    assert Server(url, "s.example").is_private is expected

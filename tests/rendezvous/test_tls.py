@@ -16,8 +16,9 @@ from aiohttp import web
 from dcsend.errors import ConnectionFailed
 from dcsend.rendezvous.client import allocate, join
 from dcsend.rendezvous.servers import Server
+from dcsend.rendezvous.websocket import connect
 from tests.support.certificates import self_signed
-from tests.support.scripted_mailbox import scripted_server
+from tests.support.scripted_mailbox import raw_server, scripted_server
 
 ROOT: Final = Path(__file__).parents[2]
 OPEN: Final = (
@@ -69,6 +70,32 @@ async def test_server_without_tls_at_a_tls_url_is_one_line() -> None:
     start = "the server s.example has no working TLS: "
     assert caught.value.message.startswith(start)
     assert caught.value.message != start
+    assert caught.value.hint == f"if it has no TLS, use --server {server.url} on both sides"
+
+
+async def test_server_that_does_not_answer_a_tls_handshake_may_have_no_tls() -> None:
+    silent = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silent.wait()
+
+    async with raw_server(wait) as port:
+        with pytest.raises(ConnectionFailed) as caught:
+            await connect(Server(f"wss://127.0.0.1:{port}/v1", "s.example"), 0.1)
+    assert f"--server ws://127.0.0.1:{port}/v1 on both sides" in caught.value.hint
+
+
+async def test_server_that_closes_a_tls_handshake_may_have_no_tls() -> None:
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with raw_server(close) as port:
+        with pytest.raises(ConnectionFailed) as caught:
+            await connect(Server(f"wss://127.0.0.1:{port}/v1", "s.example"), 5)
+        with pytest.raises(ConnectionFailed) as plain:
+            await connect(Server(f"ws://127.0.0.1:{port}/v1", "s.example"), 5)
+    assert f"--server ws://127.0.0.1:{port}/v1 on both sides" in caught.value.hint
+    assert "TLS" not in plain.value.hint
 
 
 async def run(url: str, authority: Path) -> tuple[str, str]:
