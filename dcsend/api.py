@@ -22,6 +22,7 @@ from dcsend.settings import Settings, Signal
 
 if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
+    from dcsend.session.short_codes import Confirm
 
 __all__ = ["chat", "invite", "offer", "receive", "send"]
 
@@ -36,6 +37,7 @@ def offer(
     on_event: Callable[[Event], None] = lambda event: None,
     lines: asyncio.Queue[str] | None = None,
     stdin: BinaryIO | None = None,
+    confirm: Confirm | None = None,
 ) -> AbstractAsyncContextManager[Published]:
     """Publish a code, and send files, folders or a text to the receiver that uses it.
 
@@ -53,6 +55,9 @@ def offer(
         on_event: called with each event, in the thread of the event loop; must not block.
         lines: a queue of lines to send on the text channel during the transfer.
         stdin: a binary file, read for the path `-`; its name is `Settings.stdin_name`.
+        confirm: called after three wrong short codes in a row; True shows another one. If it is
+            None, or returns False, no more are shown, and the event `ShortCodeOver` follows; the
+            dial code stays valid.
 
     Returns:
         A context manager that yields a `Published`.
@@ -65,7 +70,13 @@ def offer(
 
     async def run(emit: Callable[[Event], None]) -> Finished:
         return await send(
-            paths, text=text, settings=settings, on_event=emit, lines=lines, stdin=stdin
+            paths,
+            text=text,
+            settings=settings,
+            on_event=emit,
+            lines=lines,
+            stdin=stdin,
+            confirm=confirm,
         )
 
     return published(run, on_event)
@@ -79,6 +90,7 @@ def invite(
     accept: Callable[[ManifestKnown], Awaitable[bool | Existing]] | None = None,
     lines: asyncio.Queue[str] | None = None,
     stdout: BinaryIO | None = None,
+    confirm: Confirm | None = None,
 ) -> AbstractAsyncContextManager[Published]:
     """Publish a code, and receive from the sender that uses it.
 
@@ -94,6 +106,7 @@ def invite(
         accept: as for `receive`; **if None, everything is accepted**.
         lines: a queue of lines to send on the text channel during the transfer.
         stdout: a binary file for *output* `-`.
+        confirm: as for `offer`.
 
     Returns:
         A context manager that yields a `Published`.
@@ -111,6 +124,7 @@ def invite(
             accept=accept,
             lines=lines,
             stdout=stdout,
+            confirm=confirm,
         )
 
     return published(run, on_event)
@@ -126,6 +140,7 @@ async def send(
     lines: asyncio.Queue[str] | None = None,
     stdin: BinaryIO | None = None,
     ask: Ask | None = None,
+    confirm: Confirm | None = None,
 ) -> Finished:
     """Send files, folders or a text.
 
@@ -142,6 +157,7 @@ async def send(
         lines: a queue of lines to send on the text channel during the transfer.
         stdin: a binary file, read for the path `-`; its name is `Settings.stdin_name`.
         ask: with `Signal.SDP`, returns the session description of the other side.
+        confirm: as for `offer`.
 
     Returns:
         The result, when the receiver has sent a verdict for every file. `ok` is False if a file
@@ -158,7 +174,9 @@ async def send(
     if text is not None:
         chosen = dataclasses.replace(chosen, text=text)
     named = [os.fspath(path) for path in several]
-    return await send_files(named, chosen, on_event, ask=ask, lines=lines, stdin=stdin)
+    return await send_files(
+        named, chosen, on_event, ask=ask, confirm=confirm, lines=lines, stdin=stdin
+    )
 
 
 async def receive(
@@ -171,6 +189,7 @@ async def receive(
     lines: asyncio.Queue[str] | None = None,
     stdout: BinaryIO | None = None,
     ask: Ask | None = None,
+    confirm: Confirm | None = None,
 ) -> Finished:
     """Receive files, folders or a text.
 
@@ -196,6 +215,7 @@ async def receive(
         lines: a queue of lines to send on the text channel during the transfer.
         stdout: a binary file for *output* `-`.
         ask: with `Signal.SDP`, returns the session description of the other side.
+        confirm: as for `offer`.
 
     Returns:
         The result; `files` has the path and the SHA-256 of each saved file.
@@ -211,6 +231,7 @@ async def receive(
         on_event,
         accept or _all,
         ask=ask,
+        confirm=confirm,
         lines=lines,
         stdout=stdout,
         unattended=accept is None,

@@ -177,6 +177,47 @@ async def test_short_code_of_an_offer_is_the_newest_one(
     assert done.files[0].saved == tmp_path / "in" / "a.bin"
 
 
+@pytest.mark.full
+@pytest.mark.parametrize("another", [True, False, None])
+async def test_caller_decides_about_another_short_code_after_three_wrong_ones(
+    tmp_path: Path, stock_server: StockServer, another: bool | None
+) -> None:
+    stock_server.start()
+    (tmp_path / "f").write_text("x")
+    settings = dataclasses.replace(LOCAL, server=stock_server.server.url)
+    shown: asyncio.Queue[dcsend.Event] = asyncio.Queue()
+    asked: list[bool] = []
+
+    def note(event: dcsend.Event) -> None:
+        if isinstance(event, dcsend.ShortCodeReady | dcsend.ShortCodeOver):
+            shown.put_nowait(event)
+
+    async def confirm() -> bool:
+        asked.append(bool(another))
+        return bool(another)
+
+    async with dcsend.offer(
+        tmp_path / "f",
+        settings=settings,
+        on_event=note,
+        confirm=None if another is None else confirm,
+    ) as offer:
+        for _ in range(3):
+            code = await shown.get()
+            assert isinstance(code, dcsend.ShortCodeReady)
+            words = "walrus-umbrella" if "walrus" not in code.code else "acid-zebra"
+            with pytest.raises(dcsend.AuthenticationFailed):
+                await dcsend.receive(
+                    f"{code.code.partition('-')[0]}-{words}", output=tmp_path, settings=settings
+                )
+        event = await shown.get()
+        assert isinstance(event, dcsend.ShortCodeReady if another else dcsend.ShortCodeOver)
+        code_to_use = offer.short_code if another else offer.code
+        await dcsend.receive(code_to_use, output=tmp_path / "in", settings=settings)
+    assert asked == ([] if another is None else [another])
+    assert (tmp_path / "in" / "f").read_text() == "x"
+
+
 async def test_offer_has_no_short_code_unless_it_is_permitted(tmp_path: Path) -> None:
     source = tmp_path / "a.bin"
     source.write_bytes(b"a")

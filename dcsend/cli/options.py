@@ -157,7 +157,7 @@ As = Annotated[
         metavar="NAME",
     ),
 ]
-Quiet = Annotated[bool, option("--quiet", "-q", help="Print only the code and errors.")]
+Quiet = Annotated[bool, option("--quiet", "-q", help="Print only the codes and errors.")]
 Json = Annotated[bool, option("--json", help="Print events as JSON, one object per line.")]
 JsonTo = Annotated[
     str | None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -231,7 +232,10 @@ class CodeDisplay:
             assert self._dial is not None  # it is emitted first
             verb = "receive" if self._dial.role == "sender" else "send PATH --to"
             where = "" if event.server else ", in this network only"
-            self._screen.line(f"or with the short code{where}: dcsend {verb} {event.code}")
+            command = f"dcsend {verb} {event.code}"
+            if event.server and "@" not in event.code:  # no code can name it
+                command += f" --server {shlex.quote(printable(event.server))}"
+            self._screen.line(f"or with the short code{where}: {command}")
             if event.link:
                 self._screen.line(f"or open in a browser in any network: {event.link}")
 

@@ -1,4 +1,4 @@
-"""`-q`: the code on standard output, and errors on standard error."""
+"""`-q`: the dial code on standard output, short codes and errors on standard error."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dcsend.session.events import (
     Event,
     Failed,
     ManifestKnown,
+    ShortCodeReady,
     TextExchanged,
     Warned,
 )
@@ -74,6 +75,9 @@ class QuietDisplay(Display):
         match event:
             case CodeReady():
                 (self._out or self._err).line(event.code)
+            case ShortCodeReady():
+                # Programs take the dial code from standard output, and there may be several.
+                self._err.line(event.code)
             case DescriptionReady():
                 (self._out or self._err).line(event.text)
             case TextExchanged(sent=False, kind="snippet") if self._out:

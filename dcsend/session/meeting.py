@@ -268,7 +268,9 @@ async def _published(
                 yield listener, wait
         finally:
             if showing is not None:
-                showing.cancel()
+                # It ends by itself then; a second cancellation would leave its mailboxes open.
+                if not listener.used.is_set():
+                    showing.cancel()
                 await asyncio.wait({showing})
             await listener.close()
 

@@ -20,6 +20,8 @@ from dcsend.session.events import (
     Finished,
     ManifestKnown,
     Progressed,
+    ShortCodeReady,
+    ShortCodeUsed,
     TextExchanged,
     Warned,
 )
@@ -60,6 +62,16 @@ def test_only_the_code_is_shown() -> None:
         Finished(True, 0, 1, 1.0),
     )
     assert shown(*events) == ("dc0\n", "")
+
+
+def test_short_codes_are_on_standard_error_alone_on_their_lines() -> None:
+    first, second = (
+        ShortCodeReady(f"{number}-walrus-umbrella", "", CODE.expires) for number in (7, 8)
+    )
+    assert shown(CODE, first, ShortCodeUsed(first.code), second) == (
+        "dc0\n",
+        "7-walrus-umbrella\n8-walrus-umbrella\n",
+    )
 
 
 def test_code_is_on_standard_error_where_standard_output_is_taken() -> None:

@@ -361,3 +361,9 @@ def test_short_code_off_a_terminal_is_a_line() -> None:
     lines, out = plainly(announced(), short("7-walrus-umbrella@public", "public"))
     assert lines[-1] == f"or with the short code: {FIRST}@public"
     assert out == f"{DIAL.text()}\n"
+
+
+def test_line_off_a_terminal_has_the_server_that_no_code_can_name() -> None:
+    url = "ws://192.0.2.7:4000/a;b"
+    lines, _ = plainly(announced(), short("7-walrus-umbrella", url))
+    assert lines[-1] == f"or with the short code: {FIRST} --server '{url}'"
