@@ -27,7 +27,7 @@ export const fixed: Readonly<Record<string, string>> = {
   showReceive: "Receive files with a code",
   showCode: "Or show a code here",
   server:
-    "No rendezvous server is written into this page (dcsend page --server URL does that). Host name of the server for the code, or public:",
+    "This page names no rendezvous server (dcsend page --server URL makes one that does). To show a code, enter the host name of a server, or public:",
   showHow: "The other side enters it: on this page on another device, or in a terminal.",
   scan: "Or scan this with a phone, or open the link there: it contains the code.",
   copyLink: "Copy link",
@@ -47,7 +47,7 @@ export const fixed: Readonly<Record<string, string>> = {
   answer: "2. Paste the code that the other side then shows",
   servers: "Servers",
   aboutServers:
-    "STUN servers report the public address of this device; TURN servers (turn:) relay the encrypted data. One per line, or none.",
+    "STUN servers report the public address of this device; TURN servers (turn:) relay the encrypted data. One per line, or none. Those that a rendezvous server offers are used, too.",
   renew: "Create a new code",
   files: "Choose files",
   folder: "Choose a folder",

@@ -1,10 +1,10 @@
 /** Whether the page offers the same code again, for each reason of the end of a run. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import * as errors from "../src/errors.ts";
 import { failure } from "../src/peers/reasons.ts";
 import { meet } from "../src/session/meeting.ts";
 import { peerCancelled, peerDeclined } from "../src/session/outcome.ts";
-import { AGAIN, STILL, troubles } from "../src/strings.ts";
+import { AGAIN, KEPT, STILL, troubles } from "../src/strings.ts";
 import { type Circumstances, explain } from "../src/wording.ts";
 
 /** For each kind of error: whether the code may work again, unless it was used up. */
@@ -102,4 +102,23 @@ test("a code that is refused after its time has expired", async () => {
   await expect(meeting).rejects.toBeInstanceOf(errors.CodeExpired);
   const early = meet({ connect, expires: 7, wallClock: () => 6 }, new AbortController().signal);
   await expect(early).rejects.toBeInstanceOf(errors.CodeUsed);
+});
+
+describe("a page that has shown the code", () => {
+  const shown = { ...UNUSED, shown: true };
+
+  test.each([
+    new errors.CodeExpired("no device connected with the code within an hour"),
+    new errors.ConnectionFailed("the server can't be reached", "check the network"),
+    new errors.PeerRefused("the other side has ended the transfer"),
+  ])("offers another one after: %s", (error) => {
+    const { again, retry, advice } = explain(error, shown);
+    expect([again, retry]).toEqual([true, "Show another code"]);
+    for (const line of advice) expect(line).not.toMatch(/start dcsend again|still works/i);
+  });
+
+  test("keeps what it has received", () => {
+    const { advice } = explain(new errors.Interrupted("you stopped it"), { ...shown, some: true });
+    expect(advice).toEqual([KEPT]);
+  });
 });
