@@ -39,7 +39,7 @@ _GROWTH: Final = 1.5
 _LONGEST_PAUSE: Final = 30.0
 
 Pauses = Callable[[], Iterator[float]]
-"Yields the seconds before each attempt to connect again."
+"Yields the seconds before each attempt to connect again; after the last one the mailbox is lost."
 
 
 async def allocate(
@@ -221,7 +221,9 @@ class ServerMailbox:
                 self._set_lost(True)
                 if self._was_current:
                     pauses = self._pauses()
-                await asyncio.sleep(next(pauses))
+                if (pause := next(pauses, None)) is None:
+                    raise lost
+                await asyncio.sleep(pause)
         except DcsendError as exc:
             logger.debug("mailbox on the server %s lost: %s", self._name, exc.kind)
             if opening.done():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic
 
@@ -39,6 +39,11 @@ logger = logging.getLogger(__name__)
 
 _PATIENCE: Final = 3.0
 "Seconds in which an allocator in this network is found: it is announced after 1.5 s at most."
+_REACHED: Final = 8.0
+"""Seconds until the mailbox of an allocator in this network is open. Its port is open before its
+program has loaded what serves the mailbox."""
+_RETURN: Final = (0.2, 0.4, 0.8, 1.6)
+"Pauses in seconds before each attempt to reach an allocator in this network again."
 _POSTED: Final = 5.0
 "Seconds for the messages of an open mailbox."
 ANSWER: Final = 15.0
@@ -239,7 +244,8 @@ async def _in_this_network(number: str) -> tuple[Mailbox, bytes]:
         )
     place = places[0]
     try:
-        mailbox = await client.join(local_server(place.hosts, place.port), number)
+        server = local_server(place.hosts, place.port)
+        mailbox = await client.join(server, number, timeout=_REACHED, pauses=_returning)
     except ConnectionFailed:
         raise ConnectionFailed(
             f"the device that shows the code, {place.hosts[0]}, can't be reached at TCP port "
@@ -247,6 +253,11 @@ async def _in_this_network(number: str) -> tuple[Mailbox, bytes]:
             "open that port in its firewall, or use a code with a server: --server URL there",
         ) from None
     return await _first(mailbox)
+
+
+def _returning() -> Iterator[float]:
+    """Yield the pauses before a lost mailbox in this network is given up: its program has ended."""
+    yield from _RETURN
 
 
 class _NotFound(ConnectionFailed):

@@ -74,10 +74,20 @@ def host_in_code(server: Server | None) -> str:
 
 
 class _WrongCode(AuthenticationFailed):
-    """A code was used up by a guess that was wrong, or by a message that breaks the protocol."""
+    """A code was used up by a guess that was wrong, or by a message that breaks the protocol.
 
-    def __init__(self) -> None:
-        super().__init__("a wrong code was entered, which uses this code up")
+    A message of another version is reported as such. A device without the words can send one, too,
+    so it uses the code up and counts as a wrong guess.
+    """
+
+    def __init__(self, reason: DcsendError) -> None:
+        if isinstance(reason, IncompatibleVersion):
+            super().__init__(
+                "a device with another version of short codes has used this code up",
+                "install the same version of dcsend on both sides",
+            )
+        else:
+            super().__init__("a wrong code was entered, which uses this code up")
 
 
 class _Lost(Exception):
@@ -239,7 +249,7 @@ class ShortCodes(Generic[Peer]):
                 self._wrong += 1
                 self._used_up(code)
                 await _close(mailboxes, "scary")
-                self._emit(Warned("short-code", exc.message))
+                self._emit(Warned("short-code", exc.message, exc.hint))
                 return
             except _Lost as exc:
                 self._allocation.lost(exc.reason)
@@ -350,7 +360,7 @@ def _opened(
         logger.debug("short code used up: %s", exc)
         if isinstance(exc, AuthenticationFailed):
             mailbox.add(*allocator.refusal())
-        raise _WrongCode from exc
+        raise _WrongCode(exc) from exc
 
 
 async def _first_of(task: asyncio.Task[Any], waiting: asyncio.Task[Any]) -> None:

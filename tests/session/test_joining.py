@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from dcsend.errors import UsageError
+from dcsend.errors import ConnectionFailed, UsageError
 from dcsend.peers.loading import load_aiortc, transfer_peer
-from dcsend.rendezvous import client
+from dcsend.rendezvous import client, discovery
+from dcsend.rendezvous.handshake import Allocator
+from dcsend.rendezvous.local_mailbox import LocalMailbox
+from dcsend.rendezvous.local_serving import serve
+from dcsend.serving.port import listen
+from dcsend.serving.server import PageServer
 from dcsend.session.events import Event
 from dcsend.session.joining import join
 from dcsend.session.meeting import meet
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode
+from tests.serving.sample_page import PAGE
 from tests.support.mailbox_server import StockServer
 from tests.support.peers import LOCAL
+from tests.support.scripted_mailbox import raw_server
 
 pytestmark = pytest.mark.usefixtures("nothing_raised")
 
@@ -49,6 +57,38 @@ async def test_join_that_is_cancelled_when_a_mailbox_was_found_closes_it(
     await asyncio.wait({joining})
     assert asyncio.all_tasks() - before == set()
     await allocator.close("happy")
+
+
+@pytest.mark.full
+async def test_device_in_this_network_that_does_not_answer_is_given_up_soon() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    settings = replace(SETTINGS, mdns=True)
+    async with raw_server(silent, "0.0.0.0") as port, discovery.announced("471100", port):
+        with pytest.raises(ConnectionFailed, match="can't be reached at TCP port"):
+            async with asyncio.timeout(12):
+                await join(settings, lambda event: None, ShortCode("471100", WORDS), transfer_peer)
+
+
+@pytest.mark.full
+async def test_device_in_this_network_that_has_ended_is_not_waited_for() -> None:
+    """Its program was killed after it had got our message."""
+    code = ShortCode("471101", WORDS)
+    mailbox = LocalMailbox(code.number)
+    mailbox.side.add(*Allocator(code.secret(), code.number).first)
+    sockets = listen()
+    server = PageServer(PAGE, partial(serve, mailbox))
+    await server.start(sockets)
+    port = sockets[0].getsockname()[1]
+    settings = replace(SETTINGS, mdns=True)
+    async with discovery.announced(code.number, port), asyncio.timeout(20):
+        joining = asyncio.create_task(join(settings, lambda event: None, code, transfer_peer))
+        await mailbox.side.next()
+        server.close()
+        with pytest.raises(ConnectionFailed, match="can't be reached"):
+            async with asyncio.timeout(10):
+                await joining
 
 
 def test_nothing_is_announced_or_looked_for_in_this_network_with_relay_only() -> None:

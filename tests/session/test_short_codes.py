@@ -117,12 +117,19 @@ async def guessing(run: Run, code: ShortCode) -> AsyncIterator[tuple[Mailbox, Jo
 
 
 async def test_message_of_another_version_uses_up_one_code_and_no_more(run: Run) -> None:
-    """It needs no words, so that it is a wrong guess as any other."""
+    """It needs no words, so that it is a wrong guess as any other; the note names the version."""
     first = await run.code(1)
     async with guessing(run, first) as (mailbox, _, body):
         mailbox.add("b0", b"\2" + body[1:])
-        assert (await run.code(2)).words != first.words
-    assert run.notes == ["a wrong code was entered, which uses this code up"]
+        second = await run.code(2)
+        assert second.words != first.words
+    async with guessing(run, second) as (mailbox, _, body):
+        mailbox.add("b0", bytes([1]) + bytes(len(body) - 1))
+        await run.code(3)
+    assert run.notes == [
+        "a device with another version of short codes has used this code up",
+        "a wrong code was entered, which uses this code up",
+    ]
 
 
 async def test_code_is_reported_as_used_before_the_next_one_is_shown(run: Run) -> None:

@@ -42,8 +42,9 @@ async def scripted_server(
 @asynccontextmanager
 async def raw_server(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
-    """Serve each TCP connection with *serve*; yield the port."""
+    """Serve each TCP connection to *host* with *serve*; yield the port."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -58,7 +59,7 @@ async def raw_server(
             writer.close()
 
     tasks: set[asyncio.Task[None]] = set()
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, host, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:

@@ -194,6 +194,16 @@ describe("wrong words", () => {
     expect(server.moods).toContain("scary");
   });
 
+  test("of another version are reported as such", async () => {
+    const { server, attempts, page } = await shown();
+    server.change = (added) =>
+      added.phase === "b0" ? { ...added, body: `02${added.body.slice(2)}` } : added;
+    new Joined(server, attempts, page.code);
+    await settle();
+    expect(page.notes).toEqual([expect.stringMatching(/another version has used the code up/)]);
+    expect(page.code).toMatch(/^2-/);
+  });
+
   test("disclose nothing but a refusal", async () => {
     const { server, attempts } = await shown();
     const sent: string[] = [];

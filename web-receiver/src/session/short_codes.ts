@@ -68,8 +68,12 @@ export function showCodes(options: ShowOptions, signal: AbortSignal): Promise<Co
 
 /** A code was used up by a guess that was wrong, or by a message that breaks the protocol. */
 class WrongCode extends AuthenticationFailed {
-  constructor() {
-    super("a wrong code was entered, which uses it up", NEW_CODE);
+  constructor(reason: unknown) {
+    const isOther = reason instanceof IncompatibleVersion;
+    const what = isOther
+      ? "a device with another version has used the code"
+      : "a wrong code was entered, which uses it";
+    super(`${what} up`, NEW_CODE);
   }
 }
 
@@ -147,7 +151,7 @@ class ShortCodes {
       } catch (error) {
         if (!isWrong(error)) throw error;
         if (error instanceof AuthenticationFailed) mailbox.add(...allocator.refusal());
-        return new WrongCode();
+        return new WrongCode(error);
       }
     }
   }
