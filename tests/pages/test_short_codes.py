@@ -413,6 +413,22 @@ async def test_page_shows_a_code_when_its_server_is_back(
         assert await page.tab.evaluate("document.querySelector('#problem').hidden")
 
 
+async def test_server_that_dies_while_a_code_waits_is_noted_until_it_is_back(
+    page: Page, stage: Stage, stock_server: StockServer, server: str, link: str
+) -> None:
+    await page.open(link)
+    code = await page.show_code("receive")
+    await asyncio.to_thread(stock_server.stop)
+    await page.tab.wait_for("!document.querySelector('#notice').hidden")
+    assert "reached: the code does not work until it is back" in await page.text("#notice")
+    await asyncio.to_thread(stock_server.start)
+    await page.tab.wait_for("document.querySelector('#notice').hidden")
+    sender = stage.send("--text", "hello", "--to", code, *joining(server))
+    await page.accept()
+    await page.until("done")
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
 @pytest.fixture
 async def published(page: Page, tmp_path: Path) -> AsyncIterator[str]:
     """The link to a page that other devices can open, as they can its server."""
