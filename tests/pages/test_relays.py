@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support import coturn
+from tests.support.browsers import Browser, require
 from tests.support.coturn import Coturn
 from tests.support.mailbox_server import StockServer
 from tests.support.page import Page, here, lan_address, random_file
@@ -53,14 +58,41 @@ def relay(tmp_path: Path) -> Iterator[Coturn]:
             process.wait()
 
 
-@pytest.fixture
-async def relayed(page: Page) -> AsyncIterator[Page]:
-    """The page in a browser that uses relays only."""
+@asynccontextmanager
+async def relaying(page: Page) -> AsyncIterator[Page]:
+    """Let the browser use relays only."""
     script = await page.tab.browser.command(
         "script.addPreloadScript", functionDeclaration=RELAY_ONLY, contexts=[page.tab.context]
     )
     yield page
     await page.tab.browser.command("script.removePreloadScript", script=script["script"])
+
+
+@pytest.fixture
+async def relayed(page: Page) -> AsyncIterator[Page]:
+    """The page in a browser that uses relays only."""
+    async with relaying(page):
+        yield page
+
+
+@pytest.fixture
+async def trusting(relay: Coturn, served: None, tmp_path: Path) -> AsyncIterator[Page]:
+    """The page in Chromium that uses relays only, and trusts the certificate of the relay.
+
+    Firefox 153 trusts no self-signed certificate of a relay, also if it is one of its authorities.
+    """
+    require("chromium")
+    certificate = x509.load_pem_x509_certificate(relay.authority.read_bytes())
+    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
+    flags = [f"--ignore-certificate-errors-spki-list={pin}"]
+    browser = await asyncio.to_thread(Browser, "chromium", flags)
+    try:
+        async with relaying(Page(await browser.open_tab(tmp_path / "downloads"))) as page:
+            yield page
+        page.check()
+    finally:
+        await asyncio.to_thread(browser.close)
 
 
 @asynccontextmanager
@@ -122,6 +154,23 @@ async def test_page_receives_through_the_relay_that_a_person_names(
             f"turn:user:password@{relay.host}:{relay.port}?transport={transport}",
         )
         facts = await received(relayed, stage, stock_server.server.url, file)
+    assert "through a relay" in facts
+
+
+async def test_page_receives_through_a_relay_over_tls(
+    trusting: Page, stage: Stage, relay: Coturn, stock_server: StockServer, tmp_path: Path
+) -> None:
+    stock_server.start()
+    trusting.permit(stock_server.server.url)
+    file = random_file(tmp_path / "film", 3_000_000)
+    async with hosted(stock_server.server.url) as link:
+        await trusting.open(link)
+        await trusting.until("paste")
+        await trusting.tab.call(
+            "(servers) => { document.querySelector('#servers').value = servers; }",
+            f"turns:user:password@{relay.host}:{relay.tls_port}",
+        )
+        facts = await received(trusting, stage, stock_server.server.url, file)
     assert "through a relay" in facts
 
 
