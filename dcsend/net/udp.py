@@ -25,8 +25,8 @@ __all__ = ["Bind", "Handler", "UdpPort", "bind_family"]
 
 logger = logging.getLogger(__name__)
 
-Handler = Callable[[bytes, Address], None]
-"Called with a datagram and its source."
+Handler = Callable[[bytes, Address], object]
+"Called with a datagram and its source; the result is ignored."
 
 Bind = Callable[[socket.AddressFamily, int], socket.socket | None]
 "Returns a socket of a family with a port, 0 for a random one; None if there is no such family."

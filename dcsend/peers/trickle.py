@@ -35,7 +35,7 @@ from dcsend.peers.incoming_dial import IncomingDial
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.offer_answer import Servers
-from dcsend.peers.situations import Facts, Network, Role, foreseen
+from dcsend.peers.situations import Facts, Network, Role, Situation, foreseen
 from dcsend.peers.tasks import Tasks
 
 __all__ = ["PATIENCE", "Trickle"]
@@ -100,6 +100,8 @@ class Trickle(Generic[Peer]):
         self._is_given = False
         "Whether a connection owns the endpoint, and the port of a joiner."
         self._is_closed = False
+        self._refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        "The error of the peer, once it has given up."
 
     @classmethod
     async def open(
@@ -130,34 +132,25 @@ class Trickle(Generic[Peer]):
         """
         udp = await UdpPort.open(port)
         mapped = MappedAddresses(udp, servers.stun, chosen=servers.chosen)
-        gathering = Gathering()
+        gathered = Gathering()
 
-        def received(data: bytes, source: Address) -> None:
-            mapped.received(data, source)
-
-        udp.route_unknown(received)
+        udp.route_unknown(mapped.received)
         try:
             if not relay_only:
-                gathering.note_hosts(addresses or own_addresses(), udp.port)
+                gathered.note_hosts(addresses or own_addresses(), udp.port)
                 if not addresses:
-                    gathering.reflect(mapped, servers.timeout)
+                    gathered.reflect(mapped, servers.timeout)
             # Servers respond meanwhile.
             await load_aiortc()
             certificate = certificate or Certificate.generate()
             self = cls(
-                udp,
-                mapped,
-                gathering,
-                make,
-                servers,
-                certificate=certificate,
-                relay_only=relay_only,
+                udp, mapped, gathered, make, servers, certificate=certificate, relay_only=relay_only
             )
         except BaseException:
-            await gathering.end()
+            await gathered.end()
             await udp.close()
             raise
-        udp.route_unknown(self._received_unknown)
+        udp.route_unknown(self._received)
         self.allocate(servers.turn)
         if not relay_only:
             self._tasks.begin(self._keep_alive())
@@ -277,6 +270,11 @@ class Trickle(Generic[Peer]):
         """Note how the network of the peer behaves, for the error."""
         self._there = there
 
+    def give_up(self, theirs: str) -> None:
+        """End `establish`, since the peer has given up, with the error *theirs*."""
+        self._ended.set()
+        self._refused.set_result(theirs)
+
     # The connection
 
     async def establish(
@@ -343,10 +341,10 @@ class Trickle(Generic[Peer]):
         await self._gathering.complete.wait()
         await self._ended.wait()
         if not self._is_hopeless:
-            await asyncio.sleep(patience * _SURVEY)
-            if not self.ice.is_nominated:
-                self._begin_survey()
-            await asyncio.sleep(patience * (1 - _SURVEY))
+            for part in (_SURVEY, 1 - _SURVEY):
+                await asyncio.wait({self._refused}, timeout=patience * part)
+                if not self.ice.is_nominated:
+                    self._begin_survey()
         if not self.ice.is_nominated:
             limit.reschedule(asyncio.get_running_loop().time())
 
@@ -402,7 +400,11 @@ class Trickle(Generic[Peer]):
         if self._surveyed.done():  # unless `close` was called meanwhile
             found = self._surveyed.result()
             facts = replace(facts, servers=found.servers, mapped=found.mapped, tcp=found.tcp)
-        return reasons.error(facts, reasons.situation(facts))
+        which = reasons.situation(facts)
+        error = reasons.error(facts, which)
+        if which is Situation.UNKNOWN and self._refused.done():
+            error.amend(f"{error.message}; the other side reports: {self._refused.result()}")
+        return error
 
     async def close(self) -> None:
         """End what still runs; idempotent. A connection of `establish` is not affected."""
@@ -428,9 +430,6 @@ class Trickle(Generic[Peer]):
         while True:
             await asyncio.sleep(KEEP_ALIVE_SECONDS)
             self._mapped.keep_alive()
-
-    def _received_unknown(self, data: bytes, source: Address) -> None:
-        self._received(data, source)
 
     def _received(self, data: bytes, source: Address) -> bool:
         """Handle a datagram of a source without a route; return False if it is for another peer."""

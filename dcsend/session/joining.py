@@ -166,13 +166,17 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
             raise refusal(answer)
         if not isinstance(answer, Description):
             raise RemoteProtocolError("the other side has sent no answer")
-        return await connect(trickle, answer, mailbox, joiner, early)
+        try:
+            return await connect(trickle, answer, mailbox, joiner, early)
+        except DcsendError as exc:
+            say_bye(mailbox, joiner, "error", exc.message)
+            raise
     except TimeoutError:
-        say_bye(mailbox, joiner, Bye("interrupted", ""))
+        say_bye(mailbox, joiner, "interrupted")
         raise TimedOut("the other side does not answer the code", "ask for a new one") from None
     except asyncio.CancelledError:
         # The allocator would wait for this side, and show no new code, until its time is over.
-        say_bye(mailbox, joiner, Bye("interrupted", ""))
+        say_bye(mailbox, joiner, "interrupted")
         raise
 
 

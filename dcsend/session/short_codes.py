@@ -311,7 +311,6 @@ class ShortCodes(Generic[Peer]):
         """Connect the joiner, which the listener then accepts as it accepts a dialer."""
         from dcsend.peers.joiners import Taken
         from dcsend.peers.trickle import Trickle
-        from dcsend.rendezvous.items import Bye
         from dcsend.session.ice_settings import servers_of, turn_servers
         from dcsend.session.trickling import connect, say_bye
 
@@ -333,10 +332,10 @@ class ShortCodes(Generic[Peer]):
             busy = isinstance(exc, Taken)
             if not busy:
                 self._emit(Warned(exc.kind, exc.message, exc.hint))
-            say_bye(mailbox, allocator, Bye("busy" if busy else "error", _clipped(exc.message)))
+            say_bye(mailbox, allocator, "busy" if busy else "error", exc.message)
             await mailbox.close("errory")
         except asyncio.CancelledError:
-            say_bye(mailbox, allocator, Bye("interrupted", ""))
+            say_bye(mailbox, allocator, "interrupted")
             raise
         else:
             await mailbox.close("happy")
@@ -378,8 +377,3 @@ def _ignore(connected: bool) -> None:
 
 async def _close(mailboxes: Sequence[Mailbox], mood: str) -> None:
     await asyncio.gather(*(mailbox.close(mood) for mailbox in mailboxes))
-
-
-def _clipped(message: str) -> str:
-    """Return the beginning of a message, so that it fits into a bye."""
-    return message.encode()[:150].decode(errors="ignore").replace("\0", "")

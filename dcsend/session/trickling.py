@@ -28,9 +28,11 @@ LONGEST: Final = 30.0
 """Seconds until an attempt ends if the end of the peer's candidates does not arrive. It comes 6 s
 after the description at the latest; `trickle.PATIENCE` is the time after that."""
 
-_OWN_ERROR: Final = 2.0
-"""Seconds for the error of this side after that of the peer: without a path both give up at about
-the same time, and the error of this side has the next step here."""
+_OWN_ERROR: Final = 4.0
+"""Seconds for the error of this side after that of the peer, which has the next step here: STUN
+servers are queried for 2 s."""
+_MAX_MESSAGE: Final = 150
+"UTF-8 bytes of the message in a bye."
 
 
 class Party(Protocol):
@@ -74,6 +76,7 @@ async def connect(
         if not establish.done():
             bye = end.result()
             if bye.reason == "error":
+                trickle.give_up(printable(bye.message))
                 await asyncio.wait({establish}, timeout=_OWN_ERROR)
             if not establish.done():
                 raise refusal(bye)
@@ -126,10 +129,11 @@ async def _receive(
             return
 
 
-def say_bye(mailbox: Mailbox, party: Party, bye: Bye) -> None:
+def say_bye(mailbox: Mailbox, party: Party, reason: str, message: str = "") -> None:
     """Send why this side does not connect, unless the exchange has failed: R-36."""
+    clipped = message.encode()[:_MAX_MESSAGE].decode(errors="ignore").replace("\0", "")
     with contextlib.suppress(DcsendError):
-        mailbox.add(*party.seal([bye]))
+        mailbox.add(*party.seal([Bye(reason, clipped)]))
 
 
 def refusal(bye: Bye) -> DcsendError:

@@ -94,7 +94,10 @@ async def entered_in_page(codes: PageCodes, page: Page) -> Outcome:
     code = (await asyncio.to_thread(sender.event, "short_code"))["code"]
     own = ""
     if not codes.link:
-        own = str((await asyncio.to_thread(sender.event, "code"))["link"]).partition("#")[0]
+        links = (await asyncio.to_thread(sender.event, "code"))["links"]
+        # The first one is for the default route, which may lead over another interface.
+        found = [one for one in links if f"//{lab.a.ipv4}:" in one] if lab.a.ipv4 else []
+        own = str((found or links)[0]).partition("#")[0]
     try:
         await codes.open(page, own)
     except BidiError as exc:

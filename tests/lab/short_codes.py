@@ -42,8 +42,8 @@ LOCAL: Final = (
 )
 "Topologies whose hosts are in one network."
 
-_NO_INTERNET: Final = ("lan-offline", "lan-deadnet")
-"Topologies whose hosts reach no server."
+_NO_SERVER: Final = ("lan-offline", "lan-deadnet", "lan-second")
+"Topologies in which `a` reaches no server."
 
 ROUTES: Final[Mapping[str, str]] = {
     "direct IPv4": "d4",
@@ -139,10 +139,10 @@ _INTRODUCTION: Final = (
     "public, and IPv4 LANs have private ones: as in real networks, the page needs no permission "
     "for the local network (Local Network Access), and no flag changes that.",
     "",
-    "In lan-offline and lan-deadnet no server is reached: there the columns with a terminal are "
-    "those without a server, and two pages use a rendezvous server and a web server on a third",
-    "host of the LAN, both without TLS. `python -m tests.lab.short_codes lan` measures one "
-    "network.",
+    "In lan-offline, lan-deadnet and lan-second, a reaches no server: there the columns with a "
+    "terminal are those without a server, and two pages use a rendezvous server and a web server",
+    "on a third host of the LAN, both without TLS. `python -m tests.lab.short_codes lan` measures "
+    "one network.",
     "",
 )
 _ABOUT_RELAYS: Final = (
@@ -168,7 +168,7 @@ def relayed(lab: Lab, folder: Path, kind: str, *options: str) -> Attempt:
 def _row(results: Results, name: str) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Return the cells without a relay, those with one, and those without a server."""
     relay = TOPOLOGIES[name].relay
-    offline = name in _NO_INTERNET
+    offline = name in _NO_SERVER
     has_server = not offline
 
     def terminals(what: str, way: Callable[[Lab, Path], Attempt]) -> Cell:

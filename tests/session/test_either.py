@@ -16,7 +16,6 @@ from dcsend.peers.dialer import dial
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.transfer import TransferConnection
 from dcsend.rendezvous import client
-from dcsend.rendezvous.items import Bye
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.either import Dial, Join, either
 from dcsend.session.events import (
@@ -199,7 +198,7 @@ async def test_dial_that_wins_ends_the_join_without_a_wrong_code_or_a_note(
             try:
                 await asyncio.Event().wait()
             finally:
-                say_bye(mailbox, joiner, Bye("interrupted", ""))
+                say_bye(mailbox, joiner, "interrupted")
         raise AssertionError("it was not ended")
 
     async with either(dial_late, join_for_ever, print, head_start=0) as arrivals:

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from dcsend.description import Description
-from dcsend.errors import RemoteProtocolError
+from dcsend.errors import ConnectionFailed, RemoteProtocolError
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.offer_answer import Servers
 from dcsend.peers.trickle import Trickle
@@ -29,8 +29,9 @@ from dcsend.session.trickling import say_bye
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode, read
 from tests.support.mailbox_server import StockServer
-from tests.support.peers import LOCAL
+from tests.support.peers import LOCAL, published
 from tests.support.scripted_mailbox import scripted_server
+from tests.support.trickling import allocating, without_candidates
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("nothing_raised")]
 
@@ -197,6 +198,38 @@ async def test_joiner_that_is_interrupted_sends_a_bye(stock_server: StockServer)
     await mailbox.close("happy")
 
 
+async def test_joiner_without_a_path_sends_a_bye_and_reports_the_error_of_the_other_side(
+    stock_server: StockServer,
+) -> None:
+    """Otherwise the allocator shows no new code until its own time is over."""
+    stock_server.start()
+    settings = replace(SETTINGS, server=stock_server.server.url)
+    mailbox = await client.allocate(stock_server.server)
+    code = ShortCode(mailbox.number, ("walrus", "umbrella"))
+    allocator = Allocator(code.secret(), code.number)
+    mailbox.add(*allocator.first)
+
+    async def join() -> None:
+        async with joined(settings, lambda event: None, code, transfer_peer):
+            pass
+
+    async with published() as here:
+        joining = asyncio.create_task(join())
+        offer, *_ = allocator.received(*await mailbox.next())
+        assert isinstance(offer, Description)
+        answer = (await allocating(here)).describe(offer)
+        for item in (without_candidates(answer), Bye("error", "no path from there")):
+            mailbox.add(*allocator.seal([item]))
+        while not isinstance(last := allocator.received(*await mailbox.next())[-1], Bye):
+            pass
+        assert last.reason == "error"
+        assert last.message.startswith("no path to the other side")
+        with pytest.raises(ConnectionFailed, match="no path from there") as caught:
+            await joining
+        assert "a relay is needed" in caught.value.hint
+    await mailbox.close("errory")
+
+
 async def test_allocator_that_is_interrupted_sends_a_bye(stock_server: StockServer) -> None:
     stock_server.start()
     async with AsyncExitStack() as stack:
@@ -218,4 +251,4 @@ def test_no_bye_is_sent_after_the_exchange_has_failed() -> None:
     party = Allocator("walrus-umbrella", "7")
     with pytest.raises(RemoteProtocolError):
         party.received("b0", b"")
-    say_bye(cast(Mailbox, Sent()), party, Bye("error", ""))
+    say_bye(cast(Mailbox, Sent()), party, "error")

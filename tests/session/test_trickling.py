@@ -75,5 +75,5 @@ async def test_other_side_that_has_another_peer_ends_the_attempt() -> None:
 
 @pytest.mark.full
 async def test_error_of_the_other_side_is_reported_where_this_side_has_none() -> None:
-    with pytest.raises(ConnectionFailed, match="the other side does not connect: no path from"):
+    with pytest.raises(ConnectionFailed, match="the other side reports: no path from"):
         await joined([Bye("error", "no path from there")])

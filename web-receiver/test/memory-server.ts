@@ -190,6 +190,10 @@ export class MemoryAttempt implements Attempt {
     });
   }
 
+  refused(said: string): void {
+    this.#fail(new ConnectionFailed(`no path; the other side: ${said}`, "name a relay"));
+  }
+
   /** Fail, as without a path. */
   fail(): void {
     this.#fail(new ConnectionFailed("no path", "name a relay"));

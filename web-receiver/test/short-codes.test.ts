@@ -255,16 +255,27 @@ describe("wrong words", () => {
   });
 });
 
-test("without a path the joiner gets the reason, and the next code is shown", async () => {
+test("without a path the joiner gets its own reason at once, and the next code is shown", async () => {
   const { server, attempts, page } = await shown();
   attempts.needs = 99;
   const other = new Joined(server, attempts, page.code);
   await settle();
   attempts.begun[1]?.fail();
   await settle();
-  expect(other.state.error?.message).toBe("the other side does not connect: no path");
+  expect(other.state.error?.message).toBe("no path; the other side: no path");
   expect(attempts.begun[0]?.isClosed).toBe(true);
   expect(page.notes).toEqual(["no path; name a relay"]);
+  expect(page.code).toMatch(/^2-/);
+});
+
+test("a joiner without a path reports it, and the next code is shown at once", async () => {
+  const { server, attempts, page } = await shown();
+  attempts.needs = 99;
+  new Joined(server, attempts, page.code);
+  await settle();
+  attempts.begun[0]?.fail();
+  await settle();
+  expect(page.notes).toEqual(["no path; the other side: no path; name a relay"]);
   expect(page.code).toMatch(/^2-/);
 });
 

@@ -155,6 +155,40 @@ test("an attempt ends 15 s after the candidates of both sides are complete", asy
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test("an attempt without any pair of candidates ends 3 s after the candidates are complete", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(HOST);
+  trickle.end();
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(state.is).toBe("pending");
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(3001);
+  expect(String(state.error)).toContain("IPv4 addresses only, and the browser found none here");
+});
+
+test("an attempt that the other side has given up ends with the reason of this side", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(HOST);
+  await vi.advanceTimersByTimeAsync(0);
+  trickle.refused("this machine has IPv6 only");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(String(state.error)).toContain("IPv4 addresses only, and the browser found none here");
+  expect(peer.isClosed).toBe(true);
+});
+
+test("the reason of the other side is shown where none is known here", async () => {
+  const [trickle, peer] = await offering();
+  trickle.refused("no answer, and none from a STUN server");
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.become("checking", "connecting");
+  trickle.add(HOST);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(String(state.error)).toContain("; the other side reports: no answer, and none");
+  expect((state.error as ConnectionFailed).hint).toMatch(/name a relay under Servers/);
+});
+
 test("an attempt without the end of the peer's candidates ends after 30 s", async () => {
   const [trickle, peer] = await offering();
   const state = watched(trickle.establish(CHROMIUM_OFFER));

@@ -57,8 +57,13 @@ export class BrowserConnection implements Connection {
   readonly #peer: RTCPeerConnection;
   /** Called at each event that may decide the attempt. */
   #changed = () => {};
-  /** End `open` with the reason for the failure; without effect when it has ended. */
-  giveUp = () => {};
+  /**
+   * End `open` with the reason for the failure, or with what the other side has `said` if the reason
+   * is not known here; without effect unless `open` is waiting.
+   */
+  giveUp: (said?: string) => void = () => {};
+  /** Give up soon if the browser has no pair of candidates; as `giveUp`. */
+  doubt = () => {};
 
   /** `opens`: whether this side opens the channels, as the side does that makes the offer. */
   constructor(peer: RTCPeerConnection, opens = true) {
@@ -124,24 +129,25 @@ export class BrowserConnection implements Connection {
     await new Promise<void>((resolve, reject) => {
       const began = performance.now();
       let hasTried = false;
-      const giveUp = () => {
+      const giveUp = (said = "") => {
         const early = performance.now() - began < EARLY;
         // Firefox fails without having sent any check where it has no address of the family.
         const ice = hasTried ? peer.iceConnectionState : "new";
         const own = peer.localDescription?.sdp ?? "";
-        reject(failure({ ...known(), ice, early, own }));
+        reject(failure({ ...known(), ice, early, own }, said));
         clearAll();
       };
-      const timers = [setTimeout(giveUp, timeout * 1000)];
+      const timers = [setTimeout(() => giveUp(), timeout * 1000)];
       const hopeless = async () => {
         if (!hasTried && !(await this.#hasPairs()) && !hasTried) giveUp();
       };
-      if (!patient) timers.push(setTimeout(hopeless, TRIES));
+      this.doubt = () => timers.push(setTimeout(hopeless, TRIES));
+      if (!patient) this.doubt();
       this.giveUp = giveUp;
       const clearAll = () => {
         for (const timer of timers) clearTimeout(timer);
         this.#changed = () => {};
-        this.giveUp = () => {};
+        this.giveUp = this.doubt = () => {};
       };
       this.#changed = () => {
         const states = LABELS.map((label) => this.#channels[label]?.state ?? "connecting");

@@ -233,10 +233,13 @@ function hasPublic(own: string): boolean {
   return found(own, "host").some((host) => isPublic({ host }));
 }
 
-/** Return the error that ends the attempt. */
-export function failure(facts: Facts): CodeUsed | ConnectionFailed {
-  const { message, hint, isRefusal } = situation(facts);
-  const said = filled(message, facts) + tried(facts);
+/** Return the error that ends the attempt; `report`: the error of the other side, if it has one. */
+export function failure(facts: Facts, report = ""): CodeUsed | ConnectionFailed {
+  const which = situation(facts);
+  const { message, hint, isRefusal } = which;
+  const isKnown = which !== TABLES[facts.role].at(-1);
+  const theirs = report === "" || isKnown ? "" : `; the other side reports: ${report}`;
+  const said = filled(message, facts) + tried(facts) + theirs;
   return new (isRefusal ? CodeUsed : ConnectionFailed)(said, filled(hint, facts));
 }
 

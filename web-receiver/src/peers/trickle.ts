@@ -46,6 +46,8 @@ export class Trickle {
   /** Candidates of the peer that arrived before its description; "" is their end. */
   #early: string[] | null = [];
   #isEnded = false;
+  /** Why the peer has given up. */
+  #said: string | null = null;
   #patience: ReturnType<typeof setTimeout> | undefined;
   #surveying: ReturnType<typeof setTimeout> | undefined;
   #surveyed = (_: Network) => {};
@@ -150,6 +152,12 @@ export class Trickle {
     this.#there = there;
   }
 
+  /** End `establish`, since the other side has given up, and has `said` why. */
+  refused(said: string): void {
+    this.#said = said;
+    this.#connection.giveUp(said);
+  }
+
   /**
    * Connect; called once, after `describe`. `answer` is the SDP of the peer, if it answers. Rejects
    * with ConnectionFailed, which has what is known about the reason.
@@ -164,6 +172,7 @@ export class Trickle {
       if (this.#offers) await this.#apply("answer", answer);
       const opening = this.#connection.open(LONGEST, known, true);
       this.#wait();
+      if (this.#said !== null) this.#connection.giveUp(this.#said);
       await opening;
       this.#end();
       return this.#connection;
@@ -221,6 +230,7 @@ export class Trickle {
     if (!this.#isGathered || !this.#isEnded || this.#isOver) return;
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => this.#connection.giveUp(), PATIENCE * 1000);
+    this.#connection.doubt();
     clearTimeout(this.#surveying);
     this.#surveying = setTimeout(() => this.#survey(), PATIENCE * SURVEY * 1000);
   }

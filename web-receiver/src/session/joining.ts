@@ -4,7 +4,7 @@
  *
  *     code ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
  */
-import { ConnectionFailed, type DcsendError, RemoteProtocolError } from "../errors.ts";
+import { ConnectionFailed, DcsendError, RemoteProtocolError } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
 import { join as joinMailbox, type MailboxOptions } from "../rendezvous/client.ts";
@@ -120,7 +120,12 @@ async function guess(
   if (answer?.kind !== "description") {
     throw new RemoteProtocolError("the other side has sent no answer");
   }
-  return connect(attempt, answer.description, mailbox, joiner, early, note);
+  try {
+    return await connect(attempt, answer.description, mailbox, joiner, early, note);
+  } catch (error) {
+    if (error instanceof DcsendError) sayBye(mailbox, joiner, "error", error.message);
+    throw error;
+  }
 }
 
 async function answered(mailbox: Mailbox, joiner: Joiner): Promise<Item[]> {

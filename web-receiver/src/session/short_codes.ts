@@ -34,8 +34,6 @@ const MAX_LOSSES = 3;
 /** Seconds until the codes of a run expire. */
 export const EXPIRES = 3600;
 const NEW_CODE = "give the other side the new code";
-/** UTF-8 bytes of a message in a bye. */
-const MAX_MESSAGE = 150;
 
 /** Options of `showCodes`. */
 export interface ShowOptions extends ShortCodeOptions {
@@ -187,7 +185,7 @@ class ShortCodes {
     } catch (error) {
       attempt?.close();
       if (!(error instanceof DcsendError)) throw error;
-      sayBye(mailbox, allocator, "error", clipped(error.message));
+      sayBye(mailbox, allocator, "error", error.message);
       return error;
     } finally {
       this.#signal.removeEventListener("abort", leave);
@@ -202,10 +200,4 @@ function isWrong(error: unknown): boolean {
     error instanceof RemoteProtocolError ||
     error instanceof IncompatibleVersion
   );
-}
-
-/** The beginning of a message, so that it fits into a bye. */
-function clipped(message: string): string {
-  const bytes = new TextEncoder().encode(message.replace(/\0/g, "")).slice(0, MAX_MESSAGE);
-  return new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
 }

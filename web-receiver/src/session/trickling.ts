@@ -19,6 +19,8 @@ export const MID = "0";
 
 /** Our candidates that are sent; the limit of the protocol is 32. */
 const MOST = 30;
+/** UTF-8 bytes of a message in a bye. */
+const MAX_MESSAGE = 150;
 
 /** ICE with one peer, as in peers/trickle.ts. */
 export type Attempt = Pick<
@@ -28,6 +30,7 @@ export type Attempt = Pick<
   | "add"
   | "end"
   | "establish"
+  | "refused"
   | "close"
   | "problems"
   | "network"
@@ -85,12 +88,17 @@ export async function connect(
     if (!isOver) mailbox.add(...party.seal([{ kind: "network", ...network }]));
   };
   let count = theirs.candidates.length;
+  const end = (bye: Bye) => {
+    if (bye.reason !== "error") throw refusal(bye);
+    // The reason that is known here has the next step.
+    attempt.refused(printable(bye.message));
+  };
   const pass = (items: readonly Item[]) => {
     for (const item of items) {
       if (item.kind === "candidate") attempt.add(formatCandidate(item.candidate, count++));
       else if (item.kind === "end") attempt.end();
       else if (item.kind === "network") attempt.setNetwork(item);
-      else if (item.kind === "bye") throw refusal(item);
+      else if (item.kind === "bye") end(item);
     }
   };
   const receive = async () => {
@@ -123,7 +131,9 @@ export async function connect(
 }
 
 /** Send why this side does not connect, unless the exchange has failed. */
-export function sayBye(mailbox: Mailbox, party: Party, reason: string, message = ""): void {
+export function sayBye(mailbox: Mailbox, party: Party, reason: string, said = ""): void {
+  const bytes = new TextEncoder().encode(said.replace(/\0/g, "")).slice(0, MAX_MESSAGE);
+  const message = new TextDecoder().decode(bytes).replace(/\ufffd$/, "");
   try {
     mailbox.add(...party.seal([{ kind: "bye", reason, message }]));
   } catch (error) {
