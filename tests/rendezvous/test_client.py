@@ -62,14 +62,19 @@ async def _first_message(server: Server, timeout: float) -> tuple[str, bytes]:
 # --- silent and slow servers
 
 
+# The limits are long enough for a busy machine to connect in.
+
+
+@pytest.mark.full
 async def test_server_that_sends_no_welcome_is_silent() -> None:
-    error = await failure(timeout=0.1)
-    assert error.message == "the server scripted.example is silent: no welcome after 0.1 s"
+    error = await failure(timeout=2)
+    assert error.message == "the server scripted.example is silent: no welcome after 2 s"
 
 
+@pytest.mark.full
 async def test_server_that_sends_no_mailbox_is_slow() -> None:
-    error = await failure(WELCOME, timeout=0.2)
-    assert error.message == "the server scripted.example is slow: no mailbox after 0.2 s"
+    error = await failure(WELCOME, timeout=2)
+    assert error.message == "the server scripted.example is slow: no mailbox after 2 s"
 
 
 async def test_server_that_accepts_no_websocket_in_time_does_not_answer() -> None:

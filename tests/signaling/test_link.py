@@ -49,7 +49,7 @@ def test_every_link_with_both_codes_is_read_back(secret: bytes, short: object) -
 
 
 def test_long_text_takes_little_time() -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     for text in ("+" * MAX_TEXT, "1" * MAX_TEXT + "+", "%25" * (MAX_TEXT // 3)):
         both_codes(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
