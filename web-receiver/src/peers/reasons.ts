@@ -164,7 +164,8 @@ function mutual(anew: string, networks = false): readonly Situation[] {
     {
       applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
       message: "the browser has found no address of this device that it can use",
-      hint: `${anew}, and a STUN server under Servers`,
+      // Firefox 153 uses only the address of the default route.
+      hint: `connect this device to a network with a router, which Firefox needs; or ${anew}, and a STUN server under Servers`,
     },
     {
       applies: (facts) => facts.ice === "new" && isOneFamily(facts),
