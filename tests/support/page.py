@@ -291,10 +291,16 @@ def at(host: str, link: str) -> str:
     return f"{scheme}://{host}:{port}/#{link.partition('#')[2]}"
 
 
-def from_disk(folder: Path, link: str = "") -> str:
-    """Write the page into a folder, and return the link to that copy."""
+def from_disk(folder: Path, link: str = "", *, server: str = "") -> str:
+    """Write the page into a folder, and return the link to that copy.
+
+    Args:
+        folder: where the copy is.
+        link: a link whose fragment the returned one has, too.
+        server: the rendezvous server to write into the page.
+    """
     path = folder / "dcsend.html"
-    path.write_bytes(read_page().content)
+    path.write_bytes(read_page(server=server).content)
     code = link.partition("#")[2]
     return f"{path.as_uri()}#{code}" if code else path.as_uri()
 

@@ -74,8 +74,8 @@ async def hosting(seconds: int = 600) -> AsyncIterator[Host]:
 async def hosted(server: str = "") -> AsyncIterator[str]:
     """Serve the page on loopback, with a rendezvous server written into it; yield the link.
 
-    Chromium asks for a permission before a page from disk, or from the network, connects to a
-    server on loopback (Local Network Access), and tests can't answer.
+    Chromium asks for a permission before a page from the network connects to a server on loopback
+    (Local Network Access), and tests can't answer.
     """
     pages, sockets = PageServer(read_page(server=server)), listen()
     await pages.start(sockets)

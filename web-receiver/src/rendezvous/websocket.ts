@@ -156,9 +156,15 @@ export class SocketConversation {
     if (this.#isOpen) {
       this.#lost("has closed the connection", `try again, or ${OTHER_SERVER}`);
     } else {
-      // Such a server is in the local network, for which Chromium asks for a permission.
-      const allow = this.#url.startsWith("ws:") ? "allow this page to use the local network, " : "";
-      this.#lost("can't be reached", `${allow}check the network, or ${OTHER_SERVER}`);
+      let first = "";
+      // A page from disk has the origin `null`, which the stock server refuses by default.
+      if (globalThis.location?.protocol === "file:") {
+        first = "open the page from a web server (this one may refuse pages from disk), ";
+      } else if (this.#url.startsWith("ws:")) {
+        // Such a server is in the local network, for which Chromium asks for a permission.
+        first = "allow this page to use the local network, ";
+      }
+      this.#lost("can't be reached", `${first}check the network, or ${OTHER_SERVER}`);
     }
   }
 
