@@ -26,7 +26,7 @@ from dcsend.display.modes import is_foreground, restore
 from dcsend.display.streams import echo
 from dcsend.display.wording import width
 
-__all__ = ["MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
+__all__ = ["ENTER", "MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
 
 MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
 "Shown once, after a line that does not complete the code."
@@ -34,6 +34,10 @@ MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
 PAUSE: Final = 0.1
 """Seconds without input after which a paste is complete. Terminals deliver a paste in several
 parts; if reading ended between them, the shell would receive the rest of the secret."""
+
+ENTER: Final = (b"\r", b"\n")
+"""What the Enter key alone delivers. After it there is no pause if the code is complete: the end of
+a paste arrives with the text before it."""
 
 _END_OF_INPUT: Final = "\x04"
 _KILL_LINE: Final = "\x15"
@@ -118,15 +122,21 @@ class _TypedInput:
         self._asked: asyncio.Future[str | None] | None = None
         self._released = False
         self._complete: Complete = lambda text: True
+        self._certain: Complete = self._complete
 
-    async def paste(self, complete: Complete, more: Callable[[], None]) -> str | None:
+    async def paste(
+        self, complete: Complete, more: Callable[[], None], certain: Complete | None = None
+    ) -> str | None:
         """Return the pasted text, or None at the end of input.
 
         Args:
             complete: returns whether a text is a complete code.
             more: called once, when a line has ended and the code is not complete.
+            certain: returns whether nothing can follow a text to which Enter was added; None for
+                *complete*.
         """
         self._complete = complete
+        self._certain = certain or complete
         self._more: Callable[[], None] | None = more
         self._asked = self._loop.create_future()
         try:
@@ -321,7 +331,8 @@ else:
             if self._pause is not None:
                 self._pause.cancel()
             if self._asked is not None:
-                self._pause = self._loop.call_later(PAUSE, self._look)
+                pressed = arrived in ENTER and self._certain(self._typed.text)
+                self._pause = self._loop.call_later(0 if pressed else PAUSE, self._look)
             elif self._released:
                 self._take_lines()
 

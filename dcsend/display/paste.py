@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
-from dcsend.display.editing import MORE, PAUSE, Complete, Completed, Typed
+from dcsend.display.editing import ENTER, MORE, PAUSE, Complete, Completed, Typed
 from dcsend.display.modes import restore
 from dcsend.display.streams import echo
 from dcsend.errors import Interrupted, UsageError
@@ -213,9 +213,10 @@ else:
             if len(typed.text) > MAX_INPUT:
                 keys.swallow()
                 raise UsageError(f"this is too large to be a code: more than {MAX_INPUT} bytes")
-            if keys.wait(PAUSE):
+            pressed = arrived in ENTER and reading.complete(typed.text)
+            if not pressed and keys.wait(PAUSE):
                 continue
-            if reading.complete(typed.text) or typed.stopped:
+            if pressed or reading.complete(typed.text) or typed.stopped:
                 return typed.text
             if message := reading.wrong(typed.text):
                 print(message, file=stderr, flush=True)

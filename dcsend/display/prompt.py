@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from dcsend.display.codes import CodeDisplay
@@ -90,8 +90,15 @@ class CodePrompt:
         Returns:
             True if *attempt* was successful; False at the end of input.
         """
+
+        def is_valid(text: str) -> bool:
+            with suppress(DcsendError):
+                check(text)
+                return True
+            return False
+
         with self._reading(completed) as typing:
-            while (text := await typing.paste(_is_line, _nothing)) is not None:
+            while (text := await typing.paste(_is_line, _nothing, is_valid)) is not None:
                 if self._is_answer(text) or not text.strip():
                     continue
                 self._codes.complain([])

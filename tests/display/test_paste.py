@@ -99,6 +99,7 @@ class Terminal:
         self._keyboard, self._computer_side = os.openpty()
         self.settings_before = self.settings()
         self._screen = bytearray()
+        self._written = threading.Condition()
         self._process = subprocess.Popen(
             [sys.executable, "-c", program, *arguments],
             stdin=self._computer_side,
@@ -139,6 +140,12 @@ class Terminal:
         while rest:
             rest = rest[os.write(self._keyboard, rest) :]
 
+    def type_and_see(self, text: str) -> None:
+        """Type *text*, and wait until it is echoed."""
+        self.type(text)
+        with self._written:
+            assert self._written.wait_for(lambda: self.screen.endswith(text), 150)
+
     def next_message(self) -> str:
         """Wait for a line on the program's stderr."""
         assert self._process.stderr is not None
@@ -169,7 +176,9 @@ class Terminal:
         # Without an open other end Linux reports EIO, macOS the end of the file.
         try:
             while seen := os.read(self._keyboard, 4096):
-                self._screen += seen
+                with self._written:
+                    self._screen += seen
+                    self._written.notify_all()
         except OSError:
             pass
 
@@ -216,6 +225,15 @@ def test_paste_longer_than_a_terminal_line_arrives_whole(terminal: Terminal, col
 def test_code_needs_no_enter(terminal: Terminal) -> None:
     terminal.type(CODE.text())
     assert terminal.outcome() == CODE.text()
+
+
+@at_terminal
+def test_enter_after_a_code_ends_the_input_without_a_pause() -> None:
+    patient = "import dcsend.display.paste\ndcsend.display.paste.PAUSE = 1e6\n"
+    with Terminal(TAKE_TERMINAL + patient + READER) as terminal:
+        terminal.type_and_see(CODE.text())
+        terminal.type("\r")
+        assert terminal.outcome() == CODE.text() + "\n"
 
 
 @at_terminal
