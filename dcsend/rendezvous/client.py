@@ -1,7 +1,8 @@
 """A mailbox on a rendezvous server, over one WebSocket after the other.
 
 `allocate` and `join` open it. It then lives until `close`: a lost socket is followed by another one
-after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`).
+after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`). A joiner can
+`prepare` it before the number is known: then the socket is open when the code is entered.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dcsend.rendezvous.servers import Server
 if TYPE_CHECKING:
     from dcsend.rendezvous.websocket import WebSocket
 
-__all__ = ["TIMEOUT", "WELCOME", "ServerMailbox", "allocate", "growing_pauses", "join"]
+__all__ = ["TIMEOUT", "WELCOME", "ServerMailbox", "allocate", "growing_pauses", "join", "prepare"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ TIMEOUT: Final = 15.0
 "Seconds until a server must have opened a mailbox."
 WELCOME: Final = 5.0
 "Seconds from an open WebSocket to `welcome`, which a server sends first."
+_PREPARED: Final = 3.0
+"""Seconds until a mailbox must be open over a socket that was idle: it can be lost without a sign.
+Then another socket has the usual time."""
 _CLOSING: Final = 1.0
 "Seconds until `close` returns, whatever the server does."
 _FIRST_PAUSE: Final = 1.0
@@ -58,11 +62,33 @@ async def allocate(
         RemoteProtocolError: it violates the protocol.
     """
     mailbox = ServerMailbox(server, number, timeout, pauses or growing_pauses, allocates=True)
-    return await _opened(mailbox, timeout)
+    return await _opened(mailbox)
+
+
+def prepare(
+    server: Server, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+) -> ServerMailbox:
+    """Return a mailbox for `join`, and begin to connect; failures are not reported before that.
+
+    The server gets to know that a client is there, and nothing else.
+
+    Args:
+        server: to use.
+        timeout: seconds until a mailbox must be open.
+        pauses: before each attempt to connect again; None for `growing_pauses`.
+    """
+    mailbox = ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
+    mailbox.connect()
+    return mailbox
 
 
 async def join(
-    server: Server, number: str, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+    server: Server,
+    number: str,
+    *,
+    timeout: float = TIMEOUT,
+    pauses: Pauses | None = None,
+    prepared: ServerMailbox | None = None,
 ) -> ServerMailbox:
     """Return the open mailbox of a number; it is empty if there is no such code.
 
@@ -71,14 +97,16 @@ async def join(
         number: of the short code.
         timeout: seconds until the mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
+        prepared: used if it is for *server* and has no number yet; it has its own times.
 
     Raises:
         CodeUsed: two others use the number.
         ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
         RemoteProtocolError: it violates the protocol.
     """
-    mailbox = ServerMailbox(server, number, timeout, pauses or growing_pauses, allocates=False)
-    return await _opened(mailbox, timeout)
+    if prepared is None or not prepared.is_prepared or prepared.server != server:
+        prepared = ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
+    return await _opened(prepared, number)
 
 
 def growing_pauses() -> Iterator[float]:
@@ -92,10 +120,10 @@ def growing_pauses() -> Iterator[float]:
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-async def _opened(mailbox: ServerMailbox, timeout: float) -> ServerMailbox:
+async def _opened(mailbox: ServerMailbox, number: str = "") -> ServerMailbox:
     try:
         await load_aiohttp()
-        await mailbox.open()
+        await mailbox.open(number)
     except BaseException:
         await mailbox.close("errory")
         raise
@@ -103,7 +131,7 @@ async def _opened(mailbox: ServerMailbox, timeout: float) -> ServerMailbox:
 
 
 class ServerMailbox:
-    """A `Mailbox` on a server. Made by `allocate` and `join`."""
+    """A `Mailbox` on a server. Made by `allocate`, `prepare` and `join`."""
 
     def __init__(
         self, server: Server, number: str, timeout: float, pauses: Pauses, *, allocates: bool
@@ -116,6 +144,12 @@ class ServerMailbox:
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
+        self._is_wanted = asyncio.Event()
+        "Set when the mailbox is to be opened: before, a joiner may wait for its number."
+        self._limit: asyncio.Timeout | None = None
+        "Of the present socket."
+        self._deadline = 0.0
+        "When the mailbox must be open on the present socket, in the time of the loop."
         self._error: DcsendError | None = None
         "Why the mailbox is lost."
         self._waiters: set[asyncio.Future[None]] = set()
@@ -142,14 +176,38 @@ class ServerMailbox:
         """STUN and TURN servers that the server offers; the newest list."""
         return self._protocol.ice_servers
 
-    async def open(self) -> None:
+    @property
+    def server(self) -> Server:
+        """Where it is."""
+        return self._server
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `join` can use it: it has no number yet, and is not closed."""
+        return not (self._is_wanted.is_set() or self._is_closing)
+
+    def connect(self) -> None:
+        """Begin to connect, before the mailbox is to be opened; called once."""
+        self._task = asyncio.create_task(self._connect_early())
+
+    async def open(self, number: str = "") -> None:
         """Connect, and return when the mailbox is open; called once, after `load_aiohttp`.
+
+        Args:
+            number: to claim, for a joiner; an allocator has it already, or needs none.
 
         Raises:
             DcsendError: it could not be opened.
         """
+        if number:
+            self._put(self._protocol.claim(number))
         self._opening = asyncio.get_running_loop().create_future()
-        self._task = asyncio.create_task(self._run(self._opening))
+        self._is_wanted.set()
+        if self._limit is not None and self._protocol.is_welcomed and not self._limit.expired():
+            self._deadline = asyncio.get_running_loop().time() + min(_PREPARED, self._timeout)
+            self._limit.reschedule(self._deadline)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
         await self._opening
 
     def add(self, phase: str, body: bytes) -> None:
@@ -207,13 +265,19 @@ class ServerMailbox:
             self._task.cancel()
             await asyncio.wait({self._task})
 
-    async def _run(self, opening: asyncio.Future[None]) -> None:
+    async def _connect_early(self) -> None:
+        with contextlib.suppress(ImportError):  # `join` raises it
+            await load_aiohttp()
+            await self._run()
+
+    async def _run(self) -> None:
         """Keep a socket to the server; end when the mailbox is lost."""
         pauses = self._pauses()
         try:
             while True:
-                lost = await self._use_a_socket()
-                if not opening.done():
+                is_early = not self._is_wanted.is_set()
+                lost = await self._lost(early=is_early)
+                if not is_early and self._is_opening:
                     raise lost
                 if self._is_closing:
                     return
@@ -223,13 +287,39 @@ class ServerMailbox:
                     pauses = self._pauses()
                 if (pause := next(pauses, None)) is None:
                     raise lost
-                await asyncio.sleep(pause)
+                await self._pause(pause, early=is_early)
         except DcsendError as exc:
             logger.debug("mailbox on the server %s lost: %s", self._name, exc.kind)
-            if opening.done():
-                self._fail(exc)
+            if self._opening is not None and self._is_opening:
+                self._opening.set_exception(exc)
             else:
-                opening.set_exception(exc)
+                self._fail(exc)
+
+    @property
+    def _is_opening(self) -> bool:
+        return self._opening is not None and not self._opening.done()
+
+    async def _lost(self, *, early: bool) -> DcsendError:
+        """Use a socket until it is lost; return why. What ends an *early* one is no error yet.
+
+        Raises:
+            DcsendError: the mailbox is lost, too.
+        """
+        try:
+            return await self._use_a_socket()
+        except DcsendError as exc:
+            if early and (self._opening is None or self._is_opening):
+                return exc
+            raise
+
+    async def _pause(self, seconds: float, *, early: bool) -> None:
+        """Sleep; after an *early* socket, no longer than the mailbox is not wanted."""
+        if early:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._is_wanted.wait()
+        else:
+            await asyncio.sleep(seconds)
 
     async def _use_a_socket(self) -> ConnectionFailed:
         """Connect, and converse until the socket is lost; return the reason of that.
@@ -239,7 +329,7 @@ class ServerMailbox:
         """
         from dcsend.rendezvous.websocket import connect
 
-        deadline = asyncio.get_running_loop().time() + self._timeout
+        self._deadline = asyncio.get_running_loop().time() + self._timeout
         self._was_current = False
         try:
             socket = await connect(self._server, self._timeout)
@@ -248,8 +338,9 @@ class ServerMailbox:
         self._outgoing = asyncio.Queue()
         writing = asyncio.create_task(_write(socket, self._outgoing))
         try:
-            return await self._converse(socket, deadline)
+            return await self._converse(socket)
         finally:
+            self._limit = None
             self._was_current = self._protocol.is_current
             self._outgoing = None
             self._wake()
@@ -259,20 +350,22 @@ class ServerMailbox:
             finally:  # also if `close` cancels this task here
                 await socket.close()
 
-    async def _converse(self, socket: WebSocket, deadline: float) -> ConnectionFailed:
-        """Exchange texts; the mailbox must be open at *deadline*, in the time of the loop."""
+    async def _converse(self, socket: WebSocket) -> ConnectionFailed:
+        """Exchange texts until the socket is lost, or `welcome` or the mailbox is late."""
         protocol = self._protocol
         welcome = min(WELCOME, self._timeout)
         self._put(protocol.connect())
         try:
             async with asyncio.timeout(welcome) as limit:
+                self._limit = limit
                 while (text := await socket.receive()) is not None:
                     self._put(protocol.receive(text))
+                    is_idle = not self._is_wanted.is_set()
+                    if protocol.is_welcomed:
+                        done = protocol.is_current or is_idle
+                        limit.reschedule(None if done else self._deadline)
                     if protocol.is_current:
-                        limit.reschedule(None)
                         self._set_lost(False)
-                    elif protocol.is_welcomed:
-                        limit.reschedule(deadline)
                     self._wake()
         except TimeoutError:
             return self._late(welcome)

@@ -108,7 +108,7 @@ class MailboxClient:
     Args:
         server: name of the server, for messages to the user.
         side: random hexadecimal digits, which identify this side on all of its connections.
-        number: the number; empty for an allocator that needs one.
+        number: the number; empty for an allocator that needs one, and for a joiner before `claim`.
         allocates: whether this side is the allocator; None if it is one without a number.
     """
 
@@ -169,8 +169,21 @@ class MailboxClient:
         first = [dump("bind", appid=APP_ID, side=self._side)]
         if self.number:
             return [*first, self._claim()]
+        if self._letter == "b":
+            return first
         self._allocating = True
         return [*first, dump("allocate")]
+
+    def claim(self, number: str) -> list[str]:
+        """Set the number, which was not known before, and return the texts to send now.
+
+        Raises:
+            LocalProtocolError: there is a number, or *number* is none.
+        """
+        if self.number or not is_number(number):
+            raise LocalProtocolError(f"{printable(number[:20])!r} can't be claimed")
+        self.number = number
+        return [self._claim()]
 
     def add(self, phase: str, body: bytes) -> list[str]:
         """Keep a message, and return the texts to send now.

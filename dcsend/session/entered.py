@@ -6,6 +6,8 @@ waiting for a peer ─┬─► a peer has connected             ─► it is th
 
 The code that is shown works until the other one has led to a connection. An offer ends it at once,
 since a person carries its answer to the other side.
+
+The connection to the server is opened before a code is entered, so that a joiner saves that time.
 """
 
 from __future__ import annotations
@@ -13,12 +15,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TYPE_CHECKING
 
 from dcsend.errors import DcsendError
 from dcsend.peers.contract import Connection
+from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import Arrivals
+from dcsend.settings import Settings
 
-__all__ = ["Connect", "Enter", "Try", "WaitingOrEntered"]
+if TYPE_CHECKING:
+    from dcsend.rendezvous.client import ServerMailbox
+
+__all__ = ["Connect", "EarlyServer", "Enter", "Try", "WaitingOrEntered"]
 
 Try = Callable[[str], Awaitable[None]]
 "Connects with a valid code; if it raises DcsendError, another code can be tried."
@@ -29,6 +37,44 @@ Connect = Callable[[str], AbstractAsyncContextManager[Arrivals]]
 "Connects with a code; the connection is closed at the end."
 
 
+class EarlyServer:
+    """The connection to the server of a run that is opened before a code is entered.
+
+    The server learns that there is a client, and its address. An async context manager.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Take the server of *settings*; without one there is no connection."""
+        self._server = read_option(settings.server or NONE)
+        self._closing: set[asyncio.Task[None]] = set()
+        self.mailbox: ServerMailbox | None = None
+        "For a joiner; each is used at most once."
+
+    async def __aenter__(self) -> EarlyServer:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.disconnect()
+        if self._closing:
+            await asyncio.wait(self._closing)
+
+    def connect(self) -> None:
+        """Begin to connect, unless there is a mailbox that is not used; errors are not reported."""
+        if self._server is None or (self.mailbox is not None and self.mailbox.is_prepared):
+            return
+        from dcsend.rendezvous.client import prepare
+
+        self.mailbox = prepare(self._server)
+
+    def disconnect(self) -> None:
+        """Close the connection in the background, unless it is used by now."""
+        mailbox, self.mailbox = self.mailbox, None
+        if mailbox is not None and mailbox.is_prepared:
+            closing = asyncio.create_task(mailbox.close("lonely"))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+
 class WaitingOrEntered:
     """The peers of the code that is shown here, until another code has connected: then its peer."""
 
@@ -37,6 +83,7 @@ class WaitingOrEntered:
         waiting: Arrivals,
         enter: Enter,
         connect: Connect,
+        early: EarlyServer,
         *,
         end: Callable[[], Awaitable[None]],
         is_offer: Callable[[str], bool],
@@ -47,12 +94,14 @@ class WaitingOrEntered:
             waiting: the peers of the code that is shown here.
             enter: called while no peer is connected; cancelled when one is.
             connect: for a code that was entered.
+            early: connected while *enter* is called.
             end: ends the code that is shown here.
             is_offer: whether a code is one that has to be answered.
         """
         self._arrivals = waiting
         self._enter: Enter | None = enter
         self._connect = connect
+        self._early = early
         self._end = end
         self._is_offer = is_offer
         self._other = AsyncExitStack()
@@ -60,15 +109,19 @@ class WaitingOrEntered:
         self._peer: Arrivals | None = None
         "That of the code that was entered."
         self._offer = ""
+        self._ending: asyncio.Future[None] | None = None
 
     async def close(self) -> None:
         """Close the connection of the code that was entered."""
         await self._other.aclose()
+        if self._ending is not None:
+            await self._ending
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
         if self._enter is None:
             return await self._arrivals.next()
+        self._early.connect()
         waiting = asyncio.ensure_future(self._arrivals.next())
         entering = asyncio.ensure_future(self._enter(self._try))
         is_entered = False
@@ -76,6 +129,7 @@ class WaitingOrEntered:
             await asyncio.wait({waiting, entering}, return_when=asyncio.FIRST_COMPLETED)
             is_entered = entering.done() and entering.result()
             if not is_entered:
+                self._early.disconnect()
                 if entering.done():
                     self._enter = None
                 return await waiting
@@ -86,8 +140,11 @@ class WaitingOrEntered:
             if not is_entered:
                 await self._other.aclose()  # it may have connected in the last moment
         self._enter = None
-        await self._end()
+        self._early.disconnect()
+        # To tell the server takes a round trip; an answer needs the port.
+        self._ending = asyncio.ensure_future(self._end())
         if self._offer:
+            await self._ending
             self._peer = await self._other.enter_async_context(self._connect(self._offer))
         assert self._peer is not None
         self._arrivals = self._peer
@@ -98,7 +155,11 @@ class WaitingOrEntered:
         if self._is_offer(code):
             self._offer = code
         else:
-            self._peer = await self._other.enter_async_context(self._connect(code))
+            try:
+                self._peer = await self._other.enter_async_context(self._connect(code))
+            except DcsendError:
+                self._early.connect()  # for the next code
+                raise
 
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""

@@ -76,7 +76,11 @@ class Joined(Generic[Peer]):
 
 @asynccontextmanager
 async def joined(
-    settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
+    settings: Settings,
+    emit: Emit,
+    code: ShortCode,
+    make: Make[Peer],
+    prepared: ServerMailbox | None = None,
 ) -> AsyncIterator[Peer]:
     """Yield a connection to the side that shows *code*; closed at the end.
 
@@ -85,12 +89,13 @@ async def joined(
         emit: gets notes about servers, and an error before the connection is closed because of it.
         code: as `join`.
         make: as `join`.
+        prepared: as `join`.
 
     Raises:
         DcsendError: as `join`.
     """
     with reported_first(emit):
-        made = await join(settings, emit, code, make)
+        made = await join(settings, emit, code, make, prepared)
     try:
         with reported_first(emit):
             yield made.peer
@@ -98,7 +103,13 @@ async def joined(
         await made.close()
 
 
-async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]) -> Joined[Peer]:
+async def join(
+    settings: Settings,
+    emit: Emit,
+    code: ShortCode,
+    make: Make[Peer],
+    prepared: ServerMailbox | None = None,
+) -> Joined[Peer]:
     """Connect to the side that shows *code*.
 
     Args:
@@ -106,6 +117,7 @@ async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
         emit: gets notes about servers.
         code: what the person has entered.
         make: of `loading`: makes the connection.
+        prepared: connected to the server before the code was entered; its owner closes it.
 
     Raises:
         AuthenticationFailed: the words are wrong, or the other side is not the allocator.
@@ -135,7 +147,7 @@ async def join(settings: Settings, emit: Emit, code: ShortCode, make: Make[Peer]
     )
     mailbox: Mailbox | None = None
     try:
-        mailbox, first = await _found(settings, emit, code)
+        mailbox, first = await _found(settings, emit, code, prepared)
         return Joined(await _connect(await opening, mailbox, first, code), mailbox)
     except BaseException:
         opening.cancel()
@@ -152,25 +164,27 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
     from dcsend.rendezvous.handshake import Joiner
     from dcsend.rendezvous.items import Bye
     from dcsend.session.ice_settings import turn_servers
-    from dcsend.session.trickling import connect, refusal, say_bye
+    from dcsend.session.trickling import connect, refusal, say_bye, sending
 
     trickle.allocate(turn_servers(mailbox.ice_servers))
     joiner = Joiner(code.secret(), code.number)
     mailbox.add(*joiner.join(first, [trickle.describe()]))
     try:
-        async with asyncio.timeout(ANSWER):
-            while not (items := joiner.received(*await mailbox.next())):
-                pass
-        answer, *early = items
-        if isinstance(answer, Bye):
-            raise refusal(answer)
-        if not isinstance(answer, Description):
-            raise RemoteProtocolError("the other side has sent no answer")
-        try:
-            return await connect(trickle, answer, mailbox, joiner, early)
-        except DcsendError as exc:
-            say_bye(mailbox, joiner, "error", exc.message)
-            raise
+        # The answer is not waited for: a candidate that is found meanwhile saves a round trip.
+        async with sending(trickle, mailbox, joiner):
+            async with asyncio.timeout(ANSWER):
+                while not (items := joiner.received(*await mailbox.next())):
+                    pass
+            answer, *early = items
+            if isinstance(answer, Bye):
+                raise refusal(answer)
+            if not isinstance(answer, Description):
+                raise RemoteProtocolError("the other side has sent no answer")
+            try:
+                return await connect(trickle, answer, mailbox, joiner, early)
+            except DcsendError as exc:
+                say_bye(mailbox, joiner, "error", exc.message)
+                raise
     except TimeoutError:
         say_bye(mailbox, joiner, "interrupted")
         raise TimedOut("the other side does not answer the code", "ask for a new one") from None
@@ -180,7 +194,9 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
         raise
 
 
-async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailbox, bytes]:
+async def _found(
+    settings: Settings, emit: Emit, code: ShortCode, prepared: ServerMailbox | None
+) -> tuple[Mailbox, bytes]:
     """Return the first mailbox with a message of the allocator, and that message.
 
     This network and the server are asked at the same time.
@@ -193,7 +209,7 @@ async def _found(settings: Settings, emit: Emit, code: ShortCode) -> tuple[Mailb
     server = server_at(code.host) if code.host else read_option(settings.server or "none")
     ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
     if server is not None:
-        ways.append(_at_server(server, code.number, emit))
+        ways.append(_at_server(server, code.number, emit, prepared))
     if settings.uses_mdns:
         ways.append(_in_this_network(code.number))
     tasks = [asyncio.create_task(way) for way in ways]
@@ -225,10 +241,12 @@ async def _discard(tasks: Sequence[asyncio.Task[tuple[Mailbox, bytes]]]) -> None
             await task.result()[0].close("happy")
 
 
-async def _at_server(server: Server, number: str, emit: Emit) -> tuple[Mailbox, bytes]:
+async def _at_server(
+    server: Server, number: str, emit: Emit, prepared: ServerMailbox | None
+) -> tuple[Mailbox, bytes]:
     from dcsend.rendezvous import client
 
-    mailbox = await client.join(server, number)
+    mailbox = await client.join(server, number, prepared=prepared)
     if mailbox.motd:
         emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
     return await _first(mailbox)

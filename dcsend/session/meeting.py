@@ -25,7 +25,7 @@ from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
-from dcsend.session.entered import Enter, WaitingOrEntered
+from dcsend.session.entered import EarlyServer, Enter, WaitingOrEntered
 from dcsend.session.events import CodeReady, Emit, Event, Failed, Warned
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
@@ -38,6 +38,7 @@ from dcsend.signaling.shortcode import is_short_code, read
 
 if TYPE_CHECKING:
     from dcsend.description import SdpType
+    from dcsend.rendezvous.client import ServerMailbox
     from dcsend.session.exchange import Ask
 
 __all__ = ["by_code", "meet"]
@@ -87,12 +88,12 @@ async def meet(
 
         # The code that is shown here has the port.
         port = settings.port if is_connected else 0
-        way = _one_way(replace(with_code(code), port=port), report, role, ask, None)
-        async with way as arrivals:
+        here = replace(with_code(code), port=port)
+        async with _one_way(here, report, role, ask, None, early.mailbox) as arrivals:
             is_connected = True
             yield arrivals
 
-    async with AsyncExitStack() as ways:
+    async with EarlyServer(settings) as early, AsyncExitStack() as ways:
         try:
             way = _one_way(settings, emit, role, ask, confirm)
             arrivals = await ways.enter_async_context(way)
@@ -102,7 +103,9 @@ async def meet(
         if enter is None or not isinstance(arrivals, Awaited):
             yield arrivals
             return
-        either = WaitingOrEntered(arrivals, enter, connect, end=ways.aclose, is_offer=is_offer)
+        either = WaitingOrEntered(
+            arrivals, enter, connect, early, end=ways.aclose, is_offer=is_offer
+        )
         try:
             yield either
         finally:
@@ -111,7 +114,12 @@ async def meet(
 
 @asynccontextmanager
 async def _one_way(
-    settings: Settings, emit: Emit, role: str, ask: Ask | None, confirm: Confirm | None
+    settings: Settings,
+    emit: Emit,
+    role: str,
+    ask: Ask | None,
+    confirm: Confirm | None,
+    prepared: ServerMailbox | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the source of the peers, without a change of the code."""
     if _is_exchanged(settings):
@@ -124,10 +132,10 @@ async def _one_way(
         return
     refuse_idle_turn(settings)
     if (codes := both_codes(settings.code)) is not None:
-        async with _either(settings, emit, *codes) as arrivals:
+        async with _either(settings, emit, *codes, prepared) as arrivals:
             yield arrivals
     elif is_short_code(settings.code):
-        async with _joined(settings, emit, transfer_peer) as connection:
+        async with _joined(settings, emit, transfer_peer, prepared) as connection:
             yield Met(connection, ANEW)
     elif settings.code:
         with reported_first(emit):
@@ -295,15 +303,21 @@ def _is_exchanged(settings: Settings) -> bool:
     return settings.signal is Signal.SDP or is_blob(code)
 
 
-def _joined(settings: Settings, emit: Emit, make: Make[Peer]) -> AbstractAsyncContextManager[Peer]:
+def _joined(
+    settings: Settings, emit: Emit, make: Make[Peer], prepared: ServerMailbox | None = None
+) -> AbstractAsyncContextManager[Peer]:
     from dcsend.session.joining import joined  # a listener does not need it
 
-    return joined(settings, emit, read(settings.code), make)
+    return joined(settings, emit, read(settings.code), make, prepared)
 
 
 @asynccontextmanager
 async def _either(
-    settings: Settings, emit: Emit, dial_code: str, short_code: str
+    settings: Settings,
+    emit: Emit,
+    dial_code: str,
+    short_code: str,
+    prepared: ServerMailbox | None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the side whose link has both codes, dialed or joined."""
     from dcsend.session.either import either  # a listener does not need it
@@ -311,11 +325,12 @@ async def _either(
 
     dial = partial(_dial, replace(settings, code=dial_code), transfer_peer)
     expires, short = decode(dial_code).expires, read(short_code)
+    joins = partial(join, settings, emit, short, transfer_peer, prepared)
     async with either(
         # A dial shows the addresses of this machine.
         None if settings.relay_only else dial,
         # The number of an expired code may be that of another side by now.
-        None if expires < time.time() else partial(join, settings, emit, short, transfer_peer),
+        None if expires < time.time() else joins,
         emit,
     ) as arrivals:
         yield arrivals

@@ -312,7 +312,7 @@ class ShortCodes(Generic[Peer]):
         from dcsend.peers.joiners import Taken
         from dcsend.peers.trickle import Trickle
         from dcsend.session.ice_settings import servers_of, turn_servers
-        from dcsend.session.trickling import connect, say_bye
+        from dcsend.session.trickling import connect, say_bye, sending
 
         theirs, *early = items
         trickle: Trickle[Peer] | None = None
@@ -327,7 +327,8 @@ class ShortCodes(Generic[Peer]):
             )
             trickle.allocate(turn_servers(mailbox.ice_servers))
             mailbox.add(*allocator.seal([trickle.describe(theirs)]))
-            await connect(trickle, theirs, mailbox, allocator, early)
+            async with sending(trickle, mailbox, allocator):
+                await connect(trickle, theirs, mailbox, allocator, early)
         except DcsendError as exc:
             busy = isinstance(exc, Taken)
             if not busy:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
 from dcsend.description import Candidate, Description
@@ -20,7 +21,7 @@ from dcsend.rendezvous.items import Bye, End, Item, Network
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.ice_settings import as_item, from_item
 
-__all__ = ["LONGEST", "Party", "connect", "refusal", "say_bye"]
+__all__ = ["LONGEST", "Party", "connect", "refusal", "say_bye", "sending"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,20 +55,19 @@ async def connect(
     party: Party,
     early: Sequence[Item],
 ) -> Peer:
-    """Connect while candidates are exchanged; return the connected peer.
+    """Connect while the peer's candidates arrive; return the connected peer.
 
     Args:
         trickle: ICE with the peer, whose local description has been sent.
         theirs: the peer's description.
-        mailbox: for candidates in both directions.
-        party: seals and opens them.
+        mailbox: for candidates of the peer.
+        party: opens them.
         early: items that came with the description.
 
     Raises:
         DcsendError: no path was found, or the peer has sent the reason why it does not connect.
     """
     end: asyncio.Future[Bye] = asyncio.get_running_loop().create_future()
-    send = asyncio.create_task(_send(trickle, mailbox, party))
     receive = asyncio.create_task(_receive(trickle, mailbox, party, early, end))
     establish = asyncio.create_task(trickle.establish(theirs, timeout=LONGEST))
     try:
@@ -82,10 +82,27 @@ async def connect(
                 raise refusal(bye)
         return await establish
     finally:
-        tasks = {send, receive, establish}
+        tasks = {receive, establish}
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def sending(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> AsyncIterator[None]:
+    """Send our candidates as they are found, while the body runs.
+
+    Args:
+        trickle: ICE with the peer, whose local description has been sent.
+        mailbox: for our candidates.
+        party: seals them.
+    """
+    send = asyncio.create_task(_send(trickle, mailbox, party))
+    try:
+        yield
+    finally:
+        send.cancel()
+        await asyncio.wait({send})
 
 
 async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
