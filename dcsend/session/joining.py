@@ -134,17 +134,21 @@ async def join(
             "leave out --no-mdns, or name the server: --server URL",
         )
     from dcsend.peers.trickle import Trickle
+    from dcsend.rendezvous.loading import load_aiohttp
     from dcsend.session.ice_settings import servers_of
 
-    opening = asyncio.create_task(
-        Trickle.open(
+    async def open_trickle() -> Trickle[Peer]:
+        # While the server is waited for, there is time to import aiortc.
+        await load_aiohttp()
+        return await Trickle.open(
             servers_of(settings),
             make,
             port=settings.port,
             addresses=settings.addresses,
             relay_only=settings.relay_only,
         )
-    )
+
+    opening = asyncio.create_task(open_trickle())
     mailbox: Mailbox | None = None
     try:
         mailbox, first = await _found(settings, emit, code, prepared)
@@ -211,7 +215,7 @@ async def _found(
     if server is not None:
         ways.append(_at_server(server, code.number, emit, prepared))
     if settings.uses_mdns:
-        ways.append(_in_this_network(code.number))
+        ways.append(_in_this_network(code.number, server_is_asked=server is not None))
     tasks = [asyncio.create_task(way) for way in ways]
     pending = set(tasks)
     errors: list[DcsendError] = []
@@ -252,10 +256,13 @@ async def _at_server(
     return await _first(mailbox)
 
 
-async def _in_this_network(number: str) -> tuple[Mailbox, bytes]:
+async def _in_this_network(number: str, *, server_is_asked: bool) -> tuple[Mailbox, bytes]:
     from dcsend.rendezvous import client, discovery
+    from dcsend.rendezvous.loading import load_aiohttp
     from dcsend.rendezvous.servers import local_server
 
+    if server_is_asked:  # not before it: both need aiohttp
+        await load_aiohttp()
     places = await discovery.find(number, patience=_PATIENCE)
     if not places:
         raise _NotFound
