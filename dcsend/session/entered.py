@@ -141,7 +141,7 @@ class WaitingOrEntered:
                 await self._other.aclose()  # it may have connected in the last moment
         self._enter = None
         self._early.disconnect()
-        # To tell the server takes a round trip; an answer needs the port.
+        # The server confirms the end a round trip later. An answer needs the port.
         self._ending = asyncio.ensure_future(self._end())
         if self._offer:
             await self._ending
