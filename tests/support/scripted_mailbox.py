@@ -45,24 +45,30 @@ async def raw_server(
     host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
     """Serve each TCP connection to *host* with *serve*; yield the port."""
+    tasks: set[asyncio.Task[None]] = set()
+    is_closing = False
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_closing:  # accepted before, and reported now
+            writer.close()
+            return
+        task = asyncio.get_running_loop().create_task(converse(reader, writer))
         tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
-            tasks.discard(task)
             writer.close()
 
-    tasks: set[asyncio.Task[None]] = set()
     server = await asyncio.start_server(connected, host, 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
+        is_closing = True
         server.close()
         for task in tasks.copy():
             task.cancel()
