@@ -14,6 +14,7 @@ from dcsend.session.events import (
     Event,
     Failed,
     ManifestKnown,
+    ShortCodeOver,
     ShortCodeReady,
     TextExchanged,
     Warned,
@@ -82,7 +83,7 @@ class QuietDisplay(Display):
                 (self._out or self._err).line(event.text)
             case TextExchanged(sent=False, kind="snippet") if self._out:
                 show_snippet(self._out, event.text)
-            case Failed():
+            case Failed() | ShortCodeOver():
                 show_error(self._err, event.error.message, event.error.hint)
             case Warned(kind="refused"):
                 show_error(self._err, event.message, event.hint)

@@ -10,7 +10,7 @@ import pytest
 
 from dcsend.display.quiet import QuietDisplay, show_error, show_snippet
 from dcsend.display.streams import Stream
-from dcsend.errors import SourceError, UsageError
+from dcsend.errors import ConnectionFailed, SourceError, UsageError
 from dcsend.session.events import (
     CodeReady,
     Connected,
@@ -20,6 +20,7 @@ from dcsend.session.events import (
     Finished,
     ManifestKnown,
     Progressed,
+    ShortCodeOver,
     ShortCodeReady,
     ShortCodeUsed,
     TextExchanged,
@@ -71,6 +72,14 @@ def test_short_codes_are_on_standard_error_alone_on_their_lines() -> None:
     assert shown(CODE, first, ShortCodeUsed(first.code), second) == (
         "dc0\n",
         "7-walrus-umbrella\n8-walrus-umbrella\n",
+    )
+
+
+def test_end_of_short_codes_is_shown() -> None:
+    over = ShortCodeOver(ConnectionFailed("the server can't be reached", "use the dial code"))
+    assert shown(CODE, over) == (
+        "dc0\n",
+        "dcsend: the server can't be reached\ndcsend: hint: use the dial code\n",
     )
 
 
