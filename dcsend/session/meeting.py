@@ -324,13 +324,17 @@ async def _either(
     from dcsend.session.joining import join
 
     dial = partial(_dial, replace(settings, code=dial_code), transfer_peer)
-    expires, short = decode(dial_code).expires, read(short_code)
+    short = read(short_code)
+    # The number of an expired code may be that of another side by now.
+    has_expired = decode(dial_code).expires < time.time()
+    if has_expired and settings.relay_only:
+        with reported_first(emit):
+            raise CodeExpired("the code in the link has expired")
     joins = partial(join, settings, emit, short, transfer_peer, prepared)
     async with either(
         # A dial shows the addresses of this machine.
         None if settings.relay_only else dial,
-        # The number of an expired code may be that of another side by now.
-        None if expires < time.time() else joins,
+        None if has_expired else joins,
         emit,
     ) as arrivals:
         yield arrivals

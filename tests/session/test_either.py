@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from dcsend.errors import CodeUsed, ConnectionFailed, DcsendError
+from dcsend.errors import CodeExpired, CodeUsed, ConnectionFailed, DcsendError
 from dcsend.peers.contract import Connection
 from dcsend.peers.dialer import dial
 from dcsend.peers.loading import load_aiortc, transfer_peer
@@ -22,6 +22,7 @@ from dcsend.session.events import (
     Arrived,
     CodeReady,
     Emit,
+    Event,
     Failed,
     ShortCodeReady,
     ShortCodeUsed,
@@ -31,7 +32,7 @@ from dcsend.session.joining import Joined, join
 from dcsend.session.meeting import meet
 from dcsend.session.trickling import say_bye
 from dcsend.settings import Settings
-from dcsend.signaling.dialcode import Address, DialCode, decode, ice_password
+from dcsend.signaling.dialcode import Address, DialCode, decode, ice_password, new_secret
 from dcsend.signaling.link import both_codes, link_of_both
 from dcsend.signaling.shortcode import ShortCode, read
 from tests.session.test_short_codes import SETTINGS, Run, answer, guessing
@@ -309,3 +310,14 @@ async def test_side_that_hides_its_addresses_does_not_dial(sender: Sender) -> No
         async with meet(settings, lambda event: None, "receiver"):
             pass
     assert not sender.connected.done()
+
+
+async def test_expired_link_is_refused_where_a_dial_would_show_addresses() -> None:
+    code = DialCode(new_secret(), bytes(32), 1024, (Address("192.0.2.9", 1024),), 1)
+    link = link_of_both(code.link(PAGE), "7-walrus-umbrella")
+    events: list[Event] = []
+    settings = Settings(stun=(), code=link, relay_only=True, server="ws://127.0.0.1:1/v1")
+    with pytest.raises(CodeExpired, match="expired"):
+        async with meet(settings, events.append, "receiver"):
+            pass
+    assert [type(event) for event in events] == [Failed]
