@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dcsend.rendezvous.dns_sd import Responders
 
-__all__ = ["Announcement", "Place", "announced", "find", "is_taken"]
+__all__ = ["LOOK", "Announcement", "Place", "announced", "find", "is_taken"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ GRACE: Final = 0.15
 """Seconds for which a second responder is waited for after the first one. A response is sent after
 120 ms at the latest if others may have one too (RFC 6762, 6)."""
 
-_LOOK: Final = 0.3
+LOOK: Final = 0.3
 "Seconds until a number counts as free: twice `GRACE`, so that one lost query is made good."
 
 _HEARD: Final = 0.25
@@ -216,7 +216,7 @@ async def find(number: str, *, patience: float = 3.0) -> list[Place]:
         return [Place(_nearest_first(hosts), port) for port, hosts in responders.places]
 
 
-async def is_taken(number: str, *, patience: float = _LOOK) -> bool:
+async def is_taken(number: str, *, patience: float = LOOK) -> bool:
     """Return whether a responder in the local network has a number.
 
     Args:
