@@ -43,6 +43,9 @@ MOODS: Final = ("happy", "lonely", "scary", "errory")
 OTHER_SERVER: Final = "choose another with --server, or use the dial code"
 "The hint of an error that only another server can avoid."
 
+_CROWDED: Final = "the other side may still show this code: ask it to start again, for a new one"
+"""The hint of a joiner. A stock server counts sides that have left, such as a joiner that was ended
+before its first message, and does not report them to the allocator."""
 _MAX_RECEIVED: Final = 1000
 "Messages on one connection; a conversation needs fewer than 300."
 _MAX_ID: Final = 100
@@ -326,7 +329,7 @@ class MailboxClient:
         if error == "crowded":
             raise CodeUsed(
                 f"two others already use the number {self.number} on the server {self._server}",
-                "try again" if self._letter == "a" else "",
+                "try again" if self._letter == "a" else _CROWDED,
             )
         shown = _notice(error) or "an error without a text"
         raise ConnectionFailed(f"the server {self._server} reports: {shown}", OTHER_SERVER)

@@ -41,9 +41,14 @@ def how_to_go_on(settings: Settings, role: str, tally: Tally, error: DcsendError
 def _before_it_began(settings: Settings, error: DcsendError) -> str:
     """Return the state of the other side's code, where the error does not contain it."""
     from dcsend.signaling.blob import is_blob
+    from dcsend.signaling.link import both_codes
+    from dcsend.signaling.shortcode import is_short_code
 
     if not isinstance(error, Interrupted) or not settings.code or is_blob(settings.code):
         return ""
+    if both_codes(settings.code) is None and is_short_code(settings.code):
+        # A stock server takes a side that has left for one of the two, without a sign of it.
+        return "nothing was accepted: enter the code again, or ask the other side for a new one"
     return "nothing was accepted: the code works while the other side waits"
 
 

@@ -330,11 +330,13 @@ async def _either(
     if has_expired and settings.relay_only:
         with reported_first(emit):
             raise CodeExpired("the code in the link has expired")
+    # A code that names no server is one for this network, where its number may be another side's.
+    is_local = not (short.host or settings.server)
     joins = partial(join, settings, emit, short, transfer_peer, prepared)
     async with either(
         # A dial shows the addresses of this machine.
         None if settings.relay_only else dial,
-        None if has_expired else joins,
+        None if has_expired or is_local else joins,
         emit,
     ) as arrivals:
         yield arrivals

@@ -227,7 +227,7 @@ def test_ice_servers_come_with_welcome_or_later() -> None:
 def test_third_side_learns_that_the_number_is_used() -> None:
     with pytest.raises(CodeUsed, match="two others already use the number 7 on the server") as why:
         opened().receive('{"type":"error","error":"crowded"}')
-    assert "ask the other side" in why.value.hint
+    assert "may still show this code" in why.value.hint
 
 
 def test_allocator_whose_number_is_crowded_is_to_try_again() -> None:

@@ -302,6 +302,20 @@ async def test_expired_link_uses_no_short_code(sender: Sender, silent: Address) 
     assert sender.count(ShortCodeUsed) == 0
 
 
+async def test_short_code_of_no_server_is_not_used(sender: Sender, silent: Address) -> None:
+    """Without a server, the number may be that of another code in this network."""
+    dial_code, short = await sender.codes()
+    assert not short.host
+    unreachable = replace(dial_code, addresses=(silent,))
+    link = link_of_both(unreachable.link(PAGE), short.text())
+    settings = Settings(stun=(), connect_timeout=2, mdns=True, code=link)
+    with pytest.raises(DcsendError, match="no answer from") as caught:
+        async with meet(settings, lambda event: None, "receiver"):
+            pass
+    assert "number" not in caught.value.message
+    assert sender.count(ShortCodeUsed) == 0
+
+
 async def test_side_that_hides_its_addresses_does_not_dial(sender: Sender) -> None:
     dial_code, short = await sender.codes()
     link = link_of_both(dial_code.link(PAGE), short.text())

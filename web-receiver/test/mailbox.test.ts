@@ -241,7 +241,7 @@ describe("a refusal", () => {
     const error = caught(() => opened().receive(json({ type: "error", error: "crowded" })));
     expect(error).toBeInstanceOf(CodeUsed);
     expect(error.message).toMatch("two others already use the number 7");
-    expect(error.hint).toMatch("new code");
+    expect(error.hint).toMatch("may still show this code");
     const ours = caught(() => opened("").receive(json({ type: "error", error: "crowded" })));
     expect(ours.hint).toBe("try again");
   });

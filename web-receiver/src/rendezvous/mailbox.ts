@@ -317,7 +317,9 @@ export class MailboxClient {
     if (error === "crowded") {
       return new CodeUsed(
         `two others already use the number ${this.number} on the server ${this.#server}`,
-        this.#letter === "a" ? "try again" : "ask the other side for a new code",
+        this.#letter === "a"
+          ? "try again"
+          : "the other side may still show this code: ask it to start again, for a new one",
       );
     }
     const shown = notice(error) || "an error without a text";
