@@ -52,6 +52,8 @@ _COMMAND: Final = re.compile(
 )
 """`dcsend send PATH --to` contains any path; the limit bounds the time for a text of 65536
 characters. `dcsend CODE` has no name of a command."""
+_OPTIONS: Final = re.compile(rf"(?<=[^ \t\r\n]){_GAP}+--[a-z].*", re.IGNORECASE | re.DOTALL)
+"The options behind the code of a command, such as `--server ws://HOST`."
 _NUMBER: Final = re.compile(r" *([0-9]+)")
 _DASHES: Final = frozenset("⁃˗ー")
 "Characters that are used as dashes, besides those of category Pd."
@@ -259,7 +261,7 @@ def _body(text: str) -> str:
     if not _spaced(text).strip(" "):
         raise IncompleteCode("the code is empty", _EXAMPLE)
     if command := _COMMAND.search(text):
-        text = text[command.end() :]
+        text = _OPTIONS.sub("", text[command.end() :])
         if not _spaced(text).strip(" "):
             raise MalformedCode("the code is missing at the end of the command", _EXAMPLE)
     _, mark, body = text.rpartition("#")

@@ -33,6 +33,8 @@ const ENCODED = /(?:%[0-9A-Fa-f]{2})+/g;
  */
 const COMMAND =
   /dcsend(?:\.exe)?['"]?[ \t\r\n]+(?:(?:receive|chat|send[ \t\r\n](?:.{0,999}?[ \t\r\n])?--to)(?:[ \t\r\n=]+|$)|(?=['"]?[0-9]))/isu;
+/** The options behind the code of a command, such as `--server ws://HOST`. */
+const OPTIONS = /(?<=[^ \t\r\n])[ \t\r\n]+--[a-z].*/isu;
 const NUMBER = /^ *([0-9]+)/;
 /** Characters that are used as dashes, besides those of category Pd. */
 const DASHES = /[⁃˗ー]/gu;
@@ -221,7 +223,7 @@ function body(text: string): string {
   if (isEmpty(left)) throw new IncompleteCode("the code is empty", EXAMPLE);
   const command = COMMAND.exec(left);
   if (command !== null) {
-    left = left.slice(command.index + command[0].length);
+    left = left.slice(command.index + command[0].length).replace(OPTIONS, "");
     if (isEmpty(left)) {
       throw new MalformedCode("the code is missing at the end of the command", EXAMPLE);
     }
