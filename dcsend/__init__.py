@@ -46,6 +46,7 @@ from dcsend.errors import (
 )
 from dcsend.session.events import (
     Arrived,
+    Checking,
     CodeReady,
     Connected,
     DescriptionReady,
@@ -74,6 +75,7 @@ __all__ = [
     "ChannelClosed",
     "ChannelOpened",
     "ChatSettings",
+    "Checking",
     "CodeExpired",
     "CodeReady",
     "CodeUsed",

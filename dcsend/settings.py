@@ -111,6 +111,8 @@ class Settings:
         window: Largest number of bytes between the sender's channel and the receiver's disk: 0.6 s
             at 100 Mbit/s. Bounds the memory of both sides if the disk is slow.
         block_size: Approximate bytes per read from disk; the exact size is a multiple of a frame.
+        again: Command line that repeats this run without its code, for a hint after an
+            interruption; empty if there is none.
         keep_alive_interval: Seconds between keep-alive messages on the text channel.
         silence_report: Seconds without any message until the user is informed; two intervals and
             some delay.
@@ -154,6 +156,7 @@ class Settings:
     # Transfer
     window: int = 8 * 1024 * 1024
     block_size: int = 1024 * 1024
+    again: str = field(default="", repr=False)
     keep_alive_interval: float = 5.0
     silence_report: float = 12.0
     silence_limit: float = 30.0

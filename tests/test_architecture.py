@@ -61,7 +61,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "cli": LEAVES
     | {
         *("settings", "signaling", "session", "display", "serving", "runner", "chat"),
-        *("stage", "ending", "rendezvous.servers"),
+        *("stage", "ending", "rendezvous.servers", "files.leftovers"),
     },
     "__main__": frozenset({"cli", "importing"}),
 }

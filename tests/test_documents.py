@@ -145,6 +145,7 @@ def documented(parameter: Any) -> tuple[str, ...]:  # noqa: ANN401 - click's cla
         ("receive", ["receive", "send and receive"]),
         ("chat", ["chat"]),
         ("page", ["page"]),
+        ("parts", ["parts"]),
         ("", ["dcsend"]),
     ],
 )

@@ -256,6 +256,7 @@ EVENTS: list[dcsend.Event] = [
     dcsend.Connected("direct", "IPv4", "192.0.2.1", "dcsend", 0.5),
     dcsend.ManifestKnown([dcsend.Entry("a", dcsend.Kind.FILE, 3)]),
     dcsend.Progressed(1, 10, 4.0),
+    dcsend.Checking("a", 1, 10),
     dcsend.TextExchanged("hello", sent=True, kind="line"),
     dcsend.StateChanged("connected"),
     dcsend.ChannelAnnounced("data", 1),

@@ -22,6 +22,7 @@ from dcsend.cli.commands import Commands, implied, owners
 from dcsend.cli.leaving import refuse
 from dcsend.cli.options import EPILOG
 from dcsend.cli.page import page
+from dcsend.cli.parts import parts
 from dcsend.cli.transfer import receive, send
 from dcsend.errors import Interrupted, UsageError
 
@@ -45,6 +46,7 @@ for _command, _others in (
 ):
     app.command(epilog=EPILOG.format(others=_others))(_command)
 app.command()(page)
+app.command()(parts)
 
 
 @app.callback(invoke_without_command=True)

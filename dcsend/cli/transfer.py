@@ -45,6 +45,7 @@ from dcsend.cli.options import (
     typed,
 )
 from dcsend.cli.parsing import by_descriptions, one_of, parse_duration
+from dcsend.cli.repeating import repeated
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
 from dcsend.printable import printable
@@ -141,6 +142,7 @@ def send(
         servers = servers_of(context, stun, one_way=one_way)
         settings = Settings(
             code=dialed,
+            again=repeated(context),
             port=port,
             addresses=tuple(address or ()),
             signal=signal,
@@ -258,6 +260,7 @@ def receive(
         servers = servers_of(context, stun, one_way=one_way)
         settings = Settings(
             code=dialed,
+            again=repeated(context),
             port=port,
             addresses=tuple(address or ()),
             signal=signal,

@@ -8,6 +8,7 @@ from typing import Final
 
 from dcsend.display.wording import counted, short
 from dcsend.entry import Existing
+from dcsend.printable import format_size
 from dcsend.session.events import ManifestKnown
 
 __all__ = ["Question", "question"]
@@ -72,9 +73,13 @@ def question(
             "or n to accept nothing now",
         )
     facts = ""
+    if manifest.resumed:
+        amount = format_size(manifest.resumed)
+        facts = f"{amount} of it are there from an earlier run and are not sent again"
     if taken:
         new = "none is new" if not manifest.fresh else f"{manifest.fresh} {_be(manifest.fresh)} new"
-        facts = f"{_files(len(taken))} and {_be(len(taken))} {_DONE[manifest.existing]}; {new}"
+        them = f"{_files(len(taken))} and {_be(len(taken))} {_DONE[manifest.existing]}; {new}"
+        facts = f"{them}; {facts}" if facts else them
     if departed:
         why = "Enter alone does not count after a device has left"
         return Question(

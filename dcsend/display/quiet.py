@@ -30,7 +30,10 @@ def show_error(err: Stream, message: str, hint: str = "") -> None:
     """Write an error and its hint, a line each, which are broken between words on a terminal."""
     _write(err, f"dcsend: {_bounded(message)}")
     if hint:
-        _write(err, f"dcsend: hint: {_bounded(hint)}")
+        text, _, command = hint.partition("\n")
+        _write(err, f"dcsend: hint: {_bounded(text)}")
+        if command:  # to be pasted: not broken
+            err.line(f"  {printable(command)}")
 
 
 def _bounded(text: str) -> str:

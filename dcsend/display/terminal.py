@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dcsend.display import wording
 from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.base import Display
+from dcsend.display.check_line import CheckLine
 from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.codes import CodeDisplay, CodeOptions
 from dcsend.display.keyboard import Keyboard
@@ -31,6 +32,7 @@ from dcsend.listing import is_one_file
 from dcsend.printable import format_size, printable
 from dcsend.session.events import (
     Arrived,
+    Checking,
     CodeReady,
     Connected,
     DescriptionReady,
@@ -125,6 +127,7 @@ class TerminalDisplay(Display):
         "Hashes of the paths of text entries, of which there may be a million."
         self._progressed: Progressed | None = None
         "The last one; None before the first."
+        self._check = CheckLine(sends=options.sends, redrawn=err.movable)
         self._codes = CodeDisplay(
             self._screen,
             err,
@@ -165,7 +168,7 @@ class TerminalDisplay(Display):
                 self._show_connection(event)
             case ManifestKnown():
                 self._show_manifest(event)
-            case Progressed():
+            case Progressed() | Checking():
                 self._progress(event)
             case FileFinished():
                 self._show_file(event)
@@ -334,6 +337,7 @@ class TerminalDisplay(Display):
         self._screen.lines(page)
 
     def _show_file(self, event: FileFinished) -> None:
+        self._check.end(event.path)
         brief = self._files > _FEW or hash(event.path) in self._texts
         if brief and event.status == "ok" and not self._options.verbose:
             return
@@ -347,7 +351,13 @@ class TerminalDisplay(Display):
             return
         self._write(wording.describe_file(event))
 
-    def _progress(self, event: Progressed) -> None:
+    def _progress(self, event: Progressed | Checking) -> None:
+        if isinstance(event, Checking):
+            if line := self._check.update(event):
+                self._write(line)
+            elif self._progressed is not None:
+                self._draw(self._progressed)
+            return
         self._progressed = event
         if event.total == 0:
             self._screen.clear()
@@ -363,7 +373,7 @@ class TerminalDisplay(Display):
         columns, _ = self._err.window
         several = self._files > 1
         rows = bar_rows(event, several=several, columns=columns, smooth=self._smooth, still=still)
-        self._screen.bars(rows)
+        self._screen.bars([*rows, *self._check.rows(columns)])
 
     def _stand_still(self, seconds: float) -> None:
         if self._progressed is not None:

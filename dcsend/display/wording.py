@@ -16,13 +16,14 @@ from typing import Final
 from dcsend.entry import Entry, Kind, LeftOut
 from dcsend.files.names import is_hidden
 from dcsend.printable import format_size, printable
-from dcsend.session.events import Connected, FileFinished, Finished, ManifestKnown
+from dcsend.session.events import Checking, Connected, FileFinished, Finished, ManifestKnown
 
 __all__ = [
     "LONGEST",
     "LONGEST_MESSAGE",
     "clipped",
     "counted",
+    "describe_check",
     "describe_connection",
     "describe_file",
     "describe_left_out",
@@ -334,6 +335,17 @@ def describe_file(event: FileFinished) -> str:
     # Most reasons begin with the path, which is already in the line.
     reason = event.reason.removeprefix(f"{printable(event.path)}: ")
     return f"{event.status:<8} {name}: {short(reason)}"
+
+
+def describe_check(event: Checking, *, sends: bool) -> str:
+    """Describe how much of what an earlier run has transferred is verified.
+
+    >>> describe_check(Checking("film.mkv", 40, 100), sends=False)
+    'checking 100 B received earlier, 40 %'
+    """
+    percent = 100 * event.bytes // event.total if event.total else 100
+    verb = "sent" if sends else "received"
+    return f"checking {format_size(event.total)} {verb} earlier, {percent} %"
 
 
 def made(event: Finished) -> list[tuple[int, str]]:

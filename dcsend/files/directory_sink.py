@@ -26,6 +26,7 @@ from dcsend.files.folder_writer import FolderWriter
 from dcsend.files.planning import plan_folder
 from dcsend.files.sink import Outcome, Plan
 from dcsend.files.syncing import FILE_SYSTEM_SYNC, FileSystemSync
+from dcsend.files.trailing import Checked
 from dcsend.listing import Entries, Index
 
 __all__ = ["DirectorySink"]
@@ -95,6 +96,16 @@ class DirectorySink:
     def kept(self) -> Sequence[str]:
         """Paths of the unfinished files that stay; complete once it is closed."""
         return self._writer.kept
+
+    @property
+    def checking(self) -> Checked | None:
+        """See `Sink.checking`."""
+        return self._writer.checking
+
+    @property
+    def is_checking(self) -> bool:
+        """See `Sink.is_checking`."""
+        return self._writer.is_checking
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
         """Examine a manifest before anything is accepted; see `Sink.plan`."""

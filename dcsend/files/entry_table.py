@@ -88,7 +88,7 @@ class EntryTable:
         logger.debug("complete: %s", intake.entry.path)
         text = bytes(intake.content) if isinstance(intake, TextIntake) else None
         self._outcomes.append(
-            Outcome(number, "ok", where, intake.position, intake.hasher.hexdigest(), text=text)
+            Outcome(number, "ok", where, intake.position, intake.sha256, text=text)
         )
 
     def fail(
@@ -107,7 +107,7 @@ class EntryTable:
             error = self._collision(number) or error
         logger.debug("entry %d %s: %s", number, status, error.message)
         size = 0 if intake is None else intake.position
-        sha256 = "" if intake is None else intake.hasher.hexdigest()
+        sha256 = "" if intake is None else intake.sha256
         self._outcomes.append(Outcome(number, status, "", size, sha256, error))
 
     def fail_without_content(self, number: int, error: DcsendError) -> None:

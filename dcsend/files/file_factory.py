@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
@@ -25,13 +25,21 @@ class FileFactory:
     Args:
         tree: the chosen folder.
         entries: the manifest.
+        have: bytes of parts of earlier runs that are continued, by number of the entry.
         commit_all: waits until all complete files have their names.
         tmpfiles: whether many small files are created without a name.
     """
 
     def __init__(
-        self, tree: Tree, entries: Entries, commit_all: Callable[[], None], *, tmpfiles: bool
+        self,
+        tree: Tree,
+        entries: Entries,
+        have: Mapping[int, int],
+        commit_all: Callable[[], None],
+        *,
+        tmpfiles: bool,
     ) -> None:
+        self._have = have
         self._tree = tree
         self._entries = entries
         self._commit_all = commit_all
@@ -64,16 +72,22 @@ class FileFactory:
                     raise
             self._tree.trim()
 
-    def create(self, entry: Entry) -> IncomingFile:
-        """Create the file of *entry*.
+    def create(self, number: int, entry: Entry) -> IncomingFile:
+        """Create the file of *entry*, or open the part that is continued.
+
+        Args:
+            number: of the entry.
+            entry: of the manifest.
 
         Raises:
-            DestinationError: it can't get its name, or something else has the name of its part.
+            DestinationError: it can't get its name, or something else has the name of its part, or
+                the part that is to be continued is gone.
             OSError: a system call failed.
         """
         *parents, name = safe_path(entry.path)
+        start = self._have.get(number, 0)
         try:
-            return self._create(tuple(parents), name, entry)
+            return self._create(tuple(parents), name, entry, start)
         except PartOfThisRun:
             # Two names of the manifest are one here: place the earlier file first.
             self._commit_all()
@@ -82,9 +96,11 @@ class FileFactory:
             # A folder was removed while it was open: make it again.
             self._commit_all()  # until then the folder is in use, and stays open
             self._tree.forget()
-        return self._create(tuple(parents), name, entry)
+        return self._create(tuple(parents), name, entry, start)
 
-    def _create(self, parents: tuple[str, ...], name: str, entry: Entry) -> IncomingFile:
+    def _create(
+        self, parents: tuple[str, ...], name: str, entry: Entry, start: int
+    ) -> IncomingFile:
         folder = self._tree.folder(parents)
         small = entry.size is not None and entry.size <= MAX_SIZE
         # If a part exists, `PartFile` removes it, or detects that another run is writing it.
@@ -92,7 +108,7 @@ class FileFactory:
             file = self._tmpfiles.create(folder, name, entry)
             if file is not None:
                 return file
-        return PartFile(folder, name, entry, self._manifest_id, self._own_parts)
+        return PartFile(folder, name, entry, self._manifest_id, self._own_parts, start)
 
     def _manifest_id(self) -> str:
         if not self._manifest:

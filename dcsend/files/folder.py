@@ -179,7 +179,7 @@ class Folder:
         """
         made = False
         try:
-            return self._enter(name)
+            return self.enter(name)
         except FileNotFoundError:
             pass
         try:
@@ -187,7 +187,27 @@ class Folder:
             made = True
         except FileExistsError:
             pass
-        return self._enter(name, made=made)
+        return self.enter(name, made=made)
+
+    def enter(self, name: str, *, made: bool = False) -> Folder:
+        """Open the folder *name*, which exists; *made*: this run has just made it.
+
+        Raises:
+            DestinationError: *name* is not a folder, or is a link.
+            OSError: it can't be opened.
+        """
+        path = self.path_of(name)
+        if self.fd is None:
+            status = os.lstat(path)
+            if not stat.S_ISDIR(status.st_mode) or is_link(status):
+                raise _in_the_way(path)
+            return Folder(path, None, made=made)
+        try:
+            return Folder(path, os.open(name, OPEN_FOLDER, dir_fd=self.fd), made=made)
+        except OSError as error:
+            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
+                raise _in_the_way(path) from None
+            raise
 
     def finish(self, mode: int, mtime: int | None) -> None:
         """Set permissions and time of the folder, as far as its file system can store them.
@@ -227,20 +247,6 @@ class Folder:
 
     def _at(self, name: str) -> str:
         return name if self.fd is not None else self.path_of(name)
-
-    def _enter(self, name: str, *, made: bool = False) -> Folder:
-        path = self.path_of(name)
-        if self.fd is None:
-            status = os.lstat(path)
-            if not stat.S_ISDIR(status.st_mode) or is_link(status):
-                raise _in_the_way(path)
-            return Folder(path, None, made=made)
-        try:
-            return Folder(path, os.open(name, OPEN_FOLDER, dir_fd=self.fd), made=made)
-        except OSError as error:
-            if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.EMLINK):
-                raise _in_the_way(path) from None
-            raise
 
     def _rename_by_path(self, old: str, new: str) -> None:
         if os.name == "nt":

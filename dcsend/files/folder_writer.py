@@ -28,10 +28,12 @@ from dcsend.files.links import PlannedLinks, check_link_path, make_link
 from dcsend.files.name_collisions import NameCollisions
 from dcsend.files.names import MAX_LEVELS, safe_path
 from dcsend.files.part import PartFile
+from dcsend.files.part_checks import PartChecks
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.planned_folders import PlannedFolders
 from dcsend.files.sink import Plan
 from dcsend.files.syncing import MANY, FileSystemSync
+from dcsend.files.trailing import Checked
 from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 
@@ -81,9 +83,22 @@ class FolderWriter:
         self._queue = CommitQueue(existing, self._placed, max_group, file_system_sync)
         # After `fsync` of a file without a name, some file systems do not keep its size.
         tmpfiles = file_system_sync is not None
-        self._factory = FileFactory(self._tree, entries, self.commit_all, tmpfiles=tmpfiles)
+        self._factory = FileFactory(
+            self._tree, entries, plan.have, self.commit_all, tmpfiles=tmpfiles
+        )
+        self._checks = PartChecks(plan.have)
         self._open: dict[int, IncomingFile | TextIntake] = {}
         self._links = PlannedLinks(entries, index)
+
+    @property
+    def checking(self) -> Checked | None:
+        """See `Sink.checking`."""
+        return self._checks.checking
+
+    @property
+    def is_checking(self) -> bool:
+        """See `Sink.is_checking`."""
+        return self._checks.is_checking
 
     def apply(self, portion: Sequence[Content], *, more: bool) -> None:
         """Carry out *portion*; see `Sink.apply`.
@@ -96,6 +111,7 @@ class FolderWriter:
         self._factory.begin_portion(many=ends >= MANY)
         stale, self._stale = self._stale, ()
         self._factory.remove_stale_parts(stale)
+        self._compare_checked()
         for operation in portion:
             try:
                 self._carry_out(operation)
@@ -118,6 +134,7 @@ class FolderWriter:
             DestinationLost: the disk is full or gone.
             OSError: an error that belongs to no entry.
         """
+        self._compare_checked(wait=True)
         for number in list(self._open):
             error = DestinationError(f"{self.table.name(number)}: its end was not received")
             self._fail_entry(number, error)
@@ -187,6 +204,33 @@ class FolderWriter:
         if end.payload:
             file.check(end.offset, len(end.payload))
             file.write(end.payload)
+        if not self._checks.end(end):
+            return  # `_compare_checked` continues
+        self._compare(end, file)
+
+    def _compare_checked(self, *, wait: bool = False) -> None:
+        """Compare the digests of complete files whose beginning has been verified meanwhile.
+
+        Args:
+            wait: also of the others, once they are.
+        """
+        for end in self._checks.take(wait=wait):
+            file = self._open[end.number]
+            try:
+                if isinstance(file, PartFile):
+                    file.settle(wait=True)
+                    self._checks.verified(end.number)
+                self._compare(end, file)
+            except DestinationLost:
+                raise
+            except OSError as error:
+                path = self._entries[end.number].path
+                self._fail_entry(end.number, self._tree.classify(error, path))
+            except DcsendError as error:
+                self._fail_entry(end.number, error)
+
+    def _compare(self, end: End, file: IncomingFile | TextIntake) -> None:
+        """Compare the digest of a file, and queue it."""
         mismatch = file.mismatch(end)
         if mismatch is not None:
             self._fail_entry(end.number, mismatch, "mismatch")
@@ -206,18 +250,20 @@ class FolderWriter:
                 raise DestinationError(f"{self.table.name(number)}: too many files are open")
             entry = self._entries[number]
             text = entry.kind is Kind.TEXT
-            file = TextIntake(entry) if text else self._factory.create(entry)
+            file = TextIntake(entry) if text else self._factory.create(number, entry)
             self._open[number] = file
             if isinstance(file, PartFile):
+                self._checks.begin(number, file)
                 file.check_name(self._existing, self._placed)
         return file
 
     def _fail_entry(self, number: int, error: DcsendError, status: str = "failed") -> None:
-        """Fail one file and remove it."""
+        """Fail one file and remove it, but for a part that a later run can continue."""
         file = self._open.pop(number, None)
+        self._checks.drop(number)
         self.table.fail(number, error, file, status)
-        if isinstance(file, IncomingFile):
-            file.discard()
+        if isinstance(file, IncomingFile) and file.fail():
+            self.kept.append(file.path)
 
     # Complete files.
 

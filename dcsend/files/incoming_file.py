@@ -117,6 +117,15 @@ class IncomingFile(Intake, abc.ABC):
     def discard(self) -> None:
         """Close the file and remove it; never raises."""
 
+    def fail(self) -> bool:
+        """Close and remove the file, unless a later run can use a part of it; never raises.
+
+        Returns:
+            Whether a part is left.
+        """
+        self.discard()
+        return False
+
     @property
     def path(self) -> str:
         """The path of the file while it is written."""

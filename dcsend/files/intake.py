@@ -88,6 +88,11 @@ class Intake:
         return None
 
     @property
+    def sha256(self) -> str:
+        """The digest of the received bytes, in hex; empty while it is not known."""
+        return self.hasher.hexdigest()
+
+    @property
     def _shown(self) -> str:
         return printable(self.entry.path)
 

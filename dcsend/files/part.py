@@ -1,8 +1,9 @@
 """Part files: a file under a temporary name until its digest matches.
 
-The part of NAME is `NAME.dcsend-part` in the same folder. It is always created anew, never opened
-through a link, and locked while it is written, so that two runs never write the same part. A part
-of an earlier run is removed, not truncated, because it may be a hard link to another file.
+The part of NAME is `NAME.dcsend-part` in the same folder. It is never opened through a link, and
+locked while it is written, so that two runs never write the same part. A part of an earlier run is
+continued if its journal is of the same file; otherwise it is removed, not truncated, because it may
+be a hard link to another file.
 
 On file systems that ignore case or Unicode composition, two names of a manifest may be one name,
 and their parts, too. So each run records the names of its own parts; inode numbers do not suffice,
@@ -12,11 +13,10 @@ since FUSE file systems may give each spelling of a name its own.
 from __future__ import annotations
 
 import contextlib
-import errno
+import hashlib
 import logging
 import os
 import stat
-import sys
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
@@ -25,13 +25,14 @@ from dcsend.errors import DestinationError
 from dcsend.files.disk import NONBLOCK, close_quietly
 from dcsend.files.folder import Folder, Identity, identity
 from dcsend.files.incoming_file import IncomingFile
+from dcsend.files.intake import zeros
 from dcsend.files.journal import Journal, wants_journal
+from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, folded, numbered
 from dcsend.files.placed_files import PlacedFiles
+from dcsend.files.resuming import changed_error, limit_permissions, open_check, open_part
+from dcsend.files.trailing import Changed, Trailing
 from dcsend.printable import printable
-
-if sys.platform != "win32":
-    import fcntl
 
 __all__ = [
     "NameTaken",
@@ -40,9 +41,7 @@ __all__ = [
     "candidate_names",
     "check_replaceable",
     "claim_name",
-    "locked_error",
     "remove_stale",
-    "try_lock",
 ]
 
 logger = logging.getLogger(__name__)
@@ -68,14 +67,19 @@ class PartFile(IncomingFile):
         entry: of the manifest.
         manifest: returns the `manifest_id` of the transfer.
         own_parts: folded paths of the parts that this run is writing; updated here.
+        start: bytes of an existing part that are kept; 0 to begin a new one.
 
     Raises:
         PartOfThisRun: this run is writing a part of this name.
-        DestinationError: another run is writing it, or something else has its name.
+        DestinationError: another run is writing it, or something else has its name, or the part
+            that is to be continued is gone.
         OSError: a system call failed.
     """
 
-    __slots__ = ("_identity", "_journal", "_key", "_own_parts", "_part")
+    __slots__ = (
+        *("_check", "_identity", "_journal", "_key", "_line", "_changed", "_own_parts"),
+        "_part",
+    )
 
     def __init__(
         self,
@@ -84,41 +88,131 @@ class PartFile(IncomingFile):
         entry: Entry,
         manifest: Callable[[], str],
         own_parts: set[str],
+        start: int = 0,
     ) -> None:
         # With read and write permission for the owner, so that an interrupted part can be opened
         # again; `finish` removes them. The system applies the umask.
-        fd = _create(folder, name, (entry.mode & 0o777) | 0o600, own_parts)
+        mode = (entry.mode & 0o777) | 0o600
+        fd = open_part(folder, name, start) if start else _create(folder, name, mode, own_parts)
         self._part = folder.beside(name, PART_SUFFIX)
         try:
             self._identity: Identity = identity(os.fstat(fd))
         except OSError:
             close_quietly(fd)
-            with contextlib.suppress(OSError):
-                folder.remove(self._part)
+            if not start:
+                with contextlib.suppress(OSError):
+                    folder.remove(self._part)
             raise
         super().__init__(folder, name, entry, fd)
         self._own_parts, self._key = own_parts, folded(folder.path_of(self._part))
         own_parts.add(self._key)
         self._journal: Journal | None = None
+        self._check: Trailing | None = None
+        "Verifies what the part had, then what has followed; None once `hasher` is of all bytes."
+        self._line = 0
+        "Offset from which on `hasher` is; that of the last line of the journal during the check."
+        self._changed: Changed | None = None
+        "What the check has found."
         try:
-            if wants_journal(entry):
-                self._journal = Journal(folder, name, entry, manifest())
-        except OSError:
-            self.discard()
+            if start:
+                self._continue(start, mode)
+            elif wants_journal(entry):
+                self._journal = Journal.create(folder, name, entry, manifest())
+        except (OSError, DestinationError):
+            if start:
+                self._close_check()
+                self._release()  # the part stays
+            else:
+                self.discard()
             raise
-        logger.debug("part opened: %s", entry.path)
+        logger.debug("part %s: %s", f"continued at byte {start}" if start else "opened", entry.path)
+
+    def _continue(self, start: int, mode: int) -> None:
+        """Verify the first *start* bytes from now on, and remove what follows them.
+
+        Raises:
+            DestinationError: the journal has no such line any more.
+            OSError: a system call failed.
+        """
+        self._check = open_check(self.folder, self._name, self.entry, start, self._identity)
+        self._journal = Journal.resume(self.folder, self._name, self.entry, start)
+        if self._journal is None:
+            raise changed_error(self._name)
+        os.ftruncate(self._fd, start)
+        os.lseek(self._fd, start, os.SEEK_SET)
+        limit_permissions(self._fd, mode)
+        self.position = self._line = start
+        self._check.follow(start)
 
     def write(self, payload: bytes | memoryview) -> None:
         """Append *payload*, which `check` has accepted."""
+        self.settle()
         super().write(payload)
-        if self._journal is not None:
-            self._journal.note(self.position, self.hasher)
+        self._note()
 
     def skip(self, length: int) -> None:
         """Append *length* zero bytes, as a hole where the file system has holes."""
+        self.settle()
         super().skip(length)
-        if self._journal is not None:
-            self._journal.note(self.position, self.hasher)
+        self._note()
+
+    def settle(self, *, wait: bool = False) -> bool:
+        """Return whether the digest is of all received bytes.
+
+        That of a part of an earlier run is computed in a thread, which gets as far as the bytes
+        that were written when this method was last called.
+
+        Args:
+            wait: compute the rest now.
+
+        Raises:
+            DestinationError: the part differs from its journal.
+            OSError: it can't be read.
+        """
+        if self._check is None:
+            return True
+        written = self.position - self._hole
+        try:
+            check = self._check
+            hasher = check.finish(written) if wait else check.catch_up(written)
+        except Changed as changed:
+            self._changed = changed
+            raise _damaged(self.entry, changed) from None
+        if hasher is None:
+            return False
+        for block in zeros(self._hole):
+            hasher.update(block)
+        self.hasher, self._line, self._check = hasher, 0, None
+        return True
+
+    def hurry(self) -> None:
+        """Verify with the usual priority: everything has been received."""
+        if self._check is not None:
+            self._check.hurry()
+
+    @property
+    def sha256(self) -> str:
+        """See `Intake.sha256`; not known during the check of what an earlier run has received."""
+        return super().sha256 if self._check is None else ""
+
+    @property
+    def checked(self) -> int | None:
+        """How many bytes are verified; None if that is done."""
+        return None if self._check is None else self._check.position
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether `settle` has allowed bytes that are not verified yet."""
+        return self._check is not None and self._check.is_busy
+
+    def _note(self) -> None:
+        """Write a line of the journal, if it is time for one."""
+        if (
+            self._journal is not None
+            and self._journal.note(self.position, self.hasher, self._line)
+            and self._line
+        ):
+            self.hasher, self._line = hashlib.sha256(), self.position
 
     def check_name(self, existing: Existing, placed: PlacedFiles | None) -> None:
         """Refuse a file that could not get its final name, before its content is received.
@@ -135,7 +229,7 @@ class PartFile(IncomingFile):
     @property
     def descriptor_count(self) -> int:
         """How many descriptors are open for this file."""
-        return 1 if self._journal is None else 2
+        return 1 if self._journal is None else 2  # the check has ended when this counts
 
     def place(self, existing: Existing, placed: PlacedFiles | None) -> str:
         """Rename the part; see `IncomingFile.place`. The part still exists if it raises."""
@@ -163,6 +257,7 @@ class PartFile(IncomingFile):
 
     def keep(self) -> bool:
         """Close the part; it stays with its journal for a later run."""
+        self._close_check()
         kept = False
         with contextlib.suppress(OSError):
             if self._hole:
@@ -170,13 +265,29 @@ class PartFile(IncomingFile):
             kept = self._exists()
         if self._journal is not None:
             with contextlib.suppress(OSError):
-                self._journal.keep(self.position, self.hasher)
+                self._journal.keep(self.position, self.hasher, self._line)
         self._release()
         logger.debug("part kept at byte %d: %s", self.position, self.entry.path)
         return kept
 
+    def fail(self) -> bool:
+        """Close the part; keep its beginning if only what follows was changed; never raises."""
+        changed = self._changed
+        if changed is None or not changed.good or self._journal is None:
+            self.discard()
+            return False
+        self._close_check()
+        kept = False
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, changed.good)
+            kept = self._exists()
+        self._journal.close()
+        self._release()
+        return kept
+
     def discard(self) -> None:
         """Remove the part and its journal; never raises."""
+        self._close_check()
         with contextlib.suppress(OSError):
             if self._exists():
                 if os.name == "nt":
@@ -190,6 +301,10 @@ class PartFile(IncomingFile):
     def path(self) -> str:
         """The path of the part."""
         return self.folder.path_of(self._part)
+
+    def _close_check(self) -> None:
+        if self._check is not None:
+            self._check.close(wait=os.name == "nt")  # Windows removes no open file
 
     def _exists(self) -> bool:
         status = self.folder.lstat(self._part)
@@ -253,6 +368,15 @@ def check_replaceable(folder: Folder, name: str, placed: PlacedFiles | None, pat
         raise NameTaken(f"{printable(name)} is the name of another received file here")
 
 
+def _damaged(entry: Entry, changed: Changed) -> DestinationError:
+    first, last = (round(offset / 1_000_000) for offset in (changed.good, changed.bad))
+    kept = "what precedes them is kept: " if changed.good else ""
+    return DestinationError(
+        f"{printable(entry.path)}: bytes {first} to {max(last, first + 1)} MB of its part were "
+        f"changed on the disk; {kept}run it again"
+    )
+
+
 def _appeared(name: str) -> NameTaken:
     return NameTaken(f"{printable(name)} was created by another program during the transfer")
 
@@ -311,21 +435,3 @@ def remove_stale(folder: Folder, name: str, own_parts: Collection[str] = ()) -> 
         folder.remove(part)
     finally:
         close_quietly(fd)
-
-
-def try_lock(fd: int) -> bool:
-    """Lock a file until it is closed; return False if another process has locked it."""
-    if sys.platform != "win32":
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            # Some network file systems have no locks; `PartFile.place` detects a second writer.
-            return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
-    return True
-
-
-def locked_error(name: str) -> DestinationError:
-    """Return the error for a file that another run is receiving."""
-    return DestinationError(
-        f"another dcsend is receiving {printable(name)} here", "wait for it, or end it"
-    )

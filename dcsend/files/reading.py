@@ -13,29 +13,25 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
 from dcsend.entry import Entry
 from dcsend.files.disk import close_quietly
 from dcsend.files.folder import Identity, identity
-from dcsend.files.manifest import SPARSE_MARGIN, Origin
+from dcsend.files.holes import MAX_HOLE, Holes
+from dcsend.files.manifest import Origin
+from dcsend.files.trailing import Trailing
 from dcsend.files.verified_open import NOWHERE, FileReplaced, OpenListed
 from dcsend.printable import system_reason
 
 __all__ = [
-    "MAX_HOLE",
-    "MIN_HOLE",
     "CantRead",
     "Piece",
     "Reader",
     "open_reader",
     "reason",
 ]
-
-MIN_HOLE: Final = 64 << 10
-"Bytes; a shorter hole is read as zeros."
-MAX_HOLE: Final = 1 << 30
-"Bytes; a longer hole is sent as several (limit of the protocol)."
 
 _SHORTER: Final = "became shorter while it was sent"
 _LONGER: Final = "is longer than its listed size"
@@ -55,9 +51,22 @@ class Reader(Protocol):
     def pieces(self, start: int) -> Iterator[Piece]:
         """Yield the content from byte 0; a piece that begins before *start* ends there or before.
 
+        A reader with `trailing` yields it from *start*.
+
         Raises:
             CantRead: the source is given up.
             OSError: it can't be read.
+        """
+
+    def trailing(self, start: int) -> Trailing | None:
+        """Return what hashes the bytes before *start* and those that follow, behind this reader.
+
+        Returns:
+            None for a source that can't be read twice.
+
+        Raises:
+            CantRead: the source is given up.
+            OSError: it can't be opened.
         """
 
     def close(self) -> None:
@@ -102,6 +111,9 @@ class TextReader:
             for offset in range(first, last, self._block_size):
                 yield self._content[offset : min(offset + self._block_size, last)]
 
+    def trailing(self, start: int) -> Trailing | None:
+        """Return None: a text is short."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -142,6 +154,9 @@ class StreamReader:
             position += len(piece)
             yield bytes(piece)
 
+    def trailing(self, start: int) -> Trailing | None:
+        """Return None: a stream is read once."""
+
     def close(self) -> None:
         """Close the stream if it is owned."""
         if self._owned:
@@ -169,84 +184,63 @@ class FileReader:
     ) -> None:
         size = self._size = entry.size or 0
         self._block_size = block_size
-        self._fd, self._before = open_file(path, entry.path.count("/"), listed)
+        self._open = partial(open_file, path, entry.path.count("/"), listed)
+        self._fd, self._before = self._open()
         try:
             _check_listed(self._before, size, entry.mtime)
         except CantRead:
             self.close()
             raise
-        blocks: int = getattr(self._before, "st_blocks", size)
-        self._sparse = hasattr(os, "SEEK_HOLE") and blocks * 512 + SPARSE_MARGIN <= size
-        self._hole: tuple[int, int] = (0, 0)
-        "The last hole found: its start and its end."
+        self._holes = Holes(self._fd, size, self._before)
 
     def pieces(self, start: int) -> Iterator[Piece]:
-        """Yield the content; see `Reader.pieces`."""
-        position = 0
+        """Yield the content from *start*; see `Reader.pieces`."""
+        position = start
+        if start:
+            os.lseek(self._fd, start, os.SEEK_SET)
         while position < self._size:
-            limit = start if position < start else self._size
-            piece = self._piece(position, limit)
+            piece = self._piece(position)
             is_hole = isinstance(piece, int)
             position += piece if isinstance(piece, int) else len(piece)
             if position >= self._size:
                 # Before the last piece is yielded, so that a changed file is never sent completely.
                 self._check_end(longer=self._has_more() if is_hole else position > self._size)
             yield piece
-        if not self._size:
+        if start >= self._size:
             self._check_end(longer=self._has_more())
+
+    def trailing(self, start: int) -> Trailing | None:
+        """Open the file a second time; see `Reader.trailing`."""
+        if not start:
+            return None
+        fd, status = self._open()
+        try:
+            before = self._before
+            if (identity(status), status.st_mtime_ns) != (identity(before), before.st_mtime_ns):
+                raise CantRead("changed before it was sent")
+            return Trailing(fd, self._size, None)
+        except BaseException:
+            close_quietly(fd)
+            raise
 
     def close(self) -> None:
         """Close the file; see `Reader.close`."""
         close_quietly(self._fd)
 
-    def _piece(self, position: int, limit: int) -> Piece:
-        """Return what is at *position*, at most to *limit*."""
-        end = limit
-        if self._sparse:
-            first, last = self._find_hole(position)
+    def _piece(self, position: int) -> Piece:
+        """Return what is at *position*."""
+        end = self._size
+        if self._holes.sparse:
+            first, last = self._holes.at(position)
             if first <= position < last:
-                return min(last, limit, position + MAX_HOLE) - position
-            end = min(limit, first)
+                return min(last, position + MAX_HOLE) - position
+            end = min(end, first)
         length = min(self._block_size, end - position)
         # At the end one more byte is requested, to detect a file that has grown.
         piece = os.read(self._fd, length + (position + length == self._size))
         if not piece:
             raise CantRead(_SHORTER)
         return piece
-
-    def _find_hole(self, position: int) -> tuple[int, int]:
-        """Return the hole at *position*, or the next one; (size, size) if there is none."""
-        if position < self._hole[1]:
-            return self._hole
-        if sys.platform == "win32":
-            return self._size, self._size
-        first = position
-        try:
-            while first < self._size:
-                first = min(os.lseek(self._fd, first, os.SEEK_HOLE), self._size)
-                last = self._data_after(first)
-                if last - first >= MIN_HOLE:
-                    break
-                first = last
-            else:
-                first = last = self._size
-        except OSError:
-            self._sparse = False  # this file system does not support it
-            first = last = self._size
-        self._hole = (first, last)
-        # The next read is after the hole, or at *position*.
-        os.lseek(self._fd, last if first <= position else position, os.SEEK_SET)
-        return self._hole
-
-    def _data_after(self, position: int) -> int:
-        if sys.platform == "win32":
-            return position
-        try:
-            return min(os.lseek(self._fd, position, os.SEEK_DATA), self._size)
-        except OSError as error:
-            if error.errno == errno.ENXIO:
-                return self._size
-            raise
 
     def _has_more(self) -> bool:
         """Return whether there is content after the listed size."""

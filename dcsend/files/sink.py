@@ -1,11 +1,11 @@
 """The interface of sinks, which receive entries: `Sink`, its plan and its outcomes.
 
-Imports nothing else of `files`.
+Imports nothing else of `files` but a value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from dcsend.content import Content
 from dcsend.entry import Entry
 from dcsend.errors import DcsendError, DestinationError
+from dcsend.files.trailing import Checked
 
 __all__ = ["Outcome", "Plan", "Sink"]
 
@@ -51,6 +52,8 @@ class Plan:
     "Lines for the user, safe to show."
     stale: list[int] = field(default_factory=list)
     "Entries whose parts of an earlier run are removed first, to make room."
+    have: Mapping[int, int] = field(default_factory=dict)
+    "Bytes of parts of earlier runs that are continued, by number of the entry."
     taken: Sequence[int] = ()
     "Entries whose names are taken, whatever the policy is."
     refusal: DestinationError | None = None
@@ -63,6 +66,17 @@ class Sink(Protocol):
     @property
     def kept(self) -> Sequence[str]:
         """Paths of the unfinished files that stay; complete once the sink is closed."""
+
+    @property
+    def checking(self) -> Checked | None:
+        """How much of what an earlier run has received is verified; None if nothing is to be.
+
+        May be read by another thread.
+        """
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether `finish` would wait for that; may be read by another thread."""
 
     def plan(self, entries: Sequence[Entry]) -> Plan:
         """Examine a manifest before anything is accepted; called once, first.

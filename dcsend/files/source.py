@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.files.intake import zeros
 from dcsend.files.manifest import Origin, Scan
-from dcsend.files.reading import CantRead, Piece, open_reader, reason
+from dcsend.files.reading import CantRead, Piece, Reader, open_reader, reason
+from dcsend.files.trailing import Changed, Checked, Trailing
 from dcsend.files.verified_open import OpenListed, open_listed
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
+    pass
 
 __all__ = ["BLOCK_SIZE", "Block", "FileSource"]
 
@@ -48,6 +49,64 @@ class Block(NamedTuple):
         return not self.offset and self.digest is not None
 
 
+class _Digest:
+    """The digest of a file whose beginning may be hashed behind its reader.
+
+    Args:
+        start: bytes that the receiver has.
+        trailing: hashes them; None if the reader yields them.
+    """
+
+    def __init__(self, start: int, trailing: Trailing | None) -> None:
+        self.position = 0 if trailing is None else start
+        "Bytes of the file that are read."
+        self._start = start
+        self._trailing = trailing
+        self._trails = trailing is not None
+        self._hasher = hashlib.sha256() if trailing is None else None
+        self.returned = False
+        "Whether `finish` has returned the digest."
+
+    def add(self, piece: Piece) -> None:
+        """Add the next piece."""
+        if self._trailing is not None:
+            self._hasher = self._trailing.catch_up(self.position)
+            if self._hasher is not None:
+                self._trailing = None
+        self.position += piece if isinstance(piece, int) else len(piece)
+        if self._hasher is not None:
+            for block in zeros(piece) if isinstance(piece, int) else (piece,):
+                self._hasher.update(block)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `finish` does not wait."""
+        return self._trailing is None
+
+    def finish(self, wanted: Callable[[], bool] = lambda: True) -> bytes | None:
+        """Return the digest of what is read; None if it was not wanted any more."""
+        if self._trailing is not None:
+            self._hasher = self._trailing.finish(self.position, wanted)
+            self._trailing = None
+        if self._hasher is None:
+            return None
+        self.returned = True
+        return self._hasher.digest()
+
+    @property
+    def checked(self) -> tuple[int, int] | None:
+        """How many bytes that the receiver has are hashed, and how many there are; else None."""
+        if not self._trails:
+            return None
+        trailing, start = self._trailing, self._start
+        return (start if trailing is None else min(trailing.position, start)), start
+
+    def close(self) -> None:
+        """End the thread."""
+        if self._trailing is not None:
+            self._trailing.close()
+
+
 class FileSource:
     """All files, streams and texts of a scan.
 
@@ -66,6 +125,18 @@ class FileSource:
         self._scan = scanned
         self._block_size = block_size
         self._open_file = open_file
+        self._digest: tuple[Entry, _Digest] | None = None
+        "Of the file that is read."
+
+    @property
+    def checking(self) -> Checked | None:
+        """How much of what the receiver has is hashed, while that is done; for another thread."""
+        current = self._digest
+        if current is None:
+            return None
+        entry, digest = current
+        checked = digest.checked
+        return None if checked is None else Checked(entry.path, *checked)
 
     @property
     def entries(self) -> Sequence[Entry]:
@@ -84,8 +155,8 @@ class FileSource:
 
         Args:
             skip: numbers of the entries that are not read.
-            have: for some entries, the bytes that the receiver has; they are read for the digest
-                and not yielded.
+            have: for some entries, the bytes that the receiver has. They are not yielded: those of
+                a stream are read first, those of a file behind the others, for the digest.
             due: called for each block; returns the number of the file to send next. Files before
                 it are not read any further.
         """
@@ -106,40 +177,50 @@ class FileSource:
     ) -> Iterator[Block]:
         position = 0
         listed = self._scan.identity(number)
-        hasher = hashlib.sha256()
         try:
             if entry.size is not None and start > entry.size:
                 raise CantRead("the receiver has more bytes than the file")
             opened = open_reader(entry, origin, listed, self._block_size, self._open_file)
-            with closing(opened) as reader:
-                ended = False
-                for piece in reader.pieces(start):
+            with closing(opened) as reader, self._hashing(entry, reader, start) as digest:
+                for block in _blocks(number, entry, reader.pieces(start), start, digest):
+                    position = digest.position
                     if number < due():
                         return
-                    offset = position
-                    position += _count(piece, hasher)
-                    if position <= start:
-                        continue
-                    if isinstance(piece, int):
-                        yield Block(number, offset, hole=piece)
-                        continue
-                    ended = position == entry.size
-                    digest = hasher.digest() if ended else None
-                    yield Block(number, offset, piece, digest=digest)
-                if position < start:
+                    if block is not None:
+                        yield block
+                if digest.position < start:
                     raise CantRead("the receiver has more bytes than the file")
-                if not ended:
+                if not digest.returned:
                     # Of empty files, streams, holes at the end, and what the receiver has.
-                    yield Block(number, position, digest=hasher.digest())
+                    value = digest.finish(lambda: number >= due())
+                    if value is not None:
+                        yield Block(number, digest.position, digest=value)
         except (CantRead, OSError) as error:
             yield Block(number, position, failure=reason(error))
+        except Changed:
+            yield Block(number, position, failure="became shorter while it was sent")
+
+    @contextmanager
+    def _hashing(self, entry: Entry, reader: Reader, start: int) -> Iterator[_Digest]:
+        with closing(_Digest(start, reader.trailing(start))) as digest:
+            self._digest = (entry, digest)
+            try:
+                yield digest
+            finally:
+                self._digest = None
 
 
-def _count(piece: Piece, hasher: _Hash) -> int:
-    """Add *piece* to the digest and return its length in bytes."""
-    if isinstance(piece, int):
-        for block in zeros(piece):
-            hasher.update(block)
-        return piece
-    hasher.update(piece)
-    return len(piece)
+def _blocks(
+    number: int, entry: Entry, pieces: Iterator[Piece], start: int, digest: _Digest
+) -> Iterator[Block | None]:
+    """Yield the blocks of a file; None for a piece that the receiver has."""
+    for piece in pieces:
+        offset = digest.position
+        digest.add(piece)
+        if digest.position <= start:
+            yield None
+        elif isinstance(piece, int):
+            yield Block(number, offset, hole=piece)
+        else:
+            ends = digest.position == entry.size and digest.is_known
+            yield Block(number, offset, piece, digest=digest.finish() if ends else None)

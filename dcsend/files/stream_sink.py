@@ -35,6 +35,16 @@ class StreamSink:
         self._number = -1
         self._intake: Intake | None = None
 
+    @property
+    def checking(self) -> None:
+        """None: nothing is continued; see `Sink`."""
+        return
+
+    @property
+    def is_checking(self) -> bool:
+        """False; see `Sink`."""
+        return False
+
     def plan(self, entries: Sequence[Entry]) -> Plan:
         """Refuse a manifest that is not one file or text; see `Sink.plan`."""
         wanted = [n for n, entry in enumerate(entries) if entry.kind in (Kind.FILE, Kind.TEXT)]

@@ -20,8 +20,9 @@ from dcsend.errors import DestinationError
 from dcsend.files.disk import CLOEXEC, close_quietly, ends_run
 from dcsend.files.folder import Folder, identity
 from dcsend.files.incoming_file import IncomingFile
+from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import PART_SUFFIX
-from dcsend.files.part import check_replaceable, claim_name, locked_error, remove_stale, try_lock
+from dcsend.files.part import check_replaceable, claim_name, remove_stale
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.syncing import FILE_SYSTEM_SYNC
 

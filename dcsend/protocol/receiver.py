@@ -141,7 +141,7 @@ class Receiver(Side):
 
         Args:
             skip: entries that are not wanted, each with one of SKIP_REASONS.
-            have: verified bytes that exist of a file, at least 1, by its number.
+            have: bytes that exist of a file, at least 1, by its number.
 
         Raises:
             LocalProtocolError: there is no manifest to accept, or a number is wrong.

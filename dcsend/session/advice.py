@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shlex
 
-from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone
-from dcsend.session.outcome import Tally
+from dcsend.entry import Existing
+from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone, PeerRefused
+from dcsend.session.outcome import BOTH_READY, Tally
 from dcsend.settings import Settings
 
 __all__ = ["how_to_go_on"]
@@ -25,12 +26,15 @@ def how_to_go_on(settings: Settings, role: str, tally: Tally, error: DcsendError
         error: how it ended.
 
     Returns:
-        One sentence; empty where the error has a better hint, and where nothing can be continued.
+        One sentence, and after a line end the command that it names, if there is one. Empty where
+        the error has a better hint, and where nothing can be continued.
     """
     if tally.started is None:
         return _before_it_began(settings, error)
     match error:
         case Interrupted() | ConnectionFailed():
+            return _after_an_interruption(settings, role, tally)
+        case PeerRefused() if error.hint == BOTH_READY:
             return _after_an_interruption(settings, role, tally)
         case PartlyDone():
             return _after_a_part(settings, role, tally)
@@ -57,16 +61,15 @@ def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
     # Links have no verdict, so an offer with links does not look complete here.
     if role == "receiver" and len(files) >= files.offered > 0 and not files.faults:
         return "everything was received and verified, but the other side was not notified"
-    anew = "ask for a new code, then " if settings.code else ""
-    # Standard output can't be resumed, and an unfinished file is sent from its start.
-    if not files.good or (role == "receiver" and settings.destination is None):
+    if role == "receiver" and settings.destination is None:  # bytes of a pipe can't be resumed
+        anew = "ask for a new code, then " if settings.code else ""
         return f"{anew}run it again on both sides, from the start"
     if role == "sender":
-        return f"to send the rest, {anew}run this again; an unfinished file begins from its start"
-    return (
-        f"to get the rest, {anew}run: {_skipping(settings)}; "
-        "an unfinished file begins from its start"
-    )
+        if not settings.again:
+            return "to continue with a new code, run the same again"
+        return f"to continue with a new code, run:\n{settings.again}"
+    enter = " and enter the new code of the other side there" if settings.code else ""
+    return f"to continue, run this{enter}:\n{_continuing(settings, files.good)}"
 
 
 def _after_a_part(settings: Settings, role: str, tally: Tally) -> str:
@@ -77,12 +80,12 @@ def _after_a_part(settings: Settings, role: str, tally: Tally) -> str:
         return f"{safe}; rename what was refused for its name"
     if role == "sender" or settings.destination is None:
         return f"{safe}; remove the cause, then run it again"
-    return f"{safe}; remove the cause, then run: {_skipping(settings)}"
+    return f"{safe}; remove the cause, then run:\n{_continuing(settings, files.good)}"
 
 
-def _skipping(settings: Settings) -> str:
-    """Return the command that leaves out what has arrived."""
-    command = ["dcsend", "receive", *(["CODE"] if settings.code else []), "--skip"]
-    if settings.output != ".":
-        command += ["-o", settings.output]
-    return shlex.join(command)
+def _continuing(settings: Settings, good: int) -> str:
+    """Return the command that receives the rest, where *good* files have arrived."""
+    command = settings.again or "dcsend receive"
+    if not settings.again and settings.output != ".":
+        command += f" -o {shlex.quote(settings.output)}"
+    return f"{command} --skip" if good and settings.existing is Existing.REFUSE else command

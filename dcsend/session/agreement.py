@@ -65,7 +65,9 @@ async def agree(
         kind is not Kind.DIRECTORY and number not in unwanted
         for number, kind in enumerate(known.kinds())
     )
-    answer = await decide(replace(known, taken=plan.taken, existing=existing, fresh=fresh))
+    resumed = sum(plan.have.values())
+    offer = replace(known, taken=plan.taken, existing=existing, fresh=fresh, resumed=resumed)
+    answer = await decide(offer)
     if not answer:
         raise PeerRefused("you declined")
     if isinstance(answer, Existing) and answer is not existing and anew is not None:

@@ -23,10 +23,11 @@ from dcsend.session.code_events import (
     ShortCodeServer,
     ShortCodeUsed,
 )
-from dcsend.session.verdicts import FileFinished, Verdicts
+from dcsend.session.verdicts import FileFinished, Verdicts, named
 
 __all__ = [
     "Arrived",
+    "Checking",
     "CodeReady",
     "Connected",
     "DescriptionReady",
@@ -159,6 +160,8 @@ class ManifestKnown:
     "What is done about these, unless the answer is a policy."
     fresh: int = 0
     "Number of files, links and texts that will be received and are not `taken`."
+    resumed: int = 0
+    "Bytes that an earlier run has received, which are not sent again; known like `taken`."
 
     @property
     def files(self) -> int:
@@ -193,7 +196,7 @@ class ManifestKnown:
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """Bytes that are written at the receiver; the same on both sides."""
+    """Bytes that the receiver has, those of an earlier run included; the same on both sides."""
 
     event: ClassVar = "progress"
     bytes: int
@@ -217,6 +220,22 @@ class Progressed:
         """Bytes, total, rate, time left."""
         eta = None if self.eta_s is None else round(self.eta_s, 1)
         return {"bytes": self.bytes, "total": self.total, "rate": round(self.rate), "eta_s": eta}
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """How much of what an earlier run has transferred is read again and verified."""
+
+    event: ClassVar = "checking"
+    path: str
+    bytes: int
+    "Verified, so far; equal to `total` at the end."
+    total: int
+    "Bytes that the receiver had at the beginning."
+
+    def as_json(self) -> JsonObject:
+        """Path, bytes, total."""
+        return {**named("path", self.path), "bytes": self.bytes, "total": self.total}
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +291,7 @@ class Failed:
 
     @property
     def hint(self) -> str:
-        """What to do about it; may be empty."""
+        """What to do about it; may be empty, and may have a command in a line of its own."""
         return self.error.hint
 
     def as_json(self) -> JsonObject:
@@ -284,7 +303,7 @@ def _error(event: Warned | Failed) -> JsonObject:
     return {
         "kind": event.kind,
         "message": event.message,
-        "hint": event.hint or None,
+        "hint": event.hint.replace("\n", " ") or None,
         "fatal": event.fatal,
     }
 
@@ -341,6 +360,7 @@ class Finished:
 
 Event = (
     Arrived
+    | Checking
     | CodeReady
     | Connected
     | DescriptionReady

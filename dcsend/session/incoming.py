@@ -23,6 +23,7 @@ from dcsend.protocol import events as protocol_events
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
+from dcsend.session.checks import show_checks
 from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.destination import without_folder
@@ -44,6 +45,8 @@ CLOSING_SECONDS: Final = 0.7
 LAST_STEPS: Final = 0.2
 """Seconds in which an interrupted receiver that has all frames can still write them and send
 Complete; then it sends Cancel. A run ends within a second of its signal."""
+_STEP: Final = 0.02
+"Seconds between two looks at a check."
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
 "Kinds of entries that have frames and always a verdict."
 
@@ -103,6 +106,8 @@ class Incoming:
         self._progress: Progress | None = None
         self._waits_for_room = False
         "Whether the reader of events is awaited."
+        self._verifies = False
+        "Whether the check of what an earlier run has received is awaited."
 
     async def run(self) -> None:
         """Receive everything; return when the sender has sent Bye.
@@ -139,8 +144,8 @@ class Incoming:
 
     @property
     def _is_busy(self) -> bool:
-        """Whether the disk, a pipe, or room for events is awaited."""
-        return self._jobs.is_running or self._waits_for_room
+        """Whether the disk, a pipe, a check, or room for events is awaited."""
+        return self._jobs.is_running or self._waits_for_room or self._verifies
 
     # --- the offer
 
@@ -193,7 +198,9 @@ class Incoming:
     async def _accept(self, plan: Plan) -> None:
         self._tally.begin(asyncio.get_running_loop().time())
         total = total_size(self._entries, plan.skip)
-        self._progress = Progress(total, self._tally.emit, self._settings.progress_interval)
+        self._progress = Progress(
+            total, self._tally.emit, self._settings.progress_interval, plan.have
+        )
         for number in range(len(self._entries)):
             if self._entries.kind(number) in _CONTENT and number not in plan.skip:
                 self._left += 1
@@ -211,7 +218,7 @@ class Incoming:
                 self._report(outcome)
                 if outcome.status != "ok":
                     skip[outcome.number] = "failed"
-        self._protocol.accept(skip, {})
+        self._protocol.accept(skip, plan.have)
         await self.control.flush()
 
     # --- the files
@@ -220,7 +227,12 @@ class Incoming:
         """Agree, then take frames and write them, both as fast as they can."""
         await self._agree()
         await race(
-            self._finish(), self._take_frames(), self.control.reassure(lambda: self._is_busy)
+            self._finish(),
+            self._take_frames(),
+            self.control.reassure(lambda: self._is_busy),
+            show_checks(
+                lambda: self._sink.checking, self._tally.emit, self._settings.progress_interval
+            ),
         )
         self._peer.conversation.lift()
         await asyncio.sleep(self._settings.deadlines.bye)
@@ -259,9 +271,17 @@ class Incoming:
             await self._jobs.run(partial(self._sink.apply, portion, more=more), portion)
             self._left -= ended
             if not self._left:
+                await self._verify()
                 await self._jobs.run(self._sink.finish)
             await self._send_verdicts(cost)
         self._tally.end()
+
+    async def _verify(self) -> None:
+        """Wait until what an earlier run has received is verified."""
+        while self._sink.is_checking:
+            self._verifies = True
+            await asyncio.sleep(_STEP)
+        self._verifies = False
 
     def _count(self, portion: Sequence[Content]) -> None:
         """Count what a portion has written."""
@@ -272,7 +292,7 @@ class Incoming:
             else:
                 size = one.length if isinstance(one, Hole) else 0
             if self._progress is not None:
-                self._progress.add(entry, size)
+                self._progress.add(one.number, entry, size)
             self._tally.count(size)
 
     async def _send_verdicts(self, cost: int) -> None:

@@ -16,11 +16,11 @@ _SPAN: Final = 5.0
 class Meter:
     """Turn counts of written bytes into `Progressed` events, a few per second at most."""
 
-    def __init__(self, total: int | None, *, now: float, interval: float) -> None:
+    def __init__(self, total: int | None, *, now: float, interval: float, already: int = 0) -> None:
         self._total = total
         self._interval = interval
-        self._bytes = 0
-        self._points: deque[tuple[float, int]] = deque([(now, 0)])
+        self._bytes = already
+        self._points: deque[tuple[float, int]] = deque([(now, already)])
         self._next = now
         self.path = ""
         "Path of the current file."

@@ -24,7 +24,18 @@ from dcsend.printable import printable
 from dcsend.session.events import Emit
 from dcsend.session.verdicts import FileFinished, Verdicts
 
-__all__ = ["Tally", "cancel_reason", "exit_status", "failure", "peer_cancelled", "peer_declined"]
+__all__ = [
+    "BOTH_READY",
+    "Tally",
+    "cancel_reason",
+    "exit_status",
+    "failure",
+    "peer_cancelled",
+    "peer_declined",
+]
+
+BOTH_READY: Final = "run it again when both are ready"
+"The hint if a person has ended the other side."
 
 _OK, _PARTLY = 0, 11
 
@@ -120,11 +131,9 @@ def peer_cancelled(reason: str, message: str) -> DcsendError:
             "run it again on both sides",
         )
     if reason == "interrupted" and message == _PAGE_CLOSED:
-        return PeerRefused(
-            "the other side's page was closed or loaded again", "run it again when both are ready"
-        )
+        return PeerRefused("the other side's page was closed or loaded again", BOTH_READY)
     if reason == "interrupted":
-        return PeerRefused("the other side cancelled", "run it again when both are ready")
+        return PeerRefused("the other side cancelled", BOTH_READY)
     return PeerRefused(f"the other side stopped: {detail or printable(reason)}")
 
 

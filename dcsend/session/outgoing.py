@@ -27,6 +27,7 @@ from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_MESSAGE, MAX_PAYLOA
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import TransferState
 from dcsend.session.batches import grouped, holes, take
+from dcsend.session.checks import show_checks
 from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import FileFinished, ManifestKnown, total_size
@@ -127,6 +128,7 @@ class Outgoing:
         self._without_verdict: dict[int, _SentFile] = {}
         "Files without a verdict, by number; as many as the window holds."
         self._progress: Progress | None = None
+        self._closed = False
         self._reading = False
         "Whether the disk, or another source, is awaited."
 
@@ -138,10 +140,18 @@ class Outgoing:
             ConnectionFailed: the connection was lost.
             RemoteProtocolError: the receiver broke a rule.
         """
-        await race(self._listen(), self._pump(), self.control.reassure(lambda: self._reading))
+        await race(
+            self._listen(),
+            self._pump(),
+            self.control.reassure(lambda: self._reading),
+            show_checks(
+                lambda: self._source.checking, self._tally.emit, self._settings.progress_interval
+            ),
+        )
 
     async def close(self) -> None:
         """End the disk thread."""
+        self._closed = True
         if self._progress is not None:
             self._progress.close()
         self._worker.close()
@@ -199,7 +209,9 @@ class Outgoing:
         self._on_accepted()
         self._tally.begin(self._loop.time())
         total = total_size(self._entries, event.skip)
-        self._progress = Progress(total, self._tally.emit, self._settings.progress_interval)
+        self._progress = Progress(
+            total, self._tally.emit, self._settings.progress_interval, event.have
+        )
         async for number, reason in in_turns(event.skip.items()):
             await self._conversation.room()
             file = skipped("sender", self._entries[number], reason)
@@ -209,7 +221,7 @@ class Outgoing:
     def _acknowledge(self, upto: int) -> None:
         for number, payload in self._in_flight.acknowledge(upto):
             if self._progress is not None:
-                self._progress.add(self._entries[number], payload)
+                self._progress.add(number, self._entries[number], payload)
             self._tally.count(payload)
         self._acknowledged.set()
         if self._progress is not None:
@@ -240,11 +252,15 @@ class Outgoing:
     async def _pump(self) -> None:
         """Send every accepted file, block after block."""
         accepted = await self._accepted
-        blocks = self._source.blocks(accepted.skip, accepted.have, lambda: self._protocol.due)
+        blocks = self._source.blocks(accepted.skip, accepted.have, self._due)
         portions: asyncio.Queue[list[Block]] = asyncio.Queue(_PORTIONS_AHEAD)
         # The control channel reports a lost connection, and may hold the reason.
         with contextlib.suppress(ConnectionFailed):
             await race(self._send_portions(portions), self._read_ahead(blocks, portions))
+
+    def _due(self) -> int:
+        """Return the number of the file to be read; that of no entry if the run has ended."""
+        return len(self._entries) if self._closed else self._protocol.due
 
     async def _read_ahead(
         self, blocks: Iterator[Block], portions: asyncio.Queue[list[Block]]

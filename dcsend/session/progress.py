@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from dcsend.entry import Entry
 from dcsend.session.events import Emit
@@ -10,29 +13,37 @@ from dcsend.session.meter import Meter
 
 __all__ = ["Progress"]
 
+NOTHING: Final[Mapping[int, int]] = MappingProxyType({})
+
 
 class Progress:
     """Counts written bytes of a transfer and emits events of its meter."""
 
-    def __init__(self, total: int | None, emit: Emit, interval: float) -> None:
+    def __init__(
+        self, total: int | None, emit: Emit, interval: float, have: Mapping[int, int] = NOTHING
+    ) -> None:
         """Start.
 
         Args:
-            total: bytes that are sent; None if that is unknown.
+            total: bytes of all files; None if that is unknown.
             emit: gets each event.
             interval: seconds between two events, at least.
+            have: bytes of some files that the receiver has at the beginning, by number.
         """
+        self._have = have
         self._emit = emit
         self._interval = interval
         self._loop = asyncio.get_running_loop()
-        self._meter = Meter(total, now=self._loop.time(), interval=interval)
+        self._meter = Meter(
+            total, now=self._loop.time(), interval=interval, already=sum(have.values())
+        )
         self._later: asyncio.TimerHandle | None = None
         self._ended = False
 
-    def add(self, entry: Entry, count: int) -> None:
-        """Count *count* more bytes of *entry*."""
+    def add(self, number: int, entry: Entry, count: int) -> None:
+        """Count *count* more bytes of *entry*, which has this *number*."""
         if self._meter.path != entry.path:
-            self._meter.begin(entry.path, entry.size)
+            self._meter.begin(entry.path, entry.size, self._have.get(number, 0))
         self._meter.add(count)
 
     def show(self) -> None:

@@ -16,8 +16,10 @@ from dcsend.errors import (
     PeerRefused,
 )
 from dcsend.session.events import (
+    Checking,
     Connected,
     DescriptionReady,
+    Event,
     Failed,
     FileFinished,
     ManifestKnown,
@@ -73,6 +75,27 @@ def test_bars_are_replaced_and_lines_stay_above_them(seat: Seat) -> None:
     assert rows[2].startswith("total             30% |")
     assert rows[3].startswith("b.txt             30% |")
     assert len(rows) == 4
+
+
+def test_check_of_what_was_received_earlier_has_a_row_below_the_bars(seat: Seat) -> None:
+    checking = Checking("b.txt", 4 * 10**6, 10**7)
+    rows = seat.after(MANIFEST, moved(10_000_000), checking, moved(20_000_000))
+    assert rows[2].startswith("b.txt             20% |")
+    assert rows[3] == "checking 10.0 MB received earlier, 40 %"
+
+
+@pytest.mark.parametrize("end", [Checking("b.txt", 9, 9), FileFinished("b.txt", "failed", 5)])
+def test_row_of_a_check_ends_with_the_check_and_with_the_file(seat: Seat, end: Event) -> None:
+    checking = Checking("b.txt", 4, 9)
+    rows = seat.after(MANIFEST, moved(10_000_000), checking, end, moved(20_000_000))
+    assert not any("checking" in row for row in rows)
+
+
+def test_check_has_one_line_off_a_terminal() -> None:
+    events = [Checking("b.txt", count, 10**7) for count in (10**6, 2 * 10**6, 10**7)]
+    lines, _ = plainly(MANIFEST, *events, sends=True)
+    assert lines[-1] == "checking 10.0 MB sent earlier, 10 %"
+    assert sum("checking" in line for line in lines) == 1
 
 
 def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:
@@ -152,14 +175,20 @@ def test_every_file_is_listed_with_v() -> None:
 
 
 def test_interrupted_receiver_shows_the_next_command(seat: Seat) -> None:
-    hint = "to get the rest, ask for a new code, then run: dcsend receive CODE --skip -o 'my files'"
+    hint = (
+        "to continue, run this and enter the new code of the other side there:\n"
+        "dcsend receive -o 'my files and a name that is longer than the window is wide or not'"
+    )
     interrupted = Failed(Interrupted(2, hint), ("my files/film.mkv.dcsend-part",))
     rows = seat.after(MANIFEST, moved(20_000_000), interrupted, done(status=130), output="my files")
     assert rows[1:] == [
         "stopped at 20.0 MB of 100.0 MB; film.mkv.dcsend-part stays",
         "dcsend: interrupted",
-        "dcsend: hint: to get the rest, ask for a new code, then run: dcsend receive CODE",
-        "  --skip -o 'my files'",
+        "dcsend: hint: to continue, run this and enter the new code of the other side",
+        "  there:",
+        # One line for the terminal, which is copied as such.
+        "  dcsend receive -o 'my files and a name that is longer than the window is wide",
+        "or not'",
     ]
 
 

@@ -98,6 +98,24 @@ async def test_question_names_what_an_option_does_with_files_that_exist(
     assert typist.questions == ["accept and save in /x? [Y/n, l lists all]"]
 
 
+@pytest.mark.parametrize(
+    ("taken", "facts"),
+    [
+        ([], "3.0 MB of it are there from an earlier run and are not sent again"),
+        ([0], "1 file exists and is skipped; 2 are new; 3.0 MB of it are there from an earlier"),
+    ],
+)
+async def test_question_names_what_an_earlier_run_has_received(
+    seat: Seat, taken: list[int], facts: str
+) -> None:
+    typist = Typist(seat.pty, [""])
+    display = seat.display(keyboard=typist, output="/x")  # type: ignore[arg-type]
+    entries = [Entry(name, size=10**7) for name in "abc"]
+    offer = ManifestKnown(entries, taken=taken, existing=Existing.SKIP, fresh=2, resumed=3 * 10**6)
+    assert await display.decide(offer) is True
+    assert facts in " ".join(seat.pty.written.split())
+
+
 async def test_names_of_files_that_exist_are_escaped(seat: Seat) -> None:
     typist = Typist(seat.pty, ["n"])
     display = seat.display(keyboard=typist)  # type: ignore[arg-type]

@@ -100,6 +100,51 @@ def test_file_continues_at_the_offset_of_the_receiver(tmp_path: Path, have: int)
     assert blocks[-1].digest == hashlib.sha256(expected).digest()
 
 
+def test_first_new_block_needs_no_reading_of_what_the_receiver_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = os.urandom(6 << 20)
+    (tmp_path / "f").write_bytes(expected)
+    found, start = scan([tmp_path / "f"]), 5 << 20
+    monkeypatch.setattr("dcsend.files.trailing.begin", lambda work, name: works.append(work))
+    works: list[Callable[[], None]] = []
+    source = FileSource(found, SIZE)
+    blocks = source.blocks((), {0: start})
+    first = next(blocks)
+    assert (first.offset, first.payload) == (start, expected[start : start + SIZE])
+    checking = source.checking
+    assert checking is not None
+    assert (checking.done, checking.total) == (0, start)
+    (work,) = works
+    threading.Thread(target=work, daemon=True).start()
+    rest = [first, *blocks]
+    assert content(rest, start=start) == expected[start:]
+    assert rest[-1].digest == hashlib.sha256(expected).digest()
+    assert source.checking is None
+
+
+def test_prefix_of_a_file_that_is_not_due_any_more_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(os.urandom(6 << 20))
+    due = 0
+    blocks = FileSource(scan([tmp_path / "f"]), 1 << 20).blocks((), {0: 6 << 20}, lambda: due)
+    due = 1
+    assert list(blocks) == []
+
+
+def test_sparse_file_continues_at_the_offset_of_the_receiver(tmp_path: Path) -> None:
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(b"a" * SIZE)
+        file.seek(1 << 20)
+        file.write(b"b" * SIZE)
+        file.truncate(2 << 20)
+    expected = path.read_bytes()
+    for start in (SIZE, 1 << 19, (1 << 20) + 1, 2 << 20):
+        blocks = read(scan([path]), have={0: start})
+        assert content(blocks, start=start) == expected[start:]
+        assert blocks[-1].digest == hashlib.sha256(expected).digest()
+
+
 def test_receiver_that_claims_more_than_the_size_gets_a_failure(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"abc")
     assert read(scan([tmp_path / "f"]), have={0: 4})[0].failure

@@ -28,6 +28,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "frame": "tests.fuzz.texts:frame",
     "names": "tests.fuzz.texts:names",
     "shown": "tests.fuzz.texts:shown",
+    "journal": "tests.fuzz.texts:journal",
     "receiver": "tests.fuzz.transfers:receiver",
     "sender": "tests.fuzz.transfers:sender",
     "stun": "tests.fuzz.datagrams:messages",

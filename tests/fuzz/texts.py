@@ -1,4 +1,4 @@
-"""Texts from untrusted sources: codes, descriptions, names, messages, servers.
+"""Texts from untrusted sources: codes, descriptions, names, messages, servers, journals.
 
 Each function takes the bytes of a fuzzer. It fails if a parser raises an exception that it does not
 document, or accepts a value that differs after it was written and read again.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import io
 import json
 from typing import Final
 from zlib import crc32
 
 from dcsend.description import SdpType
+from dcsend.entry import Entry
 from dcsend.errors import (
     IncompatibleVersion,
     IntegrityError,
@@ -21,6 +23,7 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
+from dcsend.files.journal import parse_points
 from dcsend.files.names import UnsafeName, safe_path, safe_target
 from dcsend.ice.stun import parse_server
 from dcsend.ice.turn_server import parse_turn
@@ -33,7 +36,7 @@ from dcsend.signaling.sdp import format_sdp, parse_sdp
 from tests.fuzz.script import Script
 
 __all__ = [
-    *("codes", "credentials", "descriptions", "frame", "message", "names"),
+    *("codes", "credentials", "descriptions", "frame", "journal", "message", "names"),
     *("sdp", "servers", "shown", "typed"),
 ]
 
@@ -204,3 +207,16 @@ def shown(data: bytes) -> None:
     assert all(char.isprintable() for char in safe)
     assert printable(safe) == safe
     safe.encode()
+
+
+def journal(data: bytes) -> None:
+    """Read a journal from the disk: any bytes, or lines that follow a valid header."""
+    entry = Entry("p", size=9)
+    header = b'{"v":1,"manifest":"m","path":"p","size":9,"mtime":null}\n'
+    for content in (data, header + data):
+        before = 0
+        for point in parse_points(io.BytesIO(content), entry):
+            assert before < point.offset <= 9
+            assert point.start in (0, before)
+            assert content[: point.end].endswith(b"\n")
+            before = point.offset

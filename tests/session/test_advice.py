@@ -7,15 +7,16 @@ import signal
 
 import pytest
 
-from dcsend.entry import Entry, LeftOut
+from dcsend.entry import Entry, Existing, LeftOut
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone, PeerRefused
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.events import Event, Failed, FileFinished
-from dcsend.session.outcome import Tally
+from dcsend.session.outcome import BOTH_READY, Tally
 from dcsend.settings import Settings
 
 DIALS, LISTENS = Settings(code="dc1"), Settings()
+AGAIN = "dcsend receive --overwrite"
 
 
 def tally_of(*files: FileFinished) -> Tally:
@@ -38,30 +39,23 @@ NONE = Tally(lambda event: None)
         (LISTENS, "sender", NONE, ""),
         (
             *(Settings(code="dc1", output="my files"), "receiver", SOME),
-            "to get the rest, ask for a new code, then run: "
-            "dcsend receive CODE --skip -o 'my files'; an unfinished file begins from its start",
+            "to continue, run this and enter the new code of the other side there:\n"
+            "dcsend receive -o 'my files' --skip",
         ),
+        (LISTENS, "receiver", SOME, "to continue, run this:\ndcsend receive --skip"),
+        # Nothing is complete: --skip would be of no use.
+        (LISTENS, "receiver", PART, "to continue, run this:\ndcsend receive"),
+        # The files that exist are those that are to be replaced.
         (
-            LISTENS,
-            "receiver",
-            SOME,
-            "to get the rest, run: dcsend receive --skip; an unfinished file begins from its start",
+            *(Settings(existing=Existing.OVERWRITE, again=AGAIN), "receiver", SOME),
+            f"to continue, run this:\n{AGAIN}",
         ),
+        (LISTENS, "sender", SOME, "to continue with a new code, run the same again"),
         (
-            *(LISTENS, "sender", SOME),
-            "to send the rest, run this again; an unfinished file begins from its start",
+            *(Settings(again="dcsend send a"), "sender", PART),
+            "to continue with a new code, run:\ndcsend send a",
         ),
-        (
-            *(DIALS, "sender", SOME),
-            "to send the rest, ask for a new code, then run this again; "
-            "an unfinished file begins from its start",
-        ),
-        # One large file is sent whole again, and --skip would be of no use.
-        (LISTENS, "sender", PART, "run it again on both sides, from the start"),
-        (
-            *(DIALS, "receiver", PART),
-            "ask for a new code, then run it again on both sides, from the start",
-        ),
+        # What a pipe has taken can't be continued.
         (
             *(Settings(code="dc1", output="-"), "receiver", SOME),
             "ask for a new code, then run it again on both sides, from the start",
@@ -71,7 +65,8 @@ NONE = Tally(lambda event: None)
 def test_advice_fits_what_is_complete(
     settings: Settings, role: str, tally: Tally, words: str
 ) -> None:
-    for error in (Interrupted(2), ConnectionFailed("it was lost")):
+    cancelled = PeerRefused("the other side cancelled", BOTH_READY)
+    for error in (Interrupted(2), ConnectionFailed("it was lost"), cancelled):
         assert how_to_go_on(settings, role, tally, error) == words
 
 
@@ -93,12 +88,11 @@ def test_interruption_before_anything_was_accepted_leaves_the_code_of_the_other_
         (LISTENS, "sender", False, "the others are safe; remove the cause, then run it again"),
         (
             *(LISTENS, "receiver", False),
-            "the others are safe; remove the cause, then run: dcsend receive --skip",
+            "the others are safe; remove the cause, then run:\ndcsend receive --skip",
         ),
         (
             *(Settings(code="dc1", output="my files"), "receiver", False),
-            "the others are safe; remove the cause, then run: "
-            "dcsend receive CODE --skip -o 'my files'",
+            "the others are safe; remove the cause, then run:\ndcsend receive -o 'my files' --skip",
         ),
         # A further run would refuse the same names.
         (
@@ -150,7 +144,7 @@ async def ended_by(error: DcsendError | None, *, begun: bool) -> str:
 
 
 async def test_every_reader_of_events_gets_the_advice() -> None:
-    advice = "run it again on both sides, from the start"
+    advice = "to continue with a new code, run the same again"
     assert await ended_by(ConnectionFailed("it was lost"), begun=True) == advice
     assert await ended_by(None, begun=True) == advice
 

@@ -26,7 +26,7 @@ async def test_a_stream_that_pauses_shows_where_it_stands() -> None:
 
     progress = Progress(100, emit, 0.01)
     for _ in range(3):
-        progress.add(FILE, 10)
+        progress.add(0, FILE, 10)
         progress.show()
     assert counts(events) == [10]
     async with asyncio.timeout(150):
@@ -38,7 +38,7 @@ async def test_the_end_is_reported_at_once_and_nothing_after_it() -> None:
     events: list[Event] = []
     progress = Progress(100, events.append, 0.01)
     for count in (60, 40):
-        progress.add(FILE, count)
+        progress.add(0, FILE, count)
         progress.show()
     progress.end()
     # A timer that comes after the one that must not fire any more.

@@ -1,0 +1,95 @@
+"""The parts of a run that are continued, while what an earlier run has received is verified.
+
+A file whose last byte arrives before that is done waits here, and the next files are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from dcsend.content import End
+from dcsend.files.part import PartFile
+from dcsend.files.trailing import Checked
+
+__all__ = ["PartChecks"]
+
+_MAX_WAITING: Final = 8
+"Files that wait at one time, each with three descriptors; for one more, the writer waits."
+
+
+class PartChecks:
+    """The checks of a run; the properties may be read by another thread.
+
+    Args:
+        have: bytes of the parts that are continued, by number of the entry.
+    """
+
+    def __init__(self, have: Mapping[int, int]) -> None:
+        self._have = have
+        self._files: dict[int, PartFile] = {}
+        "All that are open."
+        self._ends: dict[int, End] = {}
+        "Those that have been received completely."
+        self._last: Checked | None = None
+        "Of the file that was verified last."
+
+    @property
+    def checking(self) -> Checked | None:
+        """How much of the first of them is verified; of the last one if all are; None if none."""
+        last = self._last
+        for number, file in list(self._files.items()):
+            checked, start = file.checked, self._have[number]
+            if checked is not None:
+                return Checked(file.entry.path, min(checked, start), start)
+            last = Checked(file.entry.path, start, start)
+        return last
+
+    @property
+    def is_checking(self) -> bool:
+        """Whether a file that has been received completely is being verified."""
+        return any(
+            number in self._ends and file.is_checking for number, file in list(self._files.items())
+        )
+
+    def begin(self, number: int, file: PartFile) -> None:
+        """Add a file that has just been opened, if it is continued."""
+        if number in self._have:
+            self._files[number] = file
+
+    def end(self, end: End) -> bool:
+        """Return whether the digest of a complete file is known; if not, `take` returns it later.
+
+        Raises:
+            DestinationError: the part differs from its journal.
+            OSError: it can't be read.
+        """
+        file = self._files.get(end.number)
+        if file is None:
+            return True
+        if file.settle(wait=len(self._ends) >= _MAX_WAITING):
+            self.verified(end.number)
+            return True
+        # Without the payload, which is written: a view keeps the whole frame in memory.
+        self._ends[end.number] = end._replace(payload=b"")
+        file.hurry()
+        return False
+
+    def take(self, *, wait: bool) -> Iterator[End]:
+        """Yield the files of `end` that are verified; with *wait*, all of them."""
+        for number, end in list(self._ends.items()):
+            if wait or not self._files[number].is_checking:
+                yield end
+
+    def verified(self, number: int) -> None:
+        """Note that a file is verified, and forget it."""
+        file = self._files.get(number)
+        if file is not None:
+            start = self._have[number]
+            self._last = Checked(file.entry.path, start, start)
+            self.drop(number)
+
+    def drop(self, number: int) -> None:
+        """Forget a file, if it is known."""
+        self._files.pop(number, None)
+        self._ends.pop(number, None)

@@ -1,0 +1,147 @@
+"""Transfers that are interrupted, and continued by a further run of both sides."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dcsend.files.journal import INTERVAL
+from tests.support.journals import read_lines
+from tests.support.processes import Event, Stage
+from tests.support.resuming import Interrupted, flip
+
+SIZE = 48 << 20
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return os.urandom(SIZE)
+
+
+@pytest.fixture
+def case(stage: Stage, tmp_path: Path, content: bytes) -> Interrupted:
+    source = tmp_path / "source" / "film.mkv"
+    source.parent.mkdir()
+    source.write_bytes(content)
+    return Interrupted(stage, source, tmp_path / "output")
+
+
+@pytest.mark.parametrize(
+    ("side", "number"),
+    [
+        ("receiver", signal.SIGKILL),
+        ("sender", signal.SIGKILL),
+        pytest.param("receiver", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("sender", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
+def test_killed_transfer_continues(case: Interrupted, side: str, number: signal.Signals) -> None:
+    before = case.interrupt(2 * INTERVAL, side, number)
+    _, received = case.complete(before)
+    assert received.of("progress")[0]["bytes"] >= before - INTERVAL
+
+
+def test_transfer_that_is_killed_three_times_continues(case: Interrupted) -> None:
+    before = 0
+    for at in (1, 2, 3):
+        before = case.interrupt(max(before + INTERVAL, at * INTERVAL), "receiver")
+    case.complete(before)
+
+
+def test_source_that_was_moved_and_a_file_beside_it_change_nothing(
+    case: Interrupted, tmp_path: Path
+) -> None:
+    before = case.interrupt(2 * INTERVAL, "receiver")
+    elsewhere = tmp_path / "elsewhere" / "film.mkv"
+    elsewhere.parent.mkdir()
+    case.source.rename(elsewhere)
+    case.source = elsewhere
+    case.complete(before)
+
+
+def test_changed_byte_in_the_part_fails_the_file_and_the_next_run_completes_it(
+    case: Interrupted,
+) -> None:
+    case.interrupt(3 * INTERVAL, "receiver")
+    _, first, *_ = read_lines(case.journal)
+    flip(case.part, first["offset"] + 5)
+    sender, receiver = case.begin()
+    received, sent = receiver.end(), sender.end()
+    assert (sent.status, received.status) == (4, 4)
+    (verdict,) = received.of("file")
+    assert verdict["status"] == "failed"
+    assert "of its part were changed on the disk" in verdict["reason"]
+    assert not case.target.exists()
+    # What precedes the changed range is kept.
+    before = case.part.stat().st_size
+    assert before == first["offset"]
+    case.complete(before)
+
+
+def test_changed_source_is_never_mixed_with_the_part(case: Interrupted) -> None:
+    case.interrupt(2 * INTERVAL, "receiver")
+    flip(case.source, 5)  # same size and time
+    sender, receiver = case.begin()
+    received, sent = receiver.end(), sender.end()
+    assert (sent.status, received.status) == (6, 6)
+    assert not case.target.exists()
+    assert not case.part.exists()
+    case.complete(0)
+
+
+def test_newer_source_is_sent_from_its_start(case: Interrupted, content: bytes) -> None:
+    case.interrupt(2 * INTERVAL, "receiver")
+    case.source.write_bytes(content[::-1])
+    _, received = case.complete(0)
+    assert received.done["bytes"] == SIZE
+
+
+def test_second_run_on_a_part_fails_and_leaves_it(
+    stage: Stage, tmp_path: Path, content: bytes
+) -> None:
+    first = stage.send("-", stdin=subprocess.PIPE)
+    owner = stage.receive(first.code, tmp_path)
+    half = len(content) // 2
+    first.write(content[:half])
+    owner.until(lambda event: event["event"] == "progress" and event["bytes"] == half, "half")
+    second = stage.send("-", stdin=subprocess.PIPE)
+    other = stage.receive(second.code, tmp_path)
+    second.write(content)
+    second.end_input()
+    received = other.end()
+    assert received.status == second.end().status == 4
+    assert received.fatal["message"] == "stdin: another dcsend is receiving stdin here"
+    first.write(content[half:])
+    first.end_input()
+    assert (owner.end().status, first.end().status) == (0, 0)
+    assert (tmp_path / "stdin").read_bytes() == content
+
+
+def test_stream_continues_if_the_sender_produces_it_again(
+    stage: Stage, tmp_path: Path, content: bytes
+) -> None:
+    half = len(content) // 2
+
+    def half_way(event: Event) -> bool:
+        return bool(event["event"] == "progress" and event["bytes"] == half)
+
+    sender = stage.send("-", stdin=subprocess.PIPE)
+    receiver = stage.receive(sender.code, tmp_path)
+    sender.write(content[:half])
+    receiver.until(half_way, "half")
+    receiver.process.send_signal(signal.SIGKILL)
+    receiver.reap()
+    sender.process.send_signal(signal.SIGINT)
+    sender.reap()
+    sender = stage.send("-", stdin=subprocess.PIPE)
+    receiver = stage.receive(sender.code, tmp_path)
+    sender.write(content)
+    sender.end_input()
+    received, sent = receiver.end(), sender.end()
+    assert (sent.status, received.status) == (0, 0)
+    assert received.done["bytes"] <= len(content) - half + INTERVAL
+    assert (tmp_path / "stdin").read_bytes() == content
