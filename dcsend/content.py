@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Abort", "Content", "Data", "End", "Hole"]
+__all__ = ["Abort", "Content", "Data", "End", "Hole", "Restart"]
 
 
 class Data(NamedTuple):
@@ -69,4 +69,15 @@ class Abort(NamedTuple):
     "See `Data`."
 
 
-Content = Data | Hole | End | Abort
+class Restart(NamedTuple):
+    """The sender has another file than the receiver has a part of: it follows from its start."""
+
+    number: int
+    "Place of the entry in the manifest, from 0."
+    offset: int
+    "Bytes from the start of the file that the receiver has, which are of no use."
+    cost: int = 0
+    "See `Data`."
+
+
+Content = Data | Hole | End | Abort | Restart

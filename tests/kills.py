@@ -36,10 +36,12 @@ def one_round(folder: Path, rng: random.Random) -> str:
     with Stage() as stage:
         case = Interrupted(stage, source, folder / "output")
         for _ in range(rng.randrange(1, 5)):
+            if before == size:
+                break
             at, side = rng.randrange(before, size), rng.choice(_SIDES)
             if at > size - (4 << 20):
                 break
-            before = case.interrupt(at, side, signal.SIGKILL)
+            before = case.interrupt(at, side, signal.SIGKILL, held=False)
             story += f" {side} at {before / 1e6:.1f} MB"
             if case.is_complete:
                 assert digest(case.target) == digest(source)

@@ -39,7 +39,7 @@ class FileFactory:
         *,
         tmpfiles: bool,
     ) -> None:
-        self._have = have
+        self._have = dict(have)
         self._tree = tree
         self._entries = entries
         self._commit_all = commit_all
@@ -71,6 +71,10 @@ class FileFactory:
                 if ends_run(error):
                     raise
             self._tree.trim()
+
+    def restart(self, number: int) -> None:
+        """Begin a new part of this entry when it is created next."""
+        self._have.pop(number, None)
 
     def create(self, number: int, entry: Entry) -> IncomingFile:
         """Create the file of *entry*, or open the part that is continued.

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Restart
 from dcsend.entry import Existing, Kind
 from dcsend.errors import DcsendError, DestinationError, SourceError
 from dcsend.files.committing import CommitQueue, Committed, FileSystemError
@@ -187,6 +187,8 @@ class FolderWriter:
                     file.skip(operation.length)
                 case End():
                     self._complete(operation)
+                case Restart():
+                    self._restart(number)
                 case Abort():
                     reason = printable(operation.reason) or "no reason given"
                     text = f"{self.table.name(number)}: the sender aborted it: {reason}"
@@ -197,6 +199,14 @@ class FolderWriter:
             self._fail_entry(number, self._tree.classify(error, self._entries[number].path))
         except DcsendError as error:
             self._fail_entry(number, error)
+
+    def _restart(self, number: int) -> None:
+        """Remove the part of a file that begins again."""
+        file = self._open.pop(number, None)
+        self._checks.restart(number)
+        self._factory.restart(number)
+        if isinstance(file, IncomingFile):
+            file.discard()
 
     def _complete(self, end: End) -> None:
         """Write the last bytes of a file, compare its digest, and queue it."""

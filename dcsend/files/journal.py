@@ -18,7 +18,7 @@ import contextlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from dcsend.entry import Entry
@@ -35,6 +35,7 @@ __all__ = [
     "Journal",
     "Point",
     "find_point",
+    "find_points",
     "is_journal",
     "open_journal",
     "parse_points",
@@ -237,6 +238,33 @@ def find_point(folder: Folder, name: str, entry: Entry, size: int) -> Point | No
                 break
             found = point
     return found
+
+
+def find_points(folder: Folder, name: str, entry: Entry, size: int) -> Sequence[Point]:
+    """Return lines with digests of whole beginnings, and at the end the one of `find_point`.
+
+    The offset of each is at least eight times that of the line before.
+    """
+    found: list[Point] = []
+    last: Point | None = None
+    whole: Point | None = None
+    file = open_journal(folder, name)
+    if file is None:
+        return ()
+    with contextlib.suppress(OSError), file:
+        for point in parse_points(file, entry):
+            if point.offset > size:
+                break
+            last = point
+            if not point.start:
+                whole = point
+                if not found or point.offset >= 8 * found[-1].offset:
+                    found.append(point)
+    if last is None:
+        return ()
+    if whole is not None and whole is not found[-1]:
+        found.append(whole)
+    return found if found and last is found[-1] else [*found, last]
 
 
 def parse_points(file: IO[bytes], entry: Entry) -> Iterator[Point]:

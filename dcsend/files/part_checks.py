@@ -26,7 +26,7 @@ class PartChecks:
     """
 
     def __init__(self, have: Mapping[int, int]) -> None:
-        self._have = have
+        self._have = dict(have)
         self._files: dict[int, PartFile] = {}
         "All that are open."
         self._ends: dict[int, End] = {}
@@ -88,6 +88,11 @@ class PartChecks:
             start = self._have[number]
             self._last = Checked(file.entry.path, start, start)
             self.drop(number)
+
+    def restart(self, number: int) -> None:
+        """Forget a file that begins again, and do not expect a part of it."""
+        self.drop(number)
+        self._have.pop(number, None)
 
     def drop(self, number: int) -> None:
         """Forget a file, if it is known."""

@@ -15,6 +15,7 @@ import sys
 from array import array
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from dcsend.entry import Entry, Existing, Kind
@@ -31,7 +32,7 @@ from dcsend.files.names import (
     safe_path,
     safe_target,
 )
-from dcsend.files.resuming import find_parts
+from dcsend.files.resuming import FoundPart, find_parts
 from dcsend.files.sink import Plan
 from dcsend.importing import holds_modules, is_named
 from dcsend.listing import Entries, Index
@@ -75,11 +76,9 @@ def plan_folder(
         survey.examine(number, entry)
     refusal = survey.refusal()
     found = find_parts(entries, survey.skip, str(root))
-    have = {number: start for number, (start, _) in found.items()}
-    stored = {number: taken for number, (_, taken) in found.items()}
     # With a refusal, the room is not known: it depends on the policy that is chosen instead.
-    stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders, stored)
-    return Plan(survey.skip, survey.last_notes(), stale, have, survey.taken, refusal)
+    stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders, found)
+    return Plan(survey.skip, survey.last_notes(), stale, found, survey.taken, refusal)
 
 
 def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -> None:
@@ -189,7 +188,7 @@ def check_room(
     skip: Container[int],
     root: Path,
     folders: int = 0,
-    stored: Mapping[int, int] | None = None,
+    found: Mapping[int, FoundPart] = MappingProxyType({}),
 ) -> list[int]:
     """Refuse a manifest that exceeds the free space, as far as sizes are known.
 
@@ -198,7 +197,7 @@ def check_room(
         skip: numbers of the entries that are not received.
         root: the chosen folder.
         folders: how many are created; each takes a block of the disk.
-        stored: bytes on the disk of parts that are continued, by number of the entry.
+        found: the parts that are continued, by number of the entry.
 
     Returns:
         Entries whose parts of an earlier run must be removed first to make room.
@@ -207,12 +206,11 @@ def check_room(
         DestinationError: there is not enough room.
     """
     nearest, _ = _nearest(root)
-    stored = stored or {}
     needed = folders * _block(nearest)
     for number, entry in enumerate(entries):
         if entry.kind is Kind.FILE and entry.size is not None and number not in skip:
             whole = entry.size if entry.stored is None else min(entry.size, entry.stored)
-            needed += max(0, whole - stored.get(number, 0))
+            needed += max(0, whole - (found[number].stored if number in found else 0))
     if not needed:
         return []
     try:
@@ -224,7 +222,7 @@ def check_room(
     free, stale = usage.free, list[int]()
     if needed > free:
         for number, taken in _parts(entries, skip, root):
-            if number in stored:
+            if number in found:
                 continue
             free += taken
             stale.append(number)

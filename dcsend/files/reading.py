@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
@@ -20,6 +20,7 @@ from dcsend.entry import Entry
 from dcsend.files.disk import close_quietly
 from dcsend.files.folder import Identity, identity
 from dcsend.files.holes import MAX_HOLE, Holes
+from dcsend.files.journal import Point
 from dcsend.files.manifest import Origin
 from dcsend.files.trailing import Trailing
 from dcsend.files.verified_open import NOWHERE, FileReplaced, OpenListed
@@ -58,8 +59,12 @@ class Reader(Protocol):
             OSError: it can't be read.
         """
 
-    def trailing(self, start: int) -> Trailing | None:
+    def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return what hashes the bytes before *start* and those that follow, behind this reader.
+
+        Args:
+            start: bytes that the receiver has.
+            points: digests of some of them.
 
         Returns:
             None for a source that can't be read twice.
@@ -111,7 +116,7 @@ class TextReader:
             for offset in range(first, last, self._block_size):
                 yield self._content[offset : min(offset + self._block_size, last)]
 
-    def trailing(self, start: int) -> Trailing | None:
+    def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return None: a text is short."""
 
     def close(self) -> None:
@@ -154,7 +159,7 @@ class StreamReader:
             position += len(piece)
             yield bytes(piece)
 
-    def trailing(self, start: int) -> Trailing | None:
+    def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return None: a stream is read once."""
 
     def close(self) -> None:
@@ -209,7 +214,7 @@ class FileReader:
         if start >= self._size:
             self._check_end(longer=self._has_more())
 
-    def trailing(self, start: int) -> Trailing | None:
+    def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Open the file a second time; see `Reader.trailing`."""
         if not start:
             return None
@@ -218,7 +223,7 @@ class FileReader:
             before = self._before
             if (identity(status), status.st_mtime_ns) != (identity(before), before.st_mtime_ns):
                 raise CantRead("changed before it was sent")
-            return Trailing(fd, self._size, None)
+            return Trailing(fd, self._size, (point for point in points))
         except BaseException:
             close_quietly(fd)
             raise

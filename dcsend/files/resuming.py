@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Container, Generator
-from typing import IO
+from collections.abc import Container, Generator, Sequence
+from typing import IO, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError, DestinationError
 from dcsend.files.disk import NOFOLLOW, NONBLOCK, OPEN_FOLDER, close_quietly
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, identity
-from dcsend.files.journal import MIN_SIZE, Point, find_point, open_journal, parse_points
+from dcsend.files.journal import MIN_SIZE, Point, find_points, open_journal, parse_points
 from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import PART_SUFFIX, safe_path
 from dcsend.files.trailing import Trailing
@@ -24,6 +24,7 @@ from dcsend.listing import Entries
 from dcsend.printable import printable
 
 __all__ = [
+    "FoundPart",
     "changed_error",
     "find_parts",
     "is_part",
@@ -33,8 +34,19 @@ __all__ = [
 ]
 
 
-def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, tuple[int, int]]:
-    """Return, for each entry that can be continued, where, and how many bytes the disk has of it.
+class FoundPart(NamedTuple):
+    """A part that can be continued."""
+
+    start: int
+    "Offset at which it is continued."
+    stored: int
+    "Bytes that it takes on the disk."
+    digests: Sequence[tuple[int, str]]
+    "Some offsets, each with the SHA-256 of the bytes before it, in hex."
+
+
+def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, FoundPart]:
+    """Return the part of each entry that can be continued.
 
     Opens nothing through a link below *root*, and changes nothing.
 
@@ -43,7 +55,7 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, t
         skip: numbers of the entries that are not received.
         root: the chosen folder.
     """
-    found: dict[int, tuple[int, int]] = {}
+    found: dict[int, FoundPart] = {}
     walk = _Walk(root)
     try:
         for number in range(len(entries)):
@@ -58,11 +70,12 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, t
             part = None if folder is None else _status(folder, name)
             if folder is None or part is None:
                 continue
-            point = find_point(folder, name, entries[number], part.st_size)
-            if point is not None:
+            points = find_points(folder, name, entries[number], part.st_size)
+            if points:
                 blocks: int | None = getattr(part, "st_blocks", None)  # not on Windows
                 stored = part.st_size if blocks is None else blocks * 512
-                found[number] = point.offset, stored
+                digests = [(one.offset, one.sha256.hex()) for one in points if not one.start]
+                found[number] = FoundPart(points[-1].offset, stored, digests)
     finally:
         walk.close()
     return found

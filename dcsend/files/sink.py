@@ -1,10 +1,11 @@
 """The interface of sinks, which receive entries: `Sink`, its plan and its outcomes.
 
-Imports nothing else of `files` but a value.
+Imports of `files` only the values in it.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import NamedTuple, Protocol
 from dcsend.content import Content
 from dcsend.entry import Entry
 from dcsend.errors import DcsendError, DestinationError
+from dcsend.files.resuming import FoundPart
 from dcsend.files.trailing import Checked
 
 __all__ = ["Outcome", "Plan", "Sink"]
@@ -52,12 +54,23 @@ class Plan:
     "Lines for the user, safe to show."
     stale: list[int] = field(default_factory=list)
     "Entries whose parts of an earlier run are removed first, to make room."
-    have: Mapping[int, int] = field(default_factory=dict)
-    "Bytes of parts of earlier runs that are continued, by number of the entry."
+    parts: Mapping[int, FoundPart] = field(default_factory=dict)
+    "Parts of earlier runs that are continued, by number of the entry."
     taken: Sequence[int] = ()
     "Entries whose names are taken, whatever the policy is."
     refusal: DestinationError | None = None
     "With `Existing.REFUSE`: why nothing is received, unless the user chooses another policy."
+
+    @property
+    def have(self) -> dict[int, int]:
+        """Return the bytes that are there of each continued entry, by its number."""
+        return {number: part.start for number, part in self.parts.items()}
+
+    def digests(self, most: int) -> list[tuple[int, int, str]]:
+        """Return number, offset and SHA-256 of beginnings of these parts, *most* at most."""
+        parts = self.parts.items()
+        digests = ((number, *digest) for number, part in parts for digest in part.digests)
+        return list(itertools.islice(digests, most))
 
 
 class Sink(Protocol):

@@ -7,12 +7,14 @@ read. A file that can't be read, or changes, is given up with a reason; the othe
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.files.intake import zeros
+from dcsend.files.journal import Point
 from dcsend.files.manifest import Origin, Scan
 from dcsend.files.reading import CantRead, Piece, Reader, open_reader, reason
 from dcsend.files.trailing import Changed, Checked, Trailing
@@ -42,6 +44,8 @@ class Block(NamedTuple):
     "SHA-256 of the whole file; only in its last block."
     failure: str = ""
     "Why the file is given up; only in its last block."
+    restart: bool = False
+    "Whether the receiver has a part of another file, so that the blocks begin again."
 
     @property
     def is_whole(self) -> bool:
@@ -54,10 +58,12 @@ class _Digest:
 
     Args:
         start: bytes that the receiver has.
-        trailing: hashes them; None if the reader yields them.
+        trailing: hashes them and compares *points*; None if the reader yields them.
+        points: digests of some of them.
     """
 
-    def __init__(self, start: int, trailing: Trailing | None) -> None:
+    def __init__(self, start: int, trailing: Trailing | None, points: Sequence[Point]) -> None:
+        self._points = deque(points)
         self.position = 0 if trailing is None else start
         "Bytes of the file that are read."
         self._start = start
@@ -68,15 +74,32 @@ class _Digest:
         "Whether `finish` has returned the digest."
 
     def add(self, piece: Piece) -> None:
-        """Add the next piece."""
+        """Add the next piece.
+
+        Raises:
+            Changed: a digest of what the receiver has differs.
+            CantRead: the same, of a source that can't be read again.
+        """
         if self._trailing is not None:
             self._hasher = self._trailing.catch_up(self.position)
             if self._hasher is not None:
                 self._trailing = None
+        before = self.position
         self.position += piece if isinstance(piece, int) else len(piece)
-        if self._hasher is not None:
-            for block in zeros(piece) if isinstance(piece, int) else (piece,):
+        if self._hasher is None:
+            return
+        if isinstance(piece, int):
+            for block in zeros(piece):
                 self._hasher.update(block)
+            return
+        rest = memoryview(piece)
+        while not self._trails and self._points and self._points[0].offset <= self.position:
+            point = self._points.popleft()
+            self._hasher.update(rest[: point.offset - before])
+            rest, before = rest[point.offset - before :], point.offset
+            if self._hasher.digest() != point.sha256:
+                raise CantRead("differs from the beginning that the receiver has")
+        self._hasher.update(rest)
 
     @property
     def is_known(self) -> bool:
@@ -148,6 +171,7 @@ class FileSource:
         skip: Container[int],
         have: Mapping[int, int],
         due: Callable[[], int] = lambda: 0,
+        digests: Sequence[tuple[int, int, str]] = (),
     ) -> Iterator[Block]:
         """Yield the blocks of every file in order.
 
@@ -159,13 +183,21 @@ class FileSource:
                 a stream are read first, those of a file behind the others, for the digest.
             due: called for each block; returns the number of the file to send next. Files before
                 it are not read any further.
+            digests: number of a file in *have*, an offset, and the SHA-256 of the bytes that the
+                receiver has before it, in hex. If the file has others, its blocks begin again.
         """
+        points: dict[int, list[Point]] = {}
+        for number, at, sha256 in digests:
+            points.setdefault(number, []).append(Point(at, 0, bytes.fromhex(sha256), 0))
         for number, entry in enumerate(self._scan.entries):
             if entry.kind not in (Kind.FILE, Kind.TEXT) or number in skip:
                 continue
-            yield from self._file(
-                number, entry, self._scan.origins[number], have.get(number, 0), due
-            )
+            start, origin = have.get(number, 0), self._scan.origins[number]
+            try:
+                yield from self._file(number, entry, origin, start, due, points.get(number, ()))
+            except Changed:
+                yield Block(number, start, restart=True)
+                yield from self._file(number, entry, origin, 0, due, ())
 
     def _file(
         self,
@@ -174,14 +206,20 @@ class FileSource:
         origin: Origin,
         start: int,
         due: Callable[[], int],
+        points: Sequence[Point],
     ) -> Iterator[Block]:
+        """Yield the blocks of one file.
+
+        Raises:
+            Changed: the bytes before *start* are not those of *points*.
+        """
         position = 0
         listed = self._scan.identity(number)
         try:
             if entry.size is not None and start > entry.size:
                 raise CantRead("the receiver has more bytes than the file")
             opened = open_reader(entry, origin, listed, self._block_size, self._open_file)
-            with closing(opened) as reader, self._hashing(entry, reader, start) as digest:
+            with closing(opened) as reader, self._hashing(entry, reader, start, points) as digest:
                 for block in _blocks(number, entry, reader.pieces(start), start, digest):
                     position = digest.position
                     if number < due():
@@ -197,12 +235,12 @@ class FileSource:
                         yield Block(number, digest.position, digest=value)
         except (CantRead, OSError) as error:
             yield Block(number, position, failure=reason(error))
-        except Changed:
-            yield Block(number, position, failure="became shorter while it was sent")
 
     @contextmanager
-    def _hashing(self, entry: Entry, reader: Reader, start: int) -> Iterator[_Digest]:
-        with closing(_Digest(start, reader.trailing(start))) as digest:
+    def _hashing(
+        self, entry: Entry, reader: Reader, start: int, points: Sequence[Point]
+    ) -> Iterator[_Digest]:
+        with closing(_Digest(start, reader.trailing(start, points), points)) as digest:
             self._digest = (entry, digest)
             try:
                 yield digest

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Restart
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, SourceError
 from dcsend.files.disk import explain
@@ -100,6 +100,8 @@ class StreamSink:
                     self._append(intake, operation.offset, operation.payload)
                     mismatch = intake.mismatch(operation)
                     return self._outcome(intake, "mismatch" if mismatch else "ok", mismatch)
+                case Restart():  # only of a part, of which a stream has none
+                    raise LocalProtocolError(f"entry {operation.number} can't begin again")
                 case Abort():
                     name = printable(intake.entry.path)
                     reason = printable(operation.reason) or "no reason given"

@@ -6,7 +6,7 @@ of a file or a frame are named tuples, which are made in a third of the time of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,6 +59,8 @@ class Accepted:
     "Entries that it does not accept, each with one of SKIP_REASONS."
     have: Mapping[int, int]
     "Offset at which to start each file that it has in part, in bytes."
+    digests: Sequence[tuple[int, int, str]] = ()
+    "Number of such a file, an offset, and the SHA-256 of the bytes before it, in hex."
 
 
 @dataclass(frozen=True, slots=True)

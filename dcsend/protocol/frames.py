@@ -35,6 +35,7 @@ __all__ = [
     "encode_batch",
     "encode_data",
     "encode_hole",
+    "encode_restart",
 ]
 
 
@@ -45,6 +46,7 @@ class FrameKind(enum.IntEnum):
     HOLE = 2
     ABORT = 3
     BATCH = 4
+    RESTART = 5
 
 
 END: Final = 1
@@ -60,6 +62,10 @@ _DATA: Final = 1
 _HOLE: Final = 2
 _ABORT: Final = 3
 _BATCH: Final = 4
+_RESTART: Final = 5
+
+_BARE: Final = {_HOLE: range(1, limits.MAX_HOLE + 1), _RESTART: range(1)}
+"Lengths of the frames without a payload."
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +164,15 @@ def encode_abort(number: int, offset: int, reason: str) -> bytes:
     return _short(_ABORT, number, offset, len(payload), payload)
 
 
+def encode_restart(number: int, offset: int) -> bytes:
+    """Make a RESTART frame: the file, of which *offset* bytes are there, begins again.
+
+    Raises:
+        LocalProtocolError: a number is out of range.
+    """
+    return _short(_RESTART, number, offset, 0, b"")
+
+
 def decode_frame(data: bytes) -> Frame:
     """Read a message of the data channel.
 
@@ -183,8 +198,8 @@ def decode_frame(data: bytes) -> Frame:
     if kind == _BATCH and flags == 0 and offset and size == 24 + length + 32 * offset:
         payload = view[24 : 24 + length]
         return Frame(FrameKind.BATCH, number, offset, length, payload, data[24 + length :])
-    if kind == _HOLE and flags == 0 and size == 24 and 1 <= length <= limits.MAX_HOLE:
-        return Frame(FrameKind.HOLE, number, offset, length, b"", None)
+    if kind in _BARE and flags == 0 and size == 24 and length in _BARE[kind]:
+        return Frame(FrameKind(kind), number, offset, length, b"", None)
     if kind == _ABORT and flags == 0 and size == 24 + length and length <= limits.MAX_MESSAGE:
         try:
             str(view[24:], "utf-8")
@@ -206,7 +221,7 @@ def _short(kind: int, number: int, offset: int, length: int, payload: bytes) -> 
 
 
 def _complaint(kind: int, flags: int, length: int) -> str:
-    if kind not in (_DATA, _HOLE, _ABORT, _BATCH):
+    if kind not in (_DATA, _HOLE, _ABORT, _BATCH, _RESTART):
         return f"frame of unknown type {kind}"
     if flags & ~(END if kind == _DATA else 0):
         return f"frame with unknown flags {flags}"

@@ -65,6 +65,8 @@ class Ledger:
         self._known = True
         self._holes = 0
         "Zeros of the current file that were holes."
+        self._restarted = False
+        "Whether the current file has begun again."
         self._open_next()
 
     @property
@@ -130,6 +132,17 @@ class Ledger:
     def _size_fault(self, end: int) -> str:
         more_or_less = "more" if end > self._limit else "less"
         return f"file {self.number} has {more_or_less} than its {self._limit} bytes"
+
+    def restart_fault(self, number: int, offset: int) -> str:
+        """Return what is wrong with RESTART as the next frame."""
+        if number == self.number and (number not in self._have or self._restarted):
+            return f"file {number} begins again, of which the receiver has no part"
+        return self.place_fault(number, offset)
+
+    def pass_restart(self) -> None:
+        """Begin the current file again."""
+        self.position = self._holes = 0
+        self._restarted = True
 
     def pass_content(self, length: int) -> None:
         """Count DATA of the current file."""
@@ -207,6 +220,7 @@ class Ledger:
             self._limit = limits.MAX_SAFE if size is None else size
             self.position = self._have.get(number, 0)
             self._holes = 0
+            self._restarted = False
 
 
 def answer_fault(entries: Sequence[Entry], skip: Mapping[int, str], have: Mapping[int, int]) -> str:
@@ -220,4 +234,16 @@ def answer_fault(entries: Sequence[Entry], skip: Mapping[int, str], have: Mappin
         size = entries[number].size
         if offset < 1 or (size is not None and offset > size):
             return f"has {offset} bytes of file {number}, more than there are"
+    return ""
+
+
+def digests_fault(have: Mapping[int, int], digests: Sequence[tuple[int, int, str]]) -> str:
+    """Return what is wrong with the `digests` of an Accept with this `have`."""
+    last: tuple[int, int] = (-1, 0)
+    for number, at, _ in digests:
+        if at > have.get(number, 0):
+            return f"has a digest of {at} bytes of file {number}, of which it has not so many"
+        if (number, at) <= last:
+            return f"has a digest of {at} bytes of file {number} out of order"
+        last = (number, at)
     return ""

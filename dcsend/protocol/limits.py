@@ -23,6 +23,8 @@ SPLIT_CONTROL: Final = 48 * 1024
 
 PAIRS_PER_MESSAGE: Final = 1000
 "Pairs in one Accept or Verdict; 1000 of the longest are 31 KB."
+MAX_DIGESTS: Final = 256
+"Digests of parts in Accept."
 
 MAX_DEPTH: Final = 8
 "Levels of nesting in a field that this version does not define."

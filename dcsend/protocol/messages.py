@@ -7,6 +7,7 @@ files or peers.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -50,6 +51,7 @@ __all__ = [
     "split_verdict",
 ]
 
+_SHA256: Final = re.compile("[0-9a-f]{64}")
 BROWSER: Final = "browser"
 "Feature of a peer in a browser, which ends a silent connection by itself."
 ROLES: Final = ("sender", "receiver")
@@ -114,9 +116,11 @@ class Accept:
     skip: tuple[tuple[int, str], ...] = ()
     "(entry number, one of SKIP_REASONS)."
     have: tuple[tuple[int, int], ...] = ()
-    "(file number, bytes that the receiver already holds, verified)."
+    "(file number, bytes that the receiver already holds)."
     last: bool = True
     "Whether no other Accept follows."
+    digests: tuple[tuple[int, int, str], ...] = ()
+    "(file number, offset, SHA-256 of the bytes before it in hex)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +204,8 @@ def encode(message: Message) -> str:
             fields["left_out"] = message.left_out.as_json()
     if isinstance(message, Hello) and not message.name:
         del fields["name"]
+    if isinstance(message, Accept) and not message.digests:
+        del fields["digests"]
     text = dump(fields)
     try:
         decoded = decode(text)
@@ -255,15 +261,21 @@ def clip(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()[: limits.MAX_MESSAGE]
 
 
-def split_accept(window: int, skip: Mapping[int, str], have: Mapping[int, int]) -> Iterator[Accept]:
-    """Divide the answer to an offer into messages of at most 1000 pairs."""
+def split_accept(
+    window: int,
+    skip: Mapping[int, str],
+    have: Mapping[int, int],
+    digests: Sequence[tuple[int, int, str]] = (),
+) -> Iterator[Accept]:
+    """Divide the answer to an offer into messages of at most 1000 pairs; the last has digests."""
     skips, haves = iter(skip.items()), iter(have.items())
     left = len(skip) + len(have)
     while True:
         skip_part = tuple(islice(skips, limits.PAIRS_PER_MESSAGE))
         have_part = tuple(islice(haves, limits.PAIRS_PER_MESSAGE - len(skip_part)))
         left -= len(skip_part) + len(have_part)
-        yield Accept(window, skip_part, have_part, last=not left)
+        last = not left
+        yield Accept(window, skip_part, have_part, last, tuple(digests) if last else ())
         if not left:
             return
 
@@ -318,7 +330,23 @@ def _read_accept(fields: Fields) -> Accept:
     last = fields.boolean("last")
     if not skip and not have and not last:
         fields.refuse("skip", "and have are empty though more follow")
-    return Accept(window, skip, tuple(have), last)
+    return Accept(window, skip, tuple(have), last, _read_digests(fields))
+
+
+def _read_digests(fields: Fields) -> tuple[tuple[int, int, str], ...]:
+    digests: list[tuple[int, int, str]] = []
+    for item in fields.optional_array("digests", limits.MAX_DIGESTS):
+        match item:
+            case [int(number), int(at), str(sha256)] if (
+                0 <= number < limits.MAX_ENTRIES
+                and 1 <= at <= limits.MAX_SAFE
+                and not {type(number), type(at)} - {int}
+                and _SHA256.fullmatch(sha256)
+            ):
+                digests.append((number, at, sha256))
+            case _:
+                fields.refuse("digests", "contains something that is not a digest")
+    return tuple(digests)
 
 
 def _read_decline(fields: Fields) -> Decline:
@@ -375,7 +403,7 @@ _READERS: Final[Mapping[str, Callable[[Fields], Message]]] = {
 _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "hello": ("versions", "agent", "role", "features", "max_frame", "name"),
     "manifest": ("entries", "last", "left_out"),
-    "accept": ("window", "skip", "have", "last"),
+    "accept": ("window", "skip", "have", "last", "digests"),
     "decline": ("reason", "message"),
     "ack": ("bytes",),
     "verdict": ("files",),

@@ -13,10 +13,10 @@ with `written` and `verdict`. Must not import asyncio, files or peers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Restart
 from dcsend.errors import IntegrityError, LocalProtocolError, RemoteProtocolError
 from dcsend.listing import Entries
 from dcsend.protocol import limits
@@ -26,7 +26,7 @@ from dcsend.protocol.events import (
     PeerSaidBye,
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame, hole_cost
-from dcsend.protocol.ledger import Ledger, answer_fault
+from dcsend.protocol.ledger import Ledger, answer_fault, digests_fault
 from dcsend.protocol.manifest_messages import LIMITS, ManifestLimits, manifest_fault
 from dcsend.protocol.messages import (
     DECLINE_REASONS,
@@ -136,19 +136,26 @@ class Receiver(Side):
         """Entries of the manifest that have arrived."""
         return len(self._entries)
 
-    def accept(self, skip: Mapping[int, str], have: Mapping[int, int]) -> None:
+    def accept(
+        self,
+        skip: Mapping[int, str],
+        have: Mapping[int, int],
+        digests: Sequence[tuple[int, int, str]] = (),
+    ) -> None:
         """Queue Accept; Complete follows at once if there is nothing to receive.
 
         Args:
             skip: entries that are not wanted, each with one of SKIP_REASONS.
             have: bytes that exist of a file, at least 1, by its number.
+            digests: number of a file in *have*, an offset, and the SHA-256 of the bytes before it,
+                in hex; at most `limits.MAX_DIGESTS`, the offsets of each file ascending.
 
         Raises:
             LocalProtocolError: there is no manifest to accept, or a number is wrong.
         """
-        self._check(answer_fault(self._entries, skip, have))
+        self._check(answer_fault(self._entries, skip, have) or digests_fault(have, digests))
         self._step(TransferInput.SEND_ACCEPT)
-        for part in split_accept(self._window.size, skip, have):
+        for part in split_accept(self._window.size, skip, have, digests):
             self._send(part)
         self._ledger = Ledger(self._entries, skip, have)
         self._after_file()
@@ -278,6 +285,10 @@ class Receiver(Side):
             ledger.pass_abort()
             self._after_file()
             return [Abort(number, str(frame.payload, "utf-8"), cost)]
+        if frame.kind is FrameKind.RESTART:
+            self._refuse(ledger.restart_fault(number, offset))
+            ledger.pass_restart()
+            return [Restart(number, offset, cost)]
         digest = frame.digest
         if frame.kind is FrameKind.BATCH:
             return self._on_batch(frame, digest or b"")

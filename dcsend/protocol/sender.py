@@ -26,8 +26,15 @@ from dcsend.protocol.events import (
     Event,
     VerdictReceived,
 )
-from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole, hole_cost
-from dcsend.protocol.ledger import Ledger, answer_fault
+from dcsend.protocol.frames import (
+    encode_abort,
+    encode_batch,
+    encode_data,
+    encode_hole,
+    encode_restart,
+    hole_cost,
+)
+from dcsend.protocol.ledger import Ledger, answer_fault, digests_fault
 from dcsend.protocol.manifest_messages import (
     LIMITS,
     ManifestLimits,
@@ -141,6 +148,7 @@ class Sender(Side):
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
         self._have: dict[int, int] = {}
+        self._digests: list[tuple[int, int, str]] = []
 
     @property
     def answering(self) -> bool:
@@ -177,6 +185,11 @@ class Sender(Side):
         That of no entry when all files have ended.
         """
         return self._ledger.number
+
+    @property
+    def position(self) -> int:
+        """Offset of the next frame of the file that is due, in bytes."""
+        return self._ledger.position
 
     def sendable(self) -> int:
         """Return the longest frame that may be sent now, in bytes.
@@ -249,6 +262,19 @@ class Sender(Side):
         self._after_file()
         return frame
 
+    def restart(self, number: int) -> bytes:
+        """Make the next frame: the current file begins again, since the part is of another one.
+
+        Raises:
+            LocalProtocolError: as `data`.
+        """
+        self._step(TransferInput.SEND_FRAME)
+        position = self._ledger.position
+        self._check(self._ledger.restart_fault(number, position))
+        frame = self._count(encode_restart(number, position))
+        self._ledger.pass_restart()
+        return frame
+
     def end(self) -> None:
         """Queue Bye, after Completed.
 
@@ -308,6 +334,9 @@ class Sender(Side):
         before = len(self._skip) + len(self._have)
         self._skip.update(accept.skip)
         self._have.update(accept.have)
+        self._digests += accept.digests
+        if len(self._digests) > limits.MAX_DIGESTS:
+            raise RemoteProtocolError(f"accept has more than {limits.MAX_DIGESTS} digests")
         after = len(self._skip) + len(self._have)
         if after != before + len(accept.skip) + len(accept.have):
             raise RemoteProtocolError("accept names an entry twice")
@@ -317,9 +346,10 @@ class Sender(Side):
         if not accept.last:
             return []
         self._refuse(answer_fault(self._entries, self._skip, self._have))
+        self._refuse(digests_fault(self._have, self._digests))
         self._ledger = Ledger(self._entries, self._skip, self._have)
         self._after_file()
-        return [Accepted(self._skip, self._have)]
+        return [Accepted(self._skip, self._have, self._digests)]
 
     def _on_verdict(self, number: int, status: str) -> VerdictReceived:
         self._refuse(self._ledger.verdict_fault(number, status))

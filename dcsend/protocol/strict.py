@@ -137,6 +137,10 @@ class Fields:
             self.refuse(key, f"is not an array of at most {longest} values")
         return value
 
+    def optional_array(self, key: str, longest: int) -> list[object]:
+        """Read an array as `array`; empty if it is missing."""
+        return self.array(key, longest) if key in self._values else []
+
     def pairs(self, key: str) -> Iterator[tuple[int, object]]:
         """Read [[entry number, value], …]; the caller validates the values."""
         for item in self.array(key, limits.MAX_CONTROL):

@@ -30,6 +30,8 @@ async def show_checks(now: Callable[[], Checked | None], emit: Emit, interval: f
     while True:
         await asyncio.sleep(max(interval, _SHORTEST))
         checked = now()
+        if checked is None and last is not None and last.done < last.total:
+            checked = Checked(last.path, 0, 0)  # given up: the file has failed, or begins again
         if checked is None or checked == last:
             continue
         path, done, total = checked

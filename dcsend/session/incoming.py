@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Restart
 from dcsend.entry import Existing, Kind
 from dcsend.errors import ConnectionFailed, DcsendError, DestinationError
 from dcsend.files.sink import Outcome, Plan, Sink
 from dcsend.listing import Entries
 from dcsend.protocol import events as protocol_events
+from dcsend.protocol.limits import MAX_DIGESTS
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
@@ -31,7 +32,7 @@ from dcsend.session.events import ManifestKnown, TextExchanged, total_size
 from dcsend.session.outcome import Tally
 from dcsend.session.portions import DiskJobs, Pending
 from dcsend.session.progress import Progress
-from dcsend.session.skipping import skipped, written
+from dcsend.session.skipping import restarted, skipped, written
 from dcsend.session.turns import in_turns
 from dcsend.settings import Settings
 
@@ -218,7 +219,7 @@ class Incoming:
                 self._report(outcome)
                 if outcome.status != "ok":
                     skip[outcome.number] = "failed"
-        self._protocol.accept(skip, plan.have)
+        self._protocol.accept(skip, plan.have, plan.digests(MAX_DIGESTS))
         await self.control.flush()
 
     # --- the files
@@ -287,13 +288,20 @@ class Incoming:
         """Count what a portion has written."""
         for one in portion:
             entry = self._entries[one.number]
+            if isinstance(one, Restart):
+                self._tally.emit(restarted(entry))
+                self._add(one.number, -one.offset)
+                continue
             if isinstance(one, Data | End):
                 size = len(one.payload)
             else:
                 size = one.length if isinstance(one, Hole) else 0
-            if self._progress is not None:
-                self._progress.add(one.number, entry, size)
+            self._add(one.number, size)
             self._tally.count(size)
+
+    def _add(self, number: int, size: int) -> None:
+        if self._progress is not None:
+            self._progress.add(number, self._entries[number], size)
 
     async def _send_verdicts(self, cost: int) -> None:
         """Send and report the verdicts, and acknowledge *cost* bytes, once events have room."""

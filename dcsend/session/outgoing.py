@@ -34,7 +34,7 @@ from dcsend.session.events import FileFinished, ManifestKnown, total_size
 from dcsend.session.inflight import InFlight
 from dcsend.session.outcome import Tally, peer_declined
 from dcsend.session.progress import Progress
-from dcsend.session.skipping import skipped
+from dcsend.session.skipping import restarted, skipped
 from dcsend.session.turns import in_turns
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
@@ -222,7 +222,7 @@ class Outgoing:
         for number, payload in self._in_flight.acknowledge(upto):
             if self._progress is not None:
                 self._progress.add(number, self._entries[number], payload)
-            self._tally.count(payload)
+            self._tally.count(max(0, payload))
         self._acknowledged.set()
         if self._progress is not None:
             if self._protocol.state is TransferState.SENT and not self._in_flight:
@@ -252,7 +252,7 @@ class Outgoing:
     async def _pump(self) -> None:
         """Send every accepted file, block after block."""
         accepted = await self._accepted
-        blocks = self._source.blocks(accepted.skip, accepted.have, self._due)
+        blocks = self._source.blocks(accepted.skip, accepted.have, self._due, accepted.digests)
         portions: asyncio.Queue[list[Block]] = asyncio.Queue(_PORTIONS_AHEAD)
         # The control channel reports a lost connection, and may hold the reason.
         with contextlib.suppress(ConnectionFailed):
@@ -322,6 +322,13 @@ class Outgoing:
         number = block.number
         protocol = self._protocol
         if number < protocol.due or await self._give_up():
+            return
+        if block.restart:
+            self._tally.emit(restarted(self._entries[number]))
+            await self._room(_SHORT)
+            # Counted as negative content: what has arrived of the file is of no use.
+            position = protocol.position
+            await self._put(protocol.restart(number), (number, -position))
             return
         if block.failure:
             self._without_verdict[number] = _SentFile(failure=block.failure)

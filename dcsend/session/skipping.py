@@ -11,9 +11,11 @@ from typing import Final
 from dcsend.entry import Entry, Kind
 from dcsend.errors import DestinationError, IntegrityError, SourceError
 from dcsend.files.sink import Outcome
+from dcsend.printable import printable
+from dcsend.session.events import Warned
 from dcsend.session.verdicts import FileFinished
 
-__all__ = ["skipped", "written"]
+__all__ = ["restarted", "skipped", "written"]
 
 _Words = Mapping[str, str]
 
@@ -74,6 +76,12 @@ def skipped(role: str, entry: Entry, reason: str) -> FileFinished:
         reason=_LOST[role][reason],
         exit=DestinationError.exit_status,
     )
+
+
+def restarted(entry: Entry) -> Warned:
+    """Return the note on a file of which the receiver has a part of another version."""
+    name = printable(entry.path)
+    return Warned("changed", f"{name} has changed since a part of it was received: it begins again")
 
 
 def written(entry: Entry, outcome: Outcome) -> FileFinished:

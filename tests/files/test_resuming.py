@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.content import Content, Data, End, Hole
+from dcsend.content import Content, Data, End, Hole, Restart
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files.directory_sink import DirectorySink
@@ -339,6 +339,39 @@ def test_sender_with_other_bytes_removes_the_part(
     other = content[::-1]
     assert statuses(completed(sink, other, 2 * INTERVAL)) == ["mismatch"]
     assert tree(tmp_path / "out") == {"d": None}
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_file_that_begins_again_replaces_the_part(
+    make_sink: MakeSink, tmp_path: Path, content: bytes, opened: bool
+) -> None:
+    interrupted(make_sink, tmp_path, content, 2 * INTERVAL)
+    sink = make_sink()
+    sink.plan([ENTRY])
+    other = content[::-1]
+    first = pieces(other, 2 * INTERVAL, 2 * INTERVAL + MIB) if opened else []
+    restart = Restart(0, 2 * INTERVAL + (MIB if opened else 0))
+    outcomes = sink.apply([*first, restart, *pieces(other, 0, SIZE), end(other)])
+    assert statuses([*outcomes, *sink.finish()]) == ["ok"]
+    assert tree(tmp_path / "out") == {"d": None, "d/film.mkv": other}
+    assert sink.checking is None
+
+
+def test_plan_has_digests_of_beginnings_that_become_longer(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    sink = make_sink()
+    entry = ENTRY._replace(size=None)
+    whole = bytes(20 * INTERVAL)
+    killed(sink, whole, 20 * INTERVAL, entry)
+    abandon(tmp_path / "out")
+    plan = make_sink().plan([entry])
+    digests = [
+        (0, at, hashlib.sha256(whole[:at]).hexdigest())
+        for at in (INTERVAL, 8 * INTERVAL, 20 * INTERVAL)
+    ]
+    assert plan.digests(5) == digests
+    assert plan.digests(2) == digests[:2]
 
 
 def test_stream_is_continued(make_sink: MakeSink, tmp_path: Path, content: bytes) -> None:

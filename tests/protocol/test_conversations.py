@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Restart
 from dcsend.entry import NOTHING
 from dcsend.errors import DcsendError
 from dcsend.protocol import limits
@@ -109,6 +109,8 @@ class SenderReplay:
         payload, digests = bytes(frame.payload), bytes(frame.digest or b"")
         if frame.kind is FrameKind.HOLE:
             return self.side.hole(frame.number, frame.offset, frame.length)
+        if frame.kind is FrameKind.RESTART:
+            return self.side.restart(frame.number)
         if frame.kind is FrameKind.ABORT:
             return self.side.abort(frame.number, payload.decode())
         if frame.kind is FrameKind.DATA:
@@ -173,6 +175,8 @@ class ReceiverReplay:
                 content[event.offset :] = event.payload
             case Hole():
                 content[event.offset :] = bytes(event.length)
+            case Restart():
+                content.clear()
             case Abort():
                 del self.disk[event.number]
 

@@ -16,6 +16,7 @@ from dcsend.protocol.frames import (
     encode_batch,
     encode_data,
     encode_hole,
+    encode_restart,
 )
 from tests.protocol.test_messages import Vector, vectors
 
@@ -48,6 +49,8 @@ def encode_again(frame: Frame) -> bytes:
         return encode_batch(frame.number, (bytes(frame.payload), *empty), digests)
     if frame.kind is FrameKind.HOLE:
         return encode_hole(frame.number, frame.offset, frame.length)
+    if frame.kind is FrameKind.RESTART:
+        return encode_restart(frame.number, frame.offset)
     return encode_abort(frame.number, frame.offset, str(frame.payload, "utf-8"))
 
 

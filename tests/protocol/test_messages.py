@@ -96,6 +96,8 @@ def fields_of(message: Message) -> dict[str, object]:
     if isinstance(message, Manifest):
         plain["entries"] = [entry._asdict() for entry in message.entries]
         plain["left_out"] = message.left_out.as_json()
+    if isinstance(message, Accept) and not message.digests:
+        del plain["digests"]
     result: dict[str, object] = json.loads(json.dumps(plain))
     return result
 

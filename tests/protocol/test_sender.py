@@ -22,6 +22,7 @@ from dcsend.protocol.events import (
     Declined,
     PeerIntroduced,
 )
+from dcsend.protocol.frames import Frame, FrameKind, decode_frame
 from dcsend.protocol.manifest_messages import ManifestLimits
 from dcsend.protocol.sender import TRANSITIONS, Sender
 from dcsend.protocol.side import TransferInput, TransferState
@@ -339,7 +340,7 @@ def test_sender_reports_entries_that_are_skipped_or_exist() -> None:
     sender = sender_in(TransferState.OFFERING)
     assert sender.receive(accept(skip=[[0, "unsafe"]], last=False)) == []
     assert sender.receive(accept(skip=[[2, "exists"]], have=[[1, 3]])) == [
-        Accepted({0: "unsafe", 2: "exists"}, {1: 3})
+        Accepted({0: "unsafe", 2: "exists"}, {1: 3}, [])
     ]
 
 
@@ -379,3 +380,34 @@ def test_sender_answers_decline_with_bye() -> None:
     sender = sender_in(TransferState.OFFERING)
     assert sender.receive(DECLINE) == [Declined("declined", "no")]
     assert sender.messages_to_send() == [BYE]
+
+
+# --- a part of another file
+
+
+def sending(*entries: Entry, have: dict[int, int]) -> Sender:
+    """Return a sender whose receiver has these parts."""
+    sender = sender_in(TransferState.OFFERING, list(entries))
+    sender.receive(accept(have=[[number, offset] for number, offset in have.items()]))
+    return sender
+
+
+def test_file_begins_again_once_and_only_with_a_part() -> None:
+    sender = sending(Entry("a", size=5), Entry("b", size=5), have={0: 3})
+    sender.data(0, 3, b"x")
+    assert decode_frame(sender.restart(0)) == Frame(FrameKind.RESTART, 0, 4, 0, b"", None)
+    with pytest.raises(LocalProtocolError, match="of which the receiver has no part"):
+        sender.restart(0)
+    sender.data(0, 0, b"12345", bytes(32))
+    with pytest.raises(LocalProtocolError, match="of which the receiver has no part"):
+        sender.restart(1)
+
+
+@pytest.mark.parametrize(
+    "digests",
+    [[[1, 1, "0" * 64]], [[0, 4, "0" * 64]], [[0, 2, "0" * 64], [0, 2, "0" * 64]]],
+)
+def test_sender_refuses_digests_of_what_the_receiver_does_not_have(digests: list[object]) -> None:
+    sender = sender_in(TransferState.OFFERING, [Entry("a", size=5), Entry("b", size=5)])
+    with pytest.raises(RemoteProtocolError):
+        sender.receive(accept(have=[[0, 3]], digests=digests))

@@ -16,10 +16,11 @@ from dcsend.files.journal import INTERVAL
 from dcsend.files.manifest import scan
 from dcsend.files.trailing import Checked
 from dcsend.session.checks import show_checks
-from dcsend.session.events import Checking, Event, ManifestKnown, Progressed
+from dcsend.session.events import Checking, Event, ManifestKnown, Progressed, Warned
 from tests.support.gate import Gate
 from tests.support.halves import SETTINGS, both, receiver, sender
 from tests.support.memory import connected_pair
+from tests.support.resuming import flip
 
 SIZE = INTERVAL + (2 << 20)
 
@@ -61,6 +62,20 @@ async def test_only_the_rest_is_sent_and_progress_begins_there(
         assert INTERVAL < steps[0].bytes <= steps[-1].bytes == steps[-1].total == SIZE
         assert steps[-1].file_bytes == SIZE
     assert same(tmp_path / "in/film.bin", source)
+
+
+async def test_changed_file_begins_again_in_the_same_run(source: Path, tmp_path: Path) -> None:
+    flip(source, 5)  # same size and time
+    left, right = connected_pair()
+    sending, receiving = sender(left, source), receiver(right, tmp_path / "in")
+    assert await both(sending, receiving) == (None, None)
+    assert same(tmp_path / "in/film.bin", source)
+    for side in (sending, receiving):
+        (note,) = (event for event in side.events if isinstance(event, Warned))
+        assert "film.bin has changed since a part of it was received" in note.message
+        *_, last = (event for event in side.events if isinstance(event, Progressed))
+        assert (last.bytes, last.total, last.file_bytes) == (SIZE, SIZE, SIZE)
+        assert side.tally.bytes >= SIZE
 
 
 @pytest.mark.full

@@ -27,6 +27,25 @@ def flip(path: Path, offset: int) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
+_HELD: Final = """
+import threading
+from dcsend.files.reading import FileReader
+
+pieces = FileReader.pieces
+
+def held(self, start):
+    position = start
+    for piece in pieces(self, start):
+        position += piece if isinstance(piece, int) else len(piece)
+        yield piece
+        if position >= {at}:
+            threading.Event().wait()
+
+FileReader.pieces = held
+"""
+"Lets a sender read no further than to this offset, as from a disk that does not respond."
+
+
 class Interrupted:
     """One file that is sent from run to run.
 
@@ -44,18 +63,26 @@ class Interrupted:
         self.journal = output / f"{source.name}.dcsend-journal"
         self._output = output
 
-    def begin(self) -> tuple[Program, Program]:
-        """Start a sender and a receiver."""
-        sender = self._stage.send(self.source)
+    def begin(self, before: str = "") -> tuple[Program, Program]:
+        """Start a sender, with *before* as of `Program`, and a receiver."""
+        sender = self._stage.send(self.source, before=before)
         return sender, self._stage.receive(sender.code, self._output)
 
-    def interrupt(self, at: int, side: str, number: signal.Signals = signal.SIGKILL) -> int:
+    def interrupt(
+        self, at: int, side: str, number: signal.Signals = signal.SIGKILL, *, held: bool = True
+    ) -> int:
         """Transfer until the receiver has *at* bytes, then end *side*, and then the other one.
+
+        Args:
+            at: bytes.
+            side: `sender` or `receiver`.
+            number: ends that side.
+            held: whether the sender sends no more than about so many bytes.
 
         Returns:
             Bytes of the part; 0 if there is none.
         """
-        sender, receiver = self.begin()
+        sender, receiver = self.begin(_HELD.format(at=at) if held else "")
         receiver.until(
             lambda event: event["event"] == "progress" and event["bytes"] >= at, f"{at} bytes"
         )
@@ -71,11 +98,12 @@ class Interrupted:
         """Whether the file has arrived although a program was killed."""
         return self.target.exists() and not self.part.exists()
 
-    def complete(self, before: int) -> tuple[Ended, Ended]:
+    def complete(self, before: int, limit: int = _LIMIT) -> tuple[Ended, Ended]:
         """Continue to the end, and check the file and the number of bytes that are sent again.
 
         Args:
-            before: bytes of the part.
+            before: bytes of the part that are of use.
+            limit: bytes that may be sent beyond those that were not there.
         """
         size = self.source.stat().st_size
         sender, receiver = self.begin()
@@ -84,5 +112,5 @@ class Interrupted:
         assert digest(self.target) == digest(self.source)
         assert not self.part.exists()
         assert not self.journal.exists()
-        assert received.done["bytes"] - (size - before) <= _LIMIT
+        assert received.done["bytes"] - (size - before) <= limit
         return sent, received

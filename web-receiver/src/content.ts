@@ -48,5 +48,12 @@ export interface Abort extends Part {
   readonly reason: string;
 }
 
+/** The sender has another file than the receiver has a part of: it follows from its start. */
+export interface Restart extends Part {
+  readonly type: "restart";
+  /** Bytes that the receiver has, which are of no use. */
+  readonly offset: number;
+}
+
 /** Content of entries, in the order of the frames. */
-export type Content = Data | Hole | End | Abort;
+export type Content = Data | Hole | End | Abort | Restart;

@@ -136,7 +136,7 @@ function receiving(conversation: Conversation, disk: Map<number, string>): Half 
   let written = 0;
   const write = (content: Content) => {
     const { number, type } = content;
-    if (type === "abort") disk.delete(number);
+    if (type === "abort" || type === "restart") disk.delete(number);
     else {
       const added = type === "hole" ? "00".repeat(content.length) : hex(content.payload);
       const offset = type === "end" ? content.size - content.payload.length : content.offset;

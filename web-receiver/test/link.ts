@@ -194,6 +194,7 @@ export class Link {
     this.#flight -= event.cost;
     this.receiver.written(event.cost);
     if (this.#plan.unsaved?.includes(event.number)) return;
+    if (event.type === "restart") throw new Error("the page has no parts");
     if (event.type === "abort") {
       this.receiver.verdict(event.number, "failed");
       return;

@@ -105,6 +105,8 @@ export class TestSink implements Sink {
       case "hole":
         bytes.push(...new Uint8Array(content.length));
         return [];
+      case "restart":
+        throw new Error("the page has no parts");
       case "abort":
         return [this.#outcome(number, "aborted", content.reason)];
       case "end": {

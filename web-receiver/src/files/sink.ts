@@ -4,7 +4,7 @@
  * Each file is put in place when its digest matches. An error of one file fails that file alone; a
  * destination that is full or gone ends the run. Texts are kept in memory.
  */
-import type { Abort, Bytes, Content, End } from "../content.ts";
+import type { Bytes, Content, Data, End, Hole } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, LocalProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
@@ -94,6 +94,8 @@ export class FileSink {
       throw new LocalProtocolError(`content for entry ${number}, which was not accepted`);
     }
     if (this.#ended.has(number)) return;
+    // Only of a part, and the page keeps none.
+    if (content.type === "restart") throw new LocalProtocolError(`restart of entry ${number}`);
     await this.#guard(number, async () => {
       if (content.type === "abort") await this.#abort(number, content.reason);
       else await this.#write(await this.#open(number), content);
@@ -129,7 +131,7 @@ export class FileSink {
     return this.#current;
   }
 
-  async #write(current: Current, content: Exclude<Content, Abort>): Promise<void> {
+  async #write(current: Current, content: Data | Hole | End): Promise<void> {
     const { intake, output } = current;
     if (content.type === "hole") {
       intake.check(content.offset, content.length);

@@ -12,7 +12,7 @@ import * as limits from "./limits.ts";
 
 /** One frame that has arrived. */
 export interface Frame {
-  readonly kind: "data" | "hole" | "abort" | "batch";
+  readonly kind: "data" | "hole" | "abort" | "batch" | "restart";
   /** Number of the entry; of a BATCH that of its first file. */
   readonly number: number;
   /** Offset of the content in the file, in bytes; of a BATCH the number of its files. */
@@ -33,6 +33,8 @@ const HOLE = 2;
 const ABORT = 3;
 /** Whole files; not sent by the page, which reads one file after the other. */
 const BATCH = 4;
+/** Not sent by the page, which does not compare what a receiver has. */
+const RESTART = 5;
 /** Flag of a DATA frame that is the last of its file: the digest follows the payload. */
 const END = 1;
 const CRC_AT = 20;
@@ -156,6 +158,7 @@ export function abortReason(payload: Uint8Array): string {
 function kindOf(type: number, length: number): Frame["kind"] | null {
   if (type === DATA) return "data";
   if (type === BATCH) return "batch";
+  if (type === RESTART && length === 0) return "restart";
   if (type === HOLE && length >= 1 && length <= limits.MAX_HOLE) return "hole";
   if (type === ABORT && length <= limits.MAX_MESSAGE) return "abort";
   return null;

@@ -45,6 +45,8 @@ export class Ledger {
   #known = true;
   /** Zeros of the current file that were holes. */
   #holes = 0;
+  /** Whether the current file has begun again. */
+  #restarted = false;
 
   /** `skip` are numbers that are not sent, `have` the first offset of files that exist in part. */
   constructor(
@@ -111,6 +113,20 @@ export class Ledger {
   placeFault(number: number, offset: number): string {
     if (number === this.number && offset === this.position) return "";
     return `frame of ${number} at ${offset}, while ${this.number} at ${this.position} is due`;
+  }
+
+  /** Return what is wrong with RESTART as the next frame. */
+  restartFault(number: number, offset: number): string {
+    if (number === this.number && (this.#restarted || !this.#have.has(number))) {
+      return `restart of ${number}, of which there is no part`;
+    }
+    return this.placeFault(number, offset);
+  }
+
+  /** Begin the current file again. */
+  passRestart(): void {
+    this.position = this.#holes = 0;
+    this.#restarted = true;
   }
 
   /** Count DATA of the current file. */
@@ -203,6 +219,7 @@ export class Ledger {
     this.#limit = entry.size ?? limits.MAX_SAFE;
     this.position = this.#have.get(this.number) ?? 0;
     this.#holes = 0;
+    this.#restarted = false;
   }
 }
 

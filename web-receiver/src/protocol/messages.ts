@@ -16,6 +16,8 @@ import {
   byNumber,
   checkDepth,
   choice,
+  DIGESTS,
+  type Digest,
   Fields,
   integer,
   LONE_SURROGATE,
@@ -89,10 +91,12 @@ export interface Accept {
   readonly window: number;
   /** [entry number, one of SKIP_REASONS]. */
   readonly skip: readonly (readonly [number, string])[];
-  /** [file number, bytes that the receiver already holds, verified]. */
+  /** [file number, bytes that the receiver already holds]. */
   readonly have: readonly (readonly [number, number])[];
   /** Whether no other Accept follows. */
   readonly last: boolean;
+  /** [file number, offset, SHA-256 of the bytes before it in hex]; not sent or used by the page. */
+  readonly digests?: readonly Digest[];
 }
 
 /** The receiver declines the offer. */
@@ -357,7 +361,8 @@ const READERS: {
     const skip = fields.reasonsByNumber("skip", 0, SKIP_REASONS, "failed");
     const have = fields.read("have", HAVE);
     const last = readLast(fields, skip.length + have.length);
-    return { type: "accept", window, skip, have, last };
+    const digests = fields.has("digests") ? { digests: fields.read("digests", DIGESTS) } : {};
+    return { type: "accept", window, skip, have, last, ...digests };
   },
   decline(fields) {
     const reason = fields.reason("reason", DECLINE_REASONS, "error");

@@ -229,6 +229,11 @@ export class Receiver extends Side {
       return [{ type: "abort", number, reason: abortReason(payload), cost }];
     }
     if (kind === "batch") return this.#onBatch(frame);
+    if (kind === "restart") {
+      refuse(ledger.restartFault(number, offset));
+      ledger.passRestart();
+      return [{ type: "restart", number, offset, cost }];
+    }
     refuse(ledger.frameFault(number, offset, length, digest !== null));
     if (kind === "hole") {
       refuse(ledger.holeFault(length));

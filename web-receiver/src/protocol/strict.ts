@@ -127,6 +127,21 @@ export function byNumber<T>(
 }
 
 const NUMBER = integer(0, limits.MAX_ENTRIES - 1);
+const OFFSET = integer(1, limits.MAX_SAFE);
+
+/** File number, offset, and SHA-256 of the bytes before it in hex. */
+export type Digest = readonly [number, number, string];
+
+/** [[file number, offset, SHA-256], …]. */
+export const DIGESTS = array(0, limits.MAX_DIGESTS, {
+  name: "[number, offset, SHA-256]",
+  fits: (item): item is Digest =>
+    Array.isArray(item) &&
+    item.length === 3 &&
+    NUMBER.fits(item[0]) &&
+    OFFSET.fits(item[1]) &&
+    /^[0-9a-f]{64}$/.test(String(item[2])),
+});
 const REASON = text(limits.MAX_REASON);
 
 function one<T extends string>(reason: string, known: readonly T[], otherwise: T): T {

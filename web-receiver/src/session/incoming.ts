@@ -352,6 +352,6 @@ export class Incoming implements TransferHalf {
 
 /** Return the bytes of a file that a content stands for. */
 function lengthOf(content: Content): number {
-  if (content.type === "abort") return 0;
+  if (content.type === "abort" || content.type === "restart") return 0;
   return content.type === "hole" ? content.length : content.payload.length;
 }
