@@ -234,7 +234,7 @@ class Trickle(Generic[Peer]):
         """
         if self._relay_only and not self._gathering.has_servers:
             raise UsageError(
-                "--relay-only needs a relay", "name one: --ice-server turn:USER:PASSWORD@HOST"
+                "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
             )
         type = SdpType.OFFER if self._listener is None else SdpType.ANSWER
         candidates = self._gathering.described()
