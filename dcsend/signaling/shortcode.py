@@ -62,6 +62,8 @@ _FILE_NAME: Final = re.compile(r"[/\\]|\.[0-9A-Za-z]")
 _BEGINNING: Final = re.compile(r"[0-9]{1,19}[^0-9]")
 """A number with something behind it. No other code begins so: a dial code and a session description
 begin with letters, and a link has only digits, about 150."""
+_ONLY_NUMBER: Final = re.compile(r"[^A-Za-z]*[0-9][^A-Za-z]*")
+"What precedes the first word."
 _NUMBER_ALONE: Final = re.compile(r"[0-9]{1,9}")
 _LONGEST: Final = 20
 "Letters of a wrong word; more are a part of another code."
@@ -204,16 +206,18 @@ def is_short_code(text: str) -> bool:
 def completed(typed: str) -> list[str]:
     """Return *typed* with its last word completed, in each possible way; for the Tab key.
 
-    Empty if *typed* does not end with a letter, or if no word begins so.
+    A hyphen follows the first word. Empty if *typed* does not end with a letter, or if no word
+    begins so.
 
     >>> completed("7-wal"), completed("7-walrus-qui"), completed("7-walrus-")
-    (['7-walrus'], ['7-walrus-quilt'], [])
+    (['7-walrus-'], ['7-walrus-quilt'], [])
     """
     found = re.search(r"[A-Za-z]+\Z", typed)
     if found is None or "@" in typed:
         return []
     begun = typed[: found.start()]
-    return [begun + word for word in word_lists.completions(found[0].lower())]
+    end = "-" if _ONLY_NUMBER.fullmatch(begun) else ""
+    return [begun + word + end for word in word_lists.completions(found[0].lower())]
 
 
 def own(text: str) -> OwnCode:

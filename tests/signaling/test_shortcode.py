@@ -204,9 +204,10 @@ def test_new_words_make_a_code() -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("7-wal", ["7-walrus"]),
-        ("7 WAL", ["7 walrus"]),
-        ("7wal", ["7walrus"]),
+        ("7-wal", ["7-walrus-"]),
+        ("7 WAL", ["7 walrus-"]),
+        ("7wal", ["7walrus-"]),
+        ("7-walrus", ["7-walrus-"]),
         ("wal", ["walrus"]),
         (
             "dcsend chat 7-walrus-um",

@@ -14,8 +14,6 @@ import { completed, isShortCode, read, type ShortCode } from "./signaling/shortc
 
 /** A number and a letter, after which a word can be completed. */
 const NUMBERED = /^\W*\d{1,6}[\s\p{P}]+[a-z]/iu;
-/** A number and one word, after which another word follows. */
-const ONE_WORD = /^\W*\d+[^a-z]*[a-z]+$/i;
 
 /** Hosts that mean the same device. */
 const LOOPBACK = /^(.*\.)?localhost$|^127\.|^\[::1\]$/;
@@ -105,7 +103,5 @@ function besideDial(text: string, options: (server: Server) => JoinOptions): Con
 /** Return texts that complete the last word of `typed`, if that is a short code. */
 export function complete(typed: string): string[] {
   if (!NUMBERED.test(typed)) return [];
-  return completed(typed)
-    .map((text) => (ONE_WORD.test(text) ? `${text}-` : text))
-    .filter((text) => text !== typed);
+  return completed(typed).filter((text) => text !== typed);
 }

@@ -300,7 +300,7 @@ export class Display implements Questions {
   }
 
   #peer(): string {
-    return this.#connection === null ? strings.them : wording.describePeer(this.#connection);
+    return this.#connection === null ? strings.unnamed : wording.describePeer(this.#connection);
   }
 
   #state(): State | undefined {

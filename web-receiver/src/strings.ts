@@ -180,6 +180,7 @@ export const strings = {
   snippet: "Text from the other side",
   you: "You",
   them: "Other side",
+  unnamed: "the other side",
   nothing: "nothing",
   everything: "Everything",
   unknownSize: "unknown size",

@@ -105,7 +105,7 @@ test.each([
 });
 
 test.each([
-  ["7-wal", ["7-walrus"]],
+  ["7-wal", ["7-walrus-"]],
   ["WAL", ["walrus"]],
   ["7-walrus-um", ["7-walrus-umbrella", "7-walrus-umpire"]],
   ["7-walrus-", []],

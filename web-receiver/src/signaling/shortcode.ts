@@ -163,14 +163,15 @@ export function isShortCode(text: string): boolean {
 }
 
 /**
- * Return `typed` with its last word completed, in each possible way; empty if it does not end with
- * a letter, or if no word begins so.
+ * Return `typed` with its last word completed, in each possible way; a hyphen follows the first word.
+ * Empty if `typed` does not end with a letter, or if no word begins so.
  */
 export function completed(typed: string): string[] {
   const found = /[A-Za-z]+$/.exec(typed);
   if (found === null || typed.includes("@")) return [];
   const begun = typed.slice(0, found.index);
-  return completions(found[0].toLowerCase()).map((word) => begun + word);
+  const end = /^[^A-Za-z]*\d[^A-Za-z]*$/.test(begun) ? "-" : "";
+  return completions(found[0].toLowerCase()).map((word) => begun + word + end);
 }
 
 /**
