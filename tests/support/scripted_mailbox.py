@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -44,33 +46,44 @@ async def raw_server(
     serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
     host: str = "127.0.0.1",
 ) -> AsyncIterator[int]:
-    """Serve each TCP connection to *host* with *serve*; yield the port."""
-    tasks: set[asyncio.Task[None]] = set()
-    is_closing = False
+    """Serve each TCP connection to *host* with *serve*; yield the port.
 
-    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if is_closing:  # accepted before, and reported now
-            writer.close()
-            return
-        task = asyncio.get_running_loop().create_task(converse(reader, writer))
+    All sockets are closed at the end. `asyncio.start_server` may report a connection after that.
+    """
+    loop = asyncio.get_running_loop()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept() -> None:
+        sock, _ = listening.accept()
+        task = loop.create_task(converse(sock))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def converse(sock: socket.socket) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=sock)
+        except BaseException:
+            sock.close()
+            raise
         try:
             await serve(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
-    server = await asyncio.start_server(connected, host, 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        is_closing = True
-        server.close()
-        for task in tasks.copy():
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
+        listening.setblocking(False)
+        loop.add_reader(listening, accept)
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            loop.remove_reader(listening)
+            await asyncio.sleep(0)  # so that each task has its socket
+            for task in tasks.copy():
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
