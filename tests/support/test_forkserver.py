@@ -9,13 +9,14 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.support import command_line, forkserver
-from tests.support.processes import Program, Stage
+from tests.support.processes import PATIENCE, Program, Stage
 
 pytestmark = [
     pytest.mark.full,
@@ -40,10 +41,25 @@ def descriptors(place: Path) -> list[tuple[int, str]]:
     return found
 
 
+def sleeping(place: Path) -> dict[str, str]:
+    """Return the lines of the status of a process while its main thread waits.
+
+    While it begins a thread, which a new interpreter may do after it has shown a code, all signals
+    are blocked for a moment (glibc, `pthread_create`).
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        lines = (place / "status").read_text().splitlines()
+        status = dict(line.split(":", 1) for line in lines)
+        if status["State"].strip().startswith("S"):
+            return status
+        assert time.monotonic() < deadline, status["State"]
+
+
 def described(program: Program) -> dict[str, object]:
     """Describe a program that has shown a code, as the kernel does."""
     place = Path(f"/proc/{program.process.pid}")
-    status = dict(line.split(":", 1) for line in (place / "status").read_text().splitlines())
+    status = sleeping(place)
     numbers = (place / "stat").read_text().rpartition(")")[2].split()
     opened = descriptors(place)
     kinds = [re.sub(r"\[?\d+\]?$", "", link) for kind, link in opened if kind not in OWN]
