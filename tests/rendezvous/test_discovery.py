@@ -113,7 +113,7 @@ def test_second_responder_that_is_late_is_found(
         assert not joiner.run(discovery.is_taken("7"))  # both wait by then
         with one.within(discovery.announced("7", 1)):
             assert {place.port for place in finding.result()} == {1, 2}
-        late.cancel()
+        other.cancel(late)
 
 
 def test_number_that_two_hosts_announce_is_found_twice(linked: MakeLan) -> None:

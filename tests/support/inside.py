@@ -39,6 +39,14 @@ class Inside:
         """Start a coroutine on this host."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    def cancel(self, work: Future[T]) -> None:
+        """Cancel what `start` has started, and wait for its end.
+
+        The end of the loop would cancel it once more, in the middle of closing its sockets.
+        """
+        work.cancel()
+        self.run(_cancelled())
+
     @contextmanager
     def within(self, manager: AbstractAsyncContextManager[T]) -> Iterator[T]:
         """Enter an asynchronous context on this host, in one task."""
@@ -83,6 +91,12 @@ def linked(lan: MakeLan) -> MakeLan:
 async def has(address: str) -> None:
     """Wait until this machine has an address whose interface has a link."""
     await until(lambda: address in own_addresses())
+
+
+async def _cancelled() -> None:
+    ending = [task for task in asyncio.all_tasks() if task.cancelling()]
+    if ending:
+        await asyncio.wait(ending)
 
 
 async def _future() -> asyncio.Future[Any]:
