@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,29 +11,12 @@ import pytest
 
 from dcsend.signaling.dialcode import Address, decode
 from dcsend.signaling.link import both_codes, link_of_both
-from tests.support.mailbox_server import StockServer
 from tests.support.page import Page, here, random_file
-from tests.support.page_host import hosted
 from tests.support.peers import LOCAL
 from tests.support.processes import Program, Stage, digest
 from tests.support.udp import bound
 
 pytestmark = pytest.mark.full
-
-
-@pytest.fixture
-def server(stock_server: StockServer, page: Page) -> str:
-    """The URL of a running server."""
-    stock_server.start()
-    page.permit(stock_server.server.url)
-    return stock_server.server.url
-
-
-@pytest.fixture
-async def base(server: str) -> AsyncIterator[str]:
-    """The address of a hosted page."""
-    async with hosted(server) as served:
-        yield served
 
 
 @pytest.fixture
@@ -43,10 +26,10 @@ def silent() -> Iterator[Address]:
         yield Address(LOCAL, sock.getsockname()[1])
 
 
-def options(base: str, server: str) -> tuple[str, ...]:
+def options(link: str, server: str) -> tuple[str, ...]:
     """Return the options of a terminal whose link points to the hosted page."""
     common = (*here(), "--stun", "none", "--no-mdns")
-    return (*common, "--page-url", base, "--server", server)
+    return (*common, "--page-url", link, "--server", server)
 
 
 async def link_of(program: Program) -> str:
@@ -63,10 +46,10 @@ def elsewhere(link: str, silent: Address) -> str:
 
 
 async def test_page_in_the_same_network_dials_and_uses_no_server(
-    page: Page, stage: Stage, server: str, base: str, tmp_path: Path
+    page: Page, stage: Stage, server: str, link: str, tmp_path: Path
 ) -> None:
     file = random_file(tmp_path / "film", 1_000_000)
-    sender = stage.send(file, *options(base, server))
+    sender = stage.send(file, *options(link, server))
     await page.open(await link_of(sender))
     await page.accept("memory")
     await page.until("done")
@@ -78,10 +61,10 @@ async def test_page_in_the_same_network_dials_and_uses_no_server(
 
 
 async def test_page_in_another_network_uses_the_short_code(
-    page: Page, stage: Stage, server: str, base: str, silent: Address, tmp_path: Path
+    page: Page, stage: Stage, server: str, link: str, silent: Address, tmp_path: Path
 ) -> None:
     file = random_file(tmp_path / "photo.jpg", 1_000_000)
-    receiver = stage.receive("", tmp_path / "out", *options(base, server))
+    receiver = stage.receive("", tmp_path / "out", *options(link, server))
     await page.open(elsewhere(await link_of(receiver), silent))
     await page.choose(file)
     await page.tab.click("#send")
@@ -92,10 +75,10 @@ async def test_page_in_another_network_uses_the_short_code(
 
 
 async def test_reload_after_the_guess_dials_only(
-    page: Page, stage: Stage, server: str, base: str, silent: Address
+    page: Page, stage: Stage, server: str, link: str, silent: Address
 ) -> None:
     """The short code is used up; the dial code works again."""
-    sender = stage.send("--text", "hello", *options(base, server))
+    sender = stage.send("--text", "hello", *options(link, server))
     link = await link_of(sender)
     await page.open(elsewhere(link, silent))
     await page.until("offered")

@@ -6,8 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,10 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.support import coturn
 from tests.support.browsers import Browser, require
 from tests.support.coturn import Coturn
 from tests.support.mailbox_server import StockServer
-from tests.support.page import Page, here, lan_address, random_file
+from tests.support.page import Page, here, random_file
 from tests.support.page_host import hosted
 from tests.support.processes import Stage, digest
 from tests.support.scripted_mailbox import scripted_server
@@ -38,24 +36,6 @@ RELAY_ONLY = """() => {
   };
 }"""
 "Lets the browser use relayed candidates only, as behind a firewall that blocks all others."
-
-
-@pytest.fixture
-def relay(tmp_path: Path) -> Iterator[Coturn]:
-    """Run coturn on an address that browsers use; of loopback they make no candidates."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def popen(argv: list[str]) -> None:
-        started.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL))
-
-    folder = tmp_path / "coturn"
-    folder.mkdir()
-    try:
-        yield coturn.start(folder, popen, lan_address())
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
 
 
 @asynccontextmanager
@@ -134,6 +114,23 @@ async def received(page: Page, stage: Stage, server: str, file: Path) -> str:
     return await page.tab.evaluate("document.querySelector('#facts').textContent")  # type: ignore[no-any-return]
 
 
+async def receive_by(
+    named: str, page: Page, stage: Stage, stock_server: StockServer, folder: Path
+) -> None:
+    """Receive a file through the TURN server that is *named* in the page."""
+    stock_server.start()
+    page.permit(stock_server.server.url)
+    file = random_file(folder / "film", 3_000_000)
+    async with hosted(stock_server.server.url) as link:
+        await page.open(link)
+        await page.until("paste")
+        await page.tab.call(
+            "(servers) => { document.querySelector('#servers').value = servers; }", named
+        )
+        facts = await received(page, stage, stock_server.server.url, file)
+    assert "through a relay" in facts
+
+
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 async def test_page_receives_through_the_relay_that_a_person_names(
     relayed: Page,
@@ -143,35 +140,15 @@ async def test_page_receives_through_the_relay_that_a_person_names(
     tmp_path: Path,
     transport: str,
 ) -> None:
-    stock_server.start()
-    relayed.permit(stock_server.server.url)
-    file = random_file(tmp_path / "film", 3_000_000)
-    async with hosted(stock_server.server.url) as link:
-        await relayed.open(link)
-        await relayed.until("paste")
-        await relayed.tab.call(
-            "(servers) => { document.querySelector('#servers').value = servers; }",
-            f"turn:user:password@{relay.host}:{relay.port}?transport={transport}",
-        )
-        facts = await received(relayed, stage, stock_server.server.url, file)
-    assert "through a relay" in facts
+    named = f"turn:user:password@{relay.host}:{relay.port}?transport={transport}"
+    await receive_by(named, relayed, stage, stock_server, tmp_path)
 
 
 async def test_page_receives_through_a_relay_over_tls(
     trusting: Page, stage: Stage, relay: Coturn, stock_server: StockServer, tmp_path: Path
 ) -> None:
-    stock_server.start()
-    trusting.permit(stock_server.server.url)
-    file = random_file(tmp_path / "film", 3_000_000)
-    async with hosted(stock_server.server.url) as link:
-        await trusting.open(link)
-        await trusting.until("paste")
-        await trusting.tab.call(
-            "(servers) => { document.querySelector('#servers').value = servers; }",
-            f"turns:user:password@{relay.host}:{relay.tls_port}",
-        )
-        facts = await received(trusting, stage, stock_server.server.url, file)
-    assert "through a relay" in facts
+    named = f"turns:user:password@{relay.host}:{relay.tls_port}"
+    await receive_by(named, trusting, stage, stock_server, tmp_path)
 
 
 async def test_page_receives_through_the_relay_that_the_server_offers(
