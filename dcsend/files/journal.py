@@ -146,6 +146,11 @@ class Journal:
             raise
         return cls(folder, journal_name, fd, position)
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the journal."""
+        return self._fd
+
     def note(self, position: int, hasher: _Hash, start: int = 0) -> bool:
         """Write a line if *position* has passed the next multiple of `INTERVAL`.
 

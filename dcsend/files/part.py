@@ -26,11 +26,18 @@ from dcsend.files.disk import NONBLOCK, close_quietly
 from dcsend.files.folder import Folder, Identity, identity
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.intake import zeros
+from dcsend.files.interval_sync import IntervalSync
 from dcsend.files.journal import Journal, wants_journal
 from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, folded, numbered
 from dcsend.files.placed_files import PlacedFiles
-from dcsend.files.resuming import changed_error, limit_permissions, open_check, open_part
+from dcsend.files.resuming import (
+    changed_error,
+    damaged_error,
+    limit_permissions,
+    open_check,
+    open_part,
+)
 from dcsend.files.trailing import Changed, Trailing
 from dcsend.printable import printable
 
@@ -77,8 +84,8 @@ class PartFile(IncomingFile):
     """
 
     __slots__ = (
-        *("_check", "_identity", "_journal", "_key", "_line", "_changed", "_own_parts"),
-        "_part",
+        *("_changed", "_check", "_identity", "_interval_sync", "_journal", "_key", "_line"),
+        *("_own_parts", "_part"),
     )
 
     def __init__(
@@ -113,14 +120,19 @@ class PartFile(IncomingFile):
         "Offset from which on `hasher` is; that of the last line of the journal during the check."
         self._changed: Changed | None = None
         "What the check has found."
+        self._interval_sync: IntervalSync | None = None
+        "None for a file that is too small for a journal."
         try:
             if start:
                 self._continue(start, mode)
             elif wants_journal(entry):
                 self._journal = Journal.create(folder, name, entry, manifest())
+            if self._journal is not None:
+                journal = self._journal.descriptor
+                self._interval_sync = IntervalSync(folder, fd, journal, start)
         except (OSError, DestinationError):
             if start:
-                self._close_check()
+                self._close_threads()
                 self._release()  # the part stays
             else:
                 self.discard()
@@ -177,7 +189,7 @@ class PartFile(IncomingFile):
             hasher = check.finish(written) if wait else check.catch_up(written)
         except Changed as changed:
             self._changed = changed
-            raise _damaged(self.entry, changed) from None
+            raise damaged_error(self.entry, changed) from None
         if hasher is None:
             return False
         for block in zeros(self._hole):
@@ -206,13 +218,15 @@ class PartFile(IncomingFile):
         return self._check is not None and self._check.is_busy
 
     def _note(self) -> None:
-        """Write a line of the journal, if it is time for one."""
+        """Write a line of the journal and begin a sync, if it is time for one."""
         if (
             self._journal is not None
             and self._journal.note(self.position, self.hasher, self._line)
             and self._line
         ):
             self.hasher, self._line = hashlib.sha256(), self.position
+        if self._interval_sync is not None:
+            self._interval_sync.note(self.position - self._hole)
 
     def check_name(self, existing: Existing, placed: PlacedFiles | None) -> None:
         """Refuse a file that could not get its final name, before its content is received.
@@ -230,6 +244,12 @@ class PartFile(IncomingFile):
     def descriptor_count(self) -> int:
         """How many descriptors are open for this file."""
         return 1 if self._journal is None else 2  # the check has ended when this counts
+
+    def finish(self) -> None:
+        """See `IncomingFile.finish`; also raises the error of an earlier sync."""
+        super().finish()
+        if self._interval_sync is not None:
+            self._interval_sync.settle()
 
     def place(self, existing: Existing, placed: PlacedFiles | None) -> str:
         """Rename the part; see `IncomingFile.place`. The part still exists if it raises."""
@@ -257,7 +277,7 @@ class PartFile(IncomingFile):
 
     def keep(self) -> bool:
         """Close the part; it stays with its journal for a later run."""
-        self._close_check()
+        self._close_threads()
         kept = False
         with contextlib.suppress(OSError):
             if self._hole:
@@ -276,7 +296,7 @@ class PartFile(IncomingFile):
         if changed is None or not changed.good or self._journal is None:
             self.discard()
             return False
-        self._close_check()
+        self._close_threads()
         kept = False
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, changed.good)
@@ -287,7 +307,7 @@ class PartFile(IncomingFile):
 
     def discard(self) -> None:
         """Remove the part and its journal; never raises."""
-        self._close_check()
+        self._close_threads()
         with contextlib.suppress(OSError):
             if self._exists():
                 if os.name == "nt":
@@ -302,9 +322,11 @@ class PartFile(IncomingFile):
         """The path of the part."""
         return self.folder.path_of(self._part)
 
-    def _close_check(self) -> None:
+    def _close_threads(self) -> None:
         if self._check is not None:
             self._check.close(wait=os.name == "nt")  # Windows removes no open file
+        if self._interval_sync is not None:
+            self._interval_sync.close()
 
     def _exists(self) -> bool:
         status = self.folder.lstat(self._part)
@@ -366,15 +388,6 @@ def check_replaceable(folder: Folder, name: str, placed: PlacedFiles | None, pat
     # On a file system that ignores case or composition two names of a manifest may be one.
     if placed is not None and placed.contains(status, path):
         raise NameTaken(f"{printable(name)} is the name of another received file here")
-
-
-def _damaged(entry: Entry, changed: Changed) -> DestinationError:
-    first, last = (round(offset / 1_000_000) for offset in (changed.good, changed.bad))
-    kept = "what precedes them is kept: " if changed.good else ""
-    return DestinationError(
-        f"{printable(entry.path)}: bytes {first} to {max(last, first + 1)} MB of its part were "
-        f"changed on the disk; {kept}run it again"
-    )
 
 
 def _appeared(name: str) -> NameTaken:

@@ -19,13 +19,14 @@ from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, identity
 from dcsend.files.journal import MIN_SIZE, Point, find_points, open_journal, parse_points
 from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import PART_SUFFIX, safe_path
-from dcsend.files.trailing import Trailing
+from dcsend.files.trailing import Changed, Trailing
 from dcsend.listing import Entries
 from dcsend.printable import printable
 
 __all__ = [
     "FoundPart",
     "changed_error",
+    "damaged_error",
     "find_parts",
     "is_part",
     "limit_permissions",
@@ -141,6 +142,16 @@ def changed_error(name: str) -> DestinationError:
     return DestinationError(
         f"the unfinished part of {printable(name)} was changed or removed meanwhile",
         "run it again",
+    )
+
+
+def damaged_error(entry: Entry, changed: Changed) -> DestinationError:
+    """Return the error for a part that differs from its journal."""
+    first, last = (round(offset / 1_000_000) for offset in (changed.good, changed.bad))
+    kept = "what precedes them is kept: " if changed.good else ""
+    return DestinationError(
+        f"{printable(entry.path)}: bytes {first} to {max(last, first + 1)} MB of its part were "
+        f"changed on the disk; {kept}run it again"
     )
 
 
