@@ -46,7 +46,10 @@ class Holes:
         Raises:
             OSError: a system call failed.
         """
-        if position < self._hole[1]:
+        first, last = self._hole
+        if position < last:
+            if position >= first:
+                os.lseek(self._fd, last, os.SEEK_SET)
             return self._hole
         if sys.platform == "win32":
             return self._size, self._size

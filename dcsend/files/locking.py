@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from typing import Final
 
 from dcsend.errors import DestinationError
 from dcsend.printable import printable
@@ -11,17 +12,34 @@ from dcsend.printable import printable
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["locked_error", "try_lock"]
+__all__ = ["has_locks", "locked_error", "try_lock"]
+
+_LOCKED: Final = (errno.EWOULDBLOCK, errno.EACCES)
+"Errors of a file that another process has locked."
 
 
 def try_lock(fd: int) -> bool:
-    """Lock a file until it is closed; return False if another process has locked it."""
+    """Lock a file until it is closed; return False if another process has locked it.
+
+    Returns True on a file system without locks, as some network file systems are. There two runs
+    have two parts, of which `PartFile.place` finds one removed; none is continued (`has_locks`).
+    """
     if sys.platform != "win32":
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            # Some network file systems have no locks; `PartFile.place` detects a second writer.
-            return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+            return error.errno not in _LOCKED
+    return True
+
+
+def has_locks(fd: int) -> bool:
+    """Return whether the file system of a file that nobody locks has locks."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(fd, fcntl.LOCK_UN)
+        except OSError as error:
+            return error.errno in _LOCKED
     return True
 
 

@@ -128,8 +128,7 @@ class PartFile(IncomingFile):
             elif wants_journal(entry):
                 self._journal = Journal.create(folder, name, entry, manifest())
             if self._journal is not None:
-                journal = self._journal.descriptor
-                self._interval_sync = IntervalSync(folder, fd, journal, start)
+                self._interval_sync = IntervalSync(folder, fd, self._journal.descriptor, start)
         except (OSError, DestinationError):
             if start:
                 self._close_threads()
@@ -403,7 +402,8 @@ def _create(folder: Folder, name: str, mode: int, own_parts: Collection[str]) ->
         except FileExistsError:
             remove_stale(folder, name, own_parts)
             continue
-        if try_lock(fd):
+        # `leftovers` may have removed it before it was locked.
+        if try_lock(fd) and os.fstat(fd).st_nlink:
             return fd
         close_quietly(fd)
     raise locked_error(name)

@@ -17,7 +17,7 @@ from dcsend.errors import DcsendError, DestinationError
 from dcsend.files.disk import NOFOLLOW, NONBLOCK, OPEN_FOLDER, close_quietly
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Identity, identity
 from dcsend.files.journal import MIN_SIZE, Point, find_points, open_journal, parse_points
-from dcsend.files.locking import locked_error, try_lock
+from dcsend.files.locking import has_locks, locked_error, try_lock
 from dcsend.files.names import PART_SUFFIX, safe_path
 from dcsend.files.trailing import Changed, Trailing
 from dcsend.listing import Entries
@@ -72,7 +72,7 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, F
             if folder is None or part is None:
                 continue
             points = find_points(folder, name, entries[number], part.st_size)
-            if points:
+            if points and _has_locks(folder, name):
                 blocks: int | None = getattr(part, "st_blocks", None)  # not on Windows
                 stored = part.st_size if blocks is None else blocks * 512
                 digests = [(one.offset, one.sha256.hex()) for one in points if not one.start]
@@ -92,8 +92,22 @@ def _status(folder: Folder, name: str) -> os.stat_result | None:
 
 
 def is_part(status: os.stat_result) -> bool:
-    """Return whether *status* can be of a part: a file with no other name."""
+    """Return whether *status* can be of a part: a file of this user, with no other name.
+
+    The owner of a file can change it after its digest was computed.
+    """
+    if sys.platform != "win32" and status.st_uid != os.geteuid():
+        return False
     return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+
+
+def _has_locks(folder: Folder, name: str) -> bool:
+    """Return whether two runs can't continue the part of *name* at the same time."""
+    journal = open_journal(folder, name)
+    if journal is None:
+        return False
+    with journal:
+        return has_locks(journal.fileno())
 
 
 class _Walk:

@@ -12,62 +12,34 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.content import Content, Data, End, Hole, Restart
+from dcsend.content import End, Hole, Restart
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
-from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.journal import INTERVAL
-from dcsend.files.sink import Outcome
 from tests.support.gate import Gate
 from tests.support.journals import read_lines
+from tests.support.part_runs import (
+    ENTRY,
+    JOURNAL,
+    MIB,
+    PART,
+    SIZE,
+    abandon,
+    completed,
+    end,
+    interrupted,
+    killed,
+    pieces,
+)
 from tests.support.resuming import flip
 from tests.support.sinks import MakeSink, make_sink, statuses, tree
 
 __all__ = ["make_sink"]  # pytest finds the fixture by its name
 
-MIB = 1 << 20
-SIZE = 3 * INTERVAL + 5
-ENTRY = Entry("d/film.mkv", size=SIZE, mtime=1_700_000_000_000_000)
-PART, JOURNAL = "out/d/film.mkv.dcsend-part", "out/d/film.mkv.dcsend-journal"
-
 
 @pytest.fixture(scope="module")
 def content() -> bytes:
     return os.urandom(SIZE)
-
-
-def pieces(content: bytes, start: int, end: int) -> list[Content]:
-    """Return the bytes [start, end) in blocks of 1 MiB."""
-    return [Data(0, at, content[at : min(at + MIB, end)]) for at in range(start, end, MIB)]
-
-
-def end(content: bytes) -> End:
-    return End(0, len(content), hashlib.sha256(content).digest())
-
-
-def killed(sink: DirectorySink, content: bytes, upto: int, entry: Entry = ENTRY) -> None:
-    """Receive the first bytes, and end as a killed process: nothing is written any more."""
-    sink.plan([entry])
-    sink.apply(pieces(content, 0, upto), more=True)
-
-
-def abandon(folder: Path) -> None:
-    """Replace the files by copies, which no descriptor of this process has locked."""
-    for path in folder.rglob("*.dcsend-*"):
-        copy = path.with_name("copy")
-        shutil.copy2(path, copy)
-        copy.replace(path)
-
-
-def interrupted(make: MakeSink, tmp_path: Path, content: bytes, upto: int) -> None:
-    killed(make(), content, upto)
-    abandon(tmp_path / "out")
-
-
-def completed(sink: DirectorySink, content: bytes, start: int) -> list[Outcome]:
-    """Receive the rest."""
-    outcomes = sink.apply([*pieces(content, start, len(content)), end(content)])
-    return [*outcomes, *sink.finish(), *sink.close()]
 
 
 @pytest.fixture

@@ -127,6 +127,19 @@ def test_holes_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert read <= 3 * MIB
 
 
+@pytest.mark.parametrize("data", [MIB, 2 * MIB + 5])
+def test_data_behind_the_last_hole_is_read(tmp_path: Path, data: int) -> None:
+    """The size in which holes are looked for is that of an interrupted part: a hole may end it."""
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.write(b"a" * data)
+        file.seek(64 * MIB)
+        file.write(b"b" * 2 * MIB)
+    check = trailing(path, 64 * MIB)
+    whole = b"a" * data + bytes(64 * MIB - data) + b"b" * 2 * MIB
+    assert finish(check, 66 * MIB) == hashlib.sha256(whole).hexdigest()
+
+
 def test_rest_that_is_not_wanted_is_not_hashed(path: Path) -> None:
     check = trailing(path)
     assert check.finish(SIZE, lambda: check.position < 2 * MIB) is None
