@@ -33,7 +33,7 @@ def try_lock(fd: int) -> bool:
 
 
 def has_locks(fd: int) -> bool:
-    """Return whether the file system of a file that nobody locks has locks."""
+    """Return whether the file system of an open file, which is not locked, has locks."""
     if sys.platform != "win32":
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
