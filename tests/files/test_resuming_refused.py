@@ -62,7 +62,7 @@ def test_part_that_is_removed_before_it_is_locked_is_made_again(
     make_sink: MakeSink, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`dcsend parts` may lock a part first that has just been created."""
-    flock, removed = fcntl.flock, []
+    flock, removed = fcntl.flock, list[str]()
 
     def late(fd: int, operation: int) -> None:
         if not removed:
