@@ -10,7 +10,8 @@ rendezvous   the stock mailbox server of short codes  page_host  the page on an 
 ways         two terminals connect: any code, with or without a relay
 pages        the same with a browser                  page_codes  short codes with one or two pages
 outages      the network changes in the middle of a transfer
-short_codes  short codes in each network              test_short_codes, test_page_codes  a sample
+short_codes  short codes in each network              test_short_codes   terminals in each network
+                                                      test_page_codes    a sample with pages
 measure      all of it, and docs/networks.md: `make lab`; results  what has been measured so far
 ```
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import subprocess
@@ -159,7 +160,7 @@ class Lab:
             relays.start(self.server, chosen, self.folder)
             self._relays.add(chosen.port)
             self._has_authority = True
-        return chosen.url
+        return chosen.url()
 
     def rendezvous(self) -> str:
         """Start a rendezvous server; return its URL, for `--server`.
@@ -180,18 +181,29 @@ class Lab:
         self._cleanup.callback(end)
         return url
 
+    @functools.cached_property
+    def local(self) -> Host:
+        """A third host of the LAN of b."""
+        host = self.net.host("local")
+        host.ipv4, host.ipv6 = self.net.plug(host.namespace, self.net.routers["b"], "eth0")
+        return host
+
     def local_servers(self) -> tuple[str, str]:
-        """Start a rendezvous server and a web server with the page on a third host of the LAN of b.
+        """Start a rendezvous server and a web server with the page on the third host of the LAN.
 
         Neither has TLS. Returns the URL of both.
         """
-        host = self.net.host("local", has_ipv6=True)
-        host.ipv4, host.ipv6 = self.net.plug(host.namespace, self.net.routers["b"], "eth0")
-        url = rendezvous.start(host, self.folder, tls=False)
+        url = rendezvous.start(self.local, self.folder, tls=False)
         page = read_page(server=url).content
-        link, end = page_host.start(host, self.folder, page, tls=False)
+        link, end = page_host.start(self.local, self.folder, page, tls=False)
         self._cleanup.callback(end)
         return url, link
+
+    def local_relay(self, kind: str = "udp") -> str:
+        """Start a TURN relay on that host, as `relay`; return its address."""
+        chosen = relays.KINDS[kind]
+        relays.start(self.local, chosen, self.folder, [self.local.ipv4])
+        return chosen.url(self.local.ipv4)
 
     @property
     def authority(self) -> Path:

@@ -1,4 +1,4 @@
-"""TURN relays of the laboratory: Debian's coturn, in the server's namespace only."""
+"""TURN relays of the laboratory: Debian's coturn, on the server, or on a host of a LAN."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -44,12 +45,11 @@ class Kind:
     secret: bool = False
     "Credentials are made of `SECRET`; otherwise they are `user` and `password`."
 
-    @property
-    def url(self) -> str:
-        """What `--ice-server` takes."""
+    def url(self, host: str = NAME) -> str:
+        """Return what `--ice-server` takes."""
         user, password = credentials() if self.secret else ("user", "password")
         given = f"{quote(user, safe='')}:{quote(password, safe='')}"
-        return f"{self.scheme}:{given}@{NAME}:{self.port}{self.query}"
+        return f"{self.scheme}:{given}@{host}:{self.port}{self.query}"
 
 
 KINDS: Final = {
@@ -73,13 +73,16 @@ def credentials(name: str = "name", seconds: int = 3600) -> tuple[str, str]:
     return user, base64.b64encode(digest).decode()
 
 
-def start(server: Host, kind: Kind, folder: Path) -> subprocess.Popen[bytes]:
+def start(
+    server: Host, kind: Kind, folder: Path, addresses: Sequence[str] = SERVER
+) -> subprocess.Popen[bytes]:
     """Start a relay and wait until it accepts connections; skip the test without coturn.
 
     Args:
         server: the host it runs on.
         kind: selects its port.
         folder: for its files, among them `ca.pem` for programs.
+        addresses: of that host.
     """
     if shutil.which("turnserver") is None:
         reason = "relays need turnserver (coturn); see scripts/system-tools.sh"
@@ -95,8 +98,8 @@ def start(server: Host, kind: Kind, folder: Path) -> subprocess.Popen[bytes]:
     argv = [
         *("turnserver", "-c", str(folder / "turn.conf"), "--no-cli", "--no-rfc5780"),
         *("--realm", NAME, "--fingerprint", "--no-software-attribute"),
-        *(word for address in SERVER for word in ("--listening-ip", address)),
-        *(word for address in SERVER for word in ("--relay-ip", address)),
+        *(word for address in addresses for word in ("--listening-ip", address)),
+        *(word for address in addresses for word in ("--relay-ip", address)),
         *("--listening-port", str(kind.port), "--tls-listening-port", str(kind.port)),
         *("--cert", str(folder / "server.pem"), "--pkey", str(folder / "server.key"), *check),
         *("--pidfile", str(folder / f"{kind.port}.pid")),

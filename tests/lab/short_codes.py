@@ -28,7 +28,7 @@ from tests.lab.ways import STUN, Attempt, Outcome, short_code, two_codes
 from tests.support import netns
 from tests.support.bidi import BidiError
 
-__all__ = ["HEADING", "LOCAL", "ROUTES", "relayed", "section"]
+__all__ = ["HEADING", "LOCAL", "NO_SERVER", "ROUTES", "relayed", "section"]
 
 HEADING: Final = "## Short codes"
 _AT_ONCE: Final = 2
@@ -42,7 +42,7 @@ LOCAL: Final = (
 )
 "Topologies whose hosts are in one network."
 
-_NO_SERVER: Final = ("lan-offline", "lan-deadnet", "lan-second")
+NO_SERVER: Final = ("lan-offline", "lan-deadnet", "lan-second")
 "Topologies in which `a` reaches no server."
 
 ROUTES: Final[Mapping[str, str]] = {
@@ -141,8 +141,8 @@ _INTRODUCTION: Final = (
     "",
     "In lan-offline, lan-deadnet and lan-second, a reaches no server: there the columns with a "
     "terminal are those without a server, and two pages use a rendezvous server and a web server",
-    "on a third host of the LAN, both without TLS. `python -m tests.lab.short_codes lan` measures "
-    "one network.",
+    "on a third host of the LAN, both without TLS; the relay is there, too. `python -m "
+    "tests.lab.short_codes lan` measures one network.",
     "",
 )
 _ABOUT_RELAYS: Final = (
@@ -156,10 +156,13 @@ _ABOUT_LOCAL: Final = (
 _ABOUT_MESSAGES: Final = ("With the seconds after the code was entered.",)
 
 
-def relayed(lab: Lab, folder: Path, kind: str, *options: str) -> Attempt:
-    """Connect by a short code, with a relay of *kind* for both sides."""
-    servers = [STUN, lab.relay(kind)]
-    return short_code(lab, folder, a=servers, b=servers, options=options)
+def relayed(lab: Lab, folder: Path, kind: str, *options: str, server: bool = True) -> Attempt:
+    """Connect by a short code, with a relay of *kind* for both sides.
+
+    Without a rendezvous server, the relay is in the LAN.
+    """
+    servers = [STUN, lab.relay(kind) if server else lab.local_relay(kind)]
+    return short_code(lab, folder, server=server, a=servers, b=servers, options=options)
 
 
 # --- rows
@@ -168,7 +171,7 @@ def relayed(lab: Lab, folder: Path, kind: str, *options: str) -> Attempt:
 def _row(results: Results, name: str) -> tuple[list[Cell], list[Cell], list[Cell]]:
     """Return the cells without a relay, those with one, and those without a server."""
     relay = TOPOLOGIES[name].relay
-    offline = name in _NO_SERVER
+    offline = name in NO_SERVER
     has_server = not offline
 
     def terminals(what: str, way: Callable[[Lab, Path], Attempt]) -> Cell:
@@ -185,7 +188,7 @@ def _row(results: Results, name: str) -> tuple[list[Cell], list[Cell], list[Cell
         alone += [pages("no server", pair, "", server=False) for pair in _PAIRS[:2]]
     if offline:
         without += [*alone, pages("no relay", _PAIRS[2], "")]
-        named = [terminals("relay", lambda lab, f: _dead_relay(lab, f, relay))]
+        named = [terminals("relay", lambda lab, f: relayed(lab, f, relay, server=False))]
     else:
         without += [terminals("no relay", short_code)]
         without += [pages("no relay", pair, "") for pair in _PAIRS]
@@ -206,11 +209,6 @@ def _relay_row(results: Results, name: str, kind: str) -> list[Cell]:
     return [terminals, *map(pages, _PAIRS)]
 
 
-def _dead_relay(lab: Lab, folder: Path, kind: str) -> Attempt:
-    servers = [STUN, lab.relay(kind)]
-    return short_code(lab, folder, server=False, a=servers, b=servers)
-
-
 def _tried(name: str, way: Callable[[Lab, Path], Attempt]) -> Cell:
     try:
         with tempfile.TemporaryDirectory() as folder, Lab(name, delays=DISTANT) as lab:
@@ -223,7 +221,8 @@ def _with_pages(name: str, pair: str, kind: str, *, server: bool) -> Cell:
     """Measure one cell with pages: both directions, in one laboratory."""
     try:
         with tempfile.TemporaryDirectory() as folder, Lab(name, delays=DISTANT) as lab:
-            ice = [STUN, lab.relay(kind)] if kind else []
+            relay = lab.relay if server else lab.local_relay
+            ice = [STUN, relay(kind)] if kind else []
             url, link = "", ""
             if server:
                 url = lab.rendezvous()
@@ -261,7 +260,7 @@ def _cell(outcomes: Sequence[Outcome]) -> Cell:
     shown, said = [], []
     for outcome in outcomes:
         if outcome.seconds is None:
-            notes = [one for one in outcome.said if not re.match(r". -", one)]
+            notes = outcome.reported
             after = [
                 float(found[1]) for one in notes for found in re.finditer(r"([\d.]+) s: ", one)
             ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
@@ -38,6 +39,11 @@ class Outcome:
     said: tuple[str, ...]
     "What those that were not content reported, each with the seconds after that last thing."
 
+    @property
+    def reported(self) -> list[str]:
+        """What they reported after the last user action."""
+        return [one for one in self.said if not re.match(r". -", one)]
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -46,19 +52,23 @@ class Attempt:
     programs: tuple[Program, ...]
     asked: float
     "The last user action; seconds of the monotonic clock."
+    code: str = ""
+    "The short code: the side that shows another one has given up, and does not end."
 
     def outcome(self, limit: float = LIMIT) -> Outcome:
         """Wait until both are connected and done, or as many have given up as will."""
         deadline = self.asked + limit
         met = [
-            program.find(_is_news, max(0.0, deadline - time.monotonic()))
+            program.find(self._is_news, max(0.0, deadline - time.monotonic()))
             for program in self.programs
         ]
         connected = [event for event in met if event and event["event"] == "connected"]
         together = len(connected) == len(self.programs)
         statuses: list[int | None] = []
-        for program in self.programs:
+        for program, event in zip(self.programs, met, strict=True):
             rest = limit if together else max(0.0, deadline - time.monotonic())
+            if event and event["event"] == "short_code":
+                rest = 0.0
             try:
                 statuses.append(program.process.wait(rest))
             except subprocess.TimeoutExpired:
@@ -70,6 +80,11 @@ class Attempt:
             tuple(statuses),
             tuple(self._said()),
         )
+
+    def _is_news(self, event: Event) -> bool:
+        if event["event"] == "short_code":
+            return bool(self.code) and event["code"] != self.code
+        return event["event"] in ("connected", "done")
 
     def _said(self) -> Sequence[str]:
         """Return the errors and notes after the last user action."""
@@ -151,8 +166,4 @@ def short_code(
     asked = time.monotonic()
     output = folder / f"out-{asked}"
     joiner = lab.receive(lab.b, code, output, *ices[1], *options, environment=environment)
-    return Attempt((allocator, joiner), asked)
-
-
-def _is_news(event: Event) -> bool:
-    return event["event"] in ("connected", "done")
+    return Attempt((allocator, joiner), asked, code)
