@@ -199,13 +199,14 @@ class Listener(Generic[Peer]):
         self._joiners.add(name, receive)
 
     def detach(self, name: str) -> None:
-        """End `attach`, without `admit`; idempotent."""
+        """End `attach`, unless the joiner was accepted; idempotent."""
         self._joiners.remove(name)
 
     async def admit(self, joiner: IncomingDial[Peer]) -> None:
         """Connect an attached joiner; `accept` returns its connection as that of a dialer.
 
-        The caller bounds the time. Unless the joiner is accepted, its connection is closed.
+        The caller bounds the time. Unless the joiner is accepted, the caller closes its connection
+        and calls `detach`, until when answers of STUN servers still arrive.
 
         Raises:
             Taken, CodeExpired: as `attach`.
@@ -230,7 +231,6 @@ class Listener(Generic[Peer]):
                 joiner.cancel()
                 await asyncio.wait({task})
                 self._dials.pop(joiner.name, None)
-                self._joiners.remove(joiner.name)
                 await joiner.connection.close()
         self.heard = True
 

@@ -232,8 +232,21 @@ class Facts:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether the other side has private addresses of another network only."""
-        return bool(self.hosts) and not self.public and not self.near
+        """Whether the other side has private addresses of another network only.
+
+        A name that ends with `.local` hides a private one.
+        """
+        return bool(self.theirs) and not self.public and not self.near
+
+    @property
+    def is_other_family(self) -> bool:
+        """Whether the addresses of the two sides have no common family, as far as they are known.
+
+        A name that ends with `.local` may hide an address of any family, which is in its network.
+        """
+        common = {one.version for one in self.own} & {ip.version for ip in self.hosts}
+        is_reachable = common or self.routed or self.relay
+        return bool(self.own) and bool(self.hosts) and not is_reachable
 
     @property
     def is_symmetric(self) -> bool:
@@ -260,6 +273,7 @@ class Facts:
 
 RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.HEARD, lambda f: f.heard),
+    (Situation.NO_FAMILY, lambda f: f.is_other_family),
     # Only a relay over TCP helps there; without one, that side has no relayed address.
     (
         Situation.UDP_BLOCKED_THERE,
@@ -287,7 +301,7 @@ RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
     (Situation.NO_INTERNET, lambda f: f.is_silent),
     # Not before UDP works here: a firewall may reject it with the same ICMP message.
     (Situation.PORT_CLOSED, lambda f: bool(f.closed_exactly)),
-    (Situation.PRIVATE, lambda f: bool(f.hosts) and not f.public),
+    (Situation.PRIVATE, lambda f: bool(f.theirs) and not f.public),
     (Situation.SYMMETRIC, lambda f: f.is_symmetric),
     (Situation.SYMMETRIC_THERE, lambda f: f.there.mapping is NatMapping.ADDRESS_DEPENDENT),
     (Situation.FIREWALL, lambda f: bool(f.hosts) and len(f.public) == len(f.hosts)),

@@ -107,12 +107,12 @@ def test_reasons_of_a_failed_dial_are_distinguished(
         (NAT_THERE, seen(("203.0.113.1", 5), ("203.0.113.1", 6)), Situation.SYMMETRIC),
         (NAT_THERE, seen(("203.0.113.1", 5)), Situation.UNKNOWN),
         (["10.9.9.9"], seen(("203.0.113.1", 5)), Situation.PRIVATE),
-        (["x.local"], seen(("203.0.113.1", 5)), Situation.UNKNOWN),
+        (["x.local"], seen(("203.0.113.1", 5)), Situation.PRIVATE),
         ([], {}, Situation.UNKNOWN),
         (NAT_THERE, {"relay": True}, Situation.RELAY_SILENT),
         (NAT_THERE, {"relay": True, "heard": True}, Situation.HEARD),
         (["192.168.1.9"], {"relay": True}, Situation.RELAY_SILENT),
-        (["x.local"], {"relay": True}, Situation.RELAY_SILENT),
+        (["x.local"], {"relay": True}, Situation.PRIVATE),
         (["10.9.9.9"], {"relay": True}, Situation.PRIVATE),
     ],
 )
@@ -143,6 +143,17 @@ SYMMETRIC: Final = Network(NatMapping.ADDRESS_DEPENDENT, Udp.WORKS)
         (NAT_THERE, {"servers": TWO_SERVERS, "tcp": True}, Situation.UDP_BLOCKED),
         (["10.9.9.9", "203.0.113.1"], seen(("203.0.113.1", 5)), Situation.SAME_NAT),
         (NAT_THERE, {}, Situation.UNKNOWN),
+        (["x.local"], seen(("203.0.113.1", 5)), Situation.PRIVATE),
+        (["x.local", "10.9.9.9"], seen(("203.0.113.1", 5)), Situation.PRIVATE),
+        (["x.local"], {"there": SYMMETRIC, "relay": True}, Situation.PRIVATE),
+        (["x.local"], {"servers": TWO_SERVERS}, Situation.NO_INTERNET),
+        (["x.local", "2001:db8:9::9"], {"routed": frozenset()}, Situation.NO_FAMILY),
+        (
+            ["x.local", "2001:db8:9::9"],
+            {"routed": frozenset(), "relay": True},
+            Situation.RELAY_SILENT,
+        ),
+        (["x.local", "2001:db8:9::9"], {}, Situation.UNKNOWN),
     ],
 )
 def test_reasons_of_a_failed_short_code_are_distinguished(

@@ -10,7 +10,10 @@ from dcsend.description import Candidate, CandidateType
 from dcsend.errors import CodeExpired, ConnectionFailed
 from dcsend.net.address import Address
 from dcsend.peers.joiners import Taken
+from dcsend.peers.offer_answer import Servers
+from dcsend.peers.situations import Udp
 from dcsend.peers.transfer import TransferConnection
+from tests.ice.test_stun import response
 from tests.support.peers import LOCAL, UdpClient, check, published, transfer, until
 from tests.support.trickling import allocating, both, carry, joining, without_candidates
 
@@ -163,6 +166,25 @@ async def test_candidate_at_the_address_of_a_dial_takes_no_datagram_of_it() -> N
         await allocator.add(Candidate(CandidateType.HOST, *dialer.address, 1))
         assert here.listener.port.routed(dialer.address) is route
         await allocator.close()
+
+
+async def test_allocator_gets_answers_of_stun_servers_after_the_peer_has_given_up() -> None:
+    async with UdpClient.open() as one, UdpClient.open() as two, UdpClient.open() as silent:
+        one.answer = two.answer = response
+        servers = Servers(diagnosing=[one.address, two.address])
+        async with published() as here, joining() as joiner:
+            allocator = await allocating(here, servers)
+            theirs = without_candidates(joiner.describe())
+            allocator.describe(theirs)
+            asked = asyncio.create_task(allocator.network())
+            attempt = asyncio.create_task(allocator.establish(theirs, timeout=100))
+            await allocator.add(Candidate(CandidateType.HOST, *silent.address, 2_130_706_431))
+            allocator.end()
+            await until(lambda: bool(silent.received))
+            allocator.give_up("no path")
+            with pytest.raises(ConnectionFailed):
+                await attempt
+            assert (await asked).udp is Udp.WORKS
 
 
 async def test_forged_checks_for_a_joiner_are_not_answered() -> None:

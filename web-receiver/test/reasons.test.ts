@@ -87,7 +87,11 @@ test.each<[string[], Partial<Facts>, string]>([
     { own: `${CHROMIUM_OFFER}${SRFLX}\r\n`, asked: true },
     "not known",
   ],
-  [[], {}, "not known"],
+  [[], { asked: true }, "no address there"],
+  [["x.local", "2001:db8::7"], { own: WITHOUT + SRFLX }, "no common address family"],
+  [["x.local", "2001:db8::7"], { own: CHROMIUM_OFFER }, "not known"],
+  [["x.local"], { own: WITHOUT + SRFLX }, "private addresses there"],
+  [["2001:db8::7", "203.0.113.7"], { own: WITHOUT + SRFLX }, "not known"],
 ])("two codes, the other at %j, with %j: %s", (hosts, more, name) => {
   expect(named({ ...dialed(hosts, more), role: "offerer" })).toBe(name);
 });

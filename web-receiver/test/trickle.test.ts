@@ -208,6 +208,15 @@ test("the hint of a failure is about short codes", async () => {
   expect((state.error as ConnectionFailed).hint).toMatch(/use a new code, and name a relay/);
 });
 
+test("a side whose candidates have ended, without any, has no address", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.end();
+  peer.become("failed", "failed");
+  await vi.advanceTimersByTimeAsync(0);
+  expect((state.error as ConnectionFailed).message).toContain("has found no address");
+});
+
 test("an attempt that is closed leaves neither timers nor a connection", async () => {
   const [trickle, peer] = await offering();
   const state = watched(trickle.establish(CHROMIUM_OFFER));

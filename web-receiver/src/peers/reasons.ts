@@ -13,6 +13,8 @@ export interface Facts {
   readonly role: "dialer" | "offerer" | "short code";
   /** Addresses of the other side, from its code. */
   readonly theirs: readonly RemoteAddress[];
+  /** Whether more of them may still arrive. */
+  readonly isPartial?: boolean;
   /** The browser's own description, with the candidates that it found. */
   readonly own: string;
   /** Whether a STUN or TURN server was configured. */
@@ -83,6 +85,15 @@ const isIPv6 = ({ host }: RemoteAddress) => host.includes(":");
 const isOneFamily = ({ theirs }: Facts) =>
   theirs.length > 0 &&
   (theirs.every(isIPv6) || theirs.every((place) => /^[\d.]+$/.test(place.host)));
+/** Return whether addresses of IPv6 are among these; names that end with `.local` have no family. */
+const families = (hosts: readonly string[]) =>
+  new Set(hosts.filter((host) => !host.endsWith(".local")).map((host) => host.includes(":")));
+/** Whether all known addresses of this side are of one family, and the others of the other one. */
+const isApart = ({ own, theirs }: Facts) => {
+  const ours = families(["host", "srflx", "relay"].flatMap((type) => found(own, type)));
+  const others = families(theirs.map(({ host }) => host));
+  return ours.size === 1 && others.size === 1 && [...ours][0] !== [...others][0];
+};
 const shared = ({ own, theirs }: Facts) =>
   found(own, "srflx").find((host) => !host.includes(":") && theirs.some((p) => p.host === host));
 const isConnected = ({ ice }: Facts) => ice === "connected" || ice === "completed";
@@ -164,13 +175,18 @@ function mutual(anew: string, networks = false): readonly Situation[] {
     {
       applies: ({ ice, own }) => ice === "new" && own.match(CANDIDATE) === null,
       message: "the browser has found no address of this device that it can use",
-      // Firefox 153 uses only the address of the default route.
-      hint: `connect this device to a network with a router, which Firefox needs; or ${anew}, and a STUN server under Servers`,
+      // Firefox 153 and Chromium 156 use only the address of the default route.
+      hint: `connect this device to a network with a router, which the browser needs; or ${anew}, and a STUN server that it reaches under Servers`,
     },
     {
-      applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+      applies: (facts) => isApart(facts) || (facts.ice === "new" && isOneFamily(facts)),
       message: "the other side has FAMILY addresses only, and the browser found none here",
       hint: `${relay}, on the side with IPv6 only`,
+    },
+    {
+      applies: ({ theirs, isPartial }) => theirs.length === 0 && !isPartial,
+      message: "the other side has found no address that it can use",
+      hint: `connect its device to a network with a router, which the browser needs; or ${anew}, and a STUN server that it reaches under Servers there`,
     },
     ...(networks ? [BLOCKED_THERE] : []),
     {

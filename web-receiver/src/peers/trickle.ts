@@ -165,8 +165,10 @@ export class Trickle {
   async establish(answer = ""): Promise<Connection> {
     const asked = this.#iceServers.length > 0;
     const known = () => {
+      const [theirs, isPartial] = [this.#theirs, !this.#isEnded];
       const [here, there] = [this.#here, this.#there];
-      return { role: "short code", theirs: this.#theirs, asked, server: "", here, there } as const;
+      const role = "short code";
+      return { role, theirs, isPartial, asked, server: "", here, there } as const;
     };
     try {
       if (this.#offers) await this.#apply("answer", answer);
