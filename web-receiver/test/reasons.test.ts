@@ -104,6 +104,7 @@ test.each<[Partial<Facts>, string]>([
   [{ there: SYMMETRIC }, "symmetric NAT there"],
   [{ here: SYMMETRIC, there: SYMMETRIC }, "symmetric NAT here"],
   [{ there: BLOCKED }, "UDP blocked there"],
+  [{ there: BLOCKED, own: CHROMIUM_OFFER }, "no STUN answer"],
   [{ here: BLOCKED }, "not known"],
   [{}, "not known"],
 ])("a short code, with %j: %s", (more, name) => {

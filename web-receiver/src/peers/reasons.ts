@@ -153,8 +153,12 @@ export const DIALER: readonly Situation[] = [
 ];
 
 const BLOCKED_THERE: Situation = {
-  // Only a relay over TCP helps there; without one, that side has no relayed address.
-  applies: ({ there, theirs }) => there?.udp === "blocked" && !theirs.some((one) => one.relayed),
+  // Only a relay over TCP helps there; without one, that side has no relayed address. Where UDP is
+  // blocked here, too, a relay of that side is not enough.
+  applies: (facts) =>
+    facts.there?.udp === "blocked" &&
+    !facts.theirs.some((one) => one.relayed) &&
+    !isUnanswered(facts),
   message: "the network of the other side blocks UDP",
   hint: "use another network there, or a relay over TLS there: turns:USER:PASSWORD@HOST:443",
 };
