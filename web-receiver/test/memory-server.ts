@@ -14,12 +14,11 @@ interface Added {
   readonly body: string;
 }
 
-/** One mailbox for all: the tests use one number at a time. */
+/** A server with a mailbox for each number. */
 export class MemoryServer {
   /** Fields of `welcome`. */
   welcome: object = {};
-  /** All messages of the newest mailbox. */
-  added: Added[] = [];
+  readonly #added = new Map<string, Added[]>();
   /** The moods of mailboxes that were closed, in their order. */
   readonly moods: string[] = [];
   /** Called with each message of a side; returns what the other side gets. */
@@ -37,7 +36,7 @@ export class MemoryServer {
 
   /** The phases of the newest mailbox. */
   get phases(): string[] {
-    return this.added.map(({ phase }) => phase);
+    return this.messages(String(this.number)).map(({ phase }) => phase);
   }
 
   /** Lose all connections. */
@@ -48,11 +47,16 @@ export class MemoryServer {
     }
   }
 
-  /** Add a message, and pass it on. */
-  add(added: Added): void {
+  /** All messages of a mailbox. */
+  messages(number: string): readonly Added[] {
+    return this.#added.get(number) ?? [];
+  }
+
+  /** Add a message to a mailbox, the newest one if no other is named, and pass it on. */
+  add(added: Added, number = String(this.number)): void {
     const changed = this.change(added);
-    this.added.push(changed);
-    for (const socket of this.sockets) socket.pass(changed);
+    this.#added.set(number, [...this.messages(number), changed]);
+    for (const socket of this.sockets) socket.pass(changed, number);
   }
 }
 
@@ -82,8 +86,8 @@ class MemorySocket {
   }
 
   /** Deliver a message of the mailbox. */
-  pass(added: Added): void {
-    if (this.#isOpen && this.#number === String(this.#server.number)) {
+  pass(added: Added, number: string): void {
+    if (this.#isOpen && this.#number === number) {
       this.#deliver({ type: "message", ...added });
     }
   }
@@ -97,7 +101,6 @@ class MemorySocket {
         break;
       case "allocate":
         server.number += 1;
-        server.added = [];
         this.#deliver({ type: "allocated", nameplate: String(server.number) });
         break;
       case "claim":
@@ -106,10 +109,10 @@ class MemorySocket {
         break;
       case "open":
         this.#isOpen = true;
-        for (const added of server.added) this.pass(added);
+        for (const added of server.messages(this.#number)) this.pass(added, this.#number);
         break;
       case "add":
-        server.add({ side: this.#side, phase: fields.phase, body: fields.body });
+        server.add({ side: this.#side, phase: fields.phase, body: fields.body }, this.#number);
         break;
       case "ping":
         this.#deliver({ type: "pong", pong: fields.ping });
@@ -192,6 +195,11 @@ export class MemoryAttempt implements Attempt {
 
   refused(said: string): void {
     this.#fail(new ConnectionFailed(`no path; the other side: ${said}`, "name a relay"));
+  }
+
+  /** Connect, as with a path. */
+  succeed(): void {
+    this.#connect(this.#connection);
   }
 
   /** Fail, as without a path. */

@@ -11,7 +11,7 @@ import type { Connection } from "../src/peers/contract.ts";
 import type { Server } from "../src/rendezvous/servers.ts";
 import { iceServers } from "../src/session/ice_settings.ts";
 import { join } from "../src/session/joining.ts";
-import { EXPIRES, showCodes } from "../src/session/short_codes.ts";
+import { EXPIRES, SLOW, showCodes } from "../src/session/short_codes.ts";
 import { read, type ShortCode } from "../src/signaling/shortcode.ts";
 import { Attempts, MemoryServer } from "./memory-server.ts";
 
@@ -277,6 +277,58 @@ test("a joiner without a path reports it, and the next code is shown at once", a
   await settle();
   expect(page.notes).toEqual(["no path; the other side: no path; name a relay"]);
   expect(page.code).toMatch(/^2-/);
+});
+
+describe("beside an attempt that stalls", () => {
+  /** Return a page whose first code was entered by a joiner that does not connect for 6 s. */
+  async function stalled() {
+    const all = await shown();
+    const { server, attempts, page } = all;
+    attempts.needs = 99;
+    const first = new Joined(server, attempts, page.code);
+    await vi.advanceTimersByTimeAsync(SLOW * 1000 - 1);
+    expect(page.codes).toHaveLength(2);
+    expect(page.isConnecting).toBe(true);
+    await vi.advanceTimersByTimeAsync(1);
+    return { ...all, first };
+  }
+
+  test("the next code is shown after 6 s", async () => {
+    const { attempts, page } = await stalled();
+    expect(page.codes.slice(2)).toEqual([null, "2-walrus-umbrella@rendezvous.example.org"]);
+    expect(page.notes).toEqual([expect.stringMatching(/not connected yet; give the other side/)]);
+    expect(attempts.begun[1]?.isClosed).toBe(false);
+  });
+
+  test("the next joiner connects, which ends that attempt", async () => {
+    const { server, attempts, page, first } = await stalled();
+    attempts.needs = 1;
+    const second = new Joined(server, attempts, page.code);
+    await settle();
+    expect(page.state.connection).toBeDefined();
+    expect(second.state.connection).toBeDefined();
+    expect(attempts.begun[1]?.isClosed).toBe(true);
+    expect(first.state.error?.message).toBe("another device is connected to the other side");
+    expect(page.notes).toHaveLength(1);
+  });
+
+  test("its success withdraws the present code", async () => {
+    const { server, attempts, page } = await stalled();
+    attempts.begun[1]?.succeed();
+    await settle();
+    expect(page.state.connection).toBeDefined();
+    expect(attempts.begun[1]?.isClosed).toBe(false);
+    expect(server.moods).toEqual(["happy", "lonely"]);
+  });
+
+  test("its failure is noted, and the present code stays", async () => {
+    const { attempts, page } = await stalled();
+    attempts.begun[1]?.fail();
+    await settle();
+    expect(page.notes.slice(1)).toEqual(["no path; name a relay"]);
+    expect(page.codes).toHaveLength(4);
+    expect(page.state).toEqual({});
+  });
 });
 
 test("a side that can't connect sends the reason in place of its answer", async () => {

@@ -3,7 +3,7 @@
  * `dcsend/session/short_codes.py`, except that a page has no dial code and serves no mailbox.
  *
  *     number ─► shown ─► first message ─┬─ right words ─► connects ─► the run goes on
- *       ▲                               │                └─ no path ──────────────────┐
+ *       ▲                               │                └─ no path, or slow ─────────┐
  *       └─────────── new words ◄────────┴─ wrong words; the third time only if a person agrees
  */
 import {
@@ -31,6 +31,11 @@ import { type Attempt, aborted, before, connect, described, MID, sayBye } from "
 export const MAX_WRONG = 3;
 /** Mailboxes that a server may lose in one run. It loses one if it has lost its database. */
 const MAX_LOSSES = 3;
+/**
+ * Seconds from the answer to a joiner with the right words until the next code is shown beside its
+ * attempt, which takes up to a minute if the joiner's page or program was killed.
+ */
+export const SLOW = 6;
 /** Seconds until the codes of a run expire. */
 export const EXPIRES = 3600;
 const NEW_CODE = "give the other side the new code";
@@ -56,12 +61,13 @@ export interface ShowOptions extends ShortCodeOptions {
  */
 export function showCodes(options: ShowOptions, signal: AbortSignal): Promise<Connection> {
   const stop = new AbortController();
-  signal.addEventListener("abort", () => stop.abort(), { once: true });
-  if (signal.aborted) stop.abort();
+  const leave = () => stop.abort("interrupted");
+  signal.addEventListener("abort", leave, { once: true });
+  if (signal.aborted) leave();
   const expired = new CodeExpired("no device connected with the code within an hour");
-  const shown = new ShortCodes(options, stop.signal).run();
+  const shown = new ShortCodes(options, stop).run();
   shown.catch(() => undefined);
-  return before(EXPIRES, shown, expired).finally(() => stop.abort());
+  return before(EXPIRES, shown, expired).finally(leave);
 }
 
 /** A code was used up by a guess that was wrong, or by a message that breaks the protocol. */
@@ -77,18 +83,32 @@ class WrongCode extends AuthenticationFailed {
 
 class ShortCodes {
   readonly #options: ShowOptions;
-  readonly #signal: AbortSignal;
+  /** Aborted with the reason of the bye for joiners. */
+  readonly #stop: AbortController;
   readonly #gone: Promise<never>;
+  /** Resolves to the connection of the first attempt that succeeds. */
+  readonly #connected: Promise<Connection>;
+  #succeed: (connection: Connection) => void = () => undefined;
+  #fail: (error: unknown) => void = () => undefined;
   /** How often the server has lost the mailbox of a code that waited. */
   #losses = 0;
 
-  constructor(options: ShowOptions, signal: AbortSignal) {
+  constructor(options: ShowOptions, stop: AbortController) {
     this.#options = options;
-    this.#signal = signal;
-    this.#gone = aborted(signal);
+    this.#stop = stop;
+    this.#gone = aborted(stop.signal);
+    this.#connected = new Promise((resolve, reject) => {
+      this.#succeed = resolve;
+      this.#fail = reject;
+    });
   }
 
-  async run(): Promise<Connection> {
+  run(): Promise<Connection> {
+    return Promise.race([this.#connected, this.#show()]);
+  }
+
+  /** Show one code after the other; attempts of earlier ones go on beside it. */
+  async #show(): Promise<never> {
     const { show, note, confirm } = this.#options;
     let problem: DcsendError | null = null;
     for (let wrong = 0; ; ) {
@@ -101,18 +121,20 @@ class ShortCodes {
         note("");
         wrong = 0;
       }
-      const result = await this.#one();
-      if (!(result instanceof DcsendError)) return result;
-      problem = result;
-      wrong = result instanceof WrongCode ? wrong + 1 : 0;
+      problem = await this.#one();
+      wrong = problem instanceof WrongCode ? wrong + 1 : 0;
     }
   }
 
-  /** Show one code, and connect the joiner that has it; return the error if that fails. */
-  async #one(): Promise<Connection | DcsendError> {
+  /**
+   * Show one code, and connect the joiner that has it; return why the next one is to be shown. A
+   * slow attempt goes on, and its error becomes a note.
+   */
+  async #one(): Promise<DcsendError> {
     const { server, show, note, words = () => newWords(DEFAULT_WORDS) } = this.#options;
-    const mailbox = await allocate(server, { ...this.#options.mailbox, signal: this.#signal });
-    let mood: Mood = "lonely";
+    const { signal } = this.#stop;
+    const mailbox = await allocate(server, { ...this.#options.mailbox, signal });
+    let mood: Mood | null = "lonely";
     try {
       if (mailbox.motd !== "") note(`the server ${server.name} reports: ${mailbox.motd}`);
       const host = fitsInCode(server) ? server.name : "";
@@ -129,13 +151,25 @@ class ShortCodes {
       mailbox.watch(() => undefined);
       mood = result instanceof WrongCode ? "scary" : "errory";
       if (result instanceof DcsendError) return result;
+      mood = null;
       this.#options.connecting();
-      const connecting = this.#connect(mailbox, allocator, result);
-      const connection = await Promise.race([connecting, this.#gone]);
-      if (!(connection instanceof DcsendError)) mood = "happy";
-      return connection;
+      const attempt = this.#connect(mailbox, allocator, result);
+      attempt.catch(this.#fail);
+      const slow = new ConnectionFailed("the last code has not connected yet", NEW_CODE);
+      const late = new Promise<DcsendError>((done) => setTimeout(done, SLOW * 1000, slow));
+      const problem = await Promise.race([attempt, late]);
+      if (problem === slow) void this.#report(attempt);
+      return problem;
     } finally {
-      void mailbox.close(mood);
+      if (mood !== null) void mailbox.close(mood);
+    }
+  }
+
+  /** Note why a slow attempt has failed. */
+  async #report(attempt: Promise<DcsendError>): Promise<void> {
+    const error = await attempt.catch(() => null);
+    if (error !== null && !this.#stop.signal.aborted) {
+      this.#options.note(error.message, error.hint);
     }
   }
 
@@ -161,19 +195,25 @@ class ShortCodes {
     return new ConnectionFailed(error.message, NEW_CODE);
   }
 
-  /** Connect the joiner; return the error if that fails. */
+  /**
+   * Connect the joiner, close the mailbox, and end all other attempts; return the error if that
+   * fails.
+   */
   async #connect(
     mailbox: Mailbox,
     allocator: Allocator,
     [theirs, ...early]: readonly Item[],
-  ): Promise<Connection | DcsendError> {
+  ): Promise<DcsendError> {
     const { open, note } = this.#options;
+    const { signal } = this.#stop;
     let attempt: Attempt | undefined;
+    let connection: Connection;
+    let mood: Mood = "errory";
     const leave = () => {
-      sayBye(mailbox, allocator, "interrupted");
+      sayBye(mailbox, allocator, signal.reason);
       attempt?.close();
     };
-    this.#signal.addEventListener("abort", leave);
+    signal.addEventListener("abort", leave);
     try {
       if (theirs?.kind !== "description") {
         throw new RemoteProtocolError("the other side has sent no offer");
@@ -181,15 +221,23 @@ class ShortCodes {
       attempt = open(false, mailbox.iceServers);
       const offer = formatSdp({ ...theirs.description, candidates: [] }, MID, false);
       mailbox.add(...allocator.seal([described("answer", await attempt.describe(offer))]));
-      return await connect(attempt, theirs.description, mailbox, allocator, early, note);
+      connection = await connect(attempt, theirs.description, mailbox, allocator, early, note);
+      mood = "happy";
     } catch (error) {
       attempt?.close();
       if (!(error instanceof DcsendError)) throw error;
       sayBye(mailbox, allocator, "error", error.message);
       return error;
     } finally {
-      this.#signal.removeEventListener("abort", leave);
+      signal.removeEventListener("abort", leave);
+      void mailbox.close(mood);
     }
+    if (signal.aborted) connection.close();
+    else {
+      this.#succeed(connection);
+      this.#stop.abort("busy");
+    }
+    return this.#gone;
   }
 }
 
