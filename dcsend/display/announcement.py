@@ -48,7 +48,7 @@ class Announcement:
     kept: int = 0
     "How many lines, from the last, are to stay visible: the QR code and the command."
     has_news: bool = False
-    "Whether *news* is beside the QR code."
+    "Whether *news* is beside the QR code, or stays visible above the lines that are kept."
 
     @property
     def shown(self) -> list[str]:

@@ -74,6 +74,8 @@ class CodeDisplay:
         "Whether there is no short code until a question is answered."
         self._copied = False
         "Whether the short code is in the clipboard."
+        self._noted: set[str] = set()
+        "The notes of layouts that were written."
         self._news: Sequence[str] = ()
         "The sentences beside the QR code."
         self._pinned = ""
@@ -219,7 +221,9 @@ class CodeDisplay:
         announcement = self._laid_out()
         above = len(announcement.lines) - announcement.kept
         self._screen.withdraw()  # the block of an earlier code
-        self._screen.lines(self._broken([f"note: {note}" for note in announcement.notes]))
+        notes = [note for note in announcement.notes if note not in self._noted]
+        self._noted.update(notes)
+        self._screen.lines(self._broken([f"note: {note}" for note in notes]))
         self._screen.lines(announcement.lines[:above])
         self._screen.block(announcement.lines[above:], self._bottom())
 

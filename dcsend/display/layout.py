@@ -54,15 +54,23 @@ def broken(lines: Iterable[str], columns: int) -> list[str]:
 
 
 def command_line(command: str, code: str, columns: int) -> str:
-    """Return a command with a short code, which a terminal breaks between words if it is too long.
+    """Return a command with a short code that a terminal breaks before the code if need be.
 
-    The terminal breaks the line where the row ends, so that it is copied as one line. More spaces
-    before the code move the words of the code.
+    The terminal breaks the line where the row ends, so that it is copied as one line. The row above
+    the code is filled with spaces. A code that is longer than a row is broken between its words, by
+    as few spaces as possible.
 
     >>> command_line("dcsend receive", "12-asparagus-wasp", 24)
-    'dcsend receive       12-asparagus-wasp'
+    'dcsend receive          12-asparagus-wasp'
+    >>> command_line("dcsend receive", "12-asparagus-wasp", 16)
+    'dcsend receive     12-asparagus-wasp'
     """
-    ends = {0, *(at + 1 for at, sign in enumerate(code) if sign in "-."), code.find("@")}
+    if len(command) + 1 + len(code) <= columns:
+        return f"{command} {code}"
+    ends = {0}
+    if len(code) > columns:
+        ends.update(at + 1 for at, sign in enumerate(code) if sign in "-.")
+        ends.add(code.find("@"))
     for spaces in range(1, columns + 1):
         first = -(len(command) + spaces) % columns
         if ends.issuperset(range(first, len(code), columns)):

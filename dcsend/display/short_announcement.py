@@ -39,8 +39,13 @@ _NO_PAGE: Final = "dcsend:"
 _STATUS: Final = 1
 "Rows of the status below the code."
 _HERE_ONLY: Final = "in this network only"
-_SUGGESTED: Final = "in any with --server public"
+_SUGGESTED: Final = "for others, add --server public"
 _SAME_SERVER: Final = "with the same --server on the other machine"
+_USED: Final = (
+    "(used up; if no device connects with it, a new code is shown here)",
+    "(used up; a new code may follow here)",
+)
+"In place of a command whose code was used up; the shorter one in a narrow window."
 _COPIED: Final = "copied to the clipboard, if your terminal supports it"
 
 
@@ -50,7 +55,7 @@ class ShortAnnouncement:
 
     code: CodeReady
     short: ShortCodeReady | None
-    "None while the number is awaited."
+    "None while the number is awaited, and after a code was used up."
     long: bool = False
     "Whether the dial code is shown, too."
     copied: bool = False
@@ -66,8 +71,13 @@ class ShortAnnouncement:
         return f"{_HERE_ONLY}; {_SUGGESTED}" if self.suggests_server else _HERE_ONLY
 
     @property
+    def is_used(self) -> bool:
+        """Whether a code was used up, and the next one is not there."""
+        return self.short is None and not self.code.words
+
+    @property
     def text(self) -> str:
-        """The short code; with a mark in place of a number, or of a whole code, that is awaited."""
+        """The short code; with a mark in place of a number that is awaited."""
         if self.short is not None:
             return self.short.code
         host = f"@{self.code.host}" if self.code.host else ""
@@ -82,6 +92,12 @@ class ShortAnnouncement:
     def verb(self) -> str:
         """The command for another machine, without the code."""
         return f"dcsend {'receive' if self.code.role == 'sender' else 'send PATH --to'}"
+
+    def command(self, columns: int) -> str:
+        """Return the command with the code, or why there is none."""
+        if self.is_used:
+            return next((text for text in _USED if len(text) <= columns), _USED[-1])
+        return command_line(self.verb, self.text, columns)
 
 
 def announce_short(
@@ -108,7 +124,7 @@ def announce_short(
         UsageError: the link is too long for a QR code.
     """
     columns, rows = err.window
-    command = command_line(what.verb, what.text, columns)
+    command = what.command(columns)
     paged = not what.link.startswith(_NO_PAGE)
     expiry = until(what.code.expires, now)
     status = _status(columns)
@@ -154,6 +170,8 @@ def announce_short(
     # A long server is on a row of its own; a code can also be entered with a space there.
     for text in (what.text, what.text.replace("@", " @")):
         needed = [f"run {what.verb}, or open the page, with:", text, *news]
+        if what.is_used:
+            needed = [_USED[0], *news]
         if len(drawn) + _STATUS <= room and has_room(drawn, needed, columns):
             break
     else:
@@ -171,16 +189,16 @@ def _without_qr(
     news_rows: list[str],
     err: Stream,
 ) -> Announcement:
-    """Lay out a short code without a QR code; *news_rows* is above it, if there is room."""
+    """Lay out a short code without a QR code; with room above it for *news_rows*, if possible."""
     columns, rows = err.window
     status = _status(columns)
     if not news_rows and heights([*offer, *head, *links], columns) + _STATUS <= rows:
         lines = [*offer, *head, *links]
         return Announcement(lines, status, notes, len(lines))
     fits = heights([*news_rows, *head], columns) + _STATUS <= rows
-    # Rows that scroll out would keep the mark in place of the number.
-    kept = [*news_rows, *head] if fits else head
-    return Announcement([*links, *offer, *kept], status, notes, len(kept), fits and bool(news_rows))
+    # Rows that scroll out would keep the mark in place of the number. The caller has written the
+    # news above them.
+    return Announcement([*links, *offer, *head], status, notes, len(head), fits and bool(news_rows))
 
 
 def lost_server(event: ShortCodeServer | None) -> str:
@@ -216,6 +234,8 @@ def _facts(what: ShortAnnouncement, expiry: str, columns: int) -> list[str]:
 def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
     """Return how long and where the code works, and whether it was copied."""
     life = f"works once, until {expiry}"
+    if what.is_used:
+        return []
     if lost := lost_server(what.lost):
         life = lost
     elif what.short is not None and not what.short.server:

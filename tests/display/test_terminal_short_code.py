@@ -56,6 +56,11 @@ def shown(display: TerminalDisplay, pty: Pty, *events: Event) -> list[str]:
     return pty.during(show)
 
 
+def plain_text(rows: Sequence[str]) -> str:
+    """Return the text of rows, without that of a QR code."""
+    return " ".join(" ".join(re.sub("[▀▄█ ]+", " ", row) for row in rows).split())
+
+
 def changed(before: Sequence[str], after: Sequence[str]) -> list[str]:
     """Return the rows that differ, as they are afterwards."""
     assert len(before) == len(after)
@@ -69,9 +74,9 @@ def test_ordinary_window_has_the_command_first_and_the_qr_code_below(seat: Seat)
     assert len(rows) == 24
     beside = " ".join(" ".join(row[41:] for row in rows[2:-1]).split())
     assert beside == (
-        f"{WORKS}, in this network only; in any with --server public copied to the clipboard, if "
-        "your terminal supports it or scan this with a phone in the same network a phone elsewhere "
-        "needs a hosted page: --page-url"
+        f"{WORKS}, in this network only; for others, add --server public copied to the clipboard, "
+        "if your terminal supports it or scan this with a phone in the same network a phone "
+        "elsewhere needs a hosted page: --page-url"
     )
     assert scanned(photographed(seat.pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
 
@@ -85,7 +90,7 @@ def test_high_window_has_command_life_qr_code_and_link() -> None:
         "",
         FIRST,
         "",
-        f"{WORKS}, in this network only; in any with --server public",
+        f"{WORKS}, in this network only; for others, add --server public",
         "copied to the clipboard, if your terminal supports it",
         "",
         "or scan this with a phone in the same network:",
@@ -103,7 +108,7 @@ def test_narrow_window_has_no_qr_code_and_breaks_between_words() -> None:
     assert rows[at + 1 : at + 7] == [
         "",
         f"{WORKS}, in this network",
-        "  only; in any with --server public",
+        "  only; for others, add --server public",
         "copied to the clipboard, if your",
         "  terminal supports it",
         "",
@@ -220,16 +225,54 @@ def test_note_about_a_wrong_code_is_readable_beside_the_next_code(
         Warned("short-code", "a wrong code was entered, which uses this code up"),
         short(f"12-asparagus-wasp{at}", host),
     )
-    text = " ".join(" ".join(re.sub("[▀▄█ ]+", " ", row) for row in lines).split())
+    text = plain_text(lines)
     assert "note: a wrong code was entered, which" in text
     assert "12-asparagus-wasp" in text
     pty.close()
 
 
-def test_code_that_was_used_up_is_removed(seat: Seat) -> None:
-    rows = seat.after(announced(), short(), ShortCodeUsed("7-walrus-umbrella"))
-    assert [row for row in rows if "walrus" in row] == []
-    assert any("dcsend receive ..." in row for row in rows)
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_code_that_was_used_up_is_replaced_by_the_reason_and_what_follows(
+    columns: int, rows: int
+) -> None:
+    pty = Pty(columns, rows)
+    display = Seat(pty).display()
+    before = shown(display, pty, announced(), short())
+    used = shown(display, pty, ShortCodeUsed("7-walrus-umbrella"))
+    assert len(used) == len(before)
+    text = plain_text(used)
+    assert "(used up; " in text
+    assert "a new code is shown here)" in text or "a new code may follow here)" in text
+    assert not any(mark in text for mark in ("...", "walrus", "dcsend receive ", "this network o"))
+    pty.close()
+
+
+@pytest.mark.parametrize(("columns", "rows"), [*SIZES, (40, 24), (40, 30), (30, 24)])
+@pytest.mark.parametrize("page", [LOCAL_PAGE, "dcsend:"])
+def test_each_note_is_on_the_screen_once(columns: int, rows: int, page: str) -> None:
+    pty = Pty(columns, rows)
+    display = Seat(pty).display()
+    first = replace(code(page), words=("walrus", "umbrella"))
+    shown(display, pty, first, short(), replace(first, code=f"9{first.code[1:]}"))
+    wrong = Warned("short-code", "a wrong code was entered, which uses this code up", "go on")
+    text = plain_text(shown(display, pty, wrong, short("12-asparagus-wasp")))
+    assert text.count("a wrong code was entered") == 1
+    assert text.count("no QR code") <= 1
+    assert "12-asparagus-wasp" in text
+    pty.close()
+
+
+@pytest.mark.parametrize("role", ["sender", "receiver"])
+def test_code_that_has_no_room_in_the_row_of_the_command_is_whole_in_the_next_one(
+    role: str,
+) -> None:
+    pty = Pty(40, 40)
+    rows = Seat(pty).after(announced(role), short("999999-asparagus-thwarting"))
+    verb = "receive" if role == "sender" else "send PATH --to"
+    at = rows.index("999999-asparagus-thwarting")
+    assert rows[at - 1] == f"dcsend {verb}"
+    assert re.search(rf"dcsend {verb} +999999-asparagus-thwarting", pty.written)  # one line
+    pty.close()
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
@@ -242,7 +285,7 @@ def test_server_that_is_lost_is_named_beside_the_code_until_it_is_back(
     name = "rendezvous.example.org"
     before = shown(display, pty, announced(host=name), short(f"7-walrus-umbrella@{name}", name))
     lost = shown(display, pty, ShortCodeServer(name, connected=False, local=local))
-    text = " ".join(" ".join(re.sub("[▀▄█ ]+", " ", row) for row in lost).split())
+    text = plain_text(lost)
     effect = "works in this network" if local else "does not work"
     assert re.search(f"(?:{name}|the server) can't be reached: the code {effect}", text)
     back = shown(display, pty, ShortCodeServer(name, connected=True, local=local))
@@ -256,7 +299,7 @@ def test_words_of_the_first_code_do_not_return_when_addresses_change() -> None:
     used = ShortCodeUsed("7-walrus-umbrella")
     over = ShortCodeOver(ConnectionFailed("the server is silent"))
     rows = Seat(pty).after(announced(), short(), used, over, announced())
-    assert not any("walrus" in row or "receive ..." in row for row in rows)
+    assert not any("walrus" in row or "used up" in row for row in rows)
     assert f"dcsend receive {DIAL.text()}"[:80] in rows
     pty.close()
 
@@ -274,7 +317,7 @@ def test_dial_code_takes_the_place_of_a_short_code_that_is_over() -> None:
 @pytest.mark.parametrize(
     ("text", "server", "where"),
     [
-        ("7-walrus-umbrella", "", ", in this network only; in any with --server public"),
+        ("7-walrus-umbrella", "", ", in this network only; for others, add --server public"),
         ("7-walrus-umbrella@public", "public", ""),
         ("7-walrus-umbrella", "ws://h/v1", ", with the same --server on the other machine"),
     ],
