@@ -54,6 +54,7 @@ faults: venv ## make every call on a file fail once, on both sides; write docs/f
 
 lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 2 hours, continues
 	$(if $(PART),,$(PY) -m pytest -q tests/lab/every_reason.py)
+	$(if $(PART),,DCSEND_TESTS_WRONG_CODES=10000 $(PY) -m pytest -q tests/session/test_many_wrong_codes.py)
 	$(PY) -m tests.lab.measure $(PART)
 
 bench: page tools ## measure everything; write docs/performance.md; 3 hours, see bench/
