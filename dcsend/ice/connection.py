@@ -6,6 +6,7 @@ aioice has the candidates and the check list, and responds to the peer. It diffe
   succeeds with the next retransmission only, and their intervals grow;
 - the pair that is nominated last is used (8.1.1 has one), so that a relay replaces a direct path;
 - it accepts a response for half a second only, and its consent checks have doubling intervals;
+- a connected peer can't change its address without a restart (`moving`);
 - its `close` waits 63 s for a TURN server that does not respond.
 """
 
@@ -22,7 +23,8 @@ from aioice import Candidate, Connection
 from aioice.ice import ICE_COMPLETED, CandidatePair, StunProtocol, candidate_pair_priority
 from aioice.stun import Message
 
-from dcsend.ice.consent import Consent
+from dcsend.ice.consent import SILENCE, Consent
+from dcsend.ice.moving import Moves
 from dcsend.ice.transactions import Check, Requests
 
 __all__ = ["COMPONENT", "MAX_QUEUED", "IceConnection", "is_relayed"]
@@ -74,6 +76,9 @@ class IceConnection(Connection):
         "The check with USE-CANDIDATE of the controlling side."
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
+        self._moves = Moves(self, self._move)
+        self._has_moved = False
+        self._resumed: Callable[[], None] = lambda: None
 
     @property
     def is_closing(self) -> bool:
@@ -116,6 +121,14 @@ class IceConnection(Connection):
     def pass_to(self, receiver: Callable[[bytes], None] | None) -> None:
         """Call *receiver* with each datagram that is not STUN; None is aioice's queue."""
         self._receiver = receiver
+
+    def when_resumed(self, call: Callable[[], None]) -> None:
+        """Call *call* when the peer can be reached again.
+
+        That is when a datagram arrives after `consent.SILENCE` seconds without one, and when the
+        path has moved to another address.
+        """
+        self._resumed = call
 
     def drop_queued(self) -> None:
         """Discard the queued datagrams; an end that is queued is kept."""
@@ -199,11 +212,41 @@ class IceConnection(Connection):
         self, message: Message, addr: tuple[str, int], protocol: StunProtocol
     ) -> None:
         """Handle a request of the peer; repeat our check of the same pair (RFC 8445, 7.3.1.4)."""
-        for pair, check in self._checks.items():
-            if pair.protocol is protocol and pair.remote_addr == addr:
+        for checked, check in self._checks.items():
+            if checked.protocol is protocol and checked.remote_addr == addr:
                 check.repeat()
                 break
-        super().check_incoming(message, addr, protocol)
+        present = self._nominated.get(COMPONENT)
+        pair = self._pair(protocol, addr)
+        is_settled = present is not None and not is_relayed(present)
+        # A nomination moves the path only until it has moved by `moving`, and the pairs that were
+        # learned until then are enough.
+        if not (self._has_moved or (is_settled and pair is None)):
+            super().check_incoming(message, addr, protocol)
+            present = self._nominated.get(COMPONENT)
+            pair = self._pair(protocol, addr)
+        if present is None or (present.protocol is protocol and present.remote_addr == addr):
+            return
+        if pair is None:
+            pair = CandidatePair(protocol, _peer_reflexive(message, addr))
+        if is_relayed(present) or not is_relayed(pair):
+            self._moves.requested(pair, present)
+
+    def _pair(self, protocol: StunProtocol, addr: tuple[str, int]) -> CandidatePair | None:
+        """Return the pair of a remote address in the check list."""
+        for pair in self._check_list:
+            if pair.protocol is protocol and pair.remote_addr == addr:
+                return pair
+        return None
+
+    def _move(self, pair: CandidatePair) -> None:
+        """Use another address of the peer from now on."""
+        logger.debug("the path moves: %s", pair)
+        self._has_moved = True
+        self._nominated[COMPONENT] = pair
+        if self.ice_controlling:
+            self._send_nomination(pair)
+        self._resumed()
 
     def _check_answered(self, pair: CandidatePair, success: bool) -> None:
         check = self._checks.pop(pair, None)
@@ -273,11 +316,14 @@ class IceConnection(Connection):
 
     def _nominate(self, pair: CandidatePair) -> None:
         """Use a pair from now on, and send USE-CANDIDATE until the peer has responded."""
+        self._send_nomination(pair)
+        pair.nominated = True
+        self.check_complete(pair)
+
+    def _send_nomination(self, pair: CandidatePair) -> None:
         if self._nomination is not None:
             self._nomination.stop()
         self._nomination = Check(Requests(self, pair, self._nomination_answered, nominate=True))
-        pair.nominated = True
-        self.check_complete(pair)
 
     def _nomination_answered(self, success: bool) -> None:
         if self._nomination is not None:
@@ -314,8 +360,11 @@ class IceConnection(Connection):
                 await asyncio.sleep(consent.wait(clock()))
                 count, before = self.arrived, count
                 if count != before:
+                    was_silent = clock() - self.received_at >= SILENCE
                     self.received_at = clock()
                     consent.received(self.received_at)
+                    if was_silent:
+                        self._resumed()
                 pair = self._nominated.get(COMPONENT)
                 if pair is None:
                     return
@@ -345,6 +394,7 @@ class IceConnection(Connection):
 
     async def close(self) -> None:
         """Close; takes at most half a second, for the response of a TURN server; idempotent."""
+        self._moves.stop()
         for timer in (self._relay_timer, self._pacing):
             if timer is not None:
                 timer.cancel()
@@ -356,6 +406,19 @@ class IceConnection(Connection):
         self._closing = True
         await asyncio.gather(*(protocol.close() for protocol in self._protocols))
         await super().close()
+
+
+def _peer_reflexive(message: Message, addr: tuple[str, int]) -> Candidate:
+    """Return the candidate of an address from which a request has come (RFC 8445, 7.3.1.3)."""
+    return Candidate(
+        foundation="prflx",
+        component=COMPONENT,
+        transport="udp",
+        priority=message.attributes["PRIORITY"],
+        host=addr[0],
+        port=addr[1],
+        type="prflx",
+    )
 
 
 def is_relayed(pair: CandidatePair) -> bool:

@@ -15,7 +15,7 @@ INTERVAL: Final = 5.0
 "Seconds between two checks, times a random factor of 0.8 to 1.2 (RFC 7675, 5.1)."
 EXPIRES: Final = 30.0
 "Seconds after the last response until consent expires (RFC 7675, 5.1)."
-SILENCE: Final = 2.0
+SILENCE: Final = 1.0
 """Seconds without a datagram of the peer, or without the response to a check, after which checks
 are sent more often."""
 SILENT_INTERVAL: Final = 1.0
@@ -24,7 +24,7 @@ of 20 s could last five seconds longer, and one of 25 s could end the connection
 arrive after an outage are no consent: if checks were rare again from the first one on, an outage of
 20 s soon after the connection was set up could end it."""
 
-POLL: Final = 0.5
+POLL: Final = 0.25
 "Seconds between two tests of whether a datagram has arrived."
 
 

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 MAX_SOURCES: Final = 16
 "Source addresses of one peer besides its candidates; a browser sends from each of its interfaces."
+MAX_LATER: Final = 8
+"Those from which requests arrived after ICE was settled; for one more, the oldest is removed."
 
 
 class IceEndpoint:
@@ -78,6 +80,8 @@ class IceEndpoint:
         )
         self._drops_early = drops_early
         self._sources = 0
+        self._later: dict[Address, None] = {}
+        "Sources since ICE was settled that have a route, oldest first."
 
     @property
     def has_received(self) -> bool:
@@ -138,7 +142,7 @@ class IceEndpoint:
 
     def received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route, or with one to another endpoint."""
-        if self.is_settled or self._sources >= MAX_SOURCES or not is_binding_request(data):
+        if not self._takes_sources or not is_binding_request(data):
             return
         if family(source[0]) not in self._protocols:
             return
@@ -149,17 +153,37 @@ class IceEndpoint:
     def add_source(self, message: Message, source: Address) -> bool:
         """Answer a valid request of a source without a route, and add the route.
 
+        Once ICE is settled, the peer may have changed its address (`moving`).
+
         Returns:
-            False if nothing was done: ICE is settled, or there are `MAX_SOURCES` sources.
+            False if nothing was done: there are `MAX_SOURCES` sources, and ICE is not settled.
         """
-        if self.is_settled or self._sources >= MAX_SOURCES:
+        if not self._takes_sources:
             return False
-        self._sources += 1
+        if self.is_settled:
+            self._forget_source()
+            self._later[source] = None
+        else:
+            self._sources += 1
         logger.debug("new source of the peer: %s", source)
         protocol = self._protocols[family(source[0])]
         self._port.route(source, protocol.datagram_received)
         protocol.answer(message, source)
         return True
+
+    @property
+    def _takes_sources(self) -> bool:
+        return self.is_settled or self._sources < MAX_SOURCES
+
+    def _forget_source(self) -> None:
+        """Remove the route of the oldest address that the path has left, if there are many."""
+        pair = agent.nominated(self.connection)
+        present = None if pair is None else pair.remote_addr
+        for source in self._later if len(self._later) >= MAX_LATER else ():
+            if source != present:
+                self._port.unroute_source(source)
+                del self._later[source]
+                return
 
     def has_route(self, source: Address) -> bool:
         """Return whether datagrams of *source* are passed to this endpoint."""

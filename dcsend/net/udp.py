@@ -150,9 +150,13 @@ class UdpPort:
     def unroute(self, handler: Handler) -> None:
         """Remove all routes to *handler*, and the source addresses that were kept for them."""
         for source in [a for a, h in self._routes.items() if h == handler]:
-            del self._routes[source]
-            if (sources := self._sources(source)) is not None:
-                sources.forget(source)
+            self.unroute_source(source)
+
+    def unroute_source(self, source: Address) -> None:
+        """Remove the route of *source*, and the source address that was kept for it."""
+        self._routes.pop(source, None)
+        if (sources := self._sources(source)) is not None:
+            sources.forget(source)
 
     def routed(self, source: Address) -> Handler | None:
         """Return the handler of *source*, or None without a route."""

@@ -99,6 +99,7 @@ class PeerConnection:
             limits=limits,
             zero_checksum=zero_checksum,
         )
+        ice.when_resumed(self.sctp.resume)
         self._stopping: asyncio.Task[None] | None = None
         self.port: UdpPort | None = None
         "A port that only this connection uses; see `own`."

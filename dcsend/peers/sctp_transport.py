@@ -106,6 +106,11 @@ class SctpTransport:
         if self.association.needs_sack:
             self.send_soon()
 
+    def resume(self) -> None:
+        """Send again at once what is not acknowledged: the path works again, or is another one."""
+        self.association.transmission.resume(self._loop.time())
+        self.send_soon()
+
     def give_up(self) -> None:
         """End, and close all channels, without a packet to the peer."""
         self.association.abort()

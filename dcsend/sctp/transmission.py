@@ -287,6 +287,12 @@ class Transmission:
         if self._may_abandon:
             self._abandon_expired(now, again=True)
 
+    def resume(self, now: float) -> None:
+        """Let T3-rtx expire now if it has expired before: the path works again."""
+        if self.timeouts and self._t3 is not None:
+            self.round_trip.limit_backoff(0)
+            self._t3 = now
+
     def stop(self) -> None:
         """Stop all timers."""
         self._t3 = self._probe_at = self._pacing_at = None

@@ -393,8 +393,8 @@ def test_consent_is_asked_for_every_five_seconds_and_every_second_in_silence() -
             due.append(now)
             if now <= 112:
                 clock.answered(now)
-    assert due[:3] == [105.0, 110.0, 114.0]
-    assert due[3:8] == [115.0, 116.0, 117.0, 118.0, 119.0]
+    assert due[:3] == [105.0, 110.0, 113.0]
+    assert due[3:8] == [114.0, 115.0, 116.0, 117.0, 118.0]
 
 
 def test_consent_is_asked_for_every_second_until_a_check_is_answered() -> None:
@@ -407,8 +407,8 @@ def test_consent_is_asked_for_every_second_until_a_check_is_answered() -> None:
             due.append(now)
             if now == 109:
                 clock.answered(now)
-    assert due[:4] == [105.0, 107.0, 108.0, 109.0]
-    assert due[4:7] == [114.0, 116.0, 117.0]
+    assert due[:5] == [105.0, 106.0, 107.0, 108.0, 109.0]
+    assert due[5:8] == [114.0, 115.0, 116.0]
 
 
 def test_consent_expires_thirty_seconds_after_the_last_answer() -> None:

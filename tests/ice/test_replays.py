@@ -86,7 +86,7 @@ async def test_replay_from_a_source_that_came_in_before_does_not_draw_the_dial_a
         assert pair.remote_addr == dialer.address
 
 
-async def test_new_source_of_a_settled_dial_is_ignored() -> None:
+async def test_new_source_of_a_settled_dial_is_checked_and_gets_no_data() -> None:
     username = check().attributes["USERNAME"]
     answer = signed_answer(password_in(bytes(check(username=username))))
     async with published() as here, UdpClient.open() as dialer, UdpClient.open() as other:
@@ -95,11 +95,33 @@ async def test_new_source_of_a_settled_dial_is_ignored() -> None:
         await until(lambda: bool(here.listener.dials))
         (dial,) = here.listener.dials
         await until(lambda: dial.endpoint.is_settled)
+        before = len(dialer.received)
         other.send(bytes(check(username=username)), here.number)
-        await other.silence(here.number, here.listener)
-        assert other.received == []
-        assert here.listener.port.routed(other.address) is None
-        assert dial.endpoint.has_route(dialer.address)
+        await until(lambda: any(is_binding_request(data) for data, _ in other.received))
+        await until(lambda: any(is_binding_request(data) for data, _ in dialer.received[before:]))
+        await dialer.silence(here.number, here.listener)
+        pair = nominated(dial.endpoint.connection)
+        assert pair is not None
+        assert pair.remote_addr == dialer.address
+        assert not any(20 <= data[0] <= 63 for data, _ in other.received)
+
+
+async def test_few_of_the_addresses_that_a_peer_had_keep_a_route() -> None:
+    username = check().attributes["USERNAME"]
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(published())
+        clients = [await stack.enter_async_context(UdpClient.open()) for _ in range(20)]
+        answer = signed_answer(password_in(bytes(check(username=username))))
+        clients[0].answer = answer
+        clients[0].send(bytes(check(username=username)), here.number)
+        await until(lambda: bool(here.listener.dials))
+        (dial,) = here.listener.dials
+        await until(lambda: dial.endpoint.is_settled)
+        for client in clients[1:]:
+            client.send(bytes(check(username=username)), here.number)
+            await until(lambda client=client: bool(client.received))  # type: ignore[misc]
+        routed = [dial.endpoint.has_route(client.address) for client in clients]
+        assert routed == [True] + [False] * (19 - endpoint.MAX_LATER) + [True] * endpoint.MAX_LATER
 
 
 async def test_replayed_check_of_an_ended_try_opens_no_dial() -> None:

@@ -35,10 +35,17 @@ SURVIVED: Final = (
     ("dials and receives", "down", LONGEST),
     ("answers and receives", "silent", LONGEST),
     ("answers and receives", "down", 5.0),
+    ("dials and sends", "another port", 0.0),
+    ("dials and sends", "another network", 0.0),
+    ("dials and receives", "another address", 0.0),
+    ("dials and receives", "another network", 0.0),
+    ("answers and receives", "another network", 0.0),
 )
 
 WITH_A_PAGE: Final = (
     ("page dials and receives", "silent", PAGE_SHORT),
+    ("page dials and receives", "another network", 0.0),
+    ("page dials and receives", "another port", 0.0),
     ("page stays, a sends", "another network", 0.0),
 )
 "Chromium follows a terminal that changes its network: a controlling side does."

@@ -70,6 +70,38 @@ def test_a_probe_whose_chunk_arrived_meanwhile_is_not_sent() -> None:
     assert pair.ends[0].is_drained
 
 
+def test_what_an_outage_has_lost_is_sent_again_as_soon_as_the_path_works() -> None:
+    pair = make_pair()
+    for _ in range(3):
+        pair.send(0, b"x")
+        pair.now += 0.05
+        pair.settle()
+    pair.send(0, bytes(3000))
+    transmission = pair.ends[0].transmission
+    for _ in range(8):  # a probe, and timeouts
+        pair.lose(1)
+        pair.wait()
+        pair.poll(0)
+    pair.lose(1)
+    since = pair.now
+    transmission.resume(pair.now)
+    pair.wait()
+    assert pair.now == since
+    assert kinds(pair.poll(0)) == [wire.DATA]
+    pair.now += 0.05
+    pair.run(0.3)
+    assert pair.messages(1)[-1] == bytes(3000)
+    check_books(pair.ends[0])
+
+
+def test_path_that_works_is_not_resumed() -> None:
+    pair = make_pair()
+    pair.send(0, bytes(3000))
+    before = pair.ends[0].deadline()
+    pair.ends[0].transmission.resume(pair.now)
+    assert pair.ends[0].deadline() == before
+
+
 def test_a_silent_path_is_tried_every_three_seconds_and_the_peer_is_dead_after_a_minute() -> None:
     pair = make_pair()
     pair.send(0, b"hello")

@@ -113,6 +113,9 @@ class AiortcTransport:
     def release(self, size: int) -> None:
         """Do nothing: aiortc's window does not follow what the application has taken."""
 
+    def resume(self) -> None:
+        """Wait for aiortc's own timer."""
+
     def give_up(self) -> None:
         """Do nothing: `stop` follows."""
 

@@ -8,7 +8,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aioice.stun import Class, Message, Method, parse_message
 
@@ -297,6 +297,7 @@ class Relay:
         "Addresses that the listener has sent DTLS from."
         self.dialers: set[Address] = set()
         "Addresses that the dialer has sent from."
+        self._former: list[asyncio.DatagramTransport] = []
         self.outer: asyncio.DatagramTransport
         "The socket that the dialer sends to."
         self.inner: asyncio.DatagramTransport
@@ -332,9 +333,27 @@ class Relay:
         try:
             yield self
         finally:
-            self.outer.abort()
-            self.inner.abort()
+            for transport in (self.outer, self.inner, *self._former):
+                transport.abort()
             await asyncio.sleep(0)
+
+    async def rebind(self) -> None:
+        """Send to the listener from another port, as a NAT that has lost its mapping."""
+        self.inner = await self._another(self.inner)
+
+    async def rebind_listener(self) -> None:
+        """Send to the dialer from another port, as if the listener were behind such a NAT."""
+        self.outer = await self._another(self.outer)
+
+    async def _another(self, former: asyncio.DatagramTransport) -> asyncio.DatagramTransport:
+        """Return a socket in place of a former one, which discards what arrives from now on."""
+        protocol = cast(UdpClient, former.get_protocol())
+        host = former.get_extra_info("sockname")[0]
+        former.set_protocol(UdpClient())
+        self._former.append(former)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: protocol, local_addr=(host, 0))
+        return transport
 
     @property
     def port(self) -> int:

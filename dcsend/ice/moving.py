@@ -1,0 +1,109 @@
+"""The path follows the peer to another address: of another network, or another port of its NAT.
+
+request from another address ─► check to that address, and to the present one
+        the present one answers ─► the path stays
+        only the other one does ─► the path moves, `PATIENCE` after the request
+
+RFC 8445 has a restart of ICE for this, which needs signalling, and there is none during a transfer.
+A source address proves nothing, since a request can be recorded and sent from elsewhere. So the
+path moves only to an address that answers a check, and only if the present one does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from aioice.ice import CandidatePair
+
+from dcsend.ice.transactions import Check, Requests
+
+if TYPE_CHECKING:
+    from dcsend.ice.connection import IceConnection
+
+__all__ = ["PATIENCE", "Moves"]
+
+PATIENCE: Final = 1.0
+"Seconds in which the present address may answer."
+_LIMIT: Final = 5.0
+"Seconds in which another address may answer; its requests follow each other within a second."
+_CALM: Final = 1.0
+"Seconds after an answer of the present address in which no other one is checked."
+_MAX_PAIRS: Final = 4
+"Addresses that are checked at the same time; for one more, the first one is given up."
+
+
+class Moves:
+    """The checks that decide whether the path of one connection moves.
+
+    Args:
+        connection: sends the checks.
+        move: called with the pair to which the path moves.
+    """
+
+    def __init__(self, connection: IceConnection, move: Callable[[CandidatePair], None]) -> None:
+        self._connection = connection
+        self._move = move
+        self._present: Check | None = None
+        "To the present address."
+        self._others: dict[CandidatePair, Check] = {}
+        self._answered: CandidatePair | None = None
+        "The one of them that has answered last."
+        self._patient = True
+        "Whether the present address may still answer."
+        self._timers: list[asyncio.TimerHandle] = []
+        self._calm_until = 0.0
+
+    def requested(self, pair: CandidatePair, present: CandidatePair) -> None:
+        """Handle an authentic request for another pair than the present one."""
+        loop = asyncio.get_running_loop()
+        if self._is_checked(pair) or loop.time() < self._calm_until:
+            return
+        if self._present is None:
+            self._present = Check(Requests(self._connection, present, self._present_answered))
+            self._timers = [
+                loop.call_later(PATIENCE, self._lose_patience),
+                loop.call_later(_LIMIT, self.stop),
+            ]
+        elif len(self._others) >= _MAX_PAIRS:
+            self._others.pop(next(iter(self._others))).stop()
+        requests = Requests(self._connection, pair, lambda success: self._reached(pair, success))
+        self._others[pair] = Check(requests)
+
+    def stop(self) -> None:
+        """End all checks; idempotent."""
+        for timer in self._timers:
+            timer.cancel()
+        for check in (self._present, *self._others.values()):
+            if check is not None:
+                check.stop()
+        self._timers, self._others = [], {}
+        self._present = self._answered = None
+        self._patient = True
+
+    def _is_checked(self, pair: CandidatePair) -> bool:
+        return any(
+            one.protocol is pair.protocol and one.remote_addr == pair.remote_addr
+            for one in self._others
+        )
+
+    def _present_answered(self, success: bool) -> None:
+        if success:
+            self.stop()
+            self._calm_until = asyncio.get_running_loop().time() + _CALM
+
+    def _reached(self, pair: CandidatePair, success: bool) -> None:
+        if success:
+            self._answered = pair
+            self._decide()
+
+    def _lose_patience(self) -> None:
+        self._patient = False
+        self._decide()
+
+    def _decide(self) -> None:
+        pair = self._answered
+        if pair is not None and not self._patient:
+            self.stop()
+            self._move(pair)

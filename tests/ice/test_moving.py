@@ -1,0 +1,186 @@
+"""A peer whose address changes while it is connected, over the simulated network of `test_ice`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from aioice.stun import Message, parse_message
+
+from dcsend.ice import consent, moving
+from dcsend.ice.agent import FilteredStunProtocol
+from tests.ice.test_ice import Address, Agent, Both, Network, both, connected
+from tests.support.peers import signed_answer
+
+__all__ = ["both"]
+
+VIRTUAL_TIME = True
+
+OTHER = ("10.9.9.9", 9)
+"An address that neither side has."
+SOON = 3.0
+"Seconds in which the path has moved."
+
+
+class Translator:
+    """Gives one side other addresses, as a NAT that loses its mappings, or another network."""
+
+    def __init__(self, network: Network, inside: Address) -> None:
+        self._network = network
+        self._inside = self.outside = inside
+        self._arrive = network._arrive
+        network._arrive = self._translate  # type: ignore[method-assign]
+
+    def move(self, outside: Address) -> None:
+        """Let it have *outside* from now on; its former address has no host."""
+        self.outside = outside
+
+    def _translate(self, data: bytes, source: Address, target: Address) -> None:
+        if source == self._inside:
+            source = self.outside
+        if target == self.outside:
+            target = self._inside
+        elif target == self._inside:
+            return
+        self._arrive(data, source, target)
+
+
+class Echo:
+    """A host that answers each check with the right password, and stores what arrives."""
+
+    def __init__(self, both: Both, password: str, address: Address = OTHER) -> None:
+        self.received: list[bytes] = []
+        self._answer = signed_answer(password)
+        self._both, self._address = both, address
+        both.network.protocols[address] = cast(FilteredStunProtocol, self)
+
+    def datagram_received(self, data: bytes, source: Address) -> None:
+        """Answer a check."""
+        self.received.append(data)
+        if (answer := self._answer(data)) is not None:
+            self._both.network.carry(answer, self._address, source)
+
+
+def mover(both: Both, name: str) -> tuple[Agent, Agent, Translator]:
+    """Return the side whose address changes, the other one, and what changes it."""
+    moves, stays = (both.a, both.b) if name == "a" else (both.b, both.a)
+    local: Any = moves.pair.local_addr
+    return moves, stays, Translator(both.network, (local[0], local[1]))
+
+
+def request(side: Agent) -> Message:
+    """Return a new check of a side, which nominates if it is controlling."""
+    message = side.ice.build_request(side.pair, nominate=True)
+    message.add_message_integrity(str(side.ice.remote_password).encode())
+    return message
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_path_follows_a_peer_to_its_new_address(both: Both, name: str) -> None:
+    await connected(both)
+    moves, stays, translator = mover(both, name)
+    resumed: list[float] = []
+    stays.ice.when_resumed(lambda: resumed.append(asyncio.get_running_loop().time()))
+    began = asyncio.get_running_loop().time()
+    translator.move(OTHER)
+    await asyncio.sleep(SOON)
+    assert stays.pair.remote_addr == OTHER
+    assert resumed
+    assert resumed[-1] - began < SOON
+    await asyncio.sleep(2 * consent.EXPIRES)
+    assert stays.pair.remote_addr == OTHER
+    assert not stays.ice.expired
+    assert not moves.ice.expired
+
+
+async def test_controlling_side_nominates_the_new_address(both: Both) -> None:
+    await connected(both)
+    _, stays, translator = mover(both, "b")
+    translator.move(OTHER)
+    await asyncio.sleep(SOON)
+    to_new = [parse_message(data) for _, target, data in both.network.sent if target == OTHER]
+    assert stays is both.a
+    assert any("USE-CANDIDATE" in message.attributes for message in to_new)
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_path_stays_while_the_present_address_answers(both: Both, name: str) -> None:
+    """A device on the path could have recorded the check, and pass on the answers to ours."""
+    await connected(both)
+    moves, stays, _ = mover(both, name)
+    echo = Echo(both, str(moves.ice.local_password))
+    before = stays.pair.remote_addr
+    for _ in range(10):
+        stays.protocols[0].datagram_received(bytes(request(moves)), OTHER)
+        await asyncio.sleep(0.5)
+    assert any(data[:2] == b"\0\1" for data in echo.received), "it is checked"
+    assert stays.pair.remote_addr == before
+
+
+async def test_path_does_not_move_to_an_address_that_does_not_answer(both: Both) -> None:
+    await connected(both)
+    moves, stays, translator = mover(both, "a")
+    before = stays.pair.remote_addr
+    translator.move(("10.8.8.8", 8))
+    both.network.passes = lambda source, target, data: False
+    for _ in range(5):
+        stays.protocols[0].datagram_received(bytes(request(moves)), OTHER)
+        await asyncio.sleep(1)
+    assert stays.pair.remote_addr == before
+
+
+async def test_copy_of_a_check_of_the_former_address_does_not_move_the_path_back(
+    both: Both,
+) -> None:
+    await connected(both)
+    moves, stays, translator = mover(both, "a")
+    before = stays.pair.remote_addr
+    recorded = bytes(request(moves))
+    stays.protocols[0].datagram_received(recorded, before)
+    translator.move(OTHER)
+    await asyncio.sleep(SOON)
+    for _ in range(5):
+        stays.protocols[0].datagram_received(recorded, before)
+        await asyncio.sleep(1)
+    assert stays.pair.remote_addr == OTHER
+
+
+async def test_path_returns_with_the_peer(both: Both) -> None:
+    await connected(both)
+    _, stays, translator = mover(both, "a")
+    before = stays.pair.remote_addr
+    for address in (OTHER, before):
+        translator.move(address)
+        await asyncio.sleep(SOON)
+        assert stays.pair.remote_addr == address
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_path_follows_a_translator_that_has_a_new_port_each_five_seconds(
+    both: Both, name: str
+) -> None:
+    await connected(both)
+    _, stays, translator = mover(both, name)
+    for port in range(2000, 2040):
+        translator.move(("203.0.113.1", port))
+        await asyncio.sleep(5)
+        assert stays.pair.remote_addr == ("203.0.113.1", port)
+
+
+async def test_few_addresses_are_checked_at_the_same_time(both: Both) -> None:
+    await connected(both)
+    moves, stays, translator = mover(both, "a")
+    translator.move(("10.8.8.8", 8))
+    both.network.sent.clear()
+    for port in range(1, 50):
+        stays.protocols[0].datagram_received(bytes(request(moves)), (OTHER[0], port))
+    await asyncio.sleep(moving.PATIENCE / 2)
+    both.network.sent.clear()
+    await asyncio.sleep(moving.PATIENCE * 2)
+    checked = {
+        target
+        for _, target, data in both.network.sent
+        if target[0] == OTHER[0] and data[:2] == b"\0\1"
+    }
+    assert 0 < len(checked) <= 4
