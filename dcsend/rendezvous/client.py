@@ -13,7 +13,7 @@ import logging
 import os
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.printable import printable
@@ -25,7 +25,10 @@ from dcsend.rendezvous.servers import Server
 if TYPE_CHECKING:
     from dcsend.rendezvous.websocket import WebSocket
 
-__all__ = ["TIMEOUT", "WELCOME", "ServerMailbox", "allocate", "growing_pauses", "join", "prepare"]
+__all__ = [
+    *("TIMEOUT", "WELCOME", "ServerMailbox", "allocate", "growing_pauses", "join", "joiner"),
+    "prepare",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +85,26 @@ def prepare(
     return mailbox
 
 
+def joiner(
+    server: Server,
+    prepared: ServerMailbox | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    pauses: Pauses | None = None,
+) -> ServerMailbox:
+    """Return a mailbox for `join`, not open yet: *prepared*, if that is still of use.
+
+    Args:
+        server: to use.
+        prepared: used if it is for *server* and has no number yet; it has its own times.
+        timeout: seconds until a mailbox must be open.
+        pauses: before each attempt to connect again; None for `growing_pauses`.
+    """
+    if prepared is not None and prepared.is_prepared and prepared.server == server:
+        return prepared
+    return ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
+
+
 async def join(
     server: Server,
     number: str,
@@ -89,6 +112,7 @@ async def join(
     timeout: float = TIMEOUT,
     pauses: Pauses | None = None,
     prepared: ServerMailbox | None = None,
+    ready: asyncio.Future[Any] | None = None,
 ) -> ServerMailbox:
     """Return the open mailbox of a number; it is empty if there is no such code.
 
@@ -97,16 +121,17 @@ async def join(
         number: of the short code.
         timeout: seconds until the mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
-        prepared: used if it is for *server* and has no number yet; it has its own times.
+        prepared: as `joiner`.
+        ready: the number is not claimed before this is done; None to claim it at once.
 
     Raises:
         CodeUsed: two others use the number.
         ConnectionFailed: the server can't be reached, is silent or slow, or refuses.
         RemoteProtocolError: it violates the protocol.
+        Exception: that of *ready*.
     """
-    if prepared is None or not prepared.is_prepared or prepared.server != server:
-        prepared = ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
-    return await _opened(prepared, number)
+    mailbox = joiner(server, prepared, timeout=timeout, pauses=pauses)
+    return await _opened(mailbox, number, ready)
 
 
 def growing_pauses() -> Iterator[float]:
@@ -120,10 +145,12 @@ def growing_pauses() -> Iterator[float]:
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)
 
 
-async def _opened(mailbox: ServerMailbox, number: str = "") -> ServerMailbox:
+async def _opened(
+    mailbox: ServerMailbox, number: str = "", ready: asyncio.Future[Any] | None = None
+) -> ServerMailbox:
     try:
         await load_aiohttp()
-        await mailbox.open(number)
+        await mailbox.open(number, ready)
     except BaseException:
         await mailbox.close("errory")
         raise
@@ -157,6 +184,8 @@ class ServerMailbox:
         self._was_current = False
         "Whether the last socket was of use, so that the next pause is a short one."
         self._is_closing = False
+        self.is_claimed = False
+        "Whether its number was sent to the server, which then keeps a place for this side."
         self._is_lost = False
         "Whether the mailbox was open, and is not usable until there is another connection."
         self._report: Report | None = None
@@ -190,24 +219,31 @@ class ServerMailbox:
         """Begin to connect, before the mailbox is to be opened; called once."""
         self._task = asyncio.create_task(self._connect_early())
 
-    async def open(self, number: str = "") -> None:
+    async def open(self, number: str = "", ready: asyncio.Future[Any] | None = None) -> None:
         """Connect, and return when the mailbox is open; called once, after `load_aiohttp`.
 
         Args:
             number: to claim, for a joiner; an allocator has it already, or needs none.
+            ready: as `join`.
 
         Raises:
             DcsendError: it could not be opened.
+            Exception: that of *ready*.
         """
-        if number:
-            self._put(self._protocol.claim(number))
         self._opening = asyncio.get_running_loop().create_future()
         self._is_wanted.set()
-        if self._limit is not None and self._protocol.is_welcomed and not self._limit.expired():
-            self._deadline = asyncio.get_running_loop().time() + min(_PREPARED, self._timeout)
-            self._limit.reschedule(self._deadline)
+        idle = self._limit if self._protocol.is_welcomed else None
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
+        if ready is not None:
+            await asyncio.wait({ready, self._opening}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._opening.done():
+                ready.result()
+        if number:
+            self._put(self._protocol.claim(number))
+        if idle is not None and idle is self._limit and not idle.expired():
+            self._deadline = asyncio.get_running_loop().time() + min(_PREPARED, self._timeout)
+            idle.reschedule(self._deadline)
         await self._opening
 
     def add(self, phase: str, body: bytes) -> None:
@@ -385,6 +421,7 @@ class ServerMailbox:
         if self._outgoing is not None:
             for text in texts:
                 self._outgoing.put_nowait(text)
+            self.is_claimed = self.is_claimed or bool(self._protocol.number)
 
     def _set_lost(self, lost: bool) -> None:
         """Note whether the mailbox is usable, and report a change."""

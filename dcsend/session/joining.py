@@ -7,6 +7,7 @@ code ─┬─ this network (mDNS) ─► mailbox of the allocator ──┬─�
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -46,6 +47,9 @@ _RETURN: Final = (0.2, 0.4, 0.8, 1.6)
 "Pauses in seconds before each attempt to reach an allocator in this network again."
 _POSTED: Final = 5.0
 "Seconds for the messages of an open mailbox."
+_GUESS: Final = 0.4
+"""Seconds for the guess of a side that is ended when it has claimed a number: a program has to end
+0.9 s after a signal (`ending.LIMIT`)."""
 ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
 
@@ -151,7 +155,7 @@ async def join(
     opening = asyncio.create_task(open_trickle())
     mailbox: Mailbox | None = None
     try:
-        mailbox, first = await _found(settings, emit, code, prepared)
+        mailbox, first = await _found(settings, emit, code, prepared, opening)
         return Joined(await _connect(await opening, mailbox, first, code), mailbox)
     except BaseException:
         opening.cancel()
@@ -199,21 +203,29 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
 
 
 async def _found(
-    settings: Settings, emit: Emit, code: ShortCode, prepared: ServerMailbox | None
+    settings: Settings,
+    emit: Emit,
+    code: ShortCode,
+    prepared: ServerMailbox | None,
+    opening: asyncio.Task[Trickle[Peer]],
 ) -> tuple[Mailbox, bytes]:
     """Return the first mailbox with a message of the allocator, and that message.
 
-    This network and the server are asked at the same time.
+    This network and the server are asked at the same time. A server gives a number to two sides,
+    so it is not claimed before *opening* is done: what may fail then does not use the code up.
 
     Raises:
         DcsendError: neither has the code.
     """
+    from dcsend.rendezvous import client
     from dcsend.rendezvous.servers import read_option, server_at
 
     server = server_at(code.host) if code.host else read_option(settings.server or "none")
     ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
+    claiming: ServerMailbox | None = None
     if server is not None:
-        ways.append(_at_server(server, code.number, emit, prepared))
+        claiming = client.joiner(server, prepared)
+        ways.append(_at_server(claiming, code.number, emit, opening))
     if settings.uses_mdns:
         ways.append(_in_this_network(code.number, server_is_asked=server is not None))
     tasks = [asyncio.create_task(way) for way in ways]
@@ -229,9 +241,36 @@ async def _found(
                     return found
                 errors.append(error)
     except BaseException:  # also if this task is cancelled when a mailbox has been found
-        await _discard(tasks)
+        try:
+            if claiming is not None and claiming.is_claimed and not tasks[0].cancelled():
+                await _use_up(tasks[0], opening.result(), code)
+        finally:
+            await _discard(tasks)
         raise
     raise _not_found(code, server, errors)
+
+
+async def _use_up(
+    finding: asyncio.Task[tuple[Mailbox, bytes]], trickle: Trickle[Peer], code: ShortCode
+) -> None:
+    """Make the guess of a side that is ended, and say so: then the allocator shows a new code.
+
+    The number is claimed, so that no other side can use the code. A server does not report that to
+    the allocator.
+
+    Args:
+        finding: returns the mailbox on the server.
+        trickle: for the offer.
+        code: the one that was entered.
+    """
+    from dcsend.rendezvous.handshake import Joiner
+    from dcsend.rendezvous.items import Bye
+
+    with contextlib.suppress(TimeoutError, DcsendError):
+        async with asyncio.timeout(_GUESS):
+            mailbox, first = await finding
+        joiner = Joiner(code.secret(), code.number)
+        mailbox.add(*joiner.join(first, [trickle.describe(), Bye("interrupted", "")]))
 
 
 async def _discard(tasks: Sequence[asyncio.Task[tuple[Mailbox, bytes]]]) -> None:
@@ -246,11 +285,12 @@ async def _discard(tasks: Sequence[asyncio.Task[tuple[Mailbox, bytes]]]) -> None
 
 
 async def _at_server(
-    server: Server, number: str, emit: Emit, prepared: ServerMailbox | None
+    mailbox: ServerMailbox, number: str, emit: Emit, ready: asyncio.Future[Any]
 ) -> tuple[Mailbox, bytes]:
     from dcsend.rendezvous import client
 
-    mailbox = await client.join(server, number, prepared=prepared)
+    server = mailbox.server
+    await client.join(server, number, prepared=mailbox, ready=ready)
     if mailbox.motd:
         emit(Warned("server", f"{server.name}: {printable(mailbox.motd)}"))
     return await _first(mailbox)

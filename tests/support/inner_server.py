@@ -7,6 +7,8 @@ seconds.
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Final
 
@@ -33,6 +35,9 @@ class InnerServer:
         stock = make_server(self._database, blur_usage=_BLUR)
         self._factory = SimpleNamespace(_server=stock, reactor=None)
         monkeypatch.setattr(websocket, "connect", self._connect)
+        self.passed: Callable[[str], None] = lambda text: None
+        """Called with the type of each text, before it is passed on, in both directions; for the
+        connections that are made from now on."""
 
     @property
     def rows(self) -> int:
@@ -42,13 +47,14 @@ class InnerServer:
         return sum(self._database.execute(count + name).fetchone()["count"] for name in tables)
 
     async def _connect(self, server: Server, timeout: float) -> _Socket:
-        return _Socket(self._factory)
+        return _Socket(self._factory, self.passed)
 
 
 class _Socket:
     """The client's end of a connection: the methods of `websocket.WebSocket`."""
 
-    def __init__(self, factory: SimpleNamespace) -> None:
+    def __init__(self, factory: SimpleNamespace, passed: Callable[[str], None]) -> None:
+        self._passed = passed
         self._texts: asyncio.Queue[str] = asyncio.Queue()
         self._server = WebSocketServer()
         self._server.factory = factory
@@ -58,11 +64,14 @@ class _Socket:
 
     async def send(self, text: str) -> None:
         """Send a text to the server."""
+        self._passed(json.loads(text)["type"])
         self._server.onMessage(text.encode(), isBinary=False)
 
     async def receive(self) -> str:
         """Return the next text of the server."""
-        return await self._texts.get()
+        text = await self._texts.get()
+        self._passed(json.loads(text)["type"])
+        return text
 
     async def close(self) -> None:
         """End the connection."""

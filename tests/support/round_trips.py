@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ class Relay:
         self.clients: list[Client] = []
         self.answered: dict[str, int] = {}
         "When each phase has arrived at the other side."
+        self.sending: Callable[[Client, str], None] = lambda client, type: None
+        "Called before a message of a client, with its type, is passed on."
         self._changed = asyncio.Condition()
 
     def begin(self) -> None:
@@ -74,7 +76,9 @@ class Relay:
             back = asyncio.create_task(self._to_client(client, server_side, client_side))
             try:
                 async for message in client_side:
-                    self._from_client(client, json.loads(message.data))
+                    values = json.loads(message.data)
+                    self._from_client(client, values)
+                    self.sending(client, values["type"])
                     async with self._changed:
                         self._changed.notify_all()
                     await server_side.send_str(message.data)
