@@ -80,7 +80,7 @@ def prepare(
         timeout: seconds until a mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
     """
-    mailbox = ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
+    mailbox = joiner(server, timeout=timeout, pauses=pauses)
     mailbox.connect()
     return mailbox
 
@@ -92,14 +92,7 @@ def joiner(
     timeout: float = TIMEOUT,
     pauses: Pauses | None = None,
 ) -> ServerMailbox:
-    """Return a mailbox for `join`, not open yet: *prepared*, if that is still of use.
-
-    Args:
-        server: to use.
-        prepared: used if it is for *server* and has no number yet; it has its own times.
-        timeout: seconds until a mailbox must be open.
-        pauses: before each attempt to connect again; None for `growing_pauses`.
-    """
+    """Return a mailbox for `join`, not open yet; the arguments are those of `join`."""
     if prepared is not None and prepared.is_prepared and prepared.server == server:
         return prepared
     return ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
@@ -121,7 +114,7 @@ async def join(
         number: of the short code.
         timeout: seconds until the mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
-        prepared: as `joiner`.
+        prepared: used if it is for *server* and has no number yet; it has its own times.
         ready: the number is not claimed before this is done; None to claim it at once.
 
     Raises:
@@ -227,8 +220,7 @@ class ServerMailbox:
             ready: as `join`.
 
         Raises:
-            DcsendError: it could not be opened.
-            Exception: that of *ready*.
+            DcsendError: it could not be opened; another exception of *ready*.
         """
         self._opening = asyncio.get_running_loop().create_future()
         self._is_wanted.set()

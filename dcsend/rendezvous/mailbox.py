@@ -44,8 +44,8 @@ OTHER_SERVER: Final = "choose another with --server, or use the dial code"
 "The hint of an error that only another server can avoid."
 
 _CROWDED: Final = "the other side may still show this code: ask it to start again, for a new one"
-"""The hint of a joiner. A stock server counts sides that have left, such as a joiner that was killed
-before its first message, and does not report them to the allocator."""
+"""The hint of a joiner. A stock server counts sides that have left, such as a joiner that was
+killed before its first message, and does not report them to the allocator."""
 _MAX_RECEIVED: Final = 1000
 "Messages on one connection; a conversation needs fewer than 300."
 _MAX_ID: Final = 100
