@@ -153,7 +153,7 @@ def run_on_stage(
         sends: whether this side sends.
         uses_stdin: whether standard input is what is sent.
     """
-    qr_file = None if settings.code else options.qr_file
+    qr_file = None if settings.code or settings.relay_only else options.qr_file
     if qr_file is not None:
         from dcsend.display.qr import check_qr_file
 

@@ -101,7 +101,13 @@ def short_code_settings(
         )
     if relay_only and two_codes:
         raise UsageError("--relay-only is for short codes", "leave out --signal sdp")
-    if relay_only and not (turn or name):
+    if relay_only and not dials and "qr_file" in typed(context):
+        raise UsageError(
+            "--qr-file is of no use with --relay-only: its code has addresses of this machine",
+            "leave it out; the other side enters the short code",
+        )
+    # The server of a code that is entered may offer one.
+    if relay_only and not (turn or name or dials):
         raise UsageError(
             "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
         )

@@ -84,7 +84,7 @@ def announce(
     expiry = until(event.expires, now)
     paged = not event.link.startswith(_NO_PAGE)
     where = "in a browser" if hosted else "in a browser in the same network"
-    if not err.terminal:
+    if not err.terminal or event.is_hidden:
         return _off_terminal(event, command, where if paged else "", expiry)
     offer = offered(event)
     columns, rows = err.window
@@ -138,7 +138,9 @@ def _in_words(event: CodeReady, where: str) -> list[str]:
 
 def _off_terminal(event: CodeReady, command: str, where: str, expiry: str) -> Announcement:
     """Return one line for each way to use the code; *where* is empty if there is no page."""
-    lines = [*offered(event), f"on the other machine, run: {command}"]
+    lines = [*offered(event)]
+    if not event.is_hidden:  # the short code follows
+        lines += [f"on the other machine, run: {command}"]
     lines += [f"or open {where}: {event.link}"] if where else []
     others = [f"or open {network_of(link)}: {link.url}" for link in event.links[1:]]
     status = f"waiting for the other side; the code works once, until {expiry}"

@@ -125,7 +125,7 @@ class CodeDisplay:
         else:  # its words are those of the first short code, which may be used up
             event = replace(event, words=self._dial.words)
         self._dial = event
-        if self._out is not None:
+        if self._out is not None and not event.is_hidden:
             self._out.line(event.code)
         self._show_all()
 
@@ -239,7 +239,8 @@ class CodeDisplay:
             command = f"dcsend {verb} {event.code}"
             if event.server and "@" not in event.code:  # no code can name it
                 command += f" --server {shlex.quote(printable(event.server))}"
-            self._screen.line(f"or with the short code{where}: {command}")
+            how = "on the other machine, run" if self._dial.is_hidden else "or with the short code"
+            self._screen.line(f"{how}{where}: {command}")
             if event.link:
                 self._screen.line(f"or open in a browser in any network: {event.link}")
 
@@ -276,7 +277,7 @@ class CodeDisplay:
     def _layout(self, news: Sequence[str]) -> Announcement:
         assert self._dial is not None
         now, chosen = self._clock(), self._options
-        has_short = self._has_short and not self._is_suspended
+        has_short = (self._has_short and not self._is_suspended) or self._dial.is_hidden
         if not (has_short and self._err.movable):
             return announce(self._dial, self._err, chosen.qr, now, hosted=chosen.hosted, news=news)
         from dcsend.display.short_announcement import ShortAnnouncement, announce_short

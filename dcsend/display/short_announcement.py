@@ -254,7 +254,7 @@ def _variants(what: ShortAnnouncement, expiry: str) -> list[list[str]]:
 
 def _dial(what: ShortAnnouncement) -> list[str]:
     """Return the command with the dial code, if it is to be shown."""
-    if not what.long:
+    if not what.long or what.code.is_hidden:
         return []
     return [
         "or, from a network that reaches this machine:",

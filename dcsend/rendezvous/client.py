@@ -199,6 +199,11 @@ class ServerMailbox:
         return self._protocol.ice_servers
 
     @property
+    def offers_servers(self) -> bool:
+        """Whether the server offers such servers, or may when a joiner is there."""
+        return self._protocol.offers_servers
+
+    @property
     def server(self) -> Server:
         """Where it is."""
         return self._server

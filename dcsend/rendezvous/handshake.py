@@ -37,7 +37,7 @@ from dcsend.rendezvous.items import Bye, Item
 from dcsend.rendezvous.sealing import Keys, Phase
 from dcsend.rendezvous.wire import APP_ID, MAX_PHASES
 
-__all__ = ["MAX_BODY", "MAX_CANDIDATES", "VERSION", "Allocator", "Joiner"]
+__all__ = ["MAX_BODY", "MAX_CANDIDATES", "VERSION", "Allocator", "Joiner", "WrongWords"]
 
 VERSION: Final = 1
 "The version of the bodies that this module writes, and the only one that it reads."
@@ -144,6 +144,10 @@ class _Side:
         self._next += 1
         self._sent_candidates = sent
         return phase, sealed
+
+
+class WrongWords(AuthenticationFailed):
+    """The side that shows the code has other words."""
 
 
 class Allocator(_Side):
@@ -334,7 +338,7 @@ class Joiner(_Side):
             return self._open(phase, body)
         _check_head(phase, body)
         if len(body) == _HEAD:
-            raise AuthenticationFailed(
+            raise WrongWords(
                 "the words of the code are wrong, which uses it up",
                 "ask the other side for its new code",
             )

@@ -135,6 +135,8 @@ class MailboxClient:
         "As `Mailbox.motd`."
         self.ice_servers: tuple[IceServer, ...] = ()
         "As `Mailbox.ice_servers`."
+        self.offers_servers = False
+        "Whether the server has sent a list of them, which may be empty until a joiner is there."
         self.messages: deque[tuple[str, bytes]] = deque()
         "Phase and body of messages of the other side that the caller has not taken; at most 64."
         self.is_closed = False
@@ -261,7 +263,7 @@ class MailboxClient:
             )
         self.motd = _notice(welcome.get("motd"))
         if (servers := welcome.get("dcsend-ice-servers")) is not None:
-            self.ice_servers = parse_ice_servers(servers)
+            self._offer(servers)
         self._welcomed = True
         return []
 
@@ -317,8 +319,12 @@ class MailboxClient:
         return []
 
     def _ice_servers(self, values: dict[str, object]) -> list[str]:
-        self.ice_servers = parse_ice_servers(values.get("servers"))
+        self._offer(values.get("servers"))
         return []
+
+    def _offer(self, servers: object) -> None:
+        self.ice_servers = parse_ice_servers(servers)
+        self.offers_servers = True
 
     def _closed(self, values: dict[str, object]) -> list[str]:
         self.is_closed = True

@@ -60,6 +60,8 @@ class CodeReady:
     "Those of the short code that `ShortCodeReady` completes; empty if there will be none."
     host: str = ""
     "The server that the short code will name after `@`; empty if it will name none."
+    is_hidden: bool = False
+    "Whether people see the short code only, since this one has addresses that are to be hidden."
 
     def as_json(self) -> JsonObject:
         """Code, link, all links, when the code expires (ISO 8601), and a sender's offer."""

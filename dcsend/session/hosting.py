@@ -82,6 +82,7 @@ class Hosting:
         self._emit = emit
         self._load = load
         self._url = page_base(settings.page_url) if settings.page_url else ""
+        self._hides_addresses = settings.relay_only
         self._port = settings.port
         self._code: DialCode | None = None
         "The newest one."
@@ -91,7 +92,7 @@ class Hosting:
         self._starting: asyncio.Task[None] | None = None
         self._mailbox: LocalMailbox | None = None
         self._serves_mailbox = settings.uses_mdns
-        if settings.page and not settings.page_url:
+        if settings.page and not settings.page_url and not settings.relay_only:
             from dcsend.serving.page import read_page
 
             self._page = built or read_page(server=_server(settings))
@@ -112,7 +113,8 @@ class Hosting:
         """
         self._code = code
         if self._page is None:
-            return (Link(code.link(self._url or _NO_PAGE), ""),)
+            base = "" if self._hides_addresses else self._url
+            return (Link(code.link(base or _NO_PAGE), ""),)
         port = self._sockets[0].getsockname()[1]
         hosts = page_hosts(code, names)
         return tuple(Link(code.link(f"http://{host}:{port}/"), name) for host, name in hosts)
@@ -122,10 +124,12 @@ class Hosting:
 
         A phone that opens it may be in any network, and reaches the addresses of the dial code in
         one only. So that the QR code stays small, the dial code has one address: the other ones
-        are candidates of the short code.
+        are candidates of the short code. A side that hides its addresses leaves it out.
         """
         if not self._url or self._url == _NO_PAGE or self._code is None:
             return ""
+        if self._hides_addresses:
+            return f"{self._url}#{short_code}"
         code = replace(self._code, addresses=self._code.addresses[:1])
         return link_of_both(code.link(self._url), short_code)
 

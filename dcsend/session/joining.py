@@ -52,6 +52,8 @@ _GUESS: Final = 0.4
 0.9 s after a signal (`ending.LIMIT`)."""
 ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
+_LINK: Final = "the code in the link was used up, or is wrong"
+_NEW_LINK: Final = "ask the other side for a new link"
 
 
 def load() -> None:
@@ -117,7 +119,7 @@ async def join(
     """Connect to the side that shows *code*.
 
     Args:
-        settings: servers, ports, timeouts; `code` is not used.
+        settings: servers, ports, timeouts; and whether the code came with a link.
         emit: gets notes about servers.
         code: what the person has entered.
         make: of `loading`: makes the connection.
@@ -138,8 +140,11 @@ async def join(
             "leave out --no-mdns, or name the server: --server URL",
         )
     from dcsend.peers.trickle import Trickle
+    from dcsend.rendezvous.handshake import WrongWords
     from dcsend.rendezvous.loading import load_aiohttp
     from dcsend.session.ice_settings import servers_of
+
+    is_link = "#" in settings.code
 
     async def open_trickle() -> Trickle[Peer]:
         # While the server is waited for, there is time to import aiortc.
@@ -157,13 +162,15 @@ async def join(
     try:
         mailbox, first = await _found(settings, emit, code, prepared, opening)
         return Joined(await _connect(await opening, mailbox, first, code), mailbox)
-    except BaseException:
+    except BaseException as exc:
         opening.cancel()
         await asyncio.wait({opening})
         if mailbox is not None:
             await mailbox.close("errory")
         if not opening.cancelled() and opening.exception() is None:
             await opening.result().close()
+        if is_link and isinstance(exc, WrongWords):  # they were not typed
+            raise WrongWords(_LINK, _NEW_LINK) from None
         raise
 
 
@@ -247,7 +254,7 @@ async def _found(
         finally:
             await _discard(tasks)
         raise
-    raise _not_found(code, server, errors)
+    raise _not_found(code, server, errors, is_link="#" in settings.code)
 
 
 async def _use_up(
@@ -356,13 +363,18 @@ async def _first(mailbox: ServerMailbox) -> tuple[Mailbox, bytes]:
     return mailbox, posted[1]
 
 
-def _not_found(code: ShortCode, server: Server | None, errors: list[DcsendError]) -> DcsendError:
+def _not_found(
+    code: ShortCode, server: Server | None, errors: list[DcsendError], *, is_link: bool
+) -> DcsendError:
     """Return the error if neither this network nor the server has the code."""
     for error in errors:
         if not isinstance(error, _NotFound):
             return error
     where = f"on {server.name}" if server is not None else "in this network"
+    message = f"there is no code with the number {code.number} {where}"
     hint = "check the number with the other side; it may have a new code by now"
+    if is_link:
+        message, hint = f"{_LINK}: {message}", _NEW_LINK
     if server is None:
         hint += "; between two networks, both sides need the same --server"
-    return ConnectionFailed(f"there is no code with the number {code.number} {where}", hint)
+    return ConnectionFailed(message, hint)

@@ -27,6 +27,7 @@ from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.entered import EarlyServer, Enter, WaitingOrEntered
 from dcsend.session.events import CodeReady, Emit, Event, Failed, Warned
+from dcsend.session.hiding import refuse_direct, require_relay, unless
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
 from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_code
@@ -123,6 +124,9 @@ async def _one_way(
 ) -> AsyncIterator[Arrivals]:
     """Yield the source of the peers, without a change of the code."""
     if _is_exchanged(settings):
+        refuse_direct(
+            settings, "--relay-only is for short codes, and this is an offer or an answer"
+        )
         from dcsend.session.exchange import ExchangeOptions, exchange
 
         options = ExchangeOptions(offers=role == "sender", compact=True)
@@ -138,6 +142,10 @@ async def _one_way(
         async with _joined(settings, emit, transfer_peer, prepared) as connection:
             yield Met(connection, ANEW)
     elif settings.code:
+        refuse_direct(
+            settings,
+            "--relay-only is for short codes: a dial code is dialed from an address of this machine",
+        )
         with reported_first(emit):
             dial = partial(_dial, settings, transfer_peer)
             dialed = Dialed(await dial(), dial)
@@ -238,12 +246,7 @@ async def _published(
     confirm: Confirm | None = None,
 ) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
     """Yield a listener whose code is published, and a function that waits for its next dialer."""
-    if settings.relay_only and not settings.server:
-        raise UsageError(
-            "--relay-only needs a rendezvous server: in this network, a short code is found by the "
-            "addresses of this machine",
-            "name one: --server URL",
-        )
+    await require_relay(settings)
     code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
         short: ShortCodes[Peer] | None = None
@@ -265,7 +268,9 @@ async def _published(
             is_certain = listener.heard or short.has_server
             notes = nullcontext() if is_certain else noting(listener.facts, emit, reminds=not code)
             async with notes, publication.watching():
-                return await _wait(listener, settings, expires)
+                peer = _wait(listener, settings, expires)
+                # The dial code, which remains without short codes, has addresses of this machine.
+                return await (unless(showing, peer) if settings.relay_only else peer)
 
         showing: asyncio.Task[None] | None = None
         try:
@@ -287,7 +292,7 @@ def _with_words(settings: Settings, words: Sequence[str], event: Event) -> Event
     """Return an event, a code with what is known of the short code that follows it."""
     if isinstance(event, CodeReady):
         host = host_in_code(read_option(settings.server or NONE))
-        event = replace(event, words=words, host=host)
+        event = replace(event, words=words, host=host, is_hidden=settings.relay_only)
     return event
 
 

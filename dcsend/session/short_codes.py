@@ -135,6 +135,8 @@ class ShortCodes(Generic[Peer]):
         self._max_wrong = max_wrong
         self._wrong = 0
         "Wrong codes in a row."
+        self._fatal: DcsendError | None = None
+        "Why the run ends with the short codes."
 
     @property
     def has_server(self) -> bool:
@@ -153,6 +155,9 @@ class ShortCodes(Generic[Peer]):
 
         Args:
             code: words of the first one, and its number if that is chosen.
+
+        Raises:
+            DcsendError: there are no more short codes, and the dial code is hidden.
         """
         showing = asyncio.create_task(self._show(code))
         used = asyncio.create_task(self._listener.used.wait())
@@ -164,7 +169,16 @@ class ShortCodes(Generic[Peer]):
                 task.cancel()
             await asyncio.wait(tasks)
         if not showing.cancelled() and (error := showing.exception()) is not None:
-            self._emit(ShortCodeOver(unexpected(error)))
+            self._end(unexpected(error))
+        if self._fatal is not None:
+            raise self._fatal
+
+    def _end(self, error: DcsendError) -> None:
+        """Report why there are no more short codes; with `--relay-only`, there is no other way."""
+        if self._settings.relay_only:
+            self._fatal = error
+        else:
+            self._emit(ShortCodeOver(error))
 
     async def _show(self, code: OwnCode) -> None:
         attempts: set[asyncio.Task[None]] = set()
@@ -184,13 +198,13 @@ class ShortCodes(Generic[Peer]):
                     if not await self._confirmed():
                         raise AuthenticationFailed(
                             f"{self._wrong} wrong short codes in a row: no more are shown",
-                            "the dial code and the link still work",
+                            self._remaining,
                         )
                     self._wrong = 0
                 await self._listener.free.wait()
                 code = OwnCode("", new_words(self._settings.words))
         except DcsendError as exc:
-            self._emit(ShortCodeOver(exc))
+            self._end(exc)
             if attempts:
                 await asyncio.wait(attempts)
         finally:
@@ -198,6 +212,13 @@ class ShortCodes(Generic[Peer]):
                 task.cancel()
             if attempts:
                 await asyncio.wait(attempts)
+
+    @property
+    def _remaining(self) -> str:
+        """The way to connect that remains without short codes."""
+        if self._settings.relay_only:
+            return "run it again for a new code"
+        return "the dial code and the link still work"
 
     @property
     def _asks(self) -> bool:

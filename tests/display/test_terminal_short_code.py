@@ -262,6 +262,26 @@ def test_each_note_is_on_the_screen_once(columns: int, rows: int, page: str) -> 
     pty.close()
 
 
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
+def test_dial_code_that_is_hidden_is_shown_nowhere(columns: int, rows: int) -> None:
+    """Also not while there is no short code."""
+    pty = Pty(columns, rows)
+    seat = Seat(pty)
+    display = seat.display(long=True)
+    hidden = replace(code(), words=("walrus", "umbrella"), is_hidden=True)
+    seen = shown(display, pty, hidden, short())
+    assert "dcsend receive 7-walrus-umbrella" in seen
+    shown(display, pty, ShortCodeUsed("7-walrus-umbrella"))
+    lines, out = plainly(hidden, short())
+    digits = str(int.from_bytes(DIAL.encode()))
+    for text in (pty.written, seat.out.getvalue(), *lines, out):
+        assert DIAL.text()[:20] not in text
+        assert digits[:20] not in text
+    assert not any("█" in row or "▀" in row for row in seen)
+    assert f"on the other machine, run, in this network only: {FIRST}" in lines
+    pty.close()
+
+
 @pytest.mark.parametrize("role", ["sender", "receiver"])
 def test_code_that_has_no_room_in_the_row_of_the_command_is_whole_in_the_next_one(
     role: str,

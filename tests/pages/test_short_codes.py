@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from dcsend.signaling.shortcode import read
+from tests.session.test_short_codes import SETTINGS, Run, answer, guessing
 from tests.support.browsers import Browsers
 from tests.support.mailbox_server import StockServer
 from tests.support.page import Page, at, from_disk, here, lan_address, random_file
@@ -175,6 +178,26 @@ async def test_wrong_words_use_the_code_up_and_the_page_shows_another(
     assert (await asyncio.to_thread(sender.end)).status == 0
 
 
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)  # the code is the same in both
+async def test_page_shows_the_next_code_beside_a_joiner_that_takes_no_further_step(
+    page: Page, stage: Stage, server: str, link: str
+) -> None:
+    """A program that was killed: its attempt lasts up to a minute."""
+    await page.open(link)
+    code = await page.show_code("receive")
+    stalled = Run(replace(SETTINGS, server=server))
+    async with guessing(stalled, read(code)) as (mailbox, joiner, body):
+        mailbox.add("b0", body)
+        await answer(mailbox, joiner)
+        await page.until("connecting")
+        code = await page.shown_code(before=code)
+        assert "not connected yet" in await page.text("#notice")
+        sender = stage.send("--text", "hello", "--to", code, *joining(server))
+        await page.accept()
+        await page.until("done")
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
 async def test_wrong_words_in_the_page_end_with_a_reason_at_once(
     page: Page, stage: Stage, server: str, link: str, tmp_path: Path
 ) -> None:
@@ -185,6 +208,19 @@ async def test_wrong_words_in_the_page_end_with_a_reason_at_once(
     await page.until("failed")
     assert await page.problem() == "authentication"
     assert await page.tab.evaluate("document.querySelector('#retry').hidden")
+
+
+async def test_code_of_a_link_that_does_not_work_has_a_reason_of_its_own(
+    page: Page, stage: Stage, server: str, link: str
+) -> None:
+    """Its words and its number were not typed."""
+    sender = stage.send("--text", "hello", *options(server))
+    code = await shown(sender)
+    reason = "The code in this link was used up, or is wrong. Ask the other side for a new link."
+    for dead in (wrong(code), "4711-walrus-umbrella"):
+        await page.open(f"{link.rstrip('#')}#{dead}")
+        await page.until("failed")
+        assert reason in " ".join((await page.text("#problem")).split())
 
 
 async def test_unknown_number_can_be_tried_again(
@@ -262,7 +298,7 @@ async def test_whole_of_a_long_code_is_visible_while_it_is_typed(
 async def test_page_without_a_server_names_the_next_step(page: Page, tmp_path: Path) -> None:
     await page.open(from_disk(tmp_path))
     await page.until("paste")
-    assert "dcsend page --server" in await page.text("#no-server")
+    assert "no rendezvous server. Enter a host name, or public" in await page.text("#no-server")
     await page.dial("7-walrus-umbrella")
     await page.problem()
     assert "with @ and the server" in await page.text("#problem")
@@ -309,7 +345,7 @@ async def test_reload_keeps_an_unused_code_and_forgets_a_used_one(
     await page.until("failed")
     await page.tab.reload()
     await page.until("failed")
-    assert "4711" in await page.text("#problem")
+    assert "new link" in await page.text("#problem")
     sender = stage.send("--text", "hello", *options(server))
     await page.open(f"{link}#{await shown(sender)}")
     await page.until("offered")
@@ -357,7 +393,7 @@ async def test_page_shows_a_code_when_its_server_is_back(
         await page.tab.click("#show-receive")
         await page.until("failed")
         assert await page.problem() == "unreachable"
-        assert await page.text("#retry") == "Show another code"
+        assert await page.text("#retry") == "Show a new code"
         await asyncio.to_thread(stock_server.start)
         await page.tab.click("#retry")
         assert await page.shown_code()

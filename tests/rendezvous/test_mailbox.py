@@ -221,6 +221,14 @@ def test_ice_servers_come_with_welcome_or_later() -> None:
     assert [server.urls for server in client.ice_servers] == [("stun:b",)]
 
 
+def test_server_that_may_send_ice_servers_later_sends_an_empty_list() -> None:
+    assert not welcomed().offers_servers
+    assert welcomed(**{"dcsend-ice-servers": []}).offers_servers
+    client = welcomed()
+    client.receive('{"type":"ice-servers","servers":[]}')
+    assert client.offers_servers
+
+
 # --- refusals and violations
 
 

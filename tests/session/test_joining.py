@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from dcsend.errors import ConnectionFailed, UsageError
+from dcsend.errors import AuthenticationFailed, ConnectionFailed, DcsendError, UsageError
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.rendezvous import client, discovery
 from dcsend.rendezvous.handshake import Allocator
@@ -109,3 +109,30 @@ async def test_short_code_without_a_server_is_refused_with_relay_only() -> None:
     settings = replace(SETTINGS, mdns=True, relay_only=True)
     with pytest.raises(UsageError, match="with --relay-only, a short code needs a server"):
         await join(settings, lambda event: None, ShortCode("7", WORDS), transfer_peer)
+
+
+@pytest.mark.full
+async def test_code_of_a_link_that_does_not_work_is_not_blamed_on_typed_words(
+    stock_server: StockServer,
+) -> None:
+    stock_server.start()
+    allocator = await client.allocate(stock_server.server)
+    own = Allocator("walrus-umbrella", allocator.number)
+    allocator.add(*own.first)
+
+    async def failure(number: str, words: tuple[str, ...]) -> DcsendError:
+        code = ShortCode(number, words)
+        link = f"https://dcsend.example/#{code.text()}"
+        settings = replace(SETTINGS, server=stock_server.server.url, code=link)
+        with pytest.raises(DcsendError) as caught:
+            await join(settings, lambda event: None, code, transfer_peer)
+        return caught.value
+
+    failing = asyncio.create_task(failure(allocator.number, ("yoyo", "yoyo")))
+    with pytest.raises(AuthenticationFailed):
+        own.received(*await allocator.next())
+    allocator.add(*own.refusal())
+    for error in (await failing, await failure("999999", WORDS)):
+        assert error.message.startswith("the code in the link was used up, or is wrong")
+        assert error.hint == "ask the other side for a new link"
+    await allocator.close("scary")

@@ -73,14 +73,14 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
   const codes = bothCodes(text);
   if (codes !== null) {
     const way = wayOf(codes[0], options);
-    const join = besideDial(codes[1], options);
+    const join = besideDial(`#${codes[1]}`, options);
     // The number of an expired code may be that of another side by now.
     if (join === null || way.expires < Date.now() / 1000) return way;
     return { ...way, connect: (signal) => either(way.connect, join, signal), left: codes[0] };
   }
   if (isShortCode(text)) {
     const short = read(text);
-    const chosen = options(serverFor(short));
+    const chosen = { ...options(serverFor(short)), isLink: text.includes("#") };
     const connect = (signal: AbortSignal) => join(short, chosen, signal);
     return { connect, expires: Number.POSITIVE_INFINITY, left: "" };
   }

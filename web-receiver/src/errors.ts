@@ -103,6 +103,9 @@ export class AuthenticationFailed extends DcsendError {
   override readonly kind: ErrorKind = "authentication";
 }
 
+/** The side that shows the code has other words. */
+export class WrongWords extends AuthenticationFailed {}
+
 /** The peer ended the run after waiting for too long. */
 export class PeerGaveUp extends DcsendError {
   override readonly kind: ErrorKind = "timeout";

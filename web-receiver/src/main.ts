@@ -374,7 +374,7 @@ export function main(): void {
     if (isFramed) return;
     const text = takeFragment();
     // The code of the current run, or the link with it, was scanned again; a code works once.
-    if (text === null || (run !== null && code !== "" && text.startsWith(code))) return;
+    if (text === null || (run !== null && code !== "" && text.includes(code))) return;
     if (display.confirmSwitch()) connectInSight(text);
   });
   addEventListener("beforeunload", (event) => {

@@ -8,9 +8,9 @@ const STORED = "dcsend";
 /** In place of a code that is used. */
 export const USED = "used";
 
-/** Remove the code from the address bar and return it; null if there is none. */
+/** Remove the code from the address bar and return it, after `#`; null if there is none. */
 export function takeFragment(): string | null {
-  const fragment = location.hash.slice(1);
+  const fragment = location.hash;
   if (fragment === "") return null;
   history.replaceState(null, "", location.pathname + location.search);
   return fragment;

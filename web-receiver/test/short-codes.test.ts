@@ -88,7 +88,7 @@ class Joined {
   spent = 0;
   readonly state: State;
 
-  constructor(server: MemoryServer, attempts: Attempts, code: string | ShortCode) {
+  constructor(server: MemoryServer, attempts: Attempts, code: string | ShortCode, isLink = false) {
     const options = {
       server: TLS,
       open: attempts.open,
@@ -97,6 +97,7 @@ class Joined {
       spent: () => {
         this.spent += 1;
       },
+      isLink,
     };
     const short = typeof code === "string" ? read(code) : code;
     this.state = watched(join(short, options, this.leaving.signal));
@@ -192,6 +193,19 @@ describe("wrong words", () => {
     expect(page.notes).toEqual([expect.stringMatching(/wrong code.*give the other side the new/)]);
     expect(page.isConnecting).toBe(false);
     expect(server.moods).toContain("scary");
+  });
+
+  test("of a link are not called words, since they were not typed", async () => {
+    const { server, attempts } = await shown();
+    const wrong = new Joined(server, attempts, "1-walrus-walrus", true);
+    await settle();
+    expect(wrong.state.error).toBeInstanceOf(AuthenticationFailed);
+    const unknown = new Joined(server, attempts, "7-walrus-walrus", true);
+    await vi.advanceTimersByTimeAsync(2000);
+    for (const { error } of [wrong.state, unknown.state]) {
+      expect(error?.message).toBe("the code in this link was used up, or is wrong");
+      expect(error?.hint).toBe("ask the other side for a new link");
+    }
   });
 
   test("of another version are reported as such", async () => {

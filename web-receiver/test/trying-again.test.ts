@@ -113,7 +113,7 @@ describe("a page that has shown the code", () => {
     new errors.PeerRefused("the other side has ended the transfer"),
   ])("offers another one after: %s", (error) => {
     const { again, retry, advice } = explain(error, shown);
-    expect([again, retry]).toEqual([true, "Show another code"]);
+    expect([again, retry]).toEqual([true, "Show a new code"]);
     for (const line of advice) expect(line).not.toMatch(/start dcsend again|still works/i);
   });
 

@@ -22,6 +22,7 @@ import {
   IncompatibleVersion,
   LocalProtocolError,
   RemoteProtocolError,
+  WrongWords,
 } from "../errors.ts";
 import { ascii, type Bytes, concat } from "./bytes.ts";
 import {
@@ -360,7 +361,7 @@ export class Joiner extends Side {
     if (phase.number > 1) return this.open(phase, body);
     checkHead(phase, body);
     if (body.length === HEAD_SIZE) {
-      throw new AuthenticationFailed(
+      throw new WrongWords(
         "the words of the code are wrong, which uses it up",
         "ask the other side for its new code",
       );

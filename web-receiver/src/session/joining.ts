@@ -4,7 +4,7 @@
  *
  *     code ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
  */
-import { ConnectionFailed, DcsendError, RemoteProtocolError } from "../errors.ts";
+import { ConnectionFailed, DcsendError, RemoteProtocolError, WrongWords } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
 import { join as joinMailbox, type MailboxOptions } from "../rendezvous/client.ts";
@@ -33,6 +33,12 @@ const POSTED = 2;
 /** Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile. */
 export const ANSWER = 15;
 
+/** Message and hint for the code of a link that does not work. */
+const LINK = [
+  "the code in this link was used up, or is wrong",
+  "ask the other side for a new link",
+] as const;
+
 /** What both sides of a short code need. */
 export interface ShortCodeOptions {
   /** Where the mailbox is. */
@@ -49,6 +55,8 @@ export interface ShortCodeOptions {
 export interface JoinOptions extends ShortCodeOptions {
   /** Called when the code is used up by the guess that is being sent. */
   readonly spent: () => void;
+  /** Whether the code came with a link, so that it was not typed. */
+  readonly isLink?: boolean;
 }
 
 /**
@@ -72,7 +80,7 @@ export async function join(
     attempt = options.open(true, mailbox.iceServers);
     const offer = attempt.describe();
     offer.catch(() => undefined);
-    const unknown = notFound(code, server);
+    const unknown = options.isLink ? new ConnectionFailed(...LINK) : notFound(code, server);
     const first = await Promise.race([before(POSTED, posted(mailbox), unknown), gone]);
     const joiner = new Joiner(code.secret(), code.number);
     const joined = guess(mailbox, attempt, first, described("offer", await offer), joiner, options);
@@ -85,7 +93,7 @@ export async function join(
   } catch (error) {
     attempt?.close();
     void mailbox.close("errory");
-    throw error;
+    throw options.isLink && error instanceof WrongWords ? new WrongWords(...LINK) : error;
   } finally {
     signal.removeEventListener("abort", leave);
   }
