@@ -144,7 +144,7 @@ async def _one_way(
     elif settings.code:
         refuse_direct(
             settings,
-            "--relay-only is for short codes: a dial code is dialed from an address of this machine",
+            "--relay-only is for short codes: a dial code needs an address of this machine",
         )
         with reported_first(emit):
             dial = partial(_dial, settings, transfer_peer)
