@@ -43,6 +43,8 @@ _WATCH: Final = """() => {
     const isOver = document.body.dataset.state === "failed" || (code && code !== seen.code);
     if (!isOver || seen.connected || seen.failed) return;
     const said = document.querySelector(code ? "#notice" : "#problem")?.innerText ?? "";
+    // The next code is shown before the attempt with the last one ends.
+    if (said.includes("has not connected yet") || (code && !said)) return;
     Object.assign(seen, { failed: now(), said });
   };
   new MutationObserver(look).observe(document.body, {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,13 +53,13 @@ class Attempt:
     asked: float
     "The last user action; seconds of the monotonic clock."
     code: str = ""
-    "The short code: the side that shows another one has given up, and does not end."
+    "The short code, if it is one: the side that shows it does not end if there is no path."
 
     def outcome(self, limit: float = LIMIT) -> Outcome:
         """Wait until both are connected and done, or as many have given up as will."""
         deadline = self.asked + limit
         met = [
-            program.find(self._is_news, max(0.0, deadline - time.monotonic()))
+            program.find(self._is_news_of(program), max(0.0, deadline - time.monotonic()))
             for program in self.programs
         ]
         connected = [event for event in met if event and event["event"] == "connected"]
@@ -67,7 +67,7 @@ class Attempt:
         statuses: list[int | None] = []
         for program, event in zip(self.programs, met, strict=True):
             rest = limit if together else max(0.0, deadline - time.monotonic())
-            if event and event["event"] == "short_code":
+            if event and event["event"] == "error" and not event["fatal"]:
                 rest = 0.0
             try:
                 statuses.append(program.process.wait(rest))
@@ -81,10 +81,13 @@ class Attempt:
             tuple(self._said()),
         )
 
-    def _is_news(self, event: Event) -> bool:
-        if event["event"] == "short_code":
-            return bool(self.code) and event["code"] != self.code
-        return event["event"] in ("connected", "done")
+    def _is_news_of(self, program: Program) -> Callable[[Event], bool]:
+        def is_news(event: Event) -> bool:
+            if event["event"] == "error" and self.code:
+                return event["kind"] == "connection" and program.at(event) > self.asked
+            return event["event"] in ("connected", "done")
+
+        return is_news
 
     def _said(self) -> Sequence[str]:
         """Return the errors and notes after the last user action."""
