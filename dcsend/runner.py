@@ -135,15 +135,11 @@ def run_chat(
 ) -> int:
     """Run the demo; return the exit status."""
     from dcsend.chat.run import run
-    from dcsend.signaling.shortcode import is_short_code
+    from dcsend.session.exchange import refuse_short_code
 
+    refuse_short_code(settings.code)
     settings = _with_code(settings)
-    if is_short_code(settings.code):
-        # That of a transfer would be used up.
-        raise UsageError(
-            "a short code is for dcsend send and receive",
-            "give chat the code that dcsend chat --listen prints, or an offer",
-        )
+    refuse_short_code(settings.code)
     return run(settings, choices, shown, options)
 
 

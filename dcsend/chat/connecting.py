@@ -15,6 +15,7 @@ from dcsend.settings import Settings
 
 if TYPE_CHECKING:
     from dcsend.chat.connection import ChatConnection
+    from dcsend.description import SdpType
     from dcsend.ice.connection import IceConnection
     from dcsend.peers.peer import ConnectionRole
     from dcsend.session.exchange import Ask
@@ -74,8 +75,16 @@ def _signaling(
         if settings.code:
             connecting(None)
         return by_code(settings, emit, "chat", chat_peer)
-    from dcsend.session.exchange import ExchangeOptions, exchange
+    from dcsend.session.exchange import ExchangeOptions, exchange, refuse_short_code
+
+    async def asked(wanted: SdpType | None, validate: Callable[[str], object]) -> str:
+        def check(text: str) -> None:
+            refuse_short_code(text)
+            validate(text)
+
+        assert ask is not None
+        return await ask(wanted, check)
 
     # The demo's answerer is the DTLS client, which determines the stream ids of the channels.
     options = ExchangeOptions(choices.offers, compact=not choices.shows_json, active=True)
-    return exchange(settings, options, emit, ask, chat_peer, prepared=connecting)
+    return exchange(settings, options, emit, asked if ask else None, chat_peer, prepared=connecting)

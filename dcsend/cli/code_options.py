@@ -84,8 +84,8 @@ def short_code_settings(
     relay_only = given["relay_only"]
     name = named_server(given["server"])
     shows_codes = not (dials or two_codes or (no_mdns and not name))
-    if not shows_codes and "own_code" not in typed(context):
-        own_code = ""  # that of a variable, which is for runs that show a code
+    if dials or (not shows_codes and "own_code" not in typed(context)):
+        own_code = ""  # for runs that show a code, as that of a variable is
     if own_code.strip():
         from dcsend.signaling.shortcode import own
 
@@ -94,7 +94,7 @@ def short_code_settings(
             raise UsageError(
                 f"--code has {count} words, and --words is {words}", "leave out --words"
             )
-    if "own_code" in typed(context) and (two_codes or (no_mdns and not name)):
+    if own_code and (two_codes or (no_mdns and not name)):
         raise UsageError(
             "--code is for a short code, and none is shown",
             "leave out --signal sdp" if two_codes else "leave out --no-mdns, or name a --server",

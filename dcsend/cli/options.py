@@ -190,11 +190,12 @@ EPILOG = (
 "End of the help of `send`, `receive` and `chat`; *others* are variables with another name."
 
 
-OF_LISTENER = ("address", "expires", "page_url", "qr_file", "own_code")
-"""Parameters without which the side that dials a code would not do what is expected. Others without
-an effect, such as `--qr` and `--words`, only concern what is shown, and are accepted."""
-OF_PAGE = frozenset({"page_url", "qr_file"})
-"Those with two codes: there is no link and no page, and the codes are too long for a QR code."
+OF_LISTENER = ("address", "qr_file")
+"""Parameters that a side refuses if it dials a code: the other side would get other addresses than
+the user expects, or a file would be missing. All others only concern a code that is shown, and are
+accepted."""
+OF_PAGE = frozenset({"qr_file"})
+"Those that are refused with two codes, which are too long for a QR code: a file would be missing."
 
 
 def typed(context: typer.Context) -> set[str]:
@@ -235,7 +236,9 @@ def refuse_idle_options(context: typer.Context, dialed: str, *, two_codes: bool 
     """
     given = typed(context)
     if two_codes:
-        refuse(given & OF_PAGE, "of no use with --signal sdp", "the page makes a code of its own")
+        refuse(
+            given & OF_PAGE, "of no use with --signal sdp", "its codes are too long; leave it out"
+        )
         return
     if not dialed:
         return
@@ -246,7 +249,7 @@ def refuse_idle_options(context: typer.Context, dialed: str, *, two_codes: bool 
         given.discard("address")  # the candidates of the side that enters a short code
     idle = [name for name in OF_LISTENER if name in given]
     if idle:
-        spelled = ["--" + name.removeprefix("own_").replace("_", "-") for name in idle]
+        spelled = ["--" + name.replace("_", "-") for name in idle]
         names = " and ".join(spelled)
         raise UsageError(
             f"{names} {'are' if len(idle) > 1 else 'is'} for the side that prints the code",

@@ -155,7 +155,7 @@ def announce_short(
     beside_it = [*_sentences(what, expiry), f"or {phone}", *elsewhere(what.link)]
     for top, needed, advice in (
         (broken([title, command], columns), [*news, *longest], [*news, *beside_it]),
-        ([command, *facts[:-1]], news, [*news, f"or {phone}"]),
+        ([command, *_facts(what, expiry, columns, most=1)], news, [*news, f"or {phone}"]),
         ([command], news, news),
     ):
         left = room - heights(top, columns)
@@ -220,11 +220,18 @@ def _lost_status(event: ShortCodeServer | None, columns: int) -> str:
     return next(fitting, brief)
 
 
-def _facts(what: ShortAnnouncement, expiry: str, columns: int) -> list[str]:
-    """Return the rows below the command: as many before the number is known as afterwards."""
+def _facts(what: ShortAnnouncement, expiry: str, columns: int, most: int = 2) -> list[str]:
+    """Return the rows below the command: as many before the number is known as afterwards.
+
+    Args:
+        what: the codes.
+        expiry: when they expire.
+        columns: of the window.
+        most: sentences.
+    """
 
     def rows(sentences: Sequence[str]) -> list[str]:
-        return [row for one in sentences for row in wrapped(one, columns)]
+        return [row for one in sentences[:most] for row in wrapped(one, columns)]
 
     needed = max(len(rows(sentences)) for sentences in _variants(what, expiry))
     shown = rows(_sentences(what, expiry))

@@ -25,7 +25,7 @@ from dcsend.session.waiting import noting
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 
-__all__ = ["Ask", "ExchangeOptions", "exchange"]
+__all__ = ["Ask", "ExchangeOptions", "exchange", "refuse_short_code"]
 
 
 class Ask(Protocol):
@@ -170,3 +170,19 @@ def _answer(endpoint: Negotiation, theirs: Description, options: ExchangeOptions
 def _show(ours: Description, emit: Emit, *, compact: bool) -> None:
     text = blob.encode(ours) if compact else blob.encode_json(ours)
     emit(DescriptionReady(ours.type.value, text))
+
+
+def refuse_short_code(text: str) -> None:
+    """Refuse a short code, complete or not: that of a transfer would be used up.
+
+    Raises:
+        UsageError: it is one.
+    """
+    from dcsend.signaling.link import both_codes
+    from dcsend.signaling.shortcode import is_short_code
+
+    if is_short_code(text) and both_codes(text) is None:
+        raise UsageError(
+            "a short code is for dcsend send and receive",
+            "give chat the code that dcsend chat --listen prints, or an offer",
+        )

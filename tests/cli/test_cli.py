@@ -80,13 +80,11 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["send", "x", "--name", "y"], "--name is for what comes from standard input", "add -"),
         (["receive", "a", "--connect-timeout", "nan"], "nan is not a number of seconds", "--help"),
         (["receive", "a", "--connect-timeout", "inf"], "inf is not in the range", "--help"),
-        (["receive", "a", "--code", "walrus-umbrella"], "--code is for the side that", "leave"),
         (["receive", "a", "--signal", "sdp", "--qr-file", "x.png"], "--qr-file is of no use", ""),
         (["receive", "a", "-y", "--qr-file", "x.png"], "--qr-file is for the side that prints", ""),
-        (["receive", "a", "-y", "--expires", "1h"], "--expires is for the side that prints", ""),
         (
-            ["receive", "a", "--stun", "none", "--address", "::1", "--page-url", "https://x"],
-            "--address and --page-url are for the side that prints the code",
+            ["receive", "a", "--stun", "none", "--address", "::1", "--qr-file", "x.png"],
+            "--address and --qr-file are for the side that prints the code",
             "leave it out",
         ),
         (
@@ -108,6 +106,8 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["x", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["@x", "-o"], "option '-o' requires an argument", "dcsend receive --help"),
         (["chat", "7-walrus-umbrella@public"], "a short code is for dcsend send", "chat --listen"),
+        (["chat", "7-walrus"], "a short code is for dcsend send", "chat --listen"),
+        (["chat", "https://x/#7-walrus-umbrella"], "a short code is for dcsend", "chat --listen"),
         (["chat", "--save", ""], "the folder for --save is empty", "name a folder"),
         (["page"], "missing option '--output'", "dcsend page --help"),
     ],
@@ -132,6 +132,9 @@ def test_mistake_is_a_line_a_hint_and_status_2(
     [
         ("dc0", "--stun none --no-page --qr none"),
         ("dc0", "--qr half --words 3 --long --server none"),
+        ("dc0", "--expires 1h --page-url https://dcsend.example/ --signal dial"),
+        ("dc0", "--code walrus-umbrella --no-mdns"),
+        ("dc0", "--code no-such-words --words 5"),
         ("7-walrus", "--address 127.0.0.1"),
     ],
 )

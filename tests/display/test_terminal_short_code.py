@@ -282,6 +282,15 @@ def test_dial_code_that_is_hidden_is_shown_nowhere(columns: int, rows: int) -> N
     pty.close()
 
 
+@pytest.mark.parametrize("rows", [20, 24, 28])
+@pytest.mark.parametrize("columns", [40, 44, 48, 52, 60])
+def test_sentence_below_the_command_is_whole_or_left_out(columns: int, rows: int) -> None:
+    pty = Pty(columns, rows)
+    text = plain_text(Seat(pty).after(announced(), short()))
+    assert text.count("copied to the clipboard") == text.count("if your terminal supports it")
+    pty.close()
+
+
 @pytest.mark.parametrize("role", ["sender", "receiver"])
 def test_code_that_has_no_room_in_the_row_of_the_command_is_whole_in_the_next_one(
     role: str,

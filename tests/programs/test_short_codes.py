@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -61,6 +62,23 @@ def test_file_arrives_by_the_short_code_of_the_receiver(
     receiver = stage.receive("", tmp_path / "output")
     sender = stage.send(file, "--to", str(short_code(receiver)["code"]))
     assert_arrived(sender.end(), receiver.end(), file, tmp_path / "output")
+
+
+@pytest.mark.parametrize(
+    "form", ["{}", " {}\r\n\r\n", "dcsend receive {}\n", "https://dcsend.example/#{}\n"]
+)
+@pytest.mark.parametrize("way", ["@-", "@file"])
+def test_short_code_comes_from_standard_input_or_a_file_in_each_form(
+    server: StockServer, stage: Stage, tmp_path: Path, file: Path, way: str, form: str
+) -> None:
+    sender = stage.send(file)
+    (tmp_path / "code").write_text(form.format(short_code(sender)["code"]), newline="")
+    with (tmp_path / "code").open("rb") as code:
+        named = way if way == "@-" else f"@{code.name}"
+        stdin = code if way == "@-" else subprocess.DEVNULL
+        received = stage.receive(named, tmp_path / "output", stdin=stdin).end()
+        assert received.status == 0, received.err
+    assert_arrived(sender.end(), received, file, tmp_path / "output")
 
 
 def test_dial_code_comes_first_and_the_short_code_names_its_server(

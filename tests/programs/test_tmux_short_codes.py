@@ -298,6 +298,16 @@ def test_prompt_of_the_command_line_reports_a_wrong_word_and_asks_again(windows:
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
+def test_prompt_of_chat_refuses_a_short_code_and_names_the_next_step(windows: Windows) -> None:
+    """It would use up the code of a transfer."""
+    chat = windows.open()
+    chat.dcsend("chat")
+    chat.until("^paste the other side's code")
+    chat.enter("7-walrus-umbrella")
+    chat.until("^dcsend: a short code is for dcsend send and receive$")
+    chat.until("^dcsend: hint: give chat the code that dcsend chat --listen prints, or an offer$")
+
+
 def test_prompt_for_an_offer_takes_a_short_code(windows: Windows) -> None:
     sender, receiver = windows.open(), windows.open()
     sender.dcsend("send", "note.txt")
