@@ -3,9 +3,11 @@
     python -m bench.meeting [--rounds 7] [--program NAME …]
 
 A sender shows a code and waits, until the mailbox server has its first message; then the receiver
-is started with the code, which is Enter. All use the same mailbox server, on the host of the
-sender, so a round trip to it is one of the path. Both are timed: the connection, and a file of
-`SIZE` bytes that is saved. Writes build/bench/meeting.json; about 3 minutes by default.
+is started with the code, which is Enter. "At the prompt", the receiver runs in a terminal, has
+connected to the server, and the code is written to it. All use the same mailbox server, on the host
+of the sender, so a round trip to it is one of the path. Both are timed: the connection, and a file
+of `SIZE` bytes that is saved. Prints how long each takes relative to the first. Writes
+build/bench/meeting.json; about 5 minutes by default.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +30,7 @@ from bench import results
 from bench.contenders.base import always
 from bench.contenders.servers import (
     PROGRAMS,
+    clients,
     database,
     mailbox,
     mute_relay,
@@ -38,6 +43,7 @@ from bench.files import random_file, workshop
 from bench.hosts import cable
 from bench.paths import GRID
 from bench.running import Failed, Running
+from tests.support.certificates import self_signed
 
 __all__ = ["SIZE", "main"]
 
@@ -46,6 +52,15 @@ SIZE: Final = 1000
 
 _PATIENCE: Final = 20.0
 "Seconds for each step."
+_AT_PROMPT: Final = 3.0
+"""Seconds from the connection of the receiver until the code is entered; it loads its modules
+meanwhile, and a person types."""
+_TERMINAL: Final = (
+    sys.executable,
+    "-c",
+    "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))",
+)
+"Runs a command in a terminal, with its own standard input and output as the person."
 _LOOK: Final = 0.002
 "Seconds between two looks at a file or at the database of the server."
 
@@ -71,6 +86,8 @@ class Setting:
     "The file to send."
     inbox: FilePath
     "An empty folder to save it in."
+    environment: dict[str, str]
+    "Of dcsend."
 
     @property
     def saved(self) -> FilePath:
@@ -81,19 +98,39 @@ class Setting:
 def _dcsend(setting: Setting, *options: str, posted: bool = True) -> Times:
     hosts = setting.hosts
     send = (*PROGRAM, "send", str(setting.source), "--json", *options)
-    with Running(Hosts.on(hosts.left, *send), environment=ENVIRONMENT) as sender:
+    with Running(Hosts.on(hosts.left, *send), environment=setting.environment) as sender:
         line, _ = sender.until('"event": ?"short_code"', _PATIENCE)
         code = json.loads(line.text)["code"]
         if posted:
             _wait_for_message(setting.database)
         receive = (*PROGRAM, "receive", code, "-o", str(setting.inbox), "-y", "--json", *options)
-        with _entered(hosts, *receive) as (receiver, start):
+        with _entered(setting, *receive) as (receiver, start):
             connected, _ = receiver.until('"event": ?"connected"', _PATIENCE)
             return Times(connected.at - start, _saved(setting, receiver) - start)
 
 
 def _dcsend_server(setting: Setting) -> Times:
     return _dcsend(setting, "--server", setting.url, "--no-mdns")
+
+
+def _dcsend_prompt(setting: Setting) -> Times:
+    hosts, options = setting.hosts, ("--server", setting.url, "--no-mdns")
+    send = (*PROGRAM, "send", str(setting.source), "--json", *options)
+    receive = (*_TERMINAL, *PROGRAM, "receive", "-o", str(setting.inbox), "-y", *options)
+    with (
+        Running(Hosts.on(hosts.left, *send), environment=setting.environment) as sender,
+        Running(Hosts.on(hosts.right, *receive), environment=setting.environment) as receiver,
+    ):
+        line, _ = sender.until('"event": ?"short_code"', _PATIENCE)
+        _wait_for_message(setting.database)
+        # The receiver has two: it shows a code, too.
+        _seen(receiver, lambda: clients(hosts) == 3)
+        time.sleep(_AT_PROMPT)
+        start = time.monotonic()
+        receiver.write_line(json.loads(line.text)["code"])
+        # What the receiver shows in a terminal has no lines to wait for.
+        connected, _ = sender.until('"event": ?"connected"', _PATIENCE)
+        return Times(connected.at - start, _saved(setting, receiver) - start)
 
 
 def _dcsend_local(setting: Setting) -> Times:
@@ -109,7 +146,7 @@ def _magic(setting: Setting) -> Times:
         _wait_for_message(setting.database)
         receive = (*tool, "receive", "--hide-progress", "--accept-file")
         target = ("-o", str(setting.saved), code[1])
-        with _entered(setting.hosts, *receive, *target) as (receiver, start):
+        with _entered(setting, *receive, *target) as (receiver, start):
             connected, how = receiver.until(r"^Receiving \((.*)\)", _PATIENCE)
             if "relay" in how[1]:
                 raise receiver.failure(f"isn't direct but {how[1]}")
@@ -127,7 +164,7 @@ def _william(setting: Setting) -> Times:
         _wait_for_message(setting.database)
         # It saves in the current folder, and asks first.
         receive = ("env", "-C", str(setting.inbox), *tool, "receive", "--hide-progress", code[1])
-        with _entered(setting.hosts, *receive) as (receiver, start):
+        with _entered(setting, *receive) as (receiver, start):
             receiver.until("^Receiving file", _PATIENCE)
             receiver.write_line("y")
             # It prints nothing when it is connected.
@@ -136,10 +173,11 @@ def _william(setting: Setting) -> Times:
 
 
 @contextmanager
-def _entered(hosts: Hosts, *argv: str) -> Iterator[tuple[Running, float]]:
+def _entered(setting: Setting, *argv: str) -> Iterator[tuple[Running, float]]:
     """Start a receiver; yield it and the moment before."""
+    command = Hosts.on(setting.hosts.right, *argv)
     start = time.monotonic()
-    with Running(Hosts.on(hosts.right, *argv), environment=ENVIRONMENT, errors=True) as receiver:
+    with Running(command, environment=setting.environment, errors=True) as receiver:
         yield receiver, start
 
 
@@ -186,10 +224,15 @@ class _Program:
     measure: Callable[[Setting], Times]
     missing: Callable[[], str] = always
     cable_only: bool = False
+    tls: bool = False
+    "Whether the mailbox server has a certificate."
 
 
 _PROGRAMS: Final = {
     "dcsend": _Program(_dcsend_server),
+    "dcsend, TLS": _Program(_dcsend_server, tls=True),
+    "dcsend at the prompt": _Program(_dcsend_prompt),
+    "dcsend at the prompt, TLS": _Program(_dcsend_prompt, tls=True),
     "dcsend without a server": _Program(_dcsend_local, cable_only=True),
     "magic-wormhole": _Program(_magic),
     "wormhole-william": _Program(_william, no_william),
@@ -210,8 +253,13 @@ def _once(program: _Program, hosts: Hosts, folder: FilePath) -> Times:
     shutil.rmtree(inbox, ignore_errors=True)
     inbox.mkdir()
     source = random_file(folder / "small.bin", SIZE)
-    with mailbox(hosts, folder) as url:
-        return program.measure(Setting(hosts, url, database(hosts, folder), source, inbox))
+    certificate = self_signed(folder, hosts.left_address) if program.tls else None
+    trust = {"SSL_CERT_FILE": str(certificate[0])} if certificate else {}
+    with mailbox(hosts, folder, certificate) as url:
+        setting = Setting(
+            hosts, url, database(hosts, folder), source, inbox, {**ENVIRONMENT, **trust}
+        )
+        return program.measure(setting)
 
 
 def main() -> None:
@@ -249,9 +297,21 @@ def main() -> None:
                 connected, saved = (
                     results.Spread.of(row.extra[name][key]) for key in ("connected_ms", "saved_ms")
                 )
-                print(f"{title}, {name}: connected {connected} ms, saved {saved} ms", flush=True)
+                ratio = _ratio(row, name, here[0])
+                print(
+                    f"{title}, {name}: connected {connected} ms ({ratio}), saved {saved} ms",
+                    flush=True,
+                )
             # After each network, so that partial results can be read.
             results.save("meeting", where, vars(chosen), rows)
+
+
+def _ratio(row: results.Row, name: str, first: str) -> str:
+    """Return how long *name* takes until it is connected relative to *first*, by the medians."""
+    times, base = (row.extra[one]["connected_ms"] for one in (name, first))
+    if not times or not base:
+        return "–"
+    return f"× {statistics.median(times) / statistics.median(base):.2f}"
 
 
 def _record(row: results.Row, name: str, hosts: Hosts, folder: FilePath) -> None:

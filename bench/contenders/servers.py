@@ -6,6 +6,7 @@ Both run on the left host, so that nothing outside is contacted.
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from typing import Final
 from bench.hosts import Hosts
 from bench.running import ROOT, Running
 
-__all__ = ["PROGRAMS", "database", "mailbox", "mute_relay", "no_magic", "no_william"]
+__all__ = ["PROGRAMS", "clients", "database", "mailbox", "mute_relay", "no_magic", "no_william"]
 
 PROGRAMS: Final = ROOT / "build" / "bench-venv" / "bin"
 "Installed by scripts/bench-venv.sh."
@@ -34,19 +35,38 @@ def database(hosts: Hosts, folder: Path) -> Path:
 
 
 @contextmanager
-def mailbox(hosts: Hosts, folder: Path) -> Iterator[str]:
-    """Run a mailbox server with its database in *folder*; yield its URL."""
+def mailbox(
+    hosts: Hosts, folder: Path, certificate: tuple[Path, Path] | None = None
+) -> Iterator[str]:
+    """Run a mailbox server with its database in *folder*; yield its URL.
+
+    Args:
+        hosts: it is on the left one.
+        folder: for its database.
+        certificate: the files of a certificate and its key, for TLS; None for none.
+    """
     file = database(hosts, folder)
     endpoint = f"tcp:{_MAILBOX}:interface={hosts.left_address}"
+    if certificate is not None:
+        endpoint = f"ssl{endpoint[3:]}:certKey={certificate[0]}:privateKey={certificate[1]}"
     options = ("--port", endpoint, "--channel-db", str(file))
     twist = (str(PROGRAMS / "twist"), "--log-format", "text", "wormhole-mailbox")
     with Running(Hosts.on(hosts.left, *twist, *options), errors=True) as server:
         server.until("Starting reactor")
         try:
-            yield f"ws://{hosts.left_address}:{_MAILBOX}/v1"
+            yield f"{'wss' if certificate else 'ws'}://{hosts.left_address}:{_MAILBOX}/v1"
         finally:
             server.end(interrupt=True)
             file.unlink(missing_ok=True)
+
+
+def clients(hosts: Hosts) -> int:
+    """Return how many connections the mailbox server has."""
+    sockets = ("ss", "-Htn", "state", "established", f"( sport = :{_MAILBOX} )")
+    listed = subprocess.run(
+        Hosts.on(hosts.left, *sockets), check=True, capture_output=True, text=True
+    )
+    return len(listed.stdout.splitlines())
 
 
 @contextmanager
