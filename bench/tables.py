@@ -303,7 +303,9 @@ PARTS: Final[dict[str, tuple[str, str, Callable[[Part], Iterator[str]]]]] = {
         "code and waits. One mailbox server on the host of the sender serves all programs; only "
         "`dcsend without a server` finds the sender by multicast DNS. dcsend and magic-wormhole "
         "are Python, wormhole-william is compiled; it does not report its connection, so the first "
-        "byte in its file counts. dcsend sets up ICE and DTLS, the other two a TCP connection.",
+        "byte in its file counts. dcsend sets up ICE and DTLS, the other two a TCP connection. At "
+        "the prompt, the receiver is loaded and connected to the server, and the times begin when "
+        "the code is written to its terminal and end when the sender reports the connection.",
         _meeting,
     ),
 }
