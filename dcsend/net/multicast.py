@@ -140,9 +140,17 @@ async def _close(network: AsyncZeroconf) -> None:
     zeroconf opens them in a task of its own, so that an interrupted close would leave them open.
     """
     closing = asyncio.create_task(network.async_close())
+    cancelled: asyncio.CancelledError | None = None
     while not closing.done():
-        with contextlib.suppress(asyncio.CancelledError, OSError):
+        try:
             await asyncio.shield(closing)
+        except OSError:
+            pass
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        # Otherwise the task would go on, for instance show a code that nothing ends any more.
+        raise cancelled
 
 
 def _load() -> None:

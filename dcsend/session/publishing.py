@@ -149,8 +149,9 @@ class Publication(Generic[Peer]):
             yield
         finally:
             watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
+            await asyncio.wait({watching})
+            if not watching.cancelled():
+                watching.result()
 
     async def _follow_changes(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -255,8 +256,9 @@ class ChangeNotes:
     async def __aexit__(self, *exc: object) -> None:
         assert self._watching is not None
         self._watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watching
+        await asyncio.wait({self._watching})
+        if not self._watching.cancelled():
+            self._watching.result()
 
     async def _watch(self) -> None:
         while not self._noted:
