@@ -137,7 +137,7 @@ class LocalMailbox:
         The first message of all gives its side the second place, and ends the other connections.
 
         Raises:
-            WireError: the mailbox is not open, or it is no message of a joiner.
+            WireError: the mailbox is not open, or it is no message of a joiner, who begins with b0.
         """
         if self._links.get(connection.side) is not connection:
             raise WireError("open the mailbox first")
@@ -145,6 +145,8 @@ class LocalMailbox:
             raise WireError("a joiner's phases are b0 to b63")
         content = body_of(body)
         if not self._joiner:
+            if phase != "b0":
+                raise WireError("a joiner begins with b0")
             self._joiner = connection.side
             for link in self._connections - {connection}:
                 if link.is_claimed:

@@ -109,7 +109,7 @@ class MailboxClient:
     """One side of one mailbox.
 
     Args:
-        server: name of the server, for messages to the user.
+        server: subject of messages to the user: `servers.Server.title`.
         side: random hexadecimal digits, which identify this side on all of its connections.
         number: the number; empty for an allocator that needs one, and for a joiner before `claim`.
         allocates: whether this side is the allocator; None if it is one without a number.
@@ -120,7 +120,7 @@ class MailboxClient:
     ) -> None:
         if number and not is_number(number):
             raise LocalProtocolError(f"{printable(number[:20])!r} is not the number of a code")
-        self._server = printable(server)
+        self._server = server
         self._side = side
         is_allocator = not number if allocates is None else allocates
         self._letter, self._others = ("a", "b") if is_allocator else ("b", "a")
@@ -168,6 +168,14 @@ class MailboxClient:
         """Whether all messages that the mailbox had at `open` have arrived on this socket."""
         return self._replayed
 
+    @property
+    def _is_in_order(self) -> bool:
+        """Whether the next message comes after all earlier ones: a joiner begins with b0.
+
+        One that was sent on an earlier socket may not be in the mailbox; `pong` shows it.
+        """
+        return self._replayed or self._sent <= self._sent_here
+
     def connect(self) -> list[str]:
         """Return the texts to send first on a new socket, before the server has sent anything."""
         self._start()
@@ -199,7 +207,7 @@ class MailboxClient:
         if phase_letter(phase) != self._letter or phase in self._own or len(body) > MAX_BODY:
             raise LocalProtocolError(f"a message {phase!r} of {len(body)} bytes can't be sent")
         self._own[phase] = body
-        return [self._add(phase)] if self.is_open else []
+        return [self._add(phase)] if self.is_open and self._is_in_order else []
 
     def close(self, mood: str) -> list[str]:
         """Return the texts that release the number and close the mailbox.
@@ -235,7 +243,7 @@ class MailboxClient:
         raise self._violation("a message is too long")
 
     def _violation(self, what: str) -> DcsendError:
-        message = f"the server {self._server} violates the mailbox protocol: {what}"
+        message = f"{self._server} violates the mailbox protocol: {what}"
         return RemoteProtocolError(message, f"check its URL, or {OTHER_SERVER}")
 
     def _claim(self) -> str:
@@ -252,12 +260,12 @@ class MailboxClient:
         if not isinstance(welcome, dict):
             raise WireError("welcome is not an object")
         if error := _notice(welcome.get("error")):
-            raise ConnectionFailed(f"the server {self._server} refuses: {error}", OTHER_SERVER)
+            raise ConnectionFailed(f"{self._server} refuses: {error}", OTHER_SERVER)
         methods = welcome.get("permission-required")
         if isinstance(methods, dict | list) and methods and "none" not in methods:
             names = ", ".join(_notice(name) for name in list(methods)[:_MAX_METHODS])
             raise ConnectionFailed(
-                f"the server {self._server} requires a permission of a kind that dcsend "
+                f"{self._server} requires a permission of a kind that dcsend "
                 f"does not support: {names}",
                 OTHER_SERVER,
             )
@@ -289,7 +297,7 @@ class MailboxClient:
         self._opened = True
         # A message that was sent on an earlier socket may be in the mailbox. If it is, its echo
         # arrives before the response to this ping: a server handles messages in their order.
-        new = [self._add(phase) for phase in self._own if phase not in self._sent]
+        new = [self._add(phase) for phase in self._own] if self._is_in_order else []
         return [dump("open", mailbox=mailbox), dump("ping", ping=1), *new]
 
     def _pong(self, values: dict[str, object]) -> list[str]:
@@ -313,7 +321,7 @@ class MailboxClient:
         elif phase == "a0":
             # A server that has lost its database gives the number to another allocator.
             raise ConnectionFailed(
-                f"the server {self._server} has given the number {self.number} to another code",
+                f"{self._server} has given the number {self.number} to another code",
                 "try again",
             )
         return []
@@ -334,11 +342,11 @@ class MailboxClient:
         error = values.get("error")
         if error == "crowded":
             raise CodeUsed(
-                f"two others already use the number {self.number} on the server {self._server}",
+                f"two others already use the number {self.number} on {self._server}",
                 "try again" if self._letter == "a" else _CROWDED,
             )
         shown = _notice(error) or "an error without a text"
-        raise ConnectionFailed(f"the server {self._server} reports: {shown}", OTHER_SERVER)
+        raise ConnectionFailed(f"{self._server} reports: {shown}", OTHER_SERVER)
 
     def _expect(self, kind: str) -> None:
         if not self._welcomed:

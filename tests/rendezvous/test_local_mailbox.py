@@ -119,6 +119,21 @@ def test_sides_that_stay_without_a_message_do_not_keep_a_joiner_out() -> None:
     assert joiner.error is None
 
 
+@pytest.mark.parametrize("phase", ["b1", "b5", "b63"])
+async def test_side_that_begins_with_another_message_than_a_guess_gets_no_place(phase: str) -> None:
+    mailbox = LocalMailbox("7")
+    neighbour, joiner = Device(mailbox, "bb").join(), Device(mailbox, "cc").join()
+    neighbour.send("add", phase=phase, body="00")
+    assert neighbour.error == "a joiner begins with b0"
+    joiner.send("add", phase="b0", body="01")
+    joiner.send("add", phase=phase, body="02")
+    assert joiner.error is None
+    assert [await mailbox.side.next(), await mailbox.side.next()] == [
+        ("b0", b"\x01"),
+        (phase, b"\x02"),
+    ]
+
+
 def test_joiner_that_leaves_after_a_message_keeps_its_place_and_returns() -> None:
     mailbox = LocalMailbox("7")
     first = Device(mailbox, "bb").join()

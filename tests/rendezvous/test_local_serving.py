@@ -71,7 +71,7 @@ async def test_second_joiner_is_refused() -> None:
         joiner = await join(at(port), "7")
         joiner.add("b0", b"offer")
         await mailbox.side.next()
-        with pytest.raises(CodeUsed, match="on the server in this network"):
+        with pytest.raises(CodeUsed, match="on the device in this network"):
             await join(at(port), "7")
         await joiner.close("happy")
 
@@ -105,6 +105,24 @@ async def test_devices_that_stay_connected_do_not_keep_a_joiner_out(step: str) -
         mailbox.side.add("a1", b"answer")
         async with asyncio.timeout(20):
             assert await joiner.next() == ("a1", b"answer")
+        await joiner.close("happy")
+
+
+async def test_device_that_begins_without_a_guess_does_not_keep_a_joiner_out() -> None:
+    mailbox = LocalMailbox("7")
+    mailbox.side.add("a0", b"first")
+    async with served(mailbox) as (_, port), connected(port) as neighbour:
+        for kind in ("bind", "claim"):
+            await neighbour.send_str(dump(kind, appid="dcsend/1", side="aa", nameplate="7"))
+        async for message in neighbour:
+            if (values := json.loads(message.data))["type"] == "claimed":
+                await neighbour.send_str(dump("open", mailbox=values["mailbox"]))
+                await neighbour.send_str(dump("add", phase="b1", body="00"))
+            elif values["type"] == "error" or values.get("phase") == "b1":
+                break
+        joiner = await join(at(port), "7")
+        joiner.add("b0", b"offer")
+        assert await mailbox.side.next() == ("b0", b"offer")
         await joiner.close("happy")
 
 

@@ -39,7 +39,7 @@ def phases(texts: list[str]) -> list[str]:
 
 def opened(number: str = "7") -> MailboxClient:
     """Return a client whose mailbox is open; without a number it has allocated 7."""
-    client = MailboxClient("server.example", "aa", number)
+    client = MailboxClient("the server server.example", "aa", number)
     client.connect()
     client.receive(WELCOME)
     if not number:
@@ -163,6 +163,20 @@ def test_message_that_was_added_without_a_socket_is_sent_at_once_and_only_once()
     assert client.receive(PONG) == []
 
 
+def test_first_message_is_sent_before_later_ones_after_a_lost_socket() -> None:
+    """An allocator's mailbox takes no joiner that begins with another message than b0."""
+    client = opened()
+    client.add("b0", b"x")  # sent; it may not have arrived
+    client.add("b1", b"x")
+    client.connect()
+    client.add("b2", b"x")
+    client.receive(WELCOME)
+    assert phases(client.receive(CLAIMED)) == []
+    assert client.add("b3", b"x") == []
+    assert phases(client.receive(PONG)) == ["b0", "b1", "b2", "b3"]
+    assert phases(client.add("b4", b"x")) == ["b4"]
+
+
 def test_messages_that_come_again_after_a_lost_socket_are_not_delivered_again() -> None:
     client = opened()
     client.receive(message("bb", "a0"))
@@ -185,7 +199,7 @@ def test_number_that_a_server_has_given_to_another_allocator_is_lost() -> None:
 
 
 def welcomed(**welcome: object) -> MailboxClient:
-    client = MailboxClient("server.example", "aa", "7")
+    client = MailboxClient("the server server.example", "aa", "7")
     client.connect()
     client.receive(json.dumps({"type": "welcome", "welcome": welcome}))
     return client
@@ -261,7 +275,7 @@ def test_other_error_of_the_server_is_shown_escaped() -> None:
     ],
 )
 def test_violation_of_the_server_is_one_line_with_its_name(text: str) -> None:
-    client = MailboxClient("server.example", "aa", "7")
+    client = MailboxClient("the server server.example", "aa", "7")
     client.connect()
     client.receive(WELCOME)
     with pytest.raises(RemoteProtocolError) as caught:
@@ -347,7 +361,7 @@ def test_number_that_fits_in_no_code_is_not_joined(number: str) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["comment"].replace(" ", "-"))
 def test_texts_of_a_server_have_the_outcome_of_the_vectors(vector: dict[str, Any]) -> None:
     """Also those with unpaired surrogates, which JSON can contain: they are never sent on."""
-    client = MailboxClient("server.example", "aa", "7")
+    client = MailboxClient("the server server.example", "aa", "7")
     sent = client.connect()
     outcome, shown = "ok", ""
     try:

@@ -1,4 +1,8 @@
-"""Whatever sockets and databases are lost, both sides get each message of the other one once."""
+"""Whatever sockets and databases are lost, both sides get each message of the other one once.
+
+The first message of a side is stored before its others: an allocator's mailbox takes no joiner that
+begins with another one.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +53,9 @@ class ModelServer:
                 self._open.append(link)
                 link.to_client.extend(dump("message", **stored) for stored in self._stored)
             case "add":
+                number = int(values["phase"][1:])
+                begun = number == 0 or any(one["side"] == link.side for one in self._stored)
+                assert begun, f"{values['phase']} is the first message of its side"
                 stored = {"side": link.side, "phase": values["phase"], "body": values["body"]}
                 self._stored.append(stored)
                 for other in self._open:

@@ -180,6 +180,18 @@ describe("a new socket", () => {
     expect(client.receive(json(PONG))).toEqual([]);
   });
 
+  test("sends its first message before later ones: a joiner begins with b0", () => {
+    const client = opened();
+    client.add("b0", bytes(1)); // sent; it may not have arrived
+    client.connect();
+    client.add("b1", bytes(1));
+    client.receive(json(WELCOME));
+    expect(phases(client.receive(json(CLAIMED)))).toEqual([]);
+    expect(client.add("b2", bytes(1))).toEqual([]);
+    expect(phases(client.receive(json(PONG)))).toEqual(["b0", "b1", "b2"]);
+    expect(phases(client.add("b3", bytes(1)))).toEqual(["b3"]);
+  });
+
   test("delivers nothing again", () => {
     const client = opened();
     client.receive(json(message("bb", "a0")));

@@ -129,6 +129,14 @@ export class MailboxClient {
     return this.#replayed;
   }
 
+  /**
+   * Whether the next message comes after all earlier ones: a joiner begins with b0. One that was
+   * sent on an earlier socket may not be in the mailbox; `pong` shows it.
+   */
+  get #isInOrder(): boolean {
+    return this.#replayed || this.#sent.size <= this.#sentHere.size;
+  }
+
   /** Return the texts to send first on a new socket, before the server has sent anything. */
   connect(): string[] {
     this.#start();
@@ -147,7 +155,7 @@ export class MailboxClient {
       throw new LocalProtocolError(`a message '${phase}' of ${body.length} bytes can't be sent`);
     }
     this.#own.set(phase, body);
-    return this.isOpen ? [this.#add(phase)] : [];
+    return this.isOpen && this.#isInOrder ? [this.#add(phase)] : [];
   }
 
   /** Return the text by which the caller finds out whether the server still answers. */
@@ -276,7 +284,7 @@ export class MailboxClient {
     this.#opened = true;
     // A message that was sent on an earlier socket may be in the mailbox. If it is, its echo arrives
     // before the response to this ping: a server handles messages in their order.
-    const unsent = [...this.#own.keys()].filter((phase) => !this.#sent.has(phase));
+    const unsent = this.#isInOrder ? [...this.#own.keys()] : [];
     return [
       dump("open", { mailbox }),
       dump("ping", { ping: 1 }),
