@@ -37,6 +37,12 @@ _FOR_ANOTHER: Final = "run it again for a new code"
 SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
 
+_WAITS_SECONDS: Final = 1.5
+"""Seconds after which a dialer that still asks is reported. The second attempt of the device that
+is connected (`either`) has ended by then."""
+_LEFT_SECONDS: Final = 5.0
+"Seconds without a request after which that dialer has left; it asks each second."
+
 
 class Arrivals(Protocol):
     """Where the peers of a run come from."""
@@ -223,9 +229,13 @@ class Awaited:
     async def displaced(self) -> None:
         """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over."""
         reported = False
+        first = last = -_LEFT_SECONDS
         while True:
             self._listener.asked.clear()
             await self._listener.asked.wait()
+            if self._clock() - last >= _LEFT_SECONDS:
+                first = self._clock()
+            last = self._clock()
             if self._accepted:
                 return
             logger.debug("another dialer waits, deserted: %s", self._listener.is_deserted)
@@ -239,7 +249,7 @@ class Awaited:
                     f"nothing was accepted within {self._hold:.0f} s",
                     "run it again",
                 )
-            if not reported:
+            if not reported and last - first >= _WAITS_SECONDS:
                 reported = True
                 self._emit(
                     Warned(
