@@ -36,7 +36,7 @@ def run(
 
     async def run_chat(interrupt: asyncio.Future[int], room: Room) -> int:
         source = typed_input()
-        display = _display(shown, options, lambda: source.pending if source else "")
+        display = _display(shown, options, lambda: source.pending() if source else "")
         events = event_writer(options, verbose=True)
         asker = Asker(source, Stream.stderr(), interactive=is_terminal(sys.stdin))
         lines = source.lines if source else None

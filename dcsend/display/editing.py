@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from typing import Final
 
 from dcsend.display.keyboard import LOOK_AGAIN, read_lines
 from dcsend.display.modes import is_foreground, restore
-from dcsend.display.streams import echo
+from dcsend.display.streams import echo, end_row
 from dcsend.display.wording import width
 
 __all__ = ["ENTER", "MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
@@ -43,9 +44,14 @@ _END_OF_INPUT: Final = "\x04"
 _KILL_LINE: Final = "\x15"
 _ERASE: Final = "\x08\x7f"
 _TAB: Final = "\t"
+_KEYS: Final = re.compile(f"([{_END_OF_INPUT}{_KILL_LINE}{_ERASE}{_TAB}])")
 _CHUNK: Final = 4096
 _LARGEST: Final = 65_536
-"Characters of one paste; more is not a code but a wrong file."
+"Characters of one paste; more is not a code but a wrong file. One more is kept, then no more."
+_COMPLETABLE: Final = 200
+"Characters of a line whose last word Tab completes; a longer line has been pasted."
+_PER_CELL: Final = 4
+"Characters of which the last ones are looked at for a cell: most of them may have no width."
 
 Complete = Callable[[str], bool]
 "Returns whether a text is a complete code."
@@ -68,31 +74,40 @@ class Typed:
         "Whether Ctrl-D was typed."
 
     def type(self, arrived: str) -> str:
-        """Add *arrived* and return its echo; everything after Ctrl-D is ignored."""
-        return "".join(self._type_one(char) for char in arrived)
+        """Add *arrived* and return its echo; everything after Ctrl-D is ignored.
 
-    def _type_one(self, char: str) -> str:
+        The text between two keys is added at once: a paste may have a million characters.
+        """
+        return "".join(self._press(part) for part in _KEYS.split(arrived) if part)
+
+    def _press(self, part: str) -> str:
+        """Handle one key, or add a text without any."""
         if self.ended:
             return ""
-        if char == _END_OF_INPUT:
+        if part == _END_OF_INPUT:
             self.ended = True
             return ""
-        if char in _ERASE:
+        if part in _ERASE:
             return self._erase(self.text[-1:])
-        if char == _KILL_LINE:
+        if part == _KILL_LINE:
             return self._erase(self.text.rpartition("\n")[2])
-        if char == _TAB and self.text[-1:].isalpha():
-            more = self._continued()
-            self.text += more
-            return more
-        char = "\n" if char == "\r" else char
-        self.text += char
-        return char if char == "\n" or char.isprintable() else ""
+        if part == _TAB and self.text[-1:].isalpha():
+            return self._add(self._continued())
+        return self._add(part.replace("\r", "\n"))
+
+    def _add(self, text: str) -> str:
+        """Add what there is room for, and a line end in any case; return its echo."""
+        room = max(0, _LARGEST + 1 - len(self.text))
+        if len(text) > room:
+            is_ended = "\n" in text[room:] and not (self.text + text[:room]).endswith("\n")
+            text = text[:room] + ("\n" if is_ended else "")
+        self.text += text
+        return "".join(char for char in text if char == "\n" or char.isprintable())
 
     def _continued(self) -> str:
         """Return what completes the last word; empty if there is not exactly one way."""
-        line = self.text.rpartition("\n")[2]
-        ways = self._completed(line)
+        line = self.text[-_COMPLETABLE - 1 :].rpartition("\n")[2]
+        ways = self._completed(line) if len(line) <= _COMPLETABLE else ()
         return ways[0].removeprefix(line) if len(ways) == 1 else ""
 
     def _erase(self, tail: str) -> str:
@@ -171,9 +186,8 @@ class Piped(_TypedInput):
         # In a thread, because an event loop can't wait for a file.
         read_lines(self._take, "dcsend-input", _LARGEST)
 
-    @property
-    def pending(self) -> str:
-        """Empty, since nothing is echoed."""
+    def pending(self, columns: int = _LARGEST) -> str:
+        """Return an empty text, since nothing is echoed."""
         return ""
 
     def close(self) -> None:
@@ -258,10 +272,9 @@ else:
             # SIGTTOU stops a background job that changes the terminal, so this may wait for `fg`.
             self._resume()
 
-        @property
-        def pending(self) -> str:
-            """The unfinished line, as it was echoed."""
-            return "".join(filter(str.isprintable, self._typed.text))
+        def pending(self, columns: int = _LARGEST) -> str:
+            """Return the end of what was typed, as it was echoed; it may need more cells."""
+            return "".join(filter(str.isprintable, self._typed.text[-_PER_CELL * columns :]))
 
         def close(self) -> None:
             """Restore the terminal; idempotent."""
@@ -273,7 +286,7 @@ else:
             self._loop.remove_reader(self._fd)
             for number in (signal.SIGTSTP, signal.SIGCONT, signal.SIGQUIT):
                 self._loop.remove_signal_handler(number)
-            if self.pending and self._changed is None:
+            if self.pending(1) and self._changed is None:
                 echo(self._fd, "\n")
             restore(self._fd)
             self._answer(None)
@@ -284,7 +297,9 @@ else:
             self._loop.add_reader(self._fd, self._readable)
 
         def _stop(self) -> None:
-            """Handle Ctrl-Z: restore the terminal for the shell, then stop."""
+            """Handle Ctrl-Z: end the row and restore the terminal for the shell, then stop."""
+            if self._changed is not None or self.pending(1):
+                end_row(self._fd)
             restore(self._fd)
             os.kill(os.getpid(), signal.SIGSTOP)
 

@@ -102,6 +102,7 @@ class CodePrompt:
                 if self._is_answer(text) or not text.strip():
                     continue
                 self._codes.complain([])
+                text = _first_line(text, is_valid)
                 try:
                     self._refuse_own(text, check(text))
                     with self._connecting():
@@ -200,7 +201,7 @@ class CodePrompt:
     def _row(self, status: str) -> str:
         """Return the row in place of *status*: what is asked, and the end of what was typed."""
         columns = self._err.window[0] - 1
-        typed = self._typing.pending if self._typing is not None else ""
+        typed = self._typing.pending(columns) if self._typing is not None else ""
         if self._answer is not None and not self._answer.done():
             label = _fitting(_QUESTIONS, columns - _LEAST)
         elif not self._takes_codes:
@@ -223,8 +224,22 @@ def _fitting(texts: tuple[str, ...] | list[str], columns: int, otherwise: str = 
 
 def _tail(text: str, columns: int) -> str:
     """Return the end of *text* that takes at most *columns* cells."""
-    while text and width(text) > columns:
-        text = text[1:]
+    taken = 0
+    for place in range(len(text) - 1, -1, -1):
+        taken += width(text[place])
+        if taken > columns:
+            return text[place + 1 :]
+    return text
+
+
+def _first_line(text: str, is_valid: Callable[[str], bool]) -> str:
+    """Return the first line if it is a code and *text* is none: a code may be pasted twice.
+
+    A code that was broken into lines stays whole.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) > 1 and not is_valid(text) and is_valid(lines[0]):
+        return lines[0]
     return text
 
 

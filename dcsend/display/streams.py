@@ -21,6 +21,7 @@ __all__ = [
     "Stream",
     "echo",
     "enable_escapes",
+    "end_row",
     "hurry",
     "is_hurrying",
     "is_terminal",
@@ -175,6 +176,13 @@ def write_now(text: str) -> None:
         descriptor = sys.stderr.fileno()
         if os.isatty(descriptor) and _has_room(descriptor, 0.1):
             os.write(descriptor, f"\r\n{text}\r\n".encode("ascii", "backslashreplace"))
+
+
+def end_row(descriptor: int) -> None:
+    """End the row of the cursor at once, unless the terminal blocks: the program is stopped."""
+    with contextlib.suppress(OSError):
+        if _has_room(descriptor, 0.1):
+            os.write(descriptor, b"\n")
 
 
 def _write(descriptor: int, data: bytes) -> None:
