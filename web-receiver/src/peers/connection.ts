@@ -229,6 +229,7 @@ interface Stats {
   readonly remoteCandidateId?: string;
   readonly candidateType?: string;
   readonly address?: string | null;
+  readonly port?: number;
   readonly currentRoundTripTime?: number;
 }
 
@@ -242,7 +243,13 @@ function routeOf(report: ReadonlyMap<string, Stats>): Route {
   const local = report.get(pair?.localCandidateId ?? "");
   const remote = report.get(pair?.remoteCandidateId ?? "");
   const address = remote?.address ?? "";
-  const relayed = local?.candidateType === "relay" || remote?.candidateType === "relay";
+  // A check from a relay may arrive before its candidate; its source then stays peer-reflexive.
+  const isRelay = ({ type, candidateType, address: host, port }: Stats) =>
+    type === "remote-candidate" &&
+    candidateType === "relay" &&
+    host === address &&
+    port === remote?.port;
+  const relayed = local?.candidateType === "relay" || all.some(isRelay);
   return {
     path: relayed ? "relayed" : "direct",
     family: address === "" ? "" : address.includes(":") ? "IPv6" : "IPv4",
