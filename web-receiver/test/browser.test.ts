@@ -373,12 +373,15 @@ describe("route", () => {
     expect(await routeWith({ pair: PAIR, local, remote: HOST })).toMatchObject({ path: "relayed" });
   });
 
-  test.each(["relay", "prflx"])("reports the relay of the other side, if it is %s", async (type) => {
-    const remote = { ...HOST, candidateType: type, port: 3478 };
-    const signaled = { ...HOST, candidateType: "relay", port: 3478 };
-    const stats = { pair: PAIR, remote, signaled };
-    expect(await routeWith(stats)).toMatchObject({ path: "relayed", remote: "192.0.2.7" });
-  });
+  test.each(["relay", "prflx"])(
+    "reports the relay of the other side, if it is %s",
+    async (type) => {
+      const remote = { ...HOST, candidateType: type, port: 3478 };
+      const signaled = { ...HOST, candidateType: "relay", port: 3478 };
+      const stats = { pair: PAIR, remote, signaled };
+      expect(await routeWith(stats)).toMatchObject({ path: "relayed", remote: "192.0.2.7" });
+    },
+  );
 
   test("is direct if another port of that address is a relay", async () => {
     const remote = { ...HOST, candidateType: "prflx", port: 4000 };
