@@ -3,6 +3,9 @@
 `allocate` and `join` open it. It then lives until `close`: a lost socket is followed by another one
 after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`). A joiner can
 `prepare` it before the number is known: then the socket is open when the code is entered.
+
+A server lets two sides have a number. So another attempt at the same code is made by the same side
+(`kept_side`): the first one may have been cut off after its claim.
 """
 
 from __future__ import annotations
@@ -68,7 +71,7 @@ async def allocate(
 
 
 def prepare(
-    server: Server, *, timeout: float = TIMEOUT, pauses: Pauses | None = None
+    server: Server, *, side: str = "", timeout: float = TIMEOUT, pauses: Pauses | None = None
 ) -> ServerMailbox:
     """Return a mailbox for `join`, and begin to connect; failures are not reported before that.
 
@@ -76,10 +79,11 @@ def prepare(
 
     Args:
         server: to use.
+        side: of an earlier mailbox; empty for a new one.
         timeout: seconds until a mailbox must be open.
         pauses: before each attempt to connect again; None for `growing_pauses`.
     """
-    mailbox = joiner(server, timeout=timeout, pauses=pauses)
+    mailbox = joiner(server, side=side, timeout=timeout, pauses=pauses)
     mailbox.connect()
     return mailbox
 
@@ -88,13 +92,15 @@ def joiner(
     server: Server,
     prepared: ServerMailbox | None = None,
     *,
+    side: str = "",
     timeout: float = TIMEOUT,
     pauses: Pauses | None = None,
 ) -> ServerMailbox:
-    """Return a mailbox for `join`, not open yet; the arguments are those of `join`."""
+    """Return a mailbox for `join`, not open yet; the arguments are those of `join`, `prepare`."""
     if prepared is not None and prepared.is_prepared and prepared.server == server:
         return prepared
-    return ServerMailbox(server, "", timeout, pauses or growing_pauses, allocates=False)
+    pauses = pauses or growing_pauses
+    return ServerMailbox(server, "", timeout, pauses, allocates=False, side=side)
 
 
 async def join(
@@ -153,13 +159,21 @@ class ServerMailbox:
     """A `Mailbox` on a server. Made by `allocate`, `prepare` and `join`."""
 
     def __init__(
-        self, server: Server, number: str, timeout: float, pauses: Pauses, *, allocates: bool
+        self,
+        server: Server,
+        number: str,
+        timeout: float,
+        pauses: Pauses,
+        *,
+        allocates: bool,
+        side: str = "",
     ) -> None:
         self._server = server
         self._name = server.title
         self._timeout = timeout
         self._pauses = pauses
-        self._protocol = MailboxClient(server.title, os.urandom(5).hex(), number, allocates)
+        side = side or os.urandom(5).hex()
+        self._protocol = MailboxClient(server.title, side, number, allocates)
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
@@ -178,6 +192,8 @@ class ServerMailbox:
         self._is_closing = False
         self.is_claimed = False
         "Whether its number was sent to the server, which then keeps a place for this side."
+        self._is_released = False
+        "Whether its number was released: a server refuses to let the same side claim it again."
         self._is_lost = False
         "Whether the mailbox was open, and is not usable until there is another connection."
         self._report: Report | None = None
@@ -206,6 +222,21 @@ class ServerMailbox:
     def server(self) -> Server:
         """Where it is."""
         return self._server
+
+    @property
+    def side(self) -> str:
+        """The digits that identify this side."""
+        return self._protocol.side
+
+    @property
+    def kept_side(self) -> str:
+        """The side with which the number can be claimed again; empty if it has no claim there."""
+        return self.side if self.is_claimed and not self._is_released else ""
+
+    @property
+    def is_welcomed(self) -> bool:
+        """Whether the server has answered on the present socket."""
+        return self._protocol.is_welcomed
 
     @property
     def is_prepared(self) -> bool:
@@ -268,11 +299,20 @@ class ServerMailbox:
         Raises:
             DcsendError: the mailbox is lost or closed.
         """
-        while not self._protocol.messages and not self._protocol.is_current:
-            if self._error is not None:
-                raise self._error
+        while self._error is None:
+            if self._protocol.messages or self._protocol.is_current:
+                return self._protocol.messages.popleft() if self._protocol.messages else None
             await self._changed()
-        return self._protocol.messages.popleft() if self._protocol.messages else None
+        raise self._error
+
+    def unanswered(self, seconds: float) -> ConnectionFailed:
+        """Return the line about an open mailbox whose messages have not arrived.
+
+        Args:
+            seconds: for which they were waited for.
+        """
+        what = f"the connection to {self._name} is slow or lost: no answer after {seconds:g} s"
+        return ConnectionFailed(what, "try again: the code is not used up")
 
     def watch(self, report: Report) -> None:
         """As `Mailbox.watch`."""
@@ -286,6 +326,7 @@ class ServerMailbox:
             return
         self._is_closing = True
         texts = self._protocol.close(mood)
+        self._is_released = bool(texts) and self._outgoing is not None
         self._put(texts)
         try:
             with contextlib.suppress(TimeoutError):

@@ -37,7 +37,10 @@ from dcsend.rendezvous.items import Bye, Item
 from dcsend.rendezvous.sealing import Keys, Phase
 from dcsend.rendezvous.wire import APP_ID, MAX_PHASES
 
-__all__ = ["MAX_BODY", "MAX_CANDIDATES", "VERSION", "Allocator", "Joiner", "WrongWords"]
+__all__ = [
+    *("MAX_BODY", "MAX_CANDIDATES", "VERSION", "Allocator", "Joiner", "WrongWords"),
+    "check_first",
+]
 
 VERSION: Final = 1
 "The version of the bodies that this module writes, and the only one that it reads."
@@ -286,10 +289,7 @@ class Joiner(_Side):
             raise
 
     def _join(self, a0: bytes, items: Sequence[Item]) -> tuple[str, bytes]:
-        phase = Phase("a", 0)
-        _check_head(phase, a0)
-        if len(a0) != _A0_SIZE:
-            raise RemoteProtocolError(f"the message {phase} has {len(a0)} bytes")
+        _check_form(a0)
         self._sid = a0[_HEAD : _HEAD + _SID_SIZE]
         self._theirs = cpace.Sent(a0[_HEAD + _SID_SIZE :], a0[:_HEAD])
         generator = cpace.generator(self._words, self._channel, self._sid)
@@ -352,6 +352,28 @@ class Joiner(_Side):
         plaintext = self._open(phase, body[_A1_SEALED:])
         self._confirmed = True
         return plaintext
+
+
+def check_first(a0: bytes) -> None:
+    """Refuse a first message that no joiner can answer, before a guess is made.
+
+    Args:
+        a0: the message that a mailbox has.
+
+    Raises:
+        RemoteProtocolError: it breaks a rule.
+        IncompatibleVersion: it has another version.
+    """
+    _check_form(a0)
+    # With a share of low order, the product with every scalar is zero.
+    cpace.scalar_mult(os.urandom(cpace.SCALAR_SIZE), a0[_HEAD + _SID_SIZE :])
+
+
+def _check_form(a0: bytes) -> None:
+    phase = Phase("a", 0)
+    _check_head(phase, a0)
+    if len(a0) != _A0_SIZE:
+        raise RemoteProtocolError(f"the message {phase} has {len(a0)} bytes")
 
 
 def _channel(number: str) -> bytes:

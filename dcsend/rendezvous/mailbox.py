@@ -154,6 +154,11 @@ class MailboxClient:
         self._echoed: set[str] = set()
 
     @property
+    def side(self) -> str:
+        """The digits that identify this side."""
+        return self._side
+
+    @property
     def is_welcomed(self) -> bool:
         """Whether the server has sent `welcome` on the present socket."""
         return self._welcomed
@@ -214,10 +219,15 @@ class MailboxClient:
 
         Args:
             mood: one of `MOODS`.
+
+        Returns:
+            None of them for a joiner that has not got all messages: its side can claim the number
+            again, which a server refuses to a side that has released it.
         """
         if mood not in MOODS:
             raise LocalProtocolError(f"{mood!r} is not a mood")
-        return [dump("release"), dump("close", mood=mood)] if self.is_open else []
+        can_end = self._replayed or (self._opened and self._letter == "a")
+        return [dump("release"), dump("close", mood=mood)] if can_end else []
 
     def receive(self, text: str) -> list[str]:
         """Process a text of the server, and return the texts to send.
@@ -312,6 +322,11 @@ class MailboxClient:
         if not isinstance(phase, str) or not (letter := phase_letter(phase)):
             return []
         if side == self._side:
+            if phase == "b0" and phase not in self._own:
+                raise CodeUsed(
+                    f"an earlier attempt has used up the code with the number {self.number}",
+                    "ask the other side for its new code",
+                )
             self._echoed.add(phase)
         elif letter == self._others:
             if phase not in self._seen:

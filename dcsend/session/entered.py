@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from dcsend.errors import DcsendError
 from dcsend.peers.contract import Connection
-from dcsend.rendezvous.servers import NONE, read_option
+from dcsend.rendezvous.servers import NONE, Server, read_option
 from dcsend.session.arrivals import Arrivals
 from dcsend.settings import Settings
 
@@ -38,7 +38,7 @@ Connect = Callable[[str], AbstractAsyncContextManager[Arrivals]]
 
 
 class EarlyServer:
-    """The connection to the server of a run that is opened before a code is entered.
+    """What one run has before a code is entered: above all a connection to its server.
 
     The server learns that there is a client, and its address. An async context manager.
     """
@@ -47,8 +47,12 @@ class EarlyServer:
         """Take the server of *settings*; without one there is no connection."""
         self._server = read_option(settings.server or NONE)
         self._closing: set[asyncio.Task[None]] = set()
-        self.mailbox: ServerMailbox | None = None
-        "For a joiner; each is used at most once."
+        self._mailbox: ServerMailbox | None = None
+        "The one that is connected; each is used at most once."
+        self._used: dict[tuple[str, str], ServerMailbox] = {}
+        "The newest mailbox of each server and number."
+        self.own_number = ""
+        "Of the short code that this run shows, and announces in this network; empty for none."
 
     async def __aenter__(self) -> EarlyServer:
         return self
@@ -60,15 +64,36 @@ class EarlyServer:
 
     def connect(self) -> None:
         """Begin to connect, unless there is a mailbox that is not used; errors are not reported."""
-        if self._server is None or (self.mailbox is not None and self.mailbox.is_prepared):
+        if self._server is None or (self._mailbox is not None and self._mailbox.is_prepared):
             return
         from dcsend.rendezvous.client import prepare
 
-        self.mailbox = prepare(self._server)
+        last = next(reversed(self._used.values()), None)
+        side = last.kept_side if last is not None and last.server == self._server else ""
+        self._mailbox = prepare(self._server, side=side)
+
+    def joiner(self, server: Server, number: str) -> ServerMailbox:
+        """Return a mailbox for `client.join`: the one that is connected, if it can be used.
+
+        Args:
+            server: of the code.
+            number: of the code. A further attempt at it is made by the same side as the last one.
+        """
+        from dcsend.rendezvous.client import joiner
+
+        place = server.url, number
+        earlier = self._used.pop(place, None)
+        side = earlier.kept_side if earlier is not None else ""
+        others = {one.kept_side for one in self._used.values()}
+        prepared = self._mailbox
+        if prepared is not None and (prepared.side != side if side else prepared.side in others):
+            prepared = None
+        self._used[place] = mailbox = joiner(server, prepared, side=side)
+        return mailbox
 
     def disconnect(self) -> None:
         """Close the connection in the background, unless it is used by now."""
-        mailbox, self.mailbox = self.mailbox, None
+        mailbox, self._mailbox = self._mailbox, None
         if mailbox is not None and mailbox.is_prepared:
             closing = asyncio.create_task(mailbox.close("lonely"))
             self._closing.add(closing)

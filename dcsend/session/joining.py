@@ -1,7 +1,10 @@
 """The side that has entered a short code: finds the allocator, proves the words, connects.
 
-code ─┬─ this network (mDNS) ─► mailbox of the allocator ──┬─► first a0 ─► b0 ─► a1 ─► connected
-      └─ server of the code, or of the settings ───────────┘
+code ─┬─ this network (mDNS) ─► mailbox of a device ──┬─► a0, compared ─► b0 ─► a1 ─► connected
+      └─ server of the code, or of the settings ──────┘
+
+The allocator puts the same a0 into all of its mailboxes. Another device in this network can have
+the same number by chance, or with intent; then the server has the code.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Generic
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.client import ServerMailbox
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.rendezvous.servers import Server
+    from dcsend.session.entered import EarlyServer
 
 __all__ = ["ANSWER", "Joined", "join", "joined", "load"]
 
@@ -47,11 +51,18 @@ _RETURN: Final = (0.2, 0.4, 0.8, 1.6)
 "Pauses in seconds before each attempt to reach an allocator in this network again."
 _POSTED: Final = 5.0
 "Seconds for the messages of an open mailbox."
+_COMPARED: Final = 1.0
+"""Seconds for which a code that was found in this network waits for the server, once this side can
+claim the number there."""
+_ALIVE: Final = 3.0
+"The same for a server that has sent `welcome`: it lacks two round trips."
 _GUESS: Final = 0.4
 """Seconds for the guess of a side that is ended when it has claimed a number: a program has to end
 0.9 s after a signal (`ending.LIMIT`)."""
 ANSWER: Final = 15.0
 "Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile."
+_Finding = asyncio.Task[tuple["Mailbox", bytes]]
+"Looks for the allocator in one place; returns its mailbox, and the first message in it."
 _LINK: Final = "the code in the link was used up, or is wrong"
 _NEW_LINK: Final = "ask the other side for a new link"
 
@@ -70,14 +81,21 @@ def load() -> None:
 class Joined(Generic[Peer]):
     """The connection to an allocator, and its mailbox, which is being closed."""
 
-    def __init__(self, peer: Peer, mailbox: Mailbox) -> None:
+    def __init__(self, peer: Peer, mailbox: Mailbox, other: asyncio.Task[None]) -> None:
+        """Begin to close the mailbox.
+
+        Args:
+            peer: the connection.
+            mailbox: that has led to it.
+            other: closes the mailbox that was not used.
+        """
         self.peer = peer
-        self._closing = asyncio.create_task(mailbox.close("happy"))
+        self._closing = [asyncio.create_task(mailbox.close("happy")), other]
 
     async def close(self) -> None:
         """Close the connection."""
         await self.peer.close()
-        await self._closing
+        await asyncio.gather(*self._closing)
 
 
 @asynccontextmanager
@@ -86,7 +104,7 @@ async def joined(
     emit: Emit,
     code: ShortCode,
     make: Make[Peer],
-    prepared: ServerMailbox | None = None,
+    early: EarlyServer | None = None,
 ) -> AsyncIterator[Peer]:
     """Yield a connection to the side that shows *code*; closed at the end.
 
@@ -95,13 +113,13 @@ async def joined(
         emit: gets notes about servers, and an error before the connection is closed because of it.
         code: as `join`.
         make: as `join`.
-        prepared: as `join`.
+        early: as `join`.
 
     Raises:
         DcsendError: as `join`.
     """
     with reported_first(emit):
-        made = await join(settings, emit, code, make, prepared)
+        made = await join(settings, emit, code, make, early)
     try:
         with reported_first(emit):
             yield made.peer
@@ -114,7 +132,7 @@ async def join(
     emit: Emit,
     code: ShortCode,
     make: Make[Peer],
-    prepared: ServerMailbox | None = None,
+    early: EarlyServer | None = None,
 ) -> Joined[Peer]:
     """Connect to the side that shows *code*.
 
@@ -123,7 +141,7 @@ async def join(
         emit: gets notes about servers.
         code: what the person has entered.
         make: of `loading`: makes the connection.
-        prepared: connected to the server before the code was entered; its owner closes it.
+        early: of this run, if another code can be entered in it.
 
     Raises:
         AuthenticationFailed: the words are wrong, or the other side is not the allocator.
@@ -160,13 +178,14 @@ async def join(
     opening = asyncio.create_task(open_trickle())
     mailbox: Mailbox | None = None
     try:
-        mailbox, first = await _found(settings, emit, code, prepared, opening)
-        return Joined(await _connect(await opening, mailbox, first, code), mailbox)
+        mailbox, first, other = await _found(settings, emit, code, early, opening)
+        return Joined(await _connect(await opening, mailbox, first, code), mailbox, other)
     except BaseException as exc:
         opening.cancel()
         await asyncio.wait({opening})
         if mailbox is not None:
             await mailbox.close("errory")
+            await other
         if not opening.cancelled() and opening.exception() is None:
             await opening.result().close()
         if is_link and isinstance(exc, WrongWords):  # they were not typed
@@ -213,10 +232,10 @@ async def _found(
     settings: Settings,
     emit: Emit,
     code: ShortCode,
-    prepared: ServerMailbox | None,
+    early: EarlyServer | None,
     opening: asyncio.Task[Trickle[Peer]],
-) -> tuple[Mailbox, bytes]:
-    """Return the first mailbox with a message of the allocator, and that message.
+) -> tuple[Mailbox, bytes, asyncio.Task[None]]:
+    """Return the mailbox of the allocator, its first message, and a task that closes the other one.
 
     This network and the server are asked at the same time. A server gives a number to two sides,
     so it is not claimed before *opening* is done: what may fail then does not use the code up.
@@ -228,25 +247,21 @@ async def _found(
     from dcsend.rendezvous.servers import read_option, server_at
 
     server = server_at(code.host) if code.host else read_option(settings.server or "none")
-    ways: list[Coroutine[Any, Any, tuple[Mailbox, bytes]]] = []
+    at_server: _Finding | None = None
+    here: _Finding | None = None
     claiming: ServerMailbox | None = None
     if server is not None:
-        claiming = client.joiner(server, prepared)
-        ways.append(_at_server(claiming, code.number, emit, opening))
+        claiming = early.joiner(server, code.number) if early else client.joiner(server)
+        at_server = asyncio.create_task(_at_server(claiming, code.number, emit, opening))
     if settings.uses_mdns:
-        ways.append(_in_this_network(code.number, server_is_asked=server is not None))
-    tasks = [asyncio.create_task(way) for way in ways]
-    pending = set(tasks)
+        looking = _in_this_network(code.number, early, server_is_asked=server is not None)
+        here = asyncio.create_task(looking)
+    tasks = [task for task in (at_server, here) if task is not None]
     errors: list[DcsendError] = []
     try:
-        while pending:
-            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if not isinstance(error := task.exception(), DcsendError):
-                    found = task.result()
-                    await _discard([other for other in tasks if other is not task])
-                    return found
-                errors.append(error)
+        if (found := await _allocator(at_server, here, claiming, opening, errors)) is not None:
+            other = asyncio.create_task(_discard([task for task in tasks if task is not found]))
+            return *found.result(), other
     except BaseException:  # also if this task is cancelled when a mailbox has been found
         try:
             if claiming is not None and claiming.is_claimed and not tasks[0].cancelled():
@@ -257,9 +272,53 @@ async def _found(
     raise _not_found(code, server, errors, is_link="#" in settings.code)
 
 
-async def _use_up(
-    finding: asyncio.Task[tuple[Mailbox, bytes]], trickle: Trickle[Peer], code: ShortCode
-) -> None:
+async def _allocator(
+    at_server: _Finding | None,
+    here: _Finding | None,
+    claiming: ServerMailbox | None,
+    opening: asyncio.Future[Any],
+    errors: list[DcsendError],
+) -> _Finding | None:
+    """Return the task that has found the allocator, as R-39 says; None if neither has.
+
+    Args:
+        at_server: looks on the server; None if none is asked.
+        here: looks in this network; None if it is not asked.
+        claiming: the mailbox of *at_server*.
+        opening: done when *at_server* can claim the number.
+        errors: gets those of the tasks, in their order.
+    """
+    pending = {task for task in (at_server, here) if task is not None}
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        if here in done and pending and claiming is not None and _has(here):
+            await asyncio.wait({opening})
+            await asyncio.wait(pending, timeout=_COMPARED)
+            if claiming.is_welcomed:
+                await asyncio.wait(pending, timeout=_ALIVE - _COMPARED)
+            done |= {task for task in pending if task.done()}
+            pending = set()
+        failures = [task.exception() for task in done]
+        errors += [error for error in failures if isinstance(error, DcsendError)]
+        found = [task for task in (at_server, here) if task is not None and _has(task)]
+        if found:
+            is_same = len({task.result()[1] for task in found}) == 1
+            return found[-1] if is_same else found[0]
+    return None
+
+
+def _has(task: _Finding) -> bool:
+    """Return whether a task has found a mailbox.
+
+    Raises:
+        Exception: the task has failed with something else than DcsendError.
+    """
+    if not task.done() or isinstance(task.exception(), DcsendError):
+        return False
+    return bool(task.result())
+
+
+async def _use_up(finding: _Finding, trickle: Trickle[Peer], code: ShortCode) -> None:
     """Make the guess of a side that is ended, and say so: then the allocator shows a new code.
 
     The number is claimed, so that no other side can use the code. A server does not report that to
@@ -280,7 +339,7 @@ async def _use_up(
         mailbox.add(*joiner.join(first, [trickle.describe(), Bye("interrupted", "")]))
 
 
-async def _discard(tasks: Sequence[asyncio.Task[tuple[Mailbox, bytes]]]) -> None:
+async def _discard(tasks: Sequence[_Finding]) -> None:
     """Cancel tasks of `_found`, and close the mailboxes of those that have one."""
     for task in tasks:
         task.cancel()
@@ -303,7 +362,9 @@ async def _at_server(
     return await _first(mailbox)
 
 
-async def _in_this_network(number: str, *, server_is_asked: bool) -> tuple[Mailbox, bytes]:
+async def _in_this_network(
+    number: str, early: EarlyServer | None, *, server_is_asked: bool
+) -> tuple[Mailbox, bytes]:
     from dcsend.rendezvous import client, discovery
     from dcsend.rendezvous.loading import load_aiohttp
     from dcsend.rendezvous.servers import local_server
@@ -311,7 +372,8 @@ async def _in_this_network(number: str, *, server_is_asked: bool) -> tuple[Mailb
     if server_is_asked:  # not before it: both need aiohttp
         await load_aiohttp()
     places = await discovery.find(number, patience=_PATIENCE)
-    if not places:
+    # This run answers itself if it shows a code with that number, on another server.
+    if not places or (early is not None and early.own_number == number):
         raise _NotFound
     if len(places) > 1:
         raise ConnectionFailed(
@@ -344,21 +406,24 @@ class _NotFound(ConnectionFailed):
 
 
 async def _first(mailbox: ServerMailbox) -> tuple[Mailbox, bytes]:
-    """Return a mailbox with the first message of the allocator; close it if there is none.
+    """Return a mailbox with the first message of the allocator; close it if there is no valid one.
 
     That message has been there since the code was shown. A server makes a mailbox for any number,
-    so an unknown number has no other sign.
+    so an unknown number has no other sign; a server that does not answer has not said anything.
     """
+    from dcsend.rendezvous.handshake import check_first
+
     try:
         async with asyncio.timeout(_POSTED):
             posted = await mailbox.posted()
         if posted is None or posted[0] != "a0":
             raise _NotFound
-    except TimeoutError:
+        check_first(posted[1])
+    except BaseException as exc:
+        late = mailbox.unanswered(_POSTED)
         await mailbox.close("lonely")
-        raise _NotFound from None
-    except BaseException:
-        await mailbox.close("lonely")
+        if isinstance(exc, TimeoutError):
+            raise late from None
         raise
     return mailbox, posted[1]
 

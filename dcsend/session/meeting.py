@@ -26,7 +26,7 @@ from dcsend.rendezvous.servers import NONE, read_option
 from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.entered import EarlyServer, Enter, WaitingOrEntered
-from dcsend.session.events import CodeReady, Emit, Event, Failed, Warned
+from dcsend.session.events import CodeReady, Emit, Event, Failed, ShortCodeReady, Warned
 from dcsend.session.hiding import refuse_direct, require_relay, unless
 from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
@@ -39,7 +39,6 @@ from dcsend.signaling.shortcode import is_short_code, read
 
 if TYPE_CHECKING:
     from dcsend.description import SdpType
-    from dcsend.rendezvous.client import ServerMailbox
     from dcsend.session.exchange import Ask
 
 __all__ = ["by_code", "meet"]
@@ -72,6 +71,11 @@ async def meet(
         DcsendError: no peer connected, or it did not answer, or it was not authentic.
     """
 
+    def emit_shown(event: Event) -> None:
+        if isinstance(event, ShortCodeReady):
+            early.own_number = read(event.code).number
+        emit(event)
+
     def with_code(code: str) -> Settings:
         return replace(settings, code=code, signal=Signal.DIAL)
 
@@ -90,13 +94,13 @@ async def meet(
         # The code that is shown here has the port.
         port = settings.port if is_connected else 0
         here = replace(with_code(code), port=port)
-        async with _one_way(here, report, role, ask, None, early.mailbox) as arrivals:
+        async with _one_way(here, report, role, ask, None, early) as arrivals:
             is_connected = True
             yield arrivals
 
     async with EarlyServer(settings) as early, AsyncExitStack() as ways:
         try:
-            way = _one_way(settings, emit, role, ask, confirm)
+            way = _one_way(settings, emit_shown, role, ask, confirm)
             arrivals = await ways.enter_async_context(way)
         except OtherCode as other:
             way = _one_way(with_code(other.code), emit, role, ask, None)
@@ -120,7 +124,7 @@ async def _one_way(
     role: str,
     ask: Ask | None,
     confirm: Confirm | None,
-    prepared: ServerMailbox | None = None,
+    early: EarlyServer | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the source of the peers, without a change of the code."""
     if _is_exchanged(settings):
@@ -136,10 +140,10 @@ async def _one_way(
         return
     refuse_idle_turn(settings)
     if (codes := both_codes(settings.code)) is not None:
-        async with _either(settings, emit, *codes, prepared) as arrivals:
+        async with _either(settings, emit, *codes, early) as arrivals:
             yield arrivals
     elif is_short_code(settings.code):
-        async with _joined(settings, emit, transfer_peer, prepared) as connection:
+        async with _joined(settings, emit, transfer_peer, early) as connection:
             yield Met(connection, ANEW)
     elif settings.code:
         refuse_direct(
@@ -309,11 +313,11 @@ def _is_exchanged(settings: Settings) -> bool:
 
 
 def _joined(
-    settings: Settings, emit: Emit, make: Make[Peer], prepared: ServerMailbox | None = None
+    settings: Settings, emit: Emit, make: Make[Peer], early: EarlyServer | None = None
 ) -> AbstractAsyncContextManager[Peer]:
     from dcsend.session.joining import joined  # a listener does not need it
 
-    return joined(settings, emit, read(settings.code), make, prepared)
+    return joined(settings, emit, read(settings.code), make, early)
 
 
 @asynccontextmanager
@@ -322,7 +326,7 @@ async def _either(
     emit: Emit,
     dial_code: str,
     short_code: str,
-    prepared: ServerMailbox | None,
+    early: EarlyServer | None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the side whose link has both codes, dialed or joined."""
     from dcsend.session.either import either  # a listener does not need it
@@ -337,7 +341,7 @@ async def _either(
             raise CodeExpired("the code in the link has expired")
     # A code that names no server is one for this network, where its number may be another side's.
     is_local = not (short.host or settings.server)
-    joins = partial(join, settings, emit, short, transfer_peer, prepared)
+    joins = partial(join, settings, emit, short, transfer_peer, early)
     async with either(
         # A dial shows the addresses of this machine.
         None if settings.relay_only else dial,

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from dcsend.rendezvous import discovery
+from dcsend.rendezvous.handshake import Allocator
+from dcsend.rendezvous.local_mailbox import LocalMailbox
+from dcsend.rendezvous.local_serving import serve
 from dcsend.rendezvous.wire import dump
+from dcsend.serving.port import listen
+from dcsend.serving.server import PageServer
+from tests.serving.sample_page import PAGE
+from tests.support.mailbox_server import StockServer
 from tests.support.processes import Program, Stage
 
 HERE = {"DCSEND_NO_MDNS": "", "DCSEND_NO_PAGE": "1"}
@@ -56,3 +64,68 @@ async def test_neighbour_that_makes_no_guess_keeps_no_joiner_out(
         received = await asyncio.to_thread(receiver.end)
     assert received.status == 0, received.fatal
     assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_neighbour_with_the_number_of_a_code_on_a_server_is_not_taken_for_its_side(
+    stage: Stage, stock_server: StockServer, tmp_path: Path, file: Path
+) -> None:
+    """The code of the neighbour has no server, so that both numbers are right."""
+    await asyncio.to_thread(stock_server.start)
+    server = ("--server", stock_server.server.url)
+    neighbour = stage.send(file, "--code", "471103-yoyo-yoyo", environment=HERE)
+    sender = stage.send(file, "--code", "471103-walrus-umbrella", *server)
+    await short_code(neighbour)
+    code = await short_code(sender)
+    receiver = stage.receive(code, tmp_path / "output", *server, environment=HERE)
+    received = await asyncio.to_thread(receiver.end)
+    assert received.status == 0, received.fatal
+    assert (await asyncio.to_thread(sender.end)).status == 0
+    assert not neighbour.so_far("short_code_used")
+
+
+@pytest.mark.parametrize("first", ["malformed", "low order", "other version", "valid, and silent"])
+async def test_neighbour_that_answers_for_any_number_does_not_prevent_a_code_on_a_server(
+    stage: Stage, stock_server: StockServer, tmp_path: Path, file: Path, first: str
+) -> None:
+    await asyncio.to_thread(stock_server.start)
+    server = ("--server", stock_server.server.url)
+    sender = stage.send(file, "--code", "471104-walrus-umbrella", *server)
+    code = await short_code(sender)
+    valid = Allocator("yoyo-yoyo", "471104").first[1]
+    bodies = {"malformed": valid[:-1], "low order": valid[:18] + bytes(32)}
+    bodies["other version"] = b"\x09" + valid[1:]
+    mailbox = LocalMailbox("471104")
+    mailbox.side.add("a0", bodies.get(first, valid))
+    sockets = listen()
+    page = PageServer(PAGE, partial(serve, mailbox))
+    await page.start(sockets)
+    async with discovery.announced("471104", sockets[0].getsockname()[1]):
+        receiver = stage.receive(code, tmp_path / "output", *server, environment=HERE)
+        received = await asyncio.to_thread(receiver.end)
+    page.close()
+    assert received.status == 0, received.fatal
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_code_that_both_ways_lead_to_connects(
+    stage: Stage, stock_server: StockServer, tmp_path: Path, file: Path
+) -> None:
+    await asyncio.to_thread(stock_server.start)
+    environment = {**HERE, "DCSEND_SERVER": stock_server.server.url}
+    sender = stage.send(file, environment=environment)
+    receiver = stage.receive(await short_code(sender), tmp_path / "output", environment=environment)
+    assert (await asyncio.to_thread(receiver.end)).status == 0
+    assert (await asyncio.to_thread(sender.end)).status == 0
+
+
+async def test_own_number_on_another_server_does_not_use_the_own_code_up(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """The run announces the number itself; nothing listens at the server of the other code."""
+    shown = ("--code", "471105-yoyo-yoyo", "-o", tmp_path / "output")
+    receiver = stage.run("receive", *shown, "-y", terminal=True, environment=HERE)
+    await asyncio.to_thread(receiver.until_shown, b"471105-yoyo")
+    receiver.write(b"471105-walrus-umbrella@127.0.0.1:1\n")
+    await asyncio.to_thread(receiver.until_shown, b"hint: ")
+    assert b"127.0.0.1:1 can't be reached" in receiver.shown
+    assert b"uses it up" not in receiver.shown

@@ -163,6 +163,23 @@ def test_message_that_was_added_without_a_socket_is_sent_at_once_and_only_once()
     assert client.receive(PONG) == []
 
 
+def test_joiner_that_has_not_got_all_messages_releases_nothing() -> None:
+    """A server refuses a claim of a side that has released the number; so it can be tried again."""
+    client = MailboxClient("s", "aa", "7")
+    client.connect()
+    client.receive(WELCOME)
+    client.receive(CLAIMED)
+    assert client.close("errory") == []
+    client.receive(PONG)
+    assert types(client.close("errory")) == ["release", "close"]
+
+
+def test_code_that_an_earlier_attempt_of_this_side_has_used_up_is_reported() -> None:
+    client = opened()
+    with pytest.raises(CodeUsed, match="an earlier attempt has used up"):
+        client.receive('{"type":"message","side":"aa","phase":"b0","body":"00"}')
+
+
 def test_first_message_is_sent_before_later_ones_after_a_lost_socket() -> None:
     """An allocator's mailbox takes no joiner that begins with another message than b0."""
     client = opened()

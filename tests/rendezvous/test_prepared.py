@@ -14,6 +14,9 @@ from aiohttp import web
 
 from dcsend.errors import ConnectionFailed
 from dcsend.rendezvous.client import ServerMailbox, join, prepare
+from dcsend.rendezvous.servers import read_option
+from dcsend.session.entered import EarlyServer
+from dcsend.settings import Settings
 from tests.support.mailbox_server import StockServer
 from tests.support.scripted_mailbox import scripted_server
 
@@ -191,3 +194,19 @@ async def test_closed_mailbox_is_not_used_and_leaves_no_connection() -> None:
         await mailbox.close("lonely")
         assert not mailbox.is_prepared
     assert visited.types == [["bind"]]
+
+
+async def test_side_that_was_cut_off_after_its_claim_claims_again_as_the_same_side() -> None:
+    """Another number gets another side, which the server can't associate with the first one."""
+    visited = Visited(ends=lambda count, type: type == "open" and count < 4)
+    async with asyncio.timeout(30), scripted_server(visited.serve) as server:
+        settings = Settings(server=server.url)
+        async with EarlyServer(settings) as early:
+            sides = []
+            for number in ("7", "7", "8", "7"):
+                early.connect()
+                mailbox = early.joiner(read_option(server.url) or server, number)
+                sides.append(mailbox.side)
+                mailbox.is_claimed = True
+                await mailbox.close("errory")
+    assert sides[0] == sides[1] == sides[3] != sides[2]

@@ -14,9 +14,12 @@ from dcsend.rendezvous import client, discovery
 from dcsend.rendezvous.handshake import Allocator
 from dcsend.rendezvous.local_mailbox import LocalMailbox
 from dcsend.rendezvous.local_serving import serve
+from dcsend.rendezvous.mailbox import Mailbox
+from dcsend.rendezvous.servers import Server
 from dcsend.serving.port import listen
 from dcsend.serving.server import PageServer
 from dcsend.session.events import Event
+from dcsend.session.joining import _allocator as allocator_of
 from dcsend.session.joining import join
 from dcsend.session.meeting import meet
 from dcsend.settings import Settings
@@ -136,3 +139,56 @@ async def test_code_of_a_link_that_does_not_work_is_not_blamed_on_typed_words(
         assert error.message.startswith("the code in the link was used up, or is wrong")
         assert error.hint == "ask the other side for a new link"
     await allocator.close("scary")
+
+
+@pytest.mark.parametrize(
+    ("here", "server", "chosen"),
+    [
+        (b"same", b"same", "here"),
+        (b"other", b"right", "server"),
+        (b"right", None, "here"),
+        (None, b"right", "server"),
+        (None, None, ""),
+    ],
+)
+async def test_first_message_on_the_server_decides_whose_number_it_is(
+    here: bytes | None, server: bytes | None, chosen: str
+) -> None:
+    """The device in this network answers first."""
+
+    async def found(first: bytes | None) -> tuple[Mailbox, bytes]:
+        if first is None:
+            raise ConnectionFailed("no code")
+        return LocalMailbox("7").side, first
+
+    async def found_later(first: bytes | None) -> tuple[Mailbox, bytes]:
+        await asyncio.wait({tasks["here"]})
+        await asyncio.sleep(0)
+        return await found(first)
+
+    tasks = {"here": asyncio.create_task(found(here))}
+    tasks["server"] = asyncio.create_task(found_later(server))
+    opening = asyncio.get_running_loop().create_future()
+    opening.set_result(None)
+    claiming = client.joiner(Server("ws://server.example/v1", "server.example"))
+    errors: list[DcsendError] = []
+    task = await allocator_of(tasks["server"], tasks["here"], claiming, opening, errors)
+    assert task is tasks.get(chosen)
+    assert len(errors) == [here, server].count(None)
+
+
+async def test_server_that_is_silent_delays_a_code_of_this_network_by_a_second() -> None:
+    async def found() -> tuple[Mailbox, bytes]:
+        return LocalMailbox("7").side, b"first"
+
+    async def silent() -> tuple[Mailbox, bytes]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    here, server = asyncio.create_task(found()), asyncio.create_task(silent())
+    opening = asyncio.get_running_loop().create_future()
+    opening.set_result(None)
+    claiming = client.joiner(Server("ws://server.example/v1", "server.example"))
+    async with asyncio.timeout(2.5):
+        assert await allocator_of(server, here, claiming, opening, []) is here
+    server.cancel()
