@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.errors import ConnectionFailed, DcsendError
+from dcsend.printable import printable
 from dcsend.rendezvous.ice_servers import IceServer
 from dcsend.rendezvous.loading import load_aiohttp
 from dcsend.rendezvous.mailbox import OTHER_SERVER, MailboxClient, Report
@@ -169,11 +170,11 @@ class ServerMailbox:
         side: str = "",
     ) -> None:
         self._server = server
-        self._name = server.title
+        self._name = printable(server.name)
         self._timeout = timeout
         self._pauses = pauses
         side = side or os.urandom(5).hex()
-        self._protocol = MailboxClient(server.title, side, number, allocates)
+        self._protocol = MailboxClient(server.name, side, number, allocates)
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
@@ -311,7 +312,7 @@ class ServerMailbox:
         Args:
             seconds: for which they were waited for.
         """
-        what = f"the connection to {self._name} is slow or lost: no answer after {seconds:g} s"
+        what = f"the connection to the server {self._name} is slow or lost: no answer after {seconds:g} s"
         return ConnectionFailed(what, "try again: the code is not used up")
 
     def watch(self, report: Report) -> None:
@@ -354,7 +355,7 @@ class ServerMailbox:
                     raise lost
                 if self._is_closing:
                     return
-                logger.debug("connection to %s lost: %s", self._name, lost)
+                logger.debug("connection to the server %s lost: %s", self._name, lost)
                 self._set_lost(True)
                 if self._was_current:
                     pauses = self._pauses()
@@ -362,7 +363,7 @@ class ServerMailbox:
                     raise lost
                 await self._pause(pause, early=is_early)
         except DcsendError as exc:
-            logger.debug("mailbox on %s lost: %s", self._name, exc.kind)
+            logger.debug("mailbox on the server %s lost: %s", self._name, exc.kind)
             if self._opening is not None and self._is_opening:
                 self._opening.set_exception(exc)
             else:
@@ -443,15 +444,15 @@ class ServerMailbox:
         except TimeoutError:
             return self._late(welcome)
         return ConnectionFailed(
-            f"{self._name} has closed the connection", f"try again, or {OTHER_SERVER}"
+            f"the server {self._name} has closed the connection", f"try again, or {OTHER_SERVER}"
         )
 
     def _late(self, welcome: float) -> ConnectionFailed:
         """Return the line about a server that has not answered in time."""
         if self._protocol.is_welcomed:
-            what = f"{self._name} is slow: no mailbox after {self._timeout:g} s"
+            what = f"the server {self._name} is slow: no mailbox after {self._timeout:g} s"
         else:
-            what = f"{self._name} is silent: no welcome after {welcome:g} s"
+            what = f"the server {self._name} is silent: no welcome after {welcome:g} s"
         return ConnectionFailed(what, f"try again, or {OTHER_SERVER}")
 
     def _put(self, texts: list[str]) -> None:

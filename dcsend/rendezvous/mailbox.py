@@ -109,7 +109,7 @@ class MailboxClient:
     """One side of one mailbox.
 
     Args:
-        server: subject of messages to the user: `servers.Server.title`.
+        server: name of the server, for messages to the user.
         side: random hexadecimal digits, which identify this side on all of its connections.
         number: the number; empty for an allocator that needs one, and for a joiner before `claim`.
         allocates: whether this side is the allocator; None if it is one without a number.
@@ -120,7 +120,7 @@ class MailboxClient:
     ) -> None:
         if number and not is_number(number):
             raise LocalProtocolError(f"{printable(number[:20])!r} is not the number of a code")
-        self._server = server
+        self._server = printable(server)
         self._side = side
         is_allocator = not number if allocates is None else allocates
         self._letter, self._others = ("a", "b") if is_allocator else ("b", "a")
@@ -253,7 +253,7 @@ class MailboxClient:
         raise self._violation("a message is too long")
 
     def _violation(self, what: str) -> DcsendError:
-        message = f"{self._server} violates the mailbox protocol: {what}"
+        message = f"the server {self._server} violates the mailbox protocol: {what}"
         return RemoteProtocolError(message, f"check its URL, or {OTHER_SERVER}")
 
     def _claim(self) -> str:
@@ -270,12 +270,12 @@ class MailboxClient:
         if not isinstance(welcome, dict):
             raise WireError("welcome is not an object")
         if error := _notice(welcome.get("error")):
-            raise ConnectionFailed(f"{self._server} refuses: {error}", OTHER_SERVER)
+            raise ConnectionFailed(f"the server {self._server} refuses: {error}", OTHER_SERVER)
         methods = welcome.get("permission-required")
         if isinstance(methods, dict | list) and methods and "none" not in methods:
             names = ", ".join(_notice(name) for name in list(methods)[:_MAX_METHODS])
             raise ConnectionFailed(
-                f"{self._server} requires a permission of a kind that dcsend "
+                f"the server {self._server} requires a permission of a kind that dcsend "
                 f"does not support: {names}",
                 OTHER_SERVER,
             )
@@ -336,7 +336,7 @@ class MailboxClient:
         elif phase == "a0":
             # A server that has lost its database gives the number to another allocator.
             raise ConnectionFailed(
-                f"{self._server} has given the number {self.number} to another code",
+                f"the server {self._server} has given the number {self.number} to another code",
                 "try again",
             )
         return []
@@ -357,11 +357,11 @@ class MailboxClient:
         error = values.get("error")
         if error == "crowded":
             raise CodeUsed(
-                f"two others already use the number {self.number} on {self._server}",
+                f"two others already use the number {self.number} on the server {self._server}",
                 "try again" if self._letter == "a" else _CROWDED,
             )
         shown = _notice(error) or "an error without a text"
-        raise ConnectionFailed(f"{self._server} reports: {shown}", OTHER_SERVER)
+        raise ConnectionFailed(f"the server {self._server} reports: {shown}", OTHER_SERVER)
 
     def _expect(self, kind: str) -> None:
         if not self._welcomed:

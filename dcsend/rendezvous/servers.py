@@ -36,20 +36,10 @@ class Server:
     "Of its WebSocket: `wss://` or `ws://`."
     name: str
     """For users, and what follows `@` in a code: `public`, or the URL without `wss://` and `/v1`.
-    That of a `ws://` URL is the whole URL, which no code can contain. Empty for the mailbox of an
-    allocator in this network."""
+    That of a `ws://` URL is the whole URL, which no code can contain."""
     hosts: tuple[str, ...] = ()
     """IP addresses to connect to in place of the host in the URL; no proxy is used then. IPv6
     link-local addresses have their scope, as in `fe80::7%eth0`."""
-
-    @property
-    def title(self) -> str:
-        """The subject of messages to users: `the server NAME`, or `the device in this network`.
-
-        >>> local_server(["192.0.2.7"], 4000).title
-        'the device in this network'
-        """
-        return f"the server {printable(self.name)}" if self.name else "the device in this network"
 
     @property
     def is_private(self) -> bool:
@@ -120,7 +110,9 @@ def local_server(hosts: Sequence[str], port: int) -> Server:
         hosts: its IP addresses, in the order of preference.
         port: its TCP port.
     """
-    return Server(f"ws://dcsend.invalid:{port}{_PATH}", "", tuple(hosts))
+    return Server(
+        f"ws://dcsend.invalid:{port}{_PATH}", "of the device in this network", tuple(hosts)
+    )
 
 
 def _read(url: str) -> Server:

@@ -82,7 +82,7 @@ class WebSocket:
                 if message.data.code == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
                     what = f"sends a message of more than {MAX_TEXT} bytes"
                 raise RemoteProtocolError(
-                    f"{self._name} {what}", f"check its URL, or {OTHER_SERVER}"
+                    f"the server {self._name} {what}", f"check its URL, or {OTHER_SERVER}"
                 )
             case _:
                 return None
@@ -106,7 +106,7 @@ async def connect(server: Server, timeout: float) -> WebSocket:
     Raises:
         ConnectionFailed: the server, or the proxy, can't be reached, or refuses.
     """
-    name = server.title
+    name = printable(server.name)
     proxy = None if server.hosts else _proxy(server.url)
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_refuse_redirect)
@@ -135,18 +135,18 @@ async def connect(server: Server, timeout: float) -> WebSocket:
     except TimeoutError:
         await session.close()
         raise ConnectionFailed(
-            f"{name} does not answer within {timeout:g} s",
+            f"the server {name} does not answer within {timeout:g} s",
             _without_tls(server) or f"check the network, or {OTHER_SERVER}",
         ) from None
     except (aiohttp.ClientError, OSError, _RedirectError) as exc:
         await session.close()
         failure = _failure(server, proxy, exc)
-        logger.debug("no connection to %s: %s", name, failure)
+        logger.debug("no connection to the server %s: %s", name, failure)
         raise failure from exc
     except BaseException:
         await session.close()
         raise
-    logger.debug("connected to %s", name)
+    logger.debug("connected to the server %s", name)
     return WebSocket(name, session, socket)
 
 
@@ -240,25 +240,25 @@ def _proxy(url: str) -> str | None:
 
 def _failure(server: Server, proxy: str | None, exc: Exception) -> ConnectionFailed:
     """Return the line for the user about a failed attempt to connect."""
-    name = server.title
+    name = printable(server.name)
     match exc:
         case aiohttp.ClientProxyConnectionError():
             reason = f"the proxy {_place(proxy)} can't be reached: {_reason(exc.os_error)}"
             return ConnectionFailed(reason, _PROXY)
         case aiohttp.ClientHttpProxyError():
             place = _place(proxy)
-            reason = f"the proxy {place} refuses {name}: HTTP status {exc.status}"
+            reason = f"the proxy {place} refuses the server {name}: HTTP status {exc.status}"
             return ConnectionFailed(reason, _PROXY)
         case aiohttp.ClientConnectorCertificateError():
             reason = getattr(exc.certificate_error, "verify_message", "") or "it is not valid"
             return ConnectionFailed(
-                f"the certificate of {name} is refused: {printable(_begin(reason))}",
+                f"the certificate of the server {name} is refused: {printable(_begin(reason))}",
                 "check the clock of this machine and the server's URL",
             )
         case aiohttp.ClientSSLError():
             reason = _tls_reason(exc.os_error)
             return ConnectionFailed(
-                f"{name} has no working TLS: {reason}",
+                f"the server {name} has no working TLS: {reason}",
                 _without_tls(server, reason) or f"check its URL, or {OTHER_SERVER}",
             )
         case aiohttp.WSServerHandshakeError() | _RedirectError():
@@ -269,7 +269,7 @@ def _failure(server: Server, proxy: str | None, exc: Exception) -> ConnectionFai
             return _refused(name, f"accepts no WebSocket at this URL: {why}")
         case aiohttp.ClientConnectorError():
             return ConnectionFailed(
-                f"{name} can't be reached: {_reason(exc.os_error)}",
+                f"the server {name} can't be reached: {_reason(exc.os_error)}",
                 (_without_tls(server) if exc.errno == errno.ECONNRESET else "")
                 or f"check the network, or {OTHER_SERVER}",
             )
@@ -277,7 +277,7 @@ def _failure(server: Server, proxy: str | None, exc: Exception) -> ConnectionFai
             return _refused(name, "does not respond in HTTP")
         case _:
             return ConnectionFailed(
-                f"{name} closes the connection before it is open",
+                f"the server {name} closes the connection before it is open",
                 _without_tls(server) or f"check its URL, or {OTHER_SERVER}",
             )
 
@@ -299,7 +299,7 @@ def _without_tls(server: Server, reason: str = "") -> str:
 
 
 def _refused(name: str, what: str) -> ConnectionFailed:
-    return ConnectionFailed(f"{name} {what}", f"check its URL, or {OTHER_SERVER}")
+    return ConnectionFailed(f"the server {name} {what}", f"check its URL, or {OTHER_SERVER}")
 
 
 def _place(proxy: str | None) -> str:

@@ -71,7 +71,7 @@ async def test_second_joiner_is_refused() -> None:
         joiner = await join(at(port), "7")
         joiner.add("b0", b"offer")
         await mailbox.side.next()
-        with pytest.raises(CodeUsed, match="on the device in this network"):
+        with pytest.raises(CodeUsed, match="on the server of the device in this network"):
             await join(at(port), "7")
         await joiner.close("happy")
 

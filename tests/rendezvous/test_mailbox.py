@@ -39,7 +39,7 @@ def phases(texts: list[str]) -> list[str]:
 
 def opened(number: str = "7") -> MailboxClient:
     """Return a client whose mailbox is open; without a number it has allocated 7."""
-    client = MailboxClient("the server server.example", "aa", number)
+    client = MailboxClient("server.example", "aa", number)
     client.connect()
     client.receive(WELCOME)
     if not number:
@@ -216,7 +216,7 @@ def test_number_that_a_server_has_given_to_another_allocator_is_lost() -> None:
 
 
 def welcomed(**welcome: object) -> MailboxClient:
-    client = MailboxClient("the server server.example", "aa", "7")
+    client = MailboxClient("server.example", "aa", "7")
     client.connect()
     client.receive(json.dumps({"type": "welcome", "welcome": welcome}))
     return client
@@ -292,7 +292,7 @@ def test_other_error_of_the_server_is_shown_escaped() -> None:
     ],
 )
 def test_violation_of_the_server_is_one_line_with_its_name(text: str) -> None:
-    client = MailboxClient("the server server.example", "aa", "7")
+    client = MailboxClient("server.example", "aa", "7")
     client.connect()
     client.receive(WELCOME)
     with pytest.raises(RemoteProtocolError) as caught:
@@ -378,7 +378,7 @@ def test_number_that_fits_in_no_code_is_not_joined(number: str) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["comment"].replace(" ", "-"))
 def test_texts_of_a_server_have_the_outcome_of_the_vectors(vector: dict[str, Any]) -> None:
     """Also those with unpaired surrogates, which JSON can contain: they are never sent on."""
-    client = MailboxClient("the server server.example", "aa", "7")
+    client = MailboxClient("server.example", "aa", "7")
     sent = client.connect()
     outcome, shown = "ok", ""
     try:
