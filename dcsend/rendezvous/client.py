@@ -312,8 +312,11 @@ class ServerMailbox:
         Args:
             seconds: for which they were waited for.
         """
-        what = f"the connection to the server {self._name} is slow or lost: no answer after {seconds:g} s"
-        return ConnectionFailed(what, "try again: the code is not used up")
+        return ConnectionFailed(
+            f"the connection to the server {self._name} is slow or lost: "
+            f"no answer after {seconds:g} s",
+            "try again: the code is not used up",
+        )
 
     def watch(self, report: Report) -> None:
         """As `Mailbox.watch`."""
