@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.handshake import Allocator
@@ -23,6 +26,7 @@ from dcsend.serving.server import PageServer
 from tests.serving.sample_page import PAGE
 from tests.support.mailbox_server import StockServer
 from tests.support.processes import Program, Stage
+from tests.support.scripted_mailbox import scripted_server
 
 HERE = {"DCSEND_NO_MDNS": "", "DCSEND_NO_PAGE": "1"}
 "The environment of a program that announces its code, and looks for others, in this network."
@@ -37,6 +41,31 @@ def file(tmp_path: Path) -> Path:
 
 async def short_code(program: Program) -> str:
     return str((await asyncio.to_thread(program.event, "short_code"))["code"])
+
+
+@asynccontextmanager
+async def far(server: StockServer) -> AsyncIterator[str]:
+    """Yield the URL of a server whose messages take longer than those of this network."""
+
+    async def respond(client: web.WebSocketResponse) -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(server.server.url) as upstream,
+            asyncio.TaskGroup() as group,
+        ):
+
+            async def back() -> None:
+                async for message in upstream:
+                    await asyncio.sleep(0.2)
+                    await client.send_str(message.data)
+
+            returning = group.create_task(back())
+            async for message in client:
+                await upstream.send_str(message.data)
+            returning.cancel()
+
+    async with scripted_server(respond) as where:
+        yield where.url
 
 
 @pytest.mark.parametrize("phase", ["b1", "b5"])
@@ -76,8 +105,9 @@ async def test_neighbour_with_the_number_of_a_code_on_a_server_is_not_taken_for_
     sender = stage.send(file, "--code", "471103-walrus-umbrella", *server)
     await short_code(neighbour)
     code = await short_code(sender)
-    receiver = stage.receive(code, tmp_path / "output", *server, environment=HERE)
-    received = await asyncio.to_thread(receiver.end)
+    async with far(stock_server) as url:
+        receiver = stage.receive(code, tmp_path / "output", "--server", url, environment=HERE)
+        received = await asyncio.to_thread(receiver.end)
     assert received.status == 0, received.fatal
     assert (await asyncio.to_thread(sender.end)).status == 0
     assert not neighbour.so_far("short_code_used")
@@ -99,8 +129,9 @@ async def test_neighbour_that_answers_for_any_number_does_not_prevent_a_code_on_
     sockets = listen()
     page = PageServer(PAGE, partial(serve, mailbox))
     await page.start(sockets)
-    async with discovery.announced("471104", sockets[0].getsockname()[1]):
-        receiver = stage.receive(code, tmp_path / "output", *server, environment=HERE)
+    port = sockets[0].getsockname()[1]
+    async with far(stock_server) as url, discovery.announced("471104", port):
+        receiver = stage.receive(code, tmp_path / "output", "--server", url, environment=HERE)
         received = await asyncio.to_thread(receiver.end)
     page.close()
     assert received.status == 0, received.fatal
