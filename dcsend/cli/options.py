@@ -31,6 +31,7 @@ __all__ = [
     "QrFile",
     "QrMode",
     "Quiet",
+    "Reconnect",
     "SignalOption",
     "Stun",
     "Timeout",
@@ -147,6 +148,15 @@ Timeout = Annotated[
         min=1,
         max=600,
         callback=finite,
+    ),
+]
+Reconnect = Annotated[
+    str,
+    option(
+        "--reconnect",
+        help="How long to try to connect again when the connection is lost during a transfer with "
+        "a dial code: 90s, 10m, 1h; 0 ends the run then [10m].",
+        metavar="TIME",
     ),
 ]
 As = Annotated[

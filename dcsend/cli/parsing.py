@@ -16,8 +16,8 @@ _LONGEST = 30 * 86400
 "Seconds, the validity of the certificate."
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds in a duration such as `90s`, `10m` or `2d`.
+def parse_duration(text: str, *, zero: bool = False) -> float:
+    """Return the seconds in a duration such as `90s`, `10m` or `2d`; 0 is one if *zero*.
 
     Raises:
         UsageError: *text* is not a duration, or not between 1 s and 30 days.
@@ -27,7 +27,7 @@ def parse_duration(text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|m|min|h|d|)", text.strip().lower(), re.ASCII)
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
-    if not 1 <= seconds <= _LONGEST:
+    if not (1 <= seconds <= _LONGEST or (zero and match and not seconds)):
         raise UsageError(f"{text!r} is not a time", "write 90s, 10m, 1h or 2d; at most 30d")
     return seconds
 

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dcsend.display import wording
-from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.base import Display
-from dcsend.display.check_line import CheckLine
 from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.codes import CodeDisplay, CodeOptions
 from dcsend.display.keyboard import Keyboard
@@ -24,8 +22,8 @@ from dcsend.display.offer import question
 from dcsend.display.qr import Request
 from dcsend.display.quiet import show_error, show_snippet
 from dcsend.display.screen import Screen
-from dcsend.display.standstill import Standstill
 from dcsend.display.streams import Stream
+from dcsend.display.transfer_rows import TransferRows
 from dcsend.entry import Existing, Kind
 from dcsend.errors import DestinationError, UsageError
 from dcsend.listing import is_one_file
@@ -36,6 +34,7 @@ from dcsend.session.events import (
     CodeReady,
     Connected,
     DescriptionReady,
+    Disconnected,
     Event,
     Failed,
     FileFinished,
@@ -43,6 +42,7 @@ from dcsend.session.events import (
     Left,
     ManifestKnown,
     Progressed,
+    Reconnected,
     ShortCodeOver,
     ShortCodeReady,
     ShortCodeServer,
@@ -117,7 +117,6 @@ class TerminalDisplay(Display):
         self._options = options
         self._keyboard = keyboard
         self._screen = Screen(err)
-        self._smooth = err.can_show(BLOCKS)
         self._files = 0
         self._bad = 0
         "Files that are not ok, so far."
@@ -125,9 +124,7 @@ class TerminalDisplay(Display):
         "Whether `output` is the path of the only offered file."
         self._texts: frozenset[int] = frozenset()
         "Hashes of the paths of text entries, of which there may be a million."
-        self._progressed: Progressed | None = None
-        "The last one; None before the first."
-        self._check = CheckLine(sends=options.sends, redrawn=err.movable)
+        self._rows = TransferRows(self._screen, err, self._write, sends=options.sends)
         self._codes = CodeDisplay(
             self._screen,
             err,
@@ -142,7 +139,6 @@ class TerminalDisplay(Display):
         "What precedes the prompt for an answer that replaces an offer."
         self._skipped = 0
         "Skipped files, so far."
-        self._standstill = Standstill(self._stand_still)
         if keyboard is not None:
             keyboard.on_return(self._screen.redraw)
         if options.dials:
@@ -168,8 +164,8 @@ class TerminalDisplay(Display):
                 self._show_connection(event)
             case ManifestKnown():
                 self._show_manifest(event)
-            case Progressed() | Checking():
-                self._progress(event)
+            case Progressed() | Checking() | Disconnected() | Reconnected():
+                self._rows.show(event)
             case FileFinished():
                 self._show_file(event)
             case TextExchanged():
@@ -232,7 +228,7 @@ class TerminalDisplay(Display):
 
     def close(self) -> None:
         """Remove bars and status; idempotent."""
-        self._standstill.end()
+        self._rows.end()
         self._screen.clear()
 
     def _show_visitor(self, event: Arrived | Left) -> None:
@@ -287,6 +283,7 @@ class TerminalDisplay(Display):
 
     def _show_manifest(self, event: ManifestKnown) -> None:
         self._files = event.files
+        self._rows.several = event.files > 1
         self._saves_as = self._options.names_file and is_one_file(event.entries)
         self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
         verb = "sending" if self._options.sends else "offered:"
@@ -337,7 +334,7 @@ class TerminalDisplay(Display):
         self._screen.lines(page)
 
     def _show_file(self, event: FileFinished) -> None:
-        self._check.end(event.path)
+        self._rows.end_file(event.path)
         brief = self._files > _FEW or hash(event.path) in self._texts
         if brief and event.status == "ok" and not self._options.verbose:
             return
@@ -350,34 +347,6 @@ class TerminalDisplay(Display):
         if self._bad > _MAX_BAD and event.status != "ok" and not self._options.verbose:
             return
         self._write(wording.describe_file(event))
-
-    def _progress(self, event: Progressed | Checking) -> None:
-        if isinstance(event, Checking):
-            if line := self._check.update(event):
-                self._write(line)
-            elif self._progressed is not None:
-                self._draw(self._progressed)
-            return
-        self._progressed = event
-        if event.total == 0:
-            self._screen.clear()
-            return
-        self._draw(event)
-        if event.bytes != event.total:
-            self._standstill.begin()
-        else:
-            self._standstill.end()
-
-    def _draw(self, event: Progressed, still: float = 0.0) -> None:
-        """Draw the bars; *still* is the number of seconds without progress."""
-        columns, _ = self._err.window
-        several = self._files > 1
-        rows = bar_rows(event, several=several, columns=columns, smooth=self._smooth, still=still)
-        self._screen.bars([*rows, *self._check.rows(columns)])
-
-    def _stand_still(self, seconds: float) -> None:
-        if self._progressed is not None:
-            self._draw(self._progressed, seconds)
 
     def _show_text(self, event: TextExchanged) -> None:
         text = printable(event.text)
@@ -406,7 +375,7 @@ class TerminalDisplay(Display):
             case Failed():
                 self.close()
                 self._show_more()
-                last = self._progressed
+                last = self._rows.progressed
                 if last is not None and last.bytes != last.total:
                     done = f"{format_size(last.bytes)} of {format_size(last.total)}"
                     if event.kept:

@@ -72,6 +72,8 @@ class DtlsTransport(RTCDtlsTransport):
         self._datagrams: list[bytes] = []
         "Of this turn of the event loop."
         self._sending: asyncio.Handle | None = None
+        self.is_closed_by_peer = False
+        "Whether close_notify of the peer has arrived."
         self.on("statechange", self._log_state)
 
     @property
@@ -155,6 +157,7 @@ class DtlsTransport(RTCDtlsTransport):
             self._send_records()  # the last flight of the handshake, retransmitted
         if is_closed:
             logger.debug("the peer has sent close_notify")
+            self.is_closed_by_peer = True
             self._connection.pass_to(None)
             self._connection.end_queue()
 

@@ -39,6 +39,7 @@ __all__ = [
     "ice_transport",
     "is_nominated",
     "is_settled",
+    "mute",
     "nominated",
     "port_connection",
     "remote_address",
@@ -290,6 +291,13 @@ async def add_remote(
         priority: as the peer has set it (RFC 8445, 5.1.2).
     """
     await connection.add_remote_candidate(_candidate(kind, host, port, priority))
+
+
+def mute(connection: IceConnection) -> None:
+    """Send nothing more from the shared port, and leave it."""
+    for protocol in connection._protocols:
+        if isinstance(protocol, PortStunProtocol):
+            protocol.mute()
 
 
 def ice_transport(connection: Connection) -> RTCIceTransport:

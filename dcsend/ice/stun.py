@@ -295,6 +295,12 @@ class MappedAddresses:
         for transaction_id, server in self._keep_alives.items():
             self._port.send(binding_request(transaction_id), server)
 
+    async def keep_alive_always(self) -> None:
+        """Call `keep_alive` in intervals, until this is cancelled."""
+        while True:
+            await asyncio.sleep(KEEP_ALIVE_SECONDS)
+            self.keep_alive()
+
     def _compare(self, target: Address, address: Address | None) -> None:
         """Compare a later response of a server with its response to the query."""
         if address is None or self._responders.get(target) is not family(address[0]):

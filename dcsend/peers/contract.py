@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-__all__ = ["LABELS", "MAX_QUEUED", "Channel", "Connection", "Path", "Route"]
+from dcsend.errors import ConnectionFailed
+
+__all__ = ["LABELS", "MAX_QUEUED", "Channel", "Connection", "ConnectionLost", "Path", "Route"]
 
 LABELS: Final = ("control", "data", "text")
 "The channels of every transfer, in the order in which the dialer opens them."
@@ -18,6 +20,10 @@ LABELS: Final = ("control", "data", "text")
 MAX_QUEUED: Final = 32 * 1024 * 1024
 """Most bytes in the receive queue of one channel. The receive window of SCTP stops a peer at half
 of it. The window of the protocol is a quarter of it; the largest manifest fits, too."""
+
+
+class ConnectionLost(ConnectionFailed):
+    """Nothing of the peer arrives any more, and neither side has closed the connection."""
 
 
 class Path(enum.StrEnum):

@@ -29,7 +29,7 @@ from dcsend.peers.diagnosis import Diagnosis, local_facts
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
 
-__all__ = ["GRACE", "dial"]
+__all__ = ["GRACE", "Attempt", "dial"]
 
 logger = logging.getLogger(__name__)
 
@@ -93,9 +93,9 @@ async def dial(
     while True:
         logger.debug("dialing %s", ", ".join(f"{one.host} port {one.port}" for one in facts.theirs))
         own_port = await UdpPort.open(port)
-        attempt: _Attempt[Peer] | None = None
+        attempt: Attempt[Peer] | None = None
         try:
-            attempt = _Attempt(own_port, certificate, facts, make, servers, grace)
+            attempt = Attempt(own_port, certificate, facts, make, servers, grace)
             own = announced or certificate.fingerprint
             await attempt.run(password, fingerprint, own, end - clock())
         except ConnectionFailed as error:
@@ -141,7 +141,7 @@ class _Followed(ConnectionFailed):
         )
 
 
-class _Attempt(Generic[Peer]):
+class Attempt(Generic[Peer]):
     """One attempt to reach the listener at all its addresses at the same time."""
 
     def __init__(
@@ -176,9 +176,19 @@ class _Attempt(Generic[Peer]):
         return self._endpoint.is_nominated
 
     async def run(
-        self, password: str, fingerprint: bytes, announced: bytes, timeout: float
+        self,
+        password: str,
+        fingerprint: bytes,
+        announced: bytes,
+        timeout: float,
+        *,
+        longest: float | None = None,
     ) -> None:
-        """Connect; see `dial`."""
+        """Connect; see `dial`.
+
+        With *longest*, *timeout* is only that until an address responds, *longest* that until the
+        connection is complete, and a failure is not explained.
+        """
         from dcsend.peers.peer import Remote
 
         for rank, (host, port) in enumerate(self._addresses):
@@ -191,9 +201,15 @@ class _Attempt(Generic[Peer]):
         try:
             either: set[asyncio.Future[Any]] = {establishing, self._rejection}
             await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            if longest is not None and self.is_settled:
+                await asyncio.wait(
+                    either, timeout=longest - timeout, return_when=asyncio.FIRST_COMPLETED
+                )
             connected = establishing.done() and establishing.exception() is None
             if self._rejection.done() and not connected:
                 raise self._rejection.result()
+            if not establishing.done() and longest is not None:
+                raise ConnectionFailed("no answer from any address of the other side")
             if not establishing.done():
                 raise await self._why()
             establishing.result()

@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic
 
+from dcsend.ice.rate_limits import ReplayCache
+from dcsend.ice.request_filter import RequestFilter
+from dcsend.net.address import Address
 from dcsend.peers.loading import Peer
 
 if TYPE_CHECKING:
+    from aioice.stun import Message
+
     from dcsend.ice.endpoint import IceEndpoint
     from dcsend.peers.peer import Remote
 
-__all__ = ["IncomingDial"]
+__all__ = ["IncomingDial", "request_filter"]
+
+Receive = Callable[[bytes, Address], None]
+
+
+def request_filter(
+    name: str, password: str, cache: ReplayCache, *, unknown: Receive, forged: Receive
+) -> RequestFilter:
+    """Return the filter for the requests that arrive from the sources of one dial.
+
+    Args:
+        name: our ice-ufrag for that dialer.
+        password: our ice-pwd.
+        cache: the requests that were handled.
+        unknown: handles a request of another dial, from the same source.
+        forged: handles a request that our ice-pwd does not authenticate.
+    """
+    from dcsend.ice.checks import parse_check
+
+    def parse(data: bytes) -> Message | None:
+        check = parse_check(data)
+        is_own = check is not None and check.credentials.local_ufrag == name
+        return check.message if check is not None and is_own else None
+
+    def belongs(data: bytes, source: Address) -> bool:
+        if name.encode() in data:
+            return True
+        # A new dial from the port of this one: handled as one of an unknown source.
+        unknown(data, source)
+        return False
+
+    return RequestFilter(password, parse, cache=cache, belongs=belongs, forged=forged)
 
 
 class IncomingDial(Generic[Peer]):
@@ -32,6 +69,11 @@ class IncomingDial(Generic[Peer]):
         self._remote = remote
         self._task: asyncio.Task[None] | None = None
         self._is_cancelled = False
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the dialer's certificate: announced, and pinned in its handshake."""
+        return self._remote.fingerprint
 
     async def establish(self) -> None:
         """Connect.

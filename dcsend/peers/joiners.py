@@ -39,6 +39,9 @@ class Joiners:
         """Pass no more datagrams to it; idempotent."""
         self._receivers.pop(name, None)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._receivers
+
     def received(self, data: bytes, source: Address) -> bool:
         """Handle a datagram; return False if it is for none of them."""
         return any(receive(data, source) for receive in tuple(self._receivers.values()))

@@ -14,29 +14,28 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic
 
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.ice.integrity import is_authentic, is_signed
-from dcsend.ice.rate_limits import ReplayCache, RequestLimiter, TokenBucket
-from dcsend.ice.request_filter import CHECKS_PER_SECOND, RequestFilter
-from dcsend.ice.stun import KEEP_ALIVE_SECONDS, MappedAddresses, is_binding_request
-from dcsend.ice.ufrag import TAG
+from dcsend.ice.rate_limits import ReplayCache, RequestLimiter
+from dcsend.ice.request_filter import CHECKS_PER_SECOND
+from dcsend.ice.stun import MappedAddresses, is_binding_request
 from dcsend.net.address import Address
 from dcsend.net.source_address import LocalAddress
 from dcsend.net.udp import UdpPort
 from dcsend.peers.diagnosis import local_facts
-from dcsend.peers.incoming_dial import IncomingDial
+from dcsend.peers.incoming_dial import IncomingDial, request_filter
 from dcsend.peers.joiners import Joiners, Receive, Taken, refused
 from dcsend.peers.loading import Make, Peer, load_aiortc
+from dcsend.peers.refusing import Refusals
+from dcsend.peers.returning import Returns
 from dcsend.peers.situations import Facts, RemoteAddress, Role
 
 if TYPE_CHECKING:
-    from aioice.stun import Message
-
     from dcsend.ice.checks import Check, Refusal
 
 __all__ = ["Listener", "half_open_timeout"]
@@ -51,8 +50,6 @@ MAX_EARLY: Final = 16
 "Datagrams that are kept until aiortc is loaded; dialers retransmit theirs."
 HALF_OPEN_SECONDS: Final = 10.0
 "Until a dial without open channels is dropped; on a LAN they open within 0.1 s."
-REFUSALS_PER_SECOND: Final = 50
-"Checks with a wrong secret that are answered; a dialer needs one answer."
 GONE_SECONDS: Final = 3.5
 """Without a datagram of the accepted dialer until another dialer can replace it. By then consent
 has been checked every second (`ice.consent`), and every ICE agent responds to that."""
@@ -110,6 +107,7 @@ class Listener(Generic[Peer]):
         "Whether the accepted connection is being closed; then another dialer can connect."
         self._dials: dict[str, IncomingDial[Peer]] = {}
         self._joiners = Joiners()
+        self._returns: Returns[Peer] = Returns()
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that were replaced by one from the same address."
         self._accepted: asyncio.Future[IncomingDial[Peer]] = asyncio.Future()
@@ -122,7 +120,7 @@ class Listener(Generic[Peer]):
         self._cache = ReplayCache()
         self._limiter = RequestLimiter(self._cache, CHECKS_PER_SECOND)
         "Of checks of unknown sources with the right secret."
-        self._refusals = TokenBucket(REFUSALS_PER_SECOND)
+        self._refusals = Refusals(port, password)
         port.route_unknown(self._received_unknown)
 
     async def accept(self) -> Peer:
@@ -137,7 +135,7 @@ class Listener(Generic[Peer]):
         for datagram in self._early:
             self.port.redeliver(*datagram)
         self._early.clear()
-        keep_alive = asyncio.create_task(self._keep_alive())
+        keep_alive = asyncio.create_task(self.mapped.keep_alive_always())
         try:
             dial = await asyncio.shield(self._accepted)
         finally:
@@ -151,6 +149,11 @@ class Listener(Generic[Peer]):
         return tuple(self._dials.values())
 
     @property
+    def is_dialed(self) -> bool:
+        """Whether the accepted peer is a dialer, and no joiner."""
+        return self._accepted.result().name not in self._joiners
+
+    @property
     def is_deserted(self) -> bool:
         """Whether the accepted dialer no longer responds."""
         now = asyncio.get_running_loop().time()
@@ -162,6 +165,30 @@ class Listener(Generic[Peer]):
 
         self._refuse_all(Refusal.USED, keep=self._accepted.result())
         self.used.set()
+
+    def let_return(self) -> None:
+        """Let the accepted dialer connect again, although the code is used."""
+        self._returns.permit(self._accepted.result())
+
+    async def returned(self) -> Peer:
+        """Wait for another connection of that dialer; `replace` or `drop` it."""
+        return (await self._returns.next()).connection
+
+    def replace(self, connection: Peer) -> None:
+        """Take a connection of `returned` for the accepted one; the caller closes the former."""
+        former = self._accepted.result()
+        (dial,) = (one for one in self.dials if one.connection is connection)
+        self._abandoned.append(former.name)
+        self._dials.pop(former.name, None)
+        self._accepted = asyncio.Future()
+        self._accepted.set_result(dial)
+        self._returns.permit(dial)
+
+    async def drop(self, connection: Peer) -> None:
+        """Close a connection of `returned` that is not used."""
+        for dial in (one for one in self.dials if one.connection is connection):
+            del self._dials[dial.name]
+        await connection.close()
 
     async def give_back(self) -> None:
         """Close the accepted connection, and accept dialers again."""
@@ -180,7 +207,6 @@ class Listener(Generic[Peer]):
         self.taken.clear()
         self.free.set()
 
-    # Joiners of short codes, see `trickle`
     def attach(self, name: str, receive: Receive) -> None:
         """Let the joiner of a short code use this port, besides the dialers of the code.
 
@@ -281,13 +307,6 @@ class Listener(Generic[Peer]):
             if dial is not keep:
                 dial.cancel()
 
-    async def _keep_alive(self) -> None:
-        while True:
-            await asyncio.sleep(KEEP_ALIVE_SECONDS)
-            self.mapped.keep_alive()
-
-    # Datagrams
-
     def _received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route; the cheapest test is the first."""
         if self.mapped.received(data, source) or self._joiners.received(data, source):
@@ -308,19 +327,12 @@ class Listener(Generic[Peer]):
 
     def _refuse_secret(self, data: bytes, source: Address) -> None:
         """Answer a check with a wrong secret."""
-        if not self._loaded or TAG.encode() not in data:
-            return
-        if self._refusals.take(asyncio.get_running_loop().time()):
-            from dcsend.ice.checks import Refusal, parse_check, refuse
-
-            check = parse_check(data)
-            if check is not None:
-                logger.debug("check from %s: refused, wrong secret", source)
-                self.port.reply(refuse(check, Refusal.WRONG_SECRET, self._password), source)
+        if self._loaded:
+            self._refusals.refuse_secret(data, source)
 
     def _received_check(self, data: bytes, source: Address) -> None:
         """Handle an authentic check of a source without a route."""
-        from dcsend.ice.checks import Refusal, parse_check
+        from dcsend.ice.checks import parse_check
 
         check = parse_check(data)
         if check is None:
@@ -330,46 +342,48 @@ class Listener(Generic[Peer]):
             return  # delayed, or duplicated on the path
         if (dial := self._dials.get(name)) is not None:
             self._add_source(dial, check, source)
+        elif self._returns.is_by(check.credentials.fingerprint):
+            # A copy is not answered: the dialer would take a refusal for one of its own check.
+            if self._cache.is_new(transaction_id) and self._returns.is_new(check, source):
+                self._abandon(self._returns.surplus(self.dials, self._max_half_open))
+                self._begin(check, source)
         elif self._giving_back:
             # The dialer can connect with its next check. After a refusal Firefox 153 would send
             # none: it takes the candidate pair for failed.
             return
         elif self._refusal is not None:
-            if self._refusal is Refusal.BUSY:
-                # A copy of a handled check must not replace the accepted dialer.
-                if self._cache.is_new(transaction_id):
-                    self.asked.set()
-                if self.is_deserted:
-                    return  # not refused: the dialer can connect with its next check
             self._refuse(check, self._refusal, source)
         elif self._cache.is_new(transaction_id) and len(self._dials) < self._max_half_open:
             self._begin(check, source)
 
     def _refuse(self, check: Check, refusal: Refusal, source: Address) -> None:
-        """Answer a check with the right secret by an error response."""
-        from dcsend.ice.checks import refuse
-
-        logger.debug("check from %s: refused, %s", source, refusal.name)
+        """Answer a dialer other than the accepted one."""
+        if refusal.name == "BUSY":
+            # A copy of a handled check must not replace the accepted dialer.
+            if self._cache.is_new(check.message.transaction_id):
+                self.asked.set()
+            if self.is_deserted:
+                return  # not refused: the dialer can connect with its next check
         self._cache.add(check.message.transaction_id, source)
-        self.port.reply(refuse(check, refusal, self._password), source)
+        self._refusals.refuse(check, refusal, source)
 
     def _add_source(self, dial: IncomingDial[Peer], check: Check, source: Address) -> None:
         if dial.endpoint.add_source(check.message, source):
             self._cache.add(check.message.transaction_id, source)
 
-    # Dials
-
     def _begin(self, check: Check, source: Address) -> None:
         self.heard = True
         logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
-        for old in self._dials.values():
-            if old.endpoint.has_route(source):
-                self._abandoned.append(old.name)
-                old.abandon()
+        self._abandon([old for old in self.dials if old.endpoint.has_route(source)])
         dial = self._new_dial(check)
         self._dials[dial.name] = dial
         self._add_source(dial, check, source)
         self._keep(asyncio.create_task(self._establish(dial)))
+
+    def _abandon(self, dials: Iterable[IncomingDial[Peer]]) -> None:
+        for dial in dials:
+            self._abandoned.append(dial.name)
+            dial.abandon()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
@@ -384,7 +398,13 @@ class Listener(Generic[Peer]):
             self.port,
             controlling=False,
             credentials=(name, self._password),
-            requests=self._request_filter(name),
+            requests=request_filter(
+                name,
+                self._password,
+                self._cache,
+                unknown=self._received_unknown,
+                forged=self._received_forged_check,
+            ),
         )
         role = peer.ConnectionRole(published=True, dtls_server=True, opens=False)
         connection = self.make(endpoint.connection, self.certificate, role)
@@ -392,29 +412,9 @@ class Listener(Generic[Peer]):
         remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)
         return IncomingDial(name, endpoint, connection, remote)
 
-    def _request_filter(self, name: str) -> RequestFilter:
-        """Return the filter for the requests that arrive from the sources of one dial."""
-        from dcsend.ice.checks import parse_check
-
-        def parse(data: bytes) -> Message | None:
-            check = parse_check(data)
-            is_own = check is not None and check.credentials.local_ufrag == name
-            return check.message if check is not None and is_own else None
-
-        def belongs(data: bytes, source: Address) -> bool:
-            if name.encode() in data:
-                return True
-            # A new dial from the port of this one: handled as one of an unknown source.
-            self._received_unknown(data, source)
-            return False
-
-        def forged(data: bytes, source: Address) -> None:
-            if is_signed(data) and not self._joiners.received(data, source):
-                self._refuse_secret(data, source)
-
-        return RequestFilter(
-            self._password, parse, cache=self._cache, belongs=belongs, forged=forged
-        )
+    def _received_forged_check(self, data: bytes, source: Address) -> None:
+        if is_signed(data) and not self._joiners.received(data, source):
+            self._refuse_secret(data, source)
 
     async def _establish(self, dial: IncomingDial[Peer]) -> None:
         """Connect one dial up to open channels, or drop it."""
@@ -433,7 +433,7 @@ class Listener(Generic[Peer]):
                 self._dials.pop(dial.name, None)
                 await dial.connection.close()
         logger.debug("dial: %s", "accepted" if won else error or "another one is accepted")
-        if error is not None:
+        if error is not None and not self._returns.is_by(dial.fingerprint):
             self._failed(error)
 
     def _win(self, dial: IncomingDial[Peer]) -> bool:
@@ -441,7 +441,7 @@ class Listener(Generic[Peer]):
         from dcsend.ice.checks import Refusal
 
         if self._accepted.done():
-            return False
+            return self._returns.completed(dial)
         self._accepted.set_result(dial)
         self.free.clear()
         self.taken.set()

@@ -26,8 +26,9 @@ from dcsend.dtls.certificate import Certificate
 from dcsend.errors import AuthenticationFailed, ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice import agent, consent
 from dcsend.ice.connection import IceConnection
+from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
-from dcsend.peers.contract import Path, Route
+from dcsend.peers.contract import ConnectionLost, Path, Route
 from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.sctp.channels import DataChannel
 from dcsend.sctp.reassembly import Limits
@@ -117,6 +118,17 @@ class PeerConnection:
             rtt=self.sctp.round_trip,
         )
 
+    @property
+    def address(self) -> Address | None:
+        """The address of the peer that is in use; None before the first and after the last one."""
+        pair = agent.nominated(self.ice)
+        return None if pair is None else pair.remote_addr
+
+    @property
+    def received_at(self) -> float:
+        """When an authentic datagram of the peer last arrived; see `IceConnection.received_at`."""
+        return self.ice.received_at
+
     async def establish(self, remote: Remote) -> None:
         """Connect; return when the channels are open.
 
@@ -191,7 +203,8 @@ class PeerConnection:
             message = f"the other side has been silent for {seconds:.0f} s"
         else:
             message = "the connection to the other side was lost"
-        return ConnectionFailed(message, "run it again on both sides")
+        kind = ConnectionFailed if self.dtls.is_closed_by_peer else ConnectionLost
+        return kind(message, "run it again on both sides")
 
     def _on_violation(self) -> None:
         self._end(RemoteProtocolError("the peer violated the SCTP protocol"))
@@ -208,6 +221,11 @@ class PeerConnection:
             self._stopping = asyncio.create_task(self._stop())
         # A cancelled caller must not leave the connection half closed.
         await asyncio.shield(self._stopping)
+
+    async def discard(self) -> None:
+        """Close without a datagram to the peer, which uses another connection from now on."""
+        agent.mute(self.ice)
+        await self.close()
 
     async def _stop(self) -> None:
         try:

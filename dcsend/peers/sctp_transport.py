@@ -54,6 +54,8 @@ class SctpTransport:
         self._channels = DataChannels(self.association, is_client=is_client, on_channel=on_channel)
         self.is_closed = False
         "Whether the association has ended, for any reason."
+        self.is_lost = False
+        "Whether it has ended because the peer has not responded."
         self._timer: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
 
@@ -166,6 +168,7 @@ class SctpTransport:
 
     def _on_end(self, event: Ended) -> None:
         self.is_closed = True
+        self.is_lost = event.silent
         sending = self.association.transmission
         logger.debug("SCTP ended, %d chunks retransmitted", sending.retransmitted)
         if self._timer is not None:

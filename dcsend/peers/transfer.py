@@ -16,7 +16,7 @@ from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.ice.connection import IceConnection
 from dcsend.net.interfaces import route_mtu
 from dcsend.peers.channel import ChannelParameters, SctpChannel
-from dcsend.peers.contract import LABELS, MAX_QUEUED, Path
+from dcsend.peers.contract import LABELS, MAX_QUEUED, ConnectionLost, Path
 from dcsend.peers.peer import ConnectionRole, PeerConnection, Remote
 from dcsend.printable import printable
 from dcsend.sctp.channels import DataChannel
@@ -103,7 +103,11 @@ class TransferConnection(PeerConnection):
             self._open.set_result(None)
 
     def _on_close(self) -> None:
-        self._end(ConnectionFailed("the other side closed the connection"))
+        if self.sctp.is_lost:
+            message = "the other side does not respond"
+            self._end(ConnectionLost(message, "run it again on both sides"))
+        else:
+            self._end(ConnectionFailed("the other side closed the connection"))
 
     def _end(self, reason: DcsendError, *, orderly: bool = False) -> None:
         for channel in self._channels.values():

@@ -29,6 +29,7 @@ __all__ = [
     "BROWSER",
     "CANCEL_REASONS",
     "DECLINE_REASONS",
+    "RECONNECT",
     "ROLES",
     "SKIP_REASONS",
     "STATUSES",
@@ -54,6 +55,8 @@ __all__ = [
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 BROWSER: Final = "browser"
 "Feature of a peer in a browser, which ends a silent connection by itself."
+RECONNECT: Final = "reconnect"
+"Feature of a peer that goes on over another connection; see `receipts`."
 ROLES: Final = ("sender", "receiver")
 SKIP_REASONS: Final = ("exists", "unsafe", "declined", "unsupported", "failed")
 DECLINE_REASONS: Final = (

@@ -115,10 +115,11 @@ class Receiver(Side):
         *,
         agent: str,
         name: str = "",
+        features: Sequence[str] = (),
         window: int = limits.WINDOW,
         most: ManifestLimits = LIMITS,
     ) -> None:
-        super().__init__(TRANSITIONS, "receiver", agent, name)
+        super().__init__(TRANSITIONS, "receiver", agent, name, features)
         self._most = most
         self._window = Window(window)
         self._entries = Entries()

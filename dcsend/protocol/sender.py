@@ -130,12 +130,13 @@ class Sender(Side):
         *,
         agent: str,
         name: str = "",
+        features: Sequence[str] = (),
         window: int = limits.WINDOW,
         manifest: Sequence[str] = (),
         is_last: bool = False,
         most: ManifestLimits = LIMITS,
     ) -> None:
-        super().__init__(TRANSITIONS, "sender", agent, name)
+        super().__init__(TRANSITIONS, "sender", agent, name, features)
         check_offer(entries, most)
         self._entries = entries
         self._left_out = left_out

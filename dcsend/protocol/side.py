@@ -12,7 +12,7 @@ from __future__ import annotations
 import abc
 import enum
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 from dcsend.errors import (
@@ -129,11 +129,14 @@ _CANCEL_REASON: Final[Mapping[type[DcsendError], str]] = {
 class Side(abc.ABC):
     """One side of a transfer; see `Sender` and `Receiver`."""
 
-    def __init__(self, transitions: Transitions, role: str, agent: str, name: str) -> None:
+    def __init__(
+        self, transitions: Transitions, role: str, agent: str, name: str, features: Sequence[str]
+    ) -> None:
         self._transitions = transitions
         self._role = role
         self._agent = agent
         self._name = name
+        self._features = tuple(features)
         self.state = TransferState.NEW
         "Where the transfer stands."
         self._queue: list[str] = []
@@ -148,7 +151,8 @@ class Side(abc.ABC):
             LocalProtocolError: it was called before.
         """
         self._step(TransferInput.START)
-        self._send(Hello(limits.VERSIONS, self._agent, self._role, name=self._name))
+        hello = Hello(limits.VERSIONS, self._agent, self._role, self._features, name=self._name)
+        self._send(hello)
 
     def receive(self, message: str | bytes) -> list[Event]:
         """Receive a message of the control channel; call `messages_to_send` afterwards.

@@ -362,13 +362,15 @@ class Association:
             return wire.shutdown_chunk(self._reception.cumulative)
         return wire.chunk(wire.SHUTDOWN_ACK, 0)
 
-    def _end(self, reason: str, *, last: bytes = b"", violation: bool = False) -> None:
+    def _end(
+        self, reason: str, *, last: bytes = b"", violation: bool = False, silent: bool = False
+    ) -> None:
         if self._enter(Input.ABORT):
             self._retransmission.stop()
             self.transmission.stop()
             self._ready.clear()
             self._control = [last] if last and self._peer is not None else []
-            self.events.append(Ended(reason, violation))
+            self.events.append(Ended(reason, violation, silent))
             logger.debug("ended: %s", reason or "in order")
 
     def _enter(self, what: Input) -> bool:
@@ -406,11 +408,11 @@ class Association:
             self._reception.timeout(now)
         self.transmission.timeout(now)
         if self.transmission.is_unreachable:
-            self._end("the peer does not acknowledge any data")
+            self._end("the peer does not acknowledge any data", silent=True)
 
     def _retransmit_control(self, now: float) -> None:
         if not self._retransmission.back_off(now):
-            self._end("the peer does not answer")
+            self._end("the peer does not answer", silent=True)
             return
         logger.debug("%s: T1 or T2 expired", self.state.name)
         if self.state is State.COOKIE_WAIT:

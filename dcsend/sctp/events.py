@@ -23,6 +23,8 @@ class Ended:
     "For a log; empty if one of the sides closed it."
     violation: bool = False
     "Whether the peer violated the protocol."
+    silent: bool = False
+    "Whether the peer has not responded; neither side has ended it."
 
 
 Event = Established | Message | Reset | Ended

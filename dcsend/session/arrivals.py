@@ -24,8 +24,13 @@ from dcsend.session.events import Arrived, Emit, Left, Warned
 if TYPE_CHECKING:
     from dcsend.peers.listener import Listener
     from dcsend.peers.transfer import TransferConnection
+    from dcsend.session.lasting import LastingConnection
 
-__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Met"]
+__all__ = ["ANEW", "Arrivals", "Awaited", "Dial", "Dialed", "Lasting", "Met"]
+
+Dial = Callable[[], Awaitable["TransferConnection"]]
+Lasting = Callable[["TransferConnection"], "LastingConnection"]
+"Makes a connection that goes on when it is lost."
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +124,9 @@ class Dialed(Met):
 
     def __init__(
         self,
-        connection: Connection,
-        dial: Callable[[], Awaitable[Connection]],
+        connection: TransferConnection,
+        dial: Dial,
+        lasting: Lasting | None = None,
         soon: float = SOON_SECONDS,
     ) -> None:
         """Take over a connection.
@@ -128,10 +134,13 @@ class Dialed(Met):
         Args:
             connection: of the first dial.
             dial: dials again.
+            lasting: makes a connection that goes on when it is lost; None where it does not.
             soon: seconds from now; see `SOON_SECONDS`.
         """
         super().__init__(connection)
         self._dial = dial
+        self._lasting = lasting
+        self._take(connection)
         self._soon_until = asyncio.get_running_loop().time() + soon
         self._again = True
 
@@ -144,7 +153,16 @@ class Dialed(Met):
         self._again = False
         logger.debug("dialing again: the peer has ended the connection before its Hello")
         await self._connection.close()
-        self._connection = await self._dial()
+        self._take(await self._dial())
+
+    def accepted(self) -> None:
+        """As `Arrivals.accepted`."""
+        if self._lasts is not None:
+            self._lasts.accepted()
+
+    def _take(self, connection: TransferConnection) -> None:
+        self._lasts = None if self._lasting is None else self._lasting(connection)
+        self._connection = connection if self._lasts is None else self._lasts
 
 
 class Awaited:
@@ -153,9 +171,10 @@ class Awaited:
     def __init__(
         self,
         listener: Listener[TransferConnection],
-        wait: Callable[[], Awaitable[Connection]],
+        wait: Callable[[], Awaitable[TransferConnection]],
         emit: Emit,
         hold: float,
+        lasting: Lasting | None = None,
     ) -> None:
         """Use a listener.
 
@@ -164,8 +183,11 @@ class Awaited:
             wait: returns its next dialer; raises TimedOut when the code has expired.
             emit: gets Arrived and Left.
             hold: as in `Deadlines`.
+            lasting: makes a connection that goes on when it is lost; None where it does not.
         """
         self._listener = listener
+        self._lasting = lasting
+        self._lasts: LastingConnection | None = None
         self._wait = wait
         self._emit = emit
         self._hold = hold
@@ -189,13 +211,23 @@ class Awaited:
         self._since = self._clock()
         self._address = connection.route.remote
         self._emit(Arrived(self._address))
-        return connection
+        self._lasts = None
+        if self._lasting is not None and self._listener.is_dialed:
+            self._lasts = self._lasting(connection)
+        return connection if self._lasts is None else self._lasts
 
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
         self._accepted = True
         self._listener.use_up()
         logger.debug("accepted: the code is used up")
+        if self._lasts is not None:
+            self._lasts.accepted()
+
+    async def close(self) -> None:
+        """Close the connection of the peer that was accepted; the listener closes all others."""
+        if self._lasts is not None and self._accepted:
+            await self._lasts.close()
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +43,8 @@ class ConnectedPeer:
     "On the text channel of that connection."
     is_last: bool = False
     "Whether the code of this run is not given back after this peer."
+    features: Sequence[str] = ()
+    "Of this side, for Hello."
 
 
 class Control:

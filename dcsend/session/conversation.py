@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from dcsend.errors import ConnectionFailed, DcsendError
-from dcsend.peers.contract import Connection
+from dcsend.peers.contract import Connection, ConnectionLost
 from dcsend.protocol.limits import MAX_TEXT
 from dcsend.protocol.messages import BROWSER
 from dcsend.session.control import Control, send_all
@@ -33,6 +33,8 @@ is gone; on a busy machine 0.5 is too short: the peer then reports a lost connec
 _PARTING: Final = 0.5
 """The same where a person has ended the run, which has a second in total, and where the connection
 was lost."""
+_STOPPED: Final = 3.0
+"Seconds by which a timer is late if this program was stopped, and has not heard the peer."
 _BROWSER_GIVES_UP: Final = 16
 """Seconds of silence after which a browser ends the connection; not configurable (measured:
 Chromium 156, 16 to 18 s)."""
@@ -84,6 +86,8 @@ class Conversation:
         emit: gets texts, and a warning of silence.
         lines: typed here, without line ends.
         room: see `Room`; None where there always is room.
+        interrupted: returns whether the peer can't be heard and may be heard again, so that silence
+            means nothing; None where it can't.
     """
 
     def __init__(
@@ -93,12 +97,14 @@ class Conversation:
         emit: Emit,
         lines: asyncio.Queue[str] | None = None,
         room: Room | None = None,
+        interrupted: Callable[[], bool] | None = None,
     ) -> None:
         self.deadlines: Final = settings.deadlines
         self._text = connection.channels["text"]
         self._emit = emit
         self._lines = lines
         self._room = room
+        self._interrupted = interrupted
         self._waiting_for_room = 0
         "Number of tasks that wait for room."
         self._text_paused = False
@@ -212,6 +218,10 @@ class Conversation:
         while True:
             due = min(liveness.next_due(), self._deadline.due)
             await asyncio.sleep(max(0.0, due - self._loop.time()))
+            is_late = self._loop.time() - due >= _STOPPED
+            if is_late or (self._interrupted is not None and self._interrupted()):
+                self.heard()
+                self._deadline.put_off(self._loop.time())
             if self._text_paused:
                 self.heard()
             for sign in liveness.due(self._loop.time()):
@@ -225,7 +235,7 @@ class Conversation:
         if sign is not Sign.SEND:
             logger.debug("no message of the peer for %d s", silent)
         if sign is Sign.GIVE_UP:
-            raise ConnectionFailed(
+            raise ConnectionLost(
                 f"the other side has been silent for {silent} s", "run it again on both sides"
             )
         if sign is Sign.REPORT:

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import CodeExpired, CodeUsed, DcsendError
-from dcsend.session.arrivals import ANEW, Arrivals, Dialed, Met
+from dcsend.session.arrivals import ANEW, Arrivals, Dial, Dialed, Lasting, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit
 from dcsend.session.joining import Joined
@@ -35,13 +35,16 @@ HEAD_START: Final = 1.5
 _FIRST: Final = 5.0
 "Seconds for the first message, after which the connection is used in any case."
 
-Dial = Callable[[], Awaitable["TransferConnection"]]
 Join = Callable[[], Awaitable["Joined[TransferConnection]"]]
 
 
 @asynccontextmanager
 async def either(
-    dial: Dial | None, join: Join | None, emit: Emit, head_start: float = HEAD_START
+    dial: Dial | None,
+    join: Join | None,
+    emit: Emit,
+    head_start: float = HEAD_START,
+    lasting: Lasting | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the peer of whichever way is first; its connection is closed at the end.
 
@@ -50,6 +53,7 @@ async def either(
         join: connects by the short code; None where it must not.
         emit: gets an error before the connection is closed because of it.
         head_start: seconds after which *join* is called, if *dial* has not connected or failed.
+        lasting: as in `Dialed`.
 
     Raises:
         CodeUsed, CodeExpired: the listener has answered so; at once.
@@ -60,7 +64,11 @@ async def either(
     try:
         with reported_first(emit):
             made = await race.run()
-            arrivals = Met(made.peer, ANEW) if isinstance(made, Joined) else _dialed(made, dial)
+            if isinstance(made, Joined):
+                arrivals: Met = Met(made.peer, ANEW)
+            else:
+                assert dial is not None
+                arrivals = Dialed(made, dial, lasting)
         with reported_first(emit):
             yield arrivals
     finally:
@@ -69,11 +77,6 @@ async def either(
         elif made is not None:
             await arrivals.close()
         await race.end()
-
-
-def _dialed(connection: TransferConnection, dial: Dial | None) -> Dialed:
-    assert dial is not None
-    return Dialed(connection, dial)
 
 
 class _Race:

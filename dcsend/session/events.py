@@ -31,6 +31,7 @@ __all__ = [
     "CodeReady",
     "Connected",
     "DescriptionReady",
+    "Disconnected",
     "Emit",
     "Event",
     "Failed",
@@ -39,6 +40,7 @@ __all__ = [
     "Link",
     "ManifestKnown",
     "Progressed",
+    "Reconnected",
     "ShortCodeOver",
     "ShortCodeReady",
     "ShortCodeServer",
@@ -239,6 +241,34 @@ class Checking:
 
 
 @dataclass(frozen=True, slots=True)
+class Disconnected:
+    """Nothing of the peer arrives any more; the two sides try to connect again."""
+
+    event: ClassVar = "disconnected"
+    seconds: float
+    "Since the last datagram of the peer."
+    limit: float
+    "Seconds since then after which the run ends."
+
+    def as_json(self) -> JsonObject:
+        """How long ago, and for how long."""
+        return {"seconds": round(self.seconds, 1), "limit": round(self.limit, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnected:
+    """The peer is connected again, and the transfer goes on."""
+
+    event: ClassVar = "reconnected"
+    seconds: float
+    "For which nothing of the peer arrived."
+
+    def as_json(self) -> JsonObject:
+        """How long it took."""
+        return {"seconds": round(self.seconds, 1)}
+
+
+@dataclass(frozen=True, slots=True)
 class TextExchanged:
     """A message of the text channel, or an entry of kind text."""
 
@@ -364,9 +394,11 @@ Event = (
     | CodeReady
     | Connected
     | DescriptionReady
+    | Disconnected
     | Left
     | ManifestKnown
     | Progressed
+    | Reconnected
     | ShortCodeOver
     | ShortCodeReady
     | ShortCodeServer

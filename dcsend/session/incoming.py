@@ -86,7 +86,9 @@ class Incoming:
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
-        self._protocol = Receiver(agent=agent, name=settings.name, window=settings.window)
+        self._protocol = Receiver(
+            agent=agent, name=settings.name, features=peer.features, window=settings.window
+        )
         self.control: Final = Control(peer, self._protocol, tally, without_folder(settings))
         self._peer = peer
         self._sink = sink

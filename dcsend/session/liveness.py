@@ -92,10 +92,16 @@ class Deadline:
         self.due = math.inf
         "When `missed` should be called again."
         self._missed = ""
+        self._seconds = 0.0
 
     def expect(self, now: float, seconds: float, missed: str) -> None:
         """Set it to *seconds* from now; *missed* completes "the other side …"."""
-        self.due, self._missed = now + seconds, missed
+        self.due, self._missed, self._seconds = now + seconds, missed, seconds
+
+    def put_off(self, now: float) -> None:
+        """Begin it anew, if there is one: the peer could not be heard."""
+        if self.due != math.inf:
+            self.due = now + self._seconds
 
     def lift(self) -> None:
         """Remove it."""

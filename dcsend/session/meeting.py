@@ -32,6 +32,7 @@ from dcsend.session.hosting import Hosting, hosting
 from dcsend.session.publishing import WATCH, Publication, Watch, canonical
 from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_code
 from dcsend.session.waiting import noting
+from dcsend.session.ways_back import lasting_awaited, lasting_dialed
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
 from dcsend.signaling.link import both_codes
@@ -151,8 +152,10 @@ async def _one_way(
             "--relay-only is for short codes: a dial code needs an address of this machine",
         )
         with reported_first(emit):
-            dial = partial(_dial, settings, transfer_peer)
-            dialed = Dialed(await dial(), dial)
+            certificate = Certificate.generate()
+            dial = partial(_dial, settings, transfer_peer, certificate)
+            lasting = lasting_dialed(settings, emit, settings.code, certificate)
+            dialed = Dialed(await dial(), dial, lasting)
         try:
             with reported_first(emit):
                 yield dialed
@@ -160,7 +163,12 @@ async def _one_way(
             await dialed.close()
     else:
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
-            yield Awaited(*published, emit, settings.deadlines.hold)
+            lasting = lasting_awaited(settings, emit, published[0])
+            awaited = Awaited(*published, emit, settings.deadlines.hold, lasting)
+            try:
+                yield awaited
+            finally:
+                await awaited.close()
 
 
 @asynccontextmanager
@@ -332,7 +340,8 @@ async def _either(
     from dcsend.session.either import either  # a listener does not need it
     from dcsend.session.joining import join
 
-    dial = partial(_dial, replace(settings, code=dial_code), transfer_peer)
+    certificate = Certificate.generate()
+    dial = partial(_dial, replace(settings, code=dial_code), transfer_peer, certificate)
     short = read(short_code)
     # The number of an expired code may be that of another side by now.
     has_expired = decode(dial_code).expires < time.time()
@@ -347,11 +356,14 @@ async def _either(
         None if settings.relay_only else dial,
         None if has_expired or is_local else joins,
         emit,
+        lasting=lasting_dialed(settings, emit, dial_code, certificate),
     ) as arrivals:
         yield arrivals
 
 
-async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
+async def _dial(
+    settings: Settings, make: Make[Peer], certificate: Certificate | None = None
+) -> Peer:
     from dcsend.peers.dialer import dial  # a listener does not need it
 
     code = decode((both_codes(settings.code) or [settings.code])[0])
@@ -364,6 +376,7 @@ async def _dial(settings: Settings, make: Make[Peer]) -> Peer:
             make=make,
             port=settings.port,
             servers=[parse_server(server) for server in settings.diagnosing],
+            certificate=certificate,
         )
     except ConnectionFailed:
         # Clocks differ between machines, so the time in the code only explains a failure.

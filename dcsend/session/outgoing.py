@@ -106,6 +106,7 @@ class Outgoing:
             left_out,
             agent=agent,
             name=settings.name,
+            features=peer.features,
             window=settings.window,
             manifest=manifest,
             is_last=peer.is_last,

@@ -218,9 +218,20 @@ async def _converse(
         connection = await arrivals.next()
         from dcsend.session.control import ConnectedPeer
         from dcsend.session.conversation import Conversation
+        from dcsend.session.lasting import LastingConnection
 
-        conversation = Conversation(connection, settings, tally.emit, lines, room)
-        mine = await half(ConnectedPeer(connection, conversation, arrivals.is_last))
+        lasting = connection if isinstance(connection, LastingConnection) else None
+        conversation = Conversation(
+            connection,
+            settings,
+            tally.emit,
+            lines,
+            room,
+            interrupted=lasting.is_interrupted if lasting else None,
+        )
+        features = lasting.features if lasting else ()
+        peer = ConnectedPeer(connection, conversation, arrivals.is_last, features)
+        mine = await half(peer)
         try:
             await conversation.run(mine, arrivals.displaced())
         except DcsendError as error:

@@ -24,7 +24,7 @@ from dcsend.ice.rate_limits import RecentSet, ReplayCache, RequestLimiter
 from dcsend.ice.request_filter import RequestFilter
 from dcsend.ice.stun import binding_request, is_binding_request
 from dcsend.ice.ufrag import DialerCredentials
-from dcsend.peers import listener
+from dcsend.peers import refusing
 from dcsend.peers.loading import load_aiortc
 from dcsend.peers.offer_answer import Negotiation, Servers
 from tests.support.junk import JUNK, attribute, stun
@@ -188,7 +188,7 @@ async def test_forged_requests_are_dropped_before_they_are_parsed(
     pair.send(last, end)
     await pair.answered(last, end)
     # A listener answers a few with a wrong secret, which may be from the port of an earlier dial.
-    refused = 2 * listener.REFUSALS_PER_SECOND if end == "listener" else 0
+    refused = 2 * refusing.REFUSALS_PER_SECOND if end == "listener" else 0
     assert parsed.count <= 4 + refused
 
 
@@ -281,7 +281,7 @@ async def test_checks_with_a_wrong_secret_are_answered_only_so_many_times() -> N
         await send_all(lambda data: client.send(data, here.number), [wrong()] * COUNT)
         client.send(bytes(check()), here.number)
         await until(lambda: bool(here.listener.dials))
-        most = listener.REFUSALS_PER_SECOND * (2 + loop.time() - begin)
+        most = refusing.REFUSALS_PER_SECOND * (2 + loop.time() - begin)
         assert 0 < len(client.received) <= most
 
 

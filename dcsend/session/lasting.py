@@ -1,0 +1,381 @@
+"""A connection that goes on after its path is lost, over one peer connection after the other.
+
+connected ─ 5 s of silence, or lost ─► interrupted ─┬─► the path answers again ──────► connected
+                                                    ├─► another connection takes over ► connected
+                                                    └─► the time is over ─────────────► the error
+
+While it is interrupted, calls wait in place of raising an error. What the peer has not received is
+sent again. Neither happens before the transfer is accepted, nor if one side has closed it.
+
+    dialer:    dials, sends Resume ─────────────────────► reads Resume, takes over
+    listener:  reads Resume, sends Resume, takes over ───┘
+
+From its Resume on, a side takes nothing more from the former connection, since the peer will send
+it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final, Protocol
+
+from dcsend.errors import CodeExpired, CodeUsed, ConnectionFailed, DcsendError, RemoteProtocolError
+from dcsend.net.address import Address
+from dcsend.peers.contract import LABELS, Connection, ConnectionLost, Route
+from dcsend.protocol.messages import RECONNECT, Hello, decode
+from dcsend.protocol.receipts import Receipt, encode_receipt, is_receipt, read_receipt
+from dcsend.session.events import Disconnected, Emit, Reconnected
+from dcsend.session.lasting_channel import LastingChannel
+
+__all__ = ["SILENT", "LastingConnection", "Link", "Way"]
+
+logger = logging.getLogger(__name__)
+
+SILENT: Final = 5.0
+"""Seconds without a datagram after which a connection is taken for interrupted. By then consent has
+been checked three times (`ice.consent`), and every ICE agent responds to that."""
+_POLL: Final = 0.25
+"Seconds between two looks at the time of the last datagram."
+_TAKE_OVER: Final = 10.0
+"Seconds for the Resume of the peer on a new connection."
+_RECEIPT_BYTES: Final = 1024 * 1024
+"Bytes received after which that is confirmed: an eighth of the window."
+_RECEIPT_MESSAGES: Final = 64
+"Messages after which it is, too."
+
+
+class Link(Connection, Protocol):
+    """One of the connections; `peers.transfer.TransferConnection` is one."""
+
+    @property
+    def address(self) -> Address | None:
+        """Address of the peer that is in use."""
+        ...
+
+    @property
+    def received_at(self) -> float:
+        """When an authentic datagram last arrived, in seconds of the loop's clock."""
+        ...
+
+    async def discard(self) -> None:
+        """Close without a datagram."""
+        ...
+
+
+class Way(Protocol):
+    """How the two sides connect again."""
+
+    @property
+    def dials(self) -> bool:
+        """Whether this side makes the next connection; otherwise it waits for one."""
+        ...
+
+    def open(self) -> None:
+        """Begin to accept another connection of the peer."""
+        ...
+
+    async def another(self, seen: Address | None) -> Link:
+        """Return another connection with the same peer; *seen* is where it was last.
+
+        Raises:
+            CodeUsed, CodeExpired: there will be none.
+        """
+        ...
+
+    def replaced(self, link: Link) -> None:
+        """Note that *link* has taken over."""
+        ...
+
+    async def drop(self, link: Link) -> None:
+        """Close *link*, which has not taken over."""
+        ...
+
+
+class LastingConnection:
+    """The connections with one peer, as one; see `peers.contract.Connection`."""
+
+    features: Final = (RECONNECT,)
+    "For Hello."
+
+    def __init__(self, link: Link, way: Way, emit: Emit, limit: float) -> None:
+        """Take over the first connection.
+
+        Args:
+            link: the first connection.
+            way: to the next one.
+            emit: gets Disconnected and Reconnected.
+            limit: seconds without a connection, at most.
+        """
+        self.link = link
+        self.keeps = True
+        "Whether messages are kept until they are confirmed."
+        self.lasts = False
+        "Whether it goes on when the link is lost."
+        self._way = way
+        self._emit = emit
+        self._limit = limit
+        self._clock = asyncio.get_running_loop().time
+        self._channels = {label: LastingChannel(self, link.channels[label]) for label in LABELS}
+        self.channels: Mapping[str, LastingChannel] = self._channels
+        self._peer_lasts: bool | None = None
+        "Whether the peer can connect again; None before its Hello."
+        self._address: Address | None = None
+        self._dead: ConnectionFailed | None = None
+        "How the link was lost."
+        self._frozen = False
+        "Whether another connection is about to take over: nothing is taken from this one."
+        self._end: DcsendError | None = None
+        self._change = asyncio.Event()
+        self._lost_at: float | None = None
+        "When the last datagram arrived, while it is interrupted."
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewal: asyncio.Task[None] | None = None
+        self._since_receipt = [0, 0]
+        "Messages and bytes that have arrived since the last receipt."
+
+    @property
+    def route(self) -> Route:
+        """The path in use."""
+        return self.link.route
+
+    def is_interrupted(self) -> bool:
+        """Whether the peer can't be heard at the moment, and may be again."""
+        lost = self._dead is not None or self._frozen or self._silence >= SILENT
+        return self.lasts and self._end is None and lost
+
+    def accepted(self) -> None:
+        """Let it go on when the link is lost, from now on, if the peer can do that, too."""
+        if self._peer_lasts:
+            self.lasts = True
+            self._way.open()
+            self._spawn(self._watch())
+            if not self._way.dials:
+                self._renewal = self._spawn(self._renew())
+
+    async def close(self) -> None:
+        """End it at once; idempotent."""
+        self.end(ConnectionFailed("the connection is closed"))
+        tasks = set(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self.link.close()
+
+    # --- for the channels
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether messages can be exchanged over the link."""
+        return self._dead is None and not self._frozen and self._end is None
+
+    def check(self) -> None:
+        """Raise the error by which it has ended, if it has."""
+        if self._end is not None:
+            raise self._end
+
+    async def usable(self) -> None:
+        """Wait until messages can be exchanged."""
+        while not self.is_usable:
+            self.check()
+            await self.changed()
+
+    async def settled(self) -> None:
+        """Wait while it is undecided whether another connection takes over."""
+        while self._frozen and self._end is None:
+            await self.changed()
+
+    async def changed(self) -> None:
+        """Wait for the next change of the link."""
+        await self._change.wait()
+
+    def notify(self) -> None:
+        """End the calls of `changed`."""
+        self._change.set()
+        self._change = asyncio.Event()
+
+    def ended(self, link: Link, error: ConnectionFailed) -> None:
+        """Handle the end of a link: raise *error*, unless another connection can take over."""
+        if link is not self.link:
+            return
+        self.check()
+        if self._dead is None and (self._frozen or self.lasts):
+            self._dead = error
+        if not self._frozen and not (self.lasts and isinstance(error, ConnectionLost)):
+            self.end(error)
+            raise error
+        self._lose()
+        self.notify()
+
+    def end(self, error: DcsendError) -> None:
+        """Let all calls raise *error* from now on; only the first call has an effect."""
+        if self._end is None:
+            self._end = error
+            self.notify()
+
+    def takes(self, channel: LastingChannel, message: bytes | str) -> bool:
+        """Take a message that is for the connection; return False if it is one of the transfer.
+
+        Raises:
+            RemoteProtocolError: it is not valid.
+        """
+        if channel.label != "control":
+            return False
+        if self._peer_lasts is None:
+            self._learn(message)
+        elif self._peer_lasts and is_receipt(message):
+            self._confirm(read_receipt(message))
+            return True
+        return False
+
+    def arrived(self, message: bytes | str) -> None:
+        """Count a message of the transfer, and confirm it now and then."""
+        self._since_receipt[0] += 1
+        self._since_receipt[1] += len(message)
+        messages, size = self._since_receipt
+        due = messages >= _RECEIPT_MESSAGES or size >= _RECEIPT_BYTES
+        if due and self._peer_lasts and self.is_usable:
+            try:
+                sent = self.link.channels["control"].send(encode_receipt(self._receipt()))
+            except ConnectionFailed:
+                return  # whoever receives next handles it
+            if sent:
+                self._since_receipt = [0, 0]
+
+    # --- interruptions
+
+    @property
+    def _silence(self) -> float:
+        return self._clock() - self.link.received_at
+
+    async def _watch(self) -> None:
+        """Notice silence, its end, and that the time is over."""
+        while self._end is None:
+            await asyncio.sleep(_POLL)
+            self._address = self.link.address or self._address
+            if self._silence >= SILENT:
+                self._lose()
+            elif self.is_usable:
+                self._regain()
+            if self._lost_at is not None and self._clock() >= self._lost_at + self._limit:
+                self._give_up()
+
+    def _lose(self) -> None:
+        """Begin to connect again, and say so."""
+        if self._lost_at is not None:
+            return
+        silence = max(0.0, self._silence)
+        self._lost_at = self._clock() - silence
+        logger.debug("interrupted: silent for %.1f s, %s", silence, self._dead)
+        self._emit(Disconnected(silence, self._limit))
+        if self._way.dials and self._renewal is None:
+            self._renewal = self._spawn(self._renew())
+
+    def _regain(self) -> None:
+        """Go on, and say so."""
+        if self._lost_at is None:
+            return
+        seconds = self._clock() - self._lost_at
+        logger.debug("connected again after %.1f s", seconds)
+        self._lost_at = None
+        self._emit(Reconnected(seconds))
+        if self._way.dials and self._renewal is not None:
+            self._renewal.cancel()
+            self._renewal = None
+
+    def _give_up(self) -> None:
+        silent = f"the other side has been silent for {self._silence:.0f} s"
+        self.end(self._dead or ConnectionLost(silent, "run it again on both sides"))
+
+    async def _renew(self) -> None:
+        """Make, or wait for, another connection, and let it take over."""
+        while self._end is None:
+            try:
+                link = await self._way.another(self._address)
+            except (CodeUsed, CodeExpired) as error:
+                logger.debug("no other connection: %s", error)
+                self._give_up()
+                return
+            try:
+                async with asyncio.timeout(_TAKE_OVER):
+                    receipt = await self._exchange(link)
+                self._take_over(link, receipt)
+            except (TimeoutError, ConnectionFailed) as error:
+                logger.debug("another connection does not take over: %s", error)
+            except RemoteProtocolError as error:
+                self.end(error)
+            finally:
+                if self.link is not link:
+                    self._unfreeze()
+                    await self._way.drop(link)
+            if self.link is link and self._way.dials:
+                return
+
+    async def _exchange(self, link: Link) -> Receipt:
+        """Exchange Resume over a new connection; return that of the peer."""
+        control = link.channels["control"]
+        if not self._way.dials:
+            receipt = read_receipt(await control.receive(), resumes=True)
+        self._frozen = True
+        control.send(encode_receipt(self._receipt(), resumes=True))
+        if self._way.dials:
+            receipt = read_receipt(await control.receive(), resumes=True)
+        return receipt
+
+    def _take_over(self, link: Link, receipt: Receipt) -> None:
+        self._confirm(receipt)
+        logger.debug("another connection takes over; received there: %s", receipt)
+        former, self.link = self.link, link
+        self._dead, self._frozen = None, False
+        for channel in self._channels.values():
+            channel.rewind()
+            self._spawn(self._send_again(link, channel))
+        self._spawn(former.discard())
+        self._way.replaced(link)
+        self._renewal = None if self._way.dials else self._renewal
+        self._regain()
+        self.notify()
+
+    def _unfreeze(self) -> None:
+        """Go on with the present link, if it lives."""
+        self._frozen = False
+        if self._dead is not None and not isinstance(self._dead, ConnectionLost):
+            self.end(self._dead)
+        self.notify()
+
+    async def _send_again(self, link: Link, channel: LastingChannel) -> None:
+        try:
+            await channel.send_again(link)
+        except ConnectionFailed as error:
+            if link is self.link and self._dead is None:
+                logger.debug("lost while messages are sent again: %s", error)
+        self.notify()
+
+    # --- receipts
+
+    def _learn(self, message: bytes | str) -> None:
+        """Note whether the peer can connect again, which is in its Hello."""
+        try:
+            hello = decode(message) if isinstance(message, str) else None
+        except DcsendError:
+            hello = None  # the protocol reports it
+        self._peer_lasts = isinstance(hello, Hello) and RECONNECT in hello.features
+        if not self._peer_lasts:
+            self.keeps = False
+            for channel in self._channels.values():
+                channel.forget()
+
+    def _receipt(self) -> Receipt:
+        return Receipt(*(self._channels[label].received for label in Receipt._fields))
+
+    def _confirm(self, receipt: Receipt) -> None:
+        for label, count in receipt._asdict().items():
+            self._channels[label].confirm(count)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
