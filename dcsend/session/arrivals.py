@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
     from dcsend.session.lasting import LastingConnection
 
-__all__ = ["ANEW", "Arrivals", "Awaited", "Dial", "Dialed", "Lasting", "Met"]
+__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Lasting", "Met"]
 
-Dial = Callable[[], Awaitable["TransferConnection"]]
-Lasting = Callable[["TransferConnection"], "LastingConnection"]
+Lasting = Callable[[Connection], "LastingConnection"]
 "Makes a connection that goes on when it is lost."
 
 logger = logging.getLogger(__name__)
@@ -124,18 +123,18 @@ class Dialed(Met):
 
     def __init__(
         self,
-        connection: TransferConnection,
-        dial: Dial,
-        lasting: Lasting | None = None,
+        connection: Connection,
+        dial: Callable[[], Awaitable[Connection]],
         soon: float = SOON_SECONDS,
+        lasting: Lasting | None = None,
     ) -> None:
         """Take over a connection.
 
         Args:
             connection: of the first dial.
             dial: dials again.
-            lasting: makes a connection that goes on when it is lost; None where it does not.
             soon: seconds from now; see `SOON_SECONDS`.
+            lasting: makes a connection that goes on when it is lost; None where it does not.
         """
         super().__init__(connection)
         self._dial = dial
@@ -160,7 +159,7 @@ class Dialed(Met):
         if self._lasts is not None:
             self._lasts.accepted()
 
-    def _take(self, connection: TransferConnection) -> None:
+    def _take(self, connection: Connection) -> None:
         self._lasts = None if self._lasting is None else self._lasting(connection)
         self._connection = connection if self._lasts is None else self._lasts
 
@@ -171,7 +170,7 @@ class Awaited:
     def __init__(
         self,
         listener: Listener[TransferConnection],
-        wait: Callable[[], Awaitable[TransferConnection]],
+        wait: Callable[[], Awaitable[Connection]],
         emit: Emit,
         hold: float,
         lasting: Lasting | None = None,

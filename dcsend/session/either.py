@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import CodeExpired, CodeUsed, DcsendError
-from dcsend.session.arrivals import ANEW, Arrivals, Dial, Dialed, Lasting, Met
+from dcsend.session.arrivals import ANEW, Arrivals, Dialed, Lasting, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit
 from dcsend.session.joining import Joined
@@ -35,6 +35,7 @@ HEAD_START: Final = 1.5
 _FIRST: Final = 5.0
 "Seconds for the first message, after which the connection is used in any case."
 
+Dial = Callable[[], Awaitable["TransferConnection"]]
 Join = Callable[[], Awaitable["Joined[TransferConnection]"]]
 
 
@@ -68,7 +69,7 @@ async def either(
                 arrivals: Met = Met(made.peer, ANEW)
             else:
                 assert dial is not None
-                arrivals = Dialed(made, dial, lasting)
+                arrivals = Dialed(made, dial, lasting=lasting)
         with reported_first(emit):
             yield arrivals
     finally:

@@ -201,11 +201,15 @@ class LastingConnection:
         if link is not self.link:
             return
         self.check()
-        if self._dead is None and (self._frozen or self.lasts):
-            self._dead = error
-        if not self._frozen and not (self.lasts and isinstance(error, ConnectionLost)):
-            self.end(error)
+        is_final = not (self.lasts and isinstance(error, ConnectionLost))
+        if is_final and not self._frozen:
+            # The other channels of the link may have messages still.
+            self.lasts = False
+            if self._renewal is not None:
+                self._renewal.cancel()
             raise error
+        if self._dead is None:
+            self._dead = error
         self._lose()
         self.notify()
 
@@ -214,6 +218,8 @@ class LastingConnection:
         if self._end is None:
             self._end = error
             self.notify()
+            # This ends the calls that wait for a message.
+            self._spawn(self.link.close())
 
     def takes(self, channel: LastingChannel, message: bytes | str) -> bool:
         """Take a message that is for the connection; return False if it is one of the transfer.
@@ -252,8 +258,10 @@ class LastingConnection:
 
     async def _watch(self) -> None:
         """Notice silence, its end, and that the time is over."""
-        while self._end is None:
+        while True:
             await asyncio.sleep(_POLL)
+            if not self.lasts or self._end is not None:
+                return
             self._address = self.link.address or self._address
             if self._silence >= SILENT:
                 self._lose()
@@ -291,7 +299,7 @@ class LastingConnection:
 
     async def _renew(self) -> None:
         """Make, or wait for, another connection, and let it take over."""
-        while self._end is None:
+        while self.lasts and self._end is None:
             try:
                 link = await self._way.another(self._address)
             except (CodeUsed, CodeExpired) as error:

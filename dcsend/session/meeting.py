@@ -155,7 +155,7 @@ async def _one_way(
             certificate = Certificate.generate()
             dial = partial(_dial, settings, transfer_peer, certificate)
             lasting = lasting_dialed(settings, emit, settings.code, certificate)
-            dialed = Dialed(await dial(), dial, lasting)
+            dialed = Dialed(await dial(), dial, lasting=lasting)
         try:
             with reported_first(emit):
                 yield dialed

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from dcsend.dtls.certificate import Certificate
 from dcsend.net.address import Address
+from dcsend.peers.contract import Connection
 from dcsend.peers.loading import transfer_peer
 from dcsend.session.arrivals import Lasting
 from dcsend.session.events import Emit
@@ -95,11 +96,11 @@ def lasting_dialed(
     if not settings.reconnect:
         return None
 
-    def lasting(connection: TransferConnection) -> LastingConnection:
+    def lasting(connection: Connection) -> LastingConnection:
         from dcsend.session.lasting import LastingConnection
 
         way = Dialing(decode(code), certificate)
-        return LastingConnection(connection, way, emit, settings.reconnect)
+        return LastingConnection(cast("Link", connection), way, emit, settings.reconnect)
 
     return lasting
 
@@ -111,9 +112,11 @@ def lasting_awaited(
     if not settings.reconnect:
         return None
 
-    def lasting(connection: TransferConnection) -> LastingConnection:
+    def lasting(connection: Connection) -> LastingConnection:
         from dcsend.session.lasting import LastingConnection
 
-        return LastingConnection(connection, Listening(listener), emit, settings.reconnect)
+        return LastingConnection(
+            cast("Link", connection), Listening(listener), emit, settings.reconnect
+        )
 
     return lasting

@@ -76,6 +76,7 @@ class AiortcChannel:
 class AiortcTransport:
     """aiortc's association, in place of `dcsend.peers.sctp_transport.SctpTransport`."""
 
+    is_lost = False
     round_trip = None
     "aiortc has no public name for it."
 

@@ -13,7 +13,7 @@ from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.peers.contract import LABELS, MAX_QUEUED, Path, Route
 from dcsend.peers.receive_queue import ReceiveQueue
 
-__all__ = ["MemoryChannel", "MemoryConnection", "connected_pair"]
+__all__ = ["MemoryChannel", "MemoryConnection", "connected_pair", "join"]
 
 _HIGH_WATER = 1024 * 1024
 "Bytes in flight at which `send` returns False, as over SCTP."
@@ -122,8 +122,13 @@ def connected_pair(
 ) -> tuple[MemoryConnection, MemoryConnection]:
     """Return two joined ends; *filter_* gets each message, and may change it."""
     left, right = MemoryConnection(filter_, max_queued), MemoryConnection(filter_, max_queued)
+    join(left, right)
+    return left, right
+
+
+def join(left: MemoryConnection, right: MemoryConnection) -> None:
+    """Make two ends those of one connection."""
     left.peer, right.peer = right, left
     for label in LABELS:
         left.memory_channels[label].peer = right.memory_channels[label]
         right.memory_channels[label].peer = left.memory_channels[label]
-    return left, right

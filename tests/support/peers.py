@@ -142,6 +142,7 @@ class Published:
         timeout: float = 8.0,
         port: int = 0,
         announced: bytes | None = None,
+        certificate: Certificate | None = None,
         grace: float = GRACE,
         make: MakeTransfer = transfer_peer,
     ) -> TransferConnection:
@@ -154,6 +155,7 @@ class Published:
             make=make,
             port=port,
             announced=announced,
+            certificate=certificate,
             grace=grace,
         )
         self.dialed.append(connection)
