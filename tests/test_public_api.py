@@ -257,6 +257,8 @@ EVENTS: list[dcsend.Event] = [
     dcsend.ManifestKnown([dcsend.Entry("a", dcsend.Kind.FILE, 3)]),
     dcsend.Progressed(1, 10, 4.0),
     dcsend.Checking("a", 1, 10),
+    dcsend.Disconnected(5.0, 600.0),
+    dcsend.Reconnected(41.0),
     dcsend.TextExchanged("hello", sent=True, kind="line"),
     dcsend.StateChanged("connected"),
     dcsend.ChannelAnnounced("data", 1),

@@ -283,7 +283,7 @@ class TerminalDisplay(Display):
 
     def _show_manifest(self, event: ManifestKnown) -> None:
         self._files = event.files
-        self._rows.several = event.files > 1
+        self._rows.expect(event.files)
         self._saves_as = self._options.names_file and is_one_file(event.entries)
         self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
         verb = "sending" if self._options.sends else "offered:"

@@ -29,8 +29,7 @@ class TransferRows:
             write: writes a permanent sentence.
             sends: whether this side sends.
         """
-        self.several = False
-        "Whether there is more than one file."
+        self._several = False
         self.progressed: Progressed | None = None
         "The last one; None before the first."
         self._screen = screen
@@ -40,6 +39,10 @@ class TransferRows:
         self._check = CheckLine(sends=sends, redrawn=err.movable)
         self._outage = Outage(self._draw)
         self._standstill = Standstill(self._draw)
+
+    def expect(self, files: int) -> None:
+        """Note how many files there are: of several, the current one has a bar, too."""
+        self._several = files > 1
 
     def show(self, event: Progressed | Checking | Disconnected | Reconnected) -> None:
         """Show one event."""
@@ -82,8 +85,10 @@ class TransferRows:
     def _show_outage(self, event: Disconnected | Reconnected) -> None:
         if not self._err.movable:
             self._write(announced(event))
-        else:
+        elif self.progressed is not None or isinstance(event, Disconnected):
             self._draw()
+        else:
+            self._screen.clear()
 
     def _draw(self, still: float = 0.0) -> None:
         """Draw the rows; *still* is the number of seconds without progress."""
@@ -93,7 +98,7 @@ class TransferRows:
         if self.progressed is not None:
             bars = bar_rows(
                 self.progressed,
-                several=self.several,
+                several=self._several,
                 columns=columns,
                 smooth=self._smooth,
                 still=still,

@@ -39,7 +39,6 @@ __all__ = [
     "ice_transport",
     "is_nominated",
     "is_settled",
-    "mute",
     "nominated",
     "port_connection",
     "remote_address",
@@ -73,6 +72,9 @@ class FilteredStunProtocol(StunProtocol):
     def count_arrived(self, count: int) -> None:
         """Count authentic datagrams that are not STUN."""
         self.arrived += count
+
+    def mute(self) -> None:
+        """Discard everything that is sent from now on; not so at a TURN server."""
 
     def send_all(self, datagrams: Sequence[bytes], target: Address) -> None:
         """Send several datagrams in order."""
@@ -291,13 +293,6 @@ async def add_remote(
         priority: as the peer has set it (RFC 8445, 5.1.2).
     """
     await connection.add_remote_candidate(_candidate(kind, host, port, priority))
-
-
-def mute(connection: IceConnection) -> None:
-    """Send nothing more from the shared port, and leave it."""
-    for protocol in connection._protocols:
-        if isinstance(protocol, PortStunProtocol):
-            protocol.mute()
 
 
 def ice_transport(connection: Connection) -> RTCIceTransport:

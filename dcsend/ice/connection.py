@@ -111,6 +111,11 @@ class IceConnection(Connection):
         """Datagrams that wait for DTLS; the end counts as one."""
         return self._queue.qsize()
 
+    def mute(self) -> None:
+        """Send nothing more, and receive nothing more."""
+        for protocol in self._protocols:
+            cast(Any, protocol).mute()
+
     def data_received(self, data: bytes, component: int) -> None:
         """Pass on a datagram, or queue it for the handshake."""
         if self._receiver is not None:

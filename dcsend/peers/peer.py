@@ -224,7 +224,7 @@ class PeerConnection:
 
     async def discard(self) -> None:
         """Close without a datagram to the peer, which uses another connection from now on."""
-        agent.mute(self.ice)
+        self.ice.mute()
         await self.close()
 
     async def _stop(self) -> None:

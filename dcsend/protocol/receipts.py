@@ -44,7 +44,7 @@ def encode_receipt(receipt: Receipt, *, resumes: bool = False) -> str:
     >>> encode_receipt(Receipt(12, 655, 3), resumes=True)
     '{"type":"resume","control":12,"data":655,"text":3}'
     """
-    return dump({"type": _NAMES[resumes], **receipt._asdict()})
+    return dump({"type": _NAMES[resumes], **dict(zip(Receipt._fields, receipt, strict=True))})
 
 
 def read_receipt(message: bytes | str, *, resumes: bool = False) -> Receipt:

@@ -379,7 +379,7 @@ class LastingConnection:
         return Receipt(*(self._channels[label].received for label in Receipt._fields))
 
     def _confirm(self, receipt: Receipt) -> None:
-        for label, count in receipt._asdict().items():
+        for label, count in zip(Receipt._fields, receipt, strict=True):
             self._channels[label].confirm(count)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -19,11 +19,13 @@ from dcsend.session.events import (
     Checking,
     Connected,
     DescriptionReady,
+    Disconnected,
     Event,
     Failed,
     FileFinished,
     ManifestKnown,
     Progressed,
+    Reconnected,
     TextExchanged,
     Warned,
 )
@@ -96,6 +98,37 @@ def test_check_has_one_line_off_a_terminal() -> None:
     lines, _ = plainly(MANIFEST, *events, sends=True)
     assert lines[-1] == "checking 10.0 MB sent earlier, 10 %"
     assert sum("checking" in line for line in lines) == 1
+
+
+def test_lost_connection_has_a_row_below_the_bars(seat: Seat) -> None:
+    rows = seat.after(MANIFEST, moved(10_000_000), Disconnected(34.0, 600.0))
+    assert rows[2].startswith("b.txt             10% |")
+    assert rows[3] == "connection lost 34 s ago, trying again for 9 min 26 s; Ctrl-C ends"
+
+
+def test_row_of_a_lost_connection_ends_when_it_is_back(seat: Seat) -> None:
+    rows = seat.after(
+        MANIFEST, moved(10_000_000), Disconnected(34.0, 600.0), Reconnected(41.0), moved(20_000_000)
+    )
+    assert not any("lost" in row for row in rows)
+
+
+def test_lost_connection_is_shown_before_the_first_progress(seat: Seat) -> None:
+    rows = seat.after(MANIFEST, Disconnected(5.0, 600.0))
+    assert rows[-1] == "connection lost 5 s ago, trying again for 9 min 55 s; Ctrl-C ends"
+
+
+def test_that_row_ends_before_the_first_progress_too(seat: Seat) -> None:
+    rows = seat.after(MANIFEST, Disconnected(5.0, 600.0), Reconnected(41.0))
+    assert not any("lost" in row for row in rows)
+
+
+def test_lost_connection_has_a_line_off_a_terminal() -> None:
+    lines, _ = plainly(MANIFEST, Disconnected(5.2, 600.0), Reconnected(41.3), sends=True)
+    assert lines[-2:] == [
+        "connection lost 5 s ago, trying again for 9 min 55 s",
+        "connected again after 41 s",
+    ]
 
 
 def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:

@@ -62,7 +62,7 @@ async def test_dial_is_logged_without_its_secrets(caplog: pytest.LogCaptureFixtu
         "DTLS is connected",
         "dial: accepted",
         "refused, USED",
-        "refused, wrong secret",
+        "refused, WRONG_SECRET",
         f"UDP port {here.number} is closed",
     )
 

@@ -211,6 +211,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str,
     with pytest.MonkeyPatch.context() as patch, Stage() as stage:
         patch.setenv("DCSEND_STUN", "none")
         patch.setenv("DCSEND_NO_PAGE", "1")
+        patch.setenv("DCSEND_RECONNECT", "0")
         cases = {
             (side, moment): Departure(stage, tmp_path_factory.mktemp("killed"), side, moment)
             for side in SIDES
@@ -233,7 +234,10 @@ def test_killed_side_leaves_the_other_with_whole_files_only(
 
 
 @pytest.mark.slow
-def test_stopped_side_is_reported_and_given_up(stage: Stage, tmp_path: Path) -> None:
+def test_stopped_side_is_reported_and_given_up(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DCSEND_RECONNECT", "0")
     case = Departure(stage, tmp_path, "receiver", "large file")
     case.depart(signal.SIGSTOP)
 

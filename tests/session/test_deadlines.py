@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,10 +57,11 @@ def receiving(
     *,
     settings: Settings = SETTINGS,
     emit: Emit = lambda event: None,
+    interrupted: Callable[[], bool] | None = None,
 ) -> Coroutine[Any, Any, None]:
     if isinstance(sink, Path):
         sink = DirectorySink(sink, existing=Existing.REFUSE)
-    talk = Conversation(connection, settings, emit, room=room)
+    talk = Conversation(connection, settings, emit, room=room, interrupted=interrupted)
     half = Incoming(
         ConnectedPeer(connection, talk), sink, settings, Tally(emit), accept, agent="dcsend"
     )
@@ -349,6 +350,25 @@ async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fa
     with pytest.raises(ConnectionFailed, match="silent"):
         await run
     assert any(isinstance(event, TextExchanged) and not event.sent for event in events)
+
+
+@pytest.mark.full
+async def test_peer_that_can_not_be_heard_misses_no_deadline(tmp_path: Path) -> None:
+    ours, theirs = connected_pair()
+    is_interrupted = True
+    settings = Settings(
+        keep_alive_interval=0.02, silence_report=0.1, silence_limit=0.2, deadlines=SOON
+    )
+    run = asyncio.create_task(
+        receiving(ours, tmp_path, settings=settings, interrupted=lambda: is_interrupted)
+    )
+    peer = Peer(theirs)
+    await peer.expect(Hello)
+    _, pending = await asyncio.wait({run}, timeout=1.5)
+    assert pending
+    is_interrupted = False
+    with pytest.raises(ConnectionFailed):
+        await run
 
 
 def _read(descriptor: int, size: int) -> int:

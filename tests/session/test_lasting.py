@@ -59,7 +59,7 @@ async def close(ends: Sequence[LastingConnection]) -> None:
 # A cut may hit every message, those by which a next connection takes over among them.
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 3 * COUNT), max_size=12))
 def test_nothing_is_lost_repeated_or_reordered_wherever_it_is_cut(cuts: list[int]) -> None:
     async def run() -> None:
