@@ -10,6 +10,7 @@ import shlex
 
 from dcsend.entry import Existing
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone, PeerRefused
+from dcsend.peers.contract import ConnectionLost
 from dcsend.session.outcome import BOTH_READY, Tally
 from dcsend.settings import Settings
 
@@ -32,6 +33,8 @@ def how_to_go_on(settings: Settings, role: str, tally: Tally, error: DcsendError
     if tally.started is None:
         return _before_it_began(settings, error)
     match error:
+        case ConnectionLost() if tally.once:
+            return f"{tally.once}; {_after_an_interruption(settings, role, tally)}"
         case Interrupted() | ConnectionFailed():
             return _after_an_interruption(settings, role, tally)
         case PeerRefused() if error.hint == BOTH_READY:

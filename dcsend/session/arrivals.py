@@ -37,6 +37,8 @@ MAX_RETURNS: Final = 5
 "How often a code is given back; a peer that has it could otherwise keep a run busy for ever."
 ANEW: Final = "the other side shows a new code"
 "What a further attempt needs after a short code."
+_TWO_CODES: Final = "with two codes, a lost connection can't be made again by itself"
+_SHORT_CODE: Final = "with a short code, a lost connection is not made again by itself yet"
 _FOR_ANOTHER: Final = "run it again for a new code"
 SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
@@ -62,6 +64,11 @@ class Arrivals(Protocol):
     @property
     def is_last(self) -> bool:
         """Whether the code published here is not given back after the present peer."""
+        ...
+
+    @property
+    def once(self) -> str:
+        """Why a lost connection to the present peer is not made again; empty if it may be."""
         ...
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
@@ -100,6 +107,11 @@ class Met:
     def is_last(self) -> bool:
         """As `Arrivals.is_last`: no code was published here."""
         return False
+
+    @property
+    def once(self) -> str:
+        """As `Arrivals.once`."""
+        return _SHORT_CODE if self._anew == ANEW else _TWO_CODES
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
@@ -154,6 +166,11 @@ class Dialed(Met):
         await self._connection.close()
         self._take(await self._dial())
 
+    @property
+    def once(self) -> str:
+        """As `Arrivals.once`."""
+        return ""
+
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
         if self._lasts is not None:
@@ -202,6 +219,11 @@ class Awaited:
     def is_last(self) -> bool:
         """As `Arrivals.is_last`."""
         return not self._returns
+
+    @property
+    def once(self) -> str:
+        """As `Arrivals.once`."""
+        return "" if self._listener.is_dialed else _SHORT_CODE
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""

@@ -195,6 +195,11 @@ class WaitingOrEntered:
         """As `Arrivals.is_last`."""
         return self._arrivals.is_last
 
+    @property
+    def once(self) -> str:
+        """As `Arrivals.once`."""
+        return self._arrivals.once
+
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
         await self._arrivals.parted(error, introduced=introduced, is_last=is_last)

@@ -73,6 +73,8 @@ class Tally:
         "How much the sender found and did not offer."
         self.kept: Sequence[str] = ()
         "Paths of unfinished files that stay at the receiver."
+        self.once = ""
+        "Why a lost connection is not made again; empty if it may be."
         self.complete = False
         "Whether the last message of this side has been sent: Complete, or Bye in answer to it."
 
@@ -86,6 +88,10 @@ class Tally:
         """
         self.left_out = left_out
         self.files.expect(entries, left_out.unreadable, unheard)
+
+    def meet(self, once: str) -> None:
+        """Note that there is a peer; see `Arrivals.once`."""
+        self.once = once
 
     def begin(self, now: float) -> None:
         """Note that the manifest has been accepted."""

@@ -229,6 +229,7 @@ async def _converse(
             room,
             interrupted=lasting.is_interrupted if lasting else None,
         )
+        tally.meet(arrivals.once if settings.reconnect else "")
         features = lasting.features if lasting else ()
         peer = ConnectedPeer(connection, conversation, arrivals.is_last, features)
         mine = await half(peer)

@@ -32,9 +32,11 @@ _PAUSE: Final = 8.0
 "Seconds before the last code is pasted."
 _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
     "forgotten": (0,),
-    "silent": (5, 10, 15, 20, 25),
-    "down": (5, 20),
-    "asleep": (20,),
+    "silent": (5, 10, 15, 20, 25, 40, 120),
+    "down": (5, 20, 60, 120),
+    "asleep": (20, 60),
+    "other asleep": (60,),
+    "away": (40,),
     "another port": (0,),
     "another address": (0,),
     "another network": (0,),
@@ -160,7 +162,7 @@ def _outages(results: Results) -> str:
         for event in EVENTS
         for seconds in _LENGTHS[event]
         for kind in kinds
-        if event != "asleep" or kind in KINDS
+        if not event.endswith("asleep") or kind in KINDS
     ]
     with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
         became = dict(zip(cases, pool.map(lambda case: _kept(results, case), cases), strict=True))
@@ -169,10 +171,10 @@ def _outages(results: Results) -> str:
         "",
         "Host a is behind NAT, b has a public address; 8 Mbit/s. Numbers are seconds without "
         "progress. *silent*: all packets are lost; *down*: the interface of a is switched off; "
-        "*asleep*: the program on a is stopped;",
+        "*asleep*: the program on a is stopped, *other asleep*: that on b; *away*: a has no "
+        "network, and then another one;",
         "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
-        "assigns others. A change of address ends a transfer today, except for a browser whose "
-        "host keeps its address.",
+        "assigns others.",
         results.conditions(("outages ",)),
         "",
         "| event |"

@@ -33,7 +33,8 @@ _SIZE: Final = 5_000_000
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
 
-Happening = Callable[[Lab, Program | None], AbstractContextManager[None]]
+Happening = Callable[[Lab, Program | None, Program], AbstractContextManager[None]]
+"Gets the laboratory, the program of `a` unless it is a browser, and that of `b`."
 
 
 @contextmanager
@@ -51,18 +52,29 @@ def _at_once(change: Callable[[Host], None], host: Host) -> Iterator[None]:
     yield
 
 
+@contextmanager
+def _away(lab: Lab) -> Iterator[None]:
+    """Let `a` be in no network, and then in another one."""
+    with lab.silent(lab.a):
+        yield
+    lab.roam(lab.a)
+
+
 EVENTS: Final[Mapping[str, Happening]] = {
-    "silent": lambda lab, _: lab.silent(lab.a),
-    "down": lambda lab, _: lab.down(lab.a),
-    "asleep": lambda _, program: _asleep(program),
-    "forgotten": lambda lab, _: _at_once(lab.forget, lab.a),
-    "another port": lambda lab, _: _at_once(lab.rebind, lab.a),
-    "another address": lambda lab, _: _at_once(lab.move, lab.a),
-    "another network": lambda lab, _: _at_once(lab.roam, lab.a),
+    "silent": lambda lab, *_: lab.silent(lab.a),
+    "down": lambda lab, *_: lab.down(lab.a),
+    "asleep": lambda _, program, other: _asleep(program),
+    "other asleep": lambda _, program, other: _asleep(other),
+    "away": lambda lab, *_: _away(lab),
+    "forgotten": lambda lab, *_: _at_once(lab.forget, lab.a),
+    "another port": lambda lab, *_: _at_once(lab.rebind, lab.a),
+    "another address": lambda lab, *_: _at_once(lab.move, lab.a),
+    "another network": lambda lab, *_: _at_once(lab.roam, lab.a),
 }
 """The outages: all packets are lost without an error; the interface of `a` is down; the program on
-`a` is stopped; the translator loses its mappings and assigns the same ports, or others; it gets
-another public address; `a` changes to a mobile network."""
+`a` is stopped, or that on `b`; `a` has no network and then another one; the translator loses its
+mappings and assigns the same ports, or others; it gets another public address; `a` changes to a
+mobile network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +132,11 @@ def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
             return asyncio.run(_page_story(lab, kind, event, seconds, film))
         a, b = KINDS[kind](lab, film, folder / "out")
         watched = b if kind == "dials and sends" else a
-        start = _happen(lab, watched, event, seconds, a)
-        return _story((a, b), watched, start)
+        start = _happen(lab, watched, event, seconds, a, b)
+        story = _story((a, b), watched, start)
+        if story.statuses == (0, 0):
+            assert (folder / "out" / film.name).read_bytes() == film.read_bytes()
+        return story
 
 
 async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Path) -> Story:
@@ -135,7 +150,7 @@ async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Pat
             await page.open(from_disk(film.parent, link))
         await page.accept("memory")
         mover = sender if stays else None
-        start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover)
+        start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover, sender)
         state = await page.until("done", "failed", timeout=_PATIENCE)
         shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
         story = await asyncio.to_thread(_story, (sender,), sender, start)
@@ -145,12 +160,17 @@ async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Pat
 
 
 def _happen(
-    lab: Lab, watched: Program, event: str, seconds: float, program: Program | None
+    lab: Lab,
+    watched: Program,
+    event: str,
+    seconds: float,
+    program: Program | None,
+    other: Program,
 ) -> float:
     """Wait until the transfer is in progress, and cause the outage; return its begin."""
     watched.until(_has_come, f"{_BEFORE} bytes", _PATIENCE)
     start = time.monotonic()
-    with EVENTS[event](lab, program):
+    with EVENTS[event](lab, program, other):
         # The length of the outage is the subject of the test.
         time.sleep(seconds)
     return start

@@ -21,6 +21,10 @@ LONGEST: Final = 20.0
 SOON: Final = 5.0
 """Seconds from its end until the transfer continues, plus the interval of progress events; on an
 idle machine."""
+LONGER: Final = 40.0
+"Seconds of an outage after which consent has expired on both sides: another connection follows."
+AGAIN: Final = 3.0
+"Seconds from its end until the transfer continues, plus the interval of progress events."
 PAGE_SHORT: Final = 5.0
 "Seconds of an outage that a transfer with a browser survives; browsers give up after about 16 s."
 PAGE_SOON: Final = 7.5
@@ -42,6 +46,15 @@ SURVIVED: Final = (
     ("answers and receives", "another network", 0.0),
 )
 
+REPLACED: Final = (
+    ("dials and sends", "silent", LONGER),
+    ("dials and receives", "down", LONGER),
+    ("dials and sends", "asleep", LONGER),
+    ("dials and receives", "other asleep", LONGER),
+    ("dials and receives", "away", LONGER),
+)
+"Those with a dial code: the dialer dials again."
+
 WITH_A_PAGE: Final = (
     ("page dials and receives", "silent", PAGE_SHORT),
     ("page dials and receives", "another network", 0.0),
@@ -56,10 +69,9 @@ Stories = Mapping[tuple[str, str, float], Future[Story]]
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stories]:
     """Begin all of them; each test waits for its own."""
-    with ThreadPoolExecutor(len(SURVIVED)) as pool:
-        yield {
-            case: pool.submit(story, *case, tmp_path_factory.mktemp("story")) for case in SURVIVED
-        }
+    cases = (*REPLACED, *SURVIVED)
+    with ThreadPoolExecutor(len(cases)) as pool:
+        yield {case: pool.submit(story, *case, tmp_path_factory.mktemp("story")) for case in cases}
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), SURVIVED)
@@ -69,6 +81,15 @@ def test_transfer_goes_on_soon_after_an_outage(
     became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + SOON * slowness(), became
+
+
+@pytest.mark.parametrize(("kind", "event", "seconds"), REPLACED)
+def test_transfer_goes_on_over_another_connection_after_a_long_outage(
+    stories: Stories, kind: str, event: str, seconds: float
+) -> None:
+    became = stories[kind, event, seconds].result()
+    assert became.statuses == (0, 0), became
+    assert became.stall <= seconds + AGAIN * slowness(), became
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), WITH_A_PAGE)

@@ -47,7 +47,8 @@ async def exchange(ends: Sequence[LastingConnection], count: int = COUNT, size: 
         send_all(end, label, count, size) for end in ends for label in LABELS
     ]
     receiving = [receive_all(end, label, count) for end in ends for label in LABELS]
-    arrived = await asyncio.gather(*receiving, *sending)
+    async with asyncio.timeout(500):
+        arrived = await asyncio.gather(*receiving, *sending)
     assert arrived[: len(receiving)] == [list(range(count))] * len(receiving)
 
 
@@ -303,4 +304,32 @@ async def test_cancelled_call_loses_no_message() -> None:
     assert numbers == list(range(COUNT))
     receiving.cancel()
     other.cancel()
+    await close(ends)
+
+
+async def test_living_path_is_replaced_in_the_middle_of_a_transfer() -> None:
+    """What the former connection still delivers is neither taken twice nor lost."""
+    ways = Ways()
+    ends = await lasting_pair(ways)
+
+    async def slowly(end: LastingConnection, label: str) -> list[int]:
+        numbers = []
+        for _ in range(4 * COUNT):
+            numbers += await receive_all(end, label, 1)
+            await asyncio.sleep(0.05)
+        return numbers
+
+    async def interrupt() -> None:
+        while True:
+            ways.pairs[-1][0].silent_since = asyncio.get_running_loop().time()
+            await asyncio.sleep(SILENT + 0.6)
+
+    interrupting = asyncio.create_task(interrupt())
+    sending = [send_all(end, label, 4 * COUNT) for end in ends for label in LABELS]
+    receiving = [slowly(end, label) for end in ends for label in LABELS]
+    async with asyncio.timeout(500):
+        arrived = await asyncio.gather(*receiving, *sending)
+    assert arrived[: len(receiving)] == [list(range(4 * COUNT))] * len(receiving)
+    assert len(ways.pairs) > 3
+    interrupting.cancel()
     await close(ends)
