@@ -110,7 +110,7 @@ class LastingConnection:
         """
         self.link = link
         self.keeps = True
-        "Whether messages are kept until they are confirmed."
+        "Whether the peer can connect again, as far as is known."
         self.lasts = False
         "Whether it goes on when the link is lost."
         self._way = way

@@ -15,7 +15,7 @@ __all__ = ["LastingChannel"]
 
 _MAX_KEPT: Final = 2 * MAX_QUEUED
 """Bytes of a channel that the peer has not confirmed, after which it violates the protocol. Half of
-`MAX_QUEUED` can be on the way; an offer may be longer, and the peer confirms it before Accept."""
+`MAX_QUEUED` can be on the way."""
 
 
 class LastingChannel:
@@ -31,7 +31,9 @@ class LastingChannel:
         "Messages that were sent, and are not confirmed."
         self._kept_size = 0
         self._confirmed = 0
-        "Messages that the peer has confirmed; those in `_kept` follow."
+        "Messages that the peer has confirmed."
+        self._released = 0
+        "Messages that are kept no more; those in `_kept` follow."
         self._again = 0
         "Of those in `_kept`, the number to be sent over this connection, too; the last ones."
         self._held: tuple[Link, bytes | str] | None = None
@@ -52,10 +54,7 @@ class LastingChannel:
             owner.ended(link, error)
             return False
         if sent and owner.keeps:
-            self._kept.append(message)
-            self._kept_size += len(message)
-            if owner.lasts and self._kept_size > _MAX_KEPT:
-                owner.end(RemoteProtocolError("the peer does not confirm what it receives"))
+            self._keep(message)
         return sent
 
     async def writable(self) -> None:
@@ -91,6 +90,16 @@ class LastingChannel:
                 owner.arrived(message)
                 return message
 
+    def _keep(self, message: bytes | str) -> None:
+        if self.label == "control" and not self._owner.lasts:
+            # An offer may be long. The peer has received it if it accepts.
+            self._released += 1
+            return
+        self._kept.append(message)
+        self._kept_size += len(message)
+        if self._kept_size > _MAX_KEPT:
+            self._owner.end(RemoteProtocolError("the peer does not confirm what it receives"))
+
     # --- for the connection
 
     def forget(self) -> None:
@@ -104,12 +113,12 @@ class LastingChannel:
         Raises:
             RemoteProtocolError: it can't have.
         """
-        newly = count - self._confirmed
-        if not 0 <= newly <= len(self._kept) - self._again:
+        if not self._confirmed <= count <= self._released + len(self._kept) - self._again:
             raise RemoteProtocolError(f"the peer confirms {count} messages of {self.label!r}")
-        for _ in range(newly):
-            self._kept_size -= len(self._kept.popleft())
         self._confirmed = count
+        while self._released < count:
+            self._kept_size -= len(self._kept.popleft())
+            self._released += 1
 
     def rewind(self) -> None:
         """Send again everything that is not confirmed."""
