@@ -49,6 +49,7 @@ class HalfOpenSeconds:
     seconds: float = 3.0
 
     def __call__(self) -> asyncio.Timeout:
+        """Return the timeout of one dial."""
         return asyncio.timeout(self.seconds)
 
 
