@@ -154,8 +154,8 @@ async def _one_way(
         with reported_first(emit):
             certificate = Certificate.generate()
             dial = partial(_dial, settings, transfer_peer, certificate)
-            lasting = lasting_dialed(settings, emit, settings.code, certificate)
-            dialed = Dialed(await dial(), dial, lasting=lasting)
+            lasts = lasting_dialed(settings, emit, settings.code, certificate)
+            dialed = Dialed(await dial(), dial, lasting=lasts)
         try:
             with reported_first(emit):
                 yield dialed
@@ -163,8 +163,8 @@ async def _one_way(
             await dialed.close()
     else:
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
-            lasting = lasting_awaited(settings, emit, published[0])
-            awaited = Awaited(*published, emit, settings.deadlines.hold, lasting)
+            lasts = lasting_awaited(settings, emit, published[0])
+            awaited = Awaited(*published, emit, settings.deadlines.hold, lasts)
             try:
                 yield awaited
             finally:
@@ -330,11 +330,7 @@ def _joined(
 
 @asynccontextmanager
 async def _either(
-    settings: Settings,
-    emit: Emit,
-    dial_code: str,
-    short_code: str,
-    early: EarlyServer | None,
+    settings: Settings, emit: Emit, dial_code: str, short_code: str, early: EarlyServer | None
 ) -> AsyncIterator[Arrivals]:
     """Yield the side whose link has both codes, dialed or joined."""
     from dcsend.session.either import either  # a listener does not need it

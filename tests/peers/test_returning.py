@@ -126,7 +126,7 @@ async def test_former_connection_is_discarded_without_a_datagram(pair: Accepted)
     assert pair.dialer.channels["text"].is_open
 
 
-async def test_stranger_with_a_used_code_is_refused_while_the_dialer_may_return(
+async def test_other_device_with_a_used_code_is_refused_while_the_dialer_may_return(
     pair: Accepted,
 ) -> None:
     with pytest.raises(CodeUsed):
@@ -134,7 +134,7 @@ async def test_stranger_with_a_used_code_is_refused_while_the_dialer_may_return(
     await transfer(pair.dialer, pair.accepted, 3)
 
 
-async def test_stranger_who_names_the_certificate_of_the_dialer_does_not_connect(
+async def test_other_device_that_names_the_certificate_of_the_dialer_does_not_connect(
     pair: Accepted,
 ) -> None:
     with pytest.raises(ConnectionFailed):

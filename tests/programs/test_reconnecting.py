@@ -1,4 +1,4 @@
-"""What a program says and does while the other side can't be heard."""
+"""What a program reports and does while nothing of the other side arrives."""
 
 from __future__ import annotations
 

@@ -202,11 +202,10 @@ async def test_silent_path_is_replaced_by_another_one() -> None:
     ways = Ways()
     ends = await lasting_pair(ways)
     ways.pairs[0][0].silent_since = asyncio.get_running_loop().time()
-    # The listener still hears the dialer: only one direction is interrupted.
+    # The dialer's datagrams arrive at the listener: only one direction is interrupted.
     await asyncio.sleep(SILENT + 1)
     assert len(ways.pairs) == 2
     await exchange(ends, 10)
-    # Neither side has told the other on the former path.
     await close(ends)
 
 
