@@ -1,6 +1,6 @@
 """The dialer of a lost connection: dials the listener again and again, with the same certificate.
 
-The listener recognises it by the certificate, which nobody else has, although the code is used.
+The listener recognises it by the certificate, which no other device has, although the code is used.
 """
 
 from __future__ import annotations

@@ -246,7 +246,7 @@ class LastingConnection:
             try:
                 sent = self.link.channels["control"].send(encode_receipt(self._receipt()))
             except ConnectionFailed:
-                return  # whoever receives next handles it
+                return  # the next call of `receive` handles it
             if sent:
                 self._since_receipt = [0, 0]
 

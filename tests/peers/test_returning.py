@@ -1,4 +1,4 @@
-"""The accepted dialer connects again, and nobody else does; real sockets, on loopback."""
+"""The accepted dialer connects again, and no other device does; real sockets, on loopback."""
 
 from __future__ import annotations
 
