@@ -245,7 +245,7 @@ class Awaited:
         if self._lasts is not None:
             self._lasts.accepted()
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the connection of the peer that was accepted; the listener closes all others."""
         if self._lasts is not None and self._accepted:
             await self._lasts.close()

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
+    aclosing,
     asynccontextmanager,
     nullcontext,
 )
@@ -165,10 +166,8 @@ async def _one_way(
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
             lasts = lasting_awaited(settings, emit, published[0])
             awaited = Awaited(*published, emit, settings.deadlines.hold, lasts)
-            try:
+            async with aclosing(awaited):
                 yield awaited
-            finally:
-                await awaited.close()
 
 
 @asynccontextmanager
