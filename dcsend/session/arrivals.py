@@ -43,11 +43,9 @@ _FOR_ANOTHER: Final = "run it again for a new code"
 SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
 
-_WAITS_SECONDS: Final = 1.5
-"""Seconds after which a dialer that still asks is reported. The second attempt of the device that
-is connected (`either`) has ended by then."""
-_LEFT_SECONDS: Final = 5.0
-"Seconds without a request after which that dialer has left; it asks each second."
+_RACE_SECONDS: Final = 1.5
+"""Seconds after a connection in which a request is not reported: it may be of the same device,
+whose two attempts (`either`) have arrived almost together. Another device asks again."""
 
 
 class Arrivals(Protocol):
@@ -282,13 +280,9 @@ class Awaited:
     async def displaced(self) -> None:
         """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over."""
         reported = False
-        first = last = -_LEFT_SECONDS
         while True:
             self._listener.asked.clear()
             await self._listener.asked.wait()
-            if self._clock() - last >= _LEFT_SECONDS:
-                first = self._clock()
-            last = self._clock()
             if self._accepted:
                 return
             logger.debug("another dialer waits, deserted: %s", self._listener.is_deserted)
@@ -302,7 +296,7 @@ class Awaited:
                     f"nothing was accepted within {self._hold:.0f} s",
                     "run it again",
                 )
-            if not reported and last - first >= _WAITS_SECONDS:
+            if not reported and self._clock() >= self._since + _RACE_SECONDS:
                 reported = True
                 self._emit(
                     Warned(

@@ -24,7 +24,7 @@ from dcsend.session.arrivals import Arrivals
 from dcsend.settings import Settings
 
 if TYPE_CHECKING:
-    from dcsend.rendezvous.client import ServerMailbox
+    from dcsend.rendezvous.server_mailbox import ServerMailbox
 
 __all__ = ["Connect", "EarlyServer", "Enter", "Try", "WaitingOrEntered"]
 
@@ -61,6 +61,10 @@ class EarlyServer:
         self.disconnect()
         if self._closing:
             await asyncio.wait(self._closing)
+
+    def shown(self, number: str) -> None:
+        """Note the number of the short code that this run shows."""
+        self.own_number = number
 
     def connect(self) -> None:
         """Begin to connect, unless there is a mailbox that is not used; errors are not reported."""

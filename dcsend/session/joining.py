@@ -33,8 +33,8 @@ from dcsend.signaling.shortcode import ShortCode
 
 if TYPE_CHECKING:
     from dcsend.peers.trickle import Trickle
-    from dcsend.rendezvous.client import ServerMailbox
     from dcsend.rendezvous.mailbox import Mailbox
+    from dcsend.rendezvous.server_mailbox import ServerMailbox
     from dcsend.rendezvous.servers import Server
     from dcsend.session.entered import EarlyServer
 

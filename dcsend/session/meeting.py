@@ -75,7 +75,7 @@ async def meet(
 
     def emit_shown(event: Event) -> None:
         if isinstance(event, ShortCodeReady):
-            early.own_number = read(event.code).number
+            early.shown(read(event.code).number)
         emit(event)
 
     def with_code(code: str) -> Settings:

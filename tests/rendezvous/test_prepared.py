@@ -13,7 +13,8 @@ import pytest
 from aiohttp import web
 
 from dcsend.errors import ConnectionFailed
-from dcsend.rendezvous.client import ServerMailbox, join, prepare
+from dcsend.rendezvous.client import join, prepare
+from dcsend.rendezvous.server_mailbox import ServerMailbox
 from dcsend.rendezvous.servers import read_option
 from dcsend.session.entered import EarlyServer
 from dcsend.settings import Settings

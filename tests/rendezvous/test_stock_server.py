@@ -12,8 +12,9 @@ import aiohttp
 import pytest
 
 from dcsend.errors import AuthenticationFailed, CodeUsed, ConnectionFailed
-from dcsend.rendezvous.client import ServerMailbox, allocate, join
+from dcsend.rendezvous.client import allocate, join
 from dcsend.rendezvous.handshake import Allocator, Joiner
+from dcsend.rendezvous.server_mailbox import ServerMailbox
 from dcsend.rendezvous.wire import dump
 from tests.rendezvous.shortcodes import OFFER
 from tests.support.mailbox_server import StockServer

@@ -31,11 +31,11 @@ class Listener:
         ([0.0, 0.1, 0.3, 1.1], []),
         ([0.0, 1.0, 2.0], [2.0]),
         ([0.0, 1.0, 2.0, 3.0, 40.0, 41.0, 42.0], [2.0]),
-        ([0.0, 0.2, 30.0, 31.0], []),
-        ([0.0, 0.2, 30.0, 31.0, 32.0], [32.0]),
+        ([0.0, 0.2, 30.0, 31.0], [30.0]),
+        ([1.6], [1.6]),
     ],
 )
-async def test_other_device_is_reported_if_it_still_asks_after_a_second(
+async def test_other_device_is_reported_unless_it_asks_as_the_first_one_connects(
     asks: list[float], notes: list[float]
 ) -> None:
     """A device that opens a link with both codes dials and joins; the slower attempt is ended."""
