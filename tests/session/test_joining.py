@@ -19,7 +19,8 @@ from dcsend.rendezvous.servers import Server
 from dcsend.serving.port import listen
 from dcsend.serving.server import PageServer
 from dcsend.session.events import Event
-from dcsend.session.joining import _allocator as allocator_of
+from dcsend.session.finding import allocator as allocator_of
+from dcsend.session.finding import claim_unless
 from dcsend.session.joining import join
 from dcsend.session.meeting import meet
 from dcsend.settings import Settings
@@ -175,6 +176,40 @@ async def test_first_message_on_the_server_decides_whose_number_it_is(
     task = await allocator_of(tasks["server"], tasks["here"], claiming, opening, errors)
     assert task is tasks.get(chosen)
     assert len(errors) == [here, server].count(None)
+
+
+@pytest.mark.parametrize(
+    ("here", "is_claimed"), [(b"first", False), (None, True)], ids=["here", "not here"]
+)
+async def test_number_of_a_code_without_a_server_is_claimed_only_if_it_is_not_in_this_network(
+    here: bytes | None, is_claimed: bool
+) -> None:
+    """A claim takes a place of another code with this number on the server."""
+
+    async def found() -> tuple[Mailbox, bytes]:
+        await asyncio.sleep(0.01)
+        if here is None:
+            raise ConnectionFailed("no code")
+        return LocalMailbox("7").side, here
+
+    looking = asyncio.create_task(found())
+    opening = asyncio.get_running_loop().create_future()
+    opening.set_result(None)
+    claims = asyncio.create_task(claim_unless(looking, opening))
+    await asyncio.wait({claims}, timeout=1)
+    assert claims.done() is is_claimed
+    claims.cancel()
+
+
+async def test_code_of_this_network_has_precedence_if_the_code_could_name_the_server() -> None:
+    async def found(first: bytes) -> tuple[Mailbox, bytes]:
+        return LocalMailbox("7").side, first
+
+    server, here = (asyncio.create_task(found(first)) for first in (b"server", b"here"))
+    await asyncio.wait({server, here})
+    opening = asyncio.get_running_loop().create_future()
+    opening.set_result(None)
+    assert await allocator_of(server, here, None, opening, []) is here
 
 
 async def test_server_that_is_silent_delays_a_code_of_this_network_by_a_second() -> None:
