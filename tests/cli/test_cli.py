@@ -259,6 +259,13 @@ def test_duration_that_is_none_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize(("text", "seconds"), [("0", 0), ("0s", 0), ("10m", 600)])
+def test_duration_may_be_zero_where_that_means_never(text: str, seconds: float) -> None:
+    assert parse_duration(text, zero=True) == seconds
+    with pytest.raises(UsageError, match="is not a time"):
+        parse_duration("none", zero=True)
+
+
 def test_policies_contradict_each_other_by_name() -> None:
     everything = dict.fromkeys((Existing.OVERWRITE, Existing.RENAME, Existing.SKIP), True)
     with pytest.raises(UsageError, match="--overwrite and --rename and --skip contradict"):
