@@ -114,6 +114,7 @@ async def test_peer_without_the_feature_gets_no_receipts_and_nothing_is_kept() -
     ways.lose()
     with pytest.raises(ConnectionLost):
         await ends[0].channels["control"].receive()
+    assert not ways.dials
     await close(ends)
 
 
