@@ -60,7 +60,9 @@ export function vectors(kind: "control" | "frame"): Vector[] {
 /** The number of vector files with a message or a frame. */
 export function countVectors(): number {
   return readdirSync(VECTORS).filter((name) =>
-    /^(?!dialcode|shortcode|link|blob|names|conversation|checks|receipts|timers).*\.txt$/.test(name),
+    /^(?!dialcode|shortcode|link|blob|names|conversation|checks|receipts|timers).*\.txt$/.test(
+      name,
+    ),
   ).length;
 }
 
