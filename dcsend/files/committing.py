@@ -83,6 +83,11 @@ class _SyncGroup:
     folders: Sequence[Folder]
     faults: dict[int, OSError]
     "Errors of files, by number, before the sync began."
+    size: int
+    "Bytes of the files without a name that may not be durable."
+    named_size: int
+    """Bytes of the files that have been named. If the name is lost, so may be the file: it has no
+    journal any more, and that of a small one was never durable."""
     by_file_system: bool
     "One call syncs everything."
     syncs: PendingSyncs
@@ -129,6 +134,8 @@ class CommitQueue:
         self._complete: list[tuple[int, IncomingFile]] = []
         self._held: dict[int, int] = {}
         "Descriptors of complete files and of their folder, by `id` of the folder."
+        self._size = 0
+        "Bytes of complete files that may not be durable."
         self._syncing: _SyncGroup | None = None
         self._pool = SyncPool()
 
@@ -143,6 +150,12 @@ class CommitQueue:
         return sum(self._held.values()) > self._max_group
 
     @property
+    def unsynced(self) -> int:
+        """Bytes of added files that may not be durable."""
+        syncing = self._syncing
+        return self._size + (0 if syncing is None else syncing.size + syncing.named_size)
+
+    @property
     def is_ready(self) -> bool:
         """Whether `advance` has something to do and would not wait."""
         if self._syncing is None:
@@ -154,6 +167,7 @@ class CommitQueue:
         self._complete.append((number, part))
         folder = id(part.folder)
         self._held[folder] = self._held.get(folder, 1) + part.descriptor_count
+        self._size += part.unsynced
 
     def wait(self) -> None:
         """Wait for the current sync."""
@@ -168,10 +182,12 @@ class CommitQueue:
         """
         committed: list[Committed] = []
         named: list[Committed] = []
+        named_size = 0
         if self._syncing is not None:
             errors, folder_errors = self._syncing.errors()
             syncing, self._syncing = self._syncing, None
             syncing.release()
+            named_size = syncing.size
             for one in syncing.named:
                 error = folder_errors.get(id(one.part.folder))
                 committed.append(one if error is None else one._replace(error=error))
@@ -181,8 +197,9 @@ class CommitQueue:
             logger.debug("synced %d files and %d folders", len(syncing.parts), len(syncing.folders))
         parts, self._complete = self._complete, []
         self._held.clear()
+        size, self._size = self._size, 0
         if parts or named:
-            self._syncing = self._begin(parts, named)
+            self._syncing = self._begin(parts, named, (size, named_size))
         return committed
 
     def abandon(self) -> list[IncomingFile]:
@@ -210,7 +227,10 @@ class CommitQueue:
         return Committed(number, part, "", error)
 
     def _begin(
-        self, parts: Sequence[tuple[int, IncomingFile]], named: Sequence[Committed]
+        self,
+        parts: Sequence[tuple[int, IncomingFile]],
+        named: Sequence[Committed],
+        sizes: tuple[int, int],
     ) -> _SyncGroup:
         folders = list({id(one.part.folder): one.part.folder for one in named}.values())
         for folder in folders:
@@ -232,7 +252,7 @@ class CommitQueue:
         else:
             calls = [part.sync for _, part in parts]
             syncs = self._pool.submit(calls + [folder.sync for folder in folders])
-        return _SyncGroup(parts, named, folders, faults, sync is not None, syncs)
+        return _SyncGroup(parts, named, folders, faults, *sizes, sync is not None, syncs)
 
 
 def _prefers_syncfs(parts: Sequence[tuple[int, IncomingFile]]) -> bool:

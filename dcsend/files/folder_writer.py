@@ -24,6 +24,7 @@ from dcsend.files.file_factory import FileFactory
 from dcsend.files.folder import Tree
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.intake import TextIntake
+from dcsend.files.interval_sync import MAX_UNSYNCED
 from dcsend.files.links import PlannedLinks, check_link_path, make_link
 from dcsend.files.name_collisions import NameCollisions
 from dcsend.files.names import MAX_LEVELS, safe_path
@@ -111,6 +112,7 @@ class FolderWriter:
         self._factory.begin_portion(many=ends >= MANY)
         stale, self._stale = self._stale, ()
         self._factory.remove_stale_parts(stale)
+        self._limit_unsynced()
         self._compare_checked()
         for operation in portion:
             try:
@@ -276,6 +278,13 @@ class FolderWriter:
             self.kept.append(file.path)
 
     # Complete files.
+
+    def _limit_unsynced(self) -> None:
+        """Wait until a power cut would not cost too much; the open files see to themselves."""
+        files = self._open.values()
+        size = sum(file.unsynced for file in files if isinstance(file, IncomingFile))
+        while self._queue.unsynced and self._queue.unsynced + size > MAX_UNSYNCED:
+            self._commit_ready()
 
     def _commit_ready(self) -> None:
         """Advance the commit queue, and report the files that leave it."""

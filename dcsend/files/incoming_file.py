@@ -14,6 +14,7 @@ from dcsend.entry import Entry, Existing
 from dcsend.files.disk import close_quietly, ends_run, sync
 from dcsend.files.folder import Folder
 from dcsend.files.intake import Intake, zeros
+from dcsend.files.interval_sync import IntervalSync
 from dcsend.files.placed_files import PlacedFiles
 
 __all__ = ["IncomingFile"]
@@ -29,7 +30,7 @@ class IncomingFile(Intake, abc.ABC):
         fd: open for writing; owned by this object.
     """
 
-    __slots__ = ("_fd", "_hole", "_name", "folder")
+    __slots__ = ("_fd", "_hole", "_interval_sync", "_name", "folder")
 
     def __init__(self, folder: Folder, name: str, entry: Entry, fd: int) -> None:
         super().__init__(entry)
@@ -38,6 +39,8 @@ class IncomingFile(Intake, abc.ABC):
         self._fd = fd
         self._hole = 0
         "Zero bytes at the end that `position` counts and the file does not have yet."
+        self._interval_sync: IntervalSync | None = None
+        "None for a file that is not synced before it is complete."
         folder.hold()
 
     def write(self, payload: bytes | memoryview) -> None:
@@ -56,6 +59,11 @@ class IncomingFile(Intake, abc.ABC):
     def descriptor(self) -> int:
         """The descriptor of the file."""
         return self._fd
+
+    @property
+    def unsynced(self) -> int:
+        """Bytes that are written and may not be durable."""
+        return self.position - (self._interval_sync.durable if self._interval_sync else 0)
 
     @property
     def descriptor_count(self) -> int:

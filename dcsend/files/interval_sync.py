@@ -23,8 +23,9 @@ __all__ = ["INTERVAL", "MAX_UNSYNCED", "IntervalSync"]
 INTERVAL: Final = 32 << 20
 "Bytes from the beginning of one sync to that of the next, where the disk keeps up."
 MAX_UNSYNCED: Final = 112 << 20
-"""Bytes that are written and not durable, at most. With those after the last line of the journal,
-and those of one portion, they are less than 128 MiB."""
+"""Bytes that are written and not durable, at most, of all files of a run; see
+`FolderWriter.apply`. With those after the last line of the journal, and those of one portion, they
+are less than 128 MiB."""
 
 
 class IntervalSync:
@@ -46,6 +47,15 @@ class IntervalSync:
         "Set when the present sync has ended; None if there is none."
         self._error: OSError | None = None
 
+    @property
+    def durable(self) -> int:
+        """Bytes of the part that are durable."""
+        return self._durable if self._is_running else self._begun
+
+    @property
+    def _is_running(self) -> bool:
+        return self._ended is not None and not self._ended.is_set()
+
     def note(self, position: int) -> None:
         """Begin a sync if it is time for one.
 
@@ -55,8 +65,7 @@ class IntervalSync:
         Raises:
             OSError: the sync before has failed.
         """
-        is_running = self._ended is not None and not self._ended.is_set()
-        if is_running and position - self._durable < MAX_UNSYNCED:
+        if self._is_running and position - self._durable < MAX_UNSYNCED:
             return
         self.settle()
         if position - self._begun >= INTERVAL:

@@ -84,8 +84,8 @@ class PartFile(IncomingFile):
     """
 
     __slots__ = (
-        *("_changed", "_check", "_identity", "_interval_sync", "_journal", "_key", "_line"),
-        *("_own_parts", "_part"),
+        *("_changed", "_check", "_identity", "_journal", "_key", "_line", "_own_parts"),
+        "_part",
     )
 
     def __init__(
@@ -120,8 +120,6 @@ class PartFile(IncomingFile):
         "Offset from which on `hasher` is; that of the last line of the journal during the check."
         self._changed: Changed | None = None
         "What the check has found."
-        self._interval_sync: IntervalSync | None = None
-        "None for a file that is too small for a journal."
         try:
             if start:
                 self._continue(start, mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 
 from dcsend.content import Data, End
 from dcsend.entry import Entry
-from dcsend.files import interval_sync
+from dcsend.files import folder_writer, incoming_file, interval_sync
 from dcsend.files.folder import Folder
 from dcsend.files.interval_sync import INTERVAL, MAX_UNSYNCED, IntervalSync
+from dcsend.files.syncing import PendingSyncs
 from tests.support.disks import MakeDisk, odd_disk
-from tests.support.sinks import MakeSink, make_sink, sink_on
+from tests.support.sinks import MakeSink, finished, make_sink, sink_on, whole
 
 __all__ = ["make_sink", "odd_disk"]
 
@@ -187,6 +189,32 @@ def test_large_file_is_synced_while_it_is_received(
     assert synced
     assert synced[0] >= INTERVAL
     assert (tmp_path / "out/film.mkv.dcsend-part").stat().st_size == 100 * MIB
+
+
+def test_writer_waits_for_complete_files_when_too_much_is_not_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    applied: list[int] = []
+    waited: list[int] = []
+    wait = PendingSyncs.wait
+
+    def opening(syncs: PendingSyncs) -> list[OSError | None]:
+        waited.append(len(applied))
+        gate.set()
+        return wait(syncs)
+
+    monkeypatch.setattr(folder_writer, "MAX_UNSYNCED", 4 * MIB)
+    monkeypatch.setattr(incoming_file, "sync", lambda fd: gate.wait())
+    monkeypatch.setattr(PendingSyncs, "wait", opening)
+    sink = sink_on(tmp_path)
+    sink.plan([Entry(f"{number}.bin", size=MIB) for number in range(8)])
+    outcomes = []
+    for number in range(8):
+        outcomes += sink.apply(whole(number, bytes(MIB)), more=True)
+        applied.append(number)
+    assert waited[0] == 5
+    assert finished(sink, outcomes) == dict.fromkeys(range(8), "ok")
 
 
 @pytest.mark.full
