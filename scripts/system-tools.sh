@@ -13,6 +13,10 @@ turnserver    coturn           the relay that most people run
 tmux          tmux             terminals to show the progress bar and the QR code in
 mount         mount            small file systems to fill up
 unshare       util-linux       mounts that only one test sees
+losetup       mount            disks that lose what was not flushed
+mkfs.ext4     e2fsprogs        makes their file systems
+mkfs.xfs      xfsprogs         makes them
+mkfs.btrfs    btrfs-progs      makes them
 setpriv       util-linux       lets root enter folders no longer
 ntfs-3g       ntfs-3g          file systems of Windows, to receive into
 mount.exfat-fuse exfat-fuse    those of memory cards

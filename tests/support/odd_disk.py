@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Rules"]
+__all__ = ["Disk", "Rules", "mount"]
 
 _BLOCK: Final = 4096
 _LARGEST_MESSAGE: Final = 1 << 20
@@ -70,7 +70,7 @@ class _Refused(Exception):
         self.number = number
 
 
-class _Disk:
+class Disk:
     """Serves the requests of the kernel."""
 
     def __init__(self, rules: Rules) -> None:
@@ -319,7 +319,8 @@ class _Disk:
         return self._entry(at, name, node) + bytes(16)
 
 
-def _mount(place: str) -> int:
+def mount(place: str) -> int:
+    """Mount a disk; return the descriptor for `Disk.serve`."""
     fd = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
     libc = ctypes.CDLL(None, use_errno=True)
@@ -329,8 +330,8 @@ def _mount(place: str) -> int:
 
 
 def _main(place: str, rules: str) -> None:
-    disk = _Disk(Rules(**json.loads(rules)))
-    fd = _mount(place)
+    disk = Disk(Rules(**json.loads(rules)))
+    fd = mount(place)
     sys.stdout.write("mounted\n")
     sys.stdout.flush()
     disk.serve(fd)
