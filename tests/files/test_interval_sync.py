@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from dcsend.content import Data, End
-from dcsend.entry import Entry
+from dcsend.entry import Entry, Existing
 from dcsend.files import folder_writer, incoming_file, interval_sync
+from dcsend.files.committing import CommitQueue
 from dcsend.files.folder import Folder
 from dcsend.files.interval_sync import INTERVAL, MAX_UNSYNCED, IntervalSync
+from dcsend.files.part import PartFile
 from dcsend.files.syncing import PendingSyncs
 from tests.support.disks import MakeDisk, odd_disk
 from tests.support.sinks import MakeSink, finished, make_sink, sink_on, whole
@@ -215,6 +217,21 @@ def test_writer_waits_for_complete_files_when_too_much_is_not_durable(
         applied.append(number)
     assert waited[0] == 5
     assert finished(sink, outcomes) == dict.fromkeys(range(8), "ok")
+
+
+def test_complete_file_counts_until_its_folder_is_synced(tmp_path: Path) -> None:
+    queue = CommitQueue(Existing.REFUSE, None, file_system_sync=None)
+    fd = os.open(tmp_path, os.O_RDONLY)
+    part = PartFile(Folder(str(tmp_path), fd), "a.bin", Entry("a.bin", size=5), str, set())
+    part.write(b"12345")
+    queue.add(0, part)
+    sizes = [queue.unsynced]
+    while not queue.is_empty:
+        queue.advance()
+        sizes.append(queue.unsynced)
+    queue.abandon()
+    os.close(fd)
+    assert sizes == [5, 5, 5, 0], "complete, being synced, named, durable"
 
 
 @pytest.mark.full

@@ -189,10 +189,14 @@ def _blocks(one: Write, share: float, rng: random.Random) -> Iterator[Write]:
 
 
 def _torn(one: Write, share: float, rng: random.Random) -> Iterator[Write]:
-    """Keep some blocks, and of one of them the first sectors only."""
+    """Keep some blocks, and of one of them the first sectors only.
+
+    Not of the first block of the disk: the superblock of ext4 has two sectors and a checksum, so
+    that half of it can't be mounted.
+    """
     kept = list(_blocks(one, share, rng))
-    if kept and len(kept[-1].data) > _SECTOR:
-        torn = rng.randrange(len(kept))
+    torn = rng.randrange(len(kept)) if kept else 0
+    if kept and len(kept[torn].data) > _SECTOR and kept[torn].offset >= _BLOCK:
         sectors = rng.randrange(1, len(kept[torn].data) // _SECTOR)
         kept[torn] = kept[torn]._replace(data=kept[torn].data[: sectors * _SECTOR])
     yield from kept
