@@ -195,8 +195,8 @@ class _Laboratory:
             yield f"not complete after {_RUNS} runs: {runs[-1].errors}"
         if len(runs) > 1 and self._scene.paced:
             yield f"what the journal has was not durable: {runs[0].errors}"
-        if self._scene.existing is not Existing.SKIP:
-            return  # complete files are received again
+        if self._scene.existing is not Existing.SKIP or not run.written:
+            return  # complete files are received again, or the sizes are not known
         again = 0
         for path, written in run.written_at(cut.at).items():
             rest = len(self._files[path]) - written

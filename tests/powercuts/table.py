@@ -114,15 +114,17 @@ In the scenes but *paced*, other programs sync files of theirs, and the system w
 in any order, at random moments. `ext4-writeback` is ext4 with `data=writeback,nodelalloc`, where
 the size of a file may be durable before its content.
 
-{conditions} {wrong} of the cuts failed a check.
+{conditions}
+{wrong} checks failed.
 
 ## Results
 
 *Lost*: cuts that lost writes. *Complete*: files that had been reported as complete before a cut.
 *Continued*: cuts after which a part was continued. *Damaged*: cuts after which a part differed from
 its journal, since the system had written the journal earlier; its file failed, and one more run
-was needed. Their bytes are not in the last two columns, which are the median and the most that was
-sent again, in MiB of transfers with the usual limits.
+was needed. This run may send more than 128 MiB again, which is not checked. The last two columns
+are the median and the most that was sent again after the other cuts, in MiB of transfers with the
+usual limits; they are empty where it is not known.
 
 | Scene | File system | Cuts | Lost | Complete | Continued | Damaged | Median | Most |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
