@@ -65,23 +65,25 @@ def completions(prefix: str) -> list[str]:
 def candidates(typed: str) -> list[str]:
     """Return the words for which *typed* may stand, sorted: one if it is certain.
 
-    It stands for the word that begins with it, if it has three letters or more; for the word from
-    which it differs by one inserted, missing or changed character; and for those from which it
-    differs by two adjacent letters that are swapped. So a word of the list stands for itself only.
+    It stands for the word that begins with it, if it has three letters or more: for this one only,
+    if it has four. It stands for the word from which it differs by one inserted, missing or changed
+    character, too, and for those from which it differs by two adjacent letters that are swapped.
 
     Args:
         typed: lower case.
 
     >>> candidates("walrus"), candidates("wal"), candidates("walruss"), candidates("wlarus")
     (['walrus'], ['walrus'], ['walrus'], ['walrus'])
-    >>> candidates("asp"), candidates("xyz")
-    (['asparagus', 'wasp'], [])
+    >>> candidates("asp"), candidates("satch"), candidates("xyz")
+    (['asparagus', 'wasp'], ['satchel'], [])
     """
     words, prefixes, near = _index()
     if len(typed) > _LONGEST:
         return []
     begun = prefixes.get(typed[:LEAST_LETTERS], "")
     found = {begun} if len(typed) >= LEAST_LETTERS and begun.startswith(typed) else set()
+    if found and len(typed) > LEAST_LETTERS:
+        return [begun]
     found |= {near[form] for form in (typed, *_masked(typed)) if form in near}
     found |= {form for form in (*_shortened(typed), *_swapped(typed)) if form in words}
     return sorted(found)

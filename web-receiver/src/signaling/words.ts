@@ -45,9 +45,9 @@ export function completions(prefix: string): string[] {
 /**
  * Return the words for which `typed`, lower case, may stand, sorted: one if it is certain.
  *
- * It stands for the word that begins with it, if it has three letters or more; for the word from
- * which it differs by one inserted, missing or changed character; and for those from which it
- * differs by two adjacent letters that are swapped. So a word of the list stands for itself only.
+ * It stands for the word that begins with it, if it has three letters or more: for this one only,
+ * if it has four. It stands for the word from which it differs by one inserted, missing or changed
+ * character, too, and for those from which it differs by two adjacent letters that are swapped.
  */
 export function candidates(typed: string): string[] {
   const letters = [...typed];
@@ -55,8 +55,10 @@ export function candidates(typed: string): string[] {
   const { words, prefixes, near } = index;
   if (letters.length > LONGEST) return [];
   const begun = prefixes.get(letters.slice(0, LEAST_LETTERS).join(""));
+  const isBegun = begun?.startsWith(typed);
+  if (begun && isBegun && letters.length > LEAST_LETTERS) return [begun];
   const found = [typed, ...masked(letters)].map((form) => near.get(form));
-  if (begun?.startsWith(typed)) found.push(begun);
+  if (isBegun) found.push(begun);
   found.push(...[...shortened(letters), ...swapped(letters)].filter((form) => words.has(form)));
   return [...new Set(found.filter((word) => word !== undefined))].sort();
 }
