@@ -45,11 +45,18 @@ _KILL_LINE: Final = "\x15"
 _ERASE: Final = "\x08\x7f"
 _TAB: Final = "\t"
 _KEYS: Final = re.compile(f"([{_END_OF_INPUT}{_KILL_LINE}{_ERASE}{_TAB}])")
+_ESCAPES: Final = re.compile(r"\x1b(?:O[ -~]|\[\[[ -~]|\[[0-?]*[ -/]*[@-~]?|)")
+"""What a cursor or function key sends (SS3, `[[A` of the Linux console, CSI), also the marks around
+a paste; and an Escape key without any of that."""
+_UNFINISHED: Final = re.compile(r"\x1b(?:O|\[\[|\[[0-?]{0,30}[ -/]{0,2})?\Z")
+"The beginning of such a sequence at the end of what was read."
 _CHUNK: Final = 4096
 _LARGEST: Final = 65_536
 "Characters of one paste; more is not a code but a wrong file. One more is kept, then no more."
 _COMPLETABLE: Final = 200
 "Characters of a line whose last word Tab completes; a longer line has been pasted."
+_PASTED: Final = 6
+"Characters that arrive together if they are pasted, and are more than a person types at once."
 _PER_CELL: Final = 4
 "Characters of which the last ones are looked at for a cell: most of them may have no width."
 
@@ -70,14 +77,29 @@ class Typed:
         """Begin without text; *completed* is for the Tab key."""
         self._completed = completed
         self.text = ""
+        self.kept = ""
+        "The text, if it is a line that was refused, until it is edited."
         self.ended = False
         "Whether Ctrl-D was typed."
+        self._unfinished = ""
+        "The beginning of an escape sequence."
+
+    def keep(self, line: str) -> None:
+        """Begin with a line that was refused, to be corrected; what is pasted replaces it."""
+        self.text = self.kept = line
 
     def type(self, arrived: str) -> str:
         """Add *arrived* and return its echo; everything after Ctrl-D is ignored.
 
-        The text between two keys is added at once: a paste may have a million characters.
+        The text between two keys is added at once: a paste may have a million characters. Escape
+        sequences are removed, since they are neither a code nor printable.
         """
+        arrived, self._unfinished = self._unfinished + arrived, ""
+        if found := _UNFINISHED.search(arrived):
+            arrived, self._unfinished = arrived[: found.start()], found[0]
+        arrived = _ESCAPES.sub("", arrived)
+        if self.kept and self.kept == self.text and _KEYS.split(arrived)[0][_PASTED - 1 :].strip():
+            self.text = ""
         return "".join(self._press(part) for part in _KEYS.split(arrived) if part)
 
     def _press(self, part: str) -> str:
@@ -164,6 +186,12 @@ class _TypedInput:
         """Put lines into `lines` from now on; before, a line may be a code for `paste`."""
         self._released = True
         self._look()
+
+    def keep(self, line: str) -> None:
+        """Begin the next line with one that was refused, unless something is typed."""
+
+    def drop(self) -> None:
+        """Remove that line, unless it was edited."""
 
     def _look(self) -> None:
         """Return the text from `paste` if it is complete, or put its lines into `lines`."""
@@ -271,6 +299,16 @@ else:
             self._loop.add_signal_handler(signal.SIGQUIT, self._quit)
             # SIGTTOU stops a background job that changes the terminal, so this may wait for `fg`.
             self._resume()
+
+        def keep(self, line: str) -> None:
+            """As in the base class."""
+            if not self._typed.text:
+                self._typed.keep(line)
+
+        def drop(self) -> None:
+            """As in the base class."""
+            if self._typed.text == self._typed.kept:
+                self._typed.text = ""
 
         def pending(self, columns: int = _LARGEST) -> str:
             """Return the end of what was typed, as it was echoed; it may need more cells."""

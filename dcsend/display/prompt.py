@@ -2,6 +2,7 @@
 
     waiting for the other side; or enter a code:          nothing is typed
     code: 7-walrus-umb_                                   Tab completes, Enter ends
+    code: 7-walrsu-umrella_              stays if it was refused; a paste replaces it
     connecting ...                                        with that code
     three wrong codes in a row: Enter shows another one, n ends short codes _
 
@@ -33,6 +34,8 @@ _QUESTIONS: Final = (
     "Enter: another code, n: none ",
 )
 "From the longest to the shortest."
+_CORRECTABLE: Final = 200
+"Characters of a refused line that stays; a longer one has been pasted."
 _LEAST: Final = 4
 "Columns for an answer."
 _ANSWERS: Final = {"": True, "y": True, "yes": True, "n": False, "no": False}
@@ -104,7 +107,11 @@ class CodePrompt:
                 self._codes.complain([])
                 text = _first_line(text, is_valid)
                 try:
-                    self._refuse_own(text, check(text))
+                    try:
+                        self._refuse_own(text, check(text))
+                    except DcsendError:
+                        self._keep(typing, text)
+                        raise
                     with self._connecting():
                         await attempt(text)
                 except DcsendError as exc:
@@ -121,6 +128,8 @@ class CodePrompt:
         answer: asyncio.Future[bool] = asyncio.Future()
         self._answer = answer
         self._codes.suspend(is_suspended=True)
+        if self._typing is not None:
+            self._typing.drop()
         try:
             if self._takes_codes:
                 self._show()
@@ -184,6 +193,13 @@ class CodePrompt:
         self._answer.set_result(answer)
         self._show()
         return True
+
+    def _keep(self, typing: Console, text: str) -> None:
+        """Leave a line that was refused before anything was sent, so that it can be corrected."""
+        line = text.strip()
+        if len(line) <= _CORRECTABLE and line.isprintable():
+            typing.keep(line)
+            self._show()
 
     def _end(self) -> None:
         """The input has ended: the answer to each question is no."""

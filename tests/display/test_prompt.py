@@ -147,3 +147,16 @@ async def test_first_line_that_is_a_code_is_taken_unless_all_lines_are_one(
         await prompted.paste(pasted)
         assert await reading
     assert (prompted.tried, prompted.seen.errors) == ([taken], [])
+
+
+async def test_refused_line_stays_to_be_corrected_until_it_was_tried(prompted: Prompted) -> None:
+    reading = prompted.reading()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(30):
+        await prompted.paste("7-walrus-umbxyz\n")
+        while not prompted.seen.errors or prompted.seen.row != "code: 7-walrus-umbxyz":
+            prompted.seen.changed.clear()
+            await prompted.seen.changed.wait()
+        await prompted.paste("\x7f\x7f\x7f\n")
+        assert await reading
+    assert prompted.tried == ["7-walrus-umb\n"]
