@@ -109,7 +109,9 @@ def short_code_settings(
     # The server of a code that is entered may offer one.
     if relay_only and not (turn or name or dials):
         raise UsageError(
-            "--relay-only needs a TURN server", "name one: --ice-server turn:USER:PASSWORD@HOST"
+            "--relay-only needs a rendezvous server and a TURN server",
+            "name them: --server URL and, if that offers no TURN server, "
+            "--ice-server turn:USER:PASSWORD@HOST",
         )
     return {
         "server": name,

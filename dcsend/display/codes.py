@@ -181,6 +181,18 @@ class CodeDisplay:
         self._screen.withdraw()
         self._dial, self._short, self._has_short = None, None, False
 
+    @property
+    def remaining(self) -> str:
+        """Which code works after a device has left.
+
+        A short code with which it connected is used up, and another one may follow.
+        """
+        if self._short is not None:
+            return "the code that is shown works"
+        if self._dial is not None and self._dial.is_hidden:
+            return "a new code is shown here"
+        return "the dial code works again" if self._has_short else "the code works again"
+
     def announce_again(self, news: Sequence[str]) -> None:
         """Write *news*, and the codes again unless they are still visible."""
         if self._dial is None:

@@ -88,6 +88,11 @@ class Typed:
         """Begin with a line that was refused, to be corrected; what is pasted replaces it."""
         self.text = self.kept = line
 
+    def drop(self) -> None:
+        """Remove that line, unless it was edited."""
+        if self.text == self.kept:
+            self.text = ""
+
     def type(self, arrived: str) -> str:
         """Add *arrived* and return its echo; everything after Ctrl-D is ignored.
 
@@ -307,8 +312,7 @@ else:
 
         def drop(self) -> None:
             """As in the base class."""
-            if self._typed.text == self._typed.kept:
-                self._typed.text = ""
+            self._typed.drop()
 
         def pending(self, columns: int = _LARGEST) -> str:
             """Return the end of what was typed, as it was echoed; it may need more cells."""

@@ -243,7 +243,7 @@ class TerminalDisplay(Display):
         if event.again:
             reason = wording.sentence(event.error.message)
             outcome = "was refused" if isinstance(event.error, DestinationError) else "has left"
-            news = [f"{event.address} {outcome}, and the code works again: {reason}"]
+            news = [f"{event.address} {outcome}, and {self._codes.remaining}: {reason}"]
             if isinstance(event.error, DestinationError):
                 news.append(f"hint: {wording.sentence(event.error.hint)}")
             self._departed = True

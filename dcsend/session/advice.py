@@ -61,17 +61,18 @@ def _before_it_began(settings: Settings, error: DcsendError) -> str:
 
 def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
     files = tally.files
+    is_theirs = bool(settings.code) or tally.entered
     # Links have no verdict, so an offer with links does not look complete here.
     if role == "receiver" and len(files) >= files.offered > 0 and not files.faults:
         return "everything was received and verified, but the other side was not notified"
     if role == "receiver" and settings.destination is None:  # bytes of a pipe can't be resumed
-        anew = "ask for a new code, then " if settings.code else ""
+        anew = "ask for a new code, then " if is_theirs else ""
         return f"{anew}run it again on both sides, from the start"
     if role == "sender":
         if not settings.again:
             return "to continue with a new code, run the same again"
         return f"to continue with a new code, run:\n{settings.again}"
-    enter = " and enter the new code of the other side there" if settings.code else ""
+    enter = " and enter the new code of the other side there" if is_theirs else ""
     return f"to continue, run this{enter}:\n{_continuing(settings, files.good)}"
 
 

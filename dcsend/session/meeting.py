@@ -240,7 +240,7 @@ def refuse_idle_turn(settings: Settings) -> None:
     Raises:
         UsageError: there are some.
     """
-    if settings.turn and not settings.code and not settings.has_short_codes:
+    if settings.turn and not (settings.code or settings.has_short_codes or settings.relay_only):
         raise UsageError(
             "a TURN server can't be used with a dial code",
             "add --signal sdp, on both sides, or leave out --no-mdns",

@@ -75,6 +75,8 @@ class Tally:
         "Paths of unfinished files that stay at the receiver."
         self.once = ""
         "Why a lost connection is not made again; empty if it may be."
+        self.entered = False
+        "Whether the other side's code was entered while this side waited with its own."
         self.complete = False
         "Whether the last message of this side has been sent: Complete, or Bye in answer to it."
 
@@ -92,6 +94,10 @@ class Tally:
     def meet(self, once: str) -> None:
         """Note that there is a peer; see `Arrivals.once`."""
         self.once = once
+
+    def enter(self) -> None:
+        """Note that a code of the other side was entered while this side waited."""
+        self.entered = True
 
     def begin(self, now: float) -> None:
         """Note that the manifest has been accepted."""

@@ -83,11 +83,11 @@ class _WrongCode(AuthenticationFailed):
     def __init__(self, reason: DcsendError) -> None:
         if isinstance(reason, IncompatibleVersion):
             super().__init__(
-                "a device with another version of short codes has used this code up",
+                "a device with another version of short codes has used the last code up",
                 "install the same version of dcsend on both sides",
             )
         else:
-            super().__init__("a wrong code was entered, which uses this code up")
+            super().__init__("a wrong code was entered, which used the last code up")
 
 
 class _Lost(Exception):
@@ -270,7 +270,11 @@ class ShortCodes(Generic[Peer]):
                 self._wrong += 1
                 self._used_up(code)
                 await _close(mailboxes, "scary")
-                self._emit(Warned("short-code", exc.message, exc.hint))
+                # The note stands beside the next code, or the dial code if no other one follows.
+                present = "; this is a new one"
+                if self._asks:
+                    present = "" if self._settings.relay_only else "; the dial code still works"
+                self._emit(Warned("short-code", exc.message + present, exc.hint))
                 return
             except _Lost as exc:
                 self._allocation.lost(exc.reason)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dcsend.session.arrivals import Arrivals
     from dcsend.session.control import ConnectedPeer
     from dcsend.session.conversation import Room
-    from dcsend.session.entered import Enter
+    from dcsend.session.entered import Enter, Try
     from dcsend.session.exchange import Ask
     from dcsend.session.incoming import Incoming
     from dcsend.session.outgoing import Outgoing
@@ -195,8 +195,15 @@ async def receive_files(
                 accepted=arrivals.accepted,
             )
 
-        emits = loading.announce
-        async with meet(settings, emits, "receiver", ask, confirm, enter) as arrivals:
+        async def noted(attempt: Try) -> bool:
+            assert enter is not None
+            is_entered = await enter(attempt)
+            if is_entered:
+                tally.enter()
+            return is_entered
+
+        emits, entering = loading.announce, noted if enter is not None else None
+        async with meet(settings, emits, "receiver", ask, confirm, entering) as arrivals:
             await loading.finish()
             await _converse(arrivals, half, settings, tally, lines, room)
 

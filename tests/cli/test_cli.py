@@ -296,3 +296,11 @@ def test_words_without_a_short_code_are_refused(tmp_path: Path, idle: list[str])
     (tmp_path / "a").touch()
     status, _, err = run("send", str(tmp_path / "a"), "--code", "walrus-umbrella", *idle)
     assert (status, "--code is for a short code" in err) == (2, True)
+
+
+def test_message_about_relay_only_names_the_server_and_the_relay_that_are_missing() -> None:
+    status, _, err = run("send", "--text", "x", "--relay-only")
+    assert status == 2
+    assert "--relay-only needs a rendezvous server and a TURN server" in err
+    assert "--server URL" in err
+    assert "--ice-server turn:" in err

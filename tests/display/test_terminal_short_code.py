@@ -222,7 +222,10 @@ def test_note_about_a_wrong_code_is_readable_beside_the_next_code(
         announced(host=host),
         short(f"7-walrus-umbrella{at}", host),
         ShortCodeUsed(f"7-walrus-umbrella{at}"),
-        Warned("short-code", "a wrong code was entered, which uses this code up"),
+        Warned(
+            "short-code",
+            "a wrong code was entered, which used the last code up; this is a new one",
+        ),
         short(f"12-asparagus-wasp{at}", host),
     )
     text = plain_text(lines)
@@ -254,7 +257,11 @@ def test_each_note_is_on_the_screen_once(columns: int, rows: int, page: str) -> 
     display = Seat(pty).display()
     first = replace(code(page), words=("walrus", "umbrella"))
     shown(display, pty, first, short(), replace(first, code=f"9{first.code[1:]}"))
-    wrong = Warned("short-code", "a wrong code was entered, which uses this code up", "go on")
+    wrong = Warned(
+        "short-code",
+        "a wrong code was entered, which used the last code up; this is a new one",
+        "go on",
+    )
     text = plain_text(shown(display, pty, wrong, short("12-asparagus-wasp")))
     assert text.count("a wrong code was entered") == 1
     assert text.count("no QR code") <= 1
@@ -416,7 +423,23 @@ def test_code_is_shown_again_when_a_device_leaves(height: int) -> None:
     assert FIRST in rows
     assert scanned(photographed(pty.screen, "dark")) == DIAL.link(LOCAL_PAGE)
     text = " ".join(" ".join(row[41:] if height == 24 else row for row in rows).split())
-    assert "10.0.0.9 has left, and the code works again: the connection is lost" in text
+    assert "10.0.0.9 has left, and the code that is shown works: the connection is lost" in text
+    pty.close()
+
+
+@pytest.mark.parametrize(
+    ("hidden", "remains"),
+    [(False, "the dial code works again"), (True, "a new code is shown here")],
+)
+def test_device_that_leaves_does_not_make_a_used_short_code_work_again(
+    hidden: bool, remains: str
+) -> None:
+    pty = Pty(80, 60)
+    first = replace(announced(), is_hidden=hidden)
+    left = Left("10.0.0.9", ConnectionFailed("the connection is lost"), again=True)
+    events: list[Event] = [first, short(), ShortCodeUsed(short().code), CONNECTED, left]
+    rows = Seat(pty).after(*events)
+    assert f"10.0.0.9 has left, and {remains}: the connection is lost" in " ".join(rows)
     pty.close()
 
 

@@ -34,6 +34,8 @@ def tally_of(*files: FileFinished) -> Tally:
 PART = tally_of(FileFinished("a", "failed", 0))
 SOME = tally_of(FileFinished("a", "ok", 5))
 NONE = Tally(lambda event: None)
+ENTERED = tally_of(FileFinished("a", "ok", 5))
+ENTERED.enter()
 
 
 @pytest.mark.parametrize(
@@ -46,6 +48,11 @@ NONE = Tally(lambda event: None)
             "dcsend receive -o 'my files' --skip",
         ),
         (LISTENS, "receiver", SOME, "to continue, run this:\ndcsend receive --skip"),
+        (
+            *(LISTENS, "receiver", ENTERED),
+            "to continue, run this and enter the new code of the other side there:\n"
+            "dcsend receive --skip",
+        ),
         # Nothing is complete: --skip would be of no use.
         (LISTENS, "receiver", PART, "to continue, run this:\ndcsend receive"),
         # The files that exist are those that are to be replaced.

@@ -68,7 +68,8 @@ class Seen:
             case ShortCodeUsed():
                 self.used += 1
             case Warned(
-                kind="short-code", message="a wrong code was entered, which uses this code up"
+                kind="short-code",
+                message="a wrong code was entered, which used the last code up; this is a new one",
             ):
                 self.warned += 1
             case _:

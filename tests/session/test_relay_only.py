@@ -44,6 +44,13 @@ async def test_server_that_offers_no_relay_is_refused_before_a_code_is_shown(
     assert events == []
 
 
+async def test_hint_about_a_named_relay_is_that_a_server_is_missing() -> None:
+    with pytest.raises(UsageError, match="needs a rendezvous server") as caught:
+        async with meet(replace(HIDING, mdns=False, turn=(RELAY,)), print, "sender"):
+            pass
+    assert caught.value.hint == "name one: --server URL"
+
+
 async def _serve_without_accounts(socket: web.WebSocketResponse) -> None:
     """Serve a mailbox, as a server that sends TURN servers when both sides are there."""
     responses: dict[str, dict[str, object]] = {

@@ -128,8 +128,8 @@ async def test_message_of_another_version_uses_up_one_code_and_no_more(run: Run)
         mailbox.add("b0", bytes([1]) + bytes(len(body) - 1))
         await run.code(3)
     assert run.notes == [
-        "a device with another version of short codes has used this code up",
-        "a wrong code was entered, which uses this code up",
+        "a device with another version of short codes has used the last code up; this is a new one",
+        "a wrong code was entered, which used the last code up; this is a new one",
     ]
 
 
