@@ -124,7 +124,7 @@ def test_enter_shows_another_code_after_three_wrong_ones(windows: Windows) -> No
     sender.until(QUESTION)
     # Nothing invites to use a short code until there is one.
     lines = sender.look(joined=True)
-    assert any("the dial code still works" in line for line in lines), lines
+    assert "the dial code still works" in " ".join(" ".join(lines).split())
     unwanted = re.compile(r"receive [.\d]|copied to|the new code")
     assert not any(map(unwanted.search, lines)), lines
     sender.enter()
