@@ -110,6 +110,10 @@ class Settings:
             file if a single file is offered; with a slash at its end it is always a folder.
         existing: What to do about existing files: `Existing.REFUSE` refuses the offer, unless the
             user is asked and decides otherwise.
+        skip_same: Do not receive files that are there already with the same size and time, and of
+            files that have grown, with `existing` to overwrite, only the rest.
+        checksum: With `skip_same`, compare the digests of files of the same size, not the times;
+            the other side gets them.
         window: Largest number of bytes between the sender's channel and the receiver's disk: 0.6 s
             at 100 Mbit/s. Bounds the memory of both sides if the disk is slow.
         block_size: Approximate bytes per read from disk; the exact size is a multiple of a frame.
@@ -155,6 +159,8 @@ class Settings:
     # Saving
     output: str = "."
     existing: Existing = Existing.REFUSE
+    skip_same: bool = False
+    checksum: bool = False
 
     # Transfer
     window: int = 8 * 1024 * 1024

@@ -214,6 +214,13 @@ def receive(
     skip: Annotated[
         bool, option("--skip", help="Do not receive files that exist, even if they differ.")
     ] = False,
+    skip_same: Annotated[
+        bool,
+        option("--skip-same", help="Do not receive files that exist with the same size and time."),
+    ] = False,
+    checksum: Annotated[
+        bool, option("--checksum", help="As --skip-same, but compare content, not times.")
+    ] = False,
     server: Server = "",
     no_mdns: NoMdns = False,
     words: Words = 2,
@@ -281,6 +288,8 @@ def receive(
             ),
             output=output,
             existing=one_of(given or policies),
+            skip_same=skip_same or checksum,
+            checksum=checksum,
         )
         return run_receive(settings, options)
 

@@ -65,21 +65,15 @@ def question(
     if taken and manifest.existing is Existing.REFUSE:
         them = "it" if len(taken) == 1 else "them"
         several = f"{_files(len(taken))} in {place} already: {_names(manifest)}"
+        exist = f"{place} exists already" if is_file else several
         return Question(
-            f"{place} exists already" if is_file else several,
+            "; ".join(filter(None, (exist, _same(manifest)))),
             f"overwrite, rename or skip {them}, or accept nothing now? [o/r/s/n, l lists all] ",
             _POLICIES | _NOT_NOW,
             f"type o to overwrite {them}, r to save beside {them}, s to skip {them}, "
             "or n to accept nothing now",
         )
-    facts = ""
-    if manifest.resumed:
-        amount = format_size(manifest.resumed)
-        facts = f"{amount} of it are there from an earlier run and are not sent again"
-    if taken:
-        new = "none is new" if not manifest.fresh else f"{manifest.fresh} {_be(manifest.fresh)} new"
-        them = f"{_files(len(taken))} and {_be(len(taken))} {_DONE[manifest.existing]}; {new}"
-        facts = f"{them}; {facts}" if facts else them
+    facts = _facts(manifest)
     if departed:
         why = "Enter alone does not count after a device has left"
         return Question(
@@ -87,6 +81,29 @@ def question(
         )
     prompt = f"{accept} [Y/n, l lists all] "
     return Question(facts, prompt, {"": True, **_YES, **_DECLINES}, "type y or n")
+
+
+def _facts(manifest: ManifestKnown) -> str:
+    """Return what of an offer exists, if nothing has to be decided about it."""
+    facts: list[str] = []
+    if taken := len(manifest.taken):
+        new = "none is new" if not manifest.fresh else f"{manifest.fresh} {_be(manifest.fresh)} new"
+        facts.append(f"{_files(taken)} and {_be(taken)} {_DONE[manifest.existing]}; {new}")
+    if manifest.same:
+        facts.append(_same(manifest))
+    if manifest.compared:
+        amount = format_size(manifest.compared)
+        facts.append(f"{amount} of these files are compared, and not sent if they are the same")
+    if manifest.resumed:
+        amount = format_size(manifest.resumed)
+        facts.append(f"{amount} of it are there from an earlier run and are not sent again")
+    return "; ".join(facts)
+
+
+def _same(manifest: ManifestKnown) -> str:
+    """Return how many files need not be sent; empty if none."""
+    same = manifest.same
+    return f"{counted(same, 'file')} {_be(same)} there already and not sent" if same else ""
 
 
 def _files(number: int) -> str:

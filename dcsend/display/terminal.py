@@ -17,6 +17,7 @@ from dcsend.display import wording
 from dcsend.display.base import Display
 from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.codes import CodeDisplay, CodeOptions
+from dcsend.display.file_lines import FileLines
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.offer import question
 from dcsend.display.qr import Request
@@ -58,10 +59,6 @@ __all__ = ["TerminalDisplay", "TerminalOptions"]
 
 _FEW: Final = 20
 "Number of files up to which each has a line; above, only files that are not ok have one."
-_MAX_SKIPPED: Final = 3
-"Skipped files that have a line each; the rest is counted."
-_MAX_BAD: Final = 20
-"Failed files that have a line each; the rest is counted. A peer may offer a million files."
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +115,6 @@ class TerminalDisplay(Display):
         self._keyboard = keyboard
         self._screen = Screen(err)
         self._files = 0
-        self._bad = 0
-        "Files that are not ok, so far."
         self._saves_as = False
         "Whether `output` is the path of the only offered file."
         self._texts: frozenset[int] = frozenset()
@@ -137,8 +132,7 @@ class TerminalDisplay(Display):
         "Whether a peer has left before it was accepted."
         self._instead = ""
         "What precedes the prompt for an answer that replaces an offer."
-        self._skipped = 0
-        "Skipped files, so far."
+        self._lines = FileLines(verbose=options.verbose)
         if keyboard is not None:
             keyboard.on_return(self._screen.redraw)
         if options.dials:
@@ -336,17 +330,8 @@ class TerminalDisplay(Display):
     def _show_file(self, event: FileFinished) -> None:
         self._rows.end_file(event.path)
         brief = self._files > _FEW or hash(event.path) in self._texts
-        if brief and event.status == "ok" and not self._options.verbose:
-            return
-        if event.status == "skipped" and not self._options.verbose:
-            self._skipped += 1
-            if self._skipped <= _MAX_SKIPPED:
-                self._write(wording.describe_file(event))
-            return
-        self._bad += event.status != "ok"
-        if self._bad > _MAX_BAD and event.status != "ok" and not self._options.verbose:
-            return
-        self._write(wording.describe_file(event))
+        if self._lines.shows(event, brief=brief):
+            self._write(wording.describe_file(event))
 
     def _show_text(self, event: TextExchanged) -> None:
         text = printable(event.text)
@@ -399,12 +384,8 @@ class TerminalDisplay(Display):
 
     def _show_more(self) -> None:
         """Write how many files had no line."""
-        if self._bad > _MAX_BAD and not self._options.verbose:
-            self._write(f"and {self._bad - _MAX_BAD} more that are not ok (-v shows all)")
-        self._bad = 0
-        if self._skipped > _MAX_SKIPPED:
-            self._write(f"and {self._skipped - _MAX_SKIPPED} more skipped (-v shows all)")
-        self._skipped = 0
+        for line in self._lines.rest():
+            self._write(line)
 
     def _show_result(self, event: Finished) -> None:
         if not event.ok and not event.good:

@@ -52,7 +52,7 @@ class TransferRows:
             case Checking():
                 if line := self._check.update(event):
                     self._write(line)
-                elif self.progressed is not None:
+                else:
                     self._draw()
             case Disconnected():
                 self._standstill.end()

@@ -24,6 +24,7 @@ from dcsend.files.disk import DestinationLost, explain
 from dcsend.files.folder import USE_DESCRIPTORS
 from dcsend.files.folder_writer import FolderWriter
 from dcsend.files.planning import plan_folder
+from dcsend.files.present import Present
 from dcsend.files.sink import Outcome, Plan
 from dcsend.files.syncing import FILE_SYSTEM_SYNC, FileSystemSync
 from dcsend.files.trailing import Checked
@@ -64,6 +65,8 @@ class DirectorySink:
         root: the chosen folder; created at the first write if it is missing.
         existing: what to do about names that are taken.
         unattended: the names are accepted without being shown to a person.
+        same: see `Present`.
+        checksum: see `Present`.
         descriptors: whether to open folders by descriptor, which is safer; not on Windows.
         max_group: see `CommitQueue`.
         file_system_sync: see `CommitQueue`.
@@ -75,6 +78,8 @@ class DirectorySink:
         *,
         existing: Existing,
         unattended: bool = False,
+        same: bool = False,
+        checksum: bool = False,
         descriptors: bool = USE_DESCRIPTORS,
         max_group: int = MAX_GROUP,
         file_system_sync: FileSystemSync | None = FILE_SYSTEM_SYNC,
@@ -82,6 +87,8 @@ class DirectorySink:
         self._root = Path(os.path.abspath(root))
         self._existing = existing
         self._unattended = unattended
+        self._same, self._checksum = same, checksum
+        self._present: Present | None = None
         self._state = _SinkState.NEW
         self._make_writer = partial(
             FolderWriter,
@@ -100,7 +107,8 @@ class DirectorySink:
     @property
     def checking(self) -> Checked | None:
         """See `Sink.checking`."""
-        return self._writer.checking
+        hashed = None if self._present is None else self._present.checked
+        return self._writer.checking if hashed is None else hashed
 
     @property
     def is_checking(self) -> bool:
@@ -112,9 +120,16 @@ class DirectorySink:
         self._advance("plan")
         manifest = entries if isinstance(entries, Entries) else Entries(entries)
         index = Index(manifest)
+        if self._same:
+            self._present = Present(str(self._root), self._existing, checksum=self._checksum)
         try:
             plan = plan_folder(
-                manifest, index, self._root, self._existing, unattended=self._unattended
+                manifest,
+                index,
+                self._root,
+                self._existing,
+                unattended=self._unattended,
+                present=self._present,
             )
         except OSError as error:
             raise explain(error, str(self._root)) from None

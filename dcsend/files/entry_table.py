@@ -73,13 +73,16 @@ class EntryTable:
         """Note that all content of an entry has been received."""
         self._states[number] = _COMPLETE
 
-    def succeed(self, number: int, where: str, intake: Intake | None = None) -> None:
+    def succeed(
+        self, number: int, where: str, intake: Intake | None = None, *, kept: bool = False
+    ) -> None:
         """End an entry successfully.
 
         Args:
             number: of the entry.
             where: the path of a file; empty for other kinds.
             intake: of a file or text.
+            kept: see `Outcome`.
         """
         self._states[number] = _ENDED
         if intake is None:
@@ -88,7 +91,7 @@ class EntryTable:
         logger.debug("complete: %s", intake.entry.path)
         text = bytes(intake.content) if isinstance(intake, TextIntake) else None
         self._outcomes.append(
-            Outcome(number, "ok", where, intake.position, intake.sha256, text=text)
+            Outcome(number, "ok", where, intake.position, intake.sha256, text=text, kept=kept)
         )
 
     def fail(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
@@ -13,6 +13,8 @@ from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.manifest import manifest_id
 from dcsend.files.names import PART_SUFFIX, safe_path
 from dcsend.files.part import PartFile, PartOfThisRun, remove_stale
+from dcsend.files.present import KeptFile, copy_into_part
+from dcsend.files.sink import Plan
 from dcsend.files.tmpfile import MAX_SIZE, TmpfileFactory
 from dcsend.listing import Entries
 
@@ -25,7 +27,7 @@ class FileFactory:
     Args:
         tree: the chosen folder.
         entries: the manifest.
-        have: bytes of parts of earlier runs that are continued, by number of the entry.
+        plan: has the bytes of parts that are continued, and existing files.
         commit_all: waits until all complete files have their names.
         tmpfiles: whether many small files are created without a name.
     """
@@ -34,12 +36,13 @@ class FileFactory:
         self,
         tree: Tree,
         entries: Entries,
-        have: Mapping[int, int],
+        plan: Plan,
         commit_all: Callable[[], None],
         *,
         tmpfiles: bool,
     ) -> None:
-        self._have = dict(have)
+        self._have = plan.have
+        self._present = dict(plan.present)
         self._tree = tree
         self._entries = entries
         self._commit_all = commit_all
@@ -75,8 +78,9 @@ class FileFactory:
     def restart(self, number: int) -> None:
         """Begin a new part of this entry when it is created next."""
         self._have.pop(number, None)
+        self._present.pop(number, None)
 
-    def create(self, number: int, entry: Entry) -> IncomingFile:
+    def create(self, number: int, entry: Entry) -> IncomingFile | KeptFile:
         """Create the file of *entry*, or open the part that is continued.
 
         Args:
@@ -91,7 +95,7 @@ class FileFactory:
         *parents, name = safe_path(entry.path)
         start = self._have.get(number, 0)
         try:
-            return self._create(tuple(parents), name, entry, start)
+            return self._create(tuple(parents), name, entry, number, start)
         except PartOfThisRun:
             # Two names of the manifest are one here: place the earlier file first.
             self._commit_all()
@@ -100,12 +104,17 @@ class FileFactory:
             # A folder was removed while it was open: make it again.
             self._commit_all()  # until then the folder is in use, and stays open
             self._tree.forget()
-        return self._create(tuple(parents), name, entry, start)
+        return self._create(tuple(parents), name, entry, number, start)
 
     def _create(
-        self, parents: tuple[str, ...], name: str, entry: Entry, start: int
-    ) -> IncomingFile:
+        self, parents: tuple[str, ...], name: str, entry: Entry, number: int, start: int
+    ) -> IncomingFile | KeptFile:
         folder = self._tree.folder(parents)
+        present = self._present.get(number)
+        if present is not None and present.size == entry.size:
+            return KeptFile(folder, name, entry, present)
+        if present is not None:
+            copy_into_part(folder, name, entry, present, self._manifest_id, self._own_parts)
         small = entry.size is not None and entry.size <= MAX_SIZE
         # If a part exists, `PartFile` removes it, or detects that another run is writing it.
         if self._many and small and (folder.made or not _has_part(folder, name)):

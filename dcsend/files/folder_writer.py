@@ -32,6 +32,7 @@ from dcsend.files.part import PartFile
 from dcsend.files.part_checks import PartChecks
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.planned_folders import PlannedFolders
+from dcsend.files.present import KeptFile
 from dcsend.files.sink import Plan
 from dcsend.files.syncing import MANY, FileSystemSync
 from dcsend.files.trailing import Checked
@@ -84,11 +85,9 @@ class FolderWriter:
         self._queue = CommitQueue(existing, self._placed, max_group, file_system_sync)
         # After `fsync` of a file without a name, some file systems do not keep its size.
         tmpfiles = file_system_sync is not None
-        self._factory = FileFactory(
-            self._tree, entries, plan.have, self.commit_all, tmpfiles=tmpfiles
-        )
+        self._factory = FileFactory(self._tree, entries, plan, self.commit_all, tmpfiles=tmpfiles)
         self._checks = PartChecks(plan.have)
-        self._open: dict[int, IncomingFile | TextIntake] = {}
+        self._open: dict[int, IncomingFile | KeptFile | TextIntake] = {}
         self._links = PlannedLinks(entries, index)
 
     @property
@@ -166,7 +165,7 @@ class FolderWriter:
         self._keep(self._queue.abandon())
         self._tree.close()
 
-    def _keep(self, files: Iterable[IncomingFile | TextIntake]) -> None:
+    def _keep(self, files: Iterable[IncomingFile | KeptFile | TextIntake]) -> None:
         for file in files:
             if isinstance(file, IncomingFile) and file.keep():
                 self.kept.append(file.path)
@@ -241,7 +240,7 @@ class FolderWriter:
             except DcsendError as error:
                 self._fail_entry(end.number, error)
 
-    def _compare(self, end: End, file: IncomingFile | TextIntake) -> None:
+    def _compare(self, end: End, file: IncomingFile | KeptFile | TextIntake) -> None:
         """Compare the digest of a file, and queue it."""
         mismatch = file.mismatch(end)
         if mismatch is not None:
@@ -251,10 +250,13 @@ class FolderWriter:
         if isinstance(file, TextIntake):
             self.table.succeed(end.number, "", file)
             return
+        if isinstance(file, KeptFile):
+            self.table.succeed(end.number, file.path, file, kept=True)
+            return
         self.table.complete(end.number)
         self._queue.add(end.number, file)
 
-    def _file(self, number: int) -> IncomingFile | TextIntake:
+    def _file(self, number: int) -> IncomingFile | KeptFile | TextIntake:
         """Return the file of an entry; create it if this is its first operation."""
         file = self._open.get(number)
         if file is None:

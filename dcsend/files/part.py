@@ -42,13 +42,8 @@ from dcsend.files.trailing import Changed, Trailing
 from dcsend.printable import printable
 
 __all__ = [
-    "NameTaken",
-    "PartFile",
-    "PartOfThisRun",
-    "candidate_names",
-    "check_replaceable",
-    "claim_name",
-    "remove_stale",
+    *("NameTaken", "PartFile", "PartOfThisRun", "candidate_names", "check_replaceable"),
+    *("claim_name", "create_part", "remove_stale"),
 ]
 
 logger = logging.getLogger(__name__)
@@ -100,7 +95,7 @@ class PartFile(IncomingFile):
         # With read and write permission for the owner, so that an interrupted part can be opened
         # again; `finish` removes them. The system applies the umask.
         mode = (entry.mode & 0o777) | 0o600
-        fd = open_part(folder, name, start) if start else _create(folder, name, mode, own_parts)
+        fd = open_part(folder, name, start) if start else create_part(folder, name, mode, own_parts)
         self._part = folder.beside(name, PART_SUFFIX)
         try:
             self._identity: Identity = identity(os.fstat(fd))
@@ -391,7 +386,7 @@ def _appeared(name: str) -> NameTaken:
     return NameTaken(f"{printable(name)} was created by another program during the transfer")
 
 
-def _create(folder: Folder, name: str, mode: int, own_parts: Collection[str]) -> int:
+def create_part(folder: Folder, name: str, mode: int, own_parts: Collection[str]) -> int:
     """Create and lock the part of *name*."""
     part = folder.beside(name, PART_SUFFIX)
     for _ in range(2):

@@ -9,13 +9,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 from array import array
-from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from dcsend.entry import Entry, Existing, Kind
@@ -23,22 +20,16 @@ from dcsend.errors import DestinationError
 from dcsend.files.forbidden import ForbiddenPlaces
 from dcsend.files.intake import MAX_TEXT
 from dcsend.files.name_collisions import NameCollisions
-from dcsend.files.names import (
-    MAX_COMPONENT,
-    PART_SUFFIX,
-    RefusedLink,
-    UnsafeName,
-    beside,
-    safe_path,
-    safe_target,
-)
+from dcsend.files.names import MAX_COMPONENT, RefusedLink, UnsafeName, safe_path, safe_target
+from dcsend.files.present import Present
 from dcsend.files.resuming import FoundPart, find_parts
+from dcsend.files.room import check_room, nearest_existing
 from dcsend.files.sink import Plan
 from dcsend.importing import holds_modules, is_named
 from dcsend.listing import Entries, Index
-from dcsend.printable import format_size, printable, system_reason
+from dcsend.printable import printable, system_reason
 
-__all__ = ["check_file", "check_room", "check_root", "plan_folder"]
+__all__ = ["check_file", "check_root", "plan_folder"]
 
 _MAX_NOTES: Final = 20
 "Lines; a manifest could otherwise cause a million of them."
@@ -53,6 +44,7 @@ def plan_folder(
     existing: Existing,
     *,
     unattended: bool = False,
+    present: Present | None = None,
 ) -> Plan:
     """Examine the name of each entry, and look for existing files.
 
@@ -62,6 +54,7 @@ def plan_folder(
         root: the chosen folder.
         existing: what to do about existing files.
         unattended: the names are accepted without being shown to a person.
+        present: finds files that are there already.
 
     Raises:
         DestinationError: *root* can't be written, or has not enough room.
@@ -70,15 +63,20 @@ def plan_folder(
     check_root(root, on_trial=False)
     collisions = NameCollisions(entries, root)
     survey = _Survey(
-        root, index, existing, ForbiddenPlaces(root, unattended=unattended), collisions
+        root, index, existing, ForbiddenPlaces(root, unattended=unattended), collisions, present
     )
     for number, entry in enumerate(entries):
         survey.examine(number, entry)
     refusal = survey.refusal()
     found = find_parts(entries, survey.skip, str(root))
     # With a refusal, the room is not known: it depends on the policy that is chosen instead.
+    known = {} if refusal or present is None else present.compute(entries, found)
+    for number, file in known.items():
+        kept = file.size if file.size == entries.size(number) else 0
+        found[number] = FoundPart(file.size, kept, [(file.size, file.hasher.hexdigest())])
     stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders, found)
-    return Plan(survey.skip, survey.last_notes(), stale, found, survey.taken, refusal)
+    parts = dict(sorted(found.items()))
+    return Plan(survey.skip, survey.last_notes(), stale, parts, survey.taken, refusal, known)
 
 
 def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -> None:
@@ -97,7 +95,7 @@ def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -
     try:
         root = Path(os.path.abspath(root))
         name = printable(str(root))
-        nearest, missing = _nearest(root)
+        nearest, missing = nearest_existing(root)
         while True:
             try:
                 _check_nearest(root, nearest, missing, option)
@@ -105,7 +103,7 @@ def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -
                     _try_to_create(missing)
             except (DestinationError, OSError):
                 before = nearest
-                nearest, missing = _nearest(root)
+                nearest, missing = nearest_existing(root)
                 if nearest == before:
                     raise
                 # This function in another dcsend had created that folder, and has removed it.
@@ -122,8 +120,8 @@ def _check_nearest(root: Path, nearest: Path, missing: Path | None, option: str)
 
     Args:
         root: the folder, absolute.
-        nearest: see `_nearest`.
-        missing: see `_nearest`.
+        nearest: see `nearest_existing`.
+        missing: see `nearest_existing`.
         option: its option on the command line.
 
     Raises:
@@ -183,76 +181,6 @@ def check_file(path: Path, existing: Existing) -> None:
         )
 
 
-def check_room(
-    entries: Entries,
-    skip: Container[int],
-    root: Path,
-    folders: int = 0,
-    found: Mapping[int, FoundPart] = MappingProxyType({}),
-) -> list[int]:
-    """Refuse a manifest that exceeds the free space, as far as sizes are known.
-
-    Args:
-        entries: the manifest.
-        skip: numbers of the entries that are not received.
-        root: the chosen folder.
-        folders: how many are created; each takes a block of the disk.
-        found: the parts that are continued, by number of the entry.
-
-    Returns:
-        Entries whose parts of an earlier run must be removed first to make room.
-
-    Raises:
-        DestinationError: there is not enough room.
-    """
-    nearest, _ = _nearest(root)
-    needed = folders * _block(nearest)
-    for number, entry in enumerate(entries):
-        if entry.kind is Kind.FILE and entry.size is not None and number not in skip:
-            whole = entry.size if entry.stored is None else min(entry.size, entry.stored)
-            needed += max(0, whole - (found[number].stored if number in found else 0))
-    if not needed:
-        return []
-    try:
-        usage = shutil.disk_usage(nearest)
-    except OSError:
-        return []  # unknown
-    if not usage.total:
-        return []  # unknown: ramfs, and some network and FUSE file systems
-    free, stale = usage.free, list[int]()
-    if needed > free:
-        for number, taken in _parts(entries, skip, root):
-            if number in found:
-                continue
-            free += taken
-            stale.append(number)
-            if needed <= free:
-                return stale
-        without = ", those of unfinished files of an earlier run counted" if stale else ""
-        raise DestinationError(
-            f"not enough room in {printable(str(root))}: "
-            f"{format_size(needed)} needed, {format_size(free)} free{without}",
-            "make room, or choose another folder with --output",
-        )
-    return stale
-
-
-def _parts(entries: Entries, skip: Container[int], root: Path) -> Iterator[tuple[int, int]]:
-    """Yield each entry with a part of an earlier run, and the bytes on the disk of the part."""
-    for number, entry in enumerate(entries):
-        if entry.kind is not Kind.FILE or number in skip:
-            continue
-        *folders, name = safe_path(entry.path)
-        try:
-            status = os.lstat(os.path.join(root, *folders, beside(name, PART_SUFFIX)))
-        except OSError:
-            continue
-        # Removing one of two hard links frees no space.
-        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
-            blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
-            yield number, status.st_size if blocks is None else blocks * 512
-
-
 _UNICODE: Final = sys.getfilesystemencoding().lower() in ("utf-8", "utf8")
 
 
@@ -266,7 +194,9 @@ class _Survey:
         existing: Existing,
         forbidden: ForbiddenPlaces,
         collisions: NameCollisions,
+        present: Present | None,
     ) -> None:
+        self._present = present
         self._collisions = collisions
         self._forbidden = forbidden if forbidden else None
         self.skip: dict[int, str] = {}
@@ -302,13 +232,25 @@ class _Survey:
             return
         self.folders += _new_parents(entry.path, self._last)
         self._last = entry.path
-        if not self._conflicts(entry.path, parts, entry.kind):
+        status = self._conflict(entry.path, parts, entry.kind)
+        if status is None:
+            return
+        if self._is_there(number, entry, parts, status):
+            self.skip[number] = "same"
             return
         self.taken.append(number)
         if len(self._taken) < _MAX_TAKEN:
             self._taken.append(printable(entry.path))
         if self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
             self._skip(number, entry.path)
+
+    def _is_there(
+        self, number: int, entry: Entry, parts: tuple[str, ...], status: os.stat_result
+    ) -> bool:
+        """Return whether an existing file agrees, and is not the file of another entry."""
+        if self._present is None or self._collisions.mistaken_for(number) is not None:
+            return False
+        return self._present.agrees(number, entry, os.path.join(self._root, *parts), status)
 
     def _skip(self, number: int, path: str) -> None:
         """Skip an existing file, unless it is the file of another entry of this manifest."""
@@ -348,7 +290,7 @@ class _Survey:
             if len(part.encode()) <= MAX_COMPONENT:
                 continue
             try:
-                os.lstat(os.path.join(_nearest(Path(self._root))[0], part))
+                os.lstat(os.path.join(nearest_existing(Path(self._root))[0], part))
             except OSError as error:
                 if error.errno == errno.ENAMETOOLONG:
                     raise UnsafeName("a name in the path is too long for this disk") from None
@@ -377,8 +319,8 @@ class _Survey:
         else:
             self._more += 1
 
-    def _conflicts(self, path: str, parts: tuple[str, ...], kind: Kind) -> bool:
-        """Return whether something exists at *path*; existing folders are no conflict."""
+    def _conflict(self, path: str, parts: tuple[str, ...], kind: Kind) -> os.stat_result | None:
+        """Return the status of what exists at *path*; existing folders are no conflict."""
         status: os.stat_result | None = None
         missing = path.startswith(self._missing)
         if not missing:
@@ -389,8 +331,9 @@ class _Survey:
                 self.folders += 1
                 if not missing:
                     self._missing = f"{path}/"
-            return False
-        return kind is not Kind.DIRECTORY or not stat.S_ISDIR(status.st_mode)
+            return None
+        both_folders = kind is Kind.DIRECTORY and stat.S_ISDIR(status.st_mode)
+        return None if both_folders else status
 
 
 def _check_encoding(entry: Entry) -> None:
@@ -422,25 +365,3 @@ def _new_parents(path: str, last: str) -> int:
             break
         shared += 1
     return len(parents) - shared
-
-
-def _block(path: Path) -> int:
-    """Return the size of a block of the disk of *path*, in bytes."""
-    if sys.platform == "win32":
-        return 4096
-    try:
-        return os.statvfs(path).f_frsize or 4096
-    except OSError:
-        return 4096
-
-
-def _nearest(path: Path) -> tuple[Path, Path | None]:
-    """Return *path*, or the closest of its parents that exists, and the missing one in it.
-
-    Raises:
-        OSError: a system call failed.
-    """
-    missing = None
-    while not path.exists() and path.parent != path:
-        path, missing = path.parent, path
-    return path, missing

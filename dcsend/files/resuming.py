@@ -25,6 +25,7 @@ from dcsend.printable import printable
 
 __all__ = [
     "FoundPart",
+    "Walk",
     "changed_error",
     "damaged_error",
     "find_parts",
@@ -57,7 +58,7 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, F
         root: the chosen folder.
     """
     found: dict[int, FoundPart] = {}
-    walk = _Walk(root)
+    walk = Walk(root)
     try:
         for number in range(len(entries)):
             size = entries.size(number)
@@ -110,7 +111,7 @@ def _has_locks(folder: Folder, name: str) -> bool:
         return has_locks(journal.fileno())
 
 
-class _Walk:
+class Walk:
     """Opens folders one after the other; those above the last one stay open.
 
     Args:

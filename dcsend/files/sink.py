@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 from dcsend.content import Content
 from dcsend.entry import Entry
 from dcsend.errors import DcsendError, DestinationError
+from dcsend.files.present import PresentFile
 from dcsend.files.resuming import FoundPart
 from dcsend.files.trailing import Checked
 
@@ -37,6 +38,8 @@ class Outcome(NamedTuple):
     "The reason if the status is not ok."
     text: bytes | None = None
     "The content of a text; None for other entries."
+    kept: bool = False
+    "Whether the same file was there already, and has stayed."
 
     @property
     def saved(self) -> Path | None:
@@ -49,17 +52,19 @@ class Plan:
     """What a sink does not receive of a manifest."""
 
     skip: dict[int, str] = field(default_factory=dict)
-    'The reason for each entry that is not received: "exists", "unsafe" or "unsupported".'
+    'The reason for each entry that is not received: "exists", "same", "unsafe" or "unsupported".'
     notes: list[str] = field(default_factory=list)
     "Lines for the user, safe to show."
     stale: list[int] = field(default_factory=list)
     "Entries whose parts of an earlier run are removed first, to make room."
     parts: Mapping[int, FoundPart] = field(default_factory=dict)
-    "Parts of earlier runs that are continued, by number of the entry."
+    "Parts of earlier runs that are continued, and those of `present`, by number of the entry."
     taken: Sequence[int] = ()
     "Entries whose names are taken, whatever the policy is."
     refusal: DestinationError | None = None
     "With `Existing.REFUSE`: why nothing is received, unless the user chooses another policy."
+    present: Mapping[int, PresentFile] = field(default_factory=dict)
+    "Existing files whose digests the sender compares, by number of the entry."
 
     @property
     def have(self) -> dict[int, int]:

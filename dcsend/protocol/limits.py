@@ -24,7 +24,9 @@ SPLIT_CONTROL: Final = 48 * 1024
 PAIRS_PER_MESSAGE: Final = 1000
 "Pairs in one Accept or Verdict; 1000 of the longest are 31 KB."
 MAX_DIGESTS: Final = 256
-"Digests of parts in Accept."
+"Digests in one Accept."
+MAX_ALL_DIGESTS: Final = 16384
+"Digests in all Accepts of one transfer together."
 
 MAX_DEPTH: Final = 8
 "Levels of nesting in a field that this version does not define."

@@ -58,7 +58,7 @@ BROWSER: Final = "browser"
 RECONNECT: Final = "reconnect"
 "Feature of a peer that goes on over another connection; see `receipts`."
 ROLES: Final = ("sender", "receiver")
-SKIP_REASONS: Final = ("exists", "unsafe", "declined", "unsupported", "failed")
+SKIP_REASONS: Final = ("exists", "same", "unsafe", "declined", "unsupported", "failed")
 DECLINE_REASONS: Final = (
     "declined",
     "destination",
@@ -270,15 +270,20 @@ def split_accept(
     have: Mapping[int, int],
     digests: Sequence[tuple[int, int, str]] = (),
 ) -> Iterator[Accept]:
-    """Divide the answer to an offer into messages of at most 1000 pairs; the last has digests."""
+    """Divide the answer to an offer into messages of at most 1000 pairs and 256 digests."""
+    of: dict[int, list[tuple[int, int, str]]] = {}
+    for digest in digests:
+        of.setdefault(digest[0], []).append(digest)
     skips, haves = iter(skip.items()), iter(have.items())
     left = len(skip) + len(have)
+    most = max(1, limits.MAX_DIGESTS // max(map(len, of.values()), default=1))
     while True:
         skip_part = tuple(islice(skips, limits.PAIRS_PER_MESSAGE))
-        have_part = tuple(islice(haves, limits.PAIRS_PER_MESSAGE - len(skip_part)))
+        room = limits.PAIRS_PER_MESSAGE - len(skip_part)
+        have_part = tuple(islice(haves, min(room, most) if of else room))
+        digest_part = tuple(digest for number, _ in have_part for digest in of.get(number, ()))
         left -= len(skip_part) + len(have_part)
-        last = not left
-        yield Accept(window, skip_part, have_part, last, tuple(digests) if last else ())
+        yield Accept(window, skip_part, have_part, not left, digest_part)
         if not left:
             return
 

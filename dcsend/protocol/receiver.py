@@ -149,7 +149,7 @@ class Receiver(Side):
             skip: entries that are not wanted, each with one of SKIP_REASONS.
             have: bytes that exist of a file, at least 1, by its number.
             digests: number of a file in *have*, an offset, and the SHA-256 of the bytes before it,
-                in hex; at most `limits.MAX_DIGESTS`, the offsets of each file ascending.
+                in hex; at most `limits.MAX_ALL_DIGESTS`, the offsets of each file ascending.
 
         Raises:
             LocalProtocolError: there is no manifest to accept, or a number is wrong.

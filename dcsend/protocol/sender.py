@@ -336,8 +336,8 @@ class Sender(Side):
         self._skip.update(accept.skip)
         self._have.update(accept.have)
         self._digests += accept.digests
-        if len(self._digests) > limits.MAX_DIGESTS:
-            raise RemoteProtocolError(f"accept has more than {limits.MAX_DIGESTS} digests")
+        if len(self._digests) > limits.MAX_ALL_DIGESTS:
+            raise RemoteProtocolError(f"accept has more than {limits.MAX_ALL_DIGESTS} digests")
         after = len(self._skip) + len(self._have)
         if after != before + len(accept.skip) + len(accept.have):
             raise RemoteProtocolError("accept names an entry twice")

@@ -65,8 +65,16 @@ async def agree(
         kind is not Kind.DIRECTORY and number not in unwanted
         for number, kind in enumerate(known.kinds())
     )
-    resumed = sum(plan.have.values())
-    offer = replace(known, taken=plan.taken, existing=existing, fresh=fresh, resumed=resumed)
+    compared = sum(file.size for file in plan.present.values())
+    offer = replace(
+        known,
+        taken=plan.taken,
+        existing=existing,
+        fresh=fresh,
+        resumed=sum(plan.have.values()) - compared,
+        same=sum(reason == "same" for reason in plan.skip.values()),
+        compared=compared,
+    )
     answer = await decide(offer)
     if not answer:
         raise PeerRefused("you declined")

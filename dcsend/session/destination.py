@@ -67,7 +67,13 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
                 # only be added (`chattr +a`) it would stay.
                 check_root(root, on_trial=not is_file)
             into = PathSink if is_file else DirectorySink
-            return into(root, existing=settings.existing, unattended=unattended)
+            return into(
+                root,
+                existing=settings.existing,
+                unattended=unattended,
+                same=settings.skip_same,
+                checksum=settings.checksum,
+            )
         except OSError as exc:
             raise DestinationError(
                 f"can't use {printable(str(root))}: {system_reason(exc)}",

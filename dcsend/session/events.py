@@ -164,6 +164,10 @@ class ManifestKnown:
     "Number of files, links and texts that will be received and are not `taken`."
     resumed: int = 0
     "Bytes that an earlier run has received, which are not sent again; known like `taken`."
+    same: int = 0
+    "Number of files and links that are there already, and are not sent; known like `taken`."
+    compared: int = 0
+    "Bytes of existing files that the sender compares, and sends only if they differ."
 
     @property
     def files(self) -> int:

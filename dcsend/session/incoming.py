@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -20,7 +20,7 @@ from dcsend.errors import ConnectionFailed, DcsendError, DestinationError
 from dcsend.files.sink import Outcome, Plan, Sink
 from dcsend.listing import Entries
 from dcsend.protocol import events as protocol_events
-from dcsend.protocol.limits import MAX_DIGESTS
+from dcsend.protocol.limits import MAX_ALL_DIGESTS
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
@@ -106,6 +106,8 @@ class Incoming:
         self._pending = Pending(portion_size)
         self._left = 0
         "Files whose last frame has not been written; some may have failed before."
+        self._have: Mapping[int, int] = {}
+        "Bytes that are there of some files, by number."
         self._progress: Progress | None = None
         self._waits_for_room = False
         "Whether the reader of events is awaited."
@@ -201,8 +203,9 @@ class Incoming:
     async def _accept(self, plan: Plan) -> None:
         self._tally.begin(asyncio.get_running_loop().time())
         total = total_size(self._entries, plan.skip)
+        self._have = plan.have
         self._progress = Progress(
-            total, self._tally.emit, self._settings.progress_interval, plan.have
+            total, self._tally.emit, self._settings.progress_interval, self._have
         )
         for number in range(len(self._entries)):
             if self._entries.kind(number) in _CONTENT and number not in plan.skip:
@@ -221,21 +224,21 @@ class Incoming:
                 self._report(outcome)
                 if outcome.status != "ok":
                     skip[outcome.number] = "failed"
-        self._protocol.accept(skip, plan.have, plan.digests(MAX_DIGESTS))
+        self._protocol.accept(skip, plan.have, plan.digests(MAX_ALL_DIGESTS))
         await self.control.flush()
 
     # --- the files
 
     async def _receive(self) -> None:
         """Agree, then take frames and write them, both as fast as they can."""
-        await self._agree()
+        interval = self._settings.progress_interval
+        checks = partial(show_checks, lambda: self._sink.checking, self._tally.emit, interval)
+        await race(self._agree(), checks())
         await race(
             self._finish(),
             self._take_frames(),
             self.control.reassure(lambda: self._is_busy),
-            show_checks(
-                lambda: self._sink.checking, self._tally.emit, self._settings.progress_interval
-            ),
+            checks(),
         )
         self._peer.conversation.lift()
         await asyncio.sleep(self._settings.deadlines.bye)
@@ -291,7 +294,7 @@ class Incoming:
         for one in portion:
             entry = self._entries[one.number]
             if isinstance(one, Restart):
-                self._tally.emit(restarted(entry))
+                self._tally.emit(restarted(entry, whole=self._have.get(one.number) == entry.size))
                 self._add(one.number, -one.offset)
                 continue
             if isinstance(one, Data | End):
@@ -329,5 +332,5 @@ class Incoming:
         if entry.kind in _CONTENT or outcome.status != "ok":
             file = written(entry, outcome)
             if send:
-                self._protocol.verdict(number, file.status)
+                self._protocol.verdict(number, "ok" if outcome.kept else file.status)
             self._tally.report(file, number)

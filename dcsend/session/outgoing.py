@@ -68,6 +68,8 @@ class _SentFile(NamedTuple):
     size: int = 0
     sha256: str = ""
     failure: str = ""
+    kept: bool = False
+    "Whether the receiver had all of it."
 
 
 class Outgoing:
@@ -128,6 +130,8 @@ class Outgoing:
         self._in_flight = InFlight()
         self._without_verdict: dict[int, _SentFile] = {}
         "Files without a verdict, by number; as many as the window holds."
+        self._whole: set[int] = set()
+        "Files of which the receiver seems to have all bytes."
         self._progress: Progress | None = None
         self._closed = False
         self._reading = False
@@ -213,6 +217,8 @@ class Outgoing:
         self._progress = Progress(
             total, self._tally.emit, self._settings.progress_interval, event.have
         )
+        sizes = ((number, self._entries[number].size) for number in event.have)
+        self._whole = {number for number, size in sizes if size == event.have[number]}
         async for number, reason in in_turns(event.skip.items()):
             await self._conversation.room()
             file = skipped("sender", self._entries[number], reason)
@@ -242,9 +248,14 @@ class Outgoing:
             reason, fault = "", 0
         else:
             reason, fault = _REFUSED, DestinationError.exit_status
-        path = self._entries[number].path
+        entry = self._entries[number]
+        if status == "ok" and sent.kept:
+            self._tally.report(skipped("sender", entry, "same"), number)
+            return
         self._tally.report(
-            FileFinished(path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault),
+            FileFinished(
+                entry.path, status, sent.size, sha256=sent.sha256, reason=reason, exit=fault
+            ),
             number,
         )
 
@@ -325,7 +336,8 @@ class Outgoing:
         if number < protocol.due or await self._give_up():
             return
         if block.restart:
-            self._tally.emit(restarted(self._entries[number]))
+            self._tally.emit(restarted(self._entries[number], whole=number in self._whole))
+            self._whole.discard(number)
             await self._room(_SHORT)
             # Counted as negative content: what has arrived of the file is of no use.
             position = protocol.position
@@ -349,7 +361,9 @@ class Outgoing:
             digest = block.digest if start + step >= len(payload) else None
             offset = block.offset + start
             if digest is not None:
-                self._without_verdict[number] = _SentFile(offset + len(part), digest.hex())
+                self._without_verdict[number] = _SentFile(
+                    offset + len(part), digest.hex(), kept=number in self._whole
+                )
             await self._room(len(part) + FRAME_HEADER + DIGEST)
             if protocol.is_refused(number):
                 await self._give_up()

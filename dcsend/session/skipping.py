@@ -13,7 +13,7 @@ from dcsend.errors import DestinationError, IntegrityError, SourceError
 from dcsend.files.sink import Outcome
 from dcsend.printable import printable
 from dcsend.session.events import Warned
-from dcsend.session.verdicts import FileFinished
+from dcsend.session.verdicts import THERE, FileFinished
 
 __all__ = ["restarted", "skipped", "written"]
 
@@ -22,10 +22,12 @@ _Words = Mapping[str, str]
 _LEFT_OUT: Final[Mapping[str, _Words]] = {
     "receiver": {
         "exists": "a file of this name exists",
+        "same": THERE,
         "declined": "not wanted",
     },
     "sender": {
         "exists": "the receiver has a file of this name",
+        "same": THERE,
         "declined": "the receiver did not accept it",
     },
 }
@@ -78,14 +80,23 @@ def skipped(role: str, entry: Entry, reason: str) -> FileFinished:
     )
 
 
-def restarted(entry: Entry) -> Warned:
-    """Return the note on a file of which the receiver has a part of another version."""
+def restarted(entry: Entry, *, whole: bool) -> Warned:
+    """Return the note on a file that begins again: what the receiver has is of another version.
+
+    Args:
+        entry: of the manifest.
+        whole: whether the receiver has as many bytes as the file.
+    """
     name = printable(entry.path)
+    if whole:
+        return Warned("changed", f"{name} differs from the file that is there: it is sent")
     return Warned("changed", f"{name} has changed since a part of it was received: it begins again")
 
 
 def written(entry: Entry, outcome: Outcome) -> FileFinished:
     """Return the verdict on an entry whose outcome the sink has returned."""
+    if outcome.kept:
+        return skipped("receiver", entry, "same")
     return FileFinished(
         entry.path,
         "failed" if outcome.status == "aborted" else outcome.status,

@@ -16,7 +16,10 @@ from typing import Any, Final, NamedTuple
 from dcsend.entry import Entry, Kind
 from dcsend.listing import Entries, MadeOnAccess
 
-__all__ = ["FileFinished", "Verdicts", "named"]
+__all__ = ["THERE", "FileFinished", "Verdicts", "named"]
+
+THERE: Final = "it is there already"
+"Reason of a file that is not sent because the receiver has the same."
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -67,6 +70,11 @@ class FileFinished(NamedTuple):
     def ok(self) -> bool:
         """Whether it arrived whole and was saved."""
         return self.status == "ok"
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it was not sent because the receiver has the same."""
+        return self.reason == THERE and self.status == "skipped"
 
     @property
     def saved(self) -> Path | None:

@@ -29,6 +29,7 @@ from dcsend.session.events import (
     TextExchanged,
     Warned,
 )
+from dcsend.session.verdicts import THERE
 from tests.display.seats import (
     CONNECTED,
     DIAL,
@@ -346,6 +347,14 @@ def test_skipped_files_are_three_and_a_count_and_a_failed_one_is_in_sight(seat: 
     assert sum(row.startswith("skipped") for row in rows) == 3
     assert any(row.startswith("failed   bad") for row in rows)
     assert "and 496 more skipped (-v shows all)" in rows
+
+
+def test_files_that_are_there_already_are_counted(seat: Seat) -> None:
+    many = ManifestKnown([Entry(str(number), size=1) for number in range(12)])
+    there = [FileFinished(str(n), "skipped", 0, reason=THERE) for n in range(12)]
+    rows = seat.after(many, *there, done(*there))
+    assert not any(row.startswith("skipped") for row in rows)
+    assert "12 files are there already and not sent" in rows
 
 
 def test_receiver_of_a_page_shows_that_files_are_being_chosen(seat: Seat) -> None:

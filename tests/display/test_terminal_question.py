@@ -116,6 +116,24 @@ async def test_question_names_what_an_earlier_run_has_received(
     assert facts in " ".join(seat.pty.written.split())
 
 
+@pytest.mark.parametrize("taken", [[], [0]])
+async def test_question_names_what_is_there_already(seat: Seat, taken: list[int]) -> None:
+    typist = Typist(seat.pty, ["s" if taken else ""])
+    display = seat.display(keyboard=typist, output="/x")  # type: ignore[arg-type]
+    entries = [Entry(name, size=10**7) for name in "abc"]
+    await display.decide(ManifestKnown(entries, taken=taken, same=1, compared=0))
+    assert "1 file is there already and not sent" in " ".join(seat.pty.written.split())
+
+
+async def test_question_names_what_is_compared(seat: Seat) -> None:
+    typist = Typist(seat.pty, [""])
+    display = seat.display(keyboard=typist, output="/x")  # type: ignore[arg-type]
+    entries = [Entry(name, size=10**7) for name in "abc"]
+    offer = ManifestKnown(entries, taken=[1], existing=Existing.OVERWRITE, compared=10**7)
+    await display.decide(offer)
+    assert "10.0 MB of these files are compared" in " ".join(seat.pty.written.split())
+
+
 async def test_names_of_files_that_exist_are_escaped(seat: Seat) -> None:
     typist = Typist(seat.pty, ["n"])
     display = seat.display(keyboard=typist)  # type: ignore[arg-type]

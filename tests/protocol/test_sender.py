@@ -24,6 +24,7 @@ from dcsend.protocol.events import (
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame
 from dcsend.protocol.manifest_messages import ManifestLimits
+from dcsend.protocol.messages import encode, split_accept
 from dcsend.protocol.sender import TRANSITIONS, Sender
 from dcsend.protocol.side import TransferInput, TransferState
 from tests.protocol.test_messages import table
@@ -411,3 +412,16 @@ def test_sender_refuses_digests_of_what_the_receiver_does_not_have(digests: list
     sender = sender_in(TransferState.OFFERING, [Entry("a", size=5), Entry("b", size=5)])
     with pytest.raises(RemoteProtocolError):
         sender.receive(accept(have=[[0, 3]], digests=digests))
+
+
+def test_sender_takes_many_messages_with_digests_up_to_a_limit() -> None:
+    size = limits.MAX_ALL_DIGESTS + limits.MAX_DIGESTS
+    entries = [Entry(f"{number}", size=1) for number in range(size)]
+    sender = sender_in(TransferState.OFFERING, entries)
+    digests = [(number, 1, "0" * 64) for number in range(size)]
+    *parts, last = split_accept(9, {}, dict.fromkeys(range(size), 1), digests)
+    assert max(len(part.digests) for part in parts) == limits.MAX_DIGESTS
+    assert max(len(encode(part)) for part in parts) <= limits.MAX_CONTROL
+    for part in parts:
+        assert sender.receive(encode(part)) == []
+    assert_refused(sender, encode(last), f"has more than {limits.MAX_ALL_DIGESTS} digests")

@@ -16,8 +16,10 @@ export const MAX_CONTROL = 65536;
 export const SPLIT_CONTROL = 49152;
 /** Pairs in one Accept or Verdict. */
 export const PAIRS_PER_MESSAGE = 1000;
-/** Digests of parts in Accept. */
+/** Digests in one Accept. */
 export const MAX_DIGESTS = 256;
+/** Digests in all Accepts of one transfer together. */
+export const MAX_ALL_DIGESTS = 16384;
 /** Levels of nesting in a field that this version does not define. */
 export const MAX_DEPTH = 8;
 /** Largest integer. */

@@ -5,10 +5,11 @@
  * its own result, so that no message is sent that a peer would have to refuse. Must not import files
  * or peers.
  */
-import type { Entry, Kind, LeftOut } from "../entry.ts";
+import type { Entry, LeftOut } from "../entry.ts";
 import { IncompatibleVersion, LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { DEVICE_NAME } from "./device.ts";
+import { AMOUNT, entryFields, readEntry } from "./entries.ts";
 import * as limits from "./limits.ts";
 import {
   array,
@@ -31,7 +32,14 @@ import {
 /** Feature of a peer in a browser, which ends a silent connection by itself. */
 export const BROWSER = "browser";
 export const ROLES = ["sender", "receiver"] as const;
-export const SKIP_REASONS = ["exists", "unsafe", "declined", "unsupported", "failed"] as const;
+export const SKIP_REASONS = [
+  "exists",
+  "same",
+  "unsafe",
+  "declined",
+  "unsupported",
+  "failed",
+] as const;
 export const DECLINE_REASONS = [
   "declined",
   "destination",
@@ -293,35 +301,10 @@ function wireForm(message: Message): object {
   return { ...others, max_frame: maxFrame, name: name || undefined };
 }
 
-/** A field that an entry does not have is undefined, and so not in the JSON text. */
-function entryFields(entry: Entry): object {
-  return {
-    path: entry.path,
-    kind: entry.kind,
-    size: entry.size,
-    mode: entry.mode,
-    mtime: entry.mtime ?? undefined,
-    target: entry.target || undefined,
-    stored: entry.stored ?? undefined,
-  };
-}
-
 // --- the values that each field may have
 
 const MESSAGE = text(limits.MAX_MESSAGE);
-const PATH = text(limits.MAX_PATH);
-const KIND = choice<Kind>(["file", "directory", "link", "text"]);
-const AMOUNT = integer(0, limits.MAX_SAFE);
 const POSITIVE = integer(1, limits.MAX_SAFE);
-const TIME = integer(-limits.MAX_SAFE, limits.MAX_SAFE);
-const MODE = integer(0, limits.MAX_MODE);
-const ZERO = integer(0, 0);
-const SIZE = {
-  file: AMOUNT,
-  directory: ZERO,
-  link: ZERO,
-  text: integer(0, limits.MAX_TEXT_ENTRY),
-};
 const VERSIONS = array(1, limits.MAX_VERSIONS, integer(1, limits.MAX_VERSION));
 const FEATURES = array(0, limits.MAX_FEATURES, text(limits.MAX_FEATURE));
 const AGENT = text(limits.MAX_AGENT);
@@ -422,29 +405,4 @@ function readLeftOut(manifest: Fields, last: boolean): Pick<Manifest, "leftOut">
   if (leftOut.links + leftOut.others + leftOut.unreadable === 0) return {};
   if (!last) throw manifest.refusal("left_out", "comes before the last message");
   return { leftOut };
-}
-
-function readEntry(values: Values): Entry {
-  checkDepth("entry", values);
-  const fields = new Fields("entry", values);
-  const kind = fields.read("kind", KIND);
-  const size = fields.optional("size", SIZE[kind]);
-  if (!fields.has("size") || (size === null && kind !== "file")) {
-    throw fields.refusal("size", `is missing in a ${kind}`);
-  }
-  const target = fields.has("target") ? fields.read("target", PATH) : "";
-  if ((target !== "") !== (kind === "link")) {
-    throw fields.refusal("target", `doesn't fit a ${kind}`);
-  }
-  const path = fields.read("path", PATH);
-  if (path === "") throw fields.refusal("path", "is empty");
-  return {
-    path,
-    kind,
-    size,
-    mode: fields.optional("mode", MODE) ?? (kind === "directory" ? 0o755 : 0o644),
-    mtime: fields.optional("mtime", TIME),
-    target,
-    stored: fields.optional("stored", AMOUNT),
-  };
 }

@@ -58,6 +58,7 @@ interface Sent {
 /** Reason and fault of an entry that the receiver does not accept, by the reason in its Accept. */
 const SKIPPED: Readonly<Record<string, readonly [string, Fault | null]>> = {
   exists: ["the receiver has a file of this name", null],
+  same: ["it is there already", null],
   declined: ["the receiver did not accept it", null],
   unsafe: ["the receiver refuses this name", "destination"],
   unsupported: ["the receiver can't take this kind", "destination"],
