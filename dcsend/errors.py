@@ -10,7 +10,8 @@
     ├─ IntegrityError               received bytes differ from the sent ones    (6)
     ├─ PeerRefused                  the peer declined or cancelled              (7)
     │   ├─ CodeUsed                 another peer has used the code              (7)
-    │   └─ PeerCannotSave           the receiver can't save what is offered     (7)
+    │   ├─ PeerCannotSave           the receiver can't save what is offered     (7)
+    │   └─ PeerDryRun               the receiver only wanted to know            (7)
     ├─ AuthenticationFailed         wrong secret or wrong certificate           (8)
     ├─ TimedOut                     no peer connected or responded in time      (9)
     │   └─ CodeExpired              the code has expired                        (9)
@@ -43,6 +44,7 @@ __all__ = [
     "MalformedCode",
     "PartlyDone",
     "PeerCannotSave",
+    "PeerDryRun",
     "PeerRefused",
     "RemoteProtocolError",
     "SourceError",
@@ -151,6 +153,13 @@ class PeerCannotSave(PeerRefused):
         "send other files; or ask the person there to make room, or to start dcsend again with "
         "--rename or --overwrite, which makes a new code"
     )
+
+
+class PeerDryRun(PeerRefused):
+    """The receiver has examined the offer, and received nothing (`--dry-run`)."""
+
+    kind = "dry-run"
+    default_hint = "ask for a new code"
 
 
 class AuthenticationFailed(DcsendError):

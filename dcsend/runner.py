@@ -103,7 +103,7 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             "pipe it into a file or a program, or choose a folder with --output",
         )
     stdout = unbuffered_stdout() if to_stdout else None
-    asks = not options.yes
+    asks = not (options.yes or settings.dry_run)
     if settings.code != "@-":
         settings = _with_code(settings)  # a damaged code is the first error
     if asks and (reason := _unanswerable(options)):
@@ -123,7 +123,7 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             interrupt=stage.interrupt,
             room=stage.room,
             stdout=stdout,
-            unattended=not asks,
+            unattended=options.yes,
             written=ordinary_files(options.events, options.log),
         )
 

@@ -114,6 +114,8 @@ class Settings:
             files that have grown, with `existing` to overwrite, only the rest.
         checksum: With `skip_same`, compare the digests of files of the same size, not the times;
             the other side gets them.
+        dry_run: Transfer nothing: a receiver reports what it would receive, and gives the code
+            back; a sender reports what it would send, and shows no code.
         window: Largest number of bytes between the sender's channel and the receiver's disk: 0.6 s
             at 100 Mbit/s. Bounds the memory of both sides if the disk is slow.
         block_size: Approximate bytes per read from disk; the exact size is a multiple of a frame.
@@ -163,6 +165,7 @@ class Settings:
     checksum: bool = False
 
     # Transfer
+    dry_run: bool = False
     window: int = 8 * 1024 * 1024
     block_size: int = 1024 * 1024
     again: str = field(default="", repr=False)

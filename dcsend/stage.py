@@ -248,6 +248,7 @@ def _display(
         long=options.long,
         suggests_server=options.suggests_server,
         names_file=settings.names_file,
+        dry_run=settings.dry_run,
         output=settings.output,
     )
     return TerminalDisplay(out, err, chosen, keyboard)

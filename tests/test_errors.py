@@ -29,6 +29,7 @@ TREE: Final = [
     ("PeerRefused", "DcsendError", 7, "refused", False),
     ("CodeUsed", "PeerRefused", 7, "code-used", True),
     ("PeerCannotSave", "PeerRefused", 7, "cannot-save", True),
+    ("PeerDryRun", "PeerRefused", 7, "dry-run", True),
     ("AuthenticationFailed", "DcsendError", 8, "authentication", False),
     ("TimedOut", "DcsendError", 9, "timeout", False),
     ("CodeExpired", "TimedOut", 9, "code-expired", True),

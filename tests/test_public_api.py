@@ -255,6 +255,7 @@ EVENTS: list[dcsend.Event] = [
     dcsend.Left("192.0.2.1", ERROR, again=True),
     dcsend.Connected("direct", "IPv4", "192.0.2.1", "dcsend", 0.5),
     dcsend.ManifestKnown([dcsend.Entry("a", dcsend.Kind.FILE, 3)]),
+    dcsend.Planned(3, 10, skipped={"same": 2}, free=4),
     dcsend.Progressed(1, 10, 4.0),
     dcsend.Checking("a", 1, 10),
     dcsend.Disconnected(5.0, 600.0),

@@ -20,6 +20,7 @@ __all__ = [
     "As",
     "ChatPort",
     "Debug",
+    "DryRun",
     "Expires",
     "IceServer",
     "Json",
@@ -166,6 +167,10 @@ As = Annotated[
         help="Name of this device to show on the other side; '' for none [host name].",
         metavar="NAME",
     ),
+]
+DryRun = Annotated[
+    bool,
+    option("--dry-run", help="Show what would be transferred, and transfer nothing."),
 ]
 Quiet = Annotated[bool, option("--quiet", "-q", help="Print only the codes and errors.")]
 Json = Annotated[bool, option("--json", help="Print events as JSON, one object per line.")]

@@ -22,6 +22,7 @@ from dcsend.cli.options import (
     Addresses,
     As,
     Debug,
+    DryRun,
     Expires,
     Json,
     JsonTo,
@@ -96,6 +97,7 @@ def send(
             metavar="GLOB",
         ),
     ] = None,
+    dry_run: DryRun = False,
     server: Server = "",
     no_mdns: NoMdns = False,
     words: Words = 2,
@@ -165,6 +167,7 @@ def send(
             warn_unmatched="exclude" in typed(context),
             stdin_name=name,
             text=text,
+            dry_run=dry_run,
         )
         return run_send(sources, settings, options)
 
@@ -221,6 +224,7 @@ def receive(
     checksum: Annotated[
         bool, option("--checksum", help="As --skip-same, but compare content, not times.")
     ] = False,
+    dry_run: DryRun = False,
     server: Server = "",
     no_mdns: NoMdns = False,
     words: Words = 2,
@@ -290,6 +294,7 @@ def receive(
             existing=one_of(given or policies),
             skip_same=skip_same or checksum,
             checksum=checksum,
+            dry_run=dry_run,
         )
         return run_receive(settings, options)
 

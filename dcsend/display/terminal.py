@@ -20,6 +20,7 @@ from dcsend.display.codes import CodeDisplay, CodeOptions
 from dcsend.display.file_lines import FileLines
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.offer import question
+from dcsend.display.plan import describe_plan, list_offer
 from dcsend.display.qr import Request
 from dcsend.display.quiet import show_error, show_snippet
 from dcsend.display.screen import Screen
@@ -42,6 +43,7 @@ from dcsend.session.events import (
     Finished,
     Left,
     ManifestKnown,
+    Planned,
     Progressed,
     Reconnected,
     ShortCodeOver,
@@ -81,6 +83,8 @@ class TerminalOptions:
     "Whether the page is hosted on a server; otherwise it is served to the local network only."
     names_file: bool = False
     "Whether `output` is the path of a file if a single file is offered."
+    dry_run: bool = False
+    "Whether nothing is transferred."
     output: str = "."
     "Where this side saves; `-` for standard output, to which nothing else is then written."
 
@@ -156,7 +160,7 @@ class TerminalDisplay(Display):
                 self._show_visitor(event)
             case Connected():
                 self._show_connection(event)
-            case ManifestKnown():
+            case ManifestKnown() | Planned():
                 self._show_manifest(event)
             case Progressed() | Checking() | Disconnected() | Reconnected():
                 self._rows.show(event)
@@ -275,11 +279,18 @@ class TerminalDisplay(Display):
     def _stdout_free(self) -> bool:
         return self._options.output != "-"
 
-    def _show_manifest(self, event: ManifestKnown) -> None:
+    def _show_manifest(self, event: ManifestKnown | Planned) -> None:
+        if isinstance(event, Planned):
+            for line in describe_plan(event, sends=self._options.sends, place=self._where()):
+                self._write(line)
+            return
         self._files = event.files
         self._rows.expect(event.files)
         self._saves_as = self._options.names_file and is_one_file(event.entries)
         self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
+        if self._options.dry_run and self._options.sends:
+            self._screen.lines(list_offer(event, verbose=self._options.verbose))
+            return
         verb = "sending" if self._options.sends else "offered:"
         self._write(f"{verb} {wording.describe_manifest(event)}")
         if not self._options.sends and (hidden := wording.hidden_names(event.entries)):
@@ -390,7 +401,8 @@ class TerminalDisplay(Display):
     def _show_result(self, event: Finished) -> None:
         if not event.ok and not event.good:
             return
-        self._write(wording.describe_result(event, self._texts))
+        if not self._options.dry_run:
+            self._write(wording.describe_result(event, self._texts))
         if lost := wording.describe_left_out(event.left_out):
             self._write(lost)
         if event.saved or (event.role == "receiver" and wording.made(event)):

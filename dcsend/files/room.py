@@ -17,7 +17,7 @@ from dcsend.files.resuming import FoundPart
 from dcsend.listing import Entries
 from dcsend.printable import format_size, printable
 
-__all__ = ["check_room", "nearest_existing"]
+__all__ = ["check_room", "free_room", "nearest_existing"]
 
 
 def check_room(
@@ -50,13 +50,9 @@ def check_room(
             needed += max(0, whole - (found[number].stored if number in found else 0))
     if not needed:
         return []
-    try:
-        usage = shutil.disk_usage(nearest)
-    except OSError:
-        return []  # unknown
-    if not usage.total:
-        return []  # unknown: ramfs, and some network and FUSE file systems
-    free, stale = usage.free, list[int]()
+    free, stale = free_room(nearest), list[int]()
+    if free is None:
+        return []
     if needed > free:
         for number, taken in _parts(entries, skip, root):
             if number in found:
@@ -72,6 +68,15 @@ def check_room(
             "make room, or choose another folder with --output",
         )
     return stale
+
+
+def free_room(path: Path) -> int | None:
+    """Return the free bytes on the disk of *path*, which may not exist yet; None if unknown."""
+    try:
+        usage = shutil.disk_usage(nearest_existing(path)[0])
+    except OSError:
+        return None
+    return usage.free if usage.total else None  # 0: ramfs, and some network and FUSE file systems
 
 
 def _parts(entries: Entries, skip: Container[int], root: Path) -> Iterator[tuple[int, int]]:

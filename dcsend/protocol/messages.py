@@ -66,6 +66,7 @@ DECLINE_REASONS: Final = (
     "error",
     "interrupted",
     "timeout",
+    "dry-run",
 )
 STATUSES: Final = ("ok", "mismatch", "failed")
 CANCEL_REASONS: Final = (

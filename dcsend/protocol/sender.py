@@ -101,6 +101,8 @@ TRANSITIONS: Final[Transitions] = {
 }
 
 
+_RETURNS: Final = ("destination", "dry-run")
+"Reasons of a Decline that does not use up a code."
 _PORTION: Final = 256 << 10
 "Characters of a manifest that are returned at once; the whole may have 300 MB."
 
@@ -317,7 +319,7 @@ class Sender(Side):
                 return self._on_accept(message)
             case Decline(reason, explanation):
                 # After it the receiver may close.
-                is_end = self._is_last and reason == "destination"
+                is_end = self._is_last and reason in _RETURNS
                 self._send(Cancel("error", "the code does not work again") if is_end else Bye())
                 return [Declined(reason, explanation)]
             case Ack(total):

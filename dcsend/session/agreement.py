@@ -10,8 +10,11 @@ from typing import Protocol, TypeVar
 
 from dcsend.entry import Existing, Kind
 from dcsend.errors import PeerRefused
+from dcsend.files.room import free_room
 from dcsend.files.sink import Plan, Sink
+from dcsend.session.dry_run import DryRun, planned
 from dcsend.session.events import Emit, ManifestKnown, Warned
+from dcsend.settings import Settings
 
 __all__ = ["Decide", "agree"]
 
@@ -37,7 +40,7 @@ async def agree(
     anew: Callable[[Existing], Sink] | None,
     *,
     decide: Decide,
-    existing: Existing,
+    settings: Settings,
     run: _InThread,
     emit: Emit,
 ) -> tuple[Sink, Plan]:
@@ -48,18 +51,26 @@ async def agree(
         sink: made for *existing*.
         anew: makes a sink for another policy; None: the policy is fixed.
         decide: returns whether to accept.
-        existing: what to do about files that exist, unless *decide* returns a policy.
+        settings: has the policy for files that exist, unless *decide* returns one, and whether this
+            is a dry run.
         run: runs a function in the disk thread.
         emit: gets notes on what is not received.
 
     Raises:
         DestinationError: it can't be saved, or files exist and no policy was chosen.
         PeerRefused: *decide* has declined.
+        DryRun: it is a dry run, and its result was emitted.
     """
+    existing = settings.existing
     plan = await run(partial(sink.plan, known.entries))
     notes = plan.notes
     for note in notes:
         emit(Warned("refused", note))
+    if settings.dry_run:
+        place = settings.destination
+        free = None if place is None else await run(partial(free_room, place))
+        emit(planned(known, plan, existing, free))
+        raise DryRun("a dry run: nothing was received")
     unwanted = plan.skip.keys() | set(plan.taken)
     fresh = sum(
         kind is not Kind.DIRECTORY and number not in unwanted

@@ -60,12 +60,12 @@ def make_sink(settings: Settings, stdout: BinaryIO | None, *, unattended: bool) 
             # Now, so that no code is used up for a folder that can't be used.
             is_file = settings.names_file
             if is_file:
-                check_root(root.parent)
+                check_root(root.parent, on_trial=not settings.dry_run)
                 check_file(root, settings.existing)
             if not (is_file and os.path.lexists(root)):  # it exists also as a link to nothing
                 # Where a file is to be, no folder is created on trial: in a folder where names can
                 # only be added (`chattr +a`) it would stay.
-                check_root(root, on_trial=not is_file)
+                check_root(root, on_trial=not (is_file or settings.dry_run))
             into = PathSink if is_file else DirectorySink
             return into(
                 root,

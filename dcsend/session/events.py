@@ -23,6 +23,7 @@ from dcsend.session.code_events import (
     ShortCodeServer,
     ShortCodeUsed,
 )
+from dcsend.session.planned import Planned
 from dcsend.session.verdicts import FileFinished, Verdicts, named
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "Finished",
     "Link",
     "ManifestKnown",
+    "Planned",
     "Progressed",
     "Reconnected",
     "ShortCodeOver",
@@ -401,6 +403,7 @@ Event = (
     | Disconnected
     | Left
     | ManifestKnown
+    | Planned
     | Progressed
     | Reconnected
     | ShortCodeOver

@@ -28,6 +28,7 @@ from dcsend.session.checks import show_checks
 from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.destination import without_folder
+from dcsend.session.dry_run import DryRun
 from dcsend.session.events import ManifestKnown, TextExchanged, total_size
 from dcsend.session.outcome import Tally
 from dcsend.session.portions import DiskJobs, Pending
@@ -185,7 +186,7 @@ class Incoming:
                 self._sink,
                 self._anew,
                 decide=self._decide,
-                existing=self._settings.existing,
+                settings=self._settings,
                 run=self._jobs.worker.run,
                 emit=self._tally.emit,
             )
@@ -193,6 +194,8 @@ class Incoming:
             self.answered = not isinstance(exc, DestinationError)
             is_last = self._peer.is_last
             reason = "declined" if self.answered else "error" if is_last else "destination"
+            if isinstance(exc, DryRun):
+                reason = "dry-run"
             self._protocol.decline(reason, self.control.explain(exc))
             await self.control.flush()
             raise

@@ -15,6 +15,7 @@ from dcsend.errors import (
     IntegrityError,
     PartlyDone,
     PeerCannotSave,
+    PeerDryRun,
     PeerRefused,
     RemoteProtocolError,
     SourceError,
@@ -153,6 +154,8 @@ def peer_declined(reason: str, message: str) -> DcsendError:
     """Return the error that ends the sender when the receiver has declined."""
     if reason == "declined":
         return PeerRefused("the other side declined")
+    if reason == "dry-run":
+        return PeerDryRun("the other side has made a dry run, and received nothing")
     if reason == "destination":
         return PeerCannotSave(f"the other side can't save it: {printable(message) or 'no reason'}")
     if reason == "error":  # as "destination", from a listener whose code does not work again

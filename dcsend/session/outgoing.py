@@ -18,6 +18,7 @@ from dcsend.errors import (
     DestinationError,
     IntegrityError,
     PeerCannotSave,
+    PeerDryRun,
     SourceError,
 )
 from dcsend.files.source import Block, FileSource
@@ -195,7 +196,7 @@ class Outgoing:
                 await self._start(event)
             case protocol_events.Declined(reason, message):
                 refusal = peer_declined(reason, message)
-                self.answered = not isinstance(refusal, PeerCannotSave)
+                self.answered = not isinstance(refusal, PeerCannotSave | PeerDryRun)
                 raise refusal
             case protocol_events.Acknowledged(total):
                 self._acknowledge(total)

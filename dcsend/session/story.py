@@ -24,7 +24,7 @@ from dcsend.importing import keep_out
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.destination import make_sink, refuse_two_writers
-from dcsend.session.events import Emit, Finished
+from dcsend.session.events import Emit, Finished, ManifestKnown
 from dcsend.session.introduction import agent, check_name
 from dcsend.session.meeting import meet
 from dcsend.session.offering import OwnOutput, find_offer, refuse_written, report_left_out
@@ -90,6 +90,15 @@ async def send_files(
             if not found.entries:
                 report_left_out(found, settings, tally)
                 raise SourceError("nothing is left to send", "check --exclude and the paths")
+            if settings.dry_run:
+                from dcsend.session.dry_run import would_send
+
+                report_left_out(found, settings, tally)
+                tally.expect(found.entries, found.left_out)
+                offer = ManifestKnown(found.entries, found.left_out)
+                emit(offer)
+                emit(would_send(offer))
+                return
             preparation = Preparation(found, settings, tally, worker)
             if settings.code:
                 preparation.start()
@@ -243,6 +252,10 @@ async def _converse(
         try:
             await conversation.run(mine, arrivals.displaced())
         except DcsendError as error:
+            from dcsend.session.dry_run import DryRun
+
+            if isinstance(error, DryRun):
+                return
             if mine.answered or isinstance(error, LocalProtocolError):
                 raise
             control = mine.control

@@ -47,6 +47,7 @@ export const DECLINE_REASONS = [
   "error",
   "interrupted",
   "timeout",
+  "dry-run",
 ] as const;
 export const STATUSES = ["ok", "mismatch", "failed"] as const;
 export const CANCEL_REASONS = [
