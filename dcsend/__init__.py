@@ -22,7 +22,7 @@ from dcsend.chat.events import (
     StateChanged,
 )
 from dcsend.chat.settings import ChatSettings
-from dcsend.entry import Entry, Existing, Kind, LeftOut
+from dcsend.entry import Chosen, Entry, Existing, Kind, LeftOut
 from dcsend.errors import (
     AuthenticationFailed,
     CodeExpired,
@@ -80,6 +80,7 @@ __all__ = [
     "ChannelOpened",
     "ChatSettings",
     "Checking",
+    "Chosen",
     "CodeExpired",
     "CodeReady",
     "CodeUsed",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.chat.events import ChatEvent
 from dcsend.chat.settings import ChatSettings
-from dcsend.entry import Existing
+from dcsend.entry import Chosen, Existing
 from dcsend.errors import UsageError
 from dcsend.session.events import Event, Finished, ManifestKnown
 from dcsend.session.published import Published, published
@@ -87,7 +87,7 @@ def invite(
     output: str | os.PathLike[str] = ".",
     settings: Settings | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    accept: Callable[[ManifestKnown], Awaitable[bool | Existing]] | None = None,
+    accept: Callable[[ManifestKnown], Awaitable[bool | Existing | Chosen]] | None = None,
     lines: asyncio.Queue[str] | None = None,
     stdout: BinaryIO | None = None,
     confirm: Confirm | None = None,
@@ -185,7 +185,7 @@ async def receive(
     output: str | os.PathLike[str] = ".",
     settings: Settings | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    accept: Callable[[ManifestKnown], Awaitable[bool | Existing]] | None = None,
+    accept: Callable[[ManifestKnown], Awaitable[bool | Existing | Chosen]] | None = None,
     lines: asyncio.Queue[str] | None = None,
     stdout: BinaryIO | None = None,
     ask: Ask | None = None,
@@ -209,7 +209,8 @@ async def receive(
         accept: called with the manifest before any file is accepted; `taken` has the numbers of the
             entries that exist in *output*. False declines; True accepts, unless some exist and
             `settings.existing` is `REFUSE`; `Existing.OVERWRITE`, `RENAME` or `SKIP` accepts and
-            decides about those; `Existing.REFUSE` refuses if some exist, and the code stays valid.
+            decides about those; `Existing.REFUSE` refuses if some exist, and the code stays valid;
+            `Chosen` accepts a part of the offer.
             If None, everything is accepted, except hidden names in the home folder, such as
             `.profile`.
         lines: a queue of lines to send on the text channel during the transfer.

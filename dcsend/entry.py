@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Final, NamedTuple
 
-__all__ = ["NOTHING", "Entry", "Existing", "Kind", "LeftOut"]
+__all__ = ["NOTHING", "Chosen", "Entry", "Existing", "Kind", "LeftOut"]
 
 
 class Kind(enum.StrEnum):
@@ -74,3 +74,12 @@ class Existing(enum.StrEnum):
     "Keep both: the new one is saved as `name (1).ext`."
     SKIP = "skip"
     "Keep the existing one."
+
+
+class Chosen(NamedTuple):
+    """An answer to an offer: a part of it is accepted."""
+
+    unwanted: frozenset[int]
+    "Numbers of the entries that are not received."
+    existing: Existing | None = None
+    "What to do about existing files; None: as the settings have it."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dcsend.entry import Existing
+from dcsend.entry import Chosen, Existing
 from dcsend.session.events import Event, ManifestKnown
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Display(ABC):
         """Show one event; called in order, must not block, must not raise."""
 
     @abstractmethod
-    async def decide(self, manifest: ManifestKnown) -> bool | Existing:
+    async def decide(self, manifest: ManifestKnown) -> bool | Existing | Chosen:
         """Ask whether to accept, and what to do about files that exist; False declines.
 
         Raises:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from dcsend.display.wording import counted, short
-from dcsend.entry import Existing
+from dcsend.entry import Chosen, Existing, Kind
 from dcsend.printable import format_size
 from dcsend.session.events import ManifestKnown
 
-__all__ = ["Question", "question"]
+__all__ = ["Question", "answer_of", "can_choose", "of_chosen", "question"]
 
 _MAX_NAMES: Final = 3
 "Names of existing files in the question."
@@ -62,25 +63,52 @@ def question(
             accepted as an answer, because it may be meant for the earlier question.
     """
     taken = manifest.taken
+    several = can_choose(manifest)
+    choice = "c chooses, l lists all" if several else "l lists all"
     if taken and manifest.existing is Existing.REFUSE:
         them = "it" if len(taken) == 1 else "them"
-        several = f"{_files(len(taken))} in {place} already: {_names(manifest)}"
-        exist = f"{place} exists already" if is_file else several
+        listed = f"{_files(len(taken))} in {place} already: {_names(manifest)}"
+        exist = f"{place} exists already" if is_file else listed
+        c, choose = ("/c", "c to choose, ") if several else ("", "")
         return Question(
             "; ".join(filter(None, (exist, _same(manifest)))),
-            f"overwrite, rename or skip {them}, or accept nothing now? [o/r/s/n, l lists all] ",
+            f"overwrite, rename or skip {them}, or accept nothing now? [o/r/s/n{c}, l lists all] ",
             _POLICIES | _NOT_NOW,
             f"type o to overwrite {them}, r to save beside {them}, s to skip {them}, "
-            "or n to accept nothing now",
+            f"{choose}or n to accept nothing now",
         )
     facts = _facts(manifest)
     if departed:
         why = "Enter alone does not count after a device has left"
         return Question(
-            facts, f"{accept} [y/n, l lists all] ", _YES | _DECLINES, f"type y or n: {why}"
+            facts, f"{accept} [y/n, {choice}] ", _YES | _DECLINES, f"type y or n: {why}"
         )
-    prompt = f"{accept} [Y/n, l lists all] "
+    prompt = f"{accept} [Y/n, {choice}] "
     return Question(facts, prompt, {"": True, **_YES, **_DECLINES}, "type y or n")
+
+
+def can_choose(manifest: ManifestKnown) -> bool:
+    """Return whether there is more than one thing that can be received."""
+    kinds = (kind for kind in manifest.kinds() if kind is not Kind.DIRECTORY)
+    return len(list(itertools.islice(kinds, 2))) == 2
+
+
+def of_chosen(manifest: ManifestKnown, unwanted: frozenset[int]) -> ManifestKnown:
+    """Return the offer without what is not wanted, as far as a question needs it."""
+    taken = [number for number in manifest.taken if number not in unwanted]
+    files = sum(
+        kind is not Kind.DIRECTORY and number not in unwanted
+        for number, kind in enumerate(manifest.kinds())
+    )
+    fresh = max(0, files - len(taken))
+    return replace(manifest, taken=taken, fresh=fresh, resumed=0, same=0, compared=0)
+
+
+def answer_of(decision: bool | Existing, unwanted: frozenset[int]) -> bool | Existing | Chosen:
+    """Return a decision about what is left of an offer without *unwanted*."""
+    if not unwanted or not decision or decision is Existing.REFUSE:
+        return decision
+    return Chosen(unwanted, decision if isinstance(decision, Existing) else None)
 
 
 def _facts(manifest: ManifestKnown) -> str:

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Final
 
 from dcsend.display import wording
 from dcsend.display.base import Display
+from dcsend.display.choosing import choose, show_list
 from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.codes import CodeDisplay, CodeOptions
 from dcsend.display.file_lines import FileLines
 from dcsend.display.keyboard import Keyboard
-from dcsend.display.offer import question
+from dcsend.display.offer import Question, answer_of, can_choose, of_chosen, question
 from dcsend.display.plan import describe_plan, list_offer
 from dcsend.display.qr import Request
 from dcsend.display.quiet import show_error, show_snippet
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.transfer_rows import TransferRows
-from dcsend.entry import Existing, Kind
+from dcsend.entry import Chosen, Existing, Kind
 from dcsend.errors import DestinationError, UsageError
 from dcsend.listing import is_one_file
 from dcsend.printable import format_size, printable
@@ -171,36 +172,50 @@ class TerminalDisplay(Display):
             case Warned() | Failed() | Finished():
                 self._conclude(event)
 
-    async def decide(self, manifest: ManifestKnown) -> bool | Existing:
+    async def decide(self, manifest: ManifestKnown) -> bool | Existing | Chosen:
         """Ask whether to accept; `l` lists all entries first; the end of input means `n`."""
         if self._keyboard is None:
             raise UsageError(
                 "can't ask whether to accept: standard input is not a terminal",
                 "add -y to accept every offer",
             )
+        unwanted = frozenset[int]()
+        asked = self._asked(manifest)
+        while True:
+            answer = await self._ask(asked.prompt)
+            typed = "n" if answer is None else answer.strip().lower()
+            if typed in asked.answers:
+                return answer_of(asked.answers[typed], unwanted)
+            if typed in ("l", "list"):
+                await show_list(manifest, self._ask, self._screen.lines, self._err)
+            elif typed in ("c", "choose") and can_choose(manifest):
+                entries = manifest.entries
+                chosen = await choose(entries, self._ask, self._screen.lines, self._err)
+                if chosen is not None:
+                    unwanted = chosen
+                    asked = self._asked(of_chosen(manifest, unwanted))
+            else:
+                self._write(asked.reminder)
+
+    def _asked(self, manifest: ManifestKnown) -> Question:
+        """Return the question about an offer, and show what precedes it."""
+        names_file, departed = self._saves_as, self._departed
         asked = question(
-            manifest,
-            self._question(),
-            self._place(),
-            is_file=self._saves_as,
-            departed=self._departed,
+            manifest, self._question(), self._place(), is_file=names_file, departed=departed
         )
         if asked.facts:
             self._write(asked.facts)
-        while True:
-            self._screen.ask(asked.prompt)
-            answer = await self._keyboard.ask()
-            if answer is None:
-                self._screen.clear()
-                return asked.answers["n"]
+        return asked
+
+    async def _ask(self, text: str) -> str | None:
+        """Return the answer to a question; None at the end of input."""
+        self._screen.ask(text)
+        answer = await self._keyboard.ask() if self._keyboard is not None else None
+        if answer is None:
+            self._screen.clear()
+        else:
             self._screen.answered()
-            typed = answer.strip().lower()
-            if typed in asked.answers:
-                return asked.answers[typed]
-            if typed in ("l", "list"):
-                await self._list(manifest, self._keyboard)
-            else:
-                self._write(asked.reminder)
+        return answer
 
     @property
     def prompt(self) -> CodePrompt | None:
@@ -316,27 +331,6 @@ class TerminalDisplay(Display):
 
     def _place(self) -> str:
         return printable(os.path.abspath(os.path.expanduser(self._options.output)))
-
-    async def _list(self, manifest: ManifestKnown, keyboard: Keyboard) -> None:
-        """List all entries, one window at a time."""
-        columns, rows = self._err.window
-        page: list[str] = []
-        room = rows - 1
-        for shown, line in enumerate(wording.list_entries(manifest)):
-            room -= -(-wording.width(line) // columns)
-            if page and room < 0:
-                self._screen.lines(page)
-                total = len(manifest.entries)
-                self._screen.ask(f"{shown} of {total}; Enter lists more, q ends the list ")
-                answer = await keyboard.ask()
-                if answer is None:
-                    return  # end of input: `decide` gets None as well
-                self._screen.answered()
-                if answer.strip():
-                    return
-                page, room = [], rows - 1 - -(-wording.width(line) // columns)
-            page.append(line)
-        self._screen.lines(page)
 
     def _show_file(self, event: FileFinished) -> None:
         self._rows.end_file(event.path)

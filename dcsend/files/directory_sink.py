@@ -11,7 +11,7 @@ import contextlib
 import enum
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -115,7 +115,7 @@ class DirectorySink:
         """See `Sink.is_checking`."""
         return self._writer.is_checking
 
-    def plan(self, entries: Sequence[Entry]) -> Plan:
+    def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Examine a manifest before anything is accepted; see `Sink.plan`."""
         self._advance("plan")
         manifest = entries if isinstance(entries, Entries) else Entries(entries)
@@ -130,6 +130,7 @@ class DirectorySink:
                 self._existing,
                 unattended=self._unattended,
                 present=self._present,
+                unwanted=unwanted,
             )
         except OSError as error:
             raise explain(error, str(self._root)) from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from dcsend.entry import Entry
 from dcsend.files.directory_sink import DirectorySink
@@ -18,11 +18,11 @@ class PathSink(DirectorySink):
     The arguments are those of `DirectorySink`; *root* is the path.
     """
 
-    def plan(self, entries: Sequence[Entry]) -> Plan:
+    def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Examine a manifest; see `Sink.plan`."""
         if is_one_file(entries):
             entries = [entries[0]._replace(path=self._root.name)]
             self._root = self._root.parent
             # The user has given the name, so it need not be shown.
             self._unattended = False
-        return super().plan(entries)
+        return super().plan(entries, unwanted)

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from array import array
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ def plan_folder(
     *,
     unattended: bool = False,
     present: Present | None = None,
+    unwanted: Container[int] = (),
 ) -> Plan:
     """Examine the name of each entry, and look for existing files.
 
@@ -55,6 +57,7 @@ def plan_folder(
         existing: what to do about existing files.
         unattended: the names are accepted without being shown to a person.
         present: finds files that are there already.
+        unwanted: numbers of the entries that are skipped.
 
     Raises:
         DestinationError: *root* can't be written, or has not enough room.
@@ -66,7 +69,10 @@ def plan_folder(
         root, index, existing, ForbiddenPlaces(root, unattended=unattended), collisions, present
     )
     for number, entry in enumerate(entries):
-        survey.examine(number, entry)
+        if number in unwanted:
+            survey.skip[number] = "declined"
+        else:
+            survey.examine(number, entry)
     refusal = survey.refusal()
     found = find_parts(entries, survey.skip, str(root))
     # With a refusal, the room is not known: it depends on the policy that is chosen instead.

@@ -6,7 +6,7 @@ Imports of `files` only the values in it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -96,8 +96,12 @@ class Sink(Protocol):
     def is_checking(self) -> bool:
         """Whether `finish` would wait for that; may be read by another thread."""
 
-    def plan(self, entries: Sequence[Entry]) -> Plan:
+    def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Examine a manifest before anything is accepted; called once, first.
+
+        Args:
+            entries: the manifest.
+            unwanted: numbers of the entries that a person does not want.
 
         Raises:
             DestinationError: nothing can be received.

@@ -7,7 +7,7 @@ the reader has received its bytes.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import BinaryIO
 
 from dcsend.content import Abort, Content, Data, End, Hole, Restart
@@ -45,7 +45,7 @@ class StreamSink:
         """False; see `Sink`."""
         return False
 
-    def plan(self, entries: Sequence[Entry]) -> Plan:
+    def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Refuse a manifest that is not one file or text; see `Sink.plan`."""
         wanted = [n for n, entry in enumerate(entries) if entry.kind in (Kind.FILE, Kind.TEXT)]
         if len(entries) != 1 or len(wanted) != 1:

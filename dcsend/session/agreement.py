@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
-from dcsend.entry import Existing, Kind
+from dcsend.entry import Chosen, Existing, Kind
 from dcsend.errors import PeerRefused
 from dcsend.files.room import free_room
 from dcsend.files.sink import Plan, Sink
@@ -22,10 +22,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-Decide = Callable[[ManifestKnown], Awaitable[bool | Existing]]
+Decide = Callable[[ManifestKnown], Awaitable[bool | Existing | Chosen]]
 """Called once, with the offer and what of it exists already. False declines, True accepts; a policy
-accepts, too, and replaces that of the settings. `Existing.REFUSE` accepts unless files exist; if
-some do, the offer is refused as without a question, and the code works again."""
+accepts, too, and replaces that of the settings; `Chosen` accepts a part. `Existing.REFUSE` accepts
+unless files exist; if some do, the offer is refused as without a question, and the code works
+again."""
 
 
 class _InThread(Protocol):
@@ -71,9 +72,9 @@ async def agree(
         free = None if place is None else await run(partial(free_room, place))
         emit(planned(known, plan, existing, free))
         raise DryRun("a dry run: nothing was received")
-    unwanted = plan.skip.keys() | set(plan.taken)
+    known_already = plan.skip.keys() | set(plan.taken)
     fresh = sum(
-        kind is not Kind.DIRECTORY and number not in unwanted
+        kind is not Kind.DIRECTORY and number not in known_already
         for number, kind in enumerate(known.kinds())
     )
     compared = sum(file.size for file in plan.present.values())
@@ -89,10 +90,13 @@ async def agree(
     answer = await decide(offer)
     if not answer:
         raise PeerRefused("you declined")
-    if isinstance(answer, Existing) and answer is not existing and anew is not None:
+    unwanted = answer.unwanted if isinstance(answer, Chosen) else frozenset[int]()
+    policy = answer.existing if isinstance(answer, Chosen) else answer
+    policy = policy if isinstance(policy, Existing) else existing
+    if (policy is not existing or unwanted) and anew is not None:
         await run(sink.close)
-        sink = await run(partial(anew, answer))
-        plan = await run(partial(sink.plan, known.entries))
+        sink = await run(partial(anew, policy))
+        plan = await run(partial(sink.plan, known.entries, unwanted))
         for note in plan.notes:
             if note not in notes:
                 emit(Warned("refused", note))

@@ -216,7 +216,7 @@ class Incoming:
         async for number, reason in in_turns(plan.skip.items()):
             await self._peer.conversation.room()
             entry = self._entries[number]
-            if entry.kind is not Kind.DIRECTORY or reason != "exists":
+            if entry.kind is not Kind.DIRECTORY or reason not in ("exists", "declined"):
                 file = skipped("receiver", entry, reason)
                 self._tally.report(file, number, lasting=reason == "unsafe")
         skip = dict(plan.skip)

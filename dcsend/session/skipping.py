@@ -28,7 +28,7 @@ _LEFT_OUT: Final[Mapping[str, _Words]] = {
     "sender": {
         "exists": "the receiver has a file of this name",
         "same": THERE,
-        "declined": "the receiver did not accept it",
+        "declined": "not wanted",
     },
 }
 "By role and by the reason in Accept; these are no failures."

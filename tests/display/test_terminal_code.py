@@ -278,7 +278,7 @@ async def test_question_is_broken_between_words() -> None:
     typist = Typist(pty, ["y"])
     display = Seat(pty).display(keyboard=typist, output="/a/longer/path")  # type: ignore[arg-type]
     assert await display.decide(MANIFEST) is True
-    assert pty.look() == ["accept and save in /a/longer/path?", "  [Y/n, l lists all] y"]
+    assert pty.look() == ["accept and save in /a/longer/path?", "  [Y/n, c chooses, l lists all] y"]
     pty.close()
 
 

@@ -44,7 +44,9 @@ async def test_question_is_asked_until_it_is_answered(
     typist = Typist(seat.pty, answers)
     display = seat.display(keyboard=typist, output="/x")  # type: ignore[arg-type]
     assert await display.decide(MANIFEST) is accepted
-    assert typist.questions == ["accept and save in /x? [Y/n, l lists all]"] * len(answers)
+    assert typist.questions == ["accept and save in /x? [Y/n, c chooses, l lists all]"] * len(
+        answers
+    )
     assert ("  a.txt" in seat.pty.written) is ("l" in answers or "L" in answers)
 
 
@@ -67,7 +69,7 @@ async def test_person_is_asked_what_to_do_with_files_that_exist(
     display = seat.display(keyboard=typist, output="/x")  # type: ignore[arg-type]
     offer = ManifestKnown([Entry(name, size=1) for name in "abcde"], taken=[0, 1, 2, 4])
     assert await display.decide(offer) is accepted
-    prompt = "overwrite, rename or skip them, or accept nothing now? [o/r/s/n, l lists all]"
+    prompt = "overwrite, rename or skip them, or accept nothing now? [o/r/s/n/c, l lists all]"
     assert typist.questions == [prompt] * len(answers)
     assert "4 files exist in /x already: a, b, c and 1 more" in seat.pty.written
 
@@ -95,7 +97,7 @@ async def test_question_names_what_an_option_does_with_files_that_exist(
     offer = ManifestKnown(entries, taken=taken, existing=existing, fresh=fresh)
     assert await display.decide(offer) is True
     assert facts in seat.pty.written
-    assert typist.questions == ["accept and save in /x? [Y/n, l lists all]"]
+    assert typist.questions == ["accept and save in /x? [Y/n, c chooses, l lists all]"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,10 @@ async def test_question_stays_last_when_something_comes_in_between(seat: Seat) -
 
     typist.ask = ask  # type: ignore[method-assign]
     await display.decide(MANIFEST)
-    assert seat.pty.look()[:2] == ["other side: hi", "accept and save in /x? [Y/n, l lists all] y"]
+    assert seat.pty.look()[:2] == [
+        "other side: hi",
+        "accept and save in /x? [Y/n, c chooses, l lists all] y",
+    ]
 
 
 async def test_question_left_without_answer_stays_above_the_error(seat: Seat) -> None:
@@ -195,7 +200,7 @@ async def test_question_left_without_answer_stays_above_the_error(seat: Seat) ->
     await display.decide(MANIFEST)
     display.show(Failed(PeerRefused("the other side cancelled")))
     assert seat.pty.look() == [
-        "accept and save in /x? [Y/n, l lists all]",
+        "accept and save in /x? [Y/n, c chooses, l lists all]",
         "dcsend: the other side cancelled",
     ]
 

@@ -12,7 +12,7 @@ from tests.support.processes import Program, Stage
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of its own")
 
-PROMPT = b"overwrite, rename or skip it, or accept nothing now? [o/r/s/n, l lists all] "
+PROMPT = b"overwrite, rename or skip it, or accept nothing now? [o/r/s/n/c, l lists all] "
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_question_states_the_effect_of_an_option(
 ) -> None:
     receiver = stage.run("receive", sender.code, "-o", folder, "--skip", terminal=True)
     receiver.until_shown(b"1 file exists and is skipped; 1 is new")
-    receiver.until_shown(b"[Y/n, l lists all] ")
+    receiver.until_shown(b"[Y/n, c chooses, l lists all] ")
     receiver.write(b"\n")
     assert (sender.end().status, receiver.end().status) == (0, 0)
     assert sorted(os.listdir(folder)) == ["file", "other"]

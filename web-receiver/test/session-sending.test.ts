@@ -122,7 +122,7 @@ describe("what the receiver does not take", () => {
       );
     await page.run.finished;
     expect(page.of("file").map(({ status, reason }) => [status, reason])).toEqual([
-      ["skipped", "the receiver did not accept it"],
+      ["skipped", "not wanted"],
       ["failed", "the receiver refuses this name"],
       ["ok", ""],
     ]);

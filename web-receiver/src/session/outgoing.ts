@@ -59,7 +59,7 @@ interface Sent {
 const SKIPPED: Readonly<Record<string, readonly [string, Fault | null]>> = {
   exists: ["the receiver has a file of this name", null],
   same: ["it is there already", null],
-  declined: ["the receiver did not accept it", null],
+  declined: ["not wanted", null],
   unsafe: ["the receiver refuses this name", "destination"],
   unsupported: ["the receiver can't take this kind", "destination"],
   failed: ["the receiver could not make it", "destination"],
