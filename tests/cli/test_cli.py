@@ -299,6 +299,7 @@ def test_words_without_a_short_code_are_refused(tmp_path: Path, idle: list[str])
     assert (status, "--code is for a short code" in err) == (2, True)
 
 
+@pytest.mark.full
 def test_message_about_relay_only_names_the_server_and_the_relay_that_are_missing() -> None:
     status, _, err = run("send", "--text", "x", "--relay-only")
     assert status == 2
