@@ -1,5 +1,5 @@
 /** A mailbox over one WebSocket after the other, whose server is the test. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import {
   ConnectionFailed,
   DcsendError,
@@ -102,6 +102,18 @@ describe("a server that can't be used ends with one line", () => {
     expect(await error).toBeInstanceOf(ConnectionFailed);
     expect(await error).toMatchObject({ message: "the server server.example can't be reached" });
     expect(network.last.isClosed).toBe(true);
+  });
+
+  test("that has served this page", async () => {
+    vi.stubGlobal("location", { protocol: "http:", host: "server.example" });
+    const server = { url: "ws://server.example/v1", name: "ws://server.example/v1" };
+    const network = new FakeNetwork();
+    const error = reasonOf(join(server, "7", { newSocket: network.newSocket, pauses }));
+    network.last.drop();
+    expect(await error).toMatchObject({
+      hint: "open the new link, or scan the new QR code: the dcsend of this page has ended",
+    });
+    vi.unstubAllGlobals();
   });
 
   test("to which the browser does not connect", async () => {

@@ -16,6 +16,8 @@ interface Added {
 
 /** A server with a mailbox for each number. */
 export class MemoryServer {
+  /** Whether it answers pings, as a server that works does. */
+  answersPings = true;
   /** Fields of `welcome`. */
   welcome: object = {};
   readonly #added = new Map<string, Added[]>();
@@ -115,7 +117,7 @@ class MemorySocket {
         server.add({ side: this.#side, phase: fields.phase, body: fields.body }, this.#number);
         break;
       case "ping":
-        this.#deliver({ type: "pong", pong: fields.ping });
+        if (server.answersPings) this.#deliver({ type: "pong", pong: fields.ping });
         break;
       case "close":
         server.moods.push(fields.mood);

@@ -367,6 +367,17 @@ test("an unknown number fails after 2 s, without a guess", async () => {
   expect(attempts.begun[0]?.isClosed).toBe(true);
 });
 
+test("a server that does not answer has not said that there is no code", async () => {
+  const [server, attempts] = [new MemoryServer(), new Attempts()];
+  server.answersPings = false;
+  const other = new Joined(server, attempts, "7-walrus-umbrella");
+  await vi.advanceTimersByTimeAsync(4999);
+  expect(other.state).toEqual({});
+  await vi.advanceTimersByTimeAsync(1);
+  expect(other.state.error?.message).toMatch(/^the connection to the server .* is slow or lost$/);
+  expect(other.spent).toBe(0);
+});
+
 test("an allocator that does not answer is given up after 15 s", async () => {
   const { server, attempts, page } = await shown();
   server.change = (added) => (added.phase === "b0" ? { ...added, phase: "b9" } : added);

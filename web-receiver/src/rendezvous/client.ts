@@ -127,6 +127,11 @@ export class ServerMailbox implements Mailbox {
     return this.#protocol.number;
   }
 
+  /** Whether all messages that the mailbox has have arrived, as far as the server has answered. */
+  get isCurrent(): boolean {
+    return this.#protocol.isCurrent;
+  }
+
   get motd(): string {
     return this.#protocol.motd;
   }

@@ -155,6 +155,10 @@ export class SocketConversation {
   #closed(): void {
     if (this.#isOpen) {
       this.#lost("has closed the connection", `try again, or ${OTHER_SERVER}`);
+    } else if (this.#url.startsWith(`ws://${globalThis.location?.host}/`)) {
+      // The mailbox of the terminal that has served the page, over plain http.
+      const hint = "open the new link, or scan the new QR code: the dcsend of this page has ended";
+      this.#lost("can't be reached", hint);
     } else {
       let first = "";
       // A page from disk has the origin `null`, which the stock server refuses by default.

@@ -7,7 +7,11 @@
 import { ConnectionFailed, DcsendError, RemoteProtocolError, WrongWords } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
-import { join as joinMailbox, type MailboxOptions } from "../rendezvous/client.ts";
+import {
+  join as joinMailbox,
+  type MailboxOptions,
+  type ServerMailbox,
+} from "../rendezvous/client.ts";
 import { Joiner } from "../rendezvous/handshake.ts";
 import type { IceServer } from "../rendezvous/ice_servers.ts";
 import type { Item } from "../rendezvous/items.ts";
@@ -30,6 +34,8 @@ import {
  * shown. The stock server makes a mailbox for any number, so an unknown number has no other sign.
  */
 const POSTED = 2;
+/** Seconds from then on for a server that has not answered: it has not said that there is no code. */
+const SLOW = 3;
 /** Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile. */
 export const ANSWER = 15;
 
@@ -81,7 +87,7 @@ export async function join(
     const offer = attempt.describe();
     offer.catch(() => undefined);
     const unknown = options.isLink ? new ConnectionFailed(...LINK) : notFound(code, server);
-    const first = await Promise.race([before(POSTED, posted(mailbox), unknown), gone]);
+    const first = await Promise.race([message(mailbox, server, unknown), gone]);
     const joiner = new Joiner(code.secret(), code.number);
     const joined = guess(mailbox, attempt, first, described("offer", await offer), joiner, options);
     // Otherwise the allocator shows no new code until its attempt has failed.
@@ -97,6 +103,18 @@ export async function join(
   } finally {
     signal.removeEventListener("abort", leave);
   }
+}
+
+/** Return the message that waits in the mailbox; reject with `unknown` if there is none. */
+async function message(mailbox: ServerMailbox, server: Server, unknown: DcsendError) {
+  const found = posted(mailbox);
+  try {
+    return await before(POSTED, found, unknown);
+  } catch (error) {
+    if (error !== unknown || mailbox.isCurrent) throw error;
+  }
+  const slow = `the connection to the server ${server.name} is slow or lost`;
+  return before(SLOW, found, new ConnectionFailed(slow, "try again: the code is not used up"));
 }
 
 /** Return the message that waits in the mailbox. */
