@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Abort", "Content", "Data", "End", "Hole", "Restart"]
+__all__ = ["Abort", "Content", "Data", "End", "Hole", "Repair", "Restart"]
 
 
 class Data(NamedTuple):
@@ -80,4 +80,19 @@ class Restart(NamedTuple):
     "See `Data`."
 
 
-Content = Data | Hole | End | Abort | Restart
+class Repair(NamedTuple):
+    """Bytes of a part that were changed on the disk, as the sender has them."""
+
+    number: int
+    "Place of the entry in the manifest, from 0."
+    offset: int
+    "Bytes from the start of the file."
+    length: int
+    "Bytes; 0 if the sender does not send the rest of the range."
+    payload: bytes | memoryview = b""
+    "Empty for zeros."
+    cost: int = 0
+    "See `Data`."
+
+
+Content = Data | Hole | End | Abort | Restart | Repair

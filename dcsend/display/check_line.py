@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dcsend.display.wording import clipped, describe_check
-from dcsend.session.events import Checking
+from dcsend.display.wording import clipped, describe_check, describe_damage
+from dcsend.session.events import Checking, Damaged
 
 __all__ = ["CheckLine"]
 
@@ -23,12 +23,14 @@ class CheckLine:
         self._announced = ""
         "Path of the last file that `update` has returned a line for."
 
-    def update(self, event: Checking) -> str:
+    def update(self, event: Checking | Damaged) -> str:
         """Show this event instead; nothing if the check is complete.
 
         Returns:
-            The line to write for a file, once, where rows can't be replaced; otherwise empty.
+            The line to write, for a file once where rows can't be replaced; otherwise empty.
         """
+        if isinstance(event, Damaged):
+            return describe_damage(event, sends=self._sends)
         self._event = None if event.bytes == event.total else event
         if self._redrawn or self._event is None or event.path == self._announced:
             return ""

@@ -36,6 +36,7 @@ from dcsend.session.events import (
     Checking,
     CodeReady,
     Connected,
+    Damaged,
     DescriptionReady,
     Disconnected,
     Event,
@@ -163,7 +164,7 @@ class TerminalDisplay(Display):
                 self._show_connection(event)
             case ManifestKnown() | Planned():
                 self._show_manifest(event)
-            case Progressed() | Checking() | Disconnected() | Reconnected():
+            case Progressed() | Checking() | Damaged() | Disconnected() | Reconnected():
                 self._rows.show(event)
             case FileFinished():
                 self._show_file(event)
@@ -384,8 +385,7 @@ class TerminalDisplay(Display):
 
     def _broken(self, text: str) -> list[str]:
         """Break a sentence between words, on a terminal."""
-        columns = self._err.window[0]
-        return wording.wrapped(text, columns) if self._err.terminal else [text]
+        return wording.wrapped(text, self._err.window[0]) if self._err.terminal else [text]
 
     def _show_more(self) -> None:
         """Write how many files had no line."""

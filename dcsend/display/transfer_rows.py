@@ -10,7 +10,7 @@ from dcsend.display.outage import Outage, announced
 from dcsend.display.screen import Screen
 from dcsend.display.standstill import Standstill
 from dcsend.display.streams import Stream
-from dcsend.session.events import Checking, Disconnected, Progressed, Reconnected
+from dcsend.session.events import Checking, Damaged, Disconnected, Progressed, Reconnected
 
 __all__ = ["TransferRows"]
 
@@ -44,12 +44,12 @@ class TransferRows:
         """Note how many files there are: of several, the current one has a bar, too."""
         self._several = files > 1
 
-    def show(self, event: Progressed | Checking | Disconnected | Reconnected) -> None:
+    def show(self, event: Progressed | Checking | Damaged | Disconnected | Reconnected) -> None:
         """Show one event."""
         match event:
             case Progressed():
                 self._progress(event)
-            case Checking():
+            case Checking() | Damaged():
                 if line := self._check.update(event):
                     self._write(line)
                 else:

@@ -16,7 +16,14 @@ from typing import Final
 from dcsend.entry import Entry, Kind, LeftOut
 from dcsend.files.names import is_hidden
 from dcsend.printable import format_size, printable
-from dcsend.session.events import Checking, Connected, FileFinished, Finished, ManifestKnown
+from dcsend.session.events import (
+    Checking,
+    Connected,
+    Damaged,
+    FileFinished,
+    Finished,
+    ManifestKnown,
+)
 
 __all__ = [
     "LONGEST",
@@ -346,6 +353,18 @@ def describe_check(event: Checking, *, sends: bool) -> str:
     percent = 100 * event.bytes // event.total if event.total else 100
     verb = "sent" if sends else "received"
     return f"checking {format_size(event.total)} {verb} earlier, {percent} %"
+
+
+def describe_damage(event: Damaged, *, sends: bool) -> str:
+    """Describe which bytes of a part are sent again.
+
+    >>> describe_damage(Damaged("film.mkv", 12_000_000, 20_000_000), sends=False)
+    'bytes 12 to 20 MB of film.mkv were changed on the disk and are sent again'
+    """
+    first, last = event.start // 1_000_000, -(-event.end // 1_000_000)
+    disk = "the receiver's disk" if sends else "the disk"
+    name = short(event.path)
+    return f"bytes {first} to {last} MB of {name} were changed on {disk} and are sent again"
 
 
 def made(event: Finished) -> list[tuple[int, str]]:

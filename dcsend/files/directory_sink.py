@@ -25,7 +25,7 @@ from dcsend.files.folder import USE_DESCRIPTORS
 from dcsend.files.folder_writer import FolderWriter
 from dcsend.files.planning import plan_folder
 from dcsend.files.present import Present
-from dcsend.files.sink import Outcome, Plan
+from dcsend.files.sink import Damage, Outcome, Plan
 from dcsend.files.syncing import FILE_SYSTEM_SYNC, FileSystemSync
 from dcsend.files.trailing import Checked
 from dcsend.listing import Entries, Index
@@ -114,6 +114,10 @@ class DirectorySink:
     def is_checking(self) -> bool:
         """See `Sink.is_checking`."""
         return self._writer.is_checking
+
+    def take_damage(self) -> Sequence[Damage]:
+        """See `Sink.take_damage`."""
+        return self._writer.take_damage()
 
     def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Examine a manifest before anything is accepted; see `Sink.plan`."""

@@ -9,9 +9,9 @@ from typing import Final
 
 from dcsend.entry import Kind
 from dcsend.errors import DcsendError, DestinationError, LocalProtocolError
+from dcsend.files.final_names import NameTaken
 from dcsend.files.intake import Intake, TextIntake
 from dcsend.files.name_collisions import NameCollisions
-from dcsend.files.part import NameTaken
 from dcsend.files.sink import Outcome
 from dcsend.listing import Entries
 from dcsend.printable import printable

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole, Restart
+from dcsend.content import Abort, Content, Data, End, Hole, Repair, Restart
 from dcsend.entry import Existing, Kind
 from dcsend.errors import DcsendError, DestinationError, SourceError
 from dcsend.files.committing import CommitQueue, Committed, FileSystemError
@@ -33,7 +33,7 @@ from dcsend.files.part_checks import PartChecks
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.planned_folders import PlannedFolders
 from dcsend.files.present import KeptFile
-from dcsend.files.sink import Plan
+from dcsend.files.sink import Damage, Plan
 from dcsend.files.syncing import MANY, FileSystemSync
 from dcsend.files.trailing import Checked
 from dcsend.listing import Entries, Index
@@ -99,6 +99,10 @@ class FolderWriter:
     def is_checking(self) -> bool:
         """See `Sink.is_checking`."""
         return self._checks.is_checking
+
+    def take_damage(self) -> Sequence[Damage]:
+        """See `Sink.take_damage`."""
+        return self._checks.take_damage()
 
     def apply(self, portion: Sequence[Content], *, more: bool) -> None:
         """Carry out *portion*; see `Sink.apply`.
@@ -178,18 +182,14 @@ class FolderWriter:
             return
         try:
             match operation:
-                case Data():
-                    file = self._file(number)
-                    file.check(operation.offset, len(operation.payload))
-                    file.write(operation.payload)
-                case Hole():
-                    file = self._file(number)
-                    file.check(operation.offset, operation.length)
-                    file.skip(operation.length)
+                case Data() | Hole():
+                    self._append(self._file(number), operation)
                 case End():
                     self._complete(operation)
                 case Restart():
                     self._restart(number)
+                case Repair():
+                    self._checks.repair(operation)
                 case Abort():
                     reason = printable(operation.reason) or "no reason given"
                     text = f"{self.table.name(number)}: the sender aborted it: {reason}"
@@ -200,6 +200,15 @@ class FolderWriter:
             self._fail_entry(number, self._tree.classify(error, self._entries[number].path))
         except DcsendError as error:
             self._fail_entry(number, error)
+
+    @staticmethod
+    def _append(file: IncomingFile | KeptFile | TextIntake, content: Data | Hole) -> None:
+        if isinstance(content, Hole):
+            file.check(content.offset, content.length)
+            file.skip(content.length)
+        else:
+            file.check(content.offset, len(content.payload))
+            file.write(content.payload)
 
     def _restart(self, number: int) -> None:
         """Remove the part of a file that begins again."""
@@ -229,7 +238,10 @@ class FolderWriter:
             file = self._open[end.number]
             try:
                 if isinstance(file, PartFile):
-                    file.settle(wait=True)
+                    if not file.settle(wait=True):
+                        if not wait:
+                            continue  # it has been changed: see `take_damage`
+                        file.fail_changed()
                     self._checks.verified(end.number)
                 self._compare(end, file)
             except DestinationLost:

@@ -11,9 +11,9 @@ from typing import Final
 
 from dcsend.entry import Existing
 from dcsend.errors import DestinationError
+from dcsend.files.final_names import NameTaken, candidate_names, check_replaceable
 from dcsend.files.folder import Folder, is_link
 from dcsend.files.names import PART_SUFFIX, safe_path, safe_target
-from dcsend.files.part import NameTaken, candidate_names, check_replaceable
 from dcsend.listing import Entries, Index
 from dcsend.printable import printable
 

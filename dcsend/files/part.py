@@ -17,20 +17,22 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
-from typing import Final
+from collections.abc import Callable, Collection
 
+from dcsend.content import Repair
 from dcsend.entry import Entry, Existing
 from dcsend.errors import DestinationError
 from dcsend.files.disk import NONBLOCK, close_quietly
+from dcsend.files.final_names import check_replaceable, claim_name, name_appeared
 from dcsend.files.folder import Folder, Identity, identity
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.intake import zeros
 from dcsend.files.interval_sync import IntervalSync
 from dcsend.files.journal import Journal, wants_journal
 from dcsend.files.locking import locked_error, try_lock
-from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, folded, numbered
+from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, folded
 from dcsend.files.placed_files import PlacedFiles
+from dcsend.files.repairing import overwrite
 from dcsend.files.resuming import (
     changed_error,
     damaged_error,
@@ -41,19 +43,9 @@ from dcsend.files.resuming import (
 from dcsend.files.trailing import Changed, Trailing
 from dcsend.printable import printable
 
-__all__ = [
-    *("NameTaken", "PartFile", "PartOfThisRun", "candidate_names", "check_replaceable"),
-    *("claim_name", "create_part", "remove_stale"),
-]
+__all__ = ["PartFile", "PartOfThisRun", "create_part", "remove_stale"]
 
 logger = logging.getLogger(__name__)
-
-_MAX_NUMBER: Final = 9999
-"Largest number in `NAME (1)`, `NAME (2)` and so on."
-
-
-class NameTaken(DestinationError):
-    """A file that did not exist when the manifest was examined has the final name."""
 
 
 class PartOfThisRun(DestinationError):
@@ -80,7 +72,7 @@ class PartFile(IncomingFile):
 
     __slots__ = (
         *("_changed", "_check", "_identity", "_journal", "_key", "_line", "_own_parts"),
-        "_part",
+        *("_part", "_reported"),
     )
 
     def __init__(
@@ -114,7 +106,9 @@ class PartFile(IncomingFile):
         self._line = 0
         "Offset from which on `hasher` is; that of the last line of the journal during the check."
         self._changed: Changed | None = None
-        "What the check has found."
+        "What the check has found, until it is received again."
+        self._reported = False
+        "Whether `take_change` has returned that."
         try:
             if start:
                 self._continue(start, mode)
@@ -161,7 +155,7 @@ class PartFile(IncomingFile):
         self._note()
 
     def settle(self, *, wait: bool = False) -> bool:
-        """Return whether the digest is of all received bytes.
+        """Return whether the digest is of all received bytes; never if the part `is_changed`.
 
         That of a part of an earlier run is computed in a thread, which gets as far as the bytes
         that were written when this method was last called.
@@ -170,18 +164,19 @@ class PartFile(IncomingFile):
             wait: compute the rest now.
 
         Raises:
-            DestinationError: the part differs from its journal.
             OSError: it can't be read.
         """
         if self._check is None:
             return True
+        if self._changed is not None:
+            return False
         written = self.position - self._hole
         try:
             check = self._check
             hasher = check.finish(written) if wait else check.catch_up(written)
         except Changed as changed:
-            self._changed = changed
-            raise damaged_error(self.entry, changed) from None
+            self._changed, self._reported = changed, False
+            return False
         if hasher is None:
             return False
         for block in zeros(self._hole):
@@ -209,6 +204,43 @@ class PartFile(IncomingFile):
         """Whether `settle` has allowed bytes that are not verified yet."""
         return self._check is not None and self._check.is_busy
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether the part differs from its journal."""
+        return self._changed is not None
+
+    def take_change(self) -> tuple[int, int] | None:
+        """Return, once, where the changed range starts and ends; None if there is none."""
+        if self._changed is None or self._reported:
+            return None
+        self._reported = True
+        return self._changed.good, self._changed.bad
+
+    def fail_changed(self) -> None:
+        """Raise `DestinationError` if the part `is_changed`."""
+        if self._changed is not None:
+            raise damaged_error(self.entry, self._changed)
+
+    def repair(self, repair: Repair) -> None:
+        """Write bytes of the changed range; after the last, it is verified again.
+
+        Raises:
+            DestinationError: the sender does not send them.
+            OSError: a system call failed.
+        """
+        changed, check = self._changed, self._check
+        if changed is None or check is None:
+            return
+        end = repair.offset + repair.length
+        if not repair.length or not changed.good <= repair.offset < end <= changed.bad:
+            self.fail_changed()
+        overwrite(self._fd, repair)
+        written = os.lseek(self._fd, self.position - self._hole, os.SEEK_SET)
+        if end == changed.bad:
+            self._changed = None
+            check.resume()
+            check.follow(written)
+
     def _note(self) -> None:
         """Write a line of the journal and begin a sync, if it is time for one."""
         if (
@@ -230,7 +262,7 @@ class PartFile(IncomingFile):
         if existing is Existing.OVERWRITE:
             check_replaceable(self.folder, self._name, placed, self.entry.path)
         elif existing is not Existing.RENAME and self.folder.lstat(self._name) is not None:
-            raise _appeared(self._name)
+            raise name_appeared(self._name)
 
     @property
     def descriptor_count(self) -> int:
@@ -327,63 +359,6 @@ class PartFile(IncomingFile):
     def _release(self) -> None:
         self._own_parts.discard(self._key)
         super()._release()
-
-
-def candidate_names(folder: Folder, name: str, existing: Existing) -> Iterator[str]:
-    """Yield the names to try, in order, for a file with the final name *name* in *folder*."""
-    yield name
-    if existing is Existing.RENAME:
-        longest = folder.max_name_length(name)
-        for number in range(1, _MAX_NUMBER + 1):
-            yield numbered(name, number, longest)
-
-
-def claim_name(give: Callable[[str], None], folder: Folder, name: str, existing: Existing) -> str:
-    """Give a file the first free name, and return that name.
-
-    Args:
-        give: gives the file a name; raises `FileExistsError` if it is taken.
-        folder: the folder of the file.
-        name: the final name.
-        existing: what to do if the name is taken.
-
-    Raises:
-        NameTaken: no name is free.
-    """
-    for free in candidate_names(folder, name, existing):
-        try:
-            give(free)
-        except FileExistsError:
-            continue
-        return free
-    raise _appeared(name)
-
-
-def check_replaceable(folder: Folder, name: str, placed: PlacedFiles | None, path: str) -> None:
-    """Refuse to replace anything but a file or link that existed before this run.
-
-    Args:
-        folder: the folder of the file.
-        name: its final name.
-        placed: the files that this run has placed.
-        path: of the entry.
-
-    Raises:
-        NameTaken: this run has placed a file there.
-        DestinationError: neither a file nor a link has the name.
-    """
-    status = folder.lstat(name)
-    if status is None:
-        return
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
-        raise DestinationError(f"{printable(name)} exists and is not a file")
-    # On a file system that ignores case or composition two names of a manifest may be one.
-    if placed is not None and placed.contains(status, path):
-        raise NameTaken(f"{printable(name)} is the name of another received file here")
-
-
-def _appeared(name: str) -> NameTaken:
-    return NameTaken(f"{printable(name)} was created by another program during the transfer")
 
 
 def create_part(folder: Folder, name: str, mode: int, own_parts: Collection[str]) -> int:

@@ -5,11 +5,12 @@ A file whose last byte arrives before that is done waits here, and the next file
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from dcsend.content import End
+from dcsend.content import End, Repair
 from dcsend.files.part import PartFile
+from dcsend.files.sink import Damage
 from dcsend.files.trailing import Checked
 
 __all__ = ["PartChecks"]
@@ -52,6 +53,17 @@ class PartChecks:
             number in self._ends and file.is_checking for number, file in list(self._files.items())
         )
 
+    def take_damage(self) -> Sequence[Damage]:
+        """See `Sink.take_damage`."""
+        damage = ((number, file.take_change()) for number, file in self._files.items())
+        return [Damage(number, *change) for number, change in damage if change is not None]
+
+    def repair(self, repair: Repair) -> None:
+        """Write bytes that were changed on the disk; see `PartFile.repair`."""
+        file = self._files.get(repair.number)
+        if file is not None:
+            file.repair(repair)
+
     def begin(self, number: int, file: PartFile) -> None:
         """Add a file that has just been opened, if it is continued."""
         if number in self._have:
@@ -61,7 +73,6 @@ class PartChecks:
         """Return whether the digest of a complete file is known; if not, `take` returns it later.
 
         Raises:
-            DestinationError: the part differs from its journal.
             OSError: it can't be read.
         """
         file = self._files.get(end.number)
@@ -78,7 +89,8 @@ class PartChecks:
     def take(self, *, wait: bool) -> Iterator[End]:
         """Yield the files of `end` that are verified; with *wait*, all of them."""
         for number, end in list(self._ends.items()):
-            if wait or not self._files[number].is_checking:
+            file = self._files[number]
+            if wait or not (file.is_checking or file.is_changed):
                 yield end
 
     def verified(self, number: int) -> None:

@@ -59,6 +59,14 @@ class Reader(Protocol):
             OSError: it can't be read.
         """
 
+    def again(self, start: int, end: int) -> Iterator[Piece]:
+        """Yield the bytes [start, end), instead of `pieces`.
+
+        Raises:
+            CantRead: the source has changed, or can't be read twice.
+            OSError: it can't be read.
+        """
+
     def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return what hashes the bytes before *start* and those that follow, behind this reader.
 
@@ -116,6 +124,10 @@ class TextReader:
             for offset in range(first, last, self._block_size):
                 yield self._content[offset : min(offset + self._block_size, last)]
 
+    def again(self, start: int, end: int) -> Iterator[Piece]:
+        """Yield the bytes [start, end)."""
+        yield self._content[start:end]
+
     def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return None: a text is short."""
 
@@ -158,6 +170,10 @@ class StreamReader:
                 return
             position += len(piece)
             yield bytes(piece)
+
+    def again(self, start: int, end: int) -> Iterator[Piece]:
+        """Raise: a stream is read once."""
+        raise CantRead("can't be read again")
 
     def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Return None: a stream is read once."""
@@ -204,7 +220,7 @@ class FileReader:
         if start:
             os.lseek(self._fd, start, os.SEEK_SET)
         while position < self._size:
-            piece = self._piece(position)
+            piece = self._piece(position, self._size)
             is_hole = isinstance(piece, int)
             position += piece if isinstance(piece, int) else len(piece)
             if position >= self._size:
@@ -213,6 +229,17 @@ class FileReader:
             yield piece
         if start >= self._size:
             self._check_end(longer=self._has_more())
+
+    def again(self, start: int, end: int) -> Iterator[Piece]:
+        """Yield the bytes [start, end); see `Reader.again`."""
+        position = os.lseek(self._fd, start, os.SEEK_SET)
+        while position < end:
+            piece = self._piece(position, end)
+            if not isinstance(piece, int):
+                piece = piece[: end - position]  # one more byte is read at the end of the file
+            position += piece if isinstance(piece, int) else len(piece)
+            self._check_end(longer=False)
+            yield piece
 
     def trailing(self, start: int, points: Sequence[Point]) -> Trailing | None:
         """Open the file a second time; see `Reader.trailing`."""
@@ -232,13 +259,12 @@ class FileReader:
         """Close the file; see `Reader.close`."""
         close_quietly(self._fd)
 
-    def _piece(self, position: int) -> Piece:
-        """Return what is at *position*."""
-        end = self._size
+    def _piece(self, position: int, end: int) -> Piece:
+        """Return what is at *position*, at most to *end*."""
         if self._holes.sparse:
             first, last = self._holes.at(position)
             if first <= position < last:
-                return min(last, position + MAX_HOLE) - position
+                return min(last, end, position + MAX_HOLE) - position
             end = min(end, first)
         length = min(self._block_size, end - position)
         # At the end one more byte is requested, to detect a file that has grown.

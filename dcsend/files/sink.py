@@ -18,7 +18,18 @@ from dcsend.files.present import PresentFile
 from dcsend.files.resuming import FoundPart
 from dcsend.files.trailing import Checked
 
-__all__ = ["Outcome", "Plan", "Sink"]
+__all__ = ["Damage", "Outcome", "Plan", "Sink"]
+
+
+class Damage(NamedTuple):
+    """Bytes of a part that were changed on the disk since an earlier run has received them."""
+
+    number: int
+    "Place of the entry in the manifest, from 0."
+    start: int
+    "Offset of the first byte."
+    end: int
+    "Offset of the byte after the last."
 
 
 class Outcome(NamedTuple):
@@ -95,6 +106,13 @@ class Sink(Protocol):
     @property
     def is_checking(self) -> bool:
         """Whether `finish` would wait for that; may be read by another thread."""
+
+    def take_damage(self) -> Sequence[Damage]:
+        """Return what has been found since the last call, while `apply` does not run.
+
+        Each is answered by `Repair` in a portion, or by one without a length, which fails the file;
+        so does `finish`.
+        """
 
     def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Examine a manifest before anything is accepted; called once, first.

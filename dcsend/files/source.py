@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -198,6 +198,28 @@ class FileSource:
             except Changed:
                 yield Block(number, start, restart=True)
                 yield from self._file(number, entry, origin, 0, due, ())
+
+    def again(self, number: int, start: int, end: int) -> Generator[bytes | int, None, None]:
+        """Yield bytes of a file that were sent before: content, or the lengths of holes.
+
+        May run in another thread than `blocks`.
+
+        Args:
+            number: of the entry.
+            start: offset of the first byte.
+            end: offset of the byte after the last.
+
+        Raises:
+            CantRead: the file has changed since the scan, or can't be read twice.
+            OSError: it can't be read.
+        """
+        entry, origin = self._scan.entries[number], self._scan.origins[number]
+        if entry.size is None:
+            raise CantRead("can't be read again")  # opening it could wait
+        listed = self._scan.identity(number)
+        opened = open_reader(entry, origin, listed, self._block_size, self._open_file)
+        with closing(opened) as reader:
+            yield from reader.again(start, end)
 
     def _file(
         self,

@@ -15,7 +15,7 @@ from dcsend.entry import Entry, Kind
 from dcsend.errors import DcsendError, DestinationError, LocalProtocolError, SourceError
 from dcsend.files.disk import explain
 from dcsend.files.intake import Intake, zeros
-from dcsend.files.sink import Outcome, Plan
+from dcsend.files.sink import Damage, Outcome, Plan
 from dcsend.printable import printable
 
 __all__ = ["StreamSink"]
@@ -44,6 +44,10 @@ class StreamSink:
     def is_checking(self) -> bool:
         """False; see `Sink`."""
         return False
+
+    def take_damage(self) -> Sequence[Damage]:
+        """Nothing; see `Sink`."""
+        return ()
 
     def plan(self, entries: Sequence[Entry], unwanted: Container[int] = ()) -> Plan:
         """Refuse a manifest that is not one file or text; see `Sink.plan`."""

@@ -18,11 +18,12 @@ from typing import Final
 from dcsend.entry import Entry, Existing
 from dcsend.errors import DestinationError
 from dcsend.files.disk import CLOEXEC, close_quietly, ends_run
+from dcsend.files.final_names import check_replaceable, claim_name
 from dcsend.files.folder import Folder, identity
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.locking import locked_error, try_lock
 from dcsend.files.names import PART_SUFFIX
-from dcsend.files.part import check_replaceable, claim_name, remove_stale
+from dcsend.files.part import remove_stale
 from dcsend.files.placed_files import PlacedFiles
 from dcsend.files.syncing import FILE_SYSTEM_SYNC
 

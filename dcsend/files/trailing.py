@@ -89,6 +89,8 @@ class Trailing:
         "Of the bytes since the last point, if the next one needs it."
         self._good = 0
         "Offset of the last point that agrees."
+        self._before = self._hasher.copy()
+        "Of the bytes before it."
         self._next: Point | None = None
         self._position = 0
         self._limit = 0
@@ -138,6 +140,16 @@ class Trailing:
             return None
         return self.finish(limit)
 
+    def resume(self) -> None:
+        """Continue at the last point that agrees, after `Changed`; then `follow`."""
+        if self._ended is not None:
+            self._ended.wait()
+        self._error = self._ended = None
+        self._stopped = False
+        self._hasher, self._since = self._before.copy(), hashlib.sha256()
+        self._position = os.lseek(self._fd, self._good, os.SEEK_SET)
+        self._holes = Holes(self._fd, self._size, os.fstat(self._fd))
+
     def hurry(self) -> None:
         """Continue in a thread with the usual priority: nothing else is left to do."""
         with self._wake:
@@ -147,7 +159,7 @@ class Trailing:
                 self._wake.notify_all()
 
     def finish(self, limit: int, wanted: Callable[[], bool] = lambda: True) -> _Hash | None:
-        """Hash the rest of the first *limit* bytes in this thread, and end.
+        """Hash the rest of the first *limit* bytes in this thread, and end, unless it raises.
 
         Args:
             limit: bytes of the file.
@@ -161,15 +173,18 @@ class Trailing:
             OSError: the file can't be read.
         """
         self._stop()
-        try:
-            self._raise()
-            while self._position < limit:
-                if not wanted():
-                    return None
+        self._raise()
+        while self._position < limit:
+            if not wanted():
+                self._release()
+                return None
+            try:
                 self._step(limit)
-            return self._hasher
-        finally:
-            self._release()
+            except (OSError, Changed) as error:
+                self._error = error
+                raise
+        self._release()
+        return self._hasher
 
     def close(self, *, wait: bool = False) -> None:
         """End the thread, and wait for it only if asked to; never raises."""
@@ -275,6 +290,7 @@ class Trailing:
             if hasher.digest() != point.sha256:
                 raise Changed(self._good, point.offset)
             self._good = point.offset
+            self._before = self._hasher.copy()
             self._advance_point()
         self._position = position
 

@@ -16,6 +16,7 @@ from dcsend.listing import Entries
 __all__ = [
     "Accepted",
     "Acknowledged",
+    "AskedAgain",
     "Cancelled",
     "Completed",
     "Declined",
@@ -91,6 +92,18 @@ class VerdictReceived(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """The receiver needs bytes again that were changed on its disk: see `Sender.asked`."""
+
+    number: int
+    "Of the file."
+    start: int
+    "Offset of the first byte."
+    end: int
+    "Offset of the byte after the last."
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """Complete has arrived: call `end`."""
 
@@ -126,6 +139,7 @@ Event = (
     | Accepted
     | Declined
     | Acknowledged
+    | AskedAgain
     | VerdictReceived
     | Completed
     | Cancelled

@@ -32,6 +32,7 @@ __all__ = [
     "FrameKind",
     "decode_frame",
     "encode_abort",
+    "encode_again",
     "encode_batch",
     "encode_data",
     "encode_hole",
@@ -47,6 +48,7 @@ class FrameKind(enum.IntEnum):
     ABORT = 3
     BATCH = 4
     RESTART = 5
+    AGAIN = 6
 
 
 END: Final = 1
@@ -63,8 +65,15 @@ _HOLE: Final = 2
 _ABORT: Final = 3
 _BATCH: Final = 4
 _RESTART: Final = 5
+_AGAIN: Final = 6
 
-_BARE: Final = {_HOLE: range(1, limits.MAX_HOLE + 1), _RESTART: range(1)}
+_CONTENT: Final = {_DATA: FrameKind.DATA, _AGAIN: FrameKind.AGAIN}
+"Frames with content and nothing else."
+_BARE: Final = {
+    _HOLE: range(1, limits.MAX_HOLE + 1),
+    _RESTART: range(1),
+    _AGAIN: range(limits.MAX_HOLE + 1),
+}
 "Lengths of the frames without a payload."
 
 
@@ -78,7 +87,8 @@ class Frame:
     offset: int
     "Offset of the content in the file, in bytes; of a BATCH the number of its files."
     length: int
-    "Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason."
+    """Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason. An AGAIN that has
+    a length and no payload is zeros; without a length it ends its range."""
     payload: memoryview | bytes
     "Content or reason; a view into the message, not a copy."
     digest: bytes | None
@@ -173,6 +183,21 @@ def encode_restart(number: int, offset: int) -> bytes:
     return _short(_RESTART, number, offset, 0, b"")
 
 
+def encode_again(number: int, offset: int, piece: bytes | memoryview | int) -> bytes:
+    """Make an AGAIN frame: content, or so many zeros; with 0 the range is not sent.
+
+    Raises:
+        LocalProtocolError: it is too long, or a number is out of range.
+    """
+    if isinstance(piece, int):
+        if piece > limits.MAX_HOLE:
+            raise LocalProtocolError(f"{piece} zeros are more than {limits.MAX_HOLE}")
+        return _short(_AGAIN, number, offset, piece, b"")
+    if not 0 < len(piece) <= limits.MAX_PAYLOAD:
+        raise LocalProtocolError(f"payload of {len(piece)} bytes does not fit a frame")
+    return _short(_AGAIN, number, offset, len(piece), piece)
+
+
 def decode_frame(data: bytes) -> Frame:
     """Read a message of the data channel.
 
@@ -190,8 +215,8 @@ def decode_frame(data: bytes) -> Frame:
         raise IntegrityError("a frame was damaged on its way")
     if reserved or offset + length > limits.MAX_SAFE or number >= limits.MAX_ENTRIES:
         raise RemoteProtocolError("frame with a number out of range")
-    if kind == _DATA and flags == 0 and length and size == 24 + length:
-        return Frame(FrameKind.DATA, number, offset, length, view[24:], None)
+    if kind in _CONTENT and flags == 0 and length and size == 24 + length:
+        return Frame(_CONTENT[kind], number, offset, length, view[24:], None)
     if kind == _DATA and flags == END and size == 56 + length:
         payload = view[24 : 24 + length]
         return Frame(FrameKind.DATA, number, offset, length, payload, data[24 + length :])
@@ -215,13 +240,13 @@ def _pack(kind: int, flags: int, number: int, offset: int, length: int) -> bytes
     return _BEFORE_CRC.pack(kind, flags, 0, number, offset, length)
 
 
-def _short(kind: int, number: int, offset: int, length: int, payload: bytes) -> bytes:
+def _short(kind: int, number: int, offset: int, length: int, payload: bytes | memoryview) -> bytes:
     head = _pack(kind, 0, number, offset, length)
     return b"".join((head, _CRC.pack(crc32(payload, crc32(_NO_CRC, crc32(head)))), payload))
 
 
 def _complaint(kind: int, flags: int, length: int) -> str:
-    if kind not in (_DATA, _HOLE, _ABORT, _BATCH, _RESTART):
+    if kind not in (_DATA, _HOLE, _ABORT, _BATCH, _RESTART, _AGAIN):
         return f"frame of unknown type {kind}"
     if flags & ~(END if kind == _DATA else 0):
         return f"frame with unknown flags {flags}"

@@ -79,6 +79,10 @@ class Ledger:
         """Whether each expected file has ended or was aborted, and has its status."""
         return not self._coming and not self._without_verdict
 
+    def has_verdict(self, number: int) -> bool:
+        """Return whether an entry of the manifest has its status."""
+        return bool(self._marks[number] & _HAS_VERDICT)
+
     def is_refused(self, number: int) -> bool:
         """Return whether a file has its status before its last frame: no more content is needed."""
         if not 0 <= number < len(self._marks):

@@ -28,6 +28,9 @@ MAX_DIGESTS: Final = 256
 MAX_ALL_DIGESTS: Final = 16384
 "Digests in all Accepts of one transfer together."
 
+MAX_AGAIN: Final = 64
+"Ranges of one file that a receiver asks for again, and such ranges that are not answered."
+
 MAX_DEPTH: Final = 8
 "Levels of nesting in a field that this version does not define."
 

@@ -1,23 +1,24 @@
-"""The manifest as a whole: its limits, and its division into messages.
+"""The manifest as a whole: its limits; division of long messages.
 
 Must not import asyncio, files or peers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import UsageError
 from dcsend.listing import Entries
 from dcsend.protocol import limits
-from dcsend.protocol.messages import Manifest, encode
+from dcsend.protocol.messages import Accept, Manifest, Verdict, encode
 
 __all__ = [
     *("LIMITS", "ManifestLimits", "check_offer", "encode_manifest", "manifest_fault"),
-    "split_manifest",
+    *("split_accept", "split_manifest", "split_verdict"),
 ]
 
 
@@ -107,3 +108,33 @@ def _most_bytes(entry: Entry) -> int:
     size = len(names.encode("utf-8", "surrogatepass"))
     # Visible characters take at most a backslash more, others become \\u0000.
     return 160 + size * (2 if names.isprintable() else 6)
+
+
+def split_accept(
+    window: int,
+    skip: Mapping[int, str],
+    have: Mapping[int, int],
+    digests: Sequence[tuple[int, int, str]] = (),
+) -> Iterator[Accept]:
+    """Divide the answer to an offer into messages of at most 1000 pairs and 256 digests."""
+    of: dict[int, list[tuple[int, int, str]]] = {}
+    for digest in digests:
+        of.setdefault(digest[0], []).append(digest)
+    skips, haves = iter(skip.items()), iter(have.items())
+    left = len(skip) + len(have)
+    most = max(1, limits.MAX_DIGESTS // max(map(len, of.values()), default=1))
+    while True:
+        skip_part = tuple(islice(skips, limits.PAIRS_PER_MESSAGE))
+        room = limits.PAIRS_PER_MESSAGE - len(skip_part)
+        have_part = tuple(islice(haves, min(room, most) if of else room))
+        digest_part = tuple(digest for number, _ in have_part for digest in of.get(number, ()))
+        left -= len(skip_part) + len(have_part)
+        yield Accept(window, skip_part, have_part, not left, digest_part)
+        if not left:
+            return
+
+
+def split_verdict(files: Sequence[tuple[int, str]]) -> Iterator[Verdict]:
+    """Divide verdicts into messages of at most 1000 pairs."""
+    for start in range(0, len(files), limits.PAIRS_PER_MESSAGE):
+        yield Verdict(tuple(files[start : start + limits.PAIRS_PER_MESSAGE]))

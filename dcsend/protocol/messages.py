@@ -8,9 +8,8 @@ files or peers.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from dcsend.entry import NOTHING, Entry, LeftOut
@@ -26,6 +25,7 @@ from dcsend.protocol.entries import entry_fields, read_entry, read_left_out
 from dcsend.protocol.strict import Fields, check_unknown, dump, parse
 
 __all__ = [
+    "AGAIN",
     "BROWSER",
     "CANCEL_REASONS",
     "DECLINE_REASONS",
@@ -35,6 +35,7 @@ __all__ = [
     "STATUSES",
     "Accept",
     "Ack",
+    "Again",
     "Bye",
     "Cancel",
     "Complete",
@@ -48,8 +49,6 @@ __all__ = [
     "clip",
     "decode",
     "encode",
-    "split_accept",
-    "split_verdict",
 ]
 
 _SHA256: Final = re.compile("[0-9a-f]{64}")
@@ -57,6 +56,8 @@ BROWSER: Final = "browser"
 "Feature of a peer in a browser, which ends a silent connection by itself."
 RECONNECT: Final = "reconnect"
 "Feature of a peer that goes on over another connection; see `receipts`."
+AGAIN: Final = "again"
+"Feature of a sender that sends bytes again which were changed on the receiver's disk."
 ROLES: Final = ("sender", "receiver")
 SKIP_REASONS: Final = ("exists", "same", "unsafe", "declined", "unsupported", "failed")
 DECLINE_REASONS: Final = (
@@ -154,6 +155,18 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """Bytes that the receiver had were changed on its disk: they are to be sent again."""
+
+    number: int
+    "Of the file; `file` in JSON."
+    start: int
+    "Offset of the first byte; `from` in JSON."
+    end: int
+    "Offset of the byte after the last; `to` in JSON."
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
     """The last message of the receiver."""
 
@@ -185,7 +198,9 @@ class Cancel:
     "For people, at most 500 code points."
 
 
-Message = Hello | Manifest | Accept | Decline | Ack | Verdict | Working | Complete | Bye | Cancel
+Message = (
+    Hello | Manifest | Accept | Decline | Ack | Verdict | Working | Again | Complete | Bye | Cancel
+)
 
 
 def encode(message: Message) -> str:
@@ -200,7 +215,7 @@ def encode(message: Message) -> str:
     name = type(message).__name__.lower()
     fields: dict[str, object] = {"type": name}
     for key in _FIELDS[name]:
-        fields[key] = getattr(message, key)
+        fields[key] = getattr(message, _ATTRIBUTES.get(key, key))
     if isinstance(message, Manifest):
         fields["entries"] = [entry_fields(entry) for entry in message.entries]
         del fields["left_out"]
@@ -263,36 +278,6 @@ def clip(text: str) -> str:
     """
     # The text of an error may contain a file name that is not Unicode: surrogates can't be sent.
     return text.encode("utf-8", "backslashreplace").decode()[: limits.MAX_MESSAGE]
-
-
-def split_accept(
-    window: int,
-    skip: Mapping[int, str],
-    have: Mapping[int, int],
-    digests: Sequence[tuple[int, int, str]] = (),
-) -> Iterator[Accept]:
-    """Divide the answer to an offer into messages of at most 1000 pairs and 256 digests."""
-    of: dict[int, list[tuple[int, int, str]]] = {}
-    for digest in digests:
-        of.setdefault(digest[0], []).append(digest)
-    skips, haves = iter(skip.items()), iter(have.items())
-    left = len(skip) + len(have)
-    most = max(1, limits.MAX_DIGESTS // max(map(len, of.values()), default=1))
-    while True:
-        skip_part = tuple(islice(skips, limits.PAIRS_PER_MESSAGE))
-        room = limits.PAIRS_PER_MESSAGE - len(skip_part)
-        have_part = tuple(islice(haves, min(room, most) if of else room))
-        digest_part = tuple(digest for number, _ in have_part for digest in of.get(number, ()))
-        left -= len(skip_part) + len(have_part)
-        yield Accept(window, skip_part, have_part, not left, digest_part)
-        if not left:
-            return
-
-
-def split_verdict(files: Sequence[tuple[int, str]]) -> Iterator[Verdict]:
-    """Divide verdicts into messages of at most 1000 pairs."""
-    for start in range(0, len(files), limits.PAIRS_PER_MESSAGE):
-        yield Verdict(tuple(files[start : start + limits.PAIRS_PER_MESSAGE]))
 
 
 # --- one function for each message: fields in, message out
@@ -374,6 +359,12 @@ def _read_verdict(fields: Fields) -> Verdict:
     return Verdict(files)
 
 
+def _read_again(fields: Fields) -> Again:
+    start = fields.integer("from", 0, limits.MAX_SAFE - 1)
+    end = fields.integer("to", start + 1, limits.MAX_SAFE)
+    return Again(fields.integer("file", 0, limits.MAX_ENTRIES - 1), start, end)
+
+
 def _read_complete(fields: Fields) -> Complete:
     return Complete(
         ok=fields.boolean("ok"),
@@ -402,6 +393,7 @@ _READERS: Final[Mapping[str, Callable[[Fields], Message]]] = {
     "decline": _read_decline,
     "ack": _read_ack,
     "verdict": _read_verdict,
+    "again": _read_again,
     "complete": _read_complete,
     "working": _read_working,
     "bye": _read_bye,
@@ -416,11 +408,15 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "decline": ("reason", "message"),
     "ack": ("bytes",),
     "verdict": ("files",),
+    "again": ("file", "from", "to"),
     "complete": ("ok", "files", "bytes"),
     "working": (),
     "bye": (),
     "cancel": ("reason", "message"),
 }
+
+_ATTRIBUTES: Final[Mapping[str, str]] = {"file": "number", "from": "start", "to": "end"}
+"Of a message, where its name is not that of the field."
 
 # `name` may be of any type, and `left_out` may have unknown fields: their depth is checked as that
 # of an unknown field.

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole, Restart
+from dcsend.content import Abort, Content, Data, End, Hole, Repair, Restart
 from dcsend.errors import IntegrityError, LocalProtocolError, RemoteProtocolError
 from dcsend.listing import Entries
 from dcsend.protocol import limits
@@ -26,12 +26,20 @@ from dcsend.protocol.events import (
     PeerSaidBye,
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame, hole_cost
-from dcsend.protocol.ledger import Ledger, answer_fault, digests_fault
-from dcsend.protocol.manifest_messages import LIMITS, ManifestLimits, manifest_fault
+from dcsend.protocol.ledger import answer_fault, digests_fault
+from dcsend.protocol.manifest_messages import (
+    LIMITS,
+    ManifestLimits,
+    manifest_fault,
+    split_accept,
+    split_verdict,
+)
 from dcsend.protocol.messages import (
+    AGAIN,
     DECLINE_REASONS,
     STATUSES,
     Ack,
+    Again,
     Bye,
     Cancel,
     Decline,
@@ -39,8 +47,6 @@ from dcsend.protocol.messages import (
     Manifest,
     Message,
     clip,
-    split_accept,
-    split_verdict,
 )
 from dcsend.protocol.side import ANY_TIME, Side, TransferInput, TransferState, Transitions
 from dcsend.protocol.window import Window
@@ -68,6 +74,8 @@ TRANSITIONS: Final[Transitions] = {
     },
     TransferState.RECEIVING: {
         TransferInput.FRAME: TransferState.RECEIVING,
+        TransferInput.FRAME_AGAIN: TransferState.RECEIVING,
+        TransferInput.SEND_AGAIN: TransferState.RECEIVING,
         TransferInput.SEND_VERDICT: TransferState.RECEIVING,
         TransferInput.WORKING: TransferState.RECEIVING,
         TransferInput.SEND_WORKING: TransferState.RECEIVING,
@@ -76,6 +84,8 @@ TRANSITIONS: Final[Transitions] = {
     },
     # The last frames may arrive before a Working, which is on another channel.
     TransferState.RECEIVED: {
+        TransferInput.FRAME_AGAIN: TransferState.RECEIVED,
+        TransferInput.SEND_AGAIN: TransferState.RECEIVED,
         TransferInput.SEND_VERDICT: TransferState.RECEIVED,
         TransferInput.WORKING: TransferState.RECEIVED,
         TransferInput.SEND_WORKING: TransferState.RECEIVED,
@@ -124,6 +134,7 @@ class Receiver(Side):
         self._window = Window(window)
         self._entries = Entries()
         self._manifest_size = 0
+        self._sender_features: tuple[str, ...] = ()
         self._written = 0
         self._verdicts: list[tuple[int, str]] = []
 
@@ -158,7 +169,7 @@ class Receiver(Side):
         self._step(TransferInput.SEND_ACCEPT)
         for part in split_accept(self._window.size, skip, have, digests):
             self._send(part)
-        self._ledger = Ledger(self._entries, skip, have)
+        self._keep_ledger(self._entries, skip, have)
         self._after_file()
         self._conclude()
 
@@ -191,12 +202,14 @@ class Receiver(Side):
         """
         if self._is_over():
             return []
+        again = message[:1] == bytes([FrameKind.AGAIN])
         try:
-            self._step_by_peer(TransferInput.FRAME)
+            self._step_by_peer(TransferInput.FRAME_AGAIN if again else TransferInput.FRAME)
             if not isinstance(message, bytes):
                 raise RemoteProtocolError("text message on the data channel")
             frame = decode_frame(message)
-            cost = hole_cost(frame.length) if frame.kind is FrameKind.HOLE else len(message)
+            is_hole = frame.kind in (FrameKind.HOLE, FrameKind.AGAIN) and not frame.payload
+            cost = hole_cost(frame.length) if is_hole else len(message)
             if not self._window.allows(cost):
                 raise RemoteProtocolError(f"frame of {cost} bytes doesn't fit the window")
             events = self._on_frame(frame, cost)
@@ -205,6 +218,31 @@ class Receiver(Side):
             raise
         self._window.send(cost)
         return events
+
+    @property
+    def awaits_again(self) -> bool:
+        """Whether not all that was asked for again has arrived."""
+        return bool(self._ranges)
+
+    def again(self, number: int, start: int, end: int) -> bool:
+        """Queue Again for bytes that were changed on the disk, if it is possible.
+
+        Args:
+            number: of a file of *have* without a verdict.
+            start: offset of the first byte, not in an earlier range of this file or before one.
+            end: offset of the byte after the last, at most what *have* has.
+
+        Returns:
+            Whether they will arrive; not from a sender without this feature.
+        """
+        if self._is_over() or AGAIN not in self._sender_features:
+            return False
+        if self._ranges.fault(number, start, end):
+            return False
+        self._step(TransferInput.SEND_AGAIN)
+        self._ranges.ask(number, start, end)
+        self._send(Again(number, start, end))
+        return True
 
     def written(self, cost: int) -> None:
         """Count data messages whose content is written; an Ack goes with the next messages.
@@ -251,7 +289,7 @@ class Receiver(Side):
     # --- messages of the peer
 
     def _on_hello(self, hello: Hello) -> None:
-        """A receiver uses nothing of it."""
+        self._sender_features = hello.features
 
     def _on_message(self, message: Message, text: str) -> list[Event]:
         match message:
@@ -281,14 +319,20 @@ class Receiver(Side):
     def _on_frame(self, frame: Frame, cost: int) -> list[Content]:
         ledger = self._ledger
         number, offset, length = frame.number, frame.offset, frame.length
+        if frame.kind is FrameKind.AGAIN:
+            self._refuse(self._ranges.frame_fault(number, offset, length))
+            self._ranges.pass_frame(length)
+            return [Repair(number, offset, length, frame.payload, cost)]
         if frame.kind is FrameKind.ABORT:
             self._refuse(ledger.place_fault(number, offset))
             ledger.pass_abort()
+            self._ranges.give_up(number)
             self._after_file()
             return [Abort(number, str(frame.payload, "utf-8"), cost)]
         if frame.kind is FrameKind.RESTART:
             self._refuse(ledger.restart_fault(number, offset))
             ledger.pass_restart()
+            self._ranges.give_up(number)
             return [Restart(number, offset, cost)]
         digest = frame.digest
         if frame.kind is FrameKind.BATCH:
@@ -329,7 +373,7 @@ class Receiver(Side):
         # A file that fails early has its status before its last frame, and before the status of
         # directories and links is known: so it is complete only when that frame is written, too.
         done = self._ledger.all_verdicts_given and self._written == self.received
-        if done and self.state is TransferState.RECEIVED:
+        if done and not self._ranges and self.state is TransferState.RECEIVED:
             self._flush()
             self._step(TransferInput.ALL_VERDICTS)
             self._send(self._ledger.totals())

@@ -7,7 +7,8 @@
                                        DECLINED                   DONE <--end-- COMPLETED
 
 Pass what arrives to `receive`, send what `messages_to_send` returns, and while `sendable` has room
-make frames with `data`, `batch`, `hole` and `abort`. Must not import asyncio, files or peers.
+make frames with `data`, `batch`, `hole`, `abort`, and `again` (also while SENT). Must not import
+asyncio, files or peers.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Final
 from dcsend.entry import NOTHING, Entry, LeftOut
 from dcsend.errors import LocalProtocolError, RemoteProtocolError
 from dcsend.protocol import limits
+from dcsend.protocol.again import Range
 from dcsend.protocol.events import (
     Accepted,
     Acknowledged,
+    AskedAgain,
     Completed,
     Declined,
     Event,
@@ -28,13 +31,14 @@ from dcsend.protocol.events import (
 )
 from dcsend.protocol.frames import (
     encode_abort,
+    encode_again,
     encode_batch,
     encode_data,
     encode_hole,
     encode_restart,
     hole_cost,
 )
-from dcsend.protocol.ledger import Ledger, answer_fault, digests_fault
+from dcsend.protocol.ledger import answer_fault, digests_fault
 from dcsend.protocol.manifest_messages import (
     LIMITS,
     ManifestLimits,
@@ -42,8 +46,10 @@ from dcsend.protocol.manifest_messages import (
     split_manifest,
 )
 from dcsend.protocol.messages import (
+    AGAIN,
     Accept,
     Ack,
+    Again,
     Bye,
     Cancel,
     Complete,
@@ -76,17 +82,23 @@ TRANSITIONS: Final[Transitions] = {
     },
     TransferState.SENDING: {
         TransferInput.SEND_FRAME: TransferState.SENDING,
+        TransferInput.SEND_FRAME_AGAIN: TransferState.SENDING,
         TransferInput.ALL_FRAMES: TransferState.SENT,
         TransferInput.ACK: TransferState.SENDING,
         TransferInput.VERDICT: TransferState.SENDING,
+        TransferInput.AGAIN: TransferState.SENDING,
         TransferInput.WORKING: TransferState.SENDING,
         TransferInput.SEND_WORKING: TransferState.SENDING,
         **ANY_TIME,
     },
+    # What the receiver had may be verified, and asked for again, after the last frame.
     TransferState.SENT: {
+        TransferInput.SEND_FRAME_AGAIN: TransferState.SENT,
         TransferInput.ACK: TransferState.SENT,
         TransferInput.VERDICT: TransferState.SENT,
+        TransferInput.AGAIN: TransferState.SENT,
         TransferInput.WORKING: TransferState.SENT,
+        TransferInput.SEND_WORKING: TransferState.SENT,
         TransferInput.COMPLETE: TransferState.COMPLETED,
         **ANY_TIME,
     },
@@ -138,7 +150,7 @@ class Sender(Side):
         is_last: bool = False,
         most: ManifestLimits = LIMITS,
     ) -> None:
-        super().__init__(TRANSITIONS, "sender", agent, name, features)
+        super().__init__(TRANSITIONS, "sender", agent, name, (*features, AGAIN))
         check_offer(entries, most)
         self._entries = entries
         self._left_out = left_out
@@ -199,9 +211,10 @@ class Sender(Side):
 
         0: wait for Acknowledged, or there is nothing to send in this state.
         """
-        if self.state is not TransferState.SENDING:
-            return 0
-        return self._window.room(self._max_frame)
+        sends = self.state is TransferState.SENDING
+        if sends or (self.state is TransferState.SENT and self._ranges):
+            return self._window.room(self._max_frame)
+        return 0
 
     def data(
         self, number: int, offset: int, payload: bytes | memoryview, digest: bytes | None = None
@@ -262,6 +275,7 @@ class Sender(Side):
         self._check(self._ledger.place_fault(number, position))
         frame = self._count(encode_abort(number, position, reason))
         self._ledger.pass_abort()
+        self._ranges.give_up(number)
         self._after_file()
         return frame
 
@@ -276,6 +290,30 @@ class Sender(Side):
         self._check(self._ledger.restart_fault(number, position))
         frame = self._count(encode_restart(number, position))
         self._ledger.pass_restart()
+        self._ranges.give_up(number)
+        return frame
+
+    @property
+    def asked(self) -> Range | None:
+        """The range of which `again` makes the next frame; None if nothing is asked for."""
+        return self._ranges.due
+
+    def again(self, piece: bytes | memoryview | int) -> bytes:
+        """Make the next frame of the range `asked`: content, or so many zeros.
+
+        Args:
+            piece: not more than the range has; 0 ends a range that can't be read, or is of no use.
+
+        Raises:
+            LocalProtocolError: nothing is asked for, or the window is full.
+        """
+        self._step(TransferInput.SEND_FRAME_AGAIN)
+        length = piece if isinstance(piece, int) else len(piece)
+        number, start, _ = self._ranges.due or (0, 0, 0)
+        self._check(self._ranges.frame_fault(number, start, length))
+        cost = hole_cost(length) if isinstance(piece, int) else None
+        frame = self._count(encode_again(number, start, piece), cost)
+        self._ranges.pass_frame(length)
         return frame
 
     def end(self) -> None:
@@ -328,6 +366,10 @@ class Sender(Side):
                 return [Acknowledged(total)]
             case Verdict(files):
                 return [self._on_verdict(number, status) for number, status in files]
+            case Again(number, start, end):
+                self._refuse(self._ranges.fault(number, start, end))
+                self._ranges.ask(number, start, end)
+                return [AskedAgain(number, start, end)]
             case Complete():
                 return [self._on_complete(message)]
             case _:  # pragma: no cover - the table allows no other message
@@ -350,7 +392,7 @@ class Sender(Side):
             return []
         self._refuse(answer_fault(self._entries, self._skip, self._have))
         self._refuse(digests_fault(self._have, self._digests))
-        self._ledger = Ledger(self._entries, self._skip, self._have)
+        self._keep_ledger(self._entries, self._skip, self._have)
         self._after_file()
         return [Accepted(self._skip, self._have, self._digests)]
 
@@ -360,6 +402,8 @@ class Sender(Side):
         return VerdictReceived(number, status)
 
     def _on_complete(self, complete: Complete) -> Completed:
+        if self._ranges:
+            raise RemoteProtocolError("complete before all that it has asked for again")
         if not self._ledger.all_verdicts_given:
             raise RemoteProtocolError("complete before all verdicts")
         if complete != self._ledger.totals():

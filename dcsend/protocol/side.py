@@ -15,6 +15,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
+from dcsend.entry import Entry
 from dcsend.errors import (
     DcsendError,
     IncompatibleVersion,
@@ -24,6 +25,7 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.protocol import limits
+from dcsend.protocol.again import Ranges
 from dcsend.protocol.events import Cancelled, Event, PeerIntroduced
 from dcsend.protocol.ledger import Ledger
 from dcsend.protocol.messages import (
@@ -91,9 +93,11 @@ class TransferInput(enum.StrEnum):
     ACCEPT = "Accept (last)"
     DECLINE = "Decline"
     FRAME = "Frame"
+    FRAME_AGAIN = "Frame (AGAIN)"
     ACK = "Ack"
     VERDICT = "Verdict"
     WORKING = "Working"
+    AGAIN = "Again"
     COMPLETE = "Complete"
     BYE = "Bye"
     CANCEL = "Cancel"
@@ -102,6 +106,8 @@ class TransferInput(enum.StrEnum):
     SEND_DECLINE = "decline"
     SEND_FRAME = "send frame"
     ALL_FRAMES = "all frames passed"
+    SEND_FRAME_AGAIN = "send frame (AGAIN)"
+    SEND_AGAIN = "again"
     SEND_VERDICT = "verdict"
     SEND_WORKING = "working"
     ALL_VERDICTS = "all verdicts given"
@@ -141,8 +147,7 @@ class Side(abc.ABC):
         "Where the transfer stands."
         self._queue: list[str] = []
         self._failure: DcsendError | None = None
-        self._ledger = Ledger((), {}, {})
-        "Empty until Accept is complete."
+        self._keep_ledger((), {}, {})  # until Accept is complete
 
     def start(self) -> None:
         """Queue Hello; call it once, when the control channel is open.
@@ -218,6 +223,12 @@ class Side(abc.ABC):
 
     def _on_cancel(self, cancel: Cancel) -> list[Event]:
         return [Cancelled(cancel.reason, cancel.message)]
+
+    def _keep_ledger(
+        self, entries: Sequence[Entry], skip: Mapping[int, str], have: Mapping[int, int]
+    ) -> None:
+        self._ledger = Ledger(entries, skip, have)
+        self._ranges = Ranges(have, self._ledger.has_verdict)
 
     def _send(self, message: Message) -> None:
         self._queue.append(encode(message))

@@ -31,6 +31,7 @@ __all__ = [
     "Checking",
     "CodeReady",
     "Connected",
+    "Damaged",
     "DescriptionReady",
     "Disconnected",
     "Emit",
@@ -247,6 +248,22 @@ class Checking:
 
 
 @dataclass(frozen=True, slots=True)
+class Damaged:
+    """Bytes that the receiver had were changed on its disk; they are sent again."""
+
+    event: ClassVar = "damaged"
+    path: str
+    start: int
+    "Offset of the first byte."
+    end: int
+    "Offset of the byte after the last."
+
+    def as_json(self) -> JsonObject:
+        """Path, and the range as `from` and `to`."""
+        return {**named("path", self.path), "from": self.start, "to": self.end}
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnected:
     """Nothing of the peer arrives any more; the two sides try to connect again."""
 
@@ -399,6 +416,7 @@ Event = (
     | Checking
     | CodeReady
     | Connected
+    | Damaged
     | DescriptionReady
     | Disconnected
     | Left

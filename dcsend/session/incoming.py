@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from dcsend.content import Abort, Content, Data, End, Hole, Restart
+from dcsend.content import Abort, Content, Data, End, Hole, Repair, Restart
 from dcsend.entry import Existing, Kind
 from dcsend.errors import ConnectionFailed, DcsendError, DestinationError
 from dcsend.files.sink import Outcome, Plan, Sink
@@ -29,7 +29,7 @@ from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.destination import without_folder
 from dcsend.session.dry_run import DryRun
-from dcsend.session.events import ManifestKnown, TextExchanged, total_size
+from dcsend.session.events import Damaged, ManifestKnown, TextExchanged, total_size
 from dcsend.session.outcome import Tally
 from dcsend.session.portions import DiskJobs, Pending
 from dcsend.session.progress import Progress
@@ -149,6 +149,15 @@ class Incoming:
         self._jobs.worker.close()
 
     @property
+    def _awaits_frames(self) -> bool:
+        return self._protocol.state is TransferState.RECEIVING or self._protocol.awaits_again
+
+    @property
+    def _is_repaired(self) -> bool:
+        """Whether frames with changed bytes will come after those of all files, or are pending."""
+        return self._protocol.awaits_again or bool(self._pending)
+
+    @property
     def _is_busy(self) -> bool:
         """Whether the disk, a pipe, a check, or room for events is awaited."""
         return self._jobs.is_running or self._waits_for_room or self._verifies
@@ -163,7 +172,7 @@ class Incoming:
         state = self._protocol.state
         if state is TransferState.WAITING and self._protocol.offered:
             self._peer.conversation.expect("did not complete its list of files")
-        elif state is TransferState.RECEIVING and not self._is_busy and not self._pending:
+        elif self._awaits_frames and not self._is_busy and not self._pending:
             self._peer.conversation.expect("sent nothing for too long")
         else:
             self._peer.conversation.lift()
@@ -271,7 +280,7 @@ class Incoming:
 
     async def _write(self) -> None:
         """Write what is pending, portion after portion, until every file has ended."""
-        while self._left:
+        while self._left or self._is_repaired:
             self._expect()
             portion, cost = await self._pending.take()
             self._peer.conversation.lift()
@@ -279,18 +288,35 @@ class Incoming:
             ended = len({one.number for one in portion if isinstance(one, End | Abort)})
             await self._jobs.run(partial(self._sink.apply, portion, more=more), portion)
             self._left -= ended
+            await self._ask_again()
             if not self._left:
                 await self._verify()
-                await self._jobs.run(self._sink.finish)
+                if not self._is_repaired:
+                    await self._jobs.run(self._sink.finish)
             await self._send_verdicts(cost)
         self._tally.end()
 
     async def _verify(self) -> None:
-        """Wait until what an earlier run has received is verified."""
-        while self._sink.is_checking:
+        """Wait until what an earlier run has received is verified, or until bytes of it arrive."""
+        while self._sink.is_checking and not self._pending:
             self._verifies = True
             await asyncio.sleep(_STEP)
         self._verifies = False
+        if self._sink.checking is not None:
+            await self._jobs.run(partial(self._sink.apply, ()))
+            await self._ask_again()
+
+    async def _ask_again(self) -> None:
+        """Ask for bytes that were changed on the disk; fail the files that can't get them."""
+        refused: list[Content] = []
+        for number, start, end in self._sink.take_damage():
+            if self._protocol.again(number, start, end):
+                self._tally.emit(Damaged(self._entries[number].path, start, end))
+            else:
+                refused.append(Repair(number, start, 0))
+        if refused:
+            await self._jobs.run(partial(self._sink.apply, refused, more=True))
+        await self.control.flush()
 
     def _count(self, portion: Sequence[Content]) -> None:
         """Count what a portion has written."""
@@ -299,6 +325,9 @@ class Incoming:
             if isinstance(one, Restart):
                 self._tally.emit(restarted(entry, whole=self._have.get(one.number) == entry.size))
                 self._add(one.number, -one.offset)
+                continue
+            if isinstance(one, Repair):
+                self._tally.count(one.length)
                 continue
             if isinstance(one, Data | End):
                 size = len(one.payload)

@@ -23,15 +23,16 @@ from dcsend.errors import (
 )
 from dcsend.files.source import Block, FileSource
 from dcsend.protocol import events as protocol_events
+from dcsend.protocol.again import Range
 from dcsend.protocol.frames import hole_cost
 from dcsend.protocol.limits import DIGEST, FRAME_HEADER, MAX_MESSAGE, MAX_PAYLOAD_WITH_DIGEST
 from dcsend.protocol.sender import Sender
 from dcsend.protocol.side import TransferState
-from dcsend.session.batches import grouped, holes, take
+from dcsend.session.batches import grouped, holes, next_again, split, take
 from dcsend.session.checks import show_checks
 from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
-from dcsend.session.events import FileFinished, ManifestKnown, total_size
+from dcsend.session.events import Damaged, FileFinished, ManifestKnown, total_size
 from dcsend.session.inflight import InFlight
 from dcsend.session.outcome import Tally, peer_declined
 from dcsend.session.progress import Progress
@@ -46,6 +47,8 @@ HANG_UP_SECONDS: Final = 1.0
 "Seconds to wait for the receiver to close the connection after Bye."
 _SHORT: Final = FRAME_HEADER + MAX_MESSAGE
 "Length of the longest frame without content, bytes."
+_AGAIN: Final = -1
+"In place of the number of a file: the bytes were sent before."
 _FIRST: Final = 8
 "The first portion is shorter by this factor: both sides wait until it is read."
 _REFUSED: Final = "the receiver could not save it"
@@ -123,6 +126,8 @@ class Outgoing:
         self._tally = tally
         self._on_accepted = accepted
         self._worker = Worker("dcsend-read")
+        self._rereader: Worker | None = None
+        "Reads what is sent again: the other thread may wait for a pipe."
         self._loop = asyncio.get_running_loop()
         self._accepted: asyncio.Future[protocol_events.Accepted] = self._loop.create_future()
         self._acknowledged = asyncio.Event()
@@ -137,6 +142,8 @@ class Outgoing:
         self._closed = False
         self._reading = False
         "Whether the disk, or another source, is awaited."
+        self._rereading = False
+        "Whether the disk is awaited for what is sent again."
 
     async def run(self) -> None:
         """Send everything; return when the receiver has sent Complete.
@@ -149,7 +156,7 @@ class Outgoing:
         await race(
             self._listen(),
             self._pump(),
-            self.control.reassure(lambda: self._reading),
+            self.control.reassure(lambda: self._reading or self._rereading),
             show_checks(
                 lambda: self._source.checking, self._tally.emit, self._settings.progress_interval
             ),
@@ -161,6 +168,8 @@ class Outgoing:
         if self._progress is not None:
             self._progress.close()
         self._worker.close()
+        if self._rereader is not None:
+            self._rereader.close()
 
     # --- what arrives
 
@@ -182,7 +191,7 @@ class Outgoing:
         state = self._protocol.state
         if self._protocol.answering:
             self._conversation.expect("did not complete its answer")
-        elif state is TransferState.SENT or (state is TransferState.SENDING and self._in_flight):
+        elif self._in_flight or (state is TransferState.SENT and self._protocol.asked is None):
             self._conversation.expect("acknowledged nothing for too long")
         else:
             self._conversation.lift()
@@ -200,6 +209,10 @@ class Outgoing:
                 raise refusal
             case protocol_events.Acknowledged(total):
                 self._acknowledge(total)
+            case protocol_events.AskedAgain(number, start, end):
+                await self._conversation.room()
+                self._tally.emit(Damaged(self._entries[number].path, start, end))
+                self._news.set()
             case protocol_events.VerdictReceived(number, status):
                 self._report_verdict(number, status)
             case protocol_events.Completed():
@@ -228,7 +241,7 @@ class Outgoing:
 
     def _acknowledge(self, upto: int) -> None:
         for number, payload in self._in_flight.acknowledge(upto):
-            if self._progress is not None:
+            if self._progress is not None and number != _AGAIN:
                 self._progress.add(number, self._entries[number], payload)
             self._tally.count(max(0, payload))
         self._acknowledged.set()
@@ -263,7 +276,7 @@ class Outgoing:
     # --- what is sent
 
     async def _pump(self) -> None:
-        """Send every accepted file, block after block."""
+        """Send every accepted file, block after block, and then what is asked for again."""
         accepted = await self._accepted
         blocks = self._source.blocks(accepted.skip, accepted.have, self._due, accepted.digests)
         portions: asyncio.Queue[list[Block]] = asyncio.Queue(_PORTIONS_AHEAD)
@@ -296,11 +309,33 @@ class Outgoing:
             await self._news.wait()
             self._news.clear()
             await self._give_up()
+            await self._send_again()
             while not portions.empty():
-                portion = portions.get_nowait()
-                if not portion:
-                    return
-                await self._send_portion(portion)
+                await self._send_portion(portions.get_nowait())
+                await self._send_again()
+
+    async def _send_again(self) -> None:
+        """Send the ranges that the receiver asks for again, each as far as it is of use."""
+        protocol = self._protocol
+        while (asked := protocol.asked) is not None:
+            if self._rereader is None:
+                self._rereader = Worker("dcsend-read-again")
+            pieces = self._source.again(*asked)
+            due: Range | None = asked
+            while due is not None and (due.number, due.end) == (asked.number, asked.end):
+                self._rereading = True
+                piece = await self._rereader.run(partial(next_again, pieces))
+                self._rereading = False
+                for part in split(piece, protocol.max_payload, protocol.max_hole):
+                    await self._put_again(part)
+                due = protocol.asked
+            await self._rereader.run(pieces.close)
+
+    async def _put_again(self, part: memoryview | int) -> None:
+        cost = hole_cost(part) if isinstance(part, int) else FRAME_HEADER + len(part)
+        await self._room(cost)
+        size = part if isinstance(part, int) else len(part)
+        await self._put(self._protocol.again(part), (_AGAIN, size), cost=cost)
 
     async def _send_portion(self, portion: Sequence[Block]) -> None:
         due = [block for block in portion if block.number >= self._protocol.due]

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from dcsend.content import Abort, Content, Data, End, Hole, Restart
+from dcsend.content import Abort, Content, Data, End, Hole, Repair, Restart
 from dcsend.entry import NOTHING
 from dcsend.errors import DcsendError
 from dcsend.protocol import limits
@@ -109,6 +109,8 @@ class SenderReplay:
         payload, digests = bytes(frame.payload), bytes(frame.digest or b"")
         if frame.kind is FrameKind.HOLE:
             return self.side.hole(frame.number, frame.offset, frame.length)
+        if frame.kind is FrameKind.AGAIN:
+            return self.side.again(payload or frame.length)
         if frame.kind is FrameKind.RESTART:
             return self.side.restart(frame.number)
         if frame.kind is FrameKind.ABORT:
@@ -154,6 +156,8 @@ class ReceiverReplay:
             case "verdict":
                 for number, status in fields["files"]:
                     self.side.verdict(number, status)
+            case "again":
+                assert self.side.again(fields["file"], fields["from"], fields["to"])
             case "cancel":
                 self.side.cancel(fields["reason"])
             case "working":
@@ -175,6 +179,9 @@ class ReceiverReplay:
                 content[event.offset :] = event.payload
             case Hole():
                 content[event.offset :] = bytes(event.length)
+            case Repair():
+                end = event.offset + event.length
+                content[event.offset : end] = event.payload or bytes(event.length)
             case Restart():
                 content.clear()
             case Abort():

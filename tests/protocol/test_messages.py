@@ -22,10 +22,11 @@ from dcsend.errors import (
     RemoteProtocolError,
 )
 from dcsend.protocol import limits
-from dcsend.protocol.manifest_messages import split_manifest
+from dcsend.protocol.manifest_messages import split_accept, split_manifest, split_verdict
 from dcsend.protocol.messages import (
     Accept,
     Ack,
+    Again,
     Cancel,
     Hello,
     Manifest,
@@ -35,8 +36,6 @@ from dcsend.protocol.messages import (
     clip,
     decode,
     encode,
-    split_accept,
-    split_verdict,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -98,6 +97,8 @@ def fields_of(message: Message) -> dict[str, object]:
         plain["left_out"] = message.left_out.as_json()
     if isinstance(message, Accept) and not message.digests:
         del plain["digests"]
+    if isinstance(message, Again):
+        plain = {"type": "again", "file": message.number, "from": message.start, "to": message.end}
     result: dict[str, object] = json.loads(json.dumps(plain))
     return result
 
@@ -327,7 +328,9 @@ def test_limits_are_those_of_protocol_md() -> None:
 
 def test_message_fields_are_those_of_protocol_md() -> None:
     for kind in Message.__args__:
-        documented = [row[0] for row in table(f"### {kind.__name__}")]
+        # An attribute can't be called `from`.
+        attributes = {"file": "number", "from": "start", "to": "end"}
+        documented = [attributes.get(row[0], row[0]) for row in table(f"### {kind.__name__}")]
         assert documented == [field.name for field in fields(kind)], kind.__name__
 
 

@@ -23,8 +23,8 @@ from dcsend.protocol.events import (
     PeerIntroduced,
 )
 from dcsend.protocol.frames import Frame, FrameKind, decode_frame
-from dcsend.protocol.manifest_messages import ManifestLimits
-from dcsend.protocol.messages import encode, split_accept
+from dcsend.protocol.manifest_messages import ManifestLimits, split_accept
+from dcsend.protocol.messages import encode
 from dcsend.protocol.sender import TRANSITIONS, Sender
 from dcsend.protocol.side import TransferInput, TransferState
 from tests.protocol.test_messages import table
@@ -149,6 +149,7 @@ PEER_INPUTS = {
     TransferInput.ACK: ack(0),
     TransferInput.VERDICT: verdict((1, "failed")),
     TransferInput.WORKING: '{"type":"working"}',
+    TransferInput.AGAIN: '{"type":"again","file":1,"from":0,"to":1}',
     TransferInput.COMPLETE: COMPLETE,
     TransferInput.BYE: BYE,
     TransferInput.CANCEL: CANCEL,
@@ -177,6 +178,8 @@ def test_sender_takes_a_message_only_where_its_table_does(
         assert_refused(sender, PEER_INPUTS[step], "is not allowed while")
     elif step is TransferInput.COMPLETE:
         assert_refused(sender, PEER_INPUTS[step], "complete before all verdicts")
+    elif step is TransferInput.AGAIN:
+        assert_refused(sender, PEER_INPUTS[step], "asks again for bytes 0 to 1 of file 1")
     else:
         sender.receive(PEER_INPUTS[step])
         assert sender.state is following
@@ -213,8 +216,8 @@ def test_sender_starts_with_hello() -> None:
     sender = Sender(ENTRIES, agent="dcsend/1")
     sender.start()
     assert sender.messages_to_send() == [
-        '{"type":"hello","versions":[1],"agent":"dcsend/1","role":"sender","features":[],'
-        '"max_frame":64960}'
+        '{"type":"hello","versions":[1],"agent":"dcsend/1","role":"sender",'
+        '"features":["again"],"max_frame":64960}'
     ]
     assert sender.messages_to_send() == []
 

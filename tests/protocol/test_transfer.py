@@ -67,7 +67,7 @@ def test_transfer_introduces_both_sides() -> None:
     link = link_for(b"x")
     link.run()
     assert link.sender_events[0] == PeerIntroduced("receiver/1", 1, ())
-    assert link.receiver_events[0] == PeerIntroduced("sender/1", 1, ())
+    assert link.receiver_events[0] == PeerIntroduced("sender/1", 1, ("again",))
 
 
 def test_transfer_of_nothing_completes() -> None:
@@ -255,9 +255,66 @@ def test_transfer_arrives_in_any_order_of_events(
     assert {number: link.saved[number] for number in good} == good
 
 
+@given(
+    sizes=st.lists(st.integers(1, 200), min_size=1, max_size=4),
+    cuts=st.lists(st.lists(st.integers(0, 200), max_size=8), min_size=4, max_size=4),
+    payload=st.integers(1, 64),
+    window=st.integers(1, 300),
+    choices=st.lists(st.integers(0, 8), max_size=500),
+    aborted=st.frozensets(st.integers(0, 3), max_size=1),
+    unsaved=st.frozensets(st.integers(0, 3), max_size=1),
+    vanished=st.frozensets(st.integers(0, 3), max_size=1),
+)
+def test_transfer_repairs_in_any_order_of_events(
+    sizes: list[int],
+    cuts: list[list[int]],
+    payload: int,
+    window: int,
+    choices: list[int],
+    aborted: frozenset[int],
+    unsaved: frozenset[int],
+    vanished: frozenset[int],
+) -> None:
+    contents = [content(size // 2, seed) + bytes(size // 2) for seed, size in enumerate(sizes)]
+    have = {number: max(1, len(one) * 3 // 4) for number, one in enumerate(contents) if one}
+    again = {
+        number: list(zip(points[::2], points[1::2], strict=False))
+        for number, most in have.items()
+        if (points := sorted({cut % (most + 1) for cut in cuts[number]}))
+    }
+    plan = Plan(
+        window=window,
+        payload=payload,
+        have=have,
+        again=again,
+        abort={number: have[number] for number in aborted & have.keys()},
+        unsaved=unsaved,
+        vanished=vanished,
+    )
+    link = link_for(*contents, plan=plan)
+    for choice in choices:
+        link.step(choice)
+    link.run()
+    failed = {*plan.abort, *unsaved, *(number for number in vanished if again.get(number))}
+    good = {number: one for number, one in enumerate(contents) if number not in failed}
+    assert (link.sender.state, link.receiver.state) == (TransferState.DONE, TransferState.DONE)
+    completed = link.sender_events[-1]
+    assert isinstance(completed, Completed)
+    assert {number: link.saved.get(number, b"") for number in good} == good
+    assert completed.ok == (len(good) == len(contents))
+
+
 def small_transfer() -> Link:
     """A transfer with a bit of everything, about fifty steps long."""
-    plan = Plan(payload=4, abort={2: 4}, skip={3: "exists"}, have={0: 1}, window=100, batch=2)
+    plan = Plan(
+        payload=4,
+        abort={2: 4},
+        skip={3: "exists"},
+        have={0: 4},
+        again={0: [(1, 3)]},
+        window=100,
+        batch=2,
+    )
     contents = (b"abcdefghij", b"", b"givenup", b"skipped", b"x", b"yz", b"", b"0")
     return link_for(*contents, plan=plan)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from dcsend.content import Abort, Content, Data, End, Hole
+from dcsend.content import Abort, Content, Data, End, Hole, Repair
 from dcsend.entry import Entry
 from dcsend.protocol import limits
 from dcsend.protocol.events import (
@@ -48,6 +48,10 @@ class Plan:
     "Bytes of content in each frame."
     batch: int = 1
     "Files in one frame, if they are whole and follow each other."
+    again: Mapping[int, Sequence[tuple[int, int]]] = field(default_factory=dict)
+    "File number -> ranges of what the receiver has that were changed on its disk."
+    vanished: frozenset[int] = frozenset()
+    "Files of which no range can be sent again."
 
 
 class Link:
@@ -80,6 +84,14 @@ class Link:
         self._next: tuple[int, Callable[[], bytes]] | None = None
         "How long the next frame is, at most, and what makes it."
         self._is_cut = False
+        self._unasked = deque(
+            (number, *one) for number, ranges in self.plan.again.items() for one in ranges
+        )
+        self._damaged = {number: len(ranges) for number, ranges in self.plan.again.items()}
+        "Number of ranges of each file that have not been written again."
+        self._given_up: set[int] = set()
+        self._ended: dict[int, End] = {}
+        "Files without a verdict that wait for such ranges."
         self.sender.start()
         self.receiver.start()
 
@@ -133,6 +145,13 @@ class Link:
             yield self.sender.end
         if self._next and self.sender.sendable() >= self._next[0]:
             yield self._make_frame
+        if self._unasked and self.receiver.state in (
+            TransferState.RECEIVING,
+            TransferState.RECEIVED,
+        ):
+            yield self._ask
+        if self.sender.asked and self.sender.sendable() >= self.plan.payload + 24:
+            yield self._make_again
 
     def _deliver_to_sender(self) -> None:
         for event in self.sender.receive(self._to_sender.popleft()):
@@ -149,8 +168,8 @@ class Link:
     def _deliver_frame(self) -> None:
         for event in self.receiver.receive_frame(self._frames.popleft()):
             self._disk.append(event)
-            if event.number in self.plan.unsaved and event.number not in self.saved:
-                self.saved[event.number] = bytearray()
+            if event.number in self.plan.unsaved - self._given_up:
+                self._given_up.add(event.number)
                 self.receiver.verdict(event.number, "failed")
 
     def _make_frame(self) -> None:
@@ -160,12 +179,27 @@ class Link:
         flight = sum(map(len, self._frames)) + sum(event.cost for event in self._disk)
         self.largest_flight = max(self.largest_flight, flight)
 
+    def _ask(self) -> None:
+        number, start, end = self._unasked.popleft()
+        if not self.receiver.again(number, start, end):
+            self._damaged[number] = 0  # the file has failed
+
+    def _make_again(self) -> None:
+        due = self.sender.asked
+        assert due
+        part = self._contents[due.number][due.start : due.end][: self.plan.payload]
+        if due.number in self.plan.vanished:
+            part = part[:0]
+        self._frames.append(self.sender.again(part if part.strip(b"\0") else len(part)))
+
     def _decide(self) -> None:
         if self.plan.decline:
             self.receiver.decline(self.plan.decline, "no room")
             return
         for number, offset in self.plan.have.items():
             self.saved[number] = bytearray(self._contents[number][:offset])
+            for start, end in self.plan.again.get(number, ()):
+                self.saved[number][start:end] = bytes([1]) * (end - start)
         self.receiver.accept(self.plan.skip, self.plan.have)
 
     # --- content into frames, frames into content
@@ -230,7 +264,14 @@ class Link:
                 saved += bytes(event.length)
             case Abort():
                 self.receiver.verdict(event.number, "failed")
+            case Repair(number, offset, length, payload):
+                saved[offset : offset + length] = payload or bytes(length)
+                ends = {end for _, end in self.plan.again[number]}
+                self._damaged[number] -= not length or offset + length in ends
         self.receiver.written(event.cost)
         if isinstance(event, End):
-            same = hashlib.sha256(saved).digest() == event.digest
+            self._ended[event.number] = event
+        if not self._damaged.get(event.number) and event.number in self._ended:
+            end = self._ended.pop(event.number)
+            same = hashlib.sha256(saved).digest() == end.digest
             self.receiver.verdict(event.number, "ok" if same else "mismatch")

@@ -30,6 +30,7 @@ const TYPES = [
   "Decline",
   "Ack",
   "Verdict",
+  "Again",
   "Complete",
   "Working",
   "Bye",

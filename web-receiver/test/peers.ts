@@ -56,6 +56,7 @@ export function peerInputs(role: string): [TransferInput, string][] {
     ["Ack", ack(0)],
     ["Verdict", verdict([1, "failed"])],
     ["Working", '{"type":"working"}'],
+    ["Again", '{"type":"again","file":1,"from":0,"to":1}'],
     ["Complete", COMPLETE],
     ["Bye", BYE],
     ["Cancel", CANCEL],

@@ -53,6 +53,8 @@ describe("table", () => {
           expectRefused(sender, text, `${input} is not allowed while ${state}`);
         } else if (input === "Complete") {
           expectRefused(sender, text, "complete before all verdicts");
+        } else if (input === "Again") {
+          expectRefused(sender, text, "asks again for bytes 0 to 1 of file 1");
         } else {
           sender.receive(text);
           expect(sender.state).toBe(following);
@@ -88,7 +90,7 @@ describe("greeting", () => {
     const sender = new Sender("page/1");
     sender.start();
     expect(sender.messagesToSend()).toEqual([
-      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":["browser"],"max_frame":64960}',
+      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":["browser","again"],"max_frame":64960}',
     ]);
     expect(sender.messagesToSend()).toEqual([]);
   });

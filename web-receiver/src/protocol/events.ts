@@ -61,6 +61,11 @@ export interface VerdictReceived {
   readonly status: Status;
 }
 
+/** The receiver needs bytes again: see `Sender.asked`. */
+export interface AskedAgain {
+  readonly type: "asked-again";
+}
+
 /** Complete has arrived: call `end`. */
 export interface Completed {
   readonly type: "completed";
@@ -91,6 +96,7 @@ export type Event =
   | Accepted
   | Declined
   | Acknowledged
+  | AskedAgain
   | VerdictReceived
   | Completed
   | Cancelled

@@ -12,12 +12,15 @@ import * as limits from "./limits.ts";
 
 /** One frame that has arrived. */
 export interface Frame {
-  readonly kind: "data" | "hole" | "abort" | "batch" | "restart";
+  readonly kind: "data" | "hole" | "abort" | "batch" | "restart" | "again";
   /** Number of the entry; of a BATCH that of its first file. */
   readonly number: number;
   /** Offset of the content in the file, in bytes; of a BATCH the number of its files. */
   readonly offset: number;
-  /** Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason. */
+  /**
+   * Bytes of content; of a HOLE its zeros, of an ABORT the bytes of the reason. An AGAIN that has a
+   * length and no payload is zeros; without a length it ends its range.
+   */
   readonly length: number;
   /** Content or reason; a view into the message, not a copy. */
   readonly payload: Bytes;
@@ -35,6 +38,7 @@ const ABORT = 3;
 const BATCH = 4;
 /** Not sent by the page, which does not compare what a receiver has. */
 const RESTART = 5;
+const AGAIN = 6;
 /** Flag of a DATA frame that is the last of its file: the digest follows the payload. */
 const END = 1;
 const CRC_AT = 20;
@@ -66,6 +70,17 @@ export function encodeData(
     return encode(DATA, END, number, offset, length, payload, digest);
   }
   throw new LocalProtocolError(`digest of ${digest.length} bytes is not a SHA-256`);
+}
+
+/**
+ * Make an AGAIN frame: content; with an empty payload the range is not sent.
+ *
+ * Throws LocalProtocolError: it is too long, or a number is out of range.
+ */
+export function encodeAgain(number: number, offset: number, payload: Uint8Array): Bytes {
+  const { length } = payload;
+  if (length <= limits.MAX_PAYLOAD) return encode(AGAIN, 0, number, offset, length, payload);
+  throw new LocalProtocolError(`payload of ${length} bytes is too long`);
 }
 
 /** Return the bytes of the window that a hole of `length` bytes takes. */
@@ -125,7 +140,7 @@ export function decodeFrame(message: Bytes): Frame {
     throw new RemoteProtocolError("frame with a number out of range");
   }
   const ends = type === DATA && flags === END;
-  const content = type === HOLE ? 0 : length;
+  const content = isBare(type, size) ? 0 : length;
   const kind = kindOf(type, length);
   const digests = type === BATCH ? offset : Number(ends);
   if (
@@ -159,9 +174,15 @@ function kindOf(type: number, length: number): Frame["kind"] | null {
   if (type === DATA) return "data";
   if (type === BATCH) return "batch";
   if (type === RESTART && length === 0) return "restart";
+  if (type === AGAIN && length <= limits.MAX_HOLE) return "again";
   if (type === HOLE && length >= 1 && length <= limits.MAX_HOLE) return "hole";
   if (type === ABORT && length <= limits.MAX_MESSAGE) return "abort";
   return null;
+}
+
+/** Return whether a frame has no payload, although it may have a length. */
+function isBare(type: number, size: number): boolean {
+  return type === HOLE || (type === AGAIN && size === HEADER);
 }
 
 function encode(

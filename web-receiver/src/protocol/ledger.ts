@@ -73,6 +73,16 @@ export class Ledger {
     return this.#coming === 0 && this.#withoutVerdict === 0;
   }
 
+  /** Return whether an entry has its status or was aborted: no more content of it is of use. */
+  isOver(number: number): boolean {
+    return (this.#mark(number) & (ABORTED | HAS_VERDICT)) > 0;
+  }
+
+  /** Return whether an entry has its status. */
+  hasVerdict(number: number): boolean {
+    return (this.#mark(number) & HAS_VERDICT) > 0;
+  }
+
   /** Return whether a file has its status before its last frame: no more content is needed. */
   isRefused(number: number): boolean {
     // A directory has no frames, although it may have a status.

@@ -20,6 +20,8 @@ export const PAIRS_PER_MESSAGE = 1000;
 export const MAX_DIGESTS = 256;
 /** Digests in all Accepts of one transfer together. */
 export const MAX_ALL_DIGESTS = 16384;
+/** Ranges of one file that a receiver asks for again, and such ranges that are not answered. */
+export const MAX_AGAIN = 64;
 /** Levels of nesting in a field that this version does not define. */
 export const MAX_DEPTH = 8;
 /** Largest integer. */

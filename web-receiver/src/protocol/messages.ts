@@ -31,6 +31,8 @@ import {
 
 /** Feature of a peer in a browser, which ends a silent connection by itself. */
 export const BROWSER = "browser";
+/** Feature of a sender that sends bytes again which were changed on the receiver's disk. */
+export const AGAIN = "again";
 export const ROLES = ["sender", "receiver"] as const;
 export const SKIP_REASONS = [
   "exists",
@@ -130,6 +132,17 @@ export interface Verdict {
   readonly files: readonly (readonly [number, Status])[];
 }
 
+/** Bytes that the receiver had were changed on its disk: they are to be sent again. */
+export interface Again {
+  readonly type: "again";
+  /** Number of the file. */
+  readonly file: number;
+  /** Offset of the first byte. */
+  readonly from: number;
+  /** Offset of the byte after the last. */
+  readonly to: number;
+}
+
 /** The last message of the receiver. */
 export interface Complete {
   readonly type: "complete";
@@ -167,6 +180,7 @@ export type Message =
   | Ack
   | Verdict
   | Working
+  | Again
   | Complete
   | Bye
   | Cancel;
@@ -318,6 +332,7 @@ const OBJECT: Shape<Values> = {
 const ENTRIES = array(0, limits.MAX_ENTRIES, OBJECT);
 const HAVE = byNumber(0, POSITIVE);
 const COUNT = integer(0, limits.MAX_ENTRIES);
+const NUMBER = integer(0, limits.MAX_ENTRIES - 1);
 
 /** One function for each message: fields in, message out. */
 const READERS: {
@@ -360,6 +375,11 @@ const READERS: {
       type: "verdict",
       files: fields.reasonsByNumber("files", 1, STATUSES, "failed"),
     };
+  },
+  again(fields) {
+    const from = fields.read("from", AMOUNT);
+    const to = fields.read("to", integer(from + 1, limits.MAX_SAFE));
+    return { type: "again", file: fields.read("file", NUMBER), from, to };
   },
   complete(fields) {
     return {

@@ -41,6 +41,8 @@ export const TRANSITIONS: Transitions = {
   deciding: { accept: "receiving", decline: "declined", ...ANY_TIME },
   receiving: {
     Frame: "receiving",
+    "Frame (AGAIN)": "receiving",
+    again: "receiving",
     verdict: "receiving",
     Working: "receiving",
     working: "receiving",
@@ -49,6 +51,8 @@ export const TRANSITIONS: Transitions = {
   },
   // The last frames may arrive before a Working, which is on another channel.
   received: {
+    "Frame (AGAIN)": "received",
+    again: "received",
     verdict: "received",
     Working: "received",
     working: "received",
@@ -229,6 +233,7 @@ export class Receiver extends Side {
       return [{ type: "abort", number, reason: abortReason(payload), cost }];
     }
     if (kind === "batch") return this.#onBatch(frame);
+    refuse(kind === "again" ? `bytes of file ${number} that are not due again` : "");
     if (kind === "restart") {
       refuse(ledger.restartFault(number, offset));
       ledger.passRestart();

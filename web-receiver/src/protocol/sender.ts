@@ -14,8 +14,9 @@
 import type { Bytes } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { RemoteProtocolError, UsageError } from "../errors.ts";
+import { type Range, Ranges } from "./again.ts";
 import type { Event } from "./events.ts";
-import { encodeAbort, encodeData } from "./frames.ts";
+import { encodeAbort, encodeAgain, encodeData } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
 import {
@@ -41,14 +42,26 @@ export const TRANSITIONS: Transitions = {
   },
   sending: {
     "send frame": "sending",
+    "send frame (AGAIN)": "sending",
     "all frames passed": "sent",
     Ack: "sending",
     Verdict: "sending",
+    Again: "sending",
     Working: "sending",
     working: "sending",
     ...ANY_TIME,
   },
-  sent: { Ack: "sent", Verdict: "sent", Working: "sent", Complete: "completed", ...ANY_TIME },
+  // What the receiver had may be verified, and asked for again, after the last frame.
+  sent: {
+    "send frame (AGAIN)": "sent",
+    Ack: "sent",
+    Verdict: "sent",
+    Again: "sent",
+    Working: "sent",
+    working: "sent",
+    Complete: "completed",
+    ...ANY_TIME,
+  },
   completed: { end: "done", violation: "failed" },
   declined: {},
   done: {},
@@ -66,6 +79,7 @@ export class Sender extends Side {
   readonly #have = new Map<number, number>();
   /** Empty until Accept is complete. */
   #ledger = new Ledger([], this.#skip, this.#have);
+  readonly #ranges = new Ranges(this.#have, (number) => this.#ledger.isOver(number));
 
   /**
    * `agent` is name and version of this program, at most 128 code points; `window` the bytes of data
@@ -139,7 +153,8 @@ export class Sender extends Side {
    * nothing to send in this state.
    */
   sendable(): number {
-    return this.state === "sending" ? this.#window.room(this.#maxFrame) : 0;
+    const sends = this.state === "sending" || (this.state === "sent" && this.asked);
+    return sends ? this.#window.room(this.#maxFrame) : 0;
   }
 
   /**
@@ -176,6 +191,27 @@ export class Sender extends Side {
     const frame = this.#count(encodeAbort(number, position, reason));
     this.#ledger.passAbort();
     this.#afterFile();
+    return frame;
+  }
+
+  /** The range of which `again` makes the next frame; null if nothing is asked for. */
+  get asked(): Range | null {
+    return this.#ranges.due;
+  }
+
+  /**
+   * Make the next frame of the range `asked`; an empty one ends it, if it can't be read or is of no
+   * use.
+   *
+   * Throws LocalProtocolError: nothing is asked for, or it is longer, or the window is full.
+   */
+  again(payload: Uint8Array): Bytes {
+    this.step("send frame (AGAIN)");
+    const due = this.asked;
+    const length = payload.length;
+    if (due === null || due.start + length > due.end) check("not asked for again");
+    const frame = this.#count(encodeAgain(due?.number ?? 0, due?.start ?? 0, payload));
+    this.#ranges.pass(length);
     return frame;
   }
 
@@ -222,6 +258,12 @@ export class Sender extends Side {
           this.#ledger.recordVerdict(number, status);
           return { type: "verdict-received", number, status };
         });
+      case "again": {
+        const { file, from, to } = message;
+        refuse(this.#ledger.hasVerdict(file) ? `${file} has a verdict` : "");
+        refuse(this.#ranges.ask(file, from, to));
+        return [{ type: "asked-again" }];
+      }
       case "complete":
         return [this.#onComplete(message)];
       default: // the table allows no other message
@@ -250,7 +292,7 @@ export class Sender extends Side {
   }
 
   #onComplete(complete: Complete): Event {
-    refuse(this.#ledger.allVerdictsGiven ? "" : "complete before all verdicts");
+    refuse(this.#ledger.allVerdictsGiven && !this.asked ? "" : "complete before all verdicts");
     const { ok, files, bytes } = this.#ledger.totals();
     if (complete.ok !== ok || complete.files !== files || complete.bytes !== bytes) {
       throw new RemoteProtocolError("complete doesn't match the verdicts");

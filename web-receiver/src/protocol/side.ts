@@ -11,6 +11,7 @@ import { DcsendError, LocalProtocolError, RemoteProtocolError, UsageError } from
 import type { Event } from "./events.ts";
 import * as limits from "./limits.ts";
 import {
+  AGAIN,
   BROWSER,
   type Cancel,
   type CancelReason,
@@ -69,9 +70,11 @@ export type TransferInput =
   | "Accept (last)"
   | "Decline"
   | "Frame"
+  | "Frame (AGAIN)"
   | "Ack"
   | "Verdict"
   | "Working"
+  | "Again"
   | "Complete"
   | "Bye"
   | "Cancel"
@@ -79,6 +82,8 @@ export type TransferInput =
   | "accept"
   | "decline"
   | "send frame"
+  | "send frame (AGAIN)"
+  | "again"
   | "all frames passed"
   | "verdict"
   | "working"
@@ -129,7 +134,7 @@ export abstract class Side {
       versions: limits.VERSIONS,
       agent: this.#agent,
       role: this.#role,
-      features: [BROWSER],
+      features: this.#role === "sender" ? [BROWSER, AGAIN] : [BROWSER],
       maxFrame: limits.MAX_FRAME,
       name: this.#name,
     });

@@ -14,6 +14,7 @@ import {
   DIGEST,
   FRAME_HEADER,
   MAX_MESSAGE,
+  MAX_PAYLOAD,
   MAX_PAYLOAD_WITH_DIGEST,
   WINDOW,
 } from "../protocol/limits.ts";
@@ -116,7 +117,7 @@ export class Outgoing implements TransferHalf {
     const { state, answering, acknowledged } = this.#protocol;
     const { expect, lift } = this.#peer;
     if (answering) expect("did not complete its answer");
-    else if (state === "sent" || (state === "sending" && this.#sent > acknowledged)) {
+    else if (this.#sent > acknowledged || (state === "sent" && this.#protocol.asked === null)) {
       expect("acknowledged nothing for too long");
     } else lift();
   }
@@ -150,6 +151,9 @@ export class Outgoing implements TransferHalf {
         );
       case "acknowledged":
         this.#acknowledge(event.bytes);
+        break;
+      case "asked-again":
+        this.#answered.ring();
         break;
       case "verdict-received":
         this.#reportVerdict(event.number, event.status);
@@ -234,7 +238,10 @@ export class Outgoing implements TransferHalf {
 
   // --- content
 
-  /** Let the person choose, offer it, and send every accepted file, block after block. */
+  /**
+   * Let the person choose, offer it, send every accepted file, block after block, and then what is
+   * asked for again.
+   */
   async #pump(): Promise<void> {
     const chosen = await this.#choose();
     this.#protocol.offer(this.#entries);
@@ -261,7 +268,9 @@ export class Outgoing implements TransferHalf {
         if (block.number < this.#protocol.due) continue;
         if (block.failure !== "") await this.#sendAbort(block);
         else await this.#sendContent(block, have.get(block.number) ?? 0);
+        await this.#sendAgain(chosen);
       }
+      await this.#sendAgainLater(chosen);
     } catch (error) {
       // The control channel reports a lost connection, and may have the reason.
       if (!(error instanceof ConnectionFailed)) throw error;
@@ -311,6 +320,33 @@ export class Outgoing implements TransferHalf {
       const waiting = this.#put(protocol.data(number, offset, part, digest), number, part.length);
       if (waiting !== null) await waiting;
     } while (at < length && !protocol.isRefused(number));
+  }
+
+  /** Send what the receiver asks for again after the last frame; does not resolve. */
+  async #sendAgainLater(chosen: readonly Chosen[]): Promise<never> {
+    for (;;) {
+      while (this.#protocol.asked === null) await this.#answered.wait();
+      await this.#sendAgain(chosen);
+    }
+  }
+
+  /** Send the ranges that the receiver asks for again, each as far as it is of use. */
+  async #sendAgain(chosen: readonly Chosen[]): Promise<void> {
+    const protocol = this.#protocol;
+    for (let due = protocol.asked; due !== null; due = protocol.asked) {
+      const { number, start, end } = due;
+      const most = Math.min(end, start + Math.min(MAX_PAYLOAD, protocol.maxPayload));
+      this.#reading = true;
+      // An empty piece ends the range: the file has changed, or the bytes are of no use any more.
+      const piece = await chosen[number]?.file
+        ?.slice(start, most)
+        .arrayBuffer()
+        .catch(() => null);
+      this.#reading = false;
+      await this.#room(FRAME_HEADER + most - start);
+      const isDue = piece && protocol.asked?.end === end;
+      await this.#put(protocol.again(new Uint8Array(isDue ? piece : [])), number, 0);
+    }
   }
 
   /** Return whether the window and the pace allow a frame of `cost` bytes. */
