@@ -260,6 +260,7 @@ EVENTS: list[dcsend.Event] = [
     dcsend.Checking("a", 1, 10),
     dcsend.Disconnected(5.0, 600.0),
     dcsend.Reconnected(41.0),
+    dcsend.Damaged("a", 1, 10),
     dcsend.TextExchanged("hello", sent=True, kind="line"),
     dcsend.StateChanged("connected"),
     dcsend.ChannelAnnounced("data", 1),

@@ -259,8 +259,8 @@ class Damaged:
     "Offset of the byte after the last."
 
     def as_json(self) -> JsonObject:
-        """Path, and the range as `from` and `to`."""
-        return {**named("path", self.path), "from": self.start, "to": self.end}
+        """Path, start, end."""
+        return {**named("path", self.path), "start": self.start, "end": self.end}
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from dcsend.errors import (
 from dcsend.session.events import (
     Checking,
     Connected,
+    Damaged,
     DescriptionReady,
     Disconnected,
     Event,
@@ -92,6 +93,14 @@ def test_row_of_a_check_ends_with_the_check_and_with_the_file(seat: Seat, end: E
     checking = Checking("b.txt", 4, 9)
     rows = seat.after(MANIFEST, moved(10_000_000), checking, end, moved(20_000_000))
     assert not any("checking" in row for row in rows)
+
+
+def test_bytes_that_are_sent_again_have_a_note_and_the_row_of_the_check_stays(seat: Seat) -> None:
+    events = (Checking("b.txt", 4 * 10**6, 10**7), Damaged("b.txt", 12_000_000, 20_000_000))
+    rows = seat.after(MANIFEST, moved(10_000_000), *events, moved(20_000_000))
+    note = "bytes 12 to 20 MB of b.txt were changed on the disk and are sent again"
+    assert rows.index(note) < len(rows) - 3  # above the bars
+    assert rows[-1] == "checking 10.0 MB received earlier, 40 %"
 
 
 def test_check_has_one_line_off_a_terminal() -> None:

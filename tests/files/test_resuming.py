@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.content import End, Hole, Restart
+from dcsend.content import End, Hole, Repair, Restart
 from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files.journal import INTERVAL
+from dcsend.files.sink import Damage
 from tests.support.gate import Gate
 from tests.support.journals import read_lines
 from tests.support.part_runs import (
@@ -229,7 +230,33 @@ def test_changed_byte_fails_the_file_before_its_end(
     assert sink.apply([first]) == []
     gate.open()
     gate.wait()
-    assert statuses(sink.apply([second])) == ["failed"]
+    assert sink.apply([second]) == []
+    assert sink.take_damage() == [Damage(0, 0, INTERVAL)]
+    assert sink.take_damage() == []
+    # The sender does not send it again.
+    assert statuses(sink.apply([Repair(0, 0, 0)])) == ["failed"]
+
+
+@pytest.mark.parametrize("payload", [True, False])
+def test_changed_range_is_written_again_before_the_end_of_the_file(
+    make_sink: MakeSink, tmp_path: Path, gate: Gate, payload: bool
+) -> None:
+    content = bytes(SIZE - 5) + b"12345"
+    interrupted(make_sink, tmp_path, content, 2 * INTERVAL)
+    flip(tmp_path / PART, INTERVAL + 5)
+    sink = make_sink()
+    sink.plan([ENTRY])
+    gate.open()
+    assert sink.apply([*pieces(content, 2 * INTERVAL, SIZE), end(content)]) == []
+    while sink.is_checking:
+        gate.wait()
+    assert sink.apply([]) == []
+    assert sink.take_damage() == [Damage(0, INTERVAL, 2 * INTERVAL)]
+    half = INTERVAL // 2
+    piece = content[:half] if payload else b""
+    sink.apply([Repair(0, INTERVAL, half, piece), Repair(0, INTERVAL + half, half, piece)])
+    assert statuses(sink.finish()) == ["ok"]
+    assert (tmp_path / "out/d/film.mkv").read_bytes() == content
 
 
 def test_file_that_ends_before_its_check_succeeds_after_it(

@@ -15,7 +15,13 @@ from dcsend.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from dcsend.protocol.frames import encode_abort, encode_batch, encode_data, encode_hole
+from dcsend.protocol.frames import (
+    encode_abort,
+    encode_again,
+    encode_batch,
+    encode_data,
+    encode_hole,
+)
 from dcsend.protocol.messages import CANCEL_REASONS, DECLINE_REASONS, STATUSES
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.sender import Sender
@@ -82,7 +88,8 @@ def sender(data: bytes) -> None:
 
 
 def _hello(role: str) -> str:
-    fields = {"versions": [1], "agent": "x", "role": role, "features": [], "max_frame": 64960}
+    features = ["again"]
+    fields = {"versions": [1], "agent": "x", "role": role, "features": features, "max_frame": 64960}
     return json.dumps({"type": "hello", **fields})
 
 
@@ -106,6 +113,7 @@ def _message(script: Script) -> str:
         {"type": "bye"},
         {"type": "cancel", "reason": _one_of(CANCEL_REASONS, number), "message": name},
         {"type": name, name: pairs},
+        {"type": "again", "file": number & 7, "from": number >> 8, "to": (number >> 4) + 1},
         {**json.loads(_hello("receiver" if last else "sender")), "name": name},
     )
     what = script.byte()
@@ -136,9 +144,11 @@ def _frame(script: Script) -> bytes:
     number, offset, how = script.byte() & 7, script.byte() << (script.byte() & 31), script.byte()
     content = bytes(script.byte() << (how >> 5))
     with contextlib.suppress(LocalProtocolError):
-        match how % 6:
+        match how % 7:
             case 0:
                 return encode_data(number, offset, content, None)
+            case 6:
+                return encode_again(number, offset, content if script.byte() & 1 else len(content))
             case 1:
                 return encode_data(number, offset, content, bytes(32))
             case 2:
@@ -155,9 +165,11 @@ def _act(side: Receiver, script: Script, what: int) -> int:
     """Call a method of a receiver; return the bytes that it wrote. A wrong call raises."""
     number = script.byte() & 7
     with contextlib.suppress(LocalProtocolError):
-        match what % 7:
+        match what % 8:
             case 0:
                 side.accept({}, {})
+            case 6:
+                side.again(number, script.byte(), script.byte())
             case 1:
                 side.accept({number: "exists"}, {})
             case 2:
@@ -180,9 +192,11 @@ def _send(side: Sender, script: Script, what: int) -> None:
     """Call a method of a sender; a call in a wrong state raises."""
     number, size = script.byte() & 3, script.byte()
     with contextlib.suppress(LocalProtocolError):
-        match what % 6:
+        match what % 7:
             case 0:
                 side.data(number, 0, bytes(size))
+            case 5:
+                side.again(size if number & 1 else bytes(size))
             case 1:
                 side.data(number, script.byte(), bytes(size), bytes(32))
             case 2:

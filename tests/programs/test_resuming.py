@@ -63,13 +63,27 @@ def test_source_that_was_moved_and_a_file_beside_it_change_nothing(
     case.complete(before)
 
 
-def test_changed_byte_in_the_part_fails_the_file_and_the_next_run_completes_it(
+def test_changed_bytes_of_the_part_are_sent_again_in_the_same_run(case: Interrupted) -> None:
+    before = case.interrupt(4 * INTERVAL, "receiver")
+    _, first, second, *_ = read_lines(case.journal)
+    flip(case.part, 5)
+    flip(case.part, second["offset"] - 1)
+    # Two ranges, and what the kill has cost.
+    sent, received = case.complete(before, limit=3 * INTERVAL)
+    ranges = [(0, first["offset"]), (first["offset"], second["offset"])]
+    for ended in (sent, received):
+        assert [(one["start"], one["end"]) for one in ended.of("damaged")] == ranges
+
+
+def test_changed_byte_is_not_sent_again_by_a_sender_without_this_feature(
     case: Interrupted,
 ) -> None:
     case.interrupt(3 * INTERVAL, "receiver")
     _, first, *_ = read_lines(case.journal)
     flip(case.part, first["offset"] + 5)
-    sender, receiver = case.begin()
+    sender, receiver = case.begin(
+        "import dcsend.protocol.sender\ndcsend.protocol.sender.AGAIN = 'x'"
+    )
     received, sent = receiver.end(), sender.end()
     assert (sent.status, received.status) == (4, 4)
     (verdict,) = received.of("file")

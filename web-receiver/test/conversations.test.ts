@@ -168,7 +168,7 @@ function receiving(conversation: Conversation, disk: Map<number, string>): Half 
   };
 }
 
-/** The page has only the receiving half of BATCH and HOLE, and knows no zeros. */
+/** The page has only the receiving half of BATCH and HOLE, and sends no zeros. */
 function isMadeHere({ name, lines }: Conversation): boolean {
   if (name === "conversation-again-zeros") return false;
   return lines.every(({ channel, text }) => channel === "control" || /^0[136]/.test(text));
