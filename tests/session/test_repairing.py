@@ -18,9 +18,11 @@ from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.journal import INTERVAL
 from dcsend.files.manifest import scan
 from dcsend.files.reading import FileReader, Piece
-from dcsend.session.events import Damaged, FileFinished, Progressed
+from dcsend.files.trailing import Changed
+from dcsend.session.events import Damaged, Event, FileFinished, Progressed
 from tests.support.halves import SETTINGS, Side, both, receiver, sender
 from tests.support.memory import connected_pair
+from tests.support.processes import PATIENCE
 from tests.support.resuming import flip
 
 HAD = 3 * INTERVAL
@@ -94,6 +96,52 @@ async def test_changed_ranges_are_sent_again(
         assert side.tally.bytes == SIZE - HAD + INTERVAL * len(ranges)
         *_, last = (event for event in side.events if isinstance(event, Progressed))
         assert (last.bytes, last.total) == (SIZE, SIZE)
+
+
+async def test_changed_range_is_sent_again_before_the_end_of_the_file(
+    source: Path, part: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces, known, found = FileReader.pieces, threading.Event(), threading.Event()
+    fail = Changed.__init__
+
+    def failing(self: Changed, good: int, bad: int) -> None:
+        fail(self, good, bad)
+        known.set()
+
+    def held(self: FileReader, start: int) -> Iterator[Piece]:
+        for place, piece in enumerate(pieces(self, start)):
+            # What the check has found is looked at with each piece that is written.
+            assert place < 2 or known.wait(PATIENCE)
+            assert place < 6 or found.wait(PATIENCE)
+            yield piece
+
+    monkeypatch.setattr(Changed, "__init__", failing)
+    monkeypatch.setattr(FileReader, "pieces", held)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Damaged):
+            found.set()
+
+    flip(part, 5)
+    settings = dataclasses.replace(SETTINGS, block_size=256 << 10)
+    left, right = connected_pair()
+    sending = sender(left, source, settings)
+    receiving = receiver(right, tmp_path / "in", settings, emit=emit)
+    assert await both(sending, receiving) == (None, None)
+    assert contents(tmp_path) == {"film.bin": content}
+
+
+async def test_range_that_has_become_a_hole_is_sent_again(
+    source: Path, part: Path, tmp_path: Path, content: bytes
+) -> None:
+    with part.open("wb") as file:
+        file.seek(INTERVAL)
+        file.write(content[INTERVAL:HAD])
+    left, right = connected_pair()
+    sending, receiving = sender(left, source), receiver(right, tmp_path / "in")
+    assert await both(sending, receiving) == (None, None)
+    assert damaged(receiving) == [(0, INTERVAL)]
+    assert contents(tmp_path) == {"film.bin": content}
 
 
 async def failing(source: Path, tmp_path: Path, kept: bytes) -> tuple[Side, Side]:
