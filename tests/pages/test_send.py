@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from dcsend.content import Data
+from dcsend.entry import Existing
+from dcsend.files.directory_sink import DirectorySink
+from dcsend.files.journal import INTERVAL
+from dcsend.files.manifest import scan
 from tests.pages.test_receive import made, made_tree
 from tests.support.page import Page, at, from_disk, here, link_of, random_file
 from tests.support.processes import Stage, digest, tree
+from tests.support.resuming import flip
 
 
 @pytest.mark.parametrize("size", [0, 64_905])
@@ -32,6 +38,27 @@ async def test_file_larger_than_all_buffers_arrives(
     await page.send(link_of(receiver), file)
     assert receiver.end().status == 0
     assert tree(tmp_path / "output") == {"file": digest(file)}
+
+
+async def test_changed_bytes_of_a_part_are_sent_again(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    file, output = random_file(tmp_path / "film.bin", 3 * INTERVAL), tmp_path / "output"
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    sink = DirectorySink(output, existing=Existing.REFUSE)
+    sink.plan(list(scan([file]).entries))
+    for place in range(2):
+        start = place * INTERVAL
+        sink.apply([Data(0, start, file.read_bytes()[start : start + INTERVAL])], more=True)
+    sink.close()
+    flip(output / "film.bin.dcsend-part", INTERVAL + 5)
+    receiver = stage.receive("", output, *here())
+    await page.send(link_of(receiver), file)
+    ended = receiver.end()
+    assert ended.status == 0
+    assert [(one["start"], one["end"]) for one in ended.of("damaged")] == [(INTERVAL, 2 * INTERVAL)]
+    assert ended.done["bytes"] == 2 * INTERVAL  # the rest, and the range
+    assert tree(output) == {"film.bin": digest(file)}
 
 
 async def test_folder_arrives(page: Page, stage: Stage, tmp_path: Path) -> None:
