@@ -367,7 +367,7 @@ test("an unknown number fails after 2 s, without a guess", async () => {
   expect(attempts.begun[0]?.isClosed).toBe(true);
 });
 
-test("a server that does not answer has not said that there is no code", async () => {
+test("a server that does not answer does not show that there is no code", async () => {
   const [server, attempts] = [new MemoryServer(), new Attempts()];
   server.answersPings = false;
   const other = new Joined(server, attempts, "7-walrus-umbrella");
