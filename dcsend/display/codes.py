@@ -78,6 +78,8 @@ class CodeDisplay:
         "The notes of layouts that were written."
         self._news: Sequence[str] = ()
         "The sentences beside the QR code."
+        self._is_whole = False
+        "Whether the block has all lines of the layout, the links, too."
         self._pinned = ""
         "A note in the place of the status, because there is no room for it elsewhere."
         self._errors: Sequence[str] = ()
@@ -223,8 +225,11 @@ class CodeDisplay:
             if announcement.has_news:
                 self._news, self._pinned, self._errors = news, "", ()
                 self._screen.withdraw()
+                if self._is_whole:  # the lines that are not in the block any more
+                    self._screen.lines(announcement.lines[: -announcement.kept])
                 self._screen.lines(rows)
                 self._screen.block(announcement.shown, self._bottom())
+                self._is_whole = False
                 return
         self._pinned = self._screen.notice(sentences[0], rows)
 
@@ -238,6 +243,7 @@ class CodeDisplay:
         self._screen.lines(self._broken([f"note: {note}" for note in notes]))
         self._screen.lines(announcement.lines[:above])
         self._screen.block(announcement.lines[above:], self._bottom())
+        self._is_whole = not above
 
     def _show_short(self, event: ShortCodeReady) -> None:
         """Show a short code in the place of the mark for its number, or of the one before."""
@@ -276,6 +282,7 @@ class CodeDisplay:
         if self._screen.overflows(self._errors, announcement.shown):
             self._errors = ()
         self._screen.block([*announcement.shown, *self._errors], self._bottom())
+        self._is_whole = announcement.kept == len(announcement.lines)
 
     def _bottom(self) -> str:
         """Return the row below the block."""

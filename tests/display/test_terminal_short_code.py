@@ -250,25 +250,6 @@ def test_code_that_was_used_up_is_replaced_by_the_reason_and_what_follows(
     pty.close()
 
 
-@pytest.mark.parametrize(("columns", "rows"), [*SIZES, (40, 24), (40, 30), (30, 24)])
-@pytest.mark.parametrize("page", [LOCAL_PAGE, "dcsend:"])
-def test_each_note_is_on_the_screen_once(columns: int, rows: int, page: str) -> None:
-    pty = Pty(columns, rows)
-    display = Seat(pty).display()
-    first = replace(code(page), words=("walrus", "umbrella"))
-    shown(display, pty, first, short(), replace(first, code=f"9{first.code[1:]}"))
-    wrong = Warned(
-        "short-code",
-        "a wrong code was entered, which used the last code up; this is a new one",
-        "go on",
-    )
-    text = plain_text(shown(display, pty, wrong, short("12-asparagus-wasp")))
-    assert text.count("a wrong code was entered") == 1
-    assert text.count("no QR code") <= 1
-    assert "12-asparagus-wasp" in text
-    pty.close()
-
-
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
 def test_dial_code_that_is_hidden_is_shown_nowhere(columns: int, rows: int) -> None:
     """Also not while there is no short code."""
