@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyte
 import pytest
 
-from dcsend.session.events import Warned
+from dcsend.session.events import Event, Warned
 from tests.display.seats import LOCAL_PAGE, Seat, code
 from tests.display.test_terminal_short_code import SIZES, announced, plain_text, short, shown
 from tests.support.screens import Pty
@@ -42,7 +42,9 @@ def test_link_can_be_found_after_a_note(columns: int, rows: int, is_late: bool) 
     pty = Pty(columns, rows)
     display = Seat(pty).display()
     note = Warned("network", "no STUN server can be found (no internet connection?)", "go on")
-    events = [announced(), short(), note] if is_late else [announced(), note, short()]
+    events: list[Event] = [announced(), note, short()]
+    if is_late:
+        events = [announced(), short(), note]
     shown(display, pty, *events)
     screen = pyte.HistoryScreen(columns, rows, history=1000)
     pyte.Stream(screen).feed(pty.written)
