@@ -122,7 +122,7 @@ async def test_hosted_page_uses_a_local_server_only_with_the_permission(
             await page.until("failed")
             text = await page.text("#problem")
     if state == "granted":
-        assert "no code with the number 4711" in text
+        assert "The code in this link was used up, or is wrong" in text
     else:
         assert "can't be reached" in text
         assert "Allow this page to use the local network" in text
