@@ -199,6 +199,5 @@ def receive_by_programs(
             run.written = [(int(at * 1e9), path, size) for at, size in receiver.steps()]
             run.sent[path] = received.done["bytes"]
         run.have = {event["path"]: event["total"] for event in received.of("checking")}
-        run.have = {event["path"]: event["total"] for event in received.of("checking")}
     run.ended = time.monotonic_ns()
     return run
