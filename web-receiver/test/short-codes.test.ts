@@ -1,23 +1,10 @@
 /** Both sides of a short code in one process: src/session/joining.ts and short_codes.ts. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import {
-  AuthenticationFailed,
-  CodeExpired,
-  ConnectionFailed,
-  type DcsendError,
-  Interrupted,
-} from "../src/errors.ts";
-import type { Connection } from "../src/peers/contract.ts";
-import type { Server } from "../src/rendezvous/servers.ts";
+import { AuthenticationFailed, CodeExpired, ConnectionFailed, Interrupted } from "../src/errors.ts";
 import { iceServers } from "../src/session/ice_settings.ts";
-import { join } from "../src/session/joining.ts";
-import { EXPIRES, SLOW, showCodes } from "../src/session/short_codes.ts";
-import { read, type ShortCode } from "../src/signaling/shortcode.ts";
+import { EXPIRES, SLOW } from "../src/session/short_codes.ts";
+import { Joined, PLAIN, Shown, settle, shown } from "./both-sides.ts";
 import { Attempts, MemoryServer } from "./memory-server.ts";
-
-const TLS: Server = { url: "wss://rendezvous.example.org/v1", name: "rendezvous.example.org" };
-const PLAIN: Server = { url: "ws://localhost:4000/v1", name: "ws://localhost:4000/v1" };
-const WORDS = ["walrus", "umbrella"];
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -26,93 +13,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
 });
-
-/** How an attempt stands. */
-interface State {
-  connection?: Connection;
-  error?: DcsendError;
-}
-
-function watched(attempt: Promise<Connection>): State {
-  const state: State = {};
-  attempt.then(
-    (connection) => {
-      state.connection = connection;
-    },
-    (error: DcsendError) => {
-      state.error = error;
-    },
-  );
-  return state;
-}
-
-/** A page that shows codes, and what it has shown. */
-class Shown {
-  readonly codes: (string | null)[] = [];
-  readonly notes: string[] = [];
-  readonly leaving = new AbortController();
-  isConnecting = false;
-  /** Answers the question whether another code is wanted; null while there is none. */
-  another: (() => void) | null = null;
-  readonly state: State;
-
-  constructor(server: MemoryServer, attempts: Attempts, where = TLS) {
-    const options = {
-      server: where,
-      open: attempts.open,
-      mailbox: { newSocket: server.newSocket },
-      note: (message: string, hint = "") => this.notes.push([message, hint].join("; ")),
-      show: (code: string | null) => this.codes.push(code),
-      connecting: () => {
-        this.isConnecting = true;
-      },
-      confirm: () =>
-        new Promise<void>((resolve) => {
-          this.another = resolve;
-        }),
-      words: () => WORDS,
-    };
-    this.state = watched(showCodes(options, this.leaving.signal));
-  }
-
-  /** The last code. */
-  get code(): string {
-    return this.codes.at(-1) ?? "";
-  }
-}
-
-/** A page that has been given a code. */
-class Joined {
-  readonly notes: string[] = [];
-  readonly leaving = new AbortController();
-  spent = 0;
-  readonly state: State;
-
-  constructor(server: MemoryServer, attempts: Attempts, code: string | ShortCode, isLink = false) {
-    const options = {
-      server: TLS,
-      open: attempts.open,
-      mailbox: { newSocket: server.newSocket },
-      note: (message: string) => this.notes.push(message),
-      spent: () => {
-        this.spent += 1;
-      },
-      isLink,
-    };
-    const short = typeof code === "string" ? read(code) : code;
-    this.state = watched(join(short, options, this.leaving.signal));
-  }
-}
-
-/** Let everything happen that needs no time. */
-const settle = () => vi.advanceTimersByTimeAsync(0);
-
-async function shown(where = TLS) {
-  const [server, attempts] = [new MemoryServer(), new Attempts()];
-  const page = new Shown(server, attempts, where);
-  await settle();
-  return { server, attempts, page };
-}
 
 test("the side that has entered the code connects, candidates go both ways", async () => {
   const { server, attempts, page } = await shown();
