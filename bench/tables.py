@@ -209,12 +209,16 @@ def _startup(part: Part) -> Iterator[str]:
 def _meeting(part: Part) -> Iterator[str]:
     lines = []
     for row in part["rows"]:
+        first = next(iter(row["extra"].values()))["connected_ms"]
         for name, kept in row["extra"].items():
-            times = [Spread.of(kept[key]) for key in ("connected_ms", "saved_ms")]
-            good = len(kept["connected_ms"])
+            times, good = kept["connected_ms"], len(kept["connected_ms"])
+            share = statistics.median(times) / statistics.median(first) if good and first else 0.0
+            shown = (Spread.of(times), f"{share:.2f}", Spread.of(kept["saved_ms"]))
             done = f"{good} of {good + len(kept['failed'])}"
-            lines.append([f"{row['title']}: {name}", *(times if good else ("–", "–")), done])
-    yield from table(["", "connected, ms", "file saved, ms", "done"], lines)
+            lines.append([f"{row['title']}: {name}", *(shown if good else "–––"), done])
+    yield from table(
+        ["", "connected, ms", "relative to the first", "file saved, ms", "done"], lines
+    )
     where = part["conditions"]
     if where["load_before"] > where["cores"] / 2:
         yield (

@@ -110,8 +110,8 @@ def test_meetings_have_both_times_and_how_many_were_completed(
     }
     part = written(monkeypatch, tmp_path, "meeting", row)
     text = "\n".join(page({"meeting": part}, {}))
-    assert "| a cable: dcsend | 400 (300–500) | 420 (310–530) | 2 of 3 |" in text
-    assert "| a cable: magic-wormhole | – | – | 0 of 3 |" in text
+    assert "| a cable: dcsend | 400 (300–500) | 1.00 | 420 (310–530) | 2 of 3 |" in text
+    assert "| a cable: magic-wormhole | – | – | – | 0 of 3 |" in text
     assert "other work" not in text
     busy = {**part, "conditions": {**CONDITIONS, "load_before": 7.5}}
     assert "was 7.5: other work shared the 2 cores" in "\n".join(page({"meeting": busy}, {}))
