@@ -82,6 +82,8 @@ class Settings:
         connect_timeout: Seconds for which a dialer tries to connect, as in Chromium (measured).
         reconnect: Seconds for which the two sides try to connect again when the connection is lost
             during a transfer, with a dial code; 0 to end the run then.
+        inhibit: Whether this computer is kept from falling asleep while a transfer runs; on by
+            default on the command line only.
         page: Whether a listener serves the page for browsers on a TCP port; on by default on the
             command line only. Without it the link opens no page, but `receive` accepts it.
         page_url: URL of a hosted copy of the page; the link then points there, and no page is
@@ -141,6 +143,7 @@ class Settings:
     expires: float = 3600.0
     connect_timeout: float = 15.0
     reconnect: float = 600.0
+    inhibit: bool = False
     page: bool = False
     page_url: str = ""
     server: str = ""

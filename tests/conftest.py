@@ -193,6 +193,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
     # Each multicast packet would reach all programs that the tests run at the same time.
     monkeypatch.setenv("DCSEND_NO_MDNS", "1")
     monkeypatch.setenv("DCSEND_NO_PAGE", "1")
+    monkeypatch.setenv("DCSEND_NO_INHIBIT", "1")
     monkeypatch.setenv("HOME", str(_home))
     monkeypatch.setenv("USERPROFILE", str(_home))
 

@@ -25,6 +25,7 @@ __all__ = [
     "IceServer",
     "Json",
     "JsonTo",
+    "NoInhibit",
     "NoPage",
     "PageUrl",
     "Port",
@@ -159,6 +160,10 @@ Reconnect = Annotated[
         "a dial code: 90s, 10m, 1h; 0 ends the run then [10m].",
         metavar="TIME",
     ),
+]
+NoInhibit = Annotated[
+    bool,
+    option("--no-inhibit", help="Let this computer fall asleep while a transfer runs."),
 ]
 As = Annotated[
     str | None,

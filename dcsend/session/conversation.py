@@ -12,6 +12,7 @@ from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.peers.contract import Connection, ConnectionLost
 from dcsend.protocol.limits import MAX_TEXT
 from dcsend.protocol.messages import BROWSER
+from dcsend.session.awake import Awake
 from dcsend.session.control import Control, send_all
 from dcsend.session.events import Emit, TextExchanged, Warned
 from dcsend.session.liveness import Deadline, Liveness, Overdue, Sign, is_line, random_letters
@@ -121,12 +122,18 @@ class Conversation:
             limit=settings.silence_limit,
         )
         self._deadline = Deadline()
+        self._awake = Awake() if settings.inhibit else None
         self._logged = ""
         "The last deadline in the log: during a transfer the same one is set for each portion."
 
     def introduced(self, features: Sequence[str]) -> None:
         """Note the features in the peer's Hello."""
         self._peer_is_browser = BROWSER in features
+
+    def accepted(self) -> None:
+        """Note that the offer is accepted: content follows."""
+        if self._awake is not None:
+            self._awake.hold()
 
     def heard(self) -> None:
         """Note that a message has arrived, on any channel."""
@@ -181,6 +188,8 @@ class Conversation:
                     await half.control.cancel(exc)
             raise
         finally:
+            if self._awake is not None:
+                self._awake.release()
             await half.close()
 
     def _explain(self, error: ConnectionFailed) -> None:

@@ -210,6 +210,7 @@ class Incoming:
             raise
         self.answered = True
         self._on_accepted()
+        self._peer.conversation.accepted()
         await self._accept(plan)
 
     async def _accept(self, plan: Plan) -> None:

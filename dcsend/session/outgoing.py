@@ -226,6 +226,7 @@ class Outgoing:
     async def _start(self, event: protocol_events.Accepted) -> None:
         self.answered = True
         self._on_accepted()
+        self._conversation.accepted()
         self._tally.begin(self._loop.time())
         total = total_size(self._entries, event.skip)
         self._progress = Progress(
