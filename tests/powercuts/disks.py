@@ -100,7 +100,12 @@ class Image:
                     self._pieces.append(Write(offset, piece))
 
     def write(self, path: Path, after: Sequence[Write] = ()) -> None:
-        """Write a file with this content and the writes that follow it."""
+        """Write a new file with this content and the writes that follow it.
+
+        The loop device of an earlier mount may still exist for a moment. `mount` would use it again
+        for the same file, with the blocks that the kernel remembers.
+        """
+        path.unlink(missing_ok=True)
         with path.open("wb", buffering=0) as file:
             file.truncate(self.size)
             for offset, data in (*self._pieces, *after):
