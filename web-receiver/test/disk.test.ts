@@ -12,7 +12,10 @@ import { bytes, directory, file, text, whole, write } from "./entries.ts";
 // started.
 const HOOKS = { script: "not run here" };
 
-afterEach(() => vi.unstubAllGlobals());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
 
 function chosen(path: string, content: Blob): Chosen {
   return { entry: file(path, content.size), file: content };
@@ -104,6 +107,18 @@ test("a destination that can't be opened is refused at once", async () => {
   });
   const opened = openSink({ type: "private", zipped: true }, [file("a", 1)], new Set([0]), HOOKS);
   await expect(opened).rejects.toThrow(DestinationError);
+});
+
+test.each([
+  ["locks", { locks: { request: () => new Promise(() => undefined) } }],
+  ["storage", { storage: { getDirectory: () => new Promise(() => undefined) } }],
+])("a private file system that never opens is given up: %s", async (_, navigator) => {
+  vi.stubGlobal("navigator", navigator);
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  const opened = openSink({ type: "private", zipped: true }, [file("a", 1)], new Set([0]), HOOKS);
+  const refused = expect(opened).rejects.toThrow("the browser did not open its storage in 60 s");
+  await vi.advanceTimersByTimeAsync(60_000);
+  await refused;
 });
 
 test("files are read in blocks, the digest with the last", async () => {

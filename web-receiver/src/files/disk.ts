@@ -20,6 +20,12 @@ export { cleanPrivate } from "./sinks/private.ts";
 /** Bytes of a block: 16 frames, each with room for a digest. */
 export const BLOCK_SIZE = 16 * 64904;
 
+/**
+ * Seconds for the browser to open its private file system, where no person is asked. Firefox 153
+ * has not done it in 150 s once, on a busy machine.
+ */
+const OPENING = 60;
+
 /** What the page provides to sinks and sources. */
 export interface DiskHooks {
   /** Navigate a hidden frame to `url`, which is a download. */
@@ -44,15 +50,44 @@ interface Helper {
 
 /**
  * Open `destination` for the entries whose numbers are in `wanted`. Rejects with DestinationError
- * if it can't be written.
+ * if it can't be written, or if the browser does not open its private file system in time.
  */
-export async function openSink(
+export function openSink(
   destination: Destination,
   entries: readonly Entry[],
   wanted: ReadonlySet<number>,
   hooks: DiskHooks = {},
 ): Promise<Sink> {
-  const helper = await start(hooks);
+  const starting = start(hooks);
+  const opening = open(starting, destination, entries, wanted, hooks);
+  return destination.type === "private" ? inTime(starting, opening) : opening;
+}
+
+/** Return the sink that is being opened, or reject after OPENING. */
+async function inTime(starting: Promise<Helper>, opening: Promise<Sink>): Promise<Sink> {
+  let waited = "start a worker";
+  starting.then(() => {
+    waited = "open its storage";
+  });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      starting.then((helper) => helper.end());
+      const message = `the browser did not ${waited} in ${OPENING} s`;
+      reject(new DestinationError(message, "reload the page and use a new code"));
+    }, OPENING * 1000);
+  });
+  return Promise.race([opening, late]).finally(() => clearTimeout(timer));
+}
+
+async function open(
+  starting: Promise<Helper>,
+  destination: Destination,
+  entries: readonly Entry[],
+  wanted: ReadonlySet<number>,
+  hooks: DiskHooks,
+): Promise<Sink> {
+  const helper = await starting;
   let stop: () => void = () => undefined;
   try {
     const ready = await prepare(destination, entries, wanted, hooks);
