@@ -29,6 +29,7 @@ __all__ = [
     "effect",
     "ends_run",
     "explain",
+    "may_pass",
     "sync",
 ]
 
@@ -97,6 +98,11 @@ NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.
 def effect(error: OSError) -> Effect:
     """Return what *error* ends."""
     return _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[0]
+
+
+def may_pass(error: OSError) -> bool:
+    """Return whether *error* may be of the disk alone, and a later run may succeed."""
+    return error.errno in (errno.EIO, errno.ESTALE)
 
 
 def ends_run(error: OSError) -> bool:

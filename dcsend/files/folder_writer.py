@@ -197,7 +197,7 @@ class FolderWriter:
         except DestinationLost:
             raise
         except OSError as error:
-            self._fail_entry(number, self._tree.classify(error, self._entries[number].path))
+            self._fail_on_disk(number, error)
         except DcsendError as error:
             self._fail_entry(number, error)
 
@@ -247,8 +247,7 @@ class FolderWriter:
             except DestinationLost:
                 raise
             except OSError as error:
-                path = self._entries[end.number].path
-                self._fail_entry(end.number, self._tree.classify(error, path))
+                self._fail_on_disk(end.number, error)
             except DcsendError as error:
                 self._fail_entry(end.number, error)
 
@@ -283,12 +282,27 @@ class FolderWriter:
                 file.check_name(self._existing, self._placed)
         return file
 
-    def _fail_entry(self, number: int, error: DcsendError, status: str = "failed") -> None:
+    def _fail_on_disk(self, number: int, error: OSError) -> None:
+        """Fail one file because of a system call.
+
+        Raises:
+            DestinationLost: the disk is full or gone.
+        """
+        failure = self._tree.classify(error, self._entries[number].path)
+        self._fail_entry(number, failure, cause=error)
+
+    def _fail_entry(
+        self,
+        number: int,
+        error: DcsendError,
+        status: str = "failed",
+        cause: OSError | None = None,
+    ) -> None:
         """Fail one file and remove it, but for a part that a later run can continue."""
         file = self._open.pop(number, None)
         self._checks.drop(number)
         self.table.fail(number, error, file, status)
-        if isinstance(file, IncomingFile) and file.fail():
+        if isinstance(file, IncomingFile) and file.fail(cause):
             self.kept.append(file.path)
 
     # Complete files.
@@ -331,11 +345,13 @@ class FolderWriter:
             if isinstance(error, OSError):
                 self._tree.classify(error, one.part.folder.path)
             return
+        cause = error if isinstance(error, OSError) else None
         if isinstance(error, OSError):
             # Before the part is removed: if the disk is lost, the part stays.
             error = self._tree.classify(error, self._entries[one.number].path)
         self.table.fail(one.number, error, one.part)
-        one.part.discard()
+        if one.part.fail(cause):
+            self.kept.append(one.part.path)
 
     # Folders and links.
 

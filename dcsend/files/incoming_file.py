@@ -125,8 +125,11 @@ class IncomingFile(Intake, abc.ABC):
     def discard(self) -> None:
         """Close the file and remove it; never raises."""
 
-    def fail(self) -> bool:
+    def fail(self, error: OSError | None = None) -> bool:
         """Close and remove the file, unless a later run can use a part of it; never raises.
+
+        Args:
+            error: of the disk, if that is the reason.
 
         Returns:
             Whether a part is left.

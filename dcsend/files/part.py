@@ -22,7 +22,7 @@ from collections.abc import Callable, Collection
 from dcsend.content import Repair
 from dcsend.entry import Entry, Existing
 from dcsend.errors import DestinationError
-from dcsend.files.disk import NONBLOCK, close_quietly
+from dcsend.files.disk import NONBLOCK, close_quietly, may_pass
 from dcsend.files.final_names import check_replaceable, claim_name, name_appeared
 from dcsend.files.folder import Folder, Identity, identity
 from dcsend.files.incoming_file import IncomingFile
@@ -314,8 +314,14 @@ class PartFile(IncomingFile):
         logger.debug("part kept at byte %d: %s", self.position, self.entry.path)
         return kept
 
-    def fail(self) -> bool:
-        """Close the part; keep its beginning if only what follows was changed; never raises."""
+    def fail(self, error: OSError | None = None) -> bool:
+        """Close the part; never raises.
+
+        It stays if the disk may work again: its journal is compared with it then. If it was
+        changed, the part of it that was not stays.
+        """
+        if error is not None and may_pass(error) and self._journal is not None:
+            return self.keep()
         changed = self._changed
         if changed is None or not changed.good or self._journal is None:
             self.discard()

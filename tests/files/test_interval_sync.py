@@ -239,13 +239,22 @@ def test_complete_file_counts_until_its_folder_is_synced(tmp_path: Path) -> None
 def test_failed_sync_fails_the_file_although_the_last_one_succeeds(
     odd_disk: MakeDisk, size: int
 ) -> None:
+    """What is there stays: the next run compares it with its journal."""
     disk = odd_disk("fsync=EIO@1")
     sink = sink_on(disk.path)
-    sink.plan([Entry("film.mkv", size=size)])
+    entry = Entry("film.mkv", size=size)
+    sink.plan([entry])
     content = bytes(size)
     portion = [Data(0, offset, content[:MIB]) for offset in range(0, size, MIB)]
     end = End(0, size, hashlib.sha256(content).digest())
     outcomes = [*sink.apply([*portion, end]), *sink.finish(), *sink.close()]
     assert [one.status for one in outcomes] == ["failed"]
     assert "input/output error" in str(outcomes[0].error)
-    assert os.listdir(disk.path / "out") == []
+    assert [Path(path).name for path in sink.kept] == ["film.mkv.dcsend-part"]
+    sink = sink_on(disk.path)
+    (start,) = sink.plan([entry]).have.values()
+    assert start >= INTERVAL - 8 * MIB
+    outcomes = sink.apply([*portion[start // MIB :], end])
+    assert finished(sink, outcomes) == {0: "ok"}
+    assert (disk.path / "out/film.mkv").read_bytes() == content
+    assert os.listdir(disk.path / "out") == ["film.mkv"]
