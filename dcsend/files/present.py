@@ -25,6 +25,7 @@ from dcsend.files.names import safe_path
 from dcsend.files.part import create_part, remove_stale
 from dcsend.files.resuming import Walk
 from dcsend.files.trailing import Changed, Checked, Trailing
+from dcsend.files.verified_open import file_system_type
 from dcsend.listing import Entries
 from dcsend.printable import printable
 
@@ -37,9 +38,12 @@ MAX_COMPARED: Final = 12_000
 "Files whose digests are sent; parts of earlier runs have a few digests, too."
 _BLOCK: Final = 1 << 20
 "Bytes that are copied at once."
-_UNITS: Final = ((2_000_000, 1_000_000), (1000, 1000))
-"""Microseconds: two times agree that differ by less than the first if one of them is a multiple of
-the second. FAT stores every other second, and browsers report milliseconds."""
+_UNITS: Final = (1000, 1_000_000)
+"""Microseconds: two times agree if one is the other without what is below one of these. Browsers
+report milliseconds, and some file systems store seconds."""
+_FAT: Final = ("vfat", "msdos")
+_FAT_UNIT: Final = 2_000_000
+"Microseconds: FAT stores even seconds, which Linux rounds down and Windows rounds up."
 
 
 class PresentFile(NamedTuple):
@@ -78,6 +82,8 @@ class Present:
         self._candidates: list[int] = []
         self._hashing: tuple[str, int, Trailing] | None = None
         "Path and size of the file that is being hashed."
+        self._is_fat: dict[int, bool] = {}
+        "By device."
 
     @property
     def checked(self) -> Checked | None:
@@ -102,7 +108,11 @@ class Present:
             return False
         size = status.st_size
         if size == entry.size and not self._checksum:
-            return entry.mtime is not None and _agree(entry.mtime, status.st_mtime_ns // 1000)
+            there = status.st_mtime_ns // 1000
+            return entry.mtime is not None and (
+                _agree(entry.mtime, there)
+                or (abs(entry.mtime - there) < _FAT_UNIT and self._on_fat(status.st_dev))
+            )
         if size == entry.size and not size:
             return True
         compared = self._compares and size == entry.size
@@ -110,6 +120,12 @@ class Present:
         if (compared or grown) and len(self._candidates) < MAX_COMPARED:
             self._candidates.append(number)
         return False
+
+    def _on_fat(self, device: int) -> bool:
+        """Return whether a file is on a FAT file system; only known on Linux."""
+        if device not in self._is_fat:
+            self._is_fat[device] = file_system_type(device) in _FAT
+        return self._is_fat[device]
 
     def compute(self, entries: Entries, without: Iterable[int]) -> dict[int, PresentFile]:
         """Compute the digests that are needed; opens nothing through a link below the root.
@@ -165,11 +181,11 @@ def _agree(one: int, other: int) -> bool:
 
     >>> _agree(1_000_001, 1_000_001), _agree(1_234_567, 1_000_000), _agree(1_234_567, 1_234_000)
     (True, True, True)
-    >>> _agree(1_234_567, 1_234_566), _agree(3_000_000, 1_000_000)
+    >>> _agree(1_234_567, 1_234_566), _agree(2_000_000, 1_000_000)
     (False, False)
     """
     return one == other or any(
-        abs(one - other) < most and not (one % unit and other % unit) for most, unit in _UNITS
+        one == other - other % unit or other == one - one % unit for unit in _UNITS
     )
 
 

@@ -159,9 +159,21 @@ def has_stable_inodes(device: int, types: Mapping[str, str] | None = None) -> bo
     """
     if sys.platform != "linux":
         return False  # unknown
-    types = file_system_types() if types is None else types
-    kind = types.get(f"{os.major(device)}:{os.minor(device)}", "")
+    kind = file_system_type(device, types)
     return kind not in _DYNAMIC_INODES and not kind.startswith("fuse")
+
+
+def file_system_type(device: int, types: Mapping[str, str] | None = None) -> str:
+    """Return the type of the file system of *device*, such as `ext4`; empty if it is not known.
+
+    Args:
+        device: of a file.
+        types: of the mounted file systems; None for `file_system_types`.
+    """
+    if sys.platform != "linux":
+        return ""
+    types = file_system_types() if types is None else types
+    return types.get(f"{os.major(device)}:{os.minor(device)}", "")
 
 
 def file_system_types() -> dict[str, str]:

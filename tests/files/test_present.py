@@ -13,6 +13,7 @@ import pytest
 from dcsend.content import Content, Data, End, Restart
 from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import DestinationError
+from dcsend.files import present
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.journal import MIN_SIZE
 from dcsend.files.sink import Outcome
@@ -67,8 +68,8 @@ def test_file_of_the_same_size_and_time_is_skipped(tmp_path: Path, existing: Exi
         (MTIME * 1000 + 1000, MTIME, False),
         (MTIME // 1000 * 10**6, MTIME, True),  # a page has milliseconds
         (MTIME // 10**6 * 10**9, MTIME, True),  # a file system, seconds
-        (MTIME // 10**6 * 10**9 + 2 * 10**9, MTIME, True),  # FAT rounds up to an even second
-        (MTIME // 10**6 * 10**9 - 2 * 10**9, MTIME, False),
+        (MTIME // 10**6 * 10**9 + 10**9, MTIME, False),
+        (MTIME // 10**6 * 10**9 - 10**9, MTIME, False),
         (MTIME * 1000, None, False),
     ],
 )
@@ -79,6 +80,16 @@ def test_times_agree_as_far_as_they_are_stored(
     plan = sink_for(tmp_path).plan([entry(b"abc", mtime=mtime)])
     assert plan.skip == ({0: "same"} if same else {})
     assert list(plan.taken) == ([] if same else [0])
+
+
+@pytest.mark.parametrize(("seconds", "same"), [(-2, False), (-1, True), (1, True), (3, False)])
+def test_times_on_fat_agree_to_two_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: int, same: bool
+) -> None:
+    """They are rounded up or down to an even second."""
+    put(tmp_path, b"abc", mtime_ns=(MTIME // 10**6 + seconds) * 10**9)
+    monkeypatch.setattr(present, "file_system_type", lambda device: "vfat")
+    assert sink_for(tmp_path).plan([entry(b"abc")]).skip == ({0: "same"} if same else {})
 
 
 def test_file_that_differs_is_left_to_the_policy(tmp_path: Path) -> None:
