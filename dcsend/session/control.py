@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dcsend.errors import DcsendError
+from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.peers.contract import Channel, Connection, Route
 from dcsend.printable import printable
 from dcsend.protocol.events import Cancelled, Event, PeerIntroduced, PeerSaidBye
 from dcsend.protocol.messages import BROWSER
+from dcsend.protocol.receipts import is_receipt
 from dcsend.protocol.side import Side, TransferState
 from dcsend.session.events import Connected
 from dcsend.session.outcome import Tally, cancel_reason, peer_cancelled
@@ -96,6 +97,9 @@ class Control:
         while True:
             message = await self._channel.receive()
             self._conversation.heard()
+            if self._side.state is TransferState.GREETING and is_receipt(message):
+                # Accept was lost: this side has ended what the peer has accepted.
+                raise ConnectionFailed("it goes on with a transfer that has ended here")
             for event in self._side.receive(message):
                 self._attend(event)
                 if await handle(event):

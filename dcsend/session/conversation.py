@@ -36,6 +36,8 @@ _PARTING: Final = 0.5
 was lost."""
 _STOPPED: Final = 3.0
 "Seconds by which a timer is late if this program was stopped, and has not heard the peer."
+_LOOK: Final = 0.25
+"Seconds between two looks at whether the peer can be heard."
 _BROWSER_GIVES_UP: Final = 16
 """Seconds of silence after which a browser ends the connection; not configurable (measured:
 Chromium 156, 16 to 18 s)."""
@@ -158,6 +160,14 @@ class Conversation:
         """Remove the deadline."""
         self._deadline.lift()
 
+    async def wait(self, seconds: float) -> None:
+        """Wait for *seconds* in a row in which the peer can be heard."""
+        left = seconds
+        while left > 0:
+            step = min(left, _LOOK)
+            await asyncio.sleep(step)
+            left = seconds if self._is_interrupted else left - step
+
     async def room(self) -> None:
         """Wait until there is room for more events; `held_up` is true meanwhile."""
         if self._room is None:
@@ -201,6 +211,10 @@ class Conversation:
                 f" {_BROWSER_GIVES_UP} s of silence by itself"
             )
 
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._interrupted is not None and self._interrupted()
+
     async def _receive(self) -> None:
         with contextlib.suppress(ConnectionFailed):  # the control channel reports it better
             while True:
@@ -228,7 +242,7 @@ class Conversation:
             due = min(liveness.next_due(), self._deadline.due)
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             is_late = self._loop.time() - due >= _STOPPED
-            if is_late or (self._interrupted is not None and self._interrupted()):
+            if is_late or self._is_interrupted:
                 self.heard()
                 self._deadline.put_off(self._loop.time())
             if self._text_paused:

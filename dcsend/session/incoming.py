@@ -254,7 +254,7 @@ class Incoming:
             checks(),
         )
         self._peer.conversation.lift()
-        await asyncio.sleep(self._settings.deadlines.bye)
+        await self._peer.conversation.wait(self._settings.deadlines.bye)
         raise ConnectionFailed("the other side did not confirm the end of the transfer")
 
     async def _take_frames(self) -> None:

@@ -40,6 +40,8 @@ _POLL: Final = 0.25
 "Seconds between two looks at the time of the last datagram."
 _TAKE_OVER: Final = 10.0
 "Seconds for the Resume of the peer on a new connection."
+_UNANSWERED: Final = "the connection was lost before your answer had arrived at the other side"
+"Accept was lost. The listener has given its code back, and begins anew with each dialer."
 _RECEIPT_BYTES: Final = 1024 * 1024
 "Bytes received after which that is confirmed: an eighth of the window."
 _RECEIPT_MESSAGES: Final = 64
@@ -329,7 +331,10 @@ class LastingConnection:
         self._frozen = True
         control.send(encode_receipt(self._receipt(), resumes=True))
         if self._way.dials:
-            receipt = read_receipt(await control.receive(), resumes=True)
+            message = await control.receive()
+            if _hello(message) is not None:
+                self.end(ConnectionLost(_UNANSWERED, "run it again with the same code"))
+            receipt = read_receipt(message, resumes=True)
         return receipt
 
     def _take_over(self, link: Link, receipt: Receipt) -> None:
@@ -365,11 +370,8 @@ class LastingConnection:
 
     def _learn(self, message: bytes | str) -> None:
         """Note whether the peer can connect again, which is in its Hello."""
-        try:
-            hello = decode(message) if isinstance(message, str) else None
-        except DcsendError:
-            hello = None  # the protocol reports it
-        self._peer_lasts = isinstance(hello, Hello) and RECONNECT in hello.features
+        hello = _hello(message)
+        self._peer_lasts = hello is not None and RECONNECT in hello.features
         if not self._peer_lasts:
             self.keeps = False
             for channel in self._channels.values():
@@ -387,3 +389,12 @@ class LastingConnection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _hello(message: bytes | str) -> Hello | None:
+    """Return the message if it is a valid Hello; the protocol reports what is not."""
+    try:
+        hello = decode(message) if isinstance(message, str) else None
+    except DcsendError:
+        return None
+    return hello if isinstance(hello, Hello) else None

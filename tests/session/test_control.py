@@ -23,6 +23,7 @@ from dcsend.protocol.messages import (
     decode,
     encode,
 )
+from dcsend.protocol.receipts import Receipt, encode_receipt
 from dcsend.protocol.receiver import Receiver
 from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import Conversation
@@ -78,6 +79,19 @@ async def greet(
 
     await control.follow(handle, lambda: None)
     assert isinstance(decode(str(await peer.receive())), Hello)
+
+
+async def test_peer_that_goes_on_with_an_ended_transfer_has_broken_no_rule() -> None:
+    """Its Accept was lost, so this side has given the code back."""
+    ours, theirs = connected_pair()
+    control, _ = control_of(ours)
+    theirs.channels["control"].send(encode_receipt(Receipt(3, 0, 1), resumes=True))
+
+    async def handle(event: Event) -> bool:
+        return False
+
+    with pytest.raises(ConnectionFailed, match="has ended here"):
+        await control.follow(handle, lambda: None)
 
 
 async def test_messages_of_several_tasks_keep_their_order() -> None:

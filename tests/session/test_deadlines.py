@@ -247,6 +247,26 @@ async def test_receiver_that_gets_no_bye_ends_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
+async def test_bye_is_waited_for_while_the_sender_can_not_be_heard(tmp_path: Path) -> None:
+    """It may not have the last verdict."""
+    ours, theirs = connected_pair()
+    is_interrupted = False
+    settings = replace(SETTINGS, deadlines=replace(SOON, bye=0.2))
+    async with lively(theirs) as peer:
+        run = asyncio.create_task(
+            receiving(ours, tmp_path, settings=settings, interrupted=lambda: is_interrupted)
+        )
+        await peer.offer(Entry("a", size=1))
+        is_interrupted = True
+        await peer.put(*file_frames(0, b"x"))
+        await peer.expect(Complete)
+        _, pending = await asyncio.wait({run}, timeout=1.5)
+        assert pending
+        is_interrupted = False
+        await run
+
+
+@pytest.mark.full
 async def test_source_that_pauses_is_waited_for(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb", buffering=0) as stdin:

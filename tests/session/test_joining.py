@@ -71,7 +71,7 @@ async def test_device_in_this_network_that_does_not_answer_is_given_up_soon() ->
     settings = replace(SETTINGS, mdns=True)
     async with raw_server(silent, "0.0.0.0") as port, discovery.announced("471100", port):
         with pytest.raises(ConnectionFailed, match="can't be reached at TCP port"):
-            async with asyncio.timeout(12):
+            async with asyncio.timeout(20):
                 await join(settings, lambda event: None, ShortCode("471100", WORDS), transfer_peer)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcsend.errors import CodeUsed, ConnectionFailed, RemoteProtocolError
 from dcsend.peers.contract import LABELS, ConnectionLost
+from dcsend.protocol.messages import RECONNECT, Hello, encode
 from dcsend.protocol.receipts import Receipt, encode_receipt, is_receipt
 from dcsend.session.events import Disconnected, Event, Reconnected
 from dcsend.session.lasting import SILENT, LastingConnection
@@ -269,6 +270,19 @@ async def test_wrong_resume_is_a_violation(text: str) -> None:
     ways.waiting.put_nowait(theirs)
     with pytest.raises(RemoteProtocolError):
         await ends[1].channels["control"].receive()
+    await close(ends)
+
+
+async def test_dialer_whose_accept_was_lost_learns_that_the_code_is_given_back() -> None:
+    """The listener has ended the transfer, and begins anew with the dialer that comes back."""
+    ways = Ways()
+    ends = await lasting_pair(ways)
+    ways.lose()
+    theirs = await ways.waiting.get()
+    theirs.channels["control"].send(encode(Hello((1,), "test", "sender", (RECONNECT,))))
+    with pytest.raises(ConnectionFailed, match="before your answer had arrived"):
+        await ends[0].channels["control"].receive()
+    assert ways.dials == 1
     await close(ends)
 
 
