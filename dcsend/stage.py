@@ -22,10 +22,11 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.description import SdpType
     from dcsend.display.base import Display
-    from dcsend.display.editing import Completed, Console, Piped
+    from dcsend.display.editing import Console, Piped
     from dcsend.display.jsonlines import JsonDisplay
     from dcsend.display.keyboard import Keyboard
     from dcsend.display.qr import Request
+    from dcsend.display.typed import Completed
     from dcsend.session.conversation import Room
     from dcsend.session.entered import Enter, Try
     from dcsend.session.short_codes import Confirm
@@ -160,12 +161,15 @@ def run_on_stage(
         check_qr_file(qr_file)
 
     async def stage_run(interrupt: asyncio.Future[int], room: Room) -> int:
+        from dcsend.display.screen import watched_window
+
         keyboard = None if uses_stdin else _keyboard()
         display = _display(settings, options, keyboard, sends=sends)
         events = event_writer(options, verbose=options.verbose)
         stage = Stage(display, events, interrupt, room, keyboard, qr_file)
         try:
-            return (await run(stage)).exit
+            with watched_window(display.resized):
+                return (await run(stage)).exit
         except DcsendError as exc:
             return exc.exit_status  # the display has shown it
         finally:

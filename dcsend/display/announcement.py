@@ -17,6 +17,7 @@ from dcsend.display.layout import (
     broken,
     choose,
     elsewhere,
+    fits_status,
     has_room,
     heights,
     network_of,
@@ -120,7 +121,7 @@ def announce(
         shown = [*beside(spacious, advice, columns), command]
         return Announcement([*page, header, *shown], status, [], len(shown), bool(news))
     status = f"waiting; scroll up for {'the command and the link' if paged else 'the command'}"
-    if len(longer := f"{status}; works once, until {expiry}") < columns:
+    if fits_status(longer := f"{status}; works once, until {expiry}", columns):
         status = longer
     shown = beside(
         alone, [*news, *offer, *([phone, *elsewhere(event.link)] if paged else [])], columns
@@ -151,5 +152,5 @@ def _status(expiry: str, columns: int) -> str:
     """Return the status, as detailed as one row allows."""
     full = f"waiting for the other side; the code works once, until {expiry}"
     texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
-    fitting = (text for text in texts if len(text) < columns)
+    fitting = (text for text in texts if fits_status(text, columns))
     return next(fitting, f"waiting until {expiry}")

@@ -137,6 +137,13 @@ class CodeDisplay:
         if self._dial is not None:
             self._screen.restatus(self._bottom())
 
+    def resized(self) -> None:
+        """Show the codes in a window of another size, if they can be replaced."""
+        if self._dial is not None and self._screen.has_block:
+            news = self._news
+            self._show_again()
+            self._news = news  # there may be room for them in the next size
+
     def suspend(self, *, is_suspended: bool) -> None:
         """Show the dial code in place of short codes, until a question about these is answered.
 
@@ -265,6 +272,7 @@ class CodeDisplay:
     def _show_server(self, event: ShortCodeServer) -> None:
         """Show that the server of the short code can't be reached, or can be again."""
         self._lost = None if event.connected else event
+        self._pinned = ""
         if self._err.movable:
             self._show_again()
             return

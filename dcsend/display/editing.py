@@ -2,7 +2,7 @@ r"""A terminal in cbreak mode, whose lines are edited by the program, while the 
 
 In cooked mode (ICANON) a terminal discards everything after 4096 characters of a line on Linux,
 1024 on macOS, and output is mixed into the echo of an unfinished line. So cooked mode and echo are
-switched off, and the program implements backspace, Ctrl-U and Ctrl-D. The event loop handles Ctrl-C
+switched off, and the program implements the keys that edit (`typed`). The event loop handles Ctrl-C
 and other signals; Ctrl-Z restores the terminal first.
 
     bytes ─► Typed ─► a pasted code, while `paste` waits for one
@@ -16,18 +16,17 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from dcsend.display.keyboard import LOOK_AGAIN, read_lines
 from dcsend.display.modes import is_foreground, restore
 from dcsend.display.streams import echo, end_row
-from dcsend.display.wording import width
+from dcsend.display.typed import LARGEST, Completed, Typed, none
 
-__all__ = ["ENTER", "MORE", "PAUSE", "Complete", "Completed", "Console", "Piped", "Typed"]
+__all__ = ["ENTER", "MORE", "PAUSE", "Complete", "Console", "Piped"]
 
 MORE: Final = "not complete yet: paste the rest, or press Enter again to stop"
 "Shown once, after a line that does not complete the code."
@@ -40,118 +39,9 @@ ENTER: Final = (b"\r", b"\n")
 """What the Enter key alone delivers. After it there is no pause if the code is complete: the end of
 a paste arrives with the text before it."""
 
-_END_OF_INPUT: Final = "\x04"
-_KILL_LINE: Final = "\x15"
-_ERASE: Final = "\x08\x7f"
-_TAB: Final = "\t"
-_KEYS: Final = re.compile(f"([{_END_OF_INPUT}{_KILL_LINE}{_ERASE}{_TAB}])")
-_ESCAPES: Final = re.compile(r"\x1b(?:O[ -~]|\[\[[ -~]|\[[0-?]*[ -/]*[@-~]?|)")
-"""What a cursor or function key sends (SS3, `[[A` of the Linux console, CSI), also the marks around
-a paste; and an Escape key without any of that."""
-_UNFINISHED: Final = re.compile(r"\x1b(?:O|\[\[|\[[0-?]{0,30}[ -/]{0,2})?\Z")
-"The beginning of such a sequence at the end of what was read."
 _CHUNK: Final = 4096
-_LARGEST: Final = 65_536
-"Characters of one paste; more is not a code but a wrong file. One more is kept, then no more."
-_COMPLETABLE: Final = 200
-"Characters of a line whose last word Tab completes; a longer line has been pasted."
-_PASTED: Final = 6
-"Characters that arrive together if they are pasted, and are more than a person types at once."
-_PER_CELL: Final = 4
-"Characters of which the last ones are looked at for a cell: most of them may have no width."
-
 Complete = Callable[[str], bool]
 "Returns whether a text is a complete code."
-Completed = Callable[[str], Sequence[str]]
-"Returns a text with its last word completed, in each possible way; for the Tab key."
-
-
-def _none(text: str) -> Sequence[str]:
-    return ()
-
-
-class Typed:
-    """The text typed so far, edited as in cooked mode."""
-
-    def __init__(self, completed: Completed = _none) -> None:
-        """Begin without text; *completed* is for the Tab key."""
-        self._completed = completed
-        self.text = ""
-        self.kept = ""
-        "The text, if it is a line that was refused, until it is edited."
-        self.ended = False
-        "Whether Ctrl-D was typed."
-        self._unfinished = ""
-        "The beginning of an escape sequence."
-
-    def keep(self, line: str) -> None:
-        """Begin with a line that was refused, to be corrected; what is pasted replaces it."""
-        self.text = self.kept = line
-
-    def drop(self) -> None:
-        """Remove that line, unless it was edited."""
-        if self.text == self.kept:
-            self.text = ""
-
-    def type(self, arrived: str) -> str:
-        """Add *arrived* and return its echo; everything after Ctrl-D is ignored.
-
-        The text between two keys is added at once: a paste may have a million characters. Escape
-        sequences are removed, since they are neither a code nor printable.
-        """
-        arrived, self._unfinished = self._unfinished + arrived, ""
-        if found := _UNFINISHED.search(arrived):
-            arrived, self._unfinished = arrived[: found.start()], found[0]
-        arrived = _ESCAPES.sub("", arrived)
-        if self.kept and self.kept == self.text and _KEYS.split(arrived)[0][_PASTED - 1 :].strip():
-            self.text = ""
-        return "".join(self._press(part) for part in _KEYS.split(arrived) if part)
-
-    def _press(self, part: str) -> str:
-        """Handle one key, or add a text without any."""
-        if self.ended:
-            return ""
-        if part == _END_OF_INPUT:
-            self.ended = True
-            return ""
-        if part in _ERASE:
-            return self._erase(self.text[-1:])
-        if part == _KILL_LINE:
-            return self._erase(self.text.rpartition("\n")[2])
-        if part == _TAB and self.text[-1:].isalpha():
-            return self._add(self._continued())
-        return self._add(part.replace("\r", "\n"))
-
-    def _add(self, text: str) -> str:
-        """Add what there is room for, and a line end in any case; return its echo."""
-        room = max(0, _LARGEST + 1 - len(self.text))
-        if len(text) > room:
-            is_ended = "\n" in text[room:] and not (self.text + text[:room]).endswith("\n")
-            text = text[:room] + ("\n" if is_ended else "")
-        self.text += text
-        return "".join(char for char in text if char == "\n" or char.isprintable())
-
-    def _continued(self) -> str:
-        """Return what completes the last word; empty if there is not exactly one way."""
-        line = self.text[-_COMPLETABLE - 1 :].rpartition("\n")[2]
-        ways = self._completed(line) if len(line) <= _COMPLETABLE else ()
-        return ways[0].removeprefix(line) if len(ways) == 1 else ""
-
-    def _erase(self, tail: str) -> str:
-        """Remove *tail* from the end; a line end is removed from the text, not on the screen."""
-        self.text = self.text[: len(self.text) - len(tail)]
-        return "\b \b" * sum(width(char) for char in tail if char.isprintable())
-
-    @property
-    def stopped(self) -> bool:
-        """Whether the user ended the input: with Ctrl-D, or Enter on an empty line."""
-        line = self.text.removesuffix("\n").rpartition("\n")[2]
-        return self.ended or (self.text.endswith("\n") and not line.strip())
-
-    def lines(self) -> list[str]:
-        """Remove the complete lines and return them without their ends."""
-        *lines, self.text = self.text.split("\n")
-        return lines
 
 
 class _TypedInput:
@@ -217,9 +107,13 @@ class Piped(_TypedInput):
         self._text = ""
         self._ended = False
         # In a thread, because an event loop can't wait for a file.
-        read_lines(self._take, "dcsend-input", _LARGEST)
+        read_lines(self._take, "dcsend-input", LARGEST)
 
-    def pending(self, columns: int = _LARGEST) -> str:
+    def pending(self, columns: int = LARGEST) -> str:
+        """Return an empty text, since nothing is echoed."""
+        return ""
+
+    def behind(self, columns: int) -> str:
         """Return an empty text, since nothing is echoed."""
         return ""
 
@@ -238,7 +132,7 @@ class Piped(_TypedInput):
             return
         text = self._text
         # An empty line ends an incomplete code.
-        over = self._ended or len(text) > _LARGEST or text.endswith("\n\n")
+        over = self._ended or len(text) > LARGEST or text.endswith("\n\n")
         if text.strip() and (self._complete(text) or over):
             self._text = ""
             self._answer(text)
@@ -261,7 +155,7 @@ if sys.platform == "win32":
 
         def __init__(
             self,
-            completed: Completed = _none,
+            completed: Completed = none,
             changed: Callable[[], None] | None = None,
             returned: Callable[[], None] = lambda: None,
         ) -> None:
@@ -278,7 +172,7 @@ else:
 
         def __init__(
             self,
-            completed: Completed = _none,
+            completed: Completed = none,
             changed: Callable[[], None] | None = None,
             returned: Callable[[], None] = lambda: None,
         ) -> None:
@@ -294,7 +188,7 @@ else:
             self._completed = completed
             self._changed = changed
             self._returned = returned
-            self._typed = Typed(completed)
+            self._typed = self._empty()
             self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
             self._pause: asyncio.TimerHandle | None = None
             self._saved = termios.tcgetattr(self._fd)
@@ -314,9 +208,17 @@ else:
             """As in the base class."""
             self._typed.drop()
 
-        def pending(self, columns: int = _LARGEST) -> str:
+        def pending(self, columns: int = LARGEST) -> str:
             """Return the end of what was typed, as it was echoed; it may need more cells."""
-            return "".join(filter(str.isprintable, self._typed.text[-_PER_CELL * columns :]))
+            return self._typed.before(columns)
+
+        def behind(self, columns: int) -> str:
+            """Return the beginning of what is typed behind the cursor; it may need more cells."""
+            return self._typed.behind(columns)
+
+        def _empty(self) -> Typed:
+            # Only `changed` can show text behind the cursor.
+            return Typed(self._completed, moves=self._changed is not None)
 
         def close(self) -> None:
             """Restore the terminal; idempotent."""
@@ -400,12 +302,12 @@ else:
                     self._take_lines()
                 return
             text = typed.text
-            if not (self._complete(text) or typed.stopped or len(text) > _LARGEST):
+            if not (self._complete(text) or typed.stopped or len(text) > LARGEST):
                 if text.endswith("\n") and self._more is not None:
                     self._more()
                     self._more = None
             else:
-                self._typed = Typed(self._completed)
+                self._typed = self._empty()
                 if self._changed is not None:
                     self._changed()
                 elif not text.endswith("\n"):
@@ -420,6 +322,6 @@ else:
                 self._end()
 
         def _end(self) -> None:
-            self._typed = Typed(self._completed)
+            self._typed = self._empty()
             self.lines.put_nowait(None)
             self._answer(None)

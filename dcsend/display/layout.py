@@ -22,6 +22,7 @@ __all__ = [
     "choose",
     "command_line",
     "elsewhere",
+    "fits_status",
     "has_room",
     "heights",
     "network_of",
@@ -81,6 +82,15 @@ def command_line(command: str, code: str, columns: int) -> str:
 def heights(lines: Iterable[str], columns: int) -> int:
     """Return the rows of the window that lines take."""
     return sum(max(1, -(-width(_ESCAPE.sub("", line)) // columns)) for line in lines)
+
+
+def fits_status(text: str, columns: int) -> bool:
+    """Return whether a status has room, and the `^C` behind it, which the terminal echoes.
+
+    >>> fits_status("waiting", 9), fits_status("waiting", 8)
+    (True, False)
+    """
+    return width(text) + 2 <= columns
 
 
 def network_of(link: Link) -> str:

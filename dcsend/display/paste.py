@@ -4,7 +4,7 @@ A secret on a command line is visible to every user of the computer (`ps`) and s
 history of the shell.
 
 In cooked mode (ICANON) a terminal discards everything after 4096 characters of a line on Linux,
-1024 on macOS. So the terminal is in cbreak mode while a code is pasted, and `editing.Typed` edits
+1024 on macOS. So the terminal is in cbreak mode while a code is pasted, and `typed.Typed` edits
 the text. Ctrl-C, Ctrl-Z and other signals restore the terminal first. Windows has neither that
 limit nor termios: there, lines are read until the code is complete.
 
@@ -24,9 +24,10 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO, Final, TextIO
 
-from dcsend.display.editing import ENTER, MORE, PAUSE, Complete, Completed, Typed
+from dcsend.display.editing import ENTER, MORE, PAUSE, Complete
 from dcsend.display.modes import restore
 from dcsend.display.streams import echo
+from dcsend.display.typed import Completed, Typed
 from dcsend.errors import Interrupted, UsageError
 from dcsend.printable import printable, system_reason
 

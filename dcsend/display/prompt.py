@@ -1,7 +1,7 @@
 """The row below a code, in which a person types: a code of the other side, or an answer.
 
     waiting for the other side; or enter a code:          nothing is typed
-    code: 7-walrus-umb_                                   Tab completes, Enter ends
+    code: 7-walrus-umb_                                   keys edit, Tab completes, Enter ends
     code: 7-walrsu-umrella_              stays if it was refused; a paste replaces it
     connecting ...                                        with that code
     three wrong codes in a row: Enter shows another one, n ends short codes _
@@ -18,11 +18,12 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from dcsend.display.codes import CodeDisplay
-from dcsend.display.editing import Completed, Console
+from dcsend.display.editing import Console
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
-from dcsend.display.wording import sentence, width
+from dcsend.display.typed import Completed
+from dcsend.display.wording import cut, sentence, width
 from dcsend.errors import DcsendError, MalformedCode
 
 __all__ = ["CodePrompt"]
@@ -215,27 +216,40 @@ class CodePrompt:
         self._codes.prompt(self._row if self._typing is not None else None)
 
     def _row(self, status: str) -> str:
-        """Return the row in place of *status*: what is asked, and the end of what was typed."""
+        """Return the row in place of *status*: what is asked, and what is typed at the cursor."""
         columns = self._err.window[0] - 1
         typed = self._typing.pending(columns) if self._typing is not None else ""
+        behind = self._typing.behind(columns) if self._typing is not None else ""
         if self._answer is not None and not self._answer.done():
             label = _fitting(_QUESTIONS, columns - _LEAST)
         elif not self._takes_codes:
             return status
         elif self._is_connecting:
             return "connecting ..."
-        elif typed:
+        elif typed or behind:
             label = "code: "
         else:
             waiting = status.removesuffix("; Ctrl-C ends")
-            where = () if "scroll up" in status else ("waiting",)
-            return _fitting([f"{one}{_HINT}" for one in (waiting, *where)], columns, status)
-        return label + _tail(typed, columns - width(label))
+            lost = waiting.partition(": ")[0]  # such as: the server can't be reached
+            briefer = () if "scroll up" in status else ("waiting",)
+            if "server" in lost:
+                briefer = (lost, *briefer)
+            return _fitting([f"{one}{_HINT}" for one in (waiting, *briefer)], columns, status)
+        return label + _around(typed, behind, columns - width(label))
 
 
 def _fitting(texts: tuple[str, ...] | list[str], columns: int, otherwise: str = "") -> str:
     """Return the first text that fits, else *otherwise* or the last."""
     return next((text for text in texts if width(text) <= columns), otherwise or texts[-1])
+
+
+def _around(before: str, behind: str, columns: int) -> str:
+    """Return what is typed around the cursor in *columns* cells; it moves the cursor there."""
+    beginning = cut(behind, max(2, columns // 3))
+    end = _tail(before, columns - width(beginning))
+    beginning = cut(behind, columns - width(end))
+    back = width(beginning)
+    return f"{end}{beginning}" + (f"\x1b[{back}D" if back else "")
 
 
 def _tail(text: str, columns: int) -> str:
@@ -244,7 +258,10 @@ def _tail(text: str, columns: int) -> str:
     for place in range(len(text) - 1, -1, -1):
         taken += width(text[place])
         if taken > columns:
-            return text[place + 1 :]
+            end = text[place + 1 :]
+            while end and not width(end[0]):  # it belongs to the character that has no room
+                end = end[1:]
+            return end
     return text
 
 

@@ -12,14 +12,17 @@ one whose cursor can't be moved.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from dcsend.display.streams import Stream
 from dcsend.display.wording import clipped, width, wrapped
 
-__all__ = ["Screen"]
+__all__ = ["Screen", "watched_window"]
 
 _SAVE: Final = "\x1b7"
 _RESTORE: Final = "\x1b8"
@@ -29,7 +32,35 @@ _CLEAR_FROM_HERE: Final = f"{_CLEAR_ROW}\x1b[B{_CLEAR_BELOW}\x1b[A"
 """As `_CLEAR_BELOW` if a row follows. If a program clears from the first row of the window on, tmux
 copies the cleared rows to its history."""
 _MORE: Final = " (more above)"
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
+_INVISIBLE: Final = re.compile(r"\x1b\[[0-9;]*[mD]")
+"Colours, and what moves the cursor to the left at the end of a row."
+_SETTLED: Final = 0.2
+"Seconds after a change of the window until rows are drawn again: a person drags its edge."
+_SIGWINCH: Final[int] = getattr(signal, "SIGWINCH", 0)
+"Windows has none."
+
+
+@contextmanager
+def watched_window(changed: Callable[[], None]) -> Iterator[None]:
+    """Call *changed* after the size of the window has changed, in the running event loop."""
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle | None = None
+
+    def wait() -> None:
+        nonlocal timer
+        if timer is not None:
+            timer.cancel()
+        timer = loop.call_later(_SETTLED, changed)
+
+    with suppress(NotImplementedError, ValueError, RuntimeError):
+        loop.add_signal_handler(_SIGWINCH, wait)
+    try:
+        yield
+    finally:
+        with suppress(NotImplementedError, ValueError, RuntimeError):
+            loop.remove_signal_handler(_SIGWINCH)
+        if timer is not None:
+            timer.cancel()
 
 
 class Screen:
@@ -53,6 +84,11 @@ class Screen:
         columns, rows = self._stream.window
         before, taken = self._block
         return before == columns and taken + sum(_height(row, columns) for row in self._rows) < rows
+
+    @property
+    def has_block(self) -> bool:
+        """Whether there is a block that can be replaced."""
+        return self._lasting > 0
 
     def lines(self, texts: Sequence[str]) -> None:
         """Write permanent lines, and redraw the temporary rows once."""
@@ -82,23 +118,29 @@ class Screen:
         return bool(below) and sum(_height(row, columns) for row in [*lines, *below]) > rows
 
     def notice(self, text: str, texts: Sequence[str] = ()) -> str:
-        """Write *texts*, or *text*; if they scroll out above a block, also show *text* as status.
+        """Write *texts*, or *text*; if they scroll out above a block, show *text* in one row, too.
 
-        The status has one row: *text* is cut between words, and a mark is added.
+        It is cut between words, a mark is added, and the row is the first one of the window, or, if
+        the block leaves none, the status.
 
         Returns:
-            That status; empty if *texts* are visible.
+            That status; empty if it is not replaced.
         """
-        written = "\n".join(texts or [text])
-        self.line(written)
+        written = list(texts or [text])
         columns, rows = self._stream.window
-        heights = (_height(row, columns) for row in [*written.split("\n"), *self._rows])
-        if self._lasting and sum(heights) > rows:
-            more = _MORE if len(texts) > 1 and columns > 2 * len(_MORE) else ""
-            self._rows[-1] = clipped(text, columns - 1 - len(more)) + more
-            self._stream.write(f"\r{_CLEAR_ROW}{self._rows[-1]}")
-            return self._rows[-1]
-        return ""
+        if not self._lasting or not self.overflows(written):
+            self.lines(written)
+            return ""
+        more = _MORE if len(written) > 1 and columns > 2 * len(_MORE) else ""
+        brief = clipped(text, columns - 2 - len(more)) + more
+        room = rows - sum(_height(row, columns) for row in self._rows)
+        if room > 0:
+            self.lines([*written, brief, *[""] * (room - 1)])
+            return ""
+        self.lines(written)
+        self._rows[-1] = brief
+        self._stream.write(f"\r{_CLEAR_ROW}{brief}")
+        return brief
 
     def typed(self, text: str) -> None:
         """Replace the line that has just been typed by a permanent line."""
@@ -112,13 +154,13 @@ class Screen:
         if not self._stream.movable:
             self._stream.line(text)
             return
-        self._replace([clipped(text, self._stream.window[0] - 1)], below=int(typing))
+        self._replace([_one_row(text, self._stream.window[0])], below=int(typing))
 
     def restatus(self, text: str) -> None:
-        """Replace the status, and leave the block above it; the cursor is at the end of *text*."""
+        """Replace the status, and leave the block above it; the cursor is where *text* ends."""
         if self._rows and not self._below and not self._question and self._stream.movable:
             self._rows[-1] = text
-            self._stream.write(f"\r{text}{_CLEAR_ROW}")
+            self._stream.write(f"\r{_CLEAR_ROW}{text}")
 
     def block(self, lines: Sequence[str], status: str) -> None:
         """Keep *lines* visible above a status; they become permanent when the status is replaced.
@@ -133,7 +175,7 @@ class Screen:
             self.status(status)
             self._block = (0, 0)
             return
-        drawn = [*lines, clipped(status, columns - 1)]
+        drawn = [*lines, _one_row(status, columns)]
         if self._lasting == len(lines) and self._same_heights(drawn):
             self._amend(drawn)
         else:
@@ -221,10 +263,10 @@ class Screen:
         text, up = "", -1
         for before, row in zip(reversed(self._rows), reversed(rows), strict=True):
             up += _height(row, columns)
-            if row != before:
-                text += (
-                    f"{_SAVE}" + (f"\x1b[{up}A" if up else "") + f"\r{row}{_CLEAR_ROW}{_RESTORE}"
-                )
+            if row != before and not up:  # the status, at whose end the cursor stays
+                text += f"\r{_CLEAR_ROW}{row}"
+            elif row != before:
+                text += f"{_SAVE}\x1b[{up}A\r{row}{_CLEAR_ROW}{_RESTORE}"
         self._rows = list(rows)
         if text:
             self._stream.write(text)
@@ -240,6 +282,11 @@ class Screen:
         return "\n".join(self._rows) + "\n" * self._below
 
 
+def _one_row(text: str, columns: int) -> str:
+    """Cut off the end of a status that takes more than one row."""
+    return text if _height(text, columns - 1) == 1 else clipped(text, columns - 2)
+
+
 def _height(row: str, columns: int) -> int:
     """Return the rows of the window that a line takes."""
-    return max(1, -(-width(_COLOURS.sub("", row)) // columns))
+    return max(1, -(-width(_INVISIBLE.sub("", row)) // columns))

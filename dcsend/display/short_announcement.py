@@ -19,6 +19,7 @@ from dcsend.display.layout import (
     choose,
     command_line,
     elsewhere,
+    fits_status,
     has_room,
     heights,
     network_of,
@@ -216,7 +217,8 @@ def _lost_status(event: ShortCodeServer | None, columns: int) -> str:
     assert event is not None
     effect = "works in this network" if event.local else "does not work now"
     brief = "the server can't be reached"
-    fitting = (one for one in (full, f"{brief}: the code {effect}") if len(one) < columns)
+    texts = (full, f"{brief}: the code {effect}", f"{brief}: {effect}")
+    fitting = (one for one in texts if fits_status(one, columns))
     return next(fitting, brief)
 
 
@@ -282,8 +284,8 @@ def _status(columns: int, expiry: str = "") -> str:
     """Return the status, as detailed as one row allows; *expiry*: unless it is shown elsewhere."""
     if not expiry:
         full = "waiting for the other side; Ctrl-C ends"
-        return full if len(full) < columns else "waiting; Ctrl-C ends"
+        return full if fits_status(full, columns) else "waiting; Ctrl-C ends"
     full = f"waiting for the other side; the code works once, until {expiry}"
     texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
-    fitting = (text for text in texts if len(text) < columns)
+    fitting = (text for text in texts if fits_status(text, columns))
     return next(fitting, f"waiting until {expiry}")

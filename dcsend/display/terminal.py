@@ -235,6 +235,10 @@ class TerminalDisplay(Display):
             )
         return self._prompt
 
+    def resized(self) -> None:
+        """As in the base class."""
+        self._codes.resized()
+
     def code_entered(self) -> None:
         """Show that the connection is being made."""
         self._codes.forget()

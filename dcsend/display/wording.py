@@ -28,8 +28,10 @@ from dcsend.session.events import (
 __all__ = [
     "LONGEST",
     "LONGEST_MESSAGE",
+    "ago",
     "clipped",
     "counted",
+    "cut",
     "describe_check",
     "describe_connection",
     "describe_file",
@@ -87,6 +89,18 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
+def ago(seconds: float) -> str:
+    """Format how long ago something was, in its largest unit.
+
+    >>> ago(0.4), ago(75), ago(7300), ago(86400 * 3 + 3600)
+    ('0 s ago', '1 min ago', '2 h ago', '3 days ago')
+    """
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min ago" if seconds >= 60 else f"{seconds // 1:.0f} s ago"
+    hours = int(seconds // 3600)
+    return f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
+
+
 def remaining(seconds: float) -> str:
     """Format a remaining time in whole seconds, so that it changes once a second.
 
@@ -141,8 +155,8 @@ def fit(text: str, columns: int) -> str:
     ('film.mkv  ', 'a long..m.mkv', '文文...txt')
     """
     if width(text) > columns:
-        tail = _cut(text[::-1], (columns - 2) // 2)[::-1]
-        text = _cut(text, columns - 2 - width(tail)) + ".." + tail
+        tail = cut(text[::-1], (columns - 2) // 2)[::-1]
+        text = cut(text, columns - 2 - width(tail)) + ".." + tail
     return text + " " * (columns - width(text))
 
 
@@ -158,8 +172,8 @@ def short(text: str, columns: int = LONGEST) -> str:
             return isolated(head)
     else:  # an escaped character has up to ten columns: only the shown part is escaped
         head, tail = printable(text[:columns]), printable(text[-columns:])
-    tail = _cut(tail[::-1], (columns - 2) // 2)[::-1]
-    return isolated(_cut(head, columns - 2 - width(tail)) + ".." + tail)
+    tail = cut(tail[::-1], (columns - 2) // 2)[::-1]
+    return isolated(cut(head, columns - 2 - width(tail)) + ".." + tail)
 
 
 def isolated(name: str) -> str:
@@ -189,14 +203,14 @@ def clipped(text: str, columns: int) -> str:
     """
     if width(text) <= columns:
         return text
-    cut = _cut(text, columns - 3)
-    head = cut if text[len(cut)] == " " else cut.rpartition(" ")[0]
-    if len(head) < len(cut) // 2:  # a long word, such as a path
-        head = cut
+    beginning = cut(text, columns - 3)
+    head = beginning if text[len(beginning)] == " " else beginning.rpartition(" ")[0]
+    if len(head) < len(beginning) // 2:  # a long word, such as a path
+        head = beginning
     return head.rstrip(" ,;:") + "..."
 
 
-def _cut(text: str, columns: int) -> str:
+def cut(text: str, columns: int) -> str:
     """Return the longest beginning of *text* that takes no more than *columns* cells."""
     taken = 0
     for place, char in enumerate(text):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyte
 import pytest
 
-from dcsend.session.events import Event, Warned
+from dcsend.session.events import Event, ShortCodeServer, Warned
 from tests.display.seats import LOCAL_PAGE, Seat, code
 from tests.display.test_terminal_short_code import SIZES, announced, plain_text, short, shown
 from tests.support.screens import Pty
@@ -51,4 +51,52 @@ def test_link_can_be_found_after_a_note(columns: int, rows: int, is_late: bool) 
     above = ["".join(row[x].data for x in range(columns)) for row in screen.history.top]
     text = "".join("".join([*above, *screen.display]).split())
     assert announced().link[:60] in text
+    pty.close()
+
+
+WRONG = Warned(
+    "short-code", "a wrong code was entered, which used the last code up; this is a new one"
+)
+
+
+@pytest.mark.parametrize("prompted", [False, True])
+def test_note_that_has_no_room_is_in_the_first_row_and_the_status_stays(*, prompted: bool) -> None:
+    pty = Pty(60, 24)
+    display = Seat(pty).display()
+    before = shown(display, pty, announced(), short())
+    if prompted:
+        display._codes.prompt(lambda status: f"{status}; or enter a code: ")
+        before = pty.look()
+    rows = shown(display, pty, WRONG)
+    assert rows[0] == "note: a wrong code was entered, which used... (more above)"
+    assert rows[1:] == before[1:]
+    pty.close()
+
+
+def test_lost_server_is_in_the_status_in_place_of_a_note() -> None:
+    pty = Pty(60, 23)
+    display = Seat(pty).display()
+    shown(display, pty, announced(), short("7-walrus-umbrella", "example.org"), WRONG)
+    assert "note: a wrong code" in pty.look()[-1]
+    rows = shown(display, pty, ShortCodeServer("example.org", connected=False, local=False))
+    assert rows[-1] == "the server can't be reached: the code does not work now"
+    pty.close()
+
+
+def test_codes_are_drawn_for_a_window_of_another_size() -> None:
+    pty = Pty(100, 50)
+    display = Seat(pty).display()
+    shown(display, pty, announced(), short(), WRONG)
+    pty.resize(60, 24)
+    rows = pty.during(display.resized)
+    assert rows[-1] == "waiting; works once, until 14:30"
+    assert rows[-23] == "dcsend receive 7-walrus-umbrella"
+    pty.close()
+
+
+@pytest.mark.parametrize("columns", [30, 40, 41, 60, 80])
+def test_status_leaves_room_for_the_echo_of_control_c(columns: int) -> None:
+    pty = Pty(columns, 24)
+    rows = shown(Seat(pty).display(), pty, announced(), short())
+    assert len(rows[-1]) <= columns - 2
     pty.close()

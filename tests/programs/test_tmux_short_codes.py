@@ -100,6 +100,34 @@ def test_next_code_is_in_the_place_of_the_one_that_a_wrong_code_has_used_up(
     assert "note: a wrong code was entered, which used the last code up; this is a new one" in lines
 
 
+def test_rows_are_whole_after_the_window_was_made_narrower_and_wider(windows: Windows) -> None:
+    sender = windows.open(DCSEND_NO_PAGE="")
+    sender.dcsend("send", "note.txt")
+    first = sender.until(COMMAND)[1]
+    windows.refused(first)
+    second = next_code(sender, first)
+    sender.until("note: a wrong code was entered,$")
+    wide = sender.look()
+    sender.resize(60, 24)
+    sender.until("^waiting; works once, until", joined=False)
+    assert f"dcsend receive {second}" in sender.look()[:2]
+    assert scanned(photographed(sender.painted(), "dark")).startswith("http://127.0.0.1:")
+    sender.resize(80, 24)
+    sender.until("^waiting for the other side; Ctrl-C ends$", joined=False)
+    assert sender.look() == wide
+    sender.key("C-c")
+    assert sender.ended() == 130
+
+
+def test_control_c_changes_no_row_of_a_narrow_window(windows: Windows) -> None:
+    sender = windows.open(columns=40)
+    sender.dcsend("send", "note.txt")
+    sender.until(COMMAND)
+    sender.key("C-c")
+    assert sender.ended() == 130
+    assert not any("^" in row or "waiting" in row for row in sender.look())
+
+
 def test_long_code_is_copied_as_one_command_from_a_narrow_window(windows: Windows) -> None:
     sender, receiver = windows.open(columns=40, rows=40), windows.open()
     sender.dcsend("send", "note.txt", "--words", "8")
@@ -197,6 +225,28 @@ def test_waiting_receiver_takes_a_code_whose_words_tab_completes(windows: Window
     assert (receiver.ended(), sender.ended()) == (0, 0)
     # The code of the receiver is not valid any more.
     assert not any("send PATH" in line for line in receiver.look(joined=True, back=200))
+
+
+def test_keys_edit_a_code_that_is_longer_than_the_row(windows: Windows) -> None:
+    sender, receiver = windows.open(), windows.open(columns=40)
+    sender.dcsend("send", "note.txt")
+    number, first, second = sender.until(COMMAND)[1].split("-")
+    receiver.dcsend("receive", "-o", "out", "-y")
+    receiver.until("^waiting; or enter a code:")
+    receiver.type(f"ceive {number}-x{first}-{second} of the other side")
+    for _ in range(4):
+        receiver.key("C-w")
+    receiver.key("Home")
+    receiver.type("dcsend re")
+    receiver.until(f"^code: dcsend receive {number}-x")
+    receiver.key("End")
+    for _ in range(len(f"x{first}-{second} ")):
+        receiver.key("Left")
+    receiver.key("DC")
+    row = receiver.until(f"^code: .*{number}-{first}.*")[0]
+    assert row[receiver.cursor :].startswith(first)
+    receiver.key("Enter")
+    assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
 def test_waiting_receiver_takes_a_dial_code_that_is_longer_than_a_row(windows: Windows) -> None:

@@ -56,18 +56,26 @@ class Pty:
     """A pseudo-terminal of this process: what is written to `file` appears on `screen`."""
 
     def __init__(self, columns: int = 80, rows: int = 24, encoding: str = "utf-8") -> None:
-        import fcntl
-        import struct
-        import termios
-
         self.eyes, computer = os.openpty()
-        size = struct.pack("HHHH", rows, columns, 0, 0)
-        fcntl.ioctl(computer, termios.TIOCSWINSZ, size)
         self.file = open(computer, "w", encoding=encoding, newline="")  # noqa: SIM115 - closed below
+        self._set_size(columns, rows)
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self.written = ""
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the window; rows are cut."""
+        self._set_size(columns, rows)
+        self.screen.resize(rows, columns)
+
+    def _set_size(self, columns: int, rows: int) -> None:
+        import fcntl
+        import struct
+        import termios
+
+        size = struct.pack("HHHH", rows, columns, 0, 0)
+        fcntl.ioctl(self.file.fileno(), termios.TIOCSWINSZ, size)
 
     def look(self) -> list[str]:
         """Return the rows that are shown now."""
@@ -205,6 +213,11 @@ class Pane:
             rows.pop()
         return rows
 
+    @property
+    def cursor(self) -> int:
+        """The column of the cursor, from 0."""
+        return int(self._tmux.run("display-message", "-p", "-t", self._name, "#{cursor_x}"))
+
     def painted(self) -> pyte.Screen:
         """Return the current screen, with its colours."""
         seen = self._tmux.run("capture-pane", "-p", "-e", "-N", "-t", self._name)
@@ -219,6 +232,11 @@ class Pane:
             return next((match for match in reversed(matches) if match), None)
 
         return _await(found, lambda: f"{pattern!r} is not shown; instead:\n" + self._all())
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Change the size of the window."""
+        self._columns, self._rows = columns, rows
+        self._tmux.run("resize-window", "-t", self._name, "-x", str(columns), "-y", str(rows))
 
     def type(self, text: str) -> None:
         """Press keys."""
