@@ -78,13 +78,13 @@ def _confirmed(what: str) -> bool:
 def _list(root: Path) -> list[Leftover]:
     """Write a line for each, and return those that can be deleted."""
     from dcsend.display.streams import Stream
-    from dcsend.display.wording import duration
+    from dcsend.display.wording import ago
     from dcsend.files.leftovers import find_leftovers
 
     out, now = Stream.stdout(), time.time()
     found = []
     for one in find_leftovers(root):
-        age = duration(max(0.0, now - one.mtime))
+        age = ago(max(0.0, now - one.mtime))
         note = ", being received" if one.is_busy else ""
         out.line(f"{format_size(one.size):>9}  {age:>12}  {printable(one.path)}{note}")
         if not one.is_busy:

@@ -70,8 +70,8 @@ def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
         return f"{anew}run it again on both sides, from the start"
     if role == "sender":
         if not settings.again:
-            return "to continue with a new code, run the same again"
-        return f"to continue with a new code, run:\n{settings.again}"
+            return "to continue, run the same again for a new code"
+        return f"to continue, run this for a new code:\n{settings.again}"
     enter = " and enter the new code of the other side there" if is_theirs else ""
     return f"to continue, run this{enter}:\n{_continuing(settings, files.good)}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dcsend.display.wording import duration
+from dcsend.display.wording import ago
 from tests.support.command_line import run
 from tests.support.processes import Stage
 
@@ -50,7 +50,9 @@ def test_parts_are_listed_with_size_and_age(folder: Path) -> None:
 
 def age() -> list[str]:
     """Return the words for the time since 1970."""
-    return duration(time.time()).split()
+    words = ago(time.time()).split()
+    assert words[1:] == ["days", "ago"]
+    return words
 
 
 def test_parts_are_deleted_with_their_journals(folder: Path) -> None:

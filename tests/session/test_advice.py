@@ -60,10 +60,10 @@ ENTERED.enter()
             *(Settings(existing=Existing.OVERWRITE, again=AGAIN), "receiver", SOME),
             f"to continue, run this:\n{AGAIN}",
         ),
-        (LISTENS, "sender", SOME, "to continue with a new code, run the same again"),
+        (LISTENS, "sender", SOME, "to continue, run the same again for a new code"),
         (
             *(Settings(again="dcsend send a"), "sender", PART),
-            "to continue with a new code, run:\ndcsend send a",
+            "to continue, run this for a new code:\ndcsend send a",
         ),
         # What a pipe has taken can't be continued.
         (
@@ -166,7 +166,7 @@ async def ended_by(error: DcsendError | None, *, begun: bool) -> str:
 
 
 async def test_every_reader_of_events_gets_the_advice() -> None:
-    advice = "to continue with a new code, run the same again"
+    advice = "to continue, run the same again for a new code"
     assert await ended_by(ConnectionFailed("it was lost"), begun=True) == advice
     assert await ended_by(None, begun=True) == advice
 
