@@ -119,6 +119,36 @@ async def test_third_side_is_refused_and_the_two_others_go_on(stock_server: Stoc
         assert await b.next() == ("a0", b"x")
 
 
+async def test_allocator_gets_no_message_about_a_joiner_that_has_ended_or_is_refused(
+    stock_server: StockServer,
+) -> None:
+    """M-7: `crowded` reaches the allocator only if it opens its mailbox once more."""
+    stock_server.start()
+    url = stock_server.server.url
+    bind = dump("bind", appid="dcsend/1", side="aa")
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(url) as a:
+            await a.send_str(bind)
+            await a.send_str(dump("claim", nameplate="7"))
+            mailbox = (await until(a, "claimed"))["mailbox"]
+            await a.send_str(dump("open", mailbox=mailbox))
+            async with session.ws_connect(url) as b:
+                await b.send_str(dump("bind", appid="dcsend/1", side="bb"))
+                await b.send_str(dump("claim", nameplate="7"))
+                await until(b, "claimed")
+            with pytest.raises(CodeUsed):
+                await join(stock_server.server, "7")
+            await a.send_str(dump("ping", ping=1))
+            kinds = set()
+            while "pong" not in kinds:
+                kinds.add(json.loads(await a.receive_str())["type"])
+            assert kinds == {"ack", "pong"}
+        async with session.ws_connect(url) as again:
+            await again.send_str(bind)
+            await again.send_str(dump("open", mailbox=mailbox))
+            assert (await until(again, "error"))["error"] == "crowded"
+
+
 async def test_number_that_no_code_has_is_an_empty_mailbox(stock_server: StockServer) -> None:
     stock_server.start()
     async with joined(stock_server, "4711") as b:
