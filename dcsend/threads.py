@@ -6,6 +6,8 @@ the standard library.
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import sys
 import threading
@@ -49,13 +51,19 @@ def begin(work: Callable[[], None], name: str) -> None:
     Args:
         work: called once, in the new thread.
         name: name of the thread, for debuggers.
+
+    Raises:
+        OSError: EAGAIN, the system starts no more threads (RLIMIT_NPROC, or the limit of a cgroup).
     """
 
     def run() -> None:
         _refuse_signals()
         work()
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN)) from error
 
 
 if sys.platform == "win32":

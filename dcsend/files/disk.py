@@ -87,6 +87,7 @@ _TABLE: Final[dict[str, tuple[Effect, str]]] = {
     "ETIMEDOUT": (Effect.RUN, _CONNECT),
     # The hint is for a run that can't begin.
     "EMFILE": (Effect.ENTRY, "raise the limit of open files (ulimit -n), then run it again"),
+    "EAGAIN": (Effect.ENTRY, "raise the limit of threads (ulimit -u), then run it again"),
 }
 _BY_NUMBER: Final = {
     number: row for name, row in _TABLE.items() if (number := getattr(errno, name, None))
@@ -101,8 +102,8 @@ def effect(error: OSError) -> Effect:
 
 
 def may_pass(error: OSError) -> bool:
-    """Return whether *error* may be of the disk alone, and a later run may succeed."""
-    return error.errno in (errno.EIO, errno.ESTALE)
+    """Return whether *error* is of the disk or the system, and a later run may succeed."""
+    return error.errno in (errno.EIO, errno.ESTALE, errno.EAGAIN)
 
 
 def ends_run(error: OSError) -> bool:

@@ -97,15 +97,7 @@ class IntervalSync:
         if self._folder is not None and self._folder.fd is not None:
             wanted.append(self._folder.fd)
         copies: list[int] = []
-        try:
-            for fd in wanted:
-                copies.append(os.dup(fd))  # noqa: PERF401 - those before an error are closed
-        except OSError:
-            for fd in copies:
-                close_quietly(fd)
-            return  # too many descriptors are open; the next call tries again
-        self._begun, self._folder = position, None
-        ended = self._ended = threading.Event()
+        ended = threading.Event()
 
         def work() -> None:
             try:
@@ -113,7 +105,14 @@ class IntervalSync:
             finally:
                 ended.set()
 
-        begin(work, "dcsend-interval-sync")
+        try:
+            for fd in wanted:
+                copies.append(os.dup(fd))  # noqa: PERF401 - those before an error are closed
+            begin(work, "dcsend-interval-sync")
+        except OSError:
+            self._close(copies)
+            return  # too many descriptors or threads; the next call tries again
+        self._begun, self._folder, self._ended = position, None, ended
 
     def _sync(self, copies: Sequence[int]) -> None:
         try:
@@ -122,5 +121,9 @@ class IntervalSync:
         except OSError as error:
             self._error = error
         finally:
-            for fd in copies:
-                close_quietly(fd)
+            self._close(copies)
+
+    @staticmethod
+    def _close(copies: Sequence[int]) -> None:
+        for fd in copies:
+            close_quietly(fd)

@@ -155,7 +155,8 @@ class Trailing:
         with self._wake:
             if self._nice and self._ended is not None:
                 self._nice = 0
-                self._begin(after=self._ended)
+                with contextlib.suppress(OSError):  # the one that works goes on
+                    self._begin(after=self._ended)
                 self._wake.notify_all()
 
     def finish(self, limit: int, wanted: Callable[[], bool] = lambda: True) -> _Hash | None:
@@ -218,7 +219,11 @@ class Trailing:
                     if self._closed and self._ended is ended:
                         self._release()
 
-        begin(work, "dcsend-check")
+        try:
+            begin(work, "dcsend-check")
+        except OSError:
+            self._ended = after
+            raise
 
     def _work(self, mine: threading.Event) -> None:
         """Hash until another thread takes over: the caller, or one that *mine* is not of."""

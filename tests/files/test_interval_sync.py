@@ -19,6 +19,7 @@ from dcsend.files.folder import Folder
 from dcsend.files.interval_sync import INTERVAL, MAX_UNSYNCED, IntervalSync
 from dcsend.files.part import PartFile
 from dcsend.files.syncing import PendingSyncs
+from dcsend.threads import begin
 from tests.support.disks import MakeDisk, odd_disk
 from tests.support.sinks import MakeSink, finished, make_sink, sink_on, whole
 
@@ -90,6 +91,24 @@ def test_part_is_synced_before_its_journal_and_at_first_the_folder_too(
     syncs.note(2 * INTERVAL)
     threads.run()
     assert disk.synced[3:] == ["part", "journal"]
+
+
+def test_sync_for_which_no_thread_can_be_started_is_tried_again(
+    syncs: IntervalSync, threads: Threads, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(interval_sync, "begin", begin)
+        patched.setattr(threading.Thread, "start", refuse)
+        before = len(os.listdir("/proc/self/fd"))
+        syncs.note(INTERVAL)
+        assert len(os.listdir("/proc/self/fd")) == before
+    assert syncs.durable == 0
+    syncs.note(INTERVAL + 1)
+    threads.run()
+    assert syncs.durable == INTERVAL + 1
 
 
 def test_writing_goes_on_during_a_sync_until_too_much_is_not_durable(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -50,6 +51,21 @@ def test_thread_hashes_what_is_allowed_and_the_caller_the_rest(path: Path, conte
     check.follow(8 * MIB)
     assert finish(check, SIZE) == hashlib.sha256(content).hexdigest()
     assert check.position == SIZE
+
+
+def test_thread_that_can_not_be_started_is_an_error_of_the_system(
+    path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    check = trailing(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(BlockingIOError):
+            check.follow(8 * MIB)
+    check.follow(8 * MIB)
+    assert finish(check, SIZE) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.full
