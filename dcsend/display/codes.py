@@ -138,11 +138,13 @@ class CodeDisplay:
             self._screen.restatus(self._bottom())
 
     def resized(self) -> None:
-        """Show the codes in a window of another size, if they can be replaced."""
+        """Show the codes, if they can be replaced, and the prompt in a window of another size."""
         if self._dial is not None and self._screen.has_block:
             news = self._news
             self._show_again()
             self._news = news  # there may be room for them in the next size
+        elif self._row is not None:
+            self._screen.status(self._bottom())
 
     def suspend(self, *, is_suspended: bool) -> None:
         """Show the dial code in place of short codes, until a question about these is answered.

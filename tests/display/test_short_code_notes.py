@@ -94,6 +94,18 @@ def test_codes_are_drawn_for_a_window_of_another_size() -> None:
     pty.close()
 
 
+def test_prompt_of_a_program_that_was_stopped_is_drawn_for_a_window_of_another_size() -> None:
+    pty = Pty(80, 24)
+    display = Seat(pty).display()
+    shown(display, pty, announced(), short())
+    display._codes.prompt(lambda status: "x" * (pty.screen.columns - 1))
+    display._screen.redraw()
+    assert pty.look()[-1] == "x" * 79
+    pty.resize(60, 24)
+    assert pty.during(display.resized)[-1] == "x" * 59
+    pty.close()
+
+
 @pytest.mark.parametrize("columns", [30, 40, 41, 60, 80])
 def test_status_leaves_room_for_the_echo_of_control_c(columns: int) -> None:
     pty = Pty(columns, 24)
