@@ -174,10 +174,12 @@ async def _closed_ports(theirs: Iterable[RemoteAddress], seconds: float) -> set[
             transports.append(transport)
             # Without effect on a STUN agent (RFC 8489, 6.3.2).
             transport.sendto(binding_indication(secrets.token_bytes(12)))
-    if transports:
-        await asyncio.sleep(seconds)
-    for transport in transports:
-        transport.close()
+    try:
+        if transports:
+            await asyncio.sleep(seconds)
+    finally:
+        for transport in transports:
+            transport.close()
     return closed
 
 

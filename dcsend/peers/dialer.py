@@ -29,13 +29,18 @@ from dcsend.peers.diagnosis import Diagnosis, local_facts
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
 
-__all__ = ["GRACE", "Attempt", "dial"]
+__all__ = ["GRACE", "SILENT", "Attempt", "dial"]
 
 logger = logging.getLogger(__name__)
 
 GRACE: Final = 1.5
 """Seconds between a refused secret and the error: another address in the code may be that of the
 listener, since a private address is another host in each network."""
+SILENT: Final = 8 / 15
+"""The part of the time of a dial after which its end begins if nothing has answered: 8 of 15 s, and
+up to 2 s for the reason, in which an answer still counts. By 8 s the dialer has sent its check 7
+times (`ice.transactions`: after 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s); in the rest of its time it
+would send one more. A path with a round trip of seconds has answered, and then has all of the time."""
 _PAUSE: Final = 1.0
 "Seconds until the next attempt while another dialer is connected."
 _PRIORITY: Final = 2_130_706_431
@@ -78,7 +83,8 @@ async def dial(
         CodeExpired: the code has expired.
         ConnectionFailed: another dialer is connected and was not accepted in time; or no address
             responds. The message has the reason if it is known. At once if this machine has no
-            route to any address, otherwise up to `diagnosis.LIMIT` seconds after *timeout*.
+            route to any address, otherwise up to `diagnosis.LIMIT` seconds after *timeout*, or
+            after `SILENT` of it if nothing has answered at all.
         UsageError: *port* can't be used.
     """
     places = (RemoteAddress(str(ipaddress.ip_address(host)), number) for host, number in addresses)
@@ -162,6 +168,8 @@ class Attempt(Generic[Peer]):
         self._addresses = [one for one in addresses if family(one[0]) in port.families]
         self._diagnosis = Diagnosis(port, servers)
         self._grace = grace
+        self._is_complete = False
+        "Whether the facts have the results of the diagnosis."
         self.was_settled = False
         "Whether ICE had nominated a pair when the attempt failed."
         self._rejection: asyncio.Future[DcsendError] = self._loop.create_future()
@@ -200,6 +208,10 @@ class Attempt(Generic[Peer]):
         )
         try:
             either: set[asyncio.Future[Any]] = {establishing, self._rejection}
+            if longest is None:
+                end = self._loop.time() + timeout
+                await self._end_if_silent(either, timeout * SILENT)
+                timeout = max(0.0, end - self._loop.time())
             await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if longest is not None and self.is_settled:
                 await asyncio.wait(
@@ -220,10 +232,30 @@ class Attempt(Generic[Peer]):
             await asyncio.gather(establishing, return_exceptions=True)
             raise
 
+    async def _end_if_silent(self, either: set[asyncio.Future[Any]], seconds: float) -> None:
+        """Wait so long, or until one is done.
+
+        Raises:
+            ConnectionFailed: no address has answered by then, nor while the reason was looked for.
+        """
+        done, _ = await asyncio.wait(
+            either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        if done or self._endpoint.connection.arrived:
+            return
+        why = asyncio.create_task(self._why())
+        await asyncio.wait({*either, why}, return_when=asyncio.FIRST_COMPLETED)
+        if why.done() and not self._endpoint.connection.arrived:
+            raise why.result()
+        why.cancel()
+        await asyncio.gather(why, return_exceptions=True)
+
     async def _why(self) -> ConnectionFailed:
         """Return the error that explains why there is no connection."""
+        if not self._is_complete:
+            self._facts = await self._diagnosis.complete(self._facts)
+            self._is_complete = True
         facts = replace(self._facts, heard=self._endpoint.is_nominated)
-        facts = await self._diagnosis.complete(facts)
         return reasons.error(facts, reasons.situation(facts))
 
     def _received_unknown(self, data: bytes, source: Address) -> None:

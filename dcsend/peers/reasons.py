@@ -35,6 +35,8 @@ _NOT_ENDED: Final = (
     Situation.HEARD,
 )
 "Situations of a dialer that do not suggest that the program there has ended."
+_ENDED: Final = (Situation.THIS_MACHINE, Situation.PORT_CLOSED)
+"Those whose hints say that it has."
 
 
 class Reason(NamedTuple):
@@ -360,8 +362,14 @@ def error(facts: Facts, which: Situation) -> ConnectionFailed:
 
 def question(role: Role, which: Situation) -> str:
     """Return the end of the hint if the run of the other side may have ended."""
-    ended = role is Role.DIALER and which not in _NOT_ENDED
-    return "; or has another device used the code?" if ended else ""
+    if role is not Role.DIALER or which in _NOT_ENDED:
+        return ""
+    if which in _ENDED:
+        return "; or has another device used the code?"
+    return (
+        "; or has the program there ended, does it show a new code, or has another device used "
+        "this one?"
+    )
 
 
 def _tried(addresses: int, relay: bool, network: Network) -> str:

@@ -20,7 +20,7 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.net.udp import UdpPort
-from dcsend.peers.dialer import dial
+from dcsend.peers.dialer import SILENT, dial
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.situations import Facts, RemoteAddress, Role
 from tests.support.load import Stopwatch
@@ -136,6 +136,46 @@ async def test_silent_address_is_an_error_within_the_timeout() -> None:
         watch.assert_within(2)
     finally:
         await silent.close()
+
+
+@pytest.mark.full
+async def test_dial_to_an_address_without_any_answer_ends_after_two_thirds_of_its_time() -> None:
+    silent = await UdpPort.open()
+    began = asyncio.get_running_loop().time()
+    try:
+        with pytest.raises(ConnectionFailed, match=r"no answer from 127\.0\.0\.1"):
+            await dial(
+                [("127.0.0.1", silent.port)],
+                password=PASSWORD,
+                fingerprint=bytes(32),
+                timeout=6,
+                make=transfer_peer,
+            )
+        # With all of its time, the second for ICMP messages would begin after it.
+        assert asyncio.get_running_loop().time() - began < 6 + 1
+    finally:
+        await silent.close()
+
+
+@pytest.mark.full
+async def test_dial_whose_checks_were_answered_has_all_of_its_time() -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        relay.passes = lambda data: data[0] < 20  # STUN
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ConnectionFailed, match="the other side answers"):
+            await here.dial(addresses=[relay.outer.get_extra_info("sockname")[:2]], timeout=4)
+        assert asyncio.get_running_loop().time() - began >= 4
+
+
+@pytest.mark.full
+async def test_answer_that_arrives_while_the_reason_is_looked_for_still_connects() -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        passing = asyncio.Event()
+        relay.passes = lambda data: passing.is_set()
+        loop = asyncio.get_running_loop()
+        # Before the check that is sent after 3.1 s, in the second for ICMP messages.
+        loop.call_later(5.5 * SILENT + 0.05, passing.set)
+        await here.dial(addresses=[relay.outer.get_extra_info("sockname")[:2]], timeout=5.5)
 
 
 @pytest.mark.full
