@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,15 +13,19 @@ import aiohttp
 import pytest
 from aiohttp import web
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.browsers import Browser, require
 from tests.support.coturn import Coturn
+from tests.support.identity import as_base64
+from tests.support.identity import trusting as trusted
+from tests.support.launching import NAMES
 from tests.support.mailbox_server import StockServer
 from tests.support.page import Page, here, random_file
 from tests.support.page_host import hosted
 from tests.support.processes import Stage, digest
 from tests.support.scripted_mailbox import scripted_server
+from tests.support.tab import inside
+from tests.support.tab_scripts import TRUST
 
 pytestmark = pytest.mark.full
 
@@ -55,19 +57,18 @@ async def relayed(page: Page) -> AsyncIterator[Page]:
         yield page
 
 
-@pytest.fixture
-async def trusting(relay: Coturn, served: None, tmp_path: Path) -> AsyncIterator[Page]:
-    """The page in Chromium that uses relays only, and trusts the certificate of the relay.
-
-    Firefox 153 trusts no self-signed certificate of a relay, also if it is one of its authorities.
-    """
-    require("chromium")
-    certificate = x509.load_pem_x509_certificate(relay.authority.read_bytes())
-    key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    pin = base64.b64encode(hashlib.sha256(key).digest()).decode()
-    flags = [f"--ignore-certificate-errors-spki-list={pin}"]
-    browser = await asyncio.to_thread(Browser, "chromium", flags)
+@pytest.fixture(params=NAMES)
+async def trusting(
+    request: pytest.FixtureRequest, relay: Coturn, served: None, tmp_path: Path
+) -> AsyncIterator[Page]:
+    """The page in a browser that uses relays only, and trusts the authority of the relay."""
+    require(request.param)
+    authority = x509.load_pem_x509_certificate(relay.authority.read_bytes())
+    flags = trusted(authority) if request.param == "chromium" else ()
+    browser = await asyncio.to_thread(Browser, request.param, flags)
     try:
+        if request.param == "firefox":
+            await inside(browser, TRUST, as_base64(authority))
         async with relaying(Page(await browser.open_tab(tmp_path / "downloads"))) as page:
             yield page
         page.check()
@@ -147,7 +148,8 @@ async def test_page_receives_through_the_relay_that_a_person_names(
 async def test_page_receives_through_a_relay_over_tls(
     trusting: Page, stage: Stage, relay: Coturn, stock_server: StockServer, tmp_path: Path
 ) -> None:
-    named = f"turns:user:password@{relay.host}:{relay.tls_port}"
+    # Firefox connects to no TURN server over TLS that is named by an address.
+    named = f"turns:user:password@localhost:{relay.tls_port}"
     await receive_by(named, trusting, stage, stock_server, tmp_path)
 
 

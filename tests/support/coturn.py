@@ -22,7 +22,7 @@ from typing import Final
 import pytest
 
 from dcsend.ice.stun import binding_request
-from tests.support.certificates import self_signed
+from tests.support.certificates import of_authority
 
 __all__ = ["Coturn", "coturn", "rest_account", "start"]
 
@@ -41,7 +41,7 @@ class Coturn:
     rest_port: int
     "For UDP and TCP, accounts made with a shared secret."
     authority: Path
-    "Its self-signed certificate, for the names localhost and 127.0.0.1."
+    "Certificate of the authority of its own, which is for localhost and its host."
 
 
 def rest_account(name: str = "me", *, seconds: int = 3600) -> tuple[str, str]:
@@ -80,7 +80,7 @@ def start(
     Args:
         folder: for its certificate and an empty configuration.
         popen: starts a program; the caller ends it.
-        host: its address, also for relayed datagrams.
+        host: its address, also for relayed datagrams; it listens on 127.0.0.1, too.
         ready: wait until it accepts connections and answers over UDP; *host* must be reachable
             from this process.
     """
@@ -89,14 +89,15 @@ def start(
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    certificate, key = self_signed(folder, host)
+    certificate, key, authority = of_authority(folder, host)
     # It reads /etc/turnserver.conf unless it is given another.
     (folder / "turn.conf").write_text("")
     port, tls_port, rest_port = _free_ports(3)
-    made = Coturn(host, port, tls_port, rest_port, certificate)
+    made = Coturn(host, port, tls_port, rest_port, authority)
     common = [
         *("turnserver", "-c", str(folder / "turn.conf"), "--no-cli", "--log-file", "stdout"),
         *("--realm", "dcsend.test", "--listening-ip", host, "--relay-ip", host),
+        *(() if host == "127.0.0.1" else ("--listening-ip", "127.0.0.1")),
         *("--cert", str(certificate), "--pkey", str(key), "--allow-loopback-peers", "--no-dtls"),
     ]
     for ports, account, name in (

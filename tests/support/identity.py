@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tests.support.certificates import certified
 
 __all__ = ["Identity", "as_base64", "identity", "trusting"]
 
@@ -50,39 +50,12 @@ def as_base64(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode()
 
 
-def _named(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _certified(
-    name: str, issuer: str, key: ec.EllipticCurvePrivateKey, signer: ec.EllipticCurvePrivateKey
-) -> x509.Certificate:
-    """Return a certificate for a day; of an authority if it is signed by itself."""
-    authority = name == issuer
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_named(name))
-        .issuer_name(_named(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if not authority:
-        names = x509.SubjectAlternativeName([x509.DNSName(name)])
-        usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-        builder = builder.add_extension(names, critical=False).add_extension(usage, critical=False)
-    return builder.sign(signer, hashes.SHA256())
-
-
 @pytest.fixture(scope="session")
 def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
     """Make them, for a day."""
     ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority = _certified("dcsend tests", "dcsend tests", theirs, theirs)
-    host = _certified("localhost", "dcsend tests", ours, theirs)
+    authority = certified("dcsend tests", "dcsend tests", theirs, theirs)
+    host = certified("localhost", "dcsend tests", ours, theirs, [x509.DNSName("localhost")])
     pem = serialization.Encoding.PEM
     secret = ours.private_bytes(
         pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
