@@ -130,6 +130,14 @@ export class FakePeer {
     };
   }
 
+  getConfiguration(): RTCConfiguration {
+    return this.configuration;
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    Object.assign(this.configuration, configuration);
+  }
+
   createDataChannel(label: string): FakeChannel {
     const channel = new FakeChannel(label);
     this.channels.push(channel);

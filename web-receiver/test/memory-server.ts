@@ -69,8 +69,9 @@ class MemorySocket {
   onclose: (() => void) | null = null;
   onerror: (() => void) | null = null;
   readonly #server: MemoryServer;
+  /** What this side has claimed. */
+  number = "";
   #side = "";
-  #number = "";
   #isOpen = false;
 
   constructor(server: MemoryServer) {
@@ -89,7 +90,7 @@ class MemorySocket {
 
   /** Deliver a message of the mailbox. */
   pass(added: Added, number: string): void {
-    if (this.#isOpen && this.#number === number) {
+    if (this.#isOpen && this.number === number) {
       this.#deliver({ type: "message", ...added });
     }
   }
@@ -106,15 +107,15 @@ class MemorySocket {
         this.#deliver({ type: "allocated", nameplate: String(server.number) });
         break;
       case "claim":
-        this.#number = fields.nameplate;
-        this.#deliver({ type: "claimed", mailbox: `m${this.#number}` });
+        this.number = fields.nameplate;
+        this.#deliver({ type: "claimed", mailbox: `m${this.number}` });
         break;
       case "open":
         this.#isOpen = true;
-        for (const added of server.messages(this.#number)) this.pass(added, this.#number);
+        for (const added of server.messages(this.number)) this.pass(added, this.number);
         break;
       case "add":
-        server.add({ side: this.#side, phase: fields.phase, body: fields.body }, this.#number);
+        server.add({ side: this.#side, phase: fields.phase, body: fields.body }, this.number);
         break;
       case "ping":
         if (server.answersPings) this.#deliver({ type: "pong", pong: fields.ping });
@@ -140,6 +141,10 @@ export class MemoryAttempt implements Attempt {
   readonly theirs: string[] = [];
   /** What `describe` and `establish` were given. */
   readonly given: string[] = [];
+  /** TURN servers that were offered. */
+  offered: readonly object[];
+  /** Resolves when the browser has made an offer. */
+  readonly preparing: Promise<void>;
   /** What the other side has reported about its network. */
   there: Network | null = null;
   /** Reports how the network of this side behaves. */
@@ -155,11 +160,27 @@ export class MemoryAttempt implements Attempt {
   #fail: (error: Error) => void = () => undefined;
   readonly offers: boolean;
 
-  constructor(offers: boolean, connection: Connection, needs = 1) {
+  constructor(
+    offers: boolean,
+    connection: Connection,
+    needs = 1,
+    offered: readonly object[] = [],
+    preparing = Promise.resolve(),
+  ) {
     this.offers = offers;
+    this.offered = offered;
+    this.preparing = preparing;
     this.#connection = connection;
     this.#needs = needs;
     this.own.push(`candidate:1 1 udp 2130706431 192.0.2.${offers ? 7 : 8} 40000 typ host`);
+  }
+
+  async prepare(): Promise<void> {
+    await this.preparing;
+  }
+
+  addServers(servers: readonly object[]): void {
+    this.offered = servers;
   }
 
   async describe(offer = ""): Promise<string> {
@@ -218,8 +239,8 @@ export class MemoryAttempt implements Attempt {
 /** The attempts of both sides, in the order in which they begin. */
 export class Attempts {
   readonly begun: MemoryAttempt[] = [];
-  /** TURN servers that were offered to each. */
-  readonly offered: (readonly object[])[] = [];
+  /** When the browser of each side that offers has made its offer. */
+  preparing = Promise.resolve();
   /** Candidates that each needs to connect. */
   needs = 1;
   /** Thrown by the next side that answers. */
@@ -229,9 +250,9 @@ export class Attempts {
   readonly open = (offers: boolean, offered: readonly object[]): MemoryAttempt => {
     if (!offers && this.refusal !== null) throw this.refusal;
     const [left, right] = this.#pair;
-    const attempt = new MemoryAttempt(offers, offers ? left : right, this.needs);
+    const end = offers ? left : right;
+    const attempt = new MemoryAttempt(offers, end, this.needs, offered, this.preparing);
     this.begun.push(attempt);
-    this.offered.push(offered);
     return attempt;
   };
 }

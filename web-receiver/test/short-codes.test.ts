@@ -54,6 +54,20 @@ test("descriptions travel without candidates, which are sent as they are found",
   expect(offerer?.given[1]).toContain("a=setup:active");
 });
 
+test("the number is claimed when the offer is ready", async () => {
+  const { server, attempts, page } = await shown();
+  let make = () => {};
+  attempts.preparing = new Promise((resolve) => {
+    make = resolve;
+  });
+  const other = new Joined(server, attempts, page.code);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect([...server.sockets].map(({ number }) => number)).toEqual(["1", ""]);
+  make();
+  await settle();
+  expect(other.state.connection).toBeDefined();
+});
+
 test("a code of a server without TLS names no server", async () => {
   const { page } = await shown(PLAIN);
   expect(page.code).toBe("1-walrus-umbrella");
@@ -67,7 +81,7 @@ test("TURN servers of the rendezvous server are used on both sides", async () =>
   await settle();
   const other = new Joined(server, attempts, page.code);
   await settle();
-  expect(attempts.offered).toEqual([[relay], [relay]]);
+  expect(attempts.begun.map(({ offered }) => offered)).toEqual([[relay], [relay]]);
   expect(page.notes[0]).toContain("rendezvous.example.org reports: Hello.");
   expect(other.notes).toEqual(["the server rendezvous.example.org reports: Hello."]);
 });

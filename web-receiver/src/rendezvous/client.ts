@@ -32,6 +32,8 @@ export interface MailboxOptions {
   readonly signal?: AbortSignal;
   /** Yields the seconds before each attempt to connect again. */
   readonly pauses?: () => Iterator<number>;
+  /** The number is claimed after it. */
+  readonly ready?: Promise<unknown>;
   /** Makes a WebSocket. */
   readonly newSocket?: (url: string) => Socket;
 }
@@ -73,6 +75,7 @@ export class ServerMailbox implements Mailbox {
   readonly #server: Server;
   readonly #protocol: MailboxClient;
   readonly #timeout: number;
+  readonly #ready: Promise<unknown> | undefined;
   readonly #newSocket: (url: string) => Socket;
   readonly #newPauses: () => Iterator<number>;
   #pauses: Iterator<number>;
@@ -94,6 +97,7 @@ export class ServerMailbox implements Mailbox {
     this.#server = server;
     this.#protocol = new MailboxClient(server.name, side, number);
     this.#timeout = options.timeout ?? TIMEOUT;
+    this.#ready = options.ready;
     this.#newSocket = options.newSocket ?? ((url) => new WebSocket(url));
     this.#newPauses = options.pauses ?? (() => growingPauses());
     this.#pauses = this.#newPauses();
@@ -179,6 +183,7 @@ export class ServerMailbox implements Mailbox {
   #connect(): void {
     this.#conversation = new SocketConversation(this.#server, this.#protocol, {
       timeout: this.#timeout,
+      ready: this.#ready,
       newSocket: this.#newSocket,
       changed: () => this.#wake(),
       lost: (reason) => this.#lost(reason),

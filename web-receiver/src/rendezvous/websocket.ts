@@ -32,6 +32,8 @@ export type Socket = Pick<
 export interface SocketOwner {
   /** Seconds until all messages that the mailbox has must have arrived. */
   readonly timeout: number;
+  /** Nothing is sent before it. */
+  readonly ready: Promise<unknown> | undefined;
   /** Makes a WebSocket; throws what its constructor throws. */
   readonly newSocket: (url: string) => Socket;
   /** Is called whenever the state of the protocol may have changed. */
@@ -116,7 +118,10 @@ export class SocketConversation {
     this.#after(welcome, "welcome", () => {
       this.#lost(`is silent: no welcome after ${welcome} s`, `try again, or ${OTHER_SERVER}`);
     });
-    this.send(this.#protocol.connect());
+    const texts = this.#protocol.connect();
+    const { ready } = this.#owner;
+    if (ready === undefined) this.send(texts);
+    else void ready.then(() => this.send(texts));
   }
 
   #received(data: unknown): void {

@@ -2,7 +2,7 @@
  * The side that has entered a short code: finds the allocator, proves the words, connects. As
  * `dcsend/session/joining.py`, except that a page finds no device of its network by mDNS.
  *
- *     code ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
+ *     code ─► offer ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
  */
 import { ConnectionFailed, DcsendError, RemoteProtocolError, WrongWords } from "../errors.ts";
 import type { Connection } from "../peers/contract.ts";
@@ -18,6 +18,7 @@ import type { Item } from "../rendezvous/items.ts";
 import type { Mailbox } from "../rendezvous/mailbox.ts";
 import type { Server } from "../rendezvous/servers.ts";
 import type { ShortCode } from "../signaling/shortcode.ts";
+import { iceServers } from "./ice_settings.ts";
 import {
   type Attempt,
   aborted,
@@ -77,13 +78,17 @@ export async function join(
   signal: AbortSignal,
 ): Promise<Connection> {
   const { server, note } = options;
-  const mailbox = await joinMailbox(server, code.number, { ...options.mailbox, signal });
-  let attempt: Attempt | undefined;
+  const attempt = options.open(true, []);
+  // A page that is closed after the claim costs the code, so all that takes time is done before it.
+  const ready = attempt.prepare().catch(() => undefined);
+  const opening = joinMailbox(server, code.number, { ...options.mailbox, signal, ready });
+  opening.catch(() => attempt.close());
+  const mailbox = await opening;
   let leave = () => {};
   try {
     if (mailbox.motd !== "") note(`the server ${server.name} reports: ${mailbox.motd}`);
     const gone = aborted(signal);
-    attempt = options.open(true, mailbox.iceServers);
+    attempt.addServers(iceServers([], mailbox.iceServers));
     const offer = attempt.describe();
     offer.catch(() => undefined);
     const unknown = options.isLink ? new ConnectionFailed(...LINK) : notFound(code, server);
@@ -97,7 +102,7 @@ export async function join(
     void mailbox.close("happy");
     return connection;
   } catch (error) {
-    attempt?.close();
+    attempt.close();
     void mailbox.close("errory");
     throw options.isLink && error instanceof WrongWords ? new WrongWords(...LINK) : error;
   } finally {

@@ -25,6 +25,8 @@ const MAX_MESSAGE = 150;
 /** ICE with one peer, as in peers/trickle.ts. */
 export type Attempt = Pick<
   Trickle,
+  | "prepare"
+  | "addServers"
   | "describe"
   | "outgoing"
   | "add"
