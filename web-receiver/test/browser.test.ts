@@ -39,7 +39,7 @@ async function connected(peer = new FakePeer()): Promise<[Connection, FakePeer]>
 async function refused(script: (peer: FakePeer) => void, timeout = 15): Promise<DcsendError> {
   const peer = new FakePeer();
   peer.described = () => script(peer);
-  const dialing = dial(TARGET, { peerConnection: peer.factory, timeout });
+  const dialing = dial(TARGET, { peerConnection: peer.factory });
   const ended = dialing.then(
     () => new Error("connected"),
     (error: unknown) => error,
@@ -133,8 +133,22 @@ test("browser that sends nothing hints at its permission", async () => {
   expect(error.hint).toMatch(/local network/);
 });
 
-test("dialing without an answer ends at the timeout", async () => {
-  const error = await refused((peer) => peer.become("checking", "connecting"));
+test("dialing ends after 15 s if a check was answered", async () => {
+  let hasEnded = false;
+  const peer = new FakePeer();
+  peer.described = () => peer.become("connected", "connecting");
+  const dialing = dial(TARGET, { peerConnection: peer.factory }).catch(() => {
+    hasEnded = true;
+  });
+  await vi.advanceTimersByTimeAsync(14_999);
+  expect(hasEnded).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  await dialing;
+  expect(hasEnded).toBe(true);
+});
+
+test("dialing without an answer ends after 10 s", async () => {
+  const error = await refused((peer) => peer.become("checking", "connecting"), 10);
   expect(error.message).toBe("no answer from 192.0.2.7, 2001:db8::7");
   expect(error.hint).toMatch(/open UDP port 40000/);
 });
@@ -366,6 +380,11 @@ describe("route", () => {
       remote: "",
       rtt: null,
     });
+  });
+
+  test("has no family if the browser has a name of the other side only", async () => {
+    const remote = { ...HOST, address: "380b337f-eb86.local" };
+    expect(await routeWith({ pair: PAIR, remote })).toMatchObject({ family: "" });
   });
 
   test("reports a relay", async () => {

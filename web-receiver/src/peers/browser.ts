@@ -6,7 +6,7 @@ import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { answer, type DialTarget } from "./answer.ts";
 import { BrowserConnection, type NewPeer, ownPeerConnection } from "./connection.ts";
 import type { Connection } from "./contract.ts";
-import type { RemoteAddress } from "./reasons.ts";
+import { isConnected, type RemoteAddress } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
 export type { DialTarget } from "./answer.ts";
@@ -16,6 +16,12 @@ const ANEW = "start again with two new codes";
 
 /** Seconds until a dial is given up. Chromium itself gives up after 15, Firefox after 11. */
 export const DIAL = 15;
+
+/**
+ * Seconds until a dial is given up if no check was answered. Browsers send checks for about as long
+ * (Chromium at least one a second, Firefox for 11 s), so a slow path has answered by then.
+ */
+export const SILENT = 10;
 
 /** Seconds to gather candidates; a dead server must not delay the code. */
 export const GATHERING = 2.5;
@@ -44,9 +50,14 @@ export async function dial(target: DialTarget, options: DialOptions = {}): Promi
   const { timeout = DIAL, server = "", signal, peerConnection = ownPeerConnection } = options;
   let connection: BrowserConnection | undefined;
   const abort = () => connection?.close();
+  let silent: ReturnType<typeof setTimeout> | undefined;
   try {
     // No server and no trickle ICE: the listener's address is in the code, ours in our checks.
-    connection = new BrowserConnection(peerConnection({ iceServers: [] }));
+    const peer = peerConnection({ iceServers: [] });
+    connection = new BrowserConnection(peer);
+    silent = setTimeout(() => {
+      if (!isConnected({ ice: peer.iceConnectionState })) abort();
+    }, SILENT * 1000);
     signal?.addEventListener("abort", abort);
     const sdp = answer(await connection.offer(), target);
     const { addresses: theirs } = target;
@@ -57,6 +68,7 @@ export async function dial(target: DialTarget, options: DialOptions = {}): Promi
     if (error instanceof DcsendError) throw error;
     throw new ConnectionFailed(`the browser refused to connect: ${error}`);
   } finally {
+    clearTimeout(silent);
     signal?.removeEventListener("abort", abort);
   }
 }

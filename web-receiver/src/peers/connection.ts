@@ -32,10 +32,10 @@ const TRYING = /checking|connected|completed|disconnected/;
 const EARLY = 5000;
 
 /**
- * Milliseconds after which it is settled whether the browser sends checks: it forms its candidate
+ * Seconds after which it is settled whether the browser sends checks: it forms its candidate
  * pairs within 0.2 s (Chromium 156, Firefox 153), or none, and then stays `new`.
  */
-const TRIES = 3000;
+export const TRIES = 3;
 
 /** Makes an RTCPeerConnection; replaced in tests. */
 export type NewPeer = (configuration: RTCConfiguration) => RTCPeerConnection;
@@ -62,9 +62,6 @@ export class BrowserConnection implements Connection {
    * is not known here; without effect unless `open` is waiting.
    */
   giveUp: (said?: string) => void = () => {};
-  /** Give up soon if the browser has no pair of candidates; as `giveUp`. */
-  doubt = () => {};
-
   /** `opens`: whether this side opens the channels, as the side does that makes the offer. */
   constructor(peer: RTCPeerConnection, opens = true) {
     this.#peer = peer;
@@ -121,10 +118,11 @@ export class BrowserConnection implements Connection {
   }
 
   /**
-   * Wait until all channels are open; `known` explains a failure. `patient`: candidates of the other
-   * side may still arrive, so the attempt ends by `giveUp` or by the timeout.
+   * Wait until all channels are open; `known` explains a failure. With `failing`, candidates of the
+   * other side may still arrive, so the attempt ends by `giveUp` or by the timeout; `failing` is
+   * called each time the browser shows that it has failed.
    */
-  async open(timeout: number, known: () => Known, patient = false): Promise<void> {
+  async open(timeout: number, known: () => Known, failing?: () => void): Promise<void> {
     const peer = this.#peer;
     await new Promise<void>((resolve, reject) => {
       const began = performance.now();
@@ -141,13 +139,12 @@ export class BrowserConnection implements Connection {
       const hopeless = async () => {
         if (!hasTried && !(await this.#hasPairs()) && !hasTried) giveUp();
       };
-      this.doubt = () => timers.push(setTimeout(hopeless, TRIES));
-      if (!patient) this.doubt();
+      if (failing === undefined) timers.push(setTimeout(hopeless, TRIES * 1000));
       this.giveUp = giveUp;
       const clearAll = () => {
         for (const timer of timers) clearTimeout(timer);
         this.#changed = () => {};
-        this.giveUp = this.doubt = () => {};
+        this.giveUp = () => {};
       };
       this.#changed = () => {
         const states = LABELS.map((label) => this.#channels[label]?.state ?? "connecting");
@@ -155,7 +152,7 @@ export class BrowserConnection implements Connection {
         const isOver = OVER.test(`${peer.iceConnectionState} ${peer.connectionState} ${states}`);
         hasTried ||= TRYING.test(peer.iceConnectionState);
         if (!isOpen && !isOver) return;
-        if (!isOpen) return giveUp();
+        if (!isOpen) return (failing ?? giveUp)();
         resolve();
         clearAll();
       };
@@ -252,7 +249,8 @@ function routeOf(report: ReadonlyMap<string, Stats>): Route {
   const relayed = local?.candidateType === "relay" || all.some(isRelay);
   return {
     path: relayed ? "relayed" : "direct",
-    family: address === "" ? "" : address.includes(":") ? "IPv6" : "IPv4",
+    // Firefox has a name of mDNS here if the other side sent one.
+    family: address.includes(":") ? "IPv6" : /\d$/.test(address) ? "IPv4" : "",
     remote: address.replace(/^\[|\]$/g, ""),
     rtt: pair?.currentRoundTripTime ?? null,
   };
