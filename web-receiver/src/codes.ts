@@ -5,6 +5,7 @@
 import type { Shown } from "./display/showing.ts";
 import { MalformedCode, UsageError } from "./errors.ts";
 import { dial } from "./peers/browser.ts";
+import { isPublic } from "./peers/reasons.ts";
 import { fitsInCode, ownServer, readOption, type Server } from "./rendezvous/servers.ts";
 import { type Connect, either } from "./session/either.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
@@ -54,6 +55,14 @@ export function serverFor({ host }: ShortCode): Server {
     "this page names no rendezvous server, and neither does the code",
     "ask for the whole code, with @ and the server, or scan the QR code of the other side",
   );
+}
+
+/**
+ * Whether a rendezvous server that answers shows that TCP reaches the internet: one with TLS, whose
+ * certificate is not of an address in this network.
+ */
+export function isOutside({ url }: Server): boolean {
+  return url.startsWith("wss:") && isPublic({ host: new URL(url).hostname });
 }
 
 /** How a code connects. */

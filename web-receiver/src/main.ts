@@ -5,7 +5,7 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, described, namedServer, type Way, wayOf } from "./codes.ts";
+import { complete, described, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
@@ -173,7 +173,7 @@ function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions 
   const own = turn;
   return {
     server,
-    open: (offers, offered) => new Trickle(offers, iceServers(named, offered)),
+    open: (offers, offered) => new Trickle(offers, iceServers(named, offered), isOutside(server)),
     note: (message, hint) => {
       if (own === turn) display.note(message, hint);
     },

@@ -1,6 +1,6 @@
-/** What completes a typed code. */
+/** What completes a typed code, and which server shows that TCP works. */
 import { describe, expect, test } from "vitest";
-import { complete } from "../src/codes.ts";
+import { complete, isOutside } from "../src/codes.ts";
 
 describe("completions", () => {
   test("the first word ends with a hyphen, since another word follows", () => {
@@ -14,4 +14,13 @@ describe("completions", () => {
       expect(complete(typed)).toEqual([]);
     },
   );
+});
+
+test.each([
+  ["wss://rendezvous.example.org/v1", true],
+  ["ws://rendezvous.example.org/v1", false],
+  ["wss://192.168.1.7:4000/v1", false],
+  ["wss://nas.local/v1", false],
+])("whether %s shows that TCP reaches the internet: %s", (url, isSo) => {
+  expect(isOutside({ url, name: url })).toBe(isSo);
 });

@@ -105,7 +105,8 @@ test.each<[Partial<Facts>, string]>([
   [{ here: SYMMETRIC, there: SYMMETRIC }, "symmetric NAT here"],
   [{ there: BLOCKED }, "UDP blocked there"],
   [{ there: BLOCKED, own: CHROMIUM_OFFER }, "no STUN answer"],
-  [{ here: BLOCKED }, "not known"],
+  [{ here: BLOCKED, own: CHROMIUM_OFFER }, "UDP blocked here"],
+  [{ here: BLOCKED, there: BLOCKED, own: CHROMIUM_OFFER }, "UDP blocked here"],
   [{}, "not known"],
 ])("a short code, with %j: %s", (more, name) => {
   const own = `${CHROMIUM_OFFER}${SRFLX}\r\n`;

@@ -37,12 +37,12 @@ class Browser extends FakePeer {
   }
 }
 
-async function surveyed(peer: FakePeer, servers: RTCIceServer[] = TWO) {
+async function surveyed(peer: FakePeer, servers: RTCIceServer[] = TWO, tcp = false) {
   let result: Network | undefined;
-  void survey(servers, peer.factory).then((network) => {
+  void survey(servers, peer.factory, tcp).then((network) => {
     result = network;
   });
-  await vi.advanceTimersByTimeAsync(9100);
+  await vi.advanceTimersByTimeAsync(4100);
   expect(peer.isClosed).toBe(true);
   return result;
 }
@@ -84,6 +84,19 @@ test.each<[string, Browser, Network]>([
   ],
 ])("%s", async (_, peer, network) => {
   expect(await surveyed(peer)).toEqual(network);
+});
+
+const PUBLIC_V6 = "a=candidate:1 1 udp 2113937151 2001:db8::7 5000 typ host\r\n";
+
+test.each<[string, string, RTCIceServer[], Network["udp"]]>([
+  ["two silent servers", "", TWO, "blocked"],
+  ["one silent server", "", TWO.slice(1), "unknown"],
+  ["a public address of the device, which is reported again", PUBLIC_V6, TWO, "unknown"],
+  ["an answer", mapped("203.0.113.1", 5000), TWO, "works"],
+  ["an answer over IPv6", mapped("2001:db8::7", 5000), TWO, "works"],
+])("UDP where TCP works, with %s: %s", async (_, found, servers, udp) => {
+  const network = await surveyed(new Browser(found, false), servers, true);
+  expect(network?.udp).toBe(udp);
 });
 
 test("one server shows no NAT", async () => {

@@ -16,13 +16,13 @@ afterEach(() => {
 });
 
 async function offering(peer = new FakePeer()): Promise<[Trickle, FakePeer]> {
-  const trickle = new Trickle(true, [], peer.factory);
+  const trickle = new Trickle(true, [], false, peer.factory);
   await trickle.describe();
   return [trickle, peer];
 }
 
 async function answering(peer = new FakePeer()): Promise<[Trickle, FakePeer]> {
-  const trickle = new Trickle(false, [], peer.factory);
+  const trickle = new Trickle(false, [], false, peer.factory);
   await trickle.describe(CHROMIUM_OFFER);
   return [trickle, peer];
 }
@@ -167,6 +167,58 @@ test("an attempt without any pair of candidates ends 3 s after the candidates ar
   expect(String(state.error)).toContain("IPv4 addresses only, and the browser found none here");
 });
 
+const NAME = "candidate:1 1 udp 2130706431 380b337f.local 40000 typ host";
+
+test("an attempt without any pair ends when it is known how both networks behave", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(NAME);
+  trickle.end();
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(state.is).toBe("pending");
+  expect(await trickle.network).toEqual({ mapping: "unknown", udp: "unknown" });
+  trickle.setNetwork({ mapping: "unknown", udp: "blocked" });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(String(state.error)).toContain("the network of the other side blocks UDP");
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("an attempt without any pair ends after 9 s if the other side reports nothing", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(NAME);
+  trickle.end();
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(8999);
+  expect(state.is).toBe("pending");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(state.is).toBe("failed");
+});
+
+test("an attempt whose checks have failed ends when it is known how both networks behave", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(NAME);
+  peer.become("checking", "connecting");
+  peer.become("failed", "failed");
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(state.is).toBe("pending");
+  trickle.setNetwork({ mapping: "address-dependent", udp: "works" });
+  await vi.advanceTimersByTimeAsync(0);
+  expect(String(state.error)).toContain("from there: 1 address, symmetric NAT");
+});
+
+test("an attempt whose handshake has failed ends at once", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  trickle.add(NAME);
+  peer.become("connected", "connecting");
+  peer.become("connected", "failed");
+  await vi.advanceTimersByTimeAsync(0);
+  expect(String(state.error)).toContain("the encrypted connection failed");
+});
+
 test("an attempt that the other side has given up ends with the reason of this side", async () => {
   const [trickle, peer] = await offering();
   const state = watched(trickle.establish(CHROMIUM_OFFER));
@@ -204,7 +256,7 @@ test("the hint of a failure is about short codes", async () => {
   const state = watched(trickle.establish(CHROMIUM_OFFER));
   peer.become("checking", "connecting");
   peer.become("failed", "failed");
-  await vi.advanceTimersByTimeAsync(0);
+  await vi.advanceTimersByTimeAsync(9000);
   expect((state.error as ConnectionFailed).hint).toMatch(/use a new code, and name a relay/);
 });
 
@@ -212,8 +264,9 @@ test("a side whose candidates have ended, without any, has no address", async ()
   const [trickle, peer] = await offering();
   const state = watched(trickle.establish(CHROMIUM_OFFER));
   trickle.end();
+  peer.find(null);
   peer.become("failed", "failed");
-  await vi.advanceTimersByTimeAsync(0);
+  await vi.advanceTimersByTimeAsync(9000);
   expect((state.error as ConnectionFailed).message).toContain("has found no address");
 });
 
@@ -234,7 +287,12 @@ test("an attempt that is closed leaves neither timers nor a connection", async (
 test("an unusable relay is a problem, a STUN server is none", async () => {
   const peer = new FakePeer();
   const relay = { urls: "turn:relay.example.org", username: "u", credential: "p" };
-  const trickle = new Trickle(true, [{ urls: "stun:stun.example.org" }, relay], peer.factory);
+  const trickle = new Trickle(
+    true,
+    [{ urls: "stun:stun.example.org" }, relay],
+    false,
+    peer.factory,
+  );
   await trickle.describe();
   const url = "turn:relay.example.org:3478?transport=udp";
   peer.onicecandidateerror?.({ url, errorCode: 401, errorText: "Unauthorized" });
@@ -243,4 +301,29 @@ test("an unusable relay is a problem, a STUN server is none", async () => {
   expect(trickle.problems.map(({ message }) => message)).toEqual([
     "the TURN server relay.example.org refuses this user or password (401)",
   ]);
+});
+
+test("servers that are added are used besides those that are named, with the same settings", async () => {
+  const peer = new FakePeer({ iceTransportPolicy: "relay" });
+  const [named, added] = [{ urls: "stun:stun.example.org" }, { urls: "turn:relay.example.org" }];
+  const trickle = new Trickle(true, [named], false, peer.factory);
+  await trickle.prepare();
+  trickle.addServers([added]);
+  await trickle.describe();
+  expect(peer.configuration).toEqual({ iceTransportPolicy: "relay", iceServers: [named, added] });
+});
+
+test("checks that fail before the candidates are complete do not cut the other side's survey short", async () => {
+  const [trickle, peer] = await offering();
+  const state = watched(trickle.establish(CHROMIUM_OFFER));
+  peer.become("checking", "connecting");
+  peer.become("failed", "failed");
+  await vi.advanceTimersByTimeAsync(5000);
+  trickle.add(NAME);
+  trickle.end();
+  peer.find(null);
+  await vi.advanceTimersByTimeAsync(8999);
+  expect(state.is).toBe("pending");
+  await vi.advanceTimersByTimeAsync(1);
+  expect(state.is).toBe("failed");
 });

@@ -26,8 +26,8 @@ export interface Facts {
   /** The host that has served this page over the network; empty if it came from another source. */
   readonly server: string;
   /** What is known of the two networks; with short codes only. */
-  readonly here?: Network;
-  readonly there?: Network;
+  readonly here?: Network | undefined;
+  readonly there?: Network | undefined;
 }
 
 /** How the network of one side behaves. */
@@ -68,7 +68,7 @@ const PRIVATE =
   /^(10\.|127\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.|192\.168\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|f[cd][0-9a-f]{2}:|fe[89ab][0-9a-f]:|::1$)/i;
 
 const WAITING =
-  "another device may be connected with this code, or it is used up, or the program there has ended: if so, make a new code there.";
+  "another device may be connected with this code, or it is used up, or the program there has ended: if so, use the new code there, or make one.";
 
 /** Where the browser sends no checks: Chromium does so without the permission. */
 const ALLOW = "allow the browser and this page to use the local network, in the settings";
@@ -82,21 +82,27 @@ export function found(own: string, type: string): string[] {
 export const isPublic = ({ host }: Pick<RemoteAddress, "host">) =>
   !host.endsWith(".local") && !PRIVATE.test(host);
 const isIPv6 = ({ host }: RemoteAddress) => host.includes(":");
-const isOneFamily = ({ theirs }: Facts) =>
+const isOneFamily = (theirs: Facts["theirs"]) =>
   theirs.length > 0 &&
   (theirs.every(isIPv6) || theirs.every((place) => /^[\d.]+$/.test(place.host)));
 /** Return whether addresses of IPv6 are among these; names that end with `.local` have no family. */
 const families = (hosts: readonly string[]) =>
   new Set(hosts.filter((host) => !host.endsWith(".local")).map((host) => host.includes(":")));
-/** Whether all known addresses of this side are of one family, and the others of the other one. */
-const isApart = ({ own, theirs }: Facts) => {
+/**
+ * Whether all known addresses of this side are of one family, and the others of the other one; or
+ * the browser has no pair with those of the other side, which are of one family.
+ */
+export const isApart = ({ own, theirs, ice }: Pick<Facts, "own" | "theirs" | "ice">) => {
   const ours = families(["host", "srflx", "relay"].flatMap((type) => found(own, type)));
   const others = families(theirs.map(({ host }) => host));
-  return ours.size === 1 && others.size === 1 && [...ours][0] !== [...others][0];
+  const differ = ours.size === 1 && others.size === 1 && [...ours][0] !== [...others][0];
+  return differ || (ice === "new" && isOneFamily(theirs));
 };
 const shared = ({ own, theirs }: Facts) =>
   found(own, "srflx").find((host) => !host.includes(":") && theirs.some((p) => p.host === host));
-const isConnected = ({ ice }: Facts) => ice === "connected" || ice === "completed";
+/** Whether a pair has been found. */
+export const isConnected = ({ ice }: Pick<Facts, "ice">) =>
+  ice === "connected" || ice === "completed";
 
 /** With one code. */
 export const DIALER: readonly Situation[] = [
@@ -121,7 +127,7 @@ export const DIALER: readonly Situation[] = [
       "default route (for Firefox), or use two codes",
   },
   {
-    applies: (facts) => facts.ice === "new" && isOneFamily(facts),
+    applies: ({ ice, theirs }) => ice === "new" && isOneFamily(theirs),
     message: "the code has FAMILY addresses only, and the browser found none here",
     hint: `${ALLOW}, or give this device an FAMILY address, or use two codes and a relay`,
   },
@@ -151,6 +157,12 @@ export const DIALER: readonly Situation[] = [
     hint: `${WAITING} If not, and both are in the same network, a firewall there has to open UDP port PORT; from outside it, use two codes`,
   },
 ];
+
+const BLOCKED_HERE = (tls: string): Situation => ({
+  applies: ({ here }) => here?.udp === "blocked",
+  message: "this network blocks UDP: no STUN server answers, but TCP works",
+  hint: `use another network, or ${tls}`,
+});
 
 const BLOCKED_THERE: Situation = {
   // Only a relay over TCP helps there; without one, that side has no relayed address. Where UDP is
@@ -183,7 +195,7 @@ function mutual(anew: string, networks = false): readonly Situation[] {
       hint: `connect this device to a network with a router, which the browser needs; or ${anew}, and a STUN server that it reaches under Servers`,
     },
     {
-      applies: (facts) => isApart(facts) || (facts.ice === "new" && isOneFamily(facts)),
+      applies: isApart,
       message: "the other side has FAMILY addresses only, and the browser found none here",
       hint: `${relay}, on the side with IPv6 only`,
     },
@@ -206,6 +218,7 @@ function mutual(anew: string, networks = false): readonly Situation[] {
       message: "no answer from HOSTS: both sides have the public address PUBLIC",
       hint: `connect both to one network that lets its devices reach each other, not to a guest network; or ${relay}`,
     },
+    ...(networks ? [BLOCKED_HERE(tls)] : []),
     {
       applies: isUnanswered,
       message: "no answer from HOSTS, and none from a STUN server",

@@ -9,9 +9,9 @@
  * The caller carries descriptions and candidates, both in the form of SDP (RFC 8839).
  */
 import { ConnectionFailed, DcsendError } from "../errors.ts";
-import { BrowserConnection, type NewPeer, ownPeerConnection } from "./connection.ts";
+import { BrowserConnection, type NewPeer, ownPeerConnection, TRIES } from "./connection.ts";
 import type { Connection } from "./contract.ts";
-import { type Network, type RemoteAddress, UNKNOWN } from "./reasons.ts";
+import { isApart, isConnected, type Network, type RemoteAddress, UNKNOWN } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 import { survey } from "./survey.ts";
 
@@ -23,10 +23,10 @@ export const LONGEST = 30;
 export const GATHERING = 6;
 
 /**
- * The part of PATIENCE after which STUN servers are queried about the network, so that the error of
- * the other side can contain the result.
+ * Seconds after which the surveys of both sides are over: they begin after TRIES and take up to 4.
+ * If it is settled before that there is no path, both are waited for.
  */
-const SURVEY = 1 / 3;
+const SURVEYS = 9;
 
 const PLACE = /^(?:a=)?candidate:(?:\S+ ){4}(\S+) (\d+) typ (\S+)/i;
 
@@ -35,7 +35,8 @@ export class Trickle {
   readonly #peer: RTCPeerConnection;
   readonly #connection: BrowserConnection;
   readonly #offers: boolean;
-  readonly #iceServers: readonly RTCIceServer[];
+  #iceServers: readonly RTCIceServer[];
+  readonly #tcp: boolean;
   readonly #newPeer: NewPeer;
   readonly #errors: ServerError[] = [];
   /** Our candidates that `outgoing` has not returned. */
@@ -47,15 +48,20 @@ export class Trickle {
   #early: string[] | null = [];
   #isEnded = false;
   /** Why the peer has given up. */
-  #said: string | null = null;
-  #patience: ReturnType<typeof setTimeout> | undefined;
-  #surveying: ReturnType<typeof setTimeout> | undefined;
+  #said: string | undefined;
+  #prepared: RTCSessionDescriptionInit | undefined;
+  #timers: ReturnType<typeof setTimeout>[] = [];
+  #isSurveying = false;
   #surveyed = (_: Network) => {};
-  #here = UNKNOWN;
-  #there = UNKNOWN;
+  #here: Network | undefined;
+  #there: Network | undefined;
+  /** Whether it is settled that there is no path. */
+  #isHopeless = false;
+  /** Whether the survey of the other side is not waited for. */
+  #isLate = false;
   /**
    * How the network of this side behaves, for the error of the other one: once no pair has been found
-   * for a part of PATIENCE, and STUN servers have been queried.
+   * for TRIES seconds, and STUN servers have been queried.
    */
   readonly network = new Promise<Network>((resolve) => {
     this.#surveyed = resolve;
@@ -65,16 +71,18 @@ export class Trickle {
   #isOver = false;
 
   /**
-   * `offers`: whether this side makes the offer, and opens the channels. Throws ConnectionFailed if
-   * the browser has no WebRTC.
+   * `offers`: whether this side makes the offer, and opens the channels; `tcp`: whether it reaches the
+   * internet over TCP. Throws ConnectionFailed if the browser has no WebRTC.
    */
   constructor(
     offers: boolean,
     iceServers: readonly RTCIceServer[] = [],
+    tcp = false,
     newPeer: NewPeer = ownPeerConnection,
   ) {
     this.#offers = offers;
     this.#iceServers = iceServers;
+    this.#tcp = tcp;
     this.#newPeer = newPeer;
     const peer = newPeer({ iceServers: [...iceServers] });
     this.#peer = peer;
@@ -94,6 +102,19 @@ export class Trickle {
     return serverProblems(relays, this.#errors, sdp);
   }
 
+  /** Make the offer; nothing is gathered before `describe`. Rejects as the browser does. */
+  async prepare(): Promise<void> {
+    this.#prepared = await this.#peer.createOffer();
+  }
+
+  /** Use more servers; before `describe`. */
+  addServers(servers: readonly RTCIceServer[]): void {
+    if (servers.length === 0) return;
+    this.#iceServers = [...this.#iceServers, ...servers];
+    const iceServers = [...this.#iceServers];
+    this.#peer.setConfiguration({ ...this.#peer.getConfiguration(), iceServers });
+  }
+
   /**
    * Return our description: the offer, or the answer to `offer`, the SDP of the peer. Called once.
    * Rejects with ConnectionFailed.
@@ -103,7 +124,7 @@ export class Trickle {
     try {
       if (!this.#offers) await this.#apply("offer", offer);
       await peer.setLocalDescription(
-        await (this.#offers ? peer.createOffer() : peer.createAnswer()),
+        this.#prepared ?? (await (this.#offers ? peer.createOffer() : peer.createAnswer())),
       );
     } catch (error) {
       throw new ConnectionFailed(`the browser refused to make a description: ${error}`);
@@ -150,12 +171,13 @@ export class Trickle {
   /** Note how the network of the other side behaves, for the error. */
   setNetwork(there: Network): void {
     this.#there = there;
+    this.#conclude();
   }
 
   /** End `establish`, since the other side has given up, and has `said` why. */
   refused(said: string): void {
     this.#said = said;
-    this.#connection.giveUp(said);
+    this.#despair();
   }
 
   /**
@@ -172,9 +194,9 @@ export class Trickle {
     };
     try {
       if (this.#offers) await this.#apply("answer", answer);
-      const opening = this.#connection.open(LONGEST, known, true);
+      const opening = this.#connection.open(LONGEST, known, () => this.#despair());
       this.#wait();
-      if (this.#said !== null) this.#connection.giveUp(this.#said);
+      this.#conclude();
       await opening;
       this.#end();
       return this.#connection;
@@ -194,8 +216,7 @@ export class Trickle {
 
   #end(): void {
     this.#isOver = true;
-    clearTimeout(this.#patience);
-    clearTimeout(this.#surveying);
+    this.#clear();
     this.#gathered();
   }
 
@@ -230,20 +251,62 @@ export class Trickle {
   /** Give up later if the candidates of both sides are complete. */
   #wait(): void {
     if (!this.#isGathered || !this.#isEnded || this.#isOver) return;
-    clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.#connection.giveUp(), PATIENCE * 1000);
-    this.#connection.doubt();
-    clearTimeout(this.#surveying);
-    this.#surveying = setTimeout(() => this.#survey(), PATIENCE * SURVEY * 1000);
+    this.#clear();
+    this.#later(PATIENCE, () => this.#giveUp());
+    this.#later(TRIES, () => {
+      if (this.#peer.iceConnectionState === "new") this.#despair();
+      void this.#survey();
+    });
+    this.#limit();
+  }
+
+  #limit(): void {
+    this.#later(SURVEYS, () => {
+      this.#isLate = true;
+      this.#conclude();
+    });
+  }
+
+  #giveUp(): void {
+    this.#connection.giveUp(this.#said);
+  }
+
+  #later(seconds: number, call: () => void): void {
+    this.#timers.push(setTimeout(call, seconds * 1000));
+  }
+
+  #clear(): void {
+    for (const timer of this.#timers) clearTimeout(timer);
+  }
+
+  get #isConnected(): boolean {
+    return isConnected({ ice: this.#peer.iceConnectionState });
+  }
+
+  /** Give up once it is known how both networks behave: there is no path. */
+  #despair(): void {
+    if (this.#isConnected) this.#giveUp();
+    if (this.#isOver) return;
+    this.#isHopeless = true;
+    this.#limit();
+    void this.#survey();
+    this.#conclude();
+  }
+
+  #conclude(): void {
+    const { localDescription, iceConnectionState: ice } = this.#peer;
+    const facts = { own: localDescription?.sdp ?? "", theirs: this.#theirs, ice };
+    const isKnown = this.#here && (this.#there ?? this.#said) !== undefined;
+    if (this.#isHopeless && (isKnown || this.#isLate || isApart(facts))) this.#giveUp();
   }
 
   async #survey(): Promise<void> {
-    if (/connected|completed/.test(this.#peer.iceConnectionState)) return;
-    try {
-      this.#here = await survey(this.#iceServers, this.#newPeer);
-      this.#surveyed(this.#here);
-    } catch {
-      // Without it, the error has less.
-    }
+    if (this.#isConnected || this.#isSurveying) return;
+    this.#isSurveying = true;
+    // Without it, the error has less.
+    const found = await survey(this.#iceServers, this.#newPeer, this.#tcp).catch(() => UNKNOWN);
+    this.#here = found;
+    this.#surveyed(found);
+    this.#conclude();
   }
 }
