@@ -79,8 +79,8 @@ class Settings:
             relayed addresses.
         stun_timeout: Seconds by which STUN may delay the code.
         expires: Seconds until an unused code expires.
-        connect_timeout: Seconds for which a dialer tries to connect, as in Chromium (measured); about
-            two thirds of them if nothing answers.
+        connect_timeout: Seconds for which a dialer tries to connect, as in Chromium (measured);
+            about two thirds of them if nothing answers.
         reconnect: Seconds for which the two sides try to connect again when the connection is lost
             during a transfer, with a dial code; 0 to end the run then.
         inhibit: Whether this computer is kept from falling asleep while a transfer runs; on by

@@ -40,7 +40,7 @@ SILENT: Final = 8 / 15
 """The part of the time of a dial after which its end begins if nothing has answered: 8 of 15 s, and
 up to 2 s for the reason, in which an answer still counts. By 8 s the dialer has sent its check 7
 times (`ice.transactions`: after 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s); in the rest of its time it
-would send one more. A path with a round trip of seconds has answered, and then has all of the time."""
+would send one more. A path with a round trip of seconds has answered, and has all of the time."""
 _PAUSE: Final = 1.0
 "Seconds until the next attempt while another dialer is connected."
 _PRIORITY: Final = 2_130_706_431
@@ -238,9 +238,7 @@ class Attempt(Generic[Peer]):
         Raises:
             ConnectionFailed: no address has answered by then, nor while the reason was looked for.
         """
-        done, _ = await asyncio.wait(
-            either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if done or self._endpoint.connection.arrived:
             return
         why = asyncio.create_task(self._why())
