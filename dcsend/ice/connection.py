@@ -40,6 +40,9 @@ _LONGEST_WAITING: Final = 2048
 the path MTU follow later. UDP allows 65 507, which any host could send with a forged source."""
 _PACE: Final = 0.005
 "Seconds between the first checks of two pairs: the minimum of Ta (RFC 8445, 14.2)."
+_NOMINATING: Final = 1.0
+"""Seconds after the first nomination in which a better pair is learned from a nomination. Chromium
+156 nominates the first pair that works, and after 0.05 s one of the other address family."""
 _RELAY_DELAY: Final = 0.3
 """Seconds after the first valid relayed pair in which a direct pair is preferred. A direct path is
 shorter; its response is later only if one of its first checks was lost."""
@@ -76,6 +79,8 @@ class IceConnection(Connection):
         "The check with USE-CANDIDATE of the controlling side."
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
+        self._nominated_at = math.inf
+        "When the first pair was nominated."
         self._moves = Moves(self, self._move)
         self._has_moved = False
         self._resumed: Callable[[], None] = lambda: None
@@ -226,7 +231,8 @@ class IceConnection(Connection):
         is_settled = present is not None and not is_relayed(present)
         # A nomination moves the path only until it has moved by `moving`, and the pairs that were
         # learned until then are enough.
-        if not (self._has_moved or (is_settled and pair is None)):
+        is_late = is_settled and pair is None and not self._is_better(message, addr, protocol)
+        if not (self._has_moved or is_late):
             super().check_incoming(message, addr, protocol)
             present = self._nominated.get(COMPONENT)
             pair = self._pair(protocol, addr)
@@ -236,6 +242,18 @@ class IceConnection(Connection):
             pair = CandidatePair(protocol, _peer_reflexive(message, addr))
         if is_relayed(present) or not is_relayed(pair):
             self._moves.requested(pair, present)
+
+    def _is_better(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> bool:
+        """Return whether a request nominates a pair that is not known, in time, and a better one.
+
+        A request that was recorded and is sent from elsewhere has no better priority.
+        """
+        present = self._nominated.get(COMPONENT)
+        is_in_time = asyncio.get_running_loop().time() < self._nominated_at + _NOMINATING
+        if self.ice_controlling or present is None or not is_in_time:
+            return False
+        pair = CandidatePair(protocol, _peer_reflexive(message, addr))
+        return "USE-CANDIDATE" in message.attributes and self._rank(pair) > self._rank(present)
 
     def _pair(self, protocol: StunProtocol, addr: tuple[str, int]) -> CandidatePair | None:
         """Return the pair of a remote address in the check list."""
@@ -282,6 +300,7 @@ class IceConnection(Connection):
             self._nominated[COMPONENT] = before
         if (after := self._nominated.get(COMPONENT)) is not before:
             logger.debug("nominated: %s", after)
+            self._nominated_at = min(self._nominated_at, asyncio.get_running_loop().time())
         self._stop_needless()
         # aioice removes the pairs without a check; those of a direct path are still to be checked.
         removed = [one for one in listed if one not in self._check_list and self._is_to_check(one)]

@@ -118,6 +118,36 @@ async def test_path_stays_while_the_present_address_answers(both: Both, name: st
     assert stays.pair.remote_addr == before
 
 
+async def nominated_from_elsewhere(both: Both, priority: int) -> Address:
+    """Let the controlled side get a nomination of a pair that it does not know; return its path."""
+    Echo(both, str(both.a.ice.local_password))
+    message = both.a.ice.build_request(both.a.pair, nominate=True)
+    message.attributes["PRIORITY"] = priority
+    message.add_message_integrity(str(both.a.ice.remote_password).encode())
+    both.b.protocols[0].datagram_received(bytes(message), OTHER)
+    await asyncio.sleep(0.5)
+    return cast(Address, both.b.pair.remote_addr)
+
+
+async def test_better_pair_that_a_browser_nominates_at_once_is_used_although_it_is_new(
+    both: Both,
+) -> None:
+    await connected(both)
+    assert await nominated_from_elsewhere(both, 2**31 - 1) == OTHER
+
+
+async def test_pair_that_is_new_and_no_better_is_not_used(both: Both) -> None:
+    await connected(both)
+    before = both.b.pair
+    assert await nominated_from_elsewhere(both, before.remote_candidate.priority) != OTHER
+
+
+async def test_better_pair_that_is_nominated_later_is_not_used(both: Both) -> None:
+    await connected(both)
+    await asyncio.sleep(1)
+    assert await nominated_from_elsewhere(both, 2**31 - 1) != OTHER
+
+
 async def test_path_does_not_move_to_an_address_that_does_not_answer(both: Both) -> None:
     await connected(both)
     moves, stays, translator = mover(both, "a")
