@@ -119,7 +119,7 @@ async def test_path_stays_while_the_present_address_answers(both: Both, name: st
 
 
 async def nominated_from_elsewhere(both: Both, priority: int) -> Address:
-    """Let the controlled side get a nomination of a pair that it does not know; return its path."""
+    """Let the controlled side get a nomination of a pair that is new to it; return its path."""
     Echo(both, str(both.a.ice.local_password))
     message = both.a.ice.build_request(both.a.pair, nominate=True)
     message.attributes["PRIORITY"] = priority
