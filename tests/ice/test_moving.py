@@ -126,7 +126,7 @@ async def nominated_from_elsewhere(both: Both, priority: int) -> Address:
     message.add_message_integrity(str(both.a.ice.remote_password).encode())
     both.b.protocols[0].datagram_received(bytes(message), OTHER)
     await asyncio.sleep(0.5)
-    return cast(Address, both.b.pair.remote_addr)
+    return both.b.pair.remote_addr
 
 
 async def test_better_pair_that_a_browser_nominates_at_once_is_used_although_it_is_new(
