@@ -1,6 +1,6 @@
 """Collects the facts by which `situations` decides why two sides do not connect.
 
-STUN servers are queried after a failure only, from the port of the failed connection, so that their
+STUN servers are queried after a failure, or a long silence, only, from the port of the failed connection, so that their
 responses have the address that the peer would have seen.
 """
 
