@@ -1,7 +1,7 @@
 """Collects the facts by which `situations` decides why two sides do not connect.
 
-STUN servers are queried after a failure, or a long silence, only, from the port of the failed connection, so that their
-responses have the address that the peer would have seen.
+STUN servers are queried after a failure or a long silence only, from the port of the failed
+connection, so that their responses have the address that the peer would have seen.
 """
 
 from __future__ import annotations
