@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dcsend.ice import agent
@@ -175,12 +176,16 @@ class IceEndpoint:
     def _takes_sources(self) -> bool:
         return self.is_settled or self._sources < MAX_SOURCES
 
+    @property
+    def _selected(self) -> Address | None:
+        """The address of the peer to which the path in use leads."""
+        pair = agent.nominated(self.connection)
+        return None if pair is None else pair.remote_addr
+
     def _forget_source(self) -> None:
         """Remove the route of the oldest address that the path has left, if there are many."""
-        pair = agent.nominated(self.connection)
-        present = None if pair is None else pair.remote_addr
         for source in self._later if len(self._later) >= MAX_LATER else ():
-            if source != present:
+            if source != self._selected:
                 self._port.unroute_source(source)
                 del self._later[source]
                 return
@@ -205,7 +210,8 @@ class IceEndpoint:
 
     def _validate(self, data: bytes, source: Address) -> Message | None:
         """Return the request of a routed source, or None."""
-        return self._filtered(self._requests.from_routed, data, source)
+        validate = partial(self._requests.from_routed, is_selected=source == self._selected)
+        return self._filtered(validate, data, source)
 
     def _filtered(self, validate: agent.Validate, data: bytes, source: Address) -> Message | None:
         is_first = not self._requests.has_received

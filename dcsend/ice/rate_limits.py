@@ -122,10 +122,16 @@ class RequestLimiter:
         """
         return self._repeats.is_empty(now) and self._cache.first(data[8:20]) is not None
 
-    def admits(self, data: bytes, source: Address, now: float) -> bool:
-        """Return whether to handle an authentic request; a copy from another source never is."""
+    def admits(
+        self, data: bytes, source: Address, now: float, *, is_selected: bool = False
+    ) -> bool:
+        """Return whether to handle an authentic request; a copy from another source never is.
+
+        Unless that is the selected address of the peer: an attacker may overtake each request with
+        a copy from an address of its own, and then consent would expire.
+        """
         transaction_id = data[8:20]
         first = self._cache.first(transaction_id)
         if first is None and transaction_id not in self._admitted:
             return self._new.take(now) and self._admitted.add(transaction_id)
-        return first in (None, source) and self._repeats.take(now)
+        return (is_selected or first in (None, source)) and self._repeats.take(now)

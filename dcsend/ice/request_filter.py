@@ -59,16 +59,31 @@ class RequestFilter:
         self._unrouted = RequestLimiter(self._cache, CHECKS_PER_SECOND)
         self._logs = logger.isEnabledFor(logging.DEBUG)
 
-    def from_routed(self, data: bytes, source: Address) -> Message | None:
-        """Return the request in a datagram whose source has a route to the peer, or None."""
-        return self._validated(data, source, self._routed)
+    def from_routed(
+        self, data: bytes, source: Address, *, is_selected: bool = False
+    ) -> Message | None:
+        """Return the request in a datagram whose source has a route to the peer, or None.
+
+        Args:
+            data: the datagram.
+            source: where it came from.
+            is_selected: whether the path in use leads there.
+        """
+        return self._validated(data, source, self._routed, is_selected=is_selected)
 
     def from_unknown(self, data: bytes, source: Address) -> Message | None:
         """Return the request in a datagram of any other source, or None."""
         return self._validated(data, source, self._unrouted)
 
-    def _validated(self, data: bytes, source: Address, limiter: RequestLimiter) -> Message | None:
-        fault = self._fault(data, source, limiter)
+    def _validated(
+        self,
+        data: bytes,
+        source: Address,
+        limiter: RequestLimiter,
+        *,
+        is_selected: bool = False,
+    ) -> Message | None:
+        fault = self._fault(data, source, limiter, is_selected=is_selected)
         message = None if fault else self._parse(data)
         if self._logs:
             reason = fault or ("valid" if message is not None else "malformed")
@@ -78,7 +93,9 @@ class RequestFilter:
             self._cache.add(message.transaction_id, source)
         return message
 
-    def _fault(self, data: bytes, source: Address, limiter: RequestLimiter) -> str:
+    def _fault(
+        self, data: bytes, source: Address, limiter: RequestLimiter, *, is_selected: bool
+    ) -> str:
         """Return why a datagram is discarded before it is parsed; empty if it is not."""
         now = asyncio.get_running_loop().time()
         if limiter.is_exhausted(data, now):
@@ -88,4 +105,5 @@ class RequestFilter:
             return "not authentic"
         if not self._belongs(data, source):
             return "of another peer"
-        return "" if limiter.admits(data, source, now) else "too many, or a copy"
+        admitted = limiter.admits(data, source, now, is_selected=is_selected)
+        return "" if admitted else "too many, or a copy"
