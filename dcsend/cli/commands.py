@@ -83,10 +83,12 @@ def rejoined(code: str, paths: list[str]) -> tuple[str, list[str]]:
     """Return a code with the parts that a shell has split off, and the remaining paths.
 
     Only the last arguments are taken, only if no file of that name exists, and only if the code is
-    complete with them.
+    complete with them, and not without them.
     """
+    if _is_code(code):
+        return code, paths
     for last in range(len(paths) - 1, -1, -1):
-        if os.path.lexists(paths[last]):
+        if paths[last] == STDIO or os.path.lexists(paths[last]):
             break
         whole = joined([code, *paths[last:]])
         if _is_code(whole):

@@ -217,6 +217,8 @@ class FolderWriter:
         self._factory.restart(number)
         if isinstance(file, IncomingFile):
             file.discard()
+        else:
+            self._factory.remove_stale_parts([number])  # the next frame may give the file up
 
     def _complete(self, end: End) -> None:
         """Write the last bytes of a file, compare its digest, and queue it."""

@@ -45,12 +45,16 @@ class Block(NamedTuple):
     failure: str = ""
     "Why the file is given up; only in its last block."
     restart: bool = False
-    "Whether the receiver has a part of another file, so that the blocks begin again."
+    "Whether the receiver has a part of another file: the blocks begin again, or it is given up."
 
     @property
     def is_whole(self) -> bool:
         """Whether the block contains the whole file."""
         return not self.offset and self.digest is not None
+
+
+class Differs(CantRead):
+    """The receiver has a part of another stream."""
 
 
 class _Digest:
@@ -78,7 +82,7 @@ class _Digest:
 
         Raises:
             Changed: a digest of what the receiver has differs.
-            CantRead: the same, of a source that can't be read again.
+            Differs: the same, of a source that can't be read again.
         """
         if self._trailing is not None:
             self._hasher = self._trailing.catch_up(self.position)
@@ -98,7 +102,7 @@ class _Digest:
             self._hasher.update(rest[: point.offset - before])
             rest, before = rest[point.offset - before :], point.offset
             if self._hasher.digest() != point.sha256:
-                raise CantRead("differs from the beginning that the receiver has")
+                raise Differs("differs from the beginning that the receiver has")
         self._hasher.update(rest)
 
     @property
@@ -249,14 +253,16 @@ class FileSource:
                     if block is not None:
                         yield block
                 if digest.position < start:
-                    raise CantRead("the receiver has more bytes than the file")
+                    raise Differs("the receiver has more bytes than the file")
                 if not digest.returned:
                     # Of empty files, streams, holes at the end, and what the receiver has.
                     value = digest.finish(lambda: number >= due())
                     if value is not None:
                         yield Block(number, digest.position, digest=value)
         except (CantRead, OSError) as error:
-            yield Block(number, position, failure=reason(error))
+            # The part is of no use, and the content can't be produced again.
+            restart = isinstance(error, Differs)
+            yield Block(number, position, failure=reason(error), restart=restart)
 
     @contextmanager
     def _hashing(

@@ -373,13 +373,15 @@ class Outgoing:
         if number < protocol.due or await self._give_up():
             return
         if block.restart:
-            self._tally.emit(restarted(self._entries[number], whole=number in self._whole))
+            if not block.failure:
+                self._tally.emit(restarted(self._entries[number], whole=number in self._whole))
             self._whole.discard(number)
             await self._room(_SHORT)
             # Counted as negative content: what has arrived of the file is of no use.
             position = protocol.position
             await self._put(protocol.restart(number), (number, -position))
-            return
+            if not block.failure:
+                return
         if block.failure:
             self._without_verdict[number] = _SentFile(failure=block.failure)
             await self._room(_SHORT)

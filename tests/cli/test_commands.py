@@ -77,6 +77,18 @@ def test_code_for_a_receiver_is_joined_with_what_follows(tmp_path: Path) -> None
     assert outcome(str(tmp_path / "x"), "--to", *PIECES) == EXPIRED
 
 
+@pytest.mark.parametrize("arguments", [["-", "--to", OLD_CODE], ["--to", OLD_CODE, "-"]])
+def test_standard_input_is_no_piece_of_a_code(arguments: list[str]) -> None:
+    assert outcome("send", *arguments) == EXPIRED
+    *_, err = run("send", "-", "--name", "a", "--to", "7-walrus-umbrella", "--server", "none")
+    assert "add - to what is sent" not in err
+
+
+def test_missing_path_is_no_word_of_a_complete_code() -> None:
+    status, _, err = run("send", "umbrella", "--to", "7-walrus-umbrella", "--server", "none")
+    assert (status, "no such file or folder: umbrella" in err) == (3, True)
+
+
 def test_path_that_is_missing_is_no_piece_of_a_code(tmp_path: Path) -> None:
     status, _, err = run("send", "--to", OLD_CODE, str(tmp_path / "film.mkv"))
     assert status == 3

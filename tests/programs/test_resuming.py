@@ -11,7 +11,7 @@ import pytest
 
 from dcsend.files.journal import INTERVAL
 from tests.support.journals import read_lines
-from tests.support.processes import Event, Stage
+from tests.support.processes import Ended, Event, Stage
 from tests.support.resuming import Interrupted, flip
 
 SIZE = 48 << 20
@@ -132,27 +132,51 @@ def test_second_run_on_a_part_fails_and_leaves_it(
     assert (tmp_path / "stdin").read_bytes() == content
 
 
-def test_stream_continues_if_the_sender_produces_it_again(
-    stage: Stage, tmp_path: Path, content: bytes
-) -> None:
-    half = len(content) // 2
+def interrupt_stream(stage: Stage, output: Path, content: bytes) -> None:
+    """Kill the receiver of a stream when it has this content."""
 
-    def half_way(event: Event) -> bool:
-        return bool(event["event"] == "progress" and event["bytes"] == half)
+    def is_there(event: Event) -> bool:
+        return bool(event["event"] == "progress" and event["bytes"] == len(content))
 
     sender = stage.send("-", stdin=subprocess.PIPE)
-    receiver = stage.receive(sender.code, tmp_path)
-    sender.write(content[:half])
-    receiver.until(half_way, "half")
+    receiver = stage.receive(sender.code, output)
+    sender.write(content)
+    receiver.until(is_there, "all of it")
     receiver.process.send_signal(signal.SIGKILL)
     receiver.reap()
     sender.process.send_signal(signal.SIGINT)
     sender.reap()
+
+
+def send_stream(stage: Stage, output: Path, content: bytes) -> tuple[Ended, Ended]:
     sender = stage.send("-", stdin=subprocess.PIPE)
-    receiver = stage.receive(sender.code, tmp_path)
+    receiver = stage.receive(sender.code, output)
     sender.write(content)
     sender.end_input()
-    received, sent = receiver.end(), sender.end()
+    received = receiver.end()
+    return sender.end(), received
+
+
+def test_stream_continues_if_the_sender_produces_it_again(
+    stage: Stage, tmp_path: Path, content: bytes
+) -> None:
+    half = len(content) // 2
+    interrupt_stream(stage, tmp_path, content[:half])
+    sent, received = send_stream(stage, tmp_path, content)
     assert (sent.status, received.status) == (0, 0)
     assert received.done["bytes"] <= len(content) - half + INTERVAL
     assert (tmp_path / "stdin").read_bytes() == content
+
+
+@pytest.mark.parametrize("length", [0, 1 << 20, SIZE])
+def test_part_of_another_stream_is_removed_and_the_next_run_succeeds(
+    stage: Stage, tmp_path: Path, content: bytes, length: int
+) -> None:
+    interrupt_stream(stage, tmp_path, content[: len(content) // 2])
+    other = content[::-1][:length]
+    sent, received = send_stream(stage, tmp_path, other)
+    assert (sent.status, received.status) == (3, 3)
+    assert os.listdir(tmp_path) == []
+    sent, received = send_stream(stage, tmp_path, other)
+    assert (sent.status, received.status) == (0, 0)
+    assert (tmp_path / "stdin").read_bytes() == other
