@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from dcsend.content import Content, Data, End, Hole
+from dcsend.content import Content, Data, End, Hole, Repair
 from dcsend.entry import Entry
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.sink import Outcome, Plan
@@ -28,6 +28,8 @@ _PIECE: Final = 64 << 10
 _PORTION: Final = 4
 "Pieces of a portion; of small files it has 40."
 _MANY: Final = 40
+_LOOK: Final = 0.002
+"Seconds between two looks at whether parts are verified."
 _WRITE_AND_WAIT: Final = 7
 "Flags of sync_file_range(2)."
 
@@ -56,6 +58,8 @@ class Received:
     "Bytes of each file."
     have: dict[str, int] = field(default_factory=dict)
     "Bytes of each part at the beginning."
+    repaired: list[str] = field(default_factory=list)
+    "What differed from its journal, and was sent again."
 
     def written_at(self, when: int) -> dict[str, int]:
         """Return the bytes of each file that were written at a time."""
@@ -93,12 +97,36 @@ def receive(
                 _wait_for_syncs()
             if rng is not None and scene.disturbed:
                 _disturb(root, rng)
+        _repair(sink, paths, files, run)
         _note(run, paths, sink.finish())
     finally:
         _note(run, paths, sink.close())
         _wait_for_syncs()  # they have descriptors, with which nothing can be unmounted
     run.ended = time.monotonic_ns()
     return run
+
+
+def _repair(
+    sink: DirectorySink, paths: list[str], files: Mapping[str, bytes], run: Received
+) -> None:
+    """Send again what the check finds, as the peer does."""
+    while True:
+        while sink.is_checking:
+            time.sleep(_LOOK)
+        _note(run, paths, sink.apply((), more=True))
+        damages = sink.take_damage()
+        if not damages and not sink.is_checking:
+            return
+        for number, start, end in damages:
+            path = paths[number]
+            run.repaired.append(f"{path} {start} to {end}")
+            run.sent[path] += end - start
+            content = files[path]
+            for offset in range(start, end, _PIECE):
+                length = min(_PIECE, end - offset)
+                piece = content[offset : offset + length]
+                payload = piece if any(piece) else b""
+                _note(run, paths, sink.apply([Repair(number, offset, length, payload)], more=True))
 
 
 def _portions(
@@ -199,5 +227,7 @@ def receive_by_programs(
             run.written = [(int(at * 1e9), path, size) for at, size in receiver.steps()]
             run.sent[path] = received.done["bytes"]
         run.have = {event["path"]: event["total"] for event in received.of("checking")}
+        damaged = received.of("damaged")
+        run.repaired = [f"{one['path']} {one['start']} to {one['end']}" for one in damaged]
     run.ended = time.monotonic_ns()
     return run

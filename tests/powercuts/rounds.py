@@ -25,8 +25,6 @@ __all__ = ["Round", "carry_out"]
 
 _LIMIT: Final = 100.0
 "Seconds that a run may take."
-_RUNS: Final = 4
-"Runs after a cut, at most; a part that differs from its journal costs one more."
 
 
 @dataclass(slots=True)
@@ -43,7 +41,7 @@ class Round:
     complete: int = 0
     "Files that had been reported as complete before a cut."
     damaged: int = 0
-    "Cuts after which a file had to be received in two more runs."
+    "Cuts after which a part differed from its journal."
     again: list[int] = field(default_factory=list)
     "After each cut: bytes that were sent again although they had been written."
     faults: list[str] = field(default_factory=list)
@@ -182,27 +180,22 @@ class _Laboratory:
 
     def _continue(self, cut: Cut, run: Received, result: Round) -> Iterator[str]:
         """Receive the rest, and compare what is sent again."""
-        runs: list[Received] = []
-        while not runs or (runs[-1].errors and len(runs) < _RUNS):
-            try:
-                runs.append(self._receive(self._root, self._scene))
-            except Exception as error:  # noqa: BLE001 - a result
-                yield f"run {len(runs) + 1}: {error!r}"
-                return
-        result.continued += bool(runs[0].have)
-        result.damaged += len(runs) > 1
-        if runs[-1].errors:
-            yield f"not complete after {_RUNS} runs: {runs[-1].errors}"
-        if len(runs) > 1 and self._scene.paced:
-            yield f"what the journal has was not durable: {runs[0].errors}"
+        try:
+            rest = self._receive(self._root, self._scene)
+        except Exception as error:  # noqa: BLE001 - a result
+            yield f"the next run: {error!r}"
+            return
+        result.continued += bool(rest.have)
+        result.damaged += bool(rest.repaired)
+        if rest.errors:
+            yield f"not complete in the next run: {rest.errors}"
+        if rest.repaired and self._scene.paced:
+            yield f"what the journal has was not durable: {rest.repaired}"
         if self._scene.existing is not Existing.SKIP or not run.written:
             return  # complete files are received again, or the sizes are not known
         again = 0
         for path, written in run.written_at(cut.at).items():
-            rest = len(self._files[path]) - written
-            again += max(0, sum(one.sent[path] for one in runs) - rest)
-        if len(runs) > 1:
-            return  # the rest of a part that differs from its journal is sent once more
+            again += max(0, rest.sent[path] - (len(self._files[path]) - written))
         result.again.append(again * self._scene.factor)
         if result.again[-1] > BOUND:
             yield f"{again} of {BOUND // self._scene.factor} bytes were sent again"

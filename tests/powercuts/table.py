@@ -94,13 +94,13 @@ Written by `make powercuts`. A disk may lose whatever it has accepted since its 
 (`tests/powercuts`): a file system on a loop device, on an image that a FUSE program serves. Each of
 {cuts} cuts is a moment of one of them. The disk then has all writes before the last flush, and a
 random part of those that follow it: none to all of the requests, or of their blocks of 4 KiB, or
-the first sectors of a block only. It is mounted, and the transfer runs again until it is complete.
+the first sectors of a block only. It is mounted, and the transfer runs once more.
 
 Checked after each cut:
 
 * No wrong file has a final name, neither after the cut nor after the next run.
 * Files that had been reported as complete exist with the right content.
-* The next run ends, in time and without an exception, and all files are complete.
+* The next run ends in time, and all files are complete.
 * At most 128 MiB that had been written are sent again, of all files together.
 * Where the sender is slower than the disk, what the journal has is durable (*paced*).
 
@@ -121,10 +121,9 @@ the size of a file may be durable before its content.
 
 *Lost*: cuts that lost writes. *Complete*: files that had been reported as complete before a cut.
 *Continued*: cuts after which a part was continued. *Damaged*: cuts after which a part differed from
-its journal, since the system had written the journal earlier; its file failed, and one more run
-was needed. This run may send more than 128 MiB again, which is not checked. The last two columns
-are the median and the most that was sent again after the other cuts, in MiB of transfers with the
-usual limits; they are empty where it is not known.
+its journal, since the system had written the journal earlier; the next run sent the changed ranges
+again. The last two columns are the median and the most that was sent again after a cut, these
+ranges included, in MiB of transfers with the usual limits; they are empty where it is not known.
 
 | Scene | File system | Cuts | Lost | Complete | Continued | Damaged | Median | Most |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
