@@ -82,7 +82,7 @@ class Settings:
         connect_timeout: Seconds for which a dialer tries to connect, as in Chromium (measured);
             about two thirds of them if nothing answers.
         reconnect: Seconds for which the two sides try to connect again when the connection is lost
-            during a transfer, with a dial code; 0 to end the run then.
+            during a transfer, except with `sdp`; 0 to end the run then.
         inhibit: Whether this computer is kept from falling asleep while a transfer runs; on by
             default on the command line only.
         page: Whether a listener serves the page for browsers on a TCP port; on by default on the

@@ -156,8 +156,8 @@ Reconnect = Annotated[
     str,
     option(
         "--reconnect",
-        help="How long to try to connect again when the connection is lost during a transfer with "
-        "a dial code: 90s, 10m, 1h; 0 ends the run then [10m].",
+        help="How long to try to connect again when the connection is lost during a transfer: 90s, "
+        "10m, 1h; 0 ends the run then [10m].",
         metavar="TIME",
     ),
 ]

@@ -51,12 +51,12 @@ MAX_EARLY: Final = 16
 HALF_OPEN_SECONDS: Final = 10.0
 "Until a dial without open channels is dropped; on a LAN they open within 0.1 s."
 GONE_SECONDS: Final = 3.5
-"""Without a datagram of the accepted dialer until another dialer can replace it. By then consent
-has been checked every second (`ice.consent`), and every ICE agent responds to that."""
+"""Without a datagram of the accepted dialer until another one can replace it. By then consent was
+checked every second (`ice.consent`), and every ICE agent responds."""
 
 
 def half_open_timeout() -> asyncio.Timeout:
-    """Return the timeout of a dial that has no open channels yet."""
+    """Return the timeout of a dial without open channels."""
     return asyncio.timeout(HALF_OPEN_SECONDS)
 
 
@@ -114,7 +114,7 @@ class Listener(Generic[Peer]):
         self.asked = asyncio.Event()
         "Set when a dialer with the right secret is refused because one is accepted."
         self.free, self.taken, self.used = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        "Set while no dialer or joiner is accepted; set while one is; set by `use_up`."
+        "Set while no peer is accepted; set while one is; set by `use_up`."
         self.free.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = ReplayCache()
@@ -149,9 +149,9 @@ class Listener(Generic[Peer]):
         return tuple(self._dials.values())
 
     @property
-    def is_dialed(self) -> bool:
-        """Whether the accepted peer is a dialer, and no joiner."""
-        return self._accepted.result().name not in self._joiners
+    def fingerprint(self) -> bytes:
+        """That of the accepted peer's certificate."""
+        return self._accepted.result().fingerprint
 
     @property
     def is_deserted(self) -> bool:
@@ -176,10 +176,11 @@ class Listener(Generic[Peer]):
 
     def replace(self, connection: Peer) -> None:
         """Take a connection of `returned` for the accepted one; the caller closes the former."""
-        former = self._accepted.result()
         (dial,) = (one for one in self.dials if one.connection is connection)
-        self._abandoned.append(former.name)
-        self._dials.pop(former.name, None)
+        name = self._accepted.result().name
+        self._abandoned.append(name)
+        self._dials.pop(name, None)
+        self._joiners.remove(name)
         self._accepted = asyncio.Future()
         self._accepted.set_result(dial)
         self._returns.permit(dial)
@@ -188,6 +189,7 @@ class Listener(Generic[Peer]):
         """Close a connection of `returned` that is not used."""
         for dial in (one for one in self.dials if one.connection is connection):
             del self._dials[dial.name]
+            self._joiners.remove(dial.name)
         await connection.close()
 
     async def give_back(self) -> None:
@@ -207,19 +209,20 @@ class Listener(Generic[Peer]):
         self.taken.clear()
         self.free.set()
 
-    def attach(self, name: str, receive: Receive) -> None:
-        """Let the joiner of a short code use this port, besides the dialers of the code.
+    def attach(self, name: str, receive: Receive, *, again: bool = False) -> None:
+        """Let a joiner use this port, besides the dialers of the code.
 
         Args:
             name: our ice-ufrag for that joiner, which nothing else uses.
-            receive: called with each datagram of a source without a route, and with checks of any
-                source that another peer of this listener does not authenticate.
+            receive: called with datagrams of sources without a route, and with checks that another
+                peer of this listener does not authenticate.
+            again: whether it is the accepted one, which connects again.
 
         Raises:
             Taken: another peer is connected, or has used the code.
             CodeExpired: the code has expired.
         """
-        if self._refusal is not None and not self._giving_back:
+        if self._refusal is not None and not (again or self._giving_back):
             self.asked.set()
             raise refused(self._refusal, closed=False)
         self._joiners.add(name, receive)
@@ -249,8 +252,7 @@ class Listener(Generic[Peer]):
                 closed = self._accepted.done() and self._accepted.exception() is not None
                 raise refused(self._refusal, closed=closed)
             task.result()
-            won = self._win(joiner)
-            if not won:
+            if not (won := self._win(joiner)):
                 raise Taken
         finally:
             if not won:
@@ -326,7 +328,6 @@ class Listener(Generic[Peer]):
         self._received_unknown(data, source)
 
     def _refuse_secret(self, data: bytes, source: Address) -> None:
-        """Answer a check with a wrong secret."""
         if self._loaded:
             self._refusals.refuse_secret(data, source)
 
@@ -375,8 +376,7 @@ class Listener(Generic[Peer]):
         self.heard = True
         logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
         self._abandon([old for old in self.dials if old.endpoint.has_route(source)])
-        dial = self._new_dial(check)
-        self._dials[dial.name] = dial
+        dial = self._dials[check.credentials.local_ufrag] = self._new_dial(check)
         self._add_source(dial, check, source)
         self._keep(asyncio.create_task(self._establish(dial)))
 

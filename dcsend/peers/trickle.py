@@ -164,6 +164,7 @@ class Trickle(Generic[Peer]):
         *,
         addresses: Sequence[str] = (),
         relay_only: bool = False,
+        again: bool = False,
     ) -> Trickle[Peer]:
         """Return the allocator's side, for a joiner that is confirmed.
 
@@ -172,6 +173,7 @@ class Trickle(Generic[Peer]):
             servers: TURN servers; and STUN servers if none has responded to the listener yet.
             addresses: as `open`.
             relay_only: as `open`; the dial code of the listener is not affected.
+            again: whether the accepted joiner connects again: the network may be another one.
 
         Raises:
             Taken: another peer is connected, or has used the code.
@@ -194,14 +196,15 @@ class Trickle(Generic[Peer]):
         try:
             if not relay_only:
                 self._gathering.note_hosts(addresses or own_addresses(), port.port)
-            listener.attach(self._name, self._received)
+            listener.attach(self._name, self._received, again=again)
         except BaseException:
             await self.close()
             raise
         if not relay_only and not addresses:
-            for address in listener.mapped.addresses:
+            known = () if again else listener.mapped.addresses
+            for address in known:
                 self._gathering.found(CandidateType.SERVER_REFLEXIVE, address)
-            if not listener.mapped.addresses:
+            if not known:
                 self._gathering.reflect(self._mapped, servers.timeout)
         self.allocate(servers.turn)
         return self

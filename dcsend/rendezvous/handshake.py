@@ -39,7 +39,7 @@ from dcsend.rendezvous.wire import APP_ID, MAX_PHASES
 
 __all__ = [
     *("MAX_BODY", "MAX_CANDIDATES", "VERSION", "Allocator", "Joiner", "WrongWords"),
-    "check_first",
+    *("HEAD", "Side", "check_first", "check_head"),
 ]
 
 VERSION: Final = 1
@@ -47,18 +47,18 @@ VERSION: Final = 1
 MAX_CANDIDATES: Final = 32
 "Candidates of one side, at most, besides those in its description."
 
-_HEAD: Final = 2
+HEAD: Final = 2
 "Bytes of version and flags."
 _SID_SIZE: Final = 16
 _CONTEXT: Final = b"dcsend short code 1"
-_A0_SIZE: Final = _HEAD + _SID_SIZE + cpace.SHARE_SIZE
-_B0_SEALED: Final = _HEAD + cpace.SHARE_SIZE + cpace.TAG_SIZE
-_A1_SEALED: Final = _HEAD + cpace.TAG_SIZE
+_A0_SIZE: Final = HEAD + _SID_SIZE + cpace.SHARE_SIZE
+_B0_SEALED: Final = HEAD + cpace.SHARE_SIZE + cpace.TAG_SIZE
+_A1_SEALED: Final = HEAD + cpace.TAG_SIZE
 MAX_BODY: Final = _B0_SEALED + sealing.MAX_SEALED
 "Bytes of a body, at most."
 
 
-class _Side:
+class Side:
     """What both sides have: order, limits, and the state of the exchange.
 
     Args:
@@ -83,6 +83,15 @@ class _Side:
     def is_confirmed(self) -> bool:
         """Whether the other side has proven that it has the words."""
         return self._confirmed
+
+    @property
+    def again(self) -> bytes:
+        """The key for connecting once more without a code.
+
+        Raises:
+            LocalProtocolError: there is no key yet.
+        """
+        return self._agreed().again
 
     def _check_alive(self) -> None:
         if self._failure is not None:
@@ -153,7 +162,7 @@ class WrongWords(AuthenticationFailed):
     """The side that shows the code has other words."""
 
 
-class Allocator(_Side):
+class Allocator(Side):
     """The side that shows the code. It accepts one guess.
 
     Args:
@@ -229,14 +238,14 @@ class Allocator(_Side):
     def _opened(self, phase: Phase, body: bytes) -> bytes:
         if phase.number:
             return self._open(phase, body)
-        _check_head(phase, body)
+        check_head(phase, body)
         if not sealing.is_sealed_size(len(body) - _B0_SEALED):
             raise RemoteProtocolError(f"the message {phase} has {len(body)} bytes")
-        theirs = cpace.Sent(body[_HEAD : _HEAD + cpace.SHARE_SIZE], body[:_HEAD])
+        theirs = cpace.Sent(body[HEAD : HEAD + cpace.SHARE_SIZE], body[:HEAD])
         _check_reflection(self._sent, theirs)
         k, self._scalar = cpace.scalar_mult(self._scalar, theirs.share), b""
         isk = cpace.session_key(self._sid, k, self._sent, theirs)
-        if not cpace.is_tag(body[_HEAD + cpace.SHARE_SIZE : _B0_SEALED], self._sid, isk, theirs):
+        if not cpace.is_tag(body[HEAD + cpace.SHARE_SIZE : _B0_SEALED], self._sid, isk, theirs):
             raise AuthenticationFailed(
                 "the other side entered other words, so this code is used up",
                 "give it the new code; a wrong code can also be an attempt to guess it",
@@ -248,7 +257,7 @@ class Allocator(_Side):
         return plaintext
 
 
-class Joiner(_Side):
+class Joiner(Side):
     """The side that enters the code. It makes one guess.
 
     Args:
@@ -290,8 +299,8 @@ class Joiner(_Side):
 
     def _join(self, a0: bytes, items: Sequence[Item]) -> tuple[str, bytes]:
         _check_form(a0)
-        self._sid = a0[_HEAD : _HEAD + _SID_SIZE]
-        self._theirs = cpace.Sent(a0[_HEAD + _SID_SIZE :], a0[:_HEAD])
+        self._sid = a0[HEAD : HEAD + _SID_SIZE]
+        self._theirs = cpace.Sent(a0[HEAD + _SID_SIZE :], a0[:HEAD])
         generator = cpace.generator(self._words, self._channel, self._sid)
         head = bytes([VERSION, 0])
         ours = cpace.Sent(cpace.scalar_mult(self._scalar, generator), head)
@@ -336,15 +345,15 @@ class Joiner(_Side):
             raise RemoteProtocolError(f"the message {phase} arrived before its time")
         if phase.number > 1:
             return self._open(phase, body)
-        _check_head(phase, body)
-        if len(body) == _HEAD:
+        check_head(phase, body)
+        if len(body) == HEAD:
             raise WrongWords(
                 "the words of the code are wrong, which uses it up",
                 "ask the other side for its new code",
             )
         if not sealing.is_sealed_size(len(body) - _A1_SEALED):
             raise RemoteProtocolError(f"the message {phase} has {len(body)} bytes")
-        if not cpace.is_tag(body[_HEAD:_A1_SEALED], self._sid, self._isk, self._theirs):
+        if not cpace.is_tag(body[HEAD:_A1_SEALED], self._sid, self._isk, self._theirs):
             raise AuthenticationFailed(
                 "the other side does not have the words of this code",
                 "ask it for a new code; the server between the two sides may be hostile",
@@ -366,12 +375,12 @@ def check_first(a0: bytes) -> None:
     """
     _check_form(a0)
     # With a share of low order, the product with every scalar is zero.
-    cpace.scalar_mult(os.urandom(cpace.SCALAR_SIZE), a0[_HEAD + _SID_SIZE :])
+    cpace.scalar_mult(os.urandom(cpace.SCALAR_SIZE), a0[HEAD + _SID_SIZE :])
 
 
 def _check_form(a0: bytes) -> None:
     phase = Phase("a", 0)
-    _check_head(phase, a0)
+    check_head(phase, a0)
     if len(a0) != _A0_SIZE:
         raise RemoteProtocolError(f"the message {phase} has {len(a0)} bytes")
 
@@ -381,9 +390,9 @@ def _channel(number: str) -> bytes:
     return cpace.lv_cat(_CONTEXT, APP_ID.encode("ascii"), number.encode("ascii"))
 
 
-def _check_head(phase: Phase, body: bytes) -> None:
+def check_head(phase: Phase, body: bytes) -> None:
     """Check the version; the flags are not used yet."""
-    if len(body) < _HEAD:
+    if len(body) < HEAD:
         raise RemoteProtocolError(f"the message {phase} has {len(body)} bytes")
     if body[0] != VERSION:
         raise IncompatibleVersion(

@@ -141,7 +141,7 @@ class LocalMailbox:
         """
         if self._links.get(connection.side) is not connection:
             raise WireError("open the mailbox first")
-        if not isinstance(phase, str) or phase_letter(phase) != "b":
+        if not isinstance(phase, str) or self.letter_of(phase) != "b":
             raise WireError("a joiner's phases are b0 to b63")
         content = body_of(body)
         if not self._joiner:
@@ -155,6 +155,10 @@ class LocalMailbox:
             self._messages[phase] = (connection.side, content.hex())
             self.side.put(phase, content)
         connection.deliver(connection.side, phase, self._messages[phase][1])
+
+    def letter_of(self, phase: object) -> str:
+        """Return the letter of a phase that this mailbox has; empty for others."""
+        return phase_letter(phase)
 
     def leave(self, connection: LocalConnection) -> None:
         """Forget a connection."""
@@ -211,6 +215,10 @@ class LocalConnection:
             handle(self, values)
         except WireError as exc:
             self.refuse(str(exc))
+
+    def claim(self) -> None:
+        """Note that its side has claimed the mailbox."""
+        self.is_claimed = True
 
     def refuse(self, reason: str) -> None:
         """Send an error, and close the connection."""
@@ -306,7 +314,7 @@ class LocalSide:
             LocalProtocolError: the phase is not one of an allocator, is used, or the body is too
                 long.
         """
-        if phase_letter(phase) != "a" or phase in self._own or len(body) > MAX_BODY:
+        if self._mailbox.letter_of(phase) != "a" or phase in self._own or len(body) > MAX_BODY:
             raise LocalProtocolError(f"a message {phase!r} of {len(body)} bytes can't be sent")
         self._own.add(phase)
         self._mailbox.add_own(phase, body)

@@ -46,8 +46,6 @@ OTHER_SERVER: Final = "choose another with --server, or use the dial code"
 _CROWDED: Final = "the other side may still show this code: ask it to start again, for a new one"
 """The hint of a joiner. A stock server counts sides that have left, such as a joiner that was
 killed before its first message, and does not report them to the allocator."""
-_MAX_RECEIVED: Final = 1000
-"Messages on one connection; a conversation needs fewer than 300."
 _MAX_ID: Final = 100
 "Code points of a mailbox id; those of the stock server have 13."
 _MAX_NOTICE: Final = 400
@@ -115,6 +113,9 @@ class MailboxClient:
         allocates: whether this side is the allocator; None if it is one without a number.
     """
 
+    _max_received = 1000
+    "Messages on one connection; a conversation needs fewer than 300."
+
     def __init__(
         self, server: str, side: str, number: str = "", allocates: bool | None = None
     ) -> None:
@@ -181,6 +182,10 @@ class MailboxClient:
         """
         return self._replayed or self._sent <= self._sent_here
 
+    def _letter_of(self, phase: object) -> str:
+        """Return the letter of a phase that this mailbox has; empty for others."""
+        return phase_letter(phase)
+
     def connect(self) -> list[str]:
         """Return the texts to send first on a new socket, before the server has sent anything."""
         self._start()
@@ -209,7 +214,7 @@ class MailboxClient:
         Raises:
             LocalProtocolError: the phase is not one of this side, is used, or the body is too long.
         """
-        if phase_letter(phase) != self._letter or phase in self._own or len(body) > MAX_BODY:
+        if self._letter_of(phase) != self._letter or phase in self._own or len(body) > MAX_BODY:
             raise LocalProtocolError(f"a message {phase!r} of {len(body)} bytes can't be sent")
         self._own[phase] = body
         return [self._add(phase)] if self.is_open and self._is_in_order else []
@@ -239,8 +244,8 @@ class MailboxClient:
         """
         self._received += 1
         try:
-            if self._received > _MAX_RECEIVED:
-                raise WireError(f"it sends more than {_MAX_RECEIVED} messages")
+            if self._received > self._max_received:
+                raise WireError(f"it sends more than {self._max_received} messages")
             values = parse(text)
             # Clients ignore unknown types. ack, released and nameplates need no reaction, either.
             handle = self._HANDLERS.get(str(values["type"]))
@@ -319,7 +324,7 @@ class MailboxClient:
 
     def _message(self, values: dict[str, object]) -> list[str]:
         side, phase = values.get("side"), values.get("phase")
-        if not isinstance(phase, str) or not (letter := phase_letter(phase)):
+        if not isinstance(phase, str) or not (letter := self._letter_of(phase)):
             return []
         if side == self._side:
             if phase == "b0" and phase not in self._own:

@@ -29,6 +29,7 @@ __all__ = [
     "Keys",
     "Phase",
     "derive",
+    "expand",
     "is_sealed_size",
     "open_sealed",
     "seal",
@@ -78,18 +79,19 @@ class Keys:
     "Seals what the allocator sends."
     b_to_a: bytes = field(repr=False)
     "Seals what the joiner sends."
-    again: bytes = field(repr=False)
-    "For connecting once more without a code; this version does not use it."
+    again: bytes = field(repr=False, default=b"")
+    "For connecting once more without a code (`again`)."
 
 
 def derive(isk: bytes) -> Keys:
     """Derive the keys from the ISK of CPace by HKDF-SHA-256 (RFC 5869) with an empty salt."""
-    return Keys(_expand(isk, "a>b"), _expand(isk, "b>a"), _expand(isk, "again"))
+    return Keys(expand(isk, "a>b"), expand(isk, "b>a"), expand(isk, "again"))
 
 
-def _expand(isk: bytes, purpose: str) -> bytes:
+def expand(key: bytes, purpose: str, size: int = KEY_SIZE, salt: bytes = b"") -> bytes:
+    """Return *size* bytes that HKDF-SHA-256 derives from a key, for one purpose."""
     info = f"dcsend 1 {purpose}".encode("ascii")
-    return HKDF(algorithm=SHA256(), length=KEY_SIZE, salt=None, info=info).derive(isk)
+    return HKDF(algorithm=SHA256(), length=size, salt=salt or None, info=info).derive(key)
 
 
 def seal(key: bytes, phase: Phase, plaintext: bytes) -> bytes:

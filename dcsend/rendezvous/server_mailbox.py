@@ -49,15 +49,18 @@ class ServerMailbox:
         timeout: float,
         pauses: Pauses,
         *,
-        allocates: bool,
+        allocates: bool = False,
         side: str = "",
+        protocol: MailboxClient | None = None,
+        reach: float | None = None,
     ) -> None:
         self._server = server
         self._name = printable(server.name)
         self._timeout = timeout
         self._pauses = pauses
         side = side or os.urandom(5).hex()
-        self._protocol = MailboxClient(server.name, side, number, allocates)
+        self._protocol = protocol or MailboxClient(server.name, side, number, allocates)
+        self._reach = reach
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
@@ -129,6 +132,11 @@ class ServerMailbox:
 
     def connect(self) -> None:
         """Begin to connect, before the mailbox is to be opened; called once."""
+        self._task = asyncio.create_task(self._connect_early())
+
+    def keep(self) -> None:
+        """Keep it open from now on, also if the first attempts to connect fail; called once."""
+        self._is_wanted.set()
         self._task = asyncio.create_task(self._connect_early())
 
     async def open(self, number: str = "", ready: asyncio.Future[Any] | None = None) -> None:
@@ -292,7 +300,7 @@ class ServerMailbox:
         self._deadline = asyncio.get_running_loop().time() + self._timeout
         self._was_current = False
         try:
-            socket = await connect(self._server, self._timeout)
+            socket = await connect(self._server, self._timeout, self._reach)
         except ConnectionFailed as exc:
             return exc
         self._outgoing = asyncio.Queue()

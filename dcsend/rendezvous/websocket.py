@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 _HEARTBEAT: Final = 30.0
 """Seconds without data until a ping, which also keeps the mappings of NATs; after half as many
 without an answer the connection is lost."""
+_HEARTBEAT_LOST: Final = 4.0
+"The same while the network is lost from time to time."
 _CLOSING: Final = 0.1
 "Seconds for the closing handshake. The mailbox is closed by then, so nothing depends on it."
 _DELAY: Final = 0.25
@@ -96,12 +98,14 @@ class WebSocket:
             await self._session.close()
 
 
-async def connect(server: Server, timeout: float) -> WebSocket:
+async def connect(server: Server, timeout: float, reach: float | None = None) -> WebSocket:
     """Open a WebSocket.
 
     Args:
         server: to connect to.
         timeout: seconds until the server must have accepted it.
+        reach: seconds until TCP must be connected, where the network is often lost: then its loss
+            is noticed soon, too. None for no other limit.
 
     Raises:
         ConnectionFailed: the server, or the proxy, can't be reached, or refuses.
@@ -118,7 +122,7 @@ async def connect(server: Server, timeout: float) -> WebSocket:
             happy_eyeballs_delay=_LOCAL_DELAY if server.hosts else _DELAY,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=reach),
         headers={"User-Agent": "dcsend"},
         trace_configs=[trace],
     )
@@ -128,7 +132,7 @@ async def connect(server: Server, timeout: float) -> WebSocket:
                 server.url,
                 proxy=proxy,
                 ssl=_trust(),
-                heartbeat=_HEARTBEAT,
+                heartbeat=_HEARTBEAT if reach is None else _HEARTBEAT_LOST,
                 max_msg_size=MAX_TEXT + 1,  # aiohttp refuses one of this size, too
                 timeout=aiohttp.ClientWSTimeout(ws_close=_CLOSING),
             )

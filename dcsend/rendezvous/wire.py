@@ -23,6 +23,7 @@ __all__ = [
     "is_text",
     "parse",
     "phase_letter",
+    "tagged",
 ]
 
 APP_ID: Final = "dcsend/1"
@@ -36,6 +37,7 @@ MAX_BODY: Final = 4096
 
 _NUMBER: Final = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 _PHASE: Final = re.compile(r"([ab])(0|[1-9]\d?)", re.ASCII)
+_TAG: Final = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 
 class WireError(ValueError):
@@ -86,6 +88,16 @@ def phase_letter(value: object) -> str:
     """
     match = _PHASE.fullmatch(value) if isinstance(value, str) else None
     return match[1] if match is not None and int(match[2]) < MAX_PHASES else ""
+
+
+def tagged(value: object) -> tuple[str, str]:
+    """Return phase and tag of a message of a second meeting; both are empty for others.
+
+    >>> tagged("b12.0123456789abcdef"), tagged("b12"), tagged("b64.0123456789abcdef")
+    (('b12', '0123456789abcdef'), ('', ''), ('', ''))
+    """
+    phase, _, tag = value.partition(".") if isinstance(value, str) else ("", "", "")
+    return (phase, tag) if phase_letter(phase) and _TAG.fullmatch(tag) else ("", "")
 
 
 def body_of(value: object) -> bytes:

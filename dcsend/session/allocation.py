@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.discovery import Announcement
     from dcsend.rendezvous.mailbox import Mailbox
 
-__all__ = ["Allocation"]
+__all__ = ["Allocation", "follow"]
 
 _LOCAL_NUMBERS: Final = 99
 "The largest number that is chosen without a server; one network has few codes at a time."
@@ -172,7 +172,7 @@ class Allocation:
                             "use the link, or name a server: --server URL",
                         )
                     )
-                following = asyncio.create_task(_follow(announcement))
+                following = asyncio.create_task(follow(announcement))
                 try:
                     yield mailbox.side
                 finally:
@@ -187,7 +187,7 @@ def _taken(number: str) -> UsageError:
     )
 
 
-async def _follow(announcement: Announcement) -> None:
+async def follow(announcement: Announcement) -> None:
     """Announce the addresses of this machine again when they have changed."""
     while True:
         await asyncio.sleep(WATCH.poll)

@@ -38,7 +38,6 @@ MAX_RETURNS: Final = 5
 ANEW: Final = "the other side shows a new code"
 "What a further attempt needs after a short code."
 _TWO_CODES: Final = "with two codes, a lost connection can't be made again by itself"
-_SHORT_CODE: Final = "with a short code, a lost connection is not made again by itself yet"
 _FOR_ANOTHER: Final = "run it again for a new code"
 SOON_SECONDS: Final = 5.0
 "Seconds after a dial within which an end without Hello means that another dialer was faster."
@@ -87,15 +86,22 @@ class Arrivals(Protocol):
 class Met:
     """The peer of two session descriptions, or the allocator of a short code; there is no other."""
 
-    def __init__(self, connection: Connection, anew: str = "both sides need a new code") -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        anew: str = "both sides need a new code",
+        lasting: Lasting | None = None,
+    ) -> None:
         """Take over a connection.
 
         Args:
             connection: to the peer.
             anew: what a further attempt needs.
+            lasting: makes a connection that goes on when it is lost; None where it does not.
         """
-        self._connection = connection
         self._anew = anew
+        self._lasting = lasting
+        self._take(connection)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -109,7 +115,7 @@ class Met:
     @property
     def once(self) -> str:
         """As `Arrivals.once`."""
-        return _SHORT_CODE if self._anew == ANEW else _TWO_CODES
+        return _TWO_CODES if self._lasting is None else ""
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
@@ -117,6 +123,12 @@ class Met:
 
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
+        if self._lasts is not None:
+            self._lasts.accepted()
+
+    def _take(self, connection: Connection) -> None:
+        self._lasts = None if self._lasting is None else self._lasting(connection)
+        self._connection = connection if self._lasts is None else self._lasts
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
@@ -146,10 +158,8 @@ class Dialed(Met):
             soon: seconds from now; see `SOON_SECONDS`.
             lasting: makes a connection that goes on when it is lost; None where it does not.
         """
-        super().__init__(connection)
+        super().__init__(connection, lasting=lasting)
         self._dial = dial
-        self._lasting = lasting
-        self._take(connection)
         self._soon_until = asyncio.get_running_loop().time() + soon
         self._again = True
 
@@ -168,15 +178,6 @@ class Dialed(Met):
     def once(self) -> str:
         """As `Arrivals.once`."""
         return ""
-
-    def accepted(self) -> None:
-        """As `Arrivals.accepted`."""
-        if self._lasts is not None:
-            self._lasts.accepted()
-
-    def _take(self, connection: Connection) -> None:
-        self._lasts = None if self._lasting is None else self._lasting(connection)
-        self._connection = connection if self._lasts is None else self._lasts
 
 
 class Awaited:
@@ -221,7 +222,7 @@ class Awaited:
     @property
     def once(self) -> str:
         """As `Arrivals.once`."""
-        return "" if self._listener.is_dialed else _SHORT_CODE
+        return ""
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
@@ -230,9 +231,7 @@ class Awaited:
         self._since = self._clock()
         self._address = connection.route.remote
         self._emit(Arrived(self._address))
-        self._lasts = None
-        if self._lasting is not None and self._listener.is_dialed:
-            self._lasts = self._lasting(connection)
+        self._lasts = None if self._lasting is None else self._lasting(connection)
         return connection if self._lasts is None else self._lasts
 
     def accepted(self) -> None:

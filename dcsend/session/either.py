@@ -20,7 +20,7 @@ from dcsend.errors import CodeExpired, CodeUsed, DcsendError
 from dcsend.session.arrivals import ANEW, Arrivals, Dialed, Lasting, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit
-from dcsend.session.joining import Joined
+from dcsend.session.joining import Joined, Reunion
 
 if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
@@ -46,6 +46,7 @@ async def either(
     emit: Emit,
     head_start: float = HEAD_START,
     lasting: Lasting | None = None,
+    rejoining: Callable[[Reunion], Lasting | None] | None = None,
 ) -> AsyncIterator[Arrivals]:
     """Yield the peer of whichever way is first; its connection is closed at the end.
 
@@ -55,6 +56,7 @@ async def either(
         emit: gets an error before the connection is closed because of it.
         head_start: seconds after which *join* is called, if *dial* has not connected or failed.
         lasting: as in `Dialed`.
+        rejoining: returns the same for a connection by the short code; None for none.
 
     Raises:
         CodeUsed, CodeExpired: the listener has answered so; at once.
@@ -66,17 +68,18 @@ async def either(
         with reported_first(emit):
             made = await race.run()
             if isinstance(made, Joined):
-                arrivals: Met = Met(made.peer, ANEW)
+                lasts = rejoining(made.reunion) if rejoining is not None else None
+                arrivals: Met = Met(made.peer, ANEW, lasts)
             else:
                 assert dial is not None
                 arrivals = Dialed(made, dial, lasting=lasting)
         with reported_first(emit):
             yield arrivals
     finally:
+        if made is not None:
+            await arrivals.close()
         if isinstance(made, Joined):
             await made.close()
-        elif made is not None:
-            await arrivals.close()
         await race.end()
 
 

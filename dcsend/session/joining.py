@@ -9,28 +9,34 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Generic
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Generic, cast
 
 from dcsend.description import Description
+from dcsend.dtls.certificate import Certificate
 from dcsend.errors import (
     DcsendError,
     RemoteProtocolError,
     TimedOut,
     UsageError,
 )
-from dcsend.peers.loading import Make, Peer
+from dcsend.peers.loading import Make, Peer, transfer_peer
+from dcsend.session.arrivals import ANEW, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.events import Emit
 from dcsend.session.finding import LINK, NEW_LINK, find
+from dcsend.session.ways_back import lasting_joined
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode
 
 if TYPE_CHECKING:
     from dcsend.peers.trickle import Trickle
     from dcsend.rendezvous.mailbox import Mailbox
+    from dcsend.rendezvous.server_mailbox import ServerMailbox
+    from dcsend.rendezvous.servers import Server
     from dcsend.session.entered import EarlyServer
 
-__all__ = ["ANSWER", "Joined", "join", "joined", "load"]
+__all__ = ["ANSWER", "Joined", "Reunion", "join", "joined", "load", "met"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +55,36 @@ def load() -> None:
     import dcsend.rendezvous.websocket  # noqa: F401
 
 
+@dataclass(frozen=True, slots=True)
+class Reunion:
+    """What a second meeting with the same allocator needs."""
+
+    key: bytes = field(repr=False)
+    "As `Side.again`."
+    certificate: Certificate
+    "Of this side."
+    fingerprint: bytes
+    "Of the certificate of the allocator."
+    server: Server
+    "Where it was found: a server, or itself in this network."
+
+
 class Joined(Generic[Peer]):
     """The connection to an allocator, and its mailbox, which is being closed."""
 
-    def __init__(self, peer: Peer, mailbox: Mailbox, other: asyncio.Task[None]) -> None:
+    def __init__(
+        self, peer: Peer, mailbox: Mailbox, other: asyncio.Task[None], reunion: Reunion
+    ) -> None:
         """Begin to close the mailbox.
 
         Args:
             peer: the connection.
             mailbox: that has led to it.
             other: closes the mailbox that was not used.
+            reunion: what a second meeting needs.
         """
         self.peer = peer
+        self.reunion = reunion
         self._closing = [asyncio.create_task(mailbox.close("happy")), other]
 
     async def close(self) -> None:
@@ -98,12 +122,33 @@ async def joined(
         await made.close()
 
 
+@asynccontextmanager
+async def met(
+    settings: Settings, emit: Emit, code: ShortCode, early: EarlyServer | None
+) -> AsyncIterator[Met]:
+    """Yield the side that shows *code*, for a transfer; the arguments are those of `joined`.
+
+    Raises:
+        DcsendError: as `join`.
+    """
+    with reported_first(emit):
+        made = await join(settings, emit, code, transfer_peer, early)
+        found = Met(made.peer, ANEW, lasting_joined(settings, emit, code, made.reunion))
+    try:
+        with reported_first(emit):
+            yield found
+    finally:
+        await found.close()
+        await made.close()
+
+
 async def join(
     settings: Settings,
     emit: Emit,
     code: ShortCode,
     make: Make[Peer],
     early: EarlyServer | None = None,
+    certificate: Certificate | None = None,
 ) -> Joined[Peer]:
     """Connect to the side that shows *code*.
 
@@ -113,6 +158,7 @@ async def join(
         code: what the person has entered.
         make: of `loading`: makes the connection.
         early: of this run, if another code can be entered in it.
+        certificate: ours; None for a new one.
 
     Raises:
         AuthenticationFailed: the words are wrong, or the other side is not the allocator.
@@ -134,6 +180,7 @@ async def join(
     from dcsend.session.ice_settings import servers_of
 
     is_link = "#" in settings.code
+    certificate = certificate or Certificate.generate()
 
     async def open_trickle() -> Trickle[Peer]:
         # While the server is waited for, there is time to import aiortc.
@@ -144,13 +191,16 @@ async def join(
             port=settings.port,
             addresses=settings.addresses,
             relay_only=settings.relay_only,
+            certificate=certificate,
         )
 
     opening = asyncio.create_task(open_trickle())
     mailbox: Mailbox | None = None
     try:
         mailbox, first, other = await find(settings, emit, code, early, opening)
-        return Joined(await _connect(await opening, mailbox, first, code), mailbox, other)
+        peer, fingerprint, key = await _connect(await opening, mailbox, first, code)
+        server = cast("ServerMailbox", mailbox).server
+        return Joined(peer, mailbox, other, Reunion(key, certificate, fingerprint, server))
     except BaseException as exc:
         opening.cancel()
         await asyncio.wait({opening})
@@ -164,8 +214,14 @@ async def join(
         raise
 
 
-async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code: ShortCode) -> Peer:
-    """Send our share and the offer; connect when the answer is there."""
+async def _connect(
+    trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code: ShortCode
+) -> tuple[Peer, bytes, bytes]:
+    """Send our share and the offer; connect when the answer is there.
+
+    Returns:
+        The peer, the fingerprint of its certificate, and the key for a second meeting.
+    """
     from dcsend.rendezvous.handshake import Joiner
     from dcsend.rendezvous.items import Bye
     from dcsend.session.ice_settings import turn_servers
@@ -186,10 +242,11 @@ async def _connect(trickle: Trickle[Peer], mailbox: Mailbox, first: bytes, code:
             if not isinstance(answer, Description):
                 raise RemoteProtocolError("the other side has sent no answer")
             try:
-                return await connect(trickle, answer, mailbox, joiner, early)
+                peer = await connect(trickle, answer, mailbox, joiner, early)
             except DcsendError as exc:
                 say_bye(mailbox, joiner, "error", exc.message)
                 raise
+            return peer, answer.fingerprint, joiner.again
     except TimeoutError:
         say_bye(mailbox, joiner, "interrupted")
         raise TimedOut("the other side does not answer the code", "ask for a new one") from None

@@ -94,6 +94,18 @@ class Way(Protocol):
         """Close *link*, which has not taken over."""
         ...
 
+    def lost(self) -> None:
+        """Note that the connection is interrupted."""
+        ...
+
+    def regained(self) -> None:
+        """Note that it goes on."""
+        ...
+
+    async def close(self) -> None:
+        """Accept no other connection."""
+        ...
+
 
 class LastingConnection:
     """The connections with one peer, as one; see `peers.contract.Connection`."""
@@ -165,6 +177,7 @@ class LastingConnection:
         if tasks:
             await asyncio.wait(tasks)
         await self.link.close()
+        await self._way.close()
 
     # --- for the channels
 
@@ -280,6 +293,7 @@ class LastingConnection:
         self._lost_at = self._clock() - silence
         logger.debug("interrupted: silent for %.1f s, %s", silence, self._dead)
         self._emit(Disconnected(silence, self._limit))
+        self._way.lost()
         if self._way.dials and self._renewal is None:
             self._renewal = self._spawn(self._renew())
 
@@ -291,6 +305,7 @@ class LastingConnection:
         logger.debug("connected again after %.1f s", seconds)
         self._lost_at = None
         self._emit(Reconnected(seconds))
+        self._way.regained()
         if self._way.dials and self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None

@@ -15,7 +15,7 @@ from contextlib import (
 )
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from dcsend.dtls.certificate import Certificate
 from dcsend.errors import CodeExpired, ConnectionFailed, DcsendError, TimedOut, UsageError
@@ -24,16 +24,16 @@ from dcsend.net.udp import UdpPort
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Make, Peer, transfer_peer
 from dcsend.rendezvous.servers import NONE, read_option
-from dcsend.session.arrivals import ANEW, Arrivals, Awaited, Dialed, Met
+from dcsend.session.arrivals import Arrivals, Awaited, Dialed, Met
 from dcsend.session.conclusion import reported_first
 from dcsend.session.entered import EarlyServer, Enter, WaitingOrEntered
-from dcsend.session.events import CodeReady, Emit, Event, Failed, ShortCodeReady, Warned
+from dcsend.session.events import CodeReady, Emit, Event, Failed, ShortCodeReady
 from dcsend.session.hiding import refuse_direct, require_relay, unless
 from dcsend.session.hosting import Hosting, hosting
-from dcsend.session.publishing import WATCH, Publication, Watch, canonical
+from dcsend.session.publishing import WATCH, Publication, Watch, canonical, failed_dials
 from dcsend.session.short_codes import Confirm, ShortCodes, first_code, host_in_code
 from dcsend.session.waiting import noting
-from dcsend.session.ways_back import lasting_awaited, lasting_dialed
+from dcsend.session.ways_back import lasting_awaited, lasting_dialed, lasting_joined
 from dcsend.settings import Settings, Signal
 from dcsend.signaling.dialcode import decode, ice_password, new_secret
 from dcsend.signaling.link import both_codes
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
 
 __all__ = ["by_code", "meet"]
-
-_MAX_FAILED: Final = 20
-"Failed dials that are reported each; an attacker with the code can cause fifty a second."
 
 
 @asynccontextmanager
@@ -145,8 +142,10 @@ async def _one_way(
         async with _either(settings, emit, *codes, early) as arrivals:
             yield arrivals
     elif is_short_code(settings.code):
-        async with _joined(settings, emit, transfer_peer, early) as connection:
-            yield Met(connection, ANEW)
+        from dcsend.session.joining import met  # a listener does not need it
+
+        async with met(settings, emit, read(settings.code), early) as arrivals:
+            yield arrivals
     elif settings.code:
         refuse_direct(
             settings,
@@ -164,8 +163,9 @@ async def _one_way(
             await dialed.close()
     else:
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
-            lasts = lasting_awaited(settings, emit, published[0])
-            awaited = Awaited(*published, emit, settings.deadlines.hold, lasts)
+            listener, wait, short = published
+            lasts = lasting_awaited(settings, emit, listener, short.again)
+            awaited = Awaited(listener, wait, emit, settings.deadlines.hold, lasts)
             async with aclosing(awaited):
                 yield awaited
 
@@ -190,7 +190,7 @@ async def by_code(
         finally:
             await connection.close()
     else:
-        async with _published(settings, emit, role, make, watch) as (listener, wait):
+        async with _published(settings, emit, role, make, watch) as (listener, wait, _):
             connection = await wait()
             listener.use_up()
             yield connection
@@ -255,8 +255,8 @@ async def _published(
     make: Make[Peer],
     watch: Watch,
     confirm: Confirm | None = None,
-) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]]]]:
-    """Yield a listener whose code is published, and a function that waits for its next dialer."""
+) -> AsyncIterator[tuple[Listener[Peer], Callable[[], Awaitable[Peer]], ShortCodes[Peer]]]:
+    """Yield a listener whose code is published, what waits for its next dialer, its short codes."""
     await require_relay(settings)
     code = first_code(settings) if settings.has_short_codes else None
     async with hosting(settings, emit) as page:
@@ -289,7 +289,7 @@ async def _published(
                 page.start()
                 if code:
                     showing = asyncio.create_task(short.run(code))
-                yield listener, wait
+                yield listener, wait, short
         finally:
             if showing is not None:
                 # It ends by itself then; a second cancellation would leave its mailboxes open.
@@ -345,13 +345,15 @@ async def _either(
             raise CodeExpired("the code in the link has expired")
     # A code that names no server is one for this network, where its number may be another side's.
     is_local = not (short.host or settings.server)
-    joins = partial(join, settings, emit, short, transfer_peer, early)
+    joins = partial(join, settings, emit, short, transfer_peer, early, certificate)
+    # A dial shows the addresses of this machine.
+    dialed = "" if settings.relay_only else dial_code
     async with either(
-        # A dial shows the addresses of this machine.
-        None if settings.relay_only else dial,
+        dial if dialed else None,
         None if has_expired or is_local else joins,
         emit,
         lasting=lasting_dialed(settings, emit, dial_code, certificate),
+        rejoining=lambda reunion: lasting_joined(settings, emit, short, reunion, dialed),
     ) as arrivals:
         yield arrivals
 
@@ -405,21 +407,6 @@ async def _listen(
         await listener.close()
         raise
     return listener, publication
-
-
-def failed_dials(emit: Emit) -> Callable[[DcsendError], None]:
-    """Return a function that reports failed dials: the first ones each, then one last line."""
-    count = 0
-
-    def report(error: DcsendError) -> None:
-        nonlocal count
-        count += 1
-        if count <= _MAX_FAILED:
-            emit(Warned(error.kind, error.message, error.hint))
-        elif count == _MAX_FAILED + 1:
-            emit(Warned(error.kind, "more devices with the code fail; they are not reported"))
-
-    return report
 
 
 async def _wait(listener: Listener[Peer], settings: Settings, expires: float) -> Peer:

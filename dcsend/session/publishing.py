@@ -30,9 +30,12 @@ from dcsend.session.hosting import Hosting
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import MAX_TIME, Address, DialCode, select_addresses
 
-__all__ = ["WATCH", "ChangeNotes", "Publication", "Watch", "canonical"]
+__all__ = ["WATCH", "ChangeNotes", "Publication", "Watch", "canonical", "failed_dials"]
 
 logger = logging.getLogger(__name__)
+
+_MAX_FAILED: Final = 20
+"Failed dials that are reported each; an attacker with the code can cause fifty a second."
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,3 +330,18 @@ def _about_default(own: Mapping[str, str]) -> tuple[str, str] | None:
         if others
         else "devices outside it can't reach it; --address IP names another one",
     )
+
+
+def failed_dials(emit: Emit) -> Callable[[DcsendError], None]:
+    """Return a function that reports failed dials: the first ones each, then one last line."""
+    count = 0
+
+    def report(error: DcsendError) -> None:
+        nonlocal count
+        count += 1
+        if count <= _MAX_FAILED:
+            emit(Warned(error.kind, error.message, error.hint))
+        elif count == _MAX_FAILED + 1:
+            emit(Warned(error.kind, "more devices with the code fail; they are not reported"))
+
+    return report

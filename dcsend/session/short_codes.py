@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.handshake import Allocator
     from dcsend.rendezvous.items import Item
     from dcsend.rendezvous.mailbox import Mailbox
+    from dcsend.session.meeting_again import AllocatorAgain
 
 __all__ = ["MAX_WRONG", "Confirm", "ShortCodes", "first_code", "host_in_code"]
 
@@ -137,11 +138,24 @@ class ShortCodes(Generic[Peer]):
         "Wrong codes in a row."
         self._fatal: DcsendError | None = None
         "Why the run ends with the short codes."
+        self._again: dict[bytes, bytes] = {}
+        "Keys for connecting once more, by the fingerprint of each joiner."
 
     @property
     def has_server(self) -> bool:
         """Whether the codes work outside this network: a server is named, and has not failed."""
         return self._allocation.server is not None
+
+    def again(self, fingerprint: bytes) -> AllocatorAgain[Peer] | None:
+        """Return how the joiner with this certificate connects again; None if it is no joiner."""
+        if fingerprint not in self._again:
+            return None
+        from dcsend.rendezvous.again import Again
+        from dcsend.session.meeting_again import AllocatorAgain
+
+        again = Again(self._again[fingerprint])
+        server = self._allocation.server
+        return AllocatorAgain(self._settings, self._listener, self._page, again, server)
 
     def renew_link(self) -> None:
         """Emit the present code again if a new dial code has changed its link."""
@@ -344,6 +358,7 @@ class ShortCodes(Generic[Peer]):
         try:
             if not isinstance(theirs, Description):
                 raise RemoteProtocolError("the other side has sent no offer")
+            self._again[theirs.fingerprint] = allocator.again
             trickle = await Trickle.on_listener(
                 self._listener,
                 servers_of(self._settings),

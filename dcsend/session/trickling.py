@@ -15,13 +15,12 @@ from typing import Any, Final, Protocol
 from dcsend.description import Candidate, Description
 from dcsend.errors import CodeUsed, ConnectionFailed, DcsendError
 from dcsend.peers.loading import Peer
-from dcsend.peers.trickle import Trickle
+from dcsend.peers.trickle import PATIENCE, Trickle
 from dcsend.printable import printable
 from dcsend.rendezvous.items import Bye, End, Item, Network
-from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.session.ice_settings import as_item, from_item
 
-__all__ = ["LONGEST", "Party", "connect", "refusal", "say_bye", "sending"]
+__all__ = ["LONGEST", "Carrier", "Party", "connect", "refusal", "say_bye", "sending"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,12 +47,27 @@ class Party(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """Carries the messages; a `Mailbox` is one."""
+
+    def add(self, phase: str, body: bytes) -> None:
+        """As `Mailbox.add`."""
+        ...
+
+    async def next(self) -> tuple[str, bytes]:
+        """As `Mailbox.next`."""
+        ...
+
+
 async def connect(
     trickle: Trickle[Peer],
     theirs: Description,
-    mailbox: Mailbox,
+    mailbox: Carrier,
     party: Party,
     early: Sequence[Item],
+    *,
+    longest: float = LONGEST,
+    patience: float = PATIENCE,
 ) -> Peer:
     """Connect while the peer's candidates arrive; return the connected peer.
 
@@ -63,13 +77,15 @@ async def connect(
         mailbox: for candidates of the peer.
         party: opens them.
         early: items that came with the description.
+        longest: seconds; see `LONGEST`.
+        patience: as in `Trickle.establish`.
 
     Raises:
         DcsendError: no path was found, or the peer has sent the reason why it does not connect.
     """
     end: asyncio.Future[Bye] = asyncio.get_running_loop().create_future()
     receive = asyncio.create_task(_receive(trickle, mailbox, party, early, end))
-    establish = asyncio.create_task(trickle.establish(theirs, timeout=LONGEST))
+    establish = asyncio.create_task(trickle.establish(theirs, timeout=longest, patience=patience))
     try:
         either: set[asyncio.Future[Any]] = {establish, end}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -89,7 +105,7 @@ async def connect(
 
 
 @asynccontextmanager
-async def sending(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> AsyncIterator[None]:
+async def sending(trickle: Trickle[Peer], mailbox: Carrier, party: Party) -> AsyncIterator[None]:
     """Send our candidates as they are found, while the body runs.
 
     Args:
@@ -105,7 +121,7 @@ async def sending(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> Asy
         await asyncio.wait({send})
 
 
-async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
+async def _send(trickle: Trickle[Peer], mailbox: Carrier, party: Party) -> None:
     """Send our candidates as they are found, and then the end of candidates."""
     try:
         async for candidate in trickle.outgoing():
@@ -118,7 +134,7 @@ async def _send(trickle: Trickle[Peer], mailbox: Mailbox, party: Party) -> None:
 
 async def _receive(
     trickle: Trickle[Peer],
-    mailbox: Mailbox,
+    mailbox: Carrier,
     party: Party,
     early: Sequence[Item],
     end: asyncio.Future[Bye],
@@ -146,7 +162,7 @@ async def _receive(
             return
 
 
-def say_bye(mailbox: Mailbox, party: Party, reason: str, message: str = "") -> None:
+def say_bye(mailbox: Carrier, party: Party, reason: str, message: str = "") -> None:
     """Send why this side does not connect, unless the exchange has failed: R-36."""
     clipped = message.encode()[:_MAX_MESSAGE].decode(errors="ignore").replace("\0", "")
     with contextlib.suppress(DcsendError):

@@ -1,10 +1,17 @@
-"""How a listener and the dialer that it has accepted connect again; see `lasting`."""
+"""How the two sides of a code connect again; see `lasting`.
+
+dial code:  the dialer dials the listener, which recognises its certificate
+short code: both meet in another mailbox (`meeting_again`); the listener is the same
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, cast
 
 from dcsend.dtls.certificate import Certificate
+from dcsend.errors import CodeUsed, DcsendError
 from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
 from dcsend.peers.loading import transfer_peer
@@ -12,13 +19,16 @@ from dcsend.session.arrivals import Lasting
 from dcsend.session.events import Emit
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import DialCode, decode, ice_password
+from dcsend.signaling.shortcode import ShortCode
 
 if TYPE_CHECKING:
     from dcsend.peers.listener import Listener
     from dcsend.peers.transfer import TransferConnection
-    from dcsend.session.lasting import LastingConnection, Link
+    from dcsend.session.joining import Reunion
+    from dcsend.session.lasting import LastingConnection, Link, Way
+    from dcsend.session.meeting_again import AllocatorAgain, JoinerAgain
 
-__all__ = ["Dialing", "Listening", "lasting_awaited", "lasting_dialed"]
+__all__ = ["Dialing", "Joining", "Listening", "lasting_awaited", "lasting_dialed", "lasting_joined"]
 
 
 class Listening:
@@ -26,12 +36,42 @@ class Listening:
 
     dials: Final = False
 
-    def __init__(self, listener: Listener[TransferConnection]) -> None:
+    def __init__(
+        self,
+        listener: Listener[TransferConnection],
+        again: Callable[[bytes], AllocatorAgain[TransferConnection] | None] = lambda _: None,
+    ) -> None:
+        """Take the listener.
+
+        Args:
+            listener: has the connection.
+            again: returns how the joiner with this fingerprint connects again; None for a dialer.
+        """
         self._listener = listener
+        self._find = again
+        self._again: AllocatorAgain[TransferConnection] | None = None
 
     def open(self) -> None:
         """As `Way.open`."""
         self._listener.let_return()
+        self._again = self._find(self._listener.fingerprint)
+        if self._again is not None:
+            self._again.open()
+
+    def lost(self) -> None:
+        """As `Way.lost`."""
+        if self._again is not None:
+            self._again.lost()
+
+    def regained(self) -> None:
+        """As `Way.regained`."""
+        if self._again is not None:
+            self._again.regained()
+
+    async def close(self) -> None:
+        """As `Way.close`."""
+        if self._again is not None:
+            await self._again.close()
 
     async def another(self, seen: Address | None) -> Link:
         """As `Way.another`: wherever the dialer is."""
@@ -46,18 +86,38 @@ class Listening:
         await self._listener.drop(cast("TransferConnection", link))
 
 
-class Dialing:
-    """The dialer dials the addresses in the code, and where the listener was last."""
+class Outgoing:
+    """What the sides that make connections have in common."""
 
     dials: Final = True
+
+    def open(self) -> None:
+        """As `Way.open`: this side accepts no connections."""
+
+    def lost(self) -> None:
+        """As `Way.lost`: `another` follows."""
+
+    def regained(self) -> None:
+        """As `Way.regained`: `another` is cancelled."""
+
+    def replaced(self, link: Link) -> None:
+        """As `Way.replaced`."""
+
+    async def drop(self, link: Link) -> None:
+        """As `Way.drop`."""
+        await link.close()
+
+    async def close(self) -> None:
+        """As `Way.close`."""
+
+
+class Dialing(Outgoing):
+    """The dialer dials the addresses in the code, and where the listener was last."""
 
     def __init__(self, code: DialCode, certificate: Certificate) -> None:
         """Take the code, and the certificate of the first connection."""
         self._code = code
         self._certificate = certificate
-
-    def open(self) -> None:
-        """As `Way.open`: a dialer accepts no connections."""
 
     async def another(self, seen: Address | None) -> Link:
         """As `Way.another`."""
@@ -74,12 +134,59 @@ class Dialing:
             make=transfer_peer,
         )
 
-    def replaced(self, link: Link) -> None:
-        """As `Way.replaced`."""
 
-    async def drop(self, link: Link) -> None:
-        """As `Way.drop`."""
-        await link.close()
+class Joining(Outgoing):
+    """The joiner of a short code meets the allocator again; with a link, it dials it, too."""
+
+    def __init__(self, again: JoinerAgain, dials: Dialing | None) -> None:
+        """Take what connects.
+
+        Args:
+            again: by the short code.
+            dials: by the dial code of the link; None without one.
+        """
+        self._again = again
+        self._dials = dials
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def another(self, seen: Address | None) -> Link:
+        """As `Way.another`: by whichever way is first."""
+        tasks: set[asyncio.Task[Link]] = {asyncio.ensure_future(way) for way in self._again.ways()}
+        if self._dials is not None:
+            tasks.add(asyncio.create_task(self._dials.another(seen)))
+        pending = tasks
+        error: DcsendError = CodeUsed("there is no way to connect again")
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    try:
+                        link = task.result()
+                    except DcsendError as exc:
+                        error = exc
+                    else:
+                        tasks.discard(task)
+                        return link
+            raise error
+        finally:
+            closing = asyncio.create_task(_discard(tasks))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """As `Way.close`."""
+        if self._closing:
+            await asyncio.wait(self._closing)
+        await self._again.close()
+
+
+async def _discard(tasks: set[asyncio.Task[Link]]) -> None:
+    """End attempts, and close the connections that they have made."""
+    for task in tasks:
+        task.cancel()
+    for made in await asyncio.gather(*tasks, return_exceptions=True):
+        if not isinstance(made, BaseException):
+            await made.close()
 
 
 def lasting_dialed(
@@ -93,30 +200,57 @@ def lasting_dialed(
         code: that is dialed.
         certificate: of all its connections.
     """
-    if not settings.reconnect:
-        return None
+    return _lasting(settings, emit, lambda: Dialing(decode(code), certificate))
 
-    def lasting(connection: Connection) -> LastingConnection:
-        from dcsend.session.lasting import LastingConnection
 
-        way = Dialing(decode(code), certificate)
-        return LastingConnection(cast("Link", connection), way, emit, settings.reconnect)
+def lasting_joined(
+    settings: Settings, emit: Emit, code: ShortCode, reunion: Reunion, dial_code: str = ""
+) -> Lasting | None:
+    """Return the same for the joiner of a short code.
 
-    return lasting
+    Args:
+        settings: of the run.
+        emit: gets the interruptions.
+        code: that was entered.
+        reunion: of the first connection.
+        dial_code: of the same side, if the link has one that may be dialed.
+    """
+
+    def way() -> Joining:
+        from dcsend.rendezvous.again import Again
+        from dcsend.rendezvous.servers import read_option, server_at
+        from dcsend.session.meeting_again import JoinerAgain
+
+        named = server_at(code.host) if code.host else read_option(settings.server or "none")
+        servers = [reunion.server]
+        if named is not None and named != reunion.server:
+            servers.append(named)
+        joiner = JoinerAgain(
+            settings, Again(reunion.key), reunion.certificate, reunion.fingerprint, servers
+        )
+        dials = Dialing(decode(dial_code), reunion.certificate) if dial_code else None
+        return Joining(joiner, dials)
+
+    return _lasting(settings, emit, way)
 
 
 def lasting_awaited(
-    settings: Settings, emit: Emit, listener: Listener[TransferConnection]
+    settings: Settings,
+    emit: Emit,
+    listener: Listener[TransferConnection],
+    again: Callable[[bytes], AllocatorAgain[TransferConnection] | None],
 ) -> Lasting | None:
-    """Return the same for the connections to a listener."""
+    """Return the same for the connections to a listener; *again* is that of `Listening`."""
+    return _lasting(settings, emit, lambda: Listening(listener, again))
+
+
+def _lasting(settings: Settings, emit: Emit, way: Callable[[], Way]) -> Lasting | None:
     if not settings.reconnect:
         return None
 
     def lasting(connection: Connection) -> LastingConnection:
         from dcsend.session.lasting import LastingConnection
 
-        return LastingConnection(
-            cast("Link", connection), Listening(listener), emit, settings.reconnect
-        )
+        return LastingConnection(cast("Link", connection), way(), emit, settings.reconnect)
 
     return lasting

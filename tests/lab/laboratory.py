@@ -287,8 +287,8 @@ class Lab:
         self.net.apply(router)
         self.forget(host)
 
-    def roam(self, host: Host) -> None:
-        """Change a host from its network to a mobile one, with a symmetric translator.
+    def roam(self, host: Host, nat: Nat = Nat.SYMMETRIC) -> None:
+        """Change a host from its network to a mobile one, with a symmetric translator or another.
 
         As clients of DHCP do, it loses its address with the old network.
         """
@@ -298,7 +298,7 @@ class Lab:
                 f"address flush dev {plug.interface}",
                 f"link set {plug.interface} down",
             )
-        mobile = self.net.router("mobile", Site(hosts="", nat=Nat.SYMMETRIC), 4, "100.70.0")
+        mobile = self.net.router("mobile", Site(hosts="", nat=nat), 4, "100.70.0")
         self.net.connect(mobile, "mobile", 4)
         self.net.plugs[host.namespace] = []
         host.ipv4, host.ipv6 = self.net.plug(host.namespace, mobile, "wwan0")

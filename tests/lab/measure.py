@@ -40,6 +40,7 @@ _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
     "another port": (0,),
     "another address": (0,),
     "another network": (0,),
+    "both moved": (0,),
 }
 "Seconds of each kind of outage."
 
@@ -162,7 +163,7 @@ def _outages(results: Results) -> str:
         for event in EVENTS
         for seconds in _LENGTHS[event]
         for kind in kinds
-        if not event.endswith("asleep") or kind in KINDS
+        if _is_possible(kind, event)
     ]
     with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
         became = dict(zip(cases, pool.map(lambda case: _kept(results, case), cases), strict=True))
@@ -172,7 +173,7 @@ def _outages(results: Results) -> str:
         "Host a is behind NAT, b has a public address; 8 Mbit/s. Numbers are seconds without "
         "progress. *silent*: all packets are lost; *down*: the interface of a is switched off; "
         "*asleep*: the program on a is stopped, *other asleep*: that on b; *away*: a has no "
-        "network, and then another one;",
+        "network, and then another one; *both moved*: both get another address at once;",
         "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
         "assigns others.",
         results.conditions(("outages ",)),
@@ -190,6 +191,13 @@ def _outages(results: Results) -> str:
             length = f" {seconds:g} s" if seconds else ""
             lines.append(f"| {event}{length} | {shown} |")
     return "\n".join(lines) + "\n"
+
+
+def _is_possible(kind: str, event: str) -> bool:
+    """Return whether a transfer can survive an event; a browser can't be put to sleep here."""
+    if event == "both moved":
+        return kind.startswith("joins")
+    return not event.endswith("asleep") or kind in KINDS
 
 
 def _kept(results: Results, case: tuple[str, str, float]) -> str:

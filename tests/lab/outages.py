@@ -18,6 +18,7 @@ from typing import Final
 
 from tests.lab.laboratory import Lab
 from tests.lab.pages import answered, page_on
+from tests.lab.topologies import Nat
 from tests.support.netns import Host
 from tests.support.page import from_disk, random_file
 from tests.support.processes import PATIENCE, Event, Program
@@ -60,6 +61,14 @@ def _away(lab: Lab) -> Iterator[None]:
     lab.roam(lab.a)
 
 
+@contextmanager
+def _both_moved(lab: Lab) -> Iterator[None]:
+    """Give both sides another address, at once."""
+    lab.move(lab.a)
+    lab.roam(lab.b, Nat.PORT)
+    yield
+
+
 EVENTS: Final[Mapping[str, Happening]] = {
     "silent": lambda lab, *_: lab.silent(lab.a),
     "down": lambda lab, *_: lab.down(lab.a),
@@ -70,11 +79,12 @@ EVENTS: Final[Mapping[str, Happening]] = {
     "another port": lambda lab, *_: _at_once(lab.rebind, lab.a),
     "another address": lambda lab, *_: _at_once(lab.move, lab.a),
     "another network": lambda lab, *_: _at_once(lab.roam, lab.a),
+    "both moved": lambda lab, *_: _both_moved(lab),
 }
 """The outages: all packets are lost without an error; the interface of `a` is down; the program on
 `a` is stopped, or that on `b`; `a` has no network and then another one; the translator loses its
 mappings and assigns the same ports, or others; it gets another public address; `a` changes to a
-mobile network."""
+mobile network; it gets another public address and `b` changes to a mobile network, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,18 @@ def _dial_and_receive(lab: Lab, film: Path, out: Path) -> tuple[Program, Program
     return lab.receive(lab.a, b.code, out), b
 
 
+def _join_and_send(lab: Lab, film: Path, out: Path) -> tuple[Program, Program]:
+    server = ("--server", lab.rendezvous())
+    b = lab.receive(lab.b, "", out, *server)
+    return lab.send(lab.a, film, "--to", b.event("short_code")["code"], *server), b
+
+
+def _join_and_receive(lab: Lab, film: Path, out: Path) -> tuple[Program, Program]:
+    server = ("--server", lab.rendezvous())
+    b = lab.send(lab.b, film, *server)
+    return lab.receive(lab.a, b.event("short_code")["code"], out, *server), b
+
+
 def _answer_and_receive(lab: Lab, film: Path, out: Path) -> tuple[Program, Program]:
     b = lab.send(lab.b, film, "--signal", "sdp", stdin=subprocess.PIPE)
     a = lab.receive(lab.a, _description(b), out, "--signal", "sdp")
@@ -116,6 +138,8 @@ KINDS: Final[Mapping[str, Callable[[Lab, Path, Path], tuple[Program, Program]]]]
     "dials and sends": _dial_and_send,
     "dials and receives": _dial_and_receive,
     "answers and receives": _answer_and_receive,
+    "joins and sends": _join_and_send,
+    "joins and receives": _join_and_receive,
 }
 "What `a` does."
 
@@ -131,7 +155,7 @@ def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
         if kind in PAGES:
             return asyncio.run(_page_story(lab, kind, event, seconds, film))
         a, b = KINDS[kind](lab, film, folder / "out")
-        watched = b if kind == "dials and sends" else a
+        watched = b if kind.endswith("sends") else a
         start = _happen(lab, watched, event, seconds, a, b)
         story = _story((a, b), watched, start)
         if story.statuses == (0, 0):

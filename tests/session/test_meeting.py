@@ -18,8 +18,8 @@ from dcsend.peers.contract import Connection
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.session.events import CodeReady, DescriptionReady, Event, Failed, Warned
-from dcsend.session.meeting import failed_dials, meet
-from dcsend.session.publishing import chosen_addresses
+from dcsend.session.meeting import meet
+from dcsend.session.publishing import chosen_addresses, failed_dials
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 from dcsend.signaling.dialcode import decode

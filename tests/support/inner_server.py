@@ -46,7 +46,7 @@ class InnerServer:
         count = "SELECT count(*) AS count FROM "
         return sum(self._database.execute(count + name).fetchone()["count"] for name in tables)
 
-    async def _connect(self, server: Server, timeout: float) -> _Socket:
+    async def _connect(self, server: Server, timeout: float, reach: float | None) -> _Socket:
         return _Socket(self._factory, self.passed)
 
 

@@ -110,6 +110,15 @@ class DialerWay:
         """Close it."""
         await link.close()
 
+    def lost(self) -> None:
+        """Do nothing."""
+
+    def regained(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
+
 
 class ListenerWay(DialerWay):
     """The listener's side."""
