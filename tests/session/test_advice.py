@@ -11,7 +11,7 @@ from dcsend.entry import Entry, Existing, LeftOut
 from dcsend.errors import ConnectionFailed, DcsendError, Interrupted, PartlyDone, PeerRefused
 from dcsend.peers.contract import ConnectionLost
 from dcsend.session.advice import how_to_go_on
-from dcsend.session.arrivals import ANEW, Met
+from dcsend.session.arrivals import Met
 from dcsend.session.conclusion import conclude
 from dcsend.session.events import Event, Failed, FileFinished
 from dcsend.session.outcome import BOTH_READY, Tally
@@ -80,14 +80,13 @@ def test_advice_fits_what_is_complete(
         assert how_to_go_on(settings, role, tally, error) == words
 
 
-@pytest.mark.parametrize("anew", ["both sides need a new code", ANEW])
-async def test_advice_after_a_loss_names_what_is_not_made_again(anew: str) -> None:
+async def test_advice_after_a_loss_names_what_is_not_made_again() -> None:
     tally = tally_of()
-    met = Met(connected_pair()[0], anew)
+    met = Met(connected_pair()[0])
     tally.meet(met.once)
     lost = how_to_go_on(LISTENS, "receiver", tally, ConnectionLost("it was lost"))
     assert lost == f"{met.once}; to continue, run this:\ndcsend receive"
-    assert met.once.startswith("with a short code" if anew == ANEW else "with two codes")
+    assert met.once.startswith("with two codes")
     closed = how_to_go_on(LISTENS, "receiver", tally, ConnectionFailed("it was closed"))
     assert closed == "to continue, run this:\ndcsend receive"
 
