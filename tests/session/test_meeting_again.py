@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,9 @@ from typing import cast
 import pytest
 
 from dcsend.dtls.certificate import Certificate
+from dcsend.errors import ConnectionFailed
 from dcsend.peers.transfer import TransferConnection
+from dcsend.peers.trickle import Trickle
 from dcsend.rendezvous import attempts as attempts_module
 from dcsend.rendezvous.again import Again, AgainJoiner
 from dcsend.rendezvous.servers import Server, local_server
@@ -19,17 +22,20 @@ from dcsend.rendezvous.wire import tagged
 from dcsend.session import meeting_again
 from dcsend.session.hosting import hosting
 from dcsend.session.meeting_again import AllocatorAgain, JoinerAgain
-from dcsend.session.ways_back import Joining, Listening
+from dcsend.session.ways_back import Dialing, Joining, Listening
 from dcsend.settings import Settings
+from dcsend.signaling.address import Address as CodeAddress
+from dcsend.signaling.dialcode import DialCode, ice_password
 from tests.rendezvous.shortcodes import OFFER
 from tests.support.load import slowness
 from tests.support.mailbox_server import StockServer
-from tests.support.peers import LOCAL, Published, published, transfer
+from tests.support.peers import LOCAL, PASSWORD, Published, published, transfer, until
 from tests.support.trickling import allocating, connect, joining
 
 pytestmark = [pytest.mark.usefixtures("nothing_raised"), pytest.mark.full]
 
 AGAIN = Again(bytes(range(32)))
+SECRET = bytes(range(16))
 SETTINGS = Settings(addresses=[LOCAL], stun=(), mdns=True)
 
 
@@ -74,10 +80,12 @@ class Pair:
 
 
 @asynccontextmanager
-async def connected(server: Server | None) -> AsyncIterator[Pair]:
+async def connected(
+    server: Server | None, settings: Settings = SETTINGS, password: str = PASSWORD
+) -> AsyncIterator[Pair]:
     """Yield both sides; the allocator waits on *server*, and serves a mailbox, too."""
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(published())
+        here = await stack.enter_async_context(published(password=password))
         certificate = Certificate.generate()
         joiner = await stack.enter_async_context(joining(certificate=certificate))
         made = await connect(joiner, await allocating(here))
@@ -90,7 +98,7 @@ async def connected(server: Server | None) -> AsyncIterator[Pair]:
 
         def again(fingerprint: bytes) -> AllocatorAgain[TransferConnection]:
             assert fingerprint == certificate.fingerprint
-            return AllocatorAgain(SETTINGS, here.listener, page, AGAIN, server)
+            return AllocatorAgain(settings, here.listener, page, AGAIN, server)
 
         listening = Listening(here.listener, again)
         listening.open()
@@ -210,3 +218,56 @@ async def test_end_of_the_interruption_ends_all_attempts(stock_server: StockServ
         other, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
         assert await other.posted() is None
         await other.close("happy")
+
+
+async def test_joiner_with_a_link_dials_where_the_mailbox_can_not_be_reached() -> None:
+    async with connected(None, password=ice_password(SECRET)) as pair:
+        code = DialCode(
+            SECRET,
+            pair.here.certificate.fingerprint,
+            pair.here.number,
+            (CodeAddress(LOCAL, pair.here.number),),
+            int(time.time()) + 60,
+        )
+        joins = pair.joins(local_server([LOCAL], 9))
+        way = Joining(joins._again, Dialing(code, pair.certificate))
+        pair.stack.push_async_callback(way.close)
+        ours, theirs = await pair.meet(way)
+        await transfer(ours, theirs, 3)
+
+
+async def test_hidden_addresses_stay_hidden(
+    stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock_server.start()
+    hides: list[object] = []
+
+    async def refused(*arguments: object, **options: object) -> object:
+        hides.append(options["relay_only"])
+        raise ConnectionFailed("no attempt in this test")
+
+    hidden = replace(SETTINGS, relay_only=True)
+    async with connected(stock_server.server, hidden) as pair:
+        pair.listening.lost()
+        for name in ("open", "on_listener"):
+            monkeypatch.setattr(Trickle, name, refused)
+        joiner = JoinerAgain(
+            hidden,
+            AGAIN,
+            pair.certificate,
+            pair.here.certificate.fingerprint,
+            [stock_server.server],
+        )
+        (way,) = joiner.ways()  # not in this network
+        joining_again = asyncio.ensure_future(way)
+        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
+        name, a0 = await mailbox.next()
+        offer = replace(OFFER, fingerprint=pair.certificate.fingerprint)
+        mailbox.add(f"b0.{tagged(name)[1]}", AgainJoiner(AGAIN).join(a0, [offer])[1])
+        await until(lambda: len(hides) >= 2)
+        assert set(hides) == {True}
+        assert not pair.listening._again or not pair.listening._again._port
+        joining_again.cancel()
+        await asyncio.wait({joining_again})
+        await joiner.close()
+        await mailbox.close("happy")
