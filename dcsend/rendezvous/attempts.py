@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -29,9 +30,9 @@ _OPEN: Final = 8.0
 _REACH: Final = 2.0
 "Seconds until TCP must be connected; a lost SYN is repeated after one."
 _OFTEN: Final = 0.7
-"Seconds between two attempts to connect, on average, in the first `_EAGER` ones."
+"Seconds between two attempts to connect, on average, in the first `_EAGER` seconds."
 _SELDOM: Final = 3.5
-_EAGER: Final = 60
+_EAGER: Final = 120.0
 _KEPT: Final = 2
 "Attempts of which an allocator keeps the messages: the joiner may still read the last one but one."
 _MAX_SIZE: Final = 150
@@ -40,10 +41,10 @@ _MAX_SIZE: Final = 150
 
 def _pauses() -> Iterator[float]:
     """Yield pauses of at most 2 s for two minutes, and then of at most 5 s, without an end."""
-    for _ in range(_EAGER):
-        yield _OFTEN * random.uniform(0.5, 1.5)
+    begin = time.monotonic()
     while True:
-        yield _SELDOM * random.uniform(0.6, 1.4)
+        is_eager = time.monotonic() < begin + _EAGER
+        yield (_OFTEN if is_eager else _SELDOM) * random.uniform(0.6, 1.4)
 
 
 class AgainClient(MailboxClient):

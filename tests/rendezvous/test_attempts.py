@@ -183,6 +183,18 @@ async def test_newest_offer_is_taken_and_none_twice() -> None:
     reading.cancel()
 
 
+def test_pauses_are_short_for_two_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("dcsend.rendezvous.attempts.time.monotonic", lambda: now)
+    pauses = module._pauses()
+    while now < 1120:
+        pause = next(pauses)
+        assert pause <= 2
+        now += pause
+    later = [next(pauses) for _ in range(100)]
+    assert 2 < max(later) <= 5
+
+
 # --- the mailbox that an allocator serves
 
 
