@@ -194,10 +194,10 @@ def _outages(results: Results) -> str:
 
 
 def _is_possible(kind: str, event: str) -> bool:
-    """Return whether a transfer can survive an event; a browser can't be put to sleep here."""
+    """Return whether a transfer can survive an event."""
     if event == "both moved":
         return kind.startswith("joins")
-    return not event.endswith("asleep") or kind in KINDS
+    return kind in KINDS or event != "other asleep"
 
 
 def _kept(results: Results, case: tuple[str, str, float]) -> str:

@@ -19,6 +19,7 @@ from typing import Final
 from tests.lab.laboratory import Lab
 from tests.lab.pages import answered, page_on
 from tests.lab.topologies import Nat
+from tests.support.browsers import Browser
 from tests.support.netns import Host
 from tests.support.page import from_disk, random_file
 from tests.support.processes import PATIENCE, Event, Program
@@ -34,14 +35,27 @@ _SIZE: Final = 5_000_000
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
 
-Happening = Callable[[Lab, Program | None, Program], AbstractContextManager[None]]
-"Gets the laboratory, the program of `a` unless it is a browser, and that of `b`."
+
+class _Processes:
+    """Those of a browser, which are stopped as one program is."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.process = self
+        self._browser = browser
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to each of them."""
+        for process in self._browser.processes():
+            process.send_signal(number)
+
+
+Happening = Callable[[Lab, Program | _Processes, Program], AbstractContextManager[None]]
+"Gets the laboratory, the program of `a` or its browser, and the program of `b`."
 
 
 @contextmanager
-def _asleep(program: Program | None) -> Iterator[None]:
-    """Stop a program, as when its computer sleeps."""
-    assert program is not None, "a browser can't be put to sleep here"
+def _asleep(program: Program | _Processes) -> Iterator[None]:
+    """Stop a program, as when its computer sleeps, or its phone is locked."""
     program.process.send_signal(signal.SIGSTOP)
     yield
     program.process.send_signal(signal.SIGCONT)
@@ -144,16 +158,16 @@ KINDS: Final[Mapping[str, Callable[[Lab, Path, Path], tuple[Program, Program]]]]
 "What `a` does."
 
 
-PAGES: Final = ("page dials and receives", "page stays, a sends")
+PAGES: Final = ("page dials and receives", "page dials and sends", "page stays, a sends")
 "The browser is on `a`, or on `b`, which then made the first of two codes."
 
 
-def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
+def story(kind: str, event: str, seconds: float, folder: Path, browser: str = "chromium") -> Story:
     """Run a transfer with an outage of *seconds*; return its result."""
     film = random_file(folder / "film", _SIZE)
     with Lab("restricted-public", rate=_RATE) as lab:
         if kind in PAGES:
-            return asyncio.run(_page_story(lab, kind, event, seconds, film))
+            return asyncio.run(_page_story(lab, kind, event, seconds, film, browser))
         a, b = KINDS[kind](lab, film, folder / "out")
         watched = b if kind.endswith("sends") else a
         start = _happen(lab, watched, event, seconds, a, b)
@@ -163,17 +177,27 @@ def story(kind: str, event: str, seconds: float, folder: Path) -> Story:
         return story
 
 
-async def _page_story(lab: Lab, kind: str, event: str, seconds: float, film: Path) -> Story:
-    stays = kind == "page stays, a sends"
-    async with page_on(lab, film.parent, host=lab.b if stays else lab.a) as page:
+async def _page_story(
+    lab: Lab, kind: str, event: str, seconds: float, film: Path, browser: str
+) -> Story:
+    stays, sends = kind == "page stays, a sends", kind == "page dials and sends"
+    async with page_on(lab, film.parent, browser, host=lab.b if stays else lab.a) as page:
         if stays:
             sender = await answered(lab, page, film)
+        elif sends:
+            sender = await asyncio.to_thread(lab.receive, lab.b, "", film.parent / "out")
+            link = (await asyncio.to_thread(sender.event, "code"))["link"]
+            await page.open(from_disk(film.parent, link))
         else:
             sender = await asyncio.to_thread(lab.send, lab.b, film)
             link = (await asyncio.to_thread(sender.event, "code"))["link"]
             await page.open(from_disk(film.parent, link))
-        await page.accept("memory")
-        mover = sender if stays else None
+        if sends:
+            await page.choose(film)
+            await page.tab.click("#send")
+        else:
+            await page.accept("memory")
+        mover = sender if stays else _Processes(page.tab.browser)
         start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover, sender)
         state = await page.until("done", "failed", timeout=_PATIENCE)
         shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
@@ -188,7 +212,7 @@ def _happen(
     watched: Program,
     event: str,
     seconds: float,
-    program: Program | None,
+    program: Program | _Processes,
     other: Program,
 ) -> float:
     """Wait until the transfer is in progress, and cause the outage; return its begin."""

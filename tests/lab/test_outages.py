@@ -68,6 +68,14 @@ WITH_A_PAGE: Final = (
 )
 "Chromium follows a terminal that changes its network: a controlling side does."
 
+PAGE_AGAIN: Final = (
+    ("page dials and receives", "silent", 20.0, "chromium"),
+    ("page dials and sends", "silent", 20.0, "firefox"),
+    ("page dials and receives", "asleep", 35.0, "chromium"),
+)
+"""The browser has given the connection up by then, or the terminal has: the page dials again. A
+locked phone stops a browser, too."""
+
 Stories = Mapping[tuple[str, str, float], Future[Story]]
 
 
@@ -114,3 +122,20 @@ def test_transfer_with_a_browser_goes_on_after_a_short_outage(
     became = story(kind, event, seconds, tmp_path)
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + PAGE_SOON * slowness(), became
+
+
+def test_page_dials_again_after_its_connection_was_given_up(tmp_path: Path) -> None:
+    for *_, browser in PAGE_AGAIN:
+        require(browser)
+    folders = [tmp_path / str(number) for number in range(len(PAGE_AGAIN))]
+    for folder in folders:
+        folder.mkdir()
+    with ThreadPoolExecutor(len(PAGE_AGAIN)) as pool:
+        stories = [
+            pool.submit(story, kind, event, seconds, folder, browser)
+            for (kind, event, seconds, browser), folder in zip(PAGE_AGAIN, folders, strict=True)
+        ]
+    for (_, _, seconds, _), work in zip(PAGE_AGAIN, stories, strict=True):
+        became = work.result()
+        assert became.statuses == (0, 0), became
+        assert became.stall <= seconds + PAGE_SOON * slowness(), became

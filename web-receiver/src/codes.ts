@@ -4,11 +4,12 @@
  */
 import type { Shown } from "./display/showing.ts";
 import { MalformedCode, UsageError } from "./errors.ts";
-import { dial } from "./peers/browser.ts";
+import { dial, newCertificate } from "./peers/browser.ts";
 import { isPublic } from "./peers/reasons.ts";
 import { fitsInCode, ownServer, readOption, type Server } from "./rendezvous/servers.ts";
 import { type Connect, either } from "./session/either.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
+import { LastingConnection } from "./session/lasting.ts";
 import { decode, icePassword } from "./signaling/dialcode.ts";
 import { bothCodes } from "./signaling/link.ts";
 import { completed, isShortCode, read, type ShortCode } from "./signaling/shortcode.ts";
@@ -96,7 +97,15 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
   const { addresses, fingerprint, secret, expires } = decode(text);
   const target = { addresses, fingerprint, password: icePassword(secret) };
   const server = location.hostname.replace(/^\[|\]$/g, "");
-  return { connect: (signal) => dial(target, { server, signal }), expires, left: "" };
+  const connect = async (signal: AbortSignal) => {
+    // The listener recognises this side by its certificate.
+    const certificate = await newCertificate();
+    const options = { server, certificate };
+    return new LastingConnection(await dial(target, { ...options, signal }), (timeout, ended) =>
+      dial(target, { ...options, timeout, signal: ended }),
+    );
+  };
+  return { connect, expires, left: "" };
 }
 
 /** Return how the short code of a link with both connects; null if this page names no server. */

@@ -201,9 +201,9 @@ export class Display implements Questions {
     else if (event.type === "text") this.#text(event);
     else if (event.type === "failed") this.#error = event.error;
     else if (event.type === "done") this.#done(event);
-    else if (event.kind === "silent") {
+    else if (event.kind === "silent" || event.kind === "interrupted") {
       this.#silent = true;
-      showText("notice", strings.silent);
+      showText("notice", strings[event.kind]);
     } else {
       this.#silent = false;
       this.note(event.message, event.hint);

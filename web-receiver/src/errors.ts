@@ -68,6 +68,9 @@ export class ConnectionFailed extends DcsendError {
   override readonly kind: ErrorKind = "connection";
 }
 
+/** It was lost, and neither side has closed it. */
+export class ConnectionLost extends ConnectionFailed {}
+
 /** Received bytes differ from the sent ones. */
 export class IntegrityError extends DcsendError {
   override readonly kind: ErrorKind = "integrity";

@@ -163,6 +163,8 @@ export const strings = {
   rate: (size: string) => `${size}/s`,
   silent:
     "No messages from the other side. If that lasts, the transfer ends after half a minute at most.",
+  interrupted:
+    "The connection was lost. This page tries to connect again, for ten minutes at most.",
   checking: "verifying and saving the rest",
   willNotify: "You will be notified",
   wontNotify: "The browser does not allow notifications",

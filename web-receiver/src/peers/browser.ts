@@ -5,7 +5,7 @@
 import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { answer, type DialTarget } from "./answer.ts";
 import { BrowserConnection, type NewPeer, ownPeerConnection } from "./connection.ts";
-import type { Connection } from "./contract.ts";
+import type { Connection, Link } from "./contract.ts";
 import { isConnected, type RemoteAddress } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 
@@ -28,10 +28,18 @@ export const GATHERING = 2.5;
 /** The same with a TURN server, until there is a relayed candidate: TLS takes round trips. */
 export const RELAYING = 4;
 
+/** Make a certificate for several connections; undefined where the browser has no WebRTC. */
+export async function newCertificate(): Promise<RTCCertificate | undefined> {
+  const parameters = { name: "ECDSA", namedCurve: "P-256" };
+  return globalThis.RTCPeerConnection?.generateCertificate(parameters);
+}
+
 /** Options of a dial. */
 export interface DialOptions {
   /** Seconds until it is given up. */
   readonly timeout?: number;
+  /** Of this side; a new one by default. */
+  readonly certificate?: RTCCertificate | undefined;
   /** The host that has served this page; used to explain a failure. */
   readonly server?: string;
   /** Ends an attempt that has not succeeded yet; without effect afterwards. */
@@ -46,14 +54,15 @@ export interface DialOptions {
  * Rejects with CodeUsed where the browser shows that the listener has refused the code, otherwise
  * with ConnectionFailed, whose message has what is known; the connection is closed then.
  */
-export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Connection> {
+export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Link> {
   const { timeout = DIAL, server = "", signal, peerConnection = ownPeerConnection } = options;
+  const certificates = options.certificate && [options.certificate];
   let connection: BrowserConnection | undefined;
   const abort = () => connection?.close();
   let silent: ReturnType<typeof setTimeout> | undefined;
   try {
     // No server and no trickle ICE: the listener's address is in the code, ours in our checks.
-    const peer = peerConnection({ iceServers: [] });
+    const peer = peerConnection({ iceServers: [], ...(certificates && { certificates }) });
     connection = new BrowserConnection(peer);
     silent = setTimeout(() => {
       if (!isConnected({ ice: peer.iceConnectionState })) abort();

@@ -4,10 +4,10 @@
  * The local description is used exactly as the browser made it: Chromium is going to refuse any
  * other.
  */
-import { ConnectionFailed } from "../errors.ts";
+import { ConnectionFailed, ConnectionLost } from "../errors.ts";
 import { MAX_MESSAGE_SIZE } from "./answer.ts";
 import { BrowserChannel } from "./channel.ts";
-import { type Connection, LABELS, type Label, type Route } from "./contract.ts";
+import { LABELS, type Label, type Link, type Route } from "./contract.ts";
 import { type Facts, failure } from "./reasons.ts";
 
 /** The facts that the attempt itself does not find out. */
@@ -52,7 +52,7 @@ export const ownPeerConnection: NewPeer = (configuration) => {
 };
 
 /** One RTCPeerConnection, from the offer to its end. */
-export class BrowserConnection implements Connection {
+export class BrowserConnection implements Link {
   readonly #channels: Partial<Record<Label, BrowserChannel>> = {};
   readonly #peer: RTCPeerConnection;
   /** Called at each event that may decide the attempt. */
@@ -62,6 +62,8 @@ export class BrowserConnection implements Connection {
    * is not known here; without effect unless `open` is waiting.
    */
   giveUp: (said?: string) => void = () => {};
+  #watched = () => {};
+
   /** `opens`: whether this side opens the channels, as the side does that makes the offer. */
   constructor(peer: RTCPeerConnection, opens = true) {
     this.#peer = peer;
@@ -69,11 +71,22 @@ export class BrowserConnection implements Connection {
       // The order that the listener expects.
       for (const label of LABELS) this.#add(label, peer.createDataChannel(label));
     } else peer.ondatachannel = ({ channel }) => this.#opened(channel);
-    peer.oniceconnectionstatechange = () => this.#changed();
+    peer.oniceconnectionstatechange = () => {
+      this.#changed();
+      this.#watched();
+    };
     peer.onconnectionstatechange = () => {
       if (OVER.test(peer.connectionState)) this.#end();
       this.#changed();
     };
+  }
+
+  watch(changed: () => void): void {
+    this.#watched = changed;
+  }
+
+  get isSilent(): boolean {
+    return /disconnected|failed/.test(this.#peer.iceConnectionState);
   }
 
   /** All channels, once they are open. */
@@ -187,9 +200,9 @@ export class BrowserConnection implements Connection {
   /** End all channels soon, and `first`, the one whose end was noticed, at once. */
   #end(first?: BrowserChannel): void {
     const isLost = this.#peer.connectionState !== "connected";
-    const reason = new ConnectionFailed(
-      isLost ? "the connection was lost" : "the other side closed the connection",
-    );
+    const reason = isLost
+      ? new ConnectionLost("the connection was lost")
+      : new ConnectionFailed("the other side closed the connection");
     first?.end(reason);
     setTimeout(() => {
       for (const channel of Object.values(this.#channels)) channel.end(reason);

@@ -56,9 +56,23 @@ export interface Route {
 
 /** A connected peer. */
 export interface Connection {
+  /** Features that it adds to Hello. */
+  readonly features?: readonly string[];
+  /** Whether the peer can't be heard at the moment, and may be again. */
+  readonly isInterrupted?: boolean;
+  /** Note that the transfer is accepted. */
+  accepted?(): void;
   readonly channels: Readonly<Record<Label, Channel>>;
   /** Return the path that is used now. */
   route(): Promise<Route>;
   /** End the connection at once, and drop what is buffered; idempotent. */
   close(): void;
+}
+
+/** One of the connections of `session/lasting.ts`. */
+export interface Link extends Connection {
+  /** Whether the peer has not answered for some seconds. */
+  readonly isSilent: boolean;
+  /** Call `changed` when that may have changed. */
+  watch(changed: () => void): void;
 }

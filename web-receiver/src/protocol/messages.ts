@@ -33,6 +33,8 @@ import {
 export const BROWSER = "browser";
 /** Feature of a sender that sends bytes again which were changed on the receiver's disk. */
 export const AGAIN = "again";
+/** Feature of a side that can go on over another connection. */
+export const RECONNECT = "reconnect";
 export const ROLES = ["sender", "receiver"] as const;
 export const SKIP_REASONS = [
   "exists",
@@ -231,6 +233,16 @@ export function peekRole(message: string | Uint8Array): Role {
   const hello = typeof message === "string" ? decode(message) : null;
   if (hello?.type === "hello") return hello.role;
   throw new RemoteProtocolError("the first message is no hello");
+}
+
+/** Return the features of a peer from its first message; none if that is not a Hello. */
+export function helloFeatures(message: string | Uint8Array): readonly string[] {
+  try {
+    const hello = typeof message === "string" ? decode(message) : null;
+    return hello?.type === "hello" ? hello.features : [];
+  } catch {
+    return []; // the protocol reports it
+  }
 }
 
 /** Return the highest version that both sides support. Throws IncompatibleVersion: none. */

@@ -123,18 +123,18 @@ export abstract class Side {
   }
 
   /**
-   * Queue Hello; call it once, when the control channel is open.
+   * Queue Hello, with more `features`; call it once, when the control channel is open.
    *
    * Throws LocalProtocolError: it was called before.
    */
-  start(): void {
+  start(features: readonly string[] = []): void {
     this.step("start");
     this.send({
       type: "hello",
       versions: limits.VERSIONS,
       agent: this.#agent,
       role: this.#role,
-      features: this.#role === "sender" ? [BROWSER, AGAIN] : [BROWSER],
+      features: [BROWSER, ...(this.#role === "sender" ? [AGAIN] : []), ...features],
       maxFrame: limits.MAX_FRAME,
       name: this.#name,
     });

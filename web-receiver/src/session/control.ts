@@ -72,7 +72,7 @@ export class Control {
    * `taken` is called after each message. Rejects with a DcsendError.
    */
   follow(handle: (event: Event) => boolean, taken: () => void): Promise<void> {
-    this.#side.start();
+    this.#side.start(this.#peer.connection.features);
     this.#followed = this.#follow(handle, taken);
     return this.#followed;
   }

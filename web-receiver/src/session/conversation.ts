@@ -54,6 +54,7 @@ export interface TransferHalf {
 
 /** The text channel of one connection, the peer's deadlines, and how a transfer ends. */
 export class Conversation {
+  readonly #connection: Connection;
   readonly #text: Channel;
   readonly #tally: Tally;
   readonly #now: () => number;
@@ -69,6 +70,7 @@ export class Conversation {
     tally: Tally,
     { now, wallClock }: Pick<RunOptions, "now" | "wallClock">,
   ) {
+    this.#connection = connection;
     this.#text = connection.channels.text;
     this.#tally = tally;
     this.#now = now;
@@ -157,7 +159,8 @@ export class Conversation {
     this.#timer = setTimeout(() => {
       const now = this.#now();
       // Messages that arrived during the sleep have not been read yet.
-      const awake = !this.#wakefulness.tick(now, this.#wallClock());
+      const slept = this.#wakefulness.tick(now, this.#wallClock());
+      const awake = !(slept || this.#connection.isInterrupted);
       if (!awake) this.heard();
       const silence = Math.round(this.#liveness.silence(now));
       const signs = this.#liveness.due(now);

@@ -147,6 +147,7 @@ export class Incoming implements TransferHalf {
       await this.control.flush();
       throw error;
     }
+    this.#peer.connection.accepted?.();
     this.#begin(skip, refused);
     this.#protocol.accept(skip);
     await this.control.flush();

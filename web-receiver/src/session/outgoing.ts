@@ -8,7 +8,7 @@
 import { type Entry, type Kind, NOTHING_LEFT_OUT } from "../entry.ts";
 import { ConnectionFailed, Interrupted } from "../errors.ts";
 import type { Block, Chosen, Source } from "../files/contract.ts";
-import type { Channel } from "../peers/contract.ts";
+import type { Channel, Connection } from "../peers/contract.ts";
 import type { Accepted, Event } from "../protocol/events.ts";
 import {
   DIGEST,
@@ -75,6 +75,7 @@ export class Outgoing implements TransferHalf {
   readonly #protocol: Sender;
   readonly #pace: Pace;
   readonly #peer: ConnectedPeer;
+  readonly #connection: Connection;
   readonly #channels: Readonly<Record<"control" | "data", Channel>>;
   /** Rings when an answer or an acknowledgement has arrived. */
   readonly #answered = new Bell();
@@ -98,6 +99,7 @@ export class Outgoing implements TransferHalf {
     this.#pace = new Pace(options.window ?? WINDOW);
     this.control = new Control(peer, this.#protocol, "sender", tally);
     this.#peer = peer;
+    this.#connection = peer.connection;
     this.#channels = peer.connection.channels;
   }
 
@@ -167,6 +169,7 @@ export class Outgoing implements TransferHalf {
 
   #start(accepted: Accepted): void {
     const { skip, have } = accepted;
+    this.#connection.accepted?.();
     this.#tally.begin(this.#options.now());
     let total = totalSize(this.#entries, (number) => !skip.has(number));
     // Bytes that the receiver already has are not sent.

@@ -14,6 +14,7 @@ import type { ConnectedPeer } from "./control.ts";
 import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
+import { LastingConnection } from "./lasting.ts";
 import { firstMessage, meet } from "./meeting.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, failure, Tally } from "./outcome.ts";
@@ -103,6 +104,7 @@ export class Run {
 
   async #converse(connection: Connection): Promise<void> {
     const { role } = this.#options;
+    if (connection instanceof LastingConnection) connection.report(this.#tally.emit);
     // Two pages would wait for each other: the one that has shown the code has a role.
     const hello = role === undefined ? await race(firstMessage(connection), this.#stopped) : null;
     const route = await race(connection.route(), this.#stopped);

@@ -1,0 +1,327 @@
+/** A connection that goes on over another one: nothing is lost, repeated or in another order. */
+import { readFileSync } from "node:fs";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CodeUsed, ConnectionFailed, ConnectionLost, type DcsendError } from "../src/errors.ts";
+import { LABELS, type Label, type Link } from "../src/peers/contract.ts";
+import type { Message } from "../src/peers/receive_queue.ts";
+import { encodeReceipt, isReceipt, readReceipt } from "../src/protocol/receipts.ts";
+import type { Event } from "../src/session/events.ts";
+import { LastingConnection, LIMIT } from "../src/session/lasting.ts";
+import { MemoryConnection } from "./memory-peers.ts";
+
+const HELLO =
+  '{"type":"hello","versions":[1],"agent":"t","role":"sender","features":["reconnect"],"max_frame":65016}';
+
+/** Messages of each channel and direction. */
+const COUNT = 100;
+
+/** One end of a connection in memory that can be lost. */
+class MemoryLink extends MemoryConnection implements Link {
+  isSilent = false;
+  #watched = () => {};
+
+  watch(changed: () => void): void {
+    this.#watched = changed;
+  }
+
+  /** Note that the path is silent, or answers. */
+  silent(isSilent: boolean): void {
+    this.isSilent = isSilent;
+    this.#watched();
+  }
+
+  /** End this side without a message of the other one. */
+  lose(error: DcsendError = new ConnectionLost("the connection was lost")): void {
+    for (const label of LABELS) this.channels[label].end(error);
+    this.silent(error instanceof ConnectionLost);
+  }
+
+  override close(): void {
+    this.lose(new ConnectionFailed("the connection is closed"));
+  }
+}
+
+/** The terminal's side: the rules K-2 to K-9 in few words, and links that are cut. */
+class Listener {
+  readonly sent: Record<Label, Message[]> = { control: [], data: [], text: [] };
+  readonly arrived: Record<Label, Message[]> = { control: [], data: [], text: [] };
+  readonly receipts: string[] = [];
+  readonly links: MemoryLink[] = [];
+  /** Whether a dial succeeds. */
+  isThere = true;
+  refusal: DcsendError | null = null;
+  dials = 0;
+  /** The first message on `control` of a next connection, in place of Resume. */
+  first = "";
+  readonly #cuts: number[];
+  #link: MemoryLink | null = null;
+
+  /** `cuts`: after how many messages each connection is lost; those after the last one are not. */
+  constructor(cuts: readonly number[] = []) {
+    this.#cuts = [...cuts];
+  }
+
+  /** Return the dialer's end of a new connection. */
+  pair(): MemoryLink {
+    let left = this.#cuts.shift() ?? Number.POSITIVE_INFINITY;
+    const ends: MemoryLink[] = [];
+    const filter = (message: Message) => {
+      left -= 1;
+      if (left < 0) for (const end of ends) end.lose();
+      return message;
+    };
+    const [ours, theirs] = [new MemoryLink(filter), new MemoryLink(filter)];
+    ends.push(ours, theirs);
+    ours.join(theirs);
+    this.links.push(ours);
+    if (this.#link === null) this.#use(theirs);
+    else void this.#resume(theirs);
+    return ours;
+  }
+
+  readonly redial = async (): Promise<Link> => {
+    this.dials += 1;
+    if (this.refusal !== null) throw this.refusal;
+    if (!this.isThere) throw new ConnectionFailed("no answer");
+    return this.pair();
+  };
+
+  send(label: Label, message: Message): void {
+    this.sent[label].push(message);
+    this.#put(label, message);
+  }
+
+  #put(label: Label, message: Message): void {
+    try {
+      this.#link?.channels[label].send(message);
+    } catch {} // it is sent again
+  }
+
+  #use(link: MemoryLink): void {
+    this.#link = link;
+    for (const label of LABELS) void this.#read(link, label);
+  }
+
+  async #read(link: MemoryLink, label: Label): Promise<void> {
+    try {
+      for (;;) {
+        const message = await link.channels[label].receive();
+        if (link !== this.#link) return;
+        if (label === "control" && isReceipt(message)) this.receipts.push(message);
+        else this.arrived[label].push(message);
+      }
+    } catch {} // it was lost
+  }
+
+  async #resume(link: MemoryLink): Promise<void> {
+    try {
+      const theirs = readReceipt("resume", await link.channels.control.receive());
+      const { control, data, text } = this.arrived;
+      const counts = { control: control.length, data: data.length, text: text.length };
+      link.channels.control.send(this.first || encodeReceipt("resume", counts));
+      this.#use(link);
+      for (const label of LABELS) {
+        for (const message of this.sent[label].slice(theirs[label])) this.#put(label, message);
+      }
+    } catch {} // it was lost
+  }
+}
+
+/** A connection after Hello and Accept. */
+async function accepted(listener: Listener, hello = HELLO) {
+  const events: Event[] = [];
+  const connection = new LastingConnection(listener.pair(), listener.redial);
+  connection.report((event) => events.push(event));
+  listener.send("control", hello);
+  expect(connection.channels.control.send(hello)).toBe(true);
+  expect(await connection.channels.control.receive()).toBe(hello);
+  connection.accepted();
+  return { connection, events };
+}
+
+const numbered = (number: number) => `${number}`;
+
+/** Send on each channel in both directions, and check what arrives. */
+async function exchange(connection: LastingConnection, listener: Listener, count = COUNT) {
+  const numbers = Array.from({ length: count }, (_, number) => numbered(number));
+  const send = async (label: Label) => {
+    for (const message of numbers) {
+      const channel = connection.channels[label];
+      while (!channel.send(message)) await channel.writable();
+    }
+  };
+  const receive = async (label: Label) => {
+    const taken: Message[] = [];
+    while (taken.length < count) taken.push(await connection.channels[label].receive());
+    return taken;
+  };
+  for (const label of LABELS) for (const message of numbers) listener.send(label, message);
+  const receiving = Promise.all(LABELS.map(receive));
+  const sending = Promise.all(LABELS.map(send));
+  await vi.advanceTimersByTimeAsync(120_000);
+  expect(await receiving).toEqual(LABELS.map(() => numbers));
+  await sending;
+  await vi.advanceTimersByTimeAsync(60_000);
+  for (const label of LABELS) {
+    const hellos = label === "control" ? [HELLO] : [];
+    expect(listener.arrived[label]).toEqual([...hellos, ...numbers]);
+  }
+}
+
+describe("a lasting connection", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test.each(Array.from({ length: 60 }, (_, seed) => seed))(
+    "loses, repeats and reorders nothing wherever it is cut, seed %i",
+    async (seed) => {
+      let state = seed + 1;
+      const random = (most: number) => {
+        state = (state * 48_271) % 2_147_483_647;
+        return state % most;
+      };
+      const cuts = Array.from({ length: random(12) + 1 }, () => random(3 * COUNT));
+      const listener = new Listener([2 + (cuts[0] ?? 0), ...cuts.slice(1)]);
+      const { connection } = await accepted(listener);
+      await exchange(connection, listener);
+      connection.close();
+    },
+  );
+
+  test.each(Array.from({ length: 12 }, (_, cut) => cut))(
+    "takes over though the next one is lost at message %i",
+    async (cut) => {
+      const listener = new Listener([30, cut, cut]);
+      const { connection } = await accepted(listener);
+      await exchange(connection, listener, 20);
+      connection.close();
+    },
+  );
+
+  test("confirms after 64 messages", async () => {
+    const listener = new Listener();
+    const { connection } = await accepted(listener);
+    await exchange(connection, listener, 50);
+    // Each of the receipts is a valid one.
+    const last = listener.receipts.map((text) => readReceipt("received", text)).at(-1);
+    expect(listener.receipts).toHaveLength(2);
+    expect((last?.control ?? 0) + (last?.data ?? 0) + (last?.text ?? 0)).toBe(128);
+    connection.close();
+  });
+
+  test("is dialed again while the path is silent, and goes on if it answers", async () => {
+    const listener = new Listener();
+    listener.isThere = false;
+    const { connection, events } = await accepted(listener);
+    const [link] = listener.links;
+    if (link === undefined) throw new Error("no link");
+    link.silent(true);
+    expect(connection.isInterrupted).toBe(true);
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(listener.dials).toBe(5);
+    link.silent(false);
+    expect(connection.isInterrupted).toBe(false);
+    await exchange(connection, listener, 10);
+    expect(listener.dials).toBe(5);
+    expect(events).toEqual([{ type: "warning", kind: "interrupted", message: "", hint: "" }]);
+    connection.close();
+  });
+
+  test("is lost when the time is over", async () => {
+    const listener = new Listener();
+    listener.isThere = false;
+    const { connection } = await accepted(listener);
+    const receiving = connection.channels.data.receive().catch((error: unknown) => error);
+    listener.links[0]?.lose();
+    await vi.advanceTimersByTimeAsync((LIMIT - 5) * 1000);
+    expect(connection.isInterrupted).toBe(true);
+    expect(connection.channels.data.send("x")).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await receiving).toBeInstanceOf(ConnectionLost);
+    expect(() => connection.channels.data.send("x")).toThrow("the connection was lost");
+    expect(listener.dials).toBeLessThan(310);
+  });
+
+  test("ends when the listener refuses this side again and again", async () => {
+    const listener = new Listener();
+    listener.refusal = new CodeUsed("the code was used");
+    const { connection } = await accepted(listener);
+    const receiving = connection.channels.data.receive().catch((error: unknown) => error);
+    listener.links[0]?.lose();
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await receiving).toBeInstanceOf(ConnectionLost);
+    expect(listener.dials).toBe(3);
+  });
+
+  test("ends when the other side has closed it", async () => {
+    const listener = new Listener();
+    const { connection } = await accepted(listener);
+    const receiving = connection.channels.control.receive().catch((error: unknown) => error);
+    listener.links[0]?.lose(new ConnectionFailed("the other side closed the connection"));
+    expect(await receiving).toHaveProperty("message", "the other side closed the connection");
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(listener.dials).toBe(0);
+  });
+
+  test.each([
+    ["a peer without the feature", HELLO.replace("reconnect", "other")],
+    ["a peer whose first message is none", '{"type":"bye"}'],
+  ])("is not made again with %s", async (_, hello) => {
+    const listener = new Listener();
+    const { connection } = await accepted(listener, hello);
+    const receiving = connection.channels.control.receive().catch((error: unknown) => error);
+    listener.links[0]?.lose();
+    expect(await receiving).toBeInstanceOf(ConnectionLost);
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(listener.dials).toBe(0);
+  });
+
+  test("is not made again before the transfer is accepted", async () => {
+    const listener = new Listener();
+    const connection = new LastingConnection(listener.pair(), listener.redial);
+    listener.send("control", HELLO);
+    await connection.channels.control.receive();
+    listener.links[0]?.lose();
+    await expect(connection.channels.control.receive()).rejects.toBeInstanceOf(ConnectionLost);
+    expect(listener.dials).toBe(0);
+  });
+
+  test.each([
+    encodeReceipt("received", { control: 1, data: 0, text: 0 }),
+    encodeReceipt("resume", { control: 1, data: 9, text: 0 }),
+    '{"type":"resume","control":1}',
+    HELLO,
+  ])("ends with an error for the first message %s", async (first) => {
+    const listener = new Listener();
+    listener.first = first;
+    const { connection } = await accepted(listener);
+    const receiving = connection.channels.control.receive().catch((error: unknown) => error);
+    listener.links[0]?.lose();
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(await receiving).toHaveProperty("kind", "protocol");
+  });
+
+  test("ends with an error when more is confirmed than was sent", async () => {
+    const listener = new Listener();
+    const { connection } = await accepted(listener);
+    listener.send("control", encodeReceipt("received", { control: 1, data: 1, text: 0 }));
+    await expect(connection.channels.control.receive()).rejects.toThrow("confirms 1 messages");
+  });
+});
+
+describe("vectors", () => {
+  const path = new URL("../../tests/vectors/receipts.txt", import.meta.url);
+  const lines = readFileSync(path, "utf-8").split("\n\n")[1]?.trim().split("\n") ?? [];
+
+  test.each(lines)("%s", (line) => {
+    const [, name, verdict, message] = /^(received|resume) (ok|bad) (.*)$/.exec(line) ?? [];
+    if (name === undefined || message === undefined) throw new Error(line);
+    const read = () => readReceipt(name as "received" | "resume", message);
+    if (verdict === "ok") expect(read()).toHaveProperty("control");
+    else expect(read).toThrow();
+  });
+});
