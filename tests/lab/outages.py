@@ -19,7 +19,7 @@ from typing import Final
 from tests.lab.laboratory import Lab
 from tests.lab.pages import answered, page_on
 from tests.lab.topologies import Nat
-from tests.support.browsers import Browser
+from tests.support.launching import Launched
 from tests.support.netns import Host
 from tests.support.page import from_disk, random_file
 from tests.support.processes import PATIENCE, Event, Program
@@ -39,7 +39,7 @@ _PATIENCE: Final = 3 * PATIENCE
 class _Processes:
     """Those of a browser, which are stopped as one program is."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, browser: Launched) -> None:
         self.process = self
         self._browser = browser
 
