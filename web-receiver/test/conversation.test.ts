@@ -52,6 +52,17 @@ describe("keep-alive messages", () => {
     expect(page.of("done")).toHaveLength(1);
   });
 
+  test("silence means nothing while the connection is made again", async () => {
+    const pair = memoryPair();
+    const lasts = Object.assign(pair[0], { isInterrupted: true });
+    const { page } = await connected({ pair });
+    await pass(120);
+    expect(page.of("failed")).toEqual([]);
+    lasts.isInterrupted = false;
+    await pass(34.9);
+    expect(page.of("failed")).toHaveLength(1);
+  });
+
   test("no timer is left behind", async () => {
     const { page } = await connected();
     page.run.stop();
