@@ -35,6 +35,7 @@ from dcsend.session.portions import DiskJobs, Pending
 from dcsend.session.progress import Progress
 from dcsend.session.skipping import restarted, skipped, written
 from dcsend.session.turns import in_turns
+from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
 __all__ = ["Incoming"]
@@ -68,6 +69,7 @@ class Incoming:
         closing: seconds for the disk thread to finish its job at the end.
         last_steps: see `LAST_STEPS`.
         portion_size: bytes of frames in one job of the disk thread, or one frame.
+        worker: makes the disk thread.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Incoming:
         closing: float = CLOSING_SECONDS,
         last_steps: float = LAST_STEPS,
         portion_size: int = PORTION_SIZE,
+        worker: Callable[[str], Worker] = Worker,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
@@ -100,7 +103,7 @@ class Incoming:
         self._on_accepted = accepted
         self._closing = closing
         self._last_steps = last_steps
-        self._jobs = DiskJobs(self._count)
+        self._jobs = DiskJobs(self._count, worker)
         self._entries = Entries()
         loop = asyncio.get_running_loop()
         self._manifest: asyncio.Future[ManifestKnown] = loop.create_future()
@@ -137,9 +140,7 @@ class Incoming:
             self._progress.close()
         with contextlib.suppress(TimeoutError, DcsendError):
             async with asyncio.timeout(self._closing):
-                with contextlib.suppress(Exception):  # `run` has raised it
-                    await self._jobs.settle()
-                await self._jobs.run(self._sink.close)
+                await self._jobs.finish(self._sink.close)
         self._tally.keep(self._sink.kept)
         outcomes = self._jobs.take_outcomes()
         if self._progress is not None and outcomes:

@@ -6,6 +6,7 @@ Must not import the protocol: content and outcomes are those of `dcsend.content`
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -55,10 +56,15 @@ class DiskJobs:
 
     Args:
         count: called with each portion when it is written.
+        worker: makes the thread.
     """
 
-    def __init__(self, count: Callable[[Sequence[Content]], None]) -> None:
-        self.worker: Final = Worker("dcsend-write")
+    def __init__(
+        self,
+        count: Callable[[Sequence[Content]], None],
+        worker: Callable[[str], Worker] = Worker,
+    ) -> None:
+        self.worker: Final = worker("dcsend-write")
         self._count = count
         self._job: asyncio.Task[list[Outcome]] | None = None
         "The job whose outcomes have not been taken."
@@ -88,6 +94,17 @@ class DiskJobs:
             self._outcomes += outcomes
             self._job = None
             self._count(self._portion)
+
+    async def finish(self, job: Callable[[], list[Outcome]]) -> None:
+        """Run a last *job* behind the present one, whose error is ignored.
+
+        If this is cancelled because the disk stands still, *job* runs when it goes on.
+        """
+        last = asyncio.create_task(self.worker.run(job))
+        with contextlib.suppress(Exception):  # the call of `run` has raised it
+            await self.settle()
+        self._job, self._portion = last, ()
+        await self.settle()
 
     def take_outcomes(self) -> list[Outcome]:
         """Return the outcomes since the last call."""

@@ -69,3 +69,26 @@ async def test_outcomes_of_a_job_whose_call_was_cancelled_are_kept() -> None:
     assert (jobs.take_outcomes(), counted) == ([Outcome(0, "ok")], [[data(0, 1)]])
     assert (was_running, jobs.is_running) == (True, False)
     jobs.worker.close()
+
+
+async def test_last_job_runs_when_the_disk_goes_on_although_its_call_was_cancelled() -> None:
+    jobs, go, closed = DiskJobs(lambda portion: None), threading.Event(), threading.Event()
+
+    def stalled() -> list[Outcome]:
+        go.wait()
+        return []
+
+    def close() -> list[Outcome]:
+        closed.set()
+        return []
+
+    running = asyncio.create_task(jobs.run(stalled))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await jobs.finish(close)
+    jobs.worker.close()
+    assert not closed.is_set()
+    go.set()
+    assert await asyncio.to_thread(closed.wait, 60)
