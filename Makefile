@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults powercuts lab bench report paths pictures build lock clean
+.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults powercuts simulate lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -54,6 +54,9 @@ faults: venv ## make every call on a file fail once, on both sides; write docs/f
 
 powercuts: venv tools ## cut the power of receiving disks 1000 times; write docs/powercuts.md; 20 minutes, continues
 	$(PY) -m tests.powercuts
+
+simulate: venv ## two sides with simulated clock, network and disk, 100 000 seeds; write docs/simulation.md; an hour, continues
+	$(PY) -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS))
 
 lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 2 hours, continues
 	$(if $(PART),,$(PY) -m pytest -q tests/lab/every_reason.py)

@@ -89,6 +89,7 @@ class Outgoing:
         left_out: how much is not offered.
         manifest: the encoded entries, as of `Sender`.
         accepted: called when the receiver has accepted.
+        worker: makes a disk thread of this name.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Outgoing:
         left_out: LeftOut = NOTHING,
         manifest: Sequence[str] = (),
         accepted: Callable[[], None] = lambda: None,
+        worker: Callable[[str], Worker] = Worker,
     ) -> None:
         self.answered = False
         "Whether a person has accepted or declined the offer."
@@ -125,7 +127,8 @@ class Outgoing:
         self._settings = settings
         self._tally = tally
         self._on_accepted = accepted
-        self._worker = Worker("dcsend-read")
+        self._make_worker = worker
+        self._worker = worker("dcsend-read")
         self._rereader: Worker | None = None
         "Reads what is sent again: the other thread may wait for a pipe."
         self._loop = asyncio.get_running_loop()
@@ -320,7 +323,7 @@ class Outgoing:
         protocol = self._protocol
         while (asked := protocol.asked) is not None:
             if self._rereader is None:
-                self._rereader = Worker("dcsend-read-again")
+                self._rereader = self._make_worker("dcsend-read-again")
             pieces = self._source.again(*asked)
             due: Range | None = asked
             while due is not None and (due.number, due.end) == (asked.number, asked.end):

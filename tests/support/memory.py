@@ -55,8 +55,11 @@ class MemoryChannel:
             self._room.clear()
             return False
         self._in_flight += len(message)
-        asyncio.get_running_loop().call_soon(self._deliver, message)
+        self._carry(message)
         return True
+
+    def _carry(self, message: bytes | str) -> None:
+        asyncio.get_running_loop().call_soon(self._deliver, message)
 
     def _deliver(self, message: bytes | str) -> None:
         if self._end is not None:
