@@ -119,6 +119,8 @@ class PartFile(IncomingFile):
         except (OSError, DestinationError):
             if start:
                 self._close_threads()
+                if self._journal is not None:
+                    self._journal.close()
                 self._release()  # the part stays
             else:
                 self.discard()
@@ -376,9 +378,13 @@ def create_part(folder: Folder, name: str, mode: int, own_parts: Collection[str]
         except FileExistsError:
             remove_stale(folder, name, own_parts)
             continue
-        # `leftovers` may have removed it before it was locked.
-        if try_lock(fd) and os.fstat(fd).st_nlink:
-            return fd
+        try:
+            # `leftovers` may have removed it before it was locked.
+            if try_lock(fd) and os.fstat(fd).st_nlink:
+                return fd
+        except OSError:
+            close_quietly(fd)
+            raise
         close_quietly(fd)
     raise locked_error(name)
 

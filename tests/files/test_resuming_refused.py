@@ -13,10 +13,12 @@ from dcsend.files.journal import INTERVAL
 from tests.support.part_runs import (
     ENTRY,
     JOURNAL,
+    MIB,
     PART,
     SIZE,
     completed,
     interrupted,
+    pieces,
 )
 from tests.support.sinks import MakeSink, make_sink, statuses
 
@@ -74,3 +76,41 @@ def test_part_that_is_removed_before_it_is_locked_is_made_again(
     sink = make_sink()
     sink.plan([ENTRY])
     assert statuses(completed(sink, content, 0)) == ["ok"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_part_that_can_not_be_shortened_leaves_no_descriptor(
+    make_sink: MakeSink, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted(make_sink, tmp_path, content, 2 * INTERVAL)
+    ftruncate = os.ftruncate
+
+    def fail(fd: int, length: int) -> None:
+        if length == 2 * INTERVAL:  # that of the journal is shorter
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+        ftruncate(fd, length)
+
+    sink = make_sink()
+    assert sink.plan([ENTRY]).have == {0: 2 * INTERVAL}
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, "ftruncate", fail)
+    assert statuses(completed(sink, content, 2 * INTERVAL)) == ["failed"]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert (tmp_path / PART).exists()
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no list of open files here")
+def test_part_that_can_not_be_examined_leaves_no_descriptor(
+    make_sink: MakeSink, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(fd: int) -> os.stat_result:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    sink = make_sink()
+    sink.plan([ENTRY])
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", fail)
+        outcomes = sink.apply(pieces(content, 0, MIB), more=True)
+    assert statuses([*outcomes, *sink.finish(), *sink.close()]) == ["failed"]
+    assert len(os.listdir("/proc/self/fd")) == before
