@@ -138,6 +138,8 @@ class LastingConnection:
         self._address: Address | None = None
         self._dead: ConnectionFailed | None = None
         "How the link was lost."
+        self._answered = True
+        "Whether the peer uses the link: a dialer may give up while this side takes over."
         self._frozen = False
         "Whether another connection is about to take over: nothing is taken from this one."
         self._end: DcsendError | None = None
@@ -216,6 +218,8 @@ class LastingConnection:
         if link is not self.link:
             return
         self.check()
+        if not self._answered:
+            error = ConnectionLost(error.message, error.hint)  # the peer has given the link up
         is_final = not (self.lasts and isinstance(error, ConnectionLost))
         if is_final and not self._frozen:
             # The other channels of the link may have messages still.
@@ -242,6 +246,7 @@ class LastingConnection:
         Raises:
             RemoteProtocolError: it is not valid.
         """
+        self._answered = True
         if channel.label != "control":
             return False
         if self._peer_lasts is None:
@@ -356,7 +361,7 @@ class LastingConnection:
         self._confirm(receipt)
         logger.debug("another connection takes over; received there: %s", receipt)
         former, self.link = self.link, link
-        self._dead, self._frozen = None, False
+        self._dead, self._frozen, self._answered = None, False, self._way.dials
         for channel in self._channels.values():
             channel.rewind()
             self._spawn(self._send_again(link, channel))

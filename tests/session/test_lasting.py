@@ -140,6 +140,26 @@ async def test_side_that_closes_ends_it_for_both() -> None:
     await close(ends)
 
 
+async def test_connection_that_the_dialer_gives_up_while_it_takes_over_is_lost() -> None:
+    ways = Ways()
+    ends = await lasting_pair(ways)
+    ways.open.clear()
+    ways.lose()
+    ours, theirs = ways.pair()
+    ways.waiting.put_nowait(theirs)
+    control = ours.channels["control"]
+    assert control.send(encode_receipt(Receipt(1, 0, 0), resumes=True))
+    assert is_receipt(await control.receive())
+    receiving = asyncio.create_task(ends[1].channels["data"].receive())
+    await ours.close()  # orderly, as at the end of a run
+    await asyncio.sleep(1)
+    assert ends[1].is_interrupted()
+    ways.open.set()
+    await send_all(ends[0], "data", 1)
+    assert await receiving == b"0:"
+    await close(ends)
+
+
 @pytest.mark.parametrize("side", [0, 1])
 async def test_calls_wait_until_the_time_is_over(side: int) -> None:
     ways = Ways()
