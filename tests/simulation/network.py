@@ -67,8 +67,11 @@ class End(LostLink):
             asyncio.get_running_loop().call_later(delay, self.other.end, error)
 
     async def discard(self) -> None:
-        """End this side only."""
+        """End this side only; the other one hears nothing any more."""
         self.end(ConnectionFailed("the connection is closed"))
+        if not self.lost:
+            self.lost = self.other.lost = True
+            self.other.be_silent()
 
     def be_silent(self) -> None:
         """Let this side hear nothing any more, and notice that later."""
