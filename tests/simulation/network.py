@@ -67,7 +67,7 @@ class End(LostLink):
             asyncio.get_running_loop().call_later(delay, self.other.end, error)
 
     async def discard(self) -> None:
-        """End this side only; the other one hears nothing any more."""
+        """End this side only; the other one gets nothing any more."""
         self.end(ConnectionFailed("the connection is closed"))
         if not self.lost:
             self.lost = self.other.lost = True

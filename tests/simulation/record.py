@@ -9,7 +9,6 @@ import datetime
 import json
 import re
 import subprocess
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,7 +42,6 @@ class Record:
             kept = json.loads(_KEPT.read_text(encoding="utf-8"))
             if kept["sources"] == self._sources:
                 self._values = kept
-        self._since = time.process_time()
 
     @property
     def next(self) -> int:
@@ -55,8 +53,9 @@ class Record:
         """How many have failed."""
         return len(self._values["failed"])
 
-    def add(self, seed: int, result: Result) -> None:
-        """Add the next seed."""
+    def add(self, seed: int, result: Result, seconds: float) -> None:
+        """Add the next seed, which took so many seconds of a processor."""
+        self._values["processor"] += seconds
         self._values["seeds"] = seed
         self._values["runs"] += result.runs
         self._values["simulated"] += result.seconds
@@ -65,9 +64,6 @@ class Record:
 
     def keep(self) -> None:
         """Let another process continue here."""
-        now = time.process_time()
-        self._values["processor"] += now - self._since
-        self._since = now
         self._values["at"] = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M")
         _KEPT.parent.mkdir(parents=True, exist_ok=True)
         _KEPT.write_text(json.dumps(self._values), encoding="utf-8")
