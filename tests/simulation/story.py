@@ -230,6 +230,8 @@ class Simulation:
             self._check_both(sides["sender"], sides["receiver"], faults, clean=clean)
         self._note_written()
         self._check_files()
+        for process in processes.values():
+            process.exit()
 
     def _death(self, name: str, task: asyncio.Task[None], network: Network) -> Callable[[], None]:
         def died() -> None:
