@@ -101,9 +101,9 @@ class Network:
         self._open_at = 0.0
         self._latency = rng.choice((1e-4, 5e-3, 0.1))
         self.waiting: asyncio.Queue[End] = asyncio.Queue()
-        self.ends: list[End] = []
-        self.sent = 0
-        "Bytes of frames that have arrived."
+        "New connections with the same peer, for the listener."
+        self.dialed: asyncio.Queue[End] = asyncio.Queue()
+        "Those with another one."
         self.on_message: Callable[[int], None] = lambda number: None
         self._messages = 0
 
@@ -117,7 +117,6 @@ class Network:
         join(*ends)
         ends[0].other, ends[1].other = ends[1], ends[0]
         ends[0].left = self._cuts.pop(0) if self._cuts else None
-        self.ends += ends
         self._log.note("network", "connected", ends[0].left)
         return ends
 

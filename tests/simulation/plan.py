@@ -48,7 +48,7 @@ class Plan:
     """A whole simulation."""
 
     files: Mapping[str, bytes]
-    taken: frozenset[str]
+    taken: tuple[str, ...]
     "Of these names, files exist already."
     existing: Existing
     settings: Settings
@@ -79,7 +79,7 @@ def plan(rng: random.Random) -> Plan:
     )
     return Plan(
         files=files,
-        taken=frozenset(taken),
+        taken=tuple(taken),
         existing=Existing.OVERWRITE if overwrite else Existing.SKIP,
         settings=replace(settings, existing=Existing.SKIP),
         block=rng.choice((4 << 10, 8 << 10, 13_000)),

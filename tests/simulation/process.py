@@ -82,6 +82,7 @@ class Process:
         self.slow = rng.choice((1e-4, 1e-3, 2e-2))
         "Seconds that a job of the disk takes, about."
         self.dead = False
+        self.lost_power = False
         self.on_death: Callable[[], None] = lambda: None
         self.files: dict[int, OpenFile] = {}
         self.calls = 0
@@ -156,6 +157,7 @@ class Process:
         self.log.note(self.name, "power cut" if power else "killed")
         self.exit()
         if power:
+            self.lost_power = True
             self.disk.cut(self.rng)
         self.on_death()
 

@@ -1,6 +1,6 @@
-"""One simulation: runs with faults, then runs without, until everything has arrived.
+"""One simulation: runs with faults, then one without, until everything has arrived.
 
-Checked at each step: see `docs/simulation.md`.
+Checked at each step: see `checks`.
 """
 
 from __future__ import annotations
@@ -9,57 +9,43 @@ import asyncio
 import contextlib
 import gc
 import random
-from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from dcsend.entry import Entry, Existing
-from dcsend.errors import (
-    DcsendError,
-    IntegrityError,
-    LocalProtocolError,
-    RemoteProtocolError,
-)
+from dcsend.errors import DcsendError, TimedOut
 from dcsend.files.directory_sink import DirectorySink
-from dcsend.files.manifest import Scan
 from dcsend.files.source import FileSource
-from dcsend.listing import Entries
+from dcsend.peers.contract import Connection
 from dcsend.session.control import ConnectedPeer
-from dcsend.session.conversation import Conversation
-from dcsend.session.events import (
-    Damaged,
-    Disconnected,
-    Event,
-    ManifestKnown,
-    Reconnected,
-    Warned,
-)
+from dcsend.session.events import Event, ManifestKnown
 from dcsend.session.incoming import Incoming
 from dcsend.session.lasting import LastingConnection
-from dcsend.session.outcome import Tally, exit_status
+from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing
-from dcsend.session.verdicts import FileFinished
-from tests.simulation.disk import Disk, Inode
+from dcsend.session.story import _converse
+from tests.simulation.checks import Checks, Side
 from tests.simulation.loop import Hang, SimulatedLoop
+from tests.simulation.machines import make_sources, occupy
 from tests.simulation.network import End, Network, WayBack
-from tests.simulation.plan import OLD, Plan, Trial, plan, trial
+from tests.simulation.plan import Trial, plan, trial
 from tests.simulation.process import CURRENT, OWNERS, Dead, Log, Process
-from tests.simulation.seams import INTERVAL, MIN_SIZE, SimulatedWorker, simulated
+from tests.simulation.seams import SimulatedWorker, simulated
 
 __all__ = ["Result", "simulate"]
 
-_LIMIT: Final = 600.0
+_LIMIT: Final = 900.0
 "Seconds of the simulation for one run."
 _TURNS: Final = 100_000
 "Of the event loop, for one run."
-_UNDECIDED: Final = 6.0
-"Seconds before the end of the time for another connection in which a side may give up."
-_NEVER: Final = (IntegrityError, LocalProtocolError, RemoteProtocolError)
-"Errors that two right sides never have."
-_MTIME: Final = 1_700_000_000_000_000
-_OWN: Final = (".dcsend-part", ".dcsend-journal")
+_EXPIRES: Final = 100.0
+"Seconds for which a code works without a peer."
+_RETURNS: Final = 5
+"How often a code is given back."
+_DIALS: Final = 3
+"Processes that use one code, at most."
+_OTHER: Final = {"sender": "receiver", "receiver": "sender"}
 
 
 class Result(NamedTuple):
@@ -74,171 +60,135 @@ class Result(NamedTuple):
     lines: list[str]
 
 
-@dataclass(slots=True)
-class _Side:
-    """One side of a run."""
+class _Arrivals:
+    """The peers of one process; see `session.arrivals.Arrivals`."""
 
-    process: Process
-    tally: Tally
-    connection: LastingConnection | End
-    half: Outgoing | Incoming
-    conversation: Conversation
-    error: BaseException | None = None
-    changed: bool = False
-    "Whether it sent, or received, bytes again that were there."
-    resumed: int = 0
-    lost_at: float | None = None
-    "When the connection was lost, if there is none."
+    is_last = False
+    once = ""
+
+    def __init__(
+        self, process: Process, network: Network, first: End, faults: Trial, tally: Tally
+    ) -> None:
+        self.ends = [first]
+        self._process = process
+        self._network = network
+        self._faults = faults
+        self._tally = tally
+        self._returns = _RETURNS if first.name == "listener" else 0
+        self._connection: LastingConnection | End | None = None
+
+    async def next(self) -> Connection:
+        """Return the first peer, or the next dialer."""
+        if self._connection is not None:
+            try:
+                async with asyncio.timeout(_EXPIRES):
+                    self.ends.append(await self._network.dialed.get())
+            except TimeoutError:
+                raise TimedOut("the code has expired") from None
+            if self._process.dead:
+                await asyncio.Event().wait()
+        self._connection = end = self.ends[-1]
+        if self._faults.lasting:
+            way = WayBack(self._network, self._process, self.ends)
+            limit = self._faults.limit
+            self._connection = LastingConnection(end, way, self._tally.emit, limit)
+        return self._connection
+
+    def accepted(self) -> None:
+        """Let the connection last."""
+        if isinstance(self._connection, LastingConnection):
+            self._connection.accepted()
+
+    async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
+        """Give the code back, if this side has shown it."""
+        if not self._returns:
+            raise error
+        self._returns -= 1
+        await self.close()
+
+    async def displaced(self) -> None:
+        """Keep the peer."""
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
 
 
 class Simulation:
     """See the module."""
 
     def __init__(self, seed: int, loop: SimulatedLoop, log: Log) -> None:
-        self.faults: list[str] = []
         self.runs = 0
         self._rng = random.Random(seed)
         self._loop = loop
         self._log = log
-        self._plan: Plan = plan(self._rng)
-        self._disks = {
-            "sender": Disk(1, loop.time),
-            "receiver": Disk(2, loop.time, self._named),
-        }
-        self._ends: dict[str, list[End]] = {}
-        "The ends of connections of each side of a run."
-        self._processes: dict[str, Process] = {}
-        "Those of a run."
-        self._waited = 0.0
-        "Seconds for which a side was without a connection when it ended."
-        self._reported: set[str] = set()
-        "Files that a side has reported as complete."
-        self._lossy = False
-        "Whether a disk has lost something, or has failed."
-        self._written: dict[str, int] = {}
-        "Bytes of each file at the receiver when a run ended."
-        paths = list(self._plan.files)
-        sources = self._disks["sender"]
-        folder = sources.make(0o40755)
-        sources.change((sources.root, "source", folder))
-        inodes = []
-        for number, content in enumerate(self._plan.files.values()):
-            inode = sources.make(0o100644)
-            inode.write(0, content)
-            inode.sync()
-            inode.mtime = _MTIME * 1000
-            sources.change((folder, str(number), inode))
-            inodes.append(inode.number)
-        sources.commit()
-        entries = [
-            Entry(path, size=len(content), mtime=_MTIME)
-            for path, content in self._plan.files.items()
-        ]
-        self._scan = Scan(
-            Entries(entries),
-            [f"/source/{number}" for number in range(len(paths))],
-            devices=array("Q", [1] * len(paths)),
-            inodes=array("Q", inodes),
-        )
-        self._occupy()
-
-    def _occupy(self) -> None:
-        disk = self._disks["receiver"]
-        root = disk.make(0o40755)
-        disk.change((disk.root, "out", root))
-        for path in self._plan.taken:
-            *folders, name = path.split("/")
-            folder = root
-            for one in folders:
-                below = folder.names.get(one)
-                if below is None:
-                    below = disk.make(0o40755)
-                    disk.change((folder, one, below))
-                folder = below
-            inode = disk.make(0o100644)
-            inode.content[:] = inode.durable = OLD
-            disk.change((folder, name, inode))
-        disk.commit()
+        self._plan = plan(self._rng)
+        self.checks = Checks(self._plan, loop.time, log)
+        sources, self._scan = make_sources(self._plan, loop.time)
+        self._disks = {"sender": sources, "receiver": self.checks.disk}
+        occupy(self.checks.disk, self._plan)
 
     async def run(self) -> None:
         """Carry it out."""
         for _ in range(self._plan.trials):
-            if not self.faults:
+            if not self.checks.faults:
                 await self._run(trial(self._rng), clean=False)
-        if not self.faults:
+        if not self.checks.faults:
             await self._run(Trial(dialer=self._rng.choice(("sender", "receiver"))), clean=True)
-        if not self.faults and not self._complete:
-            self._fault("not complete after a run without faults")
-
-    @property
-    def _complete(self) -> bool:
-        found = dict(self._disks["receiver"].files())
-        return all(
-            f"/out/{path}" in found and found[f"/out/{path}"].content == content
-            for path, content in self._plan.files.items()
-        )
-
-    @property
-    def _failed(self) -> bool:
-        """Whether a call on a disk has failed on purpose in this run."""
-        return any(one.failed for one in self._processes.values())
-
-    # --- one run
+        if not self.checks.faults and not self.checks.complete:
+            self.checks.fault("not complete after a run without faults")
 
     async def _run(self, faults: Trial, *, clean: bool) -> None:
+        """Carry out one run of the side that shows a code, and of those that enter it."""
         self.runs += 1
         self._loop.allow(_LIMIT, _TURNS)
-        self._waited = 0.0
         self._log.note("run", "begins", faults)
-        seed = self._rng.randrange(2**32)
-        network = Network(random.Random(seed), self._log, list(faults.cuts), faults.outage)
+        rng = random.Random(self._rng.randrange(2**32))
+        network = Network(rng, self._log, list(faults.cuts), faults.outage)
         dialer, listener = network.pair()
-        ends = {faults.dialer: dialer}
-        ends["receiver" if faults.dialer == "sender" else "sender"] = listener
-        tasks = {}
-        sides: dict[str, _Side] = {}
-        processes = self._processes = {}
-        for name in ("sender", "receiver"):
-            process = processes[name] = Process(
-                name,
-                self._disks[name],
-                self._log,
-                random.Random(seed + len(name)),
-                faults.actions.get(name, {}),
-            )
-            tasks[name] = asyncio.create_task(
-                self._side(process, network, ends[name], faults, sides)
-            )
-            own = tasks[name]
-            process.on_death = self._death(name, own, network)
+        processes: dict[str, Process] = {}
+        self.checks.begin(processes)
+        sides: dict[str, Side] = {}
+        ended: list[Side] = []
 
         def on_message(count: int) -> None:
-            if count == faults.kill_at:
+            if count == faults.kill_at and faults.killed in processes:
                 processes[faults.killed].kill(power=faults.power)
             if count == faults.jump_at:
                 self._log.note("clock", "jumps", faults.jump)
                 self._loop.jump(faults.jump)
 
+        def start(name: str, end: End, *, again: bool = False) -> asyncio.Task[None]:
+            actions = {} if again else faults.actions.get(name, {})
+            process = Process(name, self._disks[name], self._log, _fork(rng), actions)
+            processes[name] = process
+            return asyncio.create_task(self._side(process, network, end, faults, sides))
+
         network.on_message = on_message
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-        self._lossy |= self._failed
-        self._lossy |= processes["receiver"].dead and "power" in repr(faults)
-        for name, side in sides.items():
-            await self._check_end(name, side)
-        self._log.note("run", "ended", *(type(side.error).__name__ for side in sides.values()))
-        if len(sides) == 2:
-            self._check_both(sides["sender"], sides["receiver"], faults, clean=clean)
-        self._note_written()
-        self._check_files()
-        for process in processes.values():
-            process.exit()
-
-    def _death(self, name: str, task: asyncio.Task[None], network: Network) -> Callable[[], None]:
-        def died() -> None:
-            network.leave(self._ends[name])
-            self._loop.call_soon(task.cancel)
-
-        return died
+        shows = _OTHER[faults.dialer]
+        waiting = start(shows, listener)
+        for number in range(_DIALS):
+            await asyncio.wait([start(faults.dialer, dialer, again=number > 0)])
+            mine = sides[faults.dialer]
+            ended.append(mine)
+            failed = mine.error is not None or mine.process.dead
+            await asyncio.sleep(rng.random() * 20)
+            if not failed or waiting.done() or sides[shows].answered or number == _DIALS - 1:
+                break
+            self._log.note("run", "same code")
+            dialer, listener = network.pair()
+            network.dialed.put_nowait(listener)
+        await asyncio.wait([waiting])
+        for side in (*ended, sides[shows]):
+            await self.checks.check_end(side.process.name, side)
+        self._log.note("run", "ended")
+        self.checks.check_both(sides["sender"], sides["receiver"], faults, clean=clean)
+        self.checks.note_written()
+        self.checks.check_files()
+        for side in (*ended, sides[shows]):
+            side.process.exit()
 
     async def _side(
         self,
@@ -246,224 +196,82 @@ class Simulation:
         network: Network,
         end: End,
         faults: Trial,
-        sides: dict[str, _Side],
+        sides: dict[str, Side],
     ) -> None:
+        """Run one process."""
         CURRENT.set(process)
-        own = self._ends[process.name] = [end]
-        tally = Tally(lambda event: self._event(process, side, event))
-        lasting = None
-        if faults.lasting:
-            way = WayBack(network, process, own)
-            lasting = LastingConnection(end, way, tally.emit, faults.limit)
-        connection = lasting or end
-        settings = replace(self._plan.settings, output="/out", existing=self._plan.existing)
-        conversation = Conversation(
-            connection,
-            settings,
-            tally.emit,
-            interrupted=lasting.is_interrupted if lasting else None,
+
+        def emit(event: Event) -> None:
+            self.checks.event(process, side, event)
+
+        task = asyncio.current_task()
+        tally = Tally(emit)
+        side = sides[process.name] = Side(process, tally)
+        arrivals = _Arrivals(process, network, end, faults, tally)
+
+        def died() -> None:
+            network.leave(arrivals.ends)
+            if process.lost_power:
+                self.checks.lose(process.name)
+            if task is not None:
+                self._loop.call_soon(task.cancel)
+
+        process.on_death = died
+        settings = replace(
+            self._plan.settings, output="/out", existing=self._plan.existing, reconnect=faults.limit
         )
-        peer = ConnectedPeer(connection, conversation, features=lasting.features if lasting else ())
-        accepted = lasting.accepted if lasting else lambda: None
-        half: Outgoing | Incoming
-        if process.name == "sender":
-            half = Outgoing(
-                peer,
-                self._scan.entries,
-                FileSource(self._scan, block_size=self._plan.block),
-                settings,
-                tally,
-                agent="a",
-                accepted=accepted,
-                worker=SimulatedWorker,
-            )
-        else:
-            half = Incoming(
-                peer,
-                DirectorySink(Path("/out"), existing=self._plan.existing, file_system_sync=None),
-                settings,
-                tally,
-                self._decide(sides),
-                agent="b",
-                accepted=accepted,
-                portion_size=self._plan.portion,
-                worker=SimulatedWorker,
-            )
-        side = sides[process.name] = _Side(process, tally, connection, half, conversation)
+
+        async def half(peer: ConnectedPeer) -> Outgoing | Incoming:
+            side.half = self._half(peer, side, arrivals)
+            return side.half
+
         try:
-            await conversation.run(half)
+            await _converse(arrivals, half, settings, tally, None, None)
         except BaseException as error:
             side.error = error.with_traceback(None)
             error.__context__ = None
             if isinstance(error, asyncio.CancelledError):
                 raise
         finally:
-            self._log.note(process.name, "ends", repr(side.error))
-            self._waited = max(self._waited, self._lost_for(side))
-            await connection.close()
+            self.checks.ends(side)
+            await arrivals.close()
 
-    def _lost_for(self, side: _Side) -> float:
-        return 0.0 if side.lost_at is None else self._loop.time() - side.lost_at
+    def _half(self, peer: ConnectedPeer, side: Side, arrivals: _Arrivals) -> Outgoing | Incoming:
+        settings = replace(self._plan.settings, output="/out", existing=self._plan.existing)
+        if side.process.name == "sender":
+            return Outgoing(
+                peer,
+                self._scan.entries,
+                FileSource(self._scan, block_size=self._plan.block),
+                settings,
+                side.tally,
+                agent="a",
+                accepted=arrivals.accepted,
+                worker=SimulatedWorker,
+            )
+        return Incoming(
+            peer,
+            DirectorySink(Path("/out"), existing=self._plan.existing, file_system_sync=None),
+            settings,
+            side.tally,
+            self._decide(side),
+            agent="b",
+            accepted=arrivals.accepted,
+            portion_size=self._plan.portion,
+            worker=SimulatedWorker,
+        )
 
-    def _decide(self, sides: dict[str, _Side]) -> Callable[[ManifestKnown], Any]:
+    def _decide(self, side: Side) -> Callable[[ManifestKnown], Any]:
         async def decide(offer: ManifestKnown) -> bool:
-            sides["receiver"].resumed = offer.resumed
+            side.resumed = offer.resumed
             await asyncio.sleep(self._rng.random())
             return True
 
         return decide
 
-    # --- what must hold
 
-    def _fault(self, text: str) -> None:
-        self._log.note("FAULT", text)
-        self.faults.append(text)
-
-    def _event(self, process: Process, side: _Side, event: Event) -> None:
-        if process.dead:
-            return
-        details: tuple[object, ...] = ()
-        if isinstance(event, FileFinished):
-            details = (event.path, event.status, event.reason)
-            if event.status == "ok":
-                self._check_ok(process.name, event)
-            elif event.status == "mismatch":
-                self._fault(f"the {process.name} reports {event.path} as different")
-        elif isinstance(event, Disconnected):
-            side.lost_at = self._loop.time()
-        elif isinstance(event, Reconnected):
-            side.lost_at = None
-        elif isinstance(event, Damaged) or (isinstance(event, Warned) and event.kind == "changed"):
-            side.changed = True
-        self._log.note(process.name, type(event).__name__, *details)
-
-    def _check_ok(self, who: str, event: FileFinished) -> None:
-        """Check that a file is there for good when a side reports that."""
-        path = f"/out/{event.path}"
-        content = self._plan.files[event.path]
-        disk = self._disks["receiver"]
-        now = dict(disk.files()).get(path)
-        if now is None or now.content != content:
-            self._fault(f"the {who} reports {event.path} as complete, and it is not there")
-        elif disk.durable_content(path) != content and not self._failed:
-            # An error of the sync of its folder does not fail a file.
-            self._fault(f"the {who} reports {event.path} as complete, and it is not durable")
-        self._reported.add(event.path)
-
-    def _named(self, path: str, inode: Inode) -> None:
-        """Check what gets a final name."""
-        if path.endswith(_OWN) or inode.is_folder or not self.runs:
-            return
-        content = self._plan.files.get(path.removeprefix("/out/"))
-        if content is None or inode.content != content:
-            self._fault(f"a wrong file gets the name {path}")
-        elif inode.durable != content:
-            self._fault(f"a file that is not durable gets the name {path}")
-
-    def _check_files(self) -> None:
-        """Check what has a final name after a run."""
-        found = dict(self._disks["receiver"].files())
-        for path, inode in found.items():
-            name = path.removeprefix("/out/")
-            if path.endswith(_OWN):
-                continue
-            allowed: list[object] = [self._plan.files.get(name)]
-            if name in self._plan.taken and name not in self._reported:
-                allowed.append(OLD)
-            if inode.content not in allowed:
-                self._fault(f"a wrong file has the name {path}")
-        for name in self._reported:
-            if f"/out/{name}" not in found:
-                self._fault(f"{name} was reported as complete, and is gone")
-
-    async def _check_end(self, name: str, side: _Side) -> None:
-        """Check how one side has ended."""
-        if side.process.dead:
-            return
-        if side.error is not None and (
-            not isinstance(side.error, DcsendError) or isinstance(side.error, _NEVER)
-        ):
-            self._fault(f"the {name} ends with {side.error!r}")
-        if name == "sender" and side.error is not None:
-            return  # the traceback of an error refers to the reader
-        if side.process.files:
-            gc.collect()  # a reader ends with its generator
-            await asyncio.sleep(120)  # for a disk that stands still
-            gc.collect()
-        if side.process.files:
-            left = sorted(file.path for file in side.process.files.values())
-            self._fault(f"the {name} leaves {left} open")
-
-    def _check_both(self, sender: _Side, receiver: _Side, faults: Trial, *, clean: bool) -> None:
-        """Check that both sides agree."""
-        if not sender.process.dead and sender.error is None:
-            self._reported |= {file.path for file in sender.tally.files if file.status == "ok"}
-        for name, side in (("sender", sender), ("receiver", receiver)):
-            failed = side.process.dead or side.error is not None
-            if not failed and not exit_status(side.tally.files) and not self._complete:
-                self._fault(f"the {name} succeeds, and not all files are there")
-            if not clean:
-                continue
-            if side.error is not None:
-                self._fault(f"the {name} fails without a reason: {side.error}")
-            elif exit_status(side.tally.files):
-                self._fault(f"files fail at the {name} without a reason")
-        if not receiver.process.dead and receiver.error is None:
-            self._check_receiver(receiver)
-        self._check_again(receiver)
-        self._check_patience(sender, receiver, faults)
-
-    def _check_receiver(self, receiver: _Side) -> None:
-        """Check what a receiver has written and left, if it has received everything."""
-        files = receiver.tally.files
-        if exit_status(files):
-            return
-        expected = sum(len(self._plan.files[one.path]) for one in files if one.status == "ok")
-        if not receiver.changed and receiver.tally.bytes != expected - receiver.resumed:
-            self._fault(
-                f"{receiver.tally.bytes} bytes were written, not {expected}, of which "
-                f"{receiver.resumed} were there"
-            )
-        # A process that is killed while it renames a part leaves two names of one file.
-        left = [
-            path
-            for path, inode in self._disks["receiver"].files()
-            if path.endswith(_OWN[0]) and inode.links == 1
-        ]
-        if left:
-            self._fault(f"{left} stay after a success")
-
-    def _check_patience(self, sender: _Side, receiver: _Side, faults: Trial) -> None:
-        """Check that the sides connect again for as long as they should, after acceptance."""
-        quiet = not faults.kill_at and not faults.actions and not faults.jump_at
-        accepted = sender.half.answered and receiver.half.answered
-        if not (quiet and faults.lasting and accepted):
-            return
-        for name, side in (("sender", sender), ("receiver", receiver)):
-            if side.error is not None and self._waited < faults.limit - _UNDECIDED:
-                self._fault(f"the {name} gives up after {self._waited:.1f} s: {side.error}")
-
-    def _check_again(self, receiver: _Side) -> None:
-        """Check that no more was received again than the journal allows."""
-        if self._lossy:
-            return
-        for path, written in receiver.process.written.items():
-            name = path.removeprefix("/out/").removesuffix(_OWN[0])
-            content = self._plan.files.get(name)
-            if content is None or len(content) < MIN_SIZE:
-                continue
-            again = written - (len(content) - self._written.get(name, 0))
-            if again > INTERVAL + self._plan.block:
-                self._fault(f"{again} bytes of {name} that were there are received again")
-
-    def _note_written(self) -> None:
-        self._written.clear()
-        for path, inode in self._disks["receiver"].files():
-            name = path.removeprefix("/out/")
-            if name in self._plan.files and self._plan.existing is Existing.SKIP:
-                self._written[name] = len(self._plan.files[name])
-            elif name.endswith(_OWN[0]):
-                self._written.setdefault(name.removesuffix(_OWN[0]), len(inode.content))
+def _fork(rng: random.Random) -> random.Random:
+    return random.Random(rng.randrange(2**32))
 
 
 def simulate(seed: int, *, shown: bool = False) -> Result:
@@ -480,9 +288,13 @@ def simulate(seed: int, *, shown: bool = False) -> Result:
             try:
                 loop.run_until_complete(simulation.run())
             except Hang as hang:
-                simulation.faults.append(f"hang: {hang}")
+                simulation.checks.faults.append(f"hang: {hang}")
             result = Result(
-                list(simulation.faults), log.value, simulation.runs, loop.time(), log.lines or []
+                list(simulation.checks.faults),
+                log.value,
+                simulation.runs,
+                loop.time(),
+                log.lines or [],
             )
             _end(loop)
             return result
@@ -494,7 +306,7 @@ def simulate(seed: int, *, shown: bool = False) -> Result:
 def _unexpected(simulation: Simulation, context: dict[str, Any]) -> None:
     error = context.get("exception")
     if "handle" in context and error is not None and not isinstance(error, Dead):
-        simulation.faults.append(f"an exception in the event loop: {error!r}")
+        simulation.checks.faults.append(f"an exception in the event loop: {error!r}")
 
 
 def _end(loop: SimulatedLoop) -> None:
