@@ -5,7 +5,9 @@
     python -m tests.simulation --seeds 1..2000 --planted NAME  up to the seed that finds a defect
 
 plan        what a seed chooses
-story       the runs of a seed, and what must hold after each step
+story       the runs of a seed
+checks      what must hold after each step
+machines    the files of both before the first run
 process     programs that end without any cleanup
 disk        a file system in memory, and what a power cut leaves of it
 system      the calls of `os` on that disk

@@ -211,3 +211,12 @@ class WayBack:
     async def drop(self, link: Link) -> None:
         """Close it."""
         await link.close()
+
+    def lost(self) -> None:
+        """Do nothing."""
+
+    def regained(self) -> None:
+        """Do nothing."""
+
+    async def close(self) -> None:
+        """Do nothing."""
