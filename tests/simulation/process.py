@@ -129,7 +129,7 @@ class Process:
 
     def add(self, file: OpenFile) -> int:
         """Return a new descriptor."""
-        fd = 3 + len(OWNERS)
+        fd = _FIRST + len(OWNERS)
         OWNERS[fd] = self
         self.files[fd] = file
         return fd
@@ -197,6 +197,8 @@ class _Job:
         self.done = False
 
 
+_FIRST: Final = 1 << 24
+"No real descriptor has such a number: a generator may be collected after the simulation."
 OWNERS: Final[dict[int, Process]] = {}
 "Of all descriptors of a simulation; each has a number of its own."
 
