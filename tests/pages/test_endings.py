@@ -142,12 +142,16 @@ async def test_damaged_code_has_its_own_message(page: Page, stage: Stage, tmp_pa
 
 
 async def test_offer_is_declined(page: Page, stage: Stage, tmp_path: Path) -> None:
-    sender = stage.send(random_file(tmp_path / "file", 1000), *here())
+    random_file(tmp_path / "folder" / "file", 1000)
+    (tmp_path / "folder" / "link").symlink_to("file")
+    sender = stage.send(tmp_path / "folder", *here())
     await page.open(link_of(sender))
     await page.until("offered")
+    assert await page.text("#left-out") == "Not sent: 1 symbolic link."
     await page.tab.click("#decline")
     await page.until("failed")
     assert await page.problem() == "declined"
+    assert await page.text("#left-out") == ""  # nothing else was sent, either
     ended = await asyncio.to_thread(sender.end)
     assert (ended.status, ended.fatal["kind"]) == (7, "refused")
     assert os.listdir(page.tab.downloads) == []

@@ -147,6 +147,10 @@ async def test_two_pages_in_two_browsers(
     sender, receiver = (page, other) if role == "send" else (other, page)
     await sender.choose(file)
     await sender.tab.click("#send")
+    await receiver.until("offered")
+    shown = await receiver.tab.evaluate("document.querySelector('main').textContent")
+    assert ".local" not in shown  # the random name of a browser says nothing
+    assert "Offered by" in shown
     await receiver.accept("memory")
     assert await saved_by(receiver) == digest(file)
     await sender.until("done")
@@ -207,6 +211,7 @@ async def test_wrong_words_in_the_page_end_with_a_reason_at_once(
     await page.dial(wrong(code))
     await page.until("failed")
     assert await page.problem() == "authentication"
+    assert await page.text("h1") == "The code does not match"
     assert await page.tab.evaluate("document.querySelector('#retry').hidden")
 
 

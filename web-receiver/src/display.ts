@@ -423,7 +423,9 @@ export class Display implements Questions {
     show(part("log").childElementCount > 0, "chat");
     this.#downloads.offer(event.exports);
     listVerdicts(event.files, this.#downloads);
-    showText("left-out", wording.describeLeftOut(event.leftOut));
+    // It matters beside what has arrived.
+    const arrived = this.#state() !== "failed";
+    showText("left-out", arrived ? wording.describeLeftOut(event.leftOut) : "");
   }
 
   #problem({ event, online, slept }: Ending): wording.Problem {

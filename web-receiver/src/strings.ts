@@ -340,7 +340,7 @@ export const troubles: Readonly<Record<ErrorKind | Situation, Trouble>> = {
     again: false,
   },
   authentication: {
-    title: "The other side does not match this code",
+    title: "The code does not match",
     advice: [AGAIN],
     again: false,
   },

@@ -382,9 +382,9 @@ describe("route", () => {
     });
   });
 
-  test("has no family if the browser has a name of the other side only", async () => {
+  test("has neither family nor address if the browser has only a random name", async () => {
     const remote = { ...HOST, address: "380b337f-eb86.local" };
-    expect(await routeWith({ pair: PAIR, remote })).toMatchObject({ family: "" });
+    expect(await routeWith({ pair: PAIR, remote })).toMatchObject({ family: "", remote: "" });
   });
 
   test("reports a relay", async () => {

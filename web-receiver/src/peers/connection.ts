@@ -262,9 +262,9 @@ function routeOf(report: ReadonlyMap<string, Stats>): Route {
   const relayed = local?.candidateType === "relay" || all.some(isRelay);
   return {
     path: relayed ? "relayed" : "direct",
-    // Firefox has a name of mDNS here if the other side sent one.
     family: address.includes(":") ? "IPv6" : /\d$/.test(address) ? "IPv4" : "",
-    remote: address.replace(/^\[|\]$/g, ""),
+    // Firefox has the other side's random name of mDNS here, if that is what it sent.
+    remote: address.endsWith(".local") ? "" : address.replace(/^\[|\]$/g, ""),
     rtt: pair?.currentRoundTripTime ?? null,
   };
 }

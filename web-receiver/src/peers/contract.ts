@@ -48,7 +48,7 @@ export interface Route {
   readonly path: "direct" | "relayed" | "memory";
   /** `IPv4`, `IPv6` or empty. */
   readonly family: string;
-  /** The peer's address; empty if the browser does not report it. */
+  /** The peer's address; empty if the browser does not report it, or only a random name for it. */
   readonly remote: string;
   /** Round trip in seconds; null if not measured yet. */
   readonly rtt: number | null;
