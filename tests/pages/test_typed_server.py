@@ -51,10 +51,13 @@ async def test_server_is_typed_into_a_page_that_has_none(
     async with hosted() as link:
         await page.open(link)
         await page.until("paste")
+        assert "dcsend send PATH\n" in await page.text()
         await page.tab.click("#show-send")
         assert await page.state() == "paste"  # the browser asks for the server
         assert await page.tab.evaluate("document.activeElement.id") == "server"
         await page.tab.type("#server", over_tls)
+        for command in ("send PATH", "receive"):
+            assert f"dcsend {command} --server {over_tls}\n" in await page.text()
         code = await page.show_code("send")
         assert code.endswith(f"@{over_tls}")
         assert await page.text("#command") == f"dcsend receive {code}"

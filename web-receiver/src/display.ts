@@ -154,9 +154,10 @@ export class Display implements Questions {
     return this.#showing.confirm();
   }
 
-  /** Ask for the rendezvous server of codes that are shown. */
-  askServer(): void {
-    show(true, "no-server");
+  /** Show the rendezvous server of the page; null: ask for that of codes that are shown. */
+  set server(name: string | null) {
+    show(name === null, "no-server");
+    this.#showing.server = name ?? "";
   }
 
   /** Show a note. */

@@ -399,7 +399,7 @@ export function main(): void {
   } else {
     void cleanPrivate();
     display.servers = DEFAULT_SERVER;
-    if (namedServer() === null) display.askServer();
+    display.server = namedServer()?.name ?? null;
     open();
   }
 }

@@ -57,8 +57,18 @@ export class Showing {
     on("copy-link", "click", () => void copyFrom(this.#link, part("copy-link")));
     on("share-link", "click", () => share({ url: this.#link }));
     on("code", "input", () => this.#suggest());
+    on("server", "input", () => {
+      this.server = part<HTMLInputElement>("server").value.trim();
+    });
     submitOnEnter("code");
     part("qr").setAttribute("aria-label", strings.qr);
+  }
+
+  /** Show the commands of the other side with a server, without which its codes don't work here. */
+  set server(name: string) {
+    for (const node of document.querySelectorAll(".on-server")) {
+      node.replaceChildren(...isolated(name === "" ? "" : ` --server ${name}`));
+    }
   }
 
   /** Show a code and until when it works; null: a new one is made. */
