@@ -153,7 +153,7 @@ async def test_two_pages_in_two_browsers(
     await sender.tab.click("#send")
     await receiver.until("offered")
     shown = await receiver.tab.evaluate("document.querySelector('main').textContent")
-    assert ".local" not in shown  # the random name of a browser says nothing
+    assert ".local" not in shown  # the random name that a browser has in place of its address
     assert "Offered by" in shown
     await receiver.accept("memory")
     assert await saved_by(receiver) == digest(file)
