@@ -33,6 +33,7 @@ __all__ = [
     "ROLES",
     "SKIP_REASONS",
     "STATUSES",
+    "WINDOW",
     "Accept",
     "Ack",
     "Again",
@@ -58,6 +59,8 @@ RECONNECT: Final = "reconnect"
 "Feature of a peer that goes on over another connection; see `receipts`."
 AGAIN: Final = "again"
 "Feature of a sender that sends bytes again which were changed on the receiver's disk."
+WINDOW: Final = "window"
+"Feature of a sender that takes another window from Ack, and fits its frames to it."
 ROLES: Final = ("sender", "receiver")
 SKIP_REASONS: Final = ("exists", "same", "unsafe", "declined", "unsupported", "failed")
 DECLINE_REASONS: Final = (
@@ -144,6 +147,8 @@ class Ack:
 
     bytes: int
     "Bytes of data messages since the beginning, headers included."
+    window: int | None = None
+    "How many may be in flight from now on; None: as before."
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +230,8 @@ def encode(message: Message) -> str:
         del fields["name"]
     if isinstance(message, Accept) and not message.digests:
         del fields["digests"]
+    if isinstance(message, Ack) and message.window is None:
+        del fields["window"]
     text = dump(fields)
     try:
         decoded = decode(text)
@@ -243,7 +250,7 @@ def decode(text: str) -> Message:
         RemoteProtocolError: it breaks a rule of PROTOCOL.md.
 
     >>> decode('{"type": "ack", "bytes": 65000}')
-    Ack(bytes=65000)
+    Ack(bytes=65000, window=None)
     """
     values = parse(text)
     name = values.get("type")
@@ -349,7 +356,9 @@ def _read_decline(fields: Fields) -> Decline:
 
 
 def _read_ack(fields: Fields) -> Ack:
-    return Ack(fields.integer("bytes", 0, limits.MAX_SAFE))
+    total = fields.integer("bytes", 0, limits.MAX_SAFE)
+    window = fields.integer("window", 1, limits.MAX_SAFE) if fields.has("window") else None
+    return Ack(total, window)
 
 
 def _read_verdict(fields: Fields) -> Verdict:
@@ -406,7 +415,7 @@ _FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "manifest": ("entries", "last", "left_out"),
     "accept": ("window", "skip", "have", "last", "digests"),
     "decline": ("reason", "message"),
-    "ack": ("bytes",),
+    "ack": ("bytes", "window"),
     "verdict": ("files",),
     "again": ("file", "from", "to"),
     "complete": ("ok", "files", "bytes"),

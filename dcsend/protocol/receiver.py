@@ -38,6 +38,7 @@ from dcsend.protocol.messages import (
     AGAIN,
     DECLINE_REASONS,
     STATUSES,
+    WINDOW,
     Ack,
     Again,
     Bye,
@@ -136,6 +137,10 @@ class Receiver(Side):
         self._manifest_size = 0
         self._sender_features: tuple[str, ...] = ()
         self._written = 0
+        self._withheld = 0
+        "Bytes that are written, and that Ack does not count yet."
+        self._resized: int | None = None
+        "The window for the next Ack."
         self._verdicts: list[tuple[int, str]] = []
 
     @property
@@ -218,6 +223,31 @@ class Receiver(Side):
             raise
         self._window.send(cost)
         return events
+
+    @property
+    def follows_window(self) -> bool:
+        """Whether the sender takes another window from Ack."""
+        return WINDOW in self._sender_features
+
+    def resize(self, window: int) -> None:
+        """Let *window* bytes be in flight from the next Accept or Ack on.
+
+        After Accept it has no effect on a sender without this feature. Frames that were sent within
+        an earlier window are accepted.
+        """
+        if self.state in (TransferState.RECEIVING, TransferState.RECEIVED):
+            if self.follows_window:
+                self._resized = window
+                self._window.resize(max(self._window.size, window))
+        else:
+            self._window.resize(window)
+
+    def withhold(self, cost: int) -> None:
+        """Leave the last *cost* bytes that are written out of Ack, until all frames are here.
+
+        The sender then sends no more than what Ack makes room for.
+        """
+        self._withheld = cost
 
     @property
     def awaits_again(self) -> bool:
@@ -382,9 +412,13 @@ class Receiver(Side):
         """Queue one Ack, then the statuses that are not sent, unless the transfer has ended."""
         if self.state not in (TransferState.RECEIVING, TransferState.RECEIVED):
             return
-        if self._written > self._window.acknowledged:
-            self._window.acknowledge(self._written)
-            self._send(Ack(self._written))
+        is_receiving = self.state is TransferState.RECEIVING
+        upto = self._written - (self._withheld if is_receiving else 0)
+        if upto > self._window.acknowledged or self._resized is not None:
+            upto = max(upto, self._window.acknowledged)
+            self._window.acknowledge(upto)
+            self._send(Ack(upto, self._resized))
+            self._resized = None
         for verdict in split_verdict(self._verdicts):
             self._send(verdict)
         self._verdicts = []

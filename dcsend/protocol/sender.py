@@ -47,6 +47,7 @@ from dcsend.protocol.manifest_messages import (
 )
 from dcsend.protocol.messages import (
     AGAIN,
+    WINDOW,
     Accept,
     Ack,
     Again,
@@ -115,6 +116,8 @@ TRANSITIONS: Final[Transitions] = {
 
 _RETURNS: Final = ("destination", "dry-run")
 "Reasons of a Decline that does not use up a code."
+_FRAMES_IN_WINDOW: Final = 20
+"Frames that fit into a small window."
 _PORTION: Final = 256 << 10
 "Characters of a manifest that are returned at once; the whole may have 300 MB."
 
@@ -150,7 +153,7 @@ class Sender(Side):
         is_last: bool = False,
         most: ManifestLimits = LIMITS,
     ) -> None:
-        super().__init__(TRANSITIONS, "sender", agent, name, (*features, AGAIN))
+        super().__init__(TRANSITIONS, "sender", agent, name, (*features, AGAIN, WINDOW))
         check_offer(entries, most)
         self._entries = entries
         self._left_out = left_out
@@ -160,6 +163,7 @@ class Sender(Side):
         self._unsent: Iterator[Manifest] | None = None
         "The parts of the manifest that are not encoded yet."
         self._window = Window(window)
+        self._largest_window = window
         self._max_frame = limits.MAX_FRAME
         self._skip: dict[int, str] = {}
         self._have: dict[int, int] = {}
@@ -177,8 +181,13 @@ class Sender(Side):
 
     @property
     def max_payload(self) -> int:
-        """Longest payload of a frame, in bytes; 32 less with the digest."""
-        return self._max_frame - limits.FRAME_HEADER
+        """Longest payload of a frame, in bytes; 32 less with the digest.
+
+        A small window is divided into twenty frames: a receiver with a limit of its rate grants
+        half a second of it, and few long frames would come unevenly.
+        """
+        even = max(limits.MIN_FRAME, self._window.size // _FRAMES_IN_WINDOW)
+        return min(self._max_frame, even) - limits.FRAME_HEADER
 
     @property
     def max_hole(self) -> int:
@@ -360,9 +369,11 @@ class Sender(Side):
                 is_end = self._is_last and reason in _RETURNS
                 self._send(Cancel("error", "the code does not work again") if is_end else Bye())
                 return [Declined(reason, explanation)]
-            case Ack(total):
+            case Ack(total, window):
                 self._refuse(self._window.fault(total))
                 self._window.acknowledge(total)
+                if window is not None:
+                    self._window.resize(min(window, self._largest_window))
                 return [Acknowledged(total)]
             case Verdict(files):
                 return [self._on_verdict(number, status) for number, status in files]

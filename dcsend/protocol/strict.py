@@ -69,6 +69,10 @@ class Fields:
         """Raise RemoteProtocolError for a field."""
         raise RemoteProtocolError(f"{self._name}: {key} {rule}")
 
+    def has(self, key: str) -> bool:
+        """Return whether a field is there."""
+        return key in self._values
+
     def integer(self, key: str, low: int, high: int) -> int:
         """Read an integer from *low* to *high*."""
         value = self._values.get(key)

@@ -33,6 +33,10 @@ class Window:
         """Let *size* bytes be in flight at most; no effect if it was less."""
         self.size = min(self.size, size)
 
+    def resize(self, size: int) -> None:
+        """Let *size* bytes be in flight from now on; there may be more at present."""
+        self.size = size
+
     def allows(self, cost: int) -> bool:
         """Return whether a data message of *cost* bytes may be sent now."""
         in_flight = self.sent - self.acknowledged

@@ -26,5 +26,5 @@ def test_states_of_both_sides_are_logged_once_each(caplog: pytest.LogCaptureFixt
     ]
     assert "receiver: all frames passed: receiving -> received" in log
     assert log.count("peer: version 1, features []") == 1
-    assert log.count("peer: version 1, features ['again']") == 1
+    assert log.count("peer: version 1, features ['again', 'window']") == 1
     assert not [line for line in log if "content" in line or "name-of-the-file" in line]

@@ -97,6 +97,8 @@ def fields_of(message: Message) -> dict[str, object]:
         plain["left_out"] = message.left_out.as_json()
     if isinstance(message, Accept) and not message.digests:
         del plain["digests"]
+    if isinstance(message, Ack) and message.window is None:
+        del plain["window"]
     if isinstance(message, Again):
         plain = {"type": "again", "file": message.number, "from": message.start, "to": message.end}
     result: dict[str, object] = json.loads(json.dumps(plain))

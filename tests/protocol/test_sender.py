@@ -217,7 +217,7 @@ def test_sender_starts_with_hello() -> None:
     sender.start()
     assert sender.messages_to_send() == [
         '{"type":"hello","versions":[1],"agent":"dcsend/1","role":"sender",'
-        '"features":["again"],"max_frame":64960}'
+        '"features":["again","window"],"max_frame":64960}'
     ]
     assert sender.messages_to_send() == []
 
@@ -330,7 +330,7 @@ def test_sender_refuses_names_that_are_too_long_together() -> None:
 def test_frames_are_as_small_as_the_peer_requires() -> None:
     sender = sender_in(TransferState.GREETING, [Entry("x", size=5000)])
     sender.receive(HELLO.replace("64960", "2000"))
-    sender.receive(ACCEPT)
+    sender.receive(ACCEPT.replace("1000", "40000"))
     assert sender.max_payload == 1976
     with pytest.raises(LocalProtocolError, match="the peer takes 2000"):
         sender.data(0, 0, bytes(1977))

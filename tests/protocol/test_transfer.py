@@ -67,7 +67,7 @@ def test_transfer_introduces_both_sides() -> None:
     link = link_for(b"x")
     link.run()
     assert link.sender_events[0] == PeerIntroduced("receiver/1", 1, ())
-    assert link.receiver_events[0] == PeerIntroduced("sender/1", 1, ("again",))
+    assert link.receiver_events[0] == PeerIntroduced("sender/1", 1, ("again", "window"))
 
 
 def test_transfer_of_nothing_completes() -> None:

@@ -90,7 +90,7 @@ describe("greeting", () => {
     const sender = new Sender("page/1");
     sender.start();
     expect(sender.messagesToSend()).toEqual([
-      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":["browser","again"],"max_frame":64960}',
+      '{"type":"hello","versions":[1],"agent":"page/1","role":"sender","features":["browser","again","window"],"max_frame":64960}',
     ]);
     expect(sender.messagesToSend()).toEqual([]);
   });
@@ -132,7 +132,7 @@ describe("greeting", () => {
   test("sender makes frames as small as the peer accepts", () => {
     const sender = senderIn("greeting", [file("x", 5000)]);
     sender.receive(HELLO.replace("64960", "2000"));
-    sender.receive(accept({ window: 10_000 }));
+    sender.receive(accept({ window: 40_000 }));
     expect(sender.maxPayload).toBe(1976);
     expect(() => sender.data(0, 0, new Uint8Array(1977))).toThrow("the peer takes 2000");
     expect(sender.data(0, 0, new Uint8Array(1976)).length).toBe(2000);

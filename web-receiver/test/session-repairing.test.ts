@@ -81,7 +81,7 @@ test.each([
   [0, HAVE],
 ])("bytes %i to %i are sent again after the last frame", async (from, to) => {
   const peer = new Asking();
-  expect(await peer.begin()).toEqual(["browser", "again"]);
+  expect(await peer.begin()).toEqual(["browser", "again", "window"]);
   await peer.frames(isEnd);
   peer.send(again(from, to));
   const frames = await peer.frames(({ offset, length }) => offset + length === to);

@@ -57,6 +57,19 @@ describe("arithmetic", () => {
 });
 
 describe("sender", () => {
+  test("window of an ack takes the place of that of accept", () => {
+    const sender = senderIn("offering", [file("a", 1000)]);
+    sender.receive(accept({ window: 50 }));
+    expect(sender.maxPayload).toBe(limits.MIN_FRAME - limits.FRAME_HEADER);
+    sender.data(0, 0, bytes("a"));
+    expect(sender.sendable()).toBe(25);
+    sender.receive('{"type":"ack","bytes":0,"window":9007199254740991}');
+    expect(sender.sendable()).toBe(limits.WINDOW - 25);
+    expect(sender.maxPayload).toBe(limits.MAX_FRAME - limits.FRAME_HEADER);
+    sender.receive('{"type":"ack","bytes":0,"window":100}');
+    expect(sender.sendable()).toBe(75);
+  });
+
   test("sender waits when the window is full", () => {
     const sender = senderIn("sending", [file("x", 5000)]);
     expect(sender.sendable()).toBe(limits.MAX_FRAME); // one frame is always allowed

@@ -35,6 +35,8 @@ export const BROWSER = "browser";
 export const AGAIN = "again";
 /** Feature of a side that can go on over another connection. */
 export const RECONNECT = "reconnect";
+/** Feature of a sender that takes another window from Ack, and fits its frames to it. */
+export const WINDOW = "window";
 export const ROLES = ["sender", "receiver"] as const;
 export const SKIP_REASONS = [
   "exists",
@@ -125,6 +127,8 @@ export interface Ack {
   readonly type: "ack";
   /** Bytes of data messages since the beginning, headers included. */
   readonly bytes: number;
+  /** How many may be in flight from now on; missing: as before. */
+  readonly window?: number;
 }
 
 /** The results of files. */
@@ -380,7 +384,8 @@ const READERS: {
     return { type: "decline", reason, message: fields.read("message", MESSAGE) };
   },
   ack(fields) {
-    return { type: "ack", bytes: fields.read("bytes", AMOUNT) };
+    const window = fields.has("window") ? { window: fields.read("window", POSITIVE) } : {};
+    return { type: "ack", bytes: fields.read("bytes", AMOUNT), ...window };
   },
   verdict(fields) {
     return {

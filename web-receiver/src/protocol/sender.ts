@@ -74,6 +74,7 @@ export class Sender extends Side {
   /** The manifest; null until the person has chosen. */
   #entries: readonly Entry[] | null = null;
   readonly #window: Window;
+  readonly #ownWindow: number;
   #maxFrame = limits.MAX_FRAME;
   readonly #skip = new Map<number, string>();
   readonly #have = new Map<number, number>();
@@ -89,6 +90,7 @@ export class Sender extends Side {
   constructor(agent: string, window: number = limits.WINDOW, name = "") {
     super(TRANSITIONS, "sender", agent, name);
     this.#window = new Window(window);
+    this.#ownWindow = window;
   }
 
   /** Whether a part of Accept has arrived, and another must follow. */
@@ -101,9 +103,14 @@ export class Sender extends Side {
     return this.#window.acknowledged;
   }
 
-  /** Longest payload of a frame, in bytes; 32 less with the digest. */
+  /**
+   * Longest payload of a frame, in bytes; 32 less with the digest. A small window is divided into
+   * twenty frames: a receiver with a limit of its rate grants half a second of it, and few long
+   * frames would come unevenly.
+   */
   get maxPayload(): number {
-    return this.#maxFrame - limits.FRAME_HEADER;
+    const even = Math.max(limits.MIN_FRAME, this.#window.size / 20);
+    return Math.floor(Math.min(this.#maxFrame, even)) - limits.FRAME_HEADER;
   }
 
   /**
@@ -251,6 +258,7 @@ export class Sender extends Side {
       case "ack":
         refuse(this.#window.fault(message.bytes));
         this.#window.acknowledge(message.bytes);
+        if (message.window) this.#window.resize(Math.min(message.window, this.#ownWindow));
         return [{ type: "acknowledged", bytes: message.bytes }];
       case "verdict":
         return message.files.map(([number, status]) => {

@@ -22,6 +22,7 @@ import {
   type Hello,
   type Message,
   type Role,
+  WINDOW,
 } from "./messages.ts";
 
 /**
@@ -134,7 +135,7 @@ export abstract class Side {
       versions: limits.VERSIONS,
       agent: this.#agent,
       role: this.#role,
-      features: [BROWSER, ...(this.#role === "sender" ? [AGAIN] : []), ...features],
+      features: [BROWSER, ...(this.#role === "sender" ? [AGAIN, WINDOW] : []), ...features],
       maxFrame: limits.MAX_FRAME,
       name: this.#name,
     });

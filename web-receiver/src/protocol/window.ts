@@ -26,6 +26,11 @@ export class Window {
     this.size = Math.min(this.size, size);
   }
 
+  /** Let `size` bytes be in flight from now on; there may be more at present. */
+  resize(size: number): void {
+    this.size = size;
+  }
+
   /** Return whether a data message of `cost` bytes may be sent now. */
   allows(cost: number): boolean {
     const inFlight = this.sent - this.acknowledged;
