@@ -57,6 +57,7 @@ from dcsend.session.events import (
     FileFinished,
     Finished,
     Left,
+    Limited,
     Link,
     ManifestKnown,
     Planned,
@@ -70,6 +71,7 @@ from dcsend.session.events import (
     Warned,
 )
 from dcsend.session.events import Event as TransferEvent
+from dcsend.session.limiting import RateLimit
 from dcsend.session.published import Published
 from dcsend.settings import Deadlines, Settings, Signal
 
@@ -106,6 +108,7 @@ __all__ = [
     "Kind",
     "Left",
     "LeftOut",
+    "Limited",
     "Link",
     "LocalProtocolError",
     "MalformedCode",
@@ -118,6 +121,7 @@ __all__ = [
     "Planned",
     "Progressed",
     "Published",
+    "RateLimit",
     "Reconnected",
     "RemoteProtocolError",
     "Settings",

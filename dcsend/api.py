@@ -22,6 +22,7 @@ from dcsend.settings import Settings, Signal
 
 if TYPE_CHECKING:
     from dcsend.session.exchange import Ask
+    from dcsend.session.limiting import RateLimit
     from dcsend.session.short_codes import Confirm
 
 __all__ = ["chat", "invite", "offer", "receive", "send"]
@@ -36,6 +37,7 @@ def offer(
     settings: Settings | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     lines: asyncio.Queue[str] | None = None,
+    limit: RateLimit | None = None,
     stdin: BinaryIO | None = None,
     confirm: Confirm | None = None,
 ) -> AbstractAsyncContextManager[Published]:
@@ -54,6 +56,8 @@ def offer(
         settings: all other settings; see `Settings`.
         on_event: called with each event, in the thread of the event loop; must not block.
         lines: a queue of lines to send on the text channel during the transfer.
+        limit: of the rate, in place of that of the settings; it can be changed at any time, and
+            several calls can share it.
         stdin: a binary file, read for the path `-`; its name is `Settings.stdin_name`.
         confirm: called after three wrong short codes in a row; True shows another one. If it is
             None, or returns False, no more are shown, and the event `ShortCodeOver` follows; the
@@ -75,6 +79,7 @@ def offer(
             settings=settings,
             on_event=emit,
             lines=lines,
+            limit=limit,
             stdin=stdin,
             confirm=confirm,
         )
@@ -89,6 +94,7 @@ def invite(
     on_event: Callable[[Event], None] = lambda event: None,
     accept: Callable[[ManifestKnown], Awaitable[bool | Existing | Chosen]] | None = None,
     lines: asyncio.Queue[str] | None = None,
+    limit: RateLimit | None = None,
     stdout: BinaryIO | None = None,
     confirm: Confirm | None = None,
 ) -> AbstractAsyncContextManager[Published]:
@@ -105,6 +111,8 @@ def invite(
         on_event: called with each event, in the thread of the event loop; must not block.
         accept: as for `receive`; **if None, everything is accepted**.
         lines: a queue of lines to send on the text channel during the transfer.
+        limit: of the rate, in place of that of the settings; it can be changed at any time, and
+            several calls can share it.
         stdout: a binary file for *output* `-`.
         confirm: as for `offer`.
 
@@ -123,6 +131,7 @@ def invite(
             on_event=emit,
             accept=accept,
             lines=lines,
+            limit=limit,
             stdout=stdout,
             confirm=confirm,
         )
@@ -138,6 +147,7 @@ async def send(
     settings: Settings | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     lines: asyncio.Queue[str] | None = None,
+    limit: RateLimit | None = None,
     stdin: BinaryIO | None = None,
     ask: Ask | None = None,
     confirm: Confirm | None = None,
@@ -155,6 +165,8 @@ async def send(
         settings: all other settings; see `Settings`.
         on_event: called with each event, in the thread of the event loop; must not block.
         lines: a queue of lines to send on the text channel during the transfer.
+        limit: of the rate, in place of that of the settings; it can be changed at any time, and
+            several calls can share it.
         stdin: a binary file, read for the path `-`; its name is `Settings.stdin_name`.
         ask: with `Signal.SDP`, returns the session description of the other side.
         confirm: as for `offer`.
@@ -175,7 +187,7 @@ async def send(
         chosen = dataclasses.replace(chosen, text=text)
     named = [os.fspath(path) for path in several]
     return await send_files(
-        named, chosen, on_event, ask=ask, confirm=confirm, lines=lines, stdin=stdin
+        named, chosen, on_event, ask=ask, confirm=confirm, lines=lines, limit=limit, stdin=stdin
     )
 
 
@@ -187,6 +199,7 @@ async def receive(
     on_event: Callable[[Event], None] = lambda event: None,
     accept: Callable[[ManifestKnown], Awaitable[bool | Existing | Chosen]] | None = None,
     lines: asyncio.Queue[str] | None = None,
+    limit: RateLimit | None = None,
     stdout: BinaryIO | None = None,
     ask: Ask | None = None,
     confirm: Confirm | None = None,
@@ -214,6 +227,8 @@ async def receive(
             If None, everything is accepted, except hidden names in the home folder, such as
             `.profile`.
         lines: a queue of lines to send on the text channel during the transfer.
+        limit: of the rate, in place of that of the settings; it can be changed at any time, and
+            several calls can share it.
         stdout: a binary file for *output* `-`.
         ask: with `Signal.SDP`, returns the session description of the other side.
         confirm: as for `offer`.
@@ -234,6 +249,7 @@ async def receive(
         ask=ask,
         confirm=confirm,
         lines=lines,
+        limit=limit,
         stdout=stdout,
         unattended=accept is None,
     )

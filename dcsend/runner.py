@@ -49,6 +49,7 @@ def run_send(paths: list[str], settings: Settings, options: DisplayOptions) -> i
             "standard input is sent, so the other side's code can't be pasted",
             "start on the other side, and pass its code with --to",
         )
+    commanded = not uses_stdin and _has_commands(settings)
     settings = _with_code(settings)
     if uses_stdin and sys.stdin is None:
         raise UsageError("standard input is closed", "name files or folders")
@@ -61,13 +62,16 @@ def run_send(paths: list[str], settings: Settings, options: DisplayOptions) -> i
             ask=None if uses_stdin else stage.ask,
             confirm=stage.confirm,
             lines=stage.lines,
+            limit=stage.limit,
             interrupt=stage.interrupt,
             room=stage.room,
             stdin=unbuffered_stdin() if uses_stdin else None,
             written=ordinary_files(options.events, options.log),
         )
 
-    return run_on_stage(run, settings, options, sends=True, uses_stdin=uses_stdin)
+    return run_on_stage(
+        run, settings, options, sends=True, uses_stdin=uses_stdin, commanded=commanded
+    )
 
 
 def _refuse_codes(paths: list[str]) -> None:
@@ -104,6 +108,7 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
         )
     stdout = unbuffered_stdout() if to_stdout else None
     asks = not (options.yes or settings.dry_run)
+    commanded = _has_commands(settings)
     if settings.code != "@-":
         settings = _with_code(settings)  # a damaged code is the first error
     if asks and (reason := _unanswerable(options)):
@@ -120,6 +125,7 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             confirm=stage.confirm,
             enter=stage.entering(_canonical, _completed),
             lines=stage.lines,
+            limit=stage.limit,
             interrupt=stage.interrupt,
             room=stage.room,
             stdout=stdout,
@@ -127,7 +133,12 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             written=ordinary_files(options.events, options.log),
         )
 
-    return run_on_stage(run, settings, options)
+    return run_on_stage(run, settings, options, commanded=commanded)
+
+
+def _has_commands(settings: Settings) -> bool:
+    """Return whether standard input is not needed for codes of the other side."""
+    return settings.code != "@-" and settings.signal is Signal.DIAL
 
 
 def run_chat(

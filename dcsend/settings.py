@@ -117,6 +117,8 @@ class Settings:
             files that have grown, with `existing` to overwrite, only the rest.
         checksum: With `skip_same`, compare the digests of files of the same size, not the times;
             the other side gets them.
+        limit_rate: Bytes of content per second that this side sends, or lets the other side send;
+            None for no limit.
         dry_run: Transfer nothing: a receiver reports what it would receive, and gives the code
             back; a sender reports what it would send, and shows no code.
         window: Largest number of bytes between the sender's channel and the receiver's disk: 0.6 s
@@ -169,6 +171,7 @@ class Settings:
     checksum: bool = False
 
     # Transfer
+    limit_rate: float | None = None
     dry_run: bool = False
     window: int = 8 * 1024 * 1024
     block_size: int = 1024 * 1024

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import sys
 from collections.abc import Awaitable, Callable
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dcsend.display.log import log_event
-from dcsend.display.streams import Stream, enable_escapes, is_terminal, written_aside
+from dcsend.display.streams import (
+    Stream,
+    enable_escapes,
+    is_terminal,
+    written_aside,
+)
 from dcsend.ending import watch_for_the_end
-from dcsend.errors import DcsendError
-from dcsend.session.events import CodeReady, Event, Failed, Finished, ShortCodeReady
+from dcsend.errors import DcsendError, UsageError
+from dcsend.session.events import CodeReady, Event, Failed, Finished, ShortCodeReady, Warned
+from dcsend.session.limiting import RateLimit
+from dcsend.session.steering import obey, obey_json
 from dcsend.session.story import OwnOutput
 from dcsend.settings import Settings
+from dcsend.threads import begin
 
 if TYPE_CHECKING:
     from dcsend.description import SdpType
@@ -32,6 +43,9 @@ if TYPE_CHECKING:
     from dcsend.session.short_codes import Confirm
 
 __all__ = ["DisplayOptions", "Stage", "event_writer", "run_loop", "run_on_stage", "typed_input"]
+
+_LONGEST: Final = 4096
+"Bytes of a line of commands; a longer one is divided, and each part is wrong."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,8 @@ class Stage:
     room: Room
     keyboard: Keyboard | None
     qr_file: Path | None
+    limit: RateLimit
+    _is_over: bool = False
 
     @property
     def lines(self) -> asyncio.Queue[str] | None:
@@ -122,9 +138,45 @@ class Stage:
 
         return enter
 
+    def obey(self, line: str, form: Callable[[str, RateLimit], str]) -> str:
+        """Carry out a command, and return what is to be sent; show what is wrong with it."""
+        if self._is_over:
+            return ""
+        try:
+            return form(line, self.limit)
+        except UsageError as error:
+            self.show(Warned("command", error.message, error.hint))
+            return ""
+
+    def listen(self) -> None:
+        """Read commands as JSON from standard input, in a thread; each waits for the one before."""
+        loop = asyncio.get_running_loop()
+
+        async def take(line: str) -> None:
+            await self.room()
+            self.obey(line, obey_json)
+
+        def read() -> None:
+            with open(sys.stdin.fileno(), "rb", closefd=False) as stdin:
+                while line := stdin.readline(_LONGEST):
+                    taking = take(line.decode("utf-8", "replace"))
+                    try:
+                        taken = asyncio.run_coroutine_threadsafe(taking, loop)
+                    except RuntimeError:  # the loop is closed
+                        taking.close()
+                        return
+                    taken.result()
+
+        def listen() -> None:
+            with contextlib.suppress(OSError, ValueError, CancelledError):
+                read()
+
+        begin(listen, "dcsend-input")
+
     def show(self, event: Event) -> None:
         """Show an event; write the QR code to its file."""
         log_event(event)
+        self._is_over = isinstance(event, Finished)
         self.display.show(event)
         if isinstance(event, Failed) and isinstance(event.error, OwnOutput):
             self.events = None  # or events would be written into the file that is to be sent
@@ -144,6 +196,7 @@ def run_on_stage(
     *,
     sends: bool = False,
     uses_stdin: bool = False,
+    commanded: bool = False,
 ) -> int:
     """Run with a display, a keyboard and signals; return the exit status.
 
@@ -153,6 +206,7 @@ def run_on_stage(
         options: of the display.
         sends: whether this side sends.
         uses_stdin: whether standard input is what is sent.
+        commanded: whether standard input has commands, with `--json`, unless it is a terminal.
     """
     qr_file = None if settings.code or settings.relay_only else options.qr_file
     if qr_file is not None:
@@ -164,9 +218,14 @@ def run_on_stage(
         from dcsend.display.screen import watched_window
 
         keyboard = None if uses_stdin else _keyboard()
+        limit = RateLimit(settings.limit_rate)
         display = _display(settings, options, keyboard, sends=sends)
         events = event_writer(options, verbose=options.verbose)
-        stage = Stage(display, events, interrupt, room, keyboard, qr_file)
+        stage = Stage(display, events, interrupt, room, keyboard, qr_file, limit)
+        if keyboard is not None:
+            keyboard.on_line(partial(stage.obey, form=obey))
+        elif options.json and commanded and sys.stdin is not None:
+            stage.listen()
         try:
             with watched_window(display.resized):
                 return (await run(stage)).exit
@@ -254,5 +313,6 @@ def _display(
         names_file=settings.names_file,
         dry_run=settings.dry_run,
         output=settings.output,
+        limit=settings.limit_rate,
     )
     return TerminalDisplay(out, err, chosen, keyboard)

@@ -45,7 +45,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "api": LEAVES | {"settings", "session", "chat"},
     "": LEAVES
     | {
-        *("settings", "session.events", "session.published", "api"),
+        *("settings", "session.events", "session.limiting", "session.published", "api"),
         *("chat.events", "chat.settings"),
     },
     "ending": LEAVES | {"session", "display"},

@@ -257,6 +257,7 @@ EVENTS: list[dcsend.Event] = [
     dcsend.ManifestKnown([dcsend.Entry("a", dcsend.Kind.FILE, 3)]),
     dcsend.Planned(3, 10, skipped={"same": 2}, free=4),
     dcsend.Progressed(1, 10, 4.0),
+    dcsend.Limited(2e6),
     dcsend.Checking("a", 1, 10),
     dcsend.Disconnected(5.0, 600.0),
     dcsend.Reconnected(41.0),

@@ -25,6 +25,7 @@ __all__ = [
     "IceServer",
     "Json",
     "JsonTo",
+    "LimitRate",
     "NoInhibit",
     "NoPage",
     "PageUrl",
@@ -164,6 +165,15 @@ Reconnect = Annotated[
 NoInhibit = Annotated[
     bool,
     option("--no-inhibit", help="Let this computer fall asleep while a transfer runs."),
+]
+LimitRate = Annotated[
+    str,
+    option(
+        "--limit-rate",
+        help="Bytes of content per second to transfer at most: 500K, 2M, 1G (decimal), or off. "
+        "While it runs, type /limit 1M or /limit off [off].",
+        metavar="RATE",
+    ),
 ]
 As = Annotated[
     str | None,

@@ -26,6 +26,7 @@ from dcsend.cli.options import (
     Expires,
     Json,
     JsonTo,
+    LimitRate,
     NoInhibit,
     NoPage,
     PageUrl,
@@ -117,6 +118,7 @@ def send(
     connect_timeout: Timeout = 15.0,
     reconnect: Reconnect = "10m",
     no_inhibit: NoInhibit = False,
+    limit_rate: LimitRate = "off",
     as_: As = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -131,6 +133,7 @@ def send(
 
     def run(options: DisplayOptions) -> int:
         from dcsend.runner import run_send
+        from dcsend.session.limiting import parse_rate
 
         refuse_empty(context, "to", to)
         dialed, sources = rejoined(to, paths or []) if to else ("", paths or [])
@@ -158,6 +161,7 @@ def send(
             connect_timeout=connect_timeout,
             reconnect=parse_duration(reconnect, zero=True),
             inhibit=not no_inhibit,
+            limit_rate=parse_rate(limit_rate),
             name=device_name(as_),
             page=page,
             page_url=url,
@@ -246,6 +250,7 @@ def receive(
     connect_timeout: Timeout = 15.0,
     reconnect: Reconnect = "10m",
     no_inhibit: NoInhibit = False,
+    limit_rate: LimitRate = "off",
     as_: As = None,
     quiet: Quiet = False,
     json: Json = False,
@@ -262,6 +267,7 @@ def receive(
 
     def run(options: DisplayOptions) -> int:
         from dcsend.runner import run_receive
+        from dcsend.session.limiting import parse_rate
 
         refuse_empty(context, "code", dialed)
         if len(code or ()) > 1 and (surplus := behind(code or ())):
@@ -289,6 +295,7 @@ def receive(
             connect_timeout=connect_timeout,
             reconnect=parse_duration(reconnect, zero=True),
             inhibit=not no_inhibit,
+            limit_rate=parse_rate(limit_rate),
             name=device_name(as_),
             page=page,
             page_url=url,

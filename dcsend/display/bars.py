@@ -5,7 +5,7 @@ tqdm only formats the bar: the event contains rate and remaining time, and `scre
 
 from __future__ import annotations
 
-from dcsend.display.wording import fit, isolated, remaining
+from dcsend.display.wording import fit, isolated, rate, remaining
 from dcsend.printable import format_size, printable
 from dcsend.session.events import Progressed
 
@@ -16,6 +16,8 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 
 _WIDE = 70
 "Columns from which all numbers are shown."
+_WIDER = 90
+"The same where the limit of the rate is one of them."
 _NARROW = 50
 "Columns below which the bar of the file is left out."
 _ENOUGH = 100_000
@@ -23,7 +25,13 @@ _ENOUGH = 100_000
 
 
 def bar_rows(
-    event: Progressed, *, several: bool, columns: int, smooth: bool, still: float = 0.0
+    event: Progressed,
+    *,
+    several: bool,
+    columns: int,
+    smooth: bool,
+    still: float = 0.0,
+    limit: float | None = None,
 ) -> list[str]:
     """Return one or two rows, each narrower than the window.
 
@@ -33,10 +41,11 @@ def bar_rows(
         columns: the width of the window.
         smooth: whether the terminal can show `BLOCKS`.
         still: seconds without progress, shown in place of the rate; 0 to show the rate.
+        limit: of the rate, shown beside it; None for none.
     """
     if not several:
-        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth, still)]
-    whole = _row(_fitted("total", columns), event, columns, smooth, still)
+        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth, still, limit)]
+    whole = _row(_fitted("total", columns), event, columns, smooth, still, limit)
     if columns < _NARROW:
         return [whole]
     file = Progressed(event.file_bytes, event.file_total, 0.0)
@@ -47,11 +56,18 @@ def _fitted(name: str, columns: int) -> str:
     return isolated(fit(printable(name), max(6, min(24, columns // 5))))
 
 
-def _row(label: str, event: Progressed, columns: int, smooth: bool, still: float = 0.0) -> str:
+def _row(
+    label: str,
+    event: Progressed,
+    columns: int,
+    smooth: bool,
+    still: float = 0.0,
+    limit: float | None = None,
+) -> str:
     """Return one row: label, percentage, bar, numbers."""
     from tqdm import tqdm
 
-    numbers = _numbers(event, columns, still)
+    numbers = _numbers(event, columns, still, limit)
     if not event.total:
         return fit(f"{label} {numbers}", columns - 1).rstrip()
     # Braces in a file name must not be taken for format fields.
@@ -66,17 +82,19 @@ def _row(label: str, event: Progressed, columns: int, smooth: bool, still: float
     )
 
 
-def _numbers(event: Progressed, columns: int, still: float) -> str:
+def _numbers(event: Progressed, columns: int, still: float, limit: float | None) -> str:
     """Return amount, rate and remaining time, as far as there is room."""
     parts = []
     if event.total is None:
         parts.append(f"{format_size(event.bytes)} so far")
-    elif columns >= _WIDE or not event.rate:
+    elif columns >= (_WIDE if limit is None else _WIDER) or not event.rate:
         parts.append(f"{format_size(event.bytes)} of {format_size(event.total)}")
     if still:
         parts.append(f"stalled for {remaining(still)}")
     elif event.rate and event.bytes >= _ENOUGH:
-        parts.append(f"{format_size(round(event.rate))}/s")
-        if event.eta_s is not None and columns >= _NARROW:
+        word = "limit " if columns >= _NARROW else ""
+        limited = "" if limit is None else f" ({word}{rate(limit)})"
+        parts.append(f"{format_size(round(event.rate))}/s{limited}")
+        if event.eta_s is not None and columns >= (_NARROW if limit is None else _WIDE):
             parts.append(f"{remaining(event.eta_s)} left")
     return ", ".join(parts)

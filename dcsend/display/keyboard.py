@@ -54,7 +54,8 @@ class Keyboard:
 
     def __init__(self) -> None:
         self.lines: asyncio.Queue[str] = asyncio.Queue()
-        "Lines that were typed while no question was open."
+        "Lines that were typed while no question was open, except commands."
+        self._obey: Callable[[str], str] = str
         self._returned: Callable[[], None] = lambda: None
         self._question: asyncio.Future[str | None] | None = None
         self._ended = False
@@ -77,6 +78,10 @@ class Keyboard:
     def on_return(self, returned: Callable[[], None]) -> None:
         """Call *returned* when the program is in the foreground again after it was stopped."""
         self._returned = returned
+
+    def on_line(self, obey: Callable[[str], str]) -> None:
+        """Have *obey* carry out typed commands: it returns the message of a line, if it is one."""
+        self._obey = obey
 
     def close(self) -> None:
         """Stop reading; idempotent."""
@@ -158,5 +163,5 @@ class Keyboard:
             self.close()
         if self._question is not None and not self._question.done():
             self._question.set_result(text if line else None)
-        elif text:
-            self.lines.put_nowait(text)
+        elif text and (message := self._obey(text)):
+            self.lines.put_nowait(message)

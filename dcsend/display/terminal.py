@@ -44,6 +44,7 @@ from dcsend.session.events import (
     FileFinished,
     Finished,
     Left,
+    Limited,
     ManifestKnown,
     Planned,
     Progressed,
@@ -87,6 +88,8 @@ class TerminalOptions:
     "Whether `output` is the path of a file if a single file is offered."
     dry_run: bool = False
     "Whether nothing is transferred."
+    limit: float | None = None
+    "Limit of the rate at first, bytes per second; None for none."
     output: str = "."
     "Where this side saves; `-` for standard output, to which nothing else is then written."
 
@@ -125,7 +128,9 @@ class TerminalDisplay(Display):
         "Whether `output` is the path of the only offered file."
         self._texts: frozenset[int] = frozenset()
         "Hashes of the paths of text entries, of which there may be a million."
-        self._rows = TransferRows(self._screen, err, self._write, sends=options.sends)
+        self._rows = TransferRows(
+            self._screen, err, self._write, sends=options.sends, limit=options.limit
+        )
         self._codes = CodeDisplay(
             self._screen,
             err,
@@ -168,7 +173,7 @@ class TerminalDisplay(Display):
                 self._rows.show(event)
             case FileFinished():
                 self._show_file(event)
-            case TextExchanged():
+            case TextExchanged() | Limited():
                 self._show_text(event)
             case Warned() | Failed() | Finished():
                 self._conclude(event)
@@ -343,7 +348,11 @@ class TerminalDisplay(Display):
         if self._lines.shows(event, brief=brief):
             self._write(wording.describe_file(event))
 
-    def _show_text(self, event: TextExchanged) -> None:
+    def _show_text(self, event: TextExchanged | Limited) -> None:
+        if isinstance(event, Limited):
+            self._reply(f"limit of the rate: {wording.rate(event.rate)}")
+            self._rows.change_limit(event.rate)
+            return
         text = printable(event.text)
         match event:
             case TextExchanged(kind="snippet", sent=False) if self._stdout_free:
@@ -363,6 +372,8 @@ class TerminalDisplay(Display):
     def _conclude(self, event: Warned | Failed | Finished) -> None:
         """Show a warning, an error, or the result."""
         match event:
+            case Warned(kind="command"):
+                self._reply(f"note: {event.message}; {event.hint}")
             case Warned():
                 note = f"note: {wording.sentence(event.message)}"
                 hint = f"hint: {wording.sentence(event.hint)}"
@@ -382,6 +393,13 @@ class TerminalDisplay(Display):
                 self.close()
                 self._show_more()
                 self._show_result(event)
+
+    def _reply(self, text: str) -> None:
+        """Show what a typed command has done."""
+        if self._err.movable:
+            self._screen.typed("\n".join(self._broken(text)))
+        else:
+            self._write(text)
 
     def _write(self, text: str) -> None:
         """Write a sentence, broken between words on a terminal."""

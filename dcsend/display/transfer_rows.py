@@ -19,7 +19,13 @@ class TransferRows:
     """Keeps the last event of each kind, and draws all of them."""
 
     def __init__(
-        self, screen: Screen, err: Stream, write: Callable[[str], None], *, sends: bool
+        self,
+        screen: Screen,
+        err: Stream,
+        write: Callable[[str], None],
+        *,
+        sends: bool,
+        limit: float | None = None,
     ) -> None:
         """Prepare.
 
@@ -28,7 +34,9 @@ class TransferRows:
             err: the stream of the screen.
             write: writes a permanent sentence.
             sends: whether this side sends.
+            limit: of the rate, bytes per second; None for none.
         """
+        self._limit = limit
         self._several = False
         self.progressed: Progressed | None = None
         "The last one; None before the first."
@@ -61,6 +69,12 @@ class TransferRows:
             case Reconnected():
                 self._outage.end()
                 self._show_outage(event)
+
+    def change_limit(self, rate: float | None) -> None:
+        """Show another limit beside the rate."""
+        self._limit = rate
+        if self.progressed is not None and self.progressed.total != 0:
+            self._draw()
 
     def end_file(self, path: str) -> None:
         """Show nothing more about the check of a file."""
@@ -102,5 +116,6 @@ class TransferRows:
                 columns=columns,
                 smooth=self._smooth,
                 still=still,
+                limit=self._limit,
             )
         self._screen.bars([*bars, *self._check.rows(columns), *lost])

@@ -44,6 +44,7 @@ __all__ = [
     "isolated",
     "list_entries",
     "made",
+    "rate",
     "remaining",
     "sentence",
     "short",
@@ -99,6 +100,15 @@ def ago(seconds: float) -> str:
         return f"{seconds // 60:.0f} min ago" if seconds >= 60 else f"{seconds // 1:.0f} s ago"
     hours = int(seconds // 3600)
     return f"{hours} h ago" if hours < 48 else f"{hours // 24} days ago"
+
+
+def rate(limit: float | None) -> str:
+    """Format a limit of the rate.
+
+    >>> rate(2_000_000), rate(1_500), rate(None)
+    ('2 MB/s', '1.5 kB/s', 'none')
+    """
+    return "none" if limit is None else f"{format_size(round(limit)).replace('.0 ', ' ')}/s"
 
 
 def remaining(seconds: float) -> str:

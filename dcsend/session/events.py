@@ -1,7 +1,7 @@
 """The events of a run: for the display, for `--json`, for users of the API.
 
 Every event has `as_json()`: the fields of its line of `--json`, without the envelope.
-Imports only leaves, `code_events` and `verdicts`.
+Imports only leaves and modules with some of the events.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dcsend.session.code_events import (
     ShortCodeServer,
     ShortCodeUsed,
 )
+from dcsend.session.limited import Limited
 from dcsend.session.planned import Planned
 from dcsend.session.verdicts import FileFinished, Verdicts, named
 
@@ -39,6 +40,7 @@ __all__ = [
     "Failed",
     "FileFinished",
     "Finished",
+    "Limited",
     "Link",
     "ManifestKnown",
     "Planned",
@@ -420,6 +422,7 @@ Event = (
     | DescriptionReady
     | Disconnected
     | Left
+    | Limited
     | ManifestKnown
     | Planned
     | Progressed

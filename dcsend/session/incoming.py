@@ -20,7 +20,7 @@ from dcsend.errors import ConnectionFailed, DcsendError, DestinationError
 from dcsend.files.sink import Outcome, Plan, Sink
 from dcsend.listing import Entries
 from dcsend.protocol import events as protocol_events
-from dcsend.protocol.limits import MAX_ALL_DIGESTS
+from dcsend.protocol.limits import FRAME_HEADER, MAX_ALL_DIGESTS
 from dcsend.protocol.receiver import Receiver
 from dcsend.protocol.side import TransferState
 from dcsend.session.agreement import Decide, agree
@@ -30,6 +30,7 @@ from dcsend.session.conversation import race
 from dcsend.session.destination import without_folder
 from dcsend.session.dry_run import DryRun
 from dcsend.session.events import Damaged, ManifestKnown, TextExchanged, total_size
+from dcsend.session.limiting import RateLimit, Unacknowledged
 from dcsend.session.outcome import Tally
 from dcsend.session.portions import DiskJobs, Pending
 from dcsend.session.progress import Progress
@@ -63,6 +64,7 @@ class Incoming:
         settings: of the run.
         tally: counts, and gets the events.
         decide: returns whether to accept.
+        limit: of the rate.
         anew: makes a sink for a policy that *decide* has chosen; None: the policy is fixed.
         agent: name and version of this program.
         accepted: called on acceptance.
@@ -79,6 +81,7 @@ class Incoming:
         settings: Settings,
         tally: Tally,
         decide: Decide,
+        limit: RateLimit | None = None,
         *,
         anew: Callable[[Existing], Sink] | None = None,
         agent: str,
@@ -99,6 +102,8 @@ class Incoming:
         self._settings = settings
         self._tally = tally
         self._decide = decide
+        self._limit = limit or RateLimit()
+        self._unacknowledged = Unacknowledged()
         self._anew = anew
         self._on_accepted = accepted
         self._closing = closing
@@ -238,6 +243,7 @@ class Incoming:
                 self._report(outcome)
                 if outcome.status != "ok":
                     skip[outcome.number] = "failed"
+        self._resize()
         self._protocol.accept(skip, plan.have, plan.digests(MAX_ALL_DIGESTS))
         await self.control.flush()
 
@@ -251,6 +257,8 @@ class Incoming:
         await race(
             self._finish(),
             self._take_frames(),
+            self._release(),
+            self._follow_limit(),
             self.control.reassure(lambda: self._is_busy),
             checks(),
         )
@@ -284,7 +292,7 @@ class Incoming:
         """Write what is pending, portion after portion, until every file has ended."""
         while self._left or self._is_repaired:
             self._expect()
-            portion, cost = await self._pending.take()
+            portion = await self._pending.take()
             self._peer.conversation.lift()
             more = bool(self._pending)
             ended = len({one.number for one in portion if isinstance(one, End | Abort)})
@@ -295,7 +303,7 @@ class Incoming:
                 await self._verify()
                 if not self._is_repaired:
                     await self._jobs.run(self._sink.finish)
-            await self._send_verdicts(cost)
+            await self._send_verdicts(portion)
         self._tally.end()
 
     async def _verify(self) -> None:
@@ -342,8 +350,8 @@ class Incoming:
         if self._progress is not None:
             self._progress.add(number, self._entries[number], size)
 
-    async def _send_verdicts(self, cost: int) -> None:
-        """Send and report the verdicts, and acknowledge *cost* bytes, once events have room."""
+    async def _send_verdicts(self, portion: Sequence[Content]) -> None:
+        """Send and report the verdicts, and acknowledge *portion*, once events have room."""
         self._waits_for_room = True
         await self._peer.conversation.room()
         self._waits_for_room = False
@@ -353,9 +361,49 @@ class Incoming:
             self._progress.end()
         for outcome in self._jobs.take_outcomes():
             self._report(outcome, send=True)
+        cost = sum(one.cost for one in portion)
+        if self._limit.rate is not None:
+            self._unacknowledged.add(cost, sum(map(_counted, portion)))
+            self._withhold()
         # Last: it may complete the transfer.
         self._protocol.written(cost)
         await self.control.flush()
+
+    def _resize(self) -> None:
+        divides = self._protocol.follows_window
+        self._protocol.resize(self._limit.window(self._settings.window, divides=divides))
+
+    def _withhold(self) -> None:
+        """Withhold from Ack what the limit does not permit yet."""
+        if self._limit.rate is None:
+            self._unacknowledged.shrink(0)
+        elif self._protocol.follows_window:
+            # Sent within a larger window: without it, the sender would wait for a long time.
+            window = self._limit.window(self._settings.window, divides=True)
+            self._unacknowledged.shrink(window)
+        self._protocol.withhold(self._unacknowledged.total)
+
+    async def _follow_limit(self) -> None:
+        """Grant another window whenever the limit is changed."""
+        changed = asyncio.Event()
+        with self._limit.watched(changed.set):
+            while True:
+                await changed.wait()
+                changed.clear()
+                self._resize()
+                self._withhold()
+                await self.control.flush()
+
+    async def _release(self) -> None:
+        """Acknowledge what is written, as fast as the limit permits."""
+        written = self._unacknowledged
+        while True:
+            await written.added.wait()
+            counted = written.counted(self._limit.piece)
+            await self._limit.take(counted)
+            written.remove(counted)
+            self._withhold()
+            await self.control.flush()
 
     def _report(self, outcome: Outcome, *, send: bool = False) -> None:
         """Report a verdict; folders and links that are made have none."""
@@ -368,3 +416,9 @@ class Incoming:
             if send:
                 self._protocol.verdict(number, "ok" if outcome.kept else file.status)
             self._tally.report(file, number)
+
+
+def _counted(one: Content) -> int:
+    """Return the bytes of a frame that count for a limit of the rate: zeros are not sent."""
+    is_hole = isinstance(one, Hole) or (isinstance(one, Repair) and not one.payload)
+    return min(one.cost, FRAME_HEADER) if is_hole else one.cost

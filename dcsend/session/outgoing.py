@@ -34,6 +34,7 @@ from dcsend.session.control import ConnectedPeer, Control
 from dcsend.session.conversation import race
 from dcsend.session.events import Damaged, FileFinished, ManifestKnown, total_size
 from dcsend.session.inflight import InFlight
+from dcsend.session.limiting import RateLimit
 from dcsend.session.outcome import Tally, peer_declined
 from dcsend.session.progress import Progress
 from dcsend.session.skipping import restarted, skipped
@@ -85,6 +86,7 @@ class Outgoing:
         source: of their content.
         settings: of the run.
         tally: counts, and gets the events.
+        limit: of the rate.
         agent: name and version of this program.
         left_out: how much is not offered.
         manifest: the encoded entries, as of `Sender`.
@@ -99,6 +101,7 @@ class Outgoing:
         source: FileSource,
         settings: Settings,
         tally: Tally,
+        limit: RateLimit | None = None,
         *,
         agent: str,
         left_out: LeftOut = NOTHING,
@@ -126,6 +129,7 @@ class Outgoing:
         self._entries = entries
         self._settings = settings
         self._tally = tally
+        self._limit = limit or RateLimit()
         self._on_accepted = accepted
         self._make_worker = worker
         self._worker = worker("dcsend-read")
@@ -330,20 +334,20 @@ class Outgoing:
                 self._rereading = True
                 piece = await self._rereader.run(partial(next_again, pieces))
                 self._rereading = False
-                for part in split(piece, protocol.max_payload, protocol.max_hole):
+                for part in split(piece, self._most(), protocol.max_hole):
                     await self._put_again(part)
                 due = protocol.asked
             await self._rereader.run(pieces.close)
 
     async def _put_again(self, part: memoryview | int) -> None:
         cost = hole_cost(part) if isinstance(part, int) else FRAME_HEADER + len(part)
-        await self._room(cost)
+        await self._room(cost, FRAME_HEADER if isinstance(part, int) else cost)
         size = part if isinstance(part, int) else len(part)
         await self._put(self._protocol.again(part), (_AGAIN, size), cost=cost)
 
     async def _send_portion(self, portion: Sequence[Block]) -> None:
         due = [block for block in portion if block.number >= self._protocol.due]
-        for blocks in grouped(due, self._entries, self._protocol.max_payload):
+        for blocks in grouped(due, self._entries, self._most()):
             if len(blocks) == 1:
                 await self._send_block(blocks[0])
             else:
@@ -392,16 +396,18 @@ class Outgoing:
             return
         for offset, length in holes(block, protocol.max_hole):
             cost = hole_cost(length)
-            await self._room(cost)
+            await self._room(cost, FRAME_HEADER)
             await self._put(protocol.hole(number, offset, length), (number, length), cost=cost)
         payload = memoryview(block.payload)
-        # A peer that takes only short frames gets short frames.
-        step = min(MAX_PAYLOAD_WITH_DIGEST, protocol.max_payload - DIGEST)
-        empty_end = [0] if block.digest is not None and not payload else []
-        for start in empty_end or range(0, len(payload), step):
-            part = payload[start : start + step]
-            digest = block.digest if start + step >= len(payload) else None
+        start = 0
+        is_due = bool(payload) or block.digest is not None
+        while is_due:
+            # A peer that takes only short frames gets short frames, and so does a slow limit.
+            part = payload[start : start + self._most() - DIGEST]
             offset = block.offset + start
+            start += len(part)
+            is_due = start < len(payload)
+            digest = None if is_due else block.digest
             if digest is not None:
                 self._without_verdict[number] = _SentFile(
                     offset + len(part), digest.hex(), kept=number in self._whole
@@ -412,12 +418,22 @@ class Outgoing:
                 return
             await self._put(protocol.data(number, offset, part, digest), (number, len(part)))
 
-    async def _room(self, cost: int) -> None:
-        """Wait until the window has *cost* bytes free, and until there is room for events."""
+    def _most(self) -> int:
+        """Return the longest payload of a frame, the digest included, in bytes."""
+        return min(self._protocol.max_payload, self._limit.piece + DIGEST)
+
+    async def _room(self, cost: int, counted: int | None = None) -> None:
+        """Wait until a frame may be sent: for the window, for the limit, and for room for events.
+
+        Args:
+            cost: bytes of the window.
+            counted: bytes that count for the limit; None for *cost*.
+        """
         await self._conversation.room()
         while self._protocol.sendable() < cost:
             self._acknowledged.clear()
             await self._acknowledged.wait()
+        await self._limit.take(cost if counted is None else counted)
 
     async def _put(self, frame: bytes, *parts: tuple[int, int], cost: int | None = None) -> None:
         """Send a frame.

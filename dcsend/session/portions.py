@@ -38,8 +38,8 @@ class Pending:
         self._content += content
         self._arrived.set()
 
-    async def take(self) -> tuple[list[Content], int]:
-        """Wait until something is pending; return a portion and its cost in bytes."""
+    async def take(self) -> list[Content]:
+        """Wait until something is pending; return a portion of it."""
         await self._arrived.wait()
         portion: list[Content] = []
         cost = 0
@@ -48,7 +48,7 @@ class Pending:
             cost += portion[-1].cost
         if not self._content:
             self._arrived.clear()
-        return portion, cost
+        return portion
 
 
 class DiskJobs:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
@@ -24,8 +24,9 @@ from dcsend.importing import keep_out
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.destination import make_sink, refuse_two_writers
-from dcsend.session.events import Emit, Finished, ManifestKnown
+from dcsend.session.events import Emit, Finished, Limited, ManifestKnown
 from dcsend.session.introduction import agent, check_name
+from dcsend.session.limiting import RateLimit
 from dcsend.session.meeting import meet
 from dcsend.session.offering import OwnOutput, find_offer, refuse_written, report_left_out
 from dcsend.session.outcome import Tally
@@ -59,6 +60,7 @@ async def send_files(
     interrupt: asyncio.Future[int] | None = None,
     room: Room | None = None,
     stdin: BinaryIO | None = None,
+    limit: RateLimit | None = None,
     written: Mapping[Identity, str] = MappingProxyType({}),
 ) -> Finished:
     """Send files, folders, standard input or a text to the peer that has the code.
@@ -73,6 +75,7 @@ async def send_files(
         interrupt: set to a signal's number to end the run as that signal does.
         room: awaited before more is sent or acknowledged, for a slow reader of the events.
         stdin: read for `-`.
+        limit: of the rate, in place of that of the settings; several runs can share it.
         written: files that this run writes to, and what it writes there, such as its events.
 
     Returns:
@@ -81,10 +84,11 @@ async def send_files(
     Raises:
         DcsendError: it was not; the events `error` and `done` were emitted.
     """
+    limit = RateLimit(settings.limit_rate) if limit is None else limit
 
     async def story(tally: Tally) -> None:
         check_name(settings.name)
-        with closing(Worker("dcsend-scan")) as worker:
+        with closing(Worker("dcsend-scan")) as worker, _reported(limit, tally.emit):
             found = await worker.run(lambda: find_offer(paths, settings, stdin))
             refuse_written(found, written)
             if not found.entries:
@@ -118,6 +122,7 @@ async def send_files(
                     FileSource(found, block_size=block_size(settings.block_size)),
                     settings,
                     tally,
+                    limit,
                     agent=agent(),
                     left_out=found.left_out,
                     manifest=manifest,
@@ -150,6 +155,7 @@ async def receive_files(
     room: Room | None = None,
     stdout: BinaryIO | None = None,
     unattended: bool = False,
+    limit: RateLimit | None = None,
     written: Mapping[Identity, str] = MappingProxyType({}),
 ) -> Finished:
     """Receive what the peer sends that has, or has published, the code.
@@ -166,6 +172,7 @@ async def receive_files(
         room: awaited before more is sent or acknowledged, for a slow reader of the events.
         stdout: written for `output` `-`.
         unattended: *decide* accepts without a look at the offer.
+        limit: as of `send_files`.
         written: files that this run writes to, and what it writes there, such as its events.
 
     Returns:
@@ -174,6 +181,7 @@ async def receive_files(
     Raises:
         DcsendError: it was not; the events `error` and `done` were emitted.
     """
+    limit = RateLimit(settings.limit_rate) if limit is None else limit
     if settings.destination is not None:
         keep_out(settings.destination)
         if settings.names_file:
@@ -199,6 +207,7 @@ async def receive_files(
                 settings,
                 tally,
                 decide,
+                limit,
                 anew=anew,
                 agent=agent(),
                 accepted=arrivals.accepted,
@@ -212,13 +221,19 @@ async def receive_files(
             return is_entered
 
         emits, entering = loading.announce, noted if enter is not None else None
-        async with meet(settings, emits, "receiver", ask, confirm, entering) as arrivals:
-            await loading.finish()
-            await _converse(arrivals, half, settings, tally, lines, room)
+        with _reported(limit, tally.emit):
+            async with meet(settings, emits, "receiver", ask, confirm, entering) as arrivals:
+                await loading.finish()
+                await _converse(arrivals, half, settings, tally, lines, room)
 
     return await conclude(
         story, emit, "receiver", interrupt, advise=partial(how_to_go_on, settings, "receiver")
     )
+
+
+def _reported(limit: RateLimit, emit: Emit) -> AbstractContextManager[None]:
+    """Emit each change of the limit while the context lasts."""
+    return limit.watched(lambda: emit(Limited(limit.rate)))
 
 
 async def _converse(

@@ -44,6 +44,23 @@ def test_narrow_window_has_one_short_row(columns: int) -> None:
     assert width(row) < columns
 
 
+@pytest.mark.parametrize(
+    ("columns", "end"),
+    [
+        (90, "50.0 MB of 100.0 MB, 999.9 kB/s (limit 2.5 MB/s), 51 s left"),
+        (80, "| 999.9 kB/s (limit 2.5 MB/s), 51 s left"),
+        (70, "| 999.9 kB/s (limit 2.5 MB/s), 51 s left"),
+        (50, "| 999.9 kB/s (limit 2.5 MB/s)"),
+        (40, "| 999.9 kB/s (2.5 MB/s)"),
+    ],
+)
+def test_limit_is_beside_the_rate_and_leaves_room_for_a_bar(columns: int, end: str) -> None:
+    event = Progressed(50_000_000, 100_000_000, 999_900, "film-of-a-journey.mkv", 1, 2)
+    (row,) = bar_rows(event, several=False, columns=columns, smooth=True, limit=2_500_000.0)
+    assert row.endswith(end)
+    assert width(row) < columns
+
+
 def test_unknown_size_has_no_bar_but_numbers() -> None:
     (row,) = rows(Progressed(5_000_000, None, 1e6, "stdin", 5_000_000, None))
     assert row == "stdin 5.0 MB so far, 1.0 MB/s"

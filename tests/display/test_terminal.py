@@ -24,6 +24,7 @@ from dcsend.session.events import (
     Event,
     Failed,
     FileFinished,
+    Limited,
     ManifestKnown,
     Progressed,
     Reconnected,
@@ -156,6 +157,35 @@ def test_half_typed_line_is_not_torn_apart_by_the_bars(seat: Seat) -> None:
     rows = seat.pty.look()
     assert [row.split()[0] for row in rows] == ["offered:", "you:", "total", "b.txt"]
     assert rows[1] == "you: hello"
+
+
+def test_limit_is_shown_beside_the_rate_and_changed_by_a_command(seat: Seat) -> None:
+    display = seat.display(limit=2_000_000.0)
+    display.show(MANIFEST)
+    display.show(moved(10_000_000))
+    assert "MB/s (limit 2 MB/s)" in seat.pty.look()[-2]
+    seat.pty.type_and_see("/limit 1.5M\n")
+    display.show(Limited(1_500_000.0))
+    rows = seat.pty.look()
+    assert [row.split()[0] for row in rows] == ["offered:", "limit", "total", "b.txt"]
+    assert rows[1] == "limit of the rate: 1.5 MB/s"
+    assert "MB/s (limit 1.5 MB/s)" in rows[2]
+    seat.pty.type_and_see("/limit off\n")
+    display.show(Limited(None))
+    rows = seat.pty.look()
+    assert rows[2] == "limit of the rate: none"
+    assert "limit" not in rows[3]
+
+
+def test_wrong_command_has_a_note_in_place_of_its_row(seat: Seat) -> None:
+    display = seat.display()
+    display.show(MANIFEST)
+    display.show(moved(10_000_000))
+    seat.pty.type_and_see("/quit\n")
+    display.show(Warned("command", "no command: /quit", "type /limit 1M"))
+    rows = seat.pty.look()
+    assert [row.split()[0] for row in rows] == ["offered:", "note:", "total", "b.txt"]
+    assert rows[1] == "note: no command: /quit; type /limit 1M"
 
 
 def test_message_typed_while_the_other_side_is_asked_has_a_row_of_its_own(seat: Seat) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,29 @@ async def test_file_larger_than_all_buffers_arrives(
     receiver = stage.receive("", tmp_path / "output", *here())
     await page.send(link_of(receiver), file)
     assert receiver.end().status == 0
+    assert tree(tmp_path / "output") == {"file": digest(file)}
+
+
+async def test_page_is_limited_by_the_terminal_that_receives(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    file = random_file(tmp_path / "file", 12_000_000)
+    receiver = stage.receive(
+        "", tmp_path / "output", "--limit-rate", "1M", *here(), stdin=subprocess.PIPE
+    )
+    sending = asyncio.create_task(page.send(link_of(receiver), file))
+    await asyncio.to_thread(
+        receiver.until, lambda e: e["event"] == "progress" and e["bytes"] >= 4_000_000, "4 MB"
+    )
+    receiver.write(b'{"limit": null}\n')
+    changed = time.monotonic()
+    await sending
+    assert receiver.end().status == 0
+    (begin, first), *steps = receiver.steps()
+    limited = [(when - begin, count - first) for when, count in steps if when < changed]
+    # What was in flight at first, half a second of the rate, is there at once.
+    assert all(count <= 1_050_000 * seconds + 600_000 for seconds, count in limited)
+    assert limited[-1][0] > 2.5
     assert tree(tmp_path / "output") == {"file": digest(file)}
 
 

@@ -22,7 +22,7 @@ async def test_portion_ends_with_the_frame_that_reaches_its_size() -> None:
     pending.add(content)
     async with asyncio.timeout(10):
         taken = [await pending.take() for _ in range(3)]
-    assert taken == [(content[:2], 100), (content[2:3], 150), (content[3:], 1)]
+    assert taken == [content[:2], content[2:3], content[3:]]
     assert not pending
 
 
@@ -34,7 +34,7 @@ async def test_portion_is_waited_for() -> None:
     await asyncio.sleep(0)
     assert not taking.done()
     pending.add([data(1, 2)])
-    assert await taking == ([data(1, 2)], 2)
+    assert await taking == [data(1, 2)]
 
 
 async def test_outcomes_are_taken_once_and_the_portion_is_counted_once() -> None:
