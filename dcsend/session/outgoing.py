@@ -423,11 +423,9 @@ class Outgoing:
         return min(self._protocol.max_payload, self._limit.piece + DIGEST)
 
     async def _room(self, cost: int, counted: int | None = None) -> None:
-        """Wait until a frame may be sent: for the window, for the limit, and for room for events.
+        """Wait until the window has *cost* bytes free, and there is room for events.
 
-        Args:
-            cost: bytes of the window.
-            counted: bytes that count for the limit; None for *cost*.
+        And until the limit permits *counted* bytes; None for *cost*.
         """
         await self._conversation.room()
         while self._protocol.sendable() < cost:
