@@ -152,6 +152,8 @@ class Checks:
         if path.endswith(_OWN) or inode.is_folder or not self._processes:
             return
         content = self._plan.files.get(path.removeprefix("/out/"))
+        if not inode.content and self._failed:
+            return  # where a hard link fails, an empty file reserves the name for a moment
         if content is None or inode.content != content:
             self.fault(f"a wrong file gets the name {path}")
         elif inode.durable != content:
