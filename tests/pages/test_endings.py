@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -163,9 +164,12 @@ async def test_person_stops_in_the_middle(
 ) -> None:
     output = tmp_path / "output"
     program = await moving_file(direction, page, stage, film, output)
+    await page.tab.wait_for("document.querySelector('#current').innerText")
     await page.tab.click("#stop")
     await page.until("failed")
     assert await page.problem() == "interrupted"
+    shown = (await page.text("#files")).replace("\u00a0", " ")
+    assert re.fullmatch(r"film\s+not verified: stopped at \d+\.\d MB of 300\.0 MB", shown)
     assert (await asyncio.to_thread(program.end)).status == 7
     assert not saved_whole(page.tab.downloads, film)
 

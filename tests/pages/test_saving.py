@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from dcsend.entry import Entry
+from dcsend.protocol.frames import encode_data
 from dcsend.protocol.manifest_messages import split_manifest
 from dcsend.protocol.messages import Cancel, Hello, Verdict
 from tests.support.page import Page, at, here, link_of, random_file
@@ -113,6 +115,28 @@ async def test_loose_files_are_handed_over_during_the_transfer_and_once(page: Pa
         }
         await page.tab.wait_for("document.querySelector('#save').innerText === 'Save all again'")
         assert "3 of 3 files were handed" in await page.text("#about-saving")
+        assert await page.text('#files li[data-path="last"] small') == "not verified"
+
+
+async def test_file_that_was_stopped_is_listed_with_its_bytes(page: Page) -> None:
+    """Those of the complete file alone are in the summary."""
+    async with hosting() as host:
+        peer = await accepted(page, host, photo=b"photo", film=bytes(2_000_000))
+        await peer.send(0, b"photo")
+        await peer.put(encode_data(1, 0, bytes(50_000)))
+        await page.tab.wait_for("document.querySelector('#amount').innerText.includes('50.0')")
+        await peer.send_control(Cancel("interrupted", ""))
+        await page.until("partly")
+        about = (await page.text("#about")).replace("\u00a0", " ")
+        assert re.fullmatch(r"1 file, 5 B in \d+\.\d s\.", about)
+        listed = await page.tab.evaluate(
+            "[...document.querySelectorAll('#files small')].map((one) => one.innerText)"
+        )
+        assert [str(text).replace("\u00a0", " ") for text in listed] == [
+            "not verified: stopped at 50.0 kB of 2.0 MB",
+            "not verified",
+            "5 B, verified",
+        ]
 
 
 @ONLY_CHROMIUM

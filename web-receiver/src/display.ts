@@ -18,7 +18,7 @@ import { Exchange } from "./display/exchange.ts";
 import { ExistingFiles } from "./display/existing.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
-import { listVerdicts, showProblem } from "./display/results.ts";
+import { hasArrived, listVerdicts, showProblem } from "./display/results.ts";
 import { Showing, type ShowingHandlers, type Shown } from "./display/showing.ts";
 import { allowNotifications, type State, showTab } from "./display/tab.ts";
 import type { Entry } from "./entry.ts";
@@ -77,6 +77,8 @@ export class Display implements Questions {
   readonly #showing: Showing;
   #connection: Connected | null = null;
   #entries: readonly Entry[] = [];
+  /** The last progress; null if the transfer has not begun. */
+  #last: Progressed | null = null;
   #error: DcsendError | null = null;
   #ending: Ending | null = null;
   #declined = false;
@@ -338,6 +340,7 @@ export class Display implements Questions {
     this.#picks.keep(false);
     this.#connection = null;
     this.#entries = [];
+    this.#last = null;
     this.#error = null;
     this.#ending = null;
     this.#declined = false;
@@ -365,6 +368,7 @@ export class Display implements Questions {
   }
 
   #progress(event: Progressed): void {
+    this.#last = event;
     if (event.still === 0) this.#heard();
     const role = this.#connection?.role ?? "receiver";
     const title = role === "sender" ? strings.sending : strings.receiving;
@@ -423,7 +427,7 @@ export class Display implements Questions {
     if (this.#error instanceof PeerCannotSave) this.#picks.mark(this.#error.existing);
     show(part("log").childElementCount > 0, "chat");
     this.#downloads.offer(event.exports);
-    listVerdicts(event.files, this.#downloads);
+    listVerdicts(wording.allFiles(event, this.#entries, this.#last), this.#downloads);
     // It matters beside what has arrived.
     const arrived = this.#state() !== "failed";
     showText("left-out", arrived ? wording.describeLeftOut(event.leftOut) : "");
@@ -437,13 +441,8 @@ export class Display implements Questions {
       some: hasArrived(event),
       canRetry: this.#handlers.canRetry(),
       online,
-      isOnline: this.#handlers.surroundings().isOnline,
+      ...this.#handlers.surroundings(),
       slept,
-      shown: this.#handlers.surroundings().shown,
     });
   }
-}
-
-function hasArrived(event: Finished): boolean {
-  return event.files.some((file) => file.status === "ok");
 }

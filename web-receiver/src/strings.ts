@@ -172,6 +172,7 @@ export const strings = {
   sent: "Sent and verified",
   verified: "The SHA-256 digests of both sides agree.",
   partly: "Not everything arrived",
+  stopped: (part: string) => `stopped at ${part}`,
   summary: (what: string, size: string, time: string) => `${what}, ${size} in ${time}`,
   rated: (summary: string, rate: string) => `${summary}, ${rate}.`,
   savedAs: (name: string) => `as ${name}`,
@@ -244,12 +245,13 @@ export const counts = {
   special: ["special file", "special files"],
 } as const;
 
-/** The verdicts of files. */
+/** The verdicts of files; `none` if the transfer ended before. */
 export const verdicts = {
   ok: "verified",
   mismatch: "damaged, not kept",
   failed: "failed",
   skipped: "left out",
+  none: "not verified",
 } as const;
 
 /** The result in the title of the tab and in the notification. */

@@ -240,15 +240,37 @@ export function describeProgress(event: Progressed, role: Connected["role"]): st
   );
 }
 
+/** A file of the result: with a verdict, or with none because the transfer ended before. */
+export type Listed = Pick<FileFinished, "path" | "bytes" | "saved" | "reason"> & {
+  readonly status: keyof typeof verdicts;
+};
+
+/** Add the files and texts without a verdict to those with one, if the transfer had begun. */
+export function allFiles(
+  { files }: Finished,
+  entries: readonly Entry[],
+  last: Progressed | null,
+): readonly Listed[] {
+  if (last === null) return files;
+  const ended = new Set(files.map(({ path }) => path));
+  const left = entries.filter(({ kind, path }) => kind !== "directory" && !ended.has(path));
+  const rest = left.map(({ path, size: whole }): Listed => {
+    const part = strings.of(size(last.done), size(whole));
+    const reason = path === last.path && last.done !== whole ? strings.stopped(part) : "";
+    return { path, status: "none", bytes: 0, saved: "", reason };
+  });
+  return [...files, ...rest];
+}
+
 /** Describe where a file is: the zip or folder that has it, or its name if it differs. */
-function describePlace({ path, saved }: FileFinished): string {
+function describePlace({ path, saved }: Listed): string {
   if (saved === "" || saved === path) return "";
   if (!saved.endsWith(`/${path}`)) return strings.savedAs(printable(saved));
   return strings.savedIn(printable(saved.slice(0, -path.length - 1)));
 }
 
 /** Describe the verdict of a file, with its local name if it differs. */
-export function describeFile(file: FileFinished): string {
+export function describeFile(file: Listed): string {
   const verdict = verdicts[file.status];
   if (file.status === "ok") {
     return listed([size(file.bytes), verdict, describePlace(file)]);
@@ -259,7 +281,10 @@ export function describeFile(file: FileFinished): string {
   return reason === "" ? verdict : `${verdict}: ${reason}`;
 }
 
-/** Describe the result in one line; `texts` has the paths of text entries. */
+/**
+ * Describe the result in one line; `texts` has the paths of text entries. Bytes of incomplete files
+ * do not count.
+ */
 export function describeResult(event: Finished, texts: ReadonlySet<string>): string {
   const good = event.files.filter((file) => file.status === "ok");
   const written = good.filter((file) => texts.has(file.path)).length;
@@ -268,8 +293,9 @@ export function describeResult(event: Finished, texts: ReadonlySet<string>): str
     written > 0 ? counted(written, "text") : "",
   ]);
   const spent = duration(event.seconds);
-  const summary = strings.summary(what || strings.everything, size(event.bytes), spent);
-  if (event.seconds <= 0.05) return sentence(summary);
+  const bytes = event.ok ? event.bytes : good.reduce((sum, file) => sum + file.bytes, 0);
+  const summary = strings.summary(what || strings.everything, size(bytes), spent);
+  if (!event.ok || event.seconds <= 0.05) return sentence(summary);
   return strings.rated(summary, strings.rate(size(event.bytes / event.seconds)));
 }
 

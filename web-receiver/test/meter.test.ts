@@ -45,6 +45,15 @@ test("time left is never negative", () => {
   expect(meter.now(1).eta).toBe(0);
 });
 
+test("the bytes of the current file are counted apart", () => {
+  const meter = new Meter(1000, 0, 0.25);
+  meter.add(100, "a");
+  meter.add(30, "b");
+  meter.add(5);
+  meter.add(2, "b");
+  expect(meter.now(1)).toMatchObject({ path: "b", done: 37, bytes: 137 });
+});
+
 function progress() {
   const events: Event[] = [];
   const shown = new Progress(

@@ -30,7 +30,7 @@ function file(given: Partial<FileFinished>): FileFinished {
 }
 
 function progress(given: Partial<Progressed>): Progressed {
-  const none = { bytes: 0, total: 1000, rate: 0, eta: null, path: "a", still: 0 };
+  const none = { bytes: 0, total: 1000, rate: 0, eta: null, path: "a", done: 0, still: 0 };
   return { type: "progress", ...none, waits: "peer", ...given };
 }
 
@@ -207,6 +207,11 @@ describe("progress", () => {
 });
 
 describe("verdicts", () => {
+  const ended: Finished = {
+    ...{ type: "done", ok: false, bytes: 0, seconds: 2 },
+    ...{ files: [], leftOut: NOTHING_LEFT_OUT, exports: [] },
+  };
+
   test("another name than the sent one is shown, escaped", () => {
     expect(plain(wording.describeFile(file({ saved: "a.txt" })))).toBe("1.5 kB, verified");
     expect(plain(wording.describeFile(file({ saved: "a\n.txt" })))).toBe(
@@ -227,11 +232,39 @@ describe("verdicts", () => {
   });
 
   test("the result counts what is good, files and texts apart", () => {
-    const files = [file({}), file({ path: "t" }), file({ path: "b", status: "failed" })];
-    const none = { exports: [], ok: false, leftOut: NOTHING_LEFT_OUT } as const;
-    const done: Finished = { type: "done", bytes: 3000, seconds: 2, files, ...none };
+    const files = [file({}), file({ path: "t" })];
+    const done: Finished = { ...ended, ok: true, bytes: 3000, files };
     const shown = wording.describeResult(done, new Set(["t"]));
     expect(plain(shown)).toBe("1 file, 1 text, 3.0 kB in 2.0 s, 1.5 kB/s.");
+  });
+
+  test("bytes of incomplete files do not count, and there is no rate of the others alone", () => {
+    const files = [file({}), file({ path: "b", status: "failed" })];
+    const shown = wording.describeResult({ ...ended, bytes: 116_000_000, files }, new Set());
+    expect(plain(shown)).toBe("1 file, 1.5 kB in 2.0 s.");
+  });
+
+  test("the files that a transfer has not completed follow, with how far it came", () => {
+    const entries = [entry("d", 0, "directory"), entry("d/a"), entry("d/b", 5000), entry("d/c")];
+    const last = progress({ path: "d/b", done: 2000 });
+    const files = [file({ path: "d/a" })];
+    const all = wording.allFiles({ ...ended, files }, [...entries, entry("t", 3, "text")], last);
+    expect(all.map((one) => [one.path, plain(wording.describeFile(one))])).toEqual([
+      ["d/a", "1.5 kB, verified"],
+      ["d/b", "not verified: stopped at 2.0 kB of 5.0 kB"],
+      ["d/c", "not verified"],
+      ["t", "not verified"],
+    ]);
+  });
+
+  test("a file whose bytes were all written has not stopped in the middle", () => {
+    const last = progress({ path: "a", done: 5000 });
+    const [only] = wording.allFiles(ended, [entry("a", 5000)], last);
+    expect(only && wording.describeFile(only)).toBe("not verified");
+  });
+
+  test("before a transfer has begun, no file is incomplete", () => {
+    expect(wording.allFiles(ended, [entry("a")], null)).toEqual([]);
   });
 
   test("a rate over no time is not shown", () => {

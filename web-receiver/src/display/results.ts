@@ -3,8 +3,8 @@
  *
  * Imports types, strings and pure helpers.
  */
-import type { FileFinished } from "../session/events.ts";
-import { describeFile, type Problem } from "../wording.ts";
+import type { Finished } from "../session/events.ts";
+import { describeFile, type Listed, type Problem } from "../wording.ts";
 import type { Downloads } from "./downloads.ts";
 import { described, element, fill, isolated, part, show } from "./elements.ts";
 
@@ -23,10 +23,10 @@ export function showProblem(problem: Problem, titled = false): void {
 }
 
 /**
- * List the verdicts: first failed files, then verified ones, with buttons for those that can be
- * saved, and last skipped ones.
+ * List the verdicts: first failed and unfinished files, then verified ones, with buttons for those
+ * that can be saved, and last skipped ones.
  */
-export function listVerdicts(files: readonly FileFinished[], downloads: Downloads): void {
+export function listVerdicts(files: readonly Listed[], downloads: Downloads): void {
   const good = files.filter((file) => file.status === "ok");
   const skipped = files.filter((file) => file.status === "skipped");
   const bad = files.filter((file) => file.status !== "ok" && file.status !== "skipped");
@@ -38,4 +38,9 @@ export function listVerdicts(files: readonly FileFinished[], downloads: Download
       (file.status === "ok" && downloads.button(file.saved)) || "",
     ),
   );
+}
+
+/** Return whether a file has arrived. */
+export function hasArrived({ files }: Finished): boolean {
+  return files.some((file) => file.status === "ok");
 }

@@ -46,6 +46,8 @@ export interface Progressed {
   readonly eta: number | null;
   /** The current file. */
   readonly path: string;
+  /** Bytes of it that are written. */
+  readonly done: number;
   /** Seconds since `bytes` last grew. */
   readonly still: number;
   /** What the transfer waits for: the peer, or the disk of this device. */

@@ -16,6 +16,8 @@ export class Meter {
   readonly #interval: number;
   /** The current file. */
   #path = "";
+  /** Bytes of it. */
+  #done = 0;
   #bytes = 0;
   /** When an event last found more bytes than the one before. */
   #moved: number;
@@ -34,7 +36,9 @@ export class Meter {
 
   /** Count bytes of the file at `path` that have been written at the receiver. */
   add(count: number, path = this.#path): void {
+    if (path !== this.#path) this.#done = 0;
     this.#path = path;
+    this.#done += count;
     this.#bytes += count;
   }
 
@@ -57,6 +61,7 @@ export class Meter {
     const rate = now > then ? (bytes - count) / (now - then) : 0;
     const eta = total === null || rate <= 0 ? null : Math.max(0, (total - bytes) / rate);
     const still = now - this.#moved;
-    return { type: "progress", bytes, total, rate, eta, path: this.#path, still };
+    const [path, done] = [this.#path, this.#done];
+    return { type: "progress", bytes, total, rate, eta, path, done, still };
   }
 }
