@@ -12,9 +12,9 @@ import functools
 import ipaddress
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 from dcsend.ice.stun import MappedAddresses, binding_indication
 from dcsend.net.address import Address
@@ -22,7 +22,7 @@ from dcsend.net.interfaces import has_route, interfaces, route_sources
 from dcsend.net.udp import UdpPort
 from dcsend.peers.situations import Facts, IPInterface, RemoteAddress, Role
 
-__all__ = ["LIMIT", "Diagnosis", "local_facts"]
+__all__ = ["LIMIT", "Diagnosis", "local_facts", "stay_closed"]
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ TCP_PORT: Final = 443
 "Tried besides the port of the server: firewalls rarely block it."
 _ICMP: Final = 1.0
 "Seconds until the ICMP message of a closed port has arrived."
+_AGAIN: Final = 0.5
+"Seconds until an ICMP message that has not arrived is asked for again."
 
 
 def local_facts(role: Role, theirs: Iterable[RemoteAddress], *, relay: bool = False) -> Facts:
@@ -158,39 +160,88 @@ async def _reaches(place: Address) -> bool:
     return True
 
 
+async def stay_closed(
+    theirs: Iterable[RemoteAddress], seconds: float, is_over: Callable[[], bool]
+) -> None:
+    """Return when each address has answered that its port is closed, and again *seconds* later.
+
+    Nothing is sent in the first `_AGAIN` seconds, in which most dials connect. A host limits how
+    many ICMP messages it sends, so one that is missing is asked for again. Anyone who sees the
+    packets can forge them.
+
+    Args:
+        theirs: IP addresses; those to which there is no route are ignored.
+        seconds: from the first to the last message of each.
+        is_over: whether to return without a result.
+    """
+    now = asyncio.get_running_loop().time
+    async with _probes(theirs) as probes:
+        await asyncio.sleep(_AGAIN)
+        while not (is_over() or (probes and all(one.closed_for >= seconds for one in probes))):
+            for probe in probes:
+                probe.send_if_due(now(), seconds)
+            await asyncio.sleep(_AGAIN)
+
+
 async def _closed_ports(theirs: Iterable[RemoteAddress], seconds: float) -> set[str]:
     """Return the hosts that respond in time with an ICMP message: port unreachable."""
-    closed: set[str] = set()
+    now = asyncio.get_running_loop().time
+    async with _probes(theirs) as probes:
+        for probe in probes:
+            probe.send_if_due(now(), seconds)
+        if probes:
+            await asyncio.sleep(seconds)
+        return {probe.host for probe in probes if probe.first is not None}
+
+
+@contextlib.asynccontextmanager
+async def _probes(theirs: Iterable[RemoteAddress]) -> AsyncIterator[list[_Probe]]:
+    """Open a connected socket for each address that can be probed."""
     loop = asyncio.get_running_loop()
     transports = []
-    for place in theirs:
-        if place.relayed or place.host.endswith(".local"):
-            continue
-        with contextlib.suppress(OSError):  # there is no route
-            transport, _ = await loop.create_datagram_endpoint(
-                functools.partial(_Probe, closed, place.host),
-                remote_addr=(place.host, place.port),
-            )
-            transports.append(transport)
-            # Without effect on a STUN agent (RFC 8489, 6.3.2).
-            transport.sendto(binding_indication(secrets.token_bytes(12)))
+    probes: list[_Probe] = []
     try:
-        if transports:
-            await asyncio.sleep(seconds)
+        for place in theirs:
+            if place.relayed or place.host.endswith(".local"):
+                continue
+            with contextlib.suppress(OSError):  # there is no route
+                transport, probe = await loop.create_datagram_endpoint(
+                    functools.partial(_Probe, place.host), remote_addr=(place.host, place.port)
+                )
+                transports.append(transport)
+                probes.append(probe)
+        yield probes
     finally:
         for transport in transports:
             transport.close()
-    return closed
 
 
 class _Probe(asyncio.DatagramProtocol):
     """The protocol of a connected socket; the system reports ICMP messages to no others."""
 
-    def __init__(self, closed: set[str], host: str) -> None:
-        self._closed = closed
-        self._host = host
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.first: float | None = None
+        "When the first request was sent that an ICMP message has answered."
+        self.closed_for = 0.0
+        "Seconds from then until the last one was sent."
+        self._sent = 0.0
+        self._transport: asyncio.DatagramTransport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+
+    def send_if_due(self, now: float, seconds: float) -> None:
+        """Send a request that has no effect, or the last one *seconds* after the first answer."""
+        is_due = self.first is None or now - self.first >= seconds
+        if is_due and self.closed_for < seconds:
+            self._sent = now
+            # Without effect on a STUN agent (RFC 8489, 6.3.2).
+            self._transport.sendto(binding_indication(secrets.token_bytes(12)))
 
     def error_received(self, exc: Exception) -> None:
         """Note that the port is closed."""
         if isinstance(exc, ConnectionRefusedError | ConnectionResetError):  # POSIX; Windows
-            self._closed.add(self._host)
+            self.first = self._sent if self.first is None else self.first
+            self.closed_for = self._sent - self.first

@@ -25,11 +25,11 @@ from dcsend.ice.ufrag import encode_ufrag
 from dcsend.net.address import Address, family
 from dcsend.net.udp import UdpPort
 from dcsend.peers import reasons
-from dcsend.peers.diagnosis import Diagnosis, local_facts
+from dcsend.peers.diagnosis import Diagnosis, local_facts, stay_closed
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
 
-__all__ = ["GRACE", "SILENT", "Attempt", "dial"]
+__all__ = ["CLOSED", "GRACE", "SILENT", "Attempt", "dial"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ SILENT: Final = 8 / 15
 up to 2 s for the reason, in which an answer still counts. By 8 s the dialer has sent its check 7
 times (`ice.transactions`: after 0, 0.1, 0.3, 0.7, 1.5, 3.1 and 6.3 s); in the rest of its time it
 would send one more. A path with a round trip of seconds has answered, and has all of the time."""
+CLOSED: Final = 2.5
+"""Seconds after the first half second after which the end of a dial begins, as with `SILENT`, if
+each address has answered all that time that its port is closed. The listener may be restarting, and
+any host on the path can forge this: it ends no dial at once, nor one with an authentic answer."""
 _PAUSE: Final = 1.0
 "Seconds until the next attempt while another dialer is connected."
 _PRIORITY: Final = 2_130_706_431
@@ -84,7 +88,7 @@ async def dial(
         ConnectionFailed: another dialer is connected and was not accepted in time; or no address
             responds. The message has the reason if it is known. At once if this machine has no
             route to any address, otherwise up to `diagnosis.LIMIT` seconds after *timeout*, or
-            after `SILENT` of it if nothing has answered at all.
+            after `SILENT` of it, or `CLOSED`, if nothing has answered at all.
         UsageError: *port* can't be used.
     """
     places = (RemoteAddress(str(ipaddress.ip_address(host)), number) for host, number in addresses)
@@ -233,17 +237,27 @@ class Attempt(Generic[Peer]):
             raise
 
     async def _end_if_silent(self, either: set[asyncio.Future[Any]], seconds: float) -> None:
-        """Wait so long, or until one is done.
+        """Wait so long, or until one is done, or all ports are closed.
 
         Raises:
             ConnectionFailed: no address has answered by then, nor while the reason was looked for.
         """
-        done, _ = await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if done or self._endpoint.connection.arrived:
+        ice = self._endpoint.connection
+        closed = asyncio.create_task(
+            stay_closed(self._facts.theirs, CLOSED, lambda: bool(ice.arrived))
+        )
+        try:
+            done, _ = await asyncio.wait(
+                {*either, closed}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            closed.cancel()
+            await asyncio.gather(closed, return_exceptions=True)
+        if done - {closed} or ice.arrived:
             return
         why = asyncio.create_task(self._why())
         await asyncio.wait({*either, why}, return_when=asyncio.FIRST_COMPLETED)
-        if why.done() and not self._endpoint.connection.arrived:
+        if why.done() and not ice.arrived:
             raise why.result()
         why.cancel()
         await asyncio.gather(why, return_exceptions=True)

@@ -19,8 +19,10 @@ from dcsend.errors import (
     ConnectionFailed,
     UsageError,
 )
+from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
-from dcsend.peers.dialer import SILENT, dial
+from dcsend.peers import dialer
+from dcsend.peers.dialer import CLOSED, SILENT, dial
 from dcsend.peers.loading import transfer_peer
 from dcsend.peers.situations import Facts, RemoteAddress, Role
 from tests.support.load import Stopwatch
@@ -155,6 +157,79 @@ async def test_dial_to_an_address_without_any_answer_ends_after_two_thirds_of_it
         assert asyncio.get_running_loop().time() - began < 6 + 1
     finally:
         await silent.close()
+
+
+async def dial_these(*places: Address, timeout: float) -> float:
+    """Dial addresses that do not answer; return after how many seconds that was an error."""
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(ConnectionFailed):
+        await dial(
+            places, password=PASSWORD, fingerprint=bytes(32), timeout=timeout, make=transfer_peer
+        )
+    return asyncio.get_running_loop().time() - began
+
+
+@pytest.mark.full
+async def test_dial_to_ports_that_are_all_closed_ends_soon_but_not_at_once() -> None:
+    gone = await UdpPort.open()
+    await gone.close()
+    seconds = await dial_these(("127.0.0.1", gone.port), ("127.0.0.2", gone.port), timeout=60)
+    assert CLOSED <= seconds < 60 * SILENT
+
+
+@pytest.mark.full
+async def test_dial_with_one_address_that_is_silent_is_not_ended_by_closed_ports() -> None:
+    gone, silent = await UdpPort.open(), await UdpPort.open()
+    await gone.close()
+    try:
+        timeout = 10
+        seconds = await dial_these(
+            ("127.0.0.1", gone.port), ("127.0.0.1", silent.port), timeout=timeout
+        )
+        assert seconds >= timeout * SILENT
+    finally:
+        await silent.close()
+
+
+@pytest.mark.full
+async def test_listener_that_begins_after_its_port_was_closed_is_reached() -> None:
+    async with published() as here:
+        async with Relay.open(here.number) as relay:
+            port = relay.port
+        dialing = asyncio.create_task(here.dial(addresses=[("127.0.0.1", port)], timeout=60))
+        begun = asyncio.Event()
+        # A dial that ends with the first message does so 0.5 s, and a second for the reason, after
+        # its begin.
+        asyncio.get_running_loop().call_later(2.4, begun.set)
+        await begun.wait()
+        async with Relay.open(here.number, port=port):
+            await dialing
+
+
+@pytest.mark.full
+async def test_forged_messages_about_closed_ports_do_not_end_a_dial_that_was_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with published() as here, Relay.open(here.number) as relay:
+        answered = asyncio.Event()
+        passed: list[bytes] = []
+
+        def passes(data: bytes) -> bool:
+            passed.append(data)
+            if len(passed) > 6:  # so some answers have arrived
+                answered.set()
+            return data[0] < 20  # STUN
+
+        async def forged(*arguments: object) -> None:
+            await answered.wait()
+
+        relay.passes = passes
+        monkeypatch.setattr(dialer, "stay_closed", forged)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(ConnectionFailed, match="the other side answers"):
+            await here.dial(addresses=[relay.outer.get_extra_info("sockname")[:2]], timeout=4)
+        assert answered.is_set()
+        assert asyncio.get_running_loop().time() - began >= 4
 
 
 @pytest.mark.full

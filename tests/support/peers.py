@@ -307,11 +307,13 @@ class Relay:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, port: int, host: str = LOCAL, at: str = LOCAL) -> AsyncIterator[Relay]:
-        """Relay to *port* of *host*, from and to the address *at*."""
-        self = cls((host, port))
+    async def open(
+        cls, target: int, host: str = LOCAL, at: str = LOCAL, port: int = 0
+    ) -> AsyncIterator[Relay]:
+        """Relay to the port *target* of *host*, from and to *port* of the address *at*."""
+        self = cls((host, target))
         loop = asyncio.get_running_loop()
-        self.outer, outer = await loop.create_datagram_endpoint(UdpClient, local_addr=(at, 0))
+        self.outer, outer = await loop.create_datagram_endpoint(UdpClient, local_addr=(at, port))
         self.inner, inner = await loop.create_datagram_endpoint(UdpClient, local_addr=(at, 0))
 
         def from_dialer(data: bytes, source: tuple[str, int]) -> None:
