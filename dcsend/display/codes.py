@@ -146,6 +146,14 @@ class CodeDisplay:
         elif self._row is not None:
             self._screen.status(self._bottom())
 
+    def returned(self) -> None:
+        """Show the codes again, and the row below them, after another program used the terminal."""
+        if self._dial is not None and self._screen.has_block:
+            self._screen.forget()
+            self._show_again()
+        else:
+            self._screen.redraw()
+
     def suspend(self, *, is_suspended: bool) -> None:
         """Show the dial code in place of short codes, until a question about these is answered.
 

@@ -152,7 +152,7 @@ class CodePrompt:
     def _reading(self, completed: Completed) -> Iterator[Console]:
         self._keyboard.pause()
         try:
-            typing = self._typing = Console(completed, self._show, self._screen.redraw)
+            typing = self._typing = Console(completed, self._show, self._codes.returned)
             try:
                 self._show()
                 yield typing

@@ -232,6 +232,11 @@ class Screen:
         elif self._rows:
             self._replace([])
 
+    def forget(self) -> None:
+        """Forget the block and the temporary rows: another program has used the terminal."""
+        self._rows, self._lasting, self._block = [], 0, (0, 0)
+        self._below, self._question = 0, False
+
     def redraw(self) -> None:
         """Draw the temporary rows again, after another program has used the terminal."""
         self._rows, self._lasting, self._block = self._rows[self._lasting :], 0, (0, 0)

@@ -145,7 +145,7 @@ class TerminalDisplay(Display):
         "What precedes the prompt for an answer that replaces an offer."
         self._lines = FileLines(verbose=options.verbose)
         if keyboard is not None:
-            keyboard.on_return(self._screen.redraw)
+            keyboard.on_return(self._codes.returned)
         if options.dials:
             self._screen.status("connecting ...")
         self._prompt: CodePrompt | None = None

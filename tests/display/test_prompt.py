@@ -56,7 +56,7 @@ class Surroundings:
     def resume(self) -> None:
         """Do nothing."""
 
-    def redraw(self) -> None:
+    def returned(self) -> None:
         """Do nothing."""
 
 

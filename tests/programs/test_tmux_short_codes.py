@@ -367,9 +367,34 @@ def test_prompt_for_an_offer_takes_a_short_code(windows: Windows) -> None:
     assert (receiver.ended(), sender.ended()) == (0, 0)
 
 
+@pytest.mark.parametrize("columns", [80, 40])
+def test_stopped_sender_shows_its_code_again(windows: Windows, columns: int) -> None:
+    sender = windows.open(columns=columns, DCSEND_NO_PAGE="")
+    sender.dcsend("send", "note.txt")
+    sender.until(COMMAND)
+    before = sender.look()
+    sender.key("C-z")
+    sender.until("Stopped|Suspended")
+    sender.enter(r"printf '\033[H\033[2J\033[3Jcleared\n'")
+    sender.until("^cleared$")
+    sender.enter("fg")
+    sender.until("^waiting")  # the last row; nothing else is there that begins so
+    assert sender.look()[-15:] == before[-15:]
+    assert any(re.match(COMMAND, row) for row in sender.look())
+    # A block that can be replaced: for a window of another size, too.
+    sender.resize(60, 24)
+    sender.until("^waiting; works once, until", joined=False)
+    rows = sender.look()
+    assert [row for row in rows[:2] if re.match(COMMAND, row)]
+    assert scanned(photographed(sender.painted(), "dark")).startswith("http://127.0.0.1:")
+    sender.key("C-c")
+    sender.until("^dcsend: interrupted$")
+
+
 def test_stopped_receiver_shows_its_prompt_again(windows: Windows) -> None:
     receiver = windows.open()
     receiver.dcsend("receive", "-o", "out")
+    receiver.until(COMMAND)
     receiver.until(PROMPT)
     receiver.type("7-wal")
     receiver.until("^code: 7-wal$")
@@ -382,6 +407,7 @@ def test_stopped_receiver_shows_its_prompt_again(windows: Windows) -> None:
     receiver.enter("fg")
     receiver.until("m dcsend receive")
     receiver.until("^code: 7-wal$")
+    assert any(re.match(COMMAND, row) for row in receiver.look())
     receiver.type("rus")
     receiver.until("^code: 7-walrus$")
     receiver.key("C-c")
