@@ -417,9 +417,13 @@ class TerminalDisplay(Display):
     def _show_result(self, event: Finished) -> None:
         if not event.ok and not event.good:
             return
-        if not self._options.dry_run:
-            self._write(wording.describe_result(event, self._texts))
-        if lost := wording.describe_left_out(event.left_out):
+        lost = wording.describe_left_out(event.left_out)
+        if self._options.dry_run:
+            if lost and self._options.sends:  # a receiver has shown it below the offer
+                self._write(lost)
+            return
+        self._write(wording.describe_result(event, self._texts))
+        if lost:
             self._write(lost)
         if event.saved or (event.role == "receiver" and wording.made(event)):
             # A renamed file has another path than `output`.

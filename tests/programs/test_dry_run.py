@@ -89,6 +89,8 @@ def test_folder_that_cannot_be_used_is_an_error(stage: Stage, tmp_path: Path, so
 
 
 def test_person_sees_the_plan_and_is_not_asked(stage: Stage, tmp_path: Path, source: Path) -> None:
+    (source / "link").symlink_to("a")
+    (source / "empty").mkdir()
     code = stage.send(source)
     options = ("--skip-same", "--overwrite", "--dry-run")
     receiver = stage.run("receive", code.code, "-o", tmp_path / "in", *options, terminal=True)
@@ -101,6 +103,8 @@ def test_person_sees_the_plan_and_is_not_asked(stage: Stage, tmp_path: Path, sou
     assert "are free there" in shown
     assert "accept" not in shown
     assert "nothing was received" not in shown
+    assert shown.count("not sent: 1 symbolic link") == 1
+    assert "saved" not in shown
 
 
 def test_receiver_that_has_printed_the_code_ends(
