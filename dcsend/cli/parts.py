@@ -45,6 +45,7 @@ def parts(
 
 def _run(folder: str, *, delete: bool, yes: bool) -> int:
     """List the parts, or delete them; return the exit status."""
+    from dcsend.display.quiet import write_broken
     from dcsend.display.streams import Stream, is_terminal
     from dcsend.display.wording import counted
 
@@ -60,7 +61,7 @@ def _run(folder: str, *, delete: bool, yes: bool) -> int:
     if not found:
         err.line("no unfinished files" + (" to delete" if delete else ""))
     elif not delete:
-        err.line(f"{what}; --delete removes them")
+        write_broken(err, f"{what}; --delete removes them")
     elif yes or _confirmed(what):
         return _delete(root, found, what)
     return 0
@@ -69,14 +70,18 @@ def _run(folder: str, *, delete: bool, yes: bool) -> int:
 def _confirmed(what: str) -> bool:
     """Ask on standard error whether to delete; the end of input means no."""
     from dcsend.display.streams import Stream
+    from dcsend.display.wording import wrapped
 
+    err, question = Stream.stderr(), f"delete {what}? [y/N]"
+    rows = wrapped(question, err.window[0] - 1) if err.terminal else [question]
     # `typer.confirm` writes a space to standard output, which has the list.
-    Stream.stderr().write(f"delete {what}? [y/N] ")
+    err.write("\n".join(rows) + " ")
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _list(root: Path) -> list[Leftover]:
     """Write a line for each, and return those that can be deleted."""
+    from dcsend.display.quiet import write_broken
     from dcsend.display.streams import Stream
     from dcsend.display.wording import ago
     from dcsend.files.leftovers import find_leftovers
@@ -86,7 +91,7 @@ def _list(root: Path) -> list[Leftover]:
     for one in find_leftovers(root):
         age = ago(max(0.0, now - one.mtime))
         note = ", being received" if one.is_busy else ""
-        out.line(f"{format_size(one.size):>9}  {age:>12}  {printable(one.path)}{note}")
+        write_broken(out, f"{format_size(one.size):>9}  {age:>12}  {printable(one.path)}{note}")
         if not one.is_busy:
             found.append(one)
     return found
@@ -94,6 +99,7 @@ def _list(root: Path) -> list[Leftover]:
 
 def _delete(root: Path, found: list[Leftover], what: str) -> int:
     """Delete them; return the exit status."""
+    from dcsend.display.quiet import show_error, write_broken
     from dcsend.display.streams import Stream
     from dcsend.files.leftovers import remove_leftover
 
@@ -102,8 +108,8 @@ def _delete(root: Path, found: list[Leftover], what: str) -> int:
         try:
             remove_leftover(root, one)
         except DcsendError as error:
-            err.line(f"dcsend: {error.message}")
+            show_error(err, error.message)
             status = DestinationError.exit_status
     if not status:
-        err.line(f"deleted {what}")
+        write_broken(err, f"deleted {what}")
     return status

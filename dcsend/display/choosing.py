@@ -4,6 +4,7 @@
 20-            from this number on
 photos         everything in this folder, or the file of this name
 all,!photos    everything but that
+q              leave the choice as it was; so does Enter below the last page
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
-from dcsend.display.wording import counted, list_entries, short, width
+from dcsend.display.wording import counted, list_entries, short, width, wrapped
 from dcsend.entry import Entry, Kind
 from dcsend.listing import Entries
 from dcsend.printable import format_size, printable
@@ -37,6 +38,7 @@ class Window(Protocol):
 
 _RANGE: Final = re.compile(r"(\d{1,7})(?:\s*-\s*(\d{0,7}))?", re.ASCII)
 _HELP: Final = "type numbers such as 1-4,7, names of folders or files, all, or all,!NAME"
+_LEAVES: Final = ("", "q")
 _LONGEST: Final = 60
 "Columns of a wrong term in a message."
 
@@ -151,7 +153,9 @@ async def choose(
     show: Callable[[list[str]], None],
     window: Window,
 ) -> frozenset[int] | None:
-    """Let a person choose; return the numbers of what is not wanted, or None at the end of input.
+    """Let a person choose; return the numbers of what is not wanted.
+
+    The result is None if nothing is chosen: at the end of input, and after `q`.
 
     Args:
         entries: the manifest.
@@ -159,6 +163,10 @@ async def choose(
         show: writes lines.
         window: of the terminal.
     """
+
+    def say(text: str) -> None:
+        show(wrapped(text, window.window[0]))
+
     listed = await asyncio.to_thread(numbered, entries)
     at = 0
     while True:
@@ -166,9 +174,12 @@ async def choose(
         end = min(at + max(1, rows - 4), len(listed))
         show([_row(place, entries[listed[place]], columns) for place in range(at, end)])
         at = end
-        more = "; Enter lists more" if at < len(listed) else ""
+        more = at < len(listed)
+        keys = "Enter lists more, q leaves" if more else "q leaves"
         while True:
-            typed = await ask(f"{at} of {len(listed)}{more}; numbers (1-4,7), names, all, !NAME: ")
+            typed = await ask(
+                f"{at} of {len(listed)}; {keys}; numbers (1-4,7), names, all, !NAME: "
+            )
             if typed is None:
                 return None
             if not typed.strip() and more:
@@ -176,14 +187,17 @@ async def choose(
             try:
                 chosen = await asyncio.to_thread(selected, typed, entries, listed)
             except ValueError as error:
-                show([str(error)])
+                if typed.strip().lower() in _LEAVES:  # no file has this name
+                    say("the choice has not changed")
+                    return None
+                say(str(error))
                 continue
             if any(chosen):
                 size = await asyncio.to_thread(chosen_size, entries, listed, chosen)
                 amount = "" if size is None else f" ({format_size(size)})"
-                show([f"{sum(chosen)} of {counted(len(listed), 'file')}{amount} chosen"])
+                say(f"{sum(chosen)} of {counted(len(listed), 'file')}{amount} chosen")
                 return await asyncio.to_thread(unwanted_of, entries, listed, chosen)
-            show(["nothing is chosen"])
+            say("nothing is chosen")
 
 
 async def show_list(

@@ -20,7 +20,7 @@ from dcsend.session.events import (
     Warned,
 )
 
-__all__ = ["QuietDisplay", "show_error", "show_snippet"]
+__all__ = ["QuietDisplay", "show_error", "show_snippet", "write_broken"]
 
 _LONGEST: Final = 1000
 "Columns of a sentence."
@@ -28,10 +28,10 @@ _LONGEST: Final = 1000
 
 def show_error(err: Stream, message: str, hint: str = "") -> None:
     """Write an error and its hint, a line each, which are broken between words on a terminal."""
-    _write(err, f"dcsend: {_bounded(message)}")
+    write_broken(err, f"dcsend: {_bounded(message)}")
     if hint:
         text, _, command = hint.partition("\n")
-        _write(err, f"dcsend: hint: {_bounded(text)}")
+        write_broken(err, f"dcsend: hint: {_bounded(text)}")
         if command:  # to be pasted: not broken
             err.line(f"  {printable(command)}")
 
@@ -46,7 +46,8 @@ def _bounded(text: str) -> str:
     return sentence(text)
 
 
-def _write(err: Stream, text: str) -> None:
+def write_broken(err: Stream, text: str) -> None:
+    """Write a line, which is broken between words on a terminal."""
     if not err.terminal:
         err.line(text)
         return

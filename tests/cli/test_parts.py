@@ -12,6 +12,7 @@ import pytest
 from dcsend.display.wording import ago
 from tests.support.command_line import run
 from tests.support.processes import Stage
+from tests.support.screens import tmux_server
 
 pytestmark = pytest.mark.full
 
@@ -116,3 +117,19 @@ def test_wrong_command_line_is_explained(
 
 def test_folder_without_parts_is_reported(tmp_path: Path) -> None:
     assert run("parts", str(tmp_path)) == (0, "", "no unfinished files\n")
+
+
+def test_rows_are_broken_between_words_in_a_narrow_window(tmp_path: Path) -> None:
+    (tmp_path / "the film of the summer at the lake.mkv.dcsend-part").write_bytes(b"abc")
+    with tmux_server() as tmux:
+        window = tmux.window(tmp_path, 40)
+        window.dcsend("parts")
+        assert window.ended() == 0
+        window.until("^ +3 B .* the film of the$")
+        window.until("^  summer at the lake.mkv.dcsend-part$")
+        window.until("^1 unfinished file, 3 B; --delete removes$")
+        window.until("^  them$")
+        window.dcsend("parts", "--delete")
+        window.until(r"^delete 1 unfinished file, 3 B\? \[y/N\]$")
+        window.enter("y")
+        window.until("^deleted 1 unfinished file, 3 B$")

@@ -112,19 +112,47 @@ async def test_list_is_shown_in_pages_until_something_is_typed() -> None:
     person = Person("", "2-4")
     assert await person.choose(entries) == frozenset(range(30)) - {1, 2, 3}
     assert person.questions == [
-        "20 of 30; Enter lists more; numbers (1-4,7), names, all, !NAME: ",
-        "30 of 30; numbers (1-4,7), names, all, !NAME: ",
+        "20 of 30; Enter lists more, q leaves; numbers (1-4,7), names, all, !NAME: ",
+        "30 of 30; q leaves; numbers (1-4,7), names, all, !NAME: ",
     ]
     assert person.shown[0] == "   1      0 B f0"
     assert person.shown[-1] == "3 of 30 files (6 B) chosen"
 
 
 async def test_person_is_asked_again_until_something_is_chosen() -> None:
-    person = Person("nonsense", "none", "", "1")
+    person = Person("nonsense", "none", "0", "1", window=(200, 24))
     assert await person.choose(ENTRIES) == frozenset({1, 2, 3, 4, 6, 7})
     assert person.shown[5].startswith("nonsense is neither a number nor a name")
     assert person.shown[6] == "nothing is chosen"
-    assert person.shown[7].startswith("type numbers")
+    assert person.shown[7].startswith("0 is not in the list of 5; type numbers")
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+async def test_lines_are_broken_between_words(columns: int) -> None:
+    person = Person("nonsense", None, window=(columns, 24))
+    await person.choose(ENTRIES)
+    rows = person.shown[5:]
+    assert len(rows) > 1
+    assert all(len(row) <= columns for row in rows)
+    sentence = "nonsense is neither a number nor a name in the list; type numbers such as 1-4,7,"
+    assert " ".join(row.strip() for row in rows).startswith(sentence)
+
+
+@pytest.mark.parametrize("answer", ["", "q", " Q "])
+async def test_choice_is_left_as_it_was(answer: str) -> None:
+    person = Person(answer)
+    assert await person.choose(ENTRIES) is None
+    assert person.shown[5:] == ["the choice has not changed"]
+
+
+async def test_choice_can_be_left_before_the_last_page() -> None:
+    person = Person("q")
+    assert await person.choose(Entries([Entry(f"f{n}", size=n) for n in range(30)])) is None
+
+
+async def test_file_that_is_named_like_the_key_can_be_chosen() -> None:
+    person = Person("q")
+    assert await person.choose(Entries([Entry("p", size=1), Entry("q", size=1)])) == {0}
 
 
 async def test_end_of_input_chooses_nothing() -> None:
