@@ -152,7 +152,7 @@ async def test_choice_can_be_left_before_the_last_page() -> None:
 
 async def test_file_that_is_named_like_the_key_can_be_chosen() -> None:
     person = Person("q")
-    assert await person.choose(Entries([Entry("p", size=1), Entry("q", size=1)])) == {0}
+    assert await person.choose(Entries([Entry("p", size=1), Entry("q", size=1)])) == frozenset({0})
 
 
 async def test_end_of_input_chooses_nothing() -> None:
