@@ -161,6 +161,8 @@ class CodeDisplay:
             is_suspended: whether the question is open. After it, the next event shows the codes.
         """
         self._is_suspended = is_suspended
+        if not is_suspended:
+            self._news, self._pinned = (), ""  # about the codes before the question
         if is_suspended and self._dial is not None and self._err.movable:
             self._show_again()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyte
 import pytest
 
-from dcsend.session.events import Event, ShortCodeServer, Warned
+from dcsend.session.events import Event, ShortCodeServer, ShortCodeUsed, Warned
 from tests.display.seats import LOCAL_PAGE, Seat, code
 from tests.display.test_terminal_short_code import SIZES, announced, plain_text, short, shown
 from tests.support.screens import Pty
@@ -70,6 +70,20 @@ def test_note_that_has_no_room_is_in_the_first_row_and_the_status_stays(*, promp
     rows = shown(display, pty, WRONG)
     assert rows[0] == "note: a wrong code was entered, which used... (more above)"
     assert rows[1:] == before[1:]
+    pty.close()
+
+
+def test_note_of_the_last_of_three_wrong_codes_is_not_beside_the_next_code() -> None:
+    pty = Pty(80, 24)
+    display = Seat(pty).display()
+    last = "a wrong code was entered, which used the last code up; the dial code still works"
+    shown(display, pty, announced(), short(), ShortCodeUsed("7-walrus-umbrella"))
+    display._codes.suspend(is_suspended=True)
+    assert last in plain_text(shown(display, pty, Warned("short-code", last)))
+    display._codes.suspend(is_suspended=False)
+    text = plain_text(shown(display, pty, short("12-asparagus-wasp")))
+    assert "12-asparagus-wasp" in text
+    assert "a wrong code was entered" not in text
     pty.close()
 
 
