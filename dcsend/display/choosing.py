@@ -175,7 +175,7 @@ async def choose(
         show([_row(place, entries[listed[place]], columns) for place in range(at, end)])
         at = end
         more = at < len(listed)
-        keys = "Enter lists more, q leaves" if more else "q leaves"
+        keys = "Enter: more, q: back" if more else "q: back"
         while True:
             typed = await ask(
                 f"{at} of {len(listed)}; {keys}; numbers (1-4,7), names, all, !NAME: "

@@ -112,8 +112,8 @@ async def test_list_is_shown_in_pages_until_something_is_typed() -> None:
     person = Person("", "2-4")
     assert await person.choose(entries) == frozenset(range(30)) - {1, 2, 3}
     assert person.questions == [
-        "20 of 30; Enter lists more, q leaves; numbers (1-4,7), names, all, !NAME: ",
-        "30 of 30; q leaves; numbers (1-4,7), names, all, !NAME: ",
+        "20 of 30; Enter: more, q: back; numbers (1-4,7), names, all, !NAME: ",
+        "30 of 30; q: back; numbers (1-4,7), names, all, !NAME: ",
     ]
     assert person.shown[0] == "   1      0 B f0"
     assert person.shown[-1] == "3 of 30 files (6 B) chosen"

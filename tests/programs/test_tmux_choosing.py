@@ -27,7 +27,7 @@ def test_person_chooses_in_a_window(tmux: Tmux, tmp_path: Path, columns: int, ro
     receiver.dcsend("receive", sender.code(), "-o", "out")
     receiver.until(r"\blists all\]$")
     receiver.enter("c")
-    receiver.until(r"^20 of 30; Enter lists more, q leaves;")
+    receiver.until(r"^20 of 30; Enter: more, q: back; numbers")
     receiver.until(r"!NAME:$")
     seen = receiver.look()
     # The whole page is in the window, a row for each file.
@@ -37,7 +37,7 @@ def test_person_chooses_in_a_window(tmux: Tmux, tmp_path: Path, columns: int, ro
     # Above the page is the command, which depends on where the program is.
     assert all(len(row) < columns for row in seen[seen.index(first[0]) :])
     receiver.enter("")
-    receiver.until(r"^30 of 30; q leaves; numbers")
+    receiver.until(r"^30 of 30; q: back; numbers")
     receiver.enter("29-40")
     receiver.until("^29-40 is not in the list of 30; type")
     assert all(len(row) < columns for row in receiver.look()[-6:])
