@@ -95,6 +95,9 @@ class Settings:
             it serves a mailbox on a TCP port and announces it by multicast DNS, and the side that
             enters it looks for it; on by default on the command line only.
         words: Number of words of a new short code, 2 to 8.
+        times: Number of receivers that the side that sends serves with one code, at once or one
+            after the other, until they have everything; None for any number until the code expires.
+        at_once: Number of these that can be connected at once; others wait.
         own_code: Words that the user has chosen for the first short code, with a number in front of
             them or without; empty for new ones.
         relay_only: Use relayed addresses only, so that the peer does not get the addresses of this
@@ -152,6 +155,8 @@ class Settings:
     server: str = ""
     mdns: bool = False
     words: int = 2
+    times: int | None = 1
+    at_once: int = 32
     own_code: str = field(default="", repr=False)
     relay_only: bool = False
 
@@ -186,6 +191,11 @@ class Settings:
     def has_short_codes(self) -> bool:
         """Whether a side that publishes a code also shows short codes."""
         return bool(self.server) or self.uses_mdns
+
+    @property
+    def places(self) -> int:
+        """Number of peers that can be connected at once with the code."""
+        return self.at_once if self.times is None else min(self.at_once, self.times)
 
     @property
     def uses_mdns(self) -> bool:

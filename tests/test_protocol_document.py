@@ -14,7 +14,7 @@ import pytest
 from dcsend.description import SdpType
 from dcsend.ice import consent
 from dcsend.ice.ufrag import DialerCredentials
-from dcsend.peers import listener, trickle
+from dcsend.peers import incoming_dial, listener, trickle
 from dcsend.session import conversation, outgoing
 from dcsend.settings import Settings
 from dcsend.signaling.sdp import format_sdp, parse_sdp
@@ -126,7 +126,7 @@ TIMERS: Final = {
     "D-14": [SETTINGS.keep_alive_interval, SETTINGS.silence_report, SETTINGS.silence_limit],
     "D-15": [conversation.FAREWELL],
     "D-16": [outgoing.HANG_UP_SECONDS],
-    "D-17": [SETTINGS.deadlines.hold, listener.GONE_SECONDS],
+    "D-17": [SETTINGS.deadlines.hold, incoming_dial.GONE_SECONDS],
     "D-19": [trickle.PATIENCE],
 }
 

@@ -9,7 +9,7 @@ from dcsend.entry import Existing
 from dcsend.errors import UsageError
 from dcsend.settings import Signal
 
-__all__ = ["by_descriptions", "one_of", "parse_duration"]
+__all__ = ["by_descriptions", "one_of", "parse_duration", "parse_times"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _LONGEST = 30 * 86400
@@ -30,6 +30,22 @@ def parse_duration(text: str, *, zero: bool = False) -> float:
     if not (1 <= seconds <= _LONGEST or (zero and match and not seconds)):
         raise UsageError(f"{text!r} is not a time", "write 90s, 10m, 1h or 2d; at most 30d")
     return seconds
+
+
+def parse_times(text: str) -> int | None:
+    """Return a number of receivers; None for `any`.
+
+    Raises:
+        UsageError: *text* is neither.
+
+    >>> parse_times("3"), parse_times("any")
+    (3, None)
+    """
+    if text.strip().lower() == "any":
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}", text.strip(), re.ASCII):
+        raise UsageError(f"{text!r} is not a number of receivers", "write a number, or any")
+    return int(text)
 
 
 def by_descriptions(way: Signal, code: str) -> bool:

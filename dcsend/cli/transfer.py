@@ -48,7 +48,7 @@ from dcsend.cli.options import (
     servers_of,
     typed,
 )
-from dcsend.cli.parsing import by_descriptions, one_of, parse_duration
+from dcsend.cli.parsing import by_descriptions, one_of, parse_duration, parse_times
 from dcsend.cli.repeating import repeated
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
@@ -111,6 +111,15 @@ def send(
     address: Addresses = None,
     stun: Stun = None,
     expires: Expires = "1h",
+    times: Annotated[
+        str,
+        option(
+            "--times",
+            help="Number of receivers that the code is for, at once or one after the other, or "
+            "any [1].",
+            metavar="N",
+        ),
+    ] = "1",
     page_url: PageUrl = "",
     no_page: NoPage = False,
     qr: QrMode = Qr.AUTO,
@@ -158,6 +167,7 @@ def send(
             stun=servers[0],
             turn=servers[1],
             expires=parse_duration("1h" if dialed and not two_codes else expires),
+            times=_times(context, times, is_dialed=not (dialed or two_codes)),
             connect_timeout=connect_timeout,
             reconnect=parse_duration(reconnect, zero=True),
             inhibit=not no_inhibit,
@@ -190,6 +200,12 @@ def send(
         long=long,
         suggests_server=not server.strip(),
     )
+
+
+def _times(context: typer.Context, given: str, *, is_dialed: bool) -> int | None:
+    """Return the number of receivers; 1 where a variable can't have an effect."""
+    times = parse_times(given)
+    return times if is_dialed or "times" in typed(context) else 1
 
 
 def receive(

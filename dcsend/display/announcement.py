@@ -22,6 +22,7 @@ from dcsend.display.layout import (
     heights,
     network_of,
     offered,
+    uses,
 )
 from dcsend.display.qr import Request, qr_lines
 from dcsend.display.streams import Stream
@@ -89,7 +90,7 @@ def announce(
         return _off_terminal(event, command, where if paged else "", expiry)
     offer = offered(event)
     columns, rows = err.window
-    status = _status(expiry, columns)
+    status = _status(uses(event), expiry, columns)
     header = "or on another machine, run:" if paged else "on the other machine, run:"
     choice = choose(event.link, err, wanted)
     if choice.mode is None:
@@ -121,7 +122,7 @@ def announce(
         shown = [*beside(spacious, advice, columns), command]
         return Announcement([*page, header, *shown], status, [], len(shown), bool(news))
     status = f"waiting; scroll up for {'the command and the link' if paged else 'the command'}"
-    if fits_status(longer := f"{status}; works once, until {expiry}", columns):
+    if fits_status(longer := f"{status}; {uses(event)}, until {expiry}", columns):
         status = longer
     shown = beside(
         alone, [*news, *offer, *([phone, *elsewhere(event.link)] if paged else [])], columns
@@ -144,13 +145,13 @@ def _off_terminal(event: CodeReady, command: str, where: str, expiry: str) -> An
         lines += [f"on the other machine, run: {command}"]
     lines += [f"or open {where}: {event.link}"] if where else []
     others = [f"or open {network_of(link)}: {link.url}" for link in event.links[1:]]
-    status = f"waiting for the other side; the code works once, until {expiry}"
+    status = f"waiting for the other side; the code {uses(event)}, until {expiry}"
     return Announcement([*lines, *others], status, [])
 
 
-def _status(expiry: str, columns: int) -> str:
+def _status(use: str, expiry: str, columns: int) -> str:
     """Return the status, as detailed as one row allows."""
-    full = f"waiting for the other side; the code works once, until {expiry}"
-    texts = (f"{full}; Ctrl-C ends", full, f"waiting; works once, until {expiry}")
+    full = f"waiting for the other side; the code {use}, until {expiry}"
+    texts = (f"{full}; Ctrl-C ends", full, f"waiting; {use}, until {expiry}")
     fitting = (text for text in texts if fits_status(text, columns))
     return next(fitting, f"waiting until {expiry}")

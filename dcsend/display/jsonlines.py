@@ -18,6 +18,7 @@ from dcsend.session.events import (
     FileFinished,
     Finished,
     ManifestKnown,
+    OfReceiver,
     Progressed,
     TextExchanged,
 )
@@ -56,10 +57,11 @@ class JsonDisplay(Display):
 
     def show(self, event: AnyEvent) -> None:
         """Write one line; keep-alive messages only with `-v`."""
-        if isinstance(event, TextExchanged) and event.kind == "random" and not self._verbose:
+        inner = _inner(event)
+        if isinstance(inner, TextExchanged) and inner.kind == "random" and not self._verbose:
             return
         self._held.append((_now(), event))
-        match event:
+        match inner:
             case FileFinished() if len(self._held) < _MAX_HELD:
                 # Hundreds of small files end together: they are written by one system call.
                 self._write_within(0.0)
@@ -105,7 +107,7 @@ class JsonDisplay(Display):
             if _is_long(event):
                 self._held.popleft()
                 self._out.feed(_manifest_line(when, event, self._hurries))
-            elif isinstance(event, Progressed):
+            elif isinstance(_inner(event), Progressed):
                 self._held.popleft()
                 self._out.write(json.dumps(_object(when, event)) + "\n", passing=True)
             else:
@@ -117,11 +119,12 @@ class JsonDisplay(Display):
         size = 0
         while self._held and size < _PIECE:
             when, event = self._held[0]
-            if _is_long(event) or isinstance(event, Progressed):
+            inner = _inner(event)
+            if _is_long(event) or isinstance(inner, Progressed):
                 break
             self._held.popleft()
             lines.append(json.dumps(_object(when, event)) + "\n")
-            size += len(event.path) if isinstance(event, FileFinished) else 0
+            size += len(inner.path) if isinstance(inner, FileFinished) else 0
         return "".join(lines)
 
 
@@ -132,6 +135,11 @@ def _now() -> str:
 
 def _object(when: str, event: AnyEvent) -> dict[str, Any]:
     return {"v": 1, "event": event.event, "time": when, **event.as_json()}
+
+
+def _inner(event: AnyEvent) -> AnyEvent:
+    """Return an event without the number of its receiver."""
+    return event.inner if isinstance(event, OfReceiver) else event
 
 
 def _is_long(event: AnyEvent) -> TypeGuard[ManifestKnown]:

@@ -27,6 +27,7 @@ __all__ = [
     "heights",
     "network_of",
     "offered",
+    "uses",
 ]
 
 _GAP: Final = 2
@@ -43,6 +44,18 @@ def offered(event: CodeReady) -> list[str]:
     kinds = ((event.files - event.texts, "file"), (event.texts, "text"))
     parts = [counted(number, word) for number, word in kinds if number]
     return [f"to send: {', '.join(parts) or '0 files'} ({format_size(event.bytes)})"]
+
+
+def uses(event: CodeReady) -> str:
+    """Return how often a dial code works.
+
+    >>> when = __import__("datetime").datetime.now()
+    >>> [uses(CodeReady("", "", when, "", times=times)) for times in (1, 3, None)]
+    ['works once', 'works for 3 receivers', 'works for any number of receivers']
+    """
+    if event.times is None:
+        return "works for any number of receivers"
+    return "works once" if event.times == 1 else f"works for {event.times} receivers"
 
 
 def broken(lines: Iterable[str], columns: int) -> list[str]:

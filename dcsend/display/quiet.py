@@ -6,7 +6,7 @@ from typing import Final
 
 from dcsend.display.base import Display
 from dcsend.display.streams import Stream
-from dcsend.errors import UsageError
+from dcsend.errors import DcsendError, UsageError
 from dcsend.printable import printable
 from dcsend.session.events import (
     CodeReady,
@@ -14,6 +14,8 @@ from dcsend.session.events import (
     Event,
     Failed,
     ManifestKnown,
+    OfReceiver,
+    ReceiverFinished,
     ShortCodeOver,
     ShortCodeReady,
     TextExchanged,
@@ -87,6 +89,8 @@ class QuietDisplay(Display):
                 (self._out or self._err).line(event.text)
             case TextExchanged(sent=False, kind="snippet") if self._out:
                 show_snippet(self._out, event.text)
+            case OfReceiver(number, ReceiverFinished(error=DcsendError() as error)):
+                show_error(self._err, f"receiver {number}: {error.message}")
             case Failed() | ShortCodeOver():
                 show_error(self._err, event.error.message, event.error.hint)
             case Warned(kind="refused"):

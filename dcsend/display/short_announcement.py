@@ -242,7 +242,7 @@ def _facts(what: ShortAnnouncement, expiry: str, columns: int, most: int = 2) ->
 
 def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
     """Return how long and where the code works, and whether it was copied."""
-    life = f"works once, until {expiry}"
+    life = _life(what, expiry)
     if what.is_used:
         return []
     if lost := lost_server(what.lost):
@@ -254,9 +254,14 @@ def _sentences(what: ShortAnnouncement, expiry: str) -> list[str]:
     return [life, _COPIED] if what.copied else [life]
 
 
+def _life(what: ShortAnnouncement, expiry: str) -> str:
+    follows = "" if what.code.times == 1 else ", then the next one is shown"
+    return f"works once{follows}, until {expiry}"
+
+
 def _variants(what: ShortAnnouncement, expiry: str) -> list[list[str]]:
     """Return what `_sentences` may return after the number has arrived."""
-    life = f"works once, until {expiry}"
+    life = _life(what, expiry)
     variants = [[f"{life}, {where}", _COPIED] for where in (_SAME_SERVER, what.here_only)]
     return [*variants, [lost, _COPIED]] if (lost := lost_server(what.lost)) else variants
 

@@ -12,7 +12,7 @@ import io
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO, Final, Protocol, TypeAlias
 
@@ -22,6 +22,7 @@ from dcsend.files.folder import Identity, identity
 from dcsend.files.holes import MAX_HOLE, Holes
 from dcsend.files.journal import Point
 from dcsend.files.manifest import Origin
+from dcsend.files.shared import Common
 from dcsend.files.trailing import Trailing
 from dcsend.files.verified_open import NOWHERE, FileReplaced, OpenListed
 from dcsend.printable import system_reason
@@ -48,6 +49,10 @@ class CantRead(Exception):
 
 class Reader(Protocol):
     """One open source."""
+
+    @property
+    def common(self) -> Common | None:
+        """What it shares with the readers of other receivers; None for nothing."""
 
     def pieces(self, start: int) -> Iterator[Piece]:
         """Yield the content from byte 0; a piece that begins before *start* ends there or before.
@@ -87,7 +92,12 @@ class Reader(Protocol):
 
 
 def open_reader(
-    entry: Entry, origin: Origin, listed: Identity, block_size: int, open_file: OpenListed
+    entry: Entry,
+    origin: Origin,
+    listed: Identity,
+    block_size: int,
+    open_file: OpenListed,
+    common: Callable[[os.stat_result], Common] | None = None,
 ) -> Reader:
     """Open the source of *entry*.
 
@@ -97,6 +107,7 @@ def open_reader(
         listed: device and inode that the scan found.
         block_size: bytes read at once.
         open_file: opens a file.
+        common: returns what the reader of a file shares with others; None if it shares nothing.
 
     Raises:
         CantRead: it has been replaced since.
@@ -108,11 +119,13 @@ def open_reader(
         return StreamReader(origin, block_size)
     if entry.size is None:
         return StreamReader(_open_stream(origin, listed), block_size, owned=True)
-    return FileReader(origin, entry, listed, block_size, open_file)
+    return FileReader(origin, entry, listed, block_size, open_file, common)
 
 
 class TextReader:
     """A text in memory."""
+
+    common: Final = None
 
     def __init__(self, content: bytes, block_size: int) -> None:
         self._content = content
@@ -143,6 +156,8 @@ class StreamReader:
         block_size: maximum bytes of a read.
         owned: whether `close` closes the stream.
     """
+
+    common: Final = None
 
     def __init__(
         self, stream: BinaryIO | io.FileIO, block_size: int, *, owned: bool = False
@@ -194,6 +209,7 @@ class FileReader:
         listed: device and inode that the scan found.
         block_size: bytes read at once.
         open_file: opens it.
+        common: as for `open_reader`.
 
     Raises:
         CantRead: it has been replaced, or has another size or time.
@@ -201,7 +217,13 @@ class FileReader:
     """
 
     def __init__(
-        self, path: str, entry: Entry, listed: Identity, block_size: int, open_file: OpenListed
+        self,
+        path: str,
+        entry: Entry,
+        listed: Identity,
+        block_size: int,
+        open_file: OpenListed,
+        common: Callable[[os.stat_result], Common] | None = None,
     ) -> None:
         size = self._size = entry.size or 0
         self._block_size = block_size
@@ -213,6 +235,7 @@ class FileReader:
             self.close()
             raise
         self._holes = Holes(self._fd, size, self._before)
+        self.common = common(self._before) if common is not None else None
 
     def pieces(self, start: int) -> Iterator[Piece]:
         """Yield the content from *start*; see `Reader.pieces`."""
@@ -267,10 +290,21 @@ class FileReader:
                 return min(last, end, position + MAX_HOLE) - position
             end = min(end, first)
         length = min(self._block_size, end - position)
+        if self.common is not None:
+            # Blocks of all readers begin at the same places.
+            length = min(length, self._block_size - position % self._block_size)
         # At the end one more byte is requested, to detect a file that has grown.
-        piece = os.read(self._fd, length + (position + length == self._size))
+        piece = self._read(position, length + (position + length == self._size))
         if not piece:
             raise CantRead(_SHORTER)
+        return piece
+
+    def _read(self, position: int, length: int) -> bytes:
+        if self.common is None:
+            return os.read(self._fd, length)
+        piece, is_read = self.common.read(position, length, partial(os.read, self._fd))
+        if not is_read:
+            os.lseek(self._fd, position + len(piece), os.SEEK_SET)
         return piece
 
     def _has_more(self) -> bool:

@@ -10,18 +10,17 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 from dcsend.entry import Entry, Kind
 from dcsend.files.intake import zeros
 from dcsend.files.journal import Point
 from dcsend.files.manifest import Origin, Scan
 from dcsend.files.reading import CantRead, Piece, Reader, open_reader, reason
+from dcsend.files.shared import Share, SharedDigest
 from dcsend.files.trailing import Changed, Checked, Trailing
 from dcsend.files.verified_open import OpenListed, open_listed
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["BLOCK_SIZE", "Block", "FileSource"]
 
@@ -64,9 +63,16 @@ class _Digest:
         start: bytes that the receiver has.
         trailing: hashes them and compares *points*; None if the reader yields them.
         points: digests of some of them.
+        learn: called with the digest of the file; None if it is of no use to others.
     """
 
-    def __init__(self, start: int, trailing: Trailing | None, points: Sequence[Point]) -> None:
+    def __init__(
+        self,
+        start: int,
+        trailing: Trailing | None,
+        points: Sequence[Point],
+        learn: Callable[[bytes], None] | None,
+    ) -> None:
         self._points = deque(points)
         self.position = 0 if trailing is None else start
         "Bytes of the file that are read."
@@ -74,6 +80,7 @@ class _Digest:
         self._trailing = trailing
         self._trails = trailing is not None
         self._hasher = hashlib.sha256() if trailing is None else None
+        self._learn = learn
         self.returned = False
         "Whether `finish` has returned the digest."
 
@@ -118,7 +125,10 @@ class _Digest:
         if self._hasher is None:
             return None
         self.returned = True
-        return self._hasher.digest()
+        digest = self._hasher.digest()
+        if self._learn is not None:
+            self._learn(digest)
+        return digest
 
     @property
     def checked(self) -> tuple[int, int] | None:
@@ -141,6 +151,7 @@ class FileSource:
         scanned: what `scan` returned.
         block_size: maximum bytes of a block; a multiple of the payload of a frame.
         open_file: opens a file that was listed.
+        share: what is shared with the sources of other receivers; None for nothing.
     """
 
     def __init__(
@@ -148,12 +159,19 @@ class FileSource:
         scanned: Scan,
         block_size: int = BLOCK_SIZE,
         open_file: OpenListed = open_listed,
+        share: Share | None = None,
     ) -> None:
         self._scan = scanned
         self._block_size = block_size
         self._open_file = open_file
-        self._digest: tuple[Entry, _Digest] | None = None
+        self._share = share
+        self._digest: tuple[Entry, _Digest | SharedDigest] | None = None
         "Of the file that is read."
+
+    def close(self) -> None:
+        """End the use of what is shared; idempotent."""
+        if self._share is not None:
+            self._share.close()
 
     @property
     def checking(self) -> Checked | None:
@@ -244,7 +262,14 @@ class FileSource:
         try:
             if entry.size is not None and start > entry.size:
                 raise CantRead("the receiver has more bytes than the file")
-            opened = open_reader(entry, origin, listed, self._block_size, self._open_file)
+            opened = open_reader(
+                entry,
+                origin,
+                listed,
+                self._block_size,
+                self._open_file,
+                partial(self._share.file, number) if self._share is not None else None,
+            )
             with closing(opened) as reader, self._hashing(entry, reader, start, points) as digest:
                 for block in _blocks(number, entry, reader.pieces(start), start, digest):
                     position = digest.position
@@ -267,8 +292,13 @@ class FileSource:
     @contextmanager
     def _hashing(
         self, entry: Entry, reader: Reader, start: int, points: Sequence[Point]
-    ) -> Iterator[_Digest]:
-        with closing(_Digest(start, reader.trailing(start, points), points)) as digest:
+    ) -> Iterator[_Digest | SharedDigest]:
+        common = reader.common
+        shared = None if common is None else common.digest(start, points)
+        learn = None if common is None else partial(common.learn, points=points)
+        with closing(
+            shared or _Digest(start, reader.trailing(start, points), points, learn)
+        ) as digest:
             self._digest = (entry, digest)
             try:
                 yield digest
@@ -277,7 +307,11 @@ class FileSource:
 
 
 def _blocks(
-    number: int, entry: Entry, pieces: Iterator[Piece], start: int, digest: _Digest
+    number: int,
+    entry: Entry,
+    pieces: Iterator[Piece],
+    start: int,
+    digest: _Digest | SharedDigest,
 ) -> Iterator[Block | None]:
     """Yield the blocks of a file; None for a piece that the receiver has."""
     for piece in pieces:

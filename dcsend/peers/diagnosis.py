@@ -22,7 +22,7 @@ from dcsend.net.interfaces import has_route, interfaces, route_sources
 from dcsend.net.udp import UdpPort
 from dcsend.peers.situations import Facts, IPInterface, RemoteAddress, Role
 
-__all__ = ["LIMIT", "Diagnosis", "local_facts", "stay_closed"]
+__all__ = ["LIMIT", "Diagnosis", "listener_facts", "local_facts", "stay_closed"]
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,24 @@ def local_facts(role: Role, theirs: Iterable[RemoteAddress], *, relay: bool = Fa
     hosts = {place.host for place in places if not place.host.endswith(".local")}
     routed = frozenset(host for host in hosts if has_route(host))
     return Facts(role, places, tuple(_own()), routed=routed, relay=relay)
+
+
+def listener_facts(port: int, mapped: MappedAddresses, *, heard: bool) -> Facts:
+    """Return the facts that are known of a listener.
+
+    Args:
+        port: its UDP port.
+        mapped: what STUN servers have responded.
+        heard: whether a check with the right secret has arrived.
+    """
+    facts = local_facts(Role.LISTENER, ())
+    return replace(
+        facts,
+        theirs=tuple(RemoteAddress(str(one.ip), port) for one in facts.own),
+        heard=heard,
+        servers=tuple(f"{host}:{server_port}" for host, server_port in mapped.servers),
+        mapped=tuple(mapped.answers.values()),
+    )
 
 
 def _own() -> list[IPInterface]:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
+from dcsend.dtls.certificate import Certificate
 from dcsend.ice.rate_limits import ReplayCache
 from dcsend.ice.request_filter import RequestFilter
 from dcsend.net.address import Address
-from dcsend.peers.loading import Peer
+from dcsend.net.udp import UdpPort
+from dcsend.peers.loading import Make, Peer
 
 if TYPE_CHECKING:
     from aioice.stun import Message
 
+    from dcsend.ice.checks import Check
     from dcsend.ice.endpoint import IceEndpoint
     from dcsend.peers.peer import Remote
 
-__all__ = ["IncomingDial", "request_filter"]
+GONE_SECONDS: Final = 3.5
+"""Without a datagram of an accepted dialer until another dialer can replace it. By then consent
+has been checked every second (`ice.consent`), and every ICE agent responds to that."""
+
+__all__ = ["IncomingDial", "incoming_dial", "request_filter"]
 
 Receive = Callable[[bytes, Address], None]
 
@@ -75,6 +82,11 @@ class IncomingDial(Generic[Peer]):
         """SHA-256 of the dialer's certificate: announced, and pinned in its handshake."""
         return self._remote.fingerprint
 
+    @property
+    def is_deserted(self) -> bool:
+        """Whether the dialer no longer responds."""
+        return asyncio.get_running_loop().time() - self.endpoint.received_at >= GONE_SECONDS
+
     async def establish(self) -> None:
         """Connect.
 
@@ -106,3 +118,43 @@ class IncomingDial(Generic[Peer]):
         """
         self.endpoint.mute()
         self.cancel()
+
+
+def incoming_dial(
+    check: Check,
+    port: UdpPort,
+    password: str,
+    certificate: Certificate,
+    make: Make[Peer],
+    cache: ReplayCache,
+    *,
+    unknown: Receive,
+    forged: Receive,
+) -> IncomingDial[Peer]:
+    """Return a dial that begins with a valid check.
+
+    Args:
+        check: the first one; names the dial.
+        port: of this side.
+        password: our ice-pwd.
+        certificate: of this side.
+        make: makes the connection.
+        cache: as of `request_filter`, like the other two.
+        unknown: handles a request of another dial, from the same source.
+        forged: handles a request that our ice-pwd does not authenticate.
+    """
+    from dcsend.ice.endpoint import IceEndpoint
+    from dcsend.peers import peer
+
+    theirs = check.credentials
+    name = theirs.local_ufrag
+    endpoint = IceEndpoint(
+        port,
+        controlling=False,
+        credentials=(name, password),
+        requests=request_filter(name, password, cache, unknown=unknown, forged=forged),
+    )
+    role = peer.ConnectionRole(published=True, dtls_server=True, opens=False)
+    connection = make(endpoint.connection, certificate, role)
+    remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)
+    return IncomingDial(name, endpoint, connection, remote)

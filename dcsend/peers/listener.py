@@ -15,7 +15,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Generic
 
 from dcsend.dtls.certificate import Certificate
@@ -27,13 +26,14 @@ from dcsend.ice.stun import MappedAddresses, is_binding_request
 from dcsend.net.address import Address
 from dcsend.net.source_address import LocalAddress
 from dcsend.net.udp import UdpPort
-from dcsend.peers.diagnosis import local_facts
-from dcsend.peers.incoming_dial import IncomingDial, request_filter
+from dcsend.peers.diagnosis import listener_facts
+from dcsend.peers.incoming_dial import IncomingDial, incoming_dial
 from dcsend.peers.joiners import Joiners, Receive, Taken, refused
 from dcsend.peers.loading import Make, Peer, load_aiortc
+from dcsend.peers.places import Places
 from dcsend.peers.refusing import Refusals
 from dcsend.peers.returning import Returns
-from dcsend.peers.situations import Facts, RemoteAddress, Role
+from dcsend.peers.situations import Facts
 
 if TYPE_CHECKING:
     from dcsend.ice.checks import Check, Refusal
@@ -50,9 +50,6 @@ MAX_EARLY: Final = 16
 "Datagrams that are kept until aiortc is loaded; dialers retransmit theirs."
 HALF_OPEN_SECONDS: Final = 10.0
 "Until a dial without open channels is dropped; on a LAN they open within 0.1 s."
-GONE_SECONDS: Final = 3.5
-"""Without a datagram of the accepted dialer until another one can replace it. By then consent was
-checked every second (`ice.consent`), and every ICE agent responds."""
 
 
 def half_open_timeout() -> asyncio.Timeout:
@@ -61,7 +58,7 @@ def half_open_timeout() -> asyncio.Timeout:
 
 
 class Listener(Generic[Peer]):
-    """Accepts one dialer at a time until the code is used up, and refuses all others."""
+    """Accepts dialers until its places are taken or the code is used up, and refuses all others."""
 
     def __init__(
         self,
@@ -75,6 +72,7 @@ class Listener(Generic[Peer]):
         failed: Callable[[DcsendError], None] = lambda error: None,
         half_open: Callable[[], asyncio.Timeout] = half_open_timeout,
         max_half_open: int = MAX_HALF_OPEN,
+        places: int = 1,
     ) -> None:
         """Receive from *port* from now on.
 
@@ -88,6 +86,7 @@ class Listener(Generic[Peer]):
             failed: called when a dialer with the right secret fails to connect.
             half_open: makes the timeout for each dial until its channels are open.
             max_half_open: the number of dials without open channels, at most.
+            places: the number of peers that can be connected at once.
         """
         self.port = port
         self.mapped = MappedAddresses(port, stun_servers, chosen=stun_chosen)
@@ -102,20 +101,19 @@ class Listener(Generic[Peer]):
         self._loaded = False
         self.heard = False
         "Whether a check with the right secret has arrived."
-        self._refusal: Refusal | None = None
-        self._giving_back = False
-        "Whether the accepted connection is being closed; then another dialer can connect."
+        self._giving_back = 0
+        "Number of accepted connections that are being closed; then another dialer can connect."
         self._dials: dict[str, IncomingDial[Peer]] = {}
         self._joiners = Joiners()
         self._returns: Returns[Peer] = Returns()
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that were replaced by one from the same address."
-        self._accepted: asyncio.Future[IncomingDial[Peer]] = asyncio.Future()
-        self.asked = asyncio.Event()
-        "Set when a dialer with the right secret is refused because one is accepted."
-        self.free, self.taken, self.used = asyncio.Event(), asyncio.Event(), asyncio.Event()
-        "Set while no peer is accepted; set while one is; set by `use_up`."
-        self.free.set()
+        self._places: Places[Peer] = Places(places)
+        self.asked, self.used = asyncio.Event(), asyncio.Event()
+        "Set when a dialer with the right secret finds no free place; set by `use_up`."
+        self.free, self.taken = self._places.free, self._places.full
+        "Set while a place is free; set while none is."
+        self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = ReplayCache()
         self._limiter = RequestLimiter(self._cache, CHECKS_PER_SECOND)
@@ -124,7 +122,7 @@ class Listener(Generic[Peer]):
         port.route_unknown(self._received_unknown)
 
     async def accept(self) -> Peer:
-        """Wait for a dialer; others are refused as busy until `use_up` or `give_back`.
+        """Wait for a dialer; without a free place, others are refused as busy until `give_back`.
 
         Raises:
             ConnectionFailed: the listener was closed.
@@ -137,7 +135,7 @@ class Listener(Generic[Peer]):
         self._early.clear()
         keep_alive = asyncio.create_task(self.mapped.keep_alive_always())
         try:
-            dial = await asyncio.shield(self._accepted)
+            dial = await self._places.next()
         finally:
             keep_alive.cancel()
             await asyncio.wait({keep_alive})
@@ -145,44 +143,44 @@ class Listener(Generic[Peer]):
 
     @property
     def dials(self) -> Sequence[IncomingDial[Peer]]:
-        """The dials in progress, and the accepted one; oldest first."""
+        """The dials in progress, and the accepted ones; oldest first."""
         return tuple(self._dials.values())
 
-    @property
-    def fingerprint(self) -> bytes:
-        """That of the accepted peer's certificate."""
-        return self._accepted.result().fingerprint
+    def limit(self, places: int) -> None:
+        """Change the number of peers that can be connected at once; those that are, stay."""
+        self._places.limit(places)
 
-    @property
-    def is_deserted(self) -> bool:
-        """Whether the accepted dialer no longer responds."""
-        now = asyncio.get_running_loop().time()
-        return now - self._accepted.result().endpoint.received_at >= GONE_SECONDS
+    def fingerprint(self, connection: Peer) -> bytes:
+        """That of an accepted peer's certificate."""
+        return self._places.of(connection).fingerprint
+
+    def is_deserted(self, connection: Peer) -> bool:
+        """Whether an accepted peer no longer responds."""
+        return self._places.of(connection).is_deserted
 
     def use_up(self) -> None:
-        """Refuse all dialers but the accepted one from now on: the code is used."""
+        """Refuse all dialers but the accepted ones from now on: the code is used."""
         from dcsend.ice.checks import Refusal
 
-        self._refuse_all(Refusal.USED, keep=self._accepted.result())
+        self._refuse_all(Refusal.USED)
         self.used.set()
 
-    def let_return(self) -> None:
-        """Let the accepted dialer connect again, although the code is used."""
-        self._returns.permit(self._accepted.result())
+    def let_return(self, connection: Peer) -> None:
+        """Let an accepted dialer connect again, even if the code is used."""
+        self._returns.permit(self._places.of(connection))
 
-    async def returned(self) -> Peer:
+    async def returned(self, connection: Peer) -> Peer:
         """Wait for another connection of that dialer; `replace` or `drop` it."""
-        return (await self._returns.next()).connection
+        return (await self._returns.next(self._places.of(connection))).connection
 
-    def replace(self, connection: Peer) -> None:
-        """Take a connection of `returned` for the accepted one; the caller closes the former."""
+    def replace(self, former: Peer, connection: Peer) -> None:
+        """Take a connection of `returned` for an accepted one; the caller closes the former."""
+        name = self._places.of(former).name
         (dial,) = (one for one in self.dials if one.connection is connection)
-        name = self._accepted.result().name
         self._abandoned.append(name)
         self._dials.pop(name, None)
         self._joiners.remove(name)
-        self._accepted = asyncio.Future()
-        self._accepted.set_result(dial)
+        self._places.replace(former, dial)
         self._returns.permit(dial)
 
     async def drop(self, connection: Peer) -> None:
@@ -192,22 +190,20 @@ class Listener(Generic[Peer]):
             self._joiners.remove(dial.name)
         await connection.close()
 
-    async def give_back(self) -> None:
-        """Close the accepted connection, and accept dialers again."""
-        dial = self._accepted.result()
+    async def give_back(self, connection: Peer) -> None:
+        """Close an accepted connection; then its place is free."""
+        dial = self._places.of(connection)
         # A delayed datagram of this dialer must not start a dial.
         self._abandoned.append(dial.name)
-        self._giving_back = True
+        self._returns.revoke(dial)
+        self._giving_back += 1
         try:
-            await dial.connection.close()
+            await connection.close()
         finally:
-            self._giving_back = False
+            self._giving_back -= 1
         self._dials.pop(dial.name, None)
         self._joiners.remove(dial.name)
-        self._accepted = asyncio.Future()
-        self._refusal = None
-        self.taken.clear()
-        self.free.set()
+        self._places.leave(connection)
 
     def attach(self, name: str, receive: Receive, *, again: bool = False) -> None:
         """Let a joiner use this port, besides the dialers of the code.
@@ -222,9 +218,10 @@ class Listener(Generic[Peer]):
             Taken: another peer is connected, or has used the code.
             CodeExpired: the code has expired.
         """
-        if self._refusal is not None and not (again or self._giving_back):
+        refusal = self._places.refusal
+        if refusal is not None and not (again or self._giving_back):
             self.asked.set()
-            raise refused(self._refusal, closed=False)
+            raise refused(refusal, closed=False)
         self._joiners.add(name, receive)
 
     def detach(self, name: str) -> None:
@@ -249,8 +246,7 @@ class Listener(Generic[Peer]):
         try:
             await asyncio.wait({task})
             if task.cancelled():
-                closed = self._accepted.done() and self._accepted.exception() is not None
-                raise refused(self._refusal, closed=closed)
+                raise refused(self._places.refusal, closed=self._is_closed)
             task.result()
             if not (won := self._win(joiner)):
                 raise Taken
@@ -264,30 +260,21 @@ class Listener(Generic[Peer]):
 
     def facts(self) -> Facts:
         """Return what is known about how this side can be reached."""
-        facts = local_facts(Role.LISTENER, ())
-        return replace(
-            facts,
-            theirs=tuple(RemoteAddress(str(one.ip), self.port.port) for one in facts.own),
-            heard=self.heard,
-            servers=tuple(f"{host}:{port}" for host, port in self.mapped.servers),
-            mapped=tuple(self.mapped.answers.values()),
-        )
+        return listener_facts(self.port.port, self.mapped, heard=self.heard)
 
     async def expire(self) -> None:
         """Refuse all dialers that are not connected: the code has expired."""
         await load_aiortc()
         from dcsend.ice.checks import Refusal
 
-        if not self._accepted.done():
-            self._refuse_all(Refusal.EXPIRED)
+        self._refuse_all(Refusal.EXPIRED)
         await self._end_tasks()
 
     async def close(self) -> None:
         """Close every connection and the port; idempotent."""
         self.port.route_unknown(None)
-        if not self._accepted.done():
-            self._accepted.set_exception(ConnectionFailed("the listener is closed"))
-            self._accepted.exception()  # it may not be awaited
+        self._is_closed = True
+        self._places.close()
         try:
             for dial in self._dials.values():
                 dial.cancel()
@@ -301,17 +288,25 @@ class Listener(Generic[Peer]):
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _refuse_all(self, refusal: Refusal, keep: IncomingDial[Peer] | None = None) -> None:
-        """Answer new dialers with *refusal* from now on; cancel all dials but *keep*."""
+    def _refuse_all(self, refusal: Refusal) -> None:
+        """Answer new dialers with *refusal* from now on; cancel all dials that have no place."""
         logger.debug("dialers are refused from now on: %s", refusal.name)
-        self._refusal = refusal
-        for dial in self._dials.values():
-            if dial is not keep:
+        self._places.end(refusal)
+        self._cancel_waiting()
+
+    def _cancel_waiting(self) -> None:
+        for dial in self._waiting:
+            if not self._returns.is_by(dial.fingerprint):
                 dial.cancel()
+
+    @property
+    def _waiting(self) -> Sequence[IncomingDial[Peer]]:
+        """The dials that have no place; oldest first."""
+        return [dial for dial in self._dials.values() if dial not in self._places]
 
     def _received_unknown(self, data: bytes, source: Address) -> None:
         """Handle a datagram of a source without a route; the cheapest test is the first."""
-        if self.mapped.received(data, source) or self._joiners.received(data, source):
+        if self.mapped.received(data, source) or self._is_for_joiner(data, source):
             return
         if not is_binding_request(data) or not is_signed(data):
             return
@@ -322,6 +317,19 @@ class Listener(Generic[Peer]):
                 self._early.append((data, source, self.port.arrival(source)))
         elif self._limiter.admits(data, source, asyncio.get_running_loop().time()):
             self._received_check(data, source)
+
+    def _is_for_joiner(self, data: bytes, source: Address) -> bool:
+        return not self._is_accepted(source) and self._joiners.received(data, source)
+
+    def _is_accepted(self, source: Address) -> bool:
+        """Return whether an address is that of an accepted peer.
+
+        Its datagrams are passed to that peer. One that another peer has sent, or has forged, must
+        not change that.
+        """
+        if self.port.routed(source) is None:
+            return False
+        return any(dial.endpoint.has_route(source) for dial in self._places)
 
     def received_forged(self, data: bytes, source: Address) -> None:
         """Handle a check whose source has a route to a peer that does not authenticate it."""
@@ -341,29 +349,34 @@ class Listener(Generic[Peer]):
         name, transaction_id = check.credentials.local_ufrag, check.message.transaction_id
         if name in self._abandoned:
             return  # delayed, or duplicated on the path
+        is_accepted = self._is_accepted(source)
         if (dial := self._dials.get(name)) is not None:
-            self._add_source(dial, check, source)
+            if not is_accepted:
+                self._add_source(dial, check, source)
         elif self._returns.is_by(check.credentials.fingerprint):
             # A copy is not answered: the dialer would take a refusal for one of its own check.
-            if self._cache.is_new(transaction_id) and self._returns.is_new(check, source):
-                self._abandon(self._returns.surplus(self.dials, self._max_half_open))
+            if self._cache.is_new(transaction_id) and not is_accepted:
+                surplus = max(0, len(self._waiting) - self._max_half_open + 1)
+                self._abandon(self._waiting[:surplus])
                 self._begin(check, source)
-        elif self._giving_back:
-            # The dialer can connect with its next check. After a refusal Firefox 153 would send
-            # none: it takes the candidate pair for failed.
-            return
-        elif self._refusal is not None:
-            self._refuse(check, self._refusal, source)
-        elif self._cache.is_new(transaction_id) and len(self._dials) < self._max_half_open:
+        elif (refusal := self._places.refusal) is not None or is_accepted:
+            # While a connection is being closed, the dialer can connect with its next check. After
+            # a refusal Firefox 153 would send none: it takes the candidate pair for failed.
+            if not self._giving_back:
+                self._refuse(check, refusal, source)
+        elif self._cache.is_new(transaction_id) and len(self._waiting) < self._max_half_open:
             self._begin(check, source)
 
-    def _refuse(self, check: Check, refusal: Refusal, source: Address) -> None:
-        """Answer a dialer other than the accepted one."""
-        if refusal.name == "BUSY":
+    def _refuse(self, check: Check, refusal: Refusal | None, source: Address) -> None:
+        """Answer a dialer other than those that are accepted; *refusal* is None for busy."""
+        from dcsend.ice.checks import Refusal
+
+        refusal = refusal or Refusal.BUSY
+        if refusal is Refusal.BUSY:
             # A copy of a handled check must not replace the accepted dialer.
             if self._cache.is_new(check.message.transaction_id):
                 self.asked.set()
-            if self.is_deserted:
+            if any(accepted.is_deserted for accepted in self._places):
                 return  # not refused: the dialer can connect with its next check
         self._cache.add(check.message.transaction_id, source)
         self._refusals.refuse(check, refusal, source)
@@ -375,7 +388,7 @@ class Listener(Generic[Peer]):
     def _begin(self, check: Check, source: Address) -> None:
         self.heard = True
         logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
-        self._abandon([old for old in self.dials if old.endpoint.has_route(source)])
+        self._abandon([old for old in self._waiting if old.endpoint.has_route(source)])
         dial = self._dials[check.credentials.local_ufrag] = self._new_dial(check)
         self._add_source(dial, check, source)
         self._keep(asyncio.create_task(self._establish(dial)))
@@ -390,30 +403,19 @@ class Listener(Generic[Peer]):
         task.add_done_callback(self._tasks.discard)
 
     def _new_dial(self, check: Check) -> IncomingDial[Peer]:
-        from dcsend.ice.endpoint import IceEndpoint
-        from dcsend.peers import peer
-
-        name = check.credentials.local_ufrag
-        endpoint = IceEndpoint(
+        return incoming_dial(
+            check,
             self.port,
-            controlling=False,
-            credentials=(name, self._password),
-            requests=request_filter(
-                name,
-                self._password,
-                self._cache,
-                unknown=self._received_unknown,
-                forged=self._received_forged_check,
-            ),
+            self._password,
+            self.certificate,
+            self.make,
+            self._cache,
+            unknown=self._received_unknown,
+            forged=self._received_forged_check,
         )
-        role = peer.ConnectionRole(published=True, dtls_server=True, opens=False)
-        connection = self.make(endpoint.connection, self.certificate, role)
-        theirs = check.credentials
-        remote = peer.Remote(theirs.ufrag, theirs.password, theirs.fingerprint)
-        return IncomingDial(name, endpoint, connection, remote)
 
     def _received_forged_check(self, data: bytes, source: Address) -> None:
-        if is_signed(data) and not self._joiners.received(data, source):
+        if is_signed(data) and not self._is_for_joiner(data, source):
             self._refuse_secret(data, source)
 
     async def _establish(self, dial: IncomingDial[Peer]) -> None:
@@ -437,14 +439,12 @@ class Listener(Generic[Peer]):
             self._failed(error)
 
     def _win(self, dial: IncomingDial[Peer]) -> bool:
-        """Accept *dial*, unless another one is accepted."""
-        from dcsend.ice.checks import Refusal
-
-        if self._accepted.done():
-            return self._returns.completed(dial)
-        self._accepted.set_result(dial)
-        self.free.clear()
-        self.taken.set()
+        """Accept *dial*, if there is a place for it."""
+        if self._returns.completed(dial):
+            return True
+        if not self._places.take(dial):
+            return False
         self.asked.clear()
-        self._refuse_all(Refusal.BUSY, keep=dial)
+        if self.taken.is_set():
+            self._cancel_waiting()
         return True

@@ -1,9 +1,9 @@
-"""The dialer that a listener has accepted connects again, after its connection was lost.
+"""The dialers that a listener has accepted connect again, after their connections were lost.
 
-    check that names the pinned fingerprint ─► a dial ─► DTLS with that certificate ─► `next`
-                                                 └ no such handshake ─► nothing has changed
+    check that names a pinned fingerprint ─► a dial ─► DTLS with that certificate ─► `next`
+                                                └ no such handshake ─► nothing has changed
 
-The code is used by then, and its secret proves nothing: the certificate does. A check proves
+The code may be used by then, and its secret proves nothing: the certificate does. A check proves
 nothing either, since it can be recorded and sent again, so it must not affect the present
 connection.
 """
@@ -11,56 +11,56 @@ connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic
+from typing import Generic
 
-from dcsend.net.address import Address
 from dcsend.peers.incoming_dial import IncomingDial
 from dcsend.peers.loading import Peer
-
-if TYPE_CHECKING:
-    from dcsend.ice.checks import Check
 
 __all__ = ["Returns"]
 
 
+class _Permit(Generic[Peer]):
+    """One dialer that may connect again.
+
+    Args:
+        present: has its present connection.
+    """
+
+    def __init__(self, present: IncomingDial[Peer]) -> None:
+        self.present = present
+        self.complete: asyncio.Queue[IncomingDial[Peer]] = asyncio.Queue()
+
+
 class Returns(Generic[Peer]):
-    """Which dialer may connect again, and the connections that it has made."""
+    """Which dialers may connect again, and the connections that they have made."""
 
     def __init__(self) -> None:
-        self._present: IncomingDial[Peer] | None = None
-        self._complete: asyncio.Queue[IncomingDial[Peer]] = asyncio.Queue()
+        self._permits: dict[bytes, _Permit[Peer]] = {}
+        "By the fingerprint of the dialer."
 
     def permit(self, dial: IncomingDial[Peer]) -> None:
         """Let the dialer of *dial* connect again; *dial* has the present connection."""
-        self._present = dial
+        permit = self._permits.setdefault(dial.fingerprint, _Permit(dial))
+        permit.present = dial
+
+    def revoke(self, dial: IncomingDial[Peer]) -> None:
+        """Let the dialer of *dial* connect again no more; idempotent."""
+        permit = self._permits.get(dial.fingerprint)
+        if permit is not None and permit.present is dial:
+            del self._permits[dial.fingerprint]
 
     def is_by(self, fingerprint: bytes) -> bool:
-        """Return whether a certificate is that of the dialer that may connect again."""
-        return self._present is not None and self._present.fingerprint == fingerprint
-
-    def is_new(self, check: Check, source: Address) -> bool:
-        """Return whether a check is one of that dialer, and not from the present address of it."""
-        return (
-            self._present is not None
-            and self.is_by(check.credentials.fingerprint)
-            and not self._present.endpoint.has_route(source)
-        )
-
-    def surplus(
-        self, dials: Iterable[IncomingDial[Peer]], most: int
-    ) -> Iterable[IncomingDial[Peer]]:
-        """Return the oldest of *dials* by which there are too many for another one."""
-        others = [dial for dial in dials if dial is not self._present]
-        return others[: max(0, len(others) - most + 1)]
+        """Return whether a certificate is that of a dialer that may connect again."""
+        return fingerprint in self._permits
 
     def completed(self, dial: IncomingDial[Peer]) -> bool:
-        """Pass on a dial with open channels; return False if it is not by that dialer."""
-        if not self.is_by(dial.fingerprint):
+        """Pass on a dial with open channels; return False if it is not by such a dialer."""
+        permit = self._permits.get(dial.fingerprint)
+        if permit is None:
             return False
-        self._complete.put_nowait(dial)
+        permit.complete.put_nowait(dial)
         return True
 
-    async def next(self) -> IncomingDial[Peer]:
-        """Return the next dial with open channels."""
-        return await self._complete.get()
+    async def next(self, dial: IncomingDial[Peer]) -> IncomingDial[Peer]:
+        """Return the next dial with open channels by the dialer of *dial*, which has a permit."""
+        return await self._permits[dial.fingerprint].complete.get()

@@ -8,6 +8,9 @@
 A program that only loads the link, such as a preview or a scanner, connects and closes. It must not
 use up the code of the intended person. One that stays and does nothing must not keep the run alive:
 then the code is not given back.
+
+A sender that serves several receivers (`receivers`) has an `Awaited` for each. There, acceptance
+does not use the code up, and each end makes a place free.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from dcsend.errors import ConnectionFailed, DcsendError, DestinationError, PeerCannotSave
 from dcsend.peers.contract import Connection
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
     from dcsend.session.lasting import LastingConnection
 
-__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Lasting", "Met"]
+__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Lasting", "LastingOf", "Met"]
 
 Lasting = Callable[[Connection], "LastingConnection"]
 "Makes a connection that goes on when it is lost."
+LastingOf = Callable[[Connection, Emit], "LastingConnection"]
+"The same, with what gets its events."
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +194,9 @@ class Awaited:
         wait: Callable[[], Awaitable[Connection]],
         emit: Emit,
         hold: float,
-        lasting: Lasting | None = None,
+        lasting: LastingOf | None = None,
+        *,
+        is_one_of_several: bool = False,
     ) -> None:
         """Use a listener.
 
@@ -199,7 +206,9 @@ class Awaited:
             emit: gets Arrived and Left.
             hold: as in `Deadlines`.
             lasting: makes a connection that goes on when it is lost; None where it does not.
+            is_one_of_several: whether the code stays valid for other peers.
         """
+        self._is_one_of_several = is_one_of_several
         self._listener = listener
         self._lasting = lasting
         self._lasts: LastingConnection | None = None
@@ -209,7 +218,8 @@ class Awaited:
         self._clock = asyncio.get_running_loop().time
         self._returns = MAX_RETURNS
         self._accepted = False
-        self._connection: Connection | None = None
+        self._connection: TransferConnection | None = None
+        "As the listener returned it."
         self._vanished = False
         self._since = 0.0
         self._address = ""
@@ -220,25 +230,58 @@ class Awaited:
         return not self._returns
 
     @property
+    def _is_deserted(self) -> bool:
+        return self._connection is not None and self._listener.is_deserted(self._connection)
+
+    @property
     def once(self) -> str:
         """As `Arrivals.once`."""
         return ""
 
     async def next(self) -> Connection:
         """As `Arrivals.next`."""
-        connection = await self._wait()
-        self._connection = connection
+        connection = self._connection = cast("TransferConnection", await self._wait())
         self._since = self._clock()
         self._address = connection.route.remote
         self._emit(Arrived(self._address))
-        self._lasts = None if self._lasting is None else self._lasting(connection)
+        lasting = self._lasting
+        self._lasts = None if lasting is None else lasting(connection, self._emit)
         return connection if self._lasts is None else self._lasts
+
+    def beside(self, emit: Emit) -> Awaited:
+        """Return one for another peer, which does not use the code up; *emit* gets its events."""
+        return Awaited(
+            self._listener,
+            self._wait,
+            emit,
+            self._hold,
+            self._lasting,
+            is_one_of_several=True,
+        )
+
+    def limit(self, places: int) -> None:
+        """Let so many peers be connected at once; without one, the code is used up."""
+        if places:
+            self._listener.limit(places)
+        else:
+            self._listener.use_up()
+
+    async def leave(self) -> None:
+        """Close the connection, so that its place is free; idempotent."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._lasts is not None:
+            connection = cast("TransferConnection", self._lasts.link)
+            await self._lasts.close()
+        await self._listener.give_back(connection)
 
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
         self._accepted = True
-        self._listener.use_up()
-        logger.debug("accepted: the code is used up")
+        if not self._is_one_of_several:
+            self._listener.use_up()
+            logger.debug("accepted: the code is used up")
         if self._lasts is not None:
             self._lasts.accepted()
 
@@ -251,14 +294,14 @@ class Awaited:
         """As `Arrivals.parted`."""
         from dcsend.session.liveness import Overdue
 
-        again = self._returns > 0
-        if self._vanished or (isinstance(error, Overdue) and self._listener.is_deserted):
+        again = self._returns > 0 or self._is_one_of_several
+        if self._vanished or (isinstance(error, Overdue) and self._is_deserted):
             error = ConnectionFailed("it does not answer any more")
             self._vanished = False
         elif isinstance(error, Overdue):
             error.amend(hint=_FOR_ANOTHER)
-            again = False
-        if not self._returns:
+            again = self._is_one_of_several
+        if not again and not self._returns:
             error.amend(
                 f"{MAX_RETURNS + 1} connections have ended before anything was accepted: {error}",
                 _FOR_ANOTHER,
@@ -274,7 +317,7 @@ class Awaited:
         if not again:
             raise error
         self._returns -= 1
-        await self._listener.give_back()
+        await self.leave()
 
     async def displaced(self) -> None:
         """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over."""
@@ -284,8 +327,9 @@ class Awaited:
             await self._listener.asked.wait()
             if self._accepted:
                 return
-            logger.debug("another dialer waits, deserted: %s", self._listener.is_deserted)
-            if self._listener.is_deserted and self._connection is not None:
+            is_deserted = self._is_deserted
+            logger.debug("another dialer waits, deserted: %s", is_deserted)
+            if is_deserted and self._connection is not None:
                 self._vanished = True
                 await self._connection.close()  # which ends the conversation without Cancel
                 return
@@ -295,6 +339,7 @@ class Awaited:
                     f"nothing was accepted within {self._hold:.0f} s",
                     "run it again",
                 )
+            reported |= self._is_one_of_several
             if not reported and self._clock() >= self._since + _RACE_SECONDS:
                 reported = True
                 self._emit(

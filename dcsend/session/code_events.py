@@ -60,6 +60,8 @@ class CodeReady:
     "Those of the short code that `ShortCodeReady` completes; empty if there will be none."
     host: str = ""
     "The server that the short code will name after `@`; empty if it will name none."
+    times: int | None = 1
+    "Number of receivers that can use the code; None for any number."
     is_hidden: bool = False
     "Whether people see the short code only, since this one has addresses that are to be hidden."
 
@@ -72,6 +74,7 @@ class CodeReady:
             "links": [link.url for link in self.links] or [self.link],
             "expires": self.expires.isoformat(timespec="seconds"),
             **offer,
+            **({} if self.times == 1 else {"times": self.times}),
         }
 
 

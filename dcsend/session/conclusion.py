@@ -114,7 +114,14 @@ class _RunReport:
         tally = self.tally
         seconds = self._clock() - tally.started if tally.started is not None else 0.0
         done = Finished(
-            not status, status, tally.bytes, seconds, tally.files, self._role, tally.left_out
+            not status,
+            status,
+            tally.bytes,
+            seconds,
+            tally.files,
+            self._role,
+            tally.left_out,
+            tally.receivers,
         )
         self._over = True
         self._emit(done)

@@ -25,6 +25,7 @@ from dcsend.session.code_events import (
 )
 from dcsend.session.limited import Limited
 from dcsend.session.planned import Planned
+from dcsend.session.receiver_events import OfReceiver, ReceiverCounts, ReceiverFinished
 from dcsend.session.verdicts import FileFinished, Verdicts, named
 
 __all__ = [
@@ -43,8 +44,11 @@ __all__ = [
     "Limited",
     "Link",
     "ManifestKnown",
+    "OfReceiver",
     "Planned",
     "Progressed",
+    "ReceiverCounts",
+    "ReceiverFinished",
     "Reconnected",
     "ShortCodeOver",
     "ShortCodeReady",
@@ -379,9 +383,12 @@ class Finished:
     role: str = ""
     left_out: LeftOut = NOTHING
     "How much the sender found and did not offer."
+    receivers: ReceiverCounts | None = None
+    "How several receivers have ended; None in a run for one."
 
     def as_json(self) -> JsonObject:
         """The outcome in numbers."""
+        several = {} if self.receivers is None else {"receivers": self.receivers._asdict()}
         return {
             "ok": self.ok,
             "exit": self.exit,
@@ -389,6 +396,7 @@ class Finished:
             "seconds": round(self.seconds, 3),
             "files": self.good,
             "left_out": self.left_out.as_json(),
+            **several,
         }
 
     @property
@@ -424,8 +432,10 @@ Event = (
     | Left
     | Limited
     | ManifestKnown
+    | OfReceiver
     | Planned
     | Progressed
+    | ReceiverFinished
     | Reconnected
     | ShortCodeOver
     | ShortCodeReady

@@ -164,7 +164,7 @@ async def _one_way(
     else:
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
             listener, wait, short = published
-            lasts = lasting_awaited(settings, emit, listener, short.again)
+            lasts = lasting_awaited(settings, listener, short.again)
             awaited = Awaited(listener, wait, emit, settings.deadlines.hold, lasts)
             async with aclosing(awaited):
                 yield awaited
@@ -399,6 +399,7 @@ async def _listen(
         stun_servers=servers,
         stun_chosen=settings.stun_chosen,
         failed=failed_dials(emit),
+        places=settings.places,
     )
     try:
         publication = Publication(settings, emit, role, page, listener, secret, certificate, watch)

@@ -22,7 +22,7 @@ from dcsend.errors import (
     TimedOut,
 )
 from dcsend.printable import printable
-from dcsend.session.events import Emit
+from dcsend.session.events import Emit, ReceiverCounts
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
@@ -78,6 +78,8 @@ class Tally:
         "Why a lost connection is not made again; empty if it may be."
         self.entered = False
         "Whether the other side's code was entered while this side waited with its own."
+        self.receivers: ReceiverCounts | None = None
+        "How several receivers have ended; None in a run for one."
         self.complete = False
         "Whether the last message of this side has been sent: Complete, or Bye in answer to it."
 
@@ -104,9 +106,13 @@ class Tally:
         """Note that the manifest has been accepted."""
         self.started = now
 
-    def end(self) -> None:
+    def end(self, *, is_complete: bool = True) -> None:
         """Note that the transfer is complete."""
-        self.complete = True
+        self.complete = is_complete
+
+    def serve(self, receivers: ReceiverCounts) -> None:
+        """Note how several receivers have ended."""
+        self.receivers = receivers
 
     def count(self, size: int) -> None:
         """Count *size* bytes that have been written at the receiver."""

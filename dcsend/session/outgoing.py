@@ -175,6 +175,7 @@ class Outgoing:
         if self._progress is not None:
             self._progress.close()
         self._worker.close()
+        self._source.close()
         if self._rereader is not None:
             self._rereader.close()
 

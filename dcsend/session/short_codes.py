@@ -203,7 +203,8 @@ class ShortCodes(Generic[Peer]):
                 attempt = asyncio.create_task(self._one(code, is_joined))
                 attempts.add(attempt)
                 await _first_of(attempt, asyncio.create_task(is_joined.wait()))
-                if not attempt.done():
+                # With several receivers, the next one does not wait for this one.
+                if not attempt.done() and self._settings.times == 1:
                     await asyncio.wait({attempt}, timeout=_SLOW)
                 for done in [task for task in attempts if task.done()]:
                     attempts.remove(done)

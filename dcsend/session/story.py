@@ -10,7 +10,7 @@ sooner by a third.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from dcsend.entry import Existing
-from dcsend.errors import DcsendError, LocalProtocolError, SourceError
+from dcsend.errors import SourceError
 from dcsend.files.folder import Identity
 from dcsend.importing import keep_out
 from dcsend.session.advice import how_to_go_on
@@ -29,12 +29,15 @@ from dcsend.session.introduction import agent, check_name
 from dcsend.session.limiting import RateLimit
 from dcsend.session.meeting import meet
 from dcsend.session.offering import OwnOutput, find_offer, refuse_written, report_left_out
+from dcsend.session.one_peer import Half, converse
 from dcsend.session.outcome import Tally
 from dcsend.session.preparation import Loading, Preparation, load_receiver
+from dcsend.session.receivers import Receivers, refuse_streams, refuse_ways
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
 if TYPE_CHECKING:
+    from dcsend.files.manifest import Scan
     from dcsend.files.sink import Sink
     from dcsend.session.agreement import Decide
     from dcsend.session.arrivals import Arrivals
@@ -88,9 +91,11 @@ async def send_files(
 
     async def story(tally: Tally) -> None:
         check_name(settings.name)
+        refuse_ways(paths, settings)
         with closing(Worker("dcsend-scan")) as worker, _reported(limit, tally.emit):
             found = await worker.run(lambda: find_offer(paths, settings, stdin))
             refuse_written(found, written)
+            refuse_streams(found.entries, settings)
             if not found.entries:
                 report_left_out(found, settings, tally)
                 raise SourceError("nothing is left to send", "check --exclude and the paths")
@@ -107,33 +112,16 @@ async def send_files(
             if settings.code:
                 preparation.start()
 
-            async def half(peer: ConnectedPeer) -> Outgoing:
-                manifest = await preparation.result()
-                from dcsend.files.source import FileSource
-                from dcsend.session.outgoing import Outgoing, block_size
-
-                def accepted() -> None:
-                    preparation.release()
-                    arrivals.accepted()
-
-                return Outgoing(
-                    peer,
-                    found.entries,
-                    FileSource(found, block_size=block_size(settings.block_size)),
-                    settings,
-                    tally,
-                    limit,
-                    agent=agent(),
-                    left_out=found.left_out,
-                    manifest=manifest,
-                    accepted=accepted,
-                )
-
+            half = _sending(found, settings, preparation, limit)
             try:
                 emits = preparation.announce
                 async with meet(settings, emits, "sender", ask, confirm) as arrivals:
                     await preparation.loaded()
-                    await _converse(arrivals, half, settings, tally, lines, room)
+                    if settings.times == 1:
+                        await _converse(arrivals, half, settings, tally, lines, room)
+                    else:
+                        tally.expect(found.entries, found.left_out)
+                        await Receivers(arrivals, half, settings, tally, room).serve()
             finally:
                 await preparation.close()
 
@@ -198,7 +186,7 @@ async def receive_files(
         unused = [anew(settings.existing)]
         loading = Loading(tally.emit, asyncio.to_thread, load_receiver)
 
-        async def half(peer: ConnectedPeer) -> Incoming:
+        async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Incoming:
             from dcsend.session.incoming import Incoming
 
             return Incoming(
@@ -236,9 +224,44 @@ def _reported(limit: RateLimit, emit: Emit) -> AbstractContextManager[None]:
     return limit.watched(lambda: emit(Limited(limit.rate)))
 
 
+def _sending(found: Scan, settings: Settings, preparation: Preparation, limit: RateLimit) -> Half:
+    """Return what makes the sending half for a peer."""
+    shared: Shared | None = None
+    if settings.times != 1:
+        from dcsend.files.shared import Shared
+
+        shared = Shared(len(found.entries))
+
+    async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Outgoing:
+        manifest = await preparation.result()
+        from dcsend.files.source import FileSource
+        from dcsend.session.outgoing import Outgoing, block_size
+
+        def accepted() -> None:
+            if shared is None:
+                preparation.release()
+            arrivals.accepted()
+
+        share = shared.reader() if shared is not None else None
+        return Outgoing(
+            peer,
+            found.entries,
+            FileSource(found, block_size=block_size(settings.block_size), share=share),
+            settings,
+            tally,
+            limit,
+            agent=agent(),
+            left_out=found.left_out,
+            manifest=manifest,
+            accepted=accepted,
+        )
+
+    return half
+
+
 async def _converse(
     arrivals: Arrivals,
-    half: Callable[[ConnectedPeer], Awaitable[Outgoing | Incoming]],
+    half: Half,
     settings: Settings,
     tally: Tally,
     lines: asyncio.Queue[str] | None,
@@ -247,35 +270,5 @@ async def _converse(
     """Transfer with one peer after the other, until a person has accepted or declined one."""
     while True:
         connection = await arrivals.next()
-        from dcsend.session.control import ConnectedPeer
-        from dcsend.session.conversation import Conversation
-        from dcsend.session.lasting import LastingConnection
-
-        lasting = connection if isinstance(connection, LastingConnection) else None
-        conversation = Conversation(
-            connection,
-            settings,
-            tally.emit,
-            lines,
-            room,
-            interrupted=lasting.is_interrupted if lasting else None,
-        )
-        tally.meet(arrivals.once if settings.reconnect else "")
-        features = lasting.features if lasting else ()
-        peer = ConnectedPeer(connection, conversation, arrivals.is_last, features)
-        mine = await half(peer)
-        try:
-            await conversation.run(mine, arrivals.displaced())
-        except DcsendError as error:
-            from dcsend.session.dry_run import DryRun
-
-            if isinstance(error, DryRun):
-                return
-            if mine.answered or isinstance(error, LocalProtocolError):
-                raise
-            control = mine.control
-            await arrivals.parted(
-                error, introduced=control.introduced, is_last=control.code_is_used
-            )
-        else:
+        if await converse(connection, arrivals, half, settings, tally, lines, room):
             return

@@ -15,7 +15,7 @@ from dcsend.errors import CodeUsed, DcsendError
 from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
 from dcsend.peers.loading import transfer_peer
-from dcsend.session.arrivals import Lasting
+from dcsend.session.arrivals import Lasting, LastingOf
 from dcsend.session.events import Emit
 from dcsend.settings import Settings
 from dcsend.signaling.dialcode import DialCode, decode, ice_password
@@ -32,29 +32,32 @@ __all__ = ["Dialing", "Joining", "Listening", "lasting_awaited", "lasting_dialed
 
 
 class Listening:
-    """The listener waits for the certificate of the accepted dialer."""
+    """The listener waits for the certificate of a dialer that it has accepted."""
 
     dials: Final = False
 
     def __init__(
         self,
         listener: Listener[TransferConnection],
+        connection: TransferConnection,
         again: Callable[[bytes], AllocatorAgain[TransferConnection] | None] = lambda _: None,
     ) -> None:
         """Take the listener.
 
         Args:
             listener: has the connection.
+            connection: the first one.
             again: returns how the joiner with this fingerprint connects again; None for a dialer.
         """
         self._listener = listener
+        self._connection = connection
         self._find = again
         self._again: AllocatorAgain[TransferConnection] | None = None
 
     def open(self) -> None:
         """As `Way.open`."""
-        self._listener.let_return()
-        self._again = self._find(self._listener.fingerprint)
+        self._listener.let_return(self._connection)
+        self._again = self._find(self._listener.fingerprint(self._connection))
         if self._again is not None:
             self._again.open()
 
@@ -75,11 +78,12 @@ class Listening:
 
     async def another(self, seen: Address | None) -> Link:
         """As `Way.another`: wherever the dialer is."""
-        return await self._listener.returned()
+        return await self._listener.returned(self._connection)
 
     def replaced(self, link: Link) -> None:
         """As `Way.replaced`."""
-        self._listener.replace(cast("TransferConnection", link))
+        former, self._connection = self._connection, cast("TransferConnection", link)
+        self._listener.replace(former, self._connection)
 
     async def drop(self, link: Link) -> None:
         """As `Way.drop`."""
@@ -236,12 +240,20 @@ def lasting_joined(
 
 def lasting_awaited(
     settings: Settings,
-    emit: Emit,
     listener: Listener[TransferConnection],
     again: Callable[[bytes], AllocatorAgain[TransferConnection] | None],
-) -> Lasting | None:
+) -> LastingOf | None:
     """Return the same for the connections to a listener; *again* is that of `Listening`."""
-    return _lasting(settings, emit, lambda: Listening(listener, again))
+    if not settings.reconnect:
+        return None
+
+    def lasting(connection: Connection, emit: Emit) -> LastingConnection:
+        from dcsend.session.lasting import LastingConnection
+
+        way = Listening(listener, cast("TransferConnection", connection), again)
+        return LastingConnection(cast("Link", connection), way, emit, settings.reconnect)
+
+    return lasting
 
 
 def _lasting(settings: Settings, emit: Emit, way: Callable[[], Way]) -> Lasting | None:

@@ -117,7 +117,6 @@ async def test_dialer_that_lost_the_race_connects_once_the_code_is_given_back(
             dcsend.receive(code, output=tmp_path, settings=Settings(stun=()))
         )
         for _ in range(2):
-            await listener.accept()
-            await listener.give_back()
+            await listener.give_back(await listener.accept())
         with pytest.raises(ConnectionFailed):
             await receiving

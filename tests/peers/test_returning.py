@@ -89,29 +89,29 @@ async def pair() -> AsyncIterator[Accepted]:
         certificate = Certificate.generate()
         dialer = await here.dial(addresses=[(LOCAL, relay.port)], certificate=certificate)
         accepted = await here.accepting
-        here.listener.let_return()
+        here.listener.let_return(accepted)
         yield Accepted(here, relay, certificate, dialer, accepted, half_open, stack)
 
 
 async def test_dialer_with_the_same_certificate_connects_again(pair: Accepted) -> None:
     listener = pair.here.listener
     again = await pair.again()
-    another = await listener.returned()
+    another = await listener.returned(pair.accepted)
     # The former connection goes on until it is replaced.
     await transfer(pair.dialer, pair.accepted, 3)
-    listener.replace(another)
+    listener.replace(pair.accepted, another)
     await pair.accepted.discard()
     await transfer(again, another, 3)
     await transfer(another, again, 3)
     # It can return once more.
     third = await pair.again()
-    await transfer(third, await listener.returned(), 3)
+    await transfer(third, await listener.returned(another), 3)
     assert not pair.here.errors
 
 
 async def test_former_connection_is_discarded_without_a_datagram(pair: Accepted) -> None:
     await pair.again()
-    pair.here.listener.replace(await pair.here.listener.returned())
+    pair.here.listener.replace(pair.accepted, await pair.here.listener.returned(pair.accepted))
     passed: list[bytes] = []
 
     def noting(data: bytes) -> bool:
@@ -183,7 +183,7 @@ async def test_recorded_first_checks_do_not_disturb_the_connection(pair: Accepte
     await transfer(pair.accepted, pair.dialer, 10)
     # The dialer itself can return meanwhile.
     again = await pair.again()
-    await transfer(again, await here.listener.returned(), 3)
+    await transfer(again, await here.listener.returned(pair.accepted), 3)
 
 
 async def test_many_half_open_returns_make_room_for_the_newest(pair: Accepted) -> None:
@@ -200,7 +200,7 @@ async def test_many_half_open_returns_make_room_for_the_newest(pair: Accepted) -
         await asyncio.sleep(0)
     await until(lambda: len(listener.dials) == MAX_HALF_OPEN + 1)
     again = await pair.again()
-    await transfer(again, await listener.returned(), 3)
+    await transfer(again, await listener.returned(pair.accepted), 3)
 
 
 async def test_listener_with_another_certificate_is_not_the_same(pair: Accepted) -> None:
@@ -237,11 +237,10 @@ async def test_nothing_is_lost_while_the_path_is_silent(monkeypatch: pytest.Monk
             (CodeAddress(LOCAL, relay.port), CodeAddress(LOCAL, another.port)),
             int(time.time()) + 60,
         )
+        accepted = await here.accepting
         ends = (
             LastingConnection(dialed, Dialing(code, certificate), lambda event: None, 60),
-            LastingConnection(
-                await here.accepting, Listening(here.listener), lambda event: None, 60
-            ),
+            LastingConnection(accepted, Listening(here.listener, accepted), lambda event: None, 60),
         )
         for end in ends:
             end.channels["control"].send(encode(Hello((1,), "test", "sender", (RECONNECT,))))

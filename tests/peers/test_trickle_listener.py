@@ -65,7 +65,7 @@ async def test_joiner_that_connects_while_the_code_is_given_back_is_too_early() 
 
     async with published(ClosesLate) as here, joining() as joiner:
         late.append((await here.pair())[1])
-        giving_back = asyncio.create_task(here.listener.give_back())
+        giving_back = asyncio.create_task(here.listener.give_back(late[0]))
         await asyncio.sleep(0)
         allocator = await allocating(here)
         offer = joiner.describe()
@@ -108,9 +108,9 @@ async def test_short_codes_one_after_the_other_and_then_a_dial_use_one_listener(
             async with joining(port=port) as joiner:
                 async with both(joiner, await allocating(here)) as ends:
                     port = joiner.ice.connection.local_candidates[0].port
-                    assert not here.listener.is_deserted
+                    assert not here.listener.is_deserted(ends.allocator)
                     await transfer(ends.joiner, ends.allocator, 1)
-                await here.listener.give_back()
+                await here.listener.give_back(ends.allocator)
         dialing = asyncio.create_task(here.listener.accept())
         await here.dial()
         await dialing
@@ -231,7 +231,7 @@ async def test_delayed_check_of_a_joiner_that_has_left_is_not_answered() -> None
             joiner.establish(answer, timeout=100), allocator.establish(offer, timeout=100)
         )
         await ends[0].close()
-        await here.listener.give_back()
+        await here.listener.give_back(ends[1])
         request = check(password=answer.password, username=f"{answer.ufrag}:abcd")
         client.send(bytes(request), here.number)
         await client.silence(here.number, here.listener)

@@ -20,8 +20,15 @@ VIRTUAL_TIME = True
 class Listener:
     """A listener whose one dialer is there."""
 
-    is_deserted: bool = False
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_dialed(self, connection: Connection) -> bool:
+        """Return True."""
+        return True
+
+    def is_deserted(self, connection: Connection) -> bool:
+        """Return False."""
+        return False
 
 
 @pytest.mark.parametrize(

@@ -34,13 +34,21 @@ def _debug(caplog: pytest.LogCaptureFixture) -> None:
 class Listener:
     """A listener whose one dialer is there."""
 
-    is_deserted: bool = False
+    deserted: bool = False
     asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def is_dialed(self, connection: Connection) -> bool:
+        """Return True."""
+        return True
+
+    def is_deserted(self, connection: Connection) -> bool:
+        """Return whether it is."""
+        return self.deserted
 
     def use_up(self) -> None:
         """Do nothing."""
 
-    async def give_back(self) -> None:
+    async def give_back(self, connection: Connection) -> None:
         """Do nothing."""
 
 
@@ -143,7 +151,7 @@ async def test_return_of_a_code_is_logged_with_the_number_of_those_that_remain(
 
 
 async def test_dialer_that_waits_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    listener = Listener(is_deserted=True)
+    listener = Listener(deserted=True)
     arrivals = await awaited(listener)
     displaced = asyncio.create_task(arrivals.displaced())
     await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 
 from dcsend.ice import consent, relay, stun
-from dcsend.peers import listener, offer_answer, trickle
+from dcsend.peers import incoming_dial, listener, offer_answer, trickle
 from dcsend.protocol import limits
 from dcsend.sctp import timing
 from dcsend.session import conversation, either, joining, outgoing, trickling
@@ -40,7 +40,7 @@ OURS: Final = {
     "farewell": conversation.FAREWELL,
     "hang-up": outgoing.HANG_UP_SECONDS,
     "hold": Settings().deadlines.hold,
-    "gone": listener.GONE_SECONDS,
+    "gone": incoming_dial.GONE_SECONDS,
     "init": timing.T1,
     "init-longest": timing.T1_MAX,
     "pair": trickle.PATIENCE,

@@ -185,6 +185,7 @@ async def published(
     max_half_open: int = MAX_HALF_OPEN,
     bind: Bind = bind_family,
     stun_servers: Sequence[Address] = (),
+    places: int = 1,
 ) -> AsyncIterator[Published]:
     """Wait for a dialer, with aiortc loaded."""
     await load_aiortc()
@@ -199,12 +200,14 @@ async def published(
         half_open=half_open,
         max_half_open=max_half_open,
         stun_servers=stun_servers,
+        places=places,
     )
 
     async def accept() -> TransferConnection:
-        """Accept the first dialer."""
+        """Accept the first dialer; the only one, if there is one place."""
         connection = await listener.accept()
-        listener.use_up()
+        if places == 1:
+            listener.use_up()
         return connection
 
     accepting = asyncio.create_task(accept())
