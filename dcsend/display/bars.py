@@ -32,6 +32,7 @@ def bar_rows(
     smooth: bool,
     still: float = 0.0,
     limit: float | None = None,
+    aligned: bool = False,
 ) -> list[str]:
     """Return one or two rows, each narrower than the window.
 
@@ -42,9 +43,12 @@ def bar_rows(
         smooth: whether the terminal can show `BLOCKS`.
         still: seconds without progress, shown in place of the rate; 0 to show the rate.
         limit: of the rate, shown beside it; None for none.
+        aligned: whether a single bar begins where those of other names do.
     """
     if not several:
-        return [_row(_fitted(event.path, columns).rstrip(), event, columns, smooth, still, limit)]
+        label = _fitted(event.path, columns)
+        label = label if aligned else label.rstrip()
+        return [_row(label, event, columns, smooth, still, limit)]
     whole = _row(_fitted("total", columns), event, columns, smooth, still, limit)
     if columns < _NARROW:
         return [whole]

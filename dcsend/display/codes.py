@@ -90,6 +90,8 @@ class CodeDisplay:
         "The status of the last layout."
         self._row: Callable[[str], str] | None = None
         "Returns what is shown in place of a status; None for the status."
+        self._redraw: Callable[[], None] | None = None
+        "Shows the result of `brief`, in place of a block; None while the block is shown."
 
     def show(
         self,
@@ -134,12 +136,16 @@ class CodeDisplay:
     def prompt(self, row: Callable[[str], str] | None) -> None:
         """Show the result of *row*, called with the status, in its place; None: the status."""
         self._row = row
-        if self._dial is not None:
+        if self._redraw is not None:
+            self._redraw()
+        elif self._dial is not None:
             self._screen.restatus(self._bottom())
 
     def resized(self) -> None:
         """Show the codes, if they can be replaced, and the prompt in a window of another size."""
-        if self._dial is not None and self._screen.has_block:
+        if self._redraw is not None:
+            self._redraw()
+        elif self._dial is not None and self._screen.has_block:
             news = self._news
             self._show_again()
             self._news = news  # there may be room for them in the next size
@@ -153,6 +159,35 @@ class CodeDisplay:
             self._show_again()
         else:
             self._screen.redraw()
+
+    def stand_aside(self, redraw: Callable[[], None]) -> None:
+        """Draw no block until `return_with`: the rows of receivers are in its place.
+
+        Args:
+            redraw: draws them, and `brief`, when a code has changed.
+        """
+        self._redraw = redraw
+
+    def return_with(self, news: Sequence[str]) -> None:
+        """Write *news*, and draw the block again, if there still is a code."""
+        self._redraw = None
+        if self._dial is None:
+            self._screen.clear()
+            self._screen.lines(self._broken(news))
+        else:
+            self.announce_again(news)
+
+    def brief(self, columns: int) -> list[str]:
+        """Return the rows by which another receiver can connect, or a question about codes."""
+        if self._row is not None:
+            return [self._row("")]
+        if self._dial is None or not self._has_short or self._is_suspended:
+            return []
+        if self._short is None:
+            return [wording.clipped("for others: the next code follows", columns - 1)]
+        command = f"dcsend receive {self._short.code}"
+        full = f"for others: {command}"
+        return [full if len(full) < columns else wording.clipped(command, columns - 1)]
 
     def suspend(self, *, is_suspended: bool) -> None:
         """Show the dial code in place of short codes, until a question about these is answered.
@@ -235,7 +270,8 @@ class CodeDisplay:
     def warn(self, sentences: Sequence[str]) -> None:
         """Show a note; also beside the QR code if it would scroll out of the window."""
         rows = self._broken(sentences)
-        if self._dial is not None and self._screen.overflows(rows):
+        is_block = self._dial is not None and self._redraw is None
+        if is_block and self._screen.overflows(rows):
             news = sentences
             announcement = self._laid_out(news)
             if not announcement.has_news:
@@ -253,6 +289,9 @@ class CodeDisplay:
         self._pinned = self._screen.notice(sentences[0], rows)
 
     def _show_all(self) -> None:
+        if self._redraw is not None:
+            self._redraw()
+            return
         self._news, self._pinned, self._errors = (), "", ()
         announcement = self._laid_out()
         above = len(announcement.lines) - announcement.kept
@@ -295,6 +334,9 @@ class CodeDisplay:
 
     def _show_again(self) -> None:
         """Show the block in the place of the present one, with the news that it has."""
+        if self._redraw is not None:
+            self._redraw()
+            return
         announcement = self._laid_out(self._news)
         if self._news and not announcement.has_news:
             self._news = ()

@@ -39,6 +39,10 @@ __all__ = ["ReceiverRows", "describe_counts"]
 
 _INTERVAL: Final = 0.1
 "Seconds between two drawings of progress."
+_STEP: Final = 1.0
+"Seconds between two drawings without progress."
+_TOLERATED: Final = 5.0
+"Seconds without progress of a receiver that are not shown."
 _SPARE: Final = 3
 "Rows of the window that are left: for a line that has just been written, typed text, the code."
 _NAME: Final = 24
@@ -50,10 +54,17 @@ class _Receiver:
     """What is known of one that is connected."""
 
     name: str
-    "Escaped."
+    "Of the device, or its address; untrusted."
     is_introduced: bool = False
     progress: Progressed | None = None
+    since: float = 0.0
+    "When it was, in seconds of the loop's clock."
     is_lost: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name, escaped."""
+        return printable(self.name)
 
     @property
     def state(self) -> str:
@@ -62,13 +73,16 @@ class _Receiver:
             return "reconnecting"
         return "waiting" if self.progress is None else "receiving"
 
-    def row(self, columns: int, *, smooth: bool) -> str:
+    def row(self, columns: int, now: float, *, smooth: bool) -> str:
         """Return its row, narrower than the window."""
         if self.progress is not None and not self.is_lost:
             named = replace(self.progress, path=self.name)
-            return bar_rows(named, several=False, columns=columns, smooth=smooth)[0]
+            still = now - self.since if now - self.since > _TOLERATED else 0.0
+            return bar_rows(
+                named, several=False, columns=columns, smooth=smooth, still=still, aligned=True
+            )[0]
         state = "connection lost, trying again" if self.is_lost else "waiting for an answer"
-        name = wording.isolated(wording.fit(self.name, max(6, min(_NAME, columns // 5))))
+        name = wording.isolated(wording.fit(self.shown, max(6, min(_NAME, columns // 5))))
         return wording.clipped(f"{name} {state}", columns - 1)
 
 
@@ -93,12 +107,14 @@ class ReceiverRows:
         self._receivers: dict[int, _Receiver] = {}
         "By number."
         self._later: asyncio.TimerHandle | None = None
+        "Draws next time."
+        self._is_soon = False
 
     def show(self, event: OfReceiver) -> None:
         """Show an event of a receiver."""
-        number, inner = event.peer, event.inner
+        number, inner = event.number, event.inner
         if isinstance(inner, Arrived):
-            self._receivers[number] = _Receiver(printable(inner.address))
+            self._receivers[number] = _Receiver(inner.address)
         receiver = self._receivers.get(number)
         if receiver is None:
             return
@@ -107,11 +123,11 @@ class ReceiverRows:
                 self._codes.stand_aside(self.draw)
                 self.draw()
             case Connected():
-                receiver.name = printable(inner.name) or receiver.name
+                receiver.name = inner.name or receiver.name
                 receiver.is_introduced = True
                 self.draw()
             case Progressed():
-                receiver.progress = inner
+                receiver.progress, receiver.since = inner, _now()
                 self._draw_soon()
             case Disconnected() | Reconnected():
                 receiver.is_lost = isinstance(inner, Disconnected)
@@ -119,24 +135,21 @@ class ReceiverRows:
             case Left() | ReceiverFinished():
                 self._end(number, receiver, inner)
             case TextExchanged(kind="line", sent=False, text=text):
-                self._write(f"{receiver.name}: {printable(text)}")
+                self._write(f"{receiver.shown}: {printable(text)}")
             case Warned():
-                self._write(f"note: {receiver.name}: {wording.sentence(inner.message)}")
+                self._write(f"note: {receiver.shown}: {wording.sentence(inner.message)}")
             case _:
                 pass
 
     def end(self) -> None:
         """Draw nothing more; idempotent."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        self._draw_after(None)
         self._receivers.clear()
 
     def draw(self) -> None:
         """Draw the rows of all receivers, and the code for others."""
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
+        self._is_soon = False
+        self._draw_after(_STEP if self._receivers and self._err.movable else None)
         if self._receivers:
             self._screen.bars(self.rows())
 
@@ -147,29 +160,33 @@ class ReceiverRows:
         receivers = list(self._receivers.values())
         room = max(1, window - _SPARE - len(code))
         shown = receivers if len(receivers) <= room else receivers[: max(0, room - 1)]
-        rows = [one.row(columns, smooth=self._smooth) for one in shown]
+        now = _now()
+        rows = [one.row(columns, now, smooth=self._smooth) for one in shown]
         if rest := receivers[len(shown) :]:
             rows.append(wording.clipped(_summed_up(rest, bool(shown)), columns - 1))
         return [*rows, *code]
 
     def _draw_soon(self) -> None:
+        if not self._is_soon and self._err.movable:
+            self._is_soon = True
+            self._draw_after(_INTERVAL)
+
+    def _draw_after(self, seconds: float | None) -> None:
+        """Draw next after *seconds*; None for not at all."""
         if self._later is not None:
-            return
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            self.draw()
-            return
-        self._later = loop.call_later(_INTERVAL, self.draw)
+            self._later.cancel()
+            self._later = None
+        if seconds is not None:
+            self._later = asyncio.get_running_loop().call_later(seconds, self.draw)
 
     def _end(self, number: int, receiver: _Receiver, event: Left | ReceiverFinished) -> None:
         """Write how a receiver has ended; one that has sent nothing has no line."""
         del self._receivers[number]
         if isinstance(event, ReceiverFinished):
-            lines = [_ended(receiver.name, event)]
+            lines = [_ended(receiver.shown, event)]
         else:
             reason = wording.sentence(event.message)
-            lines = [f"{receiver.name} has left: {reason}"] if receiver.is_introduced else []
+            lines = [f"{receiver.shown} has left: {reason}"] if receiver.is_introduced else []
         if not self._receivers and self._err.movable:
             self.end()
             self._codes.return_with(lines)
@@ -177,6 +194,10 @@ class ReceiverRows:
         for line in lines:
             self._write(line)
         self.draw()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _ended(name: str, event: ReceiverFinished) -> str:

@@ -24,6 +24,7 @@ from dcsend.display.offer import Question, answer_of, can_choose, of_chosen, que
 from dcsend.display.plan import describe_plan, list_offer
 from dcsend.display.qr import Request
 from dcsend.display.quiet import show_error, show_snippet
+from dcsend.display.receivers import ReceiverRows, describe_counts
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.transfer_rows import TransferRows
@@ -46,6 +47,7 @@ from dcsend.session.events import (
     Left,
     Limited,
     ManifestKnown,
+    OfReceiver,
     Planned,
     Progressed,
     Reconnected,
@@ -139,6 +141,8 @@ class TerminalDisplay(Display):
             CodeOptions(options.qr, options.hosted, options.long, options.suggests_server),
             clock,
         )
+        self._receivers: ReceiverRows | None = None
+        "Of a run for several."
         self._departed = False
         "Whether a peer has left before it was accepted."
         self._instead = ""
@@ -160,10 +164,10 @@ class TerminalDisplay(Display):
                 | ShortCodeUsed()
                 | ShortCodeOver()
             ):
-                self._codes.show(event)
+                self._show_code(event)
             case DescriptionReady():
                 self._show_description(event)
-            case Arrived() | Left():
+            case Arrived() | Left() | OfReceiver():
                 self._show_visitor(event)
             case Connected():
                 self._show_connection(event)
@@ -252,10 +256,24 @@ class TerminalDisplay(Display):
     def close(self) -> None:
         """Remove bars and status; idempotent."""
         self._rows.end()
+        if self._receivers is not None:
+            self._receivers.end()
         self._screen.clear()
 
-    def _show_visitor(self, event: Arrived | Left) -> None:
+    def _show_code(
+        self,
+        event: CodeReady | ShortCodeReady | ShortCodeServer | ShortCodeUsed | ShortCodeOver,
+    ) -> None:
+        if isinstance(event, CodeReady) and event.times != 1 and self._receivers is None:
+            self._receivers = ReceiverRows(self._screen, self._err, self._codes, self._write)
+        self._codes.show(event)
+
+    def _show_visitor(self, event: Arrived | Left | OfReceiver) -> None:
         """Show a peer that connects, or one that leaves, whose question is withdrawn."""
+        if isinstance(event, OfReceiver):
+            if self._receivers is not None:
+                self._receivers.show(event)
+            return
         if isinstance(event, Arrived):
             note = f"a device has connected with the code: {event.address}"
             self._screen.notice(note, self._broken(note))
@@ -309,6 +327,8 @@ class TerminalDisplay(Display):
             for line in describe_plan(event, sends=self._options.sends, place=self._where()):
                 self._write(line)
             return
+        if self._receivers is not None:
+            return  # it is shown with the code
         self._files = event.files
         self._rows.expect(event.files)
         self._saves_as = self._options.names_file and is_one_file(event.entries)
@@ -415,6 +435,9 @@ class TerminalDisplay(Display):
             self._write(line)
 
     def _show_result(self, event: Finished) -> None:
+        if event.receivers is not None and any(event.receivers):
+            self._write(describe_counts(event.receivers))
+            return
         if not event.ok and not event.good:
             return
         lost = wording.describe_left_out(event.left_out)

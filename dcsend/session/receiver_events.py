@@ -26,7 +26,7 @@ class _Event(Protocol):
 class OfReceiver:
     """An event of one of several receivers."""
 
-    peer: int
+    number: int
     "Number of the receiver in this run, from 1, in the order in which they connect."
     inner: _Event
     "The event, as in a run with one receiver."
@@ -38,7 +38,7 @@ class OfReceiver:
 
     def as_json(self) -> JsonObject:
         """The fields of the event, and the number of the receiver."""
-        return {**self.inner.as_json(), "peer": self.peer}
+        return {**self.inner.as_json(), "receiver": self.number}
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,8 @@ class Receivers:
         finally:
             del self._connected[number]
             self._tally.count(tally.bytes)
+            if tally.started is not None and self._tally.started is None:
+                self._tally.begin(tally.started)
             await arrivals.leave()
         if is_answered:
             self._end(number, tally, error)
