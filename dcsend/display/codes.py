@@ -179,8 +179,8 @@ class CodeDisplay:
 
     def brief(self, columns: int) -> list[str]:
         """Return the rows by which another receiver can connect, or a question about codes."""
-        if self._row is not None:
-            return [self._row("")]
+        if self._row is not None and (row := self._row("")):
+            return [row]
         if self._dial is None or not self._has_short or self._is_suspended:
             return []
         if self._short is None:

@@ -61,6 +61,19 @@ class _Receiver:
     "When it was, in seconds of the loop's clock."
     is_lost: bool = False
 
+    def introduce(self, name: str) -> None:
+        """Note that it has sent its Hello, and the name in it, which may be empty."""
+        self.name = name or self.name
+        self.is_introduced = True
+
+    def receive(self, progress: Progressed, now: float) -> None:
+        """Note its progress."""
+        self.progress, self.since = progress, now
+
+    def lose(self, *, is_lost: bool) -> None:
+        """Note that the connection to it is lost, or made again."""
+        self.is_lost = is_lost
+
     @property
     def shown(self) -> str:
         """The name, escaped."""
@@ -123,14 +136,13 @@ class ReceiverRows:
                 self._codes.stand_aside(self.draw)
                 self.draw()
             case Connected():
-                receiver.name = inner.name or receiver.name
-                receiver.is_introduced = True
+                receiver.introduce(inner.name)
                 self.draw()
             case Progressed():
-                receiver.progress, receiver.since = inner, _now()
+                receiver.receive(inner, _now())
                 self._draw_soon()
             case Disconnected() | Reconnected():
-                receiver.is_lost = isinstance(inner, Disconnected)
+                receiver.lose(is_lost=isinstance(inner, Disconnected))
                 self.draw()
             case Left() | ReceiverFinished():
                 self._end(number, receiver, inner)

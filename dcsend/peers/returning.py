@@ -30,6 +30,10 @@ class _Permit(Generic[Peer]):
         self.present = present
         self.complete: asyncio.Queue[IncomingDial[Peer]] = asyncio.Queue()
 
+    def renew(self, present: IncomingDial[Peer]) -> None:
+        """Note the connection that has taken over."""
+        self.present = present
+
 
 class Returns(Generic[Peer]):
     """Which dialers may connect again, and the connections that they have made."""
@@ -40,8 +44,7 @@ class Returns(Generic[Peer]):
 
     def permit(self, dial: IncomingDial[Peer]) -> None:
         """Let the dialer of *dial* connect again; *dial* has the present connection."""
-        permit = self._permits.setdefault(dial.fingerprint, _Permit(dial))
-        permit.present = dial
+        self._permits.setdefault(dial.fingerprint, _Permit(dial)).renew(dial)
 
     def revoke(self, dial: IncomingDial[Peer]) -> None:
         """Let the dialer of *dial* connect again no more; idempotent."""

@@ -51,6 +51,9 @@ _RACE_SECONDS: Final = 1.5
 """Seconds after a connection in which a request is not reported: it may be of the same device,
 whose two attempts (`either`) have arrived almost together. Another device asks again."""
 
+_GONE_SECONDS: Final = 30.0
+"Seconds of silence of an accepted receiver until another one can have its place."
+
 
 class Arrivals(Protocol):
     """Where the peers of a run come from."""
@@ -319,14 +322,31 @@ class Awaited:
         self._returns -= 1
         await self.leave()
 
+    def _make_room(self) -> None:
+        if self._lasts is None:
+            return  # the conversation ends it
+        silent = self._clock() - self._lasts.link.received_at
+        if silent >= _GONE_SECONDS:
+            raise ConnectionFailed(
+                f"another device with the code has taken the place of {self._address}, which has "
+                f"been silent for {silent:.0f} s"
+            )
+
     async def displaced(self) -> None:
-        """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over."""
+        """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over.
+
+        One of several makes room after it has accepted, too, if it has been silent for so long that
+        a connection without a way back would have ended.
+        """
         reported = False
         while True:
             self._listener.asked.clear()
             await self._listener.asked.wait()
             if self._accepted:
-                return
+                if not self._is_one_of_several:
+                    return
+                self._make_room()
+                continue
             is_deserted = self._is_deserted
             logger.debug("another dialer waits, deserted: %s", is_deserted)
             if is_deserted and self._connection is not None:

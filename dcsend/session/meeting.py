@@ -389,8 +389,7 @@ async def _listen(
     chosen = [canonical(address) for address in settings.addresses]
     # With addresses that the user has chosen, no server is needed.
     servers = [] if chosen else [parse_server(server) for server in settings.stun]
-    certificate = Certificate.generate()
-    secret = new_secret()
+    certificate, secret = Certificate.generate(), new_secret()
     listener = Listener(
         await UdpPort.open(settings.port),
         certificate=certificate,

@@ -16,10 +16,14 @@ JsonObject = dict[str, Any]
 
 
 class _Event(Protocol):
-    @property
-    def event(self) -> str: ...
+    """An event of a run with one receiver."""
 
-    def as_json(self) -> JsonObject: ...
+    @property
+    def event(self) -> str:
+        """Its name."""
+
+    def as_json(self) -> JsonObject:
+        """Return its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +66,26 @@ class ReceiverFinished:
         """Whether the receiver has everything that it has accepted."""
         return not self.exit
 
+    @property
+    def kind(self) -> str | None:
+        """The stable name of the class of the error."""
+        return None if self.error is None else self.error.kind
+
+    @property
+    def message(self) -> str | None:
+        """The error, as a sentence."""
+        return None if self.error is None else self.error.message
+
     def as_json(self) -> JsonObject:
         """The outcome in numbers, and the kind and message of the error."""
-        error = self.error
         return {
             "ok": self.ok,
             "exit": self.exit,
             "bytes": self.bytes,
             "seconds": round(self.seconds, 3),
             "files": self.files,
-            "kind": None if error is None else error.kind,
-            "message": None if error is None else error.message,
+            "kind": self.kind,
+            "message": self.message,
         }
 
 

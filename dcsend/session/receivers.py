@@ -160,8 +160,10 @@ class Receivers:
             raise error
         if wanted is None and complete:
             return
-        of = f"{complete} of {wanted} receivers have" if wanted else "no receiver has"
-        raise TimedOut(f"the code has expired, and {of} everything", "run it again for a new code")
+        result = "the code has expired, and no receiver has everything"
+        if wanted is not None:
+            result = f"the code has expired, and {complete} of {wanted} receivers have everything"
+        raise TimedOut(result, "run it again for a new code")
 
     async def _accept(self) -> None:
         """Begin to serve each receiver that connects.

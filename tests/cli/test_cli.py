@@ -21,7 +21,7 @@ from tests.support.command_line import COMMANDS, run
 
 def test_both_commands_have_the_options_of_meeting_and_showing() -> None:
     send, receive = ({p.name for p in COMMANDS[name].params} for name in ("send", "receive"))
-    assert send - receive == {"paths", "to", "text", "name", "links", "exclude"}
+    assert send - receive == {"paths", "to", "text", "name", "links", "exclude", "times"}
     of_receive = {"code", "output", "yes", "overwrite", "rename", "skip", "skip_same", "checksum"}
     assert receive - send == of_receive
 
