@@ -297,14 +297,14 @@ class Awaited:
         """As `Arrivals.parted`."""
         from dcsend.session.liveness import Overdue
 
-        again = self._returns > 0 or self._is_one_of_several
+        again = self._returns > 0
         if self._vanished or (isinstance(error, Overdue) and self._is_deserted):
             error = ConnectionFailed("it does not answer any more")
             self._vanished = False
         elif isinstance(error, Overdue):
             error.amend(hint=_FOR_ANOTHER)
             again = self._is_one_of_several
-        if not again and not self._returns:
+        if not self._returns:
             error.amend(
                 f"{MAX_RETURNS + 1} connections have ended before anything was accepted: {error}",
                 _FOR_ANOTHER,

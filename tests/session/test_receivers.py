@@ -37,7 +37,7 @@ from dcsend.session.events import (
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing
 from dcsend.session.receivers import Receivers, refuse_streams, refuse_ways
-from dcsend.settings import Settings, Signal
+from dcsend.settings import Deadlines, Settings, Signal
 from tests.support.halves import SETTINGS, Side, receiver
 from tests.support.memory import MemoryConnection, connected_pair
 from tests.support.peers import until
@@ -120,12 +120,15 @@ class Run:
 
 @asynccontextmanager
 async def sending(
-    folder: Path, times: int | None, make: Callable[[Outgoing], Outgoing] = lambda one: one
+    folder: Path,
+    times: int | None,
+    make: Callable[[Outgoing], Outgoing] = lambda one: one,
+    settings: Settings = SETTINGS,
 ) -> AsyncIterator[Run]:
     """Run a sender of one file for so many receivers."""
     (folder / "film.bin").write_bytes(CONTENT)
     found = scan([folder / "film.bin"])
-    settings = replace(SETTINGS, times=times, reconnect=0.0)
+    settings = replace(settings, times=times, reconnect=0.0)
     listener, events, made = Listener(), list[Event](), list[Outgoing]()
     shared = Shared(len(found.entries))
 
@@ -237,6 +240,16 @@ async def test_receiver_that_leaves_before_it_accepts_is_neither_counted_nor_lim
         done = await run.task
     assert done.receivers == ReceiverCounts(complete=1)
     assert all(one.again for number in range(1, 9) for one in run.of(number, Left))
+
+
+async def test_receiver_that_does_nothing_is_ended_and_the_run_goes_on(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, deadlines=Deadlines(hello=0.05))
+    async with sending(tmp_path, 1, settings=settings) as run:
+        run.connect()
+        await until(lambda: bool(run.of(1, Left)))
+        assert "did not introduce itself" in run.of(1, Left)[0].message
+        assert await run.receive().run() is None
+        assert (await run.task).exit == 0
 
 
 async def test_transfers_go_on_when_the_code_expires(tmp_path: Path) -> None:
