@@ -78,9 +78,9 @@ def test_reader_far_behind_reads_again_and_displaces_nothing_that_others_need(fo
     far.read(1)
     for _ in range(25):
         first.read(1)
-        second.read(1)
         if first.blocks[-1].offset >= 10 * BLOCK:
-            far.read(1)
+            far.read(3)
+        second.read(1)
     read = shared.bytes_read
     assert first.whole()
     assert second.whole()
@@ -240,6 +240,30 @@ def test_readers_in_threads_get_the_same(found: Scan) -> None:
     for thread in threads:
         thread.join()
     assert all(reader.whole() for reader in readers)
+
+
+def test_reader_waits_for_another_one_that_reads_the_block() -> None:
+    shared = Shared(1)
+    is_reading, go_on = threading.Event(), threading.Event()
+    pieces: list[tuple[bytes, bool]] = []
+
+    def slowly(length: int) -> bytes:
+        is_reading.set()
+        go_on.wait()
+        return bytes(length)
+
+    def read() -> None:
+        pieces.append(shared.read(shared.reader(), (0, 0), (1,), BLOCK, slowly))
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    threads[0].start()
+    is_reading.wait()
+    threads[1].start()
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert sorted(pieces) == [(bytes(BLOCK), False), (bytes(BLOCK), True)]
+    assert shared.bytes_read == BLOCK
 
 
 def test_block_that_cannot_be_read_is_the_failure_of_each_reader(found: Scan) -> None:

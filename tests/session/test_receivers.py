@@ -248,8 +248,10 @@ async def test_receiver_that_does_nothing_is_ended_and_the_run_goes_on(tmp_path:
         run.connect()
         await until(lambda: bool(run.of(1, Left)))
         assert "did not introduce itself" in run.of(1, Left)[0].message
+        assert run.of(1, Left)[0].again
         assert await run.receive().run() is None
-        assert (await run.task).exit == 0
+        done = await run.task
+    assert (done.exit, done.receivers) == (0, ReceiverCounts(complete=1))
 
 
 async def test_transfers_go_on_when_the_code_expires(tmp_path: Path) -> None:
