@@ -79,7 +79,7 @@ def test_reader_far_behind_reads_again_and_displaces_nothing_that_others_need(fo
     for _ in range(25):
         first.read(1)
         if first.blocks[-1].offset >= 10 * BLOCK:
-            far.read(3)
+            far.read(5)
         second.read(1)
     read = shared.bytes_read
     assert first.whole()
