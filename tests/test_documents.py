@@ -214,11 +214,11 @@ def test_events_and_their_fields_are_those_of_the_program() -> None:
     assert set(table) == {event.event for event in EVENTS}
     several = section(read("docs/json.md"), "Several receivers")
     for event in EVENTS:
-        fields = set(event.as_json())
+        names_of_event = set(event.as_json())
         if isinstance(event, OfReceiver):
-            fields.remove("receiver")
+            names_of_event.remove("receiver")
             assert "`receiver`" in several
-        assert fields <= table[event.event], event.event
+        assert names_of_event <= table[event.event], event.event
 
 
 # --- paths in comments

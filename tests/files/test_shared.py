@@ -73,18 +73,20 @@ def test_readers_in_step_read_the_disk_once(found: Scan) -> None:
 
 
 def test_reader_far_behind_reads_again_and_displaces_nothing_that_others_need(found: Scan) -> None:
-    shared = Shared(1, limit=4 * BLOCK)
+    shared = Shared(1, limit=2 * BLOCK)
     first, second, far = (Reading(found, shared) for _ in range(3))
     far.read(1)
     for _ in range(25):
         first.read(1)
-        if first.blocks[-1].offset >= 10 * BLOCK:
-            far.read(5)
+        if 10 * BLOCK <= first.blocks[-1].offset < 15 * BLOCK:
+            far.read(2)
         second.read(1)
     read = shared.bytes_read
     assert first.whole()
     assert second.whole()
-    assert read <= len(CONTENT) + len(far.content)
+    assert len(far.content) == 11 * BLOCK
+    # The first block was read by all.
+    assert read == len(CONTENT) + 10 * BLOCK
     assert far.read().whole()
     assert shared.bytes_read <= 2 * len(CONTENT)
 
