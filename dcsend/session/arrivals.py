@@ -274,7 +274,7 @@ class Awaited:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._lasts is not None:
+        if self._lasts is not None and self._accepted:
             connection = cast("TransferConnection", self._lasts.link)
             await self._lasts.close()
         await self._listener.give_back(connection)

@@ -388,7 +388,7 @@ class Finished:
 
     def as_json(self) -> JsonObject:
         """The outcome in numbers."""
-        several = {} if self.receivers is None else {"receivers": self.receivers._asdict()}
+        several = {} if self.receivers is None else {"receivers": self.receivers.as_json()}
         return {
             "ok": self.ok,
             "exit": self.exit,

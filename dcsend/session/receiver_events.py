@@ -97,3 +97,8 @@ class ReceiverCounts(NamedTuple):
     failed: int = 0
     "They have accepted, and do not have everything."
     declined: int = 0
+
+    def as_json(self) -> JsonObject:
+        """The three numbers."""
+        complete, failed, declined = self
+        return {"complete": complete, "failed": failed, "declined": declined}
