@@ -114,6 +114,11 @@ class Running:
     ) -> None:
         self.end(0)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def write_line(self, line: str) -> None:
         """Write a line to standard input."""
         assert self._process.stdin is not None

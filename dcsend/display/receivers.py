@@ -11,6 +11,7 @@ While there are such rows, the block of the code is not redrawn: its short code 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -58,7 +59,7 @@ class _Receiver:
     is_introduced: bool = False
     progress: Progressed | None = None
     since: float = 0.0
-    "When it was, in seconds of the loop's clock."
+    "When it was, in seconds."
     is_lost: bool = False
 
     def introduce(self, name: str) -> None:
@@ -107,11 +108,18 @@ class ReceiverRows:
         err: the stream of the screen.
         codes: of the run.
         write: writes a permanent sentence.
+        clock: returns the time in seconds.
     """
 
     def __init__(
-        self, screen: Screen, err: Stream, codes: CodeDisplay, write: Callable[[str], None]
+        self,
+        screen: Screen,
+        err: Stream,
+        codes: CodeDisplay,
+        write: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._screen = screen
         self._err = err
         self._codes = codes
@@ -139,7 +147,7 @@ class ReceiverRows:
                 receiver.introduce(inner.name)
                 self.draw()
             case Progressed():
-                receiver.receive(inner, _now())
+                receiver.receive(inner, self._clock())
                 self._draw_soon()
             case Disconnected() | Reconnected():
                 receiver.lose(is_lost=isinstance(inner, Disconnected))
@@ -172,24 +180,31 @@ class ReceiverRows:
         receivers = list(self._receivers.values())
         room = max(1, window - _SPARE - len(code))
         shown = receivers if len(receivers) <= room else receivers[: max(0, room - 1)]
-        now = _now()
+        now = self._clock()
         rows = [one.row(columns, now, smooth=self._smooth) for one in shown]
         if rest := receivers[len(shown) :]:
             rows.append(wording.clipped(_summed_up(rest, bool(shown)), columns - 1))
         return [*rows, *code]
 
     def _draw_soon(self) -> None:
-        if not self._is_soon and self._err.movable:
-            self._is_soon = True
-            self._draw_after(_INTERVAL)
+        if self._is_soon or not self._err.movable:
+            return
+        self._is_soon = self._draw_after(_INTERVAL)
+        if not self._is_soon:
+            self.draw()
 
-    def _draw_after(self, seconds: float | None) -> None:
-        """Draw next after *seconds*; None for not at all."""
+    def _draw_after(self, seconds: float | None) -> bool:
+        """Draw next after *seconds*, None for not at all; return False without an event loop."""
         if self._later is not None:
             self._later.cancel()
             self._later = None
-        if seconds is not None:
+        if seconds is None:
+            return True
+        try:
             self._later = asyncio.get_running_loop().call_later(seconds, self.draw)
+        except RuntimeError:
+            return False
+        return True
 
     def _end(self, number: int, receiver: _Receiver, event: Left | ReceiverFinished) -> None:
         """Write how a receiver has ended; one that has sent nothing has no line."""
@@ -206,10 +221,6 @@ class ReceiverRows:
         for line in lines:
             self._write(line)
         self.draw()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 def _ended(name: str, event: ReceiverFinished) -> str:

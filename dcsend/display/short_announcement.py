@@ -47,6 +47,8 @@ _USED: Final = (
     "(used up; a new code may follow here)",
 )
 "In place of a command whose code was used up; the shorter one in a narrow window."
+_NEXT: Final = "(used up; the next code follows)"
+"The same where each receiver of several has a code of its own."
 _COPIED: Final = "copied to the clipboard, if your terminal supports it"
 
 
@@ -97,7 +99,8 @@ class ShortAnnouncement:
     def command(self, columns: int) -> str:
         """Return the command with the code, or why there is none."""
         if self.is_used:
-            return next((text for text in _USED if len(text) <= columns), _USED[-1])
+            texts = _USED if self.code.times == 1 else (_NEXT,)
+            return next((text for text in texts if len(text) <= columns), texts[-1])
         return command_line(self.verb, self.text, columns)
 
 

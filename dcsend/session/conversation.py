@@ -107,6 +107,7 @@ class Conversation:
         self._emit = emit
         self._lines = lines
         self._room = room
+        self._is_one_of_several = settings.times != 1
         self._interrupted = interrupted
         self._waiting_for_room = 0
         "Number of tasks that wait for room."
@@ -221,7 +222,8 @@ class Conversation:
                 message = await self._text.receive()
                 self.heard()
                 if isinstance(message, str):
-                    if is_line(message):  # a peer may send them faster than they are read
+                    # A peer may send them faster than they are read.
+                    if is_line(message) or self._is_one_of_several:
                         await self._room_for_text()
                     kind = "line" if is_line(message) else "random"
                     text = message[:MAX_TEXT].removesuffix("\n")

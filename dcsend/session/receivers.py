@@ -42,8 +42,11 @@ __all__ = ["Receivers", "refuse_streams", "refuse_ways"]
 
 logger = logging.getLogger(__name__)
 
-_LINES_PER_SECOND: Final = 10
-"Typed lines of one receiver; more are dropped, since they would delay the events of the others."
+_TEXTS_PER_SECOND: Final = 10
+"""Messages on the text channel of one receiver. Others wait, since they would take the time of the
+other receivers; a receiver sends one in 5 s, and the lines that a person types."""
+_LOOK: Final = 0.1
+"Seconds between two looks whether another one can be read."
 
 
 def refuse_ways(paths: Sequence[str], settings: Settings) -> None:
@@ -186,12 +189,18 @@ class Receivers:
 
     async def _serve(self, number: int, arrivals: Awaited, connection: Connection) -> None:
         """Serve one receiver; report how it ends."""
-        lines = TokenBucket(_LINES_PER_SECOND)
+        texts = TokenBucket(_TEXTS_PER_SECOND)
 
         def emit(event: Event) -> None:
-            is_line = isinstance(event, TextExchanged) and event.kind == "line"
-            if not is_line or lines.take(self._clock()):
-                self._emit(number, event)
+            if isinstance(event, TextExchanged) and not event.sent:
+                texts.take(self._clock())
+            self._emit(number, event)
+
+        async def room() -> None:
+            if self._room is not None:
+                await self._room()
+            while texts.is_empty(self._clock()):  # noqa: ASYNC110 - they come by time
+                await asyncio.sleep(_LOOK)
 
         tally = Tally(emit)
         self._connected[number] = tally
@@ -199,7 +208,7 @@ class Receivers:
         is_answered = True
         try:
             is_answered = await converse(
-                connection, arrivals, self._half, self._settings, tally, None, self._room
+                connection, arrivals, self._half, self._settings, tally, None, room
             )
             error = failure(tally.files)
         except DcsendError as exc:

@@ -331,15 +331,17 @@ async def test_signal_ends_it_with_success_only_if_nothing_is_lost(
     assert any(isinstance(one, Failed) for one in run.events) == bool(status)
 
 
-async def test_lines_of_one_receiver_are_bounded(tmp_path: Path) -> None:
-    async with sending(tmp_path, 1) as run:
-        side = run.receive()
-        for number in range(100):
-            side.lines.put_nowait(f"line {number}")
-        assert await side.run() is None
-        await run.task
-    lines = [one for one in run.of(1, TextExchanged) if one.kind == "line"]
-    assert 0 < len(lines) < 20
+@pytest.mark.parametrize("text", ["a line\n", "fifteen-letters"])
+async def test_texts_of_one_receiver_are_read_as_fast_as_a_person_types(
+    text: str, tmp_path: Path
+) -> None:
+    async with sending(tmp_path, None) as run:
+        flooding, other = run.connect(), run.receive()
+        for _ in range(200):
+            assert flooding.channels["text"].send(text)
+        assert await other.run() is None
+    texts = [one for one in run.of(1, TextExchanged) if not one.sent]
+    assert 0 < len(texts) < 50
 
 
 @pytest.mark.parametrize(

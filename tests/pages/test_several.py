@@ -1,0 +1,29 @@
+"""One sender with a page and a terminal at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.page import Page, here, link_of, random_file
+from tests.support.processes import Stage, digest
+
+
+async def test_page_and_terminal_receive_at_once_and_neither_is_named_to_the_other(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    file = random_file(tmp_path / "film.bin", 20_000_000)
+    sender = stage.send(file, *here(), "--times", "3")
+    link = link_of(sender)
+    await page.open(link)
+    await page.until("offered")
+    terminal = stage.receive(sender.code, tmp_path / "in", "--as", "secret name")
+    await page.accept()
+    saved = await page.saved()
+    assert digest(saved.path) == digest(file)
+    assert terminal.end().status == 0
+    assert digest(tmp_path / "in" / file.name) == digest(file)
+    assert "secret name" not in await page.text()
+    # The page has its place until it is closed, and the link works for another one.
+    again = stage.receive(sender.code, tmp_path / "again").end()
+    assert again.status == 0
+    assert sender.end().done["receivers"]["complete"] == 3
