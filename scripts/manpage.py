@@ -26,6 +26,7 @@ EXAMPLES: Final = (
     ("Receive with a short code.", "dcsend receive 7-walrus-umbrella"),
     ("Receive into a folder without questions.", "dcsend receive CODE -o ~/Downloads -y"),
     ("Let the receiver print the code.", "dcsend receive\ndcsend send film.mkv --to CODE"),
+    ("Serve three receivers, at once or one after the other.", "dcsend send film.mkv --times 3"),
     ("Send and receive a stream.", "tar c . | dcsend send -\ndcsend receive CODE -o - | tar x"),
     ("Connect two sides behind NAT with two codes.", "dcsend send film.mkv --signal sdp"),
 )

@@ -164,8 +164,8 @@ async def _one_way(
     else:
         async with _published(settings, emit, role, transfer_peer, WATCH, confirm) as published:
             listener, wait, short = published
-            lasts = lasting_awaited(settings, listener, short.again)
-            awaited = Awaited(listener, wait, emit, settings.deadlines.hold, lasts)
+            lasting = lasting_awaited(settings, listener, short.again)
+            awaited = Awaited(listener, wait, emit, settings.deadlines.hold, lasting)
             async with aclosing(awaited):
                 yield awaited
 

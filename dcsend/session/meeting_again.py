@@ -138,6 +138,7 @@ class AllocatorAgain(Generic[Peer]):
         page: Hosting,
         again: Again,
         server: Server | None,
+        fingerprint: bytes,
     ) -> None:
         """Prepare.
 
@@ -147,7 +148,9 @@ class AllocatorAgain(Generic[Peer]):
             page: serves the mailbox of this side.
             again: of the short code.
             server: of the code; None without one.
+            fingerprint: of the joiner's certificate.
         """
+        self._fingerprint = fingerprint
         self._settings = settings
         self._listener = listener
         self._page = page
@@ -160,8 +163,11 @@ class AllocatorAgain(Generic[Peer]):
         self._closing = _Tasks()
 
     def open(self) -> None:
-        """Serve the mailbox in this network from now on."""
-        if self._settings.uses_mdns:
+        """Serve the mailbox in this network from now on.
+
+        The port serves one mailbox: with several receivers, that of the next code.
+        """
+        if self._settings.uses_mdns and self._settings.times == 1:
             mailbox = AgainMailbox(self._again)
             self._port = self._served.enter_context(self._page.mailbox(mailbox))
             self._served.callback(mailbox.end)
@@ -224,7 +230,7 @@ class AllocatorAgain(Generic[Peer]):
                 await asyncio.wait({running})
 
     def _is_known(self, offer: Description) -> bool:
-        return offer.fingerprint == self._listener.fingerprint
+        return offer.fingerprint == self._fingerprint
 
     async def _connect(
         self,

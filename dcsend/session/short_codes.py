@@ -155,7 +155,9 @@ class ShortCodes(Generic[Peer]):
 
         again = Again(self._again[fingerprint])
         server = self._allocation.server
-        return AllocatorAgain(self._settings, self._listener, self._page, again, server)
+        return AllocatorAgain(
+            self._settings, self._listener, self._page, again, server, fingerprint
+        )
 
     def renew_link(self) -> None:
         """Emit the present code again if a new dial code has changed its link."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dcsend.signaling.dialcode import Address, decode
 from tests.programs.test_short_codes import short_code, wrong
 from tests.support.mailbox_server import StockServer
+from tests.support.peers import LOCAL, Relay
 from tests.support.processes import Program, Stage, digest
 
 SIZE = 80_000_000
@@ -91,6 +96,47 @@ def test_receiver_that_is_killed_or_stopped_affects_no_other_one(
     # It has failed, or is not given up yet.
     sender.process.send_signal(signal.SIGINT)
     assert sender.end().done["receivers"]["complete"] == 4
+
+
+class Cut:
+    """Lets so many bytes pass."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def __call__(self, data: bytes) -> bool:
+        """Return whether a datagram passes."""
+        self._left -= len(data)
+        return self._left > 0
+
+
+async def test_each_of_several_receivers_connects_again_after_its_path_was_lost(
+    stage: Stage, tmp_path: Path
+) -> None:
+    (tmp_path / "film.mkv").write_bytes(os.urandom(12_000_000))
+    sender = stage.send(tmp_path / "film.mkv", "--times", "2")
+    code = decode(await asyncio.to_thread(lambda: sender.code))
+    async with AsyncExitStack() as stack:
+        receivers, relays = [], []
+        for number in range(2):
+            relay = await stack.enter_async_context(Relay.open(code.port))
+            relay.passes = Cut(4_000_000)
+            own = replace(code, port=relay.port, addresses=(Address(LOCAL, relay.port),)).text()
+            receivers.append(stage.receive(own, tmp_path / str(number)))
+            relays.append(relay)
+        for receiver, relay in zip(receivers, relays, strict=True):
+            await asyncio.to_thread(receiver.event, "disconnected")
+            await relay.rebind()
+            relay.passes = lambda data: True
+        for receiver in receivers:
+            await asyncio.to_thread(receiver.event, "reconnected")
+            assert (await asyncio.to_thread(receiver.end)).status == 0
+    ended = await asyncio.to_thread(sender.end)
+    assert ended.done["receivers"]["complete"] == 2
+    for name in ("disconnected", "reconnected"):
+        assert {event["receiver"] for event in ended.of(name)} == {1, 2}
+    saved = {digest(tmp_path / name / "film.mkv") for name in (".", "0", "1")}
+    assert len(saved) == 1
 
 
 def test_each_short_code_serves_one_receiver_and_the_next_one_is_shown_at_once(

@@ -22,10 +22,6 @@ class Listener:
 
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def is_dialed(self, connection: Connection) -> bool:
-        """Return True."""
-        return True
-
     def is_deserted(self, connection: Connection) -> bool:
         """Return False."""
         return False

@@ -37,10 +37,6 @@ class Listener:
     deserted: bool = False
     asked: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def is_dialed(self, connection: Connection) -> bool:
-        """Return True."""
-        return True
-
     def is_deserted(self, connection: Connection) -> bool:
         """Return whether it is."""
         return self.deserted

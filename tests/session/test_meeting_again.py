@@ -97,9 +97,9 @@ async def connected(
 
         def again(fingerprint: bytes) -> AllocatorAgain[TransferConnection]:
             assert fingerprint == certificate.fingerprint
-            return AllocatorAgain(settings, here.listener, page, AGAIN, server)
+            return AllocatorAgain(settings, here.listener, page, AGAIN, server, fingerprint)
 
-        listening = Listening(here.listener, again)
+        listening = Listening(here.listener, made.allocator, again)
         listening.open()
         stack.push_async_callback(listening.close)
         port = page._sockets[0].getsockname()[1]
@@ -160,7 +160,8 @@ async def test_device_with_another_certificate_does_not_get_in() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(3):
                 await way.another(None)
-        assert pair.here.listener._returns._complete.empty()
+        (permit,) = pair.here.listener._returns._permits.values()
+        assert permit.complete.empty()
         await transfer(pair.joiner, pair.allocator, 3)
         # The joiner itself still gets in.
         await pair.meet(pair.joins(local_server([LOCAL], pair.port)))

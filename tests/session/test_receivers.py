@@ -55,10 +55,6 @@ class Listener:
     is_used: bool = False
     waiting: asyncio.Queue[Connection | DcsendError] = field(default_factory=asyncio.Queue)
 
-    def is_dialed(self, connection: Connection) -> bool:
-        """Return True."""
-        return True
-
     def is_deserted(self, connection: Connection) -> bool:
         """Return False."""
         return False
