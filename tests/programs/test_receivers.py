@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -124,8 +125,10 @@ async def test_each_of_several_receivers_connects_again_after_its_path_was_lost(
             own = replace(code, port=relay.port, addresses=(Address(LOCAL, relay.port),)).text()
             receivers.append(stage.receive(own, tmp_path / str(number)))
             relays.append(relay)
-        for receiver, relay in zip(receivers, relays, strict=True):
+        for number, receiver in enumerate(receivers, 1):
             await asyncio.to_thread(receiver.event, "disconnected")
+            await asyncio.to_thread(partial(sender.event, "disconnected", receiver=number))
+        for relay in relays:
             await relay.rebind()
             relay.passes = lambda data: True
         for receiver in receivers:
