@@ -16,6 +16,7 @@ from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.terminal import TerminalDisplay, TerminalOptions
 from dcsend.errors import ConnectionFailed, PeerRefused
+from dcsend.printable import printable
 from dcsend.session.events import (
     Arrived,
     Connected,
@@ -93,6 +94,10 @@ def test_each_receiver_has_a_row_and_the_next_code_is_below(window: Seat) -> Non
         assert " 50%" in rows[-2]
         assert all("5.0 MB/s" in row for row in rows[-3:-1])
         assert all(len(row) < columns for row in rows[-3:])
+        third = ShortCodeReady("9-acid-zebra", "", NOW)
+        rows = after(window, display, [ShortCodeUsed(SECOND.code), third])
+        assert " 34%" in rows[-3]
+        assert rows[-1].endswith("dcsend receive 9-acid-zebra")
         rows = after(window, display, [ended(1)])
         line = " ".join(" ".join(rows[-4 if columns == 40 else -3 : -2]).split())
         assert line == "phone has everything: 1 file, 100.0 MB in 20 s"
@@ -161,11 +166,14 @@ def test_total_is_the_last_line(seat: Seat) -> None:
 def test_names_and_lines_of_receivers_are_escaped(seat: Seat) -> None:
     display = seat.display(sends=True)
     try:
-        line = OfReceiver(1, TextExchanged(HOSTILE, sent=False, kind="line"))
-        left = OfReceiver(1, Left("192.0.2.1", ConnectionFailed(HOSTILE), again=True))
+        line = OfReceiver(1, TextExchanged("hello", sent=False, kind="line"))
+        left = OfReceiver(1, Left("192.0.2.1", ConnectionFailed("gone"), again=True))
         after(seat, display, [CODE, FIRST, *connected(1, HOSTILE), moved(1, 3), line])
         rows = after(seat, display, [left])
-        assert "\\x1b" in "\n".join(rows)
+        text = "\n".join(rows)
+        assert f"{printable(HOSTILE)}: hello" in text
+        assert f"{printable(HOSTILE)} has left: gone" in text
+        assert "owned" not in seat.pty.screen.title
     finally:
         display.close()
 

@@ -190,6 +190,9 @@ def test_receiver_beyond_the_number_waits_for_a_place(stage: Stage, tmp_path: Pa
     ]
     for one in asked:
         one.until_shown(b"accept and save")
+    refused = stage.receive(several.code, tmp_path / "3", "--connect-timeout", "1").end()
+    assert (refused.status, refused.fatal["kind"]) == (5, "connection")
+    assert "another device is connected" in refused.fatal["message"]
     third = stage.receive(several.code, tmp_path / "3", "--connect-timeout", "100")
     for answer, one in zip((b"n\n", b"y\n"), asked, strict=True):
         one.write(answer)
