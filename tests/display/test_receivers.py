@@ -169,11 +169,10 @@ def test_names_and_lines_of_receivers_are_escaped(seat: Seat) -> None:
         line = OfReceiver(1, TextExchanged("hello", sent=False, kind="line"))
         left = OfReceiver(1, Left("192.0.2.1", ConnectionFailed("gone"), again=True))
         after(seat, display, [CODE, FIRST, *connected(1, HOSTILE), moved(1, 3), line])
-        rows = after(seat, display, [left])
-        text = "\n".join(rows)
-        assert f"{printable(HOSTILE)}: hello" in text
-        assert f"{printable(HOSTILE)} has left: gone" in text
-        assert "owned" not in seat.pty.screen.title
+        after(seat, display, [left])
+        assert f"{printable(HOSTILE)}: hello" in seat.pty.written
+        assert f"{printable(HOSTILE)} has left: gone" in seat.pty.written
+        assert "\x1b]0;owned" not in seat.pty.written
     finally:
         display.close()
 
