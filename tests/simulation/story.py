@@ -18,6 +18,7 @@ from dcsend.errors import DcsendError, TimedOut
 from dcsend.files.directory_sink import DirectorySink
 from dcsend.files.source import FileSource
 from dcsend.peers.contract import Connection
+from dcsend.session.arrivals import Arrivals
 from dcsend.session.control import ConnectedPeer
 from dcsend.session.events import Event, ManifestKnown
 from dcsend.session.incoming import Incoming
@@ -221,7 +222,7 @@ class Simulation:
             self._plan.settings, output="/out", existing=self._plan.existing, reconnect=faults.limit
         )
 
-        async def half(peer: ConnectedPeer) -> Outgoing | Incoming:
+        async def half(peer: ConnectedPeer, tally: Tally, source: Arrivals) -> Outgoing | Incoming:
             side.half = self._half(peer, side, arrivals)
             return side.half
 
