@@ -160,6 +160,11 @@ class CodeDisplay:
         else:
             self._screen.redraw()
 
+    @property
+    def is_for_several(self) -> bool:
+        """Whether several receivers can use the dial code."""
+        return self._dial is not None and self._dial.times != 1
+
     def stand_aside(self, redraw: Callable[[], None]) -> None:
         """Draw no block until `return_with`: the rows of receivers are in its place.
 

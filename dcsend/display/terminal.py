@@ -141,8 +141,7 @@ class TerminalDisplay(Display):
             CodeOptions(options.qr, options.hosted, options.long, options.suggests_server),
             clock,
         )
-        self._receivers: ReceiverRows | None = None
-        "Of a run for several."
+        self._receivers = ReceiverRows(self._screen, err, self._codes, self._write)
         self._departed = False
         "Whether a peer has left before it was accepted."
         self._instead = ""
@@ -164,7 +163,7 @@ class TerminalDisplay(Display):
                 | ShortCodeUsed()
                 | ShortCodeOver()
             ):
-                self._show_code(event)
+                self._codes.show(event)
             case DescriptionReady():
                 self._show_description(event)
             case Arrived() | Left() | OfReceiver():
@@ -256,23 +255,13 @@ class TerminalDisplay(Display):
     def close(self) -> None:
         """Remove bars and status; idempotent."""
         self._rows.end()
-        if self._receivers is not None:
-            self._receivers.end()
+        self._receivers.end()
         self._screen.clear()
-
-    def _show_code(
-        self,
-        event: CodeReady | ShortCodeReady | ShortCodeServer | ShortCodeUsed | ShortCodeOver,
-    ) -> None:
-        if isinstance(event, CodeReady) and event.times != 1 and self._receivers is None:
-            self._receivers = ReceiverRows(self._screen, self._err, self._codes, self._write)
-        self._codes.show(event)
 
     def _show_visitor(self, event: Arrived | Left | OfReceiver) -> None:
         """Show a peer that connects, or one that leaves, whose question is withdrawn."""
         if isinstance(event, OfReceiver):
-            if self._receivers is not None:
-                self._receivers.show(event)
+            self._receivers.show(event)
             return
         if isinstance(event, Arrived):
             note = f"a device has connected with the code: {event.address}"
@@ -327,7 +316,7 @@ class TerminalDisplay(Display):
             for line in describe_plan(event, sends=self._options.sends, place=self._where()):
                 self._write(line)
             return
-        if self._receivers is not None:
+        if self._codes.is_for_several:
             return  # it is shown with the code
         self._files = event.files
         self._rows.expect(event.files)

@@ -388,7 +388,6 @@ class Finished:
 
     def as_json(self) -> JsonObject:
         """The outcome in numbers."""
-        several = {} if self.receivers is None else {"receivers": self.receivers.as_json()}
         return {
             "ok": self.ok,
             "exit": self.exit,
@@ -396,7 +395,7 @@ class Finished:
             "seconds": round(self.seconds, 3),
             "files": self.good,
             "left_out": self.left_out.as_json(),
-            **several,
+            **({} if self.receivers is None else {"receivers": self.receivers.as_json()}),
         }
 
     @property
