@@ -172,12 +172,9 @@ class Outgoing:
     async def close(self) -> None:
         """End the disk thread."""
         self._closed = True
-        if self._progress is not None:
-            self._progress.close()
-        self._worker.close()
-        self._source.close()
-        if self._rereader is not None:
-            self._rereader.close()
+        for part in (self._progress, self._worker, self._source, self._rereader):
+            if part is not None:
+                part.close()
 
     # --- what arrives
 
