@@ -31,6 +31,7 @@ __all__ = [
     "explain",
     "may_pass",
     "sync",
+    "write_all",
 ]
 
 # Flags that some systems do not have.
@@ -122,6 +123,17 @@ def explain(error: OSError, name: str) -> DestinationError:
     sort = DestinationLost if ends_run(error) else DestinationError
     hint = _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[1]
     return sort(f"can't write {printable(name)}: {reason}", hint)
+
+
+def write_all(fd: int, content: bytes | memoryview) -> None:
+    """Write all bytes; a disk that is nearly full takes a part of them.
+
+    Raises:
+        OSError: it takes no more.
+    """
+    done = os.write(fd, content)
+    while done < len(content):
+        done += os.write(fd, memoryview(content)[done:])
 
 
 def sync(fd: int) -> None:

@@ -11,7 +11,7 @@ import stat
 import sys
 
 from dcsend.entry import Entry, Existing
-from dcsend.files.disk import close_quietly, ends_run, sync
+from dcsend.files.disk import close_quietly, ends_run, sync, write_all
 from dcsend.files.folder import Folder
 from dcsend.files.intake import Intake, zeros
 from dcsend.files.interval_sync import IntervalSync
@@ -47,7 +47,7 @@ class IncomingFile(Intake, abc.ABC):
         """Append *payload*, which `check` has accepted."""
         if self._hole:
             self._write_hole()
-        self._write_all(payload)
+        write_all(self._fd, payload)
         self.count(payload)
 
     def skip(self, length: int) -> None:
@@ -142,11 +142,6 @@ class IncomingFile(Intake, abc.ABC):
         """The path of the file while it is written."""
         return self.folder.path_of(self._name)
 
-    def _write_all(self, payload: bytes | memoryview) -> None:
-        done = os.write(self._fd, payload)
-        while done < len(payload):
-            done += os.write(self._fd, memoryview(payload)[done:])
-
     def _write_hole(self) -> None:
         """Extend the file by the pending hole."""
         try:
@@ -157,7 +152,7 @@ class IncomingFile(Intake, abc.ABC):
                 raise
             # POSIX allows a file system to refuse to extend a file.
             for block in zeros(self._hole):
-                self._write_all(block)
+                write_all(self._fd, block)
         self._hole = 0
 
     def _remove_permissions(self) -> None:

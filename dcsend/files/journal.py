@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from dcsend.entry import Entry
-from dcsend.files.disk import NONBLOCK, close_quietly
+from dcsend.files.disk import NONBLOCK, close_quietly, write_all
 from dcsend.files.folder import Folder
 from dcsend.files.names import JOURNAL_SUFFIX
 
@@ -194,7 +194,7 @@ class Journal:
         self._last = position
 
     def _write(self, line: dict[str, int | str | None]) -> None:
-        os.write(self._fd, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        write_all(self._fd, json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
 
 def _following(position: int) -> int:

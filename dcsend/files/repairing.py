@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from dcsend.content import Repair
+from dcsend.files.disk import write_all
 from dcsend.files.intake import zeros
 
 __all__ = ["overwrite"]
@@ -22,17 +23,11 @@ def overwrite(fd: int, repair: Repair) -> None:
     """
     os.lseek(fd, repair.offset, os.SEEK_SET)
     if repair.payload:
-        _write_all(fd, repair.payload)
+        write_all(fd, repair.payload)
         return
     offset = repair.offset
     for block in zeros(repair.length):
         if os.read(fd, len(block)) != block:
             os.lseek(fd, offset, os.SEEK_SET)
-            _write_all(fd, block)
+            write_all(fd, block)
         offset += len(block)
-
-
-def _write_all(fd: int, payload: bytes | memoryview) -> None:
-    done = os.write(fd, payload)
-    while done < len(payload):
-        done += os.write(fd, memoryview(payload)[done:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_journal_has_the_file_and_a_digest_for_each_interval(
         {"offset": 2 * INTERVAL, "sha256": hashlib.sha256(b"xxxxx").hexdigest()},
         {"offset": 2 * INTERVAL + 1, "sha256": hashlib.sha256(b"xxxxxy").hexdigest()},
     ]
+
+
+def test_line_is_whole_on_a_disk_that_takes_parts_of_it(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, content: write(fd, content[:7]))
+    journal = Journal.create(folder, "film.mkv", ENTRY, MANIFEST)
+    journal.note(INTERVAL, hashlib.sha256())
+    journal.close()
+    assert [line.get("offset") for line in read_lines(tmp_path / NAME)] == [None, INTERVAL]
 
 
 def test_discarded_journal_is_removed(folder: Folder, tmp_path: Path) -> None:
