@@ -11,7 +11,7 @@
     ├─ PeerRefused                  the peer declined or cancelled              (7)
     │   ├─ CodeUsed                 another peer has used the code              (7)
     │   ├─ PeerCannotSave           the receiver can't save what is offered     (7)
-    │   └─ PeerDryRun               the receiver only wanted to know            (7)
+    │   └─ PeerDryRun               the receiver makes a dry run                (7)
     ├─ AuthenticationFailed         wrong secret or wrong certificate           (8)
     ├─ TimedOut                     no peer connected or responded in time      (9)
     │   └─ CodeExpired              the code has expired                        (9)

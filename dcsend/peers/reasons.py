@@ -365,10 +365,10 @@ def question(role: Role, which: Situation) -> str:
     if role is not Role.DIALER or which in _NOT_ENDED:
         return ""
     if which in _ENDED:
-        return "; or has another device used the code?"
+        return "; or use a new code, if another device has used this one"
     return (
-        "; or has the program there ended, does it show a new code, or has another device used "
-        "this one?"
+        "; or use the new code there, if the program there has ended or another device has used "
+        "this one"
     )
 
 

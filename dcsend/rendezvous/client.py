@@ -51,7 +51,7 @@ def prepare(
 ) -> ServerMailbox:
     """Return a mailbox for `join`, and begin to connect; failures are not reported before that.
 
-    The server gets to know that a client is there, and nothing else.
+    The server learns that a client is there, and nothing else.
 
     Args:
         server: to use.

@@ -148,7 +148,7 @@ class Side:
         keys, phase = self._agreed(), Phase(self._own, self._next)
         sent = self._sent_candidates + _candidates(items)
         if not _fits(phase, items) or sent > MAX_CANDIDATES:
-            raise LocalProtocolError(f"these items do not belong into the message {phase}")
+            raise LocalProtocolError(f"these items do not belong in the message {phase}")
         if phase.number >= MAX_PHASES:
             raise LocalProtocolError(f"there are no more than {MAX_PHASES} messages")
         key = keys.a_to_b if self._own == "a" else keys.b_to_a
@@ -248,7 +248,7 @@ class Allocator(Side):
         if not cpace.is_tag(body[HEAD + cpace.SHARE_SIZE : _B0_SEALED], self._sid, isk, theirs):
             raise AuthenticationFailed(
                 "the other side entered other words, so this code is used up",
-                "give it the new code; a wrong code can also be an attempt to guess it",
+                "give the other side the new code; a wrong code can also be a guess",
             )
         self._tag = cpace.confirmation_tag(self._sid, isk, self._sent)
         self._keys = sealing.derive(isk)

@@ -35,7 +35,7 @@ _PARTING: Final = 0.5
 """The same where a person has ended the run, which has a second in total, and where the connection
 was lost."""
 _STOPPED: Final = 3.0
-"Seconds by which a timer is late if this program was stopped, and has not heard the peer."
+"Seconds by which a timer is late if this program was stopped, so that it received nothing."
 _LOOK: Final = 0.25
 "Seconds between two looks at whether the peer can be heard."
 _BROWSER_GIVES_UP: Final = 16

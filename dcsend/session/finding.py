@@ -129,7 +129,7 @@ async def allocator(
     opening: asyncio.Future[Any],
     errors: list[DcsendError],
 ) -> Finding | None:
-    """Return the task that has found the allocator, as R-39 says; None if neither has.
+    """Return the task that has found the allocator, by R-39; None if neither has.
 
     Args:
         at_server: looks on the server; None if none is asked.
@@ -259,7 +259,7 @@ async def _first(mailbox: ServerMailbox) -> tuple[Mailbox, bytes]:
     """Return a mailbox with the first message of the allocator; close it if there is no valid one.
 
     That message has been there since the code was shown. A server makes a mailbox for any number,
-    so an unknown number has no other sign; a server that does not answer has not said anything.
+    so an unknown number has no other sign; a server that does not answer gives none.
     """
     from dcsend.rendezvous.handshake import check_first
 

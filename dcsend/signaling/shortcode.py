@@ -344,7 +344,8 @@ def _word(typed: str) -> str:
         raise MalformedCode(message, f"type at least {letters} letters of each word")
     close = word_lists.nearest(typed)
     raise MalformedCode(
-        message, f"did the other side say {_alternatives(close)}?" if close else _EXAMPLE
+        message,
+        f"is it {_alternatives(close)}? compare it with the other side" if close else _EXAMPLE,
     )
 
 

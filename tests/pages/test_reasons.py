@@ -18,7 +18,9 @@ from tests.support.page import Page, from_disk, random_file
 
 ELSEWHERE: Final = {4: "10.99.0.2", 6: "2001:db8:99::2"}
 NO_ADDRESS: Final = "The browser has found no address of this device that it can use."
-OTHER_FAMILY: Final = "The code has IPv6 addresses only, and the browser found none here."
+OTHER_FAMILY: Final = (
+    "The code has IPv6 addresses only, and the browser found no such address here."
+)
 SOON: Final = 10.0
 "Seconds; browsers give up by themselves after 15 (Chromium) or 11 and 5 (Firefox)."
 

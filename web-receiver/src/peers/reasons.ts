@@ -128,7 +128,7 @@ export const DIALER: readonly Situation[] = [
   },
   {
     applies: ({ ice, theirs }) => ice === "new" && isOneFamily(theirs),
-    message: "the code has FAMILY addresses only, and the browser found none here",
+    message: "the code has FAMILY addresses only, and the browser found no such address here",
     hint: `${ALLOW}, or give this device an FAMILY address, or use two codes and a relay`,
   },
   {
@@ -196,7 +196,7 @@ function mutual(anew: string, networks = false): readonly Situation[] {
     },
     {
       applies: isApart,
-      message: "the other side has FAMILY addresses only, and the browser found none here",
+      message: "the other side has FAMILY addresses only, and the browser found no such address here",
       hint: `${relay}, on the side with IPv6 only`,
     },
     {

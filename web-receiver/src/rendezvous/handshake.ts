@@ -158,7 +158,7 @@ abstract class Side {
     const sent = this.#sentCandidates + candidates(items);
     if (!fits(phase, items) || sent > MAX_CANDIDATES) {
       throw new LocalProtocolError(
-        `these items do not belong into the message ${phaseName(phase)}`,
+        `these items do not belong in the message ${phaseName(phase)}`,
       );
     }
     if (phase.number >= MAX_PHASES) {
@@ -268,7 +268,7 @@ export class Allocator extends Side {
     if (!isTag(body.slice(B0_TAG, B0_SEALED), this.#sid, isk, theirs)) {
       throw new AuthenticationFailed(
         "the other side entered other words, so this code is used up",
-        "give it the new code; a wrong code can also be an attempt to guess it",
+        "give the other side the new code; a wrong code can also be a guess",
       );
     }
     this.#tag = confirmationTag(this.#sid, isk, this.#sent);

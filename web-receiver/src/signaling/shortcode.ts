@@ -314,7 +314,7 @@ function readWord(typed: string): string {
     throw new MalformedCode(message, `type at least ${LEAST_LETTERS} letters of each word`);
   }
   const close = nearest(typed);
-  const question = `did the other side say ${alternatives(close)}?`;
+  const question = `is it ${alternatives(close)}? compare it with the other side`;
   throw new MalformedCode(message, close.length > 0 ? question : EXAMPLE);
 }
 
