@@ -42,7 +42,7 @@ async def test_notice_of_the_server_is_shown_beside_the_code(stock_server: Stock
     async with showing(stock_server) as run:
         await run.code(1)
         await run.until(lambda: bool(run.notes))
-    assert run.notes == [f"{stock_server.server.name}: maintenance on Monday"]
+        assert run.notes == [f"{run.settings.server}: maintenance on Monday"]
 
 
 async def test_server_that_dies_while_a_code_waits_is_reported_and_so_is_its_return(
