@@ -19,13 +19,15 @@ from dcsend.errors import (
 )
 from dcsend.rendezvous import handshake, sealing
 from dcsend.rendezvous import items as contents
+from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner
 from dcsend.rendezvous.items import Item
 from dcsend.rendezvous.sealing import Keys, Phase
 from dcsend.rendezvous.wire import MAX_PHASES
 from tests.fuzz.script import Script
 
-__all__ = ["allocator", "items", "joiner"]
+__all__ = ["allocator", "attempt", "items", "joiner"]
 
+_Under = handshake.Allocator | handshake.Joiner | AgainAllocator | AgainJoiner
 _WORDS: Final = "walrus-umbrella"
 _REFUSED: Final = (AuthenticationFailed, IncompatibleVersion, RemoteProtocolError)
 _OFFER: Final = Description(SdpType.OFFER, "abcd", "p" * 22, bytes(32), Setup.ACTPASS, ())
@@ -90,8 +92,22 @@ def joiner(data: bytes) -> None:
         _deliver(side, "a", script)
 
 
+def attempt(data: bytes) -> None:
+    """Give messages to either side of a second meeting: it has the keys of those that it opens."""
+    script = Script(data)
+    again = Again(bytes(32))
+    allocator, joiner = (AgainAllocator(again, random=_random), AgainJoiner(again, random=_random))
+    _, a0 = allocator.first
+    real = dict([joiner.join(a0, [_OFFER])])
+    if script.byte() & 1:
+        _deliver(allocator, "b", script, real)
+        return
+    allocator.received(*next(iter(real.items())))
+    _deliver(joiner, "a", script, dict([allocator.seal([_ANSWER])]))
+
+
 def _deliver(
-    side: handshake.Allocator | handshake.Joiner, letter: str, script: Script
+    side: _Under, letter: str, script: Script, real: dict[str, bytes] = _REAL.bodies
 ) -> DcsendError | None:
     """Give messages to a side; return the error with which it has ended."""
     got: list[Item] = []
@@ -99,7 +115,7 @@ def _deliver(
     while script:
         how, number = script.byte(), script.byte()
         phase = f"{letter}{number % 4 if how & 8 else number}"
-        body = _body(how, phase, script.piece())
+        body = _body(how, phase, script.piece(), real.get(phase, b""))
         try:
             found = side.received(phase, body)
             assert not failures, "items after an error"
@@ -115,9 +131,8 @@ def _deliver(
     return failures[0] if failures else None
 
 
-def _body(how: int, phase: str, piece: bytes) -> bytes:
+def _body(how: int, phase: str, piece: bytes, real: bytes) -> bytes:
     """Return the piece, the real message with changes, or the piece as items, sealed."""
-    real = _REAL.bodies.get(phase, b"")
     match how & 3:
         case 0:
             return piece

@@ -43,6 +43,8 @@ TARGETS: Final[Mapping[str, str]] = {
     "items": "tests.fuzz.shortcodes:items",
     "allocator": "tests.fuzz.shortcodes:allocator",
     "joiner": "tests.fuzz.shortcodes:joiner",
+    "again": "tests.fuzz.mailboxes:again",
+    "attempt": "tests.fuzz.shortcodes:attempt",
 }
 "Name -> module:function; the module is imported when its target is used."
 
