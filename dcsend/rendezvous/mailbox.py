@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 MOODS: Final = ("happy", "lonely", "scary", "errory")
 "How a conversation has ended, in `close`; a server uses it for its statistics only."
-OTHER_SERVER: Final = "choose another with --server; or scan the QR code or open the link"
+OTHER_SERVER: Final = "use a code of another server (--server), the QR code or the link"
 "The hint of an error that only another server can avoid."
 
 _CROWDED: Final = "the other side may still show this code: ask it to start again, for a new one"

@@ -181,7 +181,7 @@ async def test_server_without_a_websocket_is_one_line(respond: Respond, why: str
         with pytest.raises(ConnectionFailed) as caught:
             await allocate(Server(f"ws://127.0.0.1:{port}/v1", "s.example"))
     assert caught.value.message == f"the server s.example {why}"
-    assert "with --server; or scan the QR code or open the link" in caught.value.hint
+    assert "another server (--server), the QR code or the link" in caught.value.hint
 
 
 async def test_name_that_does_not_exist_is_one_line() -> None:
