@@ -136,7 +136,7 @@ class Control:
             message = await self._channel.receive()
             if self._side.state in (TransferState.DECLINED, TransferState.COMPLETED):
                 for event in self._side.receive(message):
-                    self.code_is_used = event == PeerSaidBye(by_cancel=True)
+                    self._attend(event)
                     return
 
     def _attend(self, event: Event) -> None:
@@ -145,6 +145,8 @@ class Control:
             case Cancelled(reason, message):
                 logger.debug("Cancel has arrived, reason %s", printable(reason))
                 raise peer_cancelled(reason, message)
+            case PeerSaidBye(by_cancel):
+                self.code_is_used = by_cancel
             case PeerIntroduced():
                 self.introduced = True
                 self._conversation.introduced(event.features)

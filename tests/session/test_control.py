@@ -11,7 +11,7 @@ import pytest
 from dcsend.entry import Entry
 from dcsend.errors import ConnectionFailed, PeerRefused, SourceError
 from dcsend.peers.contract import Channel
-from dcsend.protocol.events import Event
+from dcsend.protocol.events import Event, PeerSaidBye
 from dcsend.protocol.limits import PAIRS_PER_MESSAGE
 from dcsend.protocol.messages import (
     Accept,
@@ -143,6 +143,23 @@ async def test_answer_to_a_decline_shows_whether_the_code_works_again() -> None:
         theirs.channels["control"].send(encode(answer))
         await asyncio.wait_for(control.cancel(PeerRefused("no")), 5)
         assert control.code_is_used is is_used
+
+
+async def test_answer_to_a_decline_may_arrive_before_the_run_ends() -> None:
+    """`follow` has read it, so `cancel` gets no other message."""
+    ours, theirs = connected_pair()
+    control, side = control_of(ours)
+    peer = theirs.channels["control"]
+    for message in (Hello((1,), "peer", "sender"), Manifest((), last=True), Cancel("error", "no")):
+        peer.send(encode(message))
+
+    async def handle(event: Event) -> bool:
+        if type(event).__name__ == "ManifestReceived":
+            side.decline("destination", "full")
+        return isinstance(event, PeerSaidBye)
+
+    await asyncio.wait_for(control.follow(handle, lambda: None), 5)
+    assert control.code_is_used
 
 
 @pytest.mark.parametrize(
