@@ -63,7 +63,34 @@ async def test_server_is_typed_into_a_page_that_has_none(
         assert await page.text("#command") == f"dcsend receive {code}"
         await page.tab.click("#stop")
         await page.until("paste")
-        await page.tab.type("#server", "/?")
+
+
+async def test_server_that_is_none_is_refused_at_its_field(page: Page) -> None:
+    async with hosted() as link:
+        await page.open(link)
+        await page.until("paste")
+        for wrong in ("/?", "ws://192.0.2.7:4000/v1"):
+            await page.tab.type("#server", wrong)
+            assert await page.text("#server-problem") == ""
+            await page.tab.click("#show-send")
+            problem = await page.text("#server-problem")
+            assert "names no rendezvous server" in problem
+            assert "with TLS (wss:)" in problem
+            assert await page.tab.evaluate("document.activeElement.id") == "server"
+            assert await page.tab.evaluate("document.querySelector('#problem').hidden")
+            assert await page.state() == "paste"
+
+
+async def test_typed_server_that_makes_no_code_can_be_changed(page: Page) -> None:
+    page.permit("wss://localhost:9/v1")
+    async with hosted() as link:
+        await page.open(link)
+        await page.until("paste")
+        await page.tab.type("#server", "localhost:9")
         await page.tab.click("#show-send")
-        await page.problem()
-        assert "names no rendezvous server" in await page.text("#problem")
+        await page.until("failed")
+        assert "Check the network, or use another server." in await page.text("#problem")
+        await page.tab.click("#retry")
+        await page.until("paste")
+        assert await page.tab.evaluate("document.activeElement.id") == "server"
+        assert await page.tab.evaluate("document.activeElement.value") == "localhost:9"

@@ -132,8 +132,13 @@ function connect(text: string): void {
   begin(way.connect, way.expires);
 }
 
-/** Show short codes, and connect to the side that enters one; on the server `typed` if need be. */
+/**
+ * Show short codes, and connect to the side that enters one; on the server `typed` if need be. Throws
+ * UsageError if that is not a server.
+ */
 function showCode(role: "sender" | "receiver", typed: string): void {
+  const named = namedServer();
+  const server = named ?? serverAt(typed);
   leave();
   code = "";
   store("");
@@ -141,20 +146,29 @@ function showCode(role: "sender" | "receiver", typed: string): void {
   isUsed = false;
   let options: ShortCodeOptions;
   try {
-    options = shortCodeOptions(namedServer() ?? serverAt(typed));
+    options = shortCodeOptions(server);
   } catch (error) {
     if (!(error instanceof DcsendError)) throw error;
     display.paste(explain(error, NOWHERE));
     return;
   }
-  showAgain = () => showCode(role, typed);
+  // A typed server that makes no code may be the wrong one.
+  let isRight = named !== null;
+  showAgain = () => {
+    if (isRight) showCode(role, typed);
+    else {
+      restart();
+      document.getElementById("server")?.focus();
+    }
+  };
   const own = turn;
   const show = (shown: string | null) => {
     if (own !== turn) return;
     isShowing = true;
+    if (shown !== null) isRight = true;
     // A phone that locks itself loses the mailbox.
     void wakeLock.renew(true);
-    display.showing(role, shown === null ? null : described(shown, role, options.server));
+    display.showing(role, shown === null ? null : described(shown, role, server));
   };
   const connecting = () => {
     if (own !== turn) return;

@@ -89,6 +89,14 @@ describe("opening", () => {
   );
 });
 
+test.each([
+  ["", "use another server"],
+  ["7", "use a code with another server, or the dial code"],
+])("a server that refuses the side with the number %j: %s", (number, hint) => {
+  const welcome = { type: "welcome", welcome: { error: "closed" } };
+  expect(caught(() => connected(number, welcome)).hint).toBe(hint);
+});
+
 describe("messages", () => {
   test("have their body in hexadecimal digits", () => {
     expect(read(opened().add("b0", bytes(0xab, 1)))).toEqual([

@@ -67,7 +67,12 @@ test.each([
 test.each(["ws://example.org", "wss://example.org", "http://example.org"])(
   "a code names no URL: %s",
   (host) => {
-    expect(() => serverAt(host)).toThrow("by its host alone");
+    expect(() => serverAt(host)).toThrow(
+      expect.objectContaining({
+        message: expect.stringContaining("by its host alone"),
+        hint: "write HOST or HOST:PORT of a server with TLS (wss:), or public",
+      }),
+    );
   },
 );
 

@@ -117,6 +117,15 @@ describe("a page that has shown the code", () => {
     for (const line of advice) expect(line).not.toMatch(/start dcsend again|still works/i);
   });
 
+  test("does not send the user to the other side for a code when that has left", () => {
+    const left = peerCancelled("interrupted", "");
+    const { detail, advice, retry } = explain(left, shown);
+    expect(detail).toBe("The other side cancelled.");
+    expect(advice).toEqual(["Ask the person there."]);
+    expect(retry).toBe("Show a new code");
+    expect(explain(left, { ...UNUSED, canRetry: false }).advice).toContain(AGAIN);
+  });
+
   test("keeps what it has received", () => {
     const { advice } = explain(new errors.Interrupted("you stopped it"), { ...shown, some: true });
     expect(advice).toEqual([KEPT]);

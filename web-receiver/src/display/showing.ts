@@ -4,9 +4,10 @@
  * Imports strings and pure helpers.
  */
 import { canShare, share } from "../device.ts";
+import { UsageError } from "../errors.ts";
 import { qrCode } from "../qr.ts";
 import { fixed, strings } from "../strings.ts";
-import { sentence } from "../wording.ts";
+import { listed, sentence } from "../wording.ts";
 import {
   copyFrom,
   copyText,
@@ -36,7 +37,10 @@ export interface Shown {
 
 /** The actions of the user. */
 export interface ShowingHandlers {
-  /** Show a short code, to send or to receive; with the server that was typed, if any. */
+  /**
+   * Show a short code, to send or to receive; with the server that was typed, if any. Throws
+   * UsageError if that is not a server.
+   */
   showCode(role: "sender" | "receiver", server: string): void;
   /** Return texts that complete what is typed. */
   complete(typed: string): readonly string[];
@@ -59,6 +63,7 @@ export class Showing {
     on("code", "input", () => this.#suggest());
     on("server", "input", () => {
       this.server = part<HTMLInputElement>("server").value.trim();
+      this.#refuse("");
     });
     submitOnEnter("code");
     part("qr").setAttribute("aria-label", strings.qr);
@@ -110,7 +115,21 @@ export class Showing {
   #begin(role: "sender" | "receiver"): void {
     const field = part<HTMLInputElement>("server");
     const isNamed = part("no-server").hidden || field.reportValidity();
-    if (isNamed) this.#handlers.showCode(role, field.value.trim());
+    if (!isNamed) return;
+    this.#refuse("");
+    try {
+      this.#handlers.showCode(role, field.value.trim());
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      this.#refuse(listed([error.message, error.hint].map(sentence), " "));
+    }
+  }
+
+  /** Show what is wrong with the server, beside its field; nothing if `why` is empty. */
+  #refuse(why: string): void {
+    showText("server-problem", why);
+    part("server").setAttribute("aria-invalid", String(why !== ""));
+    if (why !== "") part("server").focus();
   }
 
   /** Show what completes the typed text: a button for each word. */

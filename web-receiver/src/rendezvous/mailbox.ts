@@ -29,9 +29,6 @@ import {
 /** How a conversation has ended, in `close`; a server uses it for its statistics only. */
 export type Mood = "happy" | "lonely" | "scary" | "errory";
 
-/** The hint of an error that only another server can avoid. */
-export const OTHER_SERVER = "use a code with another server, or the dial code";
-
 /** Messages on one connection between two pings; a conversation needs fewer than 300. */
 const MAX_RECEIVED = 1000;
 /** UTF-16 units of a mailbox id; those of the stock server have 13. */
@@ -112,6 +109,13 @@ export class MailboxClient {
     this.#side = side;
     this.#letter = number === "" ? "a" : "b";
     this.number = number;
+  }
+
+  /** The hint of an error that only another server can avoid. */
+  get otherServer(): string {
+    return this.#letter === "a"
+      ? "use another server"
+      : "use a code with another server, or the dial code";
   }
 
   /** Whether the server has sent `welcome` on the present socket. */
@@ -197,7 +201,7 @@ export class MailboxClient {
   #violation(what: string): RemoteProtocolError {
     return new RemoteProtocolError(
       `the server ${this.#server} violates the mailbox protocol: ${what}`,
-      OTHER_SERVER,
+      this.otherServer,
     );
   }
 
@@ -242,7 +246,7 @@ export class MailboxClient {
     if (!isObject(welcome)) throw new WireError("welcome is not an object");
     const error = notice(welcome.error);
     if (error !== "") {
-      throw new ConnectionFailed(`the server ${this.#server} refuses: ${error}`, OTHER_SERVER);
+      throw new ConnectionFailed(`the server ${this.#server} refuses: ${error}`, this.otherServer);
     }
     const required = welcome["permission-required"];
     const methods: unknown[] = isObject(required)
@@ -255,7 +259,7 @@ export class MailboxClient {
       throw new ConnectionFailed(
         `the server ${this.#server} requires a permission of a kind that dcsend does not ` +
           `support: ${names}`,
-        OTHER_SERVER,
+        this.otherServer,
       );
     }
     this.motd = notice(welcome.motd);
@@ -331,7 +335,7 @@ export class MailboxClient {
       );
     }
     const shown = notice(error) || "an error without a text";
-    return new ConnectionFailed(`the server ${this.#server} reports: ${shown}`, OTHER_SERVER);
+    return new ConnectionFailed(`the server ${this.#server} reports: ${shown}`, this.otherServer);
   }
 
   /** Set the state of a new socket. */

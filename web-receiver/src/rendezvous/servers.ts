@@ -119,6 +119,6 @@ function refusal(text: string, why: string): UsageError {
   const shown = printable(text.slice(0, 80) + (text.length > 80 ? "…" : ""));
   return new UsageError(
     `'${shown}' names no rendezvous server: ${why}`,
-    "write wss://HOST/v1, a host name, public, or none",
+    "write HOST or HOST:PORT of a server with TLS (wss:), or public",
   );
 }

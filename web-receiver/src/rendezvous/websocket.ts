@@ -8,7 +8,7 @@
  */
 import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import { type MailboxClient, OTHER_SERVER } from "./mailbox.ts";
+import type { MailboxClient } from "./mailbox.ts";
 import type { Server } from "./servers.ts";
 import { MAX_TEXT } from "./wire.ts";
 
@@ -79,7 +79,7 @@ export class SocketConversation {
       socket = this.#owner.newSocket(this.#url);
     } catch {
       const reason = `the browser does not let this page connect to the server ${this.#name}`;
-      this.#owner.failed(new ConnectionFailed(reason, OTHER_SERVER));
+      this.#owner.failed(new ConnectionFailed(reason, this.#protocol.otherServer));
       return;
     }
     this.#socket = socket;
@@ -116,7 +116,10 @@ export class SocketConversation {
     this.#isOpen = true;
     const welcome = Math.min(WELCOME, this.#owner.timeout);
     this.#after(welcome, "welcome", () => {
-      this.#lost(`is silent: no welcome after ${welcome} s`, `try again, or ${OTHER_SERVER}`);
+      this.#lost(
+        `is silent: no welcome after ${welcome} s`,
+        `try again, or ${this.#protocol.otherServer}`,
+      );
     });
     const texts = this.#protocol.connect();
     const { ready } = this.#owner;
@@ -159,7 +162,7 @@ export class SocketConversation {
 
   #closed(): void {
     if (this.#isOpen) {
-      this.#lost("has closed the connection", `try again, or ${OTHER_SERVER}`);
+      this.#lost("has closed the connection", `try again, or ${this.#protocol.otherServer}`);
     } else if (this.#url.startsWith(`ws://${globalThis.location?.host}/`)) {
       // The mailbox of the terminal that has served the page, over plain http.
       const hint = "open the new link, or scan the new QR code: the dcsend of this page has ended";
@@ -173,16 +176,22 @@ export class SocketConversation {
         // Such a server is in the local network, for which Chromium asks for a permission.
         first = "allow this page to use the local network, ";
       }
-      this.#lost("can't be reached", `${first}check the network, or ${OTHER_SERVER}`);
+      this.#lost("can't be reached", `${first}check the network, or ${this.#protocol.otherServer}`);
     }
   }
 
   #late(): void {
     const { timeout } = this.#owner;
     if (this.#isOpen) {
-      this.#lost(`is slow: no mailbox after ${timeout} s`, `try again, or ${OTHER_SERVER}`);
+      this.#lost(
+        `is slow: no mailbox after ${timeout} s`,
+        `try again, or ${this.#protocol.otherServer}`,
+      );
     } else {
-      this.#lost(`does not answer within ${timeout} s`, `check the network, or ${OTHER_SERVER}`);
+      this.#lost(
+        `does not answer within ${timeout} s`,
+        `check the network, or ${this.#protocol.otherServer}`,
+      );
     }
   }
 

@@ -145,7 +145,7 @@ export function peerCancelled(reason: CancelReason, message: string): DcsendErro
         `the other side stopped; it reports: ${detail || "nothing arrived in time"}`,
       );
     case "interrupted":
-      return new PeerRefused("the other side cancelled", "start it again there for a new code");
+      return new PeerRefused("the other side cancelled");
     default:
       return new PeerRefused(`the other side stopped: ${detail || reason}`);
   }
