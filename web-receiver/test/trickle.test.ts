@@ -164,7 +164,9 @@ test("an attempt without any pair of candidates ends 3 s after the candidates ar
   expect(state.is).toBe("pending");
   peer.find(null);
   await vi.advanceTimersByTimeAsync(3001);
-  expect(String(state.error)).toContain("IPv4 addresses only, and the browser found no such address here");
+  expect(String(state.error)).toContain(
+    "IPv4 addresses only, and the browser found no such address here",
+  );
 });
 
 const NAME = "candidate:1 1 udp 2130706431 380b337f.local 40000 typ host";
@@ -226,7 +228,9 @@ test("an attempt that the other side has given up ends with the reason of this s
   await vi.advanceTimersByTimeAsync(0);
   trickle.refused("this machine has IPv6 only");
   await vi.advanceTimersByTimeAsync(0);
-  expect(String(state.error)).toContain("IPv4 addresses only, and the browser found no such address here");
+  expect(String(state.error)).toContain(
+    "IPv4 addresses only, and the browser found no such address here",
+  );
   expect(peer.isClosed).toBe(true);
 });
 

@@ -196,7 +196,8 @@ function mutual(anew: string, networks = false): readonly Situation[] {
     },
     {
       applies: isApart,
-      message: "the other side has FAMILY addresses only, and the browser found no such address here",
+      message:
+        "the other side has FAMILY addresses only, and the browser found no such address here",
       hint: `${relay}, on the side with IPv6 only`,
     },
     {

@@ -157,9 +157,7 @@ abstract class Side {
     const phase: Phase = { side: this.#own, number: this.#next };
     const sent = this.#sentCandidates + candidates(items);
     if (!fits(phase, items) || sent > MAX_CANDIDATES) {
-      throw new LocalProtocolError(
-        `these items do not belong in the message ${phaseName(phase)}`,
-      );
+      throw new LocalProtocolError(`these items do not belong in the message ${phaseName(phase)}`);
     }
     if (phase.number >= MAX_PHASES) {
       throw new LocalProtocolError(`there are no more than ${MAX_PHASES} messages`);
