@@ -13,6 +13,8 @@ __all__ = ["obey", "obey_json"]
 
 _SHOWN: Final = 40
 "Characters of a wrong line that are repeated."
+_LONGEST: Final = 200
+"Characters of a line of JSON; so it can't be nested too deep for the parser."
 _COMMANDS: Final = "type /limit 1M or /limit off; a message that begins with / is typed as //"
 _FORM: Final = 'write {"limit": 1000000} or {"limit": null}'
 
@@ -53,8 +55,8 @@ def obey_json(line: str, limit: RateLimit) -> str:
     if not line.strip():
         return ""
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = json.loads(line) if len(line) <= _LONGEST else None
+    except ValueError:
         value = None
     wrong = UsageError(f"no command: {printable(line.strip()[:_SHOWN])}", _FORM)
     if not isinstance(value, dict) or list(value) != ["limit"]:
