@@ -169,7 +169,7 @@ async def test_person_stops_in_the_middle(
     await page.until("failed")
     assert await page.problem() == "interrupted"
     shown = (await page.text("#files")).replace("\u00a0", " ")
-    assert re.fullmatch(r"film\s+not verified: stopped at \d+\.\d MB of 300\.0 MB", shown)
+    assert re.fullmatch(r"film\s+not verified: stopped at [\d.]+ [kM]B of 300\.0 MB", shown)
     assert (await asyncio.to_thread(program.end)).status == 7
     assert not saved_whole(page.tab.downloads, film)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 from typing import Final
 
 import pytest
 
 from dcsend.dtls.certificate import Certificate
-from dcsend.errors import AuthenticationFailed
+from dcsend.errors import AuthenticationFailed, CodeUsed
 from dcsend.ice.connection import IceConnection
 from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
@@ -69,7 +70,10 @@ async def test_new_try_follows_one_that_was_cancelled_at_any_point(
         attempt.cancel()
         await asyncio.wait({attempt})
         del attempt  # and with it the last reference to its tasks
-        await here.dial(port=number)
+        states = {dial.connection.dtls.state for dial in here.listener.dials}
+        # The listener may have accepted the first one, on some versions of Python after few turns.
+        with contextlib.suppress(*[CodeUsed] if states & {"connected", "closed"} else []):
+            await here.dial(port=number)
     gc.collect()
     assert not caplog.records
 

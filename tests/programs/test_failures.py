@@ -76,7 +76,7 @@ def test_dialer_after_the_end_of_the_run_reports_that_the_code_may_be_used(
     late = stage.receive(sender.code, tmp_path / "second", "--connect-timeout", "1").end()
     assert (late.status, late.fatal["kind"]) == (5, "connection")
     assert "no answer" in late.fatal["message"]
-    assert "has another device used the code?" in late.fatal["hint"]
+    assert "if another device has used this one" in late.fatal["hint"]
 
 
 async def test_used_code_is_reported_and_the_first_dialer_undisturbed(
