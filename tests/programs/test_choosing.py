@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import Stage, tree
+from tests.support.processes import Program, Stage, tree
 
 
 @pytest.fixture
@@ -41,18 +41,24 @@ def test_only_what_is_chosen_is_received(stage: Stage, tmp_path: Path, source: P
     )
 
 
-def test_question_about_existing_files_is_about_the_chosen_ones(
-    stage: Stage, tmp_path: Path, source: Path
-) -> None:
-    kept = tmp_path / "in" / "photos"
+def choosing_beside_old_files(stage: Stage, kept: Path, source: Path) -> tuple[Program, Program]:
+    """Return both sides when the receiver is asked what to choose; two of the files exist."""
     kept.mkdir(parents=True)
     (kept / "a").write_text("old")
     (kept / "b").write_text("old")
     sender = stage.send(source)
-    receiver = stage.run("receive", sender.code, "-o", tmp_path / "in", terminal=True)
+    receiver = stage.run("receive", sender.code, "-o", kept.parent, terminal=True)
     receiver.until_shown(b"[o/r/s/n/c, l lists all] ")
     receiver.write(b"c\n")
     receiver.until_shown(b"!NAME:")
+    return sender, receiver
+
+
+def test_question_about_existing_files_is_about_the_chosen_ones(
+    stage: Stage, tmp_path: Path, source: Path
+) -> None:
+    kept = tmp_path / "in" / "photos"
+    sender, receiver = choosing_beside_old_files(stage, kept, source)
     receiver.write(b"photos/a,photos/c\n")
     receiver.until_shown(b"1 file exists in ")
     receiver.until_shown(b"[o/r/s/n/c, l lists all] ", 2)
@@ -71,14 +77,7 @@ def test_question_about_existing_files_is_about_the_chosen_ones(
 
 def test_policy_is_for_the_chosen_files(stage: Stage, tmp_path: Path, source: Path) -> None:
     kept = tmp_path / "in" / "photos"
-    kept.mkdir(parents=True)
-    (kept / "a").write_text("old")
-    (kept / "b").write_text("old")
-    sender = stage.send(source)
-    receiver = stage.run("receive", sender.code, "-o", tmp_path / "in", terminal=True)
-    receiver.until_shown(b"[o/r/s/n/c, l lists all] ")
-    receiver.write(b"c\n")
-    receiver.until_shown(b"!NAME:")
+    sender, receiver = choosing_beside_old_files(stage, kept, source)
     receiver.write(b"photos/a\n")
     receiver.until_shown(b"[o/r/s/n/c, l lists all] ", 2)
     receiver.write(b"o\n")
