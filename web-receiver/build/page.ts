@@ -1,7 +1,7 @@
 /**
  * The Vite plugin that makes the build one html file, which sends no requests but WebSockets.
  *
- * The page's script, which is also that of its workers, is deflated, in base 85. src/unpack.ts,
+ * The page's script, which is also that of its workers, is deflated, in septets. src/unpack.ts,
  * uncompressed, inflates and runs it; the policy has the hash of the result, so no other script can
  * run. Without that the page would have 154 KB, a tenth of it the SHA-256 of hash-wasm.
  */
@@ -10,6 +10,8 @@ import { resolve } from "node:path";
 import { inflateSync } from "node:zlib";
 import { zlibAsync } from "@gfx/zopfli";
 import { build, type Plugin, type Rolldown } from "vite";
+import { decode } from "../src/septets.ts";
+import { encode } from "./septets.ts";
 
 /** File beside the page: the sorted names of the packages that it contains code of, in JSON. */
 const LIBRARIES = "libraries.json";
@@ -147,26 +149,11 @@ function packages(modules: readonly string[]): string[] {
   return [...new Set(names)].sort();
 }
 
-/**
- * Return the script deflated, in base 85: each four bytes, in network byte order, are five digits of
- * the characters # to x without <, which could end the element. Padded with zero bytes, which follow
- * their number. Base 64 would be 6 % longer, and zlib's deflate 5 %.
- */
+/** Return the script deflated, as text of septets. Zlib's deflate would be 5 % longer. */
 async function packed(script: string): Promise<string> {
   const deflated = await zlibAsync(Buffer.from(script), { numiterations: ITERATIONS });
-  if (inflateSync(deflated).toString() !== script) throw new Error("the script was packed wrongly");
-  const padding = -deflated.length & 3;
-  const bytes = Buffer.concat([deflated, Buffer.alloc(padding)]);
-  let text = String(padding);
-  for (let at = 0; at < bytes.length; at += 4) {
-    const digits = [0, 0, 0, 0, 0];
-    let value = bytes.readUInt32BE(at);
-    for (let place = 4; place >= 0; place--) {
-      digits[place] = value % 85;
-      value = Math.floor(value / 85);
-    }
-    text += String.fromCharCode(...digits.map((digit) => (digit === 25 ? 120 : 35 + digit)));
-  }
+  const text = encode(deflated);
+  if (inflateSync(decode(text)).toString() !== script) throw new Error("packed wrongly");
   return text;
 }
 

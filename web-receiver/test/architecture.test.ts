@@ -31,6 +31,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "entry.ts": "leaves",
   "errors.ts": "leaves",
   "printable.ts": "leaves",
+  "septets.ts": "unpack",
   "unpack.ts": "unpack",
 };
 
