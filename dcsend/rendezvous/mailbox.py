@@ -175,6 +175,11 @@ class MailboxClient:
         return self._replayed
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether own messages are on their way, and `close` is too early before `is_current`."""
+        return bool(self._own) and self._opened and not self._replayed
+
+    @property
     def _is_in_order(self) -> bool:
         """Whether the next message comes after all earlier ones: a joiner begins with b0.
 

@@ -220,12 +220,14 @@ class ServerMailbox:
         if self._task is None or self._is_closing:
             return
         self._is_closing = True
-        texts = self._protocol.close(mood)
-        self._is_released = bool(texts) and self._outgoing is not None
-        self._put(texts)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSING):
+                    while self._protocol.is_waiting and self._outgoing is not None:
+                        await self._changed()
+                    texts = self._protocol.close(mood)
+                    self._is_released = bool(texts) and self._outgoing is not None
+                    self._put(texts)
                     while texts and self._outgoing is not None and not self._protocol.is_closed:
                         await self._changed()
         finally:

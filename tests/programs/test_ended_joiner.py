@@ -16,8 +16,8 @@ from tests.support.round_trips import Client, relayed
 
 PATIENT: Final = """
 from dcsend import ending
-from dcsend.session import finding
-ending.LIMIT, finding._GUESS = 30.0, 20.0
+from dcsend.session import conclusion, finding
+ending.LIMIT, conclusion._ORDERLY, finding._GUESS = 40.0, 30.0, 20.0
 """
 "A program that is ended has a second, in which a busy machine may not make the round trips."
 

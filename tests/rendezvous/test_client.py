@@ -263,6 +263,30 @@ async def test_close_ends_within_a_second_with_a_server_that_does_not_confirm_it
             await mailbox.next()
 
 
+async def test_message_that_is_added_just_before_the_close_is_sent() -> None:
+    received: list[str] = []
+    ended = asyncio.Event()
+
+    async def script(socket: web.WebSocketResponse) -> None:
+        for text in (WELCOME, CLAIMED, '{"type":"message","side":"x","phase":"a0","body":""}'):
+            await socket.send_str(text)
+        async for message in socket:
+            received.append(json.loads(message.data)["type"])
+            if received[-1] == "add":
+                await socket.send_str('{"type":"pong","pong":1}')
+            elif received[-1] == "close":
+                await socket.send_str('{"type":"closed"}')
+        ended.set()
+
+    async with scripted_server(script) as server:
+        mailbox = await join(server, "7")
+        assert await mailbox.posted() == ("a0", b"")
+        mailbox.add("b0", b"guess")
+        await mailbox.close("happy")
+        await ended.wait()
+    assert received == ["bind", "claim", "open", "ping", "add", "release", "close"]
+
+
 async def test_cancelled_join_leaves_no_connection() -> None:
     bound = asyncio.Event()
     ended = asyncio.Event()
