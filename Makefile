@@ -49,8 +49,9 @@ types-%: # of the package on another system
 fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTING.md
 	@sh scripts/fuzz.sh $(TARGET) $(SECONDS)
 
-faults: venv ## make every call on a file fail once, on both sides; write docs/faults.md; 15 minutes
-	$(PY) -m tests.faults $(if $(PART),--part $(PART))
+faults: venv ## make every call on a file fail once, and kill 1000 programs; write docs/faults.md; an hour
+	$(if $(filter kills,$(PART)),,$(PY) -m tests.faults $(if $(PART),--part $(PART)))
+	$(if $(filter-out kills,$(PART)),,$(PY) -m tests.kills)
 
 powercuts: venv tools ## cut the power of receiving disks 1000 times; write docs/powercuts.md; 20 minutes, continues
 	$(PY) -m tests.powercuts

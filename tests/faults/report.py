@@ -9,7 +9,10 @@ from typing import Final
 from tests.faults.calls import ERRORS, LASTING
 from tests.faults.table import ANY, Result
 
-__all__ = ["Results", "write"]
+__all__ = ["KILLS", "Results", "write"]
+
+KILLS: Final = "## Programs that are killed\n"
+"The last section of the report, which `tests.kills` writes."
 
 _TEXT: Final = """\
 # When calls on files fail
@@ -99,7 +102,9 @@ class Results:
 
 
 def write(path: Path, results: Results, part: int) -> None:
-    """Write the report of *results*, of each *part*-th case."""
+    """Write the report of *results*, of each *part*-th case; the section on kills stays."""
+    _, heading, rest = path.read_text(encoding="utf-8").partition(KILLS)
+    kills = f"\n{heading}{rest}" if heading else ""
     few = f" This run made each {part}th case (`make faults PART={part}`)." if part > 1 else ""
     kinds = {key.split(" | ")[2].split(",")[0] for key in results.rows()} - {ANY}
     path.write_text(
@@ -118,6 +123,7 @@ def write(path: Path, results: Results, part: int) -> None:
                 f"{error} of {'every call' if kinds == tuple(ERRORS) else ', '.join(kinds)}"
                 for error, kinds in LASTING.items()
             ),
-        ),
+        )
+        + kills,
         encoding="utf-8",
     )
