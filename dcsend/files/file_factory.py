@@ -11,7 +11,7 @@ from dcsend.files.disk import ends_run
 from dcsend.files.folder import Folder, Tree
 from dcsend.files.incoming_file import IncomingFile
 from dcsend.files.manifest import manifest_id
-from dcsend.files.names import PART_SUFFIX, safe_path
+from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, safe_path
 from dcsend.files.part import PartFile, PartOfThisRun, remove_stale
 from dcsend.files.present import KeptFile, copy_into_part
 from dcsend.files.sink import Plan
@@ -64,12 +64,17 @@ class FileFactory:
         self._tmpfiles.recheck_folders()
 
     def remove_stale_parts(self, numbers: Iterable[int]) -> None:
-        """Remove the parts of these entries that an earlier run has left, as far as possible."""
+        """Remove the parts of these entries that an earlier run has left, as far as possible.
+
+        A journal without a part is removed, too.
+        """
         for number in numbers:
             *parents, name = safe_path(self._entries.path(number))
             try:
                 with contextlib.suppress(DestinationError):
-                    remove_stale(self._tree.folder(tuple(parents)), name, self._own_parts)
+                    folder = self._tree.folder(tuple(parents))
+                    remove_stale(folder, name, self._own_parts)
+                    folder.remove(folder.beside(name, JOURNAL_SUFFIX))
             except OSError as error:
                 if ends_run(error):
                     raise

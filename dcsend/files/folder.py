@@ -30,6 +30,7 @@ from dcsend.files.disk import (
     explain,
     sync,
 )
+from dcsend.files.exclusive import rename_exclusive
 from dcsend.files.names import MAX_COMPONENT, beside
 from dcsend.files.planned_folders import PlannedFolders
 from dcsend.printable import printable
@@ -142,22 +143,22 @@ class Folder:
         Raises:
             FileExistsError: *new* exists.
         """
-        if self.fd is None:
-            self._rename_by_path(old, new)
+        if os.name == "nt":
+            os.rename(self._at(old), self._at(new))  # Windows never renames over a file
             return
-        try:
-            os.link(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd, follow_symlinks=False)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            if ends_run(error):
+        # FAT and some network file systems have no hard links, and others, among them drivers in
+        # user space, no exclusive rename. The errors differ between them.
+        for rename in (self._rename_exclusively, self._link_and_remove):
+            try:
+                rename(old, new)
+            except FileExistsError:
                 raise
-            # FAT and some network file systems have no hard links; the error differs between them.
-            self._rename_over_reservation(old, new)
-        else:
-            # The file has its final name; if the old one stays, this is no failure.
-            with contextlib.suppress(OSError):
-                self.remove(old)
+            except OSError as error:
+                if ends_run(error):
+                    raise
+            else:
+                return
+        self._rename_over_reservation(old, new)
 
     def symlink(self, target: str, name: str) -> None:
         """Create a symbolic link.
@@ -248,14 +249,25 @@ class Folder:
     def _at(self, name: str) -> str:
         return name if self.fd is not None else self.path_of(name)
 
-    def _rename_by_path(self, old: str, new: str) -> None:
-        if os.name == "nt":
-            os.rename(self._at(old), self._at(new))  # Windows never renames over a file
-            return
-        self._rename_over_reservation(old, new)
+    def _rename_exclusively(self, old: str, new: str) -> None:
+        rename_exclusive(self._at(old), self._at(new), self.fd)
+
+    def _link_and_remove(self, old: str, new: str) -> None:
+        os.link(
+            self._at(old),
+            self._at(new),
+            src_dir_fd=self.fd,
+            dst_dir_fd=self.fd,
+            follow_symlinks=False,
+        )
+        # The file has its final name; if the old one stays, this is no failure. After a kill both
+        # stay: `planning` finds the old one.
+        with contextlib.suppress(OSError):
+            self.remove(old)
 
     def _rename_over_reservation(self, old: str, new: str) -> None:
-        # An empty file reserves the name, so that renaming replaces nothing else.
+        # An empty file reserves the name, so that renaming replaces nothing else. After a kill it
+        # stays.
         close_quietly(self.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         try:
             self.replace(old, new)

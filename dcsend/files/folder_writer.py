@@ -80,7 +80,7 @@ class FolderWriter:
         self._entries = entries
         self._existing = existing
         self._stale: Sequence[int] = plan.stale
-        "Entries whose parts of an earlier run are removed before the first write."
+        "See `Plan.stale`; removed before the first write."
         self._placed = PlacedFiles(collisions) if existing is Existing.OVERWRITE else None
         self._queue = CommitQueue(existing, self._placed, max_group, file_system_sync)
         # After `fsync` of a file without a name, some file systems do not keep its size.
@@ -113,8 +113,7 @@ class FolderWriter:
         """
         ends = sum(isinstance(operation, End) for operation in portion)
         self._factory.begin_portion(many=ends >= MANY)
-        stale, self._stale = self._stale, ()
-        self._factory.remove_stale_parts(stale)
+        self._remove_stale()
         self._limit_unsynced()
         self._compare_checked()
         for operation in portion:
@@ -139,6 +138,7 @@ class FolderWriter:
             DestinationLost: the disk is full or gone.
             OSError: an error that belongs to no entry.
         """
+        self._remove_stale()
         self._compare_checked(wait=True)
         for number in list(self._open):
             error = DestinationError(f"{self.table.name(number)}: its end was not received")
@@ -153,6 +153,10 @@ class FolderWriter:
         for number in links:
             self._make(number)
         self._finish_folders(folders)
+
+    def _remove_stale(self) -> None:
+        stale, self._stale = self._stale, ()
+        self._factory.remove_stale_parts(stale)
 
     def commit_all(self) -> None:
         """Wait until all complete files have their names for good."""

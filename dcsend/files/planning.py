@@ -18,10 +18,21 @@ from typing import Final
 
 from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import DestinationError
+from dcsend.files.folder import identity
 from dcsend.files.forbidden import ForbiddenPlaces
 from dcsend.files.intake import MAX_TEXT
+from dcsend.files.journal import wants_journal
 from dcsend.files.name_collisions import NameCollisions
-from dcsend.files.names import MAX_COMPONENT, RefusedLink, UnsafeName, safe_path, safe_target
+from dcsend.files.names import (
+    JOURNAL_SUFFIX,
+    MAX_COMPONENT,
+    PART_SUFFIX,
+    RefusedLink,
+    UnsafeName,
+    beside,
+    safe_path,
+    safe_target,
+)
 from dcsend.files.present import Present
 from dcsend.files.resuming import FoundPart, find_parts
 from dcsend.files.room import check_room, nearest_existing
@@ -81,6 +92,8 @@ def plan_folder(
         kept = file.size if file.size == entries.size(number) else 0
         found[number] = FoundPart(file.size, kept, [(file.size, file.hasher.hexdigest())])
     stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders, found)
+    if not refusal:
+        stale += survey.ended
     parts = dict(sorted(found.items()))
     return Plan(survey.skip, survey.last_notes(), stale, parts, survey.taken, refusal, known)
 
@@ -211,6 +224,8 @@ class _Survey:
         self._root = str(root)
         self._existing = existing
         self._index = index
+        self.ended: list[int] = []
+        "Numbers of the entries of which an earlier run has left something beside the file."
         self._taken: list[str] = []
         "Names of the first existing files, safe to show."
         self.taken = array("q")
@@ -243,12 +258,13 @@ class _Survey:
             return
         if self._is_there(number, entry, parts, status):
             self.skip[number] = "same"
+            self._note_ended(number, entry, parts, status)
             return
         self.taken.append(number)
         if len(self._taken) < _MAX_TAKEN:
             self._taken.append(printable(entry.path))
         if self._existing is Existing.SKIP and entry.kind is not Kind.DIRECTORY:
-            self._skip(number, entry.path)
+            self._skip(number, entry, parts, status)
 
     def _is_there(
         self, number: int, entry: Entry, parts: tuple[str, ...], status: os.stat_result
@@ -258,14 +274,38 @@ class _Survey:
             return False
         return self._present.agrees(number, entry, os.path.join(self._root, *parts), status)
 
-    def _skip(self, number: int, path: str) -> None:
+    def _note_ended(
+        self, number: int, entry: Entry, parts: tuple[str, ...], status: os.stat_result
+    ) -> None:
+        """Note what a run leaves that is killed just after it has given a file its final name.
+
+        Either the part, which is another name of this file, or a journal without a part.
+        """
+        part = journal = None
+        if status.st_nlink > 1:
+            part = self._beside(parts, PART_SUFFIX)
+        if wants_journal(entry) and self._beside(parts, PART_SUFFIX) is None:
+            journal = self._beside(parts, JOURNAL_SUFFIX)
+        if journal is not None or (part is not None and identity(part) == identity(status)):
+            self.ended.append(number)
+
+    def _beside(self, parts: tuple[str, ...], suffix: str) -> os.stat_result | None:
+        try:
+            return os.lstat(os.path.join(self._root, *parts[:-1], beside(parts[-1], suffix)))
+        except OSError:
+            return None
+
+    def _skip(
+        self, number: int, entry: Entry, parts: tuple[str, ...], status: os.stat_result
+    ) -> None:
         """Skip an existing file, unless it is the file of another entry of this manifest."""
         other = self._collisions.mistaken_for(number)
         if other is None:
             self.skip[number] = "exists"
+            self._note_ended(number, entry, parts, status)
         else:
             why = f"not received: {printable(other)} has the same name here; --rename keeps both"
-            self._refuse(number, "unsafe", path, why)
+            self._refuse(number, "unsafe", entry.path, why)
 
     def _checked(self, number: int, entry: Entry) -> tuple[str, ...]:
         """Return the components of the path of an entry that can be saved.

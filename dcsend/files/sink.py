@@ -67,7 +67,8 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     "Lines for the user, safe to show."
     stale: list[int] = field(default_factory=list)
-    "Entries whose parts of an earlier run are removed first, to make room."
+    """Entries whose parts of an earlier run are removed first: to make room, or because the file
+    has its final name."""
     parts: Mapping[int, FoundPart] = field(default_factory=dict)
     "Parts of earlier runs that are continued, and those of `present`, by number of the entry."
     taken: Sequence[int] = ()

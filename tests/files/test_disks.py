@@ -20,7 +20,7 @@ from dcsend.files.folder import HELD_OPEN
 from dcsend.files.manifest import scan
 from dcsend.files.sink import Outcome
 from dcsend.files.source import FileSource
-from tests.support.disks import MakeDisk, odd_disk
+from tests.support.disks import NO_EXCLUSIVE, MakeDisk, odd_disk
 from tests.support.processes import Stage, stage
 from tests.support.sinks import finished, receive, sink_on, statuses, tree, whole
 
@@ -49,8 +49,8 @@ ASCII = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
     ],
 )
 def test_error_of_one_file_fails_that_file_only(odd_disk: MakeDisk, refused: str) -> None:
-    # Without hard links each file has one rename.
-    disk = odd_disk("link=EPERM", refused)
+    # Without hard links and exclusive renames each file has one rename.
+    disk = odd_disk("link=EPERM", NO_EXCLUSIVE, refused)
     sink = sink_on(disk.path)
     outcomes = receive(sink, *((f"f{n}", b"x") for n in range(5)))
     assert sorted(finished(sink, outcomes).values()) == ["failed", *["ok"] * 4]
@@ -62,7 +62,7 @@ def test_error_of_one_file_fails_that_file_only(odd_disk: MakeDisk, refused: str
 def test_part_that_can_not_be_removed_does_not_fail_a_placed_file(
     odd_disk: MakeDisk,
 ) -> None:
-    disk = odd_disk("unlink=EIO@1")
+    disk = odd_disk("unlink=EIO@1", NO_EXCLUSIVE)
     sink = sink_on(disk.path)
     assert finished(sink, receive(sink, ("f", b"x"))) == {0: "ok"}
     assert (disk.path / "out/f").read_bytes() == b"x"
@@ -79,7 +79,7 @@ def test_part_that_can_not_be_removed_does_not_fail_a_placed_file(
     ],
 )
 def test_disk_that_is_full_or_gone_ends_the_run(odd_disk: MakeDisk, refused: str) -> None:
-    disk = odd_disk("link=EPERM", refused)
+    disk = odd_disk("link=EPERM", NO_EXCLUSIVE, refused)
     sink = sink_on(disk.path)
     sink.plan([Entry(f"f{n}", size=1) for n in range(6)])
     ends: list[Outcome] = []

@@ -15,7 +15,7 @@ from dcsend.entry import Entry, Existing, Kind
 from dcsend.errors import DestinationError
 from dcsend.files.syncing import MANY
 from tests.files.test_sink_disk import small_disk
-from tests.support.disks import FAT, SMB, MakeDisk, need_root, odd_disk
+from tests.support.disks import FAT, NO_EXCLUSIVE, SMB, MakeDisk, need_root, odd_disk
 from tests.support.sinks import finished, receive, sink_on, statuses, tree, whole
 
 pytestmark = pytest.mark.full
@@ -26,8 +26,11 @@ __all__ = ["odd_disk", "small_disk"]
 @pytest.mark.parametrize("count", [1, MANY], ids=["one", "many"])
 @pytest.mark.parametrize(
     "refused",
-    [FAT, SMB, ("chmod=ENOSYS", "link=EACCES", "fsync=EOPNOTSUPP"), ("link=EXDEV",)],
-    ids=["FAT", "SMB", "others", "no links"],
+    [
+        *(FAT, SMB, (*FAT, NO_EXCLUSIVE), ("link=EXDEV", NO_EXCLUSIVE), (NO_EXCLUSIVE,)),
+        ("chmod=ENOSYS", "link=EACCES", "fsync=EOPNOTSUPP", "exclusive=ENOSYS"),
+    ],
+    ids=["FAT", "SMB", "FAT in user space", "no links", "NFS", "others"],
 )
 def test_file_is_saved_where_permissions_time_and_links_are_not_supported(
     odd_disk: MakeDisk, refused: tuple[str, ...], count: int
@@ -38,6 +41,14 @@ def test_file_is_saved_where_permissions_time_and_links_are_not_supported(
     outcomes = sink.apply([one for n in range(count) for one in whole(n, b"x")])
     assert set(finished(sink, outcomes).values()) == {"ok"}
     assert tree(disk.path) == {"out": None} | {f"out/f{n}": b"x" for n in range(count)}
+
+
+def test_no_name_is_reserved_where_a_rename_can_replace_nothing(odd_disk: MakeDisk) -> None:
+    """A run that is killed would leave an empty file, which `--skip` takes for a complete one."""
+    disk = odd_disk(*FAT, "create=EACCES@2")
+    sink = sink_on(disk.path)
+    assert statuses(receive(sink, ("f", b"x"))) == ["ok"]
+    assert tree(disk.path / "out") == {"f": b"x"}
 
 
 def test_holes_are_written_as_zeros_where_a_file_can_not_be_made_longer(

@@ -11,6 +11,7 @@ import pytest
 
 from dcsend.content import Data
 from dcsend.entry import Entry, Existing, Kind
+from dcsend.files.journal import MIN_SIZE
 from tests.support.sinks import MakeSink, make_sink, receive, statuses, tree, whole
 
 if sys.platform != "win32":
@@ -128,15 +129,25 @@ def test_file_that_appears_during_the_transfer_is_kept(
     assert tree(tmp_path / "out") == {"f": b"other"}
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        ("os.link",),
+        ("dcsend.files.folder.rename_exclusive",),
+        ("os.link", "dcsend.files.folder.rename_exclusive"),
+    ],
+    ids=["no links", "no exclusive rename", "neither"],
+)
 def test_disk_without_hard_links_still_never_replaces(
-    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_sink: MakeSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
 ) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
-        raise OSError(errno.EPERM, "no links here")
+        raise OSError(errno.EPERM, "not here")
 
     sink = make_sink()
     sink.plan([Entry("f", size=1), Entry("g", size=1)])
-    monkeypatch.setattr("os.link", refuse)
+    for name in refused:
+        monkeypatch.setattr(name, refuse)
     assert statuses(sink.apply(whole(0, b"x"))) == ["ok"]
     (tmp_path / "out/g").write_bytes(b"other")
     assert statuses(sink.apply(whole(1, b"y"))) == ["failed"]
@@ -144,6 +155,39 @@ def test_disk_without_hard_links_still_never_replaces(
 
 
 # Parts of other runs.
+
+
+@pytest.mark.parametrize("left", [{"part"}, {"part", "journal"}, {"journal"}], ids=" ".join)
+def test_what_a_run_has_left_that_was_killed_after_the_rename_is_removed(
+    make_sink: MakeSink, tmp_path: Path, left: set[str]
+) -> None:
+    """Without an exclusive rename the part is another name of the file for a moment."""
+    content = bytes(MIN_SIZE)
+    final = tmp_path / "out/f"
+    assert statuses(receive(make_sink(), ("f", content))) == ["ok"]
+    if "part" in left:
+        os.link(final, tmp_path / "out/f.dcsend-part")
+    if "journal" in left:
+        (tmp_path / "out/f.dcsend-journal").write_text("{}\n")
+    sink = make_sink(Existing.SKIP)
+    assert sink.plan([Entry("f", size=len(content))]).skip == {0: "exists"}
+    assert len(os.listdir(tmp_path / "out")) == 1 + len(left), "planning changes nothing"
+    sink.finish()
+    assert tree(tmp_path / "out") == {"f": content}
+
+
+def test_part_of_another_file_stays_beside_a_file_that_is_skipped(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/f").write_bytes(b"x")
+    os.link(tmp_path / "out/f", tmp_path / "other name")
+    for suffix in ("part", "journal"):
+        (tmp_path / f"out/f.dcsend-{suffix}").write_bytes(b"y")
+    sink = make_sink(Existing.SKIP)
+    assert sink.plan([Entry("f", size=MIN_SIZE)]).skip == {0: "exists"}
+    sink.finish()
+    assert len(os.listdir(tmp_path / "out")) == 3
 
 
 def test_stale_part_and_journal_are_started_anew(make_sink: MakeSink, tmp_path: Path) -> None:

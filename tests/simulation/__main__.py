@@ -18,10 +18,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", metavar="A..B", help="only these; nothing is written")
     parser.add_argument("--planted", choices=DEFECTS, default="", help="stops when it is found")
+    parser.add_argument("--processes", type=int, metavar="N", help="in place of all processors")
     parser.add_argument("--show", action="store_true", help="print each step")
     options = parser.parse_args()
     if options.seeds is None:
-        return _all()
+        return _all(options.processes)
     first, _, last = options.seeds.partition("..")
     seeds = range(int(first), int(last or first) + 1)
     began, runs, failed = time.monotonic(), 0, 0
@@ -53,11 +54,11 @@ def _print(seed: int, result: Result, defect: str = "") -> None:
         sys.stdout.flush()
 
 
-def _all() -> int:
-    """Carry out all seeds that have not been, on every processor, and write the report."""
+def _all(processes: int | None) -> int:
+    """Carry out all seeds that have not been, and write the report; None: on every processor."""
     record = Record()
     seeds = range(record.next, ALL + 1)
-    with multiprocessing.Pool() as pool:
+    with multiprocessing.Pool(processes) as pool:
         for seed, (result, seconds) in zip(seeds, pool.imap(_timed, seeds, 50), strict=True):
             record.add(seed, result, seconds)
             _print(seed, result)

@@ -66,7 +66,7 @@ class Checks:
 
     def __init__(self, plan: Plan, clock: Callable[[], float], log: Log) -> None:
         self.faults: list[str] = []
-        self.disk = Disk(2, clock, self._named)
+        self.disk = Disk(2, clock, self._named, exclusive=plan.exclusive)
         "Of the receiver."
         self._plan = plan
         self._clock = clock
@@ -153,7 +153,7 @@ class Checks:
             return
         content = self._plan.files.get(path.removeprefix("/out/"))
         if not inode.content and self._failed:
-            return  # where a hard link fails, an empty file reserves the name for a moment
+            return  # where all else fails, an empty file reserves the name for a moment
         if content is None or inode.content != content:
             self.fault(f"a wrong file gets the name {path}")
         elif inode.durable != content:
@@ -223,10 +223,7 @@ class Checks:
                 f"{receiver.tally.bytes} bytes were written, not {expected}, of which "
                 f"{receiver.resumed} were there"
             )
-        # A process that is killed while it renames a part leaves two names of one file.
-        left = [
-            path for path, inode in self.disk.files() if path.endswith(_OWN[0]) and inode.links == 1
-        ]
+        left = [path for path, _ in self.disk.files() if path.endswith(_OWN)]
         if left:
             self.fault(f"{left} stay after a success")
 

@@ -104,6 +104,7 @@ class Disk:
         number: of the device.
         clock: seconds of the simulation.
         on_name: called with each path that gets a name.
+        exclusive: whether it has a rename that replaces nothing.
     """
 
     def __init__(
@@ -111,8 +112,11 @@ class Disk:
         number: int,
         clock: Callable[[], float],
         on_name: Callable[[str, Inode], None] = lambda path, inode: None,
+        *,
+        exclusive: bool = True,
     ) -> None:
         self.number = number
+        self.exclusive = exclusive
         self._clock = clock
         self._on_name = on_name
         self._last = 1

@@ -56,6 +56,8 @@ class Plan:
     portion: int
     trials: int
     "Runs with faults; after them come runs without."
+    exclusive: bool
+    "Whether the disk of the receiver has a rename that replaces nothing; all have hard links."
 
 
 def plan(rng: random.Random) -> Plan:
@@ -85,6 +87,7 @@ def plan(rng: random.Random) -> Plan:
         block=rng.choice((4 << 10, 8 << 10, 13_000)),
         portion=rng.choice((1, 16 << 10, 256 << 10)),
         trials=rng.choice((0, 1, 1, 2, 2, 3, 4)),
+        exclusive=rng.random() < 0.5,
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 from dcsend.files import (
     committing,
     directory_sink,  # noqa: F401 - loads all of them
+    folder,
     folder_writer,
     interval_sync,
     journal,
@@ -219,6 +220,7 @@ def _seams() -> Iterator[tuple[Any, str, object]]:
             yield module, "os", SYSTEM
     yield journal, "open", open_stream
     yield locking, "fcntl", FCNTL
+    yield folder, "rename_exclusive", SYSTEM.rename_exclusive
     yield planning, "check_root", lambda root, on_trial: None
     yield planning, "nearest_existing", _nearest_existing
     yield room, "nearest_existing", _nearest_existing

@@ -226,6 +226,18 @@ class _System:
         _disk().change((folder, name, inode))
 
     @staticmethod
+    def rename_exclusive(old: str, new: str, folder: int | None) -> None:
+        """As `exclusive.rename_exclusive`."""
+        _call("rename", new, folder)
+        if not _disk().exclusive:
+            raise fault(errno.EINVAL)
+        inode, (above, before) = _inode(old, folder), _place(old, folder)
+        _, name = _place(new, folder)
+        if name in above.names:
+            raise fault(errno.EEXIST)
+        _disk().change((above, before, None), (above, name, inode))
+
+    @staticmethod
     def replace(
         old: _Path, new: _Path, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
     ) -> None:

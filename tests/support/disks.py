@@ -16,9 +16,11 @@ import pytest
 
 from tests.support.odd_disk import Rules
 
-__all__ = ["FAT", "SMB", "MakeDisk", "OddDisk", "need_root", "odd_disk"]
+__all__ = ["FAT", "NO_EXCLUSIVE", "SMB", "MakeDisk", "OddDisk", "need_root", "odd_disk"]
 
 FAT: Final = ("chmod=EPERM", "link=EPERM", "symlink=EPERM", "utime=EPERM", "fsync=EINVAL")
+NO_EXCLUSIVE: Final = "exclusive=EINVAL"
+"No rename that replaces nothing: NFS, and most drivers in user space."
 SMB: Final = ("chmod=EACCES", "link=EOPNOTSUPP", "symlink=EOPNOTSUPP", "lengthen=EPERM")
 
 

@@ -109,7 +109,7 @@ class Disk:
             29: lambda at, _: b"",
             30: lambda at, _: self._checked("fsync", b""),
             35: self._create,
-            45: self._rename,
+            45: self._rename2,
         }
 
     def serve(self, fd: int) -> None:
@@ -259,14 +259,17 @@ class Disk:
     def _rename(self, at: int, rest: bytes) -> bytes:
         self._check("rename")
         (to,) = struct.unpack_from("<Q", rest)
-        # rename2 has flags and four bytes of padding before the names.
-        old, new = rest[8:].lstrip(b"\0").split(b"\0")[:2]
+        old, new = rest[8:].split(b"\0")[:2]
         folder, target = self._nodes[at], self._nodes[to]
         node = self._find(folder, old)
         del folder.inside[self._key(old)]
         target.inside[self._key(new)] = (new, node)
         self._ids[(to, new)] = self._ids.pop((at, old), node.number)
         return b""
+
+    def _rename2(self, at: int, rest: bytes) -> bytes:
+        self._check("exclusive")  # the system has compared the names, and uses this with flags only
+        return self._rename(at, rest[:8] + rest[16:])  # without the flags
 
     def _link(self, at: int, rest: bytes) -> bytes:
         self._check("link")
