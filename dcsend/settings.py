@@ -67,7 +67,8 @@ class Settings:
     Args:
         code: Code or link of a listener to dial; empty to listen. Contains the secret, so it is not
             in repr().
-        port: UDP port to listen on or dial from, and TCP port of the page; 0 for random ports.
+        port: UDP port to listen on or dial from, and TCP port of the page; 0 for a random one,
+            and for the page the port of the last run if it is free.
         addresses: IP addresses for the code in place of those of the interfaces, e.g. with port
             forwarding.
         signal: `sdp` if the listener can't be reached, and for TURN.

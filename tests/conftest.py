@@ -167,7 +167,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 _FOREIGN = (
-    *("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
+    *("NO_COLOR", "FORCE_COLOR", "XDG_CONFIG_HOME", "XDG_DATA_HOME"),
     *("COLUMNS", "LINES"),  # pytest-xdist sets the first
 )
 "Variables that change what a program shows or where it keeps things."
@@ -194,6 +194,9 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _home: Path) -> None:
     monkeypatch.setenv("DCSEND_NO_MDNS", "1")
     monkeypatch.setenv("DCSEND_NO_PAGE", "1")
     monkeypatch.setenv("DCSEND_NO_INHIBIT", "1")
+    # Each page has a port, and so an origin, of its own: nothing can be kept below a file.
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(Path(__file__).resolve()))
     monkeypatch.setenv("HOME", str(_home))
     monkeypatch.setenv("USERPROFILE", str(_home))
 

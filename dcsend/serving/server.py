@@ -1,8 +1,8 @@
 """The HTTP server of the page, and of the mailbox of a short code.
 
 Imported after the code is shown, because aiohttp takes 200 ms. Untrusted clients can use a bounded
-amount of memory and time: the number of connections is limited, and each has one request and a
-deadline. A WebSocket has no deadline here: its handler has one.
+amount of memory and time: the numbers of connections and of requests a second are limited, and each
+connection has one request and a deadline. A WebSocket has no deadline here: its handler has one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 
 from aiohttp import WSMsgType, web
 
+from dcsend.serving.budget import RATE, Budget
 from dcsend.serving.page import Page
 from dcsend.serving.places import Place, Places
 from dcsend.serving.port import BACKLOG
@@ -118,6 +119,7 @@ class PageServer:
         max_connections: connections that may be open at one time.
         max_sockets: WebSockets that may be open at one time.
         lifetime: seconds until a connection that is not a WebSocket is closed.
+        rate: requests that are answered in a second; further ones wait.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class PageServer:
         max_connections: int = MAX_CONNECTIONS,
         max_sockets: int = MAX_SOCKETS,
         lifetime: float = LIFETIME,
+        rate: float = RATE,
     ) -> None:
         self._page = _Responses(page) if page is not None else None
         self._mailbox = mailbox
@@ -135,6 +138,7 @@ class PageServer:
         self.places = Places(max_connections)
         "Those of the connections."
         self._lifetime = lifetime
+        self._budget = Budget(rate)
         # A handler is cancelled with its connection, so that none outlives the run.
         self._manager = web.Server(self._respond, handler_cancellation=True)
         self._servers: list[asyncio.Server] = []
@@ -174,6 +178,7 @@ class PageServer:
         return _PageConnection(self, self._manager)
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        await self._budget.turn(request.remote or "")
         if request.method not in ("GET", "HEAD"):
             return _refuse(405, {"Allow": "GET, HEAD"})
         if request.path == MAILBOX and self._mailbox is not None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import UsageError
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from dcsend.serving.server import PageServer, WebSocket
 
 __all__ = ["Hosting", "hosting", "page_hosts"]
+
+logger = logging.getLogger(__name__)
 
 _NO_PAGE: Final = "dcsend:"
 "The base of a link that opens nothing, but that `receive` and `--to` take."
@@ -92,6 +96,8 @@ class Hosting:
         self._starting: asyncio.Task[None] | None = None
         self._mailbox: LocalMailbox | None = None
         self._serves_mailbox = settings.uses_mdns
+        self._keeps_port = False
+        "Whether the page is served at the port of the last run if it is free, and by the next run."
         if settings.page and not settings.page_url and not settings.relay_only:
             from dcsend.serving.page import read_page
 
@@ -99,7 +105,20 @@ class Hosting:
         if self._page is not None or self._serves_mailbox:
             from dcsend.serving.port import listen
 
-            self._sockets = listen(settings.port)
+            self._keeps_port = self._page is not None and not settings.port
+            self._sockets = self._listen_again() if self._keeps_port else listen(settings.port)
+
+    def _listen_again(self) -> list[socket.socket]:
+        """Return sockets on the port of the last page, or on a random one."""
+        from dcsend.serving.last_port import last_port
+        from dcsend.serving.port import listen
+
+        if port := last_port():
+            try:
+                return listen(port)
+            except UsageError as exc:
+                logger.debug("another port than that of the last page: %s", exc.message)
+        return listen()
 
     def links(self, code: DialCode, names: Mapping[str, str]) -> tuple[Link, ...]:
         """Return links that open the page with *code*: one for each network, the best first.
@@ -184,6 +203,10 @@ class Hosting:
             mailbox = self._serve_mailbox if self._serves_mailbox else None
             self._server = server_class(self._page, mailbox)
             await self._server.start(self._sockets)
+            if self._keeps_port:
+                from dcsend.serving.last_port import remember
+
+                await worker.run(partial(remember, self._sockets[0].getsockname()[1]))
         except Exception as exc:  # noqa: BLE001 - the code can be used without a page
             reason = system_reason(exc, str(exc))
             hint = "install dcsend again, with its dependencies; the code itself still works"

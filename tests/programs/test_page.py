@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -124,6 +125,46 @@ def test_chosen_port_is_that_of_the_code_and_of_the_page(stage: Stage, note: Pat
         number = found.getsockname()[1]
     sender = stage.send(note, "--port", str(number))
     assert place(sender)[1] == decode(sender.code).port == number
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let programs keep the port of the page; return the file for it."""
+    for name in ("XDG_STATE_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path / "state"))
+    return tmp_path / "state" / "dcsend" / "page-port"
+
+
+def kept(program: Program, state: Path) -> int:
+    """Return the port of a program's page when it is kept for the next run."""
+    port = place(program)[1]
+    deadline = time.monotonic() + PATIENCE
+    while not state.exists() or state.read_text() != f"{port}\n":
+        assert time.monotonic() < deadline
+        time.sleep(0.02)  # nothing reports it
+    return port
+
+
+def test_next_page_is_served_at_the_port_of_the_last_one_if_it_is_free(
+    note: Path, state: Path
+) -> None:
+    with Stage() as stage:
+        first = kept(stage.send(note), state)
+        second = kept(stage.send(note), state)
+        assert first != second
+    with Stage() as stage:
+        sender = stage.send(note)
+        assert place(sender)[1] == second
+        assert fetch(*place(sender))[0] == 200
+
+
+def test_chosen_port_is_not_kept(note: Path, state: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        number = found.getsockname()[1]
+    with Stage() as stage:
+        sender = stage.send(note, "--port", str(number))
+        assert fetch(*place(sender))[0] == 200
+    assert not state.exists()
 
 
 def failed(*arguments: str) -> Ended:

@@ -34,10 +34,17 @@ class Client:
         """Open a connection without sending anything."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
-    async def raw(self, request: bytes, host: str = "127.0.0.1") -> bytes:
-        """Send *request* and return all bytes until the server closes."""
+    async def raw(self, request: bytes, host: str = "127.0.0.1", source: str = "") -> bytes:
+        """Send *request* and return all bytes until the server closes.
+
+        Args:
+            request: bytes to send.
+            host: address of the server.
+            source: address of this client; empty for any.
+        """
+        local = (source, 0) if source else None
         async with asyncio.timeout(PATIENCE):
-            reader, writer = await asyncio.open_connection(host, self.port)
+            reader, writer = await asyncio.open_connection(host, self.port, local_addr=local)
             try:
                 writer.write(request)
                 return await reader.read()

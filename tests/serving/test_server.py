@@ -9,13 +9,15 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
 
+from dcsend.serving.budget import RATE
 from dcsend.serving.page import Page
 from dcsend.serving.port import listen
-from dcsend.serving.server import MAX_CONNECTIONS, PageServer
+from dcsend.serving.server import LIFETIME, MAX_CONNECTIONS, PageServer
 from tests.serving.client import PATIENCE, Client, until
 from tests.serving.sample_page import HTML, PAGE, POLICY
 
@@ -275,6 +277,36 @@ async def test_number_of_silent_connections_is_limited() -> None:
     for writer in writers:
         writer.close()
     server.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, loopback has one address")
+async def test_flood_of_requests_is_answered_slowly_and_keeps_no_other_client_out(
+    client: Client,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    answered = 0
+    started = clock()
+
+    async def flood() -> None:
+        nonlocal answered
+        while True:
+            with contextlib.suppress(ConnectionError):  # its place was given to another one
+                if (await client.raw(request)).startswith(b"HTTP/1.1 200"):
+                    answered += 1
+
+    clients = [asyncio.create_task(flood()) for _ in range(2 * MAX_CONNECTIONS)]
+    try:
+        await until(lambda: answered > RATE)  # the first second's are used up
+        for _ in range(3):
+            asked = clock()
+            assert (await client.raw(request, source="127.0.0.2")).startswith(b"HTTP/1.1 200")
+            assert clock() - asked < LIFETIME / 2
+    finally:
+        for task in clients:
+            task.cancel()
+        await asyncio.wait(clients)
+    assert answered <= RATE * (clock() - started + 1)
 
 
 async def test_connection_before_the_server_starts_is_served_later() -> None:
