@@ -118,7 +118,7 @@ def _named(arguments: Sequence[str]) -> str:
     """Return the command of a command line whose error does not name it."""
     names = {one.callback.__name__ for one in app.registered_commands if one.callback}
     first = arguments[0] if arguments else ""
-    return " ".join(["dcsend", *([first] if first in names else implied(first))])
+    return " ".join(["dcsend", *([first] if first in names else implied(arguments))])
 
 
 def _wants_events(arguments: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import typer
@@ -29,7 +30,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401 - click's classes, which typer does not export
         """Look up a command: first by its name, then an existing path, then a code."""
         if args[0] not in self.commands:
-            args = [*implied(args[0]), *args]
+            args = [*implied(args), *args]
         if args[0] not in {*self.commands, "help"}:
             from difflib import get_close_matches
 
@@ -48,11 +49,13 @@ class Commands(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-def implied(first: str) -> list[str]:
-    """Return the command for a path or a code; empty if *first* is neither."""
+def implied(arguments: Sequence[str]) -> list[str]:
+    """Return the command for a path or a code; empty if *arguments* begin with neither."""
+    first = arguments[0] if arguments else ""
     if first == STDIO or os.path.lexists(os.path.expanduser(first)):
         return ["send"]
-    if first.startswith("@") or resembles_any_code(first):
+    words = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    if first.startswith("@") or resembles_any_code(first) or _is_code(joined(words)):
         return ["receive"]
     return []
 

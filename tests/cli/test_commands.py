@@ -38,6 +38,13 @@ def test_code_is_received_whatever_it_stands_in(arguments: list[str]) -> None:
     assert outcome(*arguments) == EXPIRED
 
 
+@pytest.mark.parametrize("command", [["receive"], []], ids=["receive", "no command"])
+def test_short_code_with_spaces_is_received(command: list[str]) -> None:
+    status, _, err = run(*command, "7", "walrus", "umbrella", "--no-mdns", "-y")
+    assert status == 2
+    assert "a short code needs a server or this network" in err
+
+
 def test_code_in_a_file_is_received_without_a_command(tmp_path: Path) -> None:
     (tmp_path / "code").write_text(OLD_CODE)
     assert outcome(f"@{tmp_path / 'code'}", "-y") == EXPIRED
