@@ -122,8 +122,9 @@ def run_receive(settings: Settings, options: DisplayOptions) -> int:
             stage.show,
             stage.display.decide if asks else _accept,
             ask=stage.ask,
-            confirm=stage.confirm,
-            enter=stage.entering(_canonical, _completed),
+            # One keyboard: its next line would answer the question about an offer.
+            confirm=None if settings.keep and asks else stage.confirm,
+            enter=None if settings.keep else stage.entering(_canonical, _completed),
             lines=stage.lines,
             limit=stage.limit,
             interrupt=stage.interrupt,

@@ -13,10 +13,13 @@ from pathlib import Path
 
 from dcsend.entry import Existing
 
-__all__ = ["DEFAULT_STUN", "SECOND_STUN", "STDIO", "Deadlines", "Settings", "Signal"]
+__all__ = ["DEFAULT_STUN", "MIN_FREE", "SECOND_STUN", "STDIO", "Deadlines", "Settings", "Signal"]
 
 STDIO = "-"
 "As a source, standard input; as a destination, standard output."
+
+MIN_FREE = 1_000_000_000
+"Bytes of the disk that a receiver that stays leaves free, unless the user has chosen a number."
 
 DEFAULT_STUN = ("stun:stun.l.google.com:19302",)
 """The most used public STUN server, and the default of the Pion demo and of aiortc. It receives no
@@ -98,7 +101,8 @@ class Settings:
         words: Number of words of a new short code, 2 to 8.
         times: Number of receivers that the side that sends serves with one code, at once or one
             after the other, until they have everything; None for any number until the code expires.
-        at_once: Number of these that can be connected at once; others wait.
+        at_once: Number of these, or of the senders of `keep`, that can be connected at once; others
+            wait.
         own_code: Words that the user has chosen for the first short code, with a number in front of
             them or without; empty for new ones.
         relay_only: Use relayed addresses only, so that the peer does not get the addresses of this
@@ -117,6 +121,13 @@ class Settings:
             file if a single file is offered; with a slash at its end it is always a folder.
         existing: What to do about existing files: `Existing.REFUSE` refuses the offer, unless the
             user is asked and decides otherwise.
+        keep: Stay after a sender has ended, and receive from others with the same code, at once or
+            one after the other, until the code expires or the run is ended. Existing files stay;
+            `existing` is `RENAME` or `SKIP`.
+        max_total: Bytes that a run with `keep` accepts of all senders together; None for no limit.
+            Each entry counts as 4096 at least.
+        max_peer: The same for one offer.
+        min_free: Bytes of the disk that a run with `keep` leaves free.
         skip_same: Do not receive files that are there already with the same size and time, and of
             files that have grown, with `existing` to overwrite, only the rest.
         checksum: With `skip_same`, compare the digests of files of the same size, not the times;
@@ -173,6 +184,10 @@ class Settings:
     # Saving
     output: str = "."
     existing: Existing = Existing.REFUSE
+    keep: bool = False
+    max_total: int | None = None
+    max_peer: int | None = None
+    min_free: int = MIN_FREE
     skip_same: bool = False
     checksum: bool = False
 
@@ -194,9 +209,14 @@ class Settings:
         return bool(self.server) or self.uses_mdns
 
     @property
+    def peers(self) -> int | None:
+        """Number of peers that the code is for; None for any number."""
+        return None if self.keep else self.times
+
+    @property
     def places(self) -> int:
         """Number of peers that can be connected at once with the code."""
-        return self.at_once if self.times is None else min(self.at_once, self.times)
+        return self.at_once if self.peers is None else min(self.at_once, self.peers)
 
     @property
     def uses_mdns(self) -> bool:

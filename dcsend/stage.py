@@ -306,6 +306,7 @@ def _display(
         options.qr,
         verbose=options.verbose,
         sends=sends,
+        keeps=settings.keep,
         dials=bool(settings.code),
         hosted=bool(settings.page_url),
         long=options.long,

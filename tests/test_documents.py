@@ -14,7 +14,7 @@ import typer
 
 from dcsend import errors
 from dcsend.cli import app
-from dcsend.session.events import OfReceiver
+from dcsend.session.events import OfPeer
 from tests.test_public_api import EVENTS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -212,12 +212,12 @@ def test_events_and_their_fields_are_those_of_the_program() -> None:
         for name in re.findall(r"`(\w+)`", names):
             table[name] = set(re.findall(r"`(\w+)`", fields))
     assert set(table) == {event.event for event in EVENTS}
-    several = section(read("docs/json.md"), "Several receivers")
+    several = section(read("docs/json.md"), "Several peers")
     for event in EVENTS:
         names_of_event = set(event.as_json())
-        if isinstance(event, OfReceiver):
-            names_of_event.remove("receiver")
-            assert "`receiver`" in several
+        if isinstance(event, OfPeer):
+            names_of_event.remove(event.role)
+            assert f"`{event.role}`" in several
         assert names_of_event <= table[event.event], event.event
 
 

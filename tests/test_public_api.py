@@ -273,6 +273,8 @@ EVENTS: list[dcsend.Event] = [
     dcsend.FileFinished("a", "ok", 3),
     dcsend.ReceiverFinished(7, 3, 1.5, 0, ERROR),
     dcsend.OfReceiver(2, dcsend.Progressed(1, 10, 4.0)),
+    dcsend.SenderFinished(7, 3, 1.5, 0, ERROR),
+    dcsend.OfSender(2, dcsend.Progressed(1, 10, 4.0)),
     dcsend.Warned("silent", "nothing"),
     dcsend.Failed(ERROR),
     dcsend.Finished(ok=True, exit=0, bytes=3, seconds=1.0),
@@ -286,8 +288,8 @@ def test_every_event_is_in_the_list() -> None:
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
 def test_event_has_the_fields_that_json_has(event: dcsend.Event) -> None:
     fields = event.as_json()
-    if isinstance(event, dcsend.OfReceiver):
-        assert fields.pop("receiver") == event.number
+    if isinstance(event, dcsend.OfPeer):
+        assert fields.pop(event.role) == event.number
         event = cast(dcsend.Event, event.inner)
     for name, value in fields.items():
         mine = getattr(event, name)

@@ -220,7 +220,7 @@ EPILOG = (
 "End of the help of `send`, `receive` and `chat`; *others* are variables with another name."
 
 
-OF_LISTENER = ("address", "qr_file", "times")
+OF_LISTENER = ("address", "keep", "qr_file", "times")
 """Parameters that a side refuses if it dials a code: the other side would get other addresses than
 the user expects, or a file would be missing. All others only concern a code that is shown, and are
 accepted."""

@@ -9,9 +9,10 @@ from dcsend.entry import Existing
 from dcsend.errors import UsageError
 from dcsend.settings import Signal
 
-__all__ = ["by_descriptions", "one_of", "parse_duration", "parse_times"]
+__all__ = ["by_descriptions", "one_of", "parse_duration", "parse_size", "parse_times"]
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SIZES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _LONGEST = 30 * 86400
 "Seconds, the validity of the certificate."
 
@@ -30,6 +31,22 @@ def parse_duration(text: str, *, zero: bool = False) -> float:
     if not (1 <= seconds <= _LONGEST or (zero and match and not seconds)):
         raise UsageError(f"{text!r} is not a time", "write 90s, 10m, 1h or 2d; at most 30d")
     return seconds
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as `500M` or `1.5G`; decimal, as `--limit-rate`.
+
+    Raises:
+        UsageError: *text* is not a size.
+
+    >>> parse_size("10G"), parse_size("1.5k"), parse_size("0")
+    (10000000000, 1500, 0)
+    """
+    plain = text.strip().lower().removesuffix("b")
+    match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,12})?)\s*([kmgt]?)", plain, re.ASCII)
+    if not match:
+        raise UsageError(f"{text!r} is not a size", "write bytes, 500M, 10G or 1T")
+    return int(float(match[1]) * _SIZES[match[2]])
 
 
 def parse_times(text: str) -> int | None:

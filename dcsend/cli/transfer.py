@@ -17,6 +17,7 @@ from dcsend.cli.code_options import (
     short_code_settings,
 )
 from dcsend.cli.commands import behind, joined, rejoined
+from dcsend.cli.keeping import Keep, MaxPeer, MaxTotal, MinFree, expiry, keep_settings
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
@@ -247,6 +248,10 @@ def receive(
     checksum: Annotated[
         bool, option("--checksum", help="As --skip-same, but compare content, not times.")
     ] = False,
+    keep: Keep = False,
+    max_total: MaxTotal = "",
+    max_peer: MaxPeer = "",
+    min_free: MinFree = "",
     dry_run: DryRun = False,
     server: Server = "",
     no_mdns: NoMdns = False,
@@ -299,6 +304,14 @@ def receive(
         has_short_codes = bool(named_server(server)) or not no_mdns
         one_way = not (dialed or two_codes or has_short_codes)
         servers = servers_of(context, stun, one_way=one_way)
+        staying = keep_settings(
+            context,
+            keep=keep,
+            dials=bool(dialed) or two_codes,
+            yes=yes,
+            sizes=(max_total, max_peer, min_free),
+        )
+        expires_in = expiry(context, expires, staying)
         settings = Settings(
             code=dialed,
             again=repeated(context),
@@ -307,7 +320,7 @@ def receive(
             signal=signal,
             stun=servers[0],
             turn=servers[1],
-            expires=parse_duration("1h" if dialed and not two_codes else expires),
+            expires=parse_duration("1h" if dialed and not two_codes else expires_in),
             connect_timeout=connect_timeout,
             reconnect=parse_duration(reconnect, zero=True),
             inhibit=not no_inhibit,
@@ -322,6 +335,7 @@ def receive(
             existing=one_of(given or policies),
             skip_same=skip_same or checksum,
             checksum=checksum,
+            **staying,
             dry_run=dry_run,
         )
         return run_receive(settings, options)

@@ -162,11 +162,11 @@ class CodeDisplay:
 
     @property
     def is_for_several(self) -> bool:
-        """Whether several receivers can use the dial code."""
+        """Whether several peers can use the dial code."""
         return self._dial is not None and self._dial.times != 1
 
     def stand_aside(self, redraw: Callable[[], None]) -> None:
-        """Draw no block until `return_with`: the rows of receivers are in its place.
+        """Draw no block until `return_with`: the rows of peers are in its place.
 
         Args:
             redraw: draws them, and `brief`, when a code has changed.
@@ -183,14 +183,15 @@ class CodeDisplay:
             self.announce_again(news)
 
     def brief(self, columns: int) -> list[str]:
-        """Return the rows by which another receiver can connect, or a question about codes."""
+        """Return the rows by which another peer can connect, or a question about codes."""
         if self._row is not None and (row := self._row("")):
             return [row]
         if self._dial is None or not self._has_short or self._is_suspended:
             return []
         if self._short is None:
             return [wording.clipped("for others: the next code follows", columns - 1)]
-        command = f"dcsend receive {self._short.code}"
+        verb = "receive" if self._dial.role == "sender" else "send PATH --to"
+        command = f"dcsend {verb} {self._short.code}"
         full = f"for others: {command}"
         return [full if len(full) < columns else wording.clipped(command, columns - 1)]
 

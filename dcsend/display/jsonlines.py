@@ -18,7 +18,7 @@ from dcsend.session.events import (
     FileFinished,
     Finished,
     ManifestKnown,
-    OfReceiver,
+    OfPeer,
     Progressed,
     TextExchanged,
 )
@@ -138,8 +138,8 @@ def _object(when: str, event: AnyEvent) -> dict[str, Any]:
 
 
 def _inner(event: AnyEvent) -> AnyEvent:
-    """Return an event without the number of its receiver."""
-    return event.inner if isinstance(event, OfReceiver) else event
+    """Return an event without the number of its peer."""
+    return event.inner if isinstance(event, OfPeer) else event
 
 
 def _is_long(event: AnyEvent) -> TypeGuard[ManifestKnown]:

@@ -50,11 +50,12 @@ def uses(event: CodeReady) -> str:
     """Return how often a dial code works.
 
     >>> when = __import__("datetime").datetime.now()
-    >>> [uses(CodeReady("", "", when, "", times=times)) for times in (1, 3, None)]
+    >>> [uses(CodeReady("", "", when, "sender", times=times)) for times in (1, 3, None)]
     ['works once', 'works for 3 receivers', 'works for any number of receivers']
     """
     if event.times is None:
-        return "works for any number of receivers"
+        who = "receivers" if event.role == "sender" else "senders"
+        return f"works for any number of {who}"
     return "works once" if event.times == 1 else f"works for {event.times} receivers"
 
 

@@ -15,7 +15,7 @@ from dcsend._version import __version__
 from dcsend.display.base import AnyEvent
 from dcsend.display.streams import Stream
 from dcsend.printable import printable
-from dcsend.session.events import Failed, OfReceiver, Progressed
+from dcsend.session.events import Failed, OfPeer, Progressed
 
 __all__ = ["log_event", "start_log"]
 
@@ -54,7 +54,7 @@ def start_log(stream: Stream) -> None:
 def log_event(event: AnyEvent) -> None:
     """Log the name of an event. Its values may be secret, such as the code."""
     match event:
-        case Progressed() | OfReceiver(inner=Progressed()):
+        case Progressed() | OfPeer(inner=Progressed()):
             pass
         case Failed():
             _LOGGER.debug("error: %s", event.error.message)

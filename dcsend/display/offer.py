@@ -50,7 +50,7 @@ class Question:
 
 
 def question(
-    manifest: ManifestKnown, accept: str, place: str, *, is_file: bool, departed: bool
+    manifest: ManifestKnown, accept: str, place: str, *, is_file: bool, explicit: str = ""
 ) -> Question:
     """Return the question about an offer.
 
@@ -59,8 +59,8 @@ def question(
         accept: the effect of a yes, as a question.
         place: the path of the destination, escaped.
         is_file: whether *place* is the path of the only offered file, not of a folder.
-        departed: whether a peer has left whose offer was asked about: Enter alone is then not
-            accepted as an answer, because it may be meant for the earlier question.
+        explicit: why Enter alone is not accepted as an answer, because it may be meant for an
+            earlier question; empty if it is.
     """
     taken = manifest.taken
     several = can_choose(manifest)
@@ -78,10 +78,9 @@ def question(
             f"{choose}or n to accept nothing now",
         )
     facts = _facts(manifest)
-    if departed:
-        why = "Enter alone does not count after a device has left"
+    if explicit:
         return Question(
-            facts, f"{accept} [y/n, {choice}] ", _YES | _DECLINES, f"type y or n: {why}"
+            facts, f"{accept} [y/n, {choice}] ", _YES | _DECLINES, f"type y or n: {explicit}"
         )
     prompt = f"{accept} [Y/n, {choice}] "
     return Question(facts, prompt, {"": True, **_YES, **_DECLINES}, "type y or n")

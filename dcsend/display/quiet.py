@@ -14,8 +14,8 @@ from dcsend.session.events import (
     Event,
     Failed,
     ManifestKnown,
-    OfReceiver,
-    ReceiverFinished,
+    OfPeer,
+    PeerFinished,
     ShortCodeOver,
     ShortCodeReady,
     TextExchanged,
@@ -89,8 +89,10 @@ class QuietDisplay(Display):
                 (self._out or self._err).line(event.text)
             case TextExchanged(sent=False, kind="snippet") if self._out:
                 show_snippet(self._out, event.text)
-            case OfReceiver(number, ReceiverFinished(error=DcsendError() as error)):
-                show_error(self._err, f"receiver {number}: {error.message}")
+            case OfPeer(number, PeerFinished(error=DcsendError() as error)):
+                show_error(self._err, f"{event.role} {number}: {error.message}")
+            case OfPeer(inner=TextExchanged(sent=False, kind="snippet", text=text)) if self._out:
+                show_snippet(self._out, text)
             case Failed() | ShortCodeOver():
                 show_error(self._err, event.error.message, event.error.hint)
             case Warned(kind="refused"):

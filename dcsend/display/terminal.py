@@ -10,27 +10,23 @@ import datetime
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dcsend.display import wording
 from dcsend.display.base import Display
-from dcsend.display.choosing import choose, show_list
 from dcsend.display.clipboard import COPIED, copy
 from dcsend.display.codes import CodeDisplay, CodeOptions
+from dcsend.display.deciding import Deciding, TerminalOptions
 from dcsend.display.file_lines import FileLines
 from dcsend.display.keyboard import Keyboard
-from dcsend.display.offer import Question, answer_of, can_choose, of_chosen, question
+from dcsend.display.peer_rows import PeerRows, describe_counts, describe_senders
 from dcsend.display.plan import describe_plan, list_offer
-from dcsend.display.qr import Request
 from dcsend.display.quiet import show_error, show_snippet
-from dcsend.display.receivers import ReceiverRows, describe_counts
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.transfer_rows import TransferRows
-from dcsend.entry import Chosen, Existing, Kind
-from dcsend.errors import DestinationError, UsageError
-from dcsend.listing import is_one_file
+from dcsend.entry import Chosen, Existing
+from dcsend.errors import DestinationError
 from dcsend.printable import format_size, printable
 from dcsend.session.events import (
     Arrived,
@@ -47,7 +43,7 @@ from dcsend.session.events import (
     Left,
     Limited,
     ManifestKnown,
-    OfReceiver,
+    OfPeer,
     Planned,
     Progressed,
     Reconnected,
@@ -66,34 +62,6 @@ __all__ = ["TerminalDisplay", "TerminalOptions"]
 
 _FEW: Final = 20
 "Number of files up to which each has a line; above, only files that are not ok have one."
-
-
-@dataclass(frozen=True, slots=True)
-class TerminalOptions:
-    """The options of a transfer that concern the display."""
-
-    qr: Request = "auto"
-    "`auto`, `half`, `full` or `none`."
-    verbose: bool = False
-    "Show keep-alive messages, and every file."
-    sends: bool = False
-    "Whether this side sends."
-    dials: bool = False
-    "Whether this side has entered a code."
-    long: bool = False
-    "Whether the dial code is shown beside a short code."
-    suggests_server: bool = True
-    "Whether a short code that works in this network only has a hint how it works in others."
-    hosted: bool = False
-    "Whether the page is hosted on a server; otherwise it is served to the local network only."
-    names_file: bool = False
-    "Whether `output` is the path of a file if a single file is offered."
-    dry_run: bool = False
-    "Whether nothing is transferred."
-    limit: float | None = None
-    "Limit of the rate at first, bytes per second; None for none."
-    output: str = "."
-    "Where this side saves; `-` for standard output, to which nothing else is then written."
 
 
 def _local_time() -> datetime.datetime:
@@ -125,11 +93,7 @@ class TerminalDisplay(Display):
         self._options = options
         self._keyboard = keyboard
         self._screen = Screen(err)
-        self._files = 0
-        self._saves_as = False
-        "Whether `output` is the path of the only offered file."
-        self._texts: frozenset[int] = frozenset()
-        "Hashes of the paths of text entries, of which there may be a million."
+        self._offer = Deciding(self._screen, err, keyboard, options, self._write)
         self._rows = TransferRows(
             self._screen, err, self._write, sends=options.sends, limit=options.limit
         )
@@ -137,13 +101,13 @@ class TerminalDisplay(Display):
             self._screen,
             err,
             # On a terminal the command has the code.
-            out if self._stdout_free and not (out.terminal and err.terminal) else None,
+            out if self._offer.saves and not (out.terminal and err.terminal) else None,
             CodeOptions(options.qr, options.hosted, options.long, options.suggests_server),
             clock,
         )
-        self._receivers = ReceiverRows(self._screen, err, self._codes, self._write)
-        self._departed = False
-        "Whether a peer has left before it was accepted."
+        self._peers = PeerRows(
+            self._screen, err, self._codes, self._write, show_text=self._show_text_of
+        )
         self._instead = ""
         "What precedes the prompt for an answer that replaces an offer."
         self._lines = FileLines(verbose=options.verbose)
@@ -166,7 +130,7 @@ class TerminalDisplay(Display):
                 self._codes.show(event)
             case DescriptionReady():
                 self._show_description(event)
-            case Arrived() | Left() | OfReceiver():
+            case Arrived() | Left() | OfPeer():
                 self._show_visitor(event)
             case Connected():
                 self._show_connection(event)
@@ -182,49 +146,11 @@ class TerminalDisplay(Display):
                 self._conclude(event)
 
     async def decide(self, manifest: ManifestKnown) -> bool | Existing | Chosen:
-        """Ask whether to accept; `l` lists all entries first; the end of input means `n`."""
-        if self._keyboard is None:
-            raise UsageError(
-                "can't ask whether to accept: standard input is not a terminal",
-                "add -y to accept every offer",
-            )
-        unwanted = frozenset[int]()
-        asked = self._asked(manifest)
-        while True:
-            answer = await self._ask(asked.prompt)
-            typed = "n" if answer is None else answer.strip().lower()
-            if typed in asked.answers:
-                return answer_of(asked.answers[typed], unwanted)
-            if typed in ("l", "list"):
-                await show_list(manifest, self._ask, self._screen.lines, self._err)
-            elif typed in ("c", "choose") and can_choose(manifest):
-                entries = manifest.entries
-                chosen = await choose(entries, self._ask, self._screen.lines, self._err)
-                if chosen is not None:
-                    unwanted = chosen
-                    asked = self._asked(of_chosen(manifest, unwanted))
-            else:
-                self._write(asked.reminder)
-
-    def _asked(self, manifest: ManifestKnown) -> Question:
-        """Return the question about an offer, and show what precedes it."""
-        names_file, departed = self._saves_as, self._departed
-        asked = question(
-            manifest, self._question(), self._place(), is_file=names_file, departed=departed
-        )
-        if asked.facts:
-            self._write(asked.facts)
-        return asked
-
-    async def _ask(self, text: str) -> str | None:
-        """Return the answer to a question; None at the end of input."""
-        self._screen.ask(text)
-        answer = await self._keyboard.ask() if self._keyboard is not None else None
-        if answer is None:
-            self._screen.clear()
-        else:
-            self._screen.answered()
-        return answer
+        """As `Deciding.decide`; the question is in the place of the rows of several senders."""
+        if not manifest.sender:
+            return await self._offer.decide(manifest)
+        with self._peers.asking():
+            return await self._offer.decide_about(manifest, self._peers.describe(manifest.sender))
 
     @property
     def prompt(self) -> CodePrompt | None:
@@ -239,7 +165,7 @@ class TerminalDisplay(Display):
                 self._screen,
                 self._err,
                 self._keyboard,
-                takes_codes=not self._options.sends,
+                takes_codes=not (self._options.sends or self._options.keeps),
             )
         return self._prompt
 
@@ -255,13 +181,13 @@ class TerminalDisplay(Display):
     def close(self) -> None:
         """Remove bars and status; idempotent."""
         self._rows.end()
-        self._receivers.end()
+        self._peers.end()
         self._screen.clear()
 
-    def _show_visitor(self, event: Arrived | Left | OfReceiver) -> None:
+    def _show_visitor(self, event: Arrived | Left | OfPeer) -> None:
         """Show a peer that connects, or one that leaves, whose question is withdrawn."""
-        if isinstance(event, OfReceiver):
-            self._receivers.show(event)
+        if isinstance(event, OfPeer):
+            self._peers.show(event)
             return
         if isinstance(event, Arrived):
             note = f"a device has connected with the code: {event.address}"
@@ -276,7 +202,7 @@ class TerminalDisplay(Display):
             news = [f"{event.address} {outcome}, and {self._codes.remaining}: {reason}"]
             if isinstance(event.error, DestinationError):
                 news.append(f"hint: {wording.sentence(event.error.hint)}")
-            self._departed = True
+            self._offer.depart()
             self._codes.announce_again(news)
 
     def _show_connection(self, event: Connected) -> None:
@@ -295,7 +221,7 @@ class TerminalDisplay(Display):
         else:
             self._write(f"{self._instead}give this code to the other side:")
         both = self._out.terminal and self._err.terminal
-        if self._stdout_free and not both:
+        if self._offer.saves and not both:
             self._out.line(event.text)
         self._screen.line("")
         self._screen.line(f"dcsend receive {event.text}" if offers else event.text)
@@ -313,24 +239,17 @@ class TerminalDisplay(Display):
 
     def _show_manifest(self, event: ManifestKnown | Planned) -> None:
         if isinstance(event, Planned):
-            for line in describe_plan(event, sends=self._options.sends, place=self._where()):
+            for line in describe_plan(event, sends=self._options.sends, place=self._offer.where):
                 self._write(line)
             return
         if self._codes.is_for_several:
             return  # it is shown with the code
-        self._files = event.files
+        self._offer.note(event)
         self._rows.expect(event.files)
-        self._saves_as = self._options.names_file and is_one_file(event.entries)
-        self._texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
         if self._options.dry_run and self._options.sends:
             self._screen.lines(list_offer(event, verbose=self._options.verbose))
             return
-        verb = "sending" if self._options.sends else "offered:"
-        self._write(f"{verb} {wording.describe_manifest(event)}")
-        if not self._options.sends and (hidden := wording.hidden_names(event.entries)):
-            self._write(hidden)
-        if not self._options.sends and (lost := wording.describe_left_out(event.left_out)):
-            self._write(lost)
+        self._offer.write(event, "sending" if self._options.sends else "offered:")
         if self._options.sends:
             waiting = "waiting for the other side to accept"
             if self._keyboard is None:
@@ -338,22 +257,9 @@ class TerminalDisplay(Display):
             else:
                 self._screen.status(f"{waiting}; what you type is sent as a message", typing=True)
 
-    def _question(self) -> str:
-        if not self._stdout_free:
-            return "accept and write it to standard output?"
-        if self._files and self._files == len(self._texts):
-            return "accept and show it?"
-        return f"accept and save {self._where()}?"
-
-    def _where(self) -> str:
-        return f"{'as' if self._saves_as else 'in'} {self._place()}"
-
-    def _place(self) -> str:
-        return printable(os.path.abspath(os.path.expanduser(self._options.output)))
-
     def _show_file(self, event: FileFinished) -> None:
         self._rows.end_file(event.path)
-        brief = self._files > _FEW or hash(event.path) in self._texts
+        brief = self._offer.files > _FEW or hash(event.path) in self._offer.texts
         if self._lines.shows(event, brief=brief):
             self._write(wording.describe_file(event))
 
@@ -364,7 +270,7 @@ class TerminalDisplay(Display):
             return
         text = printable(event.text)
         match event:
-            case TextExchanged(kind="snippet", sent=False) if self._stdout_free:
+            case TextExchanged(kind="snippet", sent=False) if self._offer.saves:
                 self.close()
                 if self._out.terminal:
                     self._screen.line("the other side sends a text:")
@@ -377,6 +283,13 @@ class TerminalDisplay(Display):
                 self._screen.line(f"keep-alive {'sent' if sent else 'received'}: {text}")
             case _:
                 pass
+
+    def _show_text_of(self, head: str, text: str) -> None:
+        """Show a text that one of several senders has sent."""
+        if self._out.terminal and self._err.terminal:
+            self._screen.lines([head, *(printable(line) for line in text.splitlines())])
+        else:
+            show_snippet(self._out, text)
 
     def _conclude(self, event: Warned | Failed | Finished) -> None:
         """Show a warning, an error, or the result."""
@@ -427,6 +340,9 @@ class TerminalDisplay(Display):
         if event.receivers is not None and any(event.receivers):
             self._write(describe_counts(event.receivers))
             return
+        if event.senders is not None:
+            self._write(describe_senders(event.senders))
+            return
         if not event.ok and not event.good:
             return
         lost = wording.describe_left_out(event.left_out)
@@ -434,11 +350,11 @@ class TerminalDisplay(Display):
             if lost and self._options.sends:  # a receiver has shown it below the offer
                 self._write(lost)
             return
-        self._write(wording.describe_result(event, self._texts))
+        self._write(wording.describe_result(event, self._offer.texts))
         if lost:
             self._write(lost)
         if event.saved or (event.role == "receiver" and wording.made(event)):
             # A renamed file has another path than `output`.
             names = (file.where for file in event.files if file.where)
-            place = f"as {printable(next(names))}" if self._saves_as else self._where()
+            place = f"as {printable(next(names))}" if self._offer.saves_as else self._offer.where
             self._screen.line(f"saved {place}")

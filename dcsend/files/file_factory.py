@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from dcsend.entry import Entry
+from dcsend.entry import Entry, Existing
 from dcsend.errors import DestinationError
 from dcsend.files.disk import ends_run
+from dcsend.files.final_names import candidate_names
 from dcsend.files.folder import Folder, Tree
 from dcsend.files.incoming_file import IncomingFile
+from dcsend.files.locking import PartLocked, locked_error
 from dcsend.files.manifest import manifest_id
 from dcsend.files.names import JOURNAL_SUFFIX, PART_SUFFIX, safe_path
 from dcsend.files.part import PartFile, PartOfThisRun, remove_stale
@@ -28,6 +30,8 @@ class FileFactory:
         tree: the chosen folder.
         entries: the manifest.
         plan: has the bytes of parts that are continued, and existing files.
+        existing: what to do about names that are taken; with `RENAME`, a file whose part another
+            transfer is writing gets a part of another name.
         commit_all: waits until all complete files have their names.
         tmpfiles: whether many small files are created without a name.
     """
@@ -37,6 +41,7 @@ class FileFactory:
         tree: Tree,
         entries: Entries,
         plan: Plan,
+        existing: Existing,
         commit_all: Callable[[], None],
         *,
         tmpfiles: bool,
@@ -44,6 +49,7 @@ class FileFactory:
         self._have = plan.have
         self._present = dict(plan.present)
         self._tree = tree
+        self._existing = existing
         self._entries = entries
         self._commit_all = commit_all
         self._many = False
@@ -126,7 +132,16 @@ class FileFactory:
             file = self._tmpfiles.create(folder, name, entry)
             if file is not None:
                 return file
-        return PartFile(folder, name, entry, self._manifest_id, self._own_parts, start)
+        names = iter([name]) if start else candidate_names(folder, name, self._existing)
+        for part_name in names:
+            try:
+                return PartFile(
+                    folder, name, entry, self._manifest_id, self._own_parts, start, part_name
+                )
+            except PartLocked:
+                if start or self._existing is not Existing.RENAME:
+                    raise
+        raise locked_error(name)
 
     def _manifest_id(self) -> str:
         if not self._manifest:

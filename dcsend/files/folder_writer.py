@@ -85,7 +85,9 @@ class FolderWriter:
         self._queue = CommitQueue(existing, self._placed, max_group, file_system_sync)
         # After `fsync` of a file without a name, some file systems do not keep its size.
         tmpfiles = file_system_sync is not None
-        self._factory = FileFactory(self._tree, entries, plan, self.commit_all, tmpfiles=tmpfiles)
+        self._factory = FileFactory(
+            self._tree, entries, plan, existing, self.commit_all, tmpfiles=tmpfiles
+        )
         self._checks = PartChecks(plan.have)
         self._open: dict[int, IncomingFile | KeptFile | TextIntake] = {}
         self._links = PlannedLinks(entries, index)

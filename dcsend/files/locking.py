@@ -12,10 +12,14 @@ from dcsend.printable import printable
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["has_locks", "locked_error", "try_lock"]
+__all__ = ["PartLocked", "has_locks", "locked_error", "try_lock"]
 
 _LOCKED: Final = (errno.EWOULDBLOCK, errno.EACCES)
 "Errors of a file that another process has locked."
+
+
+class PartLocked(DestinationError):
+    """Another transfer is writing a part."""
 
 
 def try_lock(fd: int) -> bool:
@@ -43,8 +47,8 @@ def has_locks(fd: int) -> bool:
     return True
 
 
-def locked_error(name: str) -> DestinationError:
-    """Return the error for a file that another run is receiving."""
-    return DestinationError(
+def locked_error(name: str) -> PartLocked:
+    """Return the error for a file that another run, or another transfer of this run, receives."""
+    return PartLocked(
         f"another dcsend is receiving {printable(name)} here", "wait for it, or end it"
     )

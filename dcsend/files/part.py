@@ -62,6 +62,8 @@ class PartFile(IncomingFile):
         manifest: returns the `manifest_id` of the transfer.
         own_parts: folded paths of the parts that this run is writing; updated here.
         start: bytes of an existing part that are kept; 0 to begin a new one.
+        part_name: the name whose part is written, if another transfer has that of *name*; only for
+            a new one, which a later run does not find.
 
     Raises:
         PartOfThisRun: this run is writing a part of this name.
@@ -83,12 +85,17 @@ class PartFile(IncomingFile):
         manifest: Callable[[], str],
         own_parts: set[str],
         start: int = 0,
+        part_name: str = "",
     ) -> None:
         # With read and write permission for the owner, so that an interrupted part can be opened
         # again; `finish` removes them. The system applies the umask.
         mode = (entry.mode & 0o777) | 0o600
-        fd = open_part(folder, name, start) if start else create_part(folder, name, mode, own_parts)
-        self._part = folder.beside(name, PART_SUFFIX)
+        fd = (
+            open_part(folder, name, start)
+            if start
+            else create_part(folder, part_name or name, mode, own_parts)
+        )
+        self._part = folder.beside(part_name or name, PART_SUFFIX)
         try:
             self._identity: Identity = identity(os.fstat(fd))
         except OSError:
@@ -113,7 +120,7 @@ class PartFile(IncomingFile):
             if start:
                 self._continue(start, mode)
             elif wants_journal(entry):
-                self._journal = Journal.create(folder, name, entry, manifest())
+                self._journal = Journal.create(folder, part_name or name, entry, manifest())
             if self._journal is not None:
                 self._interval_sync = IntervalSync(folder, fd, self._journal.descriptor, start)
         except (OSError, DestinationError):

@@ -85,7 +85,7 @@ def plan_folder(
         else:
             survey.examine(number, entry)
     refusal = survey.refusal()
-    found = find_parts(entries, survey.skip, str(root))
+    found = find_parts(entries, survey.skip, str(root), with_locked=existing is not Existing.RENAME)
     # With a refusal, the room is not known: it depends on the policy that is chosen instead.
     known = {} if refusal or present is None else present.compute(entries, found)
     for number, file in known.items():

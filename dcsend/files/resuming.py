@@ -47,7 +47,9 @@ class FoundPart(NamedTuple):
     "Some offsets, each with the SHA-256 of the bytes before it, in hex."
 
 
-def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, FoundPart]:
+def find_parts(
+    entries: Entries, skip: Container[int], root: str, *, with_locked: bool = True
+) -> dict[int, FoundPart]:
     """Return the part of each entry that can be continued.
 
     Opens nothing through a link below *root*, and changes nothing.
@@ -56,6 +58,8 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, F
         entries: the manifest.
         skip: numbers of the entries that are not received.
         root: the chosen folder.
+        with_locked: whether parts that another transfer is writing are among them, which can't be
+            opened.
     """
     found: dict[int, FoundPart] = {}
     walk = Walk(root)
@@ -73,7 +77,7 @@ def find_parts(entries: Entries, skip: Container[int], root: str) -> dict[int, F
             if folder is None or part is None:
                 continue
             points = find_points(folder, name, entries[number], part.st_size)
-            if points and _has_locks(folder, name):
+            if points and _has_locks(folder, name) and (with_locked or _is_free(folder, name)):
                 blocks: int | None = getattr(part, "st_blocks", None)  # not on Windows
                 stored = part.st_size if blocks is None else blocks * 512
                 digests = [(one.offset, one.sha256.hex()) for one in points if not one.start]
@@ -109,6 +113,18 @@ def _has_locks(folder: Folder, name: str) -> bool:
         return False
     with journal:
         return has_locks(journal.fileno())
+
+
+def _is_free(folder: Folder, name: str) -> bool:
+    """Return whether no other transfer is writing the part of *name*."""
+    try:
+        fd = folder.open(folder.beside(name, PART_SUFFIX), os.O_RDONLY | NONBLOCK)
+    except (OSError, DestinationError):
+        return False
+    try:
+        return try_lock(fd)
+    finally:
+        close_quietly(fd)
 
 
 class Walk:

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import re
+import secrets
 import sys
 from typing import Final
 
@@ -159,7 +160,8 @@ def _supports_tmpfiles(folder: Folder, name: str) -> bool:
     Raises:
         OSError: the disk is full or gone.
     """
-    part = folder.beside(name, PART_SUFFIX)
+    # Of no other transfer, which may be creating the part of the same name.
+    part = folder.beside(f"{name}~{secrets.token_hex(4)}", PART_SUFFIX)
     try:
         fd = open_tmpfile(folder, 0o600)
         try:

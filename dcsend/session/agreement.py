@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dcsend.entry import Chosen, Existing, Kind
 from dcsend.errors import PeerRefused
@@ -15,6 +15,9 @@ from dcsend.files.sink import Plan, Sink
 from dcsend.session.dry_run import DryRun, planned
 from dcsend.session.events import Emit, ManifestKnown, Warned
 from dcsend.settings import Settings
+
+if TYPE_CHECKING:
+    from dcsend.session.admission import Admission
 
 __all__ = ["Decide", "agree"]
 
@@ -44,6 +47,7 @@ async def agree(
     settings: Settings,
     run: _InThread,
     emit: Emit,
+    admission: Admission | None = None,
 ) -> tuple[Sink, Plan]:
     """Return what of an offer is received, and by which sink.
 
@@ -56,9 +60,11 @@ async def agree(
             is a dry run.
         run: runs a function in the disk thread.
         emit: gets notes on what is not received.
+        admission: of a receiver that stays; None for another one.
 
     Raises:
-        DestinationError: it can't be saved, or files exist and no policy was chosen.
+        DestinationError: it can't be saved, or files exist and no policy was chosen, or it exceeds
+            a limit.
         PeerRefused: *decide* has declined.
         DryRun: it is a dry run, and its result was emitted.
     """
@@ -72,6 +78,8 @@ async def agree(
         free = None if place is None else await run(partial(free_room, place))
         emit(planned(known, plan, existing, free))
         raise DryRun("a dry run: nothing was received")
+    if admission is not None:
+        await run(partial(admission.check, known.entries, plan))
     known_already = plan.skip.keys() | set(plan.taken)
     fresh = sum(
         kind is not Kind.DIRECTORY and number not in known_already
@@ -104,4 +112,6 @@ async def agree(
     logger.debug("%d entries, %d skipped, %d exist", len(known.entries), skipped, taken)
     if plan.refusal is not None:
         raise plan.refusal
+    if admission is not None:
+        await run(partial(admission.reserve, known.entries, plan))
     return sink, plan

@@ -121,7 +121,8 @@ class _RunReport:
             tally.files,
             self._role,
             tally.left_out,
-            tally.receivers,
+            tally.peers if self._role == "sender" else None,
+            tally.peers if self._role == "receiver" else None,
         )
         self._over = True
         self._emit(done)

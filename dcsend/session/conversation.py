@@ -107,7 +107,7 @@ class Conversation:
         self._emit = emit
         self._lines = lines
         self._room = room
-        self._is_one_of_several = settings.times != 1
+        self._is_one_of_several = settings.peers != 1
         self._interrupted = interrupted
         self._waiting_for_room = 0
         "Number of tasks that wait for room."

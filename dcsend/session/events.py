@@ -24,8 +24,18 @@ from dcsend.session.code_events import (
     ShortCodeUsed,
 )
 from dcsend.session.limited import Limited
+from dcsend.session.peer_events import (
+    Arrived,
+    Left,
+    OfPeer,
+    OfReceiver,
+    OfSender,
+    PeerCounts,
+    PeerFinished,
+    ReceiverFinished,
+    SenderFinished,
+)
 from dcsend.session.planned import Planned
-from dcsend.session.receiver_events import OfReceiver, ReceiverCounts, ReceiverFinished
 from dcsend.session.verdicts import FileFinished, Verdicts, named
 
 __all__ = [
@@ -41,15 +51,20 @@ __all__ = [
     "Failed",
     "FileFinished",
     "Finished",
+    "Left",
     "Limited",
     "Link",
     "ManifestKnown",
+    "OfPeer",
     "OfReceiver",
+    "OfSender",
+    "PeerCounts",
+    "PeerFinished",
     "Planned",
     "Progressed",
-    "ReceiverCounts",
     "ReceiverFinished",
     "Reconnected",
+    "SenderFinished",
     "ShortCodeOver",
     "ShortCodeReady",
     "ShortCodeServer",
@@ -61,51 +76,6 @@ __all__ = [
 JsonObject = dict[str, Any]
 
 _CONTENT: Final = (Kind.FILE, Kind.TEXT)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A peer has connected with our code; it has not sent Hello yet, nor been accepted."""
-
-    event: ClassVar = "arrived"
-    address: str
-    "The peer's address as seen here."
-
-    def as_json(self) -> JsonObject:
-        """The address."""
-        return {"address": self.address}
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """A peer that had connected with our code has left before anything was accepted."""
-
-    event: ClassVar = "left"
-    address: str
-    "The peer's address as seen here."
-    error: DcsendError
-    "How it left."
-    again: bool
-    "Whether the code works again; otherwise the run ends."
-
-    @property
-    def kind(self) -> str:
-        """The stable name of the class of failure by which it left."""
-        return self.error.kind
-
-    @property
-    def message(self) -> str:
-        """How it left, as a sentence."""
-        return self.error.message
-
-    def as_json(self) -> JsonObject:
-        """Address, how it left, and whether the code works again."""
-        return {
-            "address": self.address,
-            "kind": self.kind,
-            "message": self.message,
-            "again": self.again,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +147,8 @@ class ManifestKnown:
     "Number of files and links that are there already, and are not sent; known like `taken`."
     compared: int = 0
     "Bytes of existing files that the sender compares, and sends only if they differ."
+    sender: int = 0
+    "Where `accept` is called with `Settings.keep`: the number of the sender, as in `OfSender`."
 
     @property
     def files(self) -> int:
@@ -383,8 +355,10 @@ class Finished:
     role: str = ""
     left_out: LeftOut = NOTHING
     "How much the sender found and did not offer."
-    receivers: ReceiverCounts | None = None
+    receivers: PeerCounts | None = None
     "How several receivers have ended; None in a run for one."
+    senders: PeerCounts | None = None
+    "How the senders of a receiver that stays have ended; None in other runs."
 
     def as_json(self) -> JsonObject:
         """The outcome in numbers."""
@@ -396,6 +370,7 @@ class Finished:
             "files": self.good,
             "left_out": self.left_out.as_json(),
             **({} if self.receivers is None else {"receivers": self.receivers.as_json()}),
+            **({} if self.senders is None else {"senders": self.senders.as_json()}),
         }
 
     @property
@@ -432,10 +407,12 @@ Event = (
     | Limited
     | ManifestKnown
     | OfReceiver
+    | OfSender
     | Planned
     | Progressed
     | ReceiverFinished
     | Reconnected
+    | SenderFinished
     | ShortCodeOver
     | ShortCodeReady
     | ShortCodeServer

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dcsend.content import Abort, Content, Data, End, Hole, Repair, Restart
 from dcsend.entry import Existing, Kind
@@ -38,6 +38,9 @@ from dcsend.session.skipping import restarted, skipped, written
 from dcsend.session.turns import in_turns
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
+
+if TYPE_CHECKING:
+    from dcsend.session.admission import Admission
 
 __all__ = ["Incoming"]
 
@@ -68,6 +71,7 @@ class Incoming:
         anew: makes a sink for a policy that *decide* has chosen; None: the policy is fixed.
         agent: name and version of this program.
         accepted: called on acceptance.
+        admission: limits of a receiver that stays; None for another one.
         closing: seconds for the disk thread to finish its job at the end.
         last_steps: see `LAST_STEPS`.
         portion_size: bytes of frames in one job of the disk thread, or one frame.
@@ -86,6 +90,7 @@ class Incoming:
         anew: Callable[[Existing], Sink] | None = None,
         agent: str,
         accepted: Callable[[], None] = lambda: None,
+        admission: Admission | None = None,
         closing: float = CLOSING_SECONDS,
         last_steps: float = LAST_STEPS,
         portion_size: int = PORTION_SIZE,
@@ -106,6 +111,7 @@ class Incoming:
         self._unacknowledged = Unacknowledged()
         self._anew = anew
         self._on_accepted = accepted
+        self._admission = admission
         self._closing = closing
         self._last_steps = last_steps
         self._jobs = DiskJobs(self._count, worker)
@@ -146,6 +152,8 @@ class Incoming:
         with contextlib.suppress(TimeoutError, DcsendError):
             async with asyncio.timeout(self._closing):
                 await self._jobs.finish(self._sink.close)
+        if self._admission is not None:
+            self._admission.end(is_complete=self._tally.complete)
         self._tally.keep(self._sink.kept)
         outcomes = self._jobs.take_outcomes()
         if self._progress is not None and outcomes:
@@ -204,6 +212,7 @@ class Incoming:
                 settings=self._settings,
                 run=self._jobs.worker.run,
                 emit=self._tally.emit,
+                admission=self._admission,
             )
         except DcsendError as exc:
             self.answered = not isinstance(exc, DestinationError)
@@ -296,7 +305,7 @@ class Incoming:
             self._peer.conversation.lift()
             more = bool(self._pending)
             ended = len({one.number for one in portion if isinstance(one, End | Abort)})
-            await self._jobs.run(partial(self._sink.apply, portion, more=more), portion)
+            await self._jobs.run(partial(self._apply, portion, more=more), portion)
             self._left -= ended
             await self._ask_again()
             if not self._left:
@@ -305,6 +314,12 @@ class Incoming:
                     await self._jobs.run(self._sink.finish)
             await self._send_verdicts(portion)
         self._tally.end()
+
+    def _apply(self, portion: Sequence[Content], *, more: bool) -> list[Outcome]:
+        """Write a portion in the disk thread, if the limits of a receiver that stays permit it."""
+        if self._admission is not None:
+            self._admission.admit(portion)
+        return self._sink.apply(portion, more=more)
 
     async def _verify(self) -> None:
         """Wait until what an earlier run has received is verified, or until bytes of it arrive."""

@@ -167,7 +167,7 @@ class AllocatorAgain(Generic[Peer]):
 
         The port serves one mailbox: with several receivers, that of the next code.
         """
-        if self._settings.uses_mdns and self._settings.times == 1:
+        if self._settings.uses_mdns and self._settings.peers == 1:
             mailbox = AgainMailbox(self._again)
             self._port = self._served.enter_context(self._page.mailbox(mailbox))
             self._served.callback(mailbox.end)

@@ -22,7 +22,7 @@ from dcsend.errors import (
     TimedOut,
 )
 from dcsend.printable import printable
-from dcsend.session.events import Emit, ReceiverCounts
+from dcsend.session.events import Emit, PeerCounts
 from dcsend.session.verdicts import FileFinished, Verdicts
 
 __all__ = [
@@ -61,9 +61,10 @@ class Tally:
 
     Args:
         emit: gets the events.
+        number: of the peer, in a run with several.
     """
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, number: int = 0) -> None:
         self.emit: Final = emit
         self.files: Final = Verdicts()
         self.bytes = 0
@@ -78,8 +79,10 @@ class Tally:
         "Why a lost connection is not made again; empty if it may be."
         self.entered = False
         "Whether the other side's code was entered while this side waited with its own."
-        self.receivers: ReceiverCounts | None = None
-        "How several receivers have ended; None in a run for one."
+        self.number = number
+        "Of the peer, in a run with several; otherwise 0."
+        self.peers: PeerCounts | None = None
+        "How several peers have ended; None in a run for one."
         self.complete = False
         "Whether the last message of this side has been sent: Complete, or Bye in answer to it."
 
@@ -110,9 +113,9 @@ class Tally:
         """Note that the transfer is complete."""
         self.complete = is_complete
 
-    def serve(self, receivers: ReceiverCounts) -> None:
-        """Note how several receivers have ended."""
-        self.receivers = receivers
+    def serve(self, peers: PeerCounts) -> None:
+        """Note how several peers have ended."""
+        self.peers = peers
 
     def count(self, size: int) -> None:
         """Count *size* bytes that have been written at the receiver."""

@@ -232,7 +232,7 @@ class Publication(Generic[Peer]):
         links = self._page.links(code, self._steady.own)
         self._shown = addresses
         logger.debug("addresses in the code: %s", [(one.host, one.port) for one in addresses])
-        times = self._settings.times
+        times = self._settings.peers
         self._emit(CodeReady(code.text(), links[0].url, when, self._role, links, times=times))
         if not self._chosen and (note := _about_default(self._steady.own)):
             self._note(*note)

@@ -206,7 +206,7 @@ class ShortCodes(Generic[Peer]):
                 attempts.add(attempt)
                 await _first_of(attempt, asyncio.create_task(is_joined.wait()))
                 # With several receivers, the next one does not wait for this one.
-                if not attempt.done() and self._settings.times == 1:
+                if not attempt.done() and self._settings.peers == 1:
                     await asyncio.wait({attempt}, timeout=_SLOW)
                 for done in [task for task in attempts if task.done()]:
                     attempts.remove(done)

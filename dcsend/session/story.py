@@ -21,6 +21,7 @@ from dcsend.entry import Existing
 from dcsend.errors import SourceError
 from dcsend.files.folder import Identity
 from dcsend.importing import keep_out
+from dcsend.session.admission import Inbox
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.destination import make_sink, refuse_two_writers
@@ -33,6 +34,7 @@ from dcsend.session.one_peer import Half, converse
 from dcsend.session.outcome import Tally
 from dcsend.session.preparation import Loading, Preparation, load_receiver
 from dcsend.session.receivers import Receivers, refuse_streams, refuse_ways
+from dcsend.session.senders import Senders, refuse_staying
 from dcsend.session.worker import Worker
 from dcsend.settings import Settings
 
@@ -170,6 +172,8 @@ async def receive_files(
         DcsendError: it was not; the events `error` and `done` were emitted.
     """
     limit = RateLimit(settings.limit_rate) if limit is None else limit
+    if settings.keep and settings.existing is Existing.REFUSE:
+        settings = replace(settings, existing=Existing.RENAME)
     if settings.destination is not None:
         keep_out(settings.destination)
         if settings.names_file:
@@ -182,23 +186,27 @@ async def receive_files(
             return make_sink(replace(settings, existing=existing), stdout, unattended=unattended)
 
         refuse_two_writers(settings, written)
+        refuse_staying(settings)
         # Made now to check the destination; used for the first peer.
         unused = [anew(settings.existing)]
+        inbox = Inbox(settings, decide) if settings.keep else None
         loading = Loading(tally.emit, asyncio.to_thread, load_receiver)
 
         async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Incoming:
             from dcsend.session.incoming import Incoming
 
+            admission = inbox.admission(tally.number) if inbox is not None else None
             return Incoming(
                 peer,
                 unused.pop() if unused else anew(settings.existing),
                 settings,
                 tally,
-                decide,
+                decide if admission is None else admission.decide,
                 limit,
                 anew=anew,
                 agent=agent(),
                 accepted=arrivals.accepted,
+                admission=admission,
             )
 
         async def noted(attempt: Try) -> bool:
@@ -208,11 +216,15 @@ async def receive_files(
                 tally.enter()
             return is_entered
 
-        emits, entering = loading.announce, noted if enter is not None else None
+        is_entered_here = enter is not None and not settings.keep
+        emits, entering = loading.announce, noted if is_entered_here else None
         with _reported(limit, tally.emit):
             async with meet(settings, emits, "receiver", ask, confirm, entering) as arrivals:
                 await loading.finish()
-                await _converse(arrivals, half, settings, tally, lines, room)
+                if settings.keep:
+                    await Senders(arrivals, half, settings, tally, room).serve()
+                else:
+                    await _converse(arrivals, half, settings, tally, lines, room)
 
     return await conclude(
         story, emit, "receiver", interrupt, advise=partial(how_to_go_on, settings, "receiver")

@@ -211,6 +211,21 @@ def test_part_of_a_running_process_is_kept(make_sink: MakeSink, tmp_path: Path) 
     assert tree(tmp_path / "out") == {"f.dcsend-part": b"theirs"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there an open file is its own lock")
+def test_file_to_be_renamed_gets_another_part_while_its_own_is_being_written(
+    make_sink: MakeSink, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    part = tmp_path / "out/f.dcsend-part"
+    part.write_bytes(b"theirs")
+    with part.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        [outcome] = receive(make_sink(Existing.RENAME), ("f", b"new"))
+        part.rename(tmp_path / "out/g")
+    assert outcome.status == "ok"
+    assert tree(tmp_path / "out") == {"f": b"new", "g": b"theirs"}
+
+
 def test_two_runs_never_share_a_part(make_sink: MakeSink, tmp_path: Path) -> None:
     first, second = make_sink(), make_sink()
     for sink in (first, second):

@@ -28,8 +28,8 @@ from dcsend.session.events import (
     Left,
     ManifestKnown,
     OfReceiver,
+    PeerCounts,
     Progressed,
-    ReceiverCounts,
     ReceiverFinished,
     TextExchanged,
     Warned,
@@ -163,7 +163,7 @@ async def test_receivers_at_once_and_later_get_everything_and_the_file_is_read_o
         done = await run.task
     assert [run.saved(number) for number in (1, 2, 3)] == [CONTENT] * 3
     assert (done.ok, done.exit, done.bytes) == (True, 0, 3 * len(CONTENT))
-    assert done.receivers == ReceiverCounts(complete=3)
+    assert done.receivers == PeerCounts(complete=3)
     assert run.listener.limits == [2, 1]
     assert run.listener.is_used
     assert len(run.listener.left) == 3
@@ -204,7 +204,7 @@ async def test_receiver_that_is_lost_or_declines_affects_no_other_one(tmp_path: 
         assert errors[2] is None
         assert await run.receive().run() is None
         done = await run.task
-    assert (done.exit, done.receivers) == (0, ReceiverCounts(complete=2, failed=1, declined=1))
+    assert (done.exit, done.receivers) == (0, PeerCounts(complete=2, failed=1, declined=1))
     kinds = [run.of(number, ReceiverFinished)[0].kind for number in (1, 2, 3, 4)]
     assert kinds == ["connection", "refused", None, None]
     assert run.saved(3) == run.saved(4) == CONTENT
@@ -234,7 +234,7 @@ async def test_receiver_that_leaves_before_it_accepts_is_neither_counted_nor_lim
             await until(lambda number=number: bool(run.of(number, Left)))  # type: ignore[misc]
         assert await run.receive().run() is None
         done = await run.task
-    assert done.receivers == ReceiverCounts(complete=1)
+    assert done.receivers == PeerCounts(complete=1)
     assert all(one.again for number in range(1, 9) for one in run.of(number, Left))
 
 
@@ -247,7 +247,7 @@ async def test_receiver_that_does_nothing_is_ended_and_the_run_goes_on(tmp_path:
         assert run.of(1, Left)[0].again
         assert await run.receive().run() is None
         done = await run.task
-    assert (done.exit, done.receivers) == (0, ReceiverCounts(complete=1))
+    assert (done.exit, done.receivers) == (0, PeerCounts(complete=1))
 
 
 async def test_transfers_go_on_when_the_code_expires(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ async def test_transfers_go_on_when_the_code_expires(tmp_path: Path) -> None:
         going_on.set()
         assert await receiving is None
         done = await run.task
-    assert (done.exit, done.receivers) == (0, ReceiverCounts(complete=1))
+    assert (done.exit, done.receivers) == (0, PeerCounts(complete=1))
     (note,) = (one for one in run.events if isinstance(one, Warned))
     assert "the code works no more" in note.message
 
@@ -289,7 +289,7 @@ async def test_code_that_expires_too_early_is_an_error(
             await run.task
     done = run.events[-1]
     assert isinstance(done, Finished)
-    assert (done.exit, done.receivers) == (9, ReceiverCounts(complete=complete))
+    assert (done.exit, done.receivers) == (9, PeerCounts(complete=complete))
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,13 @@ from dataclasses import replace
 import pytest
 
 from dcsend.display.codes import CodeDisplay, CodeOptions
+from dcsend.display.peer_rows import PeerRows
 from dcsend.display.quiet import QuietDisplay
-from dcsend.display.receivers import ReceiverRows
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
 from dcsend.display.terminal import TerminalDisplay, TerminalOptions
-from dcsend.errors import ConnectionFailed, PeerRefused
+from dcsend.entry import Entry
+from dcsend.errors import ConnectionFailed, DestinationError, PeerRefused
 from dcsend.printable import printable
 from dcsend.session.events import (
     Arrived,
@@ -24,16 +25,19 @@ from dcsend.session.events import (
     Event,
     Finished,
     Left,
+    ManifestKnown,
     OfReceiver,
+    OfSender,
+    PeerCounts,
     Progressed,
-    ReceiverCounts,
     ReceiverFinished,
     Reconnected,
+    SenderFinished,
     ShortCodeReady,
     ShortCodeUsed,
     TextExchanged,
 )
-from tests.display.seats import HOSTILE, LOCAL_PAGE, NOW, Seat, code
+from tests.display.seats import HOSTILE, LOCAL_PAGE, NOW, Seat, Typist, code
 from tests.support.screens import Pty
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
@@ -109,7 +113,7 @@ def test_receiver_without_progress_or_connection_is_shown_so(seat: Seat) -> None
     err, now = Stream(seat.pty.file), [100.0]
     screen = Screen(err)
     codes = CodeDisplay(screen, err, None, CodeOptions(), lambda: NOW)
-    rows = ReceiverRows(screen, err, codes, lambda text: None, lambda: now[0])
+    rows = PeerRows(screen, err, codes, lambda text: None, lambda: now[0])
     for event in (*connected(1, "phone"), moved(1, 34)):
         assert isinstance(event, OfReceiver)
         rows.show(event)
@@ -156,7 +160,7 @@ def test_code_is_shown_again_when_no_receiver_is_connected(seat: Seat) -> None:
 
 def test_total_is_the_last_line(seat: Seat) -> None:
     display = seat.display(sends=True)
-    counts = ReceiverCounts(3, 1)
+    counts = PeerCounts(3, 1)
     finished = Finished(ok=True, exit=0, bytes=9, seconds=1.0, role="sender", receivers=counts)
     rows = after(seat, display, [CODE, *connected(1, "a"), ended(1), finished])
     display.close()
@@ -213,3 +217,37 @@ def test_quiet_display_has_the_errors_of_receivers_only() -> None:
     for event in (*connected(1, "phone"), moved(1, 50), ended(1), ended(2, PeerRefused("no"))):
         display.show(event)
     assert (out.getvalue(), err.getvalue()) == ("", "dcsend: receiver 2: no\n")
+
+
+async def test_a_question_is_in_the_place_of_the_rows_of_senders(window: Seat) -> None:
+    typist = Typist(window.pty, ["", "y"])
+    display = window.display(keyboard=typist, keeps=True, output="/in")  # type: ignore[arg-type]
+    offer = ManifestKnown([Entry(f"{HOSTILE}.txt", size=5)])
+    try:
+        after(window, display, [replace(CODE, role="receiver", times=None)])
+        events: list[Event] = []
+        for number, name in ((1, "phone"), (2, HOSTILE)):
+            peer = Connected("direct", "IPv4", f"192.0.2.{number}", "dcsend/1", 4, name)
+            inner = (Arrived(f"192.0.2.{number}"), peer)
+            events += [OfSender(number, one) for one in inner]
+        rows = after(window, display, [*events, OfSender(1, offer)])
+        assert rows[-3].split(maxsplit=1) == ["phone", "waits for your answer"]
+        assert rows[-2].endswith("connected, no offer yet")
+        assert await display.decide(replace(offer, sender=1)) is True
+        rows = after(window, display, [OfSender(1, Progressed(50, 100, 10.0, "x"))])
+        assert rows[-3].startswith("phone")
+        assert "50%" in rows[-3]
+        text = TextExchanged("hello", sent=False, kind="snippet")
+        after(window, display, [OfSender(2, text)])
+        assert window.out.getvalue().endswith("\nhello\n")
+        finished = SenderFinished(0, 100, 2.0, 1)
+        rows = after(window, display, [OfSender(1, finished)])
+        assert "phone has sent 1 file, 100 B in 2.0 s" in " ".join(" ".join(rows).split())
+        third = [OfSender(3, Arrived("192.0.2.3"))]
+        left = OfSender(2, Left("192.0.2.2", DestinationError("too much"), True))
+        rows = after(window, display, [*third, left])
+        assert f"{printable(HOSTILE)} was refused: too much" in " ".join(" ".join(rows).split())
+    finally:
+        display.close()
+    assert all("[Y/n" not in one and "[y/n" in one for one in typist.questions if "n," in one)
+    assert all(char.isprintable() for row in window.pty.screen.display for char in row)

@@ -1,0 +1,231 @@
+"""What a receiver that stays (`--keep`) accepts: within which limits, and one question at a time.
+
+    plan ─► `check` ─► question, or none ─► `reserve` ─► `admit` each portion ─► `end`
+              └ above a limit: refused        └ the same     └ the same, for sizes not known before
+
+What is accepted counts from acceptance on. When a transfer has ended, only what was written counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dcsend.content import Content, Data, End, Hole, Repair
+from dcsend.entry import Chosen, Entry, Existing
+from dcsend.errors import DestinationError, UsageError
+from dcsend.files.room import free_room
+from dcsend.printable import format_size
+from dcsend.settings import Settings
+
+if TYPE_CHECKING:
+    from dcsend.files.sink import Plan
+    from dcsend.session.agreement import Decide
+    from dcsend.session.events import ManifestKnown
+
+__all__ = ["NEVER_REPLACES", "Admission", "Inbox"]
+
+NEVER_REPLACES: Final = (
+    "--keep never replaces files, because several senders may use the same names"
+)
+_LEAST: Final = 4096
+"""Bytes that each entry counts: a block of the disk. Otherwise a million of empty files would count
+nothing."""
+
+
+class _Size(NamedTuple):
+    """How much of an offer is received."""
+
+    content: int
+    "Bytes of content, as far as they are known."
+    extra: int
+    "Bytes that entries count besides that."
+
+    @property
+    def total(self) -> int:
+        """Both."""
+        return self.content + self.extra
+
+
+class Inbox:
+    """The limits of a run, and the question that is open.
+
+    Args:
+        settings: of the run: limits, folder.
+        decide: returns whether to accept an offer; one call after the other.
+    """
+
+    def __init__(self, settings: Settings, decide: Decide) -> None:
+        self._settings = settings
+        self._decide = decide
+        self._turn = asyncio.Lock()
+        self._lock = threading.Lock()
+        self._counted = 0
+        "Bytes of all offers that were accepted."
+        self._pending = 0
+        "Those of them that are not written."
+
+    def admission(self, number: int) -> Admission:
+        """Return the admission of the sender with this number."""
+        return Admission(self, number)
+
+    async def decide(self, known: ManifestKnown) -> bool | Existing | Chosen:
+        """Ask when the questions about earlier offers are answered.
+
+        Raises:
+            UsageError: the answer is to replace files.
+        """
+        async with self._turn:
+            answer = await self._decide(known)
+        if (answer.existing if isinstance(answer, Chosen) else answer) is Existing.OVERWRITE:
+            raise UsageError(NEVER_REPLACES)
+        return answer
+
+    def refuse(self, size: int, other: int) -> None:
+        """Refuse an offer that exceeds a limit; for any thread.
+
+        Args:
+            size: bytes of it.
+            other: bytes of it that count already.
+
+        Raises:
+            DestinationError: it does.
+        """
+        with self._lock:
+            self._refuse(size, other)
+
+    def take(self, size: int, other: int) -> None:
+        """Count *size* further bytes of an offer; for any thread.
+
+        Raises:
+            DestinationError: as `refuse`.
+        """
+        with self._lock:
+            self._refuse(size, other)
+            self._counted += size
+            self._pending += size
+
+    def write(self, size: int, stored: int) -> None:
+        """Note that *size* counted bytes are about to be written; for any thread.
+
+        Args:
+            size: of the content.
+            stored: without zeros that are not stored.
+
+        Raises:
+            DestinationError: there is too little room by now.
+        """
+        with self._lock:
+            self._check_room(stored)
+            self._pending -= size
+
+    def give_back(self, counted: int, pending: int) -> None:
+        """Count so many bytes no longer; for any thread."""
+        with self._lock:
+            self._counted -= counted
+            self._pending -= pending
+
+    def _refuse(self, size: int, other: int) -> None:
+        most, total = self._settings.max_peer, self._settings.max_total
+        if most is not None and other + size > most:
+            raise DestinationError(
+                f"{format_size(other + size)} are offered, and at most {format_size(most)} are "
+                "accepted from one sender",
+                "a part of it may be accepted",
+            )
+        if total is not None and self._counted + size > total:
+            left = max(0, total - self._counted)
+            raise DestinationError(
+                f"{format_size(other + size)} are offered, and only {format_size(left + other)} "
+                "more are accepted",
+            )
+        self._check_room(size + self._pending)
+
+    def _check_room(self, size: int) -> None:
+        root, least = self._settings.destination, self._settings.min_free
+        free = None if root is None else free_room(root)
+        if free is not None and size and free - size < least:
+            raise DestinationError(
+                f"not enough room: {format_size(least)} of the disk stay free", "make room there"
+            )
+
+
+class Admission:
+    """The offer of one sender.
+
+    `check`, `reserve` and `admit` are called by the disk thread.
+
+    Args:
+        inbox: of the run.
+        number: of the sender.
+    """
+
+    def __init__(self, inbox: Inbox, number: int) -> None:
+        self._inbox = inbox
+        self._number = number
+        self._size = _Size(0, 0)
+        self._counted = 0
+        "Bytes that the inbox counts."
+        self._written = 0
+        "Bytes of content."
+
+    async def decide(self, known: ManifestKnown) -> bool | Existing | Chosen:
+        """As `Inbox.decide`, with the number of the sender."""
+        return await self._inbox.decide(replace(known, sender=self._number))
+
+    def check(self, entries: Sequence[Entry], plan: Plan) -> None:
+        """Refuse an offer that exceeds a limit, before anybody is asked.
+
+        Raises:
+            DestinationError: it does.
+        """
+        self._inbox.refuse(_size(entries, plan).total, 0)
+
+    def reserve(self, entries: Sequence[Entry], plan: Plan) -> None:
+        """Count an offer that is accepted from now on.
+
+        Raises:
+            DestinationError: it exceeds a limit by now.
+        """
+        size = _size(entries, plan)
+        self._inbox.take(size.total, 0)
+        self._size, self._counted = size, size.total
+
+    def admit(self, portion: Sequence[Content]) -> None:
+        """Count what is about to be written.
+
+        Raises:
+            DestinationError: it exceeds a limit, because its size was not known or there is less
+                room.
+        """
+        stored = sum(len(one.payload) for one in portion if isinstance(one, Data | End | Repair))
+        size = stored + sum(one.length for one in portion if isinstance(one, Hole))
+        beyond = self._written + size + self._size.extra - self._counted
+        if beyond > 0:
+            self._inbox.take(beyond, self._counted)
+            self._counted += beyond
+        self._inbox.write(size, stored)
+        self._written += size
+
+    def end(self, *, is_complete: bool) -> None:
+        """Count only what was written, unless everything was received; idempotent."""
+        counted = self._counted if is_complete else self._written + self._size.extra
+        counted = min(counted, self._counted)
+        self._inbox.give_back(self._counted - counted, self._counted - self._written)
+        self._counted = self._written = counted
+        self._size = _Size(0, 0)
+
+
+def _size(entries: Sequence[Entry], plan: Plan) -> _Size:
+    """Return how much of an offer is received with *plan*."""
+    content = extra = 0
+    have = plan.have
+    for number, entry in enumerate(entries):
+        if number not in plan.skip:
+            size = entry.size or 0
+            content += max(0, size - have.get(number, 0))
+            extra += max(0, _LEAST - size)
+    return _Size(content, extra)
