@@ -26,6 +26,7 @@ from dcsend.protocol.strict import Fields, check_unknown, dump, parse
 
 __all__ = [
     "AGAIN",
+    "ANEW",
     "BROWSER",
     "CANCEL_REASONS",
     "DECLINE_REASONS",
@@ -55,6 +56,8 @@ __all__ = [
 _SHA256: Final = re.compile("[0-9a-f]{64}")
 BROWSER: Final = "browser"
 "Feature of a peer in a browser, which ends a silent connection by itself."
+ANEW: Final = "anew"
+"Feature of a sender that begins anew with a peer that has lost its state; see `receipts`."
 RECONNECT: Final = "reconnect"
 "Feature of a peer that goes on over another connection; see `receipts`."
 AGAIN: Final = "again"

@@ -2,6 +2,7 @@
 
     {"type":"received","control":12,"data":640,"text":3}     now and then
     {"type":"resume","control":12,"data":655,"text":3}       first on `control` of a next connection
+    {"type":"away"}                   last: the peer loses its state, and may connect and begin anew
 
 These are messages of the connection, not of the transfer: they are on the control channel between
 those of the transfer, are not counted themselves, and do not reach its state machine. Sans-I/O.
@@ -15,9 +16,11 @@ from dcsend.errors import RemoteProtocolError
 from dcsend.protocol.limits import MAX_SAFE
 from dcsend.protocol.strict import Fields, check_unknown, dump, parse
 
-__all__ = ["Receipt", "encode_receipt", "is_receipt", "read_receipt"]
+__all__ = ["AWAY", "Receipt", "encode_receipt", "is_receipt", "read_receipt"]
 
 _NAMES: Final = ("received", "resume")
+AWAY: Final = '{"type":"away"}'
+"The message of a side that loses its state."
 _BEGINS: Final = tuple(f'{{"type":"{name}"' for name in _NAMES)
 
 

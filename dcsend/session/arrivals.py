@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dcsend.peers.listener import Listener
     from dcsend.peers.transfer import TransferConnection
     from dcsend.session.lasting import LastingConnection
+    from dcsend.session.links import BegunAnew
 
 __all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Lasting", "LastingOf", "Met"]
 
@@ -86,6 +87,10 @@ class Arrivals(Protocol):
         """
         ...
 
+    async def begin_anew(self, begun: BegunAnew) -> Connection:
+        """Return the new connection of the present peer, which has lost its state."""
+        ...
+
     async def displaced(self) -> None:
         """Wait until the peer has to make room for another one; then raise the reason."""
         ...
@@ -142,6 +147,10 @@ class Met:
         """As `Arrivals.parted`."""
         _advise(error, self._anew)
         raise error
+
+    async def begin_anew(self, begun: BegunAnew) -> Connection:
+        """As `Arrivals.begin_anew`: a listener never does."""
+        raise begun
 
     async def displaced(self) -> None:
         """As `Arrivals.displaced`."""
@@ -287,6 +296,15 @@ class Awaited:
             logger.debug("accepted: the code is used up")
         if self._lasts is not None:
             self._lasts.accepted()
+
+    async def begin_anew(self, begun: BegunAnew) -> Connection:
+        """As `Arrivals.begin_anew`."""
+        assert self._lasts is not None
+        assert self._lasting is not None
+        await self._lasts.close()
+        self._lasts = self._lasting(begun.link, self._emit)
+        self._lasts.begin_anew(begun.hello)
+        return self._lasts
 
     async def aclose(self) -> None:
         """Close the connection of the peer that was accepted; the listener closes all others."""

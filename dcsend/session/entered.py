@@ -25,6 +25,7 @@ from dcsend.settings import Settings
 
 if TYPE_CHECKING:
     from dcsend.rendezvous.server_mailbox import ServerMailbox
+    from dcsend.session.links import BegunAnew
 
 __all__ = ["Connect", "EarlyServer", "Enter", "Try", "WaitingOrEntered"]
 
@@ -207,6 +208,10 @@ class WaitingOrEntered:
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
         """As `Arrivals.parted`."""
         await self._arrivals.parted(error, introduced=introduced, is_last=is_last)
+
+    async def begin_anew(self, begun: BegunAnew) -> Connection:
+        """As `Arrivals.begin_anew`."""
+        return await self._arrivals.begin_anew(begun)
 
     async def displaced(self) -> None:
         """As `Arrivals.displaced`."""

@@ -11,7 +11,8 @@ sent again. Neither happens before the transfer is accepted, nor if one side has
     listener:  reads Resume, sends Resume, takes over ───┘
 
 From its Resume on, a side takes nothing more from the former connection, since the peer will send
-it again.
+it again. A dialer that has lost its state, as a page that was loaded again, sends Hello in place of
+Resume. Then the transfer begins anew over the new connection (`BegunAnew`).
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from dcsend.errors import CodeExpired, CodeUsed, ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.net.address import Address
-from dcsend.peers.contract import LABELS, Connection, ConnectionLost, Route
-from dcsend.protocol.messages import RECONNECT, Hello, decode
-from dcsend.protocol.receipts import Receipt, encode_receipt, is_receipt, read_receipt
+from dcsend.peers.contract import LABELS, ConnectionLost, Route
+from dcsend.protocol.messages import ANEW, RECONNECT, Hello, decode
+from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, read_receipt
 from dcsend.session.events import Disconnected, Emit, Reconnected
 from dcsend.session.lasting_channel import LastingChannel
+from dcsend.session.links import BegunAnew, Link, Way
+from dcsend.session.outcome import BOTH_READY
 
-__all__ = ["SILENT", "LastingConnection", "Link", "Way"]
+__all__ = ["SILENT", "LastingConnection"]
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,10 @@ _POLL: Final = 0.25
 "Seconds between two looks at the time of the last datagram."
 _TAKE_OVER: Final = 10.0
 "Seconds for the Resume of the peer on a new connection."
+_AWAY: Final = 15.0
+"Seconds for a peer that has announced the loss of its state: it was loaded again, or closed."
+_CLOSED: Final = "the other side's page was closed"
+"How a connection ends to which such a peer does not come back."
 _UNANSWERED: Final = "the connection was lost before your answer had arrived at the other side"
 "Accept was lost. The listener has given its code back, and begins anew with each dialer."
 _RECEIPT_BYTES: Final = 1024 * 1024
@@ -48,70 +55,8 @@ _RECEIPT_MESSAGES: Final = 64
 "Messages after which it is, too."
 
 
-class Link(Connection, Protocol):
-    """One of the connections; `peers.transfer.TransferConnection` is one."""
-
-    @property
-    def address(self) -> Address | None:
-        """Address of the peer that is in use."""
-        ...
-
-    @property
-    def received_at(self) -> float:
-        """When an authentic datagram last arrived, in seconds of the loop's clock."""
-        ...
-
-    async def discard(self) -> None:
-        """Close without a datagram."""
-        ...
-
-
-class Way(Protocol):
-    """How the two sides connect again."""
-
-    @property
-    def dials(self) -> bool:
-        """Whether this side makes the next connection; otherwise it waits for one."""
-        ...
-
-    def open(self) -> None:
-        """Begin to accept another connection of the peer."""
-        ...
-
-    async def another(self, seen: Address | None) -> Link:
-        """Return another connection with the same peer; *seen* is where it was last.
-
-        Raises:
-            CodeUsed, CodeExpired: there will be none.
-        """
-        ...
-
-    def replaced(self, link: Link) -> None:
-        """Note that *link* has taken over."""
-        ...
-
-    async def drop(self, link: Link) -> None:
-        """Close *link*, which has not taken over."""
-        ...
-
-    def lost(self) -> None:
-        """Note that the connection is interrupted."""
-        ...
-
-    def regained(self) -> None:
-        """Note that it goes on."""
-        ...
-
-    async def close(self) -> None:
-        """Accept no other connection."""
-        ...
-
-
 class LastingConnection:
     """The connections with one peer, as one; see `peers.contract.Connection`."""
-
-    features: Final = (RECONNECT,)
-    "For Hello."
 
     def __init__(self, link: Link, way: Way, emit: Emit, limit: float) -> None:
         """Take over the first connection.
@@ -143,6 +88,10 @@ class LastingConnection:
         self._frozen = False
         "Whether another connection is about to take over: nothing is taken from this one."
         self._end: DcsendError | None = None
+        self._begins_anew = False
+        "Whether a peer that has lost its state can connect again."
+        self._is_anew = False
+        "Whether the transfer was accepted before, over other connections."
         self._change = asyncio.Event()
         self._lost_at: float | None = None
         "When the last datagram arrived, while it is interrupted."
@@ -163,12 +112,26 @@ class LastingConnection:
 
     def accepted(self) -> None:
         """Let it go on when the link is lost, from now on, if the peer can do that, too."""
-        if self._peer_lasts:
+        if self._peer_lasts and not self.lasts:
             self.lasts = True
             self._way.open()
             self._spawn(self._watch())
             if not self._way.dials:
                 self._renewal = self._spawn(self._renew())
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """For Hello."""
+        return (RECONNECT, ANEW) if self._begins_anew else (RECONNECT,)
+
+    def allow_anew(self) -> None:
+        """Let the peer begin anew if it has lost its state: calls then raise `BegunAnew`."""
+        self._begins_anew = not self._way.dials
+
+    def begin_anew(self, hello: bytes | str) -> None:
+        """Take the peer's *hello*, which has been read; it lasts although nothing is accepted."""
+        self._is_anew = True
+        self._channels["control"].hold(hello)
 
     async def close(self) -> None:
         """End it at once; idempotent."""
@@ -221,7 +184,7 @@ class LastingConnection:
         if not self._answered:
             error = ConnectionLost(error.message, error.hint)  # the peer has given the link up
         is_final = not (self.lasts and isinstance(error, ConnectionLost))
-        if is_final and not self._frozen:
+        if is_final and not self._frozen and self._dead is None:
             # The other channels of the link may have messages still.
             self.lasts = False
             if self._renewal is not None:
@@ -251,6 +214,12 @@ class LastingConnection:
             return False
         if self._peer_lasts is None:
             self._learn(message)
+        elif message == AWAY and self._begins_anew and self.lasts:
+            # Whatever becomes of the link now, its peer is gone.
+            self._dead, self._limit = ConnectionLost(_CLOSED, BOTH_READY), min(self._limit, _AWAY)
+            self._lose()
+            self.notify()
+            return True
         elif self._peer_lasts and is_receipt(message):
             self._confirm(read_receipt(message))
             return True
@@ -332,22 +301,35 @@ class LastingConnection:
                 async with asyncio.timeout(_TAKE_OVER):
                     receipt = await self._exchange(link)
                 self._take_over(link, receipt)
+            except BegunAnew as begun:
+                self._way.replaced(link)
+                self._regain()
+                self._end = begun
+                self.notify()
+                await self.link.discard()
             except (TimeoutError, ConnectionFailed) as error:
                 logger.debug("another connection does not take over: %s", error)
             except RemoteProtocolError as error:
                 self.end(error)
             finally:
-                if self.link is not link:
+                if self.link is not link and not isinstance(self._end, BegunAnew):
                     self._unfreeze()
                     await self._way.drop(link)
             if self.link is link and self._way.dials:
                 return
 
     async def _exchange(self, link: Link) -> Receipt:
-        """Exchange Resume over a new connection; return that of the peer."""
+        """Exchange Resume over a new connection; return that of the peer.
+
+        Raises:
+            BegunAnew: the peer has lost its state.
+        """
         control = link.channels["control"]
         if not self._way.dials:
-            receipt = read_receipt(await control.receive(), resumes=True)
+            message = await control.receive()
+            if self._begins_anew and _hello(message) is not None:
+                raise BegunAnew(link, message)
+            receipt = read_receipt(message, resumes=True)
         self._frozen = True
         control.send(encode_receipt(self._receipt(), resumes=True))
         if self._way.dials:
@@ -396,6 +378,8 @@ class LastingConnection:
             self.keeps = False
             for channel in self._channels.values():
                 channel.forget()
+        if self._is_anew:
+            self.accepted()
 
     def _receipt(self) -> Receipt:
         return Receipt(*(self._channels[label].received for label in Receipt._fields))

@@ -9,7 +9,8 @@ from dcsend.errors import ConnectionFailed, RemoteProtocolError
 from dcsend.peers.contract import MAX_QUEUED, Channel
 
 if TYPE_CHECKING:
-    from dcsend.session.lasting import LastingConnection, Link
+    from dcsend.session.lasting import LastingConnection
+    from dcsend.session.links import Link
 
 __all__ = ["LastingChannel"]
 
@@ -101,6 +102,10 @@ class LastingChannel:
             self._owner.end(RemoteProtocolError("the peer does not confirm what it receives"))
 
     # --- for the connection
+
+    def hold(self, message: bytes | str) -> None:
+        """Return *message*, which has been read from the link, before all others."""
+        self._held = self._owner.link, message
 
     def forget(self) -> None:
         """Keep nothing: the peer can't connect again."""

@@ -35,6 +35,8 @@ async def converse(
 ) -> bool:
     """Transfer with one peer; return False if it has left and another one may follow.
 
+    A peer that has lost its state and connected again begins anew.
+
     Args:
         connection: to the peer.
         arrivals: from which it comes.
@@ -47,9 +49,34 @@ async def converse(
     Raises:
         DcsendError: a person has declined, or the transfer was not carried to its end.
     """
+    from dcsend.session.links import BegunAnew
+
+    is_anew = False
+    while True:
+        try:
+            parts = (connection, arrivals, half, settings, tally, lines, room)
+            return await _once(*parts, is_anew=is_anew)
+        except BegunAnew as begun:
+            is_anew = True
+            connection = await arrivals.begin_anew(begun)
+            tally.begin_anew()
+
+
+async def _once(
+    connection: Connection,
+    arrivals: Arrivals,
+    half: Half,
+    settings: Settings,
+    tally: Tally,
+    lines: asyncio.Queue[str] | None,
+    room: Room | None,
+    *,
+    is_anew: bool,
+) -> bool:
     from dcsend.session.control import ConnectedPeer
     from dcsend.session.conversation import Conversation
     from dcsend.session.lasting import LastingConnection
+    from dcsend.session.links import BegunAnew
 
     lasting = connection if isinstance(connection, LastingConnection) else None
     conversation = Conversation(
@@ -71,7 +98,7 @@ async def converse(
 
         if isinstance(error, DryRun):
             return True
-        if mine.answered or isinstance(error, LocalProtocolError):
+        if mine.answered or is_anew or isinstance(error, LocalProtocolError | BegunAnew):
             raise
         control = mine.control
         await arrivals.parted(error, introduced=control.introduced, is_last=control.code_is_used)

@@ -66,7 +66,7 @@ class Tally:
 
     def __init__(self, emit: Emit, number: int = 0) -> None:
         self.emit: Final = emit
-        self.files: Final = Verdicts()
+        self.files = Verdicts()
         self.bytes = 0
         "Payload bytes written at the receiver."
         self.started: float | None = None
@@ -104,6 +104,11 @@ class Tally:
     def enter(self) -> None:
         """Note that a code of the other side was entered while this side waited."""
         self.entered = True
+
+    def begin_anew(self) -> None:
+        """Forget what is achieved: the peer has lost it."""
+        self.files = Verdicts()
+        self.bytes = 0
 
     def begin(self, now: float) -> None:
         """Note that the manifest has been accepted."""

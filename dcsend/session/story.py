@@ -25,7 +25,7 @@ from dcsend.session.admission import Inbox
 from dcsend.session.advice import how_to_go_on
 from dcsend.session.conclusion import conclude
 from dcsend.session.destination import make_sink, refuse_two_writers
-from dcsend.session.events import Emit, Finished, Limited, ManifestKnown
+from dcsend.session.events import Emit, Finished, Limited, ManifestKnown, total_size
 from dcsend.session.introduction import agent, check_name
 from dcsend.session.limiting import RateLimit
 from dcsend.session.meeting import meet
@@ -247,7 +247,14 @@ def _sending(found: Scan, settings: Settings, preparation: Preparation, limit: R
     async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Outgoing:
         manifest = await preparation.result()
         from dcsend.files.source import FileSource
+        from dcsend.session.lasting import LastingConnection
         from dcsend.session.outgoing import Outgoing, block_size
+
+        lasting = peer.connection
+        # A stream can be read once.
+        if isinstance(lasting, LastingConnection) and total_size(found.entries) is not None:
+            lasting.allow_anew()
+            peer = replace(peer, features=lasting.features)
 
         def accepted() -> None:
             if shared is None:

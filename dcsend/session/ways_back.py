@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from dcsend.peers.listener import Listener
     from dcsend.peers.transfer import TransferConnection
     from dcsend.session.joining import Reunion
-    from dcsend.session.lasting import LastingConnection, Link, Way
+    from dcsend.session.lasting import LastingConnection
+    from dcsend.session.links import Link, Way
     from dcsend.session.meeting_again import AllocatorAgain, JoinerAgain
 
 __all__ = ["Dialing", "Joining", "Listening", "lasting_awaited", "lasting_dialed", "lasting_joined"]

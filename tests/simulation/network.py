@@ -13,7 +13,7 @@ from typing import Final
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.net.address import Address
 from dcsend.peers.contract import LABELS, MAX_QUEUED, ConnectionLost
-from dcsend.session.lasting import Link
+from dcsend.session.links import Link
 from tests.simulation.process import Log, Process
 from tests.support.links import LostLink
 from tests.support.memory import MemoryChannel, join

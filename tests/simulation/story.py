@@ -23,6 +23,7 @@ from dcsend.session.control import ConnectedPeer
 from dcsend.session.events import Event, ManifestKnown
 from dcsend.session.incoming import Incoming
 from dcsend.session.lasting import LastingConnection
+from dcsend.session.links import BegunAnew
 from dcsend.session.outcome import Tally
 from dcsend.session.outgoing import Outgoing
 from dcsend.session.story import _converse
@@ -106,6 +107,10 @@ class _Arrivals:
             raise error
         self._returns -= 1
         await self.close()
+
+    async def begin_anew(self, begun: BegunAnew) -> Connection:
+        """As `Arrivals.begin_anew`: no side loses its state in a run."""
+        raise begun
 
     async def displaced(self) -> None:
         """Keep the peer."""

@@ -10,7 +10,8 @@ from dcsend.net.address import Address
 from dcsend.peers.contract import MAX_QUEUED, ConnectionLost
 from dcsend.protocol.messages import RECONNECT, Hello, encode
 from dcsend.session.events import Event
-from dcsend.session.lasting import LastingConnection, Link
+from dcsend.session.lasting import LastingConnection
+from dcsend.session.links import Link
 from tests.support.memory import MemoryConnection, join
 
 __all__ = ["LostLink", "Ways", "lasting_pair"]

@@ -94,15 +94,26 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
     const connect = (signal: AbortSignal) => join(short, chosen, signal);
     return { connect, expires: Number.POSITIVE_INFINITY, left: "" };
   }
+  return dialWay(text);
+}
+
+/**
+ * Return how a dial code connects; with the certificate `kept` by a page that was loaded again.
+ * Throws UsageError if the code can't be read.
+ */
+export function dialWay(text: string, kept?: RTCCertificate): Way {
   const { addresses, fingerprint, secret, expires } = decode(text);
   const target = { addresses, fingerprint, password: icePassword(secret) };
   const server = location.hostname.replace(/^\[|\]$/g, "");
   const connect = async (signal: AbortSignal) => {
     // The listener recognises this side by its certificate.
-    const certificate = await newCertificate();
+    const certificate = kept ?? (await newCertificate());
     const options = { server, certificate };
-    return new LastingConnection(await dial(target, { ...options, signal }), (timeout, ended) =>
-      dial(target, { ...options, timeout, signal: ended }),
+    return new LastingConnection(
+      await dial(target, { ...options, signal }),
+      (timeout, ended) => dial(target, { ...options, timeout, signal: ended }),
+      certificate === undefined ? null : { code: text, certificate },
+      kept !== undefined,
     );
   };
   return { connect, expires, left: "" };

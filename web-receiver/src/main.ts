@@ -5,24 +5,25 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, described, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
+import { complete, described, dialWay, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
 import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
-import { destinations, probe, type World } from "./files/capabilities.ts";
+import { destinations, NOTHING, probeSoon } from "./files/capabilities.ts";
 import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
-import { safePath } from "./files/names.ts";
+import { whyUnsafe } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
 import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import { Trickle } from "./peers/trickle.ts";
 import { serverAt } from "./rendezvous/servers.ts";
-import type { Event } from "./session/events.ts";
+import { isKey, Returning } from "./returning.ts";
+import type { Event, Finished } from "./session/events.ts";
 import { iceServers } from "./session/ice_settings.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
@@ -32,9 +33,6 @@ import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { store, stored, takeFragment, USED } from "./stored.ts";
 import { endings } from "./strings.ts";
 import { explain } from "./wording.ts";
-
-/** Milliseconds for probing the browser; a service worker may start slowly. */
-const PROBING = 3000;
 
 /**
  * Milliseconds for which `pagehide` blocks, so that the last message is sent after the queued file
@@ -51,16 +49,6 @@ const NOWHERE = {
 /** Kinds of errors after which the other side has ended its run. */
 const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
 
-const NOTHING: World = {
-  origin: "http",
-  copyHelps: false,
-  savePicker: false,
-  folderPicker: false,
-  private: false,
-  room: null,
-  stream: false,
-};
-
 let world = NOTHING;
 let code = "";
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
@@ -74,7 +62,9 @@ let showAgain: (() => void) | null = null;
 /** Whether file data has been transferred in this run. */
 let isBegun = false;
 let run: Run | null = null;
-/** The local offer of two codes, until the answer is entered. */
+/** What this page keeps to go on after a reload. */
+let returning: Returning | null = null;
+/** The offer of two codes, until the answer is entered. */
 let offering: Offering | null = null;
 /** Number of the run; events of an earlier run are ignored. */
 let turn = 0;
@@ -88,17 +78,11 @@ const sleep = new Sleep(wallClock);
 // By then an error may be shown that offers to try the code again.
 const expiry = new Expiry(wallClock, () => display.reconsider());
 
-/** Probe the browser; again for each run, because saved files reduce the free space. */
-async function look(): Promise<void> {
-  const late = new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING));
-  world = await Promise.race([probe(), late]);
-}
-
 let display: Display;
 
 const hooks = {
   startDownload: (url: string) => display.startDownload(url),
-  // An element that unpack.ts creates; there is none in a worker.
+  // Created by unpack.ts; there is none in a worker.
   script: globalThis.document?.getElementById("script")?.textContent ?? "",
 };
 
@@ -194,6 +178,25 @@ function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions 
   };
 }
 
+/** Go on with a transfer that was accepted before this page was loaded again. */
+function goOn(found: Returning): void {
+  returning = null; // leaving would forget it
+  leave();
+  returning = found;
+  isBegun = false;
+  usedUp();
+  display.connecting();
+  const { code: dialed, certificate } = found.accepted;
+  begin(dialWay(dialed, certificate).connect, Number.POSITIVE_INFINITY, "receiver");
+}
+
+async function goOnIfKept(key: string): Promise<void> {
+  const found = await Returning.find(key);
+  if (run !== null) return;
+  if (found === null) open(USED);
+  else whenVisible(() => goOn(found));
+}
+
 /** Ask for another code. */
 function restart(): void {
   leave();
@@ -202,14 +205,18 @@ function restart(): void {
 
 /** Dial when the page becomes visible. */
 function connectInSight(text: string): void {
-  if (isInSight()) {
-    connect(text);
-    return;
-  }
   leave();
   store(text);
+  whenVisible(() => connect(text));
+}
+
+function whenVisible(dial: () => void): void {
+  if (isInSight()) {
+    dial();
+    return;
+  }
   display.connecting(false);
-  whenInSight = () => connect(text);
+  whenInSight = dial;
 }
 
 /** Create the offer, the first of two codes, and show it. */
@@ -255,7 +262,9 @@ function begin(
   role?: "sender" | "receiver",
 ): void {
   const own = turn;
-  const probing = look();
+  // Again for each run, because saved files reduce the free space.
+  const probing = probeSoon();
+  const former = returning;
   run = new Run({
     connect,
     ...(role === undefined ? {} : { role }),
@@ -263,20 +272,32 @@ function begin(
     emit: (event) => (own === turn ? follow(event) : undefined),
     questions: {
       async decide(manifest) {
-        await probing;
-        // The run may have ended or been replaced meanwhile.
+        world = await probing;
+        // It may have ended or been replaced.
         if (own !== turn || run === null) return null;
+        const { entries } = manifest;
+        if (former?.fits(entries)) return former.accepted.decision;
         const decision = await display.decide(manifest);
-        if (own === turn && decision === null) usedUp();
+        if (own !== turn) return decision;
+        // A handle of another destination would need permission again.
+        if (decision === null) usedUp();
+        else if (run.ticket !== null && decision.destination.type === "memory") {
+          returning = new Returning({ ...run.ticket, entries, decision });
+          void returning.keep().then(() => isUsed && usedUp());
+        }
         return decision;
       },
       choose: () => display.choose(),
     },
     agent: agent(__VERSION__, navigator.userAgent),
     name: deviceName(navigator.userAgent),
-    validate,
+    validate: whyUnsafe,
     openSink: (destination, entries, wanted) => openSink(destination, entries, wanted, hooks),
-    handOver: async (file) => (own === turn ? display.handOver(file) : undefined),
+    async handOver(file, number) {
+      if (own !== turn) return;
+      await display.handOver(file);
+      await returning?.saved(number);
+    },
     openSource: (chosen, skip) => openSource(chosen, skip, hooks),
     now: () => performance.now() / 1000,
     wallClock,
@@ -289,6 +310,7 @@ function follow(event: Event): void {
   if (event.type === "progress" || event.type === "file") {
     isBegun = true;
     usedUp();
+    returning?.progress();
   }
   // If an accepted offer could not be saved, the other side waits again.
   if (event.type === "failed" && event.error.kind === "destination" && !isBegun) unused();
@@ -298,8 +320,14 @@ function follow(event: Event): void {
   // Also during a question: a phone that locks itself loses the connection.
   if (event.type === "connected" || event.type === "progress") void wakeLock.renew(true);
   display.show(event);
-  if (event.type !== "done") return;
+  // A page that could not connect again can try once more.
+  if (event.type === "failed" && (isBegun || event.error.kind !== "connection")) forget();
+  if (event.type === "done") conclude(event);
+}
+
+function conclude(event: Finished): void {
   run = null;
+  if (event.ok) forget();
   wakeLock.release();
   const some = event.files.some((file) => file.status === "ok");
   const ending = event.ok ? endings.done : some ? endings.partly : endings.failed;
@@ -317,17 +345,14 @@ function leave(): void {
   run = null;
   offering?.close();
   offering = null;
+  forget();
   wakeLock.release();
 }
 
-/** Return why a path may not be saved; empty if it may. */
-function validate(path: string): string {
-  try {
-    safePath(path);
-    return "";
-  } catch (error) {
-    return error instanceof Error ? error.message : "not a valid name";
-  }
+function forget(): void {
+  returning?.forget();
+  returning = null;
+  if (isUsed) store(USED);
 }
 
 function surroundings() {
@@ -341,20 +366,18 @@ function unused(): void {
 }
 
 function usedUp(): void {
-  if (isUsed) return;
   isUsed = true;
-  store(USED);
+  store(returning?.isKept ? returning.key : USED);
 }
 
-function open(): void {
-  const scanned = takeFragment();
-  const text = scanned ?? stored();
+function open(text = takeFragment() ?? stored()): void {
   if (typeof globalThis.RTCPeerConnection !== "function") display.unsupported();
   else if (text === USED) {
     // Shown once: another reload starts anew.
     store("");
     display.paste("used");
-  } else if (text) connectInSight(text);
+  } else if (text && isKey(text)) void goOnIfKept(text);
+  else if (text) connectInSight(text);
   else display.paste();
 }
 
@@ -364,8 +387,13 @@ export function main(): void {
     connect,
     exchange,
     answer,
-    retry: () => (showAgain === null ? connect(code) : showAgain()),
-    canRetry: () => showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
+    retry() {
+      if (returning !== null) goOn(returning);
+      else if (showAgain === null) connect(code);
+      else showAgain();
+    },
+    canRetry: () =>
+      returning !== null || showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
     restart,
     stop() {
       if (whenInSight === null && !isShowing) run?.stop();
@@ -396,7 +424,10 @@ export function main(): void {
   });
   addEventListener("pagehide", () => {
     if (run !== null) {
-      run.leave();
+      if (returning?.isKept) {
+        run.away();
+        turn += 1; // its end is not that of the transfer
+      } else run.leave();
       for (const begun = performance.now(); performance.now() - begun < LAST; );
     }
     display.leave();

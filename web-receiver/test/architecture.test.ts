@@ -13,6 +13,7 @@ const PYTHON = join(SOURCES, "..", "..", "dcsend");
 const LAYERS: Readonly<Record<string, string>> = {
   "main.ts": "main",
   "codes.ts": "main",
+  "returning.ts": "main",
   "sight.ts": "main",
   "start.ts": "main",
   "stored.ts": "main",

@@ -305,6 +305,49 @@ describe("a lasting connection", () => {
     expect(await receiving).toHaveProperty("kind", "protocol");
   });
 
+  const ticket = { code: "code", certificate: {} as RTCCertificate };
+  const ANEW = HELLO.replace("reconnect", 'reconnect","anew');
+  const last = ({ arrived }: Listener) => arrived.control.at(-1);
+
+  test("announces that the page is loaded again, to a peer that begins anew", async () => {
+    const listener = new Listener();
+    const connection = new LastingConnection(listener.pair(), listener.redial, ticket);
+    listener.send("control", ANEW);
+    await connection.channels.control.receive();
+    expect(connection.ticket).toBe(ticket);
+    connection.away();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(last(listener)).toBeUndefined(); // nothing is accepted
+    connection.accepted();
+    connection.away();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(last(listener)).toBe('{"type":"away"}');
+  });
+
+  test("announces nothing to another peer, which would refuse it", async () => {
+    const listener = new Listener();
+    const connection = new LastingConnection(listener.pair(), listener.redial, ticket);
+    listener.send("control", HELLO);
+    await connection.channels.control.receive();
+    connection.accepted();
+    connection.away();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(last(listener)).toBeUndefined();
+    expect(connection.ticket).toBeNull();
+  });
+
+  test("lasts from Hello on after the page was loaded again", async () => {
+    const listener = new Listener();
+    const connection = new LastingConnection(listener.pair(), listener.redial, ticket, true);
+    connection.channels.control.send(HELLO);
+    connection.away();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(last(listener)).toBe('{"type":"away"}');
+    listener.send("control", ANEW);
+    await connection.channels.control.receive();
+    expect(connection.lasts).toBe(true);
+  });
+
   test("ends with an error when more is confirmed than was sent", async () => {
     const listener = new Listener();
     const { connection } = await accepted(listener);

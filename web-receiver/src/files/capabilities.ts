@@ -29,6 +29,20 @@ export interface World {
   readonly stream: boolean;
 }
 
+/** A browser that can do nothing. */
+export const NOTHING: World = {
+  origin: "http",
+  copyHelps: false,
+  savePicker: false,
+  folderPicker: false,
+  private: false,
+  room: null,
+  stream: false,
+};
+
+/** Milliseconds for probing the browser; a service worker may start slowly. */
+const PROBING = 3000;
+
 /** One destination to offer. */
 export interface DestinationChoice {
   readonly type: Destination["type"];
@@ -115,6 +129,12 @@ export async function probe(hosted = location.protocol === "https:"): Promise<Wo
     room: usable ? await roomLeft() : null,
     stream: secure && hosted && (await streamWorks()),
   };
+}
+
+/** Test the browser for a limited time. */
+export function probeSoon(): Promise<World> {
+  const late = new Promise<World>((resolve) => setTimeout(resolve, PROBING, NOTHING));
+  return Promise.race([probe(), late]);
 }
 
 function originOf(secure: boolean): World["origin"] {

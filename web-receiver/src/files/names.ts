@@ -138,3 +138,13 @@ function cut(text: string, room: number): string {
   }
   return kept;
 }
+
+/** Return why a path may not be saved; empty if it may. */
+export function whyUnsafe(path: string): string {
+  try {
+    safePath(path);
+    return "";
+  } catch (error) {
+    return error instanceof Error ? error.message : "not a valid name";
+  }
+}

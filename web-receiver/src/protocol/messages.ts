@@ -33,6 +33,8 @@ import {
 export const BROWSER = "browser";
 /** Feature of a sender that sends bytes again which were changed on the receiver's disk. */
 export const AGAIN = "again";
+/** Feature of a sender that begins anew with a peer that has lost its state. */
+export const ANEW = "anew";
 /** Feature of a side that can go on over another connection. */
 export const RECONNECT = "reconnect";
 /** Feature of a sender that takes another window from Ack, and fits its frames to it. */

@@ -16,6 +16,9 @@ export interface Receipt {
 /** `received` comes now and then, `resume` is the first message of a next connection. */
 export type ReceiptName = "received" | "resume";
 
+/** The message of a side that loses its state. */
+export const AWAY = '{"type":"away"}';
+
 /** Return whether a message of the control channel is one of these, valid or not. */
 export function isReceipt(message: string | Uint8Array): message is string {
   return typeof message === "string" && /^{"type":"(received|resume)"/.test(message);

@@ -311,7 +311,7 @@ export class Incoming implements TransferHalf {
       const { download } = outcome;
       // Before its verdict: a file that the sender counts as done must survive the end of this
       // page.
-      if (download !== undefined) await this.#options.handOver(download);
+      if (download !== undefined) await this.#options.handOver(download, outcome.number);
       if (this.#tally.sealed) return false;
       this.#sendVerdict(outcome);
       this.#report(outcome);

@@ -11,6 +11,9 @@
  * While it is interrupted, calls wait in place of an error. What the peer has not received is sent
  * again. Neither happens before the transfer is accepted, nor if one side has closed it. From its
  * Resume on, this side takes nothing more from the former connection.
+ *
+ * A page that is loaded again has lost all of that. It connects with the certificate that it has kept,
+ * and sends Hello: then a listener with the feature `anew` begins the transfer again.
  */
 import {
   ConnectionFailed,
@@ -18,11 +21,12 @@ import {
   type DcsendError,
   RemoteProtocolError,
 } from "../errors.ts";
-import type { Channel, Connection, Label, Link, Route } from "../peers/contract.ts";
+import type { Connection, Label, Link, Route } from "../peers/contract.ts";
 import type { Message } from "../peers/receive_queue.ts";
-import { helloFeatures, RECONNECT } from "../protocol/messages.ts";
-import { encodeReceipt, isReceipt, type Receipt, readReceipt } from "../protocol/receipts.ts";
+import { ANEW, helloFeatures, RECONNECT } from "../protocol/messages.ts";
+import { AWAY, encodeReceipt, isReceipt, type Receipt, readReceipt } from "../protocol/receipts.ts";
 import type { Emit } from "./events.ts";
+import { LastingChannel } from "./lasting_channel.ts";
 import { asError } from "./outcome.ts";
 
 /** Seconds for which this side tries to connect again. */
@@ -41,13 +45,16 @@ const TAKE_OVER = 10;
 const RECEIPT_BYTES = 1024 * 1024;
 const RECEIPT_MESSAGES = 64;
 
-/** Bytes of a channel that the peer has not confirmed, after which it violates the protocol. */
-const MAX_KEPT = 64 * 1024 * 1024;
-
 const LABELS = ["control", "data", "text"] as const;
 
 /** Dials once more, with the same certificate, for at most so many seconds. */
 export type Redial = (seconds: number, signal: AbortSignal) => Promise<Link>;
+
+/** With what a page connects again after it was loaded again. */
+export interface Ticket {
+  readonly code: string;
+  readonly certificate: RTCCertificate;
+}
 
 /** The connections with one peer, as one. */
 export class LastingConnection implements Connection {
@@ -73,11 +80,20 @@ export class LastingConnection implements Connection {
   #renewal: AbortController | null = null;
   #messages = 0;
   #bytes = 0;
+  readonly #ticket: Ticket | null;
+  readonly #isAnew: boolean;
+  /** Whether the peer begins anew with a page that has lost its state. */
+  #peerBegins = false;
 
-  /** Take over the first connection; `redial` makes the others. */
-  constructor(link: Link, redial: Redial) {
+  /**
+   * Take over the first connection; `redial` makes the others. `ticket` is what this page would use
+   * after a reload; `isAnew`: it has used it.
+   */
+  constructor(link: Link, redial: Redial, ticket: Ticket | null = null, isAnew = false) {
     this.link = link;
     this.#redial = redial;
+    this.#ticket = ticket;
+    this.#isAnew = isAnew;
     const [control, data, text] = LABELS.map(
       (label) => new LastingChannel(this, link.channels[label]),
     ) as [LastingChannel, LastingChannel, LastingChannel];
@@ -100,9 +116,24 @@ export class LastingConnection implements Connection {
 
   /** Let it go on when the link is lost, from now on, if the peer can do that, too. */
   accepted(): void {
-    if (!this.#peerLasts) return;
+    if (!this.#peerLasts || this.lasts) return;
     this.lasts = true;
     this.#watch();
+  }
+
+  /** With what this page can begin anew; null if the peer does not. */
+  get ticket(): Ticket | null {
+    return this.#peerBegins ? this.#ticket : null;
+  }
+
+  /** Announce that this page loses its state, and may begin anew. */
+  away(): void {
+    if (!this.#isAnew && (this.ticket === null || !this.lasts)) return;
+    try {
+      this.link.channels.control.send(AWAY);
+    } catch {
+      // Interrupted: the peer waits in any case.
+    }
   }
 
   close(): void {
@@ -172,11 +203,14 @@ export class LastingConnection implements Connection {
   takes(label: Label, message: Message): boolean {
     if (label !== "control") return false;
     if (this.#peerLasts === null) {
-      this.#peerLasts = helloFeatures(message).includes(RECONNECT);
+      const features = helloFeatures(message);
+      this.#peerLasts = features.includes(RECONNECT);
+      this.#peerBegins = features.includes(ANEW);
       if (!this.#peerLasts) {
         this.keeps = false;
         for (const one of LABELS) this.channels[one].forget();
       }
+      if (this.#isAnew) this.accepted();
     } else if (this.#peerLasts && isReceipt(message)) {
       this.#confirm(readReceipt("received", message));
       return true;
@@ -316,134 +350,5 @@ export class LastingConnection implements Connection {
 
   #confirm(receipt: Receipt): void {
     for (const label of LABELS) this.channels[label].confirm(receipt[label]);
-  }
-}
-
-/** One channel, which goes on over the next connection. */
-export class LastingChannel implements Channel {
-  readonly label: Label;
-  readonly maxMessageSize: number;
-  /** Messages that have arrived, over all connections. */
-  received = 0;
-  readonly #owner: LastingConnection;
-  /** Messages that were sent, and are not confirmed. */
-  #kept: Message[] = [];
-  #size = 0;
-  /** Messages that the peer has confirmed. */
-  #confirmed = 0;
-  /** Messages that are kept no more; those in `#kept` follow. */
-  #released = 0;
-  /** Of those in `#kept`, the number to be sent over this connection, too; the last ones. */
-  #again = 0;
-  /** A message that came while another connection was about to take over. */
-  #held: { readonly link: Link; readonly message: Message } | null = null;
-
-  constructor(owner: LastingConnection, { label, maxMessageSize }: Channel) {
-    this.#owner = owner;
-    this.label = label;
-    this.maxMessageSize = maxMessageSize;
-  }
-
-  send(message: Message): boolean {
-    const owner = this.#owner;
-    owner.check();
-    if (!owner.isUsable || this.#again > 0) return false;
-    const { link } = owner;
-    try {
-      const isSent = link.channels[this.label].send(message);
-      if (isSent && owner.keeps) this.#keep(message);
-      return isSent;
-    } catch (error) {
-      owner.ended(link, error);
-      return false;
-    }
-  }
-
-  async writable(): Promise<void> {
-    const owner = this.#owner;
-    await owner.usable();
-    const { link } = owner;
-    if (this.#again > 0) return owner.changed();
-    try {
-      await link.channels[this.label].writable();
-    } catch (error) {
-      owner.ended(link, error);
-    }
-  }
-
-  async receive(): Promise<Message> {
-    const owner = this.#owner;
-    for (;;) {
-      if (this.#held === null) {
-        await owner.usable();
-        const { link } = owner;
-        try {
-          this.#held = { link, message: await link.channels[this.label].receive() };
-        } catch (error) {
-          owner.ended(link, error);
-          continue;
-        }
-      }
-      // Not awaited otherwise: Resume must not be sent between this and the count.
-      while (owner.isUndecided) await owner.changed();
-      const { link, message } = this.#held;
-      this.#held = null;
-      // The peer sends it again if it came over a former connection.
-      if (link !== owner.link || owner.takes(this.label, message)) continue;
-      this.received += 1;
-      owner.arrived(message);
-      return message;
-    }
-  }
-
-  arrived(): Promise<void> {
-    return this.#owner.link.channels[this.label].arrived();
-  }
-
-  #keep(message: Message): void {
-    if (this.label === "control" && !this.#owner.lasts) {
-      // An offer may be long. The peer has received it if it accepts.
-      this.#released += 1;
-      return;
-    }
-    this.#kept.push(message);
-    this.#size += message.length;
-    if (this.#size > MAX_KEPT) {
-      this.#owner.end(new RemoteProtocolError("the peer does not confirm what it receives"));
-    }
-  }
-
-  // --- for the connection
-
-  /** Keep nothing: the peer can't connect again. */
-  forget(): void {
-    this.#kept = [];
-  }
-
-  /** Note that the peer has received `count` messages since the beginning. */
-  confirm(count: number): void {
-    const more = count - this.#released;
-    if (count < this.#confirmed || more > this.#kept.length - this.#again) {
-      throw new RemoteProtocolError(`the peer confirms ${count} messages of ${this.label}`);
-    }
-    this.#confirmed = count;
-    if (more <= 0) return;
-    this.#released = count;
-    for (const { length } of this.#kept.splice(0, more)) this.#size -= length;
-  }
-
-  /** Send again everything that is not confirmed. */
-  rewind(): void {
-    this.#again = this.#kept.length;
-  }
-
-  /** Send over `link` what it has not been sent over. */
-  async sendAgain(link: Link): Promise<void> {
-    const channel = link.channels[this.label];
-    while (this.#again > 0 && this.#owner.link === link) {
-      const message = this.#kept[this.#kept.length - this.#again];
-      if (message === undefined || channel.send(message)) this.#again -= 1;
-      else await channel.writable();
-    }
   }
 }

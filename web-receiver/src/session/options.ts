@@ -48,9 +48,9 @@ export interface RunOptions {
   ) => Promise<Sink>;
   /**
    * Passes a complete file to the browser's downloads while others are still arriving; resolves
-   * when they have it, or when the run is over. Never rejects.
+   * when they have it, or when the run is over. Never rejects. `number` is that of its entry.
    */
-  readonly handOver: (file: Export) => Promise<void>;
+  readonly handOver: (file: Export, number: number) => Promise<void>;
   /** As in files/disk.ts. */
   readonly openSource: (chosen: readonly Chosen[], skip: ReadonlySet<number>) => Source;
   /** Monotonic seconds. */

@@ -14,7 +14,7 @@ import type { ConnectedPeer } from "./control.ts";
 import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
-import { LastingConnection } from "./lasting.ts";
+import { LastingConnection, type Ticket } from "./lasting.ts";
 import { firstMessage, meet } from "./meeting.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, failure, Tally } from "./outcome.ts";
@@ -32,6 +32,7 @@ export class Run {
   #stop: (reason: DcsendError) => void = () => undefined;
   #conversation: Conversation | null = null;
   #half: TransferHalf | null = null;
+  #connection: LastingConnection | null = null;
 
   /** Begin the run. */
   constructor(options: RunOptions) {
@@ -60,6 +61,16 @@ export class Run {
     this.#half?.control.leave(message);
     // The browser ends the connection: closing it here would drop that message.
     this.#stop(new Interrupted(message));
+  }
+
+  /** With what a receiver can begin anew after it was loaded again; null for nothing. */
+  get ticket(): Ticket | null {
+    return this.#half instanceof Incoming ? (this.#connection?.ticket ?? null) : null;
+  }
+
+  /** Announce that the page is loaded again, after which it can begin anew. */
+  away(): void {
+    this.#connection?.away();
   }
 
   /** Run to the end; emit exactly one `Finished`, in any case. */
@@ -104,7 +115,10 @@ export class Run {
 
   async #converse(connection: Connection): Promise<void> {
     const { role } = this.#options;
-    if (connection instanceof LastingConnection) connection.report(this.#tally.emit);
+    if (connection instanceof LastingConnection) {
+      connection.report(this.#tally.emit);
+      this.#connection = connection;
+    }
     // Two pages would wait for each other: the one that has shown the code has a role.
     const hello = role === undefined ? await race(firstMessage(connection), this.#stopped) : null;
     const route = await race(connection.route(), this.#stopped);

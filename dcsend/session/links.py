@@ -1,0 +1,84 @@
+"""What a `lasting` connection consists of: connections, and the way from one to the next."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from dcsend.errors import ConnectionFailed
+from dcsend.net.address import Address
+from dcsend.peers.contract import Connection
+
+__all__ = ["BegunAnew", "Link", "Way"]
+
+
+class Link(Connection, Protocol):
+    """One of the connections; `peers.transfer.TransferConnection` is one."""
+
+    @property
+    def address(self) -> Address | None:
+        """Address of the peer that is in use."""
+        ...
+
+    @property
+    def received_at(self) -> float:
+        """When an authentic datagram last arrived, in seconds of the loop's clock."""
+        ...
+
+    async def discard(self) -> None:
+        """Close without a datagram."""
+        ...
+
+
+class BegunAnew(ConnectionFailed):
+    """The peer has lost its state, and has connected again.
+
+    Args:
+        link: the new connection, which has taken the place of the former one.
+        hello: the first message on its control channel.
+    """
+
+    def __init__(self, link: Link, hello: bytes | str) -> None:
+        super().__init__("the other side has begun anew", "run it again on both sides")
+        self.link = link
+        self.hello = hello
+
+
+class Way(Protocol):
+    """How the two sides connect again."""
+
+    @property
+    def dials(self) -> bool:
+        """Whether this side makes the next connection; otherwise it waits for one."""
+        ...
+
+    def open(self) -> None:
+        """Begin to accept another connection of the peer."""
+        ...
+
+    async def another(self, seen: Address | None) -> Link:
+        """Return another connection with the same peer; *seen* is where it was last.
+
+        Raises:
+            CodeUsed, CodeExpired: there will be none.
+        """
+        ...
+
+    def replaced(self, link: Link) -> None:
+        """Note that *link* has taken over."""
+        ...
+
+    async def drop(self, link: Link) -> None:
+        """Close *link*, which has not taken over."""
+        ...
+
+    def lost(self) -> None:
+        """Note that the connection is interrupted."""
+        ...
+
+    def regained(self) -> None:
+        """Note that it goes on."""
+        ...
+
+    async def close(self) -> None:
+        """Accept no other connection."""
+        ...

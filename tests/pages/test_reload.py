@@ -1,0 +1,114 @@
+"""A page at http in the network that is loaded again while it receives: the transfer goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.pages.test_endings import moving
+from tests.support.page import Page, here, link_of, random_file
+from tests.support.processes import Stage, digest
+
+_KEPT = """async () => {
+  const names = (await indexedDB.databases()).map(({ name }) => name);
+  if (!names.includes("dcsend")) return 0;
+  const settled = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const database = await settled(indexedDB.open("dcsend"));
+  const runs = database.transaction("runs").objectStore("runs");
+  const count = await settled(runs.count());
+  database.close();
+  return count;
+}"""
+"Returns how many transfers the page keeps."
+
+
+_CERTIFICATE = """async () => {
+  const settled = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const database = await settled(indexedDB.open("dcsend"));
+  const [{ certificate }] = await settled(
+    database.transaction("runs").objectStore("runs").getAll(),
+  );
+  database.close();
+  const names = Object.getOwnPropertyNames(Object.getPrototypeOf(certificate));
+  return [certificate.constructor.name, [...names, ...Object.keys(certificate)]];
+}"""
+"Returns the type of the certificate in the first transfer that is kept, and its attributes."
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that takes seconds at the rate of `SLOW`."""
+    return random_file(tmp_path / "file", 20_000_000)
+
+
+SLOW = ("--limit-rate", "4M")
+
+
+async def test_page_that_is_loaded_again_receives_without_a_question(
+    page: Page, stage: Stage, file: Path
+) -> None:
+    sender = stage.send(file, *SLOW, *here())
+    await page.open(link_of(sender))
+    await page.accept()
+    await asyncio.to_thread(moving, sender)
+    assert await page.tab.call(_KEPT) == 1
+    await page.tab.reload()
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    ended = sender.end()
+    assert ended.status == 0
+    assert ended.of("done")[0]["bytes"] == 20_000_000
+    assert await page.tab.call(_KEPT) == 0
+
+
+async def test_page_can_be_loaded_again_several_times(page: Page, stage: Stage, file: Path) -> None:
+    sender = stage.send(file, *SLOW, *here())
+    await page.open(link_of(sender))
+    await page.accept()
+    await asyncio.to_thread(moving, sender)
+    for _ in range(3):  # the later ones at once, before the page is connected
+        await page.tab.reload()
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    assert sender.end().status == 0
+
+
+async def test_files_that_the_downloads_have_are_not_received_again(
+    page: Page, stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    photo = random_file(tmp_path / "a-photo", 100_000)
+    sender = stage.send(photo, file, *SLOW, *here())
+    await page.open(link_of(sender))
+    await page.accept()
+    await asyncio.to_thread(sender.event, "file", path="a-photo", ok=True)
+    saved = [await page.saved()]
+    await page.tab.reload()
+    await page.until("done")
+    saved.append(await page.saved())
+    assert [digest(one.path) for one in saved] == [digest(photo), digest(file)]
+    assert sorted(one.name for one in page.tab.downloads.iterdir()) == ["a-photo", "file"]
+    ended = sender.end()
+    assert ended.status == 0
+    assert [event["path"] for event in ended.of("file") if event["status"] == "skipped"] == [
+        "a-photo"
+    ]
+
+
+async def test_certificate_that_is_kept_has_a_key_that_no_script_can_read(
+    page: Page, stage: Stage, file: Path
+) -> None:
+    sender = stage.send(file, *SLOW, *here())
+    await page.open(link_of(sender))
+    await page.accept()
+    await asyncio.to_thread(moving, sender)
+    kind, names = await page.tab.call(_CERTIFICATE)
+    assert kind == "RTCCertificate"
+    assert set(names) <= {"constructor", "expires", "getFingerprints"}
