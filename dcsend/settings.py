@@ -124,6 +124,8 @@ class Settings:
         keep: Stay after a sender has ended, and receive from others with the same code, at once or
             one after the other, until the code expires or the run is ended. Existing files stay;
             `existing` is `RENAME` or `SKIP`.
+        into: With `keep`, the folder in `output` for each sender, a relative path with `{date}`,
+            `{time}`, `{peer}` and `{address}`; empty for `output` itself.
         max_total: Bytes that a run with `keep` accepts of all senders together; None for no limit.
             Each entry counts as 4096 at least.
         max_peer: The same for one offer.
@@ -185,6 +187,7 @@ class Settings:
     output: str = "."
     existing: Existing = Existing.REFUSE
     keep: bool = False
+    into: str = ""
     max_total: int | None = None
     max_peer: int | None = None
     min_free: int = MIN_FREE

@@ -11,7 +11,7 @@ from dcsend.cli.parsing import parse_size
 from dcsend.errors import UsageError
 from dcsend.settings import MIN_FREE
 
-__all__ = ["Keep", "MaxPeer", "MaxTotal", "MinFree", "expiry", "keep_settings"]
+__all__ = ["Into", "Keep", "MaxPeer", "MaxTotal", "MinFree", "expiry", "keep_settings"]
 
 _LONGEST = "30d"
 "How long the code of a receiver that stays works, unless the user has chosen a time."
@@ -22,6 +22,15 @@ Keep = Annotated[
         "--keep",
         help="Stay, and receive from many senders with one code, until Ctrl-C or for --expires "
         "[30d]. Implies --rename; -y needs --max-total or --min-free.",
+    ),
+]
+Into = Annotated[
+    str,
+    option(
+        "--into",
+        help="With --keep: folder in --output for each sender, with {date}, {time}, {peer} and "
+        "{address}, such as '{date}/{peer}'.",
+        metavar="FOLDER",
     ),
 ]
 MaxTotal = Annotated[
@@ -48,12 +57,18 @@ MinFree = Annotated[
         metavar="SIZE",
     ),
 ]
-_OF_KEEP = {"max_total", "max_peer", "min_free"}
+_OF_KEEP = {"into", "max_total", "max_peer", "min_free"}
 "Parameters that have an effect with `--keep` only."
 
 
 def keep_settings(
-    context: typer.Context, *, keep: bool, dials: bool, yes: bool, sizes: tuple[str, str, str]
+    context: typer.Context,
+    *,
+    keep: bool,
+    dials: bool,
+    yes: bool,
+    into: str,
+    sizes: tuple[str, str, str],
 ) -> dict[str, Any]:
     """Return the settings of a receiver that stays; none for another one.
 
@@ -62,6 +77,7 @@ def keep_settings(
         keep: whether it is to stay.
         dials: whether this side has a code, or exchanges two.
         yes: whether it accepts without asking.
+        into: value of `--into`.
         sizes: values of `--max-total`, `--max-peer` and `--min-free`; empty for the default.
 
     Raises:
@@ -78,7 +94,7 @@ def keep_settings(
             "add --max-total 10G, or --min-free 20G for what stays free on the disk",
         )
     limits = {"max_total": total, "max_peer": peer, "min_free": MIN_FREE if free is None else free}
-    return {"keep": True, **limits}
+    return {"keep": True, "into": into, **limits}
 
 
 def expiry(context: typer.Context, expires: str, settings: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from dcsend.cli.code_options import (
     short_code_settings,
 )
 from dcsend.cli.commands import behind, joined, rejoined
-from dcsend.cli.keeping import Keep, MaxPeer, MaxTotal, MinFree, expiry, keep_settings
+from dcsend.cli.keeping import Into, Keep, MaxPeer, MaxTotal, MinFree, expiry, keep_settings
 from dcsend.cli.leaving import leave
 from dcsend.cli.options import (
     Addresses,
@@ -249,6 +249,7 @@ def receive(
         bool, option("--checksum", help="As --skip-same, but compare content, not times.")
     ] = False,
     keep: Keep = False,
+    into: Into = "",
     max_total: MaxTotal = "",
     max_peer: MaxPeer = "",
     min_free: MinFree = "",
@@ -309,6 +310,7 @@ def receive(
             keep=keep,
             dials=bool(dialed) or two_codes,
             yes=yes,
+            into=into,
             sizes=(max_total, max_peer, min_free),
         )
         expires_in = expiry(context, expires, staying)

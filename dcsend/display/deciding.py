@@ -79,6 +79,8 @@ class Deciding:
         self._write = write
         self._departed = False
         "Whether a peer has left before it was accepted."
+        self._folder = ""
+        "Where the offer is saved, if its sender has a folder."
         self.files = 0
         "Number of offered entries with content."
         self.saves_as = False
@@ -98,6 +100,7 @@ class Deciding:
     def note(self, event: ManifestKnown) -> None:
         """Note what is offered, for the questions and lines that follow."""
         self.files = event.files
+        self._folder = event.folder
         self.saves_as = self._options.names_file and is_one_file(event.entries)
         self.texts = frozenset(hash(e.path) for e in event.entries if e.kind is Kind.TEXT)
 
@@ -190,4 +193,4 @@ class Deciding:
     @property
     def place(self) -> str:
         """The path of the destination, escaped."""
-        return printable(os.path.abspath(os.path.expanduser(self._options.output)))
+        return printable(os.path.abspath(os.path.expanduser(self._folder or self._options.output)))

@@ -18,6 +18,7 @@ from dcsend.content import Content, Data, End, Hole, Repair
 from dcsend.entry import Chosen, Entry, Existing
 from dcsend.errors import DestinationError, UsageError
 from dcsend.files.room import free_room
+from dcsend.files.sender_folders import SenderFolders
 from dcsend.printable import format_size
 from dcsend.settings import Settings
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dcsend.files.sink import Plan
     from dcsend.session.agreement import Decide
     from dcsend.session.events import ManifestKnown
+    from dcsend.session.outcome import Tally
 
 __all__ = ["NEVER_REPLACES", "Admission", "Inbox"]
 
@@ -51,14 +53,15 @@ class _Size(NamedTuple):
 
 
 class Inbox:
-    """The limits of a run, and the question that is open.
+    """The limits of a run, the folders of its senders, and the question that is open.
 
     Args:
         settings: of the run: limits, folder.
         decide: returns whether to accept an offer; one call after the other.
+        unattended: *decide* accepts without a look at the offer.
     """
 
-    def __init__(self, settings: Settings, decide: Decide) -> None:
+    def __init__(self, settings: Settings, decide: Decide, *, unattended: bool = True) -> None:
         self._settings = settings
         self._decide = decide
         self._turn = asyncio.Lock()
@@ -68,9 +71,37 @@ class Inbox:
         self._pending = 0
         "Those of them that are not written."
 
-    def admission(self, number: int) -> Admission:
-        """Return the admission of the sender with this number."""
-        return Admission(self, number)
+        self._folders: SenderFolders | None = None
+        if settings.into and settings.destination is not None:
+            self._folders = SenderFolders(
+                settings.destination, settings.into, unattended=unattended
+            )
+
+    def admission(self, tally: Tally) -> Admission:
+        """Return the admission of the sender with this tally."""
+        return Admission(self, tally)
+
+    @property
+    def has_folders(self) -> bool:
+        """Whether each sender has a folder."""
+        return self._folders is not None
+
+    def folder(self, tally: Tally) -> str:
+        """Return the folder of a sender; empty if it is the chosen one; for any thread.
+
+        Raises:
+            DestinationError: none can be used.
+        """
+        if self._folders is None:
+            return ""
+        with self._lock:
+            return str(self._folders.of(tally.number, *tally.peer))
+
+    def release(self, tally: Tally) -> None:
+        """Let other senders have the folder of one; for any thread."""
+        if self._folders is not None:
+            with self._lock:
+                self._folders.release(tally.number)
 
     async def decide(self, known: ManifestKnown) -> bool | Existing | Chosen:
         """Ask when the questions about earlier offers are answered.
@@ -160,12 +191,12 @@ class Admission:
 
     Args:
         inbox: of the run.
-        number: of the sender.
+        tally: of the sender.
     """
 
-    def __init__(self, inbox: Inbox, number: int) -> None:
+    def __init__(self, inbox: Inbox, tally: Tally) -> None:
         self._inbox = inbox
-        self._number = number
+        self._tally = tally
         self._size = _Size(0, 0)
         self._counted = 0
         "Bytes that the inbox counts."
@@ -173,8 +204,19 @@ class Admission:
         "Bytes of content."
 
     async def decide(self, known: ManifestKnown) -> bool | Existing | Chosen:
-        """As `Inbox.decide`, with the number of the sender."""
-        return await self._inbox.decide(replace(known, sender=self._number))
+        """As `Inbox.decide`, with the number and the folder of the sender."""
+        number, folder = self._tally.number, self.folder
+        return await self._inbox.decide(replace(known, sender=number, folder=folder))
+
+    @property
+    def moves(self) -> bool:
+        """Whether the sender has a folder of its own."""
+        return self._inbox.has_folders
+
+    @property
+    def folder(self) -> str:
+        """As `Inbox.folder`, once the sender has sent Hello."""
+        return self._inbox.folder(self._tally)
 
     def check(self, entries: Sequence[Entry], plan: Plan) -> None:
         """Refuse an offer that exceeds a limit, before anybody is asked.
@@ -214,6 +256,7 @@ class Admission:
         """Count only what was written, unless everything was received; idempotent."""
         counted = self._counted if is_complete else self._written + self._size.extra
         counted = min(counted, self._counted)
+        self._inbox.release(self._tally)
         self._inbox.give_back(self._counted - counted, self._counted - self._written)
         self._counted = self._written = counted
         self._size = _Size(0, 0)

@@ -150,6 +150,7 @@ class Control:
             case PeerIntroduced():
                 self.introduced = True
                 self._conversation.introduced(event.features)
+                self._tally.introduce(event.name, self._connection.route.remote)
                 self._tally.emit(_connected(self._connection.route, event))
             case _:
                 pass

@@ -149,6 +149,8 @@ class ManifestKnown:
     "Bytes of existing files that the sender compares, and sends only if they differ."
     sender: int = 0
     "Where `accept` is called with `Settings.keep`: the number of the sender, as in `OfSender`."
+    folder: str = ""
+    "The same: where it is saved, if that is a folder of the sender (`Settings.into`)."
 
     @property
     def files(self) -> int:

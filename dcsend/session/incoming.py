@@ -204,6 +204,7 @@ class Incoming:
         known = await self._manifest
         self._tally.emit(known)
         try:
+            await self._move()
             self._sink, plan = await agree(
                 known,
                 self._sink,
@@ -227,6 +228,12 @@ class Incoming:
         self._on_accepted()
         self._peer.conversation.accepted()
         await self._accept(plan)
+
+    async def _move(self) -> None:
+        """Use the folder of the sender, if it has one: its name is known now."""
+        if self._admission is not None and self._admission.moves and self._anew is not None:
+            await self._jobs.worker.run(self._sink.close)
+            self._sink = await self._jobs.worker.run(partial(self._anew, self._settings.existing))
 
     async def _accept(self, plan: Plan) -> None:
         self._tally.begin(asyncio.get_running_loop().time())

@@ -81,6 +81,8 @@ class Tally:
         "Whether the other side's code was entered while this side waited with its own."
         self.number = number
         "Of the peer, in a run with several; otherwise 0."
+        self.peer = "", ""
+        "Name of its device, untrusted, and its address, once it has sent Hello."
         self.peers: PeerCounts | None = None
         "How several peers have ended; None in a run for one."
         self.complete = False
@@ -109,6 +111,10 @@ class Tally:
         """Forget what is achieved: the peer has lost it."""
         self.files = Verdicts()
         self.bytes = 0
+
+    def introduce(self, name: str, address: str) -> None:
+        """Note the name of the peer's device, and its address."""
+        self.peer = name, address
 
     def begin(self, now: float) -> None:
         """Note that the manifest has been accepted."""

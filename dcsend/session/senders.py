@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from dcsend.entry import Existing
 from dcsend.errors import UsageError
+from dcsend.files.sender_folders import check_template
 from dcsend.session.admission import NEVER_REPLACES
 from dcsend.session.events import OfSender, SenderFinished
 from dcsend.session.several import Several
@@ -22,6 +23,8 @@ def refuse_staying(settings: Settings) -> None:
     """
     if not settings.keep:
         return
+    if settings.into:
+        check_template(settings.into)
     if settings.code:
         raise UsageError(
             "--keep is for the side that prints the code", "leave it out, or leave out the code"

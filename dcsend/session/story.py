@@ -10,7 +10,8 @@ sooner by a third.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
@@ -182,32 +183,16 @@ async def receive_files(
     async def story(tally: Tally) -> None:
         check_name(settings.name)
 
-        def anew(existing: Existing) -> Sink:
-            return make_sink(replace(settings, existing=existing), stdout, unattended=unattended)
+        def anew(existing: Existing, folder: str) -> Sink:
+            chosen = replace(settings, existing=existing)
+            if folder:
+                chosen = replace(chosen, output=os.path.join(folder, ""))
+            return make_sink(chosen, stdout, unattended=unattended)
 
         refuse_two_writers(settings, written)
         refuse_staying(settings)
-        # Made now to check the destination; used for the first peer.
-        unused = [anew(settings.existing)]
-        inbox = Inbox(settings, decide) if settings.keep else None
+        half = _receiving(settings, anew, decide, limit, unattended=unattended)
         loading = Loading(tally.emit, asyncio.to_thread, load_receiver)
-
-        async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Incoming:
-            from dcsend.session.incoming import Incoming
-
-            admission = inbox.admission(tally.number) if inbox is not None else None
-            return Incoming(
-                peer,
-                unused.pop() if unused else anew(settings.existing),
-                settings,
-                tally,
-                decide if admission is None else admission.decide,
-                limit,
-                anew=anew,
-                agent=agent(),
-                accepted=arrivals.accepted,
-                admission=admission,
-            )
 
         async def noted(attempt: Try) -> bool:
             assert enter is not None
@@ -273,6 +258,47 @@ def _sending(found: Scan, settings: Settings, preparation: Preparation, limit: R
             left_out=found.left_out,
             manifest=manifest,
             accepted=accepted,
+        )
+
+    return half
+
+
+def _receiving(
+    settings: Settings,
+    anew: Callable[[Existing, str], Sink],
+    decide: Decide,
+    limit: RateLimit,
+    *,
+    unattended: bool,
+) -> Half:
+    """Return what makes the receiving half for a peer.
+
+    Raises:
+        DcsendError: the destination can't be used.
+    """
+    inbox = Inbox(settings, decide, unattended=unattended) if settings.keep else None
+    # Made now to check the destination; used for the first peer.
+    unused = [anew(settings.existing, "")]
+
+    async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Incoming:
+        from dcsend.session.incoming import Incoming
+
+        admission = inbox.admission(tally) if inbox is not None else None
+
+        def anew_here(existing: Existing) -> Sink:
+            return anew(existing, admission.folder if admission is not None else "")
+
+        return Incoming(
+            peer,
+            unused.pop() if unused else anew(settings.existing, ""),
+            settings,
+            tally,
+            decide if admission is None else admission.decide,
+            limit,
+            anew=anew_here,
+            agent=agent(),
+            accepted=arrivals.accepted,
+            admission=admission,
         )
 
     return half

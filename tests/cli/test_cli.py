@@ -23,7 +23,7 @@ def test_both_commands_have_the_options_of_meeting_and_showing() -> None:
     send, receive = ({p.name for p in COMMANDS[name].params} for name in ("send", "receive"))
     assert send - receive == {"paths", "to", "text", "name", "links", "exclude", "times"}
     of_receive = {"code", "output", "yes", "overwrite", "rename", "skip", "skip_same", "checksum"}
-    of_keep = {"keep", "max_total", "max_peer", "min_free"}
+    of_keep = {"into", "keep", "max_total", "max_peer", "min_free"}
     assert receive - send == of_receive | of_keep
 
 

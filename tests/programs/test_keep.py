@@ -188,3 +188,32 @@ def test_variable_has_no_effect_with_a_code(stage: Stage, tmp_path: Path) -> Non
     received = stage.receive(sender.code, tmp_path / "in", environment=variables).end()
     assert (received.status, sender.end().status) == (0, 0)
     assert "senders" not in received.done
+
+
+def test_each_sender_has_a_folder_and_continues_in_it(stage: Stage, tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    with film.open("wb") as file:
+        for _ in range(40):
+            file.write(os.urandom(1_000_000))
+    out = tmp_path / "in"
+    inbox = stage.receive(
+        *("", out, "--keep", "--into", "{peer}/new", "--min-free", "1M", "--limit-rate", "20M")
+    )
+    lost = stage.send(film, "--to", inbox.code, "--as", "den")
+    lost.until(lambda one: one["event"] == "progress" and one["bytes"] > 20_000_000, "half of it")
+    # Another one with the same name, at the same time.
+    (tmp_path / "note").write_text("hello")
+    assert stage.send(tmp_path / "note", "--to", inbox.code, "--as", "den").end().status == 0
+    stop(lost)
+    assert lost.end().status == 130
+    senders(inbox, 2)
+    assert stage.send(film, "--to", inbox.code, "--as", "den").end().status == 0
+    assert stage.send(tmp_path / "note", "--to", inbox.code, "--as", "..").end().status == 0
+    senders(inbox, 4)
+    stop(inbox)
+    ended = inbox.end()
+    (continued,) = (one for one in ended.of("sender_done") if one["sender"] == 3)
+    assert continued["bytes"] < 30_000_000
+    files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert files == {"den/new/film.mkv", "den/new (1)/note", "sender/new/note"}
+    assert digest(out / "den" / "new" / "film.mkv") == digest(film)

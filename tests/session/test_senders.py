@@ -116,7 +116,7 @@ async def staying(
     box = Inbox(settings, decide)
 
     async def half(peer: ConnectedPeer, tally: Tally, arrivals: Arrivals) -> Incoming:
-        admitted = box.admission(tally.number)
+        admitted = box.admission(tally)
         return Incoming(
             peer,
             make_sink(settings, None, unattended=True),
@@ -265,6 +265,10 @@ async def test_what_an_interrupted_transfer_has_not_written_counts_no_longer(
         assert isinstance(await run.send("c", bytes(1)).run(), PeerCannotSave)
 
 
+def tally(number: int) -> Tally:
+    return Tally(lambda event: None, number)
+
+
 def plan_of(*sizes: int | None) -> tuple[list[Entry], Plan]:
     return [Entry(f"{number}", size=size) for number, size in enumerate(sizes)], Plan()
 
@@ -282,7 +286,7 @@ def test_each_entry_counts_a_block_at_least(
     settings: Settings, refused: bool, tmp_path: Path
 ) -> None:
     inbox = Inbox(replace(settings, output=str(tmp_path), min_free=0), accept)
-    one = inbox.admission(1)
+    one = inbox.admission(tally(1))
     if refused:
         with pytest.raises(DestinationError):
             one.check(*plan_of(0, 1))
@@ -293,14 +297,14 @@ def test_each_entry_counts_a_block_at_least(
 def test_what_is_there_or_not_wanted_does_not_count(tmp_path: Path) -> None:
     inbox = Inbox(Settings(output=str(tmp_path), max_total=10_000, min_free=0), accept)
     entries, _ = plan_of(10_000, 10_000)
-    inbox.admission(1).check(entries, Plan(skip={0: "same"}))
+    inbox.admission(tally(1)).check(entries, Plan(skip={0: "same"}))
     with pytest.raises(DestinationError):
-        inbox.admission(1).check(entries, Plan())
+        inbox.admission(tally(1)).check(entries, Plan())
 
 
 def test_content_of_unknown_size_is_stopped_at_the_limit(tmp_path: Path) -> None:
     inbox = Inbox(Settings(output=str(tmp_path), max_total=3 * MIB, min_free=0), accept)
-    stream, other = inbox.admission(1), inbox.admission(2)
+    stream, other = inbox.admission(tally(1)), inbox.admission(tally(2))
     stream.reserve(*plan_of(None))
     other.reserve(*plan_of(MIB))
     block = bytes(MIB - 4096)
@@ -318,7 +322,7 @@ def test_disk_is_not_filled_beyond_what_stays_free(
     free = 10 * MIB
     monkeypatch.setattr(admission, "free_room", lambda root: free)
     inbox = Inbox(Settings(output=str(tmp_path), min_free=4 * MIB), accept)
-    one, two = inbox.admission(1), inbox.admission(2)
+    one, two = inbox.admission(tally(1)), inbox.admission(tally(2))
     one.reserve(*plan_of(4 * MIB))
     with pytest.raises(DestinationError, match=r"4\.2 MB of the disk stay free"):
         two.check(*plan_of(3 * MIB))
@@ -372,7 +376,7 @@ async def test_answer_that_would_replace_files_is_refused(tmp_path: Path) -> Non
 
     inbox = Inbox(replace(STAYS, output=str(tmp_path)), replaces)
     with pytest.raises(UsageError, match="never replaces files"):
-        await inbox.admission(1).decide(ManifestKnown([]))
+        await inbox.admission(tally(1)).decide(ManifestKnown([]))
 
 
 @pytest.mark.parametrize(
