@@ -121,6 +121,39 @@ describe("a peer that lives and does nothing", () => {
     expect(peer.of("cancelled")).toMatchObject([{ reason: "timeout" }]);
   });
 
+  test("has another minute after a connection that was lost for longer", async () => {
+    const pair = memoryPair();
+    const lasts = Object.assign(pair[0], { isInterrupted: false });
+    const page = startPage({ now, wallClock: now, pair });
+    new SendingPeer(page.peer, [entry("f", 1)], []);
+    await converse(page, 5);
+    lasts.isInterrupted = true;
+    await pass(120);
+    lasts.isInterrupted = false;
+    await converse(page, 55);
+    expect(failure(page)).toBe(undefined);
+    await converse(page, 15);
+    expect(failure(page)).toBe("the other side sent nothing for too long");
+  });
+
+  test("causes no busy timer while the connection is lost", async () => {
+    const pair = memoryPair();
+    const lasts = Object.assign(pair[0], { isInterrupted: false });
+    let calls = 0;
+    const counted = () => {
+      calls += 1;
+      return now();
+    };
+    const page = startPage({ now: counted, wallClock: now, pair });
+    new SendingPeer(page.peer, [entry("f", 1)], []);
+    await converse(page, 5);
+    lasts.isInterrupted = true;
+    await pass(62);
+    calls = 0;
+    await pass(60);
+    expect(calls).toBeLessThan(200);
+  });
+
   test("has a minute for the rest of its manifest", async () => {
     const page = startPage({ now, wallClock: now });
     const { control } = page.peer.channels;

@@ -160,13 +160,15 @@ export class Conversation {
       const now = this.#now();
       // Messages that arrived during the sleep have not been read yet.
       const slept = this.#wakefulness.tick(now, this.#wallClock());
-      const awake = !(slept || this.#connection.isInterrupted);
-      if (!awake) this.heard();
+      if (slept || this.#connection.isInterrupted) {
+        this.heard();
+        this.#deadline.putOff(now);
+      }
       const silence = Math.round(this.#liveness.silence(now));
       const signs = this.#liveness.due(now);
       for (const sign of signs) this.#act(sign, silence, fail);
       const missed = this.#deadline.missed(now);
-      if (missed !== "" && awake) fail(new ConnectionFailed(`the other side ${missed}`));
+      if (missed !== "") fail(new ConnectionFailed(`the other side ${missed}`));
       else if (!signs.includes("give-up")) this.#beat(fail);
     }, delay * 1000);
   }

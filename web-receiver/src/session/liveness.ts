@@ -98,11 +98,18 @@ export class Liveness {
 export class Deadline {
   #due = Number.POSITIVE_INFINITY;
   #missed = "";
+  #seconds = 0;
 
   /** Set it to `seconds` from now; `missed` completes "the other side …". */
   expect(now: number, seconds: number, missed: string): void {
     this.#due = now + seconds;
     this.#missed = missed;
+    this.#seconds = seconds;
+  }
+
+  /** Begin it anew, if there is one: the peer could not be heard. */
+  putOff(now: number): void {
+    if (this.#due !== Number.POSITIVE_INFINITY) this.#due = now + this.#seconds;
   }
 
   /** Remove it. */
