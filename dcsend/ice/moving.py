@@ -2,7 +2,7 @@
 
 request from another address ─► check to that address, and to the present one
         the present one answers ─► the path stays
-        only the other one does ─► the path moves, `PATIENCE` after the request
+        only the other one does ─► the path moves, `PATIENCE` after the last sign of the present one
 
 RFC 8445 has a restart of ICE for this, which needs signalling, and there is none during a transfer.
 A source address proves nothing, since a request can be recorded and sent from elsewhere. So the
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["PATIENCE", "Moves"]
 
 PATIENCE: Final = 1.0
-"Seconds in which the present address may answer."
+"Seconds without a sign of the present address: a datagram, or the answer to a check."
+_LEAST: Final = 0.25
+"Seconds in which it may answer the check, at least."
 _LIMIT: Final = 5.0
 "Seconds in which another address may answer; its requests follow each other within a second."
 _CALM: Final = 1.0
@@ -55,15 +57,21 @@ class Moves:
         self._timers: list[asyncio.TimerHandle] = []
         self._calm_until = 0.0
 
-    def requested(self, pair: CandidatePair, present: CandidatePair) -> None:
-        """Handle an authentic request for another pair than the present one."""
+    def requested(self, pair: CandidatePair, present: CandidatePair, silence: float) -> None:
+        """Handle an authentic request for another pair than the present one.
+
+        Args:
+            pair: from whose remote address it has come.
+            present: the pair in use.
+            silence: seconds since an authentic datagram has arrived.
+        """
         loop = asyncio.get_running_loop()
         if self._is_checked(pair) or loop.time() < self._calm_until:
             return
         if self._present is None:
             self._present = Check(Requests(self._connection, present, self._present_answered))
             self._timers = [
-                loop.call_later(PATIENCE, self._lose_patience),
+                loop.call_later(max(_LEAST, PATIENCE - silence), self._lose_patience),
                 loop.call_later(_LIMIT, self.stop),
             ]
         elif len(self._others) >= _MAX_PAIRS:

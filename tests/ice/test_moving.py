@@ -94,6 +94,22 @@ async def test_path_follows_a_peer_to_its_new_address(both: Both, name: str) -> 
     assert not moves.ice.expired
 
 
+@pytest.mark.parametrize("name", ["a", "b"])
+async def test_silence_before_a_check_counts_as_time_of_the_present_address(
+    both: Both, name: str
+) -> None:
+    """The mover sends its first check after a second of silence."""
+    await connected(both)
+    _, stays, translator = mover(both, name)
+    clock = asyncio.get_running_loop().time
+    translator.move(OTHER)
+    began = clock()
+    while stays.pair.remote_addr != OTHER and clock() < began + SOON:
+        await asyncio.sleep(0.01)
+    assert stays.pair.remote_addr == OTHER
+    assert clock() - began < consent.SILENCE + moving.PATIENCE / 2
+
+
 async def test_controlling_side_nominates_the_new_address(both: Both) -> None:
     await connected(both)
     _, stays, translator = mover(both, "b")
