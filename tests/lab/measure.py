@@ -41,6 +41,7 @@ _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
     "another address": (0,),
     "another network": (0,),
     "both moved": (0,),
+    "rebinding": (60,),
 }
 "Seconds of each kind of outage."
 
@@ -175,7 +176,8 @@ def _outages(results: Results) -> str:
         "*asleep*: the program on a is stopped, *other asleep*: that on b; *away*: a has no "
         "network, and then another one; *both moved*: both get another address at once;",
         "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
-        "assigns others.",
+        "assigns others; *rebinding*: it does so every 5 s, and the number is the rate in "
+        "this time as a part of that of the link.",
         results.conditions(("outages ",)),
         "",
         "| event |"
@@ -211,6 +213,8 @@ def _outage(case: tuple[str, str, float]) -> str:
             became = story(*case, Path(folder))
     except (AssertionError, OSError, RuntimeError, TimeoutError) as exc:
         return f"? not measured: {exc!r:.200}"
+    if became.statuses == (0, 0) and case[1] == "rebinding":
+        return f"{became.share:.0%}"
     if became.statuses == (0, 0):
         return f"{became.stall:.1f}"
     said = " ".join("; ".join(became.said[-2:]).split())  # a message of the page has several lines

@@ -9,10 +9,11 @@ import asyncio
 import itertools
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,10 @@ _BEFORE: Final = 1_000_000
 "Bytes that have arrived when it happens."
 _SIZE: Final = 5_000_000
 "Bytes: the rest takes at least 4 s after the outage."
+_EVERY: Final = 5.0
+"Seconds between two changes of ports in `rebinding`."
+_LONG: Final = 750_000
+"Bytes for each second of `rebinding`, in which so many are not sent."
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
 
@@ -76,6 +81,23 @@ def _away(lab: Lab) -> Iterator[None]:
 
 
 @contextmanager
+def _rebinding(lab: Lab) -> Iterator[None]:
+    """Assign another port to each mapping of the translator of `a`, again and again."""
+    over = threading.Event()
+
+    def change() -> None:
+        lab.rebind(lab.a)
+        while not over.wait(_EVERY):
+            lab.forget(lab.a)
+
+    thread = threading.Thread(target=change, name="rebinding")
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+@contextmanager
 def _both_moved(lab: Lab) -> Iterator[None]:
     """Give both sides another address, at once."""
     lab.move(lab.a)
@@ -94,11 +116,13 @@ EVENTS: Final[Mapping[str, Happening]] = {
     "another address": lambda lab, *_: _at_once(lab.move, lab.a),
     "another network": lambda lab, *_: _at_once(lab.roam, lab.a),
     "both moved": lambda lab, *_: _both_moved(lab),
+    "rebinding": lambda lab, *_: _rebinding(lab),
 }
 """The outages: all packets are lost without an error; the interface of `a` is down; the program on
 `a` is stopped, or that on `b`; `a` has no network and then another one; the translator loses its
 mappings and assigns the same ports, or others; it gets another public address; `a` changes to a
-mobile network; it gets another public address and `b` changes to a mobile network, at once."""
+mobile network; it gets another public address and `b` changes to a mobile network, at once; the
+translator assigns another port every 5 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +134,8 @@ class Story:
     stall: float
     """Longest time without progress since it happened, in seconds: that of the receiver, or of the
     sender where a page receives."""
+    share: float
+    "Rate while it happened, or until the end, as a part of that of the link."
     said: tuple[str, ...]
     "Errors and notes, each with the seconds after it happened."
 
@@ -164,14 +190,15 @@ PAGES: Final = ("page dials and receives", "page dials and sends", "page stays, 
 
 def story(kind: str, event: str, seconds: float, folder: Path, browser: str = "chromium") -> Story:
     """Run a transfer with an outage of *seconds*; return its result."""
-    film = random_file(folder / "film", _SIZE)
+    size = int(_LONG * seconds) if event == "rebinding" else _SIZE
+    film = random_file(folder / "film", size)
     with Lab("restricted-public", rate=_RATE) as lab:
         if kind in PAGES:
             return asyncio.run(_page_story(lab, kind, event, seconds, film, browser))
         a, b = KINDS[kind](lab, film, folder / "out")
         watched = b if kind.endswith("sends") else a
         start = _happen(lab, watched, event, seconds, a, b)
-        story = _story((a, b), watched, start)
+        story = _story((a, b), watched, start, seconds)
         if story.statuses == (0, 0):
             assert (folder / "out" / film.name).read_bytes() == film.read_bytes()
         return story
@@ -201,10 +228,10 @@ async def _page_story(
         start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover, sender)
         state = await page.until("done", "failed", timeout=_PATIENCE)
         shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
-        story = await asyncio.to_thread(_story, (sender,), sender, start)
+        story = await asyncio.to_thread(_story, (sender,), sender, start, seconds)
         done = 0 if state == "done" else 1
         statuses = (story.statuses[0], done) if stays else (done, story.statuses[0])
-        return Story(statuses, story.stall, story.said + shown)
+        return replace(story, statuses=statuses, said=story.said + shown)
 
 
 def _happen(
@@ -224,7 +251,7 @@ def _happen(
     return start
 
 
-def _story(programs: Sequence[Program], watched: Program, start: float) -> Story:
+def _story(programs: Sequence[Program], watched: Program, start: float, seconds: float) -> Story:
     """Wait for the end of each program."""
     statuses: list[int | None] = []
     for program in programs:
@@ -237,11 +264,29 @@ def _story(programs: Sequence[Program], watched: Program, start: float) -> Story
         for program in programs
         for event in program.so_far("error")
     )
-    return Story((statuses[0], statuses[-1]), _stall(watched, start), tuple(said))
+    return Story(
+        (statuses[0], statuses[-1]),
+        _stall(watched, start),
+        _share(watched, start, seconds),
+        tuple(said),
+    )
 
 
 def _has_come(event: Event) -> bool:
     return event["event"] == "progress" and int(event["bytes"]) >= _BEFORE
+
+
+def _share(watched: Program, start: float, seconds: float) -> float:
+    """Return `Story.share`."""
+    steps = watched.steps()
+    before = max((size for when, size in steps if when <= start), default=0)
+    after = [(when, size) for when, size in steps if start < when <= start + seconds]
+    if not after:
+        return 0.0
+    when, size = after[-1]
+    if size < steps[-1][1]:
+        when = start + seconds
+    return (size - before) / (when - start) / (_RATE / 8)
 
 
 def _stall(receiver: Program, start: float) -> float:

@@ -60,6 +60,14 @@ REPLACED: Final = (
 MET_AGAIN: Final = (("joins and receives", "both moved", 0.0),)
 "Those with a short code, which a dial code does not survive; `make lab` has longer ones."
 
+QUARTER: Final = 0.25
+"Least rate while the translator assigns other ports all the time, as a part of that of the link."
+REBOUND: Final = (
+    ("dials and sends", "rebinding", 20.0),
+    ("dials and receives", "rebinding", 20.0),
+)
+"A sample: `make lab` has a minute, and the other ways."
+
 WITH_A_PAGE: Final = (
     ("page dials and receives", "silent", PAGE_SHORT),
     ("page dials and receives", "another network", 0.0),
@@ -112,6 +120,16 @@ def test_both_sides_of_a_short_code_meet_again(
     became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
     assert became.stall <= seconds + NOTICED + AGAIN * slowness(), became
+
+
+@pytest.mark.parametrize(("kind", "event", "seconds"), REBOUND)
+def test_transfer_has_a_quarter_of_the_rate_while_ports_change_every_five_seconds(
+    kind: str, event: str, seconds: float, tmp_path: Path
+) -> None:
+    """Not beside the others, whose programs would take the processor."""
+    became = story(kind, event, seconds, tmp_path)
+    assert became.statuses == (0, 0), became
+    assert became.share >= QUARTER / slowness(), became
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), WITH_A_PAGE)
