@@ -107,7 +107,7 @@ async def test_silence_before_a_check_counts_as_time_of_the_present_address(
     began = clock()
     translator.move(OTHER)
     await asyncio.sleep(SOON)
-    assert moved[0] - began < consent.SILENCE + moving.PATIENCE / 2
+    assert moved[0] - began < consent.SILENCE + 0.75 * moving.PATIENCE
 
 
 async def test_controlling_side_nominates_the_new_address(both: Both) -> None:
