@@ -241,8 +241,7 @@ class IceConnection(Connection):
         if pair is None:
             pair = CandidatePair(protocol, _peer_reflexive(message, addr))
         if is_relayed(present) or not is_relayed(pair):
-            silence = max(0.0, asyncio.get_running_loop().time() - self.received_at)
-            self._moves.requested(pair, present, silence)
+            self._moves.requested(pair, present, self.received_at)
 
     def _is_better(self, message: Message, addr: tuple[str, int], protocol: StunProtocol) -> bool:
         """Return whether a request nominates a pair that is not known, in time, and a better one.

@@ -57,18 +57,19 @@ class Moves:
         self._timers: list[asyncio.TimerHandle] = []
         self._calm_until = 0.0
 
-    def requested(self, pair: CandidatePair, present: CandidatePair, silence: float) -> None:
+    def requested(self, pair: CandidatePair, present: CandidatePair, received: float) -> None:
         """Handle an authentic request for another pair than the present one.
 
         Args:
             pair: from whose remote address it has come.
             present: the pair in use.
-            silence: seconds since an authentic datagram has arrived.
+            received: when the last authentic datagram arrived; see `IceConnection.received_at`.
         """
         loop = asyncio.get_running_loop()
         if self._is_checked(pair) or loop.time() < self._calm_until:
             return
         if self._present is None:
+            silence = max(0.0, loop.time() - received)
             self._present = Check(Requests(self._connection, present, self._present_answered))
             self._timers = [
                 loop.call_later(max(_LEAST, PATIENCE - silence), self._lose_patience),
