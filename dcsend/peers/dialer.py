@@ -130,12 +130,12 @@ async def dial(
 
 
 class _Busy(ConnectionFailed):
-    """Another dialer is connected and not accepted yet."""
+    """Other dialers are connected: one that is not accepted yet, or as many as can be."""
 
     def __init__(self) -> None:
         super().__init__(
-            "another device is connected with this code, and has not been accepted yet",
-            "accept or decline there, or end it there, then run this again; "
+            "another device is connected with this code",
+            "wait until it has ended, or accept, decline or end it there, then run this again; "
             "if you know of no other device, ask for a new code",
         )
 

@@ -73,6 +73,8 @@ class IncomingDial(Generic[Peer]):
         self.name = name
         self.endpoint = endpoint
         self.connection = connection
+        self.is_kept = False
+        "Whether it keeps its place for a while when it no longer responds; see `Places.keep`."
         self._remote = remote
         self._task: asyncio.Task[None] | None = None
         self._is_cancelled = False
@@ -86,6 +88,10 @@ class IncomingDial(Generic[Peer]):
     def is_deserted(self) -> bool:
         """Whether the dialer no longer responds."""
         return asyncio.get_running_loop().time() - self.endpoint.received_at >= GONE_SECONDS
+
+    def keep(self) -> None:
+        """Let it keep its place for a while."""
+        self.is_kept = True
 
     async def establish(self) -> None:
         """Connect.

@@ -30,7 +30,7 @@ from dcsend.peers.diagnosis import listener_facts
 from dcsend.peers.incoming_dial import IncomingDial, incoming_dial
 from dcsend.peers.joiners import Joiners, Receive, Taken, refused
 from dcsend.peers.loading import Make, Peer, load_aiortc
-from dcsend.peers.places import Places
+from dcsend.peers.places import Asked, Places
 from dcsend.peers.refusing import Refusals
 from dcsend.peers.returning import Returns
 from dcsend.peers.situations import Facts
@@ -109,10 +109,12 @@ class Listener(Generic[Peer]):
         self._abandoned: deque[str] = deque(maxlen=MAX_ABANDONED)
         "Names of dials that were replaced by one from the same address."
         self._places: Places[Peer] = Places(places)
-        self.asked, self.used = asyncio.Event(), asyncio.Event()
+        self.asked, self.used = Asked(), asyncio.Event()
         "Set when a dialer with the right secret finds no free place; set by `use_up`."
         self.free, self.taken = self._places.free, self._places.full
         "Set while a place is free; set while none is."
+        self.limit, self.keep = self._places.limit, self._places.keep
+        "Those of `Places`."
         self._is_closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._cache = ReplayCache()
@@ -145,10 +147,6 @@ class Listener(Generic[Peer]):
     def dials(self) -> Sequence[IncomingDial[Peer]]:
         """The dials in progress, and the accepted ones; oldest first."""
         return tuple(self._dials.values())
-
-    def limit(self, places: int) -> None:
-        """Change the number of peers that can be connected at once; those that are, stay."""
-        self._places.limit(places)
 
     def fingerprint(self, connection: Peer) -> bytes:
         """That of an accepted peer's certificate."""
@@ -220,7 +218,7 @@ class Listener(Generic[Peer]):
         """
         refusal = self._places.refusal
         if refusal is not None and not (again or self._giving_back):
-            self.asked.set()
+            self.asked.by("")
             raise refused(refusal, closed=False)
         self._joiners.add(name, receive)
 
@@ -375,8 +373,8 @@ class Listener(Generic[Peer]):
         if refusal is Refusal.BUSY:
             # A copy of a handled check must not replace the accepted dialer.
             if self._cache.is_new(check.message.transaction_id):
-                self.asked.set()
-            if any(accepted.is_deserted for accepted in self._places):
+                self.asked.by(source[0])
+            if any(one.is_deserted and not one.is_kept for one in self._places):
                 return  # not refused: the dialer can connect with its next check
         self._cache.add(check.message.transaction_id, source)
         self._refusals.refuse(check, refusal, source)

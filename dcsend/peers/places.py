@@ -17,7 +17,19 @@ from dcsend.peers.loading import Peer
 if TYPE_CHECKING:
     from dcsend.ice.checks import Refusal
 
-__all__ = ["Places"]
+__all__ = ["Asked", "Places"]
+
+
+class Asked(asyncio.Event):
+    """Set when a dialer with the right secret finds no free place."""
+
+    host = ""
+    "Where the last one was; empty for a joiner."
+
+    def by(self, host: str) -> None:
+        """Set it for a dialer at *host*."""
+        self.host = host
+        self.set()
 
 
 class Places(Generic[Peer]):
@@ -65,6 +77,10 @@ class Places(Generic[Peer]):
         self._number = number
         self._note()
 
+    def keep(self, connection: Peer) -> None:
+        """Let an accepted peer keep its place for a while when it no longer responds."""
+        self._taken[connection].keep()
+
     def take(self, dial: IncomingDial[Peer]) -> bool:
         """Give a dial a place; return False if none is free."""
         if self._final is not None or self._is_closed or len(self._taken) >= self._number:
@@ -81,7 +97,8 @@ class Places(Generic[Peer]):
 
     def replace(self, former: Peer, dial: IncomingDial[Peer]) -> None:
         """Give the place of a connection to another dial."""
-        del self._taken[former]
+        if self._taken.pop(former).is_kept:
+            dial.keep()
         self._taken[dial.connection] = dial
 
     async def next(self) -> IncomingDial[Peer]:

@@ -54,6 +54,9 @@ whose two attempts (`either`) have arrived almost together. Another device asks 
 
 _GONE_SECONDS: Final = 30.0
 "Seconds of silence of an accepted receiver until another one can have its place."
+_RESTARTED_SECONDS: Final = 6.0
+"""The same for one at the same address: it is most often the same device, started again. It takes
+its place back within the time for which a dialer tries to connect."""
 
 
 class Arrivals(Protocol):
@@ -209,6 +212,7 @@ class Awaited:
         lasting: LastingOf | None = None,
         *,
         is_one_of_several: bool = False,
+        connected: list[Awaited] | None = None,
     ) -> None:
         """Use a listener.
 
@@ -219,8 +223,12 @@ class Awaited:
             hold: as in `Deadlines`.
             lasting: makes a connection that goes on when it is lost; None where it does not.
             is_one_of_several: whether the code stays valid for other peers.
+            connected: those of several whose peers are connected; one list for all of them.
         """
         self._is_one_of_several = is_one_of_several
+        self._connected = [] if connected is None else connected
+        self._makes_room = False
+        "Whether the peer ends because another one waits."
         self._listener = listener
         self._lasting = lasting
         self._lasts: LastingConnection | None = None
@@ -254,6 +262,7 @@ class Awaited:
         """As `Arrivals.next`."""
         connection = self._connection = cast("TransferConnection", await self._wait())
         self._since = self._clock()
+        self._connected.append(self)
         self._address = connection.route.remote
         self._emit(Arrived(self._address))
         lasting = self._lasting
@@ -269,6 +278,7 @@ class Awaited:
             self._hold,
             self._lasting,
             is_one_of_several=True,
+            connected=self._connected,
         )
 
     def limit(self, places: int) -> None:
@@ -283,14 +293,20 @@ class Awaited:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._lasts is not None and self._accepted:
-            connection = cast("TransferConnection", self._lasts.link)
-            await self._lasts.close()
-        await self._listener.give_back(connection)
+        try:
+            if self._lasts is not None and self._accepted:
+                connection = cast("TransferConnection", self._lasts.link)
+                await self._lasts.close()
+            await self._listener.give_back(connection)
+        finally:
+            self._connected.remove(self)
+            self._makes_room = False
 
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
         self._accepted = True
+        if self._connection is not None:
+            self._listener.keep(self._connection)
         if not self._is_one_of_several:
             self._listener.use_up()
             logger.debug("accepted: the code is used up")
@@ -340,43 +356,42 @@ class Awaited:
         self._returns -= 1
         await self.leave()
 
-    def _make_room(self) -> None:
-        if self._lasts is None:
-            return  # the conversation ends it
-        silent = self._clock() - self._lasts.link.received_at
-        if silent >= _GONE_SECONDS:
-            raise ConnectionFailed(
-                f"another device with the code has taken the place of {self._address}, which has "
-                f"been silent for {silent:.0f} s"
-            )
+    @property
+    def _overdue(self) -> float:
+        """Seconds for which this peer has had to make room for another one; negative before that.
+
+        One of several makes room after it has accepted, too, if it has been silent for so long that
+        a connection without a way back would have ended.
+        """
+        if self._accepted:
+            if not self._is_one_of_several or self._lasts is None:
+                return -1.0  # there is no other one, or the conversation ends it
+            is_restarted = self._listener.asked.host == self._address
+            patience = _RESTARTED_SECONDS if is_restarted else _GONE_SECONDS
+            return self._clock() - self._lasts.link.received_at - patience
+        if self._is_deserted:
+            return self._clock() - self._since
+        return self._clock() - self._since - self._hold
 
     async def displaced(self) -> None:
         """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over.
 
-        One of several makes room after it has accepted, too, if it has been silent for so long that
-        a connection without a way back would have ended.
+        Of several, the one that is overdue for longest makes room, and no other one until it has.
         """
         reported = False
         while True:
             self._listener.asked.clear()
             await self._listener.asked.wait()
-            if self._accepted:
-                if not self._is_one_of_several:
-                    return
-                self._make_room()
-                continue
-            is_deserted = self._is_deserted
-            logger.debug("another dialer waits, deserted: %s", is_deserted)
-            if is_deserted and self._connection is not None:
-                self._vanished = True
-                await self._connection.close()  # which ends the conversation without Cancel
+            if self._accepted and not self._is_one_of_several:
                 return
-            if self._clock() >= self._since + self._hold:
-                raise ConnectionFailed(
-                    f"another device with the code has taken the place of {self._address}, because "
-                    f"nothing was accepted within {self._hold:.0f} s",
-                    "run it again",
-                )
+            longest = max(self._connected, key=lambda one: one._overdue)
+            others = any(one._makes_room for one in self._connected)
+            overdue = self._overdue
+            logger.debug("another dialer waits, this one is overdue by %.1f s", overdue)
+            if longest is self and not others and overdue >= 0:
+                self._makes_room = True
+                await self._make_room()
+                return
             reported |= self._is_one_of_several
             if not reported and self._clock() >= self._since + _RACE_SECONDS:
                 reported = True
@@ -388,6 +403,24 @@ class Awaited:
                         f"accepted within {self._hold:.0f} s",
                     )
                 )
+
+    async def _make_room(self) -> None:
+        """End the conversation with this peer: raise the reason, or close the connection."""
+        if self._accepted and self._lasts is not None:
+            silent = self._clock() - self._lasts.link.received_at
+            raise ConnectionFailed(
+                f"another device with the code has taken the place of {self._address}, which has "
+                f"been silent for {silent:.0f} s"
+            )
+        if self._is_deserted and self._connection is not None:
+            self._vanished = True
+            await self._connection.close()  # which ends the conversation without Cancel
+            return
+        raise ConnectionFailed(
+            f"another device with the code has taken the place of {self._address}, because "
+            f"nothing was accepted within {self._hold:.0f} s",
+            "run it again",
+        )
 
 
 def _advise(error: DcsendError, code: str) -> None:

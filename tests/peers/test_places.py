@@ -157,3 +157,16 @@ async def test_waiting_accept_ends_when_the_listener_is_closed() -> None:
             await here.accepting
         with pytest.raises(ConnectionFailed, match="the listener is closed"):
             await here.listener.accept()
+
+
+async def test_dialer_is_refused_as_busy_while_an_accepted_peer_is_silent() -> None:
+    """Without a refusal, its user would read that nothing answers."""
+    async with published(places=2) as here, Relay.open(here.number) as relay:
+        _, accepted = await here.pair_over(relay)
+        here.listener.limit(1)
+        here.listener.keep(accepted)
+        relay.passes = lambda data: False
+        await until(lambda: here.listener.is_deserted(accepted), 20)
+        with pytest.raises(ConnectionFailed, match="another device is connected"):
+            await here.dial(timeout=1)
+        assert here.listener.asked.host == LOCAL

@@ -99,6 +99,18 @@ def test_receiver_that_is_killed_or_stopped_affects_no_other_one(
     assert sender.end().done["receivers"]["complete"] == 4
 
 
+def test_killed_receiver_takes_its_place_back(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "film.mkv").write_bytes(os.urandom(30_000_000))
+    sender = stage.send(tmp_path / "film.mkv", "--times", "2", "--limit-rate", "4M")
+    killed, other = (stage.receive(sender.code, tmp_path / str(n)) for n in range(2))
+    for one in (killed, other):
+        one.event("progress")
+    killed.kill()
+    again = stage.receive(sender.code, tmp_path / "0")
+    assert [one.end().status for one in (again, other, sender)] == [0, 0, 0]
+    assert len({digest(path) for path in tmp_path.rglob("film.mkv")}) == 1
+
+
 class Cut:
     """Lets so many bytes pass."""
 
