@@ -25,7 +25,7 @@ from dcsend.ending import watch_for_the_end
 from dcsend.errors import DcsendError, UsageError
 from dcsend.session.events import CodeReady, Event, Failed, Finished, ShortCodeReady, Warned
 from dcsend.session.limiting import RateLimit
-from dcsend.session.steering import obey, obey_json
+from dcsend.session.steering import obey, obey_alone, obey_json
 from dcsend.session.story import OwnOutput
 from dcsend.settings import Settings
 from dcsend.threads import begin
@@ -158,7 +158,11 @@ class Stage:
 
         def read() -> None:
             with open(sys.stdin.fileno(), "rb", closefd=False) as stdin:
+                is_begun = False
                 while line := stdin.readline(_LONGEST):
+                    is_rest, is_begun = is_begun, not line.endswith(b"\n")
+                    if is_rest:
+                        continue  # of a line that was too long, and is refused
                     taking = take(line.decode("utf-8", "replace"))
                     try:
                         taken = asyncio.run_coroutine_threadsafe(taking, loop)
@@ -223,7 +227,8 @@ def run_on_stage(
         events = event_writer(options, verbose=options.verbose)
         stage = Stage(display, events, interrupt, room, keyboard, qr_file, limit)
         if keyboard is not None:
-            keyboard.on_line(partial(stage.obey, form=obey))
+            form = obey if settings.peers == 1 else obey_alone
+            keyboard.on_line(partial(stage.obey, form=form), display.entered)
         elif options.json and commanded and sys.stdin is not None:
             stage.listen()
         try:

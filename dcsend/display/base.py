@@ -45,6 +45,9 @@ class Display(ABC):
     def code_entered(self) -> None:  # noqa: B027 - most displays show nothing
         """Show that the code of the peer, or its session description, has been entered."""
 
+    def entered(self) -> None:  # noqa: B027 - most displays have no rows that are replaced
+        """Show temporary rows again: Enter was pressed in an empty line below them."""
+
     def resized(self) -> None:  # noqa: B027 - most displays have no rows that are replaced
         """Show temporary rows for the new size of the window."""
 

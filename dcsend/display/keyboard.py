@@ -56,6 +56,7 @@ class Keyboard:
         self.lines: asyncio.Queue[str] = asyncio.Queue()
         "Lines that were typed while no question was open, except commands."
         self._obey: Callable[[str], str] = str
+        self._entered: Callable[[], None] = lambda: None
         self._returned: Callable[[], None] = lambda: None
         self._question: asyncio.Future[str | None] | None = None
         self._ended = False
@@ -79,9 +80,12 @@ class Keyboard:
         """Call *returned* when the program is in the foreground again after it was stopped."""
         self._returned = returned
 
-    def on_line(self, obey: Callable[[str], str]) -> None:
-        """Have *obey* carry out typed commands: it returns the message of a line, if it is one."""
-        self._obey = obey
+    def on_line(self, obey: Callable[[str], str], entered: Callable[[], None]) -> None:
+        """Have *obey* carry out typed commands: it returns the message of a line, if it is one.
+
+        *entered* is called after an empty line.
+        """
+        self._obey, self._entered = obey, entered
 
     def close(self) -> None:
         """Stop reading; idempotent."""
@@ -165,3 +169,5 @@ class Keyboard:
             self._question.set_result(text if line else None)
         elif text and (message := self._obey(text)):
             self.lines.put_nowait(message)
+        elif line and not text:
+            self._entered()

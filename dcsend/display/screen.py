@@ -149,6 +149,11 @@ class Screen:
             # Enter has moved the cursor one row down.
             self._stream.write(self._up(1) + text + "\n" + self._drawn())
 
+    def entered(self) -> None:
+        """Draw the temporary rows again where they were: Enter has moved the cursor."""
+        if self._stream.movable and self._below:
+            self._stream.write(self._up(1) + self._drawn())
+
     def status(self, text: str, *, typing: bool = False) -> None:
         """Show a temporary row below all lines; *typing*: the cursor is in the row below it."""
         if not self._stream.movable:

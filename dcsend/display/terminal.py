@@ -173,6 +173,10 @@ class TerminalDisplay(Display):
         """As in the base class."""
         self._codes.resized()
 
+    def entered(self) -> None:
+        """As in the base class."""
+        self._screen.entered()
+
     def code_entered(self) -> None:
         """Show that the connection is being made."""
         self._codes.forget()

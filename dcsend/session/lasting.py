@@ -49,6 +49,10 @@ _CLOSED: Final = "the other side's page was closed"
 "How a connection ends to which such a peer does not come back."
 _UNANSWERED: Final = "the connection was lost before your answer had arrived at the other side"
 "Accept was lost. The listener has given its code back, and begins anew with each dialer."
+_ENDED: Final = "the other side has ended this transfer while the connection was lost"
+"The same, after content has arrived. Another device may have the place of this one there."
+_ANSWERING: Final = 60.0
+"Seconds without a connection, at most, while the peer may not have the answer of this side."
 _RECEIPT_BYTES: Final = 1024 * 1024
 "Bytes received after which that is confirmed: an eighth of the window."
 _RECEIPT_MESSAGES: Final = 64
@@ -80,6 +84,10 @@ class LastingConnection:
         self.channels: Mapping[str, LastingChannel] = self._channels
         self._peer_lasts: bool | None = None
         "Whether the peer can connect again; None before its Hello."
+        self._peer_sends = False
+        "Whether the peer is the sender, so that it gets an answer of this side."
+        self._heard_before = 0
+        "Messages of the peer that have arrived before the transfer was accepted."
         self._address: Address | None = None
         self._dead: ConnectionFailed | None = None
         "How the link was lost."
@@ -113,6 +121,7 @@ class LastingConnection:
     def accepted(self) -> None:
         """Let it go on when the link is lost, from now on, if the peer can do that, too."""
         if self._peer_lasts and not self.lasts:
+            self._heard_before = self._heard
             self.lasts = True
             self._way.open()
             self._spawn(self._watch())
@@ -242,6 +251,18 @@ class LastingConnection:
     # --- interruptions
 
     @property
+    def _heard(self) -> int:
+        """Messages that have arrived, except typed lines and keep-alive messages."""
+        return self._channels["control"].received + self._channels["data"].received
+
+    @property
+    def _patience(self) -> float:
+        """Seconds without a connection, at most."""
+        has_answered = self._peer_sends and not self._way.dials
+        is_unsure = has_answered and self._heard == self._heard_before
+        return min(self._limit, _ANSWERING) if is_unsure else self._limit
+
+    @property
     def _silence(self) -> float:
         return self._clock() - self.link.received_at
 
@@ -256,7 +277,7 @@ class LastingConnection:
                 self._lose()
             elif self.is_usable:
                 self._regain()
-            if self._lost_at is not None and self._clock() >= self._lost_at + self._limit:
+            if self._lost_at is not None and self._clock() >= self._lost_at + self._patience:
                 self._give_up()
 
     def _lose(self) -> None:
@@ -266,7 +287,7 @@ class LastingConnection:
         silence = max(0.0, self._silence)
         self._lost_at = self._clock() - silence
         logger.debug("interrupted: silent for %.1f s, %s", silence, self._dead)
-        self._emit(Disconnected(silence, self._limit))
+        self._emit(Disconnected(silence, self._patience))
         self._way.lost()
         if self._way.dials and self._renewal is None:
             self._renewal = self._spawn(self._renew())
@@ -285,8 +306,10 @@ class LastingConnection:
             self._renewal = None
 
     def _give_up(self) -> None:
+        is_answered = self._patience == self._limit
         silent = f"the other side has been silent for {self._silence:.0f} s"
-        self.end(self._dead or ConnectionLost(silent, "run it again on both sides"))
+        lost = ConnectionLost(silent if is_answered else _UNANSWERED, "run it again on both sides")
+        self.end((is_answered and self._dead) or lost)
 
     async def _renew(self) -> None:
         """Make, or wait for, another connection, and let it take over."""
@@ -335,7 +358,8 @@ class LastingConnection:
         if self._way.dials:
             message = await control.receive()
             if _hello(message) is not None:
-                self.end(ConnectionLost(_UNANSWERED, "run it again with the same code"))
+                reason = _ENDED if self._channels["data"].received else _UNANSWERED
+                self.end(ConnectionLost(reason, "run it again with the same code"))
             receipt = read_receipt(message, resumes=True)
         return receipt
 
@@ -374,6 +398,7 @@ class LastingConnection:
         """Note whether the peer can connect again, which is in its Hello."""
         hello = _hello(message)
         self._peer_lasts = hello is not None and RECONNECT in hello.features
+        self._peer_sends = hello is not None and hello.role == "sender"
         if not self._peer_lasts:
             self.keeps = False
             for channel in self._channels.values():

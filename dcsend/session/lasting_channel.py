@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
@@ -37,10 +38,15 @@ class LastingChannel:
         "Messages that are kept no more; those in `_kept` follow."
         self._again = 0
         "Of those in `_kept`, the number to be sent over this connection, too; the last ones."
+        self._permit: Callable[[int], Awaitable[None]] | None = None
         self._held: tuple[Link, bytes | str] | None = None
         "A message that came while another connection was about to take over."
 
     # --- for the session
+
+    def pace(self, permit: Callable[[int], Awaitable[None]]) -> None:
+        """Await *permit* with the length of each message before it is sent again."""
+        self._permit = permit
 
     def send(self, message: bytes | str) -> bool:
         """Queue a message; False while there is no connection."""
@@ -132,8 +138,12 @@ class LastingChannel:
     async def send_again(self, link: Link) -> None:
         """Send over *link* what it has not been sent over."""
         channel = link.channels[self.label]
+        permitted = 0
         while self._again and self._owner.link is link:
-            if channel.send(self._kept[len(self._kept) - self._again]):
+            if self._permit is not None and permitted != self._again:
+                permitted = self._again
+                await self._permit(len(self._kept[-self._again]))
+            elif channel.send(self._kept[len(self._kept) - self._again]):
                 self._again -= 1
             else:
                 await channel.writable()

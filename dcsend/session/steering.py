@@ -9,13 +9,14 @@ from dcsend.errors import UsageError
 from dcsend.printable import printable
 from dcsend.session.limiting import RateLimit, parse_rate
 
-__all__ = ["obey", "obey_json"]
+__all__ = ["obey", "obey_alone", "obey_json"]
 
 _SHOWN: Final = 40
 "Characters of a wrong line that are repeated."
 _LONGEST: Final = 200
 "Characters of a line of JSON; so it can't be nested too deep for the parser."
 _COMMANDS: Final = "type /limit 1M or /limit off; a message that begins with / is typed as //"
+_ALONE: Final = "type /limit 1M or /limit off"
 _FORM: Final = 'write {"limit": 1000000} or {"limit": null}'
 
 
@@ -40,6 +41,17 @@ def obey(line: str, limit: RateLimit) -> str:
     if name != "/limit":
         raise UsageError(f"no command: {printable(line[:_SHOWN])}", _COMMANDS)
     limit.change(parse_rate(value))
+    return ""
+
+
+def obey_alone(line: str, limit: RateLimit) -> str:
+    """Carry out a typed command of a run that has no messages; see `obey`.
+
+    Raises:
+        UsageError: as `obey`, or *line* is no command.
+    """
+    if obey(line, limit):
+        raise UsageError("a typed line is sent to one device only, not to several", _ALONE)
     return ""
 
 

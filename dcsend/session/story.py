@@ -233,6 +233,7 @@ def _sending(found: Scan, settings: Settings, preparation: Preparation, limit: R
         manifest = await preparation.result()
         from dcsend.files.source import FileSource
         from dcsend.session.lasting import LastingConnection
+        from dcsend.session.lasting_channel import LastingChannel
         from dcsend.session.outgoing import Outgoing, block_size
 
         lasting = peer.connection
@@ -246,6 +247,9 @@ def _sending(found: Scan, settings: Settings, preparation: Preparation, limit: R
                 preparation.release()
             arrivals.accepted()
 
+        data = peer.connection.channels["data"]
+        if isinstance(data, LastingChannel):
+            data.pace(limit.take)
         share = shared.reader() if shared is not None else None
         return Outgoing(
             peer,

@@ -54,9 +54,11 @@ def test_wrong_command_is_reported_and_changes_nothing(stage: Stage, tmp_path: P
     sender = stage.send(tmp_path / "film", "--limit-rate", "1M", stdin=subprocess.PIPE)
     receiver = stage.receive(sender.code, tmp_path / "in")
     sender.write(b'limit\n{"limit": 1}\n{"limit": "2M"}\n{"rate": 1}\n\xff\n\n{"limit": null}\n')
+    # What is read in one piece ends before the object.
+    sender.write(b"x" * 4096 + b'{"limit": 2000}\n')
     sender.end_input()
     ended = sender.end()
     assert (ended.status, receiver.end().status) == (0, 0)
     wrong = [event for event in ended.of("error") if event["kind"] == "command"]
-    assert len(wrong) == 5
+    assert len(wrong) == 6
     assert [event["rate"] for event in ended.of("limit")] == [None]

@@ -166,6 +166,8 @@ async def test_calls_wait_until_the_time_is_over(side: int) -> None:
     events: list[Event] = []
     emits = (events.append, lambda e: None) if side == 0 else (lambda e: None, events.append)
     ends = await lasting_pair(ways, emits, limit=90)
+    await send_all(ends[0], "data", 1)
+    await receive_all(ends[1], "data", 1)
     ways.open.clear()
     clock = asyncio.get_running_loop().time
     begin = clock()
@@ -177,6 +179,50 @@ async def test_calls_wait_until_the_time_is_over(side: int) -> None:
         ends[side].channels["data"].send(b"")
     (lost,) = events
     assert lost == Disconnected(0.0, 90)
+    await close(ends)
+
+
+async def test_receiver_whose_answer_may_be_lost_does_not_wait_for_long() -> None:
+    """A sender that has not got it does not connect again."""
+    ways = Ways()
+    events: list[Event] = []
+    ends = await lasting_pair(ways, (lambda e: None, events.append))
+    ways.open.clear()
+    assert ends[0].channels["text"].send("a line")
+    await ends[1].channels["text"].receive()
+    clock = asyncio.get_running_loop().time
+    begin = clock()
+    ways.lose()
+    with pytest.raises(ConnectionLost, match="before your answer had arrived"):
+        await ends[1].channels["data"].receive()
+    assert 60 <= clock() - begin <= 61
+    assert events == [Disconnected(0.0, 60)]
+    await close(ends)
+
+
+async def test_content_is_sent_again_when_it_is_permitted() -> None:
+    ways = Ways()
+    ends = await lasting_pair(ways)
+    permitted: list[tuple[float, int]] = []
+    clock = asyncio.get_running_loop().time
+
+    async def permit(size: int) -> None:
+        await asyncio.sleep(1)
+        permitted.append((clock(), size))
+
+    ends[0].channels["data"].pace(permit)
+    noticing = asyncio.create_task(ends[0].channels["control"].receive())
+    for label in ("data", "text"):
+        await send_all(ends[0], label, 5, size=100)
+    ways.lose()
+    begin = clock()
+    assert await receive_all(ends[1], "text", 5) == list(range(5))
+    assert clock() - begin < 1
+    for number in range(5):
+        assert await receive_all(ends[1], "data", 1) == [number]
+        assert len(permitted) == number + 1
+    assert [size for _, size in permitted] == [100] * 5
+    noticing.cancel()
     await close(ends)
 
 
@@ -303,6 +349,20 @@ async def test_dialer_whose_accept_was_lost_learns_that_the_code_is_given_back()
     with pytest.raises(ConnectionFailed, match="before your answer had arrived"):
         await ends[0].channels["control"].receive()
     assert ways.dials == 1
+    await close(ends)
+
+
+async def test_dialer_that_has_content_learns_that_the_transfer_was_ended() -> None:
+    ways = Ways()
+    ends = await lasting_pair(ways)
+    await send_all(ends[1], "data", 1)
+    await receive_all(ends[0], "data", 1)
+    ways.lose()
+    await ends[1].close()
+    theirs = await ways.waiting.get()
+    theirs.channels["control"].send(encode(Hello((1,), "test", "sender", (RECONNECT,))))
+    with pytest.raises(ConnectionLost, match="has ended this transfer"):
+        await ends[0].channels["control"].receive()
     await close(ends)
 
 
