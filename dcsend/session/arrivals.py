@@ -387,7 +387,7 @@ class Awaited:
             longest = max(self._connected, key=lambda one: one._overdue)
             others = any(one._makes_room for one in self._connected)
             overdue = self._overdue
-            logger.debug("another dialer waits, this one is overdue by %.1f s", overdue)
+            logger.debug("another dialer waits, deserted: %s", self._is_deserted)
             if longest is self and not others and overdue >= 0:
                 self._makes_room = True
                 await self._make_room()

@@ -14,6 +14,7 @@ import pytest
 
 from dcsend.errors import ConnectionFailed, DcsendError, PeerRefused, SourceError
 from dcsend.peers.contract import Connection
+from dcsend.peers.places import Asked
 from dcsend.protocol.messages import Cancel, encode
 from dcsend.session.arrivals import Awaited, Dialed
 from dcsend.session.conversation import Conversation
@@ -35,11 +36,14 @@ class Listener:
     """A listener whose one dialer is there."""
 
     deserted: bool = False
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: Asked = field(default_factory=Asked)
 
     def is_deserted(self, connection: Connection) -> bool:
         """Return whether it is."""
         return self.deserted
+
+    def keep(self, connection: Connection) -> None:
+        """Do nothing."""
 
     def use_up(self) -> None:
         """Do nothing."""

@@ -17,6 +17,7 @@ from dcsend.files.manifest import scan
 from dcsend.files.shared import Shared
 from dcsend.files.source import FileSource
 from dcsend.peers.contract import Connection
+from dcsend.peers.places import Asked
 from dcsend.session.arrivals import Arrivals, Awaited
 from dcsend.session.conclusion import conclude
 from dcsend.session.control import ConnectedPeer
@@ -49,7 +50,7 @@ CONTENT = os.urandom(3 << 20)
 class Listener:
     """A listener whose dialers are connected in memory."""
 
-    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: Asked = field(default_factory=Asked)
     limits: list[int] = field(default_factory=list)
     left: list[Connection] = field(default_factory=list)
     is_used: bool = False
@@ -62,6 +63,9 @@ class Listener:
     def limit(self, places: int) -> None:
         """Note it."""
         self.limits.append(places)
+
+    def keep(self, connection: Connection) -> None:
+        """Do nothing."""
 
     def use_up(self) -> None:
         """Note it."""
