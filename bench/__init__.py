@@ -1,7 +1,7 @@
 """Benchmarks and the demonstration; nothing here is part of the installed package.
 
 ```
-startup meeting throughput small sizes browsers uploads uplink fairness paths flood many
+startup meeting throughput small sizes browsers uploads uplink fairness paths flood many resuming
                                                the parts: python -m bench.NAME
   rounds         contenders in turn            files     random files, room on the disk
   contenders/    programs to measure, with one interface: dcsend, bare channels, wormholes, TCP

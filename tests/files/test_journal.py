@@ -20,6 +20,7 @@ from dcsend.listing import Entries, Index
 from tests.support.journals import read_lines
 
 ENTRY = Entry("d/film.mkv", size=100 << 20, mtime=1_700_000_000_000_000)
+LARGE = ENTRY._replace(size=1 << 40)
 MANIFEST = "ab" * 32
 NAME = "film.mkv.dcsend-journal"
 
@@ -170,6 +171,36 @@ def test_resumed_journal_ends_after_its_line(folder: Folder, tmp_path: Path) -> 
         (2 * INTERVAL, 0),
         (3 * INTERVAL + 1, 2 * INTERVAL),
     ]
+
+
+@pytest.mark.parametrize("last", [2000, 10])
+def test_line_of_a_long_journal_is_found_at_its_end_and_before(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """The first new byte of a continued file waits for it."""
+    journal = Journal.create(folder, "film.mkv", LARGE, MANIFEST)
+    for number in range(1, 2001):
+        journal.note(number * INTERVAL, hashlib.sha256(), (number - 1) * INTERVAL)
+    journal.close()
+    if last == 2000:
+        monkeypatch.delattr("dcsend.files.journal.parse_points")
+    resumed = Journal.resume(folder, "film.mkv", LARGE, last * INTERVAL)
+    assert resumed is not None
+    resumed.close()
+    header, *lines = read_lines(tmp_path / NAME)
+    assert header["size"] == LARGE.size
+    assert [line["offset"] for line in lines] == [n * INTERVAL for n in range(1, last + 1)]
+
+
+@pytest.mark.parametrize("spoiled", [b"0,", b"x", b'"', b"\n"])
+def test_line_that_is_not_valid_is_not_resumed(
+    folder: Folder, tmp_path: Path, spoiled: bytes
+) -> None:
+    journal = Journal.create(folder, "film.mkv", ENTRY, MANIFEST)
+    journal.keep(INTERVAL, hashlib.sha256())
+    before = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(before[:-10] + spoiled + before[-10:])
+    assert Journal.resume(folder, "film.mkv", ENTRY, INTERVAL) is None
 
 
 def test_journal_without_the_line_is_not_resumed(folder: Folder, tmp_path: Path) -> None:
