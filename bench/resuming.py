@@ -56,7 +56,7 @@ def note(owner, name):
         try:
             return call(*args, **kwargs)
         finally:
-            sys.stderr.write(f"@{name} {time.monotonic()}\\n")
+            sys.stderr.write(f"@{name} {time.monotonic()} {time.process_time()}\\n")
             setattr(owner, name, call)
     setattr(owner, name, noted)
 
@@ -64,7 +64,7 @@ note(Receiver, "accept")
 note(Receiver, "receive_frame")
 note(PartFile, "write")
 """
-"Runs in the receiver: the time of the first call of each."
+"Runs in the receiver: the time of the first call of each, and the processor time until then."
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +134,33 @@ def _real(folder: Path, size: int, more: int) -> _Part:
 # --- the first byte
 
 
-def _first_byte(part: _Part) -> tuple[float, float]:
-    """Return the milliseconds from Accept to the first frame, and until that is written."""
+def _first_byte(part: _Part) -> tuple[float, float, float]:
+    """Return the milliseconds from Accept to the first frame, and until that is written.
+
+    The third number is the processor time of the receiver in between.
+    """
     part.reset()
     with Stage() as stage:
         sender = stage.send(part.source, cold=True)
         receiver = stage.receive(sender.code, part.output, before=_NOTING)
         receiver.until_shown(b"@write ")
-        times = dict(
-            line[1:].split()
-            for line in receiver.shown.decode().splitlines()
-            if line.startswith("@")
-        )
-    accept, frame, written = (float(times[name]) for name in ("accept", "receive_frame", "write"))
-    return 1000 * (frame - accept), 1000 * (written - accept)
+        lines = [line.split() for line in receiver.shown.decode().splitlines() if line[:1] == "@"]
+    times = {name[1:]: (float(when), float(used)) for name, when, used in lines}
+    accept, used = times["accept"]
+    written, used_then = times["write"]
+    frame, _ = times["receive_frame"]
+    return 1000 * (frame - accept), 1000 * (written - accept), 1000 * (used_then - used)
 
 
 def _first_bytes(rounds: int) -> None:
-    found: list[tuple[float, float]] = []
+    text = "first frame after {:.1f} ms, written after {:.1f} ms, processor {:.1f} ms"
+    found: list[tuple[float, float, float]] = []
     with workshop(2 * _END) as folder:
         part = _sparse(folder)
         for _ in range(rounds):
             found.append(_first_byte(part))
-            _say(f"first frame after {found[-1][0]:.1f} ms, written after {found[-1][1]:.1f} ms")
-    frames, written = (statistics.median(column) for column in zip(*found, strict=True))
-    _say(f"medians: first frame after {frames:.1f} ms, written after {written:.1f} ms")
+            _say(text.format(*found[-1]))
+    _say(f"medians: {text.format(*map(statistics.median, zip(*found, strict=True)))}")
 
 
 # --- beside a transfer

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -47,9 +48,11 @@ class _Channel(MemoryChannel):
 class End(LostLink):
     """One end of a connection."""
 
-    def __init__(self, network: Network, name: str) -> None:
+    def __init__(self, network: Network, name: str, dialer: int) -> None:
         self.network = network
         self.name = name
+        self.dialer = dialer
+        "Number of the process that dials: its certificate."
         self.memory_channels = {label: _Channel(label, self) for label in LABELS}
         self.channels = self.memory_channels
         self.lost = False
@@ -100,8 +103,8 @@ class Network:
         self._outage = outage
         self._open_at = 0.0
         self._latency = rng.choice((1e-4, 5e-3, 0.1))
-        self.waiting: asyncio.Queue[End] = asyncio.Queue()
-        "New connections with the same peer, for the listener."
+        self.waiting: defaultdict[int, asyncio.Queue[End]] = defaultdict(asyncio.Queue)
+        "New connections of each dialer, for the listener, if it has accepted that one."
         self.dialed: asyncio.Queue[End] = asyncio.Queue()
         "Those with another one."
         self.on_message: Callable[[int], None] = lambda number: None
@@ -111,9 +114,9 @@ class Network:
         """Return how long a message takes, in seconds."""
         return self._latency * (1 + self.rng.random() * self.rng.choice((0.1, 1, 10)))
 
-    def pair(self) -> tuple[End, End]:
-        """Return both ends of a new connection, the dialer's first."""
-        ends = End(self, "dialer"), End(self, "listener")
+    def pair(self, dialer: int = 0) -> tuple[End, End]:
+        """Return both ends of a new connection of a dialer, whose end is the first."""
+        ends = End(self, "dialer", dialer), End(self, "listener", dialer)
         join(*ends)
         ends[0].other, ends[1].other = ends[1], ends[0]
         ends[0].left = self._cuts.pop(0) if self._cuts else None
@@ -182,6 +185,7 @@ class WayBack:
 
     def __init__(self, network: Network, process: Process, ends: list[End]) -> None:
         self.dials = ends[0].name == "dialer"
+        self._dialer = ends[-1].dialer
         self._network = network
         self._process = process
         self._ends = ends
@@ -194,12 +198,12 @@ class WayBack:
         """Return the next connection."""
         if self.dials:
             await self._network.open()
-        arrived = None if self.dials else await self._network.waiting.get()
+        arrived = None if self.dials else await self._network.waiting[self._dialer].get()
         if self._process.dead:
             await asyncio.Event().wait()
         if arrived is None:
-            end, theirs = self._network.pair()
-            self._network.waiting.put_nowait(theirs)
+            end, theirs = self._network.pair(self._dialer)
+            self._network.waiting[self._dialer].put_nowait(theirs)
         else:
             end = arrived
         self._ends.append(end)

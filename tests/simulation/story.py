@@ -184,7 +184,7 @@ class Simulation:
             if not failed or waiting.done() or sides[shows].answered or number == _DIALS - 1:
                 break
             self._log.note("run", "same code")
-            dialer, listener = network.pair()
+            dialer, listener = network.pair(number + 1)
             network.dialed.put_nowait(listener)
         await asyncio.wait([waiting])
         for side in (*ended, sides[shows]):
