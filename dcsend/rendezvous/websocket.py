@@ -104,8 +104,8 @@ async def connect(server: Server, timeout: float, reach: float | None = None) ->
     Args:
         server: to connect to.
         timeout: seconds until the server must have accepted it.
-        reach: seconds until TCP must be connected, where the network is often lost: then its loss
-            is noticed soon, too. None for no other limit.
+        reach: seconds until the name must be resolved, and then until TCP must be connected, where
+            the network is often lost: then its loss is noticed soon, too. None for no other limit.
 
     Raises:
         ConnectionFailed: the server, or the proxy, can't be reached, or refuses.
@@ -116,7 +116,7 @@ async def connect(server: Server, timeout: float, reach: float | None = None) ->
     trace.on_request_redirect.append(_refuse_redirect)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
-            resolver=_Resolver(server.hosts),
+            resolver=_Resolver(server.hosts, reach),
             use_dns_cache=False,
             force_close=True,
             happy_eyeballs_delay=_LOCAL_DELAY if server.hosts else _DELAY,
@@ -172,10 +172,13 @@ class _Resolver(AbstractResolver):
 
     Args:
         hosts: the addresses of every name; empty to resolve it.
+        patience: seconds for that; None for those of the system, which repeats a query that is
+            lost after 5 s, mostly.
     """
 
-    def __init__(self, hosts: tuple[str, ...]) -> None:
+    def __init__(self, hosts: tuple[str, ...], patience: float | None) -> None:
         self._hosts = hosts
+        self._patience = patience
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -188,9 +191,12 @@ class _Resolver(AbstractResolver):
         found = [(address, port) for address in self._hosts]
         if not found:
             try:
-                found = await resolve((host, port))
+                async with asyncio.timeout(self._patience):
+                    found = await resolve((host, port))
             except NameUnknownError as exc:
                 raise OSError(None, str(exc)) from None
+            except TimeoutError:
+                raise OSError(None, str(NameUnknownError(exists_not=False))) from None
         return [
             ResolveResult(
                 hostname=host,

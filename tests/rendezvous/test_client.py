@@ -16,8 +16,10 @@ import pytest
 from aiohttp import web
 
 from dcsend.errors import ConnectionFailed, DcsendError, RemoteProtocolError
+from dcsend.net.address import Address
 from dcsend.rendezvous.client import allocate, growing_pauses, join
-from dcsend.rendezvous.servers import Server
+from dcsend.rendezvous.servers import Server, server_at
+from dcsend.rendezvous.websocket import connect
 from tests.support.scripted_mailbox import raw_server, scripted_server
 
 ROOT: Final = Path(__file__).parents[2]
@@ -189,6 +191,25 @@ async def test_name_that_does_not_exist_is_one_line() -> None:
         await allocate(Server("ws://dcsend.invalid:1/v1", "dcsend.invalid"))
     reasons = ("the name does not exist", "no name server answers")
     assert caught.value.message.partition(": ")[2] in reasons
+
+
+async def test_name_that_is_not_resolved_soon_is_asked_for_again_where_the_network_is_often_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A system repeats a query that was lost after 5 s: an outage would last so much longer."""
+    queries: list[Address] = []
+
+    async def lost(server: Address) -> list[Address]:
+        queries.append(server)
+        await asyncio.Event().wait()
+        return []
+
+    monkeypatch.setattr("dcsend.rendezvous.websocket.resolve", lost)
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed, match="no name server answers"):
+            async with asyncio.timeout(10):
+                await connect(server_at("lost.example"), 60, 0.05)
+    assert queries == [("lost.example", 443)] * 2
 
 
 async def test_known_addresses_are_used_in_place_of_the_name() -> None:
