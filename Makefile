@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults powercuts simulate lab bench report paths pictures build lock clean
+.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults powercuts simulate endurance lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -55,6 +55,9 @@ faults: venv ## make every call on a file fail once, and kill 1000 programs; wri
 
 powercuts: venv tools ## cut the power of receiving disks 1000 times; write docs/powercuts.md; 20 minutes, continues
 	$(PY) -m tests.powercuts
+
+endurance: venv ## 10 000 transfers with faults to one receiver that stays; write docs/endurance.md; 25 minutes
+	$(PY) -m tests.endurance --report docs/endurance.md
 
 simulate: venv ## two sides with simulated clock, network and disk, 100 000 seeds; write docs/simulation.md; an hour, continues
 	$(PY) -m tests.simulation $(if $(SEEDS),--seeds $(SEEDS))

@@ -30,6 +30,7 @@ go            golang-go        builds the peer that chats are tested with
 wormhole-william wormhole-william what the benchmark compares with
 unzip         unzip            reads the zips that the page makes
 cc            gcc              builds the emulated link of the benchmark
+systemd-analyze systemd        checks the unit of a service
 groff         groff-base       renders the manual page
 /usr/share/gocode/src/github.com/pion/webrtc golang-github-pion-webrtc.v3-dev what that peer is made of
 '

@@ -58,6 +58,9 @@ MAX_WRONG: Final = 3
 _SLOW: Final = 6.0
 """Seconds from the answer to a joiner with the right words until the next code is shown beside its
 attempt, which takes up to `trickling.LONGEST` if the joiner's program was killed."""
+_MOST_KEYS: Final = 1000
+"""Joiners that can connect again; a receiver that stays has more. Many more than are connected at
+once, so that one is forgotten only if a thousand have come after it."""
 Confirm = Callable[[], Awaitable[bool]]
 "Asks a person whether another short code is to be shown."
 
@@ -362,6 +365,8 @@ class ShortCodes(Generic[Peer]):
             if not isinstance(theirs, Description):
                 raise RemoteProtocolError("the other side has sent no offer")
             self._again[theirs.fingerprint] = allocator.again
+            if len(self._again) > _MOST_KEYS:
+                del self._again[next(iter(self._again))]
             trickle = await Trickle.on_listener(
                 self._listener,
                 servers_of(self._settings),

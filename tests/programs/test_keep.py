@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dcsend.signaling.dialcode import decode
+from dcsend.signaling.dialcode import Address, decode
+from tests.programs.test_receivers import Cut
 from tests.programs.test_short_codes import short_code, wrong
 from tests.support.mailbox_server import StockServer
+from tests.support.peers import LOCAL, Relay
 from tests.support.processes import Program, Stage, digest, tree
 
 DAY = 86400
@@ -217,3 +222,29 @@ def test_each_sender_has_a_folder_and_continues_in_it(stage: Stage, tmp_path: Pa
     files = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
     assert files == {"den/new/film.mkv", "den/new (1)/note", "sender/new/note"}
     assert digest(out / "den" / "new" / "film.mkv") == digest(film)
+
+
+async def test_sender_connects_again_after_its_path_was_lost(stage: Stage, tmp_path: Path) -> None:
+    film = tmp_path / "film.mkv"
+    film.write_bytes(os.urandom(12_000_000))
+    inbox = stage.receive("", tmp_path / "in", "--keep", "--min-free", "1M")
+    code = decode(await asyncio.to_thread(lambda: inbox.code))
+    async with Relay.open(code.port) as relay:
+        relay.passes = Cut(4_000_000)
+        own = replace(code, port=relay.port, addresses=(Address(LOCAL, relay.port),)).text()
+        sender = stage.send(film, "--to", own)
+        await asyncio.to_thread(partial(inbox.event, "disconnected", sender=1))
+        # Others are received meanwhile.
+        (tmp_path / "note").write_text("hello")
+        other = stage.send(tmp_path / "note", "--to", code.text())
+        assert (await asyncio.to_thread(other.end)).status == 0
+        await asyncio.to_thread(sender.event, "disconnected")
+        await relay.rebind()
+        relay.passes = lambda data: True
+        await asyncio.to_thread(partial(inbox.event, "reconnected", sender=1))
+        assert (await asyncio.to_thread(sender.end)).status == 0
+    await asyncio.to_thread(senders, inbox, 2)
+    stop(inbox)
+    ended = await asyncio.to_thread(inbox.end)
+    assert ended.done["senders"]["complete"] == 2
+    assert digest(tmp_path / "in" / "film.mkv") == digest(film)
