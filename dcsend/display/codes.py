@@ -182,12 +182,19 @@ class CodeDisplay:
         else:
             self.announce_again(news)
 
-    def brief(self, columns: int) -> list[str]:
-        """Return the rows by which another peer can connect, or a question about codes."""
+    def brief(self, columns: int, served: int = 0) -> list[str]:
+        """Return the rows by which another peer can connect, or a question about codes.
+
+        Args:
+            columns: the width of the window.
+            served: number of peers that are connected or have everything.
+        """
         if self._row is not None and (row := self._row("")):
             return [row]
         if self._dial is None or not self._has_short or self._is_suspended:
             return []
+        if self._dial.times is not None and served >= self._dial.times:
+            return []  # others are refused for now
         if self._short is None:
             return [wording.clipped("for others: the next code follows", columns - 1)]
         verb = "receive" if self._dial.role == "sender" else "send PATH --to"

@@ -153,6 +153,8 @@ class PeerRows:
         self._smooth = err.can_show(BLOCKS)
         self._peers: dict[int, _Peer] = {}
         "By number."
+        self._complete = 0
+        "Number of peers that have everything."
         self._later: asyncio.TimerHandle | None = None
         "Draws next time."
         self._is_soon = False
@@ -232,7 +234,7 @@ class PeerRows:
     def rows(self) -> list[str]:
         """Return the rows for the present window."""
         columns, window = self._err.window
-        code = self._codes.brief(columns)
+        code = self._codes.brief(columns, self._complete + len(self._peers))
         peers = list(self._peers.values())
         room = max(1, window - _SPARE - len(code))
         shown = peers if len(peers) <= room else peers[: max(0, room - 1)]
@@ -266,6 +268,7 @@ class PeerRows:
         """Write how a peer has ended; one that has sent nothing has no line."""
         del self._peers[number]
         if isinstance(event, PeerFinished):
+            self._complete += event.error is None
             lines = [_ended(peer, event)]
         else:
             is_refused = peer.is_sender and isinstance(event.error, DestinationError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dcsend.display.bars import BLOCKS, bar_rows
 from dcsend.display.check_line import CheckLine
@@ -109,9 +110,9 @@ class TransferRows:
         columns, _ = self._err.window
         lost = self._outage.rows(columns)
         bars: list[str] = []
-        if self.progressed is not None:
+        if (progressed := self.progressed) is not None:
             bars = bar_rows(
-                self.progressed,
+                replace(progressed, rate=0.0) if lost else progressed,
                 several=self._several,
                 columns=columns,
                 smooth=self._smooth,

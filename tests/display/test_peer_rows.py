@@ -109,6 +109,23 @@ def test_each_receiver_has_a_row_and_the_next_code_is_below(window: Seat) -> Non
         display.close()
 
 
+def test_code_is_hidden_while_no_further_receiver_can_connect(seat: Seat) -> None:
+    display = seat.display(sends=True)
+    try:
+        rows = after(seat, display, [replace(CODE, times=2), FIRST, *connected(1, "phone")])
+        assert rows[-1] == "for others: dcsend receive 7-walrus-umbrella"
+        rows = after(seat, display, connected(2, "den"))
+        assert rows[-1].split()[0] == "den"
+        rows = after(seat, display, [ended(1)])
+        assert rows[-1].split()[0] == "den"
+        rows = after(seat, display, [*connected(3, "pad"), ended(3, ConnectionFailed("lost"))])
+        assert rows[-1].split()[0] == "den"
+        rows = after(seat, display, [*connected(4, "pad"), ended(2, ConnectionFailed("lost"))])
+        assert rows[-1].split(maxsplit=1) == ["pad", "waiting for an answer"]
+    finally:
+        display.close()
+
+
 def test_receiver_without_progress_or_connection_is_shown_so(seat: Seat) -> None:
     err, now = Stream(seat.pty.file), [100.0]
     screen = Screen(err)
@@ -133,7 +150,7 @@ def test_receivers_for_whom_there_is_no_row_are_summed_up(seat: Seat) -> None:
     try:
         many = [event for number in range(1, 41) for event in connected(number, f"d{number}")]
         receiving = [moved(number, number) for number in range(30, 41)]
-        rows = after(seat, display, [CODE, FIRST, *many, *receiving])
+        rows = after(seat, display, [replace(CODE, times=None), FIRST, *many, *receiving])
         shown = [row.split()[0] for row in rows if row.endswith("waiting for an answer")]
         assert shown == [f"d{number}" for number in range(1, len(shown) + 1)]
         rest = 40 - len(shown)

@@ -114,6 +114,7 @@ def test_check_has_one_line_off_a_terminal() -> None:
 def test_lost_connection_has_a_row_below_the_bars(seat: Seat) -> None:
     rows = seat.after(MANIFEST, moved(10_000_000), Disconnected(34.0, 600.0))
     assert rows[2].startswith("b.txt             10% |")
+    assert "/s" not in rows[1] + rows[2]
     assert rows[3] == "connection lost 34 s ago, trying again for 9 min 26 s; Ctrl-C ends"
 
 
