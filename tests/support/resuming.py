@@ -10,7 +10,7 @@ from typing import Final
 from dcsend.files.journal import INTERVAL
 from tests.support.processes import Ended, Program, Stage, digest
 
-__all__ = ["Interrupted", "flip"]
+__all__ = ["Interrupted", "flip", "held"]
 
 _LIMIT: Final = INTERVAL
 "Bytes that may be sent again beyond those that had not been written."
@@ -44,6 +44,11 @@ def held(self, start):
 FileReader.pieces = held
 """
 "Lets a sender read no further than to this offset, as from a disk that does not respond."
+
+
+def held(at: int) -> str:
+    """Return what makes a sender read no further than to this offset, for `before`."""
+    return _HELD.format(at=at)
 
 
 class Interrupted:

@@ -55,5 +55,15 @@ export interface Restart extends Part {
   readonly offset: number;
 }
 
+/** Bytes of a part that were changed on the receiver's disk, and have been sent again. */
+export interface Repair extends Part {
+  readonly type: "repair";
+  readonly offset: number;
+  /** Bytes; 0: the sender does not send the rest of what was asked for. */
+  readonly length: number;
+  /** Empty if they are zeros. */
+  readonly payload: Bytes;
+}
+
 /** Content of entries, in the order of the frames. */
-export type Content = Data | Hole | End | Abort | Restart;
+export type Content = Data | Hole | End | Abort | Restart | Repair;

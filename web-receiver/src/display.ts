@@ -16,8 +16,10 @@ import { Downloads } from "./display/downloads.ts";
 import { append, element, head, isolated, on, part, show, showText } from "./display/elements.ts";
 import { Exchange } from "./display/exchange.ts";
 import { ExistingFiles } from "./display/existing.ts";
+import { Left, type LeftHandlers } from "./display/left.ts";
 import { Offer, type OfferHandlers } from "./display/offer.ts";
 import { type PickHandlers, Picks } from "./display/picks.ts";
+import { Progress } from "./display/progress.ts";
 import { hasArrived, listVerdicts, showProblem } from "./display/results.ts";
 import { Showing, type ShowingHandlers, type Shown } from "./display/showing.ts";
 import { allowNotifications, type State, showTab } from "./display/tab.ts";
@@ -41,7 +43,7 @@ import * as wording from "./wording.ts";
 const MAX_RANDOM = 50;
 
 /** The actions of the user. */
-export interface Handlers extends OfferHandlers, PickHandlers, ShowingHandlers {
+export interface Handlers extends LeftHandlers, OfferHandlers, PickHandlers, ShowingHandlers {
   /** A code or a link was entered. */
   connect(text: string): void;
   /** Two codes in place of one: create the offer, with these servers. */
@@ -75,12 +77,13 @@ export class Display implements Questions {
   readonly #picks: Picks;
   readonly #exchange: Exchange;
   readonly #showing: Showing;
+  readonly #left: Left;
+  readonly #progress = new Progress();
   #connection: Connected | null = null;
   #entries: readonly Entry[] = [];
-  /** The last progress; null if the transfer has not begun. */
-  #last: Progressed | null = null;
   #error: DcsendError | null = null;
   #ending: Ending | null = null;
+  #offer: Offer | null = null;
   #declined = false;
   #silent = false;
   #accept: () => void = () => undefined;
@@ -100,6 +103,7 @@ export class Display implements Questions {
     on("stop", "click", () => handlers.stop());
     this.#exchange = new Exchange(handlers);
     this.#showing = new Showing(handlers);
+    this.#left = new Left(handlers);
     on("two", "click", () => this.#exchange.begin());
     on("retry", "click", () => {
       handlers.retry();
@@ -116,6 +120,7 @@ export class Display implements Questions {
   paste(why: wording.Problem | "used" | null = null): void {
     this.#forget();
     this.#enter("paste", strings.paste, why === "used" ? strings.used : strings.aboutPaste);
+    void this.#left.refresh();
     const isWrong = why !== null && why !== "used";
     part("code").setAttribute("aria-invalid", String(isWrong));
     if (isWrong) {
@@ -199,7 +204,8 @@ export class Display implements Questions {
   show(event: SessionEvent): void {
     if (event.type === "connected") this.#connected(event);
     else if (event.type === "manifest") this.#entries = event.entries;
-    else if (event.type === "progress") this.#progress(event);
+    else if (event.type === "progress") this.#advance(event);
+    else if (event.type === "checking") this.#progress.check(event);
     else if (event.type === "file") addDigest(event);
     else if (event.type === "text") this.#text(event);
     else if (event.type === "failed") this.#error = event.error;
@@ -236,6 +242,7 @@ export class Display implements Questions {
     this.#enter("offered", title, strings.from(peer, address), peer);
     showText("left-out", wording.describeLeftOut(leftOut));
     const offer = new Offer(entries, this.#handlers, this.#existing);
+    this.#offer = offer;
     return new Promise((resolve) => {
       const accept = async () => {
         // While a dialog is open, the offer may be withdrawn or replaced.
@@ -251,6 +258,13 @@ export class Display implements Questions {
         resolve(null);
       };
     });
+  }
+
+  /** Show what has changed about an offer; return whether one is shown. */
+  reoffer(): boolean {
+    const isShown = this.#state() === "offered";
+    if (isShown) this.#offer?.update();
+    return isShown;
   }
 
   /** Ask what to send. */
@@ -287,11 +301,6 @@ export class Display implements Questions {
 
   #runs(): boolean {
     return this.#state() === "waiting" || this.#state() === "transferring";
-  }
-
-  /** Start the download that the service worker serves at `url`. */
-  startDownload(url: string): void {
-    document.body.append(element("iframe", { hidden: "", src: url }));
   }
 
   /** Hand one of several files to the downloads while others are being received. */
@@ -340,11 +349,10 @@ export class Display implements Questions {
     this.#picks.keep(false);
     this.#connection = null;
     this.#entries = [];
-    this.#last = null;
+    this.#progress.clear();
     this.#error = null;
     this.#ending = null;
-    this.#declined = false;
-    this.#silent = false;
+    this.#declined = this.#silent = false;
     for (const id of ["texts", "log", "facts", "digests", "random"]) part(id).replaceChildren();
     show(false, "chat", "chat-form", "details", "notice");
   }
@@ -367,19 +375,13 @@ export class Display implements Questions {
     if (event.role === "receiver") head(strings.connected, strings.met);
   }
 
-  #progress(event: Progressed): void {
-    this.#last = event;
+  #advance(event: Progressed): void {
     if (event.still === 0) this.#heard();
     const role = this.#connection?.role ?? "receiver";
     const title = role === "sender" ? strings.sending : strings.receiving;
     if (this.#state() !== "transferring") this.#enter("transferring", title, "");
-    const done = wording.percent(event);
-    const bar = part<HTMLProgressElement>("progress");
-    bar.setAttribute("aria-label", title);
-    if (done !== null) bar.value = done;
-    part("amount").textContent = wording.describeProgress(event, role);
-    part("current").textContent = printable(event.path);
-    showTab("transferring", this.#entries, done);
+    this.#progress.show(event, role, title);
+    showTab("transferring", this.#entries, wording.percent(event));
   }
 
   #heard(): void {
@@ -427,7 +429,7 @@ export class Display implements Questions {
     if (this.#error instanceof PeerCannotSave) this.#picks.mark(this.#error.existing);
     show(part("log").childElementCount > 0, "chat");
     this.#downloads.offer(event.exports);
-    listVerdicts(wording.allFiles(event, this.#entries, this.#last), this.#downloads);
+    listVerdicts(wording.allFiles(event, this.#entries, this.#progress.last), this.#downloads);
     // It matters beside what has arrived.
     const arrived = this.#state() !== "failed";
     showText("left-out", arrived ? wording.describeLeftOut(event.leftOut) : "");

@@ -7,7 +7,9 @@
  */
 import { complete, described, dialWay, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
+import { startDownload } from "./display/downloads.ts";
 import { Display } from "./display.ts";
+import type { Entry } from "./entry.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
 import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
@@ -15,8 +17,10 @@ import { destinations, NOTHING, probeSoon } from "./files/capabilities.ts";
 import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
+import { privateParts } from "./files/leftovers.ts";
 import { whyUnsafe } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
+import { type FoundPart, matching } from "./files/parts.ts";
 import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
@@ -34,6 +38,9 @@ import { store, stored, takeFragment, USED } from "./stored.ts";
 import { endings } from "./strings.ts";
 import { explain } from "./wording.ts";
 
+/** Milliseconds between two looks at a part that another tab writes. */
+const LOOKING = 500;
+
 /**
  * Milliseconds for which `pagehide` blocks, so that the last message is sent after the queued file
  * data. Otherwise Chromium 156 drops it, and the other side waits for half a minute.
@@ -50,6 +57,8 @@ const NOWHERE = {
 const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
 
 let world = NOTHING;
+/** Parts of earlier transfers, when an offer is shown. */
+let parts: readonly FoundPart[] = [];
 let code = "";
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
@@ -81,7 +90,7 @@ const expiry = new Expiry(wallClock, () => display.reconsider());
 let display: Display;
 
 const hooks = {
-  startDownload: (url: string) => display.startDownload(url),
+  startDownload,
   // Created by unpack.ts; there is none in a worker.
   script: globalThis.document?.getElementById("script")?.textContent ?? "",
 };
@@ -273,11 +282,14 @@ function begin(
     questions: {
       async decide(manifest) {
         world = await probing;
+        parts = await privateParts.list();
         // It may have ended or been replaced.
         if (own !== turn || run === null) return null;
         const { entries } = manifest;
         if (former?.fits(entries)) return former.accepted.decision;
-        const decision = await display.decide(manifest);
+        const deciding = display.decide(manifest);
+        void watch(entries);
+        const decision = await deciding;
         if (own !== turn) return decision;
         // A handle of another destination would need permission again.
         if (decision === null) usedUp();
@@ -302,6 +314,17 @@ function begin(
     now: () => performance.now() / 1000,
     wallClock,
   });
+}
+
+/** While an offer is shown, look again for parts that another tab writes: it may be closed. */
+async function watch(entries: readonly Entry[]): Promise<void> {
+  const all = new Set(entries.keys());
+  const isBusy = () => [...matching(parts, entries, all).values()].some(({ busy }) => busy);
+  while (isBusy()) {
+    await new Promise((resolve) => setTimeout(resolve, LOOKING));
+    parts = await privateParts.list();
+    if (!display.reoffer()) return;
+  }
 }
 
 /** Show an event, and update code, storage and wake lock. */
@@ -402,7 +425,12 @@ export function main(): void {
     showCode,
     complete,
     sendLine: (line) => run?.sendLine(line),
-    destinations: (entries, wanted) => destinations(world, pack(entries, wanted)),
+    destinations: (entries, wanted) =>
+      destinations(world, pack(entries, wanted), matching(parts, entries, wanted).values()),
+    leftovers: async () => (await privateParts.list()).filter(({ busy }) => !busy),
+    async removeLeftovers(unwanted) {
+      for (const { id } of unwanted) await privateParts.remove(id);
+    },
     open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
     existing: findExisting,
     gather: async (from, pasted) =>

@@ -18,6 +18,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   "start.ts": "main",
   "stored.ts": "main",
   "display.ts": "display",
+  "continuing.ts": "helpers",
   "device.ts": "helpers",
   "expiry.ts": "helpers",
   "favicon.ts": "helpers",

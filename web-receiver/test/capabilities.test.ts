@@ -2,6 +2,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { copyHelps, destinations, probe, type World } from "../src/files/capabilities.ts";
 import { pack } from "../src/files/packing.ts";
+import type { FoundPart } from "../src/files/parts.ts";
 import { directory, file, text } from "./entries.ts";
 
 const CHROMIUM: World = {
@@ -35,6 +36,32 @@ function types(world: World, offered = ONE): string[] {
 
 test("one file goes to the save picker first", () => {
   expect(types(CHROMIUM)).toEqual(["picker", "private", "stream", "memory"]);
+});
+
+test("with a part of an earlier transfer, the private file system is first", () => {
+  const large = file("film.mkv", 3e9);
+  const points = [{ offset: 2e9, start: 0, sha256: "", end: 1 }];
+  const part: FoundPart = { id: "x", file: large, points, time: 0, busy: false };
+  const offered = pack([large], new Set([0]));
+  const found = (world: World, ...parts: FoundPart[]) =>
+    destinations(world, offered, parts).map((way) => [
+      way.type,
+      way.interrupted,
+      way.kept,
+      way.busy,
+    ]);
+  expect(found(CHROMIUM)).toEqual([
+    ["picker", "begins", 0, false],
+    ["private", "continues", 0, false],
+    ["stream", "begins", 0, false],
+    ["memory", "begins", 0, false],
+  ]);
+  expect(found(CHROMIUM, part)[0]).toEqual(["private", "continues", 2e9, false]);
+  expect(found(CHROMIUM, { ...part, busy: true })[0]).toEqual(["private", "continues", 0, true]);
+  // There must be room for the rest.
+  expect(found({ ...CHROMIUM, room: 1e9 }, part)[0]?.[0]).toBe("private");
+  expect(found({ ...CHROMIUM, room: 1e9 })[0]?.[0]).toBe("picker");
+  expect(destinations(CHROMIUM, ONE).map(({ interrupted }) => interrupted)).toContain("");
 });
 
 test("several files go to the folder picker first, and else into a zip", () => {

@@ -5,6 +5,8 @@ export class FakeFile {
   readonly kind = "file";
   readonly name: string;
   content = new Uint8Array(0);
+  /** Bytes that it can have. */
+  room = Number.POSITIVE_INFINITY;
   /** Whether a swap copy or a synchronous handle is open. */
   busy = false;
 
@@ -42,7 +44,14 @@ export class FakeFile {
     if (this.busy) throw new DOMException("", "NoModificationAllowedError");
     this.busy = true;
     return {
+      read: (block: Uint8Array, { at }: { at: number }) => {
+        const found = this.content.subarray(at, at + block.length);
+        block.set(found);
+        return found.length;
+      },
       write: (data: Uint8Array, { at }: { at: number }) => {
+        // As a full disk.
+        if (at + data.length > this.room) return 0;
         this.content = grown(this.content, Math.max(this.content.length, at + data.length));
         this.content.set(data, at);
         return data.length;
@@ -119,6 +128,10 @@ export class FakeLocks {
     this.held.add(name);
     await use({});
     this.held.delete(name);
+  }
+
+  async query(): Promise<object> {
+    return { held: [...this.held].map((name) => ({ name })) };
   }
 }
 

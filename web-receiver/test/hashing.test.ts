@@ -43,3 +43,21 @@ test("without WebAssembly the one in JavaScript is used", async () => {
 test("with WebAssembly it is used", async () => {
   expect(await loadHashing()).not.toBe(inJavaScript);
 });
+
+test("hashers that are used in turns, and copies, are independent", async () => {
+  for (const newHasher of [await loadHashing(), inJavaScript]) {
+    const [one, other] = [newHasher(), newHasher()];
+    const expected = createHash("sha256");
+    for (const piece of contents([100, 70, 1])) {
+      one.update(piece);
+      other.update(piece.slice(0, 3));
+      expected.update(piece);
+    }
+    const copy = one.copy();
+    one.update(new Uint8Array(5));
+    expect(hex(copy.copy().digest())).toBe(expected.copy().digest("hex"));
+    expect(hex(copy.digest())).toBe(expected.copy().digest("hex"));
+    expect(hex(one.digest())).toBe(expected.update(new Uint8Array(5)).digest("hex"));
+    expect(hex(other.digest())).toHaveLength(64);
+  }
+});

@@ -348,6 +348,22 @@ describe("splitting", () => {
     for (const part of parts) expect(bytesOf(encode(part))).toBeLessThan(limits.SPLIT_CONTROL);
   });
 
+  test("digests are in the message of their file", () => {
+    const numbers = Array.from({ length: 200 }, (_, number) => number);
+    const have = new Map(numbers.map((number) => [number, 9]));
+    const digests = numbers.flatMap((number) =>
+      [1, 9].map((offset): [number, number, string] => [number, offset, "0".repeat(64)]),
+    );
+    const parts = [...splitAccept(1, new Map([[200, "declined"]]), have, digests)];
+    expect(parts.map(({ last }) => last)).toEqual([false, true]);
+    expect(parts.flatMap((part) => part.digests ?? [])).toEqual(digests);
+    for (const part of parts) {
+      expect(part.digests?.length).toBeLessThanOrEqual(limits.MAX_DIGESTS);
+      const files = new Set(part.have.map(([number]) => number));
+      for (const [number] of part.digests ?? []) expect(files).toContain(number);
+    }
+  });
+
   test("verdicts are split by pairs", () => {
     const files = Array.from({ length: 2001 }, (_, place): [number, Status] => [place, "mismatch"]);
     const parts = [...splitVerdict(files)];

@@ -6,7 +6,15 @@ import { createHash } from "node:crypto";
 import type { Content } from "../src/content.ts";
 import type { Entry, Kind } from "../src/entry.ts";
 import { DestinationError } from "../src/errors.ts";
-import type { Block, Chosen, Export, Outcome, Sink, Source } from "../src/files/contract.ts";
+import type {
+  Block,
+  Chosen,
+  Export,
+  Findings,
+  Outcome,
+  Sink,
+  Source,
+} from "../src/files/contract.ts";
 import type { Accepted, Event as ProtocolEvent } from "../src/protocol/events.ts";
 import { FRAME_HEADER, WINDOW } from "../src/protocol/limits.ts";
 import { Receiver } from "../src/protocol/receiver.ts";
@@ -64,6 +72,10 @@ export class TestSink implements Sink {
   exports: Export[] = [];
   /** The result of close(): complete files of a run that failed. */
   left: Export[] = [];
+  /** Of parts that it continues. */
+  have?: ReadonlyMap<number, number>;
+  digests?: NonNullable<Sink["digests"]>;
+  findings?: Findings;
   /** Awaited before each batch. */
   ready: () => Promise<void> = () => Promise.resolve();
   #withheld: Outcome[] = [];
@@ -106,7 +118,9 @@ export class TestSink implements Sink {
         bytes.push(...new Uint8Array(content.length));
         return [];
       case "restart":
-        throw new Error("the page has no parts");
+        return [];
+      case "repair":
+        return content.length > 0 ? [] : [this.#outcome(number, "failed", "it was changed")];
       case "abort":
         return [this.#outcome(number, "aborted", content.reason)];
       case "end": {

@@ -4,13 +4,14 @@ import type { Entry } from "../src/entry.ts";
 import type { Existing } from "../src/files/contract.ts";
 import { findExisting } from "../src/files/existing.ts";
 import { inJavaScript } from "../src/files/hashing.ts";
+import { cleanPrivate, lockName } from "../src/files/leftovers.ts";
 import { FileSink } from "../src/files/sink.ts";
 import { EachPlace } from "../src/files/sinks/each.ts";
 import { FolderPlace } from "../src/files/sinks/folder.ts";
 import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Place } from "../src/files/sinks/output.ts";
 import { openPicked } from "../src/files/sinks/picker.ts";
-import { cleanPrivate, lockName, PrivateTarget } from "../src/files/sinks/private.ts";
+import { PrivateTarget } from "../src/files/sinks/private.ts";
 import { SinglePlace } from "../src/files/sinks/single.ts";
 import { bytes, directory, end, file, hole, text, whole, write } from "./entries.ts";
 import { FakeFile, FakeFolder, FakeLocks } from "./handles.ts";
@@ -171,6 +172,7 @@ test("a short write means a full disk", async () => {
   const full = await folder.getFileHandle("content");
   full.busy = false;
   full.createSyncAccessHandle = async () => ({
+    read: () => 0,
     write: () => 1,
     truncate: () => undefined,
     flush: () => undefined,
@@ -183,7 +185,7 @@ test("a short write means a full disk", async () => {
   await expect(sink.apply([write(0, 0, bytes("ab"))])).rejects.toThrow("no room");
 });
 
-test("private folders of pages that are gone are deleted, others kept", async () => {
+test("private folders of pages that are gone are deleted and others kept", async () => {
   await PrivateTarget.open("dead", "a");
   await PrivateTarget.open("alive", "a");
   locks.held.add(lockName("alive"));

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import type { Entry } from "../src/entry.ts";
 import { DestinationError, LocalProtocolError } from "../src/errors.ts";
-import { hex, inJavaScript } from "../src/files/hashing.ts";
+import { hex, inJavaScript, type NewHasher } from "../src/files/hashing.ts";
 import { FileSink } from "../src/files/sink.ts";
 import { MemoryTarget } from "../src/files/sinks/memory.ts";
 import type { Place, Target } from "../src/files/sinks/output.ts";
@@ -194,7 +194,7 @@ test("more files than a call has arguments are returned at the end of a zip", as
   const entries = Array.from({ length: count }, (_, number) => file(`${number}`, 0));
   const { digest } = end(0, bytes(""));
   // So many real digests would take long.
-  const newHasher = () => ({ update: () => undefined, digest: () => digest });
+  const newHasher: NewHasher = () => ({ update() {}, digest: () => digest, copy: newHasher });
   const sink = new FileSink(entries, new Set(entries.keys()), place, newHasher);
   await sink.apply(entries.map((_, number) => endOf(number, 0, digest)));
   expect((await sink.finish()).outcomes.length).toBe(count);

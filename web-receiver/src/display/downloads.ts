@@ -19,6 +19,11 @@ const PAUSE = 500;
 /** Milliseconds until an object URL is revoked: long enough for the browser to start reading. */
 const KEPT = 60_000;
 
+/** Start the download that the service worker serves at `url`. */
+export function startDownload(url: string): void {
+  document.body.append(element("iframe", { hidden: "", src: url }));
+}
+
 /** Hands over the received files of a run. Several files have different names. */
 export class Downloads {
   readonly #urls = new Map<Export, string>();

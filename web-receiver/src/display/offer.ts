@@ -3,6 +3,7 @@
  *
  * Imports types, strings and pure helpers.
  */
+import { describeKept } from "../continuing.ts";
 import type { Entry } from "../entry.ts";
 import type { DestinationChoice } from "../files/capabilities.ts";
 import type { Destination } from "../files/contract.ts";
@@ -13,6 +14,7 @@ import {
   describeSaving,
   describeWay,
   hiddenNames,
+  listed,
   measure,
   offerTitle,
   sentence,
@@ -74,10 +76,10 @@ export class Offer {
     all.onchange = () => {
       for (const box of this.#boxes) box.checked = all.checked;
       this.#selection.set(listed, all.checked);
-      this.#update();
+      this.update();
     };
     show(listed.length > 1, "every");
-    this.#update();
+    this.update();
   }
 
   /** Return the numbers of entries that are not wanted, with reasons. */
@@ -164,13 +166,16 @@ export class Offer {
     box.checked = true;
     box.onchange = () => {
       this.#selection.set(numbers, box.checked);
-      this.#update();
+      this.update();
     };
     this.#boxes.push(box);
     return element("label", {}, box, ...label);
   }
 
-  #update(): void {
+  /** Show what follows from the selection. */
+  update(): void {
+    // A dialog or a question about the selection is open.
+    if (part("files").inert) return;
     const wanted = this.#selection.wanted();
     const entries = this.#entries.filter((_entry, number) => wanted.has(number));
     const bytes = size(total(entries));
@@ -186,10 +191,8 @@ export class Offer {
     const advice = this.#way?.advice ?? [];
     const doubt = [strings.doubt(bytes), ...advice.map((each) => advices[each])];
     showText("doubt", advice.length > 0 ? doubt.join(" ") : "");
-    showText(
-      "about-saving",
-      this.#way === null || entries.length === 0 ? "" : describeSaving(this.#way),
-    );
+    const saving = this.#way === null ? [] : [describeSaving(this.#way), describeKept(this.#way)];
+    showText("about-saving", entries.length === 0 ? "" : listed(saving, " "));
   }
 
   #listWays(ways: readonly DestinationChoice[]): void {
@@ -205,7 +208,7 @@ export class Offer {
       radio.checked = place === 0;
       radio.onchange = () => {
         this.#way = this.#ways.find((one) => keyOf(one) === key) ?? null;
-        this.#update();
+        this.update();
       };
       return element("label", {}, radio, describeWay(way, ways));
     });

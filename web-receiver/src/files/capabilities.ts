@@ -5,7 +5,9 @@
  */
 import { register } from "./announcing.ts";
 import type { Destination } from "./contract.ts";
+import { MIN_SIZE } from "./journal.ts";
 import type { Packing } from "./packing.ts";
+import { type FoundPart, startOf } from "./parts.ts";
 
 /** Bytes above which memory is a risk: phones end a tab at about this size. */
 export const MUCH_MEMORY = 500_000_000;
@@ -58,6 +60,15 @@ export interface DestinationChoice {
   readonly name: string;
   /** If more is kept in memory than may work: what helps, at least one item; otherwise empty. */
   readonly advice: readonly Advice[];
+  /** Bytes of parts of earlier transfers that are continued. */
+  readonly kept: number;
+  /** Whether such a part is not continued, since another tab is writing it. */
+  readonly busy: boolean;
+  /**
+   * Whether a later transfer continues a large file after an interruption, or begins it again; empty
+   * if all files are small.
+   */
+  readonly interrupted: "continues" | "begins" | "";
 }
 
 /**
@@ -67,9 +78,16 @@ export interface DestinationChoice {
  */
 export type Advice = "another" | "https" | "copy" | "room" | "window" | "fewer" | "computer";
 
-/** Return the destinations for `offered`, best first; memory, the last one, always works. */
-export function destinations(world: World, offered: Packing): readonly DestinationChoice[] {
-  const found = offered.form === "nothing" ? [] : onDisk(world, offered);
+/**
+ * Return the destinations for `offered`, best first; memory, the last one, always works. `parts` are
+ * those of earlier transfers that offered files can continue.
+ */
+export function destinations(
+  world: World,
+  offered: Packing,
+  parts: Iterable<FoundPart> = [],
+): readonly DestinationChoice[] {
+  const found = offered.form === "nothing" ? [] : onDisk(world, offered, [...parts]);
   // The size of a stream is unknown.
   const risky = offered.bytes === null || offered.bytes > MUCH_MEMORY;
   const advice = risky ? helpful(world, offered, found.length > 0) : [];
@@ -77,17 +95,27 @@ export function destinations(world: World, offered: Packing): readonly Destinati
 }
 
 /** Return the destinations that need no memory. */
-function onDisk(world: World, offered: Packing): DestinationChoice[] {
+function onDisk(world: World, offered: Packing, parts: readonly FoundPart[]): DestinationChoice[] {
   const several = offered.form === "zip";
-  const fits = world.room === null || (offered.bytes ?? 0) <= world.room;
+  const busy = parts.some((part) => part.busy);
+  const kept = parts.reduce((sum, part) => sum + (part.busy ? 0 : startOf(part)), 0);
+  const fits = world.room === null || (offered.bytes ?? 0) - kept <= world.room;
   const picker = { ...way("picker", offered), asks: true };
   const folder = { ...way("folder", offered), asks: true, zipped: false };
-  return [
+  const downloads = world.private && fits ? inDownloads("private", offered) : [];
+  const continued = downloads.map((each): DestinationChoice => {
+    const interrupted = each.interrupted && "continues";
+    return each.zipped ? each : { ...each, interrupted, kept, busy };
+  });
+  const ways = [
     ...(world.savePicker && !several ? [picker] : []),
     ...(world.folderPicker && several ? [folder] : []),
-    ...(world.private && fits ? inDownloads("private", offered) : []),
+    ...continued,
     ...(world.stream ? [way("stream", offered)] : []),
   ];
+  // What is there is of use in one way only.
+  const isOfUse = (way: DestinationChoice) => Number(way.kept > 0 || way.busy);
+  return ways.sort((one, other) => isOfUse(other) - isOfUse(one));
 }
 
 /** Return one destination, or two for loose files: one by one, or as a zip. */
@@ -96,9 +124,21 @@ function inDownloads(type: "private" | "memory", offered: Packing): DestinationC
   return offered.loose ? [{ ...whole, zipped: false, each: true }, whole] : [whole];
 }
 
-function way(type: Destination["type"], { form, name, nested }: Packing): DestinationChoice {
+function way(
+  type: Destination["type"],
+  { form, name, nested, largest }: Packing,
+): DestinationChoice {
   const zipped = form === "zip";
-  return { type, asks: false, zipped, each: false, folders: nested, name, advice: [] };
+  const interrupted = largest !== null && largest < MIN_SIZE ? "" : "begins";
+  const common = {
+    asks: false,
+    each: false,
+    advice: [],
+    kept: 0,
+    busy: false,
+    interrupted,
+  } as const;
+  return { type, zipped, folders: nested, name, ...common };
 }
 
 function helpful(world: World, { files, largest }: Packing, hasOther: boolean): Advice[] {

@@ -23,6 +23,31 @@ export interface Outcome {
   readonly download?: Export;
 }
 
+/** Bytes of a part that were changed on the disk, and are to be received again. */
+export interface Damage {
+  /** Offset of the first. */
+  readonly start: number;
+  /** Offset of the byte after the last. */
+  readonly end: number;
+}
+
+/** How much of what an earlier transfer has received is verified. */
+export interface Checked {
+  readonly path: string;
+  /** Bytes that are verified. */
+  readonly done: number;
+  /** Bytes that were received earlier. */
+  readonly total: number;
+}
+
+/** What a sink that continues parts has found. */
+export interface Findings {
+  /** Changed ranges by the number of the entry, each once. */
+  readonly damage: readonly (readonly [number, Damage])[];
+  /** Of one part; null if all are verified. */
+  readonly checked: Checked | null;
+}
+
 /** With a file that exists in a chosen folder: the new one gets another name, or replaces it. */
 export type Existing = "rename" | "overwrite";
 
@@ -34,7 +59,7 @@ export type Existing = "rename" | "overwrite";
  * folder  files in a folder that the person chose (folder picker); Chromium, secure contexts
  * private the origin's private file system, through a synchronous handle in a worker, then the
  *         browser's downloads; several files as one zip at the end, or loose ones one by one, each
- *         when it is complete
+ *         when it is complete. Outside of a zip an unfinished file stays as a part (parts.ts)
  * stream  a download that a service worker streams; hosted pages; several files as one zip
  * memory  Blob parts; everywhere; several files as in `private`
  */
@@ -59,6 +84,12 @@ export interface Export {
 
 /** Receives the files of one manifest; the disk work is done in a worker. */
 export interface Sink {
+  /** Bytes of parts that it continues, by the number of the entry; at least 1. */
+  readonly have?: ReadonlyMap<number, number>;
+  /** Number, offset and SHA-256 of some beginnings of them, in the order of numbers and offsets. */
+  readonly digests?: readonly (readonly [number, number, string])[];
+  /** What was found during the last `apply`. */
+  readonly findings?: Findings;
   /**
    * Write `portion` in order; resolve to the entries that have ended, when all of it is written (not
    * only queued). Rejects with DestinationError when the destination is full or gone.

@@ -7,15 +7,34 @@ import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, SourceError } from "../errors.ts";
 import { announce } from "./announcing.ts";
-import type { Block, Chosen, Destination, Export, Outcome, Sink, Source } from "./contract.ts";
+import type {
+  Block,
+  Chosen,
+  Destination,
+  Export,
+  Findings,
+  Outcome,
+  Sink,
+  Source,
+} from "./contract.ts";
+import { wantsJournal } from "./journal.ts";
+import { claim, privateParts, release } from "./leftovers.ts";
 import { pack } from "./packing.ts";
+import { matching } from "./parts.ts";
 import { Caller } from "./rpc.ts";
-import { type SinkRequest, type SourceRequest, type Spot, serve } from "./serving.ts";
-import { lockName } from "./sinks/private.ts";
+import {
+  type Applied,
+  type PartSpot,
+  type SinkOpened,
+  type SinkRequest,
+  type SourceRequest,
+  type Spot,
+  serve,
+} from "./serving.ts";
 import { explain } from "./trouble.ts";
 import { trustedUrl } from "./trusted.ts";
 
-export { cleanPrivate } from "./sinks/private.ts";
+export { cleanPrivate } from "./leftovers.ts";
 
 /** Bytes of a block: 16 frames, each with room for a digest. */
 export const BLOCK_SIZE = 16 * 64904;
@@ -88,7 +107,7 @@ async function open(
   hooks: DiskHooks,
 ): Promise<Sink> {
   const helper = await starting;
-  let stop: () => void = () => undefined;
+  let stop: Prepared["stop"] = () => undefined;
   try {
     const ready = await prepare(destination, entries, wanted, hooks);
     stop = ready.stop;
@@ -98,13 +117,12 @@ async function open(
     opened.catch(() => undefined);
     // The worker waits for the download to begin, so the browser must navigate first.
     ready.begin();
-    await opened;
+    return new WorkerSink(helper, stop, (await opened) as SinkOpened);
   } catch (error) {
-    stop();
     helper.end();
+    await stop();
     throw error instanceof DcsendError ? error : explain(error, "the destination");
   }
-  return new WorkerSink(helper, stop);
 }
 
 /** Read `chosen` in order, without those whose numbers are in `skip`. */
@@ -120,13 +138,22 @@ export function openSource(
 const MIN_TRANSFERRED = 4096;
 
 class WorkerSink implements Sink {
+  readonly have: SinkOpened["have"];
+  readonly digests: SinkOpened["digests"];
   readonly #helper: Helper;
-  readonly #stop: () => void;
+  readonly #stop: Prepared["stop"];
+  #findings: Findings = { damage: [], checked: null };
   #closed = false;
 
-  constructor(helper: Helper, stop: () => void) {
+  constructor(helper: Helper, stop: Prepared["stop"], { have, digests }: SinkOpened) {
+    this.have = have;
+    this.digests = digests;
     this.#helper = helper;
     this.#stop = stop;
+  }
+
+  get findings(): Findings {
+    return this.#findings;
   }
 
   async apply(portion: readonly Content[]): Promise<readonly Outcome[]> {
@@ -138,8 +165,10 @@ class WorkerSink implements Sink {
       const { buffer } = content.payload;
       if (buffer.byteLength >= MIN_TRANSFERRED) buffers.add(buffer);
     }
-    const outcomes = await this.#helper.caller.call("apply", portion, [...buffers]);
-    return outcomes as readonly Outcome[];
+    const applied = await this.#helper.caller.call("apply", portion, [...buffers]);
+    const { outcomes, findings } = applied as Applied;
+    this.#findings = findings;
+    return outcomes;
   }
 
   async finish(): ReturnType<Sink["finish"]> {
@@ -151,8 +180,8 @@ class WorkerSink implements Sink {
     this.#closed = true;
     // A worker that has ended holds no resources.
     const left = await this.#helper.caller.call("close", null).catch(() => []);
-    this.#stop();
     this.#helper.end();
+    await this.#stop();
     return left as readonly Export[];
   }
 }
@@ -231,7 +260,8 @@ function startWorker(script: string): Helper {
 interface Prepared {
   readonly spot: Spot;
   begin(): void;
-  stop(): void;
+  /** Release what was prepared; never rejects. */
+  stop(): void | Promise<void>;
 }
 
 async function prepare(
@@ -243,8 +273,13 @@ async function prepare(
   const nothing = { begin: () => undefined, stop: () => undefined };
   if (destination.type === "private") {
     const id = randomId();
-    await holdLock(id);
-    return { spot: { type: "private", id, zipped: destination.zipped }, ...nothing };
+    const { zipped } = destination;
+    const parts = zipped ? new Map<number, PartSpot>() : await claimParts(entries, wanted);
+    await claim(id);
+    const stop = async () => {
+      for (const part of [id, ...[...parts.values()].map((one) => one.id)]) await release(part);
+    };
+    return { spot: { type: "private", id, zipped, parts }, ...nothing, stop };
   }
   if (destination.type !== "stream") return { spot: destination, ...nothing };
   const { form, name, bytes } = pack(entries, wanted);
@@ -255,17 +290,28 @@ async function prepare(
   return { spot: { type: "stream", port }, begin: () => startDownload(url), stop };
 }
 
-/** Hold the lock of a private folder until the page is closed: the exported files are in it. */
-async function holdLock(id: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const held = navigator.locks?.request(lockName(id), () => {
-      resolve();
-      return new Promise<void>(() => undefined);
-    });
-    // Without locks no page cleans up either.
-    if (held === undefined) resolve();
-    else held.catch(reject);
-  });
+/** Find or make the part of each file that gets one, and hold their locks. */
+async function claimParts(
+  entries: readonly Entry[],
+  wanted: ReadonlySet<number>,
+): Promise<ReadonlyMap<number, PartSpot>> {
+  const parts = new Map<number, PartSpot>();
+  const found = matching(await privateParts.list(), entries, wanted);
+  for (const number of wanted) {
+    const entry = entries[number];
+    if (entry === undefined || !wantsJournal(entry)) continue;
+    const part = found.get(number);
+    if (part !== undefined && (await claim(part.id))) parts.set(number, part);
+    else {
+      const id = randomId();
+      await claim(id);
+      parts.set(number, { id, points: [] });
+    }
+  }
+  // The browser may ask the person, who need not answer: without it, parts are deleted when the
+  // disk is full.
+  if (parts.size > 0) void navigator.storage?.persist?.().catch(() => undefined);
+  return parts;
 }
 
 function randomId(): string {

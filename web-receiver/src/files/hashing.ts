@@ -10,16 +10,17 @@ export interface Hasher {
   update(bytes: Uint8Array): void;
   /** Return the digest, 32 bytes. */
   digest(): Uint8Array<ArrayBuffer>;
+  /** Return another one of the same bytes. */
+  copy(): Hasher;
 }
 
-/** Begins a hasher. Only the last one that it began may be used: files are hashed one by one. */
+/** Begins a hasher. */
 export type NewHasher = () => Hasher;
 
 /** Return the implementation that works here, by trying it. */
 export async function loadHashing(): Promise<NewHasher> {
   try {
-    const hasher = await createSHA256();
-    const newHasher = () => inWebAssembly(hasher);
+    const newHasher = inWebAssembly(await createSHA256());
     const [there, here] = [newHasher, inJavaScript].map((begin) => begin().digest().join());
     return there === here ? newHasher : inJavaScript;
   } catch {
@@ -29,24 +30,54 @@ export async function loadHashing(): Promise<NewHasher> {
 
 /** Begin a hasher in JavaScript, which works everywhere. */
 export function inJavaScript(): Hasher {
-  const hasher = sha256.create();
-  return {
+  const begin = (hasher: ReturnType<typeof sha256.create>): Hasher => ({
     update: (bytes) => {
       hasher.update(bytes);
     },
     digest: () => new Uint8Array(hasher.digest()),
-  };
+    copy: () => begin(hasher.clone()),
+  });
+  return begin(sha256.create());
 }
 
-// One instance for all files: each is a WebAssembly module of its own.
-function inWebAssembly(instance: IHasher): Hasher {
-  instance.init();
-  return {
-    update: (bytes) => {
-      instance.update(bytes);
-    },
-    digest: () => new Uint8Array(instance.digest("binary")),
+/**
+ * Return what begins hashers in WebAssembly. They share `instance`, since each is a module of its
+ * own: the one that is used puts its state there.
+ */
+function inWebAssembly(instance: IHasher): NewHasher {
+  /** Takes the state of the hasher that is in the instance out of it. */
+  let leave = () => {};
+  let inside: Hasher | null = null;
+  const begin = (state: Uint8Array | null): Hasher => {
+    const enter = () => {
+      if (inside === hasher) return;
+      leave();
+      if (state === null) instance.init();
+      else instance.load(state);
+      inside = hasher;
+      leave = () => {
+        state = instance.save();
+      };
+    };
+    const hasher: Hasher = {
+      update(bytes) {
+        enter();
+        instance.update(bytes);
+      },
+      digest() {
+        enter();
+        leave = () => {};
+        inside = null;
+        return new Uint8Array(instance.digest("binary"));
+      },
+      copy() {
+        enter();
+        return begin(instance.save());
+      },
+    };
+    return hasher;
   };
+  return () => begin(null);
 }
 
 /** Return a digest in lower case hexadecimal. */

@@ -26,12 +26,14 @@ export function* zeros(length: number): Generator<Uint8Array<ArrayBuffer>> {
 /** The position and the digest of one file. */
 export class Intake {
   /** Bytes received: the offset that must come next. */
-  position = 0;
+  position: number;
   readonly #entry: Entry;
   readonly #hasher: Hasher;
   #digest: Uint8Array | null = null;
 
-  constructor(entry: Entry, hasher: Hasher) {
+  /** `hasher` has got the bytes before `position`, or will. */
+  constructor(entry: Entry, hasher: Hasher, position = 0) {
+    this.position = position;
     this.#entry = entry;
     this.#hasher = hasher;
   }

@@ -2,8 +2,9 @@
 import type { Content } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { LocalProtocolError } from "../errors.ts";
-import type { Block, Chosen, Destination } from "./contract.ts";
-import { loadHashing } from "./hashing.ts";
+import type { Block, Chosen, Destination, Findings, Outcome } from "./contract.ts";
+import { loadHashing, type NewHasher } from "./hashing.ts";
+import { digestsOf, type Point } from "./journal.ts";
 import { pack } from "./packing.ts";
 import { type Answer, answer, type Port } from "./rpc.ts";
 import { FileSink } from "./sink.ts";
@@ -11,8 +12,10 @@ import { EachPlace } from "./sinks/each.ts";
 import { FolderPlace } from "./sinks/folder.ts";
 import { MemoryTarget } from "./sinks/memory.ts";
 import type { Place, Target } from "./sinks/output.ts";
+import { PartTarget } from "./sinks/part.ts";
 import { openPicked } from "./sinks/picker.ts";
 import { PrivateTarget } from "./sinks/private.ts";
+import { openPrivatePart } from "./sinks/private-part.ts";
 import { SinglePlace } from "./sinks/single.ts";
 import { StreamTarget } from "./sinks/stream.ts";
 import { ZipPlace } from "./sinks/zip.ts";
@@ -22,10 +25,34 @@ import { explain } from "./trouble.ts";
 /** A destination in the form that the worker needs. */
 export type Spot =
   | Exclude<Destination, { type: "private" | "stream" }>
-  /** `id` of the folder, whose lock the page holds. */
-  | { readonly type: "private"; readonly id: string; readonly zipped: boolean }
+  /** `id` of the folder, and the parts by the number of the entry; the page holds their locks. */
+  | {
+      readonly type: "private";
+      readonly id: string;
+      readonly zipped: boolean;
+      readonly parts: ReadonlyMap<number, PartSpot>;
+    }
   /** The writing end of an announced download. */
   | { readonly type: "stream"; readonly port: MessagePort };
+
+/** A part that is begun or continued. */
+export interface PartSpot {
+  readonly id: string;
+  /** The lines of its journal that its content has; none of a new one. */
+  readonly points: readonly Point[];
+}
+
+/** The result of `openSink`, see `Sink`. */
+export interface SinkOpened {
+  readonly have: ReadonlyMap<number, number>;
+  readonly digests: readonly (readonly [number, number, string])[];
+}
+
+/** The result of `apply`. */
+export interface Applied {
+  readonly outcomes: readonly Outcome[];
+  readonly findings: Findings;
+}
 
 /** The arguments of `openSink`. */
 export interface SinkRequest {
@@ -52,13 +79,30 @@ export function serve(port: Port): void {
     turn = result.catch(() => undefined);
     return result;
   };
+  let verifies = false;
+  /** Verify parts between two portions. */
+  const verify = async () => {
+    if (verifies) return;
+    verifies = true;
+    while (await inTurn(() => needed(sink).advance())) {
+      // Messages have their turn.
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    verifies = false;
+  };
   answer(port, {
     async openSink(request: SinkRequest): Promise<Answer> {
       sink = await openSink(request);
-      return { value: null };
+      return { value: opened(request) };
     },
     async apply(portion: readonly Content[]): Promise<Answer> {
-      return { value: await inTurn(() => needed(sink).apply(portion)) };
+      const applied = await inTurn(async (): Promise<Applied> => {
+        const outcomes = await needed(sink).apply(portion);
+        return { outcomes, findings: needed(sink).findings() };
+      });
+      // An error fails its file, or the next portion.
+      verify().catch(() => undefined);
+      return { value: applied };
     },
     async finish(): Promise<Answer> {
       return { value: await inTurn(() => needed(sink).finish()) };
@@ -86,25 +130,50 @@ async function openSink({ spot, entries, wanted }: SinkRequest): Promise<FileSin
   const numbers = new Set(wanted);
   const newHasher = await loadHashing();
   try {
-    return new FileSink(entries, numbers, await openPlace(spot, entries, numbers), newHasher);
+    const place = await openPlace(spot, entries, numbers, newHasher);
+    return new FileSink(entries, numbers, place, newHasher);
   } catch (error) {
     throw explain(error, "the destination");
   }
+}
+
+/** Return what is there of the parts that a sink continues. */
+function opened({ spot }: SinkRequest): SinkOpened {
+  const have = new Map<number, number>();
+  const digests: [number, number, string][] = [];
+  const parts = spot.type === "private" ? [...spot.parts] : [];
+  for (const [number, { points }] of parts.sort(([one], [other]) => one - other)) {
+    const last = points.at(-1);
+    if (last === undefined) continue;
+    have.set(number, last.offset);
+    for (const [offset, sha256] of digestsOf(points)) digests.push([number, offset, sha256]);
+  }
+  return { have, digests };
 }
 
 async function openPlace(
   spot: Spot,
   entries: readonly Entry[],
   wanted: ReadonlySet<number>,
+  newHasher: NewHasher,
 ): Promise<Place> {
   if (spot.type === "folder") return new FolderPlace(spot.handle, spot.existing);
   const { form, name, loose } = pack(entries, wanted);
+  const open = async (saved: string, file: Entry | undefined, content?: string) => {
+    const number = file === undefined ? -1 : entries.indexOf(file);
+    const part = spot.type === "private" ? spot.parts.get(number) : undefined;
+    if (part === undefined || file === undefined) return openTarget(spot, saved, content);
+    const opened = await openPrivatePart(part.id);
+    return PartTarget.open(saved, file, opened, part.points, newHasher);
+  };
   if (loose && (spot.type === "private" || spot.type === "memory") && !spot.zipped) {
-    return new EachPlace((saved, number) => openTarget(spot, saved, `content-${number}`));
+    return new EachPlace((saved, number, entry) => open(saved, entry, `content-${number}`));
   }
   // With nothing to save the target is never written, so it must not be created either.
-  const target = form === "nothing" ? new MemoryTarget(name) : await openTarget(spot, name);
-  return form === "zip" ? new ZipPlace(target) : new SinglePlace(target);
+  if (form === "nothing") return new SinglePlace(new MemoryTarget(name));
+  if (form === "zip") return new ZipPlace(await openTarget(spot, name));
+  const only = entries.find(({ kind }, number) => kind === "file" && wanted.has(number));
+  return new SinglePlace(await open(name, only));
 }
 
 async function openTarget(

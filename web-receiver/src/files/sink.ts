@@ -1,17 +1,19 @@
 /**
  * Writes content into a place, in the worker. As `dcsend/files/directory_sink.py`.
  *
- * Each file is put in place when its digest matches. An error of one file fails that file alone; a
+ * Each file is put in place when its digest matches. A part that is continued waits for that until
+ * what was there is verified. An error of one file fails that file alone; a
  * destination that is full or gone ends the run. Texts are kept in memory.
  */
-import type { Bytes, Content, Data, End, Hole } from "../content.ts";
+import type { Bytes, Content, Data, End, Hole, Repair } from "../content.ts";
 import type { Entry } from "../entry.ts";
 import { DcsendError, DestinationError, LocalProtocolError } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { Export, Outcome } from "./contract.ts";
+import type { Export, Findings, Outcome } from "./contract.ts";
 import type { NewHasher } from "./hashing.ts";
 import { Intake } from "./intake.ts";
 import type { Output, Place } from "./sinks/output.ts";
+import { PartTarget } from "./sinks/part.ts";
 import { TextOutput } from "./sinks/text.ts";
 import { DestinationLost, explain } from "./trouble.ts";
 
@@ -24,6 +26,8 @@ interface Current {
   readonly entry: Entry;
   readonly intake: Intake;
   readonly output: Output;
+  /** The output, if a later transfer can continue it. */
+  readonly part: PartTarget | null;
 }
 
 /** Receives the entries whose numbers are in `wanted` into a place. */
@@ -34,6 +38,8 @@ export class FileSink {
   readonly #newHasher: NewHasher;
   readonly #ended = new Set<number>();
   #current: Current | null = null;
+  /** Files that were received to their end, with bytes that were changed on the disk. */
+  readonly #damaged = new Map<number, Current & { readonly end: End }>();
   /** Content of it that is not written yet, and its length in bytes. */
   #pending: Bytes[] = [];
   #size = 0;
@@ -60,11 +66,33 @@ export class FileSink {
     return this.#take();
   }
 
+  /** Verify a little more of the current part, between two portions; return whether that goes on. */
+  async advance(): Promise<boolean> {
+    const current = this.#current;
+    if (this.#lost !== null || !current?.part) return false;
+    let goesOn = false;
+    await this.#guard(current.number, async () => {
+      goesOn = (await current.part?.advance()) === true;
+    });
+    return goesOn;
+  }
+
+  /** See `Sink.findings`; for changed ranges to be called once. */
+  findings(): Findings {
+    const damage: Findings["damage"][number][] = [];
+    let checked: Findings["checked"] = null;
+    for (const { number, part } of this.#open()) {
+      const found = part?.takeDamage() ?? null;
+      if (found !== null) damage.push([number, found]);
+      checked ??= part?.checked ?? null;
+    }
+    return { damage, checked };
+  }
+
   /** See `Sink.finish`. */
   async finish(): Promise<{ outcomes: readonly Outcome[]; exports: readonly Export[] }> {
     if (this.#lost !== null) throw this.#lost;
-    if (this.#current !== null) {
-      const { number, entry } = this.#current;
+    for (const { number, entry } of this.#open()) {
       const reason = `${printable(entry.path)}: its end was not received`;
       await this.#fail(number, new DestinationError(reason));
     }
@@ -82,8 +110,17 @@ export class FileSink {
   /** See `Sink.close`. */
   async close(): Promise<readonly Export[]> {
     this.#lost ??= new DestinationLost("the destination was closed");
-    await this.#current?.output.discard();
+    for (const { output, part } of this.#open()) {
+      await part?.keep();
+      await output.discard();
+    }
     return this.#place.discard();
+  }
+
+  /** The files that are open. */
+  #open(): readonly Current[] {
+    const current = this.#current === null ? [] : [this.#current];
+    return [...this.#damaged.values(), ...current];
   }
 
   async #apply(content: Content): Promise<void> {
@@ -94,11 +131,11 @@ export class FileSink {
       throw new LocalProtocolError(`content for entry ${number}, which was not accepted`);
     }
     if (this.#ended.has(number)) return;
-    // Only of a part, and the page keeps none.
-    if (content.type === "restart") throw new LocalProtocolError(`restart of entry ${number}`);
     await this.#guard(number, async () => {
       if (content.type === "abort") await this.#abort(number, content.reason);
-      else await this.#write(await this.#open(number), content);
+      else if (content.type === "repair") await this.#repair(content);
+      else if (content.type === "restart") await this.#restart(number);
+      else await this.#write(await this.#opened(number), content);
     });
   }
 
@@ -115,7 +152,7 @@ export class FileSink {
     }
   }
 
-  async #open(number: number): Promise<Current> {
+  async #opened(number: number): Promise<Current> {
     if (this.#current !== null) {
       if (this.#current.number === number) return this.#current;
       throw new LocalProtocolError(`content of entry ${number} before the end of another`);
@@ -124,11 +161,36 @@ export class FileSink {
     if (entry === undefined) throw new LocalProtocolError(`no entry ${number}`);
     if (this.#place.spoiled !== "") throw new DestinationError(this.#place.spoiled);
     const output = entry.kind === "text" ? new TextOutput() : await this.#place.open(entry);
-    const intake = new Intake(entry, this.#newHasher());
+    return this.#begin(number, entry, output);
+  }
+
+  #begin(number: number, entry: Entry, output: Output): Current {
+    const part = output instanceof PartTarget ? output : null;
+    const intake = new Intake(entry, part?.hasher ?? this.#newHasher(), part?.position);
     this.#pending = [];
     this.#size = 0;
-    this.#current = { number, entry, intake, output };
+    this.#current = { number, entry, intake, output, part };
     return this.#current;
+  }
+
+  /** Begin a part again, since the sender has another file. */
+  async #restart(number: number): Promise<void> {
+    const { entry, output, part } = await this.#opened(number);
+    if (part === null) throw new LocalProtocolError(`restart of entry ${number}`);
+    await part.restart();
+    this.#begin(number, entry, output);
+  }
+
+  /** Write bytes that were changed on the disk; end the file if it waits for them. */
+  async #repair(content: Repair): Promise<void> {
+    const { number } = content;
+    const damaged = this.#damaged.get(number);
+    if (damaged === undefined) {
+      if (this.#current?.number === number) await this.#current.part?.repair(content);
+      return;
+    }
+    await damaged.part?.repair(content);
+    if (await damaged.part?.verify()) await this.#complete(damaged, damaged.end);
   }
 
   async #write(current: Current, content: Data | Hole | End): Promise<void> {
@@ -161,14 +223,22 @@ export class FileSink {
     await current.output.write(pieces);
   }
 
-  async #end({ number, intake, output }: Current, end: End): Promise<void> {
+  async #end(current: Current, end: End): Promise<void> {
+    const { number, part } = current;
+    if (part !== null && !(await part.verify())) {
+      this.#damaged.set(number, { ...current, end });
+      this.#current = null;
+    } else await this.#complete(current, end);
+  }
+
+  async #complete({ number, intake, output }: Current, end: End): Promise<void> {
     const mismatch = intake.mismatch(end);
     if (mismatch !== "") {
       await this.#fail(number, new DestinationError(mismatch), "mismatch");
       return;
     }
     await output.finish();
-    this.#current = null;
+    this.#drop(number);
     this.#ended.add(number);
     const text = output instanceof TextOutput ? output.text() : null;
     const download = await this.#place.handOver?.(output);
@@ -190,15 +260,26 @@ export class FileSink {
     await this.#fail(number, new DestinationError(reason), "aborted");
   }
 
-  /** End an entry, and remove what was written of it. */
+  /** Forget an open file, and return it. */
+  #drop(number: number): Current | null {
+    const current = this.#damaged.get(number) ?? this.#current;
+    if (current?.number !== number) return null;
+    if (!this.#damaged.delete(number)) this.#current = null;
+    return current;
+  }
+
+  /**
+   * End an entry, and remove what was written of it; a part stays if it could not be written or
+   * verified.
+   */
   async #fail(number: number, error: Error, status: Outcome["status"] = "failed"): Promise<void> {
     this.#ended.add(number);
-    const current = this.#current?.number === number ? this.#current : null;
+    const current = this.#drop(number);
     const outcome = { ...failed(number), status, reason: error.message };
     if (current === null) this.#outcomes.push(outcome);
     else {
-      this.#current = null;
-      const { intake, output } = current;
+      const { intake, output, part } = current;
+      if (status === "failed") await part?.keep();
       await output.discard();
       this.#outcomes.push({ ...outcome, size: intake.position, sha256: intake.sha256() });
     }

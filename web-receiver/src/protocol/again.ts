@@ -1,8 +1,8 @@
 /**
  * Ranges of a part that were changed on the receiver's disk, and are sent again.
  *
- * Frames of kind AGAIN answer one range after the other. As `dcsend/protocol/again.py`, for a sender
- * only, since the page as a receiver never asks.
+ * Both sides keep the same queue: the receiver adds what it asks for, the sender what it is asked
+ * for. Frames of kind AGAIN answer one range after the other. As `dcsend/protocol/again.py`.
  */
 import { MAX_AGAIN } from "./limits.ts";
 
@@ -50,6 +50,18 @@ export class Ranges {
     this.#asked.set(number, [count + 1, end]);
     this.#waiting.push({ number, start, end });
     return "";
+  }
+
+  /** Whether all ranges are answered. */
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** Return what is wrong with a frame of kind AGAIN; `length` 0 ends the range. */
+  frameFault(number: number, offset: number, length: number): string {
+    const due = this.#waiting[0];
+    const isDue = due?.number === number && due.start === offset && offset + length <= due.end;
+    return isDue ? "" : `bytes ${offset} to ${offset + length} of file ${number} are not due again`;
   }
 
   /** Count a frame of the range that is due; an empty one ends the range. */

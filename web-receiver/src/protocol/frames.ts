@@ -38,7 +38,8 @@ const ABORT = 3;
 const BATCH = 4;
 /** Not sent by the page, which does not compare what a receiver has. */
 const RESTART = 5;
-const AGAIN = 6;
+/** Type of a frame of bytes that are sent again. */
+export const AGAIN_FRAME = 6;
 /** Flag of a DATA frame that is the last of its file: the digest follows the payload. */
 const END = 1;
 const CRC_AT = 20;
@@ -79,7 +80,7 @@ export function encodeData(
  */
 export function encodeAgain(number: number, offset: number, payload: Uint8Array): Bytes {
   const { length } = payload;
-  if (length <= limits.MAX_PAYLOAD) return encode(AGAIN, 0, number, offset, length, payload);
+  if (length <= limits.MAX_PAYLOAD) return encode(AGAIN_FRAME, 0, number, offset, length, payload);
   throw new LocalProtocolError(`payload of ${length} bytes is too long`);
 }
 
@@ -174,7 +175,7 @@ function kindOf(type: number, length: number): Frame["kind"] | null {
   if (type === DATA) return "data";
   if (type === BATCH) return "batch";
   if (type === RESTART && length === 0) return "restart";
-  if (type === AGAIN && length <= limits.MAX_HOLE) return "again";
+  if (type === AGAIN_FRAME && length <= limits.MAX_HOLE) return "again";
   if (type === HOLE && length >= 1 && length <= limits.MAX_HOLE) return "hole";
   if (type === ABORT && length <= limits.MAX_MESSAGE) return "abort";
   return null;
@@ -182,7 +183,7 @@ function kindOf(type: number, length: number): Frame["kind"] | null {
 
 /** Return whether a frame has no payload, although it may have a length. */
 function isBare(type: number, size: number): boolean {
-  return type === HOLE || (type === AGAIN && size === HEADER);
+  return type === HOLE || (type === AGAIN_FRAME && size === HEADER);
 }
 
 function encode(

@@ -112,7 +112,7 @@ export interface Accept {
   readonly have: readonly (readonly [number, number])[];
   /** Whether no other Accept follows. */
   readonly last: boolean;
-  /** [file number, offset, SHA-256 of the bytes before it in hex]; not sent or used by the page. */
+  /** [file number, offset, SHA-256 of the bytes before it in hex]; not used by the page as a sender. */
   readonly digests?: readonly Digest[];
 }
 
@@ -289,29 +289,27 @@ export function* splitManifest(entries: Iterable<Entry>): Generator<Manifest> {
   yield { type: "manifest", entries: part, last: true };
 }
 
-/** Divide the answer to an offer into messages of at most 1000 pairs. */
+/** Divide the answer to an offer into messages of at most 1000 pairs and 256 digests. */
 export function* splitAccept(
   window: number,
   skip: ReadonlyMap<number, string>,
   have: ReadonlyMap<number, number>,
+  digests: readonly Digest[] = [],
 ): Generator<Accept> {
   const skips = [...skip];
   const haves = [...have];
-  let start = 0;
+  const of = (number: number) => digests.filter(([file]) => file === number);
+  const longest = Math.max(1, ...haves.map(([number]) => of(number).length));
+  // Digests are in the message of their file.
+  const most = digests.length > 0 ? Math.floor(limits.MAX_DIGESTS / longest) : Number.MAX_VALUE;
   let last: boolean;
   do {
-    const end = start + limits.PAIRS_PER_MESSAGE;
-    const haveStart = Math.max(0, start - skips.length);
-    const haveEnd = Math.max(0, end - skips.length);
-    last = end >= skips.length + haves.length;
-    yield {
-      type: "accept",
-      window,
-      skip: skips.slice(start, end),
-      have: haves.slice(haveStart, haveEnd),
-      last,
-    };
-    start = end;
+    const some = skips.splice(0, limits.PAIRS_PER_MESSAGE);
+    const parts = haves.splice(0, Math.min(limits.PAIRS_PER_MESSAGE - some.length, most));
+    const their = parts.flatMap(([number]) => of(number));
+    last = skips.length + haves.length === 0;
+    const accept = { type: "accept", window, skip: some, have: parts, last } as const;
+    yield their.length > 0 ? { ...accept, digests: their } : accept;
   } while (!last);
 }
 

@@ -14,14 +14,17 @@
 import type { Bytes, Content, End } from "../content.ts";
 import { type Entry, NOTHING_LEFT_OUT } from "../entry.ts";
 import { RemoteProtocolError } from "../errors.ts";
+import { Ranges } from "./again.ts";
 import type { Event } from "./events.ts";
-import { abortReason, decodeFrame, type Frame, holeCost } from "./frames.ts";
+import { AGAIN_FRAME, abortReason, decodeFrame, type Frame, holeCost } from "./frames.ts";
 import { answerFault, Ledger } from "./ledger.ts";
 import * as limits from "./limits.ts";
 import {
+  AGAIN,
   type Cancel,
   clip,
   type DeclineReason,
+  type Hello,
   type Manifest,
   type Message,
   namesOf,
@@ -30,7 +33,7 @@ import {
   splitVerdict,
 } from "./messages.ts";
 import { ANY_TIME, check, refuse, Side, type Transitions } from "./side.ts";
-import { utf8Length } from "./strict.ts";
+import { type Digest, utf8Length } from "./strict.ts";
 import { Window } from "./window.ts";
 
 /** The state that follows each input in each state. */
@@ -75,6 +78,10 @@ export class Receiver extends Side {
   /** Bytes that paths and targets may still have. */
   #namesLeft = limits.MAX_NAMES;
   #ledger = new Ledger([], new Map(), new Map());
+  readonly #have = new Map<number, number>();
+  readonly #ranges = new Ranges(this.#have, () => false);
+  /** Whether the sender sends bytes again. */
+  #repairs = false;
   #written = 0;
   #verdicts: [number, Status][] = [];
 
@@ -101,14 +108,20 @@ export class Receiver extends Side {
    * Queue Accept; Complete follows at once if there is nothing to receive.
    *
    * `skip` are the entries that are not wanted, each with one of SKIP_REASONS; `have` the verified
-   * bytes that exist of a file, at least 1.
+   * bytes that exist of a file, at least 1; `digests` those of some beginnings of them, in the order
+   * of files and offsets.
    *
    * Throws LocalProtocolError: there is no manifest to accept, or a number or reason is wrong.
    */
-  accept(skip: ReadonlyMap<number, string>, have: ReadonlyMap<number, number> = new Map()): void {
+  accept(
+    skip: ReadonlyMap<number, string>,
+    have: ReadonlyMap<number, number> = new Map(),
+    digests: readonly Digest[] = [],
+  ): void {
     check(answerFault(this.#entries, skip, have));
     this.step("accept");
-    for (const part of splitAccept(this.#window.size, skip, have)) this.send(part);
+    for (const part of splitAccept(this.#window.size, skip, have, digests)) this.send(part);
+    for (const [number, offset] of have) this.#have.set(number, offset);
     this.#ledger = new Ledger(this.#entries, skip, have);
     this.#afterFile();
     this.#conclude();
@@ -133,13 +146,15 @@ export class Receiver extends Side {
    */
   receiveFrame(message: Bytes | string): Content[] {
     if (this.isOver()) return [];
+    const isAgain = typeof message !== "string" && message[0] === AGAIN_FRAME;
     try {
-      this.stepByPeer("Frame");
+      this.stepByPeer(isAgain ? "Frame (AGAIN)" : "Frame");
       if (typeof message === "string") {
         throw new RemoteProtocolError("text message on the data channel");
       }
       const frame = decodeFrame(message);
-      const cost = frame.kind === "hole" ? holeCost(frame.length) : message.length;
+      const isHole = frame.kind === "hole" || (isAgain && frame.payload.length === 0);
+      const cost = isHole ? holeCost(frame.length) : message.length;
       if (!this.#window.allows(cost)) {
         throw new RemoteProtocolError(`frame of ${cost} bytes doesn't fit the window`);
       }
@@ -149,6 +164,23 @@ export class Receiver extends Side {
     } catch (error) {
       throw this.fail(error);
     }
+  }
+
+  /** Whether not all that was asked for again has arrived. */
+  get awaitsAgain(): boolean {
+    return !this.#ranges.isEmpty;
+  }
+
+  /**
+   * Queue Again for the bytes [start, end) of a file of `have`, if the sender can send them again;
+   * return whether they will arrive.
+   */
+  again(number: number, start: number, end: number): boolean {
+    if (this.isOver() || !this.#repairs || this.#ledger.hasVerdict(number)) return false;
+    if (this.#ranges.ask(number, start, end) !== "") return false;
+    this.step("again");
+    this.send({ type: "again", file: number, from: start, to: end });
+    return true;
   }
 
   /**
@@ -186,8 +218,8 @@ export class Receiver extends Side {
 
   // --- messages of the peer
 
-  protected override onHello(): void {
-    // A receiver uses nothing of it.
+  protected override onHello(hello: Hello): void {
+    this.#repairs = hello.features.includes(AGAIN);
   }
 
   protected override onMessage(message: Message, text: string): Event[] {
@@ -233,7 +265,11 @@ export class Receiver extends Side {
       return [{ type: "abort", number, reason: abortReason(payload), cost }];
     }
     if (kind === "batch") return this.#onBatch(frame);
-    refuse(kind === "again" ? `bytes of file ${number} that are not due again` : "");
+    if (kind === "again") {
+      refuse(this.#ranges.frameFault(number, offset, length));
+      this.#ranges.pass(length);
+      return [{ type: "repair", number, offset, length, payload, cost }];
+    }
     if (kind === "restart") {
       refuse(ledger.restartFault(number, offset));
       ledger.passRestart();
@@ -286,7 +322,7 @@ export class Receiver extends Side {
     // A file that fails early has its status before its last frame, and before the status of
     // directories is known: so it is complete only when that frame is written, too.
     if (this.state !== "received" || !this.#ledger.allVerdictsGiven) return;
-    if (this.#written !== this.received) return;
+    if (this.#written !== this.received || this.awaitsAgain) return;
     this.#flush();
     this.step("all verdicts given");
     this.send(this.#ledger.totals());

@@ -54,6 +54,15 @@ export interface Progressed {
   readonly waits: "peer" | "disk";
 }
 
+/** How much of what an earlier transfer has received is verified. */
+export interface Checking {
+  readonly type: "checking";
+  readonly path: string;
+  /** Bytes that are verified; all when the check has ended. */
+  readonly bytes: number;
+  readonly total: number;
+}
+
 /** The verdict on one file. */
 export interface FileFinished {
   readonly type: "file";
@@ -110,6 +119,7 @@ export type Event =
   | Connected
   | ManifestKnown
   | Progressed
+  | Checking
   | FileFinished
   | TextExchanged
   | Warned

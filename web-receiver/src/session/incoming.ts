@@ -15,7 +15,7 @@ import {
   LocalProtocolError,
   PeerRefused,
 } from "../errors.ts";
-import type { Outcome, Sink } from "../files/contract.ts";
+import type { Checked, Outcome, Sink } from "../files/contract.ts";
 import { printable } from "../printable.ts";
 import type { Event } from "../protocol/events.ts";
 import { WINDOW } from "../protocol/limits.ts";
@@ -60,6 +60,9 @@ export class Incoming implements TransferHalf {
   #refusal: DcsendError | null = null;
   #entries: readonly Entry[] = [];
   #sink: Sink | null = null;
+  /** Bytes of parts that the sink continues. */
+  #have: ReadonlyMap<number, number> = new Map();
+  #checked: Checked | null = null;
   #pending: Content[] = [];
   /** Whether the sink is working. */
   #busy = false;
@@ -101,10 +104,10 @@ export class Incoming implements TransferHalf {
 
   /** Set the deadline of the sender's next message, if one is due. */
   #expect(): void {
-    const { state, offered } = this.#protocol;
+    const { state, offered, awaitsAgain } = this.#protocol;
     const { expect, lift } = this.#peer;
     if (state === "waiting" && offered > 0) expect("did not complete its list of files");
-    else if (state === "receiving" && !this.#busy && this.#pending.length === 0) {
+    else if ((state === "receiving" || awaitsAgain) && !this.#busy && this.#pending.length === 0) {
       expect("sent nothing for too long");
     } else lift();
   }
@@ -149,7 +152,7 @@ export class Incoming implements TransferHalf {
     }
     this.#peer.connection.accepted?.();
     this.#begin(skip, refused);
-    this.#protocol.accept(skip);
+    this.#protocol.accept(skip, this.#have, this.#sink?.digests);
     await this.control.flush();
   }
 
@@ -186,6 +189,7 @@ export class Incoming implements TransferHalf {
     }
     this.#left = this.#withoutVerdict.size;
     this.#sink = await this.#options.openSink(destination, this.#entries, wanted);
+    this.#have = this.#sink.have ?? this.#have;
     if (this.#tally.sealed) await this.#sink.close();
   }
 
@@ -201,9 +205,9 @@ export class Incoming implements TransferHalf {
   #begin(skip: ReadonlyMap<number, string>, refused: ReadonlyMap<number, string>): void {
     this.#tally.begin(this.#options.now());
     const total = totalSize(this.#entries, (number) => !skip.has(number));
-    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
-      this.#busy ? "disk" : "peer",
-    );
+    const already = [...this.#have.values()].reduce((sum, offset) => sum + offset, 0);
+    const waits = () => (this.#busy ? "disk" : "peer");
+    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, waits, already);
     this.#progress.show();
     for (const [number, reason] of skip) {
       const entry = this.#entries[number];
@@ -257,7 +261,7 @@ export class Incoming implements TransferHalf {
 
   /** Write what is pending, portion after portion, until every file has ended. */
   async #write(): Promise<void> {
-    while (this.#left > 0) {
+    while (this.#isExpected) {
       this.#expect();
       while (this.#pending.length === 0) await this.#arrived.wait();
       this.#busy = true;
@@ -265,17 +269,62 @@ export class Incoming implements TransferHalf {
       const { portion, cost, counts, ended } = this.#nextPortion();
       let outcomes = (await this.#sink?.apply(portion)) ?? [];
       if (this.#tally.sealed) return;
-      for (const [number, bytes] of counts) {
-        this.#progress?.add(this.#entries[number], bytes);
-        this.#tally.count(bytes);
-      }
+      for (const [number, bytes] of counts) this.#count(number, bytes);
       this.#left -= ended;
-      if (this.#left === 0) outcomes = [...(await this.#finish()), ...outcomes];
+      await this.#askAgain();
+      if (!this.#isExpected) outcomes = [...(await this.#finish()), ...outcomes];
       if (this.#tally.sealed) return;
       if (!(await this.#sendVerdicts(outcomes, cost))) return;
     }
     if (this.#withoutVerdict.size > 0) throw new LocalProtocolError("files without a verdict");
     this.safe = true;
+  }
+
+  /** Whether content of files is expected, also what is to be sent again. */
+  get #isExpected(): boolean {
+    return this.#left > 0 || this.#protocol.awaitsAgain || this.#pending.length > 0;
+  }
+
+  /** Count written bytes of a file; a negative number is of a part that begins again. */
+  #count(number: number, bytes: number): void {
+    const entry = this.#entries[number];
+    this.#progress?.add(entry, bytes, this.#have.get(number));
+    if (bytes >= 0) this.#tally.count(bytes);
+    else {
+      const name = printable(entry?.path ?? "");
+      this.#note(`since a part of ${name} was received, the file has changed: it begins again`);
+    }
+  }
+
+  /** Report what the sink has found in parts, and ask for what was changed on the disk. */
+  async #askAgain(): Promise<void> {
+    const { damage, checked } = this.#sink?.findings ?? { damage: [], checked: null };
+    const refused: Content[] = [];
+    for (const [number, { start, end }] of damage) {
+      if (this.#protocol.again(number, start, end)) {
+        const [first, last] = [Math.floor(start / 1e6), Math.ceil(end / 1e6)];
+        const where = `bytes ${first} to ${last} MB of ${printable(this.#entries[number]?.path ?? "")}`;
+        this.#note(`${where} were changed on the disk and are sent again`);
+      } else {
+        const nothing = { offset: start, length: 0, payload: new Uint8Array(), cost: 0 };
+        refused.push({ type: "repair", number, ...nothing });
+      }
+    }
+    // They fail their files.
+    this.#pending.unshift(...refused);
+    const last = this.#checked;
+    this.#checked = checked;
+    if (checked !== null) {
+      const { path, done: bytes, total } = checked;
+      this.#tally.emit({ type: "checking", path, bytes, total });
+    } else if (last !== null) {
+      this.#tally.emit({ type: "checking", path: last.path, bytes: last.total, total: last.total });
+    }
+    if (damage.length > 0) await this.control.flush();
+  }
+
+  #note(message: string): void {
+    this.#tally.emit({ type: "warning", kind: "changed", message, hint: "" });
   }
 
   /** Take at most one portion of what is pending. */
@@ -320,7 +369,7 @@ export class Incoming implements TransferHalf {
     this.#busy = false;
     // Last: it may complete the transfer.
     this.#protocol.written(cost);
-    if (this.#left > 0) this.#progress?.show();
+    if (this.#isExpected) this.#progress?.show();
     else this.#progress?.end();
     await this.control.flush();
     return true;
@@ -353,6 +402,8 @@ export class Incoming implements TransferHalf {
 
 /** Return the bytes of a file that a content stands for. */
 function lengthOf(content: Content): number {
-  if (content.type === "abort" || content.type === "restart") return 0;
+  // Repaired bytes were counted when they arrived first.
+  if (content.type === "abort" || content.type === "repair") return 0;
+  if (content.type === "restart") return -content.offset;
   return content.type === "hole" ? content.length : content.payload.length;
 }

@@ -18,25 +18,32 @@ export class Meter {
   #path = "";
   /** Bytes of it. */
   #done = 0;
-  #bytes = 0;
+  #bytes: number;
   /** When an event last found more bytes than the one before. */
   #moved: number;
   /** [seconds, bytes at that time], oldest first. */
   readonly #points: [number, number][];
   #next: number;
 
-  /** `total` in bytes, null if not known; `now` and `interval` in seconds. */
-  constructor(total: number | null, now: number, interval: number) {
+  /**
+   * `total` in bytes, null if not known; `now` and `interval` in seconds; `already` are the bytes of
+   * all files that the receiver has at the beginning.
+   */
+  constructor(total: number | null, now: number, interval: number, already = 0) {
     this.#total = total;
     this.#interval = interval;
-    this.#points = [[now, 0]];
+    this.#bytes = already;
+    this.#points = [[now, already]];
     this.#next = now;
     this.#moved = now;
   }
 
-  /** Count bytes of the file at `path` that have been written at the receiver. */
-  add(count: number, path = this.#path): void {
-    if (path !== this.#path) this.#done = 0;
+  /**
+   * Count bytes of the file at `path` that have been written at the receiver, which had `already`
+   * bytes of it at the beginning.
+   */
+  add(count: number, path = this.#path, already = 0): void {
+    if (path !== this.#path) this.#done = already;
     this.#path = path;
     this.#done += count;
     this.#bytes += count;

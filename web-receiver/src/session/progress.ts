@@ -26,23 +26,24 @@ export class Progress {
 
   /**
    * `total` in bytes, null if not known; `now` returns seconds, `waits` what the transfer waits
-   * for.
+   * for; `already` are bytes that the receiver has at the beginning.
    */
   constructor(
     total: number | null,
     emit: Emit,
     now: () => number,
     waits: () => Progressed["waits"] = () => "peer",
+    already = 0,
   ) {
     this.#emit = emit;
     this.#now = now;
     this.#waits = waits;
-    this.#meter = new Meter(total, now(), INTERVAL);
+    this.#meter = new Meter(total, now(), INTERVAL, already);
   }
 
-  /** Count written bytes of `entry`. */
-  add(entry: Entry | undefined, count: number): void {
-    this.#meter.add(count, entry?.path);
+  /** Count written bytes of `entry`, of which `already` were there at the beginning. */
+  add(entry: Entry | undefined, count: number, already = 0): void {
+    this.#meter.add(count, entry?.path, already);
   }
 
   /** Emit now, or when the interval is over, so that a paused stream shows its progress. */

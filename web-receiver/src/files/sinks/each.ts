@@ -5,7 +5,7 @@ import { FreeNames, safePath, savedName } from "../names.ts";
 import type { Output, Place, Target } from "./output.ts";
 
 /** Opens the target of one file, by its safe name and its number from 0. */
-type Open = (name: string, number: number) => Promise<Target>;
+type Open = (name: string, number: number, entry: Entry) => Promise<Target>;
 
 /** Gives each file a target, and each complete one to the downloads. */
 export class EachPlace implements Place {
@@ -21,7 +21,7 @@ export class EachPlace implements Place {
 
   async open(entry: Entry): Promise<Output> {
     const name = this.#names.take(savedName(safePath(entry.path).at(-1) ?? ""));
-    const target = await this.#open(name, this.#targets.length);
+    const target = await this.#open(name, this.#targets.length, entry);
     this.#targets.push(target);
     return target;
   }

@@ -2,9 +2,8 @@
  * The origin's private file system, which the browser keeps on disk: written through a synchronous
  * handle, which only workers have, then passed to the downloads.
  *
- * Each transfer has a folder, `dcsend/ID`, and its page holds the Web Lock `lockName(ID)` until it
- * is closed. A folder whose lock is free is deleted, unless a file in it was completed recently:
- * then the browser's downloads may still be copying it.
+ * Each transfer has a folder, `dcsend/ID`, and each part another one (private-part.ts). The page
+ * holds a Web Lock for it; see files/leftovers.ts.
  */
 import type { Bytes } from "../../content.ts";
 import { DestinationError } from "../../errors.ts";
@@ -13,15 +12,15 @@ import { DestinationLost } from "../trouble.ts";
 import type { Target } from "./output.ts";
 
 const TOP = "dcsend";
-const CONTENT = "content";
-/** A marker beside contents of which one is complete. */
-const COMPLETE = "complete";
-/** Milliseconds for the downloads to copy a complete file after its page was closed. */
-const COPYING = 600_000;
+/** Files in a folder: a content, the journal of a part, a marker beside contents if one is complete. */
+export const CONTENT = "content";
+export const JOURNAL = "journal";
+export const COMPLETE = "complete";
 
-/** Return the name of the Web Lock for the folder `id`. */
-export function lockName(id: string): string {
-  return `dcsend-private-${id}`;
+/** Return the folder that has all others. Rejects with NotFoundError if it is not to be created. */
+export async function privateTop(create = false): Promise<FileSystemDirectoryHandle> {
+  const root = await navigator.storage.getDirectory();
+  return root.getDirectoryHandle(TOP, { create });
 }
 
 /** Operations of a file on its folder. */
@@ -60,8 +59,7 @@ export class PrivateTarget implements Target {
    * file of that name beside others.
    */
   static async open(id: string, name: string, content?: string): Promise<PrivateTarget> {
-    const root = await navigator.storage.getDirectory();
-    const top = await root.getDirectoryHandle(TOP, { create: true });
+    const top = await privateTop(true);
     const folder = await top.getDirectoryHandle(id, { create: true });
     const file = await folder.getFileHandle(content ?? CONTENT, { create: true });
     const access = await file.createSyncAccessHandle();
@@ -114,38 +112,5 @@ export class PrivateTarget implements Target {
 
   async exports(): Promise<readonly Export[]> {
     return this.#content === null ? [] : [{ name: this.saved, blob: this.#content }];
-  }
-}
-
-/** Delete the folders of closed pages; never rejects. `now`: milliseconds since 1970. */
-export async function cleanPrivate(now = Date.now()): Promise<void> {
-  try {
-    const root = await navigator.storage.getDirectory();
-    const top = await root.getDirectoryHandle(TOP);
-    for await (const id of top.keys()) {
-      await navigator.locks.request(lockName(id), { ifAvailable: true }, async (lock) => {
-        if (lock === null || (await inUse(top, id, now))) return;
-        // A folder that can't be deleted must not prevent the deletion of the others.
-        await top.removeEntry(id, { recursive: true }).catch(() => undefined);
-      });
-    }
-  } catch {
-    // There is no such folder, or no private file system: private windows and file pages may lack
-    // it.
-  }
-}
-
-/** Return whether the downloads may still be copying the content of the folder `id`. */
-async function inUse(top: FileSystemDirectoryHandle, id: string, now: number): Promise<boolean> {
-  try {
-    const folder = await top.getDirectoryHandle(id);
-    await folder.getFileHandle(COMPLETE);
-    for await (const name of folder.keys()) {
-      const { lastModified } = await (await folder.getFileHandle(name)).getFile();
-      if (Math.abs(now - lastModified) < COPYING) return true;
-    }
-    return false;
-  } catch {
-    return false;
   }
 }

@@ -1,0 +1,65 @@
+/**
+ * Texts about parts of earlier transfers: what is there, what an interruption costs, what is left.
+ *
+ * Imports types, strings and pure helpers.
+ */
+import type { DestinationChoice } from "./files/capabilities.ts";
+import type { FoundPart } from "./files/parts.ts";
+import { printable } from "./printable.ts";
+import type { Checking } from "./session/events.ts";
+import { size } from "./wording.ts";
+
+/** Texts of the list of parts on the first view. */
+export const left = {
+  title: "Left from earlier",
+  how: "To continue, connect to the other side again and accept the same file.",
+  remove: "Delete",
+  removeNamed: (name: string) => `Delete ${name}`,
+  removeAll: "Delete all",
+} as const;
+
+const MINUTE = 60_000;
+
+/** Return what is there of an offer, and what an interruption costs; empty for small files. */
+export function describeKept({ kept, busy, interrupted }: DestinationChoice): string {
+  if (busy) {
+    return "Another tab of this browser is receiving it. To continue what is there, close that tab first.";
+  }
+  if (kept > 0) return `${size(kept)} of this are there already; only the rest is sent.`;
+  if (interrupted === "begins") return "If the transfer is interrupted, it begins again.";
+  if (interrupted === "") return "";
+  return "If the transfer is interrupted, it can be continued with this browser.";
+}
+
+/** Describe how much of a part is there, and how old it is: `1.8 of 3 GB, 2 days old`. */
+export function describePart({ file, points, time }: FoundPart, now: number): string {
+  const [had, unit = ""] = size(points.at(-1)?.offset ?? 0).split(/\s/);
+  const [all, units] = file.size === null ? [] : size(file.size).split(/\s/);
+  const share =
+    all === undefined
+      ? `${had} ${unit}`
+      : `${had}${unit === units ? "" : ` ${unit}`} of ${all} ${units}`;
+  return `${share}, ${age(now - time)}`;
+}
+
+/** Describe how much of what was received earlier is verified; empty if all is. */
+export function describeCheck({ bytes, total }: Checking): string {
+  const percent = Math.floor((100 * bytes) / total);
+  return bytes < total ? `checking ${size(total)} received earlier, ${percent} %` : "";
+}
+
+/** Return the name of the file of a part. */
+export function nameOfPart({ file }: FoundPart): string {
+  return printable(file.path);
+}
+
+function age(milliseconds: number): string {
+  const minutes = Math.floor(milliseconds / MINUTE);
+  const [count, word] =
+    minutes < 60
+      ? [Math.max(1, minutes), "minute"]
+      : minutes < 48 * 60
+        ? [Math.floor(minutes / 60), "hour"]
+        : [Math.floor(minutes / 1440), "day"];
+  return `${count} ${word}${count === 1 ? "" : "s"} old`;
+}
