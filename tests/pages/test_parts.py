@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,6 @@ async def origin(page: Page, stage: Stage, tmp_path: Path) -> AsyncIterator[Orig
 
 async def listed(page: Page) -> list[str]:
     """Wait for the list of parts, and return its lines."""
-    await page.until("paste")
     await page.tab.wait_for("!document.querySelector('#left').hidden")
     lines = await page.tab.evaluate(_LISTED)
     return [str(line).replace("\u00a0", " ").replace("\n", " ") for line in lines]
@@ -211,3 +211,22 @@ async def test_second_tab_reports_that_and_writes_to_a_file_of_its_own(
     assert await here.state() == "transferring"
     assert len(await origin.parts()) == 2
     first.kill()
+
+
+async def test_part_of_a_sender_that_ends_is_listed_and_continued_in_the_same_tab(
+    origin: Origin,
+) -> None:
+    page = origin.page
+    sender = origin.send(held(HELD))
+    await origin.open(sender)
+    await page.accept("private")
+    await asyncio.to_thread(
+        sender.until,
+        lambda event: event["event"] == "progress" and event["bytes"] >= HELD - 1_000_000,
+        "bytes",
+    )
+    sender.process.send_signal(signal.SIGINT)
+    await page.until("failed")
+    (line,) = await listed(page)
+    assert re.fullmatch(r"film.mkv 2[5-7].\d of 41.9 MB, 1 minute old Delete", line), line
+    await origin.complete(INTERVAL)

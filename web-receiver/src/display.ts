@@ -43,7 +43,9 @@ import * as wording from "./wording.ts";
 const MAX_RANDOM = 50;
 
 /** The actions of the user. */
-export interface Handlers extends LeftHandlers, OfferHandlers, PickHandlers, ShowingHandlers {
+export interface Handlers extends OfferHandlers, PickHandlers, ShowingHandlers {
+  /** Parts of earlier transfers. */
+  readonly kept: LeftHandlers;
   /** A code or a link was entered. */
   connect(text: string): void;
   /** Two codes in place of one: create the offer, with these servers. */
@@ -103,7 +105,7 @@ export class Display implements Questions {
     on("stop", "click", () => handlers.stop());
     this.#exchange = new Exchange(handlers);
     this.#showing = new Showing(handlers);
-    this.#left = new Left(handlers);
+    this.#left = new Left(handlers.kept);
     on("two", "click", () => this.#exchange.begin());
     on("retry", "click", () => {
       handlers.retry();
@@ -120,7 +122,6 @@ export class Display implements Questions {
   paste(why: wording.Problem | "used" | null = null): void {
     this.#forget();
     this.#enter("paste", strings.paste, why === "used" ? strings.used : strings.aboutPaste);
-    void this.#left.refresh();
     const isWrong = why !== null && why !== "used";
     part("code").setAttribute("aria-invalid", String(isWrong));
     if (isWrong) {
@@ -338,6 +339,7 @@ export class Display implements Questions {
     for (const id of ["files", "amount", "current"]) part(id).replaceChildren();
     part("progress").removeAttribute("value");
     head(title, about, name);
+    void this.#left.refresh();
     showTab(state, this.#entries, 0);
     // Not when the page opens, since a screen reader starts at its top, nor while the user types.
     const typing = document.activeElement === part("chat-input") && !part("chat-form").hidden;
@@ -347,11 +349,9 @@ export class Display implements Questions {
   #forget(): void {
     this.#downloads.clear();
     this.#picks.keep(false);
-    this.#connection = null;
+    this.#connection = this.#error = this.#ending = null;
     this.#entries = [];
     this.#progress.clear();
-    this.#error = null;
-    this.#ending = null;
     this.#declined = this.#silent = false;
     for (const id of ["texts", "log", "facts", "digests", "random"]) part(id).replaceChildren();
     show(false, "chat", "chat-form", "details", "notice");

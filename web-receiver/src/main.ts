@@ -9,18 +9,16 @@ import { complete, described, dialWay, isOutside, namedServer, type Way, wayOf }
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { startDownload } from "./display/downloads.ts";
 import { Display } from "./display.ts";
-import type { Entry } from "./entry.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
 import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, NOTHING, probeSoon } from "./files/capabilities.ts";
-import { fromFiles, fromItems, joinedChoices } from "./files/choosing.ts";
+import { gather, joinedChoices } from "./files/choosing.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
-import { privateParts } from "./files/leftovers.ts";
+import { KeptParts, privateParts } from "./files/leftovers.ts";
 import { whyUnsafe } from "./files/names.ts";
 import { pack } from "./files/packing.ts";
-import { type FoundPart, matching } from "./files/parts.ts";
 import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
@@ -36,10 +34,7 @@ import { isInSight, onSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
 import { store, stored, takeFragment, USED } from "./stored.ts";
 import { endings } from "./strings.ts";
-import { explain } from "./wording.ts";
-
-/** Milliseconds between two looks at a part that another tab writes. */
-const LOOKING = 500;
+import { explain, NOWHERE } from "./wording.ts";
 
 /**
  * Milliseconds for which `pagehide` blocks, so that the last message is sent after the queued file
@@ -47,18 +42,11 @@ const LOOKING = 500;
  */
 const LAST = 600;
 
-/** The circumstances of a code that can't be read. */
-const NOWHERE = {
-  ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
-  ...{ online: true, isOnline: true, slept: false, shown: false },
-};
-
 /** Kinds of errors after which the other side has ended its run. */
 const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
 
 let world = NOTHING;
-/** Parts of earlier transfers, when an offer is shown. */
-let parts: readonly FoundPart[] = [];
+const kept = new KeptParts(privateParts);
 let code = "";
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
@@ -282,14 +270,12 @@ function begin(
     questions: {
       async decide(manifest) {
         world = await probing;
-        parts = await privateParts.list();
+        await kept.look(manifest.entries, () => display.reoffer());
         // It may have ended or been replaced.
         if (own !== turn || run === null) return null;
         const { entries } = manifest;
         if (former?.fits(entries)) return former.accepted.decision;
-        const deciding = display.decide(manifest);
-        void watch(entries);
-        const decision = await deciding;
+        const decision = await display.decide(manifest);
         if (own !== turn) return decision;
         // A handle of another destination would need permission again.
         if (decision === null) usedUp();
@@ -314,17 +300,6 @@ function begin(
     now: () => performance.now() / 1000,
     wallClock,
   });
-}
-
-/** While an offer is shown, look again for parts that another tab writes: it may be closed. */
-async function watch(entries: readonly Entry[]): Promise<void> {
-  const all = new Set(entries.keys());
-  const isBusy = () => [...matching(parts, entries, all).values()].some(({ busy }) => busy);
-  while (isBusy()) {
-    await new Promise((resolve) => setTimeout(resolve, LOOKING));
-    parts = await privateParts.list();
-    if (!display.reoffer()) return;
-  }
 }
 
 /** Show an event, and update code, storage and wake lock. */
@@ -426,17 +401,11 @@ export function main(): void {
     complete,
     sendLine: (line) => run?.sendLine(line),
     destinations: (entries, wanted) =>
-      destinations(world, pack(entries, wanted), matching(parts, entries, wanted).values()),
-    leftovers: async () => (await privateParts.list()).filter(({ busy }) => !busy),
-    async removeLeftovers(unwanted) {
-      for (const { id } of unwanted) await privateParts.remove(id);
-    },
+      destinations(world, pack(entries, wanted), kept.of(entries, wanted)),
+    kept,
     open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
     existing: findExisting,
-    gather: async (from, pasted) =>
-      from instanceof FileList
-        ? fromFiles(from)
-        : fromItems(from.items, pasted ? new Date() : undefined),
+    gather,
     join: joinedChoices,
     surroundings,
   });

@@ -340,6 +340,12 @@ export interface Problem {
 /** Kinds for which no details are shown. */
 const PLAIN: readonly string[] = ["declined", "interrupted", "offline", "was-offline"];
 
+/** The circumstances of a code that can't be read. */
+export const NOWHERE: Circumstances = {
+  ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
+  ...{ online: true, isOnline: true, slept: false, shown: false },
+};
+
 /** Describe an error and what to do. */
 export function explain(error: DcsendError, circumstances: Circumstances): Problem {
   const kind = situation(error, circumstances);

@@ -10,9 +10,9 @@ import { described, element, part, show, showText } from "./elements.ts";
 /** The functions that the list calls. */
 export interface LeftHandlers {
   /** Return the parts that no transfer is writing. */
-  leftovers(): Promise<readonly FoundPart[]>;
+  free(): Promise<readonly FoundPart[]>;
   /** Delete them; the last time they were listed they were there. */
-  removeLeftovers(parts: readonly FoundPart[]): Promise<void>;
+  remove(parts: readonly FoundPart[]): Promise<void>;
 }
 
 /** The list. */
@@ -25,7 +25,7 @@ export class Left {
 
   /** List what is there now; hide the list if that is nothing. */
   async refresh(): Promise<void> {
-    const parts = await this.#handlers.leftovers();
+    const parts = await this.#handlers.free();
     const now = Date.now();
     const rows = parts.map((one) => {
       const name = nameOfPart(one);
@@ -47,7 +47,7 @@ export class Left {
     const button = element("button", { type: "button" }, text);
     button.onclick = async () => {
       button.disabled = true;
-      await this.#handlers.removeLeftovers(parts);
+      await this.#handlers.remove(parts);
       await this.refresh();
       // The button that had the focus is gone.
       part("title").focus();

@@ -34,6 +34,12 @@ export type Item = Pick<DataTransferItem, "kind" | "getAsFile" | "webkitGetAsEnt
 /** Nothing chosen. */
 export const NOTHING: Choice = { chosen: [], problems: [] };
 
+/** List the files of a dialog, a drop or a paste. Call it in the handler of that event. */
+export async function gather(from: FileList | DataTransfer, pasted: boolean): Promise<Choice> {
+  if (from instanceof FileList) return fromFiles(from);
+  return fromItems(from.items, pasted ? new Date() : undefined);
+}
+
 /** List the files of a file input, with folders where the input chooses folders. */
 export function fromFiles(files: Iterable<File>): Choice {
   const taken = new Set<string>();

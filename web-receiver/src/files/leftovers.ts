@@ -6,12 +6,16 @@
  * complete file is in it. A folder whose lock is free is deleted when a page starts, unless it is a
  * part, or a file in it was completed recently: then the browser's downloads may still be copying it.
  */
+import type { Entry } from "../entry.ts";
 import { readJournal, within } from "./journal.ts";
-import type { FoundPart, PartStore } from "./parts.ts";
+import { type FoundPart, matching, type PartStore } from "./parts.ts";
 import { COMPLETE, CONTENT, JOURNAL, privateTop } from "./sinks/private.ts";
 
 /** Milliseconds for the downloads to copy a complete file after its page was closed. */
 const COPYING = 600_000;
+
+/** Milliseconds between two looks at a part that another tab writes. */
+const LOOKING = 500;
 
 /** Ends the locks that this page holds, by name. */
 const held = new Map<string, () => void>();
@@ -65,6 +69,42 @@ export const privateParts: PartStore = {
   },
   remove: (id) => removeIf(id, async () => true),
 };
+
+/** The parts of a store, as the page last saw them. */
+export class KeptParts {
+  readonly #store: PartStore;
+  #parts: readonly FoundPart[] = [];
+
+  constructor(store: PartStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Look at all for an offer; again while another tab writes one of the offer, which may be closed,
+   * and `isOffered`.
+   */
+  async look(entries: readonly Entry[], isOffered: () => boolean): Promise<void> {
+    this.#parts = await this.#store.list();
+    const all = new Set(entries.keys());
+    if (!this.of(entries, all).some(({ busy }) => busy)) return;
+    setTimeout(() => isOffered() && void this.look(entries, isOffered).then(isOffered), LOOKING);
+  }
+
+  /** Return those of the entries whose numbers are in `wanted`. */
+  of(entries: readonly Entry[], wanted: ReadonlySet<number>): readonly FoundPart[] {
+    return [...matching(this.#parts, entries, wanted).values()];
+  }
+
+  /** Return those that no transfer is writing. */
+  async free(): Promise<readonly FoundPart[]> {
+    return (await this.#store.list()).filter(({ busy }) => !busy);
+  }
+
+  /** Delete some. */
+  async remove(parts: readonly FoundPart[]): Promise<void> {
+    for (const { id } of parts) await this.#store.remove(id);
+  }
+}
 
 /** Delete the folders that are no parts and of closed pages; never rejects. `now`: as Date.now(). */
 export async function cleanPrivate(now = Date.now()): Promise<void> {
