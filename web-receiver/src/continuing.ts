@@ -26,6 +26,8 @@ export function describeKept({ kept, busy, interrupted }: DestinationChoice): st
     return "Another tab of this browser is receiving it. To continue what is there, close that tab first.";
   }
   if (kept > 0) return `${size(kept)} of this are there already; only the rest is sent.`;
+  if (interrupted === "goes on") return "If this page is loaded again, the transfer goes on.";
+  if (interrupted === "reloads") return "If this page is loaded again, the transfer begins again.";
   if (interrupted === "begins") return "If the transfer is interrupted, it begins again.";
   if (interrupted === "") return "";
   return "If the transfer is interrupted, it can be continued with this browser.";

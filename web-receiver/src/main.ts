@@ -259,8 +259,7 @@ function begin(
   role?: "sender" | "receiver",
 ): void {
   const own = turn;
-  // Again for each run, because saved files reduce the free space.
-  const probing = probeSoon();
+  const probing = probeSoon(); // again, because saved files reduce the free space
   const former = returning;
   run = new Run({
     connect,
@@ -281,7 +280,7 @@ function begin(
         if (decision === null) usedUp();
         else if (run.ticket !== null && decision.destination.type === "memory") {
           returning = new Returning({ ...run.ticket, entries, decision });
-          void returning.keep().then(() => isUsed && usedUp());
+          return returning.begin();
         }
         return decision;
       },
@@ -400,8 +399,10 @@ export function main(): void {
     showCode,
     complete,
     sendLine: (line) => run?.sendLine(line),
-    destinations: (entries, wanted) =>
-      destinations(world, pack(entries, wanted), kept.of(entries, wanted)),
+    destinations(entries, wanted) {
+      const [packed, parts] = [pack(entries, wanted), kept.of(entries, wanted)];
+      return destinations(world, packed, parts, run !== null && run.ticket !== null);
+    },
     kept,
     open: (way, entries, wanted) => ask(way, pack(entries, wanted)),
     existing: findExisting,
@@ -440,6 +441,7 @@ export function main(): void {
     display.unsupported("framed");
   } else {
     void cleanPrivate();
+    void Returning.clean();
     display.servers = DEFAULT_SERVER;
     display.server = namedServer()?.name ?? null;
     open();

@@ -3,16 +3,19 @@
  * page connects again with the same certificate, whose private key no script can read.
  */
 import type { Entry } from "./entry.ts";
+import { behind, inStore, MOST_KEPT } from "./files/kept.ts";
 import type { Ticket } from "./session/lasting.ts";
 import type { Decision } from "./session/options.ts";
+import { within } from "./session/waiting.ts";
 
 /** Milliseconds after the last progress until it is deleted: the other side waits as long. */
 const EXPIRES = 600_000;
+/** Seconds for the browser to begin. */
+const KEEPING = 1;
 /** Milliseconds between two notes that there is progress. */
 const OFTEN = 60_000;
 /** Beginning of a key, which is in the storage of the tab in place of the code. */
 const KEY = "again ";
-const RUNS = "runs";
 
 /** A transfer that was accepted. */
 export interface Accepted extends Ticket {
@@ -41,36 +44,50 @@ export class Returning {
 
   /** Keep nothing yet; `key` is that of a transfer which is kept. */
   constructor(accepted: Accepted, key = "") {
-    this.key = key || `${KEY}${Date.now()} ${Math.random()}`;
-    this.accepted = accepted;
     this.isKept = key !== "";
+    this.key = key || `${KEY}${Date.now()} ${Math.random()}`;
+    const { destination: chosen, skip } = accepted.decision;
+    const keeps = chosen.type === "memory" && keepsContent(chosen.zipped, accepted.entries, skip);
+    const destination = keeps ? { ...chosen, run: this.key } : chosen;
+    this.accepted = { ...accepted, decision: { destination, skip: new Map(skip) } };
   }
 
-  /** Return the transfer of a key, and delete those that have expired; null if there is none. */
+  /** Return the transfer of a key; null if there is none. */
   static async find(key: string): Promise<Returning | null> {
+    const kept: Kept | undefined = await inStore("runs", (runs) => runs.get(key)).catch(() => {});
+    return kept === undefined || kept.until < Date.now() ? null : new Returning(kept, key);
+  }
+
+  /** Delete what is of no use any more; never rejects. */
+  static async clean(): Promise<void> {
     try {
       const now = Date.now();
-      const kept: Kept | undefined = await inRuns((runs) => {
-        runs.openCursor().onsuccess = ({ target }) => {
-          const cursor = (target as IDBRequest<IDBCursorWithValue | null>).result;
-          if (cursor === null) return;
-          if (cursor.value.until < now) cursor.delete();
-          cursor.continue();
-        };
-        return runs.get(key);
-      });
-      return kept === undefined || kept.until < now ? null : new Returning(kept, key);
+      const kept = new Set<unknown>();
+      for (const key of await inStore("runs", (runs) => runs.getAllKeys())) {
+        const { until }: Kept = await inStore("runs", (runs) => runs.get(key));
+        if (until >= now) kept.add(key);
+        else await inStore("runs", (runs) => runs.delete(key));
+      }
+      for (const key of await inStore("content", (content) => content.getAllKeys())) {
+        const isOf = Array.isArray(key) && kept.has(key[0]);
+        if (!isOf) await inStore("content", (content) => content.delete(key));
+      }
     } catch {
-      return null;
+      // A browser that keeps nothing.
     }
   }
 
-  /** Keep it from now on, if the browser can. */
-  async keep(): Promise<void> {
+  /** Begin to keep it, for a short time; return the decision with what is kept. */
+  async begin(): Promise<Decision> {
+    await within(KEEPING, this.#keep());
+    return this.accepted.decision;
+  }
+
+  async #keep(): Promise<void> {
     this.#noted = Date.now();
     const { code, certificate, entries, decision } = this.accepted;
     const kept: Kept = { code, certificate, entries, decision, until: this.#noted + EXPIRES };
-    this.isKept = await inRuns((runs) => runs.put(kept, this.key)).then(
+    this.isKept = await inStore("runs", (runs) => runs.put(kept, this.key)).then(
       () => !this.#isOver,
       () => false,
     );
@@ -79,13 +96,13 @@ export class Returning {
 
   /** Note that there is progress. */
   progress(): void {
-    if (this.isKept && Date.now() - this.#noted > OFTEN) void this.keep();
+    if (this.isKept && Date.now() - this.#noted > OFTEN) void this.#keep();
   }
 
   /** Note that the downloads have a file, which is not received again. */
   async saved(number: number): Promise<void> {
     (this.accepted.decision.skip as Map<number, string>).set(number, "same");
-    await this.keep();
+    await this.#keep();
   }
 
   /** Whether an offer is the same. */
@@ -96,24 +113,18 @@ export class Returning {
   /** Keep it no longer. */
   forget(): void {
     this.#isOver = true;
-    inRuns((runs) => runs.delete(this.key)).catch(() => undefined);
+    inStore("runs", (runs) => runs.delete(this.key)).catch(() => undefined);
+    inStore("content", (content) => content.delete(behind(this.key))).catch(() => undefined);
   }
 }
 
-async function inRuns<T>(ask: (runs: IDBObjectStore) => IDBRequest<T>): Promise<T> {
-  const opening = indexedDB.open("dcsend");
-  opening.onupgradeneeded = () => opening.result.createObjectStore(RUNS);
-  const database = await settled(opening);
-  try {
-    return await settled(ask(database.transaction(RUNS, "readwrite").objectStore(RUNS)));
-  } finally {
-    database.close();
-  }
-}
-
-function settled<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+/** Whether content of files in memory is kept; otherwise they begin again. */
+function keepsContent(
+  zipped: boolean,
+  entries: readonly Entry[],
+  skip: ReadonlyMap<number, string>,
+): boolean {
+  const wanted = entries.filter((_, number) => !skip.has(number));
+  const bytes = wanted.reduce((sum, { size }) => sum + (size ?? Number.POSITIVE_INFINITY), 0);
+  return !zipped && bytes <= MOST_KEPT;
 }

@@ -6,6 +6,7 @@
 import { register } from "./announcing.ts";
 import type { Destination } from "./contract.ts";
 import { MIN_SIZE } from "./journal.ts";
+import { MOST_KEPT } from "./kept.ts";
 import type { Packing } from "./packing.ts";
 import { type FoundPart, startOf } from "./parts.ts";
 
@@ -65,10 +66,11 @@ export interface DestinationChoice {
   /** Whether such a part is not continued, since another tab is writing it. */
   readonly busy: boolean;
   /**
-   * Whether a later transfer continues a large file after an interruption, or begins it again; empty
-   * if all files are small.
+   * Whether a later transfer continues a large file after an interruption, or begins it again; for a
+   * page that connects again after it was loaded again: whether it then goes on, or begins it again.
+   * Empty if all files are small.
    */
-  readonly interrupted: "continues" | "begins" | "";
+  readonly interrupted: "continues" | "begins" | "goes on" | "reloads" | "";
 }
 
 /**
@@ -80,18 +82,25 @@ export type Advice = "another" | "https" | "copy" | "room" | "window" | "fewer" 
 
 /**
  * Return the destinations for `offered`, best first; memory, the last one, always works. `parts` are
- * those of earlier transfers that offered files can continue.
+ * those of earlier transfers that offered files can continue. `returns`: the page connects again after
+ * it was loaded again.
  */
 export function destinations(
   world: World,
   offered: Packing,
   parts: Iterable<FoundPart> = [],
+  returns = false,
 ): readonly DestinationChoice[] {
   const found = offered.form === "nothing" ? [] : onDisk(world, offered, [...parts]);
   // The size of a stream is unknown.
   const risky = offered.bytes === null || offered.bytes > MUCH_MEMORY;
   const advice = risky ? helpful(world, offered, found.length > 0) : [];
-  return [...found, ...inDownloads("memory", offered).map((way) => ({ ...way, advice }))];
+  const memory = inDownloads("memory", offered).map((way): DestinationChoice => {
+    if (!returns || way.interrupted === "") return { ...way, advice };
+    const isKept = !way.zipped && (offered.bytes ?? Number.POSITIVE_INFINITY) <= MOST_KEPT;
+    return { ...way, advice, interrupted: isKept ? "goes on" : "reloads" };
+  });
+  return [...found, ...memory];
 }
 
 /** Return the destinations that need no memory. */

@@ -72,7 +72,8 @@ export type Destination =
     }
   | { readonly type: "private"; readonly zipped: boolean }
   | { readonly type: "stream" }
-  | { readonly type: "memory"; readonly zipped: boolean };
+  /** `run` is the transfer for which content is kept, see kept.ts. */
+  | { readonly type: "memory"; readonly zipped: boolean; readonly run?: string };
 
 /** A complete and verified file for the browser's downloads. */
 export interface Export {

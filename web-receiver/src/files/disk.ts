@@ -18,6 +18,7 @@ import type {
   Source,
 } from "./contract.ts";
 import { wantsJournal } from "./journal.ts";
+import { keptParts } from "./kept.ts";
 import { claim, privateParts, release } from "./leftovers.ts";
 import { pack } from "./packing.ts";
 import { matching } from "./parts.ts";
@@ -280,6 +281,12 @@ async function prepare(
       for (const part of [id, ...[...parts.values()].map((one) => one.id)]) await release(part);
     };
     return { spot: { type: "private", id, zipped, parts }, ...nothing, stop };
+  }
+  if (destination.type === "memory") {
+    const { zipped, run = "" } = destination;
+    if (zipped || run === "") return { spot: { type: "memory", zipped }, ...nothing };
+    const parts = await keptParts(run, entries, wanted).catch(() => new Map<number, PartSpot>());
+    return { spot: { type: "memory", zipped, parts }, ...nothing };
   }
   if (destination.type !== "stream") return { spot: destination, ...nothing };
   const { form, name, bytes } = pack(entries, wanted);

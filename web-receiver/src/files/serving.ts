@@ -10,6 +10,7 @@ import { type Answer, answer, type Port } from "./rpc.ts";
 import { FileSink } from "./sink.ts";
 import { EachPlace } from "./sinks/each.ts";
 import { FolderPlace } from "./sinks/folder.ts";
+import { openKeptPart } from "./sinks/kept-part.ts";
 import { MemoryTarget } from "./sinks/memory.ts";
 import type { Place, Target } from "./sinks/output.ts";
 import { PartTarget } from "./sinks/part.ts";
@@ -24,7 +25,13 @@ import { explain } from "./trouble.ts";
 
 /** A destination in the form that the worker needs. */
 export type Spot =
-  | Exclude<Destination, { type: "private" | "stream" }>
+  | Exclude<Destination, { type: "private" | "stream" | "memory" }>
+  /** Of `parts`, content is kept. */
+  | {
+      readonly type: "memory";
+      readonly zipped: boolean;
+      readonly parts?: ReadonlyMap<number, PartSpot>;
+    }
   /** `id` of the folder, and the parts by the number of the entry; the page holds their locks. */
   | {
       readonly type: "private";
@@ -141,7 +148,7 @@ async function openSink({ spot, entries, wanted }: SinkRequest): Promise<FileSin
 function opened({ spot }: SinkRequest): SinkOpened {
   const have = new Map<number, number>();
   const digests: [number, number, string][] = [];
-  const parts = spot.type === "private" ? [...spot.parts] : [];
+  const parts = "parts" in spot ? [...(spot.parts ?? [])] : [];
   for (const [number, { points }] of parts.sort(([one], [other]) => one - other)) {
     const last = points.at(-1);
     if (last === undefined) continue;
@@ -161,9 +168,10 @@ async function openPlace(
   const { form, name, loose } = pack(entries, wanted);
   const open = async (saved: string, file: Entry | undefined, content?: string) => {
     const number = file === undefined ? -1 : entries.indexOf(file);
-    const part = spot.type === "private" ? spot.parts.get(number) : undefined;
+    const part = "parts" in spot ? spot.parts?.get(number) : undefined;
     if (part === undefined || file === undefined) return openTarget(spot, saved, content);
-    const opened = await openPrivatePart(part.id);
+    const isPrivate = spot.type === "private";
+    const opened = await (isPrivate ? openPrivatePart(part.id) : openKeptPart(part.id, number));
     return PartTarget.open(saved, file, opened, part.points, newHasher);
   };
   if (loose && (spot.type === "private" || spot.type === "memory") && !spot.zipped) {
