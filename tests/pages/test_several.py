@@ -1,7 +1,8 @@
-"""One sender with a page and a terminal at once."""
+"""One side with a page and a terminal at once."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from tests.support.page import Page, here, link_of, random_file
@@ -27,3 +28,21 @@ async def test_page_and_terminal_receive_at_once_and_neither_is_named_to_the_oth
     again = stage.receive(sender.code, tmp_path / "again").end()
     assert again.status == 0
     assert sender.end().done["receivers"]["complete"] == 3
+
+
+async def test_page_and_terminal_send_to_a_receiver_that_stays_and_a_limit_is_shown(
+    page: Page, stage: Stage, tmp_path: Path
+) -> None:
+    film, note = random_file(tmp_path / "film.bin", 3_000_000), random_file(tmp_path / "note", 9)
+    inbox = stage.receive("", tmp_path / "in", "--keep", "--max-total", "4M", *here())
+    link = link_of(inbox)
+    await page.send(link, film)
+    assert stage.send(note, "--to", inbox.code).end().status == 0
+    await page.send(link, film)
+    await page.until("only 995.9 kB more are accepted")
+    inbox.until(lambda event: len(inbox.so_far("sender_done")) == 2, "both")
+    inbox.process.send_signal(signal.SIGINT)
+    ended = inbox.end()
+    assert ended.done["senders"] == {"complete": 2, "failed": 0, "declined": 0}
+    assert digest(tmp_path / "in" / film.name) == digest(film)
+    assert digest(tmp_path / "in" / note.name) == digest(note)
