@@ -22,9 +22,11 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Final, NamedTuple, TypeGuard
 
 from dcsend.entry import Entry
+from dcsend.errors import DestinationError
 from dcsend.files.disk import NONBLOCK, close_quietly, write_all
 from dcsend.files.folder import Folder
 from dcsend.files.names import JOURNAL_SUFFIX
+from dcsend.printable import printable
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -103,8 +105,15 @@ class Journal:
 
         Raises:
             OSError: the journal can't be created.
+            DestinationError: a folder has its name.
         """
         journal_name = folder.beside(name, JOURNAL_SUFFIX)
+        status = folder.lstat(journal_name)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            raise DestinationError(
+                f"{printable(journal_name)} is in the way: it is a folder",
+                "move it away, then run it again",
+            )
         folder.remove(journal_name)
         fd = folder.open(journal_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         journal = cls(folder, journal_name, fd, 0)

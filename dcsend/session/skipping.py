@@ -90,7 +90,7 @@ def restarted(entry: Entry, *, whole: bool) -> Warned:
     name = printable(entry.path)
     if whole:
         return Warned("changed", f"{name} differs from the file that is there: it is sent")
-    return Warned("changed", f"{name} has changed since a part of it was received: it begins again")
+    return Warned("changed", f"{name} has changed, or the part of it is damaged: it begins again")
 
 
 def written(entry: Entry, outcome: Outcome) -> FileFinished:

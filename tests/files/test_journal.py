@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsend.entry import Entry
+from dcsend.errors import DestinationError
 from dcsend.files.folder import USE_DESCRIPTORS, Folder, Tree
 from dcsend.files.journal import INTERVAL, MIN_SIZE, Journal, Point, parse_points, wants_journal
 from dcsend.files.planned_folders import PlannedFolders
@@ -79,6 +80,12 @@ def test_journal_replaces_a_link_and_not_its_target(folder: Folder, tmp_path: Pa
     Journal.create(folder, "film.mkv", ENTRY, MANIFEST).keep(0, hashlib.sha256())
     assert (tmp_path / "victim").read_text() == "precious"
     assert not (tmp_path / NAME).is_symlink()
+
+
+def test_folder_in_the_place_of_a_journal_is_named(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(DestinationError, match=f"{NAME} is in the way: it is a folder"):
+        Journal.create(folder, "film.mkv", ENTRY, MANIFEST)
 
 
 def test_only_large_files_and_streams_have_a_journal() -> None:
