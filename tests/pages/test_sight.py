@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.browsers import Browsers
-from tests.support.page import Page, from_disk, here, link_of, random_file
+from tests.support.page import Page, at, from_disk, here, link_of, random_file
 from tests.support.processes import Stage
 
 
@@ -83,6 +83,35 @@ async def test_page_in_a_tab_behind_dials_when_it_comes_to_the_front(
     assert not sender.so_far("connected")
     await behind.tab.activate()
     await behind.until("offered")
+
+
+_REQUESTS = """() => {
+  const lock = navigator.wakeLock;
+  const request = lock.request.bind(lock);
+  window.requested = [];
+  lock.request = (type) => {
+    window.requested.push(type);
+    return request(type);
+  };
+}"""
+"Counts requests for wake locks from now on."
+
+
+async def test_screen_is_kept_on_again_when_the_page_comes_back_to_the_front(
+    page: Page, stage: Stage, tmp_path: Path, browsers: Browsers
+) -> None:
+    """The browser releases the wake lock of a page that is hidden."""
+    sender = stage.send(random_file(tmp_path / "file", 1000), *here())
+    await page.open(at("localhost", link_of(sender)))
+    await page.until("offered")
+    await page.tab.call(_REQUESTS)
+    other = await browsers(page.tab.browser.name).open_tab(page.tab.downloads)
+    await other.activate()
+    await page.tab.wait_for("document.visibilityState === 'hidden'")
+    assert await page.tab.evaluate("window.requested") == []
+    await page.tab.activate()
+    await page.tab.wait_for("window.requested.length > 0")
+    assert await page.tab.evaluate("window.requested") == ["screen"]
 
 
 async def test_program_that_only_loads_the_link_leaves_the_code_to_others(
