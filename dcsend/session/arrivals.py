@@ -318,6 +318,7 @@ class Awaited:
         assert self._lasts is not None
         assert self._lasting is not None
         await self._lasts.close()
+        self._connection = cast("TransferConnection", begun.link)
         self._lasts = self._lasting(begun.link, self._emit)
         self._lasts.begin_anew(begun.hello)
         return self._lasts
