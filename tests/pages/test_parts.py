@@ -152,6 +152,25 @@ async def test_closed_tab_is_continued_with_another_code(origin: Origin) -> None
     assert await page.tab.evaluate("document.querySelector('#left').hidden")
 
 
+async def test_page_that_is_loaded_again_continues_its_part_by_itself(origin: Origin) -> None:
+    page = origin.page
+    sender = origin.stage.send(origin.film, "--limit-rate", "12M", *here())
+    await origin.open(sender)
+    await page.accept("private")
+    await asyncio.to_thread(
+        sender.until,
+        lambda event: event["event"] == "progress" and event["bytes"] >= HELD,
+        "bytes",
+    )
+    await page.tab.reload()
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(origin.film)
+    ended = sender.end()
+    assert ended.status == 0
+    # What the second connection has carried.
+    assert ended.done["bytes"] <= SIZE - 2 * INTERVAL
+
+
 async def test_bytes_that_were_changed_in_the_storage_are_sent_again(origin: Origin) -> None:
     page = origin.page
     await origin.interrupt()

@@ -94,8 +94,8 @@ async def test_large_file_goes_on_where_its_content_was_kept(
     assert digest((await page.saved()).path) == digest(file)
     ended = sender.end()
     assert ended.status == 0
-    # What the second connection has carried.
-    assert ended.of("done")[0]["bytes"] <= 60_000_000 - 4 * 8 * 2**20
+    # What the second connection has carried. The copies are behind by what the disk needs.
+    assert ended.of("done")[0]["bytes"] <= 60_000_000 - 3 * 8 * 2**20
     assert await page.tab.call(_KEPT) == 0
 
 

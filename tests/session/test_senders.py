@@ -179,7 +179,7 @@ async def test_offers_are_asked_about_one_after_the_other_and_a_sender_that_leav
         sides = {1: first, 2: second, 3: third}
         gone = asked[0]
         sides[gone].connection.cut()
-        await until(lambda: len(asked) == 2)
+        await until(lambda: len(asked) == 2 and bool(run.of(gone, Left)))
         assert run.of(gone, Left)[0].again
         answers[asked[1]].set_result(False)
         await until(lambda: len(asked) == 3)

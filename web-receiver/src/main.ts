@@ -14,6 +14,7 @@ import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, NOTHING, probeSoon } from "./files/capabilities.ts";
 import { gather, joinedChoices } from "./files/choosing.ts";
+import type { Destination } from "./files/contract.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
 import { KeptParts, privateParts } from "./files/leftovers.ts";
@@ -44,6 +45,9 @@ const LAST = 600;
 
 /** Kinds of errors after which the other side has ended its run. */
 const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
+
+/** Destinations that a page has again after a reload: handles of others need permission. */
+const AFTER_RELOAD: readonly Destination["type"][] = ["memory", "private"];
 
 let world = NOTHING;
 const kept = new KeptParts(privateParts);
@@ -276,9 +280,8 @@ function begin(
         if (former?.fits(entries)) return former.accepted.decision;
         const decision = await display.decide(manifest);
         if (own !== turn) return decision;
-        // A handle of another destination would need permission again.
         if (decision === null) usedUp();
-        else if (run.ticket !== null && decision.destination.type === "memory") {
+        else if (run.ticket !== null && AFTER_RELOAD.includes(decision.destination.type)) {
           returning = new Returning({ ...run.ticket, entries, decision });
           return returning.begin();
         }
