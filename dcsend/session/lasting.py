@@ -352,6 +352,8 @@ class LastingConnection:
             message = await control.receive()
             if self._begins_anew and _hello(message) is not None:
                 raise BegunAnew(link, message)
+            if self._begins_anew and message == AWAY:  # it has lost its state once more
+                raise ConnectionFailed("the other side has left before its Hello")
             receipt = read_receipt(message, resumes=True)
         self._frozen = True
         control.send(encode_receipt(self._receipt(), resumes=True))

@@ -19,9 +19,9 @@ from tests.support.page_host import hosted
 from tests.support.processes import Ended, Program, Stage, digest
 from tests.support.resuming import flip, held
 
-SIZE: Final = 5 * INTERVAL
-HELD: Final = 3 * INTERVAL + 2_000_000
-"The sender stops here; the page then has three lines of its journal."
+SIZE: Final = 3 * INTERVAL
+HELD: Final = 2 * INTERVAL + 2_000_000
+"The sender stops here; the page then has two lines of its journal."
 
 _PARTS: Final = """async () => {
   const found = {};
@@ -145,7 +145,7 @@ async def test_closed_tab_is_continued_with_another_code(origin: Origin) -> None
     await page.open(origin.url)
     # The worker of a tab that is closed may or may not write a last line of the journal.
     (line,) = await listed(page)
-    assert re.fullmatch(r"film.mkv 2[5-7].\d of 41.9 MB, 1 minute old Delete", line), line
+    assert re.fullmatch(r"film.mkv 1[6-9].\d of 25.2 MB, 1 minute old Delete", line), line
     await origin.complete(INTERVAL)
     await page.open(origin.url)
     await page.until("paste")
@@ -247,5 +247,5 @@ async def test_part_of_a_sender_that_ends_is_listed_and_continued_in_the_same_ta
     sender.process.send_signal(signal.SIGINT)
     await page.until("failed")
     (line,) = await listed(page)
-    assert re.fullmatch(r"film.mkv 2[5-7].\d of 41.9 MB, 1 minute old Delete", line), line
+    assert re.fullmatch(r"film.mkv 1[6-9].\d of 25.2 MB, 1 minute old Delete", line), line
     await origin.complete(INTERVAL)

@@ -89,6 +89,17 @@ async def test_hello_on_another_connection_begins_anew_with_it() -> None:
     await anew.close()
 
 
+async def test_peer_that_goes_away_before_its_hello_is_awaited_once_more() -> None:
+    here = await accepted()
+    waiting = asyncio.create_task(here.receive())
+    here.dial().channels["control"].send(AWAY)
+    await asyncio.sleep(0.1)
+    here.dial().channels["control"].send(HELLO)
+    with pytest.raises(BegunAnew):
+        await waiting
+    await here.listener.close()
+
+
 async def test_hello_where_that_is_impossible_is_a_violation() -> None:
     here = await accepted(allows=False)
     waiting = asyncio.create_task(here.receive())

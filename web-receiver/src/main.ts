@@ -273,7 +273,8 @@ function begin(
     questions: {
       async decide(manifest) {
         world = await probing;
-        await kept.look(manifest.entries, () => display.reoffer());
+        // Where it is not usable, its methods may never end.
+        if (world.private) await kept.look(manifest.entries, () => display.reoffer());
         // It may have ended or been replaced.
         if (own !== turn || run === null) return null;
         const { entries } = manifest;
