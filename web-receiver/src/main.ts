@@ -14,7 +14,6 @@ import { Expiry } from "./expiry.ts";
 import { ask } from "./files/asking.ts";
 import { destinations, NOTHING, probeSoon } from "./files/capabilities.ts";
 import { gather, joinedChoices } from "./files/choosing.ts";
-import type { Destination } from "./files/contract.ts";
 import { cleanPrivate, openSink, openSource } from "./files/disk.ts";
 import { findExisting } from "./files/existing.ts";
 import { KeptParts, privateParts } from "./files/leftovers.ts";
@@ -25,7 +24,7 @@ import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
 import { Trickle } from "./peers/trickle.ts";
 import { serverAt } from "./rendezvous/servers.ts";
-import { isKey, Returning } from "./returning.ts";
+import { isKey, Returning, survivesReload } from "./returning.ts";
 import type { Event, Finished } from "./session/events.ts";
 import { iceServers } from "./session/ice_settings.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
@@ -45,9 +44,6 @@ const LAST = 600;
 
 /** Kinds of errors after which the other side has ended its run. */
 const ENDED_THERE: readonly ErrorKind[] = ["refused", "timeout"];
-
-/** Destinations that a page has again after a reload: handles of others need permission. */
-const AFTER_RELOAD: readonly Destination["type"][] = ["memory", "private"];
 
 let world = NOTHING;
 const kept = new KeptParts(privateParts);
@@ -282,7 +278,7 @@ function begin(
         const decision = await display.decide(manifest);
         if (own !== turn) return decision;
         if (decision === null) usedUp();
-        else if (run.ticket !== null && AFTER_RELOAD.includes(decision.destination.type)) {
+        else if (run.ticket !== null && survivesReload(decision)) {
           returning = new Returning({ ...run.ticket, entries, decision });
           return returning.begin();
         }

@@ -33,6 +33,11 @@ export function isKey(text: string): boolean {
   return text.startsWith(KEY);
 }
 
+/** Whether a page has the destination again after a reload: handles of others need permission. */
+export function survivesReload({ destination }: Decision): boolean {
+  return ["memory", "private"].includes(destination.type);
+}
+
 /** A transfer that is kept for a reload. */
 export class Returning {
   readonly key: string;
