@@ -91,11 +91,21 @@ def plan_folder(
     for number, file in known.items():
         kept = file.size if file.size == entries.size(number) else 0
         found[number] = FoundPart(file.size, kept, [(file.size, file.hasher.hexdigest())])
-    stale = [] if refusal else check_room(entries, survey.skip, root, survey.folders, found)
+    folders = survey.parents + survey.folders
+    stale = [] if refusal else check_room(entries, survey.skip, root, folders, found)
     if not refusal:
         stale += survey.ended
     parts = dict(sorted(found.items()))
-    return Plan(survey.skip, survey.last_notes(), stale, parts, survey.taken, refusal, known)
+    return Plan(
+        survey.skip,
+        survey.last_notes(),
+        stale,
+        parts,
+        survey.taken,
+        refusal,
+        known,
+        survey.parents,
+    )
 
 
 def check_root(root: Path, option: str = "--output", *, on_trial: bool = True) -> None:
@@ -234,8 +244,10 @@ class _Survey:
         """The last folder that did not exist, with a slash at its end. Following entries in it
         need no system call. No path begins with a slash."""
         self.folders = 0
-        """Folders to create. Those without an entry are found by comparison with the previous
-        path, so that some are counted twice if the manifest is not sorted."""
+        "Folders to create that have an entry."
+        self.parents = 0
+        """Folders to create that have none. They are found by comparison with the previous path,
+        so that some are counted twice if the manifest is not sorted."""
         self._last = ""
         "The last path that can be saved."
 
@@ -251,7 +263,7 @@ class _Survey:
             reason = "unsupported" if isinstance(error, RefusedLink) else "unsafe"
             self._refuse(number, reason, entry.path, f"not received: {error}")
             return
-        self.folders += _new_parents(entry.path, self._last)
+        self.parents += _new_parents(entry.path, self._last)
         self._last = entry.path
         status = self._conflict(entry.path, parts, entry.kind)
         if status is None:

@@ -77,6 +77,8 @@ class Plan:
     "With `Existing.REFUSE`: why nothing is received, unless the user chooses another policy."
     present: Mapping[int, PresentFile] = field(default_factory=dict)
     "Existing files whose digests the sender compares, by number of the entry."
+    folders: int = 0
+    "Folders to create that have no entry; some are counted twice if the manifest is not sorted."
 
     @property
     def have(self) -> dict[int, int]:

@@ -34,8 +34,8 @@ NEVER_REPLACES: Final = (
     "--keep never replaces files, because several senders may use the same names"
 )
 _LEAST: Final = 4096
-"""Bytes that each entry counts: a block of the disk. Otherwise a million of empty files would count
-nothing."""
+"""Bytes that each entry counts, and each folder without an entry: a block of the disk. Otherwise a
+million of empty files would count nothing."""
 
 
 class _Size(NamedTuple):
@@ -44,7 +44,7 @@ class _Size(NamedTuple):
     content: int
     "Bytes of content, as far as they are known."
     extra: int
-    "Bytes that entries count besides that."
+    "Bytes that entries and folders count besides that."
 
     @property
     def total(self) -> int:
@@ -115,42 +115,52 @@ class Inbox:
             raise UsageError(NEVER_REPLACES)
         return answer
 
-    def refuse(self, size: int, other: int) -> None:
+    def free(self) -> int | None:
+        """Return the free bytes of the disk, None if unknown; for the disk thread.
+
+        It may wait for a disk that does not answer, so no lock is held meanwhile.
+        """
+        root = self._settings.destination
+        return None if root is None else free_room(root)
+
+    def refuse(self, size: int, other: int, free: int | None) -> None:
         """Refuse an offer that exceeds a limit; for any thread.
 
         Args:
             size: bytes of it.
             other: bytes of it that count already.
+            free: see `free`.
 
         Raises:
             DestinationError: it does.
         """
         with self._lock:
-            self._refuse(size, other)
+            self._refuse(size, other, free)
 
-    def take(self, size: int, other: int) -> None:
+    def take(self, size: int, other: int, free: int | None) -> None:
         """Count *size* further bytes of an offer; for any thread.
 
         Raises:
             DestinationError: as `refuse`.
         """
         with self._lock:
-            self._refuse(size, other)
+            self._refuse(size, other, free)
             self._counted += size
             self._pending += size
 
-    def write(self, size: int, stored: int) -> None:
+    def write(self, size: int, stored: int, free: int | None) -> None:
         """Note that *size* counted bytes are about to be written; for any thread.
 
         Args:
             size: of the content.
-            stored: without zeros that are not stored.
+            stored: without zeros that are not stored, and with what empty files count.
+            free: see `free`.
 
         Raises:
             DestinationError: there is too little room by now.
         """
         with self._lock:
-            self._check_room(stored)
+            self._check_room(stored, free)
             self._pending -= size
 
     def give_back(self, counted: int, pending: int) -> None:
@@ -159,7 +169,7 @@ class Inbox:
             self._counted -= counted
             self._pending -= pending
 
-    def _refuse(self, size: int, other: int) -> None:
+    def _refuse(self, size: int, other: int, free: int | None) -> None:
         most, total = self._settings.max_peer, self._settings.max_total
         if most is not None and other + size > most:
             raise DestinationError(
@@ -173,11 +183,10 @@ class Inbox:
                 f"{format_size(other + size)} are offered, and only {format_size(left + other)} "
                 "more are accepted",
             )
-        self._check_room(size + self._pending)
+        self._check_room(size + self._pending, free)
 
-    def _check_room(self, size: int) -> None:
-        root, least = self._settings.destination, self._settings.min_free
-        free = None if root is None else free_room(root)
+    def _check_room(self, size: int, free: int | None) -> None:
+        least = self._settings.min_free
         if free is not None and size and free - size < least:
             raise DestinationError(
                 f"not enough room: {format_size(least)} of the disk stay free", "make room there"
@@ -187,7 +196,7 @@ class Inbox:
 class Admission:
     """The offer of one sender.
 
-    `check`, `reserve` and `admit` are called by the disk thread.
+    `check`, `reserve` and `admit` are called by the disk thread, which may still do so after `end`.
 
     Args:
         inbox: of the run.
@@ -197,6 +206,9 @@ class Admission:
     def __init__(self, inbox: Inbox, tally: Tally) -> None:
         self._inbox = inbox
         self._tally = tally
+        self._lock = threading.Lock()
+        "Held for what follows; taken before that of the inbox."
+        self._has_ended = False
         self._size = _Size(0, 0)
         self._counted = 0
         "Bytes that the inbox counts."
@@ -224,42 +236,53 @@ class Admission:
         Raises:
             DestinationError: it does.
         """
-        self._inbox.refuse(_size(entries, plan).total, 0)
+        self._inbox.refuse(_size(entries, plan).total, 0, self._inbox.free())
 
     def reserve(self, entries: Sequence[Entry], plan: Plan) -> None:
         """Count an offer that is accepted from now on.
 
         Raises:
-            DestinationError: it exceeds a limit by now.
+            DestinationError: it exceeds a limit by now, or the transfer has ended.
         """
-        size = _size(entries, plan)
-        self._inbox.take(size.total, 0)
-        self._size, self._counted = size, size.total
+        size, free = _size(entries, plan), self._inbox.free()
+        with self._lock:
+            self._refuse_late()
+            self._inbox.take(size.total, 0, free)
+            self._size, self._counted = size, size.total
 
     def admit(self, portion: Sequence[Content]) -> None:
         """Count what is about to be written.
 
         Raises:
             DestinationError: it exceeds a limit, because its size was not known or there is less
-                room.
+                room, or the transfer has ended.
         """
         stored = sum(len(one.payload) for one in portion if isinstance(one, Data | End | Repair))
         size = stored + sum(one.length for one in portion if isinstance(one, Hole))
-        beyond = self._written + size + self._size.extra - self._counted
-        if beyond > 0:
-            self._inbox.take(beyond, self._counted)
-            self._counted += beyond
-        self._inbox.write(size, stored)
-        self._written += size
+        empty = sum(_LEAST for one in portion if isinstance(one, End) and not one.size)
+        free = self._inbox.free()
+        with self._lock:
+            self._refuse_late()
+            beyond = self._written + size + self._size.extra - self._counted
+            if beyond > 0:
+                self._inbox.take(beyond, self._counted, free)
+                self._counted += beyond
+            self._inbox.write(size, stored + empty, free)
+            self._written += size
 
-    def end(self, *, is_complete: bool) -> None:
-        """Count only what was written, unless everything was received; idempotent."""
-        counted = self._counted if is_complete else self._written + self._size.extra
-        counted = min(counted, self._counted)
+    def end(self) -> None:
+        """Count only what was written, and what entries and folders count besides; idempotent."""
         self._inbox.release(self._tally)
-        self._inbox.give_back(self._counted - counted, self._counted - self._written)
-        self._counted = self._written = counted
-        self._size = _Size(0, 0)
+        with self._lock:
+            if self._has_ended:
+                return
+            self._has_ended = True
+            counted = min(self._written + self._size.extra, self._counted)
+            self._inbox.give_back(self._counted - counted, self._counted - self._written)
+
+    def _refuse_late(self) -> None:
+        if self._has_ended:
+            raise DestinationError("the transfer has ended")
 
 
 def _size(entries: Sequence[Entry], plan: Plan) -> _Size:
@@ -271,4 +294,5 @@ def _size(entries: Sequence[Entry], plan: Plan) -> _Size:
             size = entry.size or 0
             content += max(0, size - have.get(number, 0))
             extra += max(0, _LEAST - size)
+    extra += _LEAST * plan.folders
     return _Size(content, extra)

@@ -153,7 +153,7 @@ class Incoming:
             async with asyncio.timeout(self._closing):
                 await self._jobs.finish(self._sink.close)
         if self._admission is not None:
-            self._admission.end(is_complete=self._tally.complete)
+            self._admission.end()
         self._tally.keep(self._sink.kept)
         outcomes = self._jobs.take_outcomes()
         if self._progress is not None and outcomes:

@@ -265,6 +265,20 @@ async def test_what_an_interrupted_transfer_has_not_written_counts_no_longer(
         assert isinstance(await run.send("c", bytes(1)).run(), PeerCannotSave)
 
 
+async def test_files_that_a_sender_gives_up_after_the_acceptance_use_up_no_limit(
+    tmp_path: Path,
+) -> None:
+    async def decide(manifest: ManifestKnown) -> bool:
+        if manifest.sender == 1:
+            os.truncate(tmp_path / "1" / "a", 0)
+        return True
+
+    async with staying(tmp_path, decide, replace(STAYS, max_total=5 * MIB)) as run:
+        await run.send("a", bytes(5 * MIB)).run()
+        assert not (await run.ended(1)).bytes
+        assert await run.send("b", bytes(5 * MIB)).run() is None
+
+
 def tally(number: int) -> Tally:
     return Tally(lambda event: None, number)
 
@@ -332,8 +346,8 @@ def test_disk_is_not_filled_beyond_what_stays_free(
     free = 5 * MIB
     with pytest.raises(DestinationError):
         one.admit([Data(0, 2 * MIB, bytes(2 * MIB))])
-    one.end(is_complete=False)
-    one.end(is_complete=False)
+    one.end()
+    one.end()
     free = 10 * MIB
     two.check(*plan_of(6 * MIB))
 
