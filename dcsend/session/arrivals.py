@@ -250,8 +250,16 @@ class Awaited:
         return not self._returns
 
     @property
+    def _present(self) -> TransferConnection | None:
+        """The connection that has the place: another one if the peer has connected again."""
+        if self._connection is None or self._lasts is None:
+            return self._connection
+        return cast("TransferConnection", self._lasts.present)
+
+    @property
     def _is_deserted(self) -> bool:
-        return self._connection is not None and self._listener.is_deserted(self._connection)
+        present = self._present
+        return present is not None and self._listener.is_deserted(present)
 
     @property
     def once(self) -> str:
@@ -290,14 +298,14 @@ class Awaited:
 
     async def leave(self) -> None:
         """Close the connection, so that its place is free; idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is None:
+        present, self._connection = self._present, None
+        if present is None:
             return
         try:
-            if self._lasts is not None and self._accepted:
-                connection = cast("TransferConnection", self._lasts.link)
+            if self._lasts is not None and (self._accepted or self._lasts.lasts):
                 await self._lasts.close()
-            await self._listener.give_back(connection)
+                present = cast("TransferConnection", self._lasts.present)
+            await self._listener.give_back(present)
         finally:
             self._connected.remove(self)
             self._makes_room = False
@@ -305,8 +313,8 @@ class Awaited:
     def accepted(self) -> None:
         """As `Arrivals.accepted`."""
         self._accepted = True
-        if self._connection is not None:
-            self._listener.keep(self._connection)
+        if (present := self._present) is not None:
+            self._listener.keep(present)
         if not self._is_one_of_several:
             self._listener.use_up()
             logger.debug("accepted: the code is used up")
@@ -325,7 +333,7 @@ class Awaited:
 
     async def aclose(self) -> None:
         """Close the connection of the peer that was accepted; the listener closes all others."""
-        if self._lasts is not None and self._accepted:
+        if self._lasts is not None and (self._accepted or self._lasts.lasts):
             await self._lasts.close()
 
     async def parted(self, error: DcsendError, *, introduced: bool, is_last: bool = False) -> None:
@@ -413,9 +421,9 @@ class Awaited:
                 f"another device with the code has taken the place of {self._address}, which has "
                 f"been silent for {silent:.0f} s"
             )
-        if self._is_deserted and self._connection is not None:
+        if self._is_deserted and (present := self._present) is not None:
             self._vanished = True
-            await self._connection.close()  # which ends the conversation without Cancel
+            await present.close()  # which ends the conversation without Cancel
             return
         raise ConnectionFailed(
             f"another device with the code has taken the place of {self._address}, because "

@@ -113,6 +113,11 @@ class LastingConnection:
         """The path in use."""
         return self.link.route
 
+    @property
+    def present(self) -> Link:
+        """The connection that the other side uses: the link, or the one on which it begins anew."""
+        return self._end.link if isinstance(self._end, BegunAnew) else self.link
+
     def is_interrupted(self) -> bool:
         """Whether the peer can't be heard at the moment, and may be again."""
         lost = self._dead is not None or self._frozen or self._silence >= SILENT
@@ -325,17 +330,18 @@ class LastingConnection:
                     receipt = await self._exchange(link)
                 self._take_over(link, receipt)
             except BegunAnew as begun:
-                self._way.replaced(link)
-                self._regain()
-                self._end = begun
-                self.notify()
-                await self.link.discard()
+                if self._end is None:
+                    self._way.replaced(link)
+                    self._regain()
+                    self._end = begun
+                    self.notify()
+                    await self.link.discard()
             except (TimeoutError, ConnectionFailed) as error:
                 logger.debug("another connection does not take over: %s", error)
             except RemoteProtocolError as error:
                 self.end(error)
             finally:
-                if self.link is not link and not isinstance(self._end, BegunAnew):
+                if self.present is not link:
                     self._unfreeze()
                     await self._way.drop(link)
             if self.link is link and self._way.dials:
