@@ -183,8 +183,8 @@ function goOn(found: Returning): void {
   isBegun = false;
   usedUp();
   display.connecting();
-  const { code: dialed, certificate } = found.accepted;
-  begin(dialWay(dialed, certificate).connect, Number.POSITIVE_INFINITY, "receiver");
+  code = found.accepted.code;
+  begin(dialWay(code, found.accepted.certificate).connect, Number.POSITIVE_INFINITY, "receiver");
 }
 
 async function goOnIfKept(key: string): Promise<void> {
@@ -273,13 +273,12 @@ function begin(
         if (world.private) await kept.look(manifest.entries, () => display.reoffer());
         // It may have ended or been replaced.
         if (own !== turn || run === null) return null;
-        const { entries } = manifest;
-        if (former?.fits(entries)) return former.accepted.decision;
+        if (former?.fits(manifest.entries)) return former.accepted.decision;
         const decision = await display.decide(manifest);
         if (own !== turn) return decision;
         if (decision === null) usedUp();
         else if (run.ticket !== null && survivesReload(decision)) {
-          returning = new Returning({ ...run.ticket, entries, decision });
+          returning = new Returning({ ...run.ticket, entries: manifest.entries, decision });
           return returning.begin();
         }
         return decision;
@@ -422,10 +421,12 @@ export function main(): void {
   });
   addEventListener("pagehide", () => {
     if (run !== null) {
-      if (returning?.isKept) {
-        run.away();
+      if (returning?.isKept && run.away())
         turn += 1; // its end is not that of the transfer
-      } else run.leave();
+      else {
+        run.leave();
+        forget();
+      }
       for (const begun = performance.now(); performance.now() - begun < LAST; );
     }
     display.leave();

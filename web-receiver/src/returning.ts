@@ -107,7 +107,7 @@ export class Returning {
   /** Note that the downloads have a file, which is not received again. */
   async saved(number: number): Promise<void> {
     (this.accepted.decision.skip as Map<number, string>).set(number, "same");
-    await this.#keep();
+    await within(KEEPING, this.#keep());
   }
 
   /** Whether an offer is the same. */

@@ -315,11 +315,11 @@ describe("a lasting connection", () => {
     listener.send("control", ANEW);
     await connection.channels.control.receive();
     expect(connection.ticket).toBe(ticket);
-    connection.away();
+    expect(connection.away()).toBe(false);
     await vi.advanceTimersByTimeAsync(0);
     expect(last(listener)).toBeUndefined(); // nothing is accepted
     connection.accepted();
-    connection.away();
+    expect(connection.away()).toBe(true);
     await vi.advanceTimersByTimeAsync(0);
     expect(last(listener)).toBe('{"type":"away"}');
   });
@@ -330,7 +330,7 @@ describe("a lasting connection", () => {
     listener.send("control", HELLO);
     await connection.channels.control.receive();
     connection.accepted();
-    connection.away();
+    expect(connection.away()).toBe(false);
     await vi.advanceTimersByTimeAsync(0);
     expect(last(listener)).toBeUndefined();
     expect(connection.ticket).toBeNull();

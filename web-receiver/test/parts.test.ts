@@ -190,6 +190,24 @@ test("changed bytes that do not come fail the file, and what precedes them stays
   expect((await privateParts.list()).map(startOf)).toEqual([INTERVAL]);
 });
 
+test("a run that ends before the first content leaves the part as it was", async () => {
+  await interrupt(2 * INTERVAL);
+  await (await open(FILM)).close();
+  expect((await privateParts.list()).map(startOf)).toEqual([2 * INTERVAL]);
+});
+
+test("a run that ends while changed bytes are awaited leaves them to the next one", async () => {
+  await interrupt(3 * INTERVAL);
+  flip(7);
+  for (const rest of [pieces(3 * INTERVAL, SIZE), []]) {
+    const sink = await open(FILM);
+    await sink.apply([...rest, end(0, CONTENT)]);
+    expect(sink.findings?.damage).toEqual([[0, { start: 0, end: INTERVAL }]]);
+    await sink.close();
+    expect((await privateParts.list()).map(startOf)).toEqual([SIZE]);
+  }
+});
+
 test("a changed source begins again, in the same part", async () => {
   await interrupt(2 * INTERVAL);
   const other = CONTENT.slice().reverse();

@@ -14,8 +14,23 @@ export const MOST_KEPT = 200_000_000;
 /** Bytes of a piece. */
 export const PIECE = 4 << 20;
 
-/** Send a request to a store; resolve to its result. */
-export async function inStore<T>(
+/** Milliseconds for a request: a browser may never answer one. */
+const ANSWERING = 10_000;
+
+/** Send a request to a store; resolve to its result, or reject if there is none in time. */
+export function inStore<T>(
+  name: "runs" | "content",
+  ask: (store: IDBObjectStore) => IDBRequest<T>,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error("no answer from IndexedDB")), ANSWERING);
+    answered(name, ask)
+      .finally(() => clearTimeout(timer))
+      .then(resolve, reject);
+  });
+}
+
+async function answered<T>(
   name: "runs" | "content",
   ask: (store: IDBObjectStore) => IDBRequest<T>,
 ): Promise<T> {

@@ -110,10 +110,7 @@ export class FileSink {
   /** See `Sink.close`. */
   async close(): Promise<readonly Export[]> {
     this.#lost ??= new DestinationLost("the destination was closed");
-    for (const { output, part } of this.#open()) {
-      await part?.keep();
-      await output.discard();
-    }
+    for (const { output } of this.#open()) await output.discard();
     return this.#place.discard();
   }
 
@@ -279,7 +276,8 @@ export class FileSink {
     if (current === null) this.#outcomes.push(outcome);
     else {
       const { intake, output, part } = current;
-      if (status === "failed") await part?.keep();
+      if (status === "failed") await part?.fail();
+      else await part?.remove();
       await output.discard();
       this.#outcomes.push({ ...outcome, size: intake.position, sha256: intake.sha256() });
     }

@@ -126,14 +126,15 @@ export class LastingConnection implements Connection {
     return this.#peerBegins ? this.#ticket : null;
   }
 
-  /** Announce that this page loses its state, and may begin anew. */
-  away(): void {
-    if (!this.#isAnew && (this.ticket === null || !this.lasts)) return;
+  /** Announce that this page loses its state, and may begin anew; return false if it may not. */
+  away(): boolean {
+    if (!this.#isAnew && (this.ticket === null || !this.lasts)) return false;
     try {
       this.link.channels.control.send(AWAY);
     } catch {
       // Interrupted: the peer waits in any case.
     }
+    return true;
   }
 
   close(): void {

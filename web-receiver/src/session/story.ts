@@ -68,9 +68,9 @@ export class Run {
     return this.#half instanceof Incoming ? (this.#connection?.ticket ?? null) : null;
   }
 
-  /** Announce that the page is loaded again, after which it can begin anew. */
-  away(): void {
-    this.#connection?.away();
+  /** Announce that the page is loaded again; return whether it can begin anew after that. */
+  away(): boolean {
+    return this.#connection?.away() ?? true;
   }
 
   /** Run to the end; emit exactly one `Finished`, in any case. */

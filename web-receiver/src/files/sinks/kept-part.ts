@@ -8,15 +8,22 @@ import type { OpenPart } from "../parts.ts";
 /** Open the part of the file `number` of the transfer `run`. */
 export async function openKeptPart(run: string, number: number): Promise<OpenPart> {
   const all = behind(run, number);
-  const kept: Blob[] = await inStore("content", (store) => store.getAll(all));
-  // Firefox 153 downloads no Blob whose parts are deleted from IndexedDB.
   const pieces: Blob[] = [];
-  for (const piece of kept) pieces.push(new Blob([await piece.arrayBuffer()]));
-  let journal = String((await inStore("content", (store) => store.get([run, number]))) ?? "");
+  let journal = "";
+  let isKept = true;
+  try {
+    const kept: Blob[] = await inStore("content", (store) => store.getAll(all));
+    // Firefox 153 downloads no Blob whose parts are deleted from IndexedDB.
+    for (const piece of kept) pieces.push(new Blob([await piece.arrayBuffer()]));
+    journal = String((await inStore("content", (store) => store.get([run, number]))) ?? "");
+  } catch {
+    // What was there is missing, as if it was changed: it is received again.
+    pieces.length = 0;
+    isKept = false;
+  }
   /** The bytes behind the pieces. */
   const tail = new Uint8Array(PIECE);
   let used = 0;
-  let isKept = true;
   const keep = <T>(ask: (store: IDBObjectStore) => IDBRequest<T>) => {
     if (!isKept) return;
     inStore("content", ask).catch(() => {

@@ -16,7 +16,7 @@ export interface Output {
   skip(length: number): Promise<void>;
   /** Put the complete file in place. */
   finish(): Promise<void>;
-  /** Remove what was written. Never rejects; may be called during another call. */
+  /** Remove what was written, unless it stays as a part. Never rejects; may be called during another call. */
   discard(): Promise<void>;
 }
 

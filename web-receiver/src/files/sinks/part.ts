@@ -185,34 +185,43 @@ export class PartTarget implements Target {
     this.#state = "finished";
   }
 
-  /** End it; it stays as a part, without what was changed on the disk. Never rejects. */
-  async keep(): Promise<void> {
-    if (this.#state !== "open") return;
+  /** End it, since it failed; it stays as a part, without what was changed on the disk. Never rejects. */
+  async fail(): Promise<void> {
     const changed = this.#check?.changed ?? null;
-    const point = this.#points.findLast(({ offset }) => offset <= (changed?.start ?? 0));
-    if (this.#position === 0 || (changed !== null && point === undefined)) {
-      await this.discard();
-      return;
-    }
+    if (changed === null) return this.discard();
+    const point = this.#points.findLast(({ offset }) => offset <= changed.start);
+    if (point === undefined) return this.remove();
+    await this.#keep(async () => {
+      await this.#part.truncate(point.offset);
+      await this.#part.note(point.end, "");
+    });
+  }
+
+  /** End it; it stays as a part if it has content. A later transfer detects what was changed. */
+  async discard(): Promise<void> {
+    if (this.#position === 0) return this.remove();
+    await this.#keep(async () => {
+      if (this.#position > this.#line && this.#counted === this.#position) await this.#point();
+    });
+  }
+
+  /** End and delete it, since its content is not the sender's. Never rejects. */
+  async remove(): Promise<void> {
+    if (this.#state !== "open") return;
+    this.#state = "gone";
+    await this.#part.remove();
+  }
+
+  async #keep(prepare: () => Promise<void>): Promise<void> {
+    if (this.#state !== "open") return;
     this.#state = "gone";
     try {
-      if (changed !== null && point !== undefined) {
-        await this.#part.truncate(point.offset);
-        await this.#part.note(point.end, "");
-      } else if (this.#position > this.#line && this.#counted === this.#position) {
-        await this.#point();
-      }
+      await prepare();
       await this.#part.flush();
     } catch {
       // Lines of the journal are compared with the content.
     }
     await this.#part.close();
-  }
-
-  async discard(): Promise<void> {
-    if (this.#state !== "open") return;
-    this.#state = "gone";
-    await this.#part.remove();
   }
 
   async exports(): Promise<readonly Export[]> {
