@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -212,6 +213,8 @@ def test_each_sender_has_a_folder_and_continues_in_it(stage: Stage, tmp_path: Pa
     stop(lost)
     assert lost.end().status == 130
     senders(inbox, 2)
+    with (out / "den" / "new" / "film.mkv.dcsend-part").open("rb") as part:
+        fcntl.flock(part, fcntl.LOCK_EX)  # a slow disk takes a moment to close it
     assert stage.send(film, "--to", inbox.code, "--as", "den").end().status == 0
     assert stage.send(tmp_path / "note", "--to", inbox.code, "--as", "..").end().status == 0
     senders(inbox, 4)
