@@ -21,6 +21,7 @@ from tests.programs.test_short_codes import short_code, wrong
 from tests.support.mailbox_server import StockServer
 from tests.support.peers import LOCAL, Relay
 from tests.support.processes import Program, Stage, digest, tree
+from tests.support.resuming import held
 
 DAY = 86400
 
@@ -202,10 +203,8 @@ def test_each_sender_has_a_folder_and_continues_in_it(stage: Stage, tmp_path: Pa
         for _ in range(40):
             file.write(os.urandom(1_000_000))
     out = tmp_path / "in"
-    inbox = stage.receive(
-        *("", out, "--keep", "--into", "{peer}/new", "--min-free", "1M", "--limit-rate", "20M")
-    )
-    lost = stage.send(film, "--to", inbox.code, "--as", "den")
+    inbox = stage.receive("", out, "--keep", "--into", "{peer}/new", "--min-free", "1M")
+    lost = stage.send(film, "--to", inbox.code, "--as", "den", before=held(25_000_000))
     lost.until(lambda one: one["event"] == "progress" and one["bytes"] > 20_000_000, "half of it")
     # Another one with the same name, at the same time.
     (tmp_path / "note").write_text("hello")
