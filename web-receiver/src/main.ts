@@ -188,6 +188,7 @@ function goOn(found: Returning): void {
 }
 
 async function goOnIfKept(key: string): Promise<void> {
+  display.connecting();
   const found = await Returning.find(key);
   if (run !== null) return;
   if (found === null) open(USED);
@@ -269,7 +270,6 @@ function begin(
     questions: {
       async decide(manifest) {
         world = await probing;
-        // Where it is not usable, its methods may never end.
         if (world.private) await kept.look(manifest.entries, () => display.reoffer());
         // It may have ended or been replaced.
         if (own !== turn || run === null) return null;

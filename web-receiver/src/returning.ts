@@ -14,6 +14,8 @@ const EXPIRES = 600_000;
 const KEEPING = 1;
 /** Milliseconds between two notes that there is progress. */
 const OFTEN = 60_000;
+/** Milliseconds for another page to answer that it has a transfer. */
+const OTHERS = 300;
 /** Beginning of a key, which is in the storage of the tab in place of the code. */
 const KEY = "again ";
 
@@ -38,12 +40,40 @@ export function survivesReload({ destination }: Decision): boolean {
   return ["memory", "private"].includes(destination.type);
 }
 
+/** Question and answer on the channel of a key: a tab that is duplicated has the key of the other. */
+const WHO = "who";
+const MINE = "mine";
+
+/** Open the channel of a key; null where the browser has none. */
+function channelOf(key: string): BroadcastChannel | null {
+  try {
+    return new BroadcastChannel(key);
+  } catch {
+    return null;
+  }
+}
+
+/** Return whether another page has the transfer of a key. */
+async function isTaken(key: string): Promise<boolean> {
+  const channel = channelOf(key);
+  if (channel === null) return false;
+  const taken = await new Promise<boolean>((resolve) => {
+    setTimeout(() => resolve(false), OTHERS);
+    channel.onmessage = ({ data }) => data === MINE && resolve(true);
+    channel.postMessage(WHO);
+  });
+  channel.close();
+  return taken;
+}
+
 /** A transfer that is kept for a reload. */
 export class Returning {
   readonly key: string;
   readonly accepted: Accepted;
   /** Whether it is kept; false where the browser keeps nothing. */
   isKept: boolean;
+  /** Answers to other pages that this one has the transfer. */
+  readonly #channel: BroadcastChannel | null;
   #isOver = false;
   #noted = 0;
 
@@ -51,16 +81,22 @@ export class Returning {
   constructor(accepted: Accepted, key = "") {
     this.isKept = key !== "";
     this.key = key || `${KEY}${Date.now()} ${Math.random()}`;
+    const channel = channelOf(this.key);
+    if (channel !== null) {
+      channel.onmessage = ({ data }) => data === WHO && channel.postMessage(MINE);
+    }
+    this.#channel = channel;
     const { destination: chosen, skip } = accepted.decision;
     const keeps = chosen.type === "memory" && keepsContent(chosen.zipped, accepted.entries, skip);
     const destination = keeps ? { ...chosen, run: this.key } : chosen;
     this.accepted = { ...accepted, decision: { destination, skip: new Map(skip) } };
   }
 
-  /** Return the transfer of a key; null if there is none. */
+  /** Return the transfer of a key; null if there is none, or if another page has it. */
   static async find(key: string): Promise<Returning | null> {
     const kept: Kept | undefined = await inStore("runs", (runs) => runs.get(key)).catch(() => {});
-    return kept === undefined || kept.until < Date.now() ? null : new Returning(kept, key);
+    if (kept === undefined || kept.until < Date.now() || (await isTaken(key))) return null;
+    return new Returning(kept, key);
   }
 
   /** Delete what is of no use any more; never rejects. */
@@ -118,6 +154,7 @@ export class Returning {
   /** Keep it no longer. */
   forget(): void {
     this.#isOver = true;
+    this.#channel?.close();
     inStore("runs", (runs) => runs.delete(this.key)).catch(() => undefined);
     inStore("content", (content) => content.delete(behind(this.key))).catch(() => undefined);
   }

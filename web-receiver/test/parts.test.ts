@@ -6,7 +6,7 @@ import type { Entry } from "../src/entry.ts";
 import type { Sink } from "../src/files/contract.ts";
 import { openSink } from "../src/files/disk.ts";
 import { INTERVAL } from "../src/files/journal.ts";
-import { cleanPrivate, lockName, privateParts } from "../src/files/leftovers.ts";
+import { cleanPrivate, KeptParts, lockName, privateParts } from "../src/files/leftovers.ts";
 import { matching, startOf } from "../src/files/parts.ts";
 import { end, file, hole, whole, write } from "./entries.ts";
 import { FakeFile, FakeFolder, FakeLocks } from "./handles.ts";
@@ -282,6 +282,23 @@ test("a part that another tab writes is busy: it is not continued and not delete
   expect(sink.have).toEqual(new Map());
   await sink.close();
   expect((await privateParts.list()).map(({ id }) => id)).toEqual([part?.id]);
+});
+
+test("an offer does not wait for a list of parts that does not come, and shows it later", async () => {
+  vi.useFakeTimers();
+  let arrive: (parts: []) => void = () => {};
+  const list = () => new Promise<[]>((resolve) => (arrive = resolve));
+  let shown = 0;
+  const looking = new KeptParts({ list, remove: async () => {} }).look([FILM], () => {
+    shown += 1;
+    return true;
+  });
+  await vi.advanceTimersByTimeAsync(5000);
+  await looking;
+  arrive([]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(shown).toBe(1);
+  vi.useRealTimers();
 });
 
 test("a part is deleted with its folder", async () => {

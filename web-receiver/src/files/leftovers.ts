@@ -17,6 +17,9 @@ const COPYING = 600_000;
 /** Milliseconds between two looks at a part that another tab writes. */
 const LOOKING = 500;
 
+/** Milliseconds for which an offer waits for the list of parts: the browser may never return it. */
+const SOON = 5000;
+
 /** Ends the locks that this page holds, by name. */
 const held = new Map<string, () => void>();
 
@@ -81,9 +84,16 @@ export class KeptParts {
 
   /**
    * Look at all for an offer; again while another tab writes one of the offer, which may be closed,
-   * and `isOffered`.
+   * and `isOffered`, which also shows what is found late.
    */
   async look(entries: readonly Entry[], isOffered: () => boolean): Promise<void> {
+    let isLate = false;
+    const looking = this.#look(entries, isOffered).then(() => isLate && isOffered());
+    await Promise.race([looking, new Promise((resolve) => setTimeout(resolve, SOON))]);
+    isLate = true;
+  }
+
+  async #look(entries: readonly Entry[], isOffered: () => boolean): Promise<void> {
     this.#parts = await this.#store.list();
     const all = new Set(entries.keys());
     if (!this.of(entries, all).some(({ busy }) => busy)) return;
