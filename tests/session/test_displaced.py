@@ -82,6 +82,12 @@ class Lasting:
     """A connection that goes on when it is lost."""
 
     link: Any
+    lasts = True
+
+    @property
+    def present(self) -> Any:  # noqa: ANN401 - as the link
+        """The link."""
+        return self.link
 
     def accepted(self) -> None:
         """Do nothing."""
