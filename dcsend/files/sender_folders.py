@@ -1,6 +1,7 @@
 """A folder for each sender of a receiver that stays: `--into '{date}/{peer}'`.
 
-What a sender chooses is one component of the path, which `safe_path` and `ForbiddenPlaces` judge.
+The values that a sender chooses stay within one component of the path. `safe_path` and
+`ForbiddenPlaces` refuse unsafe ones.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dcsend.content import End, Hole, Repair, Restart
-from dcsend.entry import Entry, Existing
+from dcsend.entry import Entry
 from dcsend.errors import DestinationError
 from dcsend.files.journal import INTERVAL
 from dcsend.files.sink import Damage
@@ -165,17 +165,6 @@ def test_part_that_another_run_is_writing_fails_the_file_and_stays(
         (outcome,) = sink.apply(pieces(content, 2 * INTERVAL, 2 * INTERVAL + MIB))
     assert "another dcsend is receiving film.mkv here" in str(outcome.error)
     assert tree(tmp_path / "out") == before
-
-
-def test_part_that_another_transfer_is_writing_is_not_continued_where_both_files_are_kept(
-    make_sink: MakeSink, tmp_path: Path, content: bytes
-) -> None:
-    interrupted(make_sink, tmp_path, content, 2 * INTERVAL)
-    with (tmp_path / PART).open("rb") as owner:
-        fcntl.flock(owner, fcntl.LOCK_EX)
-        assert not make_sink(Existing.RENAME).plan([ENTRY]).have
-        assert make_sink(Existing.REFUSE).plan([ENTRY]).have
-    assert make_sink(Existing.RENAME).plan([ENTRY]).have
 
 
 @pytest.mark.parametrize("change", ["removed", "replaced", "shortened", "linked"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dcsend.entry import Existing
 from dcsend.files.journal import INTERVAL
 from tests.support.part_runs import (
     ENTRY,
@@ -114,3 +115,14 @@ def test_part_that_can_not_be_examined_leaves_no_descriptor(
         outcomes = sink.apply(pieces(content, 0, MIB), more=True)
     assert statuses([*outcomes, *sink.finish(), *sink.close()]) == ["failed"]
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_part_that_another_transfer_is_writing_is_not_continued_where_both_files_are_kept(
+    make_sink: MakeSink, tmp_path: Path, content: bytes
+) -> None:
+    interrupted(make_sink, tmp_path, content, 2 * INTERVAL)
+    with (tmp_path / PART).open("rb") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        assert not make_sink(Existing.RENAME).plan([ENTRY]).have
+        assert make_sink(Existing.REFUSE).plan([ENTRY]).have
+    assert make_sink(Existing.RENAME).plan([ENTRY]).have

@@ -53,13 +53,19 @@ def file(tmp_path: Path) -> Path:
 SLOW = ("--limit-rate", "4M")
 
 
-async def test_page_that_is_loaded_again_receives_without_a_question(
-    page: Page, stage: Stage, file: Path
-) -> None:
+async def begun(page: Page, stage: Stage, file: Path) -> Program:
+    """Let a page receive a file from a slow sender, until content arrives."""
     sender = stage.send(file, *SLOW, *here())
     await page.open(link_of(sender))
     await page.accept()
     await asyncio.to_thread(moving, sender)
+    return sender
+
+
+async def test_page_that_is_loaded_again_receives_without_a_question(
+    page: Page, stage: Stage, file: Path
+) -> None:
+    sender = await begun(page, stage, file)
     assert await page.tab.call(_KEPT) > 0
     await page.tab.reload()
     await page.until("done")
@@ -110,10 +116,7 @@ async def test_offer_states_what_a_reload_costs(page: Page, stage: Stage, tmp_pa
 
 
 async def test_page_can_be_loaded_again_several_times(page: Page, stage: Stage, file: Path) -> None:
-    sender = stage.send(file, *SLOW, *here())
-    await page.open(link_of(sender))
-    await page.accept()
-    await asyncio.to_thread(moving, sender)
+    sender = await begun(page, stage, file)
     for _ in range(3):  # the later ones at once, before the page is connected
         await page.tab.reload()
     await page.until("done")
@@ -145,10 +148,7 @@ async def test_files_that_the_downloads_have_are_not_received_again(
 async def test_certificate_that_is_kept_has_a_key_that_no_script_can_read(
     page: Page, stage: Stage, file: Path
 ) -> None:
-    sender = stage.send(file, *SLOW, *here())
-    await page.open(link_of(sender))
-    await page.accept()
-    await asyncio.to_thread(moving, sender)
+    await begun(page, stage, file)
     kind, names = await page.tab.call(_CERTIFICATE)
     assert kind == "RTCCertificate"
     assert set(names) <= {"constructor", "expires", "getFingerprints"}
