@@ -11,9 +11,12 @@ lock() {
     file=$1
     shift
     echo "# Written by \`make lock\` from pyproject.toml; do not edit." > "$new"
-    # No header, no index: neither this machine nor its mirror belongs into the file.
+    # No header, no index: neither this machine nor its mirror belongs into the file. With extras:
+    # pip 23.2 refuses `autobahn==1` as the locked version of `autobahn[twisted]` if it is not the
+    # newest one.
     .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-        --no-header --no-annotate --no-emit-index-url --no-emit-find-links "$@" >> "$new"
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-strip-extras \
+        "$@" >> "$new"
     cat "$new" > "$file"
 }
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import ipaddress
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from dcsend.ice.stun import MappedAddresses, binding_indication
 from dcsend.net.address import Address
@@ -193,73 +193,98 @@ async def stay_closed(
         is_over: whether to return without a result.
     """
     now = asyncio.get_running_loop().time
-    async with _probes(theirs) as probes:
+    with _probes(theirs) as probes:
         await asyncio.sleep(_AGAIN)
         while not (is_over() or (probes and all(one.closed_for >= seconds for one in probes))):
             for probe in probes:
                 probe.send_if_due(now(), seconds)
             await asyncio.sleep(_AGAIN)
+            for probe in probes:
+                probe.read()
 
 
 async def _closed_ports(theirs: Iterable[RemoteAddress], seconds: float) -> set[str]:
     """Return the hosts that respond in time with an ICMP message: port unreachable."""
     now = asyncio.get_running_loop().time
-    async with _probes(theirs) as probes:
+    with _probes(theirs) as probes:
         for probe in probes:
             probe.send_if_due(now(), seconds)
         if probes:
             await asyncio.sleep(seconds)
+        for probe in probes:
+            probe.read()
         return {probe.host for probe in probes if probe.first is not None}
 
 
-@contextlib.asynccontextmanager
-async def _probes(theirs: Iterable[RemoteAddress]) -> AsyncIterator[list[_Probe]]:
+@contextlib.contextmanager
+def _probes(theirs: Iterable[RemoteAddress]) -> Iterator[list[_Probe]]:
     """Open a connected socket for each address that can be probed."""
-    loop = asyncio.get_running_loop()
-    transports = []
-    probes: list[_Probe] = []
-    try:
+    with contextlib.ExitStack() as stack:
+        probes: list[_Probe] = []
         for place in theirs:
             if place.relayed or place.host.endswith(".local"):
                 continue
             with contextlib.suppress(OSError):  # there is no route
-                transport, probe = await loop.create_datagram_endpoint(
-                    functools.partial(_Probe, place.host), remote_addr=(place.host, place.port)
-                )
-                transports.append(transport)
-                probes.append(probe)
+                probes.append(stack.enter_context(contextlib.closing(_Probe(place))))
         yield probes
-    finally:
-        for transport in transports:
-            transport.close()
 
 
-class _Probe(asyncio.DatagramProtocol):
-    """The protocol of a connected socket; the system reports ICMP messages to no others."""
+class _Probe:
+    """A connected UDP socket; the system reports ICMP messages to no others.
 
-    def __init__(self, host: str) -> None:
-        self.host = host
+    The socket is read by its user at intervals, not by the event loop: a task that is cancelled
+    while `create_datagram_endpoint` of uvloop 0.23 runs leaves a transport that nothing closes.
+    """
+
+    def __init__(self, place: RemoteAddress) -> None:
+        """Connect a socket to *place*, which sends nothing.
+
+        Raises:
+            OSError: there is no route, or the host is not an IP address.
+        """
+        self.host = place.host
         self.first: float | None = None
         "When the first request was sent that an ICMP message has answered."
         self.closed_for = 0.0
         "Seconds from then until the last one was sent."
         self._sent = 0.0
-        self._transport: asyncio.DatagramTransport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast(asyncio.DatagramTransport, transport)
+        version, _, _, _, address = socket.getaddrinfo(
+            place.host, place.port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+        )[0]
+        self._socket = socket.socket(version, socket.SOCK_DGRAM)
+        try:
+            self._socket.setblocking(False)
+            self._socket.connect(address)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def send_if_due(self, now: float, seconds: float) -> None:
         """Send a request that has no effect, or the last one *seconds* after the first answer."""
         is_due = self.first is None or now - self.first >= seconds
         if is_due and self.closed_for < seconds:
-            self._sent = now
             # Without effect on a STUN agent (RFC 8489, 6.3.2).
-            self._transport.sendto(binding_indication(secrets.token_bytes(12)))
+            request = binding_indication(secrets.token_bytes(12))
+            if self._succeeds(lambda: self._socket.send(request)):
+                self._sent = now
 
-    def error_received(self, exc: Exception) -> None:
-        """Note that the port is closed."""
-        if isinstance(exc, ConnectionRefusedError | ConnectionResetError):  # POSIX; Windows
+    def read(self) -> None:
+        """Note whether an ICMP message has arrived: port unreachable."""
+        self._succeeds(lambda: self._socket.recv(1))
+
+    def _succeeds(self, call: Callable[[], object]) -> bool:
+        """Call the system, which reports an ICMP message that has arrived as an error of it."""
+        try:
+            call()
+        except (ConnectionRefusedError, ConnectionResetError):  # POSIX; Windows
             self.first = self._sent if self.first is None else self.first
             self.closed_for = self._sent - self.first
+        except OSError:
+            pass  # nothing has arrived, or another ICMP message
+        else:
+            return True
+        return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()

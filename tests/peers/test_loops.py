@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import sys
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 import dcsend
-from tests.support.peers import published, transfer
+from dcsend.peers.diagnosis import stay_closed
+from dcsend.peers.situations import RemoteAddress
+from tests.support.peers import published, transfer, until
 
 UVLOOP: Final = True
 
@@ -21,6 +25,20 @@ async def test_both_directions_of_a_connection() -> None:
         dialer, listener = await here.pair()
         # 10 MB each way.
         await asyncio.gather(transfer(dialer, listener, 160), transfer(listener, dialer, 160))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the open files in /proc")
+async def test_probes_that_are_cancelled_while_they_begin_leave_no_socket() -> None:
+    def opened() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = opened()
+    probing = asyncio.create_task(stay_closed([RemoteAddress("127.0.0.1", 9)], 1.0, bool))
+    await until(lambda: opened() > before)
+    probing.cancel()
+    await asyncio.wait({probing})
+    await asyncio.sleep(0)
+    assert opened() == before
 
 
 @pytest.mark.full
