@@ -53,7 +53,7 @@ def locked(name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", LOCKS)
 def test_every_locked_package_has_one_version_and_digests(name: str) -> None:
     for line in locked(name).values():
-        assert re.match(r"[\w.-]+==[\w.]+ ", line), line
+        assert re.match(r"[\w.-]+(\[[\w,-]+\])?==[\w.]+ ", line), line
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", line), line
 
 

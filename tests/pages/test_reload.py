@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -51,15 +52,21 @@ def file(tmp_path: Path) -> Path:
 
 
 SLOW = ("--limit-rate", "4M")
+"Until `let_go`."
 
 
 async def begun(page: Page, stage: Stage, file: Path) -> Program:
     """Let a page receive a file from a slow sender, until content arrives."""
-    sender = stage.send(file, *SLOW, *here())
+    sender = stage.send(file, *SLOW, *here(), stdin=subprocess.PIPE)
     await page.open(link_of(sender))
     await page.accept()
     await asyncio.to_thread(moving, sender)
     return sender
+
+
+def let_go(sender: Program) -> None:
+    """Remove the limit of the rate: what is left has to arrive only."""
+    sender.write(b'{"limit": null}\n')
 
 
 async def test_page_that_is_loaded_again_receives_without_a_question(
@@ -68,6 +75,7 @@ async def test_page_that_is_loaded_again_receives_without_a_question(
     sender = await begun(page, stage, file)
     assert await page.tab.call(_KEPT) > 0
     await page.tab.reload()
+    let_go(sender)
     await page.until("done")
     assert digest((await page.saved()).path) == digest(file)
     ended = sender.end()
@@ -78,7 +86,7 @@ async def test_page_that_is_loaded_again_receives_without_a_question(
 
 async def received(page: Page, stage: Stage, file: Path, at_least: int) -> Program:
     """Receive until so many bytes have arrived."""
-    sender = stage.send(file, "--limit-rate", "12M", *here())
+    sender = stage.send(file, "--limit-rate", "12M", *here(), stdin=subprocess.PIPE)
     await page.open(link_of(sender))
     await page.accept()
     await asyncio.to_thread(
@@ -96,6 +104,7 @@ async def test_large_file_goes_on_where_its_content_was_kept(
     file = random_file(tmp_path / "film", 60_000_000)
     sender = await received(page, stage, file, 45_000_000)
     await page.tab.reload()
+    let_go(sender)
     await page.until("done")
     assert digest((await page.saved()).path) == digest(file)
     ended = sender.end()
@@ -119,6 +128,7 @@ async def test_page_can_be_loaded_again_several_times(page: Page, stage: Stage, 
     sender = await begun(page, stage, file)
     for _ in range(3):  # the later ones at once, before the page is connected
         await page.tab.reload()
+    let_go(sender)
     await page.until("done")
     assert digest((await page.saved()).path) == digest(file)
     assert sender.end().status == 0
@@ -128,12 +138,13 @@ async def test_files_that_the_downloads_have_are_not_received_again(
     page: Page, stage: Stage, tmp_path: Path, file: Path
 ) -> None:
     photo = random_file(tmp_path / "a-photo", 100_000)
-    sender = stage.send(photo, file, *SLOW, *here())
+    sender = stage.send(photo, file, *SLOW, *here(), stdin=subprocess.PIPE)
     await page.open(link_of(sender))
     await page.accept()
     await asyncio.to_thread(sender.event, "file", path="a-photo", ok=True)
     saved = [await page.saved()]
     await page.tab.reload()
+    let_go(sender)
     await page.until("done")
     saved.append(await page.saved())
     assert [digest(one.path) for one in saved] == [digest(photo), digest(file)]
