@@ -65,7 +65,7 @@ simulate: venv ## two sides with simulated clock, network and disk, 100 000 seed
 lab: page tools ## try every way of connecting in 38 networks; write docs/networks.md; 2 hours, continues
 	$(if $(PART),,$(PY) -m pytest -q tests/lab/every_reason.py)
 	$(if $(PART),,$(PY) -m pytest -q tests/lab/every_limit.py)
-	$(if $(PART),,DCSEND_TESTS_WRONG_CODES=10000 $(PY) -m pytest -q tests/session/test_many_wrong_codes.py)
+	$(if $(PART),,DCSEND_TESTS_ALL=1 $(PY) -m pytest -q tests/rendezvous tests/session/test_many_wrong_codes.py)
 	$(PY) -m tests.lab.measure $(PART)
 
 bench: page tools ## measure everything; write docs/performance.md; 3 hours, see bench/

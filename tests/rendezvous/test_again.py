@@ -17,6 +17,7 @@ from dcsend.rendezvous import items as contents
 from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner, tag_of
 from dcsend.rendezvous.items import End, Item
 from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate, feed
+from tests.support.amount import amount
 
 VECTORS: Final[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "shortcode-again.json").read_text()
@@ -235,7 +236,7 @@ def check(ends: list[Party]) -> None:
 
 
 @pytest.mark.full
-@settings(max_examples=3000)
+@settings(max_examples=amount(500, 3000))
 @given(moves=MOVES)
 @example(moves=COURSE)
 def test_hostile_server_achieves_nothing_but_failure(

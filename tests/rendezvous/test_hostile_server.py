@@ -21,6 +21,7 @@ from dcsend.errors import DcsendError, LocalProtocolError
 from dcsend.rendezvous.handshake import Allocator, Joiner
 from dcsend.rendezvous.items import Item
 from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate
+from tests.support.amount import amount
 
 WORDS = "walrus-umbrella"
 GUESS = "walrus-umpire"
@@ -221,7 +222,7 @@ def test_hostile_server_achieves_nothing_but_failure(
 
 
 @pytest.mark.full
-@settings(max_examples=3000)
+@settings(max_examples=amount(500, 3000))
 @given(moves=MOVES, second=st.sampled_from([WORDS, GUESS]))
 def test_hostile_server_achieves_nothing_in_many_attempts(
     moves: list[tuple[object, ...]], second: str

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -25,12 +24,13 @@ from dcsend.session.joining import join, joined
 from dcsend.session.short_codes import ShortCodes, first_code
 from dcsend.settings import Settings
 from dcsend.signaling.shortcode import ShortCode, read
+from tests.support.amount import amount
 from tests.support.inner_server import InnerServer
 from tests.support.peers import LOCAL, published
 
 pytestmark = [pytest.mark.full, pytest.mark.usefixtures("nothing_raised")]
 
-COUNT: Final = int(os.environ.get("DCSEND_TESTS_WRONG_CODES", "500"))
+COUNT: Final = amount(500, 10_000)
 WORDS: Final = 5
 "So that two of 10 000 codes have the same words in one of 70 million runs."
 SETTINGS: Final = Settings(
