@@ -64,20 +64,6 @@ def saved_whole(folder: Path, film: Path) -> bool:
     return any(path.stat().st_size == film.stat().st_size for path in folder.iterdir())
 
 
-async def test_page_that_sends_is_loaded_again_in_the_middle(
-    page: Page, stage: Stage, tmp_path: Path, film: Path
-) -> None:
-    """The program ends soon; the page reports that its code is used up."""
-    output = tmp_path / "output"
-    program = await sending(page, stage, film, output)
-    await page.tab.reload()
-    watch = Stopwatch()
-    await page.until("paste")
-    assert "has been used" in await page.text()
-    await assert_broken_off(program, watch)
-    assert not saved_whole(output, film)
-
-
 @pytest.mark.parametrize("direction", ["receiving", "sending"])
 async def test_tab_is_closed_in_the_middle(
     page: Page, stage: Stage, tmp_path: Path, film: Path, direction: str

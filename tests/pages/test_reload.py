@@ -1,4 +1,4 @@
-"""A page at http in the network that is loaded again while it receives: the transfer goes on."""
+"""A page at http that is loaded again: what it receives goes on, and what it sends ends."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pages.test_endings import moving
+from tests.support.load import Stopwatch
 from tests.support.page import Page, here, link_of, random_file
 from tests.support.processes import Program, Stage, digest
 
@@ -163,3 +164,39 @@ async def test_certificate_that_is_kept_has_a_key_that_no_script_can_read(
     kind, names = await page.tab.call(_CERTIFICATE)
     assert kind == "RTCCertificate"
     assert set(names) <= {"constructor", "expires", "getFingerprints"}
+
+
+async def test_page_that_sends_ends_and_the_same_file_is_continued(
+    page: Page, stage: Stage, tmp_path: Path, file: Path
+) -> None:
+    output = tmp_path / "output"
+    receiver = stage.receive("", output, "--limit-rate", "12M", *here())
+    await page.open(link_of(receiver))
+    await page.choose(file)
+    await page.listed()
+    assert "If this page is loaded again, the transfer ends." in await page.text("#about-saving")
+    await page.tab.click("#send")
+    await asyncio.to_thread(
+        receiver.until,
+        lambda event: event["event"] == "progress" and event["bytes"] >= 10_000_000,
+        "progress",
+    )
+    await page.tab.reload()
+    watch = Stopwatch()
+    await page.until("paste")
+    assert "choose the same files again" in await page.text("#about")
+    ended = await asyncio.to_thread(receiver.end)
+    watch.assert_within(10)
+    assert ended.status == 7
+    assert ended.fatal["message"] == "the other side's page was closed or loaded again"
+    assert "to continue, run this: dcsend receive" in ended.fatal["hint"]
+    receiver = stage.receive("", output, *here())
+    await page.dial(link_of(receiver))
+    await page.choose(file)
+    await page.tab.click("#send")
+    await page.until("done")
+    ended = receiver.end()
+    assert ended.status == 0
+    assert digest(output / "file") == digest(file)
+    assert ended.done["bytes"] <= 20_000_000 - 8 * 2**20
+    assert await page.tab.evaluate("sessionStorage.getItem('dcsend')") == "used"

@@ -1,5 +1,6 @@
 /**
- * Texts about parts of earlier transfers: what is there, what an interruption costs, what is left.
+ * Texts about parts of earlier transfers: what is there, what an interruption or a reload costs, what
+ * is left.
  *
  * Imports types, strings and pure helpers.
  */
@@ -17,6 +18,17 @@ export const left = {
   removeNamed: (name: string) => `Delete ${name}`,
   removeAll: "Delete all",
 } as const;
+
+/** Texts after a reload by which a transfer has ended, or behind one. */
+export const reloaded = {
+  used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
+  unsent:
+    "This page was loaded again and has no access to the chosen files any more, so the transfer has ended. To continue, run the command that the terminal there shows, use its code here, and choose the same files again. What has arrived there is not sent again.",
+} as const;
+
+/** What a reload costs a page that sends. */
+export const ends =
+  "If this page is loaded again, the transfer ends. To continue it, choose the same files again.";
 
 const MINUTE = 60_000;
 

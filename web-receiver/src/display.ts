@@ -118,14 +118,13 @@ export class Display implements Questions {
     on("chat-form", "submit", () => this.#sendLine());
   }
 
-  /** Ask for a code, and show why: the last one is wrong, or has been used. */
-  paste(why: wording.Problem | "used" | null = null): void {
+  /** Ask for a code, and show what is wrong with the last one, or what has become of it. */
+  paste(problem: wording.Problem | null = null, about: string = strings.aboutPaste): void {
     this.#forget();
-    this.#enter("paste", strings.paste, why === "used" ? strings.used : strings.aboutPaste);
-    const isWrong = why !== null && why !== "used";
-    part("code").setAttribute("aria-invalid", String(isWrong));
-    if (isWrong) {
-      showProblem(why, true);
+    this.#enter("paste", strings.paste, about);
+    part("code").setAttribute("aria-invalid", String(problem !== null));
+    if (problem !== null) {
+      showProblem(problem, true);
       part("code").focus();
     } else this.#showing.clear();
   }

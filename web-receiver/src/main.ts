@@ -6,6 +6,7 @@
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
 import { complete, described, dialWay, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
+import { reloaded } from "./continuing.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { startDownload } from "./display/downloads.ts";
 import { Display } from "./display.ts";
@@ -30,9 +31,9 @@ import { iceServers } from "./session/ice_settings.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
 import { Run } from "./session/story.ts";
-import { isInSight, onSight } from "./sight.ts";
+import { InSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
-import { store, stored, takeFragment, USED } from "./stored.ts";
+import { MARKS, store, stored, takeFragment, UNSENT, USED } from "./stored.ts";
 import { endings } from "./strings.ts";
 import { explain, NOWHERE } from "./wording.ts";
 
@@ -50,6 +51,8 @@ const kept = new KeptParts(privateParts);
 let code = "";
 /** Whether the offer was accepted or declined on either side, after which the code is invalid. */
 let isUsed = false;
+/** What a reload shows in place of a used code. */
+let mark: typeof USED | typeof UNSENT = USED;
 /** Whether the one guess of a short code was made, after which it never works again. */
 let isGuessed = false;
 /** Whether a short code is shown, or made. */
@@ -67,8 +70,8 @@ let offering: Offering | null = null;
 let turn = 0;
 /** In a frame, the embedding site could choose the code and trick the user into clicking. */
 const isFramed = "top" in globalThis && window.top !== window;
-/** Dials when the page becomes visible; see `connectInSight`. */
-let whenInSight: (() => void) | null = null;
+/** Dials when the page becomes visible. */
+const inSight = new InSight();
 const wakeLock = new WakeLock();
 const wallClock = () => Date.now() / 1000;
 const sleep = new Sleep(wallClock);
@@ -209,12 +212,7 @@ function connectInSight(text: string): void {
 }
 
 function whenVisible(dial: () => void): void {
-  if (isInSight()) {
-    dial();
-    return;
-  }
-  display.connecting(false);
-  whenInSight = dial;
+  if (!inSight.call(dial)) display.connecting(false);
 }
 
 /** Create the offer, the first of two codes, and show it. */
@@ -311,6 +309,7 @@ function follow(event: Event): void {
   // If an accepted offer could not be saved, the other side waits again.
   if (event.type === "failed" && event.error.kind === "destination" && !isBegun) unused();
   if (event.type === "connected" || event.type === "failed") isShowing = false;
+  if (event.type === "connected") mark = MARKS[event.role];
   // The other side has ended its run.
   if (event.type === "failed" && ENDED_THERE.includes(event.error.kind)) usedUp();
   // Also during a question: a phone that locks itself loses the connection.
@@ -323,7 +322,10 @@ function follow(event: Event): void {
 
 function conclude(event: Finished): void {
   run = null;
-  if (event.ok) forget();
+  if (event.ok) {
+    mark = USED;
+    forget();
+  }
   wakeLock.release();
   const some = event.files.some((file) => file.status === "ok");
   const ending = event.ok ? endings.done : some ? endings.partly : endings.failed;
@@ -333,7 +335,7 @@ function conclude(event: Finished): void {
 /** End the current run, if there is one. */
 function leave(): void {
   turn += 1;
-  whenInSight = null;
+  inSight.forget();
   isGuessed = false;
   isShowing = false;
   showAgain = null;
@@ -342,13 +344,14 @@ function leave(): void {
   offering?.close();
   offering = null;
   forget();
+  mark = USED;
   wakeLock.release();
 }
 
 function forget(): void {
   returning?.forget();
   returning = null;
-  if (isUsed) store(USED);
+  if (isUsed) store(mark);
 }
 
 function surroundings() {
@@ -363,15 +366,15 @@ function unused(): void {
 
 function usedUp(): void {
   isUsed = true;
-  store(returning?.isKept ? returning.key : USED);
+  store(returning?.isKept ? returning.key : mark);
 }
 
 function open(text = takeFragment() ?? stored()): void {
   if (typeof globalThis.RTCPeerConnection !== "function") display.unsupported();
-  else if (text === USED) {
+  else if (text === USED || text === UNSENT) {
     // Shown once: another reload starts anew.
     store("");
-    display.paste("used");
+    display.paste(null, reloaded[text]);
   } else if (text && isKey(text)) void goOnIfKept(text);
   else if (text) connectInSight(text);
   else display.paste();
@@ -392,7 +395,7 @@ export function main(): void {
       returning !== null || showAgain !== null || (code !== "" && !isUsed && !expiry.isPast),
     restart,
     stop() {
-      if (whenInSight === null && !isShowing) run?.stop();
+      if (!inSight.isAwaited && !isShowing) run?.stop();
       else restart();
     },
     showCode,
@@ -431,11 +434,7 @@ export function main(): void {
     }
     display.leave();
   });
-  onSight(() => {
-    if (!isInSight()) return;
-    void wakeLock.renew();
-    whenInSight?.();
-  });
+  inSight.watch(() => void wakeLock.renew());
   for (const type of ["online", "offline"]) addEventListener(type, () => display.reconsider());
   setInterval(() => sleep.tick(), 1000);
   if (isFramed) {

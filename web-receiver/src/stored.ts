@@ -7,6 +7,10 @@
 const STORED = "dcsend";
 /** In place of a code that is used. */
 export const USED = "used";
+/** The same for a page that sends, until all has arrived. */
+export const UNSENT = "unsent";
+/** Which of them a page keeps, by its role. */
+export const MARKS = { sender: UNSENT, receiver: USED } as const;
 
 /** Remove the code from the address bar and return it, after `#`; null if there is none. */
 export function takeFragment(): string | null {
@@ -16,7 +20,7 @@ export function takeFragment(): string | null {
   return fragment;
 }
 
-/** Keep a code, USED, or nothing. */
+/** Keep a code, USED, UNSENT, or nothing. */
 export function store(text: string): void {
   try {
     sessionStorage.setItem(STORED, text);

@@ -78,7 +78,6 @@ export const strings = {
   paste: "Receive or send files",
   aboutPaste:
     "dcsend sends files from device to device, encrypted end to end. No server stores or reads the files, and there is no account.",
-  used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
   exchanging: "Two codes",
   aboutExchanging:
     "For networks in which one code is not enough. Send your code to the other side, for example in a messenger, and enter the code that it shows. A terminal waits for an hour for your code, unless it was started with --expires.",

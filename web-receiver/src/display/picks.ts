@@ -3,6 +3,7 @@
  *
  * Imports types, strings and pure helpers.
  */
+import { ends } from "../continuing.ts";
 import type { Choice } from "../files/choosing.ts";
 import { printable } from "../printable.ts";
 import { byTop, Selection } from "../selection.ts";
@@ -146,6 +147,7 @@ export class Picks {
     });
     const entries = chosen.map((one) => one.entry);
     const sum = `${describeEntries(entries)}, ${size(total(entries))}`;
+    showText("about-saving", chosen.length > 0 ? ends : "");
     showText("sum", this.#reading > 0 ? strings.reading : chosen.length > 0 ? sum : "");
     // One button is highlighted: to choose, to leave out existing files, or to send.
     const some = chosen.length > 0;
