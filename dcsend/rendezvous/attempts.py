@@ -58,6 +58,9 @@ class AgainClient(MailboxClient):
 
     _max_received = 5000
     "There are up to 20 for each attempt."
+    longest_silence = 20.0
+    """The stock server removes a mailbox when each side has closed it, even if one of them has
+    opened it again since then, and waits there."""
 
     def __init__(self, server: str, again: Again, side: str) -> None:
         super().__init__(server, again.sides[side], allocates=side == "a")

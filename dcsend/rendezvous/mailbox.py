@@ -115,6 +115,8 @@ class MailboxClient:
 
     _max_received = 1000
     "Messages on one connection; a conversation needs fewer than 300."
+    longest_silence: float | None = None
+    "Seconds without a text after which another socket is opened; None for any number."
 
     def __init__(
         self, server: str, side: str, number: str = "", allocates: bool | None = None

@@ -333,7 +333,7 @@ class ServerMailbox:
                     is_idle = not self._is_wanted.is_set()
                     if protocol.is_welcomed:
                         done = protocol.is_current or is_idle
-                        limit.reschedule(None if done else self._deadline)
+                        limit.reschedule(self._end_of_silence if done else self._deadline)
                     if protocol.is_current:
                         self._set_lost(False)
                     self._wake()
@@ -343,9 +343,17 @@ class ServerMailbox:
             f"the server {self._name} has closed the connection", f"try again, or {OTHER_SERVER}"
         )
 
+    @property
+    def _end_of_silence(self) -> float | None:
+        """When the present socket is replaced if nothing arrives, in the time of the loop."""
+        longest = self._protocol.longest_silence
+        return None if longest is None else asyncio.get_running_loop().time() + longest
+
     def _late(self, welcome: float) -> ConnectionFailed:
         """Return the line about a server that has not answered in time."""
-        if self._protocol.is_welcomed:
+        if self._protocol.is_current:
+            what = f"the mailbox on the server {self._name} is silent, or removed"
+        elif self._protocol.is_welcomed:
             what = f"the server {self._name} is slow: no mailbox after {self._timeout:g} s"
         else:
             what = f"the server {self._name} is silent: no welcome after {welcome:g} s"

@@ -1,8 +1,8 @@
 """A connection that goes on after its path is lost, over one peer connection after the other.
 
-connected ─ 5 s of silence, or lost ─► interrupted ─┬─► the path answers again ──────► connected
-                                                    ├─► another connection takes over ► connected
-                                                    └─► the time is over ─────────────► the error
+in doubt or interrupted ─┬─► the path answers again ──────► in use
+    (`interruption`)     ├─► another connection takes over ► in use
+                         └─► the time is over ─────────────► the error
 
 While it is interrupted, calls wait in place of raising an error. What the peer has not received is
 sent again. Neither happens before the transfer is accepted, nor if one side has closed it.
@@ -28,19 +28,20 @@ from dcsend.peers.contract import LABELS, ConnectionLost, Route
 from dcsend.protocol.messages import ANEW, RECONNECT, Hello, decode
 from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, read_receipt
 from dcsend.session.events import Disconnected, Emit, Reconnected
+from dcsend.session.interruption import SILENT, Interruption, Stage
 from dcsend.session.lasting_channel import LastingChannel
 from dcsend.session.links import BegunAnew, Link, Way
 from dcsend.session.outcome import BOTH_READY
 
-__all__ = ["SILENT", "LastingConnection"]
+__all__ = ["LastingConnection"]
 
 logger = logging.getLogger(__name__)
 
-SILENT: Final = 5.0
-"""Seconds without a datagram after which a connection is taken for interrupted. By then consent has
-been checked three times (`ice.consent`), and every ICE agent responds to that."""
 _POLL: Final = 0.25
 "Seconds between two looks at the time of the last datagram."
+_LATE: Final = 1.0
+"""Seconds after which a look is too late to be of use: this program was stopped, or had no
+processor, and the datagrams that have arrived are not read yet."""
 _TAKE_OVER: Final = 10.0
 "Seconds for the Resume of the peer on a new connection."
 _AWAY: Final = 15.0
@@ -101,6 +102,7 @@ class LastingConnection:
         self._is_anew = False
         "Whether the transfer was accepted before, over other connections."
         self._change = asyncio.Event()
+        self._interruption = Interruption()
         self._lost_at: float | None = None
         "When the last datagram arrived, while it is interrupted."
         self._tasks: set[asyncio.Task[None]] = set()
@@ -206,7 +208,7 @@ class LastingConnection:
             raise error
         if self._dead is None:
             self._dead = error
-        self._lose()
+        self._enter(Stage.INTERRUPTED)
         self.notify()
 
     def end(self, error: DcsendError) -> None:
@@ -231,7 +233,7 @@ class LastingConnection:
         elif message == AWAY and self._begins_anew and self.lasts:
             # Whatever becomes of the link now, its peer is gone.
             self._dead, self._limit = ConnectionLost(_CLOSED, BOTH_READY), min(self._limit, _AWAY)
-            self._lose()
+            self._enter(Stage.INTERRUPTED)
             self.notify()
             return True
         elif self._peer_lasts and is_receipt(message):
@@ -263,9 +265,13 @@ class LastingConnection:
     @property
     def _patience(self) -> float:
         """Seconds without a connection, at most."""
-        has_answered = self._peer_sends and not self._way.dials
-        is_unsure = has_answered and self._heard == self._heard_before
+        is_unsure = not (self._is_answered or self._way.dials)
         return min(self._limit, _ANSWERING) if is_unsure else self._limit
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the answer of this side, if the peer gets one, is sure to have arrived."""
+        return not self._peer_sends or self._heard != self._heard_before
 
     @property
     def _silence(self) -> float:
@@ -273,40 +279,44 @@ class LastingConnection:
 
     async def _watch(self) -> None:
         """Notice silence, its end, and that the time is over."""
+        now = self._clock()
         while True:
             await asyncio.sleep(_POLL)
             if not self.lasts or self._end is not None:
                 return
+            before, now = now, self._clock()
             self._address = self.link.address or self._address
-            if self._silence >= SILENT:
-                self._lose()
-            elif self.is_usable:
-                self._regain()
-            if self._lost_at is not None and self._clock() >= self._lost_at + self._patience:
+            if now - before < _LATE:
+                state = {"usable": self.is_usable, "ready": self._is_answered}
+                self._enter(self._interruption.due(now, self._silence, **state))
+            if self._lost_at is not None and now >= self._lost_at + self._patience:
                 self._give_up()
 
-    def _lose(self) -> None:
-        """Begin to connect again, and say so."""
-        if self._lost_at is not None:
+    def _enter(self, stage: Stage, *, replaced: bool = False) -> None:
+        """Begin or end to connect again; report an interruption."""
+        former = self._interruption.enter(stage, self._clock(), replaced=replaced)
+        if stage is former:
             return
-        silence = max(0.0, self._silence)
-        self._lost_at = self._clock() - silence
-        logger.debug("interrupted: silent for %.1f s, %s", silence, self._dead)
-        self._emit(Disconnected(silence, self._patience))
-        self._way.lost()
-        if self._way.dials and self._renewal is None:
-            self._renewal = self._spawn(self._renew())
+        logger.debug("%s: silent for %.1f s, %s", stage.name, self._silence, self._dead)
+        if stage is Stage.INTERRUPTED:
+            silence = max(0.0, self._silence)
+            self._lost_at = self._clock() - silence
+            self._emit(Disconnected(silence, self._patience))
+        elif stage is Stage.IN_USE and self._lost_at is not None:
+            self._emit(Reconnected(self._clock() - self._lost_at))
+            self._lost_at = None
+        if stage is Stage.IN_USE:
+            self._way.regained()
+        elif former is Stage.IN_USE:
+            self._way.lost()
+        if self._way.dials:
+            self._connect(stage is not Stage.IN_USE)
 
-    def _regain(self) -> None:
-        """Go on, and say so."""
-        if self._lost_at is None:
-            return
-        seconds = self._clock() - self._lost_at
-        logger.debug("connected again after %.1f s", seconds)
-        self._lost_at = None
-        self._emit(Reconnected(seconds))
-        self._way.regained()
-        if self._way.dials and self._renewal is not None:
+    def _connect(self, again: bool) -> None:
+        """Begin to make another connection, or end that."""
+        if again and (self._renewal is None or self._renewal.done()):
+            self._renewal = self._spawn(self._renew())
+        elif not again and self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
 
@@ -323,7 +333,8 @@ class LastingConnection:
                 link = await self._way.another(self._address)
             except (CodeUsed, CodeExpired) as error:
                 logger.debug("no other connection: %s", error)
-                self._give_up()
+                if self._lost_at is not None:  # a connection in doubt may still answer
+                    self._give_up()
                 return
             try:
                 async with asyncio.timeout(_TAKE_OVER):
@@ -332,7 +343,7 @@ class LastingConnection:
             except BegunAnew as begun:
                 if self._end is None:
                     self._way.replaced(link)
-                    self._regain()
+                    self._enter(Stage.IN_USE, replaced=True)
                     self._end = begun
                     self.notify()
                     await self.link.discard()
@@ -382,7 +393,7 @@ class LastingConnection:
         self._spawn(former.discard())
         self._way.replaced(link)
         self._renewal = None if self._way.dials else self._renewal
-        self._regain()
+        self._enter(Stage.IN_USE, replaced=True)
         self.notify()
 
     def _unfreeze(self) -> None:

@@ -113,6 +113,27 @@ async def test_server_that_begins_late_and_forgets_everything(
 
 
 @pytest.mark.full
+async def test_mailbox_that_the_other_side_has_removed_is_opened_again(
+    stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The joiner has closed it once: when the allocator does, too, the server removes it."""
+    monkeypatch.setattr(module, "_OFTEN", 0.05)
+    monkeypatch.setattr(module.AgainClient, "longest_silence", 1.0)
+    stock_server.start()
+    async with asyncio.timeout(60):
+        async with side(stock_server, "a") as one:
+            async with side(stock_server, "b") as two:
+                await converse(one, two)
+            two = Side(*on_server(stock_server.server, AGAIN, "b"))
+            one.wait()
+            await two.attempts.offered()
+            two.attempts.take()
+        async with side(stock_server, "a") as one:
+            await converse(one, two)
+        await two.close()
+
+
+@pytest.mark.full
 async def test_third_side_does_not_get_in(stock_server: StockServer) -> None:
     stock_server.start()
     async with asyncio.timeout(60), side(stock_server, "a") as one, side(stock_server, "b") as two:

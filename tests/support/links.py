@@ -57,6 +57,8 @@ class Ways:
         self.dials = 0
         self.refusal: DcsendError | None = None
         self.delivered: list[bytes | str] = []
+        self.losses = [0, 0]
+        "How many interruptions of the dialer and of the listener go on."
 
     def pair(self) -> tuple[LostLink, LostLink]:
         """Return both ends of a new connection, the dialer's first."""
@@ -112,10 +114,12 @@ class DialerWay:
         await link.close()
 
     def lost(self) -> None:
-        """Do nothing."""
+        """Count it."""
+        self._ways.losses[not self.dials] += 1
 
     def regained(self) -> None:
-        """Do nothing."""
+        """Count it."""
+        self._ways.losses[not self.dials] -= 1
 
     async def close(self) -> None:
         """Do nothing."""
@@ -140,6 +144,7 @@ async def lasting_pair(
     *,
     limit: float = 600.0,
     features: tuple[str, ...] = (RECONNECT,),
+    roles: tuple[str, str] = ("sender", "receiver"),
 ) -> tuple[LastingConnection, LastingConnection]:
     """Return both ends of a lasting connection, the dialer's first, after Hello and Accept."""
     first = ways.pair()
@@ -148,7 +153,7 @@ async def lasting_pair(
         LastingConnection(link, way, emit, limit)
         for link, way, emit in zip(first, made, emits, strict=True)
     ]
-    for end, role in zip(ends, ("sender", "receiver"), strict=True):
+    for end, role in zip(ends, roles, strict=True):
         assert end.channels["control"].send(encode(Hello((1,), "test", role, features)))
     for end in ends:
         await end.channels["control"].receive()

@@ -38,3 +38,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """As `asyncio.AbstractEventLoop.time`; begins at 0."""
         return self._clock.now
+
+    def skip(self, seconds: float) -> None:
+        """Advance the clock without running timers, as if this program was stopped."""
+        self._clock.now += seconds
