@@ -354,9 +354,7 @@ class Listener(Generic[Peer]):
         elif self._returns.is_by(check.credentials.fingerprint):
             # A copy is not answered: the dialer would take a refusal for one of its own check.
             if self._cache.is_new(transaction_id) and not is_accepted:
-                surplus = max(0, len(self._waiting) - self._max_half_open + 1)
-                self._abandon(self._waiting[:surplus])
-                self._begin(check, source)
+                self._returns.ask(check, source, self._begin)
         elif (refusal := self._places.refusal) is not None or is_accepted:
             # While a connection is being closed, the dialer can connect with its next check. After
             # a refusal Firefox 153 would send none: it takes the candidate pair for failed.
@@ -384,8 +382,11 @@ class Listener(Generic[Peer]):
             self._cache.add(check.message.transaction_id, source)
 
     def _begin(self, check: Check, source: Address) -> None:
+        if self._is_closed:
+            return
         self.heard = True
         logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
+        self._abandon(self._waiting[: max(0, len(self._waiting) - self._max_half_open + 1)])
         self._abandon([old for old in self._waiting if old.endpoint.has_route(source)])
         dial = self._dials[check.credentials.local_ufrag] = self._new_dial(check)
         self._add_source(dial, check, source)

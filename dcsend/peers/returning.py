@@ -11,10 +11,15 @@ connection.
 from __future__ import annotations
 
 import asyncio
-from typing import Generic
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic
 
+from dcsend.net.address import Address
 from dcsend.peers.incoming_dial import IncomingDial
 from dcsend.peers.loading import Peer
+
+if TYPE_CHECKING:
+    from dcsend.ice.checks import Check
 
 __all__ = ["Returns"]
 
@@ -29,6 +34,8 @@ class _Permit(Generic[Peer]):
     def __init__(self, present: IncomingDial[Peer]) -> None:
         self.present = present
         self.complete: asyncio.Queue[IncomingDial[Peer]] = asyncio.Queue()
+        self.asked: tuple[Check, Address] | None = None
+        "The check with which the next dial begins, and its source."
 
     def renew(self, present: IncomingDial[Peer]) -> None:
         """Note the connection that has taken over."""
@@ -55,6 +62,24 @@ class Returns(Generic[Peer]):
     def is_by(self, fingerprint: bytes) -> bool:
         """Return whether a certificate is that of a dialer that may connect again."""
         return fingerprint in self._permits
+
+    def ask(self, check: Check, source: Address, begin: Callable[[Check, Address], None]) -> None:
+        """Begin a dial by such a dialer soon: of the checks that arrive at once, with the last one.
+
+        After a time in which this program was stopped, up to one attempt for each two seconds waits
+        in the socket. The dialer has given up all but the last one, and a dial takes milliseconds.
+        """
+        permit = self._permits[check.credentials.fingerprint]
+        if permit.asked is None:
+            asyncio.get_running_loop().call_soon(self._begin, permit, begin)
+        elif permit.asked[0].message.transaction_id == check.message.transaction_id:
+            return  # a copy, perhaps from elsewhere
+        permit.asked = check, source
+
+    def _begin(self, permit: _Permit[Peer], begin: Callable[[Check, Address], None]) -> None:
+        asked, permit.asked = permit.asked, None
+        if asked is not None and self.is_by(asked[0].credentials.fingerprint):
+            begin(*asked)
 
     def completed(self, dial: IncomingDial[Peer]) -> bool:
         """Pass on a dial with open channels; return False if it is not by such a dialer."""

@@ -203,6 +203,21 @@ async def test_many_half_open_returns_make_room_for_the_newest(pair: Accepted) -
     await transfer(again, await listener.returned(pair.accepted), 3)
 
 
+async def test_of_the_attempts_that_wait_in_the_socket_only_the_last_is_answered(
+    pair: Accepted,
+) -> None:
+    """As after a time in which the listener was stopped, and the dialer has dialed many times."""
+    listener = pair.here.listener
+    hosts = [await pair.stack.enter_async_context(UdpClient.open()) for _ in range(12)]
+    ufrags = [encode_ufrag(pair.certificate.fingerprint, secrets.token_hex(12)) for _ in range(12)]
+    for host, ufrag in zip(hosts, ufrags, strict=True):
+        for _ in range(3):
+            host.send(bytes(check(username=f"{ufrag}:{secrets.token_hex(4)}")), pair.here.number)
+    await until(lambda: len(listener.dials) > 1)
+    assert [dial.name for dial in listener.dials[1:]] == ufrags[-1:]
+    await transfer(pair.dialer, pair.accepted, 3)
+
+
 async def test_listener_with_another_certificate_is_not_the_same(pair: Accepted) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(3):
