@@ -34,8 +34,6 @@ class _Permit(Generic[Peer]):
     def __init__(self, present: IncomingDial[Peer]) -> None:
         self.present = present
         self.complete: asyncio.Queue[IncomingDial[Peer]] = asyncio.Queue()
-        self.asked: tuple[Check, Address] | None = None
-        "The check with which the next dial begins, and its source."
 
     def renew(self, present: IncomingDial[Peer]) -> None:
         """Note the connection that has taken over."""
@@ -48,6 +46,8 @@ class Returns(Generic[Peer]):
     def __init__(self) -> None:
         self._permits: dict[bytes, _Permit[Peer]] = {}
         "By the fingerprint of the dialer."
+        self._asked: dict[bytes, tuple[Check, Address]] = {}
+        "The checks with which dials begin soon, and their sources, likewise."
 
     def permit(self, dial: IncomingDial[Peer]) -> None:
         """Let the dialer of *dial* connect again; *dial* has the present connection."""
@@ -69,16 +69,17 @@ class Returns(Generic[Peer]):
         After a time in which this program was stopped, up to one attempt for each two seconds waits
         in the socket. The dialer has given up all but the last one, and a dial takes milliseconds.
         """
-        permit = self._permits[check.credentials.fingerprint]
-        if permit.asked is None:
-            asyncio.get_running_loop().call_soon(self._begin, permit, begin)
-        elif permit.asked[0].message.transaction_id == check.message.transaction_id:
+        fingerprint = check.credentials.fingerprint
+        earlier = self._asked.get(fingerprint)
+        if earlier is None:
+            asyncio.get_running_loop().call_soon(self._begin, fingerprint, begin)
+        elif earlier[0].message.transaction_id == check.message.transaction_id:
             return  # a copy, perhaps from elsewhere
-        permit.asked = check, source
+        self._asked[fingerprint] = check, source
 
-    def _begin(self, permit: _Permit[Peer], begin: Callable[[Check, Address], None]) -> None:
-        asked, permit.asked = permit.asked, None
-        if asked is not None and self.is_by(asked[0].credentials.fingerprint):
+    def _begin(self, fingerprint: bytes, begin: Callable[[Check, Address], None]) -> None:
+        asked = self._asked.pop(fingerprint)
+        if self.is_by(fingerprint):
             begin(*asked)
 
     def completed(self, dial: IncomingDial[Peer]) -> bool:
