@@ -30,6 +30,19 @@ _KEPT = """async () => {
 "Returns how many records the page keeps."
 
 
+_TEXT = """async () => {
+  const settled = (request) => new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+  const database = await settled(indexedDB.open("dcsend"));
+  const runs = await settled(database.transaction("runs").objectStore("runs").getAll());
+  database.close();
+  return JSON.stringify([runs, ...Object.values(sessionStorage)]);
+}"""
+"Returns the texts in what the page keeps, except content."
+
+
 _CERTIFICATE = """async () => {
   const settled = (request) => new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
@@ -133,6 +146,29 @@ async def test_page_can_be_loaded_again_several_times(page: Page, stage: Stage, 
     await page.until("done")
     assert digest((await page.saved()).path) == digest(file)
     assert sender.end().status == 0
+
+
+@pytest.mark.parametrize("tab", ["chromium"], indirect=True)
+async def test_page_with_a_short_code_goes_on_and_does_not_keep_the_code(
+    page: Page, stage: Stage, file: Path, server: str, link: str
+) -> None:
+    """Also if it is loaded once more before it is connected."""
+    sender = stage.send(file, *SLOW, *here(), "--server", server, "--stun", "none")
+    code = str((await asyncio.to_thread(sender.event, "short_code"))["code"])
+    await page.open(link)
+    await page.dial(code)
+    await page.accept("memory")
+    await asyncio.to_thread(moving, sender)
+    kept = str(await page.tab.call(_TEXT))
+    assert server in kept
+    assert code.partition("-")[2] not in kept, kept  # the words
+    for _ in range(2):
+        await page.tab.reload()
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    ended = sender.end()
+    assert ended.status == 0
+    assert await page.tab.call(_KEPT) == 0
 
 
 async def test_files_that_the_downloads_have_are_not_received_again(

@@ -6,10 +6,13 @@ import type { Shown } from "./display/showing.ts";
 import { MalformedCode, UsageError } from "./errors.ts";
 import { dial, newCertificate } from "./peers/browser.ts";
 import { isPublic } from "./peers/reasons.ts";
+import { Trickle } from "./peers/trickle.ts";
 import { fitsInCode, ownServer, readOption, type Server } from "./rendezvous/servers.ts";
 import { type Connect, either } from "./session/either.ts";
+import { iceServers } from "./session/ice_settings.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
-import { LastingConnection } from "./session/lasting.ts";
+import { LastingConnection, type Ticket } from "./session/lasting.ts";
+import { begunAgain } from "./session/meeting_again.ts";
 import { decode, icePassword } from "./signaling/dialcode.ts";
 import { bothCodes } from "./signaling/link.ts";
 import { completed, isShortCode, read, type ShortCode } from "./signaling/shortcode.ts";
@@ -66,6 +69,17 @@ export function isOutside({ url }: Server): boolean {
   return url.startsWith("wss:") && isPublic({ host: new URL(url).hostname });
 }
 
+/** Return what begins ICE for a short code on `server`, with STUN and TURN servers that are named. */
+export function opening(server: Server, named: readonly RTCIceServer[]): JoinOptions["open"] {
+  return (offers, offered, certificate) => {
+    const servers = iceServers(named, offered);
+    return new Trickle(offers, servers, isOutside(server), undefined, certificate);
+  };
+}
+
+/** The options of a short code, without those of one attempt to join. */
+export type Joining = Omit<JoinOptions, "certificate">;
+
 /** How a code connects. */
 export interface Way {
   readonly connect: Connect;
@@ -79,7 +93,7 @@ export interface Way {
  * Return how a scanned or typed code of any kind connects. `options` are those of a short code.
  * Throws UsageError if the code can't be read or used.
  */
-export function wayOf(text: string, options: (server: Server) => JoinOptions): Way {
+export function wayOf(text: string, options: (server: Server) => Joining): Way {
   const codes = bothCodes(text);
   if (codes !== null) {
     const way = wayOf(codes[0], options);
@@ -91,7 +105,8 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
   if (isShortCode(text)) {
     const short = read(text);
     const chosen = { ...options(serverFor(short)), isLink: text.includes("#") };
-    const connect = (signal: AbortSignal) => join(short, chosen, signal);
+    const connect = async (signal: AbortSignal) =>
+      join(short, { ...chosen, certificate: await newCertificate() }, signal);
     return { connect, expires: Number.POSITIVE_INFINITY, left: "" };
   }
   return dialWay(text);
@@ -101,7 +116,7 @@ export function wayOf(text: string, options: (server: Server) => JoinOptions): W
  * Return how a dial code connects; with the certificate `kept` by a page that was loaded again.
  * Throws UsageError if the code can't be read.
  */
-export function dialWay(text: string, kept?: RTCCertificate): Way {
+function dialWay(text: string, kept?: RTCCertificate): Way {
   const { addresses, fingerprint, secret, expires } = decode(text);
   const target = { addresses, fingerprint, password: icePassword(secret) };
   const server = location.hostname.replace(/^\[|\]$/g, "");
@@ -119,8 +134,21 @@ export function dialWay(text: string, kept?: RTCCertificate): Way {
   return { connect, expires, left: "" };
 }
 
+/**
+ * Return how a page that was loaded again connects by what it has kept; `options` are those of a short
+ * code.
+ */
+export function wayBack(
+  { code, certificate, reunion }: Ticket,
+  options: (server: Server) => Pick<JoinOptions, "open">,
+): Connect {
+  if (reunion === undefined) return dialWay(code, certificate).connect;
+  const chosen = { ...options(reunion.server), certificate };
+  return (signal) => begunAgain(reunion, chosen, signal);
+}
+
 /** Return how the short code of a link with both connects; null if this page names no server. */
-function besideDial(text: string, options: (server: Server) => JoinOptions): Connect | null {
+function besideDial(text: string, options: (server: Server) => Joining): Connect | null {
   try {
     return wayOf(text, options).connect;
   } catch (error) {

@@ -5,7 +5,7 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, described, dialWay, isOutside, namedServer, type Way, wayOf } from "./codes.ts";
+import { complete, described, namedServer, opening, type Way, wayBack, wayOf } from "./codes.ts";
 import { reloaded } from "./continuing.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { startDownload } from "./display/downloads.ts";
@@ -23,11 +23,9 @@ import { pack } from "./files/packing.ts";
 import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
-import { Trickle } from "./peers/trickle.ts";
 import { serverAt } from "./rendezvous/servers.ts";
 import { isKey, Returning, survivesReload } from "./returning.ts";
 import type { Event, Finished } from "./session/events.ts";
-import { iceServers } from "./session/ice_settings.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
 import { showCodes } from "./session/short_codes.ts";
 import { Run } from "./session/story.ts";
@@ -171,7 +169,7 @@ function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions 
   const own = turn;
   return {
     server,
-    open: (offers, offered) => new Trickle(offers, iceServers(named, offered), isOutside(server)),
+    open: opening(server, named),
     note: (message, hint) => {
       if (own === turn) display.note(message, hint);
     },
@@ -187,7 +185,7 @@ function goOn(found: Returning): void {
   usedUp();
   display.connecting();
   code = found.accepted.code;
-  begin(dialWay(code, found.accepted.certificate).connect, Number.POSITIVE_INFINITY, "receiver");
+  begin(wayBack(found.accepted, shortCodeOptions), Number.POSITIVE_INFINITY, "receiver");
 }
 
 async function goOnIfKept(key: string): Promise<void> {
@@ -424,9 +422,10 @@ export function main(): void {
   });
   addEventListener("pagehide", () => {
     if (run !== null) {
-      if (returning?.isKept && run.away())
+      if (returning?.isKept && run.away()) {
         turn += 1; // its end is not that of the transfer
-      else {
+        usedUp();
+      } else {
         run.leave();
         forget();
       }

@@ -1,6 +1,7 @@
 /**
  * What a page keeps in IndexedDB while it receives, so that the transfer goes on after a reload: the
- * page connects again with the same certificate, whose private key no script can read.
+ * page connects again with the same certificate, whose private key no script can read; by the dial code,
+ * or in the mailbox that follows from the key of a short code.
  */
 import type { Entry } from "./entry.ts";
 import { behind, inStore, MOST_KEPT } from "./files/kept.ts";
@@ -126,8 +127,7 @@ export class Returning {
 
   async #keep(): Promise<void> {
     this.#noted = Date.now();
-    const { code, certificate, entries, decision } = this.accepted;
-    const kept: Kept = { code, certificate, entries, decision, until: this.#noted + EXPIRES };
+    const kept: Kept = { ...this.accepted, until: this.#noted + EXPIRES };
     this.isKept = await inStore("runs", (runs) => runs.put(kept, this.key)).then(
       () => !this.#isOver,
       () => false,

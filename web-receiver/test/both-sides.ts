@@ -86,6 +86,7 @@ export class Joined {
         this.spent += 1;
       },
       isLink,
+      certificate: undefined,
     };
     const short = typeof code === "string" ? read(code) : code;
     this.state = watched(join(short, options, this.leaving.signal));

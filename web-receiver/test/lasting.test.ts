@@ -16,11 +16,10 @@ const HELLO =
 const COUNT = 100;
 
 /** One end of a connection in memory that can be lost. */
-class MemoryLink extends MemoryConnection implements Link {
-  isSilent = false;
+class MemoryLink extends MemoryConnection {
   #watched = () => {};
 
-  watch(changed: () => void): void {
+  override watch(changed: () => void): void {
     this.#watched = changed;
   }
 

@@ -5,13 +5,7 @@
  * byte.
  */
 import { ConnectionFailed, type DcsendError } from "../src/errors.ts";
-import {
-  type Channel,
-  type Connection,
-  LABELS,
-  type Label,
-  type Route,
-} from "../src/peers/contract.ts";
+import { type Channel, LABELS, type Label, type Link, type Route } from "../src/peers/contract.ts";
 import { type Message, ReceiveQueue } from "../src/peers/receive_queue.ts";
 
 /** Bytes on the way from which `send` returns false. */
@@ -105,7 +99,8 @@ export class MemoryChannel implements Channel {
 }
 
 /** One end of a connection in memory. */
-export class MemoryConnection implements Connection {
+export class MemoryConnection implements Link {
+  isSilent = false;
   readonly channels: Readonly<Record<Label, MemoryChannel>>;
   #peer: MemoryConnection = this;
 
@@ -124,6 +119,8 @@ export class MemoryConnection implements Connection {
     peer.#peer = this;
     for (const label of LABELS) this.channels[label].join(peer.channels[label]);
   }
+
+  watch(_changed: () => void): void {}
 
   async route(): Promise<Route> {
     return { path: "memory", family: "", remote: "", rtt: 0 };

@@ -1,7 +1,7 @@
 /** A server of the mailbox protocol in this process, with what both sides of a short code need. */
 import type { Candidate } from "../src/description.ts";
 import { ConnectionFailed } from "../src/errors.ts";
-import type { Connection } from "../src/peers/contract.ts";
+import type { Link } from "../src/peers/contract.ts";
 import type { Network } from "../src/peers/reasons.ts";
 import type { Socket } from "../src/rendezvous/websocket.ts";
 import type { Attempt } from "../src/session/trickling.ts";
@@ -112,6 +112,8 @@ class MemorySocket {
         break;
       case "open":
         this.#isOpen = true;
+        // That of a second meeting has no number.
+        if (this.number === "") this.number = fields.mailbox;
         for (const added of server.messages(this.number)) this.pass(added, this.number);
         break;
       case "add":
@@ -154,15 +156,15 @@ export class MemoryAttempt implements Attempt {
   });
   isEnded = false;
   isClosed = false;
-  readonly #connection: Connection;
+  readonly #connection: Link;
   readonly #needs: number;
-  #connect: (connection: Connection) => void = () => undefined;
+  #connect: (connection: Link) => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
   readonly offers: boolean;
 
   constructor(
     offers: boolean,
-    connection: Connection,
+    connection: Link,
     needs = 1,
     offered: readonly object[] = [],
     preparing = Promise.resolve(),
@@ -207,7 +209,7 @@ export class MemoryAttempt implements Attempt {
     this.there = there;
   }
 
-  establish(answer = ""): Promise<Connection> {
+  establish(answer = ""): Promise<Link> {
     this.given.push(answer);
     return new Promise((resolve, reject) => {
       this.#connect = resolve;

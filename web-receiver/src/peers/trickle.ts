@@ -10,7 +10,7 @@
  */
 import { ConnectionFailed, DcsendError } from "../errors.ts";
 import { BrowserConnection, type NewPeer, ownPeerConnection, TRIES } from "./connection.ts";
-import type { Connection } from "./contract.ts";
+import type { Link } from "./contract.ts";
 import { isApart, isConnected, type Network, type RemoteAddress, UNKNOWN } from "./reasons.ts";
 import { hasRelay, type ServerError, serverProblems } from "./servers.ts";
 import { survey } from "./survey.ts";
@@ -72,19 +72,22 @@ export class Trickle {
 
   /**
    * `offers`: whether this side makes the offer, and opens the channels; `tcp`: whether it reaches the
-   * internet over TCP. Throws ConnectionFailed if the browser has no WebRTC.
+   * internet over TCP; `certificate`: of this side, a new one by default. Throws ConnectionFailed if
+   * the browser has no WebRTC.
    */
   constructor(
     offers: boolean,
     iceServers: readonly RTCIceServer[] = [],
     tcp = false,
     newPeer: NewPeer = ownPeerConnection,
+    certificate?: RTCCertificate,
   ) {
     this.#offers = offers;
     this.#iceServers = iceServers;
     this.#tcp = tcp;
     this.#newPeer = newPeer;
-    const peer = newPeer({ iceServers: [...iceServers] });
+    const certificates = certificate && [certificate];
+    const peer = newPeer({ iceServers: [...iceServers], ...(certificates && { certificates }) });
     this.#peer = peer;
     this.#connection = new BrowserConnection(peer, offers);
     peer.onicecandidateerror = (error) => this.#errors.push(error);
@@ -112,7 +115,9 @@ export class Trickle {
     if (servers.length === 0) return;
     this.#iceServers = [...this.#iceServers, ...servers];
     const iceServers = [...this.#iceServers];
-    this.#peer.setConfiguration({ ...this.#peer.getConfiguration(), iceServers });
+    // They can't be changed.
+    const { certificates: _, ...others } = this.#peer.getConfiguration();
+    this.#peer.setConfiguration({ ...others, iceServers });
   }
 
   /**
@@ -184,7 +189,7 @@ export class Trickle {
    * Connect; called once, after `describe`. `answer` is the SDP of the peer, if it answers. Rejects
    * with ConnectionFailed, which has what is known about the reason.
    */
-  async establish(answer = ""): Promise<Connection> {
+  async establish(answer = ""): Promise<Link> {
     const asked = this.#iceServers.length > 0;
     const known = () => {
       const [theirs, isPartial] = [this.#theirs, !this.#isEnded];

@@ -2,12 +2,13 @@
  * A mailbox on a rendezvous server, over one WebSocket after the other. As
  * `dcsend/rendezvous/client.py`.
  *
- * `allocate` and `join` open it. It then lives until `close`: a lost socket is followed by another
+ * `allocate`, `join` and `joinAgain` open it. It then lives until `close`: a lost socket is followed by another
  * one after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`).
  *
  * Must not import anything of src/ but `errors` and `rendezvous`.
  */
 import { ConnectionFailed, type DcsendError, Interrupted } from "../errors.ts";
+import type { Again } from "./again.ts";
 import type { Bytes } from "./bytes.ts";
 import { systemRandom } from "./handshake.ts";
 import type { IceServer } from "./ice_servers.ts";
@@ -18,6 +19,8 @@ import { digits } from "./wire.ts";
 
 /** Seconds until a server must have opened a mailbox. */
 const TIMEOUT = 15;
+/** The same in a second meeting: while there is no network, an attempt only takes time. */
+const REACH = 5;
 /** Seconds until `close` resolves, whatever the server does. */
 const CLOSING = 1;
 const FIRST_PAUSE = 1;
@@ -45,7 +48,7 @@ export interface MailboxOptions {
  * RemoteProtocolError if it violates the protocol, with Interrupted by the signal.
  */
 export function allocate(server: Server, options: MailboxOptions = {}): Promise<ServerMailbox> {
-  return ServerMailbox.open(server, "", options);
+  return ServerMailbox.open(server, newClient(server, ""), options);
 }
 
 /**
@@ -57,7 +60,27 @@ export function join(
   number: string,
   options: MailboxOptions = {},
 ): Promise<ServerMailbox> {
-  return ServerMailbox.open(server, number, options);
+  return ServerMailbox.open(server, newClient(server, number), options);
+}
+
+/** Resolve to the open mailbox of a second meeting, as its joiner. Rejects as `allocate`. */
+export function joinAgain(
+  server: Server,
+  { side, mailbox }: Again,
+  options: MailboxOptions = {},
+): Promise<ServerMailbox> {
+  const client = new MailboxClient(server.name, side, "", mailbox);
+  const soon = { timeout: REACH, pauses: shortPauses };
+  return ServerMailbox.open(server, client, { ...soon, ...options });
+}
+
+function newClient(server: Server, number: string): MailboxClient {
+  return new MailboxClient(server.name, digits(systemRandom(5)), number);
+}
+
+/** Yield pauses of 0.5 to 1.5 s, without an end. */
+function* shortPauses(): Generator<number, never> {
+  for (;;) yield 0.5 + Math.random();
 }
 
 /**
@@ -92,10 +115,9 @@ export class ServerMailbox implements Mailbox {
   /** Called, and removed, when something has happened. */
   #waiters: (() => void)[] = [];
 
-  private constructor(server: Server, number: string, options: MailboxOptions) {
-    const side = digits(systemRandom(5));
+  private constructor(server: Server, protocol: MailboxClient, options: MailboxOptions) {
     this.#server = server;
-    this.#protocol = new MailboxClient(server.name, side, number);
+    this.#protocol = protocol;
     this.#timeout = options.timeout ?? TIMEOUT;
     this.#ready = options.ready;
     this.#newSocket = options.newSocket ?? ((url) => new WebSocket(url));
@@ -106,11 +128,11 @@ export class ServerMailbox implements Mailbox {
   /** As `allocate` and `join`. */
   static async open(
     server: Server,
-    number: string,
+    protocol: MailboxClient,
     options: MailboxOptions,
   ): Promise<ServerMailbox> {
     const { signal } = options;
-    const mailbox = new ServerMailbox(server, number, options);
+    const mailbox = new ServerMailbox(server, protocol, options);
     const abort = () =>
       mailbox.#fail(new Interrupted("the connection to the server was cancelled"));
     signal?.addEventListener("abort", abort);
@@ -142,6 +164,11 @@ export class ServerMailbox implements Mailbox {
 
   get iceServers(): readonly IceServer[] {
     return this.#protocol.iceServers;
+  }
+
+  /** As `MailboxClient.has`. */
+  has(phase: string): boolean {
+    return this.#protocol.has(phase);
   }
 
   add(phase: string, body: Bytes): void {

@@ -58,7 +58,7 @@ export const VERSION = 1;
 export const MAX_CANDIDATES = 32;
 
 /** Bytes of version and flags. */
-const HEAD_SIZE = 2;
+export const HEAD_SIZE = 2;
 const SID_SIZE = 16;
 const A0_SIZE = HEAD_SIZE + SID_SIZE + SHARE_SIZE;
 const B0_TAG = HEAD_SIZE + SHARE_SIZE;
@@ -76,8 +76,8 @@ export type Message = readonly [phase: string, body: Bytes];
 /** Random bytes of the browser, which a page on plain http has, too. */
 export const systemRandom: Random = (count) => crypto.getRandomValues(new Uint8Array(count));
 
-/** What both sides have: order, limits, and the state of the exchange. */
-abstract class Side {
+/** What all sides have, also those of again.ts: order, limits, and the state of the exchange. */
+export abstract class Side {
   protected confirmed = false;
   protected keys: Keys | null = null;
   readonly #own: "a" | "b";
@@ -284,6 +284,7 @@ export class Joiner extends Side {
   readonly #scalar: Bytes;
   #sid: Bytes = new Uint8Array();
   #isk: Bytes = new Uint8Array();
+  #again: Bytes = new Uint8Array();
   #theirs: Sent = { share: new Uint8Array(), data: new Uint8Array() };
 
   /**
@@ -310,6 +311,11 @@ export class Joiner extends Side {
     return this.attempt(() => this.#join(a0, items));
   }
 
+  /** The key of a second meeting (again.ts); to be used after `isConfirmed`. */
+  get again(): Bytes {
+    return this.#again;
+  }
+
   #join(a0: Bytes, items: readonly Item[]): Message {
     const phase: Phase = { side: "a", number: 0 };
     checkHead(phase, a0);
@@ -322,7 +328,9 @@ export class Joiner extends Side {
     const k = scalarMult(this.#scalar, this.#theirs.share);
     this.#scalar.fill(0);
     this.#isk = sessionKey(this.#sid, k, this.#theirs, ours);
-    this.keys = derive(this.#isk);
+    const { again, ...keys } = derive(this.#isk);
+    this.#again = again;
+    this.keys = keys;
     const tag = confirmationTag(this.#sid, this.#isk, ours);
     const [own, sealed] = this.sealNext(items);
     return [phaseName(own), concat(ours.data, ours.share, tag, sealed)];
@@ -383,7 +391,7 @@ function channel(number: string): Bytes {
 }
 
 /** Check the version; the flags are not used yet. */
-function checkHead(phase: Phase, body: Bytes): void {
+export function checkHead(phase: Phase, body: Bytes): void {
   if (body.length < HEAD_SIZE) throw wrongSize(phase, body);
   if (body[0] !== VERSION) {
     throw new IncompatibleVersion(

@@ -23,6 +23,7 @@ import {
   MAX_BODY,
   parse,
   phaseLetter,
+  tagged,
   WireError,
 } from "./wire.ts";
 
@@ -31,6 +32,8 @@ export type Mood = "happy" | "lonely" | "scary" | "errory";
 
 /** Messages on one connection between two pings; a conversation needs fewer than 300. */
 const MAX_RECEIVED = 1000;
+/** The same in a second meeting: there are up to 20 for each attempt. */
+const MAX_AGAIN = 5000;
 /** UTF-16 units of a mailbox id; those of the stock server have 13. */
 const MAX_ID = 100;
 /** UTF-16 units of a text of the server that are shown. */
@@ -81,6 +84,7 @@ export class MailboxClient {
   readonly #server: string;
   readonly #side: string;
   readonly #letter: "a" | "b";
+  readonly #id: string;
   readonly #own = new Map<string, Bytes>();
   /** Phases of messages that were sent on any socket. */
   readonly #sent = new Set<string>();
@@ -99,15 +103,17 @@ export class MailboxClient {
 
   /**
    * `server`: its name, for messages to the user. `side`: random hexadecimal digits, which identify
-   * this side on all of its connections. `number`: to join; empty to allocate one.
+   * this side on all of its connections. `number`: to join; empty to allocate one. `id`: the name of
+   * the mailbox of a second meeting, which has no number.
    */
-  constructor(server: string, side: string, number = "") {
+  constructor(server: string, side: string, number = "", id = "") {
     if (number !== "" && !isNumber(number as unknown)) {
       throw new LocalProtocolError(`'${printable(number.slice(0, 20))}' is no number of a code`);
     }
     this.#server = printable(server);
     this.#side = side;
-    this.#letter = number === "" ? "a" : "b";
+    this.#letter = number === "" && id === "" ? "a" : "b";
+    this.#id = id;
     this.number = number;
   }
 
@@ -133,6 +139,11 @@ export class MailboxClient {
     return this.#replayed;
   }
 
+  /** Whether the mailbox has a message of this side, as far as it has arrived on this socket. */
+  has(phase: string): boolean {
+    return this.#echoed.has(phase);
+  }
+
   /**
    * Whether the next message comes after all earlier ones: a joiner begins with b0. One that was
    * sent on an earlier socket may not be in the mailbox; `pong` shows it.
@@ -145,6 +156,7 @@ export class MailboxClient {
   connect(): string[] {
     this.#start();
     const bind = dump("bind", { appid: APP_ID, side: this.#side });
+    if (this.#id !== "") return [bind, ...this.#open(this.#id)];
     if (this.number !== "") return [bind, this.#claim()];
     this.#allocating = true;
     return [bind, dump("allocate")];
@@ -155,7 +167,7 @@ export class MailboxClient {
    * one of this side, is used, or the body is too long.
    */
   add(phase: string, body: Bytes): string[] {
-    if (phaseLetter(phase) !== this.#letter || this.#own.has(phase) || body.length > MAX_BODY) {
+    if (this.#letterOf(phase) !== this.#letter || this.#own.has(phase) || body.length > MAX_BODY) {
       throw new LocalProtocolError(`a message '${phase}' of ${body.length} bytes can't be sent`);
     }
     this.#own.set(phase, body);
@@ -170,7 +182,8 @@ export class MailboxClient {
 
   /** Return the texts that release the number and close the mailbox. */
   close(mood: Mood): string[] {
-    return this.isOpen ? [dump("release"), dump("close", { mood })] : [];
+    if (!this.isOpen) return [];
+    return [...(this.#id === "" ? [dump("release")] : []), dump("close", { mood })];
   }
 
   /**
@@ -183,9 +196,8 @@ export class MailboxClient {
   receive(text: string): string[] {
     this.#received += 1;
     try {
-      if (this.#received > MAX_RECEIVED) {
-        throw new WireError(`it sends more than ${MAX_RECEIVED} messages`);
-      }
+      const most = this.#id === "" ? MAX_RECEIVED : MAX_AGAIN;
+      if (this.#received > most) throw new WireError(`it sends more than ${most} messages`);
       return this.#handle(parse(text));
     } catch (error) {
       if (!(error instanceof WireError)) throw error;
@@ -285,6 +297,10 @@ export class MailboxClient {
     if (!this.#claiming) return [];
     if (!isText(mailbox, MAX_ID)) throw new WireError("the id of a mailbox is not text");
     this.#claiming = false;
+    return this.#open(mailbox);
+  }
+
+  #open(mailbox: string): string[] {
     this.#opened = true;
     // A message that was sent on an earlier socket may be in the mailbox. If it is, its echo arrives
     // before the response to this ping: a server handles messages in their order.
@@ -305,8 +321,12 @@ export class MailboxClient {
     return missing.map((phase) => this.#add(phase));
   }
 
+  #letterOf(phase: unknown): "a" | "b" | null {
+    return phaseLetter(this.#id === "" ? phase : tagged(phase)?.[0]);
+  }
+
   #message({ side, phase, body }: Fields): string[] {
-    const letter = phaseLetter(phase);
+    const letter = this.#letterOf(phase);
     if (letter === null || typeof phase !== "string") return [];
     if (side === this.#side) {
       this.#echoed.add(phase);

@@ -47,21 +47,25 @@ export function phaseName({ side, number }: Phase): string {
   return `${side}${number}`;
 }
 
-/** The keys that both sides derive from one ISK, 32 bytes each. */
+/** The keys of one exchange, 32 bytes each. */
 export interface Keys {
   /** Seals what the allocator sends. */
   readonly aToB: Bytes;
   /** Seals what the joiner sends. */
   readonly bToA: Bytes;
-  /** For connecting once more without a code; this version does not use it. */
-  readonly again: Bytes;
 }
 
-/** Derive the keys from the ISK of CPace by HKDF-SHA-256 (RFC 5869) with an empty salt. */
-export function derive(isk: Uint8Array): Keys {
-  const expand = (purpose: string) =>
-    hkdf(sha256, isk, undefined, ascii(`dcsend 1 ${purpose}`), KEY_SIZE).slice();
-  return { aToB: expand("a>b"), bToA: expand("b>a"), again: expand("again") };
+/**
+ * Derive the keys from the ISK of CPace, with an empty salt; `again` is that of a second meeting
+ * (again.ts).
+ */
+export function derive(isk: Uint8Array): Keys & { readonly again: Bytes } {
+  return { aToB: expand(isk, "a>b"), bToA: expand(isk, "b>a"), again: expand(isk, "again") };
+}
+
+/** Derive `size` bytes for a purpose by HKDF-SHA-256 (RFC 5869). */
+export function expand(key: Uint8Array, purpose: string, size = KEY_SIZE, salt?: Uint8Array) {
+  return hkdf(sha256, key, salt, ascii(`dcsend 1 ${purpose}`), size).slice();
 }
 
 /**

@@ -14,6 +14,7 @@ export const MAX_PHASES = 64;
 export const MAX_BODY = 4096;
 
 const NUMBER = /^[1-9][0-9]{0,5}$/;
+const TAG = /^[0-9a-f]{16}$/;
 const PHASE = /^([ab])(0|[1-9][0-9]?)$/;
 const HEX = /^([0-9a-f]{2})*$/i;
 
@@ -60,6 +61,13 @@ export function isNumber(value: unknown): value is string {
 export function phaseLetter(value: unknown): "a" | "b" | null {
   const [, letter, digits] = (typeof value === "string" && PHASE.exec(value)) || [];
   return Number(digits) < MAX_PHASES ? (letter as "a" | "b") : null;
+}
+
+/** Return phase and tag of a message of a second meeting; null for others. */
+export function tagged(value: unknown): readonly [phase: string, tag: string] | null {
+  const [phase = "", tag = "", more] = typeof value === "string" ? value.split(".") : [];
+  const isOne = phaseLetter(phase) !== null && TAG.test(tag) && more === undefined;
+  return isOne ? [phase, tag] : null;
 }
 
 /**

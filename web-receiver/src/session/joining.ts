@@ -3,9 +3,10 @@
  * `dcsend/session/joining.py`, except that a page finds no device of its network by mDNS.
  *
  *     code ─► offer ─► mailbox on a server ─► a0 ─► b0 ─► a1 ─► connected
+ *                                        lost, or loaded again ─► meeting_again
  */
 import { ConnectionFailed, DcsendError, RemoteProtocolError, WrongWords } from "../errors.ts";
-import type { Connection } from "../peers/contract.ts";
+import type { Connection, Link } from "../peers/contract.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
 import {
   join as joinMailbox,
@@ -19,9 +20,11 @@ import type { Mailbox } from "../rendezvous/mailbox.ts";
 import type { Server } from "../rendezvous/servers.ts";
 import type { ShortCode } from "../signaling/shortcode.ts";
 import { iceServers } from "./ice_settings.ts";
+import { lastingAgain } from "./meeting_again.ts";
 import {
   type Attempt,
   aborted,
+  answered,
   before,
   connect,
   described,
@@ -50,8 +53,15 @@ const LINK = [
 export interface ShortCodeOptions {
   /** Where the mailbox is. */
   readonly server: Server;
-  /** Begins ICE as the side that makes the offer, or not; with the servers that are offered. */
-  readonly open: (offers: boolean, offered: readonly IceServer[]) => Attempt;
+  /**
+   * Begins ICE as the side that makes the offer, or not; with the servers that are offered, and with
+   * a certificate, or a new one.
+   */
+  readonly open: (
+    offers: boolean,
+    offered: readonly IceServer[],
+    certificate?: RTCCertificate,
+  ) => Attempt;
   /** Shows a note. */
   readonly note: Note;
   /** Options of the mailbox, for tests. */
@@ -62,6 +72,8 @@ export interface ShortCodeOptions {
 export interface JoinOptions extends ShortCodeOptions {
   /** Called when the code is used up by the guess that is being sent. */
   readonly spent: () => void;
+  /** Of all connections with the other side; undefined where the browser makes none. */
+  readonly certificate: RTCCertificate | undefined;
   /** Whether the code came with a link, so that it was not typed. */
   readonly isLink?: boolean;
 }
@@ -77,8 +89,8 @@ export async function join(
   options: JoinOptions,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const { server, note } = options;
-  const attempt = options.open(true, []);
+  const { server, note, certificate } = options;
+  const attempt = options.open(true, [], certificate);
   // A page that is closed after the claim costs the code, so all that takes time is done before it.
   const ready = attempt.prepare().catch(() => undefined);
   const opening = joinMailbox(server, code.number, { ...options.mailbox, signal, ready });
@@ -98,9 +110,10 @@ export async function join(
     // Otherwise the allocator shows no new code until its attempt has failed.
     leave = () => sayBye(mailbox, joiner, "interrupted");
     signal.addEventListener("abort", leave);
-    const connection = await Promise.race([joined, gone]);
+    const [link, fingerprint] = await Promise.race([joined, gone]);
     void mailbox.close("happy");
-    return connection;
+    const reunion = { key: joiner.again, server, fingerprint };
+    return lastingAgain(link, reunion, options);
   } catch (error) {
     attempt.close();
     void mailbox.close("errory");
@@ -138,7 +151,7 @@ async function guess(
   offer: Item,
   joiner: Joiner,
   { spent, note }: JoinOptions,
-): Promise<Connection> {
+): Promise<[Link, fingerprint: Bytes]> {
   const message = joiner.join(first, [offer]);
   spent();
   mailbox.add(...message);
@@ -151,18 +164,13 @@ async function guess(
   if (answer?.kind !== "description") {
     throw new RemoteProtocolError("the other side has sent no answer");
   }
+  const { description } = answer;
   try {
-    return await connect(attempt, answer.description, mailbox, joiner, early, note);
+    const link = await connect(attempt, description, mailbox, joiner, early, note);
+    return [link, description.fingerprint];
   } catch (error) {
     if (error instanceof DcsendError) sayBye(mailbox, joiner, "error", error.message);
     throw error;
-  }
-}
-
-async function answered(mailbox: Mailbox, joiner: Joiner): Promise<Item[]> {
-  for (;;) {
-    const items = joiner.received(...(await mailbox.next()));
-    if (items.length > 0) return items;
   }
 }
 

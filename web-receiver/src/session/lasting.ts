@@ -1,6 +1,6 @@
 /**
- * The connection of a dialer that goes on after its path is lost, over one after the other. As
- * `dcsend/session/lasting.py`, for the side that dials.
+ * The connection of a dialer or joiner that goes on after its path is lost, over one after the other.
+ * As `dcsend/session/lasting.py`, for the side that makes connections.
  *
  *     connected ─ silent, or lost ─► interrupted ─┬─► the path answers again ──────► connected
  *                                                 ├─► another connection takes over ► connected
@@ -25,6 +25,7 @@ import type { Connection, Label, Link, Route } from "../peers/contract.ts";
 import type { Message } from "../peers/receive_queue.ts";
 import { ANEW, helloFeatures, RECONNECT } from "../protocol/messages.ts";
 import { AWAY, encodeReceipt, isReceipt, type Receipt, readReceipt } from "../protocol/receipts.ts";
+import type { Server } from "../rendezvous/servers.ts";
 import type { Emit } from "./events.ts";
 import { LastingChannel } from "./lasting_channel.ts";
 import { asError } from "./outcome.ts";
@@ -52,8 +53,20 @@ export type Redial = (seconds: number, signal: AbortSignal) => Promise<Link>;
 
 /** With what a page connects again after it was loaded again. */
 export interface Ticket {
+  /** The dial code; empty after a short one. */
   readonly code: string;
   readonly certificate: RTCCertificate;
+  /** Where the sides of a short code meet. */
+  readonly reunion?: Reunion;
+}
+
+/** What the side that has entered a short code keeps to meet the other one again. */
+export interface Reunion {
+  /** As `Joiner.again` in rendezvous/handshake.ts. */
+  readonly key: Uint8Array<ArrayBuffer>;
+  readonly server: Server;
+  /** Of the certificate of the other side. */
+  readonly fingerprint: Uint8Array<ArrayBuffer>;
 }
 
 /** The connections with one peer, as one. */

@@ -6,7 +6,7 @@
  */
 import type { Description } from "../description.ts";
 import { CodeUsed, ConnectionFailed, DcsendError, Interrupted } from "../errors.ts";
-import type { Connection } from "../peers/contract.ts";
+import type { Link } from "../peers/contract.ts";
 import type { Trickle } from "../peers/trickle.ts";
 import { printable } from "../printable.ts";
 import type { Message } from "../rendezvous/handshake.ts";
@@ -65,11 +65,11 @@ export function described(type: "offer" | "answer", sdp: string): Item {
 export async function connect(
   attempt: Attempt,
   theirs: Description,
-  mailbox: Mailbox,
+  mailbox: Pick<Mailbox, "add" | "next">,
   party: Party,
   early: readonly Item[],
   note: Note,
-): Promise<Connection> {
+): Promise<Link> {
   let isOver = false;
   const send = async () => {
     let left = MOST;
@@ -129,6 +129,14 @@ export async function connect(
     return await Promise.race([attempt.establish(answer), failed(send()), failed(receive())]);
   } finally {
     isOver = true;
+  }
+}
+
+/** Return the items of the first message of the other side that has some. */
+export async function answered(mailbox: Pick<Mailbox, "next">, party: Party): Promise<Item[]> {
+  for (;;) {
+    const items = party.received(...(await mailbox.next()));
+    if (items.length > 0) return items;
   }
 }
 

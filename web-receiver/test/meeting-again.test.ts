@@ -1,0 +1,161 @@
+/** A page meets the other side of a short code again: src/session/meeting_again.ts. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { ConnectionLost, type DcsendError } from "../src/errors.ts";
+import { Again } from "../src/rendezvous/again.ts";
+import type { Item } from "../src/rendezvous/items.ts";
+import type { LastingConnection } from "../src/session/lasting.ts";
+import { begunAgain } from "../src/session/meeting_again.ts";
+import { AllocatorAttempt } from "./again-allocator.ts";
+import { TLS } from "./both-sides.ts";
+import { Attempts, hostCandidate, MemoryServer } from "./memory-server.ts";
+import { ANSWER } from "./shortcodes.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const HELLO =
+  '{"type":"hello","versions":[1],"agent":"t","role":"sender","features":["reconnect","anew"],"max_frame":65016}';
+const KEY = Uint8Array.from({ length: 32 }, (_, at) => at);
+const CANDIDATE: Item = { kind: "candidate", candidate: hostCandidate("192.0.2.1") };
+const FINGERPRINT = ANSWER.kind === "description" ? ANSWER.description.fingerprint : KEY;
+
+/** A page that was loaded again, with the server and the other side. */
+class Returned {
+  readonly server = new MemoryServer();
+  readonly attempts = new Attempts();
+  readonly again = new Again(KEY);
+  readonly leaving = new AbortController();
+  readonly certificate = {} as RTCCertificate;
+  connection: LastingConnection | null = null;
+  error: DcsendError | null = null;
+
+  begin(fingerprint = FINGERPRINT): void {
+    const options = {
+      open: this.attempts.open,
+      certificate: this.certificate,
+      mailbox: { newSocket: this.server.newSocket },
+    };
+    const reunion = { key: KEY, server: TLS, fingerprint };
+    begunAgain(reunion, options, this.leaving.signal).then(
+      (connection) => {
+        this.connection = connection;
+      },
+      (error: DcsendError) => {
+        this.error = error;
+      },
+    );
+  }
+
+  wait(): AllocatorAttempt {
+    return new AllocatorAttempt(this.server, this.again);
+  }
+}
+
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000);
+
+test("the newest attempt is answered, and connects", async () => {
+  const page = new Returned();
+  const [former, newest] = [page.wait(), page.wait()];
+  page.begin();
+  await pass(0.2);
+  expect([former.isAnswered, newest.isAnswered]).toEqual([false, true]);
+  newest.answer(ANSWER);
+  newest.send(CANDIDATE);
+  await pass(0.1);
+  expect(page.connection?.link).toBeDefined();
+  expect(page.server.moods).toEqual(["happy"]);
+});
+
+test("an offer that the other side has not read is made again", async () => {
+  const page = new Returned();
+  const former = page.wait();
+  page.begin();
+  await pass(0.2);
+  expect(former.isAnswered).toBe(true);
+  const newest = page.wait();
+  await pass(2);
+  expect(page.attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+  newest.answer(ANSWER);
+  newest.send(CANDIDATE);
+  await pass(0.1);
+  expect(page.connection?.link).toBeDefined();
+});
+
+test("another certificate is not connected, and the next attempt may be right", async () => {
+  const page = new Returned();
+  page.begin(new Uint8Array(32));
+  for (let turn = 0; turn < 2; turn++) {
+    const attempt = page.wait();
+    await pass(2);
+    attempt.answer(ANSWER);
+    attempt.send(CANDIDATE);
+    await pass(2);
+  }
+  expect(page.attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true, true]);
+  expect(page.connection).toBeNull();
+});
+
+test("a message that the other side has not sealed ends its attempt only", async () => {
+  const page = new Returned();
+  const attempt = page.wait();
+  page.begin();
+  await pass(0.2);
+  const forged = { side: "a", phase: `a1.${attempt.tag}`, body: "00".repeat(530) };
+  page.server.add({ ...forged, body: `0100${"00".repeat(528)}` }, page.again.mailbox);
+  await pass(2);
+  const next = page.wait();
+  await pass(2);
+  next.answer(ANSWER);
+  next.send(CANDIDATE);
+  await pass(0.1);
+  expect(page.connection?.link).toBeDefined();
+});
+
+test("other side that is gone is an error after 20 s", async () => {
+  const page = new Returned();
+  page.begin();
+  await pass(19.9);
+  expect(page.error).toBeNull();
+  await pass(0.2);
+  expect(page.error).toHaveProperty("kind", "connection");
+  expect(page.error?.hint).toBe("is dcsend still running there?");
+});
+
+test("the connection goes on by one meeting at a time", async () => {
+  const page = new Returned();
+  const former = page.wait();
+  page.begin();
+  await pass(0.2);
+  former.answer(ANSWER);
+  former.send(CANDIDATE);
+  await pass(0.1);
+  const { connection, server, attempts } = page;
+  if (connection === null) throw new Error("it has not begun");
+  connection.channels.control.receive().catch(() => {});
+  // As the other side sends its Hello, after which it lasts.
+  connection.takes("control", HELLO);
+  connection.ended(connection.link, new ConnectionLost("the connection was lost"));
+  await pass(6);
+  expect(server.sockets.size).toBe(1);
+  page.wait();
+  await pass(1);
+  expect(attempts.begun).toHaveLength(2);
+  connection.close();
+});
+
+test("stopping ends the attempt, and closes the mailbox", async () => {
+  const page = new Returned();
+  page.wait();
+  page.begin();
+  await pass(0.2);
+  page.leaving.abort();
+  await pass(0);
+  expect(page.error).toHaveProperty("kind", "interrupted");
+  expect(page.attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true]);
+  expect(page.server.moods).toEqual(["happy"]);
+});
