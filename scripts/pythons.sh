@@ -24,10 +24,12 @@ run() {
         echo "python$1 was found neither in PATH nor in $versions" >&2
         return 1
     fi
-    # Most installed modules are never imported: each is compiled at its first import.
-    PIP_COMPILE=0 VENV=.venv-$1 PYTHON=$python sh scripts/venv.sh || return 1
-    # One process: this runs beside the tests of browsers on the build machine.
-    ".venv-$1/bin/python" -m pytest -q -m "not full and not slow" tests dcsend
+    VENV=.venv-$1 PYTHON=$python sh scripts/venv.sh || return 1
+    # One process: this runs beside the tests of browsers on the build machine. Tests of the sources
+    # and documents have the same result on each version.
+    ".venv-$1/bin/python" -m pytest -q -m "not full and not slow" tests dcsend \
+        --ignore-glob="tests/test_architecture*.py" --ignore=tests/test_documents.py \
+        --ignore=tests/test_promises.py --ignore=tests/test_protocol_document.py
 }
 
 status=0

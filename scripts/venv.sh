@@ -42,7 +42,8 @@ fi
 echo "making $venv with $("$python" --version)"
 rm -f "$stamp"
 "$python" -m venv --clear "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+# Most installed modules are never imported: each is compiled at its first import.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes \
     -r requirements-dev.txt
 # Without the build hook: `make page` builds the page, and the hook would fetch Node.js for it. With
 # the locked hatchling, not with one that is fetched for this.
