@@ -113,6 +113,7 @@ TIMERS: Final = {
     "D-4": [
         consent.INTERVAL,
         20,  # per cent
+        consent.PAUSE,
         consent.SILENCE,
         consent.SILENT_INTERVAL,
         consent.EXPIRES,

@@ -23,7 +23,7 @@ from aioice import Candidate, Connection
 from aioice.ice import ICE_COMPLETED, CandidatePair, StunProtocol, candidate_pair_priority
 from aioice.stun import Message
 
-from dcsend.ice.consent import SILENCE, Consent
+from dcsend.ice.consent import Consent
 from dcsend.ice.moving import Moves
 from dcsend.ice.transactions import Check, Requests
 
@@ -84,6 +84,7 @@ class IceConnection(Connection):
         self._moves = Moves(self, self._move)
         self._has_moved = False
         self._resumed: Callable[[], None] = lambda: None
+        self._moved: Callable[[bool], None] = lambda port_only: None
 
     @property
     def is_closing(self) -> bool:
@@ -133,12 +134,12 @@ class IceConnection(Connection):
         self._receiver = receiver
 
     def when_resumed(self, call: Callable[[], None]) -> None:
-        """Call *call* when the peer can be reached again.
-
-        That is when a datagram arrives after `consent.SILENCE` seconds without one, and when the
-        path has moved to another address.
-        """
+        """Call *call* when a datagram has arrived after a silence; see `Consent.received`."""
         self._resumed = call
+
+    def when_moved(self, call: Callable[[bool], None]) -> None:
+        """Call *call* when the path has moved, with whether only the port of the peer differs."""
+        self._moved = call
 
     def drop_queued(self) -> None:
         """Discard the queued datagrams; an end that is queued is kept."""
@@ -265,11 +266,12 @@ class IceConnection(Connection):
     def _move(self, pair: CandidatePair) -> None:
         """Use another address of the peer from now on."""
         logger.debug("the path moves: %s", pair)
+        before, self._nominated[COMPONENT] = self._nominated[COMPONENT], pair
         self._has_moved = True
-        self._nominated[COMPONENT] = pair
         if self.ice_controlling:
             self._send_nomination(pair)
-        self._resumed()
+        is_near = pair.protocol is before.protocol
+        self._moved(is_near and pair.remote_addr[0] == before.remote_addr[0])
 
     def _check_answered(self, pair: CandidatePair, success: bool) -> None:
         check = self._checks.pop(pair, None)
@@ -376,23 +378,21 @@ class IceConnection(Connection):
         clock = asyncio.get_running_loop().time
         consent = Consent(clock())
         requests: Requests | None = None
-        checked: CandidatePair | None = None
         count = self.arrived
-        self.received_at = clock()
+        self.received_at = now = clock()
         try:
-            while clock() < consent.expires:
-                await asyncio.sleep(consent.wait(clock()))
+            while now < consent.expires:
+                await asyncio.sleep(consent.wait(now))
+                now = clock()
                 count, before = self.arrived, count
                 if count != before:
-                    was_silent = clock() - self.received_at >= SILENCE
-                    self.received_at = clock()
-                    consent.received(self.received_at)
-                    if was_silent:
+                    self.received_at = now
+                    if consent.received(now, count - before):
                         self._resumed()
                 pair = self._nominated.get(COMPONENT)
                 if pair is None:
                     return
-                if pair is not checked:
+                if requests is None or requests.pair is not pair:
                     if requests is not None:
                         requests.stop()
                     requests = Requests(
@@ -401,9 +401,8 @@ class IceConnection(Connection):
                         lambda success: consent.answered(clock()) if success else None,
                         nominate=self.ice_controlling,
                     )
-                    checked = pair
-                if requests is not None and consent.is_due(clock()):
-                    requests.send()
+                if consent.is_due(now):
+                    requests.send(0 if self.ice_controlling else consent.quiet_checks)
         finally:
             if requests is not None:
                 requests.stop()

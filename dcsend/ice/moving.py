@@ -6,7 +6,8 @@ request from another address ─► check to that address, and to the present on
 
 RFC 8445 has a restart of ICE for this, which needs signalling, and there is none during a transfer.
 A source address proves nothing, since a request can be recorded and sent from elsewhere. So the
-path moves only to an address that answers a check, and only if the present one does not.
+path moves only to an address that answers a check, and only if the present one does not in twice
+the time.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
 
 __all__ = ["PATIENCE", "Moves"]
 
-PATIENCE: Final = 1.0
+PATIENCE: Final = 0.5
 "Seconds without a sign of the present address: a datagram, or the answer to a check."
 _LEAST: Final = 0.25
 "Seconds in which it may answer the check, at least."
+_LEAST_RATIO: Final = 2.0
+"The same as a multiple of the time in which another one has answered: the path may be long."
 _LIMIT: Final = 5.0
 "Seconds in which another address may answer; its requests follow each other within a second."
 _CALM: Final = 1.0
@@ -52,9 +55,12 @@ class Moves:
         self._others: dict[CandidatePair, Check] = {}
         self._answered: CandidatePair | None = None
         "The one of them that has answered last."
-        self._patient = True
-        "Whether the present address may still answer."
-        self._timers: list[asyncio.TimerHandle] = []
+        self._began = self._until = 0.0
+        "When its check was sent, and until when it may answer."
+        self._limit: asyncio.TimerHandle | None = None
+        "Until all checks end."
+        self._decision: asyncio.TimerHandle | None = None
+        "Until the path moves, when another address has answered."
         self._calm_until = 0.0
 
     def requested(self, pair: CandidatePair, present: CandidatePair, received: float) -> None:
@@ -71,25 +77,27 @@ class Moves:
         if self._present is None:
             silence = max(0.0, loop.time() - received)
             self._present = Check(Requests(self._connection, present, self._present_answered))
-            self._timers = [
-                loop.call_later(max(_LEAST, PATIENCE - silence), self._lose_patience),
-                loop.call_later(_LIMIT, self.stop),
-            ]
+            self._began = loop.time()
+            self._until = self._began + max(_LEAST, PATIENCE - silence)
+            self._limit = loop.call_later(_LIMIT, self.stop)
         elif len(self._others) >= _MAX_PAIRS:
             self._others.pop(next(iter(self._others))).stop()
-        requests = Requests(self._connection, pair, lambda success: self._reached(pair, success))
+        begun = loop.time()
+        requests = Requests(
+            self._connection, pair, lambda success: self._reached(pair, begun, success)
+        )
         self._others[pair] = Check(requests)
 
     def stop(self) -> None:
         """End all checks; idempotent."""
-        for timer in self._timers:
-            timer.cancel()
+        for timer in (self._limit, self._decision):
+            if timer is not None:
+                timer.cancel()
         for check in (self._present, *self._others.values()):
             if check is not None:
                 check.stop()
-        self._timers, self._others = [], {}
+        self._others = {}
         self._present = self._answered = None
-        self._patient = True
 
     def _is_checked(self, pair: CandidatePair) -> bool:
         return any(
@@ -102,17 +110,16 @@ class Moves:
             self.stop()
             self._calm_until = asyncio.get_running_loop().time() + _CALM
 
-    def _reached(self, pair: CandidatePair, success: bool) -> None:
-        if success:
-            self._answered = pair
-            self._decide()
+    def _reached(self, pair: CandidatePair, begun: float, success: bool) -> None:
+        if not success or pair is self._answered:
+            return
+        loop = asyncio.get_running_loop()
+        self._answered = pair
+        self._until = max(self._until, self._began + _LEAST_RATIO * (loop.time() - begun))
+        if self._decision is not None:
+            self._decision.cancel()
+        self._decision = loop.call_at(self._until, self._leave, pair)
 
-    def _lose_patience(self) -> None:
-        self._patient = False
-        self._decide()
-
-    def _decide(self) -> None:
-        pair = self._answered
-        if pair is not None and not self._patient:
-            self.stop()
-            self._move(pair)
+    def _leave(self, pair: CandidatePair) -> None:
+        self.stop()
+        self._move(pair)

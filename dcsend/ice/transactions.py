@@ -27,6 +27,8 @@ _LONGEST: Final = 5.0
 "Seconds between two checks of a pair, at most."
 _MIN_INTERVAL: Final = 0.02
 "Seconds between two checks of one pair, at least, also if the peer triggers more."
+_HIGHEST: Final = 2**31 - 1
+"PRIORITY, at most (RFC 8445, 5.1.2)."
 _OUTSTANDING: Final = 32
 """The latest requests of a pair, whose responses are accepted: with a check per second, those of
 the time after which consent expires. Behind a full queue a response can take 20 s."""
@@ -57,21 +59,27 @@ class Requests:
             nominate: whether the requests carry USE-CANDIDATE.
         """
         self._connection = connection
-        self._pair = pair
+        self.pair = pair
         self._answered = answered
         self._nominate = nominate
         self._ids: deque[bytes] = deque()
 
-    def send(self) -> None:
-        """Send a request."""
-        request = self._connection.build_request(self._pair, nominate=self._nominate)
+    def send(self, raised: int = 0) -> None:
+        """Send a request, with a PRIORITY that is raised by so much.
+
+        A controlling browser uses the pair of the highest priority (Chromium 156). It follows this
+        side to a new address at once if the first check from there has a higher PRIORITY than those
+        before, and otherwise 2.5 s after the last datagram from the former address.
+        """
+        request = self._connection.build_request(self.pair, nominate=self._nominate)
+        request.attributes["PRIORITY"] = min(request.attributes["PRIORITY"] + raised, _HIGHEST)
         request.add_message_integrity(str(self._connection.remote_password).encode())
-        transactions = cast(dict[bytes, Any], self._pair.protocol.transactions)
+        transactions = cast(dict[bytes, Any], self.pair.protocol.transactions)
         transactions[request.transaction_id] = self
         self._ids.append(request.transaction_id)
         if len(self._ids) > _OUTSTANDING:
             transactions.pop(self._ids.popleft(), None)
-        self._pair.protocol.send_stun(request, self._pair.remote_addr)
+        self.pair.protocol.send_stun(request, self.pair.remote_addr)
 
     def response_received(self, message: Message, source: tuple[str, int]) -> None:
         """Handle an authentic response (`agent.FilteredStunProtocol` passes on no others).
@@ -79,13 +87,13 @@ class Requests:
         One from another address does not validate the pair (RFC 8445, 7.2.5.2.1), and an attacker
         on the path can change the address: it is ignored, and the right one still counts.
         """
-        if source == self._pair.remote_addr:
+        if source == self.pair.remote_addr:
             self._answered(message.message_class is Class.RESPONSE)
 
     def stop(self) -> None:
         """Accept no more responses; idempotent."""
         while self._ids:
-            self._pair.protocol.transactions.pop(self._ids.popleft(), None)
+            self.pair.protocol.transactions.pop(self._ids.popleft(), None)
 
 
 class Check:

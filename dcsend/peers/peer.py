@@ -101,6 +101,7 @@ class PeerConnection:
             zero_checksum=zero_checksum,
         )
         ice.when_resumed(self.sctp.resume)
+        ice.when_moved(self.sctp.move)
         self._stopping: asyncio.Task[None] | None = None
         self.port: UdpPort | None = None
         "A port that only this connection uses; see `own`."

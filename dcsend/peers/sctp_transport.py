@@ -109,8 +109,13 @@ class SctpTransport:
             self.send_soon()
 
     def resume(self) -> None:
-        """Send again at once what is not acknowledged: the path works again, or is another one."""
+        """Send again at once what is not acknowledged, after an outage: the path works again."""
         self.association.transmission.resume(self._loop.time())
+        self.send_soon()
+
+    def move(self, port_only: bool) -> None:
+        """Continue on another path; see `Association.move`."""
+        self.association.move(self._loop.time(), port_only=port_only)
         self.send_soon()
 
     def give_up(self) -> None:

@@ -147,6 +147,12 @@ class Association:
         if self._peer is not None:
             self.transmission.probe(sizes, now)
 
+    def move(self, now: float, *, port_only: bool) -> None:
+        """Send again at once what is in flight; see `Transmission.move`."""
+        self.transmission.move(now, port_only=port_only)
+        if self._reception is not None:
+            self._reception.move()
+
     def close(self, now: float) -> None:
         """Send SHUTDOWN when all queued messages are acknowledged."""
         if self._enter(Input.CLOSE):
@@ -225,7 +231,7 @@ class Association:
             self._control.append(self._reception.sack())
         if self.state is State.SHUTDOWN_SENT:
             # The peer still sends DATA, so it is reachable (RFC 9260, 9.2).
-            self._start_shutdown_timer(now)
+            self._retransmission.start_t2(now, self.transmission.round_trip.timeout)
 
     def _on_unknown(self, kind: int, flags: int, value: bytes) -> bool:
         """Act on the highest two bits of the type (RFC 9260, 3.2); False: ignore the rest."""
@@ -351,11 +357,8 @@ class Association:
             self._send_shutdown(now)
 
     def _send_shutdown(self, now: float) -> None:
-        self._start_shutdown_timer(now)
-        self._control.append(self._shutdown_chunk())
-
-    def _start_shutdown_timer(self, now: float) -> None:
         self._retransmission.start_t2(now, self.transmission.round_trip.timeout)
+        self._control.append(self._shutdown_chunk())
 
     def _shutdown_chunk(self) -> bytes:
         if self.state is State.SHUTDOWN_SENT and self._reception is not None:
@@ -386,11 +389,8 @@ class Association:
 
     def deadline(self) -> float | None:
         """Return when `timeout` must be called; None for never."""
-        times = (
-            self._retransmission.deadline,
-            self._reception.deadline if self._reception is not None else None,
-            *self.transmission.deadlines(),
-        )
+        sack = self._reception.deadline if self._reception is not None else None
+        times = (self._retransmission.deadline, sack, *self.transmission.deadlines())
         if self.state is State.ENDED:
             return None
         if self.state is State.ESTABLISHED and self._resets is not None:

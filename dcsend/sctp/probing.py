@@ -127,6 +127,11 @@ class Probing:
         self._arrived = max(self._arrived, sent)
         self._losses = self._longest = 0
 
+    def moved(self, now: float) -> None:
+        """Ignore the losses of what was sent before: it was on another path."""
+        self._arrived = now
+        self._losses = self._longest = 0
+
     def lost(self, sent: float, size: int, sends: int, now: float) -> bool:
         """Note the loss of a chunk in a large packet; return whether that is a black hole.
 

@@ -123,6 +123,10 @@ class Reception:
         """Expect sequence number 0, after the peer has reset a stream."""
         self._reassembly.restart_stream(stream)
 
+    def move(self) -> None:
+        """Let a SACK be sent at once: those on the former path are lost."""
+        self.is_due = True
+
     def timeout(self, now: float) -> None:
         """Handle the timer."""
         if self.deadline is not None and now >= self.deadline:

@@ -74,6 +74,11 @@ class RoundTrip:
         self._variation += (abs(self.smoothed - sample) - self._variation) / 4
         self.smoothed += (sample - self.smoothed) / 8
 
+    def forget(self) -> None:
+        """Begin anew, on another path."""
+        self.smoothed, self.minimum = None, math.inf
+        self._variation, self._min_at = 0.0, -math.inf
+
     def back_off(self) -> None:
         """Double the timeout, until the next measurement."""
         self.backoff += 1

@@ -68,6 +68,7 @@ class Transmission:
         "Whether the peer has not acknowledged anything for too long."
         self._forward_tsn: tuple[bytes, ...] = ()
         "The FORWARD TSN chunk to send, if there is one."
+        self._make_controller = congestion
         self._controller = congestion(self.probing.payload, now)
         self._sampler = RateSampler(now)
         self._pacer = Pacer(now)
@@ -274,24 +275,43 @@ class Transmission:
         self.timeouts += 1
         logger.debug("T3-rtx expired (%d), %d bytes in flight", self.timeouts, self.flight.bytes)
         self.round_trip.back_off()
-        self._t3 = now + self.round_trip.timeout
-        self._probe_at = None
-        self._tail_probe = None
         if self.timeouts == 1:
             self._silent_since = now
         if now - self._silent_since >= _DEAD:
             self.is_unreachable = True
             return
-        self.flight.mark_all_lost()
+        self._lose_all(now)
         self._controller.timed_out(now)
-        if self._may_abandon:
-            self._abandon_expired(now, again=True)
 
     def resume(self, now: float) -> None:
         """Let T3-rtx expire now if it has expired before: the path works again."""
         if self.timeouts and self._t3 is not None:
             self.round_trip.limit_backoff(0)
             self._t3 = now
+
+    def move(self, now: float, *, port_only: bool) -> None:
+        """Send again at once what is in flight: it was sent on a path that the peer has left.
+
+        RFC 9000, 9.4: on another path the congestion controller and the round trip begin anew,
+        unless only the port of the peer is another one. Then they may be kept, since a NAT has
+        mostly assigned another port on the same path.
+        """
+        if not port_only:
+            self.round_trip.forget()
+            self._controller = self._make_controller(self.probing.payload, now)
+        self.round_trip.limit_backoff(0)
+        self.probing.moved(now)
+        if not self.flight.is_empty:
+            self._lose_all(now)
+
+    def _lose_all(self, now: float) -> None:
+        """Mark everything in flight lost, and restart T3-rtx."""
+        self._t3 = now + self.round_trip.timeout
+        self._probe_at = None
+        self._tail_probe = None
+        self.flight.mark_all_lost()
+        if self._may_abandon:
+            self._abandon_expired(now, again=True)
 
     def stop(self) -> None:
         """Stop all timers."""

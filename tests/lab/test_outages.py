@@ -63,10 +63,12 @@ MET_AGAIN: Final = (("joins and receives", "both moved", 0.0),)
 QUARTER: Final = 0.25
 "Least rate while the translator assigns other ports all the time, as a part of that of the link."
 REBOUND: Final = (
-    ("dials and sends", "rebinding", 20.0),
-    ("dials and receives", "rebinding", 20.0),
+    ("dials and sends", "rebinding", 10.0),
+    ("dials and receives", "rebinding", 10.0),
 )
 "A sample: `make lab` has a minute, and the other ways."
+REBOUND_SOON: Final = 1.2
+"Seconds without progress after each change of the port, with the interval of progress events."
 
 WITH_A_PAGE: Final = (
     ("page dials and receives", "silent", PAGE_SHORT),
@@ -122,14 +124,19 @@ def test_both_sides_of_a_short_code_meet_again(
     assert became.stall <= seconds + NOTICED + AGAIN * slowness(), became
 
 
-@pytest.mark.parametrize(("kind", "event", "seconds"), REBOUND)
 def test_transfer_has_a_quarter_of_the_rate_while_ports_change_every_five_seconds(
-    kind: str, event: str, seconds: float, tmp_path: Path
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Not beside the others, whose programs would take the processor."""
-    became = story(kind, event, seconds, tmp_path)
-    assert became.statuses == (0, 0), became
-    assert became.share >= QUARTER / slowness(), became
+    with ThreadPoolExecutor(len(REBOUND)) as pool:
+        stories = [
+            pool.submit(story, *case, tmp_path_factory.mktemp("rebound")) for case in REBOUND
+        ]
+    for work in stories:
+        became = work.result()
+        assert became.statuses == (0, 0), became
+        assert became.share >= QUARTER / slowness(), became
+        assert became.stall <= REBOUND_SOON * slowness(), became
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), WITH_A_PAGE)

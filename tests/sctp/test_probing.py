@@ -57,6 +57,16 @@ def test_a_black_hole_makes_packets_small_and_larger_ones_are_tried_again_later(
     assert not probing.lost(17.0, 1300, 1, 18.0)
 
 
+def test_losses_before_the_path_has_moved_make_no_black_hole() -> None:
+    probing = Probing()
+    probing.lost(1.0, 1404, 1, 2.0)
+    probing.lost(3.0, 1404, 1, 4.0)
+    probing.moved(5.0)
+    assert not probing.lost(4.5, 1404, 3, 5.0)
+    assert not probing.lost(6.0, 1404, 1, 7.0)
+    assert probing.lost(8.0, 1404, 3, 9.0)
+
+
 def test_an_echo_that_is_broken_is_malformed_and_a_foreign_one_proves_nothing() -> None:
     probing = Probing()
     probing.begin([1404], 0.0)

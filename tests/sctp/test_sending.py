@@ -102,6 +102,58 @@ def test_path_that_works_is_not_resumed() -> None:
     assert pair.ends[0].deadline() == before
 
 
+def test_what_is_in_flight_is_sent_again_at_once_when_the_path_has_moved() -> None:
+    """Before T3-rtx has expired; its peer may wait for a SACK, too."""
+    pair = make_pair()
+    pair.send(0, bytes(3000))
+    pair.lose(1)
+    since = pair.now
+    for end in pair.ends:
+        end.move(pair.now, port_only=True)
+    assert kinds(pair.poll(0)) == [wire.SACK, wire.DATA, wire.DATA, wire.DATA]
+    assert kinds(pair.poll(1)) == [wire.SACK]
+    pair.settle()
+    assert pair.messages(1)[-1] == bytes(3000)
+    assert pair.now == since
+    assert pair.ends[0].transmission.timeouts == 0
+    check_books(pair.ends[0])
+
+
+@pytest.mark.parametrize("port_only", [True, False])
+def test_path_with_another_port_keeps_the_window_and_another_host_begins_anew(
+    port_only: bool,
+) -> None:
+    pair = make_pair()
+    for _ in range(5):
+        pair.send(0, bytes(100_000))
+        pair.now += 0.05
+        pair.settle()
+    transmission = pair.ends[0].transmission
+    window, round_trip = pair.controllers[0].window, transmission.round_trip.smoothed
+    controllers = len(pair.controllers)
+    pair.send(0, bytes(100_000))
+    pair.lose(1)
+    pair.ends[0].move(pair.now, port_only=port_only)
+    if port_only:
+        assert transmission.round_trip.smoothed == round_trip
+        assert len(pair.controllers) == controllers
+        assert pair.controllers[0].window == window
+    else:
+        assert transmission.round_trip.smoothed is None
+        assert pair.controllers[-1].window < window
+    pair.run(2.0)
+    assert pair.messages(1)[-1] == bytes(100_000)
+    check_books(pair.ends[0])
+
+
+def test_move_before_the_association_is_established_changes_nothing() -> None:
+    pair = make_pair(established=False)
+    pair.ends[0].associate(pair.now)
+    pair.ends[0].move(pair.now, port_only=False)
+    pair.settle()
+    assert pair.events[0] == [Established()]
+
+
 def test_a_silent_path_is_tried_every_three_seconds_and_the_peer_is_dead_after_a_minute() -> None:
     pair = make_pair()
     pair.send(0, b"hello")
