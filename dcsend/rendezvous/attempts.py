@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
 from dcsend.errors import DcsendError
+from dcsend.net.interfaces import route_sources
 from dcsend.rendezvous.again import Again, tag_of
 from dcsend.rendezvous.local_mailbox import LocalConnection, LocalMailbox
 from dcsend.rendezvous.mailbox import Mailbox, MailboxClient
@@ -33,6 +34,8 @@ _OFTEN: Final = 0.7
 "Seconds between two attempts to connect, on average, in the first `_EAGER` seconds."
 _SELDOM: Final = 3.5
 _EAGER: Final = 120.0
+_LOOK: Final = 0.25
+"Seconds between two looks at the addresses of this machine."
 _KEPT: Final = 2
 "Attempts of which an allocator keeps the messages: the joiner may still read the last one but one."
 _MAX_SIZE: Final = 150
@@ -47,6 +50,20 @@ def _pauses() -> Iterator[float]:
         yield (_OFTEN if is_eager else _SELDOM) * random.uniform(0.6, 1.4)
 
 
+def _watch() -> Callable[[], Awaitable[None]]:
+    """Return what returns when this machine has another address than when it last returned."""
+    last = route_sources()
+
+    async def moved() -> None:
+        nonlocal last
+        before = last
+        while before == last:
+            await asyncio.sleep(_LOOK)
+            last = route_sources()
+
+    return moved
+
+
 class AgainClient(MailboxClient):
     """One side of the mailbox, on a server.
 
@@ -58,7 +75,7 @@ class AgainClient(MailboxClient):
 
     _max_received = 5000
     "There are up to 20 for each attempt."
-    longest_silence = 20.0
+    longest_silence = 30.0
     """The stock server removes a mailbox when each side has closed it, even if one of them has
     opened it again since then, and waits there."""
 
@@ -95,7 +112,9 @@ def on_server(
         The mailbox, and its function that forgets an attempt.
     """
     client = AgainClient(server.name, again, side)
-    mailbox = ServerMailbox(server, "", _OPEN, _pauses, protocol=client, reach=_REACH)
+    mailbox = ServerMailbox(
+        server, "", _OPEN, _pauses, protocol=client, reach=_REACH, moved=_watch()
+    )
     mailbox.keep()
     return mailbox, client.forget
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from dcsend.errors import ConnectionFailed, DcsendError
@@ -53,6 +53,7 @@ class ServerMailbox:
         side: str = "",
         protocol: MailboxClient | None = None,
         reach: float | None = None,
+        moved: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._server = server
         self._name = printable(server.name)
@@ -61,6 +62,8 @@ class ServerMailbox:
         side = side or os.urandom(5).hex()
         self._protocol = protocol or MailboxClient(server.name, side, number, allocates)
         self._reach = reach
+        self._moved = moved
+        "Returns when this machine has another address: then another socket is opened at once."
         self._outgoing: asyncio.Queue[str] | None = None
         "The texts to send on the present socket; None while there is none."
         self._opening: asyncio.Future[None] | None = None
@@ -284,14 +287,28 @@ class ServerMailbox:
 
     async def _pause(self, seconds: float, *, early: bool) -> None:
         """Sleep; after an *early* socket, no longer than the mailbox is not wanted."""
-        if early:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._is_wanted.wait()
-        else:
-            await asyncio.sleep(seconds)
+        enough = self._is_wanted.wait if early else self._moved or asyncio.Event().wait
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await enough()
 
     async def _use_a_socket(self) -> ConnectionFailed:
+        """Use one, and another one at once whenever this machine has moved; as `_use`."""
+        if self._moved is None:
+            return await self._use()
+        while True:
+            using, moving = asyncio.create_task(self._use()), asyncio.ensure_future(self._moved())
+            try:
+                await asyncio.wait({using, moving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                using.cancel()
+                moving.cancel()
+                await asyncio.wait({using, moving})
+            if not using.cancelled() and (using.exception() is not None or moving.cancelled()):
+                return using.result()
+            logger.debug("this machine has moved: another socket to the server %s", self._name)
+
+    async def _use(self) -> ConnectionFailed:
         """Connect, and converse until the socket is lost; return the reason of that.
 
         Raises:

@@ -21,6 +21,7 @@ from tests.lab.laboratory import Lab
 from tests.lab.pages import answered, page_on
 from tests.lab.topologies import Nat
 from tests.support.launching import Launched
+from tests.support.load import slowness
 from tests.support.netns import Host
 from tests.support.page import from_disk, random_file
 from tests.support.processes import PATIENCE, Event, Program
@@ -39,6 +40,8 @@ _LONG: Final = 750_000
 "Bytes for each second of `rebinding`, in which so many are not sent."
 _PATIENCE: Final = 3 * PATIENCE
 "Seconds; many transfers at once take longer."
+_measuring: Final = threading.Lock()
+"Threads that measure the load at once would be the load."
 
 
 class _Processes:
@@ -138,6 +141,8 @@ class Story:
     "Rate while it happened, or until the end, as a part of that of the link."
     said: tuple[str, ...]
     "Errors and notes, each with the seconds after it happened."
+    slowness: float
+    "That of the machine when the outage was over; see `tests.support.load`."
 
 
 def _dial_and_send(lab: Lab, film: Path, out: Path) -> tuple[Program, Program]:
@@ -197,8 +202,8 @@ def story(kind: str, event: str, seconds: float, folder: Path, browser: str = "c
             return asyncio.run(_page_story(lab, kind, event, seconds, film, browser))
         a, b = KINDS[kind](lab, film, folder / "out")
         watched = b if kind.endswith("sends") else a
-        start = _happen(lab, watched, event, seconds, a, b)
-        story = _story((a, b), watched, start, seconds)
+        start, slow = _happen(lab, watched, event, seconds, a, b)
+        story = _story((a, b), watched, start, seconds, slow)
         if story.statuses == (0, 0):
             assert (folder / "out" / film.name).read_bytes() == film.read_bytes()
         return story
@@ -225,10 +230,10 @@ async def _page_story(
         else:
             await page.accept("memory")
         mover = sender if stays else _Processes(page.tab.browser)
-        start = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover, sender)
+        start, slow = await asyncio.to_thread(_happen, lab, sender, event, seconds, mover, sender)
         state = await page.until("done", "failed", timeout=_PATIENCE)
         shown = (f"page: {await page.text('#problem')}",) if state == "failed" else ()
-        story = await asyncio.to_thread(_story, (sender,), sender, start, seconds)
+        story = await asyncio.to_thread(_story, (sender,), sender, start, seconds, slow)
         done = 0 if state == "done" else 1
         statuses = (story.statuses[0], done) if stays else (done, story.statuses[0])
         return replace(story, statuses=statuses, said=story.said + shown)
@@ -241,18 +246,25 @@ def _happen(
     seconds: float,
     program: Program | _Processes,
     other: Program,
-) -> float:
-    """Wait until the transfer is in progress, and cause the outage; return its begin."""
+) -> tuple[float, float]:
+    """Wait until the transfer is in progress, and cause the outage.
+
+    Returns:
+        Its begin, and how slow the machine was at its end.
+    """
     watched.until(_has_come, f"{_BEFORE} bytes", _PATIENCE)
     start = time.monotonic()
     with EVENTS[event](lab, program, other):
         # The length of the outage is the subject of the test.
         time.sleep(seconds)
-    return start
+    with _measuring:
+        return start, slowness()
 
 
-def _story(programs: Sequence[Program], watched: Program, start: float, seconds: float) -> Story:
-    """Wait for the end of each program."""
+def _story(
+    programs: Sequence[Program], watched: Program, start: float, seconds: float, slow: float
+) -> Story:
+    """Wait for the end of each program; *start* and *slow* are those of `_happen`."""
     statuses: list[int | None] = []
     for program in programs:
         try:
@@ -269,6 +281,7 @@ def _story(programs: Sequence[Program], watched: Program, start: float, seconds:
         _stall(watched, start),
         _share(watched, start, seconds),
         tuple(said),
+        slow,
     )
 
 

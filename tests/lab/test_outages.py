@@ -18,15 +18,11 @@ from tests.support.load import slowness
 
 LONGEST: Final = 20.0
 "Seconds of an outage that a transfer between terminals survives."
-SOON: Final = 5.0
+SOON: Final = 3.0
 """Seconds from its end until the transfer continues, plus the interval of progress events; on an
 idle machine."""
 LONGER: Final = 40.0
 "Seconds of an outage after which consent has expired on both sides: another connection follows."
-AGAIN: Final = 3.0
-"Seconds from its end until the transfer continues, plus the interval of progress events."
-NOTICED: Final = 5.0
-"Seconds of silence until both sides connect again."
 PAGE_SHORT: Final = 5.0
 "Seconds of an outage that a transfer with a browser survives; browsers give up after about 16 s."
 PAGE_SOON: Final = 7.5
@@ -103,7 +99,7 @@ def test_transfer_goes_on_soon_after_an_outage(
 ) -> None:
     became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
-    assert became.stall <= seconds + SOON * slowness(), became
+    assert became.stall <= seconds + SOON * became.slowness, became
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), REPLACED)
@@ -112,7 +108,7 @@ def test_transfer_goes_on_over_another_connection_after_a_long_outage(
 ) -> None:
     became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
-    assert became.stall <= seconds + AGAIN * slowness(), became
+    assert became.stall <= seconds + SOON * became.slowness, became
 
 
 @pytest.mark.parametrize(("kind", "event", "seconds"), MET_AGAIN)
@@ -121,7 +117,7 @@ def test_both_sides_of_a_short_code_meet_again(
 ) -> None:
     became = stories[kind, event, seconds].result()
     assert became.statuses == (0, 0), became
-    assert became.stall <= seconds + NOTICED + AGAIN * slowness(), became
+    assert became.stall <= seconds + SOON * became.slowness, became
 
 
 def test_transfer_has_a_quarter_of_the_rate_while_ports_change_every_five_seconds(

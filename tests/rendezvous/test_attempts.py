@@ -13,6 +13,7 @@ from dcsend.rendezvous import attempts as module
 from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner
 from dcsend.rendezvous.attempts import AgainMailbox, Attempt, Attempts, on_server
 from dcsend.rendezvous.mailbox import Mailbox
+from dcsend.rendezvous.servers import Server
 from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate
 from tests.rendezvous.test_local_mailbox import Device
 from tests.support.mailbox_server import StockServer
@@ -131,6 +132,35 @@ async def test_mailbox_that_the_other_side_has_removed_is_opened_again(
         async with side(stock_server, "a") as one:
             await converse(one, two)
         await two.close()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("pause", [0.05, 100.0])
+async def test_another_socket_is_opened_at_once_when_this_machine_has_moved(
+    pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The present one is connected, or fails at once, or is not connected before its time."""
+    monkeypatch.setattr(module, "_OFTEN", pause)
+    monkeypatch.setattr(module, "_LOOK", 0.01)
+    addresses = ["192.0.2.1"]
+    monkeypatch.setattr(module, "route_sources", lambda: list(addresses))
+    connected: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    serving = await asyncio.start_server(
+        lambda _, writer: connected.put_nowait(writer), "127.0.0.1"
+    )
+    async with asyncio.timeout(6), serving:  # a WebSocket has 8 s
+        port = serving.sockets[0].getsockname()[1]
+        mailbox, _ = on_server(Server(f"ws://127.0.0.1:{port}/v1", "mute"), AGAIN, "b")
+        writers = []
+        for number in range(3):
+            writers.append(await connected.get())
+            if number == 1:
+                writers[-1].write(b"no\r\n\r\n")
+                await writers[-1].drain()
+            addresses[0] = f"192.0.2.{number + 2}"
+        for writer in writers:
+            writer.close()
+        await mailbox.close("happy")
 
 
 @pytest.mark.full
