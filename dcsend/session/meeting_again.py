@@ -52,6 +52,9 @@ _PATIENCE: Final = 4.0
 "Seconds without a pair, after the candidates of both sides are complete."
 _PAUSE: Final = 1.0
 "Seconds between the beginnings of two attempts, at least."
+_STAYS: Final = 60.0
+"""Seconds in the mailbox on the server after the path has answered: a browser gives a path up that
+answers later, and connects again. Its stack still responds on the former path by then."""
 _LOST: Final = 1.5
 "Seconds until another mailbox is opened in place of one that a server has ended."
 _TRIED: Final = 2 * _LONGEST
@@ -160,6 +163,10 @@ class AllocatorAgain(Generic[Peer]):
         self._port = 0
         self._always = _Tasks()
         self._while_lost = _Tasks()
+        self._is_waiting = False
+        "Whether `lost` has begun what `_leave` ends."
+        self._staying: asyncio.TimerHandle | None = None
+        "Calls `_leave`."
         self._closing = _Tasks()
 
     def open(self) -> None:
@@ -175,6 +182,10 @@ class AllocatorAgain(Generic[Peer]):
 
     def lost(self) -> None:
         """Wait on the server, too, and announce this side."""
+        self._stay()
+        if self._is_waiting:
+            return
+        self._is_waiting = True
         if self._server is not None:
             work = _over_server(self._server, self._again, "a", self._answer, self._closing)
             self._while_lost.begin(work)
@@ -182,12 +193,23 @@ class AllocatorAgain(Generic[Peer]):
             self._while_lost.begin(self._announce())
 
     def regained(self) -> None:
-        """End what `lost` has begun."""
+        """End what `lost` has begun, after `_STAYS`."""
+        self._stay()
+        if self._is_waiting:
+            self._staying = asyncio.get_running_loop().call_later(_STAYS, self._leave)
+
+    def _stay(self) -> None:
+        if self._staying is not None:
+            self._staying.cancel()
+
+    def _leave(self) -> None:
+        self._is_waiting = False
         former, self._while_lost = self._while_lost, _Tasks()
         self._closing.begin(former.end())
 
     async def close(self) -> None:
         """End everything."""
+        self._stay()
         await self._always.end()
         await self._while_lost.end()
         self._served.close()

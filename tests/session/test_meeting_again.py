@@ -145,6 +145,18 @@ async def test_server_that_comes_back_without_its_database(stock_server: StockSe
         await transfer(ours, theirs, 3)
 
 
+async def test_joiner_that_has_given_up_a_path_that_answers_finds_the_allocator(
+    stock_server: StockServer,
+) -> None:
+    stock_server.start()
+    async with connected(stock_server.server) as pair:
+        pair.listening.lost()
+        pair.listening.regained()
+        async with asyncio.timeout(15):
+            ours, theirs = await pair.meet(pair.joins(stock_server.server))
+        await transfer(ours, theirs, 3)
+
+
 async def test_one_dead_place_does_not_keep_the_sides_apart(stock_server: StockServer) -> None:
     stock_server.start()
     async with connected(stock_server.server) as pair:
