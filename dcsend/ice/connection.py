@@ -53,8 +53,9 @@ class IceConnection(Connection):
 
     _receiver: Callable[[bytes], None] | None = None
     received_at: float = math.inf
-    """When the last authentic datagram arrived, in seconds of the loop's clock, up to half a second
-    late. Infinite before a pair is nominated."""
+    "Loop time of the last authentic datagram, up to half a second late; infinite before the first."
+    round_trip = 0.0
+    "See `Consent.round_trip`."
     expired = False
     "Whether it has ended because the peer has not responded for `consent.EXPIRES` seconds."
 
@@ -383,7 +384,7 @@ class IceConnection(Connection):
         try:
             while now < consent.expires:
                 await asyncio.sleep(consent.wait(now))
-                now = clock()
+                now, self.round_trip = clock(), consent.round_trip
                 count, before = self.arrived, count
                 if count != before:
                     self.received_at = now

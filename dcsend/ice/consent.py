@@ -53,6 +53,8 @@ class Consent:
         self._next = now + self._interval()
         self.quiet_checks = 0
         "Checks that were sent on a busy path from which nothing had just arrived."
+        self.round_trip = 0.0
+        "Seconds from the last check to its response, with what waits in queues of the path."
         self._busy_at = -math.inf
         "When many datagrams had arrived."
 
@@ -80,6 +82,7 @@ class Consent:
     def answered(self, now: float) -> None:
         """Note the response to a check: consent is valid for `EXPIRES` seconds from now."""
         self.expires = now + EXPIRES
+        self.round_trip = now - self._sent
         self._unanswered = None
 
     def wait(self, now: float) -> float:

@@ -30,7 +30,10 @@ PATIENCE: Final = 0.5
 _LEAST: Final = 0.25
 "Seconds in which it may answer the check, at least."
 _LEAST_RATIO: Final = 2.0
-"The same as a multiple of the time in which another one has answered: the path may be long."
+"""The same as a multiple of the time in which another one has answered, and of the last round trip:
+the path may be long, and have a queue that the other one does not have."""
+_MOST: Final = 2.0
+"Seconds in which it may answer, at most."
 _LIMIT: Final = 5.0
 "Seconds in which another address may answer; its requests follow each other within a second."
 _CALM: Final = 1.0
@@ -78,7 +81,8 @@ class Moves:
             silence = max(0.0, loop.time() - received)
             self._present = Check(Requests(self._connection, present, self._present_answered))
             self._began = loop.time()
-            self._until = self._began + max(_LEAST, PATIENCE - silence)
+            patience = max(_LEAST, PATIENCE - silence, _LEAST_RATIO * self._connection.round_trip)
+            self._until = self._began + min(patience, _MOST)
             self._limit = loop.call_later(_LIMIT, self.stop)
         elif len(self._others) >= _MAX_PAIRS:
             self._others.pop(next(iter(self._others))).stop()
@@ -115,7 +119,8 @@ class Moves:
             return
         loop = asyncio.get_running_loop()
         self._answered = pair
-        self._until = max(self._until, self._began + _LEAST_RATIO * (loop.time() - begun))
+        patience = min(_LEAST_RATIO * (loop.time() - begun), _MOST)
+        self._until = max(self._until, self._began + patience)
         if self._decision is not None:
             self._decision.cancel()
         self._decision = loop.call_at(self._until, self._leave, pair)

@@ -138,17 +138,19 @@ async def test_path_moves_within_a_second_during_a_transfer(both: Both, name: st
         assert resumed[0] - began < 0.8
 
 
-async def test_present_address_of_a_long_path_may_answer_after_the_other_one(both: Both) -> None:
-    """The other one is nearer: it takes three quarters of the time."""
+@pytest.mark.parametrize("other", [0.3, 0.02], ids=["somewhat shorter", "without a queue"])
+async def test_present_address_of_a_long_path_may_answer_after_the_other_one(
+    both: Both, other: float
+) -> None:
     both.network.delay = 0.4
     await connected(both)
     moves, stays, _ = mover(both, "a")
     before = stays.pair.remote_addr
     Echo(both, str(moves.ice.local_password))
-    await asyncio.sleep(SOON)
+    await asyncio.sleep(2 * SOON)
 
     def carry(data: bytes, source: Address, target: Address) -> None:
-        delay = 0.3 if OTHER in (source, target) else 0.4
+        delay = other if OTHER in (source, target) else 0.4
         asyncio.get_running_loop().call_later(delay, both.network._arrive, data, source, target)
 
     both.network.carry = carry  # type: ignore[method-assign]
