@@ -216,6 +216,34 @@ async def test_joiner_that_begins_once_more_is_answered_at_once(
         await transfer(ours, theirs, 3)
 
 
+async def test_preparations_in_vain_disturb_neither_the_connection_nor_the_next_meeting(
+    stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock_server.start()
+    connecting = 0
+
+    async def never(*arguments: object, **options: object) -> None:
+        nonlocal connecting
+        connecting += 1
+        await asyncio.Event().wait()
+
+    async with connected(stock_server.server) as pair:
+        for number in (1, 2):
+            with monkeypatch.context() as patch:
+                patch.setattr(meeting_again, "connect", never)
+                pair.listening.lost()
+                preparing = asyncio.create_task(pair.joins(stock_server.server).another(None))
+                await until(lambda n=number: connecting >= 2 * n)  # type: ignore[misc]
+                preparing.cancel()
+                await asyncio.wait({preparing})
+                pair.listening.regained()
+            await transfer(pair.joiner, pair.allocator, 3)
+        pair.listening.lost()
+        ours, theirs = await pair.meet(pair.joins(stock_server.server))
+        await transfer(ours, theirs, 3)
+        await transfer(pair.joiner, pair.allocator, 3)
+
+
 async def test_end_of_the_interruption_ends_all_attempts(stock_server: StockServer) -> None:
     stock_server.start()
     async with connected(stock_server.server) as pair:
