@@ -25,8 +25,8 @@ LONGER: Final = 40.0
 "Seconds of an outage after which consent has expired on both sides: another connection follows."
 PAGE_SHORT: Final = 5.0
 "Seconds of an outage that a transfer with a browser survives; browsers give up after about 16 s."
-PAGE_SOON: Final = 7.5
-"The same with a browser, which has its own retransmission timers."
+PAGE_SOON: Final = 3.5
+"The same with a browser, plus the interval of progress events."
 
 SURVIVED: Final = (
     ("dials and sends", "silent", LONGEST),

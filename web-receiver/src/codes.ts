@@ -126,7 +126,7 @@ function dialWay(text: string, kept?: RTCCertificate): Way {
     const options = { server, certificate };
     return new LastingConnection(
       await dial(target, { ...options, signal }),
-      (timeout, ended) => dial(target, { ...options, timeout, signal: ended }),
+      (patience, ended) => dial(target, { ...options, patience, signal: ended }),
       certificate === undefined ? null : { code: text, certificate },
       kept !== undefined,
     );

@@ -153,6 +153,31 @@ test("dialing without an answer ends after 10 s", async () => {
   expect(error.hint).toMatch(/open UDP port 40000/);
 });
 
+test("dialing with another patience ends after that without an answer", async () => {
+  const peer = new FakePeer();
+  peer.stats.set("1", { type: "candidate-pair" });
+  peer.described = () => peer.become("checking", "connecting");
+  const dialing = dial(TARGET, { peerConnection: peer.factory, patience: 4 });
+  const ended = dialing.catch((error: unknown) => error);
+  await vi.advanceTimersByTimeAsync(3999);
+  expect(peer.isClosed).toBe(false);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(peer.isClosed).toBe(true);
+  expect(await ended).toBeInstanceOf(ConnectionFailed);
+});
+
+test("counts what has arrived over each pair of addresses", async () => {
+  const peer = new FakePeer();
+  peer.stats.set("1", { type: "candidate-pair", bytesReceived: 900, responsesReceived: 2 });
+  peer.stats.set("2", { type: "candidate-pair", bytesReceived: 90, requestsReceived: 5 });
+  peer.stats.set("3", { type: "transport", bytesReceived: 7000 });
+  peer.described = () => peer.open();
+  const connection = await dial(TARGET, { peerConnection: peer.factory });
+  expect(await connection.received()).toBe(997);
+  peer.become("disconnected", "disconnected");
+  expect(await connection.received()).toBe(0);
+});
+
 test("browser without a pair of addresses is given up after 3 s", async () => {
   const peer = new FakePeer();
   peer.described = () => {};

@@ -18,7 +18,7 @@ const ANEW = "start again with two new codes";
 export const DIAL = 15;
 
 /**
- * Seconds until a dial is given up if no check was answered. Browsers send checks for about as long
+ * Seconds until a first dial is given up if no check was answered. Browsers send checks for about as long
  * (Chromium at least one a second, Firefox for 11 s), so a slow path has answered by then.
  */
 export const SILENT = 10;
@@ -38,6 +38,8 @@ export async function newCertificate(): Promise<RTCCertificate | undefined> {
 export interface DialOptions {
   /** Seconds until it is given up. */
   readonly timeout?: number;
+  /** In place of SILENT. */
+  readonly patience?: number;
   /** Of this side; a new one by default. */
   readonly certificate?: RTCCertificate | undefined;
   /** The host that has served this page; used to explain a failure. */
@@ -55,7 +57,8 @@ export interface DialOptions {
  * with ConnectionFailed, whose message has what is known; the connection is closed then.
  */
 export async function dial(target: DialTarget, options: DialOptions = {}): Promise<Link> {
-  const { timeout = DIAL, server = "", signal, peerConnection = ownPeerConnection } = options;
+  const { timeout = DIAL, patience = SILENT, server = "", signal } = options;
+  const { peerConnection = ownPeerConnection } = options;
   const certificates = options.certificate && [options.certificate];
   let connection: BrowserConnection | undefined;
   const abort = () => connection?.close();
@@ -66,7 +69,7 @@ export async function dial(target: DialTarget, options: DialOptions = {}): Promi
     connection = new BrowserConnection(peer);
     silent = setTimeout(() => {
       if (!isConnected({ ice: peer.iceConnectionState })) abort();
-    }, SILENT * 1000);
+    }, patience * 1000);
     signal?.addEventListener("abort", abort);
     const sdp = answer(await connection.offer(), target);
     const { addresses: theirs } = target;

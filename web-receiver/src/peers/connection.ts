@@ -62,7 +62,6 @@ export class BrowserConnection implements Link {
    * is not known here; without effect unless `open` is waiting.
    */
   giveUp: (said?: string) => void = () => {};
-  #watched = () => {};
 
   /** `opens`: whether this side opens the channels, as the side does that makes the offer. */
   constructor(peer: RTCPeerConnection, opens = true) {
@@ -71,22 +70,11 @@ export class BrowserConnection implements Link {
       // The order that the listener expects.
       for (const label of LABELS) this.#add(label, peer.createDataChannel(label));
     } else peer.ondatachannel = ({ channel }) => this.#opened(channel);
-    peer.oniceconnectionstatechange = () => {
-      this.#changed();
-      this.#watched();
-    };
+    peer.oniceconnectionstatechange = () => this.#changed();
     peer.onconnectionstatechange = () => {
       if (OVER.test(peer.connectionState)) this.#end();
       this.#changed();
     };
-  }
-
-  watch(changed: () => void): void {
-    this.#watched = changed;
-  }
-
-  get isSilent(): boolean {
-    return /disconnected|failed/.test(this.#peer.iceConnectionState);
   }
 
   /** All channels, once they are open. */
@@ -140,8 +128,8 @@ export class BrowserConnection implements Link {
     await new Promise<void>((resolve, reject) => {
       const began = performance.now();
       let hasTried = false;
-      const giveUp = (said = "") => {
-        const early = performance.now() - began < EARLY;
+      const giveUp = (said = "", isOver = false) => {
+        const early = isOver && performance.now() - began < EARLY;
         // Firefox fails without having sent any check where it has no address of the family.
         const ice = hasTried ? peer.iceConnectionState : "new";
         const own = peer.localDescription?.sdp ?? "";
@@ -150,7 +138,7 @@ export class BrowserConnection implements Link {
       };
       const timers = [setTimeout(() => giveUp(), timeout * 1000)];
       const hopeless = async () => {
-        if (!hasTried && !(await this.#hasPairs()) && !hasTried) giveUp();
+        if (!hasTried && (await this.#pairs()).length === 0 && !hasTried) giveUp();
       };
       if (failing === undefined) timers.push(setTimeout(hopeless, TRIES * 1000));
       this.giveUp = giveUp;
@@ -165,7 +153,7 @@ export class BrowserConnection implements Link {
         const isOver = OVER.test(`${peer.iceConnectionState} ${peer.connectionState} ${states}`);
         hasTried ||= TRYING.test(peer.iceConnectionState);
         if (!isOpen && !isOver) return;
-        if (!isOpen) return (failing ?? giveUp)();
+        if (!isOpen) return failing === undefined ? giveUp("", true) : failing();
         resolve();
         clearAll();
       };
@@ -179,8 +167,18 @@ export class BrowserConnection implements Link {
     return routeOf(await this.#report());
   }
 
-  async #hasPairs(): Promise<boolean> {
-    return [...(await this.#report()).values()].some(({ type }) => type === "candidate-pair");
+  async received(): Promise<number> {
+    // Until a check is answered, Firefox 153 sends nothing, whatever arrives.
+    if (/disconnected|failed/.test(this.#peer.iceConnectionState)) return 0;
+    const counts = (await this.#pairs()).map((pair) => {
+      const { bytesReceived = 0, requestsReceived = 0, responsesReceived = 0 } = pair;
+      return bytesReceived + requestsReceived + responsesReceived;
+    });
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #pairs(): Promise<Stats[]> {
+    return [...(await this.#report()).values()].filter(({ type }) => type === "candidate-pair");
   }
 
   async #report(): Promise<ReadonlyMap<string, Stats>> {
@@ -241,6 +239,9 @@ interface Stats {
   readonly address?: string | null;
   readonly port?: number;
   readonly currentRoundTripTime?: number;
+  readonly bytesReceived?: number;
+  readonly requestsReceived?: number;
+  readonly responsesReceived?: number;
 }
 
 /** Return the route in a report. */

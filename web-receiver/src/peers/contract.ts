@@ -71,8 +71,9 @@ export interface Connection {
 
 /** One of the connections of `session/lasting.ts`. */
 export interface Link extends Connection {
-  /** Whether the peer has not answered for some seconds. */
-  readonly isSilent: boolean;
-  /** Call `changed` when that may have changed. */
-  watch(changed: () => void): void;
+  /**
+   * Resolve to a number that rises when something arrives, on any channel or below them; to 0 while
+   * the browser takes the path for lost.
+   */
+  received(): Promise<number>;
 }

@@ -2,15 +2,18 @@
  * The connection of a dialer or joiner that goes on after its path is lost, over one after the other.
  * As `dcsend/session/lasting.py`, for the side that makes connections.
  *
- *     connected ─ silent, or lost ─► interrupted ─┬─► the path answers again ──────► connected
- *                                                 ├─► another connection takes over ► connected
- *                                                 └─► the time is over ─────────────► the error
+ *     in use ─ 2 s of silence ─► in doubt ─ 5 s of silence, or lost ─► interrupted
  *
- *     this side: dials, sends Resume ─► reads Resume, takes over
+ *     in doubt or interrupted: this side dials ─┬─► the path answers again ──────► in use
+ *                                               ├─► another connection takes over ► in use
+ *                                               └─► the time is over ─────────────► the error
  *
- * While it is interrupted, calls wait in place of an error. What the peer has not received is sent
- * again. Neither happens before the transfer is accepted, nor if one side has closed it. From its
- * Resume on, this side takes nothing more from the former connection.
+ *     another connection: sends Resume ─► reads Resume, takes over
+ *
+ * A connection in doubt is used as before, and nothing is reported. While it is interrupted, calls
+ * wait in place of an error. What the peer has not received is sent again. Neither happens before the
+ * transfer is accepted, nor if one side has closed it. From its Resume on, this side takes nothing
+ * more from the former connection.
  *
  * A page that is loaded again has lost all of that. It connects with the certificate that it has kept,
  * and sends Hello: then a listener with the feature `anew` begins the transfer again.
@@ -27,17 +30,29 @@ import { ANEW, helloFeatures, RECONNECT } from "../protocol/messages.ts";
 import { AWAY, encodeReceipt, isReceipt, type Receipt, readReceipt } from "../protocol/receipts.ts";
 import type { Server } from "../rendezvous/servers.ts";
 import type { Emit } from "./events.ts";
+import { Needless, Silence } from "./interruption.ts";
 import { LastingChannel } from "./lasting_channel.ts";
 import { asError } from "./outcome.ts";
+import { before } from "./trickling.ts";
+import { later } from "./waiting.ts";
 
 /** Seconds for which this side tries to connect again. */
 export const LIMIT = 600;
 
-/** Seconds of one attempt: the path may come back while it lasts. */
-const ATTEMPT = 5;
-
-/** Seconds between the beginnings of two attempts, at least. */
+/** Seconds between the beginnings of two attempts, in the first `EAGER` seconds. */
 const OFTEN = 2;
+/** The same after that. */
+const SELDOM = 5;
+const EAGER = 120;
+
+/**
+ * Attempts without an answer at the same time: a browser sends the checks of one more and more
+ * rarely (Firefox), and has no other addresses than at its beginning.
+ */
+const AT_ONCE = 2;
+
+/** Seconds between two looks at what has arrived. */
+const POLL = 0.25;
 
 /** Seconds for the Resume of the peer on a new connection. */
 const TAKE_OVER = 10;
@@ -48,8 +63,8 @@ const RECEIPT_MESSAGES = 64;
 
 const LABELS = ["control", "data", "text"] as const;
 
-/** Dials once more, with the same certificate, for at most so many seconds. */
-export type Redial = (seconds: number, signal: AbortSignal) => Promise<Link>;
+/** Dials once more, with the same certificate; a check must be answered within so many seconds. */
+export type Redial = (patience: number, signal: AbortSignal) => Promise<Link>;
 
 /** With what a page connects again after it was loaded again. */
 export interface Ticket {
@@ -89,8 +104,18 @@ export class LastingConnection implements Connection {
   #frozen = false;
   #end: DcsendError | null = null;
   #waiting: (() => void)[] = [];
-  /** Ends the attempts while it is interrupted. */
-  #renewal: AbortController | null = null;
+  /** Whether it is interrupted, which the user sees. */
+  #isLost = false;
+  /** Messages of the peer that had arrived when the transfer was accepted. */
+  #before = Number.POSITIVE_INFINITY;
+  readonly #needless = new Needless();
+  #silence = new Silence(0);
+  /** Identifies the present series of attempts to connect again; null for none. */
+  #renewal: object | null = null;
+  /** The attempts without a connection. */
+  readonly #dialing = new Set<AbortController>();
+  /** The connection that is about to take over. */
+  #next: Link | null = null;
   #messages = 0;
   #bytes = 0;
   readonly #ticket: Ticket | null;
@@ -124,14 +149,15 @@ export class LastingConnection implements Connection {
 
   /** Whether the peer can't be heard at the moment, and may be again. */
   get isInterrupted(): boolean {
-    return this.#renewal !== null;
+    return this.#isLost || this.#frozen;
   }
 
   /** Let it go on when the link is lost, from now on, if the peer can do that, too. */
   accepted(): void {
     if (!this.#peerLasts || this.lasts) return;
     this.lasts = true;
-    this.#watch();
+    this.#before = this.#heard;
+    void this.#watch();
   }
 
   /** With what this page can begin anew; null if the peer does not. */
@@ -206,6 +232,7 @@ export class LastingConnection implements Connection {
     this.#regain();
     this.notify();
     this.link.close();
+    this.#next?.close();
   }
 
   /** End the calls of `changed`. */
@@ -237,74 +264,118 @@ export class LastingConnection implements Connection {
     this.#messages += 1;
     this.#bytes += message.length;
     const isDue = this.#messages >= RECEIPT_MESSAGES || this.#bytes >= RECEIPT_BYTES;
-    if (!isDue || !this.#peerLasts || !this.isUsable) return;
-    try {
-      const receipt = encodeReceipt("received", this.#receipt());
-      if (this.link.channels.control.send(receipt)) this.#messages = this.#bytes = 0;
-    } catch {
-      // The next call of `receive` handles it.
-    }
+    if (isDue && this.#peerLasts) this.#sendReceipt();
   }
 
   // --- interruptions
 
   /** Notice silence, and its end. */
-  #watch(): void {
+  async #watch(): Promise<void> {
     const { link } = this;
-    const look = () => {
-      if (link !== this.link || this.#end !== null || !this.lasts) return;
-      if (link.isSilent) this.#lose();
-      else if (this.isUsable) this.#regain();
-    };
-    link.watch(look);
-    look();
-  }
-
-  /** Begin to connect again, and say so. */
-  #lose(): void {
-    if (this.#renewal !== null) return;
-    this.#renewal = new AbortController();
-    this.#emit({ type: "warning", kind: "interrupted", message: "", hint: "" });
-    void this.#renew(this.#renewal.signal);
-  }
-
-  #regain(): void {
-    this.#renewal?.abort();
-    this.#renewal = null;
-  }
-
-  /** Make another connection, and let it take over. */
-  async #renew(signal: AbortSignal): Promise<void> {
-    const begin = performance.now();
-    let refusals = 0;
-    while (!signal.aborted) {
-      const started = performance.now();
-      // A browser does not always show the difference.
-      refusals = (await this.#attempt(signal)) ? refusals + 1 : 0;
-      if (signal.aborted) return;
-      if (performance.now() - begin >= LIMIT * 1000 || refusals > 2) {
-        this.end(this.#dead ?? new ConnectionFailed("the connection was lost"));
-      }
-      const pause = started + OFTEN * 1000 - performance.now();
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, pause)));
+    this.#silence = new Silence(seconds());
+    for (; link === this.link && this.lasts && this.#end === null; await later(POLL)) {
+      await this.#look();
     }
   }
 
+  /** Look once at what has arrived over the link. */
+  async #look(): Promise<void> {
+    const { link } = this;
+    const received = await link.received();
+    if (link !== this.link || !this.lasts || this.#end !== null) return;
+    const sign = this.#silence.look(seconds(), received);
+    if (sign === "arriving") {
+      if (!this.isUsable) return;
+      if (this.#renewal !== null && !this.#isLost) this.#needless.add(seconds());
+      this.#regain();
+    } else if (sign === "probe") this.#sendReceipt();
+    else if (sign === "silent" && this.#mayPrepare) this.#begin();
+    else if (sign === "lost") this.#lose();
+  }
+
+  get #heard(): number {
+    return this.channels.control.received + this.channels.data.received;
+  }
+
+  /** Whether the peer is sure to have this side's Accept, and the path does not answer too often. */
+  get #mayPrepare(): boolean {
+    return this.#heard > this.#before && !this.#needless.isOften(seconds());
+  }
+
+  /** Begin to connect again. */
+  #begin(): void {
+    if (this.#renewal !== null) return;
+    this.#renewal = {};
+    void this.#renew(this.#renewal);
+  }
+
+  /** Do so, and report that it is interrupted. */
+  #lose(): void {
+    this.#begin();
+    if (this.#isLost) return;
+    this.#isLost = true;
+    this.#emit({ type: "warning", kind: "interrupted", message: "", hint: "" });
+  }
+
+  #regain(): void {
+    this.#renewal = null;
+    this.#isLost = false;
+    this.#endDials();
+  }
+
+  #endDials(): void {
+    for (const one of this.#dialing) one.abort();
+    this.#dialing.clear();
+  }
+
+  /** Make other connections, one of which takes over. */
+  async #renew(renewal: object): Promise<void> {
+    const begin = seconds();
+    let refusals = 0;
+    while (this.#renewal === renewal) {
+      const pause = seconds() - begin < EAGER ? OFTEN : SELDOM;
+      void this.#attempt(renewal, AT_ONCE * pause).then((isRefused) => {
+        // A browser does not always show the difference.
+        refusals = isRefused && this.#isLost ? refusals + 1 : 0;
+        if (refusals > 2) this.#giveUp(renewal);
+      });
+      await later(pause);
+      if (seconds() - begin >= LIMIT) this.#giveUp(renewal);
+    }
+  }
+
+  #giveUp(renewal: object): void {
+    if (this.#renewal !== renewal) return;
+    this.end(this.#dead ?? new ConnectionFailed("the connection was lost"));
+  }
+
   /** Dial once; return whether the listener seems to refuse this side. */
-  async #attempt(signal: AbortSignal): Promise<boolean> {
+  async #attempt(renewal: object, patience: number): Promise<boolean> {
+    const dialing = new AbortController();
+    this.#dialing.add(dialing);
     let link: Link | null = null;
     let isRefused = false;
     try {
-      link = await this.#redial(ATTEMPT, signal);
-      if (!signal.aborted) this.#takeOver(link, await this.#exchange(link));
+      link = await this.#redial(patience, dialing.signal);
+      if (!dialing.signal.aborted) await this.#look();
+      // The path has not answered by now, nor has another attempt connected.
+      if (!dialing.signal.aborted && this.#renewal === renewal) {
+        this.#dialing.delete(dialing);
+        this.#endDials();
+        this.#next?.close();
+        this.#next = link;
+        this.#takeOver(link, await this.#exchange(link));
+      }
     } catch (thrown) {
       const error = asError(thrown);
       if (error.kind === "protocol") this.end(error);
       isRefused = error.kind === "code-used";
     }
-    if (link !== this.link) {
-      link?.close();
-      this.#unfreeze();
+    this.#dialing.delete(dialing);
+    if (link !== this.link) link?.close();
+    if (this.#next !== null && this.#next === link) {
+      this.#next = null;
+      if (link !== this.link) this.#unfreeze();
     }
     return isRefused;
   }
@@ -314,11 +385,8 @@ export class LastingConnection implements Connection {
     const { control } = link.channels;
     this.#frozen = true;
     control.send(encodeReceipt("resume", this.#receipt()));
-    const late = new Promise<never>((_, reject) => {
-      const error = new ConnectionFailed("the other side does not go on");
-      setTimeout(() => reject(error), TAKE_OVER * 1000);
-    });
-    const message = await Promise.race([control.receive(), late]);
+    const late = new ConnectionFailed("the other side does not go on");
+    const message = await before(TAKE_OVER, control.receive(), late);
     if (helloFeatures(message).length > 0) {
       // Accept was lost: the other side has given its code back, and begins anew.
       throw new RemoteProtocolError("the connection was lost before your answer had arrived");
@@ -344,7 +412,7 @@ export class LastingConnection implements Connection {
     // The listener has replaced it, so that the end of it has no effect there.
     former.close();
     this.#regain();
-    this.#watch();
+    void this.#watch();
     this.notify();
   }
 
@@ -357,6 +425,17 @@ export class LastingConnection implements Connection {
 
   // --- receipts
 
+  /** Confirm what has arrived, if that is possible now. */
+  #sendReceipt(): void {
+    if (!this.isUsable) return;
+    try {
+      const receipt = encodeReceipt("received", this.#receipt());
+      if (this.link.channels.control.send(receipt)) this.#messages = this.#bytes = 0;
+    } catch {
+      // The next call of `receive` handles it.
+    }
+  }
+
   #receipt(): Receipt {
     const { control, data, text } = this.channels;
     return { control: control.received, data: data.received, text: text.received };
@@ -366,3 +445,5 @@ export class LastingConnection implements Connection {
     for (const label of LABELS) this.channels[label].confirm(receipt[label]);
   }
 }
+
+const seconds = () => performance.now() / 1000;

@@ -16,7 +16,7 @@ import { digits, tagged } from "../rendezvous/wire.ts";
 import type { JoinOptions } from "./joining.ts";
 import { LastingConnection, type Redial, type Reunion } from "./lasting.ts";
 import { type Attempt, aborted, answered, before, connect, described } from "./trickling.ts";
-import { Bell, race } from "./waiting.ts";
+import { Bell, later, race } from "./waiting.ts";
 
 /** Seconds in one mailbox, after which another one is opened. */
 const LONGEST = 20;
@@ -27,8 +27,6 @@ const SETTLED = 0.1;
 /** Seconds between two attempts, at least. */
 const PAUSE = 1;
 const HINT = "is dcsend still running there?";
-
-const later = (seconds: number) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 /** What a second meeting needs. */
 type Options = Pick<JoinOptions, "open" | "certificate" | "mailbox">;

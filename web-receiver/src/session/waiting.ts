@@ -28,6 +28,13 @@ export function race<T>(main: Promise<T>, ...others: Promise<unknown>[]): Promis
   });
 }
 
+/** Resolve after `seconds`. */
+export function later(seconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000);
+  });
+}
+
 /** Resolve when `work` has settled, or after `seconds`. */
 export function within(seconds: number, work: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
