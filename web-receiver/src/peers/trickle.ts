@@ -37,6 +37,7 @@ export class Trickle {
   readonly #offers: boolean;
   #iceServers: readonly RTCIceServer[];
   readonly #tcp: boolean;
+  readonly #certificate: RTCCertificate | undefined;
   readonly #newPeer: NewPeer;
   readonly #errors: ServerError[] = [];
   /** Our candidates that `outgoing` has not returned. */
@@ -86,6 +87,7 @@ export class Trickle {
     this.#iceServers = iceServers;
     this.#tcp = tcp;
     this.#newPeer = newPeer;
+    this.#certificate = certificate;
     const certificates = certificate && [certificate];
     const peer = newPeer({ iceServers: [...iceServers], ...(certificates && { certificates }) });
     this.#peer = peer;
@@ -115,9 +117,10 @@ export class Trickle {
     if (servers.length === 0) return;
     this.#iceServers = [...this.#iceServers, ...servers];
     const iceServers = [...this.#iceServers];
-    // They can't be changed.
-    const { certificates: _, ...others } = this.#peer.getConfiguration();
-    this.#peer.setConfiguration({ ...others, iceServers });
+    const configuration = { ...this.#peer.getConfiguration(), iceServers };
+    // Browsers refuse one with another list of certificates.
+    const certificates = this.#certificate && [this.#certificate];
+    this.#peer.setConfiguration({ ...configuration, ...(certificates && { certificates }) });
   }
 
   /**
