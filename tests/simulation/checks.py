@@ -226,9 +226,10 @@ class Checks:
         names = dict(self.disk.files())
         left = [path for path in names if path.endswith(_OWN)]
         if receiver.process.failed:
-            # A part that could not be removed is a second name of the file, until the next run.
+            # Of what could not be removed, a second name of the file, and its journal, stay until
+            # the next run.
             final = [inode for path, inode in names.items() if path not in left]
-            left = [path for path in left if names[path] not in final]
+            left = [path for path in left if path.endswith(_OWN[0]) and names[path] not in final]
         if left:
             self.fault(f"{left} stay after a success")
 
