@@ -28,6 +28,8 @@ from tests.support import netns
 _PARTS: Final = ("networks", "codes", "outages")
 _AT_ONCE: Final = 4
 "Topologies that are measured at the same time; outages, which only wait, are twice as many."
+_BUSY: Final = 2
+"Outages at the same time of which the rate is measured."
 _PAUSE: Final = 8.0
 "Seconds before the last code is pasted."
 _LENGTHS: Final[Mapping[str, Sequence[float]]] = {
@@ -166,8 +168,11 @@ def _outages(results: Results) -> str:
         for kind in kinds
         if _is_possible(kind, event)
     ]
-    with ThreadPoolExecutor(2 * _AT_ONCE) as pool:
-        became = dict(zip(cases, pool.map(lambda case: _kept(results, case), cases), strict=True))
+    became: dict[tuple[str, str, float], str] = {}
+    for is_busy, at_once in ((False, 2 * _AT_ONCE), (True, _BUSY)):
+        some = [case for case in cases if (case[1] == "rebinding") is is_busy]
+        with ThreadPoolExecutor(at_once) as pool:
+            became.update(zip(some, pool.map(lambda case: _kept(results, case), some), strict=True))
     lines = [
         "## Outages during a transfer",
         "",
@@ -177,7 +182,7 @@ def _outages(results: Results) -> str:
         "network, and then another one; *both moved*: both get another address at once;",
         "*forgotten*: the NAT loses its table and then assigns the same ports; *another port*: it "
         "assigns others; *rebinding*: it does so every 5 s, and the number is the rate in "
-        "this time as a part of that of the link.",
+        "this time as a part of that of the link, with two transfers at a time.",
         results.conditions(("outages ",)),
         "",
         "| event |"
