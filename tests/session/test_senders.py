@@ -25,7 +25,7 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.files.sink import Plan
-from dcsend.session import admission
+from dcsend.session import admission, conclusion
 from dcsend.session.admission import Inbox
 from dcsend.session.agreement import Decide
 from dcsend.session.arrivals import Arrivals, Awaited
@@ -102,6 +102,12 @@ class Run:
     def saved(self) -> dict[str, bytes]:
         """What is in the folder."""
         return {path.name: path.read_bytes() for path in self.inbox.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for the end of a run that is interrupted: beside other tests it takes longer."""
+    monkeypatch.setattr(conclusion, "_ORDERLY", 30.0)
 
 
 @asynccontextmanager
