@@ -12,11 +12,7 @@ from typing import Final
 import pytest
 
 from dcsend.description import SdpType
-from dcsend.ice import consent
 from dcsend.ice.ufrag import DialerCredentials
-from dcsend.peers import incoming_dial, listener, trickle
-from dcsend.session import conversation, outgoing
-from dcsend.settings import Settings
 from dcsend.signaling.sdp import format_sdp, parse_sdp
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -102,41 +98,7 @@ def test_faults_of_the_document_are_noticed() -> None:
     assert rows(f"{HEADING}\n| C-1 | `test_x`, `y.txt` |\n") == {"C-1": ["`test_x`", "`y.txt`"]}
 
 
-# --- numbers and examples
-
-
-SETTINGS: Final = Settings()
-TIMERS: Final = {
-    "D-1": [SETTINGS.expires],
-    "D-2": [SETTINGS.connect_timeout],
-    "D-3": [listener.HALF_OPEN_SECONDS],
-    "D-4": [
-        consent.INTERVAL,
-        20,  # per cent
-        consent.PAUSE,
-        consent.SILENCE,
-        consent.SILENT_INTERVAL,
-        consent.EXPIRES,
-    ],
-    "D-5": [SETTINGS.deadlines.hello],
-    "D-6": [SETTINGS.deadlines.progress],
-    "D-7": [SETTINGS.deadlines.progress],
-    "D-8": [SETTINGS.deadlines.progress],
-    "D-9": [SETTINGS.deadlines.bye],
-    "D-13": [SETTINGS.deadlines.working],
-    "D-14": [SETTINGS.keep_alive_interval, SETTINGS.silence_report, SETTINGS.silence_limit],
-    "D-15": [conversation.FAREWELL],
-    "D-16": [outgoing.HANG_UP_SECONDS],
-    "D-17": [SETTINGS.deadlines.hold, incoming_dial.GONE_SECONDS],
-    "D-19": [trickle.PATIENCE],
-}
-
-
-@pytest.mark.parametrize("rule", TIMERS)
-def test_timers_have_the_seconds_of_protocol_md(rule: str) -> None:
-    found = re.search(rf"^\| {rule} \| [^|]+ \| ([^|]+) \|", DOCUMENT, re.MULTILINE)
-    assert found is not None
-    assert [float(number) for number in re.findall(r"[\d.]+", found[1])] == TIMERS[rule]
+# --- examples
 
 
 def block(begins: str) -> str:

@@ -21,15 +21,15 @@ from dcsend.peers.listener import HALF_OPEN_SECONDS
 from dcsend.peers.loading import Make, Peer
 from dcsend.peers.situations import RemoteAddress, Role
 
-__all__ = ["OFTEN", "redial"]
+__all__ = ["EAGER", "OFTEN", "SELDOM", "redial"]
 
 logger = logging.getLogger(__name__)
 
 OFTEN: Final = 2.0
-"Seconds between two attempts, at most, in the first `_EAGER` seconds."
-_SELDOM: Final = 5.0
+"Seconds between two attempts, at most, in the first `EAGER` seconds."
+SELDOM: Final = 5.0
 "The same after that."
-_EAGER: Final = 120.0
+EAGER: Final = 120.0
 
 
 async def redial(
@@ -58,7 +58,7 @@ async def redial(
     begin = clock()
     while True:
         started = clock()
-        pause = often if started - begin < _EAGER else _SELDOM
+        pause = often if started - begin < EAGER else SELDOM
         try:
             return await _attempt(addresses, password, fingerprint, certificate, make, pause)
         except (CodeUsed, CodeExpired):

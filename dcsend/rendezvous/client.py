@@ -18,13 +18,22 @@ from dcsend.rendezvous.loading import load_aiohttp
 from dcsend.rendezvous.server_mailbox import Pauses, ServerMailbox
 from dcsend.rendezvous.servers import Server
 
-__all__ = ["TIMEOUT", "allocate", "growing_pauses", "join", "joiner", "prepare"]
+__all__ = [
+    "FIRST_PAUSE",
+    "LONGEST_PAUSE",
+    "TIMEOUT",
+    "allocate",
+    "growing_pauses",
+    "join",
+    "joiner",
+    "prepare",
+]
 
 TIMEOUT: Final = 15.0
 "Seconds until a server must have opened a mailbox."
-_FIRST_PAUSE: Final = 1.0
+FIRST_PAUSE: Final = 1.0
 _GROWTH: Final = 1.5
-_LONGEST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 30.0
 
 
 async def allocate(
@@ -113,10 +122,10 @@ def growing_pauses() -> Iterator[float]:
 
     They are random, so that the clients of a server that restarts do not all return at once.
     """
-    pause = _FIRST_PAUSE
+    pause = FIRST_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.5)
-        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+        pause = min(pause * _GROWTH, LONGEST_PAUSE)
 
 
 async def _opened(

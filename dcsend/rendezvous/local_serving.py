@@ -8,11 +8,11 @@ from typing import Final, Protocol
 
 from dcsend.rendezvous.local_mailbox import LocalConnection, LocalMailbox
 
-__all__ = ["Socket", "serve"]
+__all__ = ["CLAIMING", "JOINING", "Socket", "serve"]
 
-_CLAIMING: Final = 5.0
+CLAIMING: Final = 5.0
 "Seconds until a connection must have claimed the number; a joiner does it at once."
-_JOINING: Final = 30.0
+JOINING: Final = 30.0
 """Seconds until a connection must have sent a message to the mailbox. A joiner's program loads its
 libraries meanwhile."""
 _FLUSHING: Final = 1.0
@@ -40,8 +40,8 @@ async def serve(
     mailbox: LocalMailbox,
     socket: Socket,
     *,
-    claiming: float = _CLAIMING,
-    joining: float = _JOINING,
+    claiming: float = CLAIMING,
+    joining: float = JOINING,
 ) -> None:
     """Serve one connection until it ends; the caller closes it afterwards.
 

@@ -30,7 +30,17 @@ if TYPE_CHECKING:
     from dcsend.session.lasting import LastingConnection
     from dcsend.session.links import BegunAnew
 
-__all__ = ["ANEW", "Arrivals", "Awaited", "Dialed", "Lasting", "LastingOf", "Met"]
+__all__ = [
+    "ANEW",
+    "RESTARTED_SECONDS",
+    "SILENT_SECONDS",
+    "Arrivals",
+    "Awaited",
+    "Dialed",
+    "Lasting",
+    "LastingOf",
+    "Met",
+]
 
 Lasting = Callable[[Connection], "LastingConnection"]
 "Makes a connection that goes on when it is lost."
@@ -52,9 +62,9 @@ _RACE_SECONDS: Final = 1.5
 """Seconds after a connection in which a request is not reported: it may be of the same device,
 whose two attempts (`either`) have arrived almost together. Another device asks again."""
 
-_GONE_SECONDS: Final = 30.0
+SILENT_SECONDS: Final = 30.0
 "Seconds of silence of an accepted receiver until another one can have its place."
-_RESTARTED_SECONDS: Final = 6.0
+RESTARTED_SECONDS: Final = 6.0
 """The same for one at the same address: it is most often the same device, started again. It takes
 its place back within the time for which a dialer tries to connect."""
 
@@ -376,7 +386,7 @@ class Awaited:
             if not self._is_one_of_several or self._lasts is None:
                 return -1.0  # there is no other one, or the conversation ends it
             is_restarted = self._listener.asked.host == self._address
-            patience = _RESTARTED_SECONDS if is_restarted else _GONE_SECONDS
+            patience = RESTARTED_SECONDS if is_restarted else SILENT_SECONDS
             return self._clock() - self._lasts.link.received_at - patience
         if self._is_deserted:
             return self._clock() - self._since

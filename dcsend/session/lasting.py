@@ -33,7 +33,7 @@ from dcsend.session.lasting_channel import LastingChannel
 from dcsend.session.links import BegunAnew, Link, Way
 from dcsend.session.outcome import BOTH_READY
 
-__all__ = ["LastingConnection"]
+__all__ = ["ANSWERING", "RELOAD_SECONDS", "TAKE_OVER", "LastingConnection"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +42,9 @@ _POLL: Final = 0.25
 _LATE: Final = 1.0
 """Seconds after which a look is too late to be of use: this program was stopped, or had no
 processor, and the datagrams that have arrived are not read yet."""
-_TAKE_OVER: Final = 10.0
+TAKE_OVER: Final = 10.0
 "Seconds for the Resume of the peer on a new connection."
-_AWAY: Final = 15.0
+RELOAD_SECONDS: Final = 15.0
 "Seconds for a peer that has announced the loss of its state: it was loaded again, or closed."
 _CLOSED: Final = "the other side's page was closed"
 "How a connection ends to which such a peer does not come back."
@@ -52,7 +52,7 @@ _UNANSWERED: Final = "the connection was lost before your answer had arrived at 
 "Accept was lost. The listener has given its code back, and begins anew with each dialer."
 _ENDED: Final = "the other side has ended this transfer while the connection was lost"
 "The same, after content has arrived. Another device may have the place of this one there."
-_ANSWERING: Final = 60.0
+ANSWERING: Final = 60.0
 "Seconds without a connection, at most, while the peer may not have the answer of this side."
 _RECEIPT_BYTES: Final = 1024 * 1024
 "Bytes received after which that is confirmed: an eighth of the window."
@@ -232,7 +232,8 @@ class LastingConnection:
             self._learn(message)
         elif message == AWAY and self._begins_anew and self.lasts:
             # Whatever becomes of the link now, its peer is gone.
-            self._dead, self._limit = ConnectionLost(_CLOSED, BOTH_READY), min(self._limit, _AWAY)
+            self._dead = ConnectionLost(_CLOSED, BOTH_READY)
+            self._limit = min(self._limit, RELOAD_SECONDS)
             self._enter(Stage.INTERRUPTED)
             self.notify()
             return True
@@ -266,7 +267,7 @@ class LastingConnection:
     def _patience(self) -> float:
         """Seconds without a connection, at most."""
         is_unsure = not (self._is_answered or self._way.dials)
-        return min(self._limit, _ANSWERING) if is_unsure else self._limit
+        return min(self._limit, ANSWERING) if is_unsure else self._limit
 
     @property
     def _is_answered(self) -> bool:
@@ -337,7 +338,7 @@ class LastingConnection:
                     self._give_up()
                 return
             try:
-                async with asyncio.timeout(_TAKE_OVER):
+                async with asyncio.timeout(TAKE_OVER):
                     receipt = await self._exchange(link)
                 self._take_over(link, receipt)
             except BegunAnew as begun:

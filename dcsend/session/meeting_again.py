@@ -40,7 +40,7 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
 
-__all__ = ["AllocatorAgain", "JoinerAgain"]
+__all__ = ["PATIENCE", "AllocatorAgain", "JoinerAgain"]
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST: Final = 15.0
 "Seconds of an attempt after the answer."
-_PATIENCE: Final = 4.0
+PATIENCE: Final = 4.0
 "Seconds without a pair, after the candidates of both sides are complete."
 _PAUSE: Final = 1.0
 "Seconds between the beginnings of two attempts, at least."
@@ -281,7 +281,7 @@ class AllocatorAgain(Generic[Peer]):
             answered.set()
             async with sending(trickle, attempt, party):
                 await connect(
-                    trickle, offer, attempt, party, early, longest=_LONGEST, patience=_PATIENCE
+                    trickle, offer, attempt, party, early, longest=_LONGEST, patience=PATIENCE
                 )
         except DcsendError as error:
             logger.debug("an attempt to meet again has failed: %s", error)
@@ -386,7 +386,7 @@ class JoinerAgain:
                 if own_addresses() != addresses:
                     raise ConnectionFailed("the addresses of this machine have changed")
                 return await connect(
-                    trickle, answer, attempt, party, early, longest=_LONGEST, patience=_PATIENCE
+                    trickle, answer, attempt, party, early, longest=_LONGEST, patience=PATIENCE
                 )
         finally:
             with contextlib.suppress(DcsendError):

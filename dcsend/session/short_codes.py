@@ -49,13 +49,13 @@ if TYPE_CHECKING:
     from dcsend.rendezvous.mailbox import Mailbox
     from dcsend.session.meeting_again import AllocatorAgain
 
-__all__ = ["MAX_WRONG", "Confirm", "ShortCodes", "first_code", "host_in_code"]
+__all__ = ["MAX_WRONG", "SLOW", "Confirm", "ShortCodes", "first_code", "host_in_code"]
 
 logger = logging.getLogger(__name__)
 
 MAX_WRONG: Final = 3
 "Wrong codes in a row until a person is asked whether there is to be another one."
-_SLOW: Final = 6.0
+SLOW: Final = 6.0
 """Seconds from the answer to a joiner with the right words until the next code is shown beside its
 attempt, which takes up to `trickling.LONGEST` if the joiner's program was killed."""
 _MOST_KEYS: Final = 1000
@@ -210,7 +210,7 @@ class ShortCodes(Generic[Peer]):
                 await _first_of(attempt, asyncio.create_task(is_joined.wait()))
                 # With several receivers, the next one does not wait for this one.
                 if not attempt.done() and self._settings.peers == 1:
-                    await asyncio.wait({attempt}, timeout=_SLOW)
+                    await asyncio.wait({attempt}, timeout=SLOW)
                 for done in [task for task in attempts if task.done()]:
                     attempts.remove(done)
                     done.result()

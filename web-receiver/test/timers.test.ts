@@ -4,12 +4,16 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { DIAL, GATHERING, RELAYING } from "../src/peers/browser.ts";
-import { PATIENCE } from "../src/peers/trickle.ts";
+import { LONGEST, PATIENCE } from "../src/peers/trickle.ts";
 import { KEEP_ALIVE_INTERVAL } from "../src/protocol/limits.ts";
+import { FIRST_PAUSE, LONGEST_PAUSE, TIMEOUT } from "../src/rendezvous/client.ts";
+import { WELCOME } from "../src/rendezvous/websocket.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
 import { HEAD_START } from "../src/session/either.ts";
 import { BYE } from "../src/session/incoming.ts";
+import { LOST, PROBE, ANSWER as PROBED } from "../src/session/interruption.ts";
 import { ANSWER } from "../src/session/joining.ts";
+import { EAGER, OFTEN, LIMIT as RECONNECT, SELDOM, TAKE_OVER } from "../src/session/lasting.ts";
 import {
   HELLO_SECONDS,
   LIMIT,
@@ -17,7 +21,9 @@ import {
   REPORT,
   WORKING_SECONDS,
 } from "../src/session/liveness.ts";
+import { ATTEMPT } from "../src/session/meeting_again.ts";
 import { HANG_UP } from "../src/session/outgoing.ts";
+import { SLOW } from "../src/session/short_codes.ts";
 
 const TABLE = new URL("../../tests/vectors/timers.txt", import.meta.url);
 
@@ -38,7 +44,21 @@ const OURS = {
   "hang-up": HANG_UP,
   pair: PATIENCE,
   answer: ANSWER,
+  attempt: LONGEST,
   "head-start": HEAD_START,
+  doubt: PROBE + PROBED,
+  interruption: LOST,
+  reconnect: RECONNECT,
+  attempts: OFTEN,
+  "attempts-often": EAGER,
+  "attempts-later": SELDOM,
+  resume: TAKE_OVER,
+  "pair-again-page": ATTEMPT,
+  welcome: WELCOME,
+  mailbox: TIMEOUT,
+  "first-pause": FIRST_PAUSE,
+  "longest-pause": LONGEST_PAUSE,
+  "next-code": SLOW,
 };
 
 test("timers are those of the table", () => {

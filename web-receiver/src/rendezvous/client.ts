@@ -18,14 +18,14 @@ import { type Socket, SocketConversation } from "./websocket.ts";
 import { digits } from "./wire.ts";
 
 /** Seconds until a server must have opened a mailbox. */
-const TIMEOUT = 15;
+export const TIMEOUT = 15;
 /** The same in a second meeting: while there is no network, an attempt only takes time. */
 const REACH = 5;
 /** Seconds until `close` resolves, whatever the server does. */
 const CLOSING = 1;
-const FIRST_PAUSE = 1;
+export const FIRST_PAUSE = 1;
 const GROWTH = 1.5;
-const LONGEST_PAUSE = 30;
+export const LONGEST_PAUSE = 30;
 
 /** Options of `allocate` and `join`; the defaults are those of the page. */
 export interface MailboxOptions {

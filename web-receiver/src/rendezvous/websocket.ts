@@ -13,7 +13,7 @@ import type { Server } from "./servers.ts";
 import { MAX_TEXT } from "./wire.ts";
 
 /** Seconds from an open WebSocket to `welcome`, which a server sends first. */
-const WELCOME = 5;
+export const WELCOME = 5;
 /**
  * Seconds between two pings, since a page learns nothing of a connection that is lost without a
  * word: the network changed, or the machine was asleep.

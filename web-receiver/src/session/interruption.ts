@@ -11,13 +11,13 @@
  */
 
 /** Seconds without anything until the probe. */
-const PROBE = 1;
+export const PROBE = 1;
 
 /** Seconds for its acknowledgement, which may be delayed by 0.2 s. */
-const ANSWER = 1;
+export const ANSWER = 1;
 
 /** Seconds without anything after which a connection is interrupted (PROTOCOL.md, K-4). */
-const LOST = 5;
+export const LOST = 5;
 
 /** Preparations in `WITHIN` seconds that the path may make needless (PROTOCOL.md, K-21). */
 const VAIN = 3;

@@ -40,10 +40,10 @@ import { later } from "./waiting.ts";
 export const LIMIT = 600;
 
 /** Seconds between the beginnings of two attempts, in the first `EAGER` seconds. */
-const OFTEN = 2;
+export const OFTEN = 2;
 /** The same after that. */
-const SELDOM = 5;
-const EAGER = 120;
+export const SELDOM = 5;
+export const EAGER = 120;
 
 /**
  * Attempts without an answer at the same time: a browser sends the checks of one more and more
@@ -55,7 +55,7 @@ const AT_ONCE = 2;
 const POLL = 0.25;
 
 /** Seconds for the Resume of the peer on a new connection. */
-const TAKE_OVER = 10;
+export const TAKE_OVER = 10;
 
 /** Bytes, and messages, received after which that is confirmed (PROTOCOL.md, K-3). */
 const RECEIPT_BYTES = 1024 * 1024;

@@ -21,7 +21,7 @@ import { Bell, later, race } from "./waiting.ts";
 /** Seconds in one mailbox, after which another one is opened. */
 const LONGEST = 20;
 /** Seconds of one attempt. */
-const ATTEMPT = 10;
+export const ATTEMPT = 10;
 /** Seconds from an a0 to its answer: the mailbox first has all earlier ones. */
 const SETTLED = 0.1;
 /** Seconds between two attempts, at least. */
