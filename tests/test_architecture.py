@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,6 +100,15 @@ SETTINGS: Final = frozenset(
     }
 )
 "Attributes that their classes document, or that these libraries have no method for."
+
+SAME_NAME: Final = frozenset(
+    {
+        *("Bye", "End", "Network", "Udp"),  # items of `rendezvous`, each a message of that protocol
+        "Side",  # one of a transfer, and one of a short code
+        *("Sent", "Phase"),  # of dcsend.sctp, which is a library of its own
+    }
+)
+"Names that two classes have. Any other name is of one class, and means one thing."
 
 MAX_LINES: Final = 450
 
@@ -305,6 +315,13 @@ def _targets(node: ast.AST) -> Iterator[ast.expr]:
             yield target
 
 
+def class_names(module: Module) -> Iterator[str]:
+    """Yield the names of the public classes."""
+    for node in module.tree.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
 def is_too_long(module: Module) -> Iterator[str]:
     lines = len(module.source.splitlines())
     if lines > MAX_LINES:
@@ -328,6 +345,12 @@ RULES: Final[tuple[Callable[[Module], Iterator[str]], ...]] = (
 def test_no_module(rule: Callable[[Module], Iterator[str]]) -> None:
     faults = [f"{m.name or 'dcsend'}: {fault}" for m in MODULES for fault in rule(m)]
     assert not faults, "\n" + "\n".join(faults)
+
+
+@pytest.mark.full
+def test_no_two_classes_have_the_same_name() -> None:
+    names = Counter(name for module in MODULES for name in class_names(module))
+    assert {name for name, number in names.items() if number > 1} == SAME_NAME
 
 
 @pytest.mark.full

@@ -27,7 +27,7 @@ Ask = Callable[[str], Awaitable[str | None]]
 "Shows a question, and returns what is typed; None at the end of input."
 
 
-class Window(Protocol):
+class ListWindow(Protocol):
     """A terminal."""
 
     @property
@@ -151,7 +151,7 @@ async def choose(
     entries: Sequence[Entry],
     ask: Ask,
     show: Callable[[list[str]], None],
-    window: Window,
+    window: ListWindow,
 ) -> frozenset[int] | None:
     """Let a person choose; return the numbers of what is not wanted.
 
@@ -201,7 +201,7 @@ async def choose(
 
 
 async def show_list(
-    manifest: ManifestKnown, ask: Ask, show: Callable[[list[str]], None], window: Window
+    manifest: ManifestKnown, ask: Ask, show: Callable[[list[str]], None], window: ListWindow
 ) -> None:
     """List all entries, one window at a time; the arguments are those of `choose`."""
     columns, rows = window.window

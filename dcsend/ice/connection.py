@@ -25,7 +25,7 @@ from aioice.stun import Message
 
 from dcsend.ice.consent import Consent
 from dcsend.ice.moving import Moves
-from dcsend.ice.transactions import Check, Requests
+from dcsend.ice.transactions import PairCheck, Requests
 
 __all__ = ["COMPONENT", "MAX_QUEUED", "IceConnection", "is_relayed"]
 
@@ -72,11 +72,11 @@ class IceConnection(Connection):
             local_username=local_username,
             local_password=local_password,
         )
-        self._checks: dict[CandidatePair, Check] = {}
+        self._checks: dict[CandidatePair, PairCheck] = {}
         "The checks in progress."
         self._pacing: asyncio.TimerHandle | None = None
         "Until the next check starts."
-        self._nomination: Check | None = None
+        self._nomination: PairCheck | None = None
         "The check with USE-CANDIDATE of the controlling side."
         self._relay_timer: asyncio.TimerHandle | None = None
         "`_RELAY_DELAY` after the first valid relayed pair; kept when it has fired."
@@ -218,7 +218,7 @@ class IceConnection(Connection):
             return
         self.check_state(pair, CandidatePair.State.IN_PROGRESS)
         requests = Requests(self, pair, lambda success: self._check_answered(pair, success))
-        self._checks[pair] = Check(requests)
+        self._checks[pair] = PairCheck(requests)
 
     def check_incoming(
         self, message: Message, addr: tuple[str, int], protocol: StunProtocol
@@ -350,7 +350,7 @@ class IceConnection(Connection):
     def _send_nomination(self, pair: CandidatePair) -> None:
         if self._nomination is not None:
             self._nomination.stop()
-        self._nomination = Check(Requests(self, pair, self._nomination_answered, nominate=True))
+        self._nomination = PairCheck(Requests(self, pair, self._nomination_answered, nominate=True))
 
     def _nomination_answered(self, success: bool) -> None:
         if self._nomination is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from aioice.ice import CandidatePair
 
-from dcsend.ice.transactions import Check, Requests
+from dcsend.ice.transactions import PairCheck, Requests
 
 if TYPE_CHECKING:
     from dcsend.ice.connection import IceConnection
@@ -53,9 +53,9 @@ class Moves:
     def __init__(self, connection: IceConnection, move: Callable[[CandidatePair], None]) -> None:
         self._connection = connection
         self._move = move
-        self._present: Check | None = None
+        self._present: PairCheck | None = None
         "To the present address."
-        self._others: dict[CandidatePair, Check] = {}
+        self._others: dict[CandidatePair, PairCheck] = {}
         self._answered: CandidatePair | None = None
         "The one of them that has answered last."
         self._began = self._until = 0.0
@@ -79,7 +79,7 @@ class Moves:
             return
         if self._present is None:
             silence = max(0.0, loop.time() - received)
-            self._present = Check(Requests(self._connection, present, self._present_answered))
+            self._present = PairCheck(Requests(self._connection, present, self._present_answered))
             self._began = loop.time()
             patience = max(_LEAST, PATIENCE - silence, _LEAST_RATIO * self._connection.round_trip)
             self._until = self._began + min(patience, _MOST)
@@ -90,7 +90,7 @@ class Moves:
         requests = Requests(
             self._connection, pair, lambda success: self._reached(pair, begun, success)
         )
-        self._others[pair] = Check(requests)
+        self._others[pair] = PairCheck(requests)
 
     def stop(self) -> None:
         """End all checks; idempotent."""

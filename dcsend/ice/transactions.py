@@ -17,7 +17,7 @@ from aioice.stun import Class, Message
 if TYPE_CHECKING:
     from dcsend.ice.connection import IceConnection
 
-__all__ = ["Check", "Requests"]
+__all__ = ["PairCheck", "Requests"]
 
 _FIRST: Final = 0.1
 """Seconds until the first retransmission of a check; then doubled. RFC 8445, 14.3 has at least 0.5,
@@ -96,7 +96,7 @@ class Requests:
             self.pair.protocol.transactions.pop(self._ids.popleft(), None)
 
 
-class Check:
+class PairCheck:
     """A connectivity check (RFC 8445, 7.2): retransmitted until it is answered or stopped."""
 
     def __init__(self, requests: Requests) -> None:

@@ -29,7 +29,7 @@ from dcsend.peers.diagnosis import Diagnosis, local_facts, stay_closed
 from dcsend.peers.loading import Make, Peer, load_aiortc
 from dcsend.peers.situations import Facts, RemoteAddress, Role, foreseen
 
-__all__ = ["CLOSED", "GRACE", "SILENT", "Attempt", "dial"]
+__all__ = ["CLOSED", "GRACE", "SILENT", "DialAttempt", "dial"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,9 @@ async def dial(
     while True:
         logger.debug("dialing %s", ", ".join(f"{one.host} port {one.port}" for one in facts.theirs))
         own_port = await UdpPort.open(port)
-        attempt: Attempt[Peer] | None = None
+        attempt: DialAttempt[Peer] | None = None
         try:
-            attempt = Attempt(own_port, certificate, facts, make, servers, grace)
+            attempt = DialAttempt(own_port, certificate, facts, make, servers, grace)
             own = announced or certificate.fingerprint
             await attempt.run(password, fingerprint, own, end - clock())
         except ConnectionFailed as error:
@@ -151,7 +151,7 @@ class _Followed(ConnectionFailed):
         )
 
 
-class Attempt(Generic[Peer]):
+class DialAttempt(Generic[Peer]):
     """One attempt to reach the listener at all its addresses at the same time."""
 
     def __init__(

@@ -16,7 +16,7 @@ from dcsend.errors import CodeExpired, CodeUsed, DcsendError
 from dcsend.net.address import Address
 from dcsend.net.udp import UdpPort
 from dcsend.peers.diagnosis import local_facts
-from dcsend.peers.dialer import Attempt
+from dcsend.peers.dialer import DialAttempt
 from dcsend.peers.listener import HALF_OPEN_SECONDS
 from dcsend.peers.loading import Make, Peer
 from dcsend.peers.situations import RemoteAddress, Role
@@ -81,7 +81,7 @@ async def _attempt(
     facts = local_facts(Role.DIALER, places)
     port = await UdpPort.open()
     try:
-        attempt = Attempt(port, certificate, facts, make, (), patience)
+        attempt = DialAttempt(port, certificate, facts, make, (), patience)
         own = certificate.fingerprint
         await attempt.run(password, fingerprint, own, patience, longest=HALF_OPEN_SECONDS)
     except BaseException:

@@ -24,7 +24,7 @@ from dcsend.rendezvous.handshake import HEAD, VERSION, Side, check_head
 from dcsend.rendezvous.items import Item
 from dcsend.rendezvous.sealing import Keys, Phase
 
-__all__ = ["Again", "AgainAllocator", "AgainJoiner", "tag_of"]
+__all__ = ["AgainAllocator", "AgainJoiner", "AgainKeys", "tag_of"]
 
 _NONCE: Final = 16
 "Bytes."
@@ -34,7 +34,7 @@ _TAG: Final = 8
 "Bytes of the allocator's nonce that name the attempt in the mailbox."
 
 
-class Again:
+class AgainKeys:
     """What both sides derive from the key of their short code.
 
     Args:
@@ -89,7 +89,7 @@ class AgainAllocator(Side):
         random: returns as many random bytes as it is asked for.
     """
 
-    def __init__(self, again: Again, *, random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, again: AgainKeys, *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__("a", "b")
         self._again = again
         self._head = bytes([VERSION, 0]) + random(_NONCE)
@@ -125,7 +125,7 @@ class AgainAllocator(Side):
 class AgainJoiner(Side):
     """The side that has entered the code, in one attempt; the arguments are the same."""
 
-    def __init__(self, again: Again, *, random: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, again: AgainKeys, *, random: Callable[[int], bytes] = os.urandom) -> None:
         super().__init__("b", "a")
         self._again = again
         self._head = bytes([VERSION, 0]) + random(_NONCE)

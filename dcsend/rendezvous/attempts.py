@@ -17,7 +17,7 @@ from typing import Final
 
 from dcsend.errors import DcsendError
 from dcsend.net.interfaces import route_sources
-from dcsend.rendezvous.again import Again, tag_of
+from dcsend.rendezvous.again import AgainKeys, tag_of
 from dcsend.rendezvous.local_mailbox import LocalConnection, LocalMailbox
 from dcsend.rendezvous.mailbox import Mailbox, MailboxClient
 from dcsend.rendezvous.server_mailbox import ServerMailbox
@@ -79,7 +79,7 @@ class AgainClient(MailboxClient):
     """The stock server removes a mailbox when each side has closed it, even if one of them has
     opened it again since then, and waits there."""
 
-    def __init__(self, server: str, again: Again, side: str) -> None:
+    def __init__(self, server: str, again: AgainKeys, side: str) -> None:
         super().__init__(server, again.sides[side], allocates=side == "a")
         self._id = again.mailbox
 
@@ -104,7 +104,7 @@ class AgainClient(MailboxClient):
 
 
 def on_server(
-    server: Server, again: Again, side: str
+    server: Server, again: AgainKeys, side: str
 ) -> tuple[ServerMailbox, Callable[[str], None]]:
     """Return a mailbox on a server, which connects over and over until it is closed.
 
@@ -122,7 +122,7 @@ def on_server(
 class AgainMailbox(LocalMailbox):
     """The mailbox that an allocator serves. It is that of one joiner, whose side is known."""
 
-    def __init__(self, again: Again) -> None:
+    def __init__(self, again: AgainKeys) -> None:
         super().__init__("")
         self._id = again.mailbox
         self._own_side, self._joiner = again.sides["a"], again.sides["b"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dcsend.rendezvous.dns_sd import Responders
 
-__all__ = ["LOOK", "Announcement", "Place", "announced", "find", "is_taken"]
+__all__ = ["LOOK", "Found", "NumberAnnouncement", "announced", "find", "is_taken"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ if the last was sent less than a second ago. The last one is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Found:
     """Where the mailbox of a number is served."""
 
     hosts: tuple[str, ...]
@@ -56,7 +56,7 @@ class Place:
     port: int
 
 
-class Announcement:
+class NumberAnnouncement:
     """A number that is announced until the end of `announced`."""
 
     def __init__(self, number: str, port: int, addresses: Callable[[], Iterable[str]]) -> None:
@@ -170,11 +170,11 @@ async def announced(
     number: str,
     port: int,
     addresses: Callable[[], Iterable[str]] = own_addresses,
-) -> AsyncIterator[Announcement]:
+) -> AsyncIterator[NumberAnnouncement]:
     """Announce a number while the body runs.
 
     The body begins when the announcement was sent: about 20 ms later, with zeroconf's import 0.2 s.
-    Raises no error where that is impossible; see `Announcement.is_announced`.
+    Raises no error where that is impossible; see `NumberAnnouncement.is_announced`.
 
     Args:
         number: of the code; `is_taken` has to be called first.
@@ -184,7 +184,7 @@ async def announced(
     Raises:
         ValueError: *number* is not 1 to 40 decimal digits.
     """
-    announcement = Announcement(number, port, addresses)
+    announcement = NumberAnnouncement(number, port, addresses)
     try:
         await announcement.update()
         yield announcement
@@ -192,7 +192,7 @@ async def announced(
         await announcement.close()
 
 
-async def find(number: str, *, patience: float = 3.0) -> list[Place]:
+async def find(number: str, *, patience: float = 3.0) -> list[Found]:
     """Return where a number is announced: `GRACE` after the first response with an address.
 
     Args:
@@ -213,7 +213,7 @@ async def find(number: str, *, patience: float = 3.0) -> list[Place]:
             async with asyncio.timeout(patience):
                 await responders.reachable.wait()
             await asyncio.sleep(GRACE)
-        return [Place(_nearest_first(hosts), port) for port, hosts in responders.places]
+        return [Found(_nearest_first(hosts), port) for port, hosts in responders.places]
 
 
 async def is_taken(number: str, *, patience: float = LOOK) -> bool:

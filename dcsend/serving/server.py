@@ -19,8 +19,8 @@ from aiohttp import WSMsgType, web
 
 from dcsend.serving.budget import RATE, Budget
 from dcsend.serving.page import Page
-from dcsend.serving.places import Place, Places
 from dcsend.serving.port import BACKLOG
+from dcsend.serving.slots import Slot, Slots
 
 __all__ = [
     "LIFETIME",
@@ -29,11 +29,11 @@ __all__ = [
     "MAX_TEXT",
     "Handler",
     "PageServer",
-    "WebSocket",
+    "ServedWebSocket",
 ]
 
 MAX_CONNECTIONS: Final = 64
-"Connections at one time; a browser opens at most six. A further one gets the place of another one."
+"Connections at one time; a browser opens at most six. A further one gets the slot of another one."
 LIFETIME: Final = 10.0
 """Seconds until a connection is closed, whatever its state. Sending the page takes less than one;
 aiohttp has no deadline for a request that arrives slowly."""
@@ -77,17 +77,17 @@ _AIOHTTP_LOGGER.addHandler(logging.NullHandler())
 _AIOHTTP_LOGGER.propagate = False  # its records contain what untrusted clients have sent
 
 
-class WebSocket:
+class ServedWebSocket:
     """A WebSocket that was accepted, for its handler. Messages are text."""
 
-    def __init__(self, response: web.WebSocketResponse, places: Sequence[Place]) -> None:
+    def __init__(self, response: web.WebSocketResponse, slots: Sequence[Slot]) -> None:
         self._response = response
-        self._places = places
+        self._slots = slots
 
     def keep(self) -> None:
         """Never end this connection for another one."""
-        for place in self._places:
-            place.keep()
+        for slot in self._slots:
+            slot.keep()
 
     async def receive(self) -> str | None:
         """Return the next text; None at the end, or after another message than a short text."""
@@ -103,7 +103,7 @@ class WebSocket:
         await self._response.send_str(text)
 
 
-Handler = Callable[[WebSocket], Awaitable[None]]
+Handler = Callable[[ServedWebSocket], Awaitable[None]]
 "Serves one WebSocket; it is closed when this returns. Must end those that take too long."
 
 
@@ -134,8 +134,8 @@ class PageServer:
     ) -> None:
         self._page = _Responses(page) if page is not None else None
         self._mailbox = mailbox
-        self._sockets = Places(max_sockets)
-        self.places = Places(max_connections)
+        self._sockets = Slots(max_sockets)
+        self.slots = Slots(max_connections)
         "Those of the connections."
         self._lifetime = lifetime
         self._budget = Budget(rate)
@@ -201,16 +201,16 @@ class PageServer:
             return _refuse(426, {"Upgrade": "websocket"})
         connection = request.protocol
         assert isinstance(connection, _PageConnection)
-        place = self._sockets.take(request.remote or "", connection.abort)
-        if place is None:
+        slot = self._sockets.take(request.remote or "", connection.abort)
+        if slot is None:
             return _refuse(503)
         try:
             await socket.prepare(request)
             connection.outlive()
             logger.debug("WebSocket accepted, %d are open", len(self._sockets))
-            await handler(WebSocket(socket, [place, *connection.places]))
+            await handler(ServedWebSocket(socket, [slot, *connection.slots]))
         finally:
-            self._sockets.leave(place)
+            self._sockets.leave(slot)
         return socket
 
 
@@ -260,7 +260,7 @@ class _PageConnection(web.RequestHandler):
         self._page_server = server
         self._own_transport: asyncio.BaseTransport | None = None
         self._deadline: asyncio.TimerHandle | None = None
-        self._place: Place | None = None
+        self._slot: Slot | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Register the connection and start its deadline."""
@@ -269,18 +269,18 @@ class _PageConnection(web.RequestHandler):
         self._page_server.connections.add(transport)
         self._deadline = self._event_loop.call_later(self._page_server.lifetime, self.abort)
         host = str((transport.get_extra_info("peername") or [""])[0])
-        self._place = self._page_server.places.take(host, self.abort)
-        if self._place is None:
+        self._slot = self._page_server.slots.take(host, self.abort)
+        if self._slot is None:
             logger.debug("connection refused: %d are open", len(self._page_server.connections))
             self.abort()
 
     @property
-    def places(self) -> Sequence[Place]:
-        """The place of this connection."""
-        return [self._place] if self._place is not None else []
+    def slots(self) -> Sequence[Slot]:
+        """The slot of this connection."""
+        return [self._slot] if self._slot is not None else []
 
     def abort(self) -> None:
-        """End the connection at once; its place is free."""
+        """End the connection at once; its slot is free."""
         if isinstance(self._own_transport, asyncio.WriteTransport):
             self._page_server.connections.discard(self._own_transport)
             self._own_transport.abort()
@@ -294,8 +294,8 @@ class _PageConnection(web.RequestHandler):
         """Remove the connection."""
         if self._own_transport is not None:  # aiohttp may have reset its own reference by now
             self._page_server.connections.discard(self._own_transport)
-        if self._place is not None:
-            self._page_server.places.leave(self._place)
+        if self._slot is not None:
+            self._page_server.slots.leave(self._slot)
         if self._deadline is not None:
             self._deadline.cancel()
         super().connection_lost(exc)

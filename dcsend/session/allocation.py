@@ -22,7 +22,7 @@ from dcsend.session.publishing import WATCH
 from dcsend.settings import Settings
 
 if TYPE_CHECKING:
-    from dcsend.rendezvous.discovery import Announcement
+    from dcsend.rendezvous.discovery import NumberAnnouncement
     from dcsend.rendezvous.mailbox import Mailbox
 
 __all__ = ["Allocation", "follow"]
@@ -187,7 +187,7 @@ def _taken(number: str) -> UsageError:
     )
 
 
-async def follow(announcement: Announcement) -> None:
+async def follow(announcement: NumberAnnouncement) -> None:
     """Announce the addresses of this machine again when they have changed."""
     while True:
         await asyncio.sleep(WATCH.poll)

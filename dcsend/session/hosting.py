@@ -30,7 +30,7 @@ from dcsend.signaling.link import link_of_both
 if TYPE_CHECKING:
     from dcsend.rendezvous.local_mailbox import LocalMailbox
     from dcsend.serving.page import Page
-    from dcsend.serving.server import PageServer, WebSocket
+    from dcsend.serving.server import PageServer, ServedWebSocket
 
 __all__ = ["Hosting", "hosting", "page_hosts"]
 
@@ -187,7 +187,7 @@ class Hosting:
         if why := blocked_port(self._port, served=self._page is not None):
             self._emit(Warned("page", why, "choose another --port; dcsend itself connects to it"))
 
-    async def _serve_mailbox(self, socket: WebSocket) -> None:
+    async def _serve_mailbox(self, socket: ServedWebSocket) -> None:
         """Serve a client of the mailbox; without a short code, end its connection."""
         from dcsend.rendezvous.local_serving import serve
 

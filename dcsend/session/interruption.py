@@ -15,7 +15,7 @@ from collections import deque
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ["DOUBT", "SILENT", "Interruption", "Stage"]
+__all__ = ["DOUBT", "SILENT", "Interruption", "LinkState"]
 
 DOUBT: Final = 2.0
 """Seconds without a datagram after which another connection is prepared. A check is sent after 1 to
@@ -30,8 +30,8 @@ _WITHIN: Final = 60.0
 "So two sides open at most so many mailboxes on a server, however often their path falls silent."
 
 
-class Stage(Enum):
-    """What becomes of a connection."""
+class LinkState(Enum):
+    """The state of the connection in use."""
 
     IN_USE = auto()
     IN_DOUBT = auto()
@@ -39,15 +39,15 @@ class Stage(Enum):
 
 
 class Interruption:
-    """The stage of one connection after the other with the same peer."""
+    """The state of the connections with one peer, one after the other."""
 
     def __init__(self) -> None:
-        self.stage = Stage.IN_USE
+        self.state = LinkState.IN_USE
         self._vain: deque[float] = deque(maxlen=_VAIN)
         "When preparations became needless."
 
-    def due(self, now: float, silence: float, *, usable: bool, ready: bool) -> Stage:
-        """Return the stage to `enter` now.
+    def due(self, now: float, silence: float, *, usable: bool, ready: bool) -> LinkState:
+        """Return the state to `enter` now.
 
         Args:
             now: the time.
@@ -56,24 +56,24 @@ class Interruption:
             ready: whether the peer is sure to accept another connection.
         """
         if silence >= SILENT:
-            return Stage.INTERRUPTED
+            return LinkState.INTERRUPTED
         if not usable:
-            return self.stage
-        if silence < DOUBT or self.stage is Stage.INTERRUPTED:
-            return Stage.IN_USE
+            return self.state
+        if silence < DOUBT or self.state is LinkState.INTERRUPTED:
+            return LinkState.IN_USE
         if ready and (len(self._vain) < _VAIN or now - self._vain[0] >= _WITHIN):
-            return Stage.IN_DOUBT
-        return self.stage
+            return LinkState.IN_DOUBT
+        return self.state
 
-    def enter(self, stage: Stage, now: float, *, replaced: bool = False) -> Stage:
-        """Enter a stage; return the former one.
+    def enter(self, state: LinkState, now: float, *, replaced: bool = False) -> LinkState:
+        """Enter a state; return the former one.
 
         Args:
-            stage: the next one.
+            state: the next one.
             now: the time.
             replaced: whether another connection is in use.
         """
-        former, self.stage = self.stage, stage
-        if former is Stage.IN_DOUBT and stage is Stage.IN_USE and not replaced:
+        former, self.state = self.state, state
+        if former is LinkState.IN_DOUBT and state is LinkState.IN_USE and not replaced:
             self._vain.append(now)
         return former

@@ -28,9 +28,9 @@ from dcsend.peers.contract import LABELS, ConnectionLost, Route
 from dcsend.protocol.messages import ANEW, RECONNECT, Hello, decode
 from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, read_receipt
 from dcsend.session.events import Disconnected, Emit, Reconnected
-from dcsend.session.interruption import SILENT, Interruption, Stage
+from dcsend.session.interruption import SILENT, Interruption, LinkState
 from dcsend.session.lasting_channel import LastingChannel
-from dcsend.session.links import BegunAnew, Link, Way
+from dcsend.session.links import BegunAnew, PeerLink, Way
 from dcsend.session.outcome import BOTH_READY
 
 __all__ = ["ANSWERING", "RELOAD_SECONDS", "TAKE_OVER", "LastingConnection"]
@@ -63,7 +63,7 @@ _RECEIPT_MESSAGES: Final = 64
 class LastingConnection:
     """The connections with one peer, as one; see `peers.contract.Connection`."""
 
-    def __init__(self, link: Link, way: Way, emit: Emit, limit: float) -> None:
+    def __init__(self, link: PeerLink, way: Way, emit: Emit, limit: float) -> None:
         """Take over the first connection.
 
         Args:
@@ -116,7 +116,7 @@ class LastingConnection:
         return self.link.route
 
     @property
-    def present(self) -> Link:
+    def present(self) -> PeerLink:
         """The connection that the other side uses: the link, or the one on which it begins anew."""
         return self._end.link if isinstance(self._end, BegunAnew) else self.link
 
@@ -192,7 +192,7 @@ class LastingConnection:
         self._change.set()
         self._change = asyncio.Event()
 
-    def ended(self, link: Link, error: ConnectionFailed) -> None:
+    def ended(self, link: PeerLink, error: ConnectionFailed) -> None:
         """Handle the end of a link: raise *error*, unless another connection can take over."""
         if link is not self.link:
             return
@@ -208,7 +208,7 @@ class LastingConnection:
             raise error
         if self._dead is None:
             self._dead = error
-        self._enter(Stage.INTERRUPTED)
+        self._enter(LinkState.INTERRUPTED)
         self.notify()
 
     def end(self, error: DcsendError) -> None:
@@ -234,7 +234,7 @@ class LastingConnection:
             # Whatever becomes of the link now, its peer is gone.
             self._dead = ConnectionLost(_CLOSED, BOTH_READY)
             self._limit = min(self._limit, RELOAD_SECONDS)
-            self._enter(Stage.INTERRUPTED)
+            self._enter(LinkState.INTERRUPTED)
             self.notify()
             return True
         elif self._peer_lasts and is_receipt(message):
@@ -288,30 +288,31 @@ class LastingConnection:
             before, now = now, self._clock()
             self._address = self.link.address or self._address
             if now - before < _LATE:
-                state = {"usable": self.is_usable, "ready": self._is_answered}
-                self._enter(self._interruption.due(now, self._silence, **state))
+                usable, ready = self.is_usable, self._is_answered
+                due = self._interruption.due(now, self._silence, usable=usable, ready=ready)
+                self._enter(due)
             if self._lost_at is not None and now >= self._lost_at + self._patience:
                 self._give_up()
 
-    def _enter(self, stage: Stage, *, replaced: bool = False) -> None:
+    def _enter(self, state: LinkState, *, replaced: bool = False) -> None:
         """Begin or end to connect again; report an interruption."""
-        former = self._interruption.enter(stage, self._clock(), replaced=replaced)
-        if stage is former:
+        former = self._interruption.enter(state, self._clock(), replaced=replaced)
+        if state is former:
             return
-        logger.debug("%s: silent for %.1f s, %s", stage.name, self._silence, self._dead)
-        if stage is Stage.INTERRUPTED:
+        logger.debug("%s: silent for %.1f s, %s", state.name, self._silence, self._dead)
+        if state is LinkState.INTERRUPTED:
             silence = max(0.0, self._silence)
             self._lost_at = self._clock() - silence
             self._emit(Disconnected(silence, self._patience))
-        elif stage is Stage.IN_USE and self._lost_at is not None:
+        elif state is LinkState.IN_USE and self._lost_at is not None:
             self._emit(Reconnected(self._clock() - self._lost_at))
             self._lost_at = None
-        if stage is Stage.IN_USE:
+        if state is LinkState.IN_USE:
             self._way.regained()
-        elif former is Stage.IN_USE:
+        elif former is LinkState.IN_USE:
             self._way.lost()
         if self._way.dials:
-            self._connect(stage is not Stage.IN_USE)
+            self._connect(state is not LinkState.IN_USE)
 
     def _connect(self, again: bool) -> None:
         """Begin to make another connection, or end that."""
@@ -344,7 +345,7 @@ class LastingConnection:
             except BegunAnew as begun:
                 if self._end is None:
                     self._way.replaced(link)
-                    self._enter(Stage.IN_USE, replaced=True)
+                    self._enter(LinkState.IN_USE, replaced=True)
                     self._end = begun
                     self.notify()
                     await self.link.discard()
@@ -359,7 +360,7 @@ class LastingConnection:
             if self.link is link and self._way.dials:
                 return
 
-    async def _exchange(self, link: Link) -> Receipt:
+    async def _exchange(self, link: PeerLink) -> Receipt:
         """Exchange Resume over a new connection; return that of the peer.
 
         Raises:
@@ -383,7 +384,7 @@ class LastingConnection:
             receipt = read_receipt(message, resumes=True)
         return receipt
 
-    def _take_over(self, link: Link, receipt: Receipt) -> None:
+    def _take_over(self, link: PeerLink, receipt: Receipt) -> None:
         self._confirm(receipt)
         logger.debug("another connection takes over; received there: %s", receipt)
         former, self.link = self.link, link
@@ -394,7 +395,7 @@ class LastingConnection:
         self._spawn(former.discard())
         self._way.replaced(link)
         self._renewal = None if self._way.dials else self._renewal
-        self._enter(Stage.IN_USE, replaced=True)
+        self._enter(LinkState.IN_USE, replaced=True)
         self.notify()
 
     def _unfreeze(self) -> None:
@@ -404,7 +405,7 @@ class LastingConnection:
             self.end(self._dead)
         self.notify()
 
-    async def _send_again(self, link: Link, channel: LastingChannel) -> None:
+    async def _send_again(self, link: PeerLink, channel: LastingChannel) -> None:
         try:
             await channel.send_again(link)
         except ConnectionFailed as error:

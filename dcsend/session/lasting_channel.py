@@ -11,7 +11,7 @@ from dcsend.peers.contract import MAX_QUEUED, Channel
 
 if TYPE_CHECKING:
     from dcsend.session.lasting import LastingConnection
-    from dcsend.session.links import Link
+    from dcsend.session.links import PeerLink
 
 __all__ = ["LastingChannel"]
 
@@ -39,7 +39,7 @@ class LastingChannel:
         self._again = 0
         "Of those in `_kept`, the number to be sent over this connection, too; the last ones."
         self._permit: Callable[[int], Awaitable[None]] | None = None
-        self._held: tuple[Link, bytes | str] | None = None
+        self._held: tuple[PeerLink, bytes | str] | None = None
         "A message that came while another connection was about to take over."
 
     # --- for the session
@@ -135,7 +135,7 @@ class LastingChannel:
         """Send again everything that is not confirmed."""
         self._again = len(self._kept)
 
-    async def send_again(self, link: Link) -> None:
+    async def send_again(self, link: PeerLink) -> None:
         """Send over *link* what it has not been sent over."""
         channel = link.channels[self.label]
         permitted = 0

@@ -8,10 +8,10 @@ from dcsend.errors import ConnectionFailed
 from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
 
-__all__ = ["BegunAnew", "Link", "Way"]
+__all__ = ["BegunAnew", "PeerLink", "Way"]
 
 
-class Link(Connection, Protocol):
+class PeerLink(Connection, Protocol):
     """One of the connections; `peers.transfer.TransferConnection` is one."""
 
     @property
@@ -37,7 +37,7 @@ class BegunAnew(ConnectionFailed):
         hello: the first message on its control channel.
     """
 
-    def __init__(self, link: Link, hello: bytes | str) -> None:
+    def __init__(self, link: PeerLink, hello: bytes | str) -> None:
         super().__init__("the other side has begun anew", "run it again on both sides")
         self.link = link
         self.hello = hello
@@ -55,7 +55,7 @@ class Way(Protocol):
         """Begin to accept another connection of the peer."""
         ...
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """Return another connection with the same peer; *seen* is where it was last.
 
         Raises:
@@ -63,11 +63,11 @@ class Way(Protocol):
         """
         ...
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         """Note that *link* has taken over."""
         ...
 
-    async def drop(self, link: Link) -> None:
+    async def drop(self, link: PeerLink) -> None:
         """Close *link*, which has not taken over."""
         ...
 

@@ -26,7 +26,7 @@ from dcsend.peers.loading import Peer, transfer_peer
 from dcsend.peers.offer_answer import Servers
 from dcsend.peers.trickle import Trickle
 from dcsend.rendezvous import discovery
-from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner
+from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys
 from dcsend.rendezvous.attempts import AgainMailbox, Attempt, Attempts, on_server
 from dcsend.rendezvous.items import Item
 from dcsend.rendezvous.mailbox import Mailbox
@@ -109,7 +109,7 @@ async def _conversing(
 
 async def _over_server(
     server: Server,
-    again: Again,
+    again: AgainKeys,
     side: str,
     talk: Callable[[Attempts], Awaitable[T]],
     closing: _Tasks,
@@ -139,7 +139,7 @@ class AllocatorAgain(Generic[Peer]):
         settings: Settings,
         listener: Listener[Peer],
         page: Hosting,
-        again: Again,
+        again: AgainKeys,
         server: Server | None,
         fingerprint: bytes,
     ) -> None:
@@ -297,7 +297,7 @@ class JoinerAgain:
     def __init__(
         self,
         settings: Settings,
-        again: Again,
+        again: AgainKeys,
         certificate: Certificate,
         fingerprint: bytes,
         servers: Sequence[Server],

@@ -153,10 +153,10 @@ class ShortCodes(Generic[Peer]):
         """Return how the joiner with this certificate connects again; None if it is no joiner."""
         if fingerprint not in self._again:
             return None
-        from dcsend.rendezvous.again import Again
+        from dcsend.rendezvous.again import AgainKeys
         from dcsend.session.meeting_again import AllocatorAgain
 
-        again = Again(self._again[fingerprint])
+        again = AgainKeys(self._again[fingerprint])
         server = self._allocation.server
         return AllocatorAgain(
             self._settings, self._listener, self._page, again, server, fingerprint

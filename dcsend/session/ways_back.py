@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
     from dcsend.session.joining import Reunion
     from dcsend.session.lasting import LastingConnection
-    from dcsend.session.links import Link, Way
+    from dcsend.session.links import PeerLink, Way
     from dcsend.session.meeting_again import AllocatorAgain, JoinerAgain
 
 __all__ = ["Dialing", "Joining", "Listening", "lasting_awaited", "lasting_dialed", "lasting_joined"]
@@ -77,21 +77,21 @@ class Listening:
         if self._again is not None:
             await self._again.close()
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """As `Way.another`: wherever the dialer is."""
         return await self._listener.returned(self._connection)
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         """As `Way.replaced`."""
         former, self._connection = self._connection, cast("TransferConnection", link)
         self._listener.replace(former, self._connection)
 
-    async def drop(self, link: Link) -> None:
+    async def drop(self, link: PeerLink) -> None:
         """As `Way.drop`."""
         await self._listener.drop(cast("TransferConnection", link))
 
 
-class Outgoing:
+class ConnectingWay:
     """What the sides that make connections have in common."""
 
     dials: Final = True
@@ -105,10 +105,10 @@ class Outgoing:
     def regained(self) -> None:
         """As `Way.regained`: `another` is cancelled."""
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         """As `Way.replaced`."""
 
-    async def drop(self, link: Link) -> None:
+    async def drop(self, link: PeerLink) -> None:
         """As `Way.drop`."""
         await link.close()
 
@@ -116,7 +116,7 @@ class Outgoing:
         """As `Way.close`."""
 
 
-class Dialing(Outgoing):
+class Dialing(ConnectingWay):
     """The dialer dials the addresses in the code, and where the listener was last."""
 
     def __init__(self, code: DialCode, certificate: Certificate) -> None:
@@ -124,7 +124,7 @@ class Dialing(Outgoing):
         self._code = code
         self._certificate = certificate
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """As `Way.another`."""
         from dcsend.peers.redialing import redial
 
@@ -140,7 +140,7 @@ class Dialing(Outgoing):
         )
 
 
-class Joining(Outgoing):
+class Joining(ConnectingWay):
     """The joiner of a short code meets the allocator again; with a link, it dials it, too."""
 
     def __init__(self, again: JoinerAgain, dials: Dialing | None) -> None:
@@ -154,9 +154,11 @@ class Joining(Outgoing):
         self._dials = dials
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """As `Way.another`: by whichever way is first."""
-        tasks: set[asyncio.Task[Link]] = {asyncio.ensure_future(way) for way in self._again.ways()}
+        tasks: set[asyncio.Task[PeerLink]] = {
+            asyncio.ensure_future(way) for way in self._again.ways()
+        }
         if self._dials is not None:
             tasks.add(asyncio.create_task(self._dials.another(seen)))
         pending = tasks
@@ -185,7 +187,7 @@ class Joining(Outgoing):
         await self._again.close()
 
 
-async def _discard(tasks: set[asyncio.Task[Link]]) -> None:
+async def _discard(tasks: set[asyncio.Task[PeerLink]]) -> None:
     """End attempts, and close the connections that they have made."""
     for task in tasks:
         task.cancel()
@@ -222,7 +224,7 @@ def lasting_joined(
     """
 
     def way() -> Joining:
-        from dcsend.rendezvous.again import Again
+        from dcsend.rendezvous.again import AgainKeys
         from dcsend.rendezvous.servers import read_option, server_at
         from dcsend.session.meeting_again import JoinerAgain
 
@@ -231,7 +233,7 @@ def lasting_joined(
         if named is not None and named != reunion.server:
             servers.append(named)
         joiner = JoinerAgain(
-            settings, Again(reunion.key), reunion.certificate, reunion.fingerprint, servers
+            settings, AgainKeys(reunion.key), reunion.certificate, reunion.fingerprint, servers
         )
         dials = Dialing(decode(dial_code), reunion.certificate) if dial_code else None
         return Joining(joiner, dials)
@@ -252,7 +254,7 @@ def lasting_awaited(
         from dcsend.session.lasting import LastingConnection
 
         way = Listening(listener, cast("TransferConnection", connection), again)
-        return LastingConnection(cast("Link", connection), way, emit, settings.reconnect)
+        return LastingConnection(cast("PeerLink", connection), way, emit, settings.reconnect)
 
     return lasting
 
@@ -264,6 +266,6 @@ def _lasting(settings: Settings, emit: Emit, way: Callable[[], Way]) -> Lasting 
     def lasting(connection: Connection) -> LastingConnection:
         from dcsend.session.lasting import LastingConnection
 
-        return LastingConnection(cast("Link", connection), way(), emit, settings.reconnect)
+        return LastingConnection(cast("PeerLink", connection), way(), emit, settings.reconnect)
 
     return lasting

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dcsend.errors import DcsendError
-from dcsend.rendezvous.again import Again
+from dcsend.rendezvous.again import AgainKeys
 from dcsend.rendezvous.attempts import AgainClient, AgainMailbox
 from dcsend.rendezvous.local_mailbox import LocalConnection, LocalMailbox
 from dcsend.rendezvous.mailbox import MailboxClient
@@ -31,7 +31,7 @@ _SENT_BY_CLIENTS: Final = (
     *('{"type":"add","phase":"b0","body":"00"}', '{"type":"add","phase":"b1","body":"00"}'),
     *('{"type":"release"}', '{"type":"close"}', '{"type":"bind","appid":"dcsend/1","side":"c"}'),
 )
-_AGAIN: Final = Again(bytes(32))
+_AGAIN: Final = AgainKeys(bytes(32))
 "A second meeting, with one attempt."
 _TAG: Final = "00" * 8
 _SENT_AGAIN: Final = (

@@ -19,7 +19,7 @@ from dcsend.errors import (
 )
 from dcsend.rendezvous import handshake, sealing
 from dcsend.rendezvous import items as contents
-from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner
+from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys
 from dcsend.rendezvous.items import Item
 from dcsend.rendezvous.sealing import Keys, Phase
 from dcsend.rendezvous.wire import MAX_PHASES
@@ -95,7 +95,7 @@ def joiner(data: bytes) -> None:
 def attempt(data: bytes) -> None:
     """Give messages to either side of a second meeting: it has the keys of those that it opens."""
     script = Script(data)
-    again = Again(bytes(32))
+    again = AgainKeys(bytes(32))
     allocator, joiner = (AgainAllocator(again, random=_random), AgainJoiner(again, random=_random))
     _, a0 = allocator.first
     real = dict([joiner.join(a0, [_OFFER])])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from dcsend.errors import AuthenticationFailed, DcsendError, LocalProtocolError, RemoteProtocolError
 from dcsend.rendezvous import items as contents
-from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner, tag_of
+from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys, tag_of
 from dcsend.rendezvous.items import End, Item
 from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate, feed
 from tests.support.amount import amount
@@ -31,15 +31,15 @@ Body: TypeAlias = tuple[str, bytes]
 
 
 def allocator(key: bytes = KEY) -> AgainAllocator:
-    return AgainAllocator(Again(key), random=feed(NONCES["a"]))
+    return AgainAllocator(AgainKeys(key), random=feed(NONCES["a"]))
 
 
 def joiner(key: bytes = KEY) -> AgainJoiner:
-    return AgainJoiner(Again(key), random=feed(NONCES["b"]))
+    return AgainJoiner(AgainKeys(key), random=feed(NONCES["b"]))
 
 
 def test_names_and_keys_are_those_of_the_vectors() -> None:
-    again = Again(KEY)
+    again = AgainKeys(KEY)
     assert (again.mailbox, again.number) == (VALUES["mailbox"], VALUES["number"])
     assert again.sides == {"a": VALUES["side_a"], "b": VALUES["side_b"]}
     keys = again.keys(BODIES["a0"], BODIES["b0"])
@@ -69,7 +69,7 @@ def test_allocator_sends_nothing_before_the_joiner_is_confirmed() -> None:
 
 
 def test_offer_for_another_attempt_is_refused() -> None:
-    again = Again(KEY)
+    again = AgainKeys(KEY)
     former, present = AgainAllocator(again), AgainAllocator(again)
     recorded = AgainJoiner(again).join(former.first[1], [OFFER])
     with pytest.raises(AuthenticationFailed):
@@ -78,7 +78,7 @@ def test_offer_for_another_attempt_is_refused() -> None:
 
 
 def test_messages_of_a_side_are_refused_by_itself() -> None:
-    again = Again(KEY)
+    again = AgainKeys(KEY)
     one, other = AgainAllocator(again), AgainJoiner(again)
     offer = other.join(one.first[1], [OFFER])
     # The keys of the two directions differ, and so do the phases that are authenticated.
@@ -197,13 +197,13 @@ COURSE: Final = [
 
 def play(moves: list[tuple[str, int, int, str]]) -> list[Party]:
     """Let a server do what it likes with two attempts of two sides, and another pair."""
-    again = Again(KEY)
+    again = AgainKeys(KEY)
     ends = [
         Party(AgainAllocator(again), 1),
         Party(AgainJoiner(again), 2),
         Party(AgainAllocator(again), 3),
         Party(AgainJoiner(again), 4),
-        Party(AgainAllocator(Again(OTHER)), 5),
+        Party(AgainAllocator(AgainKeys(OTHER)), 5),
     ]
     on_the_way: list[Body] = [message for end in ends for message, _ in end.sent]
     for kind, target, number, phase in moves:

@@ -10,7 +10,7 @@ import pytest
 
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.rendezvous import attempts as module
-from dcsend.rendezvous.again import Again, AgainAllocator, AgainJoiner
+from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys
 from dcsend.rendezvous.attempts import AgainMailbox, Attempt, Attempts, on_server
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.rendezvous.servers import Server
@@ -18,7 +18,7 @@ from tests.rendezvous.shortcodes import ANSWER, OFFER, candidate
 from tests.rendezvous.test_local_mailbox import Device
 from tests.support.mailbox_server import StockServer
 
-AGAIN = Again(bytes(range(32)))
+AGAIN = AgainKeys(bytes(range(32)))
 
 
 class Side:
@@ -168,7 +168,7 @@ async def test_third_side_does_not_get_in(stock_server: StockServer) -> None:
     stock_server.start()
     async with asyncio.timeout(60), side(stock_server, "a") as one, side(stock_server, "b") as two:
         await converse(one, two)
-        other = Again(bytes(32))
+        other = AgainKeys(bytes(32))
         other.mailbox = AGAIN.mailbox  # type: ignore[misc]
         third, _ = on_server(stock_server.server, other, "b")
         with pytest.raises(DcsendError, match="two others"):

@@ -11,7 +11,7 @@ import pytest
 
 from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
-from dcsend.rendezvous.discovery import Announcement, Place
+from dcsend.rendezvous.discovery import Found, NumberAnnouncement
 from tests.support.inside import inside, linked
 from tests.support.netns import MakeLan, lan
 from tests.support.peers import until
@@ -24,7 +24,7 @@ PORT = 4711
 Record = Callable[[str, object], None]
 
 
-async def sent(announcement: Announcement) -> None:
+async def sent(announcement: NumberAnnouncement) -> None:
     """Wait until the last of the three announcements was sent."""
     sending = announcement._sending
     assert sending is not None
@@ -62,7 +62,7 @@ def test_joiner_that_waits_already_finds_the_number_when_it_is_announced(
         with allocator.within(discovery.announced("7", PORT)):
             places = finding.result()
             record_property("seconds until found", time.monotonic() - began)
-    assert places == [Place((hosts[0].ipv4,), PORT)]
+    assert places == [Found((hosts[0].ipv4,), PORT)]
 
 
 def test_two_joiners_find_the_number_one_after_the_other(
@@ -73,7 +73,7 @@ def test_two_joiners_find_the_number_one_after_the_other(
     with inside(*hosts) as (allocator, *joiners), allocator.within(discovery.announced("7", PORT)):
         for joiner in joiners:
             began = time.monotonic()
-            assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+            assert joiner.run(discovery.find("7")) == [Found((hosts[0].ipv4,), PORT)]
             record_property("seconds until found", time.monotonic() - began)
 
 
@@ -82,7 +82,7 @@ def test_two_programs_on_one_machine_find_the_number(
 ) -> None:
     """Of their sockets with the same address and port, one gets the unicast responses."""
     hosts = linked(ipv6=False).hosts
-    place = Place((hosts[0].ipv4,), PORT)
+    place = Found((hosts[0].ipv4,), PORT)
     with (
         inside(hosts[0], hosts[1], hosts[1]) as (allocator, one, other),
         allocator.within(discovery.announced("7", PORT)) as announcement,
@@ -127,7 +127,7 @@ def test_number_that_two_hosts_announce_is_found_twice(linked: MakeLan) -> None:
     ):
         for _ in range(2):
             places = joiner.run(discovery.find("7"))
-            expected = [Place((hosts[0].ipv4,), 1), Place((hosts[1].ipv4,), 2)]
+            expected = [Found((hosts[0].ipv4,), 1), Found((hosts[1].ipv4,), 2)]
             assert sorted(places, key=lambda place: place.port) == expected
 
 
@@ -136,7 +136,7 @@ def test_number_is_announced_once_by_one_program(linked: MakeLan) -> None:
     with inside(*hosts) as (allocator, joiner), allocator.within(discovery.announced("7", 1)):
         with allocator.within(discovery.announced("7", 2)) as second:
             assert not second.is_announced
-        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), 1)]
+        assert joiner.run(discovery.find("7")) == [Found((hosts[0].ipv4,), 1)]
 
 
 def test_number_is_taken_while_it_is_announced(linked: MakeLan) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
-from dcsend.rendezvous.discovery import Place
+from dcsend.rendezvous.discovery import Found
 from tests.support.inside import has, inside, linked
 from tests.support.netns import Host, MakeLan, batch, lan
 
@@ -43,8 +43,8 @@ def test_number_is_found_in_both_networks_of_a_machine(linked: MakeLan) -> None:
         allocator.within(discovery.announced("7", PORT)),
     ):
         # Each gets the address in its own network first.
-        assert one.run(discovery.find("7")) == [Place((allocator_host.ipv4, SECOND[0]), PORT)]
-        assert other.run(discovery.find("7")) == [Place((SECOND[0], allocator_host.ipv4), PORT)]
+        assert one.run(discovery.find("7")) == [Found((allocator_host.ipv4, SECOND[0]), PORT)]
+        assert other.run(discovery.find("7")) == [Found((SECOND[0], allocator_host.ipv4), PORT)]
 
 
 def test_joiner_with_two_networks_finds_one_place(linked: MakeLan) -> None:
@@ -62,7 +62,7 @@ def test_machine_without_a_network_finds_its_own_numbers_only(linked: MakeLan) -
         assert joiner.run(discovery.find("7", patience=0.3)) == []
         with allocator.within(discovery.announced("7", PORT)) as announcement:
             assert announcement.is_announced
-            assert joiner.run(discovery.find("7")) == [Place(("127.0.0.1",), PORT)]
+            assert joiner.run(discovery.find("7")) == [Found(("127.0.0.1",), PORT)]
 
 
 def test_machine_without_any_address_announces_and_finds_nothing(linked: MakeLan) -> None:
@@ -95,7 +95,7 @@ def test_network_that_appears_later_is_announced(linked: MakeLan) -> None:
         allocator.run(has(hosts[0].ipv4))
         allocator.run(announcement.update())
         assert announcement.is_announced
-        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+        assert joiner.run(discovery.find("7")) == [Found((hosts[0].ipv4,), PORT)]
 
 
 def test_number_is_withdrawn_while_there_is_no_address(linked: MakeLan) -> None:
@@ -113,7 +113,7 @@ def test_number_is_withdrawn_while_there_is_no_address(linked: MakeLan) -> None:
         allocator.run(announcement.update())
         states.append(announcement.is_announced)
         assert states == [False, True]
-        assert joiner.run(discovery.find("7")) == [Place((SECOND[0],), PORT)]
+        assert joiner.run(discovery.find("7")) == [Found((SECOND[0],), PORT)]
 
 
 def test_firewall_is_noticed_in_a_network_that_appears_later(linked: MakeLan) -> None:
@@ -140,12 +140,12 @@ def test_changed_address_is_announced(linked: MakeLan) -> None:
         inside(*hosts) as (allocator, joiner),
         allocator.within(discovery.announced("7", PORT)) as announcement,
     ):
-        assert joiner.run(discovery.find("7")) == [Place((hosts[0].ipv4,), PORT)]
+        assert joiner.run(discovery.find("7")) == [Found((hosts[0].ipv4,), PORT)]
         batch(hosts[0].namespace, "address flush dev eth0", f"address add {new}/24 dev eth0")
         allocator.run(has(new))
         allocator.run(announcement.update())
         assert announcement.is_announced
-        assert joiner.run(discovery.find("7")) == [Place((new,), PORT)]
+        assert joiner.run(discovery.find("7")) == [Found((new,), PORT)]
 
 
 def test_addresses_that_are_the_same_are_not_announced_again(linked: MakeLan) -> None:

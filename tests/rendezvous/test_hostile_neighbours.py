@@ -13,7 +13,7 @@ import pytest
 from dcsend.net.mdns_cache import MAX_RECORDS
 from dcsend.net.multicast import joined
 from dcsend.rendezvous import discovery
-from dcsend.rendezvous.discovery import Place
+from dcsend.rendezvous.discovery import Found
 from tests.support.dns import TXT, address, record, response, srv
 from tests.support.inside import inside, linked
 from tests.support.netns import MakeLan, lan
@@ -97,6 +97,6 @@ def test_number_is_found_while_a_neighbour_floods_the_network(
             return sum(len(cache.entries_with_name(name)) for name in cache.names())
 
         neighbour.run(send(hosts[2].ipv4, list(flood())))
-        assert joiner.run(discovery.find("7", patience=50)) == [Place((hosts[0].ipv4,), PORT)]
+        assert joiner.run(discovery.find("7", patience=50)) == [Found((hosts[0].ipv4,), PORT)]
         assert announcement.is_announced
         assert joiner.run(held()) < 2 * MAX_RECORDS

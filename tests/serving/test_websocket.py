@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from dcsend.serving.port import listen
-from dcsend.serving.server import MAX_TEXT, Handler, PageServer, WebSocket
+from dcsend.serving.server import MAX_TEXT, Handler, PageServer, ServedWebSocket
 from tests.serving.client import PATIENCE, Client, until
 from tests.serving.sample_page import HTML, PAGE
 
@@ -22,7 +22,7 @@ UPGRADE = (
 )
 
 
-async def echo(socket: WebSocket) -> None:
+async def echo(socket: ServedWebSocket) -> None:
     """Return each text, until `end`."""
     while (text := await socket.receive()) not in (None, "end"):
         await socket.send(text or "")
@@ -86,7 +86,7 @@ async def test_websocket_is_closed_when_its_handler_returns() -> None:
 async def test_handler_ends_with_its_websocket() -> None:
     ended = asyncio.Event()
 
-    async def handler(socket: WebSocket) -> None:
+    async def handler(socket: ServedWebSocket) -> None:
         try:
             await echo(socket)
         finally:
@@ -104,7 +104,7 @@ async def test_close_of_the_server_ends_its_websockets() -> None:
         await closed(socket)
 
 
-async def keeping(socket: WebSocket) -> None:
+async def keeping(socket: ServedWebSocket) -> None:
     """Keep the connection, and return each text."""
     socket.keep()
     await echo(socket)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dcsend.session.interruption import DOUBT, SILENT, Interruption, Stage
+from dcsend.session.interruption import DOUBT, SILENT, Interruption, LinkState
 
-USED, DOUBTED, LOST = Stage
+USED, DOUBTED, LOST = LinkState
 
 NOT_YET, LONG, TOO_LONG = DOUBT - 0.01, DOUBT, SILENT
 
 
-@pytest.mark.parametrize(("stage", "silence", "usable", "ready", "expected"), [
+@pytest.mark.parametrize(("state", "silence", "usable", "ready", "expected"), [
     (USED, 0.0, True, True, USED),
     (USED, NOT_YET, True, True, USED),
     (USED, LONG, True, True, DOUBTED),
@@ -30,19 +30,19 @@ NOT_YET, LONG, TOO_LONG = DOUBT - 0.01, DOUBT, SILENT
     (LOST, TOO_LONG, True, True, LOST),
 ])  # fmt: skip
 def test_stage_is_that_of_the_table(
-    stage: Stage, silence: float, usable: bool, ready: bool, expected: Stage
+    state: LinkState, silence: float, usable: bool, ready: bool, expected: LinkState
 ) -> None:
     one = Interruption()
-    one.enter(stage, 0.0)
+    one.enter(state, 0.0)
     assert one.due(9.0, silence, usable=usable, ready=ready) is expected
 
 
 def doubt(one: Interruption, now: float, *, replaced: bool = False) -> bool:
     """Let the peer be silent for a while; return whether another connection was prepared."""
-    stage = one.due(now, DOUBT, usable=True, ready=True)
-    one.enter(stage, now)
+    state = one.due(now, DOUBT, usable=True, ready=True)
+    one.enter(state, now)
     one.enter(USED, now, replaced=replaced)
-    return stage is DOUBTED
+    return state is DOUBTED
 
 
 def test_needless_preparations_are_three_in_a_minute() -> None:

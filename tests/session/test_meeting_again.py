@@ -16,7 +16,7 @@ from dcsend.errors import ConnectionFailed
 from dcsend.peers.transfer import TransferConnection
 from dcsend.peers.trickle import Trickle
 from dcsend.rendezvous import attempts as attempts_module
-from dcsend.rendezvous.again import Again, AgainJoiner
+from dcsend.rendezvous.again import AgainJoiner, AgainKeys
 from dcsend.rendezvous.servers import Server, local_server
 from dcsend.rendezvous.wire import tagged
 from dcsend.session import meeting_again
@@ -33,7 +33,7 @@ from tests.support.trickling import allocating, connect, joining
 
 pytestmark = [pytest.mark.usefixtures("nothing_raised"), pytest.mark.full]
 
-AGAIN = Again(bytes(range(32)))
+AGAIN = AgainKeys(bytes(range(32)))
 SECRET = bytes(range(16))
 SETTINGS = Settings(addresses=[LOCAL], stun=(), mdns=True)
 
@@ -190,7 +190,7 @@ async def test_allocator_with_another_certificate_is_not_used() -> None:
 
 async def test_side_without_the_key_does_not_find_the_mailbox() -> None:
     async with connected(None) as pair:
-        way = pair.joins(local_server([LOCAL], pair.port), again=Again(bytes(32)))
+        way = pair.joins(local_server([LOCAL], pair.port), again=AgainKeys(bytes(32)))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(2):
                 await way.another(None)

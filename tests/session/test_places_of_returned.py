@@ -15,7 +15,7 @@ from dcsend.protocol.receipts import Receipt, encode_receipt
 from dcsend.session.arrivals import Awaited
 from dcsend.session.events import Emit
 from dcsend.session.lasting import LastingConnection
-from dcsend.session.links import BegunAnew, Link
+from dcsend.session.links import BegunAnew, PeerLink
 from tests.support.links import ListenerWay, LostLink, Ways
 
 VIRTUAL_TIME = True
@@ -28,23 +28,23 @@ class OnePlace:
 
     def __init__(self) -> None:
         self.asked = Asked()
-        self.present: Link | None = None
+        self.present: PeerLink | None = None
         self.given_back = False
 
-    def _check(self, connection: Link) -> None:
+    def _check(self, connection: PeerLink) -> None:
         if connection is not self.present:
             raise KeyError(connection)
 
-    def is_deserted(self, connection: Link) -> bool:
+    def is_deserted(self, connection: PeerLink) -> bool:
         """Return False."""
         self._check(connection)
         return False
 
-    def keep(self, connection: Link) -> None:
+    def keep(self, connection: PeerLink) -> None:
         """Do nothing."""
         self._check(connection)
 
-    async def give_back(self, connection: Link) -> None:
+    async def give_back(self, connection: PeerLink) -> None:
         """Close it."""
         self._check(connection)
         await connection.close()
@@ -56,7 +56,7 @@ class _Way(ListenerWay):
         super().__init__(ways)
         self._listener = listener
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         self._listener.present = link
 
 
@@ -82,7 +82,7 @@ class Run:
 
     def _lasting(self, connection: Connection, emit: Emit) -> LastingConnection:
         way = _Way(self.ways, self.listener)
-        lasting = LastingConnection(cast("Link", connection), way, emit, 600)
+        lasting = LastingConnection(cast("PeerLink", connection), way, emit, 600)
         lasting.allow_anew()
         return lasting
 

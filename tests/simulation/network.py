@@ -14,7 +14,7 @@ from typing import Final
 from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.net.address import Address
 from dcsend.peers.contract import LABELS, MAX_QUEUED, ConnectionLost
-from dcsend.session.links import Link
+from dcsend.session.links import PeerLink
 from tests.simulation.process import Log, Process
 from tests.support.links import LostLink
 from tests.support.memory import MemoryChannel, join
@@ -209,10 +209,10 @@ class WayBack:
         self._ends.append(end)
         return end
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         """Do nothing."""
 
-    async def drop(self, link: Link) -> None:
+    async def drop(self, link: PeerLink) -> None:
         """Close it."""
         await link.close()
 

@@ -11,7 +11,7 @@ from dcsend.peers.contract import MAX_QUEUED, ConnectionLost
 from dcsend.protocol.messages import RECONNECT, Hello, encode
 from dcsend.session.events import Event
 from dcsend.session.lasting import LastingConnection
-from dcsend.session.links import Link
+from dcsend.session.links import PeerLink
 from tests.support.memory import MemoryConnection, join
 
 __all__ = ["LostLink", "Ways", "lasting_pair"]
@@ -95,7 +95,7 @@ class DialerWay:
     def open(self) -> None:
         """Do nothing."""
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """Make a connection while the way is open."""
         ways = self._ways
         ways.dials += 1
@@ -106,10 +106,10 @@ class DialerWay:
         ways.waiting.put_nowait(theirs)
         return ours
 
-    def replaced(self, link: Link) -> None:
+    def replaced(self, link: PeerLink) -> None:
         """Do nothing."""
 
-    async def drop(self, link: Link) -> None:
+    async def drop(self, link: PeerLink) -> None:
         """Close it."""
         await link.close()
 
@@ -130,7 +130,7 @@ class ListenerWay(DialerWay):
 
     dials = False
 
-    async def another(self, seen: Address | None) -> Link:
+    async def another(self, seen: Address | None) -> PeerLink:
         """Wait for a connection."""
         return await self._ways.waiting.get()
 

@@ -1,5 +1,5 @@
 /** The side that has shown a short code, in a second meeting; a page never is. */
-import { type Again, tagOf } from "../src/rendezvous/again.ts";
+import { type AgainKeys, tagOf } from "../src/rendezvous/again.ts";
 import type { Bytes } from "../src/rendezvous/bytes.ts";
 import { HEAD_SIZE, type Message, Side, systemRandom } from "../src/rendezvous/handshake.ts";
 import type { Item } from "../src/rendezvous/items.ts";
@@ -10,9 +10,9 @@ import { hex, unhex } from "./shortcodes.ts";
 
 export class AgainAllocator extends Side {
   readonly first: Message;
-  readonly #again: Again;
+  readonly #again: AgainKeys;
 
-  constructor(again: Again) {
+  constructor(again: AgainKeys) {
     super("a", 0, 1);
     this.#again = again;
     this.first = ["a0", Uint8Array.from([1, 0, ...systemRandom(16)])];
@@ -40,10 +40,10 @@ export class AllocatorAttempt {
   readonly tag: string;
   readonly #party: AgainAllocator;
   readonly #server: MemoryServer;
-  readonly #again: Again;
+  readonly #again: AgainKeys;
 
   /** Wait in the mailbox. */
-  constructor(server: MemoryServer, again: Again) {
+  constructor(server: MemoryServer, again: AgainKeys) {
     this.#party = new AgainAllocator(again);
     this.#server = server;
     this.#again = again;

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { AuthenticationFailed, DcsendError, LocalProtocolError } from "../src/errors.ts";
-import { Again, AgainJoiner, tagOf } from "../src/rendezvous/again.ts";
+import { AgainJoiner, AgainKeys, tagOf } from "../src/rendezvous/again.ts";
 import { decode, type Item } from "../src/rendezvous/items.ts";
 import { tagged } from "../src/rendezvous/wire.ts";
 import { AgainAllocator } from "./again-allocator.ts";
@@ -16,10 +16,10 @@ const KEY = unhex(VECTORS.key);
 const bodyOf = (phase: string) =>
   unhex(VECTORS.messages.find((one: { phase: string }) => one.phase === phase).body);
 const items = (phase: string): Item[] => decode(unhex(ITEMS[phase]));
-const joiner = () => new AgainJoiner(new Again(KEY), () => unhex(VECTORS.nonce_b));
+const joiner = () => new AgainJoiner(new AgainKeys(KEY), () => unhex(VECTORS.nonce_b));
 
 test("names and keys are those of the vectors", () => {
-  const again = new Again(KEY);
+  const again = new AgainKeys(KEY);
   expect([again.mailbox, again.side]).toEqual([VALUES.mailbox, VALUES.side_b]);
   const { aToB, bToA } = again.keys(bodyOf("a0"), bodyOf("b0"));
   expect([hex(aToB), hex(bToA)]).toEqual([VALUES.a_to_b, VALUES.b_to_a]);
@@ -36,7 +36,7 @@ test("messages are those of the vectors", () => {
 });
 
 test("an answer to another attempt is refused", () => {
-  const again = new Again(KEY);
+  const again = new AgainKeys(KEY);
   const allocator = new AgainAllocator(again);
   const side = new AgainJoiner(again);
   allocator.received(...side.join(allocator.first[1], [OFFER]));

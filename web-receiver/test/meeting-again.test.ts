@@ -1,7 +1,7 @@
 /** A page meets the other side of a short code again: src/session/meeting_again.ts. */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ConnectionLost, type DcsendError } from "../src/errors.ts";
-import { Again } from "../src/rendezvous/again.ts";
+import { AgainKeys } from "../src/rendezvous/again.ts";
 import type { Item } from "../src/rendezvous/items.ts";
 import type { LastingConnection } from "../src/session/lasting.ts";
 import { begunAgain } from "../src/session/meeting_again.ts";
@@ -28,7 +28,7 @@ const FINGERPRINT = ANSWER.kind === "description" ? ANSWER.description.fingerpri
 class Returned {
   readonly server = new MemoryServer();
   readonly attempts = new Attempts();
-  readonly again = new Again(KEY);
+  readonly again = new AgainKeys(KEY);
   readonly leaving = new AbortController();
   readonly certificate = {} as RTCCertificate;
   connection: LastingConnection | null = null;

@@ -27,7 +27,7 @@ const A0_SIZE = HEAD_SIZE + NONCE_SIZE;
 const TAG_SIZE = 8;
 
 /** What both sides derive from the key of their short code. */
-export class Again {
+export class AgainKeys {
   /** Name of the mailbox on a server, and of that which the allocator serves. */
   readonly mailbox: string;
   /** What identifies the joiner in the mailbox. */
@@ -56,10 +56,10 @@ export function tagOf(a0: Bytes): string {
 
 /** The side that has entered the code, in one attempt. */
 export class AgainJoiner extends Side {
-  readonly #again: Again;
+  readonly #again: AgainKeys;
   readonly #head: Bytes;
 
-  constructor(again: Again, random = systemRandom) {
+  constructor(again: AgainKeys, random = systemRandom) {
     super("b", 1, 0);
     this.#again = again;
     this.#head = concat(Uint8Array.of(VERSION, 0), random(NONCE_SIZE));

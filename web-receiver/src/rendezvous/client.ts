@@ -8,7 +8,7 @@
  * Must not import anything of src/ but `errors` and `rendezvous`.
  */
 import { ConnectionFailed, type DcsendError, Interrupted } from "../errors.ts";
-import type { Again } from "./again.ts";
+import type { AgainKeys } from "./again.ts";
 import type { Bytes } from "./bytes.ts";
 import { systemRandom } from "./handshake.ts";
 import type { IceServer } from "./ice_servers.ts";
@@ -66,7 +66,7 @@ export function join(
 /** Resolve to the open mailbox of a second meeting, as its joiner. Rejects as `allocate`. */
 export function joinAgain(
   server: Server,
-  { side, mailbox }: Again,
+  { side, mailbox }: AgainKeys,
   options: MailboxOptions = {},
 ): Promise<ServerMailbox> {
   const client = new MailboxClient(server.name, side, "", mailbox);

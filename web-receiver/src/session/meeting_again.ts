@@ -8,7 +8,7 @@
  */
 import { ConnectionFailed, DcsendError, RemoteProtocolError } from "../errors.ts";
 import type { Link } from "../peers/contract.ts";
-import { Again, AgainJoiner, tagOf } from "../rendezvous/again.ts";
+import { AgainJoiner, AgainKeys, tagOf } from "../rendezvous/again.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
 import { joinAgain, type ServerMailbox } from "../rendezvous/client.ts";
 import type { Message } from "../rendezvous/handshake.ts";
@@ -59,7 +59,7 @@ function lasting(
 
 /** Return how this page connects again; a call ends after `LONGEST`, and at once beside another. */
 function meetingAgain({ key, server, fingerprint }: Reunion, options: Options): Redial {
-  const again = new Again(key);
+  const again = new AgainKeys(key);
   let isMeeting = false;
   const meet = async (signal: AbortSignal) => {
     const mailbox = await joinAgain(server, again, { ...options.mailbox, signal });
@@ -129,7 +129,7 @@ class Exchange {
 /** The attempts in one mailbox, one after the other. */
 class Meeting {
   readonly #mailbox: ServerMailbox;
-  readonly #again: Again;
+  readonly #again: AgainKeys;
   readonly #open: () => Attempt;
   readonly #fingerprint: string;
   /** The a0 that came last and has no answer. */
@@ -140,7 +140,7 @@ class Meeting {
   #isOver = false;
 
   /** `open` begins ICE; `fingerprint`: of the other side, in hexadecimal digits. */
-  constructor(mailbox: ServerMailbox, again: Again, open: () => Attempt, fingerprint: string) {
+  constructor(mailbox: ServerMailbox, again: AgainKeys, open: () => Attempt, fingerprint: string) {
     this.#mailbox = mailbox;
     this.#again = again;
     this.#open = open;

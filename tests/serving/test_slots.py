@@ -1,20 +1,20 @@
-"""Which connection loses its place when all are taken."""
+"""Which connection loses its slot when all are taken."""
 
 from __future__ import annotations
 
-from dcsend.serving.places import Place, Places
+from dcsend.serving.slots import Slot, Slots
 
 
 class Room:
-    """Places, and whose connections were ended."""
+    """Slots, and whose connections were ended."""
 
     def __init__(self, most: int) -> None:
-        self.places = Places(most)
+        self.slots = Slots(most)
         self.ended: list[str] = []
 
-    def enter(self, host: str, name: str = "") -> Place | None:
-        """Take a place."""
-        return self.places.take(host, lambda: self.ended.append(name or host))
+    def enter(self, host: str, name: str = "") -> Slot | None:
+        """Take a slot."""
+        return self.slots.take(host, lambda: self.ended.append(name or host))
 
 
 def test_oldest_connection_of_the_host_with_most_of_them_is_ended() -> None:
@@ -26,7 +26,7 @@ def test_oldest_connection_of_the_host_with_most_of_them_is_ended() -> None:
     assert room.ended == ["a1", "a2"]
     room.enter("e", "e1")  # each has one
     assert room.ended == ["a1", "a2", "b1"]
-    assert len(room.places) == 4
+    assert len(room.slots) == 4
 
 
 def test_host_that_connects_again_and_again_ends_its_own_connections() -> None:
@@ -38,13 +38,13 @@ def test_host_that_connects_again_and_again_ends_its_own_connections() -> None:
     assert joiner is not None
 
 
-def test_kept_connections_stay_and_without_another_one_the_new_one_gets_no_place() -> None:
+def test_kept_connections_stay_and_without_another_one_the_new_one_gets_no_slot() -> None:
     room = Room(2)
-    kept = [place for host in ("a", "a") if (place := room.enter(host)) is not None]
-    for place in kept:
-        place.keep()
+    kept = [slot for host in ("a", "a") if (slot := room.enter(host)) is not None]
+    for slot in kept:
+        slot.keep()
     assert room.enter("b") is None
     assert room.ended == []
-    room.places.leave(kept[0])
-    room.places.leave(kept[0])
+    room.slots.leave(kept[0])
+    room.slots.leave(kept[0])
     assert room.enter("b") is not None
