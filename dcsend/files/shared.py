@@ -74,6 +74,12 @@ class Shared:
 
     # --- blocks
 
+    @property
+    def kept(self) -> int:
+        """Bytes of the blocks that are kept."""
+        with self._change:
+            return sum(len(piece) for _, piece in self._blocks.values())
+
     def read(
         self, reader: Share, place: Place, stamp: Stamp, length: int, read: Callable[[int], bytes]
     ) -> tuple[bytes, bool]:

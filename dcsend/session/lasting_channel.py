@@ -109,6 +109,11 @@ class LastingChannel:
 
     # --- for the connection
 
+    @property
+    def unconfirmed(self) -> int:
+        """Messages that are kept, since the peer has not confirmed them."""
+        return len(self._kept)
+
     def hold(self, message: bytes | str) -> None:
         """Return *message*, which has been read from the link, before all others."""
         self._held = self._owner.link, message

@@ -97,14 +97,11 @@ def test_memory_of_blocks_is_bounded_and_free_after_the_last_reader(found: Scan)
     other.read(1)
     for _ in range(25):
         one.read(1)
-        assert shared._size <= 4 * BLOCK
-        assert shared._size == sum(len(piece) for _, piece in shared._blocks.values())
+        assert shared.kept <= 4 * BLOCK
     one.source.close()
-    assert shared._blocks
+    assert shared.kept
     other.source.close()
-    assert not shared._blocks
-    assert not shared._readers
-    assert shared._size == 0
+    assert not shared.kept
 
 
 def test_reader_that_was_closed_keeps_nothing(found: Scan) -> None:
@@ -112,7 +109,8 @@ def test_reader_that_was_closed_keeps_nothing(found: Scan) -> None:
     reader = Reading(found, shared).read(1)
     reader.source.close()
     reader.read(1)
-    assert not shared._readers
+    Reading(found, shared).read(1).source.close()
+    assert not shared.kept
 
 
 def test_file_is_hashed_once_for_all_readers(found: Scan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ async def test_messages_are_released_when_the_peer_confirms_them() -> None:
     reading = [asyncio.create_task(end.channels["control"].receive()) for end in ends]
     await asyncio.sleep(1)
     for end in ends:
-        assert sum(len(channel._kept) for channel in end.channels.values()) < 64
+        assert sum(channel.unconfirmed for channel in end.channels.values()) < 64
     for task in reading:
         task.cancel()
     await close(ends)
@@ -112,7 +112,7 @@ async def test_peer_without_the_feature_gets_no_receipts_and_nothing_is_kept() -
     ends = await lasting_pair(ways, features=("later",))
     await exchange(ends)
     assert not any(map(is_receipt, ways.delivered))
-    assert not any(channel._kept for end in ends for channel in end.channels.values())
+    assert not any(channel.unconfirmed for end in ends for channel in end.channels.values())
     ways.lose()
     with pytest.raises(ConnectionLost):
         await ends[0].channels["control"].receive()
