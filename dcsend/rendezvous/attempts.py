@@ -38,8 +38,6 @@ _LOOK: Final = 0.25
 "Seconds between two looks at the addresses of this machine."
 _KEPT: Final = 2
 "Attempts of which an allocator keeps the messages: the joiner may still read the last one but one."
-_MAX_SIZE: Final = 150
-"Messages that an allocator keeps; two attempts have fewer."
 
 
 def _pauses() -> Iterator[float]:
@@ -151,8 +149,11 @@ class AgainMailbox(LocalMailbox):
         super().open(mailbox, connection)
 
     def add(self, phase: object, body: object, connection: LocalConnection) -> None:
-        """As `LocalMailbox.add`; ignore messages of attempts that are over."""
-        if tagged(phase)[1] in self._tags and len(self._messages) < _MAX_SIZE:
+        """As `LocalMailbox.add`; ignore messages of attempts that are over.
+
+        So it keeps at most 64 messages of the joiner for each attempt in `_tags`.
+        """
+        if tagged(phase)[1] in self._tags:
             super().add(phase, body, connection)
 
     def letter_of(self, phase: object) -> str:

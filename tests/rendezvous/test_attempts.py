@@ -289,14 +289,14 @@ def test_joiner_can_not_fill_the_memory() -> None:
     mailbox = AgainMailbox(AGAIN)
     mailbox.side.add("a0.0123456789abcdef", b"")
     mailbox.side.add("a0.fedcba9876543210", b"")
-    for _ in range(3):
+    for connection in range(3):
         device = Device(mailbox, AGAIN.sides["b"])
         device.send("bind", appid="dcsend/1", side=AGAIN.sides["b"])
         device.send("open", mailbox=AGAIN.mailbox)
-        for number in range(64):
+        for number in range(64 * connection, 64 * (connection + 1)):
             for tag in ("0123456789abcdef", "fedcba9876543210", "0000000000000000"):
                 device.send("add", phase=f"b{number}.{tag}", body="00")
     device = Device(mailbox, AGAIN.sides["b"])
     device.send("bind", appid="dcsend/1", side=AGAIN.sides["b"])
     device.send("open", mailbox=AGAIN.mailbox)
-    assert 0 < len(device.messages) <= 150
+    assert len(device.messages) == 2 + 2 * 64
