@@ -64,7 +64,7 @@ class Description:
     ufrag: str
     "4 to 256 characters of A-Z a-z 0-9 + / (RFC 8839, 5.4)."
     password: str = field(repr=False)
-    "22 to 256 of the same."
+    "22 to 256 characters of those of `ufrag`."
     fingerprint: bytes
     "SHA-256 of the DTLS certificate, 32 bytes."
     setup: Setup

@@ -73,7 +73,7 @@ class Existing(enum.StrEnum):
     RENAME = "rename"
     "Keep both: the new one is saved as `name (1).ext`."
     SKIP = "skip"
-    "Keep the existing one."
+    "Keep the existing file; the new one is not received."
 
 
 class Chosen(NamedTuple):

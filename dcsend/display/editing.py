@@ -86,7 +86,7 @@ class _TypedInput:
         """Begin the next line with one that was refused, unless something is typed."""
 
     def drop(self) -> None:
-        """Remove that line, unless it was edited."""
+        """Remove the line of `keep`, unless it was edited."""
 
     def _look(self) -> None:
         """Return the text from `paste` if it is complete, or put its lines into `lines`."""

@@ -65,7 +65,7 @@ class _Peer:
     is_introduced: bool = False
     progress: Progressed | None = None
     since: float = 0.0
-    "When it was, in seconds."
+    "When `progress` was reported, in seconds of the loop's clock."
     is_lost: bool = False
     is_sender: bool = False
     has_offered: bool = False
@@ -99,7 +99,7 @@ class _Peer:
 
     @property
     def state(self) -> str:
-        """In one word."""
+        """The state, in one word."""
         if self.is_lost:
             return "reconnecting"
         if self.progress is None:

@@ -240,7 +240,7 @@ class Stream:
 
     @property
     def terminal(self) -> bool:
-        """Whether it is a terminal."""
+        """Whether the stream is a terminal."""
         return is_terminal(self._stream)
 
     @property

@@ -40,7 +40,7 @@ class TransferRows:
         self._limit = limit
         self._several = False
         self.progressed: Progressed | None = None
-        "The last one; None before the first."
+        "The last event of progress; None before the first."
         self._screen = screen
         self._err = err
         self._write = write

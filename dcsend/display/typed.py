@@ -84,7 +84,7 @@ class Typed:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return self._before + self._behind
 
     def before(self, columns: int) -> str:
@@ -100,7 +100,7 @@ class Typed:
         self._before, self._behind, self.kept = line, "", line
 
     def drop(self) -> None:
-        """Remove that line, unless it was edited."""
+        """Remove the line that `keep` has begun with, unless it was edited."""
         if self.text == self.kept:
             self._before = self._behind = ""
 

@@ -70,7 +70,7 @@ class DtlsTransport(RTCDtlsTransport):
         self._records = _FFI.new("char[]", _RECORDS)
         self._is_dtls_1_2 = False
         self._datagrams: list[bytes] = []
-        "Of this turn of the event loop."
+        "Datagrams that have arrived in this turn of the event loop."
         self._sending: asyncio.Handle | None = None
         self.is_closed_by_peer = False
         "Whether close_notify of the peer has arrived."

@@ -48,7 +48,7 @@ class DestinationLost(DestinationError):
 
 
 class Effect(enum.Enum):
-    """What an error ends."""
+    """What ends because of an error: the entry, or the run."""
 
     ENTRY = "the entry alone"
     DOUBTFUL = "the entry; the run, if the chosen folder is gone or does not respond"
@@ -98,7 +98,7 @@ NO_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.
 
 
 def effect(error: OSError) -> Effect:
-    """Return what *error* ends."""
+    """Return what ends because of *error*."""
     return _BY_NUMBER.get(error.errno or 0, (Effect.ENTRY, ""))[0]
 
 

@@ -76,7 +76,7 @@ class _Rule(NamedTuple):
     """One pattern."""
 
     pattern: str
-    "As the user has entered it."
+    "The pattern as the user has entered it."
     glob: str
     "Without slashes at both ends; empty if it can match nothing."
     anchored: bool

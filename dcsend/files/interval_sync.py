@@ -41,7 +41,7 @@ class IntervalSync:
     def __init__(self, folder: Folder, part: int, journal: int, position: int) -> None:
         self._files = (part, journal)
         self._folder: Folder | None = folder
-        "Until it is synced once."
+        "The folder of the part, until it was synced once; then None."
         self._begun = self._durable = position
         self._ended: threading.Event | None = None
         "Set when the present sync has ended; None if there is none."

@@ -52,7 +52,7 @@ MIN_SIZE: Final = 8 << 20
 _MAX_HEADER: Final = 1 << 20
 "Bytes of the first line; a path has 4096 bytes at most, and JSON needs up to six for each."
 _MAX_LINE: Final = 256
-"Bytes of another line."
+"Bytes of each line after the first."
 _TAIL: Final = 64 << 10
 "Bytes at the end of a journal in which the line of a continued part is looked for first."
 _MAX_JOURNAL: Final = 256 << 20

@@ -63,13 +63,13 @@ class Omission(NamedTuple):
     "Paths of the first; not safe to show."
 
     def __add__(self, other: object) -> Omission:
-        """Return both together."""
+        """Return the paths of both omissions as one."""
         if not isinstance(other, Omission):
             return NotImplemented
         return Omission(self.number + other.number, (self.first + other.first)[:_MOST_NAMED])
 
     def and_one(self, path: str) -> Omission:
-        """Return it with one more path."""
+        """Return this omission with one more path."""
         return self + Omission(1, (path,))
 
 

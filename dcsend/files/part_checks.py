@@ -29,15 +29,18 @@ class PartChecks:
     def __init__(self, have: Mapping[int, int]) -> None:
         self._have = dict(have)
         self._files: dict[int, PartFile] = {}
-        "All that are open."
+        "The open files that are continued, by number of the entry."
         self._ends: dict[int, End] = {}
-        "Those that have been received completely."
+        "Of those files, the ends of the ones that have been received completely."
         self._last: Checked | None = None
-        "Of the file that was verified last."
+        "How much was verified of the file that was verified last."
 
     @property
     def checking(self) -> Checked | None:
-        """How much of the first of them is verified; of the last one if all are; None if none."""
+        """How much of the first file that is not verified yet is verified.
+
+        Of the last file if all are verified; None if no file is continued.
+        """
         last = self._last
         for number, file in list(self._files.items()):
             checked, start = file.checked, self._have[number]
@@ -107,6 +110,6 @@ class PartChecks:
         self._have.pop(number, None)
 
     def drop(self, number: int) -> None:
-        """Forget a file, if it is known."""
+        """Forget a file, if it is one of those that are continued."""
         self._files.pop(number, None)
         self._ends.pop(number, None)

@@ -166,7 +166,7 @@ class FileSource:
         self._open_file = open_file
         self._share = share
         self._digest: tuple[Entry, _Digest | SharedDigest] | None = None
-        "Of the file that is read."
+        "Entry and hasher of the file that is read."
 
     def close(self) -> None:
         """End the use of what is shared; idempotent."""

@@ -90,7 +90,7 @@ class Trailing:
         self._good = 0
         "Offset of the last point that agrees."
         self._before = self._hasher.copy()
-        "Of the bytes before it."
+        "Hasher of the bytes before that offset."
         self._next: Point | None = None
         self._position = 0
         self._limit = 0

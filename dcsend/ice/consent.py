@@ -31,7 +31,7 @@ Behind a NAT that has assigned another port it is what the peer detects the new 
 POLL: Final = 0.25
 "Seconds between two tests of whether a datagram has arrived."
 BUSY_POLL: Final = 0.1
-"The same while many arrive."
+"Seconds between two such tests while many datagrams arrive."
 _MANY: Final = 40.0
 "Datagrams a second that are many: a transfer of 100 kB/s has more, and connecting fewer."
 _BUSY: Final = 0.5

@@ -25,7 +25,7 @@ _FINGERPRINT: Final = b"\x80\x28\0\x04"
 _INTEGRITY: Final = b"\0\x08\0\x14"
 "Type and length of the two attributes."
 _SIGNATURE: Final = 32
-"Bytes of both."
+"Bytes of the two attributes at the end of a message: MESSAGE-INTEGRITY and FINGERPRINT."
 _FINGERPRINT_SIZE: Final = 8
 _DIGEST: Final = slice(-28, -8)
 _SHORT: Final = struct.Struct("!H")

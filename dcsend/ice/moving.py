@@ -28,12 +28,12 @@ __all__ = ["PATIENCE", "Moves"]
 PATIENCE: Final = 0.5
 "Seconds without a sign of the present address: a datagram, or the answer to a check."
 _LEAST: Final = 0.25
-"Seconds in which it may answer the check, at least."
+"Seconds for the present address to answer the check, at least."
 _LEAST_RATIO: Final = 2.0
-"""The same as a multiple of the time in which another one has answered, and of the last round trip:
-the path may be long, and have a queue that the other one does not have."""
+"""Those seconds as a multiple of the time in which the other address has answered, and of the last
+round trip: the present path may be long, and have a queue that the other path does not have."""
 _MOST: Final = 2.0
-"Seconds in which it may answer, at most."
+"Seconds for the present address to answer, at most."
 _LIMIT: Final = 5.0
 "Seconds in which another address may answer; its requests follow each other within a second."
 _CALM: Final = 1.0
@@ -54,12 +54,12 @@ class Moves:
         self._connection = connection
         self._move = move
         self._present: PairCheck | None = None
-        "To the present address."
+        "The check to the present address."
         self._others: dict[CandidatePair, PairCheck] = {}
         self._answered: CandidatePair | None = None
-        "The one of them that has answered last."
+        "The pair in `_others` that has answered last."
         self._began = self._until = 0.0
-        "When its check was sent, and until when it may answer."
+        "When the check to the present address was sent, and until when an answer counts."
         self._limit: asyncio.TimerHandle | None = None
         "Until all checks end."
         self._decision: asyncio.TimerHandle | None = None

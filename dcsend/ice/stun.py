@@ -158,7 +158,7 @@ class MappedAddresses:
         self._transactions: dict[bytes, tuple[Address, asyncio.Future[Address]]] = {}
         "By transaction id: the address of the server, and the result."
         self._resolved: dict[Address, Address] = {}
-        "By address: the server that has it."
+        "By address: the server that was resolved to it."
         self.resolved = asyncio.Event()
         "Set when there is an entry."
         self._lookups: dict[Address, NameUnknownError | None] = {}
@@ -166,7 +166,7 @@ class MappedAddresses:
         self._mapped: dict[socket.AddressFamily, Address] = {}
         "By family: the result of the last query."
         self._found: Callable[[Address], None] = lambda address: None
-        "The one of the last query."
+        "Gets the result of the last query; the argument `found` of `query`."
         self.problems: list[ConnectionFailed] = []
         "Servers that did not respond to the last query."
         self.moved = False

@@ -44,7 +44,7 @@ class _Shared:
         self._users += 1
 
     def remove_user(self) -> bool:
-        """Return whether it was the last one."""
+        """Count one user less; return whether it was the last one."""
         self._users -= 1
         return not self._users
 

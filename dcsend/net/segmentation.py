@@ -26,7 +26,7 @@ BURST: Final = 16
 """Datagrams in one call, at most. The kernel takes 64, but a receive buffer of the usual 208 KiB
 has room for about 90 full datagrams, so that several bursts must fit."""
 _MAX_BYTES: Final = 65_000
-"In one call; the kernel takes 65,507."
+"Bytes in one call; the kernel takes 65,507."
 _UDP_SEGMENT: Final = 103
 "From linux/udp.h; Python has no name for it."
 _UNSUPPORTED: Final = frozenset(

@@ -149,7 +149,7 @@ class Listener(Generic[Peer]):
         return tuple(self._dials.values())
 
     def fingerprint(self, connection: Peer) -> bytes:
-        """That of an accepted peer's certificate."""
+        """Return the fingerprint of an accepted peer's certificate."""
         return self._places.of(connection).fingerprint
 
     def is_deserted(self, connection: Peer) -> bool:

@@ -36,7 +36,7 @@ _NOT_ENDED: Final = (
 )
 "Situations of a dialer that do not suggest that the program there has ended."
 _ENDED: Final = (Situation.THIS_MACHINE, Situation.PORT_CLOSED)
-"Those whose hints say that it has."
+"Situations whose hints state that the program there has ended."
 
 
 class Reason(NamedTuple):

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 OFTEN: Final = 2.0
 "Seconds between two attempts, at most, in the first `EAGER` seconds."
 SELDOM: Final = 5.0
-"The same after that."
+"Seconds between two attempts, at most, after the first `EAGER` seconds."
 EAGER: Final = 120.0
 
 

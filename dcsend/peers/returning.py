@@ -47,7 +47,7 @@ class Returns(Generic[Peer]):
         self._permits: dict[bytes, _Permit[Peer]] = {}
         "By the fingerprint of the dialer."
         self._asked: dict[bytes, tuple[Check, Address]] = {}
-        "The checks with which dials begin soon, and their sources, likewise."
+        "By fingerprint: the check with which a dial begins soon, and its source address."
 
     def permit(self, dial: IncomingDial[Peer]) -> None:
         """Let the dialer of *dial* connect again; *dial* has the present connection."""
@@ -60,11 +60,11 @@ class Returns(Generic[Peer]):
             del self._permits[dial.fingerprint]
 
     def is_by(self, fingerprint: bytes) -> bool:
-        """Return whether a certificate is that of a dialer that may connect again."""
+        """Return whether *fingerprint* is that of a dialer that may connect again."""
         return fingerprint in self._permits
 
     def ask(self, check: Check, source: Address, begin: Callable[[Check, Address], None]) -> None:
-        """Begin a dial by such a dialer soon: of the checks that arrive at once, with the last one.
+        """Begin a dial by a dialer with a permit soon, with the last check of those that wait.
 
         After a time in which this program was stopped, up to one attempt for each two seconds waits
         in the socket. The dialer has given up all but the last one, and a dial takes milliseconds.

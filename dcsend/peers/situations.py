@@ -181,7 +181,7 @@ class Facts:
 
     @property
     def public(self) -> list[IP]:
-        """Those that are not private."""
+        """The addresses that are not private."""
         return [ip for ip in self.hosts if not is_private(ip)]
 
     @property

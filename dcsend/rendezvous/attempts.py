@@ -233,7 +233,7 @@ class Attempts:
         return attempt
 
     def end(self, attempt: Attempt) -> None:
-        """Read no more messages of it."""
+        """Read no more messages of an attempt."""
         self._open.pop(attempt.tag, None)
         self._forget(attempt.tag)
 

@@ -110,7 +110,7 @@ class ServerMailbox:
 
     @property
     def server(self) -> Server:
-        """Where it is."""
+        """The server that has the mailbox."""
         return self._server
 
     @property

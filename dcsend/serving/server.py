@@ -136,7 +136,7 @@ class PageServer:
         self._mailbox = mailbox
         self._sockets = Slots(max_sockets)
         self.slots = Slots(max_connections)
-        "Those of the connections."
+        "The slots of all connections; `_sockets` has those of WebSockets."
         self._lifetime = lifetime
         self._budget = Budget(rate)
         # A handler is cancelled with its connection, so that none outlives the run.

@@ -34,8 +34,8 @@ NEVER_REPLACES: Final = (
     "--keep never replaces files, because several senders may use the same names"
 )
 _LEAST: Final = 4096
-"""Bytes that each entry counts, and each folder without an entry: a block of the disk. Otherwise a
-million of empty files would count nothing."""
+"""Bytes that each entry counts, and each folder without an entry: a block of the disk. Without
+it, a million empty files would count nothing."""
 
 
 class _Size(NamedTuple):
@@ -48,7 +48,7 @@ class _Size(NamedTuple):
 
     @property
     def total(self) -> int:
-        """Both."""
+        """Content and extra bytes together."""
         return self.content + self.extra
 
 
@@ -69,7 +69,7 @@ class Inbox:
         self._counted = 0
         "Bytes of all offers that were accepted."
         self._pending = 0
-        "Those of them that are not written."
+        "Of the counted bytes, those that are not written yet."
 
         self._folders: SenderFolders | None = None
         if settings.into and settings.destination is not None:
@@ -164,7 +164,12 @@ class Inbox:
             self._pending -= size
 
     def give_back(self, counted: int, pending: int) -> None:
-        """Count so many bytes no longer; for any thread."""
+        """Subtract bytes that are not written after all; for any thread.
+
+        Args:
+            counted: bytes that count no longer.
+            pending: of the bytes to be written, those that will not be.
+        """
         with self._lock:
             self._counted -= counted
             self._pending -= pending
@@ -231,7 +236,7 @@ class Admission:
         return self._inbox.folder(self._tally)
 
     def check(self, entries: Sequence[Entry], plan: Plan) -> None:
-        """Refuse an offer that exceeds a limit, before anybody is asked.
+        """Refuse an offer that exceeds a limit, before the user is asked.
 
         Raises:
             DestinationError: it does.

@@ -45,7 +45,7 @@ __all__ = [
 Lasting = Callable[[Connection], "LastingConnection"]
 "Makes a connection that goes on when it is lost."
 LastingOf = Callable[[Connection, Emit], "LastingConnection"]
-"The same, with what gets its events."
+"As `Lasting`; the second argument gets the events of the connection."
 
 logger = logging.getLogger(__name__)
 
@@ -249,7 +249,7 @@ class Awaited:
         self._returns = MAX_RETURNS
         self._accepted = False
         self._connection: TransferConnection | None = None
-        "As the listener returned it."
+        "The connection that the listener has returned."
         self._vanished = False
         self._since = 0.0
         self._address = ""

@@ -135,7 +135,7 @@ class ShortCodeUsed:
 
     event: ClassVar = "short_code_used"
     code: str = field(repr=False)
-    "The one that was used up."
+    "The short code that was used up."
 
     def as_json(self) -> JsonObject:
         """Return the code."""
@@ -181,5 +181,5 @@ class DescriptionReady:
     "For the other side to paste; one line."
 
     def as_json(self) -> JsonObject:
-        """Which half it is, and the text."""
+        """Whether it is the offer or the answer, and its text."""
         return {"type": self.type, "text": self.text}

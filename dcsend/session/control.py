@@ -41,11 +41,11 @@ class ConnectedPeer:
     connection: Connection
     "Open."
     conversation: Conversation
-    "On the text channel of that connection."
+    "The conversation on the text channel of that connection."
     is_last: bool = False
     "Whether the code of this run is not given back after this peer."
     features: Sequence[str] = ()
-    "Of this side, for Hello."
+    "The features that this side names in Hello."
 
 
 class Control:

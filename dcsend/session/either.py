@@ -84,7 +84,7 @@ async def either(
 
 
 class _Race:
-    """Both ways at the same time."""
+    """Dialing and joining at the same time, until one of them has connected."""
 
     def __init__(self, dial: Dial | None, join: Join | None, head_start: float) -> None:
         self._dialing: asyncio.Task[_Made] | None = None

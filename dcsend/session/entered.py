@@ -137,7 +137,7 @@ class WaitingOrEntered:
         self._other = AsyncExitStack()
         "Has the connection of the code that was entered."
         self._peer: Arrivals | None = None
-        "That of the code that was entered."
+        "The peer whose code was entered."
         self._offer = ""
         self._ending: asyncio.Future[None] | None = None
 

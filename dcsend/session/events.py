@@ -267,7 +267,7 @@ class Reconnected:
     "For which nothing of the peer arrived."
 
     def as_json(self) -> JsonObject:
-        """How long it took."""
+        """The length of the interruption."""
         return {"seconds": round(self.seconds, 1)}
 
 
@@ -278,7 +278,7 @@ class TextExchanged:
     event: ClassVar = "text"
     text: str
     sent: bool
-    "By this side; otherwise received, and untrusted."
+    "Whether this side has sent the text; otherwise it is received, and untrusted."
     kind: str
     "`line` (typed), `random` (keep-alive), or `snippet` (`--text`)."
 

@@ -89,7 +89,7 @@ class Hosting:
         self._hides_addresses = settings.relay_only
         self._port = settings.port
         self._code: DialCode | None = None
-        "The newest one."
+        "The newest dial code."
         self._page: Page | None = None
         self._sockets: list[socket.socket] = []
         self._server: PageServer | None = None

@@ -62,7 +62,7 @@ class Reunion:
     key: bytes = field(repr=False)
     "As `Side.again`."
     certificate: Certificate
-    "Of this side."
+    "The certificate of this side, for all connections."
     fingerprint: bytes
     "Of the certificate of the allocator."
     server: Server

@@ -47,7 +47,7 @@ TAKE_OVER: Final = 10.0
 RELOAD_SECONDS: Final = 15.0
 "Seconds for a peer that has announced the loss of its state: it was loaded again, or closed."
 _CLOSED: Final = "the other side's page was closed"
-"How a connection ends to which such a peer does not come back."
+"The error if that peer does not connect again."
 _UNANSWERED: Final = "the connection was lost before your answer had arrived at the other side"
 "Accept was lost. The listener has given its code back, and begins anew with each dialer."
 _ENDED: Final = "the other side has ended this transfer while the connection was lost"
@@ -57,14 +57,14 @@ ANSWERING: Final = 60.0
 _RECEIPT_BYTES: Final = 1024 * 1024
 "Bytes received after which that is confirmed: an eighth of the window."
 _RECEIPT_MESSAGES: Final = 64
-"Messages after which it is, too."
+"Messages after which they are confirmed, too."
 
 
 class LastingConnection:
     """The connections with one peer, as one; see `peers.contract.Connection`."""
 
     def __init__(self, link: PeerLink, way: Way, emit: Emit, limit: float) -> None:
-        """Take over the first connection.
+        """Begin with the first connection.
 
         Args:
             link: the first connection.
@@ -76,7 +76,7 @@ class LastingConnection:
         self.keeps = True
         "Whether the peer can connect again, as far as is known."
         self.lasts = False
-        "Whether it goes on when the link is lost."
+        "Whether the transfer goes on when the link is lost."
         self._way = way
         self._emit = emit
         self._limit = limit
@@ -121,12 +121,12 @@ class LastingConnection:
         return self._end.link if isinstance(self._end, BegunAnew) else self.link
 
     def is_interrupted(self) -> bool:
-        """Whether the peer can't be heard at the moment, and may be again."""
+        """Whether nothing arrives from the peer at the moment, and another link may be made."""
         lost = self._dead is not None or self._frozen or self._silence >= SILENT
         return self.lasts and self._end is None and lost
 
     def accepted(self) -> None:
-        """Let it go on when the link is lost, from now on, if the peer can do that, too."""
+        """Let the transfer go on when a link is lost, from now on, if the peer has the feature."""
         if self._peer_lasts and not self.lasts:
             self._heard_before = self._heard
             self.lasts = True
@@ -150,7 +150,7 @@ class LastingConnection:
         self._channels["control"].hold(hello)
 
     async def close(self) -> None:
-        """End it at once; idempotent."""
+        """End the connection at once; idempotent."""
         self.end(ConnectionFailed("the connection is closed"))
         tasks = set(self._tasks)
         for task in tasks:
@@ -315,7 +315,7 @@ class LastingConnection:
             self._connect(state is not LinkState.IN_USE)
 
     def _connect(self, again: bool) -> None:
-        """Begin to make another connection, or end that."""
+        """Begin to make another connection, or end the attempts."""
         if again and (self._renewal is None or self._renewal.done()):
             self._renewal = self._spawn(self._renew())
         elif not again and self._renewal is not None:

@@ -1,4 +1,4 @@
-"""What a `lasting` connection consists of: connections, and the way from one to the next."""
+"""The parts of a `lasting` connection: one link after the other, and the way to the next one."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["BegunAnew", "PeerLink", "Way"]
 
 
 class PeerLink(Connection, Protocol):
-    """One of the connections; `peers.transfer.TransferConnection` is one."""
+    """One connection with the peer, such as a `peers.transfer.TransferConnection`."""
 
     @property
     def address(self) -> Address | None:
-        """Address of the peer that is in use."""
+        """Address to which datagrams for the peer are sent."""
         ...
 
     @property
@@ -30,7 +30,7 @@ class PeerLink(Connection, Protocol):
 
 
 class BegunAnew(ConnectionFailed):
-    """The peer has lost its state, and has connected again.
+    """The peer has lost its state, such as a page that was loaded again, and has connected again.
 
     Args:
         link: the new connection, which has taken the place of the former one.
@@ -56,7 +56,7 @@ class Way(Protocol):
         ...
 
     async def another(self, seen: Address | None) -> PeerLink:
-        """Return another connection with the same peer; *seen* is where it was last.
+        """Return another connection with the same peer, whose last address was *seen*.
 
         Raises:
             CodeUsed, CodeExpired: there will be none.
@@ -76,7 +76,7 @@ class Way(Protocol):
         ...
 
     def regained(self) -> None:
-        """Note that it goes on."""
+        """Note that the former connection answers, or that another one has taken over."""
         ...
 
     async def close(self) -> None:

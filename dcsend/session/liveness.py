@@ -104,7 +104,7 @@ class Deadline:
             self.due = now + self._seconds
 
     def lift(self) -> None:
-        """Remove it."""
+        """Remove the deadline."""
         self.due = math.inf
 
     def missed(self, now: float) -> str:

@@ -58,7 +58,7 @@ answers later, and connects again. Its stack still responds on the former path b
 _LOST: Final = 1.5
 "Seconds until another mailbox is opened in place of one that a server has ended."
 _TRIED: Final = 2 * _LONGEST
-"Seconds for a place in this network, after which the allocator may be at another one."
+"Seconds of attempts at one address in this network, after which another one is looked for."
 _LOOK: Final = 2.0
 "Seconds for which the allocator is looked for in this network."
 
@@ -127,7 +127,7 @@ async def _over_server(
 
 
 def _servers(settings: Settings) -> Servers:
-    """Return those of the settings, without a diagnosis: the next attempt follows soon."""
+    """Return the servers of the settings, without a diagnosis: the next attempt follows soon."""
     return replace(servers_of(settings), diagnosing=())
 
 
@@ -164,9 +164,9 @@ class AllocatorAgain(Generic[Peer]):
         self._always = _Tasks()
         self._while_lost = _Tasks()
         self._is_waiting = False
-        "Whether `lost` has begun what `_leave` ends."
+        "Whether this side waits in the mailbox on the server, between `lost` and `_leave`."
         self._staying: asyncio.TimerHandle | None = None
-        "Calls `_leave`."
+        "The timer that calls `_leave`."
         self._closing = _Tasks()
 
     def open(self) -> None:
@@ -331,7 +331,7 @@ class JoinerAgain:
         return await _over_server(server, self._again, "b", self._join, self._closing)
 
     async def _nearby(self) -> TransferConnection:
-        """Look for the allocator where it is not known to be."""
+        """Look for the allocator at other addresses of this network than the known ones."""
         while True:
             for place in await discovery.find(self._again.number, patience=_LOOK):
                 if not any(set(place.hosts) & set(server.hosts) for server in self._known):

@@ -57,7 +57,7 @@ class Left:
     address: str
     "The peer's address as seen here."
     error: DcsendError
-    "How it left."
+    "The error by which the peer has left."
     again: bool
     "Whether the code works again; otherwise the run ends."
 
@@ -68,7 +68,7 @@ class Left:
 
     @property
     def message(self) -> str:
-        """How it left, as a sentence."""
+        """Why the peer has left, as a sentence."""
         return self.error.message
 
     def as_json(self) -> JsonObject:

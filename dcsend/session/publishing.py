@@ -57,7 +57,7 @@ class Watch:
 
 
 WATCH: Final = Watch()
-"That of every run."
+"The watch of every run; tests use shorter ones."
 
 
 class _Steady:

@@ -68,7 +68,7 @@ def refuse_streams(entries: Sequence[Entry], settings: Settings) -> None:
 
 
 class Receivers(Several):
-    """Serves them; see `Several`."""
+    """Sends to several receivers; see `Several`."""
 
     _of_peer: ClassVar = OfReceiver
     _finished: ClassVar = ReceiverFinished

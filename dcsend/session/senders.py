@@ -46,7 +46,7 @@ def refuse_staying(settings: Settings) -> None:
 
 
 class Senders(Several):
-    """Receives from them; see `Several`."""
+    """Receives from several senders; see `Several`."""
 
     _of_peer: ClassVar = OfSender
     _finished: ClassVar = SenderFinished

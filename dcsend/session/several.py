@@ -44,16 +44,16 @@ _TEXTS_PER_SECOND: Final = 10
 """Messages on the text channel of one peer. Others wait, since they would take the time of the
 other peers; a peer sends one in 5 s, and the lines that a person types."""
 _LOOK: Final = 0.1
-"Seconds between two looks whether another one can be read."
+"Seconds between two tests of whether another message may be read."
 
 
 class Several:
-    """Serves them.
+    """Serves the peers of a run, each with a conversation of its own.
 
     Args:
         arrivals: of the run.
         half: makes the half of this side for one of them.
-        settings: of the run; how many there are to be.
+        settings: of the run; `peers` is how many are to be served.
         tally: of the run.
         room: as of `Conversation`.
     """
@@ -73,7 +73,7 @@ class Several:
         self._room = room
         self._clock = asyncio.get_running_loop().time
         self._number = 0
-        "Of the peer that connected last."
+        "The number of the peer that connected last."
         self._counts = PeerCounts()
         self._connected: dict[int, Tally] = {}
         "Of the peers that are connected, by number."
@@ -194,7 +194,7 @@ class Several:
             self._end(number, tally, error)
 
     def _end(self, number: int, tally: Tally, error: DcsendError | None) -> None:
-        """Count and report a peer whose offer, or which, was accepted or declined."""
+        """Count and report the end of a peer, unless it has left before an answer."""
         counts = self._counts
         if error is None:
             counts = counts._replace(complete=counts.complete + 1)

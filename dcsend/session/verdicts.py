@@ -48,7 +48,7 @@ class FileFinished(NamedTuple):
     """The verdict on one file; a tuple, since there may be very many."""
 
     path: str
-    "As the manifest names it."
+    "The path in the manifest."
     status: str
     "`ok`, `mismatch`, `failed` or `skipped`."
     bytes: int
@@ -57,7 +57,7 @@ class FileFinished(NamedTuple):
     sha256: str = ""
     "Hexadecimal; of the bytes sent or written."
     reason: str = ""
-    "Why it is not ok."
+    "Why the status is not `ok`; empty if it is."
     exit: int = 0
     "The exit status that this file alone would give."
 

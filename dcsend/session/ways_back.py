@@ -92,7 +92,7 @@ class Listening:
 
 
 class ConnectingWay:
-    """What the sides that make connections have in common."""
+    """A way on which this side makes the next connection."""
 
     dials: Final = True
 
@@ -144,7 +144,7 @@ class Joining(ConnectingWay):
     """The joiner of a short code meets the allocator again; with a link, it dials it, too."""
 
     def __init__(self, again: JoinerAgain, dials: Dialing | None) -> None:
-        """Take what connects.
+        """Take the ways to connect again.
 
         Args:
             again: by the short code.
@@ -213,7 +213,7 @@ def lasting_dialed(
 def lasting_joined(
     settings: Settings, emit: Emit, code: ShortCode, reunion: Reunion, dial_code: str = ""
 ) -> Lasting | None:
-    """Return the same for the joiner of a short code.
+    """As `lasting_dialed`, for the joiner of a short code.
 
     Args:
         settings: of the run.
@@ -246,7 +246,7 @@ def lasting_awaited(
     listener: Listener[TransferConnection],
     again: Callable[[bytes], AllocatorAgain[TransferConnection] | None],
 ) -> LastingOf | None:
-    """Return the same for the connections to a listener; *again* is that of `Listening`."""
+    """As `lasting_dialed`, for the connections to a listener; *again* as in `Listening`."""
     if not settings.reconnect:
         return None
 

@@ -63,7 +63,7 @@ _BEGINNING: Final = re.compile(r"[0-9]{1,19}[^0-9]")
 """A number with something behind it. No other code begins so: a dial code and a session description
 begin with letters, and a link has only digits, about 150."""
 _ONLY_NUMBER: Final = re.compile(r"[^A-Za-z]*[0-9][^A-Za-z]*")
-"What precedes the first word."
+"Characters before the first word: the number, spaces and punctuation."
 _NUMBER_ALONE: Final = re.compile(r"[0-9]{1,9}")
 _LONGEST: Final = 20
 "Letters of a wrong word; more are a part of another code."
