@@ -174,11 +174,11 @@ async def offer(victim: Victim, count: int, make: Make, *, json: bool) -> str:
             return "asked" if asked else "never asked"
         async with asyncio.timeout(PATIENCE):
             while True:
-                heard = decode(str(await control.receive()))
-                if isinstance(heard, Cancel | Complete):
-                    return type(heard).__name__
-                if type(heard).__name__ in ("Accept", "Decline") and getattr(heard, "last", True):
-                    return type(heard).__name__
+                answer = decode(str(await control.receive()))
+                if isinstance(answer, Cancel | Complete):
+                    return type(answer).__name__
+                if type(answer).__name__ in ("Accept", "Decline") and getattr(answer, "last", True):
+                    return type(answer).__name__
     except DcsendError as error:
         return f"{error}"[:60]
     finally:

@@ -27,7 +27,7 @@ _HERE: Final = Path(__file__).name
 BANNED: Final = re.compile(
     r"\b(?:"
     r"nobody|somebody|whoever|who (?:gets|comes|has|is)\b(?! who)"
-    r"|tells?|told|telling|knows|speaks?|hears"
+    r"|tells?|told|telling|knows|speaks?|hears|heard"
     r"|(?<!you )(?:does not|doesn't|do not|don't|needs? to) know"
     r"|(?:sender|receiver|listener|dialer|side|peer|program|machine|page|browser)"
     r" (?:says|wants)"

@@ -101,7 +101,7 @@ async def test_failed_offer_ends_its_body(tmp_path: Path) -> None:
             await asyncio.Event().wait()
 
 
-async def test_body_that_fails_ends_the_offer_and_is_heard(tmp_path: Path) -> None:
+async def test_body_that_fails_ends_the_offer_and_is_raised(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     events: list[dcsend.Event] = []
     with pytest.raises(ZeroDivisionError):

@@ -29,7 +29,7 @@ class Outage:
         self._later: asyncio.TimerHandle | None = None
 
     def begin(self, event: Disconnected) -> None:
-        """Show it from now on."""
+        """Show the row from now on."""
         self.end()
         self._event, self._seconds = event, event.seconds
         try:
@@ -39,7 +39,7 @@ class Outage:
         self._later = loop.call_later(_STEP, self._next, loop, loop.time() - event.seconds)
 
     def end(self) -> None:
-        """Show nothing; idempotent."""
+        """Show no row; idempotent."""
         self._event = None
         if self._later is not None:
             self._later.cancel()

@@ -57,11 +57,11 @@ _NAME: Final = 24
 
 @dataclass(slots=True)
 class _Peer:
-    """What is known of one that is connected."""
+    """What is known of a connected peer."""
 
     address: str
     name: str = ""
-    "Of the device, or its address; untrusted."
+    "Name of the device, or its address; untrusted."
     is_introduced: bool = False
     progress: Progressed | None = None
     since: float = 0.0
@@ -89,7 +89,7 @@ class _Peer:
         return True
 
     def receive(self, progress: Progressed, now: float) -> None:
-        """Note its progress."""
+        """Note the progress of the peer."""
         self.progress, self.since = progress, now
 
     @property
@@ -107,7 +107,7 @@ class _Peer:
         return "sending" if self.is_sender else "receiving"
 
     def row(self, columns: int, now: float, *, smooth: bool) -> str:
-        """Return its row, narrower than the window."""
+        """Return the row of the peer, narrower than the window."""
         if self.progress is not None and not self.is_lost:
             named = replace(self.progress, path=self.name)
             still = now - self.since if now - self.since > _TOLERATED else 0.0
@@ -156,7 +156,7 @@ class PeerRows:
         self._complete = 0
         "Number of peers that have everything."
         self._later: asyncio.TimerHandle | None = None
-        "Draws next time."
+        "The timer that draws the rows the next time."
         self._is_soon = False
         self._is_asking = False
         "Whether a question is in the place of the rows."

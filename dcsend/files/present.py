@@ -65,7 +65,7 @@ class PresentFile(NamedTuple):
 
 
 class Present:
-    """Finds such files for one manifest; changes nothing.
+    """Finds existing files that agree with entries of one manifest; changes nothing.
 
     Args:
         root: the chosen folder.

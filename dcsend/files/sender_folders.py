@@ -55,7 +55,7 @@ def check_template(template: str) -> None:
 
 
 class SenderFolders:
-    """The folders of the senders that are connected; for any thread that holds the only call.
+    """The folders of the senders that are connected; not for two threads at the same time.
 
     Args:
         root: the chosen folder.
@@ -102,7 +102,7 @@ class SenderFolders:
             "peer": _component(name or address),
             "address": _component(address),
         }
-        *parents, last = self._judged(values)
+        *parents, last = self._validated(values)
         used = {folded(str(path)) for path in self._taken.values()}
         for attempt in range(_MOST + 1):
             parts = (*parents, numbered(last, attempt) if attempt else last)
@@ -116,7 +116,7 @@ class SenderFolders:
         """Let other senders use the folder of this one; idempotent."""
         self._taken.pop(number, None)
 
-    def _judged(self, values: Mapping[str, str]) -> tuple[str, ...]:
+    def _validated(self, values: Mapping[str, str]) -> tuple[str, ...]:
         """Return the components of the path, without the name if it can't be used."""
         for changed in ({}, {"peer": _UNNAMED}):
             try:

@@ -36,7 +36,7 @@ _BLOCK: Final = 1 << 20
 _ZEROS: Final = 8 << 20
 "Bytes of a hole that are hashed at once."
 _NEAR: Final = 4 << 20
-"Bytes; a distance that the writer or reader hashes itself, in 3 ms with SHA extensions, else 15."
+"Bytes that the writer or reader hashes itself: in 3 ms with SHA extensions, otherwise in 15 ms."
 _NICE: Final = 19
 """Priority of the thread on Linux, the lowest. On two cores with a load of 20 to 27, a transfer of
 200 MB over loopback ran at 98 to 128 MB/s beside it; at 16 to 111 with 10, and 8 to 53 with 0."""
@@ -86,7 +86,7 @@ class Trailing:
         self._holes = Holes(fd, size, os.fstat(fd))
         self._hasher = hashlib.sha256()
         self._since = hashlib.sha256()
-        "Of the bytes since the last point, if the next one needs it."
+        "Hasher of the bytes since the last point, if the next one needs it."
         self._good = 0
         "Offset of the last point that agrees."
         self._before = self._hasher.copy()

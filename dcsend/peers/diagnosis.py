@@ -52,19 +52,19 @@ def local_facts(role: Role, theirs: Iterable[RemoteAddress], *, relay: bool = Fa
     return Facts(role, places, tuple(_own()), routed=routed, relay=relay)
 
 
-def listener_facts(port: int, mapped: MappedAddresses, *, heard: bool) -> Facts:
+def listener_facts(port: int, mapped: MappedAddresses, *, check_arrived: bool) -> Facts:
     """Return the facts that are known of a listener.
 
     Args:
         port: its UDP port.
         mapped: what STUN servers have responded.
-        heard: whether a check with the right secret has arrived.
+        check_arrived: whether a check with the right secret has arrived.
     """
     facts = local_facts(Role.LISTENER, ())
     return replace(
         facts,
         theirs=tuple(RemoteAddress(str(one.ip), port) for one in facts.own),
-        heard=heard,
+        check_arrived=check_arrived,
         servers=tuple(f"{host}:{server_port}" for host, server_port in mapped.servers),
         mapped=tuple(mapped.answers.values()),
     )

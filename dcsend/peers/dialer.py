@@ -267,7 +267,7 @@ class DialAttempt(Generic[Peer]):
         if not self._is_complete:
             self._facts = await self._diagnosis.complete(self._facts)
             self._is_complete = True
-        facts = replace(self._facts, heard=self._endpoint.is_nominated)
+        facts = replace(self._facts, check_arrived=self._endpoint.is_nominated)
         return reasons.error(facts, reasons.situation(facts))
 
     def _received_unknown(self, data: bytes, source: Address) -> None:

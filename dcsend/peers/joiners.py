@@ -29,14 +29,14 @@ class Joiners:
 
     def __init__(self) -> None:
         self._receivers: dict[str, Receive] = {}
-        "By our ice-ufrag for the joiner."
+        "By the ice-ufrag that this side has for the joiner."
 
     def add(self, name: str, receive: Receive) -> None:
         """Pass datagrams to *receive* from now on."""
         self._receivers[name] = receive
 
     def remove(self, name: str) -> None:
-        """Pass no more datagrams to it; idempotent."""
+        """Pass no more datagrams to the receiver of *name*; idempotent."""
         self._receivers.pop(name, None)
 
     def __contains__(self, name: str) -> bool:

@@ -99,7 +99,7 @@ class Listener(Generic[Peer]):
         self._max_half_open = max_half_open
         self._early: deque[tuple[bytes, Address, LocalAddress | None]] = deque(maxlen=MAX_EARLY)
         self._loaded = False
-        self.heard = False
+        self.check_arrived = False
         "Whether a check with the right secret has arrived."
         self._giving_back = 0
         "Number of accepted connections that are being closed; then another dialer can connect."
@@ -254,11 +254,11 @@ class Listener(Generic[Peer]):
                 await asyncio.wait({task})
                 self._dials.pop(joiner.name, None)
                 await joiner.connection.close()
-        self.heard = True
+        self.check_arrived = True
 
     def facts(self) -> Facts:
         """Return what is known about how this side can be reached."""
-        return listener_facts(self.port.port, self.mapped, heard=self.heard)
+        return listener_facts(self.port.port, self.mapped, check_arrived=self.check_arrived)
 
     async def expire(self) -> None:
         """Refuse all dialers that are not connected: the code has expired."""
@@ -384,7 +384,7 @@ class Listener(Generic[Peer]):
     def _begin(self, check: Check, source: Address) -> None:
         if self._is_closed:
             return
-        self.heard = True
+        self.check_arrived = True
         logger.debug("check from %s: a new dial, besides %d", source, len(self._dials))
         self._abandon(self._waiting[: max(0, len(self._waiting) - self._max_half_open + 1)])
         self._abandon([old for old in self._waiting if old.endpoint.has_route(source)])

@@ -185,7 +185,7 @@ class Negotiation:
         asked = () if self._addresses else self._servers.stun
         return replace(
             local_facts(role, places, relay=self._local.is_relayed),
-            heard=self.ice.has_received or self.ice.is_nominated,
+            check_arrived=self.ice.has_received or self.ice.is_nominated,
             servers=tuple(f"{host}:{port}" for host, port in asked),
             mapped=tuple(self._mapped.answers.values()),
         )
@@ -193,7 +193,7 @@ class Negotiation:
     async def _why(self, theirs: Description) -> DcsendError:
         """Return the error that explains why there is no connection."""
         facts = self.facts(theirs)
-        if facts.role is Role.ANSWERER and not facts.heard:
+        if facts.role is Role.ANSWERER and not facts.check_arrived:
             return TimedOut(
                 "the other side did not connect in time",
                 "paste the code of this side there; start again on both sides",

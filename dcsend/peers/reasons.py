@@ -32,7 +32,7 @@ _NOT_ENDED: Final = (
     Situation.NO_NETWORK,
     Situation.NO_FAMILY,
     Situation.NO_ROUTE,
-    Situation.HEARD,
+    Situation.CHECKS_ARRIVE,
 )
 "Situations of a dialer that do not suggest that the program there has ended."
 _ENDED: Final = (Situation.THIS_MACHINE, Situation.PORT_CLOSED)
@@ -73,7 +73,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         "connect it to the network that the other side is in, and run it again",
     ),
     # After the time to connect:
-    (Role.DIALER, Situation.HEARD): Reason(
+    (Role.DIALER, Situation.CHECKS_ARRIVE): Reason(
         "the other side answers, but the connection failed",
         "run it again; ask for a new code if the other side has ended",
     ),
@@ -151,7 +151,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         f"connect both to one network, or start again with a relay: {_RELAY}",
     ),
     # After the time to connect:
-    (Role.OFFERER, Situation.HEARD): Reason(
+    (Role.OFFERER, Situation.CHECKS_ARRIVE): Reason(
         "the other side answers, but the connection failed",
         f"start again on both sides; if it happens again, with a relay: {_RELAY}",
     ),
@@ -201,7 +201,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         "no answer from {hosts}",
         f"check that the other side still waits; {_SYMMETRIC}",
     ),
-    (Role.ANSWERER, Situation.HEARD): Reason(
+    (Role.ANSWERER, Situation.CHECKS_ARRIVE): Reason(
         "the other side answers, but the connection failed",
         f"start again on both sides; if it happens again, with a relay: {_RELAY}",
     ),
@@ -218,7 +218,7 @@ TABLE: Final[Mapping[tuple[Role, Situation], Reason]] = {
         f"connect both to one network, or use a new code and a relay: {_RELAY}",
     ),
     # 15 s later:
-    (Role.SHORT_CODE, Situation.HEARD): Reason(
+    (Role.SHORT_CODE, Situation.CHECKS_ARRIVE): Reason(
         f"the other side answers, but the connection failed ({_TRIED})",
         f"use a new code; if it happens again, with a relay: {_RELAY}",
     ),

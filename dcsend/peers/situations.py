@@ -66,7 +66,7 @@ class Situation(enum.StrEnum):
     NO_NETWORK = "no network"
     NO_FAMILY = "no common address family"
     NO_ROUTE = "no route"
-    HEARD = "checks arrive, no connection"
+    CHECKS_ARRIVE = "checks arrive, no connection"
     THIS_MACHINE = "addresses of the machine itself"
     RELAY_SILENT = "relay without effect"
     PORT_CLOSED = "port closed"
@@ -147,7 +147,7 @@ class Facts:
     "STUN servers that were queried, as `HOST:PORT`."
     mapped: tuple[tuple[str, int], ...] = ()
     """The mapped addresses in the responses of these servers, all of the same local port."""
-    heard: bool = False
+    check_arrived: bool = False
     "Whether checks of the other side, or responses to ours, have arrived."
     tcp: bool = False
     "Whether a server without a response over UDP accepts or refuses TCP."
@@ -272,7 +272,7 @@ class Facts:
 
 
 RULES: Final[tuple[tuple[Situation, Callable[[Facts], bool]], ...]] = (
-    (Situation.HEARD, lambda f: f.heard),
+    (Situation.CHECKS_ARRIVE, lambda f: f.check_arrived),
     (Situation.NO_FAMILY, lambda f: f.is_other_family),
     # Only a relay over TCP helps there; without one, that side has no relayed address.
     (

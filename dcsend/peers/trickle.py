@@ -355,7 +355,7 @@ class Trickle(Generic[Peer]):
     def _is_hopeless(self) -> bool:
         """Whether it is known that no pair can work; the candidates of both are complete."""
         facts = self.facts()
-        return not facts.heard and (self._gathering.is_empty or foreseen(facts) is not None)
+        return not facts.check_arrived and (self._gathering.is_empty or foreseen(facts) is not None)
 
     def facts(self) -> Facts:
         """Return what is known without sending anything."""
@@ -365,7 +365,7 @@ class Trickle(Generic[Peer]):
         return replace(
             facts,
             own=() if self._relay_only else facts.own,
-            heard=self.ice.has_received or self.ice.is_nominated,
+            check_arrived=self.ice.has_received or self.ice.is_nominated,
             servers=tuple(f"{host}:{port}" for host, port in self._mapped.servers),
             mapped=tuple(mapped.values()),
             there=self._there,
@@ -397,7 +397,7 @@ class Trickle(Generic[Peer]):
         if self._gathering.is_empty and self.problems:
             return self.problems[0]
         complete = self._gathering.complete.is_set() and self._ended.is_set()
-        if complete and not facts.heard and (situation := foreseen(facts)):
+        if complete and not facts.check_arrived and (situation := foreseen(facts)):
             return reasons.error(facts, situation)
         await asyncio.wait({self._begin_survey()})
         if self._surveyed.done():  # unless `close` was called meanwhile

@@ -33,6 +33,7 @@ _REACH: Final = 2.0
 _OFTEN: Final = 0.7
 "Seconds between two attempts to connect, on average, in the first `_EAGER` seconds."
 _SELDOM: Final = 3.5
+"Seconds between two attempts to connect, on average, after that."
 _EAGER: Final = 120.0
 _LOOK: Final = 0.25
 "Seconds between two looks at the addresses of this machine."
@@ -72,7 +73,7 @@ class AgainClient(MailboxClient):
     """
 
     _max_received = 5000
-    "There are up to 20 for each attempt."
+    "Messages on one connection, at most; there are up to 20 for each attempt."
     longest_silence = 30.0
     """The stock server removes a mailbox when each side has closed it, even if one of them has
     opened it again since then, and waits there."""
@@ -242,7 +243,7 @@ class Attempts:
         await self._offered.wait()
 
     def take(self) -> bytes:
-        """Return the newest one, once; to be called after `offered`."""
+        """Return the newest a0, once; to be called after `offered`."""
         assert self._newest is not None
         a0, self._newest = self._newest, None
         self._offered.clear()

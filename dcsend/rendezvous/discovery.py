@@ -37,7 +37,7 @@ GRACE: Final = 0.15
 LOOK: Final = 0.3
 "Seconds until a number counts as free: twice `GRACE`, so that one lost query is made good."
 
-_HEARD: Final = 0.25
+_RETURN: Final = 0.25
 "Seconds in which the announcement comes back to this machine; it takes about 1 ms."
 
 _QUERIES: Final = ((0.0, True), (0.1, False), (0.3, True), (0.7, False), (1.0, True))
@@ -75,7 +75,7 @@ class NumberAnnouncement:
         self._addresses: list[str] = []
         self._network: AsyncZeroconf | None = None
         self._service: ServiceInfo | None = None
-        self._heard: Responders | None = None
+        self._returned: Responders | None = None
         self._sending: asyncio.Future[object] | None = None
         self._stack = AsyncExitStack()
         self._updating = asyncio.Lock()
@@ -87,7 +87,9 @@ class NumberAnnouncement:
         Otherwise there is no network, no multicast, or a firewall that drops UDP port 5353.
         """
         return (
-            self._service is not None and self._heard is not None and self._heard.answered.is_set()
+            self._service is not None
+            and self._returned is not None
+            and self._returned.answered.is_set()
         )
 
     async def update(self) -> None:
@@ -119,8 +121,8 @@ class NumberAnnouncement:
             await self._withdraw(network)
             return
         new = service(self._number, self._host, self._port, addresses)
-        heard = self._heard = Responders(self._number, only=new.server)
-        network.zeroconf.async_add_listener(heard, None)
+        returned = self._returned = Responders(self._number, only=new.server)
+        network.zeroconf.async_add_listener(returned, None)
         if self._service is None:
             # Without zeroconf's probes, which take 1.2 s: `is_taken` has looked for the number.
             self._send(await network.async_register_service(new, cooperating_responders=True))
@@ -130,13 +132,13 @@ class NumberAnnouncement:
             self._service = new
             await rejoin(network)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HEARD):
-                await heard.answered.wait()
+            async with asyncio.timeout(_RETURN):
+                await returned.answered.wait()
 
     def _stop_listening(self, network: AsyncZeroconf) -> None:
-        if self._heard is not None:
-            network.zeroconf.async_remove_listener(self._heard)
-            self._heard = None
+        if self._returned is not None:
+            network.zeroconf.async_remove_listener(self._returned)
+            self._returned = None
 
     def _send(self, sending: Awaitable[object]) -> None:
         """Keep the task that sends an announcement three times, and end the one before."""

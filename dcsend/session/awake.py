@@ -29,13 +29,13 @@ class Awake:
         self._over: threading.Event | None = None
 
     def hold(self) -> None:
-        """Begin, in a thread, so that the transfer does not wait for it; idempotent."""
+        """Keep the system awake, by a thread for which the transfer does not wait; idempotent."""
         if self._over is None:
             over = self._over = threading.Event()
             begin(lambda: _stay_awake(over), "dcsend-awake")
 
     def release(self) -> None:
-        """End it; idempotent, and without effect before `hold`."""
+        """Let the system fall asleep again; idempotent, and without effect before `hold`."""
         if self._over is not None:
             self._over.set()
             self._over = None

@@ -96,7 +96,7 @@ class Control:
         await self.flush()
         while True:
             message = await self._channel.receive()
-            self._conversation.heard()
+            self._conversation.note_arrival()
             if self._side.state is TransferState.GREETING and is_receipt(message):
                 # Accept was lost: this side has ended what the peer has accepted.
                 raise ConnectionFailed("it goes on with a transfer that has ended here")

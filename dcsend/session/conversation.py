@@ -37,7 +37,7 @@ was lost."""
 _STOPPED: Final = 3.0
 "Seconds by which a timer is late if this program was stopped, so that it received nothing."
 _LOOK: Final = 0.25
-"Seconds between two looks at whether the peer can be heard."
+"Seconds between two looks at whether the connection is interrupted."
 _BROWSER_GIVES_UP: Final = 16
 """Seconds of silence after which a browser ends the connection; not configurable (measured:
 Chromium 156, 16 to 18 s)."""
@@ -89,7 +89,7 @@ class Conversation:
         emit: gets texts, and a warning of silence.
         lines: typed here, without line ends.
         room: see `Room`; None where there always is room.
-        interrupted: returns whether the peer can't be heard and may be heard again, so that silence
+        interrupted: returns whether the connection is lost and may be made again, so that silence
             means nothing; None where it can't.
     """
 
@@ -138,9 +138,9 @@ class Conversation:
         if self._awake is not None:
             self._awake.hold()
 
-    def heard(self) -> None:
+    def note_arrival(self) -> None:
         """Note that a message has arrived, on any channel."""
-        self._liveness.heard(self._loop.time())
+        self._liveness.note_arrival(self._loop.time())
 
     def expect(self, missed: str, seconds: float | None = None) -> None:
         """Set the deadline of the peer's next step; the run ends if it is missed.
@@ -162,7 +162,7 @@ class Conversation:
         self._deadline.lift()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for *seconds* in a row in which the peer can be heard."""
+        """Wait for *seconds* in a row in which the connection is not interrupted."""
         left = seconds
         while left > 0:
             step = min(left, _LOOK)
@@ -220,7 +220,7 @@ class Conversation:
         with contextlib.suppress(ConnectionFailed):  # the control channel reports it better
             while True:
                 message = await self._text.receive()
-                self.heard()
+                self.note_arrival()
                 if isinstance(message, str):
                     # A peer may send them faster than they are read.
                     if is_line(message) or self._is_one_of_several:
@@ -236,7 +236,7 @@ class Conversation:
             await self.room()
         finally:
             self._text_paused = False
-            self.heard()
+            self.note_arrival()
 
     async def _beat(self) -> None:
         liveness = self._liveness
@@ -245,10 +245,10 @@ class Conversation:
             await asyncio.sleep(max(0.0, due - self._loop.time()))
             is_late = self._loop.time() - due >= _STOPPED
             if is_late or self._is_interrupted:
-                self.heard()
+                self.note_arrival()
                 self._deadline.put_off(self._loop.time())
             if self._text_paused:
-                self.heard()
+                self.note_arrival()
             for sign in liveness.due(self._loop.time()):
                 self._act(sign)
             if missed := self._deadline.missed(self._loop.time()):

@@ -49,11 +49,11 @@ class EarlyServer:
         self._server = read_option(settings.server or NONE)
         self._closing: set[asyncio.Task[None]] = set()
         self._mailbox: ServerMailbox | None = None
-        "The one that is connected; each is used at most once."
+        "The client that is connected to the server; each is used for one code at most."
         self._used: dict[tuple[str, str], ServerMailbox] = {}
         "The newest mailbox of each server and number."
         self.own_number = ""
-        "Of the short code that this run shows, and announces in this network; empty for none."
+        "Number of the short code that this run shows and announces; empty if it shows none."
 
     async def __aenter__(self) -> EarlyServer:
         return self

@@ -44,7 +44,7 @@ _COMPARED: Final = 1.0
 """Seconds for which a code that was found in this network waits for the server, once this side can
 claim the number there."""
 _ALIVE: Final = 3.0
-"The same for a server that has sent `welcome`: it lacks two round trips."
+"The same for a server that has sent `welcome`, and needs two more round trips."
 _HERE_FIRST: Final = 0.35
 """Seconds in which a code that names no server is looked for in this network alone. Responses of
 mDNS arrive within 120 ms (RFC 6762, 6); `discovery.GRACE` follows."""
@@ -70,7 +70,7 @@ async def find(
     so it is not claimed before *opening* is done: what may fail then does not use the code up.
 
     Raises:
-        DcsendError: neither has the code.
+        DcsendError: neither this network nor the server has the code.
     """
     from dcsend.rendezvous import client
     from dcsend.rendezvous.servers import read_option, server_at
@@ -169,7 +169,7 @@ def _has(task: Finding) -> bool:
 
 
 async def _use_up(finding: Finding, trickle: Trickle[Peer], code: ShortCode) -> None:
-    """Make the guess of a side that is ended, and say so: then the allocator shows a new code.
+    """Make the guess of a side that is ended, and send a bye: then the allocator shows a new code.
 
     The number is claimed, so that no other side can use the code. A server does not report that to
     the allocator.

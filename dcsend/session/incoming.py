@@ -287,7 +287,7 @@ class Incoming:
         with contextlib.suppress(ConnectionFailed):  # the control channel may hold the reason
             while True:
                 message = await data.receive()
-                self._peer.conversation.heard()
+                self._peer.conversation.note_arrival()
                 frames = self._protocol.receive_frame(message)
                 if frames:  # otherwise the control channel has the reason
                     self._pending.add(frames)

@@ -87,7 +87,7 @@ class LastingConnection:
         "Whether the peer can connect again; None before its Hello."
         self._peer_sends = False
         "Whether the peer is the sender, so that it gets an answer of this side."
-        self._heard_before = 0
+        self._arrived_before = 0
         "Messages of the peer that have arrived before the transfer was accepted."
         self._address: Address | None = None
         self._dead: ConnectionFailed | None = None
@@ -128,7 +128,7 @@ class LastingConnection:
     def accepted(self) -> None:
         """Let the transfer go on when a link is lost, from now on, if the peer has the feature."""
         if self._peer_lasts and not self.lasts:
-            self._heard_before = self._heard
+            self._arrived_before = self._arrived
             self.lasts = True
             self._way.open()
             self._spawn(self._watch())
@@ -259,7 +259,7 @@ class LastingConnection:
     # --- interruptions
 
     @property
-    def _heard(self) -> int:
+    def _arrived(self) -> int:
         """Messages that have arrived, except typed lines and keep-alive messages."""
         return self._channels["control"].received + self._channels["data"].received
 
@@ -272,7 +272,7 @@ class LastingConnection:
     @property
     def _is_answered(self) -> bool:
         """Whether the answer of this side, if the peer gets one, is sure to have arrived."""
-        return not self._peer_sends or self._heard != self._heard_before
+        return not self._peer_sends or self._arrived != self._arrived_before
 
     @property
     def _silence(self) -> float:

@@ -29,7 +29,7 @@ _WINDOW_SECONDS: Final = 0.5
 _LEAST_WINDOW: Final = 16 << 10
 "Bytes: sixteen of the shortest frames."
 _LEAST_FOR_FRAMES: Final = 2 * MAX_FRAME
-"The same for a sender that sends frames of any length."
+"Bytes of the window for a sender that sends frames of any length."
 
 
 def parse_rate(text: str) -> float | None:
@@ -113,7 +113,7 @@ class RateLimit:
             self._watchers.remove(changed)
 
     async def take(self, size: int) -> None:
-        """Wait until *size* bytes may pass; those who wait get their turns in order."""
+        """Wait until *size* bytes may pass; calls return in the order in which they began."""
         if self.rate is None:
             return
         loop = asyncio.get_running_loop()
@@ -129,7 +129,7 @@ class RateLimit:
 
 
 class Unacknowledged:
-    """What a receiver with a limit has written and not acknowledged, in order."""
+    """Portions that a receiver with a limit has written and not acknowledged, in order."""
 
     def __init__(self) -> None:
         self._parts: deque[tuple[int, int]] = deque()
@@ -137,7 +137,7 @@ class Unacknowledged:
         self.total = 0
         "Bytes of the window."
         self.added = asyncio.Event()
-        "Set while there is something."
+        "Set while there is such a portion."
 
     def add(self, cost: int, counted: int) -> None:
         """Add what is written: *cost* bytes of the window, of which *counted* are content."""

@@ -53,17 +53,17 @@ class Liveness:
         self._report = report
         self._limit = limit
         self._next_send = now + interval
-        self._heard = now
+        self._last_arrival = now
         self._reported = False
 
-    def heard(self, now: float) -> None:
+    def note_arrival(self, now: float) -> None:
         """Note that a message has arrived, on any channel."""
-        self._heard = now
+        self._last_arrival = now
         self._reported = False
 
     def silence(self, now: float) -> float:
         """Return the seconds since the last message."""
-        return now - self._heard
+        return now - self._last_arrival
 
     def due(self, now: float) -> list[Sign]:
         """Return what is due, each once."""
@@ -82,7 +82,7 @@ class Liveness:
     def next_due(self) -> float:
         """Return when `due` should be called again."""
         silent = self._limit if self._reported else self._report
-        return min(self._next_send, self._heard + silent)
+        return min(self._next_send, self._last_arrival + silent)
 
 
 class Deadline:
@@ -99,7 +99,7 @@ class Deadline:
         self.due, self._missed, self._seconds = now + seconds, missed, seconds
 
     def put_off(self, now: float) -> None:
-        """Begin it anew, if there is one: the peer could not be heard."""
+        """Begin it anew, if there is one: nothing could arrive from the peer."""
         if self.due != math.inf:
             self.due = now + self._seconds
 

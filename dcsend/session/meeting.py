@@ -276,7 +276,7 @@ async def _published(
         async def wait() -> Peer:
             # After a first dialer it is certain that this machine can be reached. With a server,
             # it can be reached by the short code.
-            is_certain = listener.heard or short.has_server
+            is_certain = listener.check_arrived or short.has_server
             notes = nullcontext() if is_certain else noting(listener.facts, emit, reminds=not code)
             async with notes, publication.watching():
                 peer = _wait(listener, settings, expires)

@@ -47,7 +47,7 @@ async def converse(
         room: as of `Conversation`.
 
     Raises:
-        DcsendError: a person has declined, or the transfer was not carried to its end.
+        DcsendError: a person has declined, or the transfer is incomplete.
     """
     from dcsend.session.links import BegunAnew
 

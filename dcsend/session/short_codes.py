@@ -201,7 +201,7 @@ class ShortCodes(Generic[Peer]):
 
     async def _show(self, code: OwnCode) -> None:
         attempts: set[asyncio.Task[None]] = set()
-        "Those of codes that are used up, and that of the present code."
+        "The attempts of joiners of earlier codes, and that of the present code."
         try:
             while True:
                 is_joined = asyncio.Event()

@@ -48,20 +48,20 @@ async def noting(
 
     async def remind() -> None:
         await asyncio.sleep(NO_CHECK_SECONDS)
-        if not (now := facts()).heard:
+        if not (now := facts()).check_arrived:
             warn(situation_while_waiting(now))
 
     async def follow() -> None:
-        while not facts().heard:  # noqa: ASYNC110 - nothing notifies
+        while not facts().check_arrived:  # noqa: ASYNC110 - nothing notifies
             await asyncio.sleep(_LOOK)
         await asyncio.sleep(STUCK_SECONDS)
-        warn(Situation.HEARD)
+        warn(Situation.CHECKS_ARRIVE)
 
     if which := foreseen_while_waiting(now := facts()):
         warn(which)
     tasks = {asyncio.create_task(remind())} if reminds else set()
     # A listener reports each failed dialer.
-    if (now.role, Situation.HEARD) in reasons.TABLE:
+    if (now.role, Situation.CHECKS_ARRIVE) in reasons.TABLE:
         tasks.add(asyncio.create_task(follow()))
     try:
         yield

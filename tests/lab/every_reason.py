@@ -19,7 +19,7 @@ ROWS = [
     pytest.param(role, which, case, id=f"{role}: {which}: {case}")
     for (role, which), cases in CASES.items()
     for case in cases
-    if role in (Role.DIALER, Role.OFFERER) or which is Situation.HEARD
+    if role in (Role.DIALER, Role.OFFERER) or which is Situation.CHECKS_ARRIVE
 ]
 
 

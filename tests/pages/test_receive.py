@@ -197,8 +197,8 @@ async def test_page_and_terminal_talk(page: Page, stage: Stage, tmp_path: Path) 
     await page.open(link_of(sender))
     await page.until("offered")
     await page.send_text("hello, terminal <b>")
-    heard = await asyncio.to_thread(sender.event, "text", text="hello, terminal <b>")
-    assert heard["kind"] == "line"
+    arrived = await asyncio.to_thread(sender.event, "text", text="hello, terminal <b>")
+    assert arrived["kind"] == "line"
     sender.write(b"hello, page <b>\n")
     lines = "[...document.querySelectorAll('#chat li[data-kind=line]')].map((l) => l.innerText)"
     said = await page.tab.wait_for(f"{lines}.length >= 2 && {lines}")

@@ -45,7 +45,7 @@ async def test_joiner_and_allocator_connect_and_the_listener_accepts_that_connec
         async with both(joiner, allocator) as ends:
             assert await here.accepting is ends.allocator
             assert ends.allocator.route.remote == LOCAL
-            assert here.listener.heard
+            assert here.listener.check_arrived
             await transfer(ends.joiner, ends.allocator, 3)
             await transfer(ends.allocator, ends.joiner, 3)
 

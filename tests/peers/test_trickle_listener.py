@@ -152,7 +152,7 @@ async def test_short_code_from_the_port_of_a_dial_that_still_runs_gets_an_answer
         answer = allocator.describe(joiner.describe())
         request = check(password=answer.password, username=f"{answer.ufrag}:abcd")
         client.send(bytes(request), here.number)
-        await until(lambda: allocator.facts().heard)
+        await until(lambda: allocator.facts().check_arrived)
         await allocator.close()
 
 

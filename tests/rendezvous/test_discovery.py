@@ -117,7 +117,7 @@ def test_second_responder_that_is_late_is_found(
 
 
 def test_number_that_two_hosts_announce_is_found_twice(linked: MakeLan) -> None:
-    """Also by a joiner that has heard both: the record of one replaces that of the other."""
+    """Also by a joiner that has received both: the record of one replaces that of the other."""
     hosts = linked(hosts=3, ipv6=False).hosts
     with (
         inside(*hosts) as (one, other, joiner),

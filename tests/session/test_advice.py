@@ -95,7 +95,7 @@ def test_interruption_before_anything_was_accepted_leaves_the_code_of_the_other_
     words = "nothing was accepted: the code works while the other side waits"
     assert how_to_go_on(DIALS, "receiver", NONE, Interrupted(2)) == words
     assert how_to_go_on(DIALS, "receiver", NONE, ConnectionFailed("it was lost")) == ""
-    # It may be of no use any more, depending on when the server heard of the end.
+    # It may be of no use any more, depending on when the end has arrived at the server.
     short = Settings(code="7-walrus-umbrella")
     words = "nothing was accepted: enter the code again, or ask the other side for a new one"
     assert how_to_go_on(short, "receiver", NONE, Interrupted(2)) == words

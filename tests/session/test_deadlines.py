@@ -103,8 +103,8 @@ async def given_up(peer: Peer, run: Coroutine[Any, Any, None], *, missed: str) -
         while True:
             message = await peer.control.receive()
             assert isinstance(message, str)
-            if isinstance(heard := decode(message), Cancel):
-                return heard
+            if isinstance(received := decode(message), Cancel):
+                return received
 
     reading = asyncio.create_task(reason())
     async with asyncio.timeout(150):
@@ -247,7 +247,7 @@ async def test_receiver_that_gets_no_bye_ends_well(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-async def test_bye_is_waited_for_while_the_sender_can_not_be_heard(tmp_path: Path) -> None:
+async def test_bye_is_waited_for_while_the_sender_is_not_connected(tmp_path: Path) -> None:
     """It may not have the last verdict."""
     ours, theirs = connected_pair()
     is_interrupted = False
@@ -337,8 +337,8 @@ async def test_nothing_is_acknowledged_while_events_are_not_read(tmp_path: Path)
         run = asyncio.create_task(receiving(ours, tmp_path, room))
         await peer.offer(Entry("a", size=1))
         await peer.put(*file_frames(0, b"x"))
-        heard = decode(str(await peer.control.receive()))
-        assert isinstance(heard, Working)
+        received = decode(str(await peer.control.receive()))
+        assert isinstance(received, Working)
         read.set()
         await peer.expect(Complete)
         await peer.send_control(Bye())
@@ -373,7 +373,7 @@ async def test_lines_that_are_not_read_stay_with_the_sender_and_silence_is_no_fa
 
 
 @pytest.mark.full
-async def test_peer_that_can_not_be_heard_misses_no_deadline(tmp_path: Path) -> None:
+async def test_peer_that_is_not_connected_misses_no_deadline(tmp_path: Path) -> None:
     ours, theirs = connected_pair()
     is_interrupted = True
     settings = Settings(

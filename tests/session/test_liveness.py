@@ -23,7 +23,7 @@ def test_a_random_message_is_due_every_five_seconds() -> None:
     liveness = clocks()
     assert liveness.due(105.0) == [Sign.SEND]
     assert liveness.due(109.9) == []
-    liveness.heard(109.9)
+    liveness.note_arrival(109.9)
     assert liveness.due(110.0) == [Sign.SEND]
 
 
@@ -35,10 +35,10 @@ def test_silence_is_reported_once_after_twelve_seconds() -> None:
     assert liveness.due(113.0) == []
 
 
-def test_silence_is_reported_again_after_something_was_heard() -> None:
+def test_silence_is_reported_again_after_something_has_arrived() -> None:
     liveness = clocks()
     assert Sign.REPORT in liveness.due(112.0)
-    liveness.heard(113.0)
+    liveness.note_arrival(113.0)
     assert Sign.REPORT in liveness.due(125.0)
 
 
@@ -48,7 +48,7 @@ def test_thirty_seconds_of_silence_end_it() -> None:
 
 def test_after_a_suspended_minute_one_message_is_due_and_not_twelve() -> None:
     liveness = clocks()
-    liveness.heard(165.0)
+    liveness.note_arrival(165.0)
     assert liveness.due(165.0) == [Sign.SEND]
     assert liveness.due(165.1) == []
 

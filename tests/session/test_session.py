@@ -134,16 +134,16 @@ async def test_typed_lines_appear_on_the_other_side_while_the_person_decides(
     tmp_path: Path, source_file: Path
 ) -> None:
     left, right = connected_pair()
-    heard = asyncio.Event()
+    arrived = asyncio.Event()
 
     async def decide_after_the_line(manifest: ManifestKnown) -> bool:
-        await heard.wait()
+        await arrived.wait()
         return True
 
     def listen(event: Event) -> None:
         receiving.events.append(event)
         if isinstance(event, TextExchanged) and event.kind == "line":
-            heard.set()
+            arrived.set()
 
     sending = sender(left, source_file)
     receiving = receiver(right, tmp_path / "in", decide=decide_after_the_line, emit=listen)
@@ -160,7 +160,7 @@ async def test_a_long_typed_line_arrives_whole_in_messages_of_the_allowed_length
 ) -> None:
     left, right = connected_pair()
     line = "".join(chr(0x1F400 + number % 64) for number in range(2 * MAX_TEXT))
-    heard = ""
+    received = ""
     arrived = asyncio.Event()
 
     async def decide_after_the_line(manifest: ManifestKnown) -> bool:
@@ -168,11 +168,11 @@ async def test_a_long_typed_line_arrives_whole_in_messages_of_the_allowed_length
         return True
 
     def listen(event: Event) -> None:
-        nonlocal heard
+        nonlocal received
         if isinstance(event, TextExchanged) and event.kind == "line":
             assert len(f"{event.text}\n".encode()) <= MAX_TEXT
-            heard += event.text
-            if len(heard) >= len(line):
+            received += event.text
+            if len(received) >= len(line):
                 arrived.set()
 
     sending = sender(left, source_file)
@@ -180,7 +180,7 @@ async def test_a_long_typed_line_arrives_whole_in_messages_of_the_allowed_length
     receiving = receiver(right, tmp_path / "in", decide=decide_after_the_line, emit=listen)
     async with asyncio.timeout(60):
         assert await both(sending, receiving) == (None, None)
-    assert heard == line
+    assert received == line
 
 
 async def test_a_manifest_that_can_not_be_encoded_is_reported_on_both_sides(

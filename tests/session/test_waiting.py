@@ -36,7 +36,7 @@ async def test_wait_without_a_check_is_not_noted_beside_a_short_code() -> None:
 
 
 async def test_check_that_has_come_ends_the_notes() -> None:
-    assert await notes(replace(LISTENER, heard=True)) == []
+    assert await notes(replace(LISTENER, check_arrived=True)) == []
 
 
 async def test_nat_is_noted_before_that() -> None:
@@ -47,7 +47,7 @@ async def test_nat_is_noted_before_that() -> None:
 
 
 async def test_answerer_notes_that_checks_came_and_no_connection() -> None:
-    assert await notes(replace(ANSWERER, heard=True)) == [
+    assert await notes(replace(ANSWERER, check_arrived=True)) == [
         "the other side answers, but the connection failed"
     ]
 
@@ -57,7 +57,7 @@ async def test_answerer_notes_it_however_late_the_first_check_comes() -> None:
     events: list[Event] = []
 
     def facts() -> Facts:
-        return replace(ANSWERER, heard=next(looks, True))
+        return replace(ANSWERER, check_arrived=next(looks, True))
 
     async with noting(facts, events.append):
         await asyncio.sleep(100)

@@ -375,7 +375,7 @@ export class Display implements Questions {
   }
 
   #advance(event: Progressed): void {
-    if (event.still === 0) this.#heard();
+    if (event.still === 0) this.#noteArrival();
     const role = this.#connection?.role ?? "receiver";
     const title = role === "sender" ? strings.sending : strings.receiving;
     if (this.#state() !== "transferring") this.#enter("transferring", title, "");
@@ -383,13 +383,13 @@ export class Display implements Questions {
     showTab("transferring", this.#entries, wording.percent(event));
   }
 
-  #heard(): void {
+  #noteArrival(): void {
     if (this.#silent) showText("notice", "");
     this.#silent = false;
   }
 
   #text({ text, sent, kind }: TextExchanged): void {
-    if (!sent) this.#heard();
+    if (!sent) this.#noteArrival();
     if (kind === "snippet") {
       if (!sent) addSnippet(text);
       return;

@@ -71,7 +71,7 @@ async function isTaken(key: string): Promise<boolean> {
 export class Returning {
   readonly key: string;
   readonly accepted: Accepted;
-  /** Whether it is kept; false where the browser keeps nothing. */
+  /** Whether the transfer is kept; false where the browser keeps nothing. */
   isKept: boolean;
   /** Answers to other pages that this one has the transfer. */
   readonly #channel: BroadcastChannel | null;
@@ -100,7 +100,7 @@ export class Returning {
     return new Returning(kept, key);
   }
 
-  /** Delete what is of no use any more; never rejects. */
+  /** Delete transfers that have expired, and content without a transfer; never rejects. */
   static async clean(): Promise<void> {
     try {
       const now = Date.now();
@@ -119,7 +119,7 @@ export class Returning {
     }
   }
 
-  /** Begin to keep it, for a short time; return the decision with what is kept. */
+  /** Keep the transfer, and wait for that at most `KEEPING` seconds; return the decision. */
   async begin(): Promise<Decision> {
     await within(KEEPING, this.#keep());
     return this.accepted.decision;
@@ -146,12 +146,12 @@ export class Returning {
     await within(KEEPING, this.#keep());
   }
 
-  /** Whether an offer is the same. */
+  /** Return whether an offer has the entries of this transfer. */
   fits(entries: readonly Entry[]): boolean {
     return JSON.stringify(entries) === JSON.stringify(this.accepted.entries);
   }
 
-  /** Keep it no longer. */
+  /** Delete what is kept of the transfer. */
   forget(): void {
     this.#isOver = true;
     this.#channel?.close();

@@ -345,7 +345,7 @@ test("messages stay in order when the channel has no room", async () => {
     connection,
     hello: "",
     route,
-    heard: () => undefined,
+    noteArrival: () => undefined,
     expect: () => undefined,
     lift: () => undefined,
   };

@@ -24,7 +24,7 @@ test("silence is reported once after twelve seconds", () => {
 test("silence is reported again after a message", () => {
   const liveness = new Liveness(100);
   expect(liveness.due(112)).toContain("report");
-  liveness.heard(113);
+  liveness.noteArrival(113);
   expect(liveness.due(124.9)).not.toContain("report");
   expect(liveness.due(125)).toContain("report");
 });
@@ -35,7 +35,7 @@ test("thirty seconds of silence end it", () => {
 
 test("after a suspended minute one message is due and not twelve", () => {
   const liveness = new Liveness(100);
-  liveness.heard(165);
+  liveness.noteArrival(165);
   expect(liveness.due(165)).toEqual(["send"]);
   expect(liveness.due(165.1)).toEqual([]);
 });

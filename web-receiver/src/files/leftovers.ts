@@ -73,7 +73,7 @@ export const privateParts: PartStore = {
   remove: (id) => removeIf(id, async () => true),
 };
 
-/** The parts of a store, as the page last saw them. */
+/** The parts of a store, as they were when they were last listed. */
 export class KeptParts {
   readonly #store: PartStore;
   #parts: readonly FoundPart[] = [];
@@ -83,8 +83,8 @@ export class KeptParts {
   }
 
   /**
-   * Look at all for an offer; again while another tab writes one of the offer, which may be closed,
-   * and `isOffered`, which also shows what is found late.
+   * List the parts for an offer, and again while another tab writes one of them, since that tab may
+   * be closed. `isOffered` returns whether the offer is still shown, and shows what is found late.
    */
   async look(entries: readonly Entry[], isOffered: () => boolean): Promise<void> {
     let isLate = false;

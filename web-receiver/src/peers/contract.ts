@@ -58,7 +58,7 @@ export interface Route {
 export interface Connection {
   /** Features that it adds to Hello. */
   readonly features?: readonly string[];
-  /** Whether the peer can't be heard at the moment, and may be again. */
+  /** Whether nothing arrives from the peer at the moment, and that may change. */
   readonly isInterrupted?: boolean;
   /** Note that the transfer is accepted. */
   accepted?(): void;

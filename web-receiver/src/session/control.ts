@@ -21,7 +21,7 @@ export interface ConnectedPeer {
   readonly hello: Message | null;
   readonly route: Route;
   /** Called for each message that arrives, on any channel. */
-  readonly heard: () => void;
+  readonly noteArrival: () => void;
   /**
    * Sets the deadline of the peer's next step to 60 s from now; `missed` completes "the other side
    * …".
@@ -124,7 +124,7 @@ export class Control {
       message = await firstMessage(this.#peer.connection);
     }
     for (; ; message = await this.#channel.receive()) {
-      this.#peer.heard();
+      this.#peer.noteArrival();
       for (const event of this.#side.receive(message)) {
         if (this.#attend(event) || handle(event)) return;
       }

@@ -79,8 +79,8 @@ export class Conversation {
   }
 
   /** Note that a message has arrived, on any channel. */
-  heard(): void {
-    this.#liveness.heard(this.#now());
+  noteArrival(): void {
+    this.#liveness.noteArrival(this.#now());
   }
 
   /**
@@ -139,7 +139,7 @@ export class Conversation {
     try {
       for (;;) {
         const message = await this.#text.receive();
-        this.heard();
+        this.noteArrival();
         if (typeof message !== "string") continue;
         const kind = isLine(message) ? "line" : "random";
         const text = message.slice(0, MAX_TEXT).replace(/\n$/, "");
@@ -161,7 +161,7 @@ export class Conversation {
       // Messages that arrived during the sleep have not been read yet.
       const slept = this.#wakefulness.tick(now, this.#wallClock());
       if (slept || this.#connection.isInterrupted) {
-        this.heard();
+        this.noteArrival();
         this.#deadline.putOff(now);
       }
       const silence = Math.round(this.#liveness.silence(now));

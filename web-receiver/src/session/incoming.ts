@@ -247,7 +247,7 @@ export class Incoming implements TransferHalf {
     try {
       for (;;) {
         const message = await data.receive();
-        this.#peer.heard();
+        this.#peer.noteArrival();
         const frames = this.#protocol.receiveFrame(message);
         if (frames.length === 0) continue; // the run is over; the control channel has the reason
         this.#pending.push(...frames);

@@ -29,11 +29,11 @@ export type Sign = "arriving" | "probe" | "probed" | "silent" | "lost";
 /** The silence of one connection. Times in seconds, any origin. */
 export class Silence {
   #count = 0;
-  #heard: number;
+  #lastArrival: number;
   #probed: number | null = null;
 
   constructor(now: number) {
-    this.#heard = now;
+    this.#lastArrival = now;
   }
 
   /** Return the sign; `count` falls if the browser drops a part of its statistics. */
@@ -41,12 +41,12 @@ export class Silence {
     const hasRisen = count > this.#count;
     this.#count = count;
     if (hasRisen) {
-      this.#heard = now;
+      this.#lastArrival = now;
       this.#probed = null;
     }
-    if (now - this.#heard >= LOST) return "lost";
+    if (now - this.#lastArrival >= LOST) return "lost";
     if (this.#probed !== null) return now - this.#probed >= ANSWER ? "silent" : "probed";
-    if (now - this.#heard < PROBE) return "arriving";
+    if (now - this.#lastArrival < PROBE) return "arriving";
     this.#probed = now;
     return "probe";
   }

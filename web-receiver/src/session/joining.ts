@@ -38,7 +38,7 @@ import {
  * shown. The stock server makes a mailbox for any number, so an unknown number has no other sign.
  */
 const POSTED = 2;
-/** Seconds from then on for a server that has not answered: which gives no sign that there is no code. */
+/** Further seconds for a server that has not answered: only an answer shows that there is no code. */
 const SLOW = 3;
 /** Seconds from our message to the allocator's confirmation; its program imports aiortc meanwhile. */
 export const ANSWER = 15;

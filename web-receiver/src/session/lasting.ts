@@ -41,7 +41,7 @@ export const LIMIT = 600;
 
 /** Seconds between the beginnings of two attempts, in the first `EAGER` seconds. */
 export const OFTEN = 2;
-/** The same after that. */
+/** Seconds between the beginnings of two attempts after that. */
 export const SELDOM = 5;
 export const EAGER = 120;
 
@@ -63,10 +63,10 @@ const RECEIPT_MESSAGES = 64;
 
 const LABELS = ["control", "data", "text"] as const;
 
-/** Dials once more, with the same certificate; a check must be answered within so many seconds. */
+/** Dials once more, with the same certificate; a check is answered within `patience` seconds. */
 export type Redial = (patience: number, signal: AbortSignal) => Promise<Link>;
 
-/** With what a page connects again after it was loaded again. */
+/** What a page needs to connect again after it was loaded again. */
 export interface Ticket {
   /** The dial code; empty after a short one. */
   readonly code: string;
@@ -92,7 +92,7 @@ export class LastingConnection implements Connection {
   link: Link;
   /** Whether the peer can connect again, as far as is known. */
   keeps = true;
-  /** Whether it goes on when the link is lost. */
+  /** Whether the transfer goes on when the link is lost. */
   lasts = false;
   readonly #redial: Redial;
   #emit: Emit = () => {};
@@ -147,16 +147,16 @@ export class LastingConnection implements Connection {
     return this.link.route();
   }
 
-  /** Whether the peer can't be heard at the moment, and may be again. */
+  /** Whether nothing arrives from the peer at the moment, and another link may be made. */
   get isInterrupted(): boolean {
     return this.#isLost || this.#frozen;
   }
 
-  /** Let it go on when the link is lost, from now on, if the peer can do that, too. */
+  /** Let the transfer go on when a link is lost, from now on, if the peer has the feature. */
   accepted(): void {
     if (!this.#peerLasts || this.lasts) return;
     this.lasts = true;
-    this.#before = this.#heard;
+    this.#before = this.#arrived;
     void this.#watch();
   }
 
@@ -293,13 +293,13 @@ export class LastingConnection implements Connection {
     else if (sign === "lost") this.#lose();
   }
 
-  get #heard(): number {
+  get #arrived(): number {
     return this.channels.control.received + this.channels.data.received;
   }
 
   /** Whether the peer is sure to have this side's Accept, and the path does not answer too often. */
   get #mayPrepare(): boolean {
-    return this.#heard > this.#before && !this.#needless.isOften(seconds());
+    return this.#arrived > this.#before && !this.#needless.isOften(seconds());
   }
 
   /** Begin to connect again. */
@@ -309,7 +309,7 @@ export class LastingConnection implements Connection {
     void this.#renew(this.#renewal);
   }
 
-  /** Do so, and report that it is interrupted. */
+  /** Begin to connect again, and report the interruption. */
   #lose(): void {
     this.#begin();
     if (this.#isLost) return;

@@ -53,23 +53,23 @@ export function isLine(message: string): boolean {
 /** Three timers: next keep-alive message, report, end. Times in seconds, any origin. */
 export class Liveness {
   #nextSend: number;
-  #heard: number;
+  #lastArrival: number;
   #reported = false;
 
   constructor(now: number) {
     this.#nextSend = now + KEEP_ALIVE_INTERVAL;
-    this.#heard = now;
+    this.#lastArrival = now;
   }
 
   /** Note that a message has arrived, on any channel. */
-  heard(now: number): void {
-    this.#heard = now;
+  noteArrival(now: number): void {
+    this.#lastArrival = now;
     this.#reported = false;
   }
 
   /** Return the seconds since the last message. */
   silence(now: number): number {
-    return now - this.#heard;
+    return now - this.#lastArrival;
   }
 
   /** Return what is due, each once. */
@@ -90,7 +90,7 @@ export class Liveness {
 
   /** Return when `due` should be called again. */
   nextDue(): number {
-    return Math.min(this.#nextSend, this.#heard + (this.#reported ? LIMIT : REPORT));
+    return Math.min(this.#nextSend, this.#lastArrival + (this.#reported ? LIMIT : REPORT));
   }
 }
 
@@ -107,7 +107,7 @@ export class Deadline {
     this.#seconds = seconds;
   }
 
-  /** Begin it anew, if there is one: the peer could not be heard. */
+  /** Begin it anew, if there is one: nothing could arrive from the peer. */
   putOff(now: number): void {
     if (this.#due !== Number.POSITIVE_INFINITY) this.#due = now + this.#seconds;
   }

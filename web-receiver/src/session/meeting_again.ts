@@ -36,7 +36,7 @@ export function lastingAgain(link: Link, reunion: Reunion, options: Options): La
   return lasting(link, meetingAgain(reunion, options), reunion, options);
 }
 
-/** Return one by which a page that was loaded again begins anew; rejects as a `Redial`. */
+/** Return a connection over which a page that was loaded again begins anew; rejects as a `Redial`. */
 export async function begunAgain(
   reunion: Reunion,
   options: Options,

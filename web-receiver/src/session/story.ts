@@ -127,7 +127,7 @@ export class Run {
       connection,
       hello,
       route,
-      heard: () => conversation.heard(),
+      noteArrival: () => conversation.noteArrival(),
       expect: (missed) => conversation.expect(missed),
       lift: () => conversation.lift(),
     });
