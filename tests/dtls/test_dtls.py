@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import struct
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -293,6 +295,19 @@ async def test_close_notify_alone_ends_the_connection() -> None:
         async with asyncio.timeout(PATIENCE):
             with pytest.raises(ConnectionFailed):
                 await dialer.channels["text"].receive()
+
+
+async def test_closed_connection_holds_no_memory_of_openssl_until_a_garbage_collection() -> None:
+    async with published() as here:
+        pair = await here.pair()
+        held = [weakref.ref(one.dtls._ssl) for one in pair if one.dtls._ssl]
+        assert len(held) == 2
+        gc.disable()
+        try:
+            await asyncio.gather(*(one.close() for one in pair))
+            await until(lambda: not any(one() for one in held))
+        finally:
+            gc.enable()
 
 
 class PassiveTransport(SctpTransport):
