@@ -317,17 +317,15 @@ class Listener(Generic[Peer]):
             self._received_check(data, source)
 
     def _is_for_joiner(self, data: bytes, source: Address) -> bool:
-        return not self._is_accepted(source) and self._joiners.received(data, source)
+        return self._holder(source) is None and self._joiners.received(data, source)
 
-    def _is_accepted(self, source: Address) -> bool:
-        """Return whether an address is that of an accepted peer.
+    def _holder(self, source: Address) -> IncomingDial[Peer] | None:
+        """Return the accepted peer whose address this is.
 
         Its datagrams are passed to that peer. One that another peer has sent, or has forged, must
         not change that.
         """
-        if self.port.routed(source) is None:
-            return False
-        return any(dial.endpoint.has_route(source) for dial in self._places)
+        return None if self.port.routed(source) is None else self._places.at(source)
 
     def received_forged(self, data: bytes, source: Address) -> None:
         """Handle a check whose source has a route to a peer that does not authenticate it."""
@@ -347,7 +345,7 @@ class Listener(Generic[Peer]):
         name, transaction_id = check.credentials.local_ufrag, check.message.transaction_id
         if name in self._abandoned:
             return  # delayed, or duplicated on the path
-        is_accepted = self._is_accepted(source)
+        is_accepted = self._holder(source) is not None
         if (dial := self._dials.get(name)) is not None:
             if not is_accepted:
                 self._add_source(dial, check, source)
@@ -369,10 +367,12 @@ class Listener(Generic[Peer]):
 
         refusal = refusal or Refusal.BUSY
         if refusal is Refusal.BUSY:
+            holder = self._holder(source)
             # A copy of a handled check must not replace the accepted dialer.
             if self._cache.is_new(check.message.transaction_id):
-                self.asked.by(source[0])
-            if any(one.is_deserted and not one.is_kept for one in self._places):
+                self.asked.by(source[0], holder and holder.connection)
+            rivals = self._places if holder is None else (holder,)
+            if any(one.is_deserted and not one.is_kept for one in rivals):
                 return  # not refused: the dialer can connect with its next check
         self._cache.add(check.message.transaction_id, source)
         self._refusals.refuse(check, refusal, source)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Generic
 
 from dcsend.errors import ConnectionFailed
+from dcsend.net.address import Address
 from dcsend.peers.incoming_dial import IncomingDial
 from dcsend.peers.loading import Peer
 
@@ -21,14 +22,17 @@ __all__ = ["Asked", "Places"]
 
 
 class Asked(asyncio.Event):
-    """Set when a dialer with the right secret finds no free place."""
+    """Set when a dialer with the right secret finds no free place, or has the address of a peer."""
 
     host = ""
     "Where the last one was; empty for a joiner."
+    holder: object = None
+    "The connection of the peer whose address it has; only that one can make room for it."
 
-    def by(self, host: str) -> None:
-        """Set it for a dialer at *host*."""
+    def by(self, host: str, holder: object = None) -> None:
+        """Set it for a dialer at *host*, with the address of the connection *holder*."""
         self.host = host
+        self.holder = holder
         self.set()
 
 
@@ -56,6 +60,10 @@ class Places(Generic[Peer]):
 
     def __iter__(self) -> Iterator[IncomingDial[Peer]]:
         return iter(self._taken.values())
+
+    def at(self, source: Address) -> IncomingDial[Peer] | None:
+        """Return the dial to which datagrams of *source* are passed, if it has a place."""
+        return next((dial for dial in self if dial.endpoint.has_route(source)), None)
 
     def of(self, connection: Peer) -> IncomingDial[Peer]:
         """Return the dial of a connection that has a place."""

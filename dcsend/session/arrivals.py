@@ -396,6 +396,7 @@ class Awaited:
         """As `Arrivals.displaced`: another dialer waits; this peer is gone or its time is over.
 
         Of several, the one that is overdue for longest makes room, and no other one until it has.
+        For a dialer with the address of one of them, which may be used again, only that one can.
         """
         reported = False
         while True:
@@ -403,11 +404,12 @@ class Awaited:
             await self._listener.asked.wait()
             if self._accepted and not self._is_one_of_several:
                 return
-            longest = max(self._connected, key=lambda one: one._overdue)
-            others = any(one._makes_room for one in self._connected)
-            overdue = self._overdue
+            holder = self._listener.asked.holder
+            rivals = [one for one in self._connected if holder is None or one._present is holder]
+            longest = max(rivals, key=lambda one: one._overdue, default=None)
+            others = any(one._makes_room for one in rivals)
             logger.debug("another dialer waits, deserted: %s", self._is_deserted)
-            if longest is self and not others and overdue >= 0:
+            if longest is self and not others and self._overdue >= 0:
                 self._makes_room = True
                 await self._make_room()
                 return

@@ -170,3 +170,25 @@ async def test_dialer_is_refused_as_busy_while_an_accepted_peer_is_silent() -> N
         with pytest.raises(ConnectionFailed, match="another device is connected"):
             await here.dial(timeout=1)
         assert here.listener.asked.host == LOCAL
+
+
+async def test_dialer_with_the_address_of_a_silent_peer_gets_an_answer() -> None:
+    """Without one, its user would read that nothing answers: all checks have that port."""
+    async with (
+        published(places=3) as here,
+        Relay.open(here.number) as relay,
+        Relay.open(here.number) as other,
+    ):
+        _, accepted = await here.pair_over(relay)
+        here.listener.keep(accepted)
+        await here.dial(addresses=[(LOCAL, other.port)])
+        undecided = await here.listener.accept()
+        relay.passes = other.passes = lambda data: False
+        peers = (accepted, undecided)
+        await until(lambda: all(here.listener.is_deserted(one) for one in peers), 20)
+        port = relay.inner.get_extra_info("sockname")[1]
+        relay.inner.close()
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionFailed, match="another device is connected"):
+            await here.dial(timeout=1, port=port)
+        assert here.listener.asked.holder is accepted

@@ -130,9 +130,15 @@ class Several:
         link.received_at = self._silent_since[len(self.arrivals)]
         return Lasting(link)
 
-    async def ask(self, host: str) -> list[int]:
-        """Let a dialer ask; return those that have had to make room so far."""
-        self.listener.asked.by(host)
+    async def ask(self, host: str, holder: int | None = None) -> list[int]:
+        """Let a dialer ask; return those that have had to make room so far.
+
+        Args:
+            host: of the dialer.
+            holder: the receiver whose address it has.
+        """
+        link = None if holder is None else self.arrivals[holder]._present
+        self.listener.asked.by(host, link)
         await asyncio.sleep(0.01)
         return [number for number, task in enumerate(self.tasks) if task.done()]
 
@@ -169,3 +175,21 @@ async def test_device_that_is_started_again_takes_its_place_back_soon() -> None:
     assert await several.ask(address) == [0]
     with pytest.raises(ConnectionFailed, match="has been silent for 7 s"):
         several.tasks[0].result()
+
+
+async def test_dialer_with_the_address_of_a_silent_receiver_takes_no_other_place() -> None:
+    """The port of a program that was killed can be that of the next one."""
+    begin = asyncio.get_running_loop().time()
+    several = Several([begin, begin + 20, begin])
+    await several.begin()
+    address = connected_pair()[0].route.remote
+    await asyncio.sleep(25)
+    assert await several.ask(address, 1) == []
+    await asyncio.sleep(2)
+    assert await several.ask(address, 1) == [1]
+    # Its connection is being closed.
+    assert await several.ask(address, 1) == [1]
+    with pytest.raises(ConnectionFailed, match="has been silent for 7 s"):
+        several.tasks[1].result()
+    for task in several.tasks:
+        task.cancel()
