@@ -266,7 +266,16 @@ async def _connected(
     if server.transport == "udp":
         udp = _UdpClient(*account)
         udp.watch()
-        transport, _ = await loop.create_datagram_endpoint(lambda: udp, remote_addr=address)
+        opening = asyncio.create_task(
+            loop.create_datagram_endpoint(lambda: udp, remote_addr=address)
+        )
+        try:
+            transport, _ = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # If that were cancelled, uvloop 0.23 would leave a transport that nothing closes.
+            with contextlib.suppress(OSError):
+                (await opening)[0].close()
+            raise
         sock: socket.socket = transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
         return udp, transport

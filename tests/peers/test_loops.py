@@ -12,6 +12,9 @@ from typing import Final
 import pytest
 
 import dcsend
+from dcsend.ice.relay import allocate
+from dcsend.ice.turn_server import TurnServer
+from dcsend.net.address import Address
 from dcsend.peers.diagnosis import stay_closed
 from dcsend.peers.situations import RemoteAddress
 from tests.support.peers import published, transfer, until
@@ -27,11 +30,13 @@ async def test_both_directions_of_a_connection() -> None:
         await asyncio.gather(transfer(dialer, listener, 160), transfer(listener, dialer, 160))
 
 
+def opened() -> int:
+    """Return the number of open files."""
+    return len(os.listdir("/proc/self/fd"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the open files in /proc")
 async def test_probes_that_are_cancelled_while_they_begin_leave_no_socket() -> None:
-    def opened() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
     before = opened()
     probing = asyncio.create_task(stay_closed([RemoteAddress("127.0.0.1", 9)], 1.0, bool))
     await until(lambda: opened() > before)
@@ -39,6 +44,24 @@ async def test_probes_that_are_cancelled_while_they_begin_leave_no_socket() -> N
     await asyncio.wait({probing})
     await asyncio.sleep(0)
     assert opened() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the open files in /proc")
+async def test_request_to_a_turn_server_that_is_cancelled_while_it_begins_leaves_no_socket() -> (
+    None
+):
+    server = TurnServer(("127.0.0.1", 9), "user", "password")
+
+    async def resolve(address: Address) -> list[Address]:
+        return [address]
+
+    before = opened()
+    asking = asyncio.create_task(allocate(server, asyncio.DatagramProtocol, resolve=resolve))
+    while opened() == before:  # noqa: ASYNC110 - each turn of the loop
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await until(lambda: opened() == before, 5)
 
 
 @pytest.mark.full
