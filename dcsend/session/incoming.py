@@ -298,10 +298,12 @@ class Incoming:
         try:
             await asyncio.wait({writing})
         finally:
-            if self._protocol.state is TransferState.RECEIVED:
-                await asyncio.wait({writing}, timeout=self._last_steps)
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            try:
+                if self._protocol.state is TransferState.RECEIVED:
+                    await asyncio.wait({writing}, timeout=self._last_steps)
+            finally:  # also if that is interrupted, too
+                writing.cancel()
+                await asyncio.gather(writing, return_exceptions=True)
         await writing
 
     async def _write(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import gc
 import signal
 import threading
 from collections.abc import Callable, Sequence
@@ -236,3 +237,33 @@ async def test_receiver_that_is_interrupted_during_its_last_write_completes_the_
     assert receiving.tally.complete
     assert await sends is None
     assert [file.status for file in sending.tally.files] == ["ok"]
+
+
+@pytest.mark.usefixtures("nothing_raised")
+async def test_receiver_that_is_interrupted_twice_during_its_last_write_ends_it(
+    tmp_path: Path, source_file: Path
+) -> None:
+    left, right = connected_pair()
+    sink = Folder(tmp_path / "in")
+    sending = sender(left, source_file)
+    receiving = receiver(right, tmp_path / "in", sink=sink, last_steps=150.0)
+    loop = asyncio.get_running_loop()
+
+    async def interrupt() -> None:
+        for _ in range(2):
+            receives.cancel()
+            for _ in range(20):  # turns of the loop, in which the cancel reaches the last task
+                await asyncio.sleep(0)
+        await receiving.connection.close()
+
+    def stop(outcomes: list[Outcome]) -> None:
+        if outcomes:
+            asyncio.run_coroutine_threadsafe(interrupt(), loop).result(150)
+
+    sink.after = stop
+    sends = asyncio.create_task(sending.run())
+    receives = asyncio.create_task(receiving.run())
+    with pytest.raises(asyncio.CancelledError):
+        await receives
+    await sends
+    gc.collect()  # of a task whose error nothing has retrieved, an error reaches the loop
