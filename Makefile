@@ -1,6 +1,6 @@
 # Everything a person or a machine does here: `make help`. Needs make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
-.PHONY: help venv page demo test tools quick pythons coverage check types fuzz faults powercuts simulate endurance lab bench report paths pictures build lock clean
+.PHONY: help venv page demo test tools quick pythons coverage check checks types types-win32 types-darwin fuzz faults powercuts simulate endurance lab bench report paths pictures build lock clean
 
 PY := .venv/bin/python
 
@@ -17,8 +17,7 @@ demo: venv ## send a real file between two processes and compare the digests
 	@$(PY) bench/demo.py
 
 test: ## set up, then run every check and every test
-	@$(MAKE) --no-print-directory --jobs=2 page tools
-	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory --jobs=2 page tools checks
 	@$(PY) -m scripts.tests
 
 tools: ## install the system tools that tests use, as root with apt-get
@@ -33,17 +32,19 @@ pythons: venv ## the same on CPython 3.12 and 3.13
 coverage: venv ## branch coverage of the tests without browsers
 	$(PY) -m pytest tests dcsend --ignore=tests/pages --cov --cov-report=term-missing
 
-check: venv ## formatting, lint and types only
+check: ## formatting, lint and types only
+	@$(MAKE) --no-print-directory --jobs=2 checks
+
+checks: page types types-win32 types-darwin
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
-	@$(MAKE) --no-print-directory --jobs=2 types types-win32 types-darwin
 	$(PY) scripts/prose.py
 	@$(PY) scripts/page.py check
 
-types:
+types: venv
 	$(PY) -m mypy
 
-types-%: # of the package on another system
+types-win32 types-darwin: types-%: venv # of the package on another system
 	$(PY) -m mypy -p dcsend --platform $* --no-warn-unreachable --cache-dir .mypy_cache/$*
 
 fuzz: ## run a fuzzer on each parser that remote hosts can reach; see CONTRIBUTING.md

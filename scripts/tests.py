@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Final, NoReturn
@@ -43,6 +44,9 @@ _FILES: Final = ("--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder"
 """The tests of a file stay together, since some share a fixture; files begin in the order of the
 arguments."""
 _PAGES: Final = "tests/pages"
+_LAB: Final = "tests/lab"
+_CALCULATING: Final = ("tests/simulation", "tests/powercuts", "tests/sctp")
+"They begin first: a test that takes a minute and begins last keeps one processor unused."
 _WAITING: Final = (
     "tests/lab/test_patience.py",
     "tests/programs/test_slow_paste.py",
@@ -51,9 +55,8 @@ _WAITING: Final = (
     "tests/lab/test_short_codes.py",
     "tests/programs/test_slow_wait.py",
     "tests/chat/test_endings.py",
-    "tests/lab",  # the others
 )
-"The longest first: each begins when one before it has ended."
+"The longest first: each begins when one before it has ended. The rest of the laboratory follows."
 _QUICK: Final = (*_PYTEST, "-q", "-m", "not full and not slow")
 _HALF: Final = (
     *("tests/display", "tests/files", "tests/ice"),
@@ -77,18 +80,34 @@ def main() -> int:
     if sys.argv[1:] == ["quick"]:
         rest = ["tests", "dcsend", *(f"--ignore={path}" for path in _HALF)]
         return 1 if _run([[*_QUICK, *rest]], beside=[[*_QUICK, *_HALF]]) else 0
-    others = [f"--ignore={path}" for path in (_PAGES, *_WAITING)]
+    elsewhere = (_PAGES, _LAB, *_WAITING)
+    others = [f"--ignore={path}" for path in elsewhere]
     beside = [
-        [*_PYTEST, *_FILES, *_WAITING],
+        [*_PYTEST, *_FILES, *_WAITING, *_rest(_LAB, _WAITING)],
         [*_LOW, sys.executable, "scripts/page.py", "test"],
     ]
-    first = [*_LOW, *_PYTEST, *_SEVERAL, "tests", "dcsend", *others]
+    first = [*_LOW, *_PYTEST, *_SEVERAL, *_CALCULATING]
+    first += [*_rest("tests", (*_CALCULATING, *elsewhere)), "dcsend", *others]
     second = [*_LOW, *_PYTEST, *_WITH_BROWSERS, _PAGES]
     pythons = [*_LOWEST, "sh", "scripts/pythons.sh", *_other_pythons()]
     is_ci = os.environ.get("CI") == "true"
     failed = _run([first], beside=beside)
     failed += _run([second], beside=[pythons] if is_ci else [])
     return 1 if failed else 0
+
+
+def _rest(folder: str, named: Sequence[str]) -> list[str]:
+    """Return what a folder has of tests, but for what is *named*.
+
+    pytest sorts what it is given once more if one argument is in another one.
+    """
+    found = (path for path in (ROOT / folder).iterdir() if _has_tests(path))
+    names = (path.relative_to(ROOT).as_posix() for path in sorted(found))
+    return [name for name in names if name not in named]
+
+
+def _has_tests(path: Path) -> bool:
+    return path.match("test_*.py") or (path.is_dir() and any(path.rglob("test_*.py")))
 
 
 def _other_pythons() -> list[str]:

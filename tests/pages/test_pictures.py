@@ -1,10 +1,12 @@
-"""Screenshots of the page in each state, for manual review, in build/screenshots.
+"""Each state of the page fits each screen, and with DCSEND_TESTS_PICTURES=1 there are pictures.
 
-`BROWSER-STATE-SCREEN-SCHEME.png`; the tests check what can be checked automatically.
+They are for manual review, in build/screenshots: `BROWSER-STATE-SCREEN-SCHEME.png`. They take half
+of the time, so that other runs make none.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +15,8 @@ from tests.support.page_states import walk
 from tests.support.processes import ROOT
 
 FOLDER: Final = ROOT / "build" / "screenshots"
+_PICTURES: Final = os.environ.get("DCSEND_TESTS_PICTURES", "") == "1"
+"Read before the tests remove DCSEND_…"
 
 SCREENS: Final = {"phone": (390, 844, 2.0), "desktop": (1280, 800, 1.0)}
 
@@ -43,6 +47,8 @@ async def test_every_state_fits_every_screen(page: Page, tmp_path: Path) -> None
     screens = list(SCREENS)
 
     async def picture(name: str, screen: str, scheme: str) -> None:
+        if not _PICTURES:
+            return
         path = FOLDER / f"{page.tab.browser.name}-{name}-{screen}-{scheme}.png"
         await page.tab.screenshot(path, whole=True)
 

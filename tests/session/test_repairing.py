@@ -74,7 +74,7 @@ def damaged(side: Side) -> list[tuple[int, int]]:
     ("changed", "window"),
     [
         ([5], SETTINGS.window),
-        ([HAD - 1], 5000),
+        ([HAD - 1], 50_000),
         ([5, 6, INTERVAL, 2 * INTERVAL + 5], SETTINGS.window),
     ],
 )

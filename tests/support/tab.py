@@ -76,6 +76,8 @@ class Tab:
     "The URL of each request over the network so far."
     _ended: asyncio.Queue[Download] = field(default_factory=asyncio.Queue)
     "In the thread of the browser's connection."
+    _used: bool = False
+    "Whether a page was opened in it."
 
     def __post_init__(self) -> None:
         """Begin to listen."""
@@ -89,7 +91,9 @@ class Tab:
     async def open(self, url: str) -> None:
         """Go to *url*, and wait until it is loaded."""
         # A page that differs in its fragment only is not loaded anew.
-        await self._command("browsingContext.navigate", url="about:blank", wait="complete")
+        if self._used:
+            await self._command("browsingContext.navigate", url="about:blank", wait="complete")
+        self._used = True
         await self._command("browsingContext.navigate", url=url, wait="complete")
 
     async def reload(self) -> None:
