@@ -162,8 +162,13 @@ class Met:
         raise error
 
     async def begin_anew(self, begun: BegunAnew) -> Connection:
-        """As `Arrivals.begin_anew`: a listener never does."""
-        raise begun
+        """As `Arrivals.begin_anew`: the allocator of a short code may be a page."""
+        if self._lasts is None:
+            raise begun
+        await self._lasts.close()
+        self._take(begun.link)
+        self._lasts.begin_anew(begun.hello)
+        return self._connection
 
     async def displaced(self) -> None:
         """As `Arrivals.displaced`."""
@@ -203,11 +208,6 @@ class Dialed(Met):
         logger.debug("dialing again: the peer has ended the connection before its Hello")
         await self._connection.close()
         self._take(await self._dial())
-
-    @property
-    def once(self) -> str:
-        """As `Arrivals.once`."""
-        return ""
 
 
 class Awaited:

@@ -11,7 +11,7 @@ sent again. Neither happens before the transfer is accepted, nor if one side has
     listener:  reads Resume, sends Resume, takes over ───┘
 
 From its Resume on, a side takes nothing more from the former connection, since the peer will send
-it again. A dialer that has lost its state, as a page that was loaded again, sends Hello in place of
+it again. A peer that has lost its state, as a page that was loaded again, sends Hello in place of
 Resume. Then the transfer begins anew over the new connection (`BegunAnew`).
 """
 
@@ -25,12 +25,12 @@ from typing import Any, Final
 from dcsend.errors import CodeExpired, CodeUsed, ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.net.address import Address
 from dcsend.peers.contract import LABELS, ConnectionLost, Route
-from dcsend.protocol.messages import ANEW, RECONNECT, Hello, decode
+from dcsend.protocol.messages import ANEW, RECONNECT
 from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, read_receipt
 from dcsend.session.events import Disconnected, Emit, Reconnected
 from dcsend.session.interruption import SILENT, Interruption, LinkState
 from dcsend.session.lasting_channel import LastingChannel
-from dcsend.session.links import BegunAnew, PeerLink, Way
+from dcsend.session.links import BegunAnew, PeerLink, Way, first_message, hello_of
 from dcsend.session.outcome import BOTH_READY
 
 __all__ = ["ANSWERING", "RELOAD_SECONDS", "TAKE_OVER", "LastingConnection"]
@@ -142,7 +142,7 @@ class LastingConnection:
 
     def allow_anew(self) -> None:
         """Let the peer begin anew if it has lost its state: calls then raise `BegunAnew`."""
-        self._begins_anew = not self._way.dials
+        self._begins_anew = self._way.allows_anew
 
     def begin_anew(self, hello: bytes | str) -> None:
         """Take the peer's *hello*, which has been read; it lasts although nothing is accepted."""
@@ -345,6 +345,7 @@ class LastingConnection:
             except BegunAnew as begun:
                 if self._end is None:
                     self._way.replaced(link)
+                    self._renewal = None if self._way.dials else self._renewal
                     self._enter(LinkState.IN_USE, replaced=True)
                     self._end = begun
                     self.notify()
@@ -368,17 +369,13 @@ class LastingConnection:
         """
         control = link.channels["control"]
         if not self._way.dials:
-            message = await control.receive()
-            if self._begins_anew and _hello(message) is not None:
-                raise BegunAnew(link, message)
-            if self._begins_anew and message == AWAY:  # it has lost its state once more
-                raise ConnectionFailed("the other side has left before its Hello")
+            message = await first_message(link, anew=self._begins_anew)
             receipt = read_receipt(message, resumes=True)
         self._frozen = True
         control.send(encode_receipt(self._receipt(), resumes=True))
         if self._way.dials:
-            message = await control.receive()
-            if _hello(message) is not None:
+            message = await first_message(link, anew=self._begins_anew)
+            if hello_of(message) is not None:
                 reason = _ENDED if self._channels["data"].received else _UNANSWERED
                 self.end(ConnectionLost(reason, "run it again with the same code"))
             receipt = read_receipt(message, resumes=True)
@@ -417,7 +414,7 @@ class LastingConnection:
 
     def _learn(self, message: bytes | str) -> None:
         """Note whether the peer can connect again, which is in its Hello."""
-        hello = _hello(message)
+        hello = hello_of(message)
         self._peer_lasts = hello is not None and RECONNECT in hello.features
         self._peer_sends = hello is not None and hello.role == "sender"
         if not self._peer_lasts:
@@ -439,12 +436,3 @@ class LastingConnection:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _hello(message: bytes | str) -> Hello | None:
-    """Return the message if it is a valid Hello; the protocol reports what is not."""
-    try:
-        hello = decode(message) if isinstance(message, str) else None
-    except DcsendError:
-        return None
-    return hello if isinstance(hello, Hello) else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from dcsend.errors import ConnectionFailed
+from dcsend.errors import ConnectionFailed, DcsendError
 from dcsend.net.address import Address
 from dcsend.peers.contract import Connection
+from dcsend.protocol.messages import Hello, decode
+from dcsend.protocol.receipts import AWAY
 
-__all__ = ["BegunAnew", "PeerLink", "Way"]
+__all__ = ["BegunAnew", "PeerLink", "Way", "first_message", "hello_of"]
 
 
 class PeerLink(Connection, Protocol):
@@ -51,6 +53,11 @@ class Way(Protocol):
         """Whether this side makes the next connection; otherwise it waits for one."""
         ...
 
+    @property
+    def allows_anew(self) -> bool:
+        """Whether the peer can connect again after it has lost its state: it may be a page."""
+        ...
+
     def open(self) -> None:
         """Begin to accept another connection of the peer."""
         ...
@@ -82,3 +89,31 @@ class Way(Protocol):
     async def close(self) -> None:
         """Accept no other connection."""
         ...
+
+
+def hello_of(message: bytes | str) -> Hello | None:
+    """Return the message if it is a valid Hello; the protocol reports what is not."""
+    try:
+        hello = decode(message) if isinstance(message, str) else None
+    except DcsendError:
+        return None
+    return hello if isinstance(hello, Hello) else None
+
+
+async def first_message(link: PeerLink, *, anew: bool) -> bytes | str:
+    """Return the first message on the control channel of another connection.
+
+    Args:
+        link: the connection.
+        anew: whether the peer may have lost its state.
+
+    Raises:
+        BegunAnew: it has.
+        ConnectionFailed: the connection is of no use.
+    """
+    message = await link.channels["control"].receive()
+    if anew and hello_of(message) is not None:
+        raise BegunAnew(link, message)
+    if anew and message == AWAY:  # it has lost its state once more
+        raise ConnectionFailed("the other side has left before its Hello")
+    return message

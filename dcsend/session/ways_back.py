@@ -36,6 +36,7 @@ class Listening:
     """The listener waits for the certificate of a dialer that it has accepted."""
 
     dials: Final = False
+    allows_anew: Final = True
 
     def __init__(
         self,
@@ -119,6 +120,8 @@ class ConnectingWay:
 class Dialing(ConnectingWay):
     """The dialer dials the addresses in the code, and where the listener was last."""
 
+    allows_anew: Final = False
+
     def __init__(self, code: DialCode, certificate: Certificate) -> None:
         """Take the code, and the certificate of the first connection."""
         self._code = code
@@ -142,6 +145,8 @@ class Dialing(ConnectingWay):
 
 class Joining(ConnectingWay):
     """The joiner of a short code meets the allocator again; with a link, it dials it, too."""
+
+    allows_anew: Final = True
 
     def __init__(self, again: JoinerAgain, dials: Dialing | None) -> None:
         """Take the ways to connect again.

@@ -171,6 +171,33 @@ async def test_page_with_a_short_code_goes_on_and_does_not_keep_the_code(
     assert await page.tab.call(_KEPT) == 0
 
 
+async def test_page_that_shows_a_short_code_goes_on_and_keeps_the_servers_that_were_typed(
+    page: Page, stage: Stage, file: Path, server: str, link: str
+) -> None:
+    """Also if it is loaded once more before it is connected."""
+    await page.open(link)
+    await page.until("paste")
+    typed = "stun:192.0.2.1:3479"
+    await page.tab.call("(text) => { document.querySelector('#servers').value = text; }", typed)
+    code = await page.show_code("receive")
+    joining = ("--to", code, "--server", server, "--stun", "none")
+    sender = stage.send(file, *SLOW, *joining, stdin=subprocess.PIPE)
+    await page.accept("memory")
+    await asyncio.to_thread(moving, sender)
+    kept = str(await page.tab.call(_TEXT))
+    assert server in kept
+    assert typed in kept
+    assert code.partition("-")[2] not in kept, kept  # the words
+    for _ in range(2):
+        await page.tab.reload()
+    let_go(sender)
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    ended = sender.end()
+    assert ended.status == 0
+    assert await page.tab.call(_KEPT) == 0
+
+
 async def test_files_that_the_downloads_have_are_not_received_again(
     page: Page, stage: Stage, tmp_path: Path, file: Path
 ) -> None:

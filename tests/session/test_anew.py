@@ -1,19 +1,24 @@
-"""A dialer that has lost its state connects again, and the transfer begins anew."""
+"""A peer that has lost its state connects again, and the transfer begins anew."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import pytest
 
+from dcsend.dtls.certificate import Certificate
 from dcsend.errors import ConnectionFailed, RemoteProtocolError
-from dcsend.peers.contract import ConnectionLost
+from dcsend.peers.contract import Connection, ConnectionLost
 from dcsend.protocol.messages import ANEW, RECONNECT, Hello, encode
-from dcsend.protocol.receipts import AWAY
+from dcsend.protocol.receipts import AWAY, is_receipt
+from dcsend.session.arrivals import Met
 from dcsend.session.events import Disconnected, Event, Reconnected
 from dcsend.session.lasting import LastingConnection
-from dcsend.session.links import BegunAnew
-from tests.support.links import ListenerWay, LostLink, Ways
+from dcsend.session.links import BegunAnew, PeerLink
+from dcsend.session.ways_back import Dialing
+from dcsend.signaling.dialcode import DialCode
+from tests.support.links import DialerWay, ListenerWay, LostLink, Ways
 
 VIRTUAL_TIME = True
 
@@ -143,3 +148,82 @@ async def test_away_of_a_peer_without_a_way_back_is_no_message_of_the_connection
     here.peer.channels["control"].send(AWAY)
     assert await here.receive() == AWAY  # the protocol refuses it
     await here.listener.close()
+
+
+class Joined:
+    """The side that has entered a short code, and has sent an offer that was accepted."""
+
+    def __init__(self) -> None:
+        self.ways = Ways()
+        self.events: list[Event] = []
+        first, self.page = self.ways.pair()
+        self.arrivals = Met(first, lasting=self._lasting)
+
+    def _lasting(self, link: Connection) -> LastingConnection:
+        way = DialerWay(self.ways)
+        lasting = LastingConnection(cast("PeerLink", link), way, self.events.append, 600)
+        lasting.allow_anew()
+        return lasting
+
+    async def accept(self) -> LastingConnection:
+        """Receive the Hello of the page, which has accepted."""
+        connection = cast("LastingConnection", await self.arrivals.next())
+        self.page.channels["control"].send(HELLO)
+        assert await connection.channels["control"].receive() == HELLO
+        self.arrivals.accepted()
+        return connection
+
+    async def reloaded(self, first: str = HELLO) -> LostLink:
+        """Wait for the next connection, and send the first message of the page."""
+        page = await self.ways.waiting.get()
+        message = await page.channels["control"].receive()
+        assert isinstance(message, str)
+        assert is_receipt(message)
+        page.channels["control"].send(first)
+        return page
+
+
+async def test_side_that_entered_the_code_begins_anew_with_a_page_that_has_shown_it() -> None:
+    here = Joined()
+    connection = await here.accept()
+    assert connection.features == (RECONNECT, ANEW)
+    waiting = asyncio.create_task(connection.channels["control"].receive())
+    here.page.channels["control"].send(AWAY)
+    await here.reloaded(AWAY)  # it is loaded once more
+    page = await here.reloaded()
+    with pytest.raises(BegunAnew) as begun:
+        await waiting
+    assert [type(event) for event in here.events] == [Disconnected, Reconnected]
+    anew = await here.arrivals.begin_anew(begun.value)
+    assert await anew.channels["control"].receive() == HELLO
+    anew.channels["control"].send("manifest")
+    assert await page.channels["control"].receive() == "manifest"
+    # It can be lost before anything is accepted once more.
+    waiting = asyncio.create_task(anew.channels["control"].receive())
+    await asyncio.sleep(0)
+    here.ways.lose()
+    await here.reloaded()
+    with pytest.raises(BegunAnew):
+        await waiting
+    await here.arrivals.close()
+
+
+async def test_page_that_has_shown_the_code_and_is_closed_is_given_up_after_15_s() -> None:
+    here = Joined()
+    connection = await here.accept()
+    here.ways.open.clear()
+    here.page.channels["control"].send(AWAY)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    with pytest.raises(ConnectionLost, match="the other side's page was closed"):
+        await connection.channels["control"].receive()
+    assert 15 <= loop.time() - started < 16
+    await here.arrivals.close()
+
+
+async def test_feature_is_not_named_to_a_listener_that_was_dialed() -> None:
+    way = Dialing(cast("DialCode", None), cast("Certificate", None))
+    lasting = LastingConnection(Ways().pair()[0], way, lambda event: None, 600)
+    lasting.allow_anew()
+    assert lasting.features == (RECONNECT,)
+    await lasting.close()

@@ -185,6 +185,7 @@ class WayBack:
 
     def __init__(self, network: Network, process: Process, ends: list[End]) -> None:
         self.dials = ends[0].name == "dialer"
+        self.allows_anew = not self.dials
         self._dialer = ends[-1].dialer
         self._network = network
         self._process = process

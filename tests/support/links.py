@@ -88,6 +88,7 @@ class DialerWay:
     """The dialer's side."""
 
     dials = True
+    allows_anew = True
 
     def __init__(self, ways: Ways) -> None:
         self._ways = ways

@@ -11,8 +11,10 @@ import { fitsInCode, ownServer, readOption, type Server } from "./rendezvous/ser
 import { type Connect, either } from "./session/either.ts";
 import { iceServers } from "./session/ice_settings.ts";
 import { type JoinOptions, join } from "./session/joining.ts";
-import { LastingConnection, type Ticket } from "./session/lasting.ts";
+import { LastingConnection } from "./session/lasting.ts";
 import { begunAgain } from "./session/meeting_again.ts";
+import { type ShowOptions, showCodes } from "./session/short_codes.ts";
+import type { Ticket } from "./session/ways_back.ts";
 import { decode, icePassword } from "./signaling/dialcode.ts";
 import { bothCodes } from "./signaling/link.ts";
 import { completed, isShortCode, read, type ShortCode } from "./signaling/shortcode.ts";
@@ -140,11 +142,25 @@ function dialWay(text: string, kept?: RTCCertificate): Way {
  */
 export function wayBack(
   { code, certificate, reunion }: Ticket,
-  options: (server: Server) => Pick<JoinOptions, "open">,
+  options: (server: Server, servers: string) => Pick<JoinOptions, "open">,
 ): Connect {
   if (reunion === undefined) return dialWay(code, certificate).connect;
-  const chosen = { ...options(reunion.server), certificate };
+  const chosen = { ...options(reunion.server, reunion.servers), certificate };
   return (signal) => begunAgain(reunion, chosen, signal);
+}
+
+/** Options of codes that this page shows. */
+export interface Showing extends Omit<ShowOptions, "certificate" | "show"> {
+  /** Shows a code; null while a new one is made. */
+  readonly show: (shown: Shown | null) => void;
+}
+
+/** Return how codes that this page shows in a role connect. */
+export function showing(role: "sender" | "receiver", options: Showing): Connect {
+  const show = (code: string | null) =>
+    options.show(code === null ? null : described(code, role, options.server));
+  return async (signal) =>
+    showCodes({ ...options, show, certificate: await newCertificate() }, signal);
 }
 
 /** Return how the short code of a link with both connects; null if this page names no server. */

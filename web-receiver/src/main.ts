@@ -5,10 +5,11 @@
  * address bar at once. It stays in the history of the browser, since a browser stores the URL before
  * the page runs, and a page can't change that entry (seen in Chromium 156).
  */
-import { complete, described, namedServer, opening, type Way, wayBack, wayOf } from "./codes.ts";
+import { complete, namedServer, opening, showing, type Way, wayBack, wayOf } from "./codes.ts";
 import { reloaded } from "./continuing.ts";
 import { agent, deviceName, notify, Sleep, WakeLock } from "./device.ts";
 import { startDownload } from "./display/downloads.ts";
+import type { Shown } from "./display/showing.ts";
 import { Display } from "./display.ts";
 import { DcsendError, type ErrorKind } from "./errors.ts";
 import { Expiry } from "./expiry.ts";
@@ -23,11 +24,10 @@ import { pack } from "./files/packing.ts";
 import { type Offering, offer } from "./peers/browser.ts";
 import type { Connection } from "./peers/contract.ts";
 import { DEFAULT_SERVER, parseServers } from "./peers/servers.ts";
-import { serverAt } from "./rendezvous/servers.ts";
+import { type Server, serverAt } from "./rendezvous/servers.ts";
 import { isKey, Returning, survivesReload } from "./returning.ts";
 import type { Event, Finished } from "./session/events.ts";
 import type { ShortCodeOptions } from "./session/joining.ts";
-import { showCodes } from "./session/short_codes.ts";
 import { Run } from "./session/story.ts";
 import { InSight } from "./sight.ts";
 import { decodeAnswer, encodeOffer, markOf } from "./signaling/blob.ts";
@@ -144,13 +144,13 @@ function showCode(role: "sender" | "receiver", typed: string): void {
     }
   };
   const own = turn;
-  const show = (shown: string | null) => {
+  const show = (shown: Shown | null) => {
     if (own !== turn) return;
     isShowing = true;
     if (shown !== null) isRight = true;
     // A phone that locks itself loses the mailbox.
     void wakeLock.renew(true);
-    display.showing(role, shown === null ? null : described(shown, role, server));
+    display.showing(role, shown);
   };
   const connecting = () => {
     if (own !== turn) return;
@@ -160,16 +160,16 @@ function showCode(role: "sender" | "receiver", typed: string): void {
   const confirm = () => display.confirmAnother();
   show(null);
   const shown = { ...options, show, connecting, confirm };
-  begin((signal) => showCodes(shown, signal), Number.POSITIVE_INFINITY, role);
+  begin(showing(role, shown), Number.POSITIVE_INFINITY, role);
 }
 
 /** Return the common options of both sides of a short code. Throws UsageError. */
-function shortCodeOptions(server: ShortCodeOptions["server"]): ShortCodeOptions {
-  const named = parseServers(display.servers);
+function shortCodeOptions(server: Server, servers = display.servers): ShortCodeOptions {
   const own = turn;
   return {
     server,
-    open: opening(server, named),
+    servers,
+    open: opening(server, parseServers(servers)),
     note: (message, hint) => {
       if (own === turn) display.note(message, hint);
     },

@@ -5,9 +5,9 @@
  */
 import type { Entry } from "./entry.ts";
 import { behind, inStore, MOST_KEPT } from "./files/kept.ts";
-import type { Ticket } from "./session/lasting.ts";
 import type { Decision } from "./session/options.ts";
 import { within } from "./session/waiting.ts";
+import type { Ticket } from "./session/ways_back.ts";
 
 /** Milliseconds after the last progress until it is deleted: the other side waits as long. */
 const EXPIRES = 600_000;

@@ -2,10 +2,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { AuthenticationFailed, DcsendError, LocalProtocolError } from "../src/errors.ts";
-import { AgainJoiner, AgainKeys, tagOf } from "../src/rendezvous/again.ts";
+import { AgainAllocator, AgainJoiner, AgainKeys, tagOf } from "../src/rendezvous/again.ts";
 import { decode, type Item } from "../src/rendezvous/items.ts";
 import { tagged } from "../src/rendezvous/wire.ts";
-import { AgainAllocator } from "./again-allocator.ts";
 import { ANSWER, hex, OFFER, unhex } from "./shortcodes.ts";
 
 const VECTORS = JSON.parse(
@@ -20,7 +19,10 @@ const joiner = () => new AgainJoiner(new AgainKeys(KEY), () => unhex(VECTORS.non
 
 test("names and keys are those of the vectors", () => {
   const again = new AgainKeys(KEY);
-  expect([again.mailbox, again.side]).toEqual([VALUES.mailbox, VALUES.side_b]);
+  expect([again.mailbox, again.sides]).toEqual([
+    VALUES.mailbox,
+    { a: VALUES.side_a, b: VALUES.side_b },
+  ]);
   const { aToB, bToA } = again.keys(bodyOf("a0"), bodyOf("b0"));
   expect([hex(aToB), hex(bToA)]).toEqual([VALUES.a_to_b, VALUES.b_to_a]);
   expect(tagOf(bodyOf("a0"))).toBe(VALUES.tag);
@@ -33,6 +35,24 @@ test("messages are those of the vectors", () => {
   expect(side.received("a1", bodyOf("a1"))).toEqual(items("a1"));
   expect(side.isConfirmed).toBe(true);
   expect(side.seal(items("b1"))).toEqual(["b1", bodyOf("b1")]);
+});
+
+test("messages of the allocator are those of the vectors", () => {
+  const side = new AgainAllocator(new AgainKeys(KEY), () => unhex(VECTORS.nonce_a));
+  expect(side.first).toEqual(["a0", bodyOf("a0")]);
+  expect(() => side.seal(items("a1"))).toThrow(LocalProtocolError);
+  expect(side.received("b0", bodyOf("b0"))).toEqual(items("b0"));
+  expect(side.isConfirmed).toBe(true);
+  expect(side.seal(items("a1"))).toEqual(["a1", bodyOf("a1")]);
+  expect(side.received("b1", bodyOf("b1"))).toEqual(items("b1"));
+});
+
+test("an offer for another attempt is refused", () => {
+  const again = new AgainKeys(KEY);
+  const [side, other] = [new AgainAllocator(again), new AgainAllocator(again)];
+  const offer = new AgainJoiner(again).join(side.first[1], [OFFER]);
+  expect(() => other.received(...offer)).toThrow(AuthenticationFailed);
+  expect(other.isConfirmed).toBe(false);
 });
 
 test("an answer to another attempt is refused", () => {

@@ -13,6 +13,9 @@ export const TLS: Server = {
   name: "rendezvous.example.org",
 };
 export const PLAIN: Server = { url: "ws://localhost:4000/v1", name: "ws://localhost:4000/v1" };
+/** STUN and TURN servers that a person has named. */
+export const TYPED = "turn:user:password@relay.example.org";
+const CERTIFICATE = {} as RTCCertificate;
 export const WORDS = ["walrus", "umbrella"];
 
 /** How an attempt stands. */
@@ -47,7 +50,9 @@ export class Shown {
   constructor(server: MemoryServer, attempts: Attempts, where = TLS) {
     const options = {
       server: where,
+      servers: TYPED,
       open: attempts.open,
+      certificate: CERTIFICATE,
       mailbox: { newSocket: server.newSocket },
       note: (message: string, hint = "") => this.notes.push([message, hint].join("; ")),
       show: (code: string | null) => this.codes.push(code),
@@ -79,6 +84,7 @@ export class Joined {
   constructor(server: MemoryServer, attempts: Attempts, code: string | ShortCode, isLink = false) {
     const options = {
       server: TLS,
+      servers: TYPED,
       open: attempts.open,
       mailbox: { newSocket: server.newSocket },
       note: (message: string) => this.notes.push(message),
@@ -86,7 +92,7 @@ export class Joined {
         this.spent += 1;
       },
       isLink,
-      certificate: undefined,
+      certificate: CERTIFICATE,
     };
     const short = typeof code === "string" ? read(code) : code;
     this.state = watched(join(short, options, this.leaving.signal));

@@ -1,6 +1,6 @@
-/** What completes a typed code, and which server shows that TCP works. */
+/** What completes a typed code, which server shows that TCP works, and the way back of a page. */
 import { describe, expect, test } from "vitest";
-import { complete, isOutside } from "../src/codes.ts";
+import { complete, isOutside, wayBack } from "../src/codes.ts";
 
 describe("completions", () => {
   test("the first word ends with a hyphen, since another word follows", () => {
@@ -23,4 +23,20 @@ test.each([
   ["wss://nas.local/v1", false],
 ])("whether %s shows that TCP reaches the internet: %s", (url, isSo) => {
   expect(isOutside({ url, name: url })).toBe(isSo);
+});
+
+test("a page that was loaded again uses the STUN and TURN servers that were typed before", () => {
+  const server = { url: "wss://rendezvous.example.org/v1", name: "rendezvous.example.org" };
+  const reunion = {
+    key: new Uint8Array(32),
+    server,
+    servers: "turn:typed",
+    fingerprint: new Uint8Array(32),
+  };
+  const asked: unknown[] = [];
+  wayBack({ code: "", certificate: {} as RTCCertificate, reunion }, (...named) => {
+    asked.push(...named);
+    return { open: () => expect.unreachable() };
+  });
+  expect(asked).toEqual([server, "turn:typed"]);
 });

@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CodeUsed, ConnectionFailed, ConnectionLost } from "../src/errors.ts";
 import { encodeReceipt, readReceipt } from "../src/protocol/receipts.ts";
-import { LastingConnection, LIMIT } from "../src/session/lasting.ts";
+import { LIMIT } from "../src/session/interruption.ts";
+import { LastingConnection } from "../src/session/lasting.ts";
 import { accepted, COUNT, exchange, HELLO, Listener } from "./lost-links.ts";
 
 describe("a lasting connection", () => {

@@ -5,7 +5,8 @@ import { LABELS, type Label } from "../src/peers/contract.ts";
 import type { Message } from "../src/peers/receive_queue.ts";
 import { encodeReceipt, isReceipt, readReceipt } from "../src/protocol/receipts.ts";
 import type { Event } from "../src/session/events.ts";
-import { LastingConnection, type Redial } from "../src/session/lasting.ts";
+import { LastingConnection } from "../src/session/lasting.ts";
+import type { Redial } from "../src/session/ways_back.ts";
 import { MemoryConnection } from "./memory-peers.ts";
 
 export const HELLO =

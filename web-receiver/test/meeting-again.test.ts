@@ -5,10 +5,10 @@ import { AgainKeys } from "../src/rendezvous/again.ts";
 import type { Item } from "../src/rendezvous/items.ts";
 import type { LastingConnection } from "../src/session/lasting.ts";
 import { begunAgain } from "../src/session/meeting_again.ts";
-import { AllocatorAttempt } from "./again-allocator.ts";
+import { AllocatorAttempt, JoinerAttempt } from "./again-sides.ts";
 import { TLS } from "./both-sides.ts";
 import { Attempts, hostCandidate, MemoryServer } from "./memory-server.ts";
-import { ANSWER } from "./shortcodes.ts";
+import { ANSWER, OFFER } from "./shortcodes.ts";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -22,6 +22,7 @@ const HELLO =
   '{"type":"hello","versions":[1],"agent":"t","role":"sender","features":["reconnect","anew"],"max_frame":65016}';
 const KEY = Uint8Array.from({ length: 32 }, (_, at) => at);
 const CANDIDATE: Item = { kind: "candidate", candidate: hostCandidate("192.0.2.1") };
+const OFFERED = OFFER.kind === "description" ? OFFER.description.fingerprint : KEY;
 const FINGERPRINT = ANSWER.kind === "description" ? ANSWER.description.fingerprint : KEY;
 
 /** A page that was loaded again, with the server and the other side. */
@@ -34,13 +35,13 @@ class Returned {
   connection: LastingConnection | null = null;
   error: DcsendError | null = null;
 
-  begin(fingerprint = FINGERPRINT): void {
+  begin(fingerprint = FINGERPRINT, shows = false): void {
     const options = {
       open: this.attempts.open,
       certificate: this.certificate,
       mailbox: { newSocket: this.server.newSocket },
     };
-    const reunion = { key: KEY, server: TLS, fingerprint };
+    const reunion = { key: KEY, server: TLS, servers: "", fingerprint, shows };
     begunAgain(reunion, options, this.leaving.signal).then(
       (connection) => {
         this.connection = connection;
@@ -53,6 +54,11 @@ class Returned {
 
   wait(): AllocatorAttempt {
     return new AllocatorAttempt(this.server, this.again);
+  }
+
+  /** Offer to the page, which has shown the code. */
+  join(): JoinerAttempt {
+    return new JoinerAttempt(this.server, this.again);
   }
 }
 
@@ -158,4 +164,70 @@ test("stopping ends the attempt, and closes the mailbox", async () => {
   expect(page.error).toHaveProperty("kind", "interrupted");
   expect(page.attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true]);
   expect(page.server.moods).toEqual(["happy"]);
+});
+
+/** A page that has shown the code, was loaded again, and waits. */
+async function waiting(fingerprint?: typeof FINGERPRINT): Promise<Returned> {
+  const page = new Returned();
+  page.begin(fingerprint, true);
+  await pass(0.1);
+  return page;
+}
+
+const RESUME = '{"type":"resume","control":2,"data":9,"text":0}';
+
+test("a page that has shown the code answers the offer, and begins when the other side goes on", async () => {
+  const page = await waiting(OFFERED);
+  const joiner = page.join();
+  joiner.offer(OFFER);
+  await pass(0.1);
+  expect(joiner.received).toEqual(["description"]);
+  joiner.send(CANDIDATE);
+  await pass(0.1);
+  expect(page.attempts.begun.map(({ offers }) => offers)).toEqual([false]);
+  expect(page.connection).toBeNull();
+  page.attempts.other.channels.control.send(RESUME);
+  await pass(0.1);
+  expect(page.connection?.link).toBeDefined();
+  expect(page.server.moods).toEqual(["happy"]);
+});
+
+test("a new offer ends the attempt before, which has no path", async () => {
+  const page = await waiting(OFFERED);
+  page.join().offer(OFFER);
+  await pass(1);
+  const joiner = page.join();
+  joiner.offer(OFFER);
+  await pass(1);
+  expect(page.attempts.begun.map(({ isClosed }) => isClosed)).toEqual([true, false]);
+  joiner.send(CANDIDATE);
+  page.attempts.other.channels.control.send(RESUME);
+  await pass(0.1);
+  expect(page.connection?.link).toBeDefined();
+});
+
+test.each(["another certificate", "a forged offer"])("%s is not answered", async (what) => {
+  const isForged = what === "a forged offer";
+  const page = await waiting(isForged ? OFFERED : new Uint8Array(32));
+  const joiner = page.join();
+  if (isForged) {
+    const forged = { side: "b", phase: `b0.${joiner.tag}`, body: `0100${"00".repeat(544)}` };
+    page.server.add(forged, page.again.mailbox);
+  } else joiner.offer(OFFER);
+  await pass(1);
+  expect([page.attempts.begun, joiner.received]).toEqual([[], []]);
+  expect(page.join().tag).not.toBe(joiner.tag);
+  page.leaving.abort();
+});
+
+test("other side that connects and does not go on is an error after 10 s", async () => {
+  const page = await waiting(OFFERED);
+  const joiner = page.join();
+  joiner.offer(OFFER);
+  await pass(0.1);
+  joiner.send(CANDIDATE);
+  await pass(9.9);
+  expect(page.error).toBeNull();
+  await pass(0.2);
+  expect(page.error).toHaveProperty("kind", "connection");
 });

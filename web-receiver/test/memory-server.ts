@@ -249,6 +249,16 @@ export class Attempts {
   refusal: Error | null = null;
   #pair = memoryPair();
 
+  /** The end of the side that has entered the code. */
+  get other(): Link {
+    return this.#pair[0];
+  }
+
+  /** Let the next attempts have a connection of their own. */
+  renew(): void {
+    this.#pair = memoryPair();
+  }
+
   readonly open = (offers: boolean, offered: readonly object[]): MemoryAttempt => {
     if (!offers && this.refusal !== null) throw this.refusal;
     const [left, right] = this.#pair;

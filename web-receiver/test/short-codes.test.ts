@@ -1,10 +1,20 @@
 /** Both sides of a short code in one process: src/session/joining.ts and short_codes.ts. */
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { AuthenticationFailed, CodeExpired, ConnectionFailed, Interrupted } from "../src/errors.ts";
+import {
+  AuthenticationFailed,
+  CodeExpired,
+  ConnectionFailed,
+  ConnectionLost,
+  Interrupted,
+} from "../src/errors.ts";
 import { iceServers } from "../src/session/ice_settings.ts";
+import { LastingConnection } from "../src/session/lasting.ts";
 import { EXPIRES, SLOW } from "../src/session/short_codes.ts";
-import { Joined, PLAIN, Shown, settle, shown } from "./both-sides.ts";
+import { Joined, PLAIN, Shown, settle, shown, TYPED } from "./both-sides.ts";
+import { HELLO } from "./lost-links.ts";
 import { Attempts, MemoryServer } from "./memory-server.ts";
+
+const ANEW = HELLO.replace('"reconnect"', '"reconnect","anew"');
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -29,6 +39,38 @@ test("the side that has entered the code connects, candidates go both ways", asy
   expect(offerer?.theirs).toEqual([answerer?.own[0]?.replace("candidate:1", "candidate:0")]);
   expect(answerer?.theirs).toEqual([offerer?.own[0]?.replace("candidate:1", "candidate:0")]);
   expect(server.moods).toEqual(["happy", "happy"]);
+});
+
+test("both sides meet again when the connection is lost", async () => {
+  const { server, attempts, page } = await shown();
+  const other = new Joined(server, attempts, page.code);
+  await settle();
+  const sides = [page.state.connection, other.state.connection].map((one) => {
+    if (!(one instanceof LastingConnection)) throw new Error("it does not last");
+    return one;
+  });
+  for (const side of sides) side.channels.control.send(ANEW);
+  for (const side of sides) {
+    expect(await side.channels.control.receive()).toBe(ANEW);
+    side.accepted();
+  }
+  const kept = sides.map(({ ticket }) => [
+    ticket?.reunion?.shows ?? false,
+    ticket?.reunion?.servers,
+  ]);
+  expect(kept).toEqual([
+    [true, TYPED],
+    [false, TYPED],
+  ]);
+  attempts.renew();
+  for (const side of sides) side.ended(side.link, new ConnectionLost("the connection was lost"));
+  const receiving = sides.map(({ channels }) => channels.data.receive());
+  await vi.advanceTimersByTimeAsync(2000);
+  for (const side of sides) side.channels.data.send("more");
+  await settle();
+  expect(await Promise.all(receiving)).toEqual(["more", "more"]);
+  expect(attempts.begun.map(({ offers }) => offers)).toEqual([true, false, true, false]);
+  for (const side of sides) side.close();
 });
 
 test("each side reports how its network behaves, for the error of the other one", async () => {

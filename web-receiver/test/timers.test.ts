@@ -11,9 +11,18 @@ import { WELCOME } from "../src/rendezvous/websocket.ts";
 import { FAREWELL } from "../src/session/conversation.ts";
 import { HEAD_START } from "../src/session/either.ts";
 import { BYE } from "../src/session/incoming.ts";
-import { LOST, PROBE, ANSWER as PROBED } from "../src/session/interruption.ts";
+import {
+  ANSWERING,
+  EAGER,
+  LOST,
+  OFTEN,
+  PROBE,
+  ANSWER as PROBED,
+  LIMIT as RECONNECT,
+  SELDOM,
+} from "../src/session/interruption.ts";
 import { ANSWER } from "../src/session/joining.ts";
-import { EAGER, OFTEN, LIMIT as RECONNECT, SELDOM, TAKE_OVER } from "../src/session/lasting.ts";
+import { TAKE_OVER } from "../src/session/lasting.ts";
 import {
   HELLO_SECONDS,
   LIMIT,
@@ -53,6 +62,7 @@ const OURS = {
   "attempts-often": EAGER,
   "attempts-later": SELDOM,
   resume: TAKE_OVER,
+  "accept-unanswered": ANSWERING,
   "pair-again-page": ATTEMPT,
   welcome: WELCOME,
   mailbox: TIMEOUT,

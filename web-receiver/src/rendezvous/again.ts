@@ -1,5 +1,5 @@
 /**
- * The second meeting of two sides that a short code has connected, as its joiner, sans-I/O. As
+ * The second meeting of two sides that a short code has connected, sans-I/O. As
  * `dcsend/rendezvous/again.py`.
  *
  *     allocator                                          joiner
@@ -15,7 +15,15 @@
  */
 import { LocalProtocolError, RemoteProtocolError } from "../errors.ts";
 import { type Bytes, concat } from "./bytes.ts";
-import { checkHead, HEAD_SIZE, type Message, Side, systemRandom, VERSION } from "./handshake.ts";
+import {
+  checkHead,
+  HEAD_SIZE,
+  type Message,
+  type Random,
+  Side,
+  systemRandom,
+  VERSION,
+} from "./handshake.ts";
 import type { Item } from "./items.ts";
 import { expand, type Keys, type Phase, phaseName } from "./sealing.ts";
 import { digits } from "./wire.ts";
@@ -30,15 +38,16 @@ const TAG_SIZE = 8;
 export class AgainKeys {
   /** Name of the mailbox on a server, and of that which the allocator serves. */
   readonly mailbox: string;
-  /** What identifies the joiner in the mailbox. */
-  readonly side: string;
+  /** What identifies allocator and joiner in the mailbox. */
+  readonly sides: Readonly<Record<"a" | "b", string>>;
   readonly #key: Bytes;
 
   /** `key`: as `Joiner.again`. */
   constructor(key: Bytes) {
     this.#key = key;
     this.mailbox = digits(expand(key, "again mailbox", 16));
-    this.side = digits(expand(key, "again side b", 5));
+    const side = (letter: string) => digits(expand(key, `again side ${letter}`, 5));
+    this.sides = { a: side("a"), b: side("b") };
   }
 
   /** Return the keys of one attempt, by what is not sealed in a0 and b0. */
@@ -54,15 +63,38 @@ export function tagOf(a0: Bytes): string {
   return digits(a0.subarray(HEAD_SIZE, HEAD_SIZE + TAG_SIZE));
 }
 
+/** Return the first bytes of a side, with its nonce. */
+function newHead(random: Random): Bytes {
+  return concat(Uint8Array.of(VERSION, 0), random(NONCE_SIZE));
+}
+
+/** The side that has shown the code, in one attempt. */
+export class AgainAllocator extends Side {
+  /** As `Allocator.first`. */
+  readonly first: Message;
+  readonly #again: AgainKeys;
+
+  constructor(again: AgainKeys, random = systemRandom) {
+    super("a");
+    this.#again = again;
+    this.first = ["a0", newHead(random)];
+  }
+
+  protected override sealed(_: Phase, body: Bytes): Bytes {
+    this.keys = this.#again.keys(this.first[1], body);
+    return body.slice(A0_SIZE);
+  }
+}
+
 /** The side that has entered the code, in one attempt. */
 export class AgainJoiner extends Side {
   readonly #again: AgainKeys;
   readonly #head: Bytes;
 
   constructor(again: AgainKeys, random = systemRandom) {
-    super("b", 1, 0);
+    super("b");
     this.#again = again;
-    this.#head = concat(Uint8Array.of(VERSION, 0), random(NONCE_SIZE));
+    this.#head = newHead(random);
   }
 
   /** As `Joiner.join`. */
@@ -80,26 +112,7 @@ export class AgainJoiner extends Side {
     });
   }
 
-  /** As `Joiner.received`. */
-  received(phase: string, body: Bytes): Item[] {
-    return this.attempt(() => this.receive(phase, body));
-  }
-
-  /** As `Joiner.seal`. */
-  seal(items: readonly Item[]): Message {
-    this.checkAlive();
-    const [phase, body] = this.sealNext(items);
-    return [phaseName(phase), body];
-  }
-
-  protected override opened(phase: Phase, body: Bytes): Bytes {
-    if (this.keys === null) {
-      throw new RemoteProtocolError(`the message ${phaseName(phase)} arrived before its time`);
-    }
-    if (phase.number > 1) return this.open(phase, body);
-    checkHead(phase, body);
-    const plaintext = this.open(phase, body.slice(HEAD_SIZE));
-    this.confirmed = true;
-    return plaintext;
+  protected override sealed(_: Phase, body: Bytes): Bytes {
+    return body.slice(HEAD_SIZE);
   }
 }

@@ -2,7 +2,7 @@
  * A mailbox on a rendezvous server, over one WebSocket after the other. As
  * `dcsend/rendezvous/client.py`.
  *
- * `allocate`, `join` and `joinAgain` open it. It then lives until `close`: a lost socket is followed by another
+ * `allocate`, `join` and `meetAgain` open it. It then lives until `close`: a lost socket is followed by another
  * one after a pause, and what the mailbox lacks is sent again (`mailbox.MailboxClient`).
  *
  * Must not import anything of src/ but `errors` and `rendezvous`.
@@ -63,13 +63,17 @@ export function join(
   return ServerMailbox.open(server, newClient(server, number), options);
 }
 
-/** Resolve to the open mailbox of a second meeting, as its joiner. Rejects as `allocate`. */
-export function joinAgain(
+/**
+ * Resolve to the open mailbox of a second meeting, as its allocator (`a`) or joiner. Rejects as
+ * `allocate`.
+ */
+export function meetAgain(
   server: Server,
-  { side, mailbox }: AgainKeys,
+  { sides, mailbox }: AgainKeys,
+  letter: "a" | "b",
   options: MailboxOptions = {},
 ): Promise<ServerMailbox> {
-  const client = new MailboxClient(server.name, side, "", mailbox);
+  const client = new MailboxClient(server.name, sides[letter], "", mailbox, letter);
   const soon = { timeout: REACH, pauses: shortPauses };
   return ServerMailbox.open(server, client, { ...soon, ...options });
 }

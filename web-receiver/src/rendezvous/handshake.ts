@@ -59,6 +59,8 @@ export const MAX_CANDIDATES = 32;
 
 /** Bytes of version and flags. */
 export const HEAD_SIZE = 2;
+/** Version and flags. */
+const HEAD = Uint8Array.of(VERSION, 0);
 const SID_SIZE = 16;
 const A0_SIZE = HEAD_SIZE + SID_SIZE + SHARE_SIZE;
 const B0_TAG = HEAD_SIZE + SHARE_SIZE;
@@ -78,8 +80,10 @@ export const systemRandom: Random = (count) => crypto.getRandomValues(new Uint8A
 
 /** What all sides have, also those of again.ts: order, limits, and the state of the exchange. */
 export abstract class Side {
-  protected confirmed = false;
   protected keys: Keys | null = null;
+  /** What follows the head of a1, before its sealed message. */
+  protected tag: Bytes = new Uint8Array();
+  #isConfirmed = false;
   readonly #own: "a" | "b";
   readonly #peer: "a" | "b";
   #failure: unknown = null;
@@ -91,16 +95,16 @@ export abstract class Side {
   #receivedCandidates = 0;
   #sentCandidates = 0;
 
-  constructor(own: "a" | "b", due: number, next: number) {
+  constructor(own: "a" | "b") {
     this.#own = own;
     this.#peer = own === "a" ? "b" : "a";
-    this.#due = due;
-    this.#next = next;
+    this.#due = own === "a" ? 0 : 1;
+    this.#next = 1 - this.#due;
   }
 
   /** Whether the other side has proven that it has the words. */
   get isConfirmed(): boolean {
-    return this.confirmed;
+    return this.#isConfirmed;
   }
 
   /** Whether a message was not authentic, and this side has sealed none. */
@@ -108,8 +112,40 @@ export abstract class Side {
     return this.#failure instanceof AuthenticationFailed && this.#next === 1;
   }
 
-  /** Return the plaintext of the message that is due. */
-  protected abstract opened(phase: Phase, body: Bytes): Bytes;
+  /** Check the first message, after its head; return its sealed part, for which there are keys. */
+  protected abstract sealed(phase: Phase, body: Bytes): Bytes;
+
+  /**
+   * Process a message of the other side; return the items that are due now, in their order. The
+   * first are those of b0, an offer and what follows it; or of a1, an answer and what follows it, or
+   * a bye. None are returned if an earlier message is missing, or for a repetition. a0 is for `join`.
+   *
+   * The first b0 uses the code up, whatever its content. Only messages of the mailbox from which it
+   * came may be passed after it.
+   *
+   * Throws AuthenticationFailed if the other side does not have the words or refuses those of this
+   * side, or a message was changed, RemoteProtocolError if a message breaks a rule or arrives before
+   * `join` was called, IncompatibleVersion for another version.
+   */
+  received(phase: string, body: Bytes): Item[] {
+    return this.attempt(() => this.#receive(phase, body));
+  }
+
+  /**
+   * Return the next message, which contains `items`. The first one of an allocator needs an answer as
+   * its first item, or a bye. A joiner may send before the other side is confirmed, as the offer is:
+   * without the words, it can't be opened. Throws LocalProtocolError if `join` was not called, before
+   * the joiner is confirmed, or past a limit.
+   */
+  seal(items: readonly Item[]): Message {
+    this.checkAlive();
+    if (this.#own === "a" && !this.isConfirmed) {
+      throw new LocalProtocolError("nothing is sent before the other side is confirmed");
+    }
+    const [phase, sealed] = this.sealNext(items);
+    const name = phaseName(phase);
+    return [name, name === "a1" ? concat(HEAD, this.tag, sealed) : sealed];
+  }
 
   /** Call `step` unless this side has failed; an error of it is the failure. */
   protected attempt<T>(step: () => T): T {
@@ -127,7 +163,7 @@ export abstract class Side {
     if (this.#failure !== null) throw this.#failure;
   }
 
-  protected receive(name: string, body: Bytes): Item[] {
+  #receive(name: string, body: Bytes): Item[] {
     const phase = parsePhase(name);
     if (phase === null || phase.side !== this.#peer) {
       throw new RemoteProtocolError("the mailbox has a message that belongs to no phase");
@@ -142,12 +178,24 @@ export abstract class Side {
       const now: Phase = { side: this.#peer, number: this.#due };
       this.#held.delete(this.#due);
       this.#due += 1;
-      items.push(...this.#checked(now, this.opened(now, due)));
+      items.push(...this.#checked(now, this.#opened(now, due)));
     }
     return items;
   }
 
-  protected open(phase: Phase, sealed: Bytes): Bytes {
+  /** Return the plaintext of the message that is due. */
+  #opened(phase: Phase, body: Bytes): Bytes {
+    if (this.#isConfirmed) return this.#open(phase, body);
+    if (phase.side === "a" && this.keys === null) {
+      throw new RemoteProtocolError(`the message ${phaseName(phase)} arrived before its time`);
+    }
+    checkHead(phase, body);
+    const plaintext = this.#open(phase, this.sealed(phase, body));
+    this.#isConfirmed = true;
+    return plaintext;
+  }
+
+  #open(phase: Phase, sealed: Bytes): Bytes {
     const { aToB, bToA } = this.#agreed();
     return openSealed(phase.side === "a" ? aToB : bToA, phase, sealed);
   }
@@ -188,55 +236,37 @@ export abstract class Side {
   }
 }
 
+/** What both sides of a code have, in the first meeting. */
+abstract class CodeSide extends Side {
+  /** The key of a second meeting (again.ts); to be used after `isConfirmed`. */
+  again: Bytes = new Uint8Array();
+
+  protected derive(isk: Bytes): void {
+    const { again, ...keys } = derive(isk);
+    this.again = again;
+    this.keys = keys;
+  }
+}
+
 /** The side that shows the code. It accepts one guess. */
-export class Allocator extends Side {
+export class Allocator extends CodeSide {
   /** Phase and body of the message that waits in the mailbox; it contains no secret. */
   readonly first: Message;
   readonly #sid: Bytes;
   readonly #scalar: Bytes;
   readonly #sent: Sent;
-  #tag: Bytes = new Uint8Array();
 
   /**
    * `words` of the code, joined by hyphens, without number and host; `number` of the code, in
    * digits.
    */
   constructor(words: string, number: string, random = systemRandom) {
-    super("a", 0, 1);
+    super("a");
     this.#sid = random(SID_SIZE);
     this.#scalar = random(SCALAR_SIZE);
     const point = generator(new TextEncoder().encode(words), channel(number), this.#sid);
-    this.#sent = { share: scalarMult(this.#scalar, point), data: Uint8Array.of(VERSION, 0) };
+    this.#sent = { share: scalarMult(this.#scalar, point), data: HEAD };
     this.first = ["a0", concat(this.#sent.data, this.#sid, this.#sent.share)];
-  }
-
-  /**
-   * Process a message of the other side; return the items that are due now, in their order. The
-   * first are those of b0: an offer, and what follows it. None are returned if an earlier message is
-   * missing, or for a repetition.
-   *
-   * The first b0 uses the code up, whatever its content. Only messages of the mailbox from which it
-   * came may be passed after it.
-   *
-   * Throws AuthenticationFailed if the other side does not have the words or a message was changed,
-   * RemoteProtocolError if a message breaks a rule, IncompatibleVersion for another version.
-   */
-  received(phase: string, body: Bytes): Item[] {
-    return this.attempt(() => this.receive(phase, body));
-  }
-
-  /**
-   * Return the next message, which contains `items`. The first one needs an answer as its first
-   * item, or a bye. Throws LocalProtocolError before the other side is confirmed, or past a limit.
-   */
-  seal(items: readonly Item[]): Message {
-    this.checkAlive();
-    if (!this.isConfirmed) {
-      throw new LocalProtocolError("nothing is sent before the other side is confirmed");
-    }
-    const [phase, body] = this.sealNext(items);
-    const head = phase.number === 1 ? [this.#sent.data, this.#tag] : [];
-    return [phaseName(phase), concat(...head, body)];
   }
 
   /**
@@ -251,12 +281,10 @@ export class Allocator extends Side {
     if (!this.mayRefuse) {
       throw new LocalProtocolError("only a message that is not authentic is refused, before a1");
     }
-    return ["a1", Uint8Array.of(VERSION, 0)];
+    return ["a1", HEAD];
   }
 
-  protected override opened(phase: Phase, body: Bytes): Bytes {
-    if (phase.number > 0) return this.open(phase, body);
-    checkHead(phase, body);
+  protected override sealed(phase: Phase, body: Bytes): Bytes {
     if (!isSealedSize(body.length - B0_SEALED)) throw wrongSize(phase, body);
     const theirs = { share: body.slice(HEAD_SIZE, B0_TAG), data: body.slice(0, HEAD_SIZE) };
     checkReflection(this.#sent, theirs);
@@ -269,22 +297,19 @@ export class Allocator extends Side {
         "give the other side the new code; a wrong code can also be a guess",
       );
     }
-    this.#tag = confirmationTag(this.#sid, isk, this.#sent);
-    this.keys = derive(isk);
-    const plaintext = this.open(phase, body.slice(B0_SEALED));
-    this.confirmed = true;
-    return plaintext;
+    this.tag = confirmationTag(this.#sid, isk, this.#sent);
+    this.derive(isk);
+    return body.slice(B0_SEALED);
   }
 }
 
 /** The side that enters the code. It makes one guess. */
-export class Joiner extends Side {
+export class Joiner extends CodeSide {
   readonly #words: Bytes;
   readonly #channel: Bytes;
   readonly #scalar: Bytes;
   #sid: Bytes = new Uint8Array();
   #isk: Bytes = new Uint8Array();
-  #again: Bytes = new Uint8Array();
   #theirs: Sent = { share: new Uint8Array(), data: new Uint8Array() };
 
   /**
@@ -292,7 +317,7 @@ export class Joiner extends Side {
    * digits.
    */
   constructor(words: string, number: string, random = systemRandom) {
-    super("b", 1, 0);
+    super("b");
     this.#words = new TextEncoder().encode(words);
     this.#channel = channel(number);
     this.#scalar = random(SCALAR_SIZE);
@@ -311,11 +336,6 @@ export class Joiner extends Side {
     return this.attempt(() => this.#join(a0, items));
   }
 
-  /** The key of a second meeting (again.ts); to be used after `isConfirmed`. */
-  get again(): Bytes {
-    return this.#again;
-  }
-
   #join(a0: Bytes, items: readonly Item[]): Message {
     const phase: Phase = { side: "a", number: 0 };
     checkHead(phase, a0);
@@ -323,49 +343,18 @@ export class Joiner extends Side {
     this.#sid = a0.slice(HEAD_SIZE, HEAD_SIZE + SID_SIZE);
     this.#theirs = { share: a0.slice(HEAD_SIZE + SID_SIZE), data: a0.slice(0, HEAD_SIZE) };
     const point = generator(this.#words, this.#channel, this.#sid);
-    const ours = { share: scalarMult(this.#scalar, point), data: Uint8Array.of(VERSION, 0) };
+    const ours = { share: scalarMult(this.#scalar, point), data: HEAD };
     checkReflection(ours, this.#theirs);
     const k = scalarMult(this.#scalar, this.#theirs.share);
     this.#scalar.fill(0);
     this.#isk = sessionKey(this.#sid, k, this.#theirs, ours);
-    const { again, ...keys } = derive(this.#isk);
-    this.#again = again;
-    this.keys = keys;
+    this.derive(this.#isk);
     const tag = confirmationTag(this.#sid, this.#isk, ours);
     const [own, sealed] = this.sealNext(items);
     return [phaseName(own), concat(ours.data, ours.share, tag, sealed)];
   }
 
-  /**
-   * Process a message of the other side; a0 is for `join`. Returns the items that are due now, in
-   * their order. The first are those of a1: an answer and what follows it, or a bye. None are
-   * returned if an earlier message is missing, or for a repetition.
-   *
-   * Throws AuthenticationFailed if the other side does not have the words or refuses those of this
-   * side, or a message was changed, RemoteProtocolError if a message breaks a rule or arrives before
-   * `join` was called, IncompatibleVersion for another version.
-   */
-  received(phase: string, body: Bytes): Item[] {
-    return this.attempt(() => this.receive(phase, body));
-  }
-
-  /**
-   * Return the next message, which contains `items`. It may be sent before the other side is
-   * confirmed, as the offer is: without the words, it can't be opened. Throws LocalProtocolError if
-   * `join` was not called, or past a limit.
-   */
-  seal(items: readonly Item[]): Message {
-    this.checkAlive();
-    const [phase, body] = this.sealNext(items);
-    return [phaseName(phase), body];
-  }
-
-  protected override opened(phase: Phase, body: Bytes): Bytes {
-    if (this.keys === null) {
-      throw new RemoteProtocolError(`the message ${phaseName(phase)} arrived before its time`);
-    }
-    if (phase.number > 1) return this.open(phase, body);
-    checkHead(phase, body);
+  protected override sealed(phase: Phase, body: Bytes): Bytes {
     if (body.length === HEAD_SIZE) {
       throw new WrongWords(
         "the words of the code are wrong, which uses it up",
@@ -379,9 +368,7 @@ export class Joiner extends Side {
         "ask it for a new code; the server between the two sides may be hostile",
       );
     }
-    const plaintext = this.open(phase, body.slice(A1_SEALED));
-    this.confirmed = true;
-    return plaintext;
+    return body.slice(A1_SEALED);
   }
 }
 

@@ -104,15 +104,21 @@ export class MailboxClient {
   /**
    * `server`: its name, for messages to the user. `side`: random hexadecimal digits, which identify
    * this side on all of its connections. `number`: to join; empty to allocate one. `id`: the name of
-   * the mailbox of a second meeting, which has no number.
+   * the mailbox of a second meeting, which has no number. `letter`: that of this side in phases.
    */
-  constructor(server: string, side: string, number = "", id = "") {
+  constructor(
+    server: string,
+    side: string,
+    number = "",
+    id = "",
+    letter: "a" | "b" = number === "" ? "a" : "b",
+  ) {
     if (number !== "" && !isNumber(number as unknown)) {
       throw new LocalProtocolError(`'${printable(number.slice(0, 20))}' is no number of a code`);
     }
     this.#server = printable(server);
     this.#side = side;
-    this.#letter = number === "" && id === "" ? "a" : "b";
+    this.#letter = letter;
     this.#id = id;
     this.number = number;
   }

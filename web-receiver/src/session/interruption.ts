@@ -66,3 +66,49 @@ export class Needless {
     return now - (this.#times.at(-VAIN) ?? -WITHIN) < WITHIN;
   }
 }
+
+/** Seconds for which a side tries to connect again. */
+export const LIMIT = 600;
+/** The same while its peer may not have the answer of this side, and would not connect then. */
+export const ANSWERING = 60;
+/** Seconds for which an allocator waits after the path has answered (PROTOCOL.md, K-14). */
+const STAYS = 60;
+
+/** Seconds between the beginnings of two attempts, in the first `EAGER` seconds. */
+export const OFTEN = 2;
+/** Seconds between the beginnings of two attempts after that. */
+export const SELDOM = 5;
+export const EAGER = 120;
+
+/** The time of a series of attempts to connect again. */
+export class Renewal {
+  /** Whether the path has answered, and this side still waits. */
+  stays = false;
+  #since: number;
+
+  constructor(now: number) {
+    this.#since = now;
+  }
+
+  /** Begin it once more. */
+  begin(now: number): void {
+    this.stays = false;
+    this.#since = now;
+  }
+
+  /** Note that the path has answered. */
+  stay(now: number): void {
+    this.stays = true;
+    this.#since = now;
+  }
+
+  /** Return the seconds until the next attempt. */
+  pause(now: number): number {
+    return now - this.#since < EAGER ? OFTEN : SELDOM;
+  }
+
+  /** Whether its time is over; `isUnsure`: whether the peer may not have the answer of this side. */
+  isOver(now: number, isUnsure: boolean): boolean {
+    return now - this.#since >= (this.stays ? STAYS : isUnsure ? ANSWERING : LIMIT);
+  }
+}

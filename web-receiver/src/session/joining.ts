@@ -53,6 +53,8 @@ const LINK = [
 export interface ShortCodeOptions {
   /** Where the mailbox is. */
   readonly server: Server;
+  /** The STUN and TURN servers that a person has named, as they were typed. */
+  readonly servers: string;
   /**
    * Begins ICE as the side that makes the offer, or not; with the servers that are offered, and with
    * a certificate, or a new one.
@@ -89,7 +91,7 @@ export async function join(
   options: JoinOptions,
   signal: AbortSignal,
 ): Promise<Connection> {
-  const { server, note, certificate } = options;
+  const { server, servers, note, certificate } = options;
   const attempt = options.open(true, [], certificate);
   // A page that is closed after the claim costs the code, so all that takes time is done before it.
   const ready = attempt.prepare().catch(() => undefined);
@@ -112,7 +114,7 @@ export async function join(
     signal.addEventListener("abort", leave);
     const [link, fingerprint] = await Promise.race([joined, gone]);
     void mailbox.close("happy");
-    const reunion = { key: joiner.again, server, fingerprint };
+    const reunion = { key: joiner.again, server, servers, fingerprint };
     return lastingAgain(link, reunion, options);
   } catch (error) {
     attempt.close();

@@ -1,6 +1,6 @@
 /**
- * The connection of a dialer or joiner that goes on after its path is lost, over one after the other.
- * As `dcsend/session/lasting.py`, for the side that makes connections.
+ * The connection of a dialer, or of a side of a short code, that goes on after its path is lost, over
+ * one after the other. As `dcsend/session/lasting.py`.
  *
  *     in use ─ 2 s of silence ─► in doubt ─ 5 s of silence, or lost ─► interrupted
  *
@@ -8,7 +8,10 @@
  *                                               ├─► another connection takes over ► in use
  *                                               └─► the time is over ─────────────► the error
  *
- *     another connection: sends Resume ─► reads Resume, takes over
+ *     another connection, dialer or joiner: sends Resume ─► reads Resume, takes over
+ *                         allocator: reads Resume, sends Resume, takes over
+ *
+ * An allocator waits for the joiner in place of dialing, also for a while after the path has answered.
  *
  * A connection in doubt is used as before, and nothing is reported. While it is interrupted, calls
  * wait in place of an error. What the peer has not received is sent again. Neither happens before the
@@ -16,7 +19,7 @@
  * more from the former connection.
  *
  * A page that is loaded again has lost all of that. It connects with the certificate that it has kept,
- * and sends Hello: then a listener with the feature `anew` begins the transfer again.
+ * and sends Hello: then a peer with the feature `anew` begins the transfer again.
  */
 import {
   ConnectionFailed,
@@ -28,22 +31,13 @@ import type { Connection, Label, Link, Route } from "../peers/contract.ts";
 import type { Message } from "../peers/receive_queue.ts";
 import { ANEW, helloFeatures, RECONNECT } from "../protocol/messages.ts";
 import { AWAY, encodeReceipt, isReceipt, type Receipt, readReceipt } from "../protocol/receipts.ts";
-import type { Server } from "../rendezvous/servers.ts";
 import type { Emit } from "./events.ts";
-import { Needless, Silence } from "./interruption.ts";
+import { Needless, Renewal, Silence } from "./interruption.ts";
 import { LastingChannel } from "./lasting_channel.ts";
 import { asError } from "./outcome.ts";
 import { before } from "./trickling.ts";
 import { later } from "./waiting.ts";
-
-/** Seconds for which this side tries to connect again. */
-export const LIMIT = 600;
-
-/** Seconds between the beginnings of two attempts, in the first `EAGER` seconds. */
-export const OFTEN = 2;
-/** Seconds between the beginnings of two attempts after that. */
-export const SELDOM = 5;
-export const EAGER = 120;
+import type { Redial, Ticket } from "./ways_back.ts";
 
 /**
  * Attempts without an answer at the same time: a browser sends the checks of one more and more
@@ -63,27 +57,6 @@ const RECEIPT_MESSAGES = 64;
 
 const LABELS = ["control", "data", "text"] as const;
 
-/** Dials once more, with the same certificate; a check is answered within `patience` seconds. */
-export type Redial = (patience: number, signal: AbortSignal) => Promise<Link>;
-
-/** What a page needs to connect again after it was loaded again. */
-export interface Ticket {
-  /** The dial code; empty after a short one. */
-  readonly code: string;
-  readonly certificate: RTCCertificate;
-  /** Where the sides of a short code meet. */
-  readonly reunion?: Reunion;
-}
-
-/** What the side that has entered a short code keeps to meet the other one again. */
-export interface Reunion {
-  /** As `Joiner.again` in rendezvous/handshake.ts. */
-  readonly key: Uint8Array<ArrayBuffer>;
-  readonly server: Server;
-  /** Of the certificate of the other side. */
-  readonly fingerprint: Uint8Array<ArrayBuffer>;
-}
-
 /** The connections with one peer, as one. */
 export class LastingConnection implements Connection {
   readonly channels: Readonly<Record<Label, LastingChannel>>;
@@ -95,6 +68,8 @@ export class LastingConnection implements Connection {
   /** Whether the transfer goes on when the link is lost. */
   lasts = false;
   readonly #redial: Redial;
+  /** Whether this side makes the next connection; otherwise it waits for one. */
+  readonly #dials: boolean;
   #emit: Emit = () => {};
   /** Whether the peer can connect again; null before its Hello. */
   #peerLasts: boolean | null = null;
@@ -110,8 +85,10 @@ export class LastingConnection implements Connection {
   #before = Number.POSITIVE_INFINITY;
   readonly #needless = new Needless();
   #silence = new Silence(0);
-  /** Identifies the present series of attempts to connect again; null for none. */
-  #renewal: object | null = null;
+  /** The present series of attempts to connect again; null for none. */
+  #renewal: Renewal | null = null;
+  /** Whether the peer uses the link: it may give up while this side takes over. */
+  #isAnswered = true;
   /** The attempts without a connection. */
   readonly #dialing = new Set<AbortController>();
   /** The connection that is about to take over. */
@@ -125,11 +102,18 @@ export class LastingConnection implements Connection {
 
   /**
    * Take over the first connection; `redial` makes the others. `ticket` is what this page would use
-   * after a reload; `isAnew`: it has used it.
+   * after a reload; `isAnew`: it has used it; `dials`: whether it is no allocator.
    */
-  constructor(link: Link, redial: Redial, ticket: Ticket | null = null, isAnew = false) {
+  constructor(
+    link: Link,
+    redial: Redial,
+    ticket: Ticket | null = null,
+    isAnew = false,
+    dials = true,
+  ) {
     this.link = link;
     this.#redial = redial;
+    this.#dials = dials;
     this.#ticket = ticket;
     this.#isAnew = isAnew;
     const [control, data, text] = LABELS.map(
@@ -211,9 +195,10 @@ export class LastingConnection implements Connection {
 
   /** Handle the end of a link: throw `error`, unless another connection can take over. */
   ended(link: Link, thrown: unknown): void {
-    const error = asError(thrown);
+    let error = asError(thrown);
     if (link !== this.link) return;
     this.check();
+    if (!this.#isAnswered) error = new ConnectionLost(error.message, error.hint);
     if (!this.#frozen && !(this.lasts && error instanceof ConnectionLost)) {
       // The other channels of the link may have messages still.
       this.lasts = false;
@@ -242,6 +227,7 @@ export class LastingConnection implements Connection {
 
   /** Take a message that is for the connection; return false if it is one of the transfer. */
   takes(label: Label, message: Message): boolean {
+    this.#isAnswered = true;
     if (label !== "control") return false;
     if (this.#peerLasts === null) {
       const features = helloFeatures(message);
@@ -285,9 +271,11 @@ export class LastingConnection implements Connection {
     if (link !== this.link || !this.lasts || this.#end !== null) return;
     const sign = this.#silence.look(seconds(), received);
     if (sign === "arriving") {
-      if (!this.isUsable) return;
-      if (this.#renewal !== null && !this.#isLost) this.#needless.add(seconds());
-      this.#regain();
+      if (!this.isUsable || this.#renewal === null || this.#renewal.stays) return;
+      if (!this.#isLost) this.#needless.add(seconds());
+      if (this.#dials) this.#regain();
+      else this.#renewal.stay(seconds());
+      this.#isLost = false;
     } else if (sign === "probe") this.#sendReceipt();
     else if (sign === "silent" && this.#mayPrepare) this.#begin();
     else if (sign === "lost") this.#lose();
@@ -304,8 +292,9 @@ export class LastingConnection implements Connection {
 
   /** Begin to connect again. */
   #begin(): void {
+    if (this.#renewal?.stays) this.#renewal.begin(seconds());
     if (this.#renewal !== null) return;
-    this.#renewal = {};
+    this.#renewal = new Renewal(seconds());
     void this.#renew(this.#renewal);
   }
 
@@ -329,35 +318,36 @@ export class LastingConnection implements Connection {
   }
 
   /** Make other connections, one of which takes over. */
-  async #renew(renewal: object): Promise<void> {
-    const begin = seconds();
+  async #renew(renewal: Renewal): Promise<void> {
     let refusals = 0;
     while (this.#renewal === renewal) {
-      const pause = seconds() - begin < EAGER ? OFTEN : SELDOM;
+      const pause = renewal.pause(seconds());
       void this.#attempt(renewal, AT_ONCE * pause).then((isRefused) => {
         // A browser does not always show the difference.
         refusals = isRefused && this.#isLost ? refusals + 1 : 0;
         if (refusals > 2) this.#giveUp(renewal);
       });
       await later(pause);
-      if (seconds() - begin >= LIMIT) this.#giveUp(renewal);
+      const isUnsure = !this.#dials && this.#arrived === this.#before;
+      if (renewal.isOver(seconds(), isUnsure)) this.#giveUp(renewal);
     }
   }
 
-  #giveUp(renewal: object): void {
+  #giveUp(renewal: Renewal): void {
     if (this.#renewal !== renewal) return;
-    this.end(this.#dead ?? new ConnectionFailed("the connection was lost"));
+    if (renewal.stays) this.#regain();
+    else this.end(this.#dead ?? new ConnectionFailed("the connection was lost"));
   }
 
   /** Dial once; return whether the listener seems to refuse this side. */
-  async #attempt(renewal: object, patience: number): Promise<boolean> {
+  async #attempt(renewal: Renewal, patience: number): Promise<boolean> {
     const dialing = new AbortController();
     this.#dialing.add(dialing);
     let link: Link | null = null;
     let isRefused = false;
     try {
       link = await this.#redial(patience, dialing.signal);
-      if (!dialing.signal.aborted) await this.#look();
+      if (this.#dials && !dialing.signal.aborted) await this.#look();
       // The path has not answered by now, nor has another attempt connected.
       if (!dialing.signal.aborted && this.#renewal === renewal) {
         this.#dialing.delete(dialing);
@@ -383,15 +373,20 @@ export class LastingConnection implements Connection {
   /** Exchange Resume over a new connection; return that of the peer. */
   async #exchange(link: Link): Promise<Receipt> {
     const { control } = link.channels;
-    this.#frozen = true;
-    control.send(encodeReceipt("resume", this.#receipt()));
+    const resume = () => {
+      this.#frozen = true;
+      control.send(encodeReceipt("resume", this.#receipt()));
+    };
+    if (this.#dials) resume();
     const late = new ConnectionFailed("the other side does not go on");
     const message = await before(TAKE_OVER, control.receive(), late);
     if (helloFeatures(message).length > 0) {
       // Accept was lost: the other side has given its code back, and begins anew.
       throw new RemoteProtocolError("the connection was lost before your answer had arrived");
     }
-    return readReceipt("resume", message);
+    const receipt = readReceipt("resume", message);
+    if (!this.#dials) resume();
+    return receipt;
   }
 
   #takeOver(link: Link, receipt: Receipt): void {
@@ -401,6 +396,7 @@ export class LastingConnection implements Connection {
     this.link = link;
     this.#dead = null;
     this.#frozen = false;
+    this.#isAnswered = this.#dials;
     for (const label of LABELS) {
       const channel = this.channels[label];
       channel.rewind();
@@ -409,8 +405,8 @@ export class LastingConnection implements Connection {
         () => this.notify(),
       );
     }
-    // The listener has replaced it, so that the end of it has no effect there.
-    former.close();
+    // The listener has replaced it, so that the end of it has no effect there. A joiner does so soon.
+    void later(this.#dials ? 0 : TAKE_OVER).then(() => former.close());
     this.#regain();
     void this.#watch();
     this.notify();

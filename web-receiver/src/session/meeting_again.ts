@@ -1,26 +1,32 @@
 /**
  * The two sides of a short code meet again after their connection was lost, or after this page was
- * loaded again. As the joiner of `dcsend/session/meeting_again.py`.
+ * loaded again. As `dcsend/session/meeting_again.py`, except that a page serves no mailbox.
  *
- *     the newest a0 ─► b0 ─► a1 ─► connects with the same certificate ─► `lasting`
- *       ▲                └ another a0 before a1, or no path ─┐
- *       └────────────────────────────────────────────────────┘
+ *     joiner:    the newest a0 ─► b0 ─► a1 ─► connects with the same certificate ─► `lasting`
+ *                  ▲                └ another a0 before a1, or no path ─┐
+ *                  └────────────────────────────────────────────────────┘
+ *     allocator: a0 ─► b0 ─► a1 ─┬─► connects with the same certificate ─► `lasting`
+ *                 ▲              └─► another a0, whose b0 ends this attempt ─┐
+ *                 └──────────────────────────────────────────────────────────┘
  */
 import { ConnectionFailed, DcsendError, RemoteProtocolError } from "../errors.ts";
 import type { Link } from "../peers/contract.ts";
-import { AgainJoiner, AgainKeys, tagOf } from "../rendezvous/again.ts";
+import { AgainAllocator, AgainJoiner, AgainKeys, tagOf } from "../rendezvous/again.ts";
 import type { Bytes } from "../rendezvous/bytes.ts";
-import { joinAgain, type ServerMailbox } from "../rendezvous/client.ts";
-import type { Message } from "../rendezvous/handshake.ts";
+import { meetAgain, type ServerMailbox } from "../rendezvous/client.ts";
+import type { Message, Side } from "../rendezvous/handshake.ts";
+import type { Item } from "../rendezvous/items.ts";
 import { digits, tagged } from "../rendezvous/wire.ts";
+import { formatSdp } from "../signaling/sdp.ts";
 import type { JoinOptions } from "./joining.ts";
-import { LastingConnection, type Redial, type Reunion } from "./lasting.ts";
-import { type Attempt, aborted, answered, before, connect, described } from "./trickling.ts";
+import { LastingConnection } from "./lasting.ts";
+import { type Attempt, aborted, answered, before, connect, described, MID } from "./trickling.ts";
 import { Bell, later, race } from "./waiting.ts";
+import type { Redial, Reunion } from "./ways_back.ts";
 
 /** Seconds in one mailbox, after which another one is opened. */
 const LONGEST = 20;
-/** Seconds of one attempt. */
+/** Seconds of one attempt; of an allocator, from its answer on. */
 export const ATTEMPT = 10;
 /** Seconds from an a0 to its answer: the mailbox first has all earlier ones. */
 const SETTLED = 0.1;
@@ -43,7 +49,14 @@ export async function begunAgain(
   signal: AbortSignal,
 ): Promise<LastingConnection> {
   const redial = meetingAgain(reunion, options);
-  return lasting(await redial(LONGEST, signal), redial, reunion, options, true);
+  const link = await redial(LONGEST, signal);
+  // The joiner has not lost its state, and goes on as if this page had not, either.
+  if (reunion.shows) await before(ATTEMPT, link.channels.control.receive(), silent());
+  return lasting(link, redial, reunion, options, true);
+}
+
+function silent(): ConnectionFailed {
+  return new ConnectionFailed("the other side does not connect again", HINT);
 }
 
 function lasting(
@@ -54,30 +67,32 @@ function lasting(
   isAnew = false,
 ): LastingConnection {
   const ticket = certificate === undefined ? null : { code: "", certificate, reunion };
-  return new LastingConnection(link, redial, ticket, isAnew);
+  return new LastingConnection(link, redial, ticket, isAnew, !reunion.shows);
 }
 
 /** Return how this page connects again; a call ends after `LONGEST`, and at once beside another. */
-function meetingAgain({ key, server, fingerprint }: Reunion, options: Options): Redial {
+function meetingAgain(reunion: Reunion, options: Options): Redial {
+  const { key, server, fingerprint, shows = false } = reunion;
   const again = new AgainKeys(key);
   let isMeeting = false;
-  const meet = async (signal: AbortSignal) => {
-    const mailbox = await joinAgain(server, again, { ...options.mailbox, signal });
-    const open = () => options.open(true, mailbox.iceServers, options.certificate);
+  const begin = async (signal: AbortSignal) => {
+    const letter = shows ? "a" : "b";
+    const mailbox = await meetAgain(server, again, letter, { ...options.mailbox, signal });
+    const open = () => options.open(!shows, mailbox.iceServers, options.certificate);
     const meeting = new Meeting(mailbox, again, open, digits(fingerprint));
-    const late = new ConnectionFailed("the other side does not connect again", HINT);
+    const meet = shows ? meeting.answer() : meeting.join();
     try {
-      return await before(LONGEST, race(meeting.run(), meeting.read(), aborted(signal)), late);
+      return await before(LONGEST, race(meet, meeting.read(), aborted(signal)), silent());
     } finally {
       meeting.close();
       void mailbox.close("happy");
     }
   };
   return async (_, signal) => {
-    // Two would answer the same offer.
+    // Two joiners would answer the same a0.
     if (isMeeting) throw new ConnectionFailed("there is an attempt already");
     isMeeting = true;
-    return meet(signal).finally(() => {
+    return begin(signal).finally(() => {
       isMeeting = false;
     });
   };
@@ -86,13 +101,13 @@ function meetingAgain({ key, server, fingerprint }: Reunion, options: Options): 
 /** The messages of one attempt. */
 class Exchange {
   readonly tag: string;
-  readonly party: AgainJoiner;
+  readonly party: Side;
   readonly #mailbox: ServerMailbox;
   readonly #messages: Message[] = [];
   readonly #bell = new Bell();
   #isPast = false;
 
-  constructor(mailbox: ServerMailbox, party: AgainJoiner, a0: Bytes) {
+  constructor(mailbox: ServerMailbox, party: Side, a0: Bytes) {
     this.#mailbox = mailbox;
     this.party = party;
     this.tag = tagOf(a0);
@@ -135,7 +150,8 @@ class Meeting {
   /** The a0 that came last and has no answer. */
   #newest: Bytes | null = null;
   readonly #bell = new Bell();
-  #exchange: Exchange | null = null;
+  /** By their tags. */
+  readonly #exchanges = new Map<string, Exchange>();
   #attempt: Attempt | null = null;
   #isOver = false;
 
@@ -152,18 +168,17 @@ class Meeting {
     for (;;) {
       const [name, body] = await this.#mailbox.next();
       const [phase, tag] = tagged(name) ?? [];
+      if (phase === undefined || tag === undefined) continue;
       if (phase === "a0" && tag === tagOf(body)) {
         this.#newest = body;
-        this.#exchange?.pass();
+        for (const one of this.#exchanges.values()) one.pass();
         this.#bell.ring();
-      } else if (phase !== undefined && tag === this.#exchange?.tag) {
-        this.#exchange?.put([phase, body]);
-      }
+      } else this.#exchanges.get(tag)?.put([phase, body]);
     }
   }
 
-  /** Attempt to connect until there is a connection. */
-  async run(): Promise<Link> {
+  /** Attempt to connect, as the joiner, until there is a connection. */
+  async join(): Promise<Link> {
     for (;;) {
       while (this.#newest === null) await this.#bell.wait();
       const pause = later(PAUSE);
@@ -173,14 +188,39 @@ class Meeting {
       // An earlier meeting, also of this page before it was loaded again, may have answered it.
       if (this.#mailbox.has(`b0.${tagOf(a0)}`)) continue;
       try {
-        const late = new ConnectionFailed("the attempt takes too long");
-        return await before(ATTEMPT, this.#connect(a0), late);
+        return await before(ATTEMPT, this.#connect(a0), slow());
       } catch (error) {
-        // Whatever the mailbox contains, the next attempt may succeed.
-        if (!(error instanceof DcsendError)) throw error;
-        this.#attempt?.close();
+        this.#failed(error);
       }
       await pause;
+    }
+  }
+
+  /** Wait for the joiner, as the allocator, again and again until there is a connection. */
+  answer(): Promise<Link> {
+    return new Promise((resolve, reject) => {
+      this.#answer(resolve).catch(reject);
+    });
+  }
+
+  async #answer(connected: (link: Link) => void): Promise<void> {
+    while (!this.#isOver) {
+      const party = new AgainAllocator(this.#again);
+      const exchange = this.#exchange(party, party.first[1]);
+      exchange.add(...party.first);
+      try {
+        const [offer, ...early] = await answered(exchange, party);
+        const theirs = this.#checked(offer);
+        const attempt = this.#begin();
+        const sdp = formatSdp({ ...theirs, candidates: [] }, MID, false);
+        // The joiner takes the next a0 for the end of an attempt without an answer.
+        exchange.add(...party.seal([described("answer", await attempt.describe(sdp))]));
+        const link = connect(attempt, theirs, exchange, party, early, () => {});
+        before(ATTEMPT, link, slow()).then(connected, () => attempt.close());
+      } catch (error) {
+        this.#failed(error);
+      }
+      await later(PAUSE / 4);
     }
   }
 
@@ -190,21 +230,48 @@ class Meeting {
     this.#attempt?.close();
   }
 
-  async #connect(a0: Bytes): Promise<Link> {
+  /** Begin ICE; the attempt before ends. */
+  #begin(): Attempt {
     if (this.#isOver) throw new ConnectionFailed("the meeting is over");
-    const attempt = this.#open();
-    this.#attempt = attempt;
-    const offer = described("offer", await attempt.describe());
-    const party = new AgainJoiner(this.#again);
+    this.#attempt?.close();
+    this.#attempt = this.#open();
+    return this.#attempt;
+  }
+
+  /** Whatever the mailbox contains, the next attempt may succeed. */
+  #failed(error: unknown): void {
+    if (!(error instanceof DcsendError)) throw error;
+    this.#attempt?.close();
+  }
+
+  #exchange(party: Side, a0: Bytes): Exchange {
     const exchange = new Exchange(this.#mailbox, party, a0);
-    this.#exchange = exchange;
-    exchange.add(...party.join(a0, [offer]));
-    const [answer, ...early] = await answered(exchange, party);
-    if (answer?.kind !== "description") throw new RemoteProtocolError("there is no answer");
-    const { description } = answer;
-    if (digits(description.fingerprint) !== this.#fingerprint) {
+    this.#exchanges.set(exchange.tag, exchange);
+    return exchange;
+  }
+
+  /** Return the description of the other side. */
+  #checked(item: Item | undefined) {
+    if (
+      item?.kind !== "description" ||
+      digits(item.description.fingerprint) !== this.#fingerprint
+    ) {
       throw new RemoteProtocolError("the other side has sent another certificate");
     }
-    return connect(attempt, description, exchange, party, early, () => {});
+    return item.description;
   }
+
+  async #connect(a0: Bytes): Promise<Link> {
+    const attempt = this.#begin();
+    const offer = described("offer", await attempt.describe());
+    const party = new AgainJoiner(this.#again);
+    const exchange = this.#exchange(party, a0);
+    exchange.add(...party.join(a0, [offer]));
+    const [answer, ...early] = await answered(exchange, party);
+    return connect(attempt, this.#checked(answer), exchange, party, early, () => {});
+  }
+}
+
+function slow(): ConnectionFailed {
+  return new ConnectionFailed("the attempt takes too long");
 }

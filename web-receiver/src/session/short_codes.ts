@@ -25,6 +25,7 @@ import { formatSdp } from "../signaling/sdp.ts";
 import { DEFAULT_WORDS, ShortCode } from "../signaling/shortcode.ts";
 import { newWords } from "../signaling/words.ts";
 import type { ShortCodeOptions } from "./joining.ts";
+import { lastingAgain } from "./meeting_again.ts";
 import { type Attempt, aborted, before, connect, described, MID, sayBye } from "./trickling.ts";
 
 /** Wrong codes in a row until a person is asked whether there is to be another one. */
@@ -42,6 +43,8 @@ const NEW_CODE = "give the other side the new code";
 
 /** Options of `showCodes`. */
 export interface ShowOptions extends ShortCodeOptions {
+  /** As in `JoinOptions`. */
+  readonly certificate: RTCCertificate | undefined;
   /** Shows a code; null while a new one is made. */
   readonly show: (code: string | null) => void;
   /** Called when a joiner that has the words connects. */
@@ -204,7 +207,7 @@ class ShortCodes {
     allocator: Allocator,
     [theirs, ...early]: readonly Item[],
   ): Promise<DcsendError> {
-    const { open, note } = this.#options;
+    const { open, note, server, servers, certificate } = this.#options;
     const { signal } = this.#stop;
     let attempt: Attempt | undefined;
     let connection: Connection;
@@ -218,10 +221,14 @@ class ShortCodes {
       if (theirs?.kind !== "description") {
         throw new RemoteProtocolError("the other side has sent no offer");
       }
-      attempt = open(false, mailbox.iceServers);
+      attempt = open(false, mailbox.iceServers, certificate);
       const offer = formatSdp({ ...theirs.description, candidates: [] }, MID, false);
       mailbox.add(...allocator.seal([described("answer", await attempt.describe(offer))]));
-      connection = await connect(attempt, theirs.description, mailbox, allocator, early, note);
+      const { description } = theirs;
+      const link = await connect(attempt, description, mailbox, allocator, early, note);
+      const { fingerprint } = description;
+      const reunion = { key: allocator.again, server, servers, fingerprint, shows: true };
+      connection = lastingAgain(link, reunion, this.#options);
       mood = "happy";
     } catch (error) {
       attempt?.close();

@@ -14,12 +14,13 @@ import type { ConnectedPeer } from "./control.ts";
 import { Conversation, type TransferHalf } from "./conversation.ts";
 import type { Finished } from "./events.ts";
 import { Incoming } from "./incoming.ts";
-import { LastingConnection, type Ticket } from "./lasting.ts";
+import { LastingConnection } from "./lasting.ts";
 import { firstMessage, meet } from "./meeting.ts";
 import type { RunOptions } from "./options.ts";
 import { asError, failure, Tally } from "./outcome.ts";
 import { Outgoing } from "./outgoing.ts";
 import { race } from "./waiting.ts";
+import type { Ticket } from "./ways_back.ts";
 
 /** A run in progress; all its results are events, the last of which is `done`. */
 export class Run {

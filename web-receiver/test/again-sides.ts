@@ -1,39 +1,10 @@
-/** The side that has shown a short code, in a second meeting; a page never is. */
-import { type AgainKeys, tagOf } from "../src/rendezvous/again.ts";
-import type { Bytes } from "../src/rendezvous/bytes.ts";
-import { HEAD_SIZE, type Message, Side, systemRandom } from "../src/rendezvous/handshake.ts";
+/** The other side of a short code, in a second meeting. */
+import { AgainAllocator, AgainJoiner, type AgainKeys, tagOf } from "../src/rendezvous/again.ts";
+import type { Message } from "../src/rendezvous/handshake.ts";
 import type { Item } from "../src/rendezvous/items.ts";
-import { type Phase, phaseName } from "../src/rendezvous/sealing.ts";
 import { tagged } from "../src/rendezvous/wire.ts";
 import type { MemoryServer } from "./memory-server.ts";
 import { hex, unhex } from "./shortcodes.ts";
-
-export class AgainAllocator extends Side {
-  readonly first: Message;
-  readonly #again: AgainKeys;
-
-  constructor(again: AgainKeys) {
-    super("a", 0, 1);
-    this.#again = again;
-    this.first = ["a0", Uint8Array.from([1, 0, ...systemRandom(16)])];
-  }
-
-  received(phase: string, body: Bytes): Item[] {
-    return this.receive(phase, body);
-  }
-
-  seal(items: readonly Item[]): Message {
-    const [phase, body] = this.sealNext(items);
-    const head = phase.number === 1 ? [1, 0] : [];
-    return [phaseName(phase), Uint8Array.from([...head, ...body])];
-  }
-
-  protected override opened(phase: Phase, body: Bytes): Bytes {
-    if (phase.number > 0) return this.open(phase, body);
-    this.keys = this.#again.keys(this.first[1], body);
-    return this.open(phase, body.slice(HEAD_SIZE + 16));
-  }
-}
 
 /** An attempt of the allocator, in a mailbox on a server. */
 export class AllocatorAttempt {
@@ -77,6 +48,49 @@ export class AllocatorAttempt {
 
   #add([phase, body]: Message): void {
     const message = { side: "a", phase: `${phase}.${this.tag}`, body: hex(body) };
+    this.#server.add(message, this.#again.mailbox);
+  }
+}
+
+/** An attempt of the joiner, in a mailbox on a server, by the newest a0. */
+export class JoinerAttempt {
+  readonly tag: string;
+  readonly #a0: ReturnType<typeof unhex>;
+  readonly #party: AgainJoiner;
+  readonly #server: MemoryServer;
+  readonly #again: AgainKeys;
+
+  /** Read the mailbox. */
+  constructor(server: MemoryServer, again: AgainKeys) {
+    this.#party = new AgainJoiner(again);
+    this.#server = server;
+    this.#again = again;
+    const waiting = server.messages(again.mailbox).filter(({ phase }) => phase.startsWith("a0."));
+    this.#a0 = unhex(waiting.at(-1)?.body ?? "");
+    this.tag = tagOf(this.#a0);
+  }
+
+  /** Answer a0. */
+  offer(offer: Item): void {
+    this.#add(this.#party.join(this.#a0, [offer]));
+  }
+
+  /** Send what follows the offer. */
+  send(item: Item): void {
+    this.#add(this.#party.seal([item]));
+  }
+
+  /** The kinds of the items that the page has sent with its answer. */
+  get received(): string[] {
+    const answers = this.#server.messages(this.#again.mailbox);
+    return answers
+      .filter(({ phase }) => phase === `a1.${this.tag}`)
+      .flatMap(({ body }) => this.#party.received("a1", unhex(body)))
+      .map(({ kind }) => kind);
+  }
+
+  #add([phase, body]: Message): void {
+    const message = { side: "b", phase: `${phase}.${this.tag}`, body: hex(body) };
     this.#server.add(message, this.#again.mailbox);
   }
 }
