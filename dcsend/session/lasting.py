@@ -30,7 +30,7 @@ from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, 
 from dcsend.session.events import Disconnected, Emit, Reconnected
 from dcsend.session.interruption import SILENT, Interruption, LinkState
 from dcsend.session.lasting_channel import LastingChannel
-from dcsend.session.links import BegunAnew, PeerLink, Way, first_message, hello_of
+from dcsend.session.links import BegunAnew, PeerLink, Unproven, Way, first_message, hello_of
 from dcsend.session.outcome import BOTH_READY
 
 __all__ = ["ANSWERING", "RELOAD_SECONDS", "TAKE_OVER", "LastingConnection"]
@@ -107,6 +107,7 @@ class LastingConnection:
         "When the last datagram arrived, while it is interrupted."
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewal: asyncio.Task[None] | None = None
+        self._unproven = Unproven()
         self._since_receipt = [0, 0]
         "Messages and bytes that have arrived since the last receipt."
 
@@ -205,6 +206,7 @@ class LastingConnection:
             self.lasts = False
             if self._renewal is not None:
                 self._renewal.cancel()
+            self._unproven.end()
             raise error
         if self._dead is None:
             self._dead = error
@@ -338,28 +340,35 @@ class LastingConnection:
                 if self._lost_at is not None:  # a connection in doubt may still answer
                     self._give_up()
                 return
-            try:
-                async with asyncio.timeout(TAKE_OVER):
-                    receipt = await self._exchange(link)
-                self._take_over(link, receipt)
-            except BegunAnew as begun:
-                if self._end is None:
-                    self._way.replaced(link)
-                    self._renewal = None if self._way.dials else self._renewal
-                    self._enter(LinkState.IN_USE, replaced=True)
-                    self._end = begun
-                    self.notify()
-                    await self.link.discard()
-            except (TimeoutError, ConnectionFailed) as error:
-                logger.debug("another connection does not take over: %s", error)
-            except RemoteProtocolError as error:
-                self.end(error)
-            finally:
-                if self.present is not link:
-                    self._unfreeze()
-                    await self._way.drop(link)
-            if self.link is link and self._way.dials:
+            if not self._way.dials:
+                self._unproven.add(self._spawn(self._use(link)))
+                continue
+            await self._use(link)
+            if self.link is link:
                 return
+
+    async def _use(self, link: PeerLink) -> None:
+        """Let another connection take over, or drop it."""
+        try:
+            async with asyncio.timeout(TAKE_OVER):
+                receipt = await self._exchange(link)
+            self._take_over(link, receipt)
+        except BegunAnew as begun:
+            if self._end is None:
+                self._way.replaced(link)
+                self._renewal = None if self._way.dials else self._renewal
+                self._enter(LinkState.IN_USE, replaced=True)
+                self._end = begun
+                self.notify()
+                await self.link.discard()
+        except (TimeoutError, ConnectionFailed) as error:
+            logger.debug("another connection does not take over: %s", error)
+        except RemoteProtocolError as error:
+            self.end(error)
+        finally:
+            if self.present is not link:
+                self._unfreeze()
+                await self._way.drop(link)
 
     async def _exchange(self, link: PeerLink) -> Receipt:
         """Exchange Resume over a new connection; return that of the peer.
@@ -383,6 +392,7 @@ class LastingConnection:
 
     def _take_over(self, link: PeerLink, receipt: Receipt) -> None:
         self._confirm(receipt)
+        self._unproven.proven()
         logger.debug("another connection takes over; received there: %s", receipt)
         former, self.link = self.link, link
         self._dead, self._frozen, self._answered = None, False, self._way.dials

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Protocol
 
 from dcsend.errors import ConnectionFailed, DcsendError
@@ -10,7 +11,7 @@ from dcsend.peers.contract import Connection
 from dcsend.protocol.messages import Hello, decode
 from dcsend.protocol.receipts import AWAY
 
-__all__ = ["BegunAnew", "PeerLink", "Way", "first_message", "hello_of"]
+__all__ = ["BegunAnew", "PeerLink", "Unproven", "Way", "first_message", "hello_of"]
 
 
 class PeerLink(Connection, Protocol):
@@ -89,6 +90,33 @@ class Way(Protocol):
     async def close(self) -> None:
         """Accept no other connection."""
         ...
+
+
+class Unproven:
+    """The connections on which a listener waits for the first message, in the order of their begin.
+
+    It waits on all of them at once. A dialer may have given one up, and the message about its end
+    may be lost: that one must not delay the next one.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, task: asyncio.Task[None]) -> None:
+        """Take the task that waits on the newest one."""
+        self._tasks = [one for one in self._tasks if not one.done()]
+        self._tasks.append(task)
+
+    def proven(self) -> None:
+        """End the tasks of older ones than that of this task, which the dialer has given up."""
+        while self._tasks and self._tasks[0] is not asyncio.current_task():
+            self._tasks.pop(0).cancel()
+        del self._tasks[:1]
+
+    def end(self) -> None:
+        """End the tasks that are left."""
+        for task in self._tasks:
+            task.cancel()
 
 
 def hello_of(message: bytes | str) -> Hello | None:

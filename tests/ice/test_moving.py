@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
-from aioice.stun import Message, parse_message
+from aioice.stun import Message, message_fingerprint, parse_message
 
 from dcsend.ice import consent, moving
 from dcsend.ice.agent import FilteredStunProtocol
@@ -177,6 +177,39 @@ async def test_priority_of_checks_rises_while_a_busy_path_is_silent(both: Both) 
         )
         highest.append(first.attributes["PRIORITY"])
     assert highest == sorted(set(highest))
+
+
+async def test_recorded_check_of_a_raised_priority_does_not_move_the_path(both: Both) -> None:
+    """A device on the path answers the checks of this side by passing them on."""
+    await connected(both)
+    moves, stays, _ = mover(both, "b")
+    echo = Echo(both, str(moves.ice.local_password))
+    before = stays.pair.remote_addr
+    for _ in range(5):
+        recorded = moves.ice.build_request(moves.pair, nominate=False)
+        recorded.attributes["PRIORITY"] = 2**31 - 1
+        recorded.add_message_integrity(str(moves.ice.remote_password).encode())
+        stays.protocols[0].datagram_received(bytes(recorded), OTHER)
+        await asyncio.sleep(1.5)
+    assert any(data[:2] == b"\0\1" for data in echo.received), "it is checked"
+    assert stays.pair.remote_addr == before
+
+
+async def test_priority_of_a_recorded_check_can_not_be_changed(both: Both) -> None:
+    await connected(both)
+    moves, stays, _ = mover(both, "b")
+    echo = Echo(both, str(moves.ice.local_password))
+    recorded = request(moves)
+    priority = int(recorded.attributes["PRIORITY"]).to_bytes(4)
+    assert bytes(recorded).count(priority) == 1
+    raised = bytes(recorded).replace(priority, (2**31 - 1).to_bytes(4))[:-4]
+    fingerprint = message_fingerprint(raised[:-4]).to_bytes(4)  # a checksum without a key
+    stays.protocols[0].datagram_received(raised + fingerprint, OTHER)
+    await asyncio.sleep(1)
+    assert not any(data[:2] == b"\0\1" for data in echo.received), "it is refused"
+    stays.protocols[0].datagram_received(bytes(recorded), OTHER)
+    await asyncio.sleep(1)
+    assert any(data[:2] == b"\0\1" for data in echo.received), "it is checked"
 
 
 async def test_controlling_side_nominates_the_new_address(both: Both) -> None:
