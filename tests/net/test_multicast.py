@@ -21,6 +21,9 @@ class _Groups:
     def async_add_listener(self, listener: object, question: object) -> None:
         """Ignore a listener."""
 
+    async def async_update_interfaces(self, interfaces: object) -> None:
+        """Ignore new interfaces."""
+
     async def async_close(self) -> None:
         """Wait for `left`."""
         self.leaving.set()
@@ -49,3 +52,13 @@ async def test_task_that_is_cancelled_while_it_leaves_the_groups_is_cancelled(ti
     await asyncio.wait({task})
     assert task.cancelled()
     assert not went_on
+
+
+async def test_groups_are_left_when_the_last_of_their_users_has_ended() -> None:
+    groups = _Groups()
+    groups.left.set()
+    async with joined(lambda: cast(Any, groups)) as first:
+        async with joined() as second:
+            assert first is second
+        assert not groups.leaving.is_set()
+    assert groups.leaving.is_set()
