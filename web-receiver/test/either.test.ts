@@ -106,6 +106,20 @@ test("of two connections, the one with the first message is used and the other c
   expect([dial.isClosed, join.isClosed]).toEqual([true, false]);
 });
 
+test("of two connections whose first messages arrive at once, one is used and the other closed", async () => {
+  const { dial, join, state } = started();
+  await later(2);
+  dial.connected();
+  join.connected();
+  await later(0);
+  for (const way of [dial, join]) way.there.channels.control.send("hello");
+  await later(0);
+  const used = state.connection === dial.here ? dial : join;
+  expect(state.connection).toBe(used.here);
+  expect(used.isClosed).toBe(false);
+  expect((used === dial ? join : dial).isClosed).toBe(true);
+});
+
 test("a connection that the listener closes before its first message does not end the other", async () => {
   const { dial, join, state } = started();
   await later(2);

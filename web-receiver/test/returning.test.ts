@@ -1,5 +1,7 @@
 /** What a page keeps for a reload. */
 import { afterEach, expect, test, vi } from "vitest";
+import type { Entry } from "../src/entry.ts";
+import { MOST_KEPT } from "../src/files/kept.ts";
 import { Returning } from "../src/returning.ts";
 import type { Decision } from "../src/session/options.ts";
 
@@ -32,3 +34,34 @@ test("a duplicated tab does not take the transfer of the page that has it", asyn
   expect(second?.accepted.code).toBe("code");
   second?.forget();
 });
+
+test.each([
+  [MOST_KEPT, 0, false, true],
+  [MOST_KEPT, 1, false, false],
+  [null, 0, false, false],
+  [1, 1, true, false],
+])(
+  "content in memory is kept up to a limit: %s and %s bytes, zipped: %s",
+  (size, more, zipped, isKept) => {
+    const file = (path: string, bytes: number | null): Entry => {
+      return {
+        path,
+        kind: "file",
+        size: bytes,
+        mode: 0o644,
+        mtime: null,
+        target: "",
+        stored: null,
+      };
+    };
+    // A file that the user does not want is not counted.
+    const entries = [file("a", size), file("b", more), file("unwanted", MOST_KEPT)];
+    const chosen: Decision = {
+      destination: { type: "memory", zipped },
+      skip: new Map([[2, "user"]]),
+    };
+    const { destination } = new Returning({ ...accepted, entries, decision: chosen }).accepted
+      .decision;
+    expect("run" in destination).toBe(isKept);
+  },
+);

@@ -43,7 +43,7 @@ export async function either(dial: Connect, join: Connect, signal: AbortSignal) 
     });
     await within(FIRST, arrived);
     if (lost !== null) throw lost;
-    if (winner !== null) close();
+    if (winner !== null) throw new Interrupted("the other attempt has connected");
     winner = stop;
     return connection;
   };
