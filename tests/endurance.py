@@ -363,7 +363,7 @@ def report(run: Run, at_once: int) -> str:
         f"| {one.transfers} | {one.memory:.1f} | {one.descriptors} | {one.threads} |"
         for one in run.samples
     )
-    faults = "".join(f"* {fault}\n" for fault in run.faults)
+    faults = "".join(f"* {fault}\n" for fault in run.faults) + "\n" if run.faults else ""
     day = time.strftime("%Y-%m-%d", time.gmtime())
     return f"""# A receiver that stays, under many transfers
 
@@ -374,8 +374,7 @@ what was sent.
 Last run: {day}, {os.cpu_count()} cores, {run.kinds.total()} senders in {run.seconds / 60:.0f} min,
 {run.files} files compared, exit status {run.status}, {len(run.faults)} faults.
 
-{faults}
-| sender | number |
+{faults}| sender | number |
 |---|--:|
 {kinds}
 
