@@ -158,6 +158,8 @@ if sys.platform == "win32":
             completed: Completed = none,
             changed: Callable[[], None] | None = None,
             returned: Callable[[], None] = lambda: None,
+            *,
+            pause: float = PAUSE,
         ) -> None:
             """Begin to read; the arguments, for keys and rows, have no effect here."""
             super().__init__()
@@ -175,6 +177,8 @@ else:
             completed: Completed = none,
             changed: Callable[[], None] | None = None,
             returned: Callable[[], None] = lambda: None,
+            *,
+            pause: float = PAUSE,
         ) -> None:
             """Begin to read.
 
@@ -182,8 +186,10 @@ else:
                 completed: for the Tab key.
                 changed: called when `pending` has changed, to show it; None for the usual echo.
                 returned: called when the program is in the foreground again after it was stopped.
+                pause: seconds without a key after which a paste has ended.
             """
             super().__init__()
+            self._patience = pause
             self._fd = sys.stdin.fileno()
             self._completed = completed
             self._changed = changed
@@ -291,7 +297,7 @@ else:
                 self._pause.cancel()
             if self._asked is not None:
                 pressed = arrived in ENTER and self._certain(self._typed.text)
-                self._pause = self._loop.call_later(0 if pressed else PAUSE, self._look)
+                self._pause = self._loop.call_later(0 if pressed else self._patience, self._look)
             elif self._released:
                 self._take_lines()
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from dcsend.display.codes import CodeDisplay
-from dcsend.display.editing import Console
+from dcsend.display.editing import PAUSE, Console
 from dcsend.display.keyboard import Keyboard
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
@@ -53,6 +53,7 @@ class CodePrompt:
         keyboard: Keyboard,
         *,
         takes_codes: bool,
+        pause: float = PAUSE,
     ) -> None:
         """Prepare.
 
@@ -63,8 +64,10 @@ class CodePrompt:
             keyboard: paused while the prompt reads.
             takes_codes: whether `enter` is called while this side waits; it then reads the answers,
                 too.
+            pause: of `Console`.
         """
         self._codes = codes
+        self._pause = pause
         self._screen = screen
         self._err = err
         self._keyboard = keyboard
@@ -152,7 +155,9 @@ class CodePrompt:
     def _reading(self, completed: Completed) -> Iterator[Console]:
         self._keyboard.pause()
         try:
-            typing = self._typing = Console(completed, self._show, self._codes.returned)
+            typing = self._typing = Console(
+                completed, self._show, self._codes.returned, pause=self._pause
+            )
             try:
                 self._show()
                 yield typing

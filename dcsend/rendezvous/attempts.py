@@ -24,13 +24,13 @@ from dcsend.rendezvous.server_mailbox import ServerMailbox
 from dcsend.rendezvous.servers import Server
 from dcsend.rendezvous.wire import WireError, dump, tagged
 
-__all__ = ["AgainMailbox", "Attempt", "Attempts", "on_server"]
+__all__ = ["OFTEN", "AgainMailbox", "Attempt", "Attempts", "on_server"]
 
 _OPEN: Final = 8.0
 "Seconds until a server must have opened the mailbox."
 _REACH: Final = 2.0
 "Seconds until TCP must be connected; a lost SYN is repeated after one."
-_OFTEN: Final = 0.7
+OFTEN: Final = 0.7
 "Seconds between two attempts to connect, on average, in the first `_EAGER` seconds."
 _SELDOM: Final = 3.5
 "Seconds between two attempts to connect, on average, after that."
@@ -41,15 +41,15 @@ _KEPT: Final = 2
 "Attempts of which an allocator keeps the messages: the joiner may still read the last one but one."
 
 
-def _pauses() -> Iterator[float]:
-    """Yield pauses of at most 2 s for two minutes, and then of at most 5 s, without an end."""
+def _pauses(often: float = OFTEN) -> Iterator[float]:
+    """Yield pauses of *often* on average for two minutes, then of at most 5 s, without an end."""
     begin = time.monotonic()
     while True:
         is_eager = time.monotonic() < begin + _EAGER
-        yield (_OFTEN if is_eager else _SELDOM) * random.uniform(0.6, 1.4)
+        yield (often if is_eager else _SELDOM) * random.uniform(0.6, 1.4)
 
 
-def _watch() -> Callable[[], Awaitable[None]]:
+def _watch(look: float) -> Callable[[], Awaitable[None]]:
     """Return what returns when this machine has another address than when it last returned."""
     last = route_sources()
 
@@ -57,7 +57,7 @@ def _watch() -> Callable[[], Awaitable[None]]:
         nonlocal last
         before = last
         while before == last:
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(look)
             last = route_sources()
 
     return moved
@@ -103,16 +103,29 @@ class AgainClient(MailboxClient):
 
 
 def on_server(
-    server: Server, again: AgainKeys, side: str
+    server: Server, again: AgainKeys, side: str, *, often: float = OFTEN, look: float = _LOOK
 ) -> tuple[ServerMailbox, Callable[[str], None]]:
     """Return a mailbox on a server, which connects over and over until it is closed.
+
+    Args:
+        server: of the code.
+        again: of the short code.
+        side: `a` for the allocator, `b` for the joiner.
+        often: seconds between two attempts to connect, on average, in the first two minutes.
+        look: seconds between two looks at the addresses of this machine.
 
     Returns:
         The mailbox, and its function that forgets an attempt.
     """
     client = AgainClient(server.name, again, side)
     mailbox = ServerMailbox(
-        server, "", _OPEN, _pauses, protocol=client, reach=_REACH, moved=_watch()
+        server,
+        "",
+        _OPEN,
+        lambda: _pauses(often),
+        protocol=client,
+        reach=_REACH,
+        moved=_watch(look),
     )
     mailbox.keep()
     return mailbox, client.forget

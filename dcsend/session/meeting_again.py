@@ -14,7 +14,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from dcsend.description import Description
@@ -27,7 +27,7 @@ from dcsend.peers.offer_answer import Servers
 from dcsend.peers.trickle import Trickle
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys
-from dcsend.rendezvous.attempts import AgainMailbox, Attempt, Attempts, on_server
+from dcsend.rendezvous.attempts import OFTEN, AgainMailbox, Attempt, Attempts, on_server
 from dcsend.rendezvous.items import Item
 from dcsend.rendezvous.mailbox import Mailbox
 from dcsend.rendezvous.servers import Server, local_server
@@ -40,27 +40,40 @@ from dcsend.settings import Settings
 if TYPE_CHECKING:
     from dcsend.peers.transfer import TransferConnection
 
-__all__ = ["PATIENCE", "AllocatorAgain", "JoinerAgain"]
+__all__ = ["PATIENCE", "AllocatorAgain", "Intervals", "JoinerAgain"]
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-_LONGEST: Final = 15.0
-"Seconds of an attempt after the answer."
 PATIENCE: Final = 4.0
 "Seconds without a pair, after the candidates of both sides are complete."
-_PAUSE: Final = 1.0
-"Seconds between the beginnings of two attempts, at least."
 _STAYS: Final = 60.0
 """Seconds in the mailbox on the server after the path has answered: a browser gives a path up that
 answers later, and connects again. Its stack still responds on the former path by then."""
-_LOST: Final = 1.5
-"Seconds until another mailbox is opened in place of one that a server has ended."
-_TRIED: Final = 2 * _LONGEST
+_TRIED: Final = 30.0
 "Seconds of attempts at one address in this network, after which another one is looked for."
 _LOOK: Final = 2.0
 "Seconds for which the allocator is looked for in this network."
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """Seconds of and between attempts."""
+
+    attempts: float = 1.0
+    "Between the beginnings of two attempts, at least."
+    lost: float = 1.5
+    "Until another mailbox is opened in place of one that a server has ended."
+    server: float = OFTEN
+    "Between two attempts to connect to the server, on average, in the first two minutes."
+    longest: float = 15.0
+    "Of an attempt after the answer."
+    patience: float = PATIENCE
+    "Without a pair, after the candidates of both sides are complete."
+
+
+INTERVALS: Final = Intervals()
 
 
 class _Tasks:
@@ -113,17 +126,18 @@ async def _over_server(
     side: str,
     talk: Callable[[Attempts], Awaitable[T]],
     closing: _Tasks,
+    intervals: Intervals,
 ) -> T:
     """Meet on a server until *talk* returns; open another mailbox if one is lost for good."""
     while True:
-        mailbox, forget = on_server(server, again, side)
+        mailbox, forget = on_server(server, again, side, often=intervals.server)
         try:
             return await _conversing(mailbox, forget, talk)
         except DcsendError as error:
             logger.debug("the mailbox of the second meeting is lost: %s", error)
         finally:
             closing.begin(mailbox.close("happy"))
-        await asyncio.sleep(_LOST)
+        await asyncio.sleep(intervals.lost)
 
 
 def _servers(settings: Settings) -> Servers:
@@ -142,6 +156,7 @@ class AllocatorAgain(Generic[Peer]):
         again: AgainKeys,
         server: Server | None,
         fingerprint: bytes,
+        intervals: Intervals = INTERVALS,
     ) -> None:
         """Prepare.
 
@@ -152,7 +167,9 @@ class AllocatorAgain(Generic[Peer]):
             again: of the short code.
             server: of the code; None without one.
             fingerprint: of the joiner's certificate.
+            intervals: of attempts.
         """
+        self._intervals = intervals
         self._fingerprint = fingerprint
         self._settings = settings
         self._listener = listener
@@ -187,8 +204,8 @@ class AllocatorAgain(Generic[Peer]):
             return
         self._is_waiting = True
         if self._server is not None:
-            work = _over_server(self._server, self._again, "a", self._answer, self._closing)
-            self._while_lost.begin(work)
+            parts = (self._server, self._again, "a", self._answer, self._closing, self._intervals)
+            self._while_lost.begin(_over_server(*parts))
         if self._port:
             self._while_lost.begin(self._announce())
 
@@ -245,7 +262,7 @@ class AllocatorAgain(Generic[Peer]):
                 waiting = asyncio.create_task(answered.wait())
                 await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
                 waiting.cancel()
-                await asyncio.sleep(_PAUSE / 4)
+                await asyncio.sleep(self._intervals.attempts / 4)
         finally:
             if running is not None:
                 running.cancel()
@@ -281,7 +298,13 @@ class AllocatorAgain(Generic[Peer]):
             answered.set()
             async with sending(trickle, attempt, party):
                 await connect(
-                    trickle, offer, attempt, party, early, longest=_LONGEST, patience=PATIENCE
+                    trickle,
+                    offer,
+                    attempt,
+                    party,
+                    early,
+                    longest=self._intervals.longest,
+                    patience=self._intervals.patience,
                 )
         except DcsendError as error:
             logger.debug("an attempt to meet again has failed: %s", error)
@@ -301,6 +324,7 @@ class JoinerAgain:
         certificate: Certificate,
         fingerprint: bytes,
         servers: Sequence[Server],
+        intervals: Intervals = INTERVALS,
     ) -> None:
         """Prepare.
 
@@ -310,7 +334,9 @@ class JoinerAgain:
             certificate: of all connections.
             fingerprint: of the certificate of the allocator.
             servers: of the code, and the place in this network where the allocator was.
+            intervals: of attempts.
         """
+        self._intervals = intervals
         self._settings = settings
         self._again = again
         self._certificate = certificate
@@ -328,7 +354,8 @@ class JoinerAgain:
         await self._closing.wait()
 
     async def _over(self, server: Server) -> TransferConnection:
-        return await _over_server(server, self._again, "b", self._join, self._closing)
+        parts = (server, self._again, "b", self._join, self._closing, self._intervals)
+        return await _over_server(*parts)
 
     async def _nearby(self) -> TransferConnection:
         """Look for the allocator at other addresses of this network than the known ones."""
@@ -338,7 +365,7 @@ class JoinerAgain:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_TRIED):
                             return await self._over(local_server(place.hosts, place.port))
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(self._intervals.attempts)
 
     async def _join(self, attempts: Attempts) -> TransferConnection:
         """Begin an attempt whenever the allocator waits for one, until one has connected."""
@@ -360,7 +387,7 @@ class JoinerAgain:
                 for task in (attempt, newer):
                     task.cancel()
                 await asyncio.wait({attempt, newer})
-            await asyncio.sleep(max(0.0, started + _PAUSE - clock()))
+            await asyncio.sleep(max(0.0, started + self._intervals.attempts - clock()))
 
     async def _attempt(
         self, attempts: Attempts, a0: bytes, party: AgainJoiner
@@ -386,7 +413,13 @@ class JoinerAgain:
                 if own_addresses() != addresses:
                     raise ConnectionFailed("the addresses of this machine have changed")
                 return await connect(
-                    trickle, answer, attempt, party, early, longest=_LONGEST, patience=PATIENCE
+                    trickle,
+                    answer,
+                    attempt,
+                    party,
+                    early,
+                    longest=self._intervals.longest,
+                    patience=self._intervals.patience,
                 )
         finally:
             with contextlib.suppress(DcsendError):

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dcsend.display import editing
 from dcsend.display.editing import Console
 from tests.support.screens import Pty
 
@@ -29,7 +28,7 @@ class Seen:
     def __init__(self, pty: Pty) -> None:
         self.pty = pty
         self._changed = asyncio.Event()
-        self.console = Console(changed=self._changed.set)
+        self.console = Console(changed=self._changed.set, pause=1e6)
 
     async def type(self, text: str) -> None:
         """Type, and return when the console has read it."""
@@ -41,7 +40,6 @@ class Seen:
 @pytest.fixture
 async def seen(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Seen]:
     """A console for which a paste ends only after a pause that no test waits for."""
-    monkeypatch.setattr(editing, "PAUSE", 1e6)
     pty = Pty()
     monkeypatch.setattr(sys, "stdin", pty.file)
     made = Seen(pty)

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from dcsend.display import editing, prompt
+from dcsend.display import prompt
+from dcsend.display.editing import PAUSE
 from dcsend.display.prompt import CodePrompt
 from dcsend.display.screen import Screen
 from dcsend.display.streams import Stream
@@ -63,11 +64,13 @@ class Surroundings:
 class Prompted:
     """A prompt on a terminal, which takes a code."""
 
-    def __init__(self, pty: Pty) -> None:
+    def __init__(self, pty: Pty, pause: float = PAUSE) -> None:
         self._pty = pty
         self.seen = Surroundings()
         around = cast(Any, self.seen)
-        self._prompt = CodePrompt(around, around, Stream(pty.file), around, takes_codes=True)
+        self._prompt = CodePrompt(
+            around, around, Stream(pty.file), around, takes_codes=True, pause=pause
+        )
         self.tried: list[str] = []
 
     async def _attempt(self, text: str) -> None:
@@ -92,11 +95,19 @@ def prompted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prompted]:
     pty.close()
 
 
+@pytest.fixture
+def pasted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Prompted]:
+    """Give a prompt for which a paste ends only after a pause that no test waits for."""
+    pty = Pty()
+    monkeypatch.setattr(sys, "stdin", pty.file)
+    yield Prompted(pty, pause=1e6)
+    pty.close()
+
+
 @pytest.mark.parametrize("word", ["lorem ", "größer ", "文件 ", "e\u0301"])
 async def test_paste_of_a_megabyte_costs_a_row_for_each_time_it_is_read(
-    prompted: Prompted, monkeypatch: pytest.MonkeyPatch, word: str
+    pasted: Prompted, monkeypatch: pytest.MonkeyPatch, word: str
 ) -> None:
-    monkeypatch.setattr(editing, "PAUSE", 1e6)
     measured = 0
 
     def counted(text: str) -> int:
@@ -106,13 +117,13 @@ async def test_paste_of_a_megabyte_costs_a_row_for_each_time_it_is_read(
         return width(text)
 
     monkeypatch.setattr(prompt, "width", counted)
-    reading = prompted.reading()
+    reading = pasted.reading()
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        await prompted.paste(word * (MEGABYTE // len(word.encode())))
+        await pasted.paste(word * (MEGABYTE // len(word.encode())))
     assert measured
-    assert prompted.seen.row.startswith("code: ")
-    assert 70 <= width(prompted.seen.row) <= 79
+    assert pasted.seen.row.startswith("code: ")
+    assert 70 <= width(pasted.seen.row) <= 79
     reading.cancel()
 
 

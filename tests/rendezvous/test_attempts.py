@@ -54,7 +54,7 @@ class Side:
 
 @asynccontextmanager
 async def side(stock: StockServer, letter: str) -> AsyncIterator[Side]:
-    made = Side(*on_server(stock.server, AGAIN, letter))
+    made = Side(*on_server(stock.server, AGAIN, letter, often=0.05))
     try:
         yield made
     finally:
@@ -92,10 +92,7 @@ async def test_both_sides_meet_again_after_both_have_left(stock_server: StockSer
 
 
 @pytest.mark.full
-async def test_server_that_begins_late_and_forgets_everything(
-    stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_OFTEN", 0.05)
+async def test_server_that_begins_late_and_forgets_everything(stock_server: StockServer) -> None:
     async with asyncio.timeout(60), side(stock_server, "a") as one, side(stock_server, "b") as two:
         allocator, here = one.wait()
         await asyncio.sleep(0)
@@ -118,14 +115,13 @@ async def test_mailbox_that_the_other_side_has_removed_is_opened_again(
     stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The joiner has closed it once: when the allocator does, too, the server removes it."""
-    monkeypatch.setattr(module, "_OFTEN", 0.05)
     monkeypatch.setattr(module.AgainClient, "longest_silence", 1.0)
     stock_server.start()
     async with asyncio.timeout(60):
         async with side(stock_server, "a") as one:
             async with side(stock_server, "b") as two:
                 await converse(one, two)
-            two = Side(*on_server(stock_server.server, AGAIN, "b"))
+            two = Side(*on_server(stock_server.server, AGAIN, "b", often=0.05))
             one.wait()
             await two.attempts.offered()
             two.attempts.take()
@@ -140,8 +136,6 @@ async def test_another_socket_is_opened_at_once_when_this_machine_has_moved(
     pause: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The present one is connected, or fails at once, or is not connected before its time."""
-    monkeypatch.setattr(module, "_OFTEN", pause)
-    monkeypatch.setattr(module, "_LOOK", 0.01)
     addresses = ["192.0.2.1"]
     monkeypatch.setattr(module, "route_sources", lambda: list(addresses))
     connected: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
@@ -150,7 +144,8 @@ async def test_another_socket_is_opened_at_once_when_this_machine_has_moved(
     )
     async with asyncio.timeout(6), serving:  # a WebSocket has 8 s
         port = serving.sockets[0].getsockname()[1]
-        mailbox, _ = on_server(Server(f"ws://127.0.0.1:{port}/v1", "mute"), AGAIN, "b")
+        server = Server(f"ws://127.0.0.1:{port}/v1", "mute")
+        mailbox, _ = on_server(server, AGAIN, "b", often=pause, look=0.01)
         writers = []
         for number in range(3):
             writers.append(await connected.get())

@@ -21,7 +21,7 @@ from dcsend.rendezvous.servers import Server, local_server
 from dcsend.rendezvous.wire import tagged
 from dcsend.session import meeting_again
 from dcsend.session.hosting import hosting
-from dcsend.session.meeting_again import AllocatorAgain, JoinerAgain
+from dcsend.session.meeting_again import AllocatorAgain, Intervals, JoinerAgain
 from dcsend.session.ways_back import Dialing, Joining, Listening
 from dcsend.settings import Settings
 from dcsend.signaling.address import Address as CodeAddress
@@ -38,11 +38,7 @@ SECRET = bytes(range(16))
 SETTINGS = Settings(addresses=[LOCAL], stun=(), mdns=True)
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts_module, "_OFTEN", 0.05)
-    monkeypatch.setattr(meeting_again, "_PAUSE", 0.1)
-    monkeypatch.setattr(meeting_again, "_LOST", 0.1)
+SOON = Intervals(attempts=0.1, lost=0.1, server=0.05)
 
 
 @dataclass
@@ -63,6 +59,7 @@ class Pair:
             "again": AGAIN,
             "certificate": self.certificate,
             "fingerprint": self.here.certificate.fingerprint,
+            "intervals": SOON,
             **changed,
         }
         quiet = replace(SETTINGS, mdns=False)
@@ -80,7 +77,10 @@ class Pair:
 
 @asynccontextmanager
 async def connected(
-    server: Server | None, settings: Settings = SETTINGS, password: str = PASSWORD
+    server: Server | None,
+    settings: Settings = SETTINGS,
+    password: str = PASSWORD,
+    intervals: Intervals = SOON,
 ) -> AsyncIterator[Pair]:
     """Yield both sides; the allocator waits on *server*, and serves a mailbox, too."""
     async with AsyncExitStack() as stack:
@@ -97,7 +97,9 @@ async def connected(
 
         def again(fingerprint: bytes) -> AllocatorAgain[TransferConnection]:
             assert fingerprint == certificate.fingerprint
-            return AllocatorAgain(settings, here.listener, page, AGAIN, server, fingerprint)
+            return AllocatorAgain(
+                settings, here.listener, page, AGAIN, server, fingerprint, intervals
+            )
 
         listening = Listening(here.listener, made.allocator, again)
         listening.open()
@@ -198,15 +200,12 @@ async def test_side_without_the_key_does_not_find_the_mailbox() -> None:
         await transfer(pair.joiner, pair.allocator, 3)
 
 
-async def test_joiner_that_begins_once_more_is_answered_at_once(
-    stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("_PATIENCE", "_LONGEST"):
-        monkeypatch.setattr(meeting_again, name, 100.0)
+async def test_joiner_that_begins_once_more_is_answered_at_once(stock_server: StockServer) -> None:
     stock_server.start()
-    async with connected(stock_server.server) as pair:
+    patient = replace(SOON, longest=100.0, patience=100.0)
+    async with connected(stock_server.server, intervals=patient) as pair:
         pair.listening.lost()
-        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
+        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b", often=0.05)
         name, a0 = await mailbox.next()
         offer = replace(OFFER, fingerprint=pair.certificate.fingerprint)
         mailbox.add(f"b0.{tagged(name)[1]}", AgainJoiner(AGAIN).join(a0, [offer])[1])
@@ -249,13 +248,13 @@ async def test_end_of_the_interruption_ends_all_attempts(stock_server: StockServ
     stock_server.start()
     async with connected(stock_server.server) as pair:
         pair.listening.lost()
-        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
+        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b", often=0.05)
         await mailbox.next()
         pair.listening.regained()
         await pair.listening.close()
         await mailbox.close("happy")
         # The server has no message of the allocator any more.
-        other, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
+        other, _ = attempts_module.on_server(stock_server.server, AGAIN, "b", often=0.05)
         assert await other.posted() is None
         await other.close("happy")
 
@@ -297,10 +296,11 @@ async def test_hidden_addresses_stay_hidden(
             pair.certificate,
             pair.here.certificate.fingerprint,
             [stock_server.server],
+            SOON,
         )
         (way,) = joiner.ways()  # not in this network
         joining_again = asyncio.ensure_future(way)
-        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b")
+        mailbox, _ = attempts_module.on_server(stock_server.server, AGAIN, "b", often=0.05)
         name, a0 = await mailbox.next()
         offer = replace(OFFER, fingerprint=pair.certificate.fingerprint)
         mailbox.add(f"b0.{tagged(name)[1]}", AgainJoiner(AGAIN).join(a0, [offer])[1])
