@@ -10,7 +10,7 @@ __all__ = ["Tasks"]
 
 
 class Tasks:
-    """The tasks that run."""
+    """The tasks of one object that run."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -29,3 +29,8 @@ class Tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+    async def wait(self) -> None:
+        """Wait until no task runs."""
+        while self._running:
+            await asyncio.wait(self._running)

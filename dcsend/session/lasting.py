@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from dcsend.errors import CodeExpired, CodeUsed, ConnectionFailed, DcsendError, RemoteProtocolError
 from dcsend.net.address import Address
 from dcsend.peers.contract import LABELS, ConnectionLost, Route
+from dcsend.peers.tasks import Tasks
 from dcsend.protocol.messages import ANEW, RECONNECT
 from dcsend.protocol.receipts import AWAY, Receipt, encode_receipt, is_receipt, read_receipt
 from dcsend.session.events import Disconnected, Emit, Reconnected
@@ -105,7 +106,7 @@ class LastingConnection:
         self._interruption = Interruption()
         self._lost_at: float | None = None
         "When the last datagram arrived, while it is interrupted."
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._renewal: asyncio.Task[None] | None = None
         self._unproven = Unproven()
         self._since_receipt = [0, 0]
@@ -132,9 +133,9 @@ class LastingConnection:
             self._arrived_before = self._arrived
             self.lasts = True
             self._way.open()
-            self._spawn(self._watch())
+            self._tasks.begin(self._watch())
             if not self._way.dials:
-                self._renewal = self._spawn(self._renew())
+                self._renewal = self._tasks.begin(self._renew())
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -153,11 +154,7 @@ class LastingConnection:
     async def close(self) -> None:
         """End the connection at once; idempotent."""
         self.end(ConnectionFailed("the connection is closed"))
-        tasks = set(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._tasks.end()
         await self.link.close()
         await self._way.close()
 
@@ -219,7 +216,7 @@ class LastingConnection:
             self._end = error
             self.notify()
             # This ends the calls that wait for a message.
-            self._spawn(self.link.close())
+            self._tasks.begin(self.link.close())
 
     def takes(self, channel: LastingChannel, message: bytes | str) -> bool:
         """Take a message that is for the connection; return False if it is one of the transfer.
@@ -319,7 +316,7 @@ class LastingConnection:
     def _connect(self, again: bool) -> None:
         """Begin to make another connection, or end the attempts."""
         if again and (self._renewal is None or self._renewal.done()):
-            self._renewal = self._spawn(self._renew())
+            self._renewal = self._tasks.begin(self._renew())
         elif not again and self._renewal is not None:
             self._renewal.cancel()
             self._renewal = None
@@ -341,7 +338,7 @@ class LastingConnection:
                     self._give_up()
                 return
             if not self._way.dials:
-                self._unproven.add(self._spawn(self._use(link)))
+                self._unproven.add(self._tasks.begin(self._use(link)))
                 continue
             await self._use(link)
             if self.link is link:
@@ -398,8 +395,8 @@ class LastingConnection:
         self._dead, self._frozen, self._answered = None, False, self._way.dials
         for channel in self._channels.values():
             channel.rewind()
-            self._spawn(self._send_again(link, channel))
-        self._spawn(former.discard())
+            self._tasks.begin(self._send_again(link, channel))
+        self._tasks.begin(former.discard())
         self._way.replaced(link)
         self._renewal = None if self._way.dials else self._renewal
         self._enter(LinkState.IN_USE, replaced=True)
@@ -440,9 +437,3 @@ class LastingConnection:
     def _confirm(self, receipt: Receipt) -> None:
         for label, count in zip(Receipt._fields, receipt, strict=True):
             self._channels[label].confirm(count)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task

@@ -24,6 +24,7 @@ from dcsend.net.interfaces import own_addresses
 from dcsend.peers.listener import Listener
 from dcsend.peers.loading import Peer, transfer_peer
 from dcsend.peers.offer_answer import Servers
+from dcsend.peers.tasks import Tasks
 from dcsend.peers.trickle import Trickle
 from dcsend.rendezvous import discovery
 from dcsend.rendezvous.again import AgainAllocator, AgainJoiner, AgainKeys
@@ -76,28 +77,6 @@ class Intervals:
 INTERVALS: Final = Intervals()
 
 
-class _Tasks:
-    """Tasks that are cancelled, and awaited at the end."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    def begin(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def end(self) -> None:
-        for task in self._tasks.copy():
-            task.cancel()
-        await self.wait()
-
-    async def wait(self) -> None:
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-
-
 async def _conversing(
     mailbox: Mailbox, forget: Callable[[str], None], talk: Callable[[Attempts], Awaitable[T]]
 ) -> T:
@@ -125,7 +104,7 @@ async def _over_server(
     again: AgainKeys,
     side: str,
     talk: Callable[[Attempts], Awaitable[T]],
-    closing: _Tasks,
+    closing: Tasks,
     intervals: Intervals,
 ) -> T:
     """Meet on a server until *talk* returns; open another mailbox if one is lost for good."""
@@ -178,13 +157,13 @@ class AllocatorAgain(Generic[Peer]):
         self._server = server
         self._served = ExitStack()
         self._port = 0
-        self._always = _Tasks()
-        self._while_lost = _Tasks()
+        self._always = Tasks()
+        self._while_lost = Tasks()
         self._is_waiting = False
         "Whether this side waits in the mailbox on the server, between `lost` and `_leave`."
         self._staying: asyncio.TimerHandle | None = None
         "The timer that calls `_leave`."
-        self._closing = _Tasks()
+        self._closing = Tasks()
 
     def open(self) -> None:
         """Serve the mailbox in this network from now on.
@@ -221,7 +200,7 @@ class AllocatorAgain(Generic[Peer]):
 
     def _leave(self) -> None:
         self._is_waiting = False
-        former, self._while_lost = self._while_lost, _Tasks()
+        former, self._while_lost = self._while_lost, Tasks()
         self._closing.begin(former.end())
 
     async def close(self) -> None:
@@ -342,7 +321,7 @@ class JoinerAgain:
         self._certificate = certificate
         self._fingerprint = fingerprint
         self._known = servers
-        self._closing = _Tasks()
+        self._closing = Tasks()
 
     def ways(self) -> list[Coroutine[Any, Any, TransferConnection]]:
         """Return what each way does until it has a connection; they run beside one another."""

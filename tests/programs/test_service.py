@@ -41,7 +41,7 @@ def adapted(folder: Path, port: str = "0", free: str = "1M") -> Path:
     shutil.which("systemd-analyze") is None and os.environ.get("CI") != "true",
     reason="systemd is not installed",
 )
-def test_unit_is_valid(tmp_path: Path) -> None:
+def test_unit_for_systemd_is_valid(tmp_path: Path) -> None:
     done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", adapted(tmp_path)],
         capture_output=True,
@@ -89,7 +89,7 @@ def service(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.skipif(not is_running(), reason="systemd does not run here, or this is not root")
-def test_systemd_starts_it_and_stops_it(service: str, stage: Stage, tmp_path: Path) -> None:
+def test_systemd_starts_and_stops_the_service(service: str, stage: Stage, tmp_path: Path) -> None:
     subprocess.run(["systemctl", "start", service], check=True)
     (tmp_path / "note").write_text("hello")
     follow = ["timeout", str(PATIENCE), "journalctl", "-u", service, "-o", "cat", "-f", "-n", "all"]

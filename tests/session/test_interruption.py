@@ -29,7 +29,7 @@ NOT_YET, LONG, TOO_LONG = DOUBT - 0.01, DOUBT, SILENT
     (LOST, LONG, True, True, USED),
     (LOST, TOO_LONG, True, True, LOST),
 ])  # fmt: skip
-def test_stage_is_that_of_the_table(
+def test_state_of_a_link_is_that_of_the_table(
     state: LinkState, silence: float, usable: bool, ready: bool, expected: LinkState
 ) -> None:
     one = Interruption()

@@ -159,7 +159,9 @@ async def test_joiner_that_has_given_up_a_path_that_answers_finds_the_allocator(
         await transfer(ours, theirs, 3)
 
 
-async def test_one_dead_place_does_not_keep_the_sides_apart(stock_server: StockServer) -> None:
+async def test_mailbox_that_can_not_be_reached_does_not_prevent_a_meeting_in_the_other(
+    stock_server: StockServer,
+) -> None:
     stock_server.start()
     async with connected(stock_server.server) as pair:
         pair.listening.lost()
@@ -216,7 +218,7 @@ async def test_joiner_that_begins_once_more_is_answered_at_once(stock_server: St
         await transfer(ours, theirs, 3)
 
 
-async def test_preparations_in_vain_disturb_neither_the_connection_nor_the_next_meeting(
+async def test_needless_preparations_disturb_neither_the_connection_nor_the_next_meeting(
     stock_server: StockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock_server.start()

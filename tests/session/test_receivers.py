@@ -300,7 +300,7 @@ async def test_code_that_expires_too_early_is_an_error(
     ("times", "complete", "is_receiving", "status"),
     [(None, 1, False, 0), (None, 1, True, 130), (None, 0, False, 130), (2, 1, False, 130)],
 )
-async def test_signal_ends_it_with_success_only_if_nothing_is_lost(
+async def test_signal_ends_a_sender_with_success_only_if_no_transfer_is_lost(
     times: int | None, complete: int, is_receiving: bool, status: int, tmp_path: Path
 ) -> None:
     async with sending(tmp_path, times) as run:

@@ -373,7 +373,7 @@ async def test_code_that_expires_is_an_error_only_if_nothing_was_received(tmp_pa
                     await run.task
 
 
-async def test_signal_ends_it_with_success_unless_something_is_being_received(
+async def test_signal_ends_a_receiver_that_stays_with_success_unless_it_is_receiving(
     tmp_path: Path,
 ) -> None:
     for is_receiving in (False, True):

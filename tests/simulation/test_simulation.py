@@ -30,12 +30,12 @@ def _simulate(seeds: str, *more: str, hash_seed: str = "random") -> tuple[int, s
 
 
 @pytest.mark.parametrize("first", range(1, _SEEDS, _SHARE))
-def test_seeds_show_no_fault(first: int) -> None:
+def test_simulated_transfers_have_no_fault(first: int) -> None:
     status, shown = _simulate(f"{first}..{first + _SHARE - 1}")
     assert status == 0, shown
 
 
-def test_two_runs_of_a_seed_do_the_same() -> None:
+def test_two_simulations_with_one_seed_are_the_same() -> None:
     one, other = (_simulate("1..40", "--show", hash_seed=seed) for seed in ("1", "2"))
     assert one == other
     assert len(one[1].splitlines()) > 1000
