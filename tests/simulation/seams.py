@@ -164,6 +164,12 @@ class _Trailing(trailing.Trailing):
         super().follow(limit)
         self._kick()
 
+    def resume(self) -> None:
+        # A thread that `hurry` has begun after the error would end without a step.
+        if self._error is not None and self._ended is not None:
+            self._ended.set()
+        super().resume()
+
     def close(self, *, wait: bool = False) -> None:
         super().close(wait=wait)
         self._kick()
