@@ -343,6 +343,18 @@ test.each(["failed", "closed"] as const)("connection that is %s ends, soon", asy
   await receiving;
 });
 
+test("connection that is closed for the peer later ends on this side at once", async () => {
+  const peer = new FakePeer();
+  peer.described = () => peer.open();
+  const link = await dial(TARGET, { peerConnection: peer.factory });
+  const receiving = link.channels.data.receive();
+  link.close(10);
+  await expect(receiving).rejects.toThrow("the connection is closed");
+  expect(peer.isClosed).toBe(false);
+  await vi.advanceTimersByTimeAsync(10_000);
+  expect(peer.isClosed).toBe(true);
+});
+
 test("channel that closes after the path was lost is not closed by the other side", async () => {
   const [connection, peer] = await connected();
   peer.become("disconnected", "disconnected");

@@ -167,6 +167,7 @@ test("the allocator takes over when Resume has arrived, and leaves the former co
   const [[, former] = []] = both.pairs;
   both.meets = false;
   both.silence();
+  const receiving = both.allocator.channels.text.receive();
   await pass(2.5);
   const link = both.dial();
   await pass(1);
@@ -176,6 +177,9 @@ test("the allocator takes over when Resume has arrived, and leaves the former co
   await pass(0.5);
   expect(both.allocator.link).toBe(both.pairs[1]?.[1]);
   expect(await link.channels.control.receive()).toMatch(/^{"type":"resume","control":2,/);
+  link.channels.text.send("over the new one");
+  await pass(0);
+  expect(await Promise.race([receiving, pass(1)])).toBe("over the new one");
   expect(former?.isClosed).toBe(false);
   await pass(10);
   expect(former?.isClosed).toBe(true);

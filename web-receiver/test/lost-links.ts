@@ -25,9 +25,13 @@ export class MemoryLink extends MemoryConnection {
     this.isSilent = true;
   }
 
-  override close(): void {
-    this.isClosed = true;
+  override close(seconds = 0): void {
     this.lose(new ConnectionFailed("the connection is closed"));
+    const close = () => {
+      this.isClosed = true;
+    };
+    if (seconds > 0) setTimeout(close, seconds * 1000);
+    else close();
   }
 }
 

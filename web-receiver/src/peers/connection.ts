@@ -187,12 +187,13 @@ export class BrowserConnection implements Link {
     return report as ReadonlyMap<string, Stats>;
   }
 
-  close(): void {
+  close(seconds = 0): void {
     const reason = new ConnectionFailed("the connection is closed");
     for (const channel of Object.values(this.#channels)) channel.end(reason);
     // Before the end: Firefox 153 gives no description of a closed connection, but an error.
     this.giveUp();
-    this.#peer.close();
+    if (seconds > 0) setTimeout(() => this.#peer.close(), seconds * 1000);
+    else this.#peer.close();
   }
 
   /** End all channels soon, and `first`, the one whose end was noticed, at once. */

@@ -76,4 +76,6 @@ export interface Link extends Connection {
    * the browser takes the path for lost.
    */
   received(): Promise<number>;
+  /** As `Connection.close`; the peer is notified `seconds` later, at once by default. */
+  close(seconds?: number): void;
 }

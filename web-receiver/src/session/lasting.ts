@@ -406,7 +406,7 @@ export class LastingConnection implements Connection {
       );
     }
     // The listener has replaced it, so that the end of it has no effect there. A joiner does so soon.
-    void later(this.#dials ? 0 : TAKE_OVER).then(() => former.close());
+    former.close(this.#dials ? 0 : TAKE_OVER);
     this.#regain();
     void this.#watch();
     this.notify();
