@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +26,7 @@ from dcsend.errors import (
     UsageError,
 )
 from dcsend.files.sink import Plan
-from dcsend.session import admission, conclusion
+from dcsend.session import admission, conclusion, several
 from dcsend.session.admission import Inbox
 from dcsend.session.agreement import Decide
 from dcsend.session.arrivals import Arrivals, Awaited
@@ -164,6 +165,26 @@ async def test_senders_at_once_and_later_are_received_and_same_names_get_numbers
     assert (done.exit, done.bytes, done.senders) == (0, 6 * MIB, PeerCounts(complete=3))
     assert len(run.listener.left) == 3
     assert [len(run.of(number, ManifestKnown)) for number in (1, 2, 3)] == [1, 1, 1]
+
+
+async def test_memory_of_senders_that_have_ended_is_freed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def halves() -> int:
+        return sum(type(one) is Incoming for one in gc.get_objects())
+
+    monkeypatch.setattr(several, "_GARBAGE", 2)
+    gc.collect()
+    before = halves()
+    gc.disable()
+    try:
+        async with staying(tmp_path) as run:
+            for number in (1, 2):
+                assert await run.send("film.bin", b"film").run() is None
+                assert (await run.ended(number)).ok
+            await until(lambda: halves() == before, 5)
+    finally:
+        gc.enable()
 
 
 async def test_offers_are_asked_about_one_after_the_other_and_a_sender_that_leaves_frees_the_turn(
