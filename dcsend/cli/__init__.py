@@ -18,7 +18,7 @@ import typer
 
 from dcsend._version import __version__
 from dcsend.cli.chat_command import chat
-from dcsend.cli.commands import Commands, implied, owners
+from dcsend.cli.commands import Command, Commands, implied, owners
 from dcsend.cli.leaving import refuse
 from dcsend.cli.options import EPILOG
 from dcsend.cli.page import page
@@ -44,9 +44,9 @@ for _command, _others in (
     (receive, "DCSEND_CODE sets CODE, and DCSEND_OWN_CODE sets --code."),
     (chat, "DCSEND_CODE sets CODE, and DCSEND_CHAT_QR sets --qr."),
 ):
-    app.command(epilog=EPILOG.format(others=_others))(_command)
-app.command()(page)
-app.command()(parts)
+    app.command(cls=Command, epilog=EPILOG.format(others=_others))(_command)
+app.command(cls=Command)(page)
+app.command(cls=Command)(parts)
 
 
 @app.callback(invoke_without_command=True)

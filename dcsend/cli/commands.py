@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from dcsend.printable import printable
 from dcsend.settings import STDIO
 
 __all__ = [
+    "Command",
     "Commands",
     "behind",
     "implied",
@@ -47,6 +48,21 @@ class Commands(TyperGroup):
                 Stream.stdout().line(ctx.get_help())
                 raise typer.Exit
         return super().resolve_command(ctx, args)
+
+
+class Command(TyperCommand):
+    """A command none of whose options takes the next option as its argument."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - as above
+        """Refuse `--debug --json`: it would write the log to a file of that name."""
+        options = [option for option in self.params if isinstance(option, TyperOption)]
+        names = {name for option in options for name in option.opts}
+        flags = {name for option in options if option.is_flag for name in option.opts}
+        given = takewhile(lambda argument: argument != "--", args)
+        for option, argument in pairwise(given):
+            if option in names - flags and argument in names:
+                ctx.fail(f"option {option!r} requires an argument, and {argument} is an option")
+        return super().parse_args(ctx, args)
 
 
 def implied(arguments: Sequence[str]) -> list[str]:

@@ -107,6 +107,12 @@ def test_nothing_at_all_shows_the_help_as_a_mistake() -> None:
         (["send", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["x", "--to"], "option '--to' requires an argument", "dcsend send --help"),
         (["@x", "-o"], "option '-o' requires an argument", "dcsend receive --help"),
+        (
+            ["x", "--debug", "--no-page"],
+            "option '--debug' requires an argument",
+            "dcsend send --help",
+        ),
+        (["@x", "-o", "-y"], "option '-o' requires an argument, and -y is an", ""),
         (["chat", "7-walrus-umbrella@public"], "a short code is for dcsend send", "chat --listen"),
         (["chat", "7-walrus"], "a short code is for dcsend send", "chat --listen"),
         (["chat", "https://x/#7-walrus-umbrella"], "a short code is for dcsend", "chat --listen"),
