@@ -390,6 +390,9 @@ Last run: {day}, {os.cpu_count()} cores, {run.kinds.total()} senders in {run.sec
 
 Without a sender: the first and the last row. The others are of a moment in the middle: senders that
 were cut or killed are given up after 30 s of silence and `--reconnect`, here 3 s.
+
+With the number of senders grow only the transaction ids of the checks that were handled, by which a
+copy is recognised: 0.4 KB for each sender, up to 7 MB.
 """
 
 
