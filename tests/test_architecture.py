@@ -367,6 +367,13 @@ def test_every_permission_to_import_is_used() -> None:
     assert not unused
 
 
+def test_no_test_is_in_a_file_that_is_too_long() -> None:
+    page = ROOT / "web-receiver" / "test"
+    files = [*(ROOT / "tests").rglob("*.py"), *page.rglob("*.ts")]
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in files}
+    assert not {path.name: number for path, number in lines.items() if number > MAX_LINES}
+
+
 def test_every_layer_was_looked_at() -> None:
     assert {*LEAVES, *LAYERS, "sctp", "rendezvous", "session", "display", "serving", "chat"} <= {
         module.part for module in MODULES
