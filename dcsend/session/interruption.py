@@ -27,7 +27,8 @@ been checked three times, and every ICE agent responds to that."""
 _VAIN: Final = 3
 "Preparations in `_WITHIN` seconds that the path may make needless; the next begins after `SILENT`."
 _WITHIN: Final = 60.0
-"So two sides open at most so many mailboxes on a server, however often their path falls silent."
+"""So two sides open few mailboxes on a server, however often their path is silent for less than
+`SILENT`. After a longer silence each opens one, as after every interruption."""
 
 
 class LinkState(Enum):
