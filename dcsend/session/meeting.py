@@ -273,15 +273,20 @@ async def _published(
         short = ShortCodes(settings, emit, listener, page, when, confirm)
         expires = asyncio.get_running_loop().time() + settings.expires
 
+        has_met = False
+
         async def wait() -> Peer:
+            nonlocal has_met
             # After a first dialer it is certain that this machine can be reached. With a server,
             # it can be reached by the short code.
             is_certain = listener.check_arrived or short.has_server
             notes = nullcontext() if is_certain else noting(listener.facts, emit, reminds=not code)
             async with notes, publication.watching():
-                peer = _wait(listener, settings, expires)
+                waiting = _wait(listener, settings, expires, has_met=has_met)
                 # The dial code, which remains without short codes, has addresses of this machine.
-                return await (unless(showing, peer) if settings.relay_only else peer)
+                peer = await (unless(showing, waiting) if settings.relay_only else waiting)
+                has_met = True
+                return peer
 
         showing: asyncio.Task[None] | None = None
         try:
@@ -409,14 +414,18 @@ async def _listen(
     return listener, publication
 
 
-async def _wait(listener: Listener[Peer], settings: Settings, expires: float) -> Peer:
+async def _wait(
+    listener: Listener[Peer], settings: Settings, expires: float, *, has_met: bool
+) -> Peer:
     try:
         async with asyncio.timeout_at(expires):
             return await listener.accept()
     except TimeoutError:
         await listener.expire()
         raise TimedOut(
-            f"no device connected with the code within {_duration(settings.expires)}",
+            "nothing was received before the code expired"
+            if has_met
+            else f"no device connected with the code within {_duration(settings.expires)}",
             "run it again for a new code; --expires sets a longer time",
         ) from None
     except ImportError as exc:

@@ -15,6 +15,7 @@ import pytest
 from dcsend.description import SdpType
 from dcsend.errors import ConnectionFailed, TimedOut, UsageError
 from dcsend.peers.contract import Connection
+from dcsend.peers.listener import Listener
 from dcsend.peers.loading import load_aiortc, transfer_peer
 from dcsend.peers.offer_answer import Negotiation, Servers
 from dcsend.session.events import CodeReady, DescriptionReady, Event, Failed, Warned
@@ -23,6 +24,7 @@ from dcsend.session.publishing import chosen_addresses, failed_dials
 from dcsend.settings import Settings
 from dcsend.signaling import blob
 from dcsend.signaling.dialcode import decode
+from tests.support.memory import connected_pair
 
 E = TypeVar("E", CodeReady, DescriptionReady)
 
@@ -62,6 +64,24 @@ async def test_wait_without_a_peer_ends_with_the_code() -> None:
         async with meet(settings, events.append, "sender") as arrivals:
             await arrivals.next()
     assert [type(event) for event in events] == [CodeReady, Failed]
+
+
+async def test_error_of_an_expired_code_does_not_deny_that_a_device_connected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peers = iter(connected_pair()[:1])
+
+    async def accept(listener: object) -> Connection:
+        # After the only peer, the time of the code ends.
+        if (peer := next(peers, None)) is None:
+            raise TimeoutError
+        return peer
+
+    monkeypatch.setattr(Listener, "accept", accept)
+    async with meet(LOCAL, lambda event: None, "sender") as arrivals:
+        await arrivals.next()
+        with pytest.raises(TimedOut, match="nothing was received before the code expired"):
+            await arrivals.next()
 
 
 async def test_a_clock_in_the_far_future_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
