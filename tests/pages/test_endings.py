@@ -153,6 +153,8 @@ async def test_person_stops_in_the_middle(
     await page.tab.click("#stop")
     await page.until("failed")
     assert await page.problem() == "interrupted"
+    continues = "What has arrived there is not sent again." in await page.text("#problem")
+    assert continues == (direction == "sending")
     shown = (await page.text("#files")).replace("\u00a0", " ")
     assert re.fullmatch(r"film\s+not verified: stopped at [\d.]+ [kM]B of 300\.0 MB", shown)
     assert (await asyncio.to_thread(program.end)).status == 7

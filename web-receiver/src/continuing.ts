@@ -7,7 +7,7 @@
 import type { DestinationChoice } from "./files/capabilities.ts";
 import type { FoundPart } from "./files/parts.ts";
 import { printable } from "./printable.ts";
-import type { Checking } from "./session/events.ts";
+import type { Checking, Connected, Progressed } from "./session/events.ts";
 import { size } from "./wording.ts";
 
 /** Texts of the list of parts on the first view. */
@@ -19,11 +19,14 @@ export const left = {
   removeAll: "Delete all",
 } as const;
 
+/** How to continue a transfer of this page that has ended. */
+const how =
+  "To continue, run the command that the terminal there shows, use its code here, and choose the same files again. What has arrived there is not sent again.";
+
 /** Texts after a reload by which a transfer has ended, or behind one. */
 export const reloaded = {
   used: "This page was reloaded, and its code has been used: a code works once. Files that were saved before are in your downloads or in the folder that you chose; an incomplete zip was not saved. For the other files, start dcsend again on the other side and use the new code.",
-  unsent:
-    "This page was loaded again and has no access to the chosen files any more, so the transfer has ended. To continue, run the command that the terminal there shows, use its code here, and choose the same files again. What has arrived there is not sent again.",
+  unsent: `This page was loaded again and has no access to the chosen files any more, so the transfer has ended. ${how}`,
 } as const;
 
 /** What a reload costs a page that sends. */
@@ -43,6 +46,15 @@ export function describeKept({ kept, busy, interrupted }: DestinationChoice): st
   if (interrupted === "begins") return "If the transfer is interrupted, it begins again.";
   if (interrupted === "") return "";
   return "If the transfer is interrupted, it can be continued with this browser.";
+}
+
+/**
+ * Return how to continue what was stopped after `last`; empty if nothing has arrived, or not at a
+ * terminal, which keeps it.
+ */
+export function describeRest(last: Progressed | null, peer: Connected | null): string {
+  const isKept = peer?.role === "sender" && !peer.isBrowser && last !== null && last.bytes > 0;
+  return isKept ? how : "";
 }
 
 /** Describe how much of a part is there, and how old it is: `1.8 of 3 GB, 2 days old`. */

@@ -441,6 +441,7 @@ export class Display implements Questions {
       declined: this.#declined,
       some: hasArrived(event),
       canRetry: this.#handlers.canRetry(),
+      rest: this.#progress.rest(this.#connection),
       online,
       ...this.#handlers.surroundings(),
       slept,

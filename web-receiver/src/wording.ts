@@ -311,6 +311,8 @@ export interface Circumstances {
   readonly some: boolean;
   /** Whether the code has neither been used nor expired. */
   readonly canRetry: boolean;
+  /** How to continue what this side has stopped; empty if it can't be, or that is unknown. */
+  readonly rest: string;
   /** Whether this device was online at the time of the error (`navigator.onLine`). */
   readonly online: boolean;
   /** Whether it is online now. */
@@ -342,14 +344,14 @@ const PLAIN: readonly string[] = ["declined", "interrupted", "offline", "was-off
 
 /** The circumstances of a code that can't be read. */
 export const NOWHERE: Circumstances = {
-  ...{ connected: false, silent: false, declined: false, some: false, canRetry: false },
+  ...{ connected: false, silent: false, declined: false, some: false, canRetry: false, rest: "" },
   ...{ online: true, isOnline: true, slept: false, shown: false },
 };
 
 /** Describe an error and what to do. */
 export function explain(error: DcsendError, circumstances: Circumstances): Problem {
   const kind = situation(error, circumstances);
-  const words = wordsFor(kind, error);
+  const words = wordsFor(kind, error, circumstances);
   const { shown, canRetry } = circumstances;
   const { title, leads = true } = words;
   const again = canRetry && (words.again || shown);
@@ -372,7 +374,11 @@ export function explain(error: DcsendError, circumstances: Circumstances): Probl
 }
 
 /** Return the text for an error. */
-function wordsFor(kind: ErrorKind | Situation, error: DcsendError): Trouble {
+function wordsFor(kind: ErrorKind | Situation, error: DcsendError, now: Circumstances): Trouble {
+  // A page that has shown the code shows another one instead.
+  if (kind === "interrupted" && now.rest !== "" && !now.shown) {
+    return { ...troubles[kind], advice: [KEPT, now.rest] };
+  }
   const exist = error instanceof PeerCannotSave && error.existing.length > 0;
   return exist ? (error.unnamed > 0 ? manyExist : someExist) : troubles[kind];
 }

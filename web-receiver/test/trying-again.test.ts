@@ -45,7 +45,7 @@ const TABLE: Readonly<Record<keyof typeof troubles, boolean>> = {
 };
 
 const UNUSED: Circumstances = {
-  ...{ connected: true, silent: false, declined: false, some: false },
+  ...{ connected: true, silent: false, declined: false, some: false, rest: "" },
   ...{ canRetry: true, online: true, isOnline: true, slept: false, shown: false },
 };
 

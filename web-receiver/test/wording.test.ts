@@ -336,7 +336,7 @@ describe("the name of a download", () => {
 
 describe("errors", () => {
   const fine = {
-    ...{ connected: true, silent: false, declined: false, some: false },
+    ...{ connected: true, silent: false, declined: false, some: false, rest: "" },
     ...{ canRetry: false, online: true, isOnline: true, slept: false, shown: false },
   };
   const lost = new ConnectionFailed("the connection was lost");

@@ -1,7 +1,7 @@
 /**
  * The bar of a transfer, and the lines below it. Imports types and pure helpers.
  */
-import { describeCheck } from "../continuing.ts";
+import { describeCheck, describeRest } from "../continuing.ts";
 import { printable } from "../printable.ts";
 import type { Checking, Connected, Progressed } from "../session/events.ts";
 import { describeProgress, listed, percent } from "../wording.ts";
@@ -23,6 +23,11 @@ export class Progress {
   /** Show with the next progress how much is verified. */
   check(event: Checking): void {
     this.#check = describeCheck(event);
+  }
+
+  /** Return how to continue if it was stopped; empty if that is unknown. */
+  rest(peer: Connected | null): string {
+    return describeRest(this.last, peer);
   }
 
   /** Show progress; `title` names the bar. */

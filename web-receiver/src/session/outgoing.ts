@@ -171,12 +171,10 @@ export class Outgoing implements TransferHalf {
     const { skip, have } = accepted;
     this.#connection.accepted?.();
     this.#tally.begin(this.#options.now());
-    let total = totalSize(this.#entries, (number) => !skip.has(number));
-    // Bytes that the receiver already has are not sent.
-    for (const offset of have.values()) total = total === null ? null : total - offset;
-    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, () =>
-      this.#reading ? "disk" : "peer",
-    );
+    const total = totalSize(this.#entries, (number) => !skip.has(number));
+    const already = [...have.values()].reduce((sum, offset) => sum + offset, 0);
+    const waits = () => (this.#reading ? "disk" : "peer");
+    this.#progress = new Progress(total, this.#tally.emit, this.#options.now, waits, already);
     for (const [number, reason] of skip) {
       const entry = this.#entries[number];
       if (entry === undefined) continue;
@@ -195,7 +193,8 @@ export class Outgoing implements TransferHalf {
     this.#pace.acknowledge(upto, this.#options.now());
     const frames = this.#frames;
     for (let frame = frames[this.#done]; frame !== undefined && frame.upto <= upto; ) {
-      this.#progress?.add(this.#entries[frame.number], frame.content);
+      const already = this.#accepted?.have.get(frame.number);
+      this.#progress?.add(this.#entries[frame.number], frame.content, already);
       this.#tally.count(frame.content);
       this.#done += 1;
       frame = frames[this.#done];
