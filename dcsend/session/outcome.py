@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -43,6 +44,16 @@ _OK, _PARTLY = 0, 11
 _PAGE_CLOSED: Final = "the page was closed"
 """Message of the Cancel that the page sends when its tab is closed or reloaded, which it can't
 distinguish; see PROTOCOL.md."""
+
+_ABOVE_A_LIMIT: Final = re.compile(
+    r"[\d.]+ \w+ are offered, and .+ are accepted(?: from one sender)?"
+)
+"""Message of a Decline because of `--max-peer` or `--max-total`, see `admission`; Decline has the
+same reason for everything that can't be saved."""
+_LESS: Final = (
+    "send less; or ask the person there to start dcsend again with a higher limit (--max-peer or "
+    "--max-total), which makes a new code"
+)
 
 _REASONS: Final[Sequence[tuple[type[DcsendError], str]]] = (
     (RemoteProtocolError, "protocol"),
@@ -177,7 +188,9 @@ def peer_declined(reason: str, message: str) -> DcsendError:
     if reason == "dry-run":
         return PeerDryRun("the other side has made a dry run, and received nothing")
     if reason == "destination":
-        return PeerCannotSave(f"the other side can't save it: {printable(message) or 'no reason'}")
+        hint = _LESS if _ABOVE_A_LIMIT.fullmatch(message) else ""
+        said = printable(message) or "no reason"
+        return PeerCannotSave(f"the other side can't save it: {said}", hint)
     if reason == "error":  # as "destination", from a listener whose code does not work again
         hint = "a new code is needed"
         return PeerRefused(f"the other side can't save it: {printable(message) or reason}", hint)

@@ -260,10 +260,12 @@ async def test_offer_above_a_limit_is_refused_with_the_reason_and_the_run_goes_o
         error = await run.send("large", bytes(4 * MIB)).run()
         assert isinstance(error, PeerCannotSave)
         assert "4.2 MB are offered, and at most 3.1 MB are accepted from one" in str(error)
+        assert error.hint.startswith("send less; or ask the person there")
         assert await run.send("a", bytes(3 * MIB)).run() is None
         error = await run.send("b", bytes(3 * MIB)).run()
         assert isinstance(error, PeerCannotSave)
         assert "3.1 MB are offered, and only 2.1 MB more are accepted" in str(error)
+        assert error.hint.startswith("send less; or ask the person there")
         assert await run.send("c", bytes(MIB)).run() is None
         await run.ended(4)
         done = await run.stop()
