@@ -48,15 +48,21 @@ def how_to_go_on(settings: Settings, role: str, tally: Tally, error: DcsendError
 def _before_it_began(settings: Settings, error: DcsendError) -> str:
     """Return the state of the other side's code, where the error does not contain it."""
     from dcsend.signaling.blob import is_blob
-    from dcsend.signaling.link import both_codes
-    from dcsend.signaling.shortcode import is_short_code
 
     if not isinstance(error, Interrupted) or not settings.code or is_blob(settings.code):
         return ""
-    if both_codes(settings.code) is None and is_short_code(settings.code):
+    if _has_only_words(settings.code):
         # A stock server takes a side that has left for one of the two, without a sign of it.
         return "nothing was accepted: enter the code again, or ask the other side for a new one"
     return "nothing was accepted: the code works while the other side waits"
+
+
+def _has_only_words(code: str) -> bool:
+    """Return whether *code* is a short code, which works once, without a dial code."""
+    from dcsend.signaling.link import both_codes
+    from dcsend.signaling.shortcode import is_short_code
+
+    return both_codes(code) is None and is_short_code(code)
 
 
 def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
@@ -69,11 +75,24 @@ def _after_an_interruption(settings: Settings, role: str, tally: Tally) -> str:
         anew = "ask for a new code, then " if is_theirs else ""
         return f"{anew}run it again on both sides, from the start"
     if role == "sender":
-        if not settings.again:
-            return "to continue, run the same again for a new code"
-        return f"to continue, run this for a new code:\n{settings.again}"
+        return _sending_again(settings)
     enter = " and enter the new code of the other side there" if is_theirs else ""
     return f"to continue, run this{enter}:\n{_continuing(settings, files.good)}"
+
+
+def _sending_again(settings: Settings) -> str:
+    from dcsend.signaling.blob import is_blob
+
+    anew = f"this for a new code:\n{settings.again}"
+    if not settings.code or is_blob(settings.code):
+        return f"to continue, run {anew if settings.again else 'the same again for a new code'}"
+    # No message contains whether the receiver waits for further senders (`--keep`).
+    way = "if the receiver still waits"
+    if _has_only_words(settings.code):
+        way = "with a new code of the receiver"
+    if not settings.again:
+        anew = "without a code for a new one"
+    return f"to continue, run the same again {way}, or {anew}"
 
 
 def _after_a_part(settings: Settings, role: str, tally: Tally) -> str:

@@ -118,7 +118,9 @@ def test_sender_that_is_interrupted_continues_with_the_same_code(
     lost = stage.send(film, "--to", inbox.code)
     lost.until(lambda one: one["event"] == "progress" and one["bytes"] > 30_000_000, "half of it")
     stop(lost)
-    assert lost.end().status == 130
+    interrupted = lost.end()
+    assert interrupted.status == 130
+    assert "run the same again if the receiver still waits" in interrupted.fatal["hint"]
     senders(inbox, 1)
     again = stage.send(film, "--to", inbox.code).end()
     assert again.status == 0

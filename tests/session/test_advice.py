@@ -65,6 +65,26 @@ ENTERED.enter()
             *(Settings(again="dcsend send a"), "sender", PART),
             "to continue, run this for a new code:\ndcsend send a",
         ),
+        # The receiver may wait for further senders.
+        (
+            *(Settings(code="dc1", again="dcsend send a"), "sender", PART),
+            "to continue, run the same again if the receiver still waits, or this for a new code:\n"
+            "dcsend send a",
+        ),
+        (
+            *(Settings(code="7-walrus-umbrella", again="dcsend send a"), "sender", PART),
+            "to continue, run the same again with a new code of the receiver, or this for a new "
+            "code:\ndcsend send a",
+        ),
+        (
+            *(DIALS, "sender", PART),
+            "to continue, run the same again if the receiver still waits, or without a code for a "
+            "new one",
+        ),
+        (
+            *(Settings(code="ds1", again="dcsend send a"), "sender", PART),
+            "to continue, run this for a new code:\ndcsend send a",
+        ),
         # What a pipe has taken can't be continued.
         (
             *(Settings(code="dc1", output="-"), "receiver", SOME),
