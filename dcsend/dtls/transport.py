@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, cast
 
-from aiortc import RTCCertificate, RTCDtlsTransport, RTCIceTransport
+from aiortc import RTCCertificate, RTCDtlsParameters, RTCDtlsTransport, RTCIceTransport
 from aiortc.rtcdtlstransport import State as DtlsState
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -74,26 +74,55 @@ class DtlsTransport(RTCDtlsTransport):
         self._sending: asyncio.Handle | None = None
         self.is_closed_by_peer = False
         "Whether close_notify of the peer has arrived."
+        self._is_starting = False
+        self._is_stopped = False
         self.on("statechange", self._note_state)
 
     @property
     def peer_certificate(self) -> x509.Certificate | None:
-        """The certificate that the peer has presented; None before it has."""
+        """The certificate that the peer has presented; None before it has, and after the end."""
         return self._ssl.get_peer_certificate(as_cryptography=True) if self._ssl else None
 
     def _note_state(self) -> None:
         logger.debug("DTLS is %s", self.state)
         if self._state is DtlsState.CLOSED:
-            # At once: 250 KB that the garbage collector does not count. Otherwise a receiver that
-            # stays holds those of hundreds of connections until the next collection.
-            self._ssl = None
-            self._packet = self._records = _FFI.NULL
+            self._free()
+
+    def _free(self) -> None:
+        """Free what OpenSSL holds: up to 250 KB that the garbage collector does not count.
+
+        Otherwise a receiver that stays holds those of hundreds of connections and failed handshakes
+        until the next collection.
+        """
+        self._ssl = None
+        self._packet = self._records = _FFI.NULL
+
+    async def start(self, remoteParameters: RTCDtlsParameters) -> None:  # noqa: N803 - of aiortc
+        """Perform the handshake; the state shows its result."""
+        self._is_starting = True
+        try:
+            await super().start(remoteParameters)
+        finally:
+            self._is_starting = False
+            if self._is_stopped:
+                self._free_unconnected()
 
     async def stop(self) -> None:
         """Send close_notify, after all packets."""
         self._send_records()
         await super().stop()
         self._send_records()
+        self._is_stopped = True
+        if not self._is_starting:
+            self._free_unconnected()
+
+    def _free_unconnected(self) -> None:
+        """Free it after a handshake that has failed, was ended, or has not begun.
+
+        The loop of a connected transport uses it until the state is CLOSED.
+        """
+        if self._state is not DtlsState.CONNECTED:
+            self._free()
 
     async def _write_ssl(self) -> None:
         """Send what OpenSSL has written: at once in the handshake, later with the packets."""

@@ -15,13 +15,17 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from dcsend.dtls.certificate import Certificate
 from dcsend.dtls.transport import join_records
 from dcsend.errors import ConnectionFailed
+from dcsend.ice.connection import IceConnection
 from dcsend.net.address import Address
 from dcsend.net.segmentation import BURST
+from dcsend.peers.loading import transfer_peer
+from dcsend.peers.peer import ConnectionRole
 from dcsend.peers.sctp_transport import SctpTransport
 from dcsend.peers.transfer import TransferConnection
-from tests.support.peers import NotingConnection, Relay, published, transfer, until
+from tests.support.peers import HalfOpen, NotingConnection, Relay, published, transfer, until
 
 PATIENCE: Final = 20.0
 "Seconds; consent expires after 30."
@@ -308,6 +312,50 @@ async def test_closed_connection_holds_no_memory_of_openssl_until_a_garbage_coll
             await until(lambda: not any(one() for one in held))
         finally:
             gc.enable()
+
+
+@pytest.mark.parametrize("fault", ["another certificate", "silent in the handshake"])
+async def test_failed_handshake_holds_no_memory_of_openssl_until_a_garbage_collection(
+    fault: str,
+) -> None:
+    held: list[weakref.ref[object]] = []
+
+    def noting(
+        ice: IceConnection, certificate: Certificate, role: ConnectionRole
+    ) -> TransferConnection:
+        one = transfer_peer(ice, certificate, role)
+
+        def note() -> None:
+            if one.dtls.state == "connecting":
+                held.append(weakref.ref(one.dtls._ssl))
+
+        one.dtls.on("statechange", note)
+        return one
+
+    half_open = HalfOpen()
+    async with (
+        published(noting, half_open=half_open) as here,
+        Relay.open(here.number) as relay,
+    ):
+        announced = None
+        if fault == "another certificate":
+            announced = bytes(32)
+        else:
+            relay.passes = lambda data: data[0] < 20  # all but DTLS
+        gc.disable()
+        try:
+            addresses = [(relay.outer.get_extra_info("sockname")[0], relay.port)]
+            dialing = asyncio.create_task(here.dial(addresses=addresses, announced=announced))
+            await until(lambda: bool(held))
+            if announced is None:
+                half_open.expire()
+            await until(lambda: bool(here.errors))
+            await until(lambda: held[0]() is None)
+            dialing.cancel()
+            await asyncio.wait({dialing})
+        finally:
+            gc.enable()
+    assert ("certificate" in here.errors[0].message) == (announced is not None)
 
 
 class PassiveTransport(SctpTransport):
