@@ -292,12 +292,12 @@ def describe_left_out(left_out: LeftOut) -> str:
     """Describe what the sender does not send; empty if it sends everything.
 
     >>> describe_left_out(LeftOut(links=2, unreadable=1))
-    'not sent: 2 symbolic links, 1 that could not be read'
+    'not sent: 2 symbolic links, 1 unreadable or with an unusable name'
     """
     parts = [
         counted(left_out.links, "symbolic link") if left_out.links else "",
         counted(left_out.others, "special file") if left_out.others else "",
-        f"{left_out.unreadable} that could not be read" if left_out.unreadable else "",
+        f"{left_out.unreadable} unreadable or with an unusable name" if left_out.unreadable else "",
     ]
     listed = ", ".join(part for part in parts if part)
     return f"not sent: {listed}" if listed else ""

@@ -103,7 +103,8 @@ def _after_a_part(settings: Settings, role: str, tally: Tally) -> str:
         return f"{safe}; rename what was refused for its name"
     if role == "sender" or settings.destination is None:
         return f"{safe}; remove the cause, then run it again"
-    return f"{safe}; remove the cause, then run:\n{_continuing(settings, files.good)}"
+    where = " at the sender" if files.unheard == faults else ""
+    return f"{safe}; remove the cause{where}, then run:\n{_continuing(settings, files.good)}"
 
 
 def _continuing(settings: Settings, good: int) -> str:

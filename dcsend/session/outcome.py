@@ -232,13 +232,13 @@ def failure(files: Sequence[FileFinished]) -> DcsendError | None:
     if not status:
         return None
     faults, whole = _sum(verdicts)
-    first = "the sender could not read it"
+    first = "the sender can't read it, or can't send its name"
     if (bad := verdicts.first_bad) is not None:
         name = printable(bad.path)
         # Some reasons begin with the name already.
         first = f"{name}: {(bad.reason or bad.status).removeprefix(f'{name}: ')}"
     elif verdicts.unheard > 1:
-        first = "the sender could not read them"
+        first = "the sender can't read them, or can't send their names"
     if whole > 1:
         first = f"{faults.total()} of {whole} failed; {first}"
     for kind in (IntegrityError, SourceError, DestinationError):

@@ -90,4 +90,4 @@ def test_receiver_reports_what_the_sender_could_not_read(stage: Stage, tmp_path:
         # A file and a link have arrived.
         assert side.fatal["message"].startswith("1 of 3 failed; ")
         assert side.done["files"] == 1
-    assert received.fatal["message"].endswith("; the sender could not read it")
+    assert received.fatal["message"].endswith("; the sender can't read it, or can't send its name")

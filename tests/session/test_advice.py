@@ -158,6 +158,14 @@ def test_advice_after_a_part_is_for_the_side_that_reads_it(
         assert "--" not in words
 
 
+def test_hint_of_the_receiver_names_the_side_of_the_cause() -> None:
+    tally = tally_of()
+    tally.expect([Entry("a")], LeftOut(unreadable=3), unheard=3)
+    tally.files.add(FileFinished("a", "ok", 5), 0)
+    words = "the others are safe; remove the cause at the sender, then run:\ndcsend receive --skip"
+    assert how_to_go_on(LISTENS, "receiver", tally, PartlyDone("3 of 4")) == words
+
+
 def test_error_with_its_own_hint_keeps_it() -> None:
     assert how_to_go_on(LISTENS, "receiver", SOME, PeerRefused("no", "ask why")) == ""
 

@@ -81,7 +81,7 @@ def counted(*faults: int, offered: int, unheard: int = 0) -> Verdicts:
         (counted(0, 0, offered=3, unheard=1), 11, "1 of 3 failed; "),
         (counted(0, offered=3, unheard=2), 11, "2 of 3 failed; "),
         (counted(0, 4, offered=3, unheard=1), 11, "2 of 3 failed; f1: why"),
-        (counted(offered=1, unheard=1), 3, "the sender could not read it"),
+        (counted(offered=1, unheard=1), 3, "the sender can't read it, or can't send its name"),
         (counted(6, offered=3, unheard=1), 6, "2 of 3 failed; f0: why"),
     ],
 )

@@ -111,7 +111,7 @@ export const strings = {
   more: (count: string) => `and ${count} more`,
   hiddenNames: (names: string) => `Hidden, perhaps settings of programs: ${names}`,
   leftOut: (what: string) => `Not sent: ${what}.`,
-  unreadable: (count: string) => `${count} that could not be read`,
+  unreadable: (count: string) => `${count} unreadable or with an unusable name`,
   noneChosen: "Nothing is selected.",
   doubt: (size: string) =>
     `This browser keeps files in memory until they are complete, and ${size} may be too much. Then the page stops, and incomplete files are lost.`,

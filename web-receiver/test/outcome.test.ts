@@ -53,10 +53,10 @@ test("the message of a partial failure has the number and one name", () => {
 test.each([
   [[null, "destination"], 1506, 0, "partly", "1 of 1506 failed; f1: why"],
   [["destination"], 2, 0, "partly", "1 of 2 failed; f0: why"],
-  [[null, null], 3, 1, "partly", "1 of 3 failed; the sender could not read it"],
-  [[null], 3, 2, "partly", "2 of 3 failed; the sender could not read them"],
+  [[null, null], 3, 1, "partly", "1 of 3 failed; the sender can't read it, or can't send its name"],
+  [[null], 3, 2, "partly", "2 of 3 failed; the sender can't read them, or can't send their names"],
   [[null, "destination"], 3, 1, "partly", "2 of 3 failed; f1: why"],
-  [[], 1, 1, "source", "the sender could not read it"],
+  [[], 1, 1, "source", "the sender can't read it, or can't send its name"],
   [["integrity"], 3, 1, "integrity", "2 of 3 failed; f0: why"],
 ] as const)("%j of %i, %i of them unread, is %s", (faults, offered, unheard, kind, words) => {
   const made = tally(...faults);

@@ -47,7 +47,7 @@ test("hidden names are listed once each, those at the top first", () => {
 test("what the sender left out is counted by kind", () => {
   const shown = wording.describeLeftOut({ links: 1504, others: 1, unreadable: 2 });
   expect(plain(shown)).toBe(
-    "Not sent: 1 504 symbolic links, 1 special file, 2 that could not be read.",
+    "Not sent: 1 504 symbolic links, 1 special file, 2 unreadable or with an unusable name.",
   );
   expect(wording.describeLeftOut({ links: 0, others: 0, unreadable: 0 })).toBe("");
 });

@@ -234,7 +234,9 @@ export function failure({ files, bad, offered, unheard }: Sum): DcsendError | nu
 }
 
 function unread(unheard: number): string {
-  return `the sender could not read ${unheard === 1 ? "it" : "them"}`;
+  return unheard === 1
+    ? "the sender can't read it, or can't send its name"
+    : "the sender can't read them, or can't send their names";
 }
 
 function cause(file: FileFinished): string {
