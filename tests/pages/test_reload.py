@@ -11,7 +11,7 @@ import pytest
 from tests.pages.test_endings import moving
 from tests.support.load import Stopwatch
 from tests.support.page import Page, here, link_of, random_file
-from tests.support.processes import Program, Stage, digest
+from tests.support.processes import Ended, Program, Stage, digest
 
 _KEPT = """async () => {
   const names = (await indexedDB.databases()).map(({ name }) => name);
@@ -83,6 +83,15 @@ def let_go(sender: Program) -> None:
     sender.write(b'{"limit": null}\n')
 
 
+async def completed(page: Page, sender: Program, file: Path) -> Ended:
+    """Wait until the page has the file and the sender has ended, both without a fault."""
+    await page.until("done")
+    assert digest((await page.saved()).path) == digest(file)
+    ended = sender.end()
+    assert ended.status == 0
+    return ended
+
+
 async def test_page_that_is_loaded_again_receives_without_a_question(
     page: Page, stage: Stage, file: Path
 ) -> None:
@@ -90,10 +99,7 @@ async def test_page_that_is_loaded_again_receives_without_a_question(
     assert await page.tab.call(_KEPT) > 0
     await page.tab.reload()
     let_go(sender)
-    await page.until("done")
-    assert digest((await page.saved()).path) == digest(file)
-    ended = sender.end()
-    assert ended.status == 0
+    ended = await completed(page, sender, file)
     assert ended.of("done")[0]["bytes"] == 20_000_000
     assert await page.tab.call(_KEPT) == 0
 
@@ -119,10 +125,7 @@ async def test_large_file_goes_on_where_its_content_was_kept(
     sender = await received(page, stage, file, 45_000_000)
     await page.tab.reload()
     let_go(sender)
-    await page.until("done")
-    assert digest((await page.saved()).path) == digest(file)
-    ended = sender.end()
-    assert ended.status == 0
+    ended = await completed(page, sender, file)
     # What the second connection has carried. The copies are behind by what the disk needs.
     assert ended.of("done")[0]["bytes"] <= 60_000_000 - 3 * 8 * 2**20
     assert await page.tab.call(_KEPT) == 0
@@ -191,10 +194,7 @@ async def test_page_that_shows_a_short_code_goes_on_and_keeps_the_servers_that_w
     for _ in range(2):
         await page.tab.reload()
     let_go(sender)
-    await page.until("done")
-    assert digest((await page.saved()).path) == digest(file)
-    ended = sender.end()
-    assert ended.status == 0
+    await completed(page, sender, file)
     assert await page.tab.call(_KEPT) == 0
 
 
